@@ -39,7 +39,7 @@ def find(workload: Manifest, pods: Sequence[Manifest], events: Events, now: date
         trouble = _unschedulable(pod) or next(_of_containers(pod), None) or _stuck_before_start(pod, events, now)
         if trouble is not None:
             return trouble
-    return _replicas_refused(workload) or (None if pods else _pods_refused(workload, events))
+    return _replicas_refused(workload) or (None if pods else _pods_refused(workload, events, now))
 
 
 def _unschedulable(pod: Manifest) -> Trouble | None:
@@ -152,13 +152,17 @@ def _stuck_before_start(pod: Manifest, events: Events, now: datetime) -> Trouble
     ]
     if any("running" in state or "terminated" in state for state in states):
         return None
-    started = str(status.get("startTime") or pod["metadata"].get("creationTimestamp") or "")
-    if not started or (now - datetime.fromisoformat(started.replace("Z", "+00:00"))).total_seconds() < 20:
+    if _age(str(status.get("startTime") or pod["metadata"].get("creationTimestamp") or ""), now) < 20:
         return None
     for event in reversed(events(str(pod["metadata"]["uid"]))):
         if event.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
             return Trouble(str(event["reason"]), f"Pod '{pod['metadata']['name']}' cannot start: {_words(event)}")
     return None
+
+
+def _age(stamp: str, now: datetime) -> float:
+    """Seconds since a timestamp of the API server; 0 where there is none."""
+    return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds() if stamp else 0.0
 
 
 def _replicas_refused(workload: Manifest) -> Trouble | None:
@@ -168,8 +172,11 @@ def _replicas_refused(workload: Manifest) -> Trouble | None:
     return None
 
 
-def _pods_refused(workload: Manifest, events: Events) -> Trouble | None:
+def _pods_refused(workload: Manifest, events: Events, now: datetime) -> Trouble | None:
+    """A Job that has no pod after 3 s: a quota, most often; only its events tell."""
     if workload.get("kind") != "Job" or workload.get("status", {}).get("active"):
+        return None
+    if _age(str(workload["metadata"].get("creationTimestamp") or ""), now) < 3:
         return None
     for event in reversed(events(str(workload["metadata"]["uid"]))):
         if event.get("reason") == "FailedCreate":
