@@ -9,6 +9,7 @@ from pathlib import Path
 
 from e2e.cluster import certificates, golang, processes
 from e2e.cluster.certificates import Identity
+from e2e.cluster.files import settle
 from e2e.cluster.progress import Failure
 
 # Every request but the health checks, with user, verb, object and times. The first stage is left out: it says no more.
@@ -59,7 +60,7 @@ def prepare(plane: ControlPlane, further: Sequence[Identity] = ()) -> None:
     plane.folder.chmod(0o700)
     plane.audit_log.parent.mkdir(parents=True, exist_ok=True)
     certificates.make(plane.pki, [*identities(plane.address), *further])
-    (plane.folder / "audit-policy.yaml").write_text(AUDIT_POLICY)
+    settle(plane.folder / "audit-policy.yaml", AUDIT_POLICY)
 
 
 def etcd_command(plane: ControlPlane) -> list[str]:

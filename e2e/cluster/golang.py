@@ -84,12 +84,22 @@ def build_into(module: Module, folder: Path) -> None:
     log = places.cache() / "logs" / f"build-{module.name}.log"
     log.unlink(missing_ok=True)
     run(
-        [go(), "build", "-ldflags=-s -w", "-o", unfinished / module.name, module.package],
+        [go(), "build", f"-ldflags={linker_flags(module)}", "-o", unfinished / module.name, module.package],
         log, env=environment(), cwd=SOURCES / module.name,
     )  # fmt: skip
     for link in module.links:
         (unfinished / link).symlink_to(module.name)
     unfinished.rename(folder)
+
+
+def linker_flags(module: Module) -> str:
+    """Kubernetes learns its version from the linker; a chart's `kubeVersion` reads it."""
+    found = re.search(r"k8s.io/kubernetes (v(\d+)\.(\d+)\S*)", (SOURCES / module.name / "go.mod").read_text())
+    if found is None:
+        return "-s -w"
+    facts = {"gitVersion": found[1], "gitMajor": found[2], "gitMinor": found[3], "gitTreeState": "clean"}
+    packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
+    return " ".join(["-s -w", *(f"-X {package}.{fact}={value}" for package in packages for fact, value in facts.items())])
 
 
 def environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ import base64
 from pathlib import Path
 
 from e2e.cluster.certificates import Pair
+from e2e.cluster.files import settle
 
 TEMPLATE = """\
 apiVersion: v1
@@ -34,9 +35,5 @@ def render(server: str, ca: bytes, user: str, certificate: bytes, key: bytes) ->
 
 def write(path: Path, server: str, ca: Path, user: str, pair: Pair) -> Path:
     text = render(server, ca.read_bytes(), user, pair.certificate.read_bytes(), pair.key.read_bytes())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.touch(mode=0o600)
-    unfinished.write_text(text)
-    unfinished.rename(path)
+    settle(path, text, mode=0o600)
     return path
