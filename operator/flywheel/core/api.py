@@ -1,0 +1,72 @@
+"""The Kubernetes APIs that Flywheel reads or writes, as data: where an object of a kind lives."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Manifest = Mapping[str, Any]  # an object as the API server speaks it; never mutated
+
+GROUP = "flywheel.ml"
+VERSION = "v1alpha1"
+
+
+@dataclass(frozen=True, order=True)
+class Api:
+    """One resource type: `Api("batch", "v1", "Job", "jobs")`. All of ours are namespaced."""
+
+    group: str
+    version: str
+    kind: str
+    plural: str
+
+    @property
+    def api_version(self) -> str:
+        """As written in a manifest: `batch/v1`, or `v1` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def __str__(self) -> str:
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+
+POD = Api("", "v1", "Pod", "pods")
+SERVICE = Api("", "v1", "Service", "services")
+SERVICE_ACCOUNT = Api("", "v1", "ServiceAccount", "serviceaccounts")
+CONFIG_MAP = Api("", "v1", "ConfigMap", "configmaps")
+JOB = Api("batch", "v1", "Job", "jobs")
+CRON_JOB = Api("batch", "v1", "CronJob", "cronjobs")
+DEPLOYMENT = Api("apps", "v1", "Deployment", "deployments")
+POD_DISRUPTION_BUDGET = Api("policy", "v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Api("networking.k8s.io", "v1", "NetworkPolicy", "networkpolicies")
+LEASE = Api("coordination.k8s.io", "v1", "Lease", "leases")
+EVENT = Api("events.k8s.io", "v1", "Event", "events")
+
+
+def flywheel(kind: str, plural: str) -> Api:
+    """One of our own kinds."""
+    return Api(GROUP, VERSION, kind, plural)
+
+
+# Kinds refer to each other by these, so that no kind imports another kind's folder for an address.
+DATASET = flywheel("Dataset", "datasets")
+EXPERIMENT = flywheel("Experiment", "experiments")
+MODEL = flywheel("Model", "models")
+MODEL_VERSION = flywheel("ModelVersion", "modelversions")
+INFERENCE_SERVICE = flywheel("InferenceService", "inferenceservices")
+
+
+@dataclass(frozen=True, order=True)
+class Reference:
+    """An object by its address, whether it exists or not."""
+
+    api: Api
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.api.kind} '{self.name}' in namespace '{self.namespace}'"
+
+
+def api_of(manifest: Manifest, plural: str) -> Api:
+    """The Api of a manifest whose plural is known."""
+    group, _, version = str(manifest["apiVersion"]).rpartition("/")
+    return Api(group, version, str(manifest["kind"]), plural)

@@ -1,0 +1,74 @@
+"""What a decision says: the children that should exist, what is true of the resource, and when to look again."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Literal
+
+from flywheel.core.api import Api, Manifest
+from flywheel.core.schema import Status
+
+
+@dataclass(frozen=True)
+class Child:
+    """An object that should exist.
+
+    `manifest` needs apiVersion, kind, metadata.name and the wanted fields; the engine adds the namespace, our labels and the owner reference.
+    `inputs` freezes a pod template: it is written anew only when these inputs change, so that a new operator, which may render
+    other bytes from the same inputs, restarts nothing. None: the manifest is always compared.
+    `create_only`: written once and never again (a Job cannot change; a ModelVersion is history).
+    `owned`: dies with the resource. A Model made by an Experiment does not.
+    """
+
+    api: Api
+    manifest: Manifest
+    inputs: Mapping[str, Any] | None = None
+    create_only: bool = False
+    owned: bool = True
+
+    @property
+    def name(self) -> str:
+        """The child's own name."""
+        return str(self.manifest["metadata"]["name"])
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A child that should stay as it is if it exists, and not be made if it does not: a Job that still runs."""
+
+    api: Api
+    name: str
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something worth telling once, beyond the change of Ready, which the engine tells by itself."""
+
+    reason: str
+    message: str
+    type: Literal["Normal", "Warning"] = "Normal"
+    action: str = "Reconcile"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One decision. `ready`: True, False, or None where it is not yet known.
+
+    `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
+    `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
+    `progressing`: overrides the condition Reconciling, which otherwise is "neither ready nor stalled".
+    `succeeded`: for bounded kinds alone; None while undecided.
+    `status`: the kind's own fields; conditions, summary and observedGeneration are the engine's to fill from the plan.
+    """
+
+    ready: bool | None
+    reason: str
+    message: str
+    status: Status
+    summary: str = ""
+    children: tuple[Child | Kept, ...] | None = None
+    stalled: bool = False
+    progressing: bool | None = None
+    succeeded: bool | None = None
+    events: tuple[Event, ...] = ()
+    look_again: timedelta | None = None

@@ -1,0 +1,136 @@
+"""Words that users write in manifests and that are more than a string: parsed once, at the door."""
+
+import re
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Self
+
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import CoreSchema, core_schema
+
+
+class Word(str):
+    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and what it means."""
+
+    __slots__ = ()
+    pattern: ClassVar[str]
+    longest: ClassVar[int] = 253
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        text = core_schema.str_schema(pattern=cls.pattern, max_length=cls.longest)
+        return core_schema.no_info_after_validator_function(cls, text, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Check and wrap.
+
+        Raises:
+            ValueError: the text has another form.
+        """
+        if len(text) > cls.longest or not re.search(cls.pattern, text):
+            raise ValueError(f"{cls.__name__} '{text}' does not have the form {cls.pattern}")
+        return cls(text)
+
+
+class Duration(Word):
+    """`30s`, `10m`, `6h`, `3d`."""
+
+    __slots__ = ()
+    pattern = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
+    longest = 7
+
+    @property
+    def timedelta(self) -> timedelta:
+        """As a length of time."""
+        unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[self[-1]]
+        return timedelta(**{unit: int(self[:-1])})
+
+    @property
+    def seconds(self) -> int:
+        """In whole seconds."""
+        return int(self.timedelta.total_seconds())
+
+
+class Percent(Word):
+    """`15%`, `0.5%`; below 100."""
+
+    __slots__ = ()
+    pattern = r"^([0-9]|[1-9][0-9])(\.[0-9]{1,2})?%$"
+    longest = 6
+
+    @property
+    def fraction(self) -> float:
+        """`15%` is 0.15."""
+        return float(self[:-1]) / 100
+
+
+class Number(Word):
+    """A decimal number as a string, since specs hold no floats: `"0.70"`, `"-3"`, `"1e-4"`."""
+
+    __slots__ = ()
+    pattern = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$"
+    longest = 40
+
+    @property
+    def value(self) -> float:
+        """As a float."""
+        return float(self)
+
+
+class Label(Word):
+    """A DNS label of at most 52 characters: the name of a step, a check, a resource, so that children's names and label values fit."""
+
+    __slots__ = ()
+    pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    longest = 52
+
+
+class ObjectName(Word):
+    """The name of a Kubernetes object in the same namespace (DNS subdomain)."""
+
+    __slots__ = ()
+    pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+    longest = 253
+
+
+class Sha256(Word):
+    """64 hexadecimal digits."""
+
+    __slots__ = ()
+    pattern = r"^[0-9a-f]{64}$"
+    longest = 64
+
+
+class Digest(Word):
+    """`sha256:` and 64 hexadecimal digits: an artifact in the store."""
+
+    __slots__ = ()
+    pattern = r"^sha256:[0-9a-f]{64}$"
+    longest = 71
+
+    @property
+    def short(self) -> str:
+        """The first 8 digits, for names."""
+        return self[7:15]
+
+
+_SUFFIXES: dict[str, Decimal] = (
+    {"": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3")}
+    | {letter: Decimal(1000) ** (power + 1) for power, letter in enumerate("kMGTPE")}
+    | {f"{letter}i": Decimal(1024) ** (power + 1) for power, letter in enumerate("KMGTPE")}
+)
+
+
+def quantity(text: str | int) -> Decimal:
+    """The value of a Kubernetes quantity: `500m`, `1Gi`, `2`, `1e3` (apimachinery's resource.Quantity).
+
+    Raises:
+        ValueError: not a quantity.
+    """
+    match = re.fullmatch(
+        r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+\.)([numkMGTPE]|[KMGTPE]i)?", str(text).strip()
+    )
+    if match is None:
+        raise ValueError(f"'{text}' is not a quantity; write 500m, 2, 512Mi or 1Gi")
+    return Decimal(match[1]) * _SUFFIXES[match[2] or ""]
