@@ -43,8 +43,9 @@ VERSITYGW = Module("versitygw", "github.com/versity/versitygw/cmd/versitygw")
 MODULES = (KUBE, PAUSE, COREDNS, METRICS_SERVER, HELM, VERSITYGW)
 
 
-def content_key(folder: Path, go_version: str) -> str:
-    digest = hashlib.sha256(go_version.encode())
+def content_key(folder: Path, *toolchain: str) -> str:
+    """Twelve digits that change whenever the binary may: the sources, the compiler, its flags."""
+    digest = hashlib.sha256("\0".join(toolchain).encode())
     for name in ("go.mod", "go.sum", "main.go"):
         file = folder / name
         digest.update(file.read_bytes() if file.exists() else b"")
@@ -54,7 +55,7 @@ def content_key(folder: Path, go_version: str) -> str:
 
 def binary(module: Module, name: str | None = None) -> Path:
     """The built file, or where it will be; `name` picks a link, such as `kubectl`."""
-    key = content_key(SOURCES / module.name, go_version())
+    key = content_key(SOURCES / module.name, go_version(), linker_flags(module))
     return places.cache() / "bin" / f"{module.name}-{key}" / (name or module.name)
 
 

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import addons, archive, certificates, controlplane, golang, kubeconfig, lock, network, node, packages, processes
+from e2e.cluster import addons, archive, buildah, certificates, controlplane, golang, images, kubeconfig, lock, network, node, packages, processes
 from e2e.cluster.certificates import Identity
 from e2e.cluster.controlplane import ControlPlane
 from e2e.cluster.files import remove
@@ -81,12 +81,14 @@ def require_root() -> None:
 
 
 def build_and_start() -> None:
-    """One worker compiles, in the order in which binaries are needed, while Debian's packages are fetched beside it."""
-    with ThreadPoolExecutor(max_workers=1) as compiler:
+    """One worker compiles, in the order in which binaries are needed, while Debian's packages and base image are fetched beside it."""
+    with ThreadPoolExecutor(max_workers=1) as compiler, ThreadPoolExecutor(max_workers=1) as preparer:
         builds = {module: compiler.submit(golang.build, module) for module in golang.MODULES}
         try:
             packages.install()
+            bases = preparer.submit(images.build_bases_natively)
             start(builds)
+            bases.result()
         except BaseException:
             compiler.shutdown(cancel_futures=True)
             raise
@@ -165,6 +167,28 @@ def import_pause() -> None:
         raise Failure(f"containerd refused the pause image: {done.stderr.strip()}", LOGS / "containerd.log")
 
 
+def load_images() -> dict[str, str]:
+    """Brings what containerd lacks to it; returns the digest of each image by its name."""
+    names = [images.current_name(image) for image in images.IMAGES_OF_OURS]
+    with lock.held(RUNTIME / "images.lock", "The cluster's store of images"):
+        known = node.image_digests()
+        for name in names:
+            if name not in known:
+                import_image(name)
+        known = node.image_digests()
+    return {name: known[name] for name in names}
+
+
+def import_image(name: str) -> None:
+    archive_file = buildah.write_archive(name, RUNTIME / "image.tar")
+    try:
+        done = node.ctr("images", "import", "--all-platforms", str(archive_file))
+    finally:
+        archive_file.unlink()
+    if done.returncode != 0:
+        raise Failure(f"containerd refused the image {name}: {done.stderr.strip()}", LOGS / "containerd.log")
+
+
 def controllers_command() -> list[str]:
     return [
         str(golang.binary(golang.KUBE, "kube-controller-manager")), "--leader-elect=false", "--secure-port=0",
@@ -183,6 +207,16 @@ def scheduler_command() -> list[str]:
 
 def dead_parts() -> list[str]:
     return [part for part in PARTS if processes.running(PLANE.pids, part) is None]
+
+
+def state() -> dict[str, object]:
+    dead = dead_parts()
+    return {
+        "ready": not dead and is_healthy(),
+        "dead": dead,
+        "sharedBy": json.loads(SHARED_BY.read_text()) if SHARED_BY.exists() else [],
+        "logs": str(LOGS),
+    }
 
 
 def is_healthy() -> bool:

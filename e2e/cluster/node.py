@@ -115,6 +115,11 @@ def ctr(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, env=os.environ | {"PATH": packages.path()})
 
 
+def image_digests() -> dict[str, str]:
+    lines = ctr("images", "list").stdout.splitlines()[1:]
+    return {line.split()[0]: line.split()[2] for line in lines}
+
+
 def end_pods() -> None:
     """Kills what runs in our control group and the shims beside it, then forgets the containers; the images stay."""
     kill_until_empty()
