@@ -1,4 +1,7 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train`: each imports only what it needs, since two of them start in every pod."""
+"""`python3 -m flywheel_runtime fetch|collect|check|train`.
+
+Each imports only what it needs, since two of them start in every pod.
+"""
 
 import importlib
 import sys

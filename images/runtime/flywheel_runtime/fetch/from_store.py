@@ -65,7 +65,9 @@ def object_items(
             words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words, retry=False) from error
     if not found:
-        raise Failure("EmptySource", f"{source.uri} holds no objects; upload the data or correct the source", retry=False)
+        raise Failure(
+            "EmptySource", f"{source.uri} holds no objects; upload the data or correct the source", retry=False
+        )
     if not source.many and found[0].size == 0:
         raise Failure("EmptySource", f"{source.uri} has no bytes; upload the data or correct the source", retry=False)
     if source.many and sha256:

@@ -9,7 +9,9 @@ from flywheel_runtime.store.retry import Transient
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Clouds give out credentials here; no allow-list opens them.
-NEVER = tuple(ipaddress.ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "0.0.0.0/8", "::/128"))
+NEVER = tuple(
+    ipaddress.ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "0.0.0.0/8", "::/128")
+)
 
 
 class NoSuchHost(Transient):
@@ -52,7 +54,9 @@ def check_endpoint(host: str) -> None:
         return  # the client will say so better
     for *_, where in found:
         if forbidden(address := _unwrapped(str(where[0]))):
-            raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; no source may use it", retry=False)
+            raise Failure(
+                "HostNotAllowed", f"host '{host}' has the address {address}; no source may use it", retry=False
+            )
 
 
 def forbidden(address: Address) -> bool:

@@ -22,7 +22,9 @@ def explain(error: S3Error, access: Access, owner: Owner, *, refused: str, faile
     at = f"the store at {access.place}"
     if isinstance(error, NoBucket):
         cure = f"create it or correct {owner.bucket_field}"
-        return Failure("BucketMissing", f"bucket '{access.bucket}' does not exist at {access.place}; {cure}", retry=True)
+        return Failure(
+            "BucketMissing", f"bucket '{access.bucket}' does not exist at {access.place}; {cure}", retry=True
+        )
     if isinstance(error, Refused):
         return Failure(refused, _refused(error, access, owner, at), retry=True)
     if isinstance(error, Unreachable):

@@ -61,9 +61,7 @@ class Manifest:
     def encode(self) -> bytes:
         """Canonical JSON: sorted keys and paths, no spaces."""
         files: list[dict[str, Any]] = [{"path": f.path, "sha256": f.sha256, "size": f.size} for f in self.files]
-        return json.dumps(
-            {"files": files, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        ).encode()
+        return json.dumps({"files": files, "v": 1}, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
     def digest(self) -> str:

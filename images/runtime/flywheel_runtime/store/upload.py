@@ -2,11 +2,11 @@
 
 import hashlib
 import os
-import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from flywheel_runtime.plain import open_plain
 from flywheel_runtime.store.manifest import File
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket, S3Error
@@ -15,26 +15,8 @@ PART = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 Mi
 MOST_PARTS = 9_000  # S3 allows 10,000
 
 
-class NotPlain(Exception):
-    """A link, a pipe, an unreadable file: nothing that can be uploaded."""
-
-
 class Changed(Exception):
     """The file changed while it was uploaded."""
-
-
-def open_plain(path: Path) -> BinaryIO:
-    """Open a regular file for reading; NotPlain for links, pipes and devices, which could lead or hold us elsewhere."""
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        raise NotPlain("a link" if path.is_symlink() else f"an unreadable file ({error.strerror})") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise NotPlain("not a regular file")
-    return os.fdopen(descriptor, "rb")
 
 
 def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> File:
