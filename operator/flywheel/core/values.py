@@ -78,6 +78,14 @@ class Number(Word):
         return float(self)
 
 
+class MetricName(Word):
+    """`roc_auc`, `f1`, `p95_ms`: what a step writes as a key of `metrics.json`."""
+
+    __slots__ = ()
+    pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
+    longest = 63
+
+
 class Label(Word):
     """A DNS label of at most 52 characters: the name of a step, a check, a resource, so that children's names and label values fit."""
 
