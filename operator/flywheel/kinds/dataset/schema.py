@@ -200,7 +200,7 @@ class DatasetSpec(Schema):
     schedule: Schedule | None = Field(
         None, description="When to look at the source again; absent, only when the spec changes or on request."
     )
-    retention: Retention = Field(default_factory=Retention, description="How much history is kept.")
+    retention: Retention = Field(default_factory=Retention, description="How many versions status remembers.")
     resources: Resources = Field(
         default_factory=Resources, description="What the check's pod asks for; absent, 250m CPU and 512Mi memory."
     )

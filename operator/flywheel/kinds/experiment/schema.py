@@ -1,6 +1,6 @@
 """What a user writes into an Experiment."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -10,17 +10,15 @@ from flywheel.core.schema import (
     PullSecret,
     Quantity,
     Resources,
-    Scalar,
     Schema,
     Variable,
     rule,
     validations,
 )
 from flywheel.core.values import Duration, Label, MetricName, Number, ObjectName
-from flywheel.kinds.experiment.space import Distribution
+from flywheel.kinds.experiment.space import Distribution, Parameter, short_names
 
 Direction = Literal["Maximize", "Minimize"]
-ParameterName = Annotated[str, Field(min_length=1, max_length=63)]
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
 MOST_TRIALS = 500
@@ -78,15 +76,17 @@ class Estimator(Schema):
         max_length=63,
         description="The estimator's class name, from the list of those allowed.",
     )
-    parameters: dict[ParameterName, Scalar] = Field(
+    parameters: dict[str, Parameter] = Field(
         default_factory=dict,
         max_length=32,
-        description='Fixed parameters. A string is a literal: "1.0", "null", "balanced".',
+        description='Fixed parameters. A string is a literal: "1.0", "null", "true", "balanced".',
+        json_schema_extra=short_names(),
     )
-    search: dict[ParameterName, Distribution] = Field(
+    search: dict[str, Distribution] = Field(
         default_factory=dict,
         max_length=MOST_PARAMETERS,
         description="Parameters to search, each with its distribution.",
+        json_schema_extra=short_names(),
     )
 
 
@@ -147,13 +147,17 @@ class ContainerTrainer(Schema):
         description="Environment variables, written out or from Secrets.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    parameters: dict[ParameterName, Scalar] = Field(
-        default_factory=dict, max_length=64, description="Fixed parameters, written to params.json."
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=64,
+        description='Fixed parameters, written to params.json. A string is a literal: "0.1", "null", "true", "adamw".',
+        json_schema_extra=short_names(),
     )
-    search: dict[ParameterName, Distribution] = Field(
+    search: dict[str, Distribution] = Field(
         default_factory=dict,
         max_length=MOST_PARAMETERS,
         description="Parameters to search, written to params.json beside the fixed ones; absent, it is one plain training.",
+        json_schema_extra=short_names(),
     )
     model: ContainerModel | None = Field(None, description="Where the container leaves its model; register needs it.")
 
@@ -282,7 +286,7 @@ class ExperimentSpec(Schema):
     suspend: bool = Field(False, description="True: no new trial starts; those that run go on.")
 
 
-def _fixed(path: str, *optional: str) -> dict[str, str]:
+def _fixed(path: str, *optional: str) -> dict[str, Any]:
     """A root rule: the field at `path` stays as it is once the search has started. `optional`: its parents and itself that may be absent."""
     new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
     there = " && ".join(f"has(self.spec.{each})" for each in optional)

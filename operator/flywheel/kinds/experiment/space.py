@@ -1,11 +1,28 @@
 """How a user writes what to search: one distribution for each parameter."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, WithJsonSchema
 
 from flywheel.core.schema import Schema, rule, validations
 from flywheel.core.values import Number
+
+# A fixed parameter. A string is a literal, as in JSON where it can be read so: specs hold no floats and no booleans.
+Parameter = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 256,
+        }
+    ),
+]
+
+
+def short_names() -> dict[str, Any]:
+    """A rule for maps whose keys are names of parameters; status repeats them, and must stay small."""
+    return validations(rule("self.all(name, name.size() <= 63)", "names of parameters have at most 63 characters"))
 
 
 class FloatRange(Schema):
