@@ -1,0 +1,146 @@
+"""Builders of pods in the states that a cluster puts them into."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flywheel.core import names
+from flywheel.core.kind import AnyResource
+from flywheel.testing.resources import NOON, stamp, uid_of
+
+Json = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class State:
+    """One container's state, as in containerStatuses."""
+
+    state: Mapping[str, Any]
+    ready: bool = False
+    restarts: int = 0
+    last: Mapping[str, Any] | None = None
+
+
+def running(*, ready: bool = True, restarts: int = 0, last: State | None = None) -> State:
+    """It runs; `last` is how it ended before."""
+    return State({"running": {"startedAt": stamp(NOON)}}, ready, restarts, last.state if last else None)
+
+
+def waiting(
+    reason: str = "PodInitializing", message: str = "", *, restarts: int = 0, last: State | None = None
+) -> State:
+    """It does not run yet (ImagePullBackOff, CreateContainerConfigError, …) or not again (CrashLoopBackOff)."""
+    state = {"reason": reason, **({"message": message} if message else {})}
+    return State({"waiting": state}, False, restarts, last.state if last else None)
+
+
+def terminated(
+    exit_code: int = 0, message: str | Json = "", *, reason: str | None = None, signal: int | None = None
+) -> State:
+    """It ended. A message that is an object is written as JSON, as our containers do."""
+    text = message if isinstance(message, str) else json.dumps(message)
+    state: dict[str, Any] = {
+        "exitCode": exit_code,
+        "reason": reason or ("Completed" if exit_code == 0 else "Error"),
+        "startedAt": stamp(NOON),
+        "finishedAt": stamp(NOON),
+    }
+    if text:
+        state["message"] = text
+    if signal is not None:
+        state["signal"] = signal
+    return State({"terminated": state})
+
+
+def oom_killed() -> State:
+    """The kernel ended it at its memory limit."""
+    return terminated(137, reason="OOMKilled")
+
+
+def _status(name: str, state: State) -> dict[str, Any]:
+    return {
+        "name": name,
+        "state": state.state,
+        "ready": state.ready,
+        "restartCount": state.restarts,
+        "lastState": state.last or {},
+        "image": "flywheel.local/any:1",
+        "imageID": "flywheel.local/any@sha256:" + "0" * 64,
+    }
+
+
+def pod(
+    owner: AnyResource,
+    name: str,
+    *,
+    job: str | None = None,
+    main: State | None = None,
+    containers: Mapping[str, State] | None = None,
+    init: Mapping[str, State] | None = None,
+    phase: str | None = None,
+    reason: str | None = None,
+    message: str | None = None,
+    conditions: tuple[Json, ...] = (),
+    node: str | None = "node-1",
+    labels: Mapping[str, str] | None = None,
+    limits: Mapping[str, str] | None = None,
+    created: datetime = NOON,
+) -> dict[str, Any]:
+    """A pod of the owner. `main` is the container of that name; `init` holds `collect` and `fetch`. The phase follows from the states."""
+    states = {**({"main": main} if main else {}), **(containers or {})} or {"main": running()}
+    extra = {"batch.kubernetes.io/job-name": job} if job else {}
+    status: dict[str, Any] = {
+        "phase": phase or _phase(states),
+        "startTime": stamp(created),
+        "conditions": list(conditions),
+    }
+    status["containerStatuses"] = [_status(key, state) for key, state in states.items()]
+    status["initContainerStatuses"] = [_status(key, state) for key, state in (init or {}).items()]
+    status |= {key: value for key, value in (("reason", reason), ("message", message)) if value is not None}
+    resources = {"limits": dict(limits or {})}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": name,
+            "namespace": owner.namespace,
+            "uid": uid_of("Pod", owner.namespace, name),
+            "resourceVersion": "1",
+            "creationTimestamp": stamp(created),
+            "labels": {**names.labels(owner), **extra, **(labels or {})},
+        },
+        "spec": {
+            "containers": [{"name": key, "image": "flywheel.local/any:1", "resources": resources} for key in states],
+            "initContainers": [{"name": key, "image": "flywheel.local/any:1"} for key in init or {}],
+            **({"nodeName": node} if node else {}),
+        },
+        "status": status,
+    }
+
+
+def unschedulable(owner: AnyResource, name: str, message: str, **more: Any) -> dict[str, Any]:
+    """A pod that the scheduler could not place, in its words: `0/1 nodes are available: 1 Insufficient nvidia.com/gpu.`"""
+    condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
+    manifest = pod(owner, name, phase="Pending", node=None, conditions=(condition,), **more)
+    manifest["status"] |= {"containerStatuses": [], "initContainerStatuses": []}
+    return manifest
+
+
+def evicted(
+    owner: AnyResource, name: str, message: str = "The node was low on resource: memory.", **more: Any
+) -> dict[str, Any]:
+    """A pod that the kubelet removed for its node's sake."""
+    return pod(owner, name, phase="Failed", reason="Evicted", message=message, **more)
+
+
+def _phase(states: Mapping[str, State]) -> str:
+    ends = [state.state.get("terminated") for state in states.values()]
+    if all(ends):
+        return "Succeeded" if all(end and end["exitCode"] == 0 for end in ends) else "Failed"
+    return (
+        "Running"
+        if any("running" in state.state or "terminated" in state.state for state in states.values())
+        else "Pending"
+    )
