@@ -130,7 +130,7 @@ class Split(Schema):
                 "validation and test together must leave something to train on: less than 100%",
             ),
             rule("(self.by == 'Group') == has(self.group)", "group names the column of by: Group, and only of it"),
-            rule("!has(self.stratify) || !self.stratify || self.by == 'Random'", "stratify is for by: Random"),
+            rule("!has(self.stratify) || self.by == 'Random'", "stratify is for by: Random"),
         )
     )
 
@@ -139,7 +139,10 @@ class Split(Schema):
     )
     validation: Percent = Field(Percent("15%"), description="Share of rows to choose models by.")
     test: Percent = Field(Percent("15%"), description="Share of rows that no training ever sees.")
-    stratify: bool | None = Field(None, description="Keep the target's shares in each part; for by: Random.")
+    stratify: ColumnName | None = Field(
+        None,
+        description="A column, most often the target, whose values keep their shares in each part; for by: Random.",
+    )
     group: ColumnName | None = Field(None, description="The column of by: Group, such as patient_id.")
     seed: int = Field(0, ge=0, le=2147483647, description="Seed of the division; the same seed divides alike.")
 
@@ -164,10 +167,6 @@ class DatasetSpec(Schema):
             rule(
                 "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
                 "split.by: Time needs spec.eventTime, the column to order rows by",
-            ),
-            rule(
-                "!has(self.split) || !has(self.split.stratify) || !self.split.stratify || has(self.target)",
-                "split.stratify needs spec.target, the column whose shares to keep",
             ),
         )
     )
@@ -195,7 +194,7 @@ class DatasetSpec(Schema):
     )
     split: Split | None = Field(
         None,
-        description="How rows are divided; absent, by Time where eventTime is given, else Random, with 15% and 15%.",
+        description="How rows are divided; absent, by Time where eventTime is given, else Random and stratified by a categorical target, with 15% and 15%.",
     )
     schedule: Schedule | None = Field(
         None, description="When to look at the source again; absent, only when the spec changes or on request."
