@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
-from flywheel.core.api import Api, Manifest
+from flywheel.core.api import Api, Manifest, Reference
 from flywheel.core.schema import Status
 
 
@@ -66,6 +66,8 @@ class Plan:
 
     `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
     `removals`: unowned objects to delete, after the children are applied.
+    `finish` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
+    writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
     `progressing`: overrides the condition Reconciling, which otherwise is "neither ready nor stalled".
     `succeeded`: for bounded kinds alone; None while undecided.
@@ -79,6 +81,7 @@ class Plan:
     summary: str = ""
     children: tuple[Child | Kept, ...] | None = None
     removals: tuple[Removal, ...] = ()
+    finish: tuple[Reference, ...] = ()
     stalled: bool = False
     progressing: bool | None = None
     succeeded: bool | None = None
