@@ -11,7 +11,7 @@ class Settings:
 
     runtime_image: str = "flywheel.local/runtime:dev"
     serving_image: str = "flywheel.local/serving:dev"
-    store_secret: str = "flywheel-store"  # noqa: S105 - the name of a Secret, not a secret
+    store_secret: str = "flywheel-store"
     runner_service_account: str = "flywheel-runner"
     image_pull_secrets: tuple[str, ...] = ()
     allowed_http_hosts: tuple[str, ...] = ()

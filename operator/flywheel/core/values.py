@@ -78,6 +78,14 @@ class Number(Word):
         return float(self)
 
 
+class MetricName(Word):
+    """`roc_auc`, `f1`, `p95_ms`: what a step writes as a key of `metrics.json`."""
+
+    __slots__ = ()
+    pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
+    longest = 63
+
+
 class Label(Word):
     """A DNS label of at most 52 characters: the name of a step, a check, a resource, so that children's names and label values fit."""
 
@@ -115,18 +123,11 @@ class Digest(Word):
         return self[7:15]
 
 
-_SUFFIXES = {
-    "": 1,
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "k": 10**3,
-    "M": 10**6,
-    "G": 10**9,
-    "T": 10**12,
-    "P": 10**15,
-    "E": 10**18,
-} | {f"{letter}i": 1024 ** (power + 1) for power, letter in enumerate("KMGTPE")}
+_SUFFIXES: dict[str, Decimal] = (
+    {"": Decimal(1), "n": Decimal("1e-9"), "u": Decimal("1e-6"), "m": Decimal("1e-3")}
+    | {letter: Decimal(1000) ** (power + 1) for power, letter in enumerate("kMGTPE")}
+    | {f"{letter}i": Decimal(1024) ** (power + 1) for power, letter in enumerate("KMGTPE")}
+)
 
 
 def quantity(text: str | int) -> Decimal:

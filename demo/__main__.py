@@ -1,0 +1,168 @@
+"""`make demo`: the README's story on a real cluster, from flights to a served prediction. Run again, it changes nothing.
+
+The cluster stands, the images are in it and the chart is installed when this begins (`make up images deploy`).
+"""
+
+import json
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from demo import flights
+from e2e import kube
+from e2e.cluster.progress import say
+
+HERE = Path(__file__).parent
+NAMESPACE = "flights"
+PREFIX = "demo/flights/"
+QUESTION = {
+    "month": 12,
+    "day": 23,
+    "hour": 18,
+    "distance": 1416,
+    "temp": 41.0,
+    "wind_speed": 13.8,
+    "carrier": "UA",
+    "origin": "EWR",
+    "dest": "IAH",
+}
+
+
+def main() -> int:
+    """Data, manifests, waiting, a prediction, a table. Returns the exit code."""
+    begin = time.monotonic()
+    put_data()
+    for manifest in sorted(HERE.glob("[0-9]-*.yaml")):
+        say(f"kubectl apply -f demo/{manifest.name}")
+        kube.apply(manifest, NAMESPACE)
+    for kind, name, seconds in (
+        ("fwds", "flights", 120),
+        ("fwexp", "flight-delay", 600),
+        ("fwmodel", "flight-delay", 120),
+        ("fwsvc", "flight-delay", 120),
+    ):
+        wait(kind, name, seconds)
+    show_table()
+    show_best_trial()
+    show_prediction()
+    say(f"The story took {time.monotonic() - begin:.0f} s.")
+    print(HOW_TO_GO_ON)
+    return 0
+
+
+def put_data() -> None:
+    """Put the flights into the store, where they are not there already."""
+    store, bucket = kube.store(), kube.bucket()
+    there = {
+        each["Key"]: each["Size"] for each in store.list_objects_v2(Bucket=bucket, Prefix=PREFIX).get("Contents", [])
+    }
+    folder = flights.written()
+    for path in sorted(folder.iterdir()):
+        key = PREFIX + path.name
+        if there.get(key) == path.stat().st_size:
+            say(f"{path.name} is in the store already")
+            continue
+        store.upload_file(str(path), bucket, key)
+        say(f"put {path.name} ({path.stat().st_size / 1e6:.1f} MB) at s3://{bucket}/{key}")
+
+
+def wait(kind: str, name: str, seconds: float) -> None:
+    """Until Ready of this generation, telling each new reason on the way."""
+    told = ""
+
+    def ready() -> bool | None:
+        nonlocal told
+        resource = kube.get(kind, name, NAMESPACE)
+        condition = kube.condition(resource)
+        line = f"{condition.get('reason', 'Pending')}: {condition.get('message', '')}"
+        if line != told and resource is not None:
+            told = line
+            say(f"{kind}/{name} {line}")
+        if kube.condition(resource, "Stalled").get("status") == "True":
+            raise SystemExit(f"{kind}/{name} cannot go on: {condition.get('message')}")
+        current = resource is not None and condition.get("observedGeneration") == resource["metadata"]["generation"]
+        settled = kube.condition(resource, "Reconciling").get("status") != "True"
+        return True if current and settled and condition.get("status") == "True" else None
+
+    kube.until(
+        ready,
+        seconds,
+        lambda: f"{kind}/{name} is not Ready: {told}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
+        pause=1,
+    )
+
+
+def show_table() -> None:
+    """The four columns, for all kinds."""
+    print("\n$ kubectl get flywheel -n flights")
+    print(kube.kubectl("get", "flywheel", "--namespace", NAMESPACE))
+
+
+def show_best_trial() -> None:
+    """The winner of the search."""
+    experiment = kube.get("fwexp", "flight-delay", NAMESPACE) or {}
+    print(f"Best trial: {json.dumps(experiment.get('status', {}).get('best', {}), indent=2)}\n")
+
+
+def show_prediction() -> None:
+    """The same flight asked about with tritonclient and with curl's words."""
+    with kube.forwarded("service/flight-delay", 8080, NAMESPACE) as port:
+        address = f"127.0.0.1:{port}"
+        with urllib.request.urlopen(f"http://{address}/v2/models/flight-delay", timeout=10) as response:
+            inputs: list[dict[str, Any]] = json.load(response)["inputs"]
+        body = {
+            "inputs": [
+                {"name": each["name"], "datatype": each["datatype"], "shape": [1, 1], "data": [answer(each)]}
+                for each in inputs
+            ]
+        }
+        print("A flight of United from Newark to Houston, 23 December, 18:00, asked with tritonclient:")
+        print(f"  probability of 15 minutes or more late: {ask(address, inputs):.3f}\n")
+        print(f"$ kubectl -n {NAMESPACE} port-forward service/flight-delay 8080 &")
+        print(f"$ curl -s localhost:8080/v2/models/flight-delay/infer -d '{json.dumps(body)}'")
+        request = urllib.request.Request(
+            f"http://{address}/v2/models/flight-delay/infer",
+            json.dumps(body).encode(),
+            {"Content-Type": "application/json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as response:
+            print(response.read().decode() + "\n")
+
+
+def answer(tensor: dict[str, Any]) -> Any:
+    """The question's value for one input; what the story does not say is left neutral."""
+    empty: Any = "" if tensor["datatype"] == "BYTES" else 0
+    return QUESTION.get(tensor["name"], empty)
+
+
+def ask(address: str, inputs: list[dict[str, Any]]) -> float:
+    """The probability of the last class, by tritonclient."""
+    import numpy
+    import tritonclient.http as triton
+    from tritonclient.utils import triton_to_np_dtype
+
+    tensors = []
+    for each in inputs:
+        tensor = triton.InferInput(each["name"], [1, 1], each["datatype"])
+        kind = object if each["datatype"] == "BYTES" else triton_to_np_dtype(each["datatype"])
+        tensor.set_data_from_numpy(numpy.array([[answer(each)]], dtype=kind))
+        tensors.append(tensor)
+    client = triton.InferenceServerClient(address)
+    try:
+        return float(client.infer("flight-delay", tensors).as_numpy("probabilities")[0][-1])
+    finally:
+        client.close()
+
+
+HOW_TO_GO_ON = f"""Go on:
+  export KUBECONFIG=$PWD/.cluster/kubeconfig
+  kubectl get flywheel -A                                  # everything, in four columns
+  kubectl -n {NAMESPACE} describe fwexp flight-delay           # every condition says what and why
+  kubectl -n {NAMESPACE} patch fwexp flight-delay --type merge -p '{{"spec":{{"budget":{{"maxTrials":16}}}}}}'   # four trials more
+  kubectl explain experiment.spec --api-version flywheel.ml/v1alpha1
+  make down                                                # leaves nothing behind"""
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""The cluster as the demo and the stories see it: kubectl, waiting, port-forwards and the trial store. One waiting loop for all."""
+
+import json
+import re
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+
+from e2e.cluster import cluster, places
+
+Object = dict[str, Any]
+T = TypeVar("T")
+
+
+class Refused(Exception):
+    """kubectl said no; the message is its words."""
+
+
+def kubectl(*words: str, stdin: str | None = None) -> str:
+    """Run kubectl against the development cluster and return what it prints.
+
+    Raises:
+        Refused: it ended with another exit code than 0.
+    """
+    command = [str(cluster.kubectl_path()), "--kubeconfig", str(places.KUBECONFIG), *words]
+    done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Refused(done.stderr.strip() or done.stdout.strip())
+    return done.stdout
+
+
+def get(kind: str, name: str, namespace: str) -> Object | None:
+    """One object, or None if there is none."""
+    text = kubectl("get", kind, name, "--namespace", namespace, "--output", "json", "--ignore-not-found")
+    return json.loads(text) if text.strip() else None
+
+
+def listed(kind: str, namespace: str, selector: str = "") -> list[Object]:
+    """All objects of a kind in a namespace."""
+    words = ["get", kind, "--namespace", namespace, "--output", "json", *(["--selector", selector] if selector else [])]
+    items: list[Object] = json.loads(kubectl(*words))["items"]
+    return items
+
+
+def apply(manifest: Object | str | Path, namespace: str) -> None:
+    """Apply a manifest as a user would, by `kubectl apply --server-side`."""
+    text = (
+        manifest.read_text()
+        if isinstance(manifest, Path)
+        else manifest
+        if isinstance(manifest, str)
+        else yaml.safe_dump(manifest)
+    )
+    kubectl("apply", "--server-side", "--force-conflicts", "--namespace", namespace, "--filename", "-", stdin=text)
+
+
+def condition(resource: Object | None, type_: str = "Ready") -> Object:
+    """One condition, or an empty object."""
+    conditions = ((resource or {}).get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == type_), {})
+
+
+def until(question: Callable[[], T | None], seconds: float, what: Callable[[], str] | str, pause: float = 0.3) -> T:
+    """Ask until the answer is neither None nor False.
+
+    Raises:
+        TimeoutError: it never was; the message is `what`, with what was seen last.
+    """
+    end = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer is not None and answer is not False:
+            return answer
+        if time.monotonic() > end:
+            raise TimeoutError(f"after {seconds:.0f} s: {what if isinstance(what, str) else what()}")
+        time.sleep(pause)
+
+
+@contextmanager
+def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
+    """A loopback port that leads to a pod or Service, by `kubectl port-forward`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        local = int(probe.getsockname()[1])
+    command = [
+        str(cluster.kubectl_path()),
+        "--kubeconfig",
+        str(places.KUBECONFIG),
+        "--namespace",
+        namespace,
+        "port-forward",
+        target,
+        f"{local}:{port}",
+    ]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    try:
+        line = process.stdout.readline() if process.stdout else ""
+        if not re.match("Forwarding from", line):
+            raise Refused(f"port-forward to {target} in namespace '{namespace}' failed: {line.strip()}")
+        yield local
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def store_environment() -> dict[str, str]:
+    """The trial store's address and credentials, as `make deploy` wrote them for the host."""
+    lines = places.STORE_ENV.read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+
+
+def store() -> Any:
+    """A boto3 client of the trial store."""
+    import boto3
+    from botocore.config import Config
+
+    environment = store_environment()
+    return boto3.client(
+        "s3",
+        endpoint_url=environment["AWS_ENDPOINT_URL"],
+        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        region_name=environment.get("AWS_REGION", "us-east-1"),
+        config=Config(
+            s3={"addressing_style": "path"},
+            request_checksum_calculation="when_required",
+            response_checksum_validation="when_required",
+        ),
+    )
+
+
+def bucket() -> str:
+    """The trial store's bucket."""
+    return store_environment()["FLYWHEEL_BUCKET"]

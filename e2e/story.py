@@ -1,0 +1,124 @@
+"""One story on a real cluster, in a namespace of its own."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from e2e import kube
+
+STORE_SECRET, RUNNER = "flywheel-store", "flywheel-runner"
+KINDS = ("fwds", "fwexp", "fwmodel", "fwver", "fwsvc")
+
+
+class Story:
+    """A namespace, and what is done and seen in it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.namespace = f"story-{name}"
+
+    def begin(self) -> None:
+        """Make the namespace anew, with what the chart's value `namespaces` would put there."""
+        self.end()
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "Namespace",
+            "metadata": {"name": self.namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+        }
+        kube.kubectl("create", "--filename", "-", stdin=json.dumps(manifest))
+        runner = {
+            "apiVersion": "v1",
+            "kind": "ServiceAccount",
+            "metadata": {"name": RUNNER},
+            "automountServiceAccountToken": False,
+        }
+        kube.apply(runner, self.namespace)
+        kube.apply(self.store_secret(), self.namespace)
+
+    def store_secret(self, **changed: str) -> dict[str, Any]:
+        """The store's Secret as the chart wrote it for the demo's namespace; a story may spoil a key."""
+        found = kube.get("secret", STORE_SECRET, "flights")
+        assert found is not None, "the chart has put no store Secret into namespace 'flights'; run 'make deploy'"
+        return {
+            "apiVersion": "v1",
+            "kind": "Secret",
+            "metadata": {"name": STORE_SECRET},
+            "data": found["data"],
+            **({"stringData": changed} if changed else {}),
+        }
+
+    def end(self) -> None:
+        """Remove the namespace and wait until it is gone."""
+        kube.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait", "--timeout=180s")
+
+    def apply(self, *manifests: dict[str, Any] | str | Path) -> None:
+        """Apply each as a user would."""
+        for manifest in manifests:
+            kube.apply(manifest, self.namespace)
+
+    def kubectl(self, *words: str, stdin: str | None = None) -> str:
+        """kubectl in this namespace."""
+        return kube.kubectl(*words, "--namespace", self.namespace, stdin=stdin)
+
+    def get(self, kind: str, name: str) -> dict[str, Any] | None:
+        """One object of this namespace."""
+        return kube.get(kind, name, self.namespace)
+
+    def wait(
+        self, kind: str, name: str, *, ready: str = "True", reason: str | None = None, seconds: float = 120
+    ) -> dict[str, Any]:
+        """Until Ready has that status (and reason) for the current generation; the condition is returned."""
+
+        def found() -> dict[str, Any] | None:
+            resource = self.get(kind, name)
+            condition = kube.condition(resource)
+            current = resource is not None and condition.get("observedGeneration") == resource["metadata"]["generation"]
+            return (
+                condition
+                if current and condition.get("status") == ready and reason in (None, condition["reason"])
+                else None
+            )
+
+        return kube.until(
+            found,
+            seconds,
+            lambda: f"{kind}/{name} wanted Ready={ready} {reason or ''}, has {kube.condition(self.get(kind, name))}",
+        )
+
+    def put(self, key: str, content: bytes | str) -> str:
+        """Put an object under this story's folder of the store; its s3 URI."""
+        path = f"stories/{self.name}/{key}"
+        kube.store().put_object(
+            Bucket=kube.bucket(), Key=path, Body=content.encode() if isinstance(content, str) else content
+        )
+        return f"s3://{kube.bucket()}/{path}"
+
+    def describe(self) -> None:
+        """Everything that helps to understand a failure, to stderr. The namespace stays for a look."""
+        out = sys.stderr
+        for words in (
+            ("get", "flywheel,jobs,pods", "-o", "wide"),
+            ("describe", ",".join(KINDS)),
+            ("get", "events", "--sort-by=.lastTimestamp"),
+        ):
+            try:
+                out.write(
+                    f"\n$ kubectl {' '.join(words)}\n{kube.kubectl(*words, '--namespace', self.namespace)[-12000:]}\n"
+                )
+            except kube.Refused as error:
+                out.write(f"{error}\n")
+        try:
+            out.write(
+                kube.kubectl(
+                    "--namespace",
+                    "flywheel-system",
+                    "logs",
+                    "--selector",
+                    "app.kubernetes.io/component=operator",
+                    "--tail=60",
+                    "--prefix",
+                )
+            )
+        except kube.Refused as error:
+            out.write(f"{error}\n")

@@ -1,0 +1,124 @@
+"""The loop, small: patients' measurements become a Dataset, a short Experiment, a champion, a served answer."""
+
+import urllib.request
+from pathlib import Path
+
+import numpy
+import pytest
+import tritonclient.grpc as triton_grpc
+import tritonclient.http as triton_http
+from sklearn.datasets import load_breast_cancer
+
+from e2e import kube
+from e2e.story import Story
+
+MANIFESTS = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Dataset
+metadata: {name: patients}
+spec:
+  source: {s3: {uri: "%s"}}
+  target: malignant
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Experiment
+metadata: {name: malignant}
+spec:
+  dataset: patients
+  trainer: {sklearn: {}}
+  budget: {maxTrials: 3}
+  register: malignant
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: malignant}
+spec:
+  model: malignant
+  auth: {none: {}}
+"""
+
+
+@pytest.fixture(scope="module")
+def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    data = load_breast_cancer(as_frame=True)
+    frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
+    frame["malignant"] = 1 - data.target
+    path = Path(tmp_path_factory.mktemp("data")) / "patients.csv"
+    frame.to_csv(path, index=False)
+    story.apply(MANIFESTS % story.put("patients.csv", path.read_bytes()))
+    story.wait("fwds", "patients")
+    story.wait("fwexp", "malignant", seconds=300)
+    story.wait("fwmodel", "malignant")
+    story.wait("fwsvc", "malignant")
+    return story
+
+
+def test_every_resource_reads_well(served: Story) -> None:
+    """READY True, a reason and a detail for each of the five kinds."""
+    rows = [line.split() for line in served.kubectl("get", "flywheel", "--no-headers").splitlines() if line.strip()]
+
+    assert {row[0].split(".")[0] for row in rows} == {
+        "dataset",
+        "experiment",
+        "model",
+        "modelversion",
+        "inferenceservice",
+    }
+    assert all(row[1] == "True" and len(row) >= 5 for row in rows), rows
+
+
+def test_the_search_used_its_budget_and_found_a_good_model(served: Story) -> None:
+    status = (served.get("fwexp", "malignant") or {})["status"]
+
+    assert len(status["trials"]) == 3
+    assert float(status["best"]["value"]) > 0.95
+
+
+def test_the_version_knows_where_it_comes_from(served: Story) -> None:
+    [version] = kube.listed("fwver", served.namespace)
+    lineage = version["spec"]["lineage"]
+
+    assert lineage["dataset"] == "patients"
+    assert lineage["experiment"] == "malignant"
+    assert version["status"]["digest"] == version["spec"]["source"]["artifact"]["digest"]
+
+
+def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Story) -> None:
+    row = load_breast_cancer(as_frame=True).data.rename(columns=lambda name: name.replace(" ", "_")).iloc[[0]]
+
+    with kube.forwarded("service/malignant", 8080, served.namespace) as port:
+        rest = triton_http.InferenceServerClient(f"127.0.0.1:{port}")
+        names = [each["name"] for each in rest.get_model_metadata("malignant")["inputs"]]
+        tensors = [triton_http.InferInput(name, [1, 1], "FP32") for name in names]
+        for tensor, name in zip(tensors, names, strict=True):
+            tensor.set_data_from_numpy(row[[name]].to_numpy(numpy.float32))
+        over_rest = rest.infer("malignant", tensors).as_numpy("probabilities")
+        rest.close()
+    with kube.forwarded("service/malignant", 8081, served.namespace) as port:
+        grpc = triton_grpc.InferenceServerClient(f"127.0.0.1:{port}")
+        tensors = [triton_grpc.InferInput(name, [1, 1], "FP32") for name in names]
+        for tensor, name in zip(tensors, names, strict=True):
+            tensor.set_data_from_numpy(row[[name]].to_numpy(numpy.float32))
+        over_grpc = grpc.infer("malignant", tensors).as_numpy("probabilities")
+        grpc.close()
+
+    assert over_rest[0][1] > 0.5  # the first patient's tumour was malignant
+    numpy.testing.assert_array_equal(over_rest, over_grpc)
+
+
+def test_the_server_tells_prometheus(served: Story) -> None:
+    with (
+        kube.forwarded("service/malignant", 8080, served.namespace) as port,
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response,
+    ):
+        text = response.read().decode()
+
+    assert "model_infer_request_success" in text
+
+
+def test_raising_the_budget_goes_on(served: Story) -> None:
+    served.kubectl("patch", "fwexp", "malignant", "--type", "merge", "--patch", '{"spec":{"budget":{"maxTrials":4}}}')
+    served.wait("fwexp", "malignant", seconds=120)
+    trials = (served.get("fwexp", "malignant") or {})["status"]["trials"]
+
+    assert len(trials) == 4

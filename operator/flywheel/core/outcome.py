@@ -1,0 +1,242 @@
+"""How one attempt of a step ended, read from `collect`, `fetch`, `main` and `pod.status.reason` together, never from the Job alone.
+
+A Job can be Complete although nothing was uploaded, and Failed although the work was done. No message means unknown: try again, never success.
+The messages are the contract of images/README.md; tests/contracts/*.json holds golden ones.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flywheel.core.api import Manifest
+
+Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
+SIGNALLED = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """`Failed`: the user's failure, counted. `Invalid`: it can never work. `Infrastructure`: try again, uncounted."""
+
+    result: Result
+    reason: str
+    message: str
+    outputs: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    usage: Mapping[str, Any] = field(default_factory=dict)
+    node: str | None = None
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """What one pod left behind."""
+
+    name: str
+    node: str | None
+    reason: str | None  # of the pod: Evicted, DeadlineExceeded, …
+    disrupted: bool
+    collect: Mapping[str, Any]
+    fetch: Mapping[str, Any] | None  # the container's terminated state
+    main: Mapping[str, Any] | None
+    memory_limit: str | None
+
+
+def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
+    """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
+    over = _job_is_over(job)
+    newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
+    ended = [_ended(pod) for pod in newest_first if pod.get("status", {}).get("phase") in ("Succeeded", "Failed")]
+    if not over and len(ended) < len(newest_first):
+        return None
+    if not over and (not ended or ended[0].disrupted):
+        return None  # the Job replaces a disrupted pod by itself
+    for pod in ended:
+        outcome = _outcome(pod)
+        if outcome is not None:
+            return outcome
+    return _unknown(job) if over else None
+
+
+def _job_is_over(job: Manifest) -> bool:
+    conditions = job.get("status", {}).get("conditions") or []
+    return any(
+        condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in conditions
+    )
+
+
+def _unknown(job: Manifest) -> Outcome:
+    name = job["metadata"]["name"]
+    return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
+
+
+def _outcome(pod: _Ended) -> Outcome | None:
+    return (
+        _was_done(pod)
+        or _fetch_failed(pod)
+        or _ran_out_of_memory(pod)
+        or _took_too_long(pod)
+        or _was_disrupted(pod)
+        or _main_failed(pod)
+        or _was_not_kept(pod)
+    )
+
+
+def _was_done(pod: _Ended) -> Outcome | None:
+    """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
+    main_is_done = pod.main is not None and pod.main.get("exitCode") == 0
+    if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
+        return None
+    told = pod.collect
+    outputs = {name: str(output["digest"]) for name, output in (told.get("outputs") or {}).items()}
+    return Outcome(
+        "Succeeded",
+        "Succeeded",
+        "",
+        outputs,
+        told.get("metrics") or {},
+        told.get("facts") or {},
+        _usage(pod),
+        pod.node,
+    )
+
+
+def _fetch_failed(pod: _Ended) -> Outcome | None:
+    if pod.fetch is None or pod.fetch.get("exitCode") == 0:
+        return None
+    told = _json(pod.fetch.get("message"))
+    if not told:
+        return Outcome(
+            "Infrastructure",
+            "FetchFailed",
+            f"Container 'fetch' of pod '{pod.name}' ended with exit code {pod.fetch.get('exitCode')}{_last_line(pod.fetch)}; trying again.",
+            node=pod.node,
+        )
+    result: Result = "Infrastructure" if told.get("retry") else "Invalid"
+    return Outcome(result, str(told.get("reason", "FetchFailed")), str(told.get("message", "")), node=pod.node)
+
+
+def _ran_out_of_memory(pod: _Ended) -> Outcome | None:
+    if pod.main is None or pod.main.get("exitCode") == 0:
+        return None
+    if pod.main.get("reason") != "OOMKilled" and not pod.collect.get("oomKills"):
+        return None
+    limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "the node's memory"
+    return Outcome(
+        "Failed",
+        "OOMKilled",
+        f"Container 'main' of pod '{pod.name}' needed more than {limit} of memory and was killed; raise spec.resources.limits.memory or use less.",
+        usage=_usage(pod),
+        node=pod.node,
+    )
+
+
+def _took_too_long(pod: _Ended) -> Outcome | None:
+    if not pod.collect.get("timedOut"):
+        return None
+    return Outcome(
+        "Failed",
+        "TimedOut",
+        f"Container 'main' of pod '{pod.name}' was stopped at its timeout; give it more time or less work.",
+        usage=_usage(pod),
+        node=pod.node,
+    )
+
+
+def _was_disrupted(pod: _Ended) -> Outcome | None:
+    """Evicted, preempted, lost, or killed by a signal that was not ours."""
+    main = pod.main or {}
+    if main.get("reason") == "StartError":
+        return Outcome(
+            "Invalid",
+            "CannotStart",
+            f"Container 'main' of pod '{pod.name}' cannot start: {_line(main)}; correct the command or the image.",
+            node=pod.node,
+        )
+    killed = int(main.get("exitCode", 0)) > SIGNALLED
+    lost = main.get("reason") == "ContainerStatusUnknown"
+    reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
+    if reason is None:
+        return None
+    return Outcome(
+        "Infrastructure", reason, f"Pod '{pod.name}' was stopped from outside ({reason}); trying again.", node=pod.node
+    )
+
+
+def _main_failed(pod: _Ended) -> Outcome | None:
+    if pod.main is None or pod.main.get("exitCode") == 0:
+        return None
+    code = int(pod.main["exitCode"])
+    told = _json(pod.main.get("message"))
+    result: Result = "Invalid" if code == 2 else "Failed"
+    if told.get("reason"):
+        return Outcome(result, str(told["reason"]), str(told.get("message", "")), usage=_usage(pod), node=pod.node)
+    return Outcome(
+        result,
+        f"ExitCode{code}",
+        f"Container 'main' of pod '{pod.name}' ended with exit code {code}{_last_line(pod.main)}.",
+        usage=_usage(pod),
+        node=pod.node,
+    )
+
+
+def _was_not_kept(pod: _Ended) -> Outcome | None:
+    """main is done, and collect says why its work is not in the store."""
+    if pod.main is None or pod.collect.get("phase") != "Finished":
+        return None
+    silent = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
+    error = pod.collect.get("error") or silent
+    result: Result = "Infrastructure" if error.get("retry") else "Failed"
+    return Outcome(result, str(error["reason"]), str(error["message"]), usage=_usage(pod), node=pod.node)
+
+
+def _usage(pod: _Ended) -> Mapping[str, Any]:
+    return pod.collect.get("usage") or {}
+
+
+def _ended(pod: Manifest) -> _Ended:
+    status = pod.get("status", {})
+    containers = {
+        each["name"]: each
+        for each in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    }
+
+    def terminated(name: str) -> Mapping[str, Any] | None:
+        found = containers.get(name, {})
+        state: Mapping[str, Any] | None = found.get("state", {}).get("terminated") or found.get("lastState", {}).get(
+            "terminated"
+        )
+        return state
+
+    specs = {each["name"]: each for each in pod.get("spec", {}).get("containers", [])}
+    return _Ended(
+        name=pod["metadata"]["name"],
+        node=pod.get("spec", {}).get("nodeName"),
+        reason=status.get("reason"),
+        disrupted=any(
+            each["type"] == "DisruptionTarget" and each["status"] == "True" for each in status.get("conditions") or []
+        ),
+        collect=_json((terminated("collect") or {}).get("message")),
+        fetch=terminated("fetch"),
+        main=terminated("main"),
+        memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
+    )
+
+
+def _json(text: object) -> Mapping[str, Any]:
+    try:
+        value = json.loads(str(text))
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _line(state: Mapping[str, Any]) -> str:
+    lines = [line for line in str(state.get("message") or "").strip().splitlines() if line.strip()]
+    return lines[-1].strip()[:300] if lines else ""
+
+
+def _last_line(state: Mapping[str, Any]) -> str:
+    line = _line(state)
+    return f" (its last words: {line})" if line else ""

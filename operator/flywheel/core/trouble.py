@@ -1,0 +1,201 @@
+"""Why a Job or a Deployment that should run does not: found by looking at all pods, all their containers, and Kubernetes' events.
+
+Trouble is not yet failure: a missing Secret may be created in the next second. So it is told while it lasts, in words with a next step.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flywheel.core.api import Manifest
+
+Events = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What stands in the way, in one CamelCase word and one sentence."""
+
+    reason: str
+    message: str
+
+
+_WAITING = {
+    "ErrImagePull": "ImagePullFailed",
+    "ImagePullBackOff": "ImagePullFailed",
+    "ErrImageNeverPull": "ImagePullFailed",
+    "InvalidImageName": "ImageNameInvalid",
+    "RunContainerError": "CannotStart",
+    "CreateContainerError": "CannotStart",
+    "CrashLoopBackOff": "CrashLoop",
+}
+
+
+def find(workload: Manifest, pods: Sequence[Manifest], events: Events, now: datetime) -> Trouble | None:
+    """The first thing that stands in the way, or None. Asks for events only where the objects themselves do not tell."""
+    for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
+        trouble = _unschedulable(pod) or next(_of_containers(pod), None) or _stuck_before_start(pod, events, now)
+        if trouble is not None:
+            return trouble
+    return _replicas_refused(workload) or (None if pods else _pods_refused(workload, events, now))
+
+
+def _unschedulable(pod: Manifest) -> Trouble | None:
+    for condition in pod.get("status", {}).get("conditions") or []:
+        if (
+            condition["type"] == "PodScheduled"
+            and condition["status"] == "False"
+            and condition.get("reason") == "Unschedulable"
+        ):
+            since = str(condition.get("lastTransitionTime", ""))[11:16]
+            return Trouble(
+                "Unschedulable",
+                f"Pod '{pod['metadata']['name']}' fits on no node: {condition.get('message', 'no reason given')} It asks for {_asked(pod)}; waiting since {since} UTC. Lower what is asked or add a node.",
+            )
+    return None
+
+
+def _asked(pod: Manifest) -> str:
+    asked: list[str] = []
+    for container in pod.get("spec", {}).get("containers", []):
+        resources = container.get("resources", {})
+        asked += [
+            f"{value} {name}"
+            for name, value in sorted({**resources.get("limits", {}), **resources.get("requests", {})}.items())
+        ]
+    return ", ".join(asked) or "nothing in particular"
+
+
+def _of_containers(pod: Manifest) -> Iterator[Trouble]:
+    status = pod.get("status", {})
+    limits = {
+        each["name"]: each.get("resources", {}).get("limits", {}) for each in pod.get("spec", {}).get("containers", [])
+    }
+    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+        waiting = container.get("state", {}).get("waiting")
+        if not waiting:
+            continue
+        last = container.get("lastState", {}).get("terminated") or {}
+        trouble = _waiting(pod, container, waiting, last, limits.get(container["name"], {}))
+        if trouble is not None:
+            yield trouble
+
+
+def _waiting(
+    pod: Manifest,
+    container: Mapping[str, Any],
+    waiting: Mapping[str, Any],
+    last: Mapping[str, Any],
+    limits: Mapping[str, Any],
+) -> Trouble | None:
+    reason, words = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+    where = f"container '{container['name']}' of pod '{pod['metadata']['name']}'"
+    namespace = pod["metadata"].get("namespace", "")
+    if reason == "CreateContainerConfigError":
+        return _configuration(where, namespace, words)
+    if reason == "CrashLoopBackOff" and last.get("reason") == "OOMKilled":
+        return Trouble(
+            "OOMKilled",
+            f"The {where} was killed at its limit of {limits.get('memory', 'the node')} memory, {container.get('restartCount', 0)} times; raise spec.resources.limits.memory.",
+        )
+    if reason == "CrashLoopBackOff":
+        return Trouble(
+            "CrashLoop",
+            f"The {where} ended {container.get('restartCount', 0)} times with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with 'kubectl logs {pod['metadata']['name']} -c {container['name']} --previous'.",
+        )
+    if _WAITING.get(reason) == "ImagePullFailed":
+        return Trouble(
+            "ImagePullFailed",
+            f"Image '{container.get('image')}' of {where} cannot be pulled: {words or reason}. Check its name, and spec.imagePullSecrets if it is private.",
+        )
+    if reason in _WAITING:
+        return Trouble(_WAITING[reason], f"The {where} cannot start: {words or reason}.")
+    return None
+
+
+def _configuration(where: str, namespace: str, words: str) -> Trouble:
+    missing = re.search(r'(secret|configmap) "([^"]+)" not found', words)
+    if missing and missing[1] == "secret":
+        return Trouble(
+            "SecretNotFound",
+            f"Waiting for Secret '{missing[2]}' in namespace '{namespace}'; create it or correct its name in the spec.",
+        )
+    if missing:
+        return Trouble(
+            "ConfigMapNotFound",
+            f"Waiting for ConfigMap '{missing[2]}' in namespace '{namespace}'; create it or correct its name in the spec.",
+        )
+    key = re.search(r"couldn't find key (\S+) in Secret (\S+)", words)
+    if key:
+        return Trouble(
+            "SecretKeyNotFound",
+            f"Secret '{key[2].split('/')[-1]}' in namespace '{namespace}' has no key '{key[1]}'; add it or correct the key in the spec.",
+        )
+    return Trouble("ConfigurationError", f"The {where} cannot be configured: {words}.")
+
+
+def _last_line(terminated: Mapping[str, Any]) -> str:
+    lines = str(terminated.get("message") or "").strip().splitlines()
+    return f"{lines[-1].strip()[:300]}." if lines else "it left no words."
+
+
+def _stuck_before_start(pod: Manifest, events: Events, now: datetime) -> Trouble | None:
+    """A pod that is scheduled and yet starts no container for 20 s: a volume that is missing, most often; only the events tell."""
+    status = pod.get("status", {})
+    if status.get("phase") != "Pending" or not pod.get("spec", {}).get("nodeName"):
+        return None
+    states = [
+        each.get("state", {})
+        for each in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
+    ]
+    if any("running" in state or "terminated" in state for state in states):
+        return None
+    if _age(str(status.get("startTime") or pod["metadata"].get("creationTimestamp") or ""), now) < 20:
+        return None
+    for event in reversed(events(str(pod["metadata"]["uid"]))):
+        if event.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
+            return Trouble(str(event["reason"]), f"Pod '{pod['metadata']['name']}' cannot start: {_words(event)}")
+    return None
+
+
+def _age(stamp: str, now: datetime) -> float:
+    """Seconds since a timestamp of the API server; 0 where there is none."""
+    return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds() if stamp else 0.0
+
+
+def _replicas_refused(workload: Manifest) -> Trouble | None:
+    for condition in workload.get("status", {}).get("conditions") or []:
+        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
+            return _refused(str(condition.get("message", "")))
+    return None
+
+
+def _pods_refused(workload: Manifest, events: Events, now: datetime) -> Trouble | None:
+    """A Job that has no pod after 3 s: a quota, most often; only its events tell."""
+    if workload.get("kind") != "Job" or workload.get("status", {}).get("active"):
+        return None
+    if _age(str(workload["metadata"].get("creationTimestamp") or ""), now) < 3:
+        return None
+    for event in reversed(events(str(workload["metadata"]["uid"]))):
+        if event.get("reason") == "FailedCreate":
+            return _refused(_words(event))
+    return None
+
+
+def _refused(words: str) -> Trouble:
+    if "exceeded quota" in words:
+        return Trouble(
+            "QuotaExceeded", f"Pods are refused by a quota: {words}. Lower what is asked, or raise the quota."
+        )
+    if "serviceaccount" in words and "not found" in words:
+        return Trouble(
+            "RunnerNotFound",
+            f"Pods are refused: {words}. List this namespace in the chart's value 'namespaces', which makes the runner ServiceAccount and the store's Secret.",
+        )
+    return Trouble("PodsRefused", f"Pods are refused: {words}")
+
+
+def _words(event: Manifest) -> str:
+    return str(event.get("message") or event.get("note") or "").strip()

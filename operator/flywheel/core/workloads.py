@@ -1,0 +1,309 @@
+"""Pods as the contract of images/README.md wants them: Jobs for steps, and the parts that a Deployment shares with them.
+
+Every pod satisfies Pod Security `restricted`; nothing a user writes passes into a pod but through the typed fields here.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from flywheel.core import names
+from flywheel.core.api import JOB
+from flywheel.core.kind import AnyResource
+from flywheel.core.plan import Child
+from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Variable
+from flywheel.core.settings import Settings
+from flywheel.core.values import quantity
+
+USER = 65532
+GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
+BACKSTOP = timedelta(minutes=15)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
+ROOT = "/flywheel"
+
+
+@dataclass(frozen=True)
+class Input:
+    """Something that `fetch` brings to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume.
+
+    `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
+    """
+
+    name: str
+    artifact: str | None = None
+    s3: Mapping[str, Any] | None = None
+    http: Mapping[str, Any] | None = None
+    volume: str | None = None
+    claim: str | None = None
+    secret: str | None = None
+    sha256: str | None = None
+
+    def told(self) -> dict[str, Any]:
+        """As `fetch` reads it."""
+        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "sha256": self.sha256}
+        volume = {"volume": {"path": self.volume}} if self.volume is not None else {}
+        return {"name": self.name, **{key: value for key, value in source.items() if value is not None}, **volume}
+
+
+@dataclass(frozen=True)
+class Step:
+    """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root."""
+
+    name: str
+    attempt: int
+    image: str
+    command: tuple[str, ...]
+    params: Mapping[str, Any]
+    args: tuple[str, ...] = ()
+    inputs: tuple[Input, ...] = ()
+    outputs: tuple[str, ...] = ()
+    timeout: timedelta | None = None
+    resources: Resources = field(default_factory=Resources)
+    placement: Placement = field(default_factory=Placement)
+    env: tuple[Variable, ...] = ()
+    pull_secrets: tuple[PullSecret, ...] = ()
+    shared_memory: Quantity | None = None
+    ours: bool = True
+    annotations: Mapping[str, str] = field(default_factory=dict)
+
+
+def pod_security() -> dict[str, Any]:
+    """The pod's part of `restricted`."""
+    return {
+        "runAsNonRoot": True,
+        "runAsUser": USER,
+        "runAsGroup": USER,
+        "fsGroup": USER,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+
+
+def container_security(*, read_only: bool = True) -> dict[str, Any]:
+    """The container's part of `restricted`."""
+    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": read_only}
+
+
+def placed(placement: Placement) -> dict[str, Any]:
+    """Where a pod may run, as fields of its spec; empties are left out, since the server drops them."""
+    fields = {
+        "nodeSelector": dict(placement.node_selector),
+        "tolerations": [
+            toleration.model_dump(by_alias=True, exclude_none=True) for toleration in placement.tolerations
+        ],
+        "priorityClassName": placement.priority_class_name and str(placement.priority_class_name),
+    }
+    return {key: value for key, value in fields.items() if value}
+
+
+def environment(variables: Sequence[Variable]) -> list[dict[str, Any]]:
+    """Sorted by name, since another order is another pod template."""
+
+    def written(variable: Variable) -> dict[str, Any]:
+        if variable.secret is not None:
+            return {
+                "name": variable.name,
+                "valueFrom": {"secretKeyRef": {"name": str(variable.secret.name), "key": variable.secret.key}},
+            }
+        return {"name": variable.name, "value": variable.value} if variable.value else {"name": variable.name}
+
+    return [written(variable) for variable in sorted(variables, key=lambda variable: variable.name)]
+
+
+def constants(values: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Environment variables of ours, sorted; an empty one carries no value, as the server would have it."""
+    return [{"name": name, "value": value} if value else {"name": name} for name, value in sorted(values.items())]
+
+
+def needs(resources: Resources) -> dict[str, Any]:
+    """Requests and limits, without empties."""
+    return {
+        key: dict(value) for key, value in (("requests", resources.requests), ("limits", resources.limits)) if value
+    }
+
+
+def fetch_limit(resources: Resources, settings: Settings) -> int:
+    """How many bytes `fetch` may bring: the pod's own ephemeral-storage limit, else the installation's."""
+    return int(quantity(resources.limits.get("ephemeral-storage", settings.fetch_limit)))
+
+
+def fetch_container(
+    inputs: Sequence[Input],
+    settings: Settings,
+    variables: Mapping[str, str],
+    limit: int,
+    params: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """The init container that brings inputs by digest. Its mount `/flywheel` is the emptyDir `flywheel`."""
+    told = {"limitBytes": limit, "inputs": [each.told() for each in inputs]}
+    own = {
+        **variables,
+        "FLYWHEEL_FETCH": json.dumps(told, sort_keys=True),
+        "FLYWHEEL_PARAMS": json.dumps(params or {}, sort_keys=True),
+    }
+    foreign = [{"prefix": "SOURCE_", "secretRef": {"name": each.secret}} for each in inputs if each.secret]
+    return {
+        "name": "fetch",
+        "image": settings.runtime_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "flywheel_runtime", "fetch"],
+        "env": constants(own),
+        "envFrom": [{"secretRef": {"name": settings.store_secret}}, *foreign],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT},
+            *claim_mounts(inputs),
+            {"name": "tmp", "mountPath": "/tmp"},
+        ],
+    }
+
+
+def claim_mounts(inputs: Sequence[Input]) -> list[dict[str, Any]]:
+    """Users' volumes are read, never written."""
+    return [
+        {"name": f"claim-{each.name}", "mountPath": f"{ROOT}/volumes/{each.name}", "readOnly": True}
+        for each in inputs
+        if each.claim
+    ]
+
+
+def claim_volumes(inputs: Sequence[Input]) -> list[dict[str, Any]]:
+    """The volumes of `claim_mounts`."""
+    return [
+        {"name": f"claim-{each.name}", "persistentVolumeClaim": {"claimName": each.claim, "readOnly": True}}
+        for each in inputs
+        if each.claim
+    ]
+
+
+def pulls(pull_secrets: Sequence[PullSecret], settings: Settings) -> dict[str, Any]:
+    """The user's pull secrets and the installation's, as a field of the pod's spec."""
+    wanted = sorted({*(str(secret.name) for secret in pull_secrets), *settings.image_pull_secrets})
+    return {"imagePullSecrets": [{"name": name} for name in wanted]} if wanted else {}
+
+
+def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
+    """The Job of one attempt: collect (sidecar), fetch, main. Never retried inside the Job; a new attempt is a new Job."""
+    labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt)}
+    deadline = (
+        {"activeDeadlineSeconds": int((step.timeout + BACKSTOP).total_seconds()) + GRACE_SECONDS}
+        if step.timeout
+        else {}
+    )
+    manifest = {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": names.job(resource, step.name, step.attempt),
+            "labels": labels,
+            "annotations": dict(step.annotations),
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
+            },
+            **deadline,
+            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, settings)},
+        },
+    }
+    return Child(JOB, manifest, create_only=True)
+
+
+def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any]:
+    variables = {
+        "FLYWHEEL_KIND": resource.api.kind,
+        "FLYWHEEL_NAME": resource.name,
+        "FLYWHEEL_NAMESPACE": resource.namespace,
+        "FLYWHEEL_UID": resource.uid,
+        "FLYWHEEL_STEP": step.name,
+        "FLYWHEEL_ATTEMPT": str(step.attempt),
+        "FLYWHEEL_IMAGE": step.image,
+        "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
+    }
+    shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
+    fetch = fetch_container(step.inputs, settings, variables, fetch_limit(step.resources, settings), step.params)
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.runner_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": True,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": pod_security(),
+        **placed(step.placement),
+        **pulls(step.pull_secrets, settings),
+        "initContainers": [_with_node(_collect(step, settings, variables)), _with_node(fetch)],
+        "containers": [_with_node(_main(step, variables))],
+        "volumes": [
+            {"name": "flywheel", "emptyDir": {}},
+            {"name": "outputs", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            *([{"name": "shared-memory", "emptyDir": {"medium": "Memory", **shared}}] if step.shared_memory else []),
+            *claim_volumes(step.inputs),
+        ],
+    }
+
+
+def _with_node(container: dict[str, Any]) -> dict[str, Any]:
+    node = {"name": "FLYWHEEL_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
+    return {**container, "env": [*container["env"], node]}
+
+
+def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
+    timeout = int(step.timeout.total_seconds()) if step.timeout else None
+    told = {
+        "timeoutSeconds": timeout,
+        "graceSeconds": 10,
+        "outputs": [{"name": name, "required": True} for name in step.outputs],
+    }
+    return {
+        "name": "collect",
+        "image": settings.runtime_image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "command": ["python3", "-m", "flywheel_runtime", "collect"],
+        "env": constants({**variables, "FLYWHEEL_COLLECT": json.dumps(told, sort_keys=True)}),
+        "envFrom": [{"secretRef": {"name": settings.store_secret}}],
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "securityContext": container_security(),
+        # Before collect cannot be read by its neighbours, none of them starts.
+        "startupProbe": {
+            "exec": {"command": ["test", "-e", f"{ROOT}/run/collecting"]},
+            "periodSeconds": 1,
+            "failureThreshold": 60,
+        },
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT},
+            {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
+            {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
+        ],
+    }
+
+
+def _main(step: Step, variables: Mapping[str, str]) -> dict[str, Any]:
+    mounts: list[dict[str, Any]] = [
+        {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
+        {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
+        *claim_mounts(step.inputs),
+        {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
+        *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
+    ]
+    users = environment(step.env)
+    taken = {variable["name"] for variable in users}
+    own = [variable for variable in constants(variables) if variable["name"] not in taken]
+    return {
+        "name": "main",
+        "image": step.image,
+        "imagePullPolicy": "IfNotPresent",
+        **({"command": list(step.command)} if step.command else {}),
+        **({"args": list(step.args)} if step.args else {}),
+        "env": [*own, *users],
+        **({"resources": needs(step.resources)} if needs(step.resources) else {}),
+        "securityContext": container_security(read_only=step.ours),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": mounts,
+    }
