@@ -69,7 +69,8 @@ class ToySpec(Schema):
     )
     memory: Quantity | None = Field(None, description="Memory.")
     resources: Resources = Field(default_factory=Resources, description="For each pod.")
-    parameters: dict[Label, Scalar] = Field(default_factory=dict, max_length=8, description="Passed on.")
+    parameters: dict[str, Scalar] = Field(default_factory=dict, max_length=8, description="Passed on.")
+    limits: dict[Label, Quantity] = Field(default_factory=dict, max_length=8, description="For each step.")
     env: tuple[Variable, ...] = Field((), max_length=8, description="Environment.")
     suspend: bool = Field(False, description="Whether to wait.")
 

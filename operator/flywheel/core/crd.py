@@ -11,11 +11,17 @@ from flywheel.core.schema import rule
 from flywheel.core.structural import Fragment, Unfit, structural
 from flywheel.core.values import Label
 
-NAME_RULE = rule(
-    f"self.metadata.name.size() <= {Label.longest} && self.metadata.name.matches('{Label.pattern}')",
-    f"metadata.name must be at most {Label.longest} characters, of a-z, 0-9 and '-', with a letter or digit at both ends, "
-    "since the names of Jobs and Services are made from it",
-)
+# Children's names are made from it. In CEL, since a pattern would be quoted at the user; on the field, so that the message says where.
+NAME: Fragment = {
+    "type": "string",
+    "maxLength": 253,
+    "x-kubernetes-validations": [
+        rule(
+            f"size(self) <= {Label.longest} && self.matches(r'{Label.pattern}')",
+            f"must be {Label.form}, of at most {Label.longest} characters",
+        )
+    ],
+}
 # A filter with `||` would silently drop its column and all after it (measured), so each column asks for one thing.
 COLUMNS = (
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
@@ -85,12 +91,12 @@ def root_schema(kind: AnyKind) -> Fragment:
     return {
         "description": kind.story,
         "type": "object",
-        "x-kubernetes-validations": [NAME_RULE, *(dict(one) for one in kind.rules)],
+        **({"x-kubernetes-validations": [dict(one) for one in kind.rules]} if kind.rules else {}),
         "required": ["spec"],
         "properties": {
             "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
             "kind": {"description": f"{kind.api.kind}.", "type": "string"},
-            "metadata": {"type": "object"},
+            "metadata": {"type": "object", "properties": {"name": NAME}},
             "spec": spec,
             "status": _status_schema(kind),
         },
@@ -102,7 +108,8 @@ def _status_schema(kind: AnyKind) -> Fragment:
     path = next(_defaults(status, "status"), None)
     if path is not None:
         raise Unfit(f"{path} has a default; a status says only what was found: use None, or an empty list or map")
-    return {**status, "description": "What is true.", "default": PENDING}
+    properties = status.pop("properties")
+    return {**status, "description": "What is true.", "default": PENDING, "properties": properties}
 
 
 def _defaults(schema: Mapping[str, Any], at: str) -> Any:

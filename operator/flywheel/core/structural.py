@@ -12,6 +12,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from flywheel.core.schema import rule
+
 Fragment = dict[str, Any]
 
 # YAML 1.1 reads these keys as booleans: `on:` would arrive as `true:`.
@@ -63,7 +65,7 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
     for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in found:
             found[limit], found[exclusive] = found[exclusive], True
-    _say_keys_as_a_rule(found)
+    _say_keys_as_a_rule(found, at)
     _refuse_what_cannot_be_said(found, at)
     if found.get("type") == "array":
         found["items"] = _convert(found.get("items", {}), defs, f"{at}[]", inside)
@@ -71,6 +73,8 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
     if found.get("type") == "object":
         _convert_object(found, defs, at, inside)
     _settle_default(found)
+    if "x-kubernetes-validations" in found:
+        found["x-kubernetes-validations"] = [rule(one["rule"], one["message"]) for one in found["x-kubernetes-validations"]]
     if "description" in found:
         found["description"] = " ".join(found["description"].split())
     return {key: found[key] for key in sorted(found, key=lambda key: ORDER.index(key))}
@@ -131,21 +135,20 @@ def _convert_object(found: Fragment, defs: Mapping[str, Any], at: str, inside: t
             raise Unfit(f"{at}.{name} is one of several, so it must have no default: with one, no other could be chosen")
 
 
-def _say_keys_as_a_rule(found: Fragment) -> None:
-    """`dict[Label, X]`: a CRD has no patternProperties, but CEL sees the keys."""
+def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
+    """`dict[Label, X]`: a CRD says nothing of keys, but CEL sees them."""
     names = found.pop("propertyNames", {})
-    checks = [f"size(key) <= {names['maxLength']}"] if "maxLength" in names else []
-    patterns = found.pop("patternProperties", {})
-    for pattern, values in patterns.items():
-        found["additionalProperties"] = values
-        checks.append(f"key.matches(r'{pattern}')")
+    longest, rules = names.get("maxLength"), names.get("x-kubernetes-validations", ())
+    checks = [f"size(key) <= {longest}"] if longest else []
+    checks += [re.sub(r"\bself\b", "key", one["rule"]) for one in rules]
     if not checks:
         return
-    said = [f"at most {names['maxLength']} characters"] if "maxLength" in names else []
-    said += [f"the form {pattern}" for pattern in patterns]
+    if "x-kubernetes-preserve-unknown-fields" in found.get("additionalProperties", {}):
+        raise Unfit(f"{at} is a map with checked keys and values of any type, which CEL cannot look at; write dict[str, ...]")
+    said = [one["message"].removeprefix("must be ") for one in rules] + ([f"at most {longest} characters"] if longest else [])
     found["x-kubernetes-validations"] = [
         *found.get("x-kubernetes-validations", ()),
-        {"rule": f"self.all(key, {' && '.join(checks)})", "message": f"each key must have {' and '.join(said)}"},
+        rule(f"self.all(key, {' && '.join(checks)})", f"each key must be {', of '.join(said)}"),
     ]
 
 
