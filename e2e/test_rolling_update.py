@@ -54,7 +54,7 @@ class Load:
             time.sleep(0.01)
 
 
-@pytest.mark.skipif(cluster.kind_of_cluster() != "native", reason="only the native cluster's node reaches Services")
+@pytest.mark.skipif(cluster.chosen().kind != "native", reason="only the native cluster's node reaches Services")
 def test_no_request_is_lost_while_versions_change(story: Story) -> None:
     first, second = linear([1.0, 1.0]), linear([2.0, 2.0])
     story.apply(
