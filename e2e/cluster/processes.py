@@ -77,20 +77,26 @@ def running(folder: Path, name: str) -> Record | None:
     return recorded if recorded and alive(recorded) else None
 
 
+def command(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def with_command(argv: Sequence[str]) -> int | None:
     """The process that runs exactly this command: ours, if we were killed between starting and recording it."""
-    wanted = b"".join(word.encode() + b"\0" for word in argv)
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes() == wanted:
-                return int(path.parent.name)
-        except OSError:
-            continue
-    return None
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return next((pid for pid in pids if command(pid) == list(argv)), None)
 
 
 def start(
-    folder: Path, log: Path, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    folder: Path,
+    log: Path,
+    name: str,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Record:
     """Starts the process unless it runs; its own session, so that it survives the shell of whoever called."""
     if found := running(folder, name):
