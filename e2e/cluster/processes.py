@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+# Handles of this run: Python warns of a handle that is forgotten while its process runs, and whoever starts must reap.
+STARTED: list[subprocess.Popen[bytes]] = []
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -107,9 +109,11 @@ def start(
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as words:
-            pid = subprocess.Popen(
+            started = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env, cwd=cwd, start_new_session=True
-            ).pid
+            )
+        STARTED.append(started)
+        pid = started.pid
     recorded = record(name, pid)
     if recorded is None:
         raise ProcessLookupError(f"{name} ended at once")
@@ -126,6 +130,7 @@ def stop(folder: Path, name: str, grace: float) -> None:
             os.kill(recorded.pid, signal.SIGKILL)
             gone_within(recorded, 10)
     (folder / f"{name}.json").unlink(missing_ok=True)
+    STARTED[:] = [started for started in STARTED if started.poll() is None]
 
 
 def gone_within(recorded: Record, seconds: float) -> bool:
