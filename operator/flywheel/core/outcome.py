@@ -68,23 +68,38 @@ def _job_is_over(job: Manifest) -> bool:
 
 def _unknown(job: Manifest) -> Outcome:
     name = job["metadata"]["name"]
-    return Outcome("Infrastructure", "OutcomeUnknown", f"Job '{name}' ended without a report of its pod; trying again.")
+    return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 
 
 def _outcome(pod: _Ended) -> Outcome | None:
     return (
-        _was_done_before(pod)
+        _was_done(pod)
         or _fetch_failed(pod)
         or _ran_out_of_memory(pod)
         or _took_too_long(pod)
         or _was_disrupted(pod)
         or _main_failed(pod)
-        or _was_collected(pod)
+        or _was_not_kept(pod)
     )
 
 
-def _was_done_before(pod: _Ended) -> Outcome | None:
-    return _success(pod) if pod.collect.get("repeated") and pod.collect.get("complete") else None
+def _was_done(pod: _Ended) -> Outcome | None:
+    """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
+    main_is_done = pod.main is not None and pod.main.get("exitCode") == 0 and not pod.collect.get("timedOut")
+    if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
+        return None
+    told = pod.collect
+    outputs = {name: str(output["digest"]) for name, output in (told.get("outputs") or {}).items()}
+    return Outcome(
+        "Succeeded",
+        "Succeeded",
+        "",
+        outputs,
+        told.get("metrics") or {},
+        told.get("facts") or {},
+        _usage(pod),
+        pod.node,
+    )
 
 
 def _fetch_failed(pod: _Ended) -> Outcome | None:
@@ -110,7 +125,7 @@ def _ran_out_of_memory(pod: _Ended) -> Outcome | None:
     limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "the node's memory"
     return Outcome(
         "Failed",
-        "OutOfMemory",
+        "OOMKilled",
         f"Container 'main' of pod '{pod.name}' needed more than {limit} of memory and was killed; raise spec.resources.limits.memory or use less.",
         usage=_usage(pod),
         node=pod.node,
@@ -130,36 +145,22 @@ def _took_too_long(pod: _Ended) -> Outcome | None:
 
 
 def _was_disrupted(pod: _Ended) -> Outcome | None:
-    signalled = pod.main is not None and int(pod.main.get("exitCode", 0)) > SIGNALLED
-    lost = pod.main is not None and pod.main.get("reason") in (
-        "ContainerStatusUnknown",
-        "StartError",
-        "ContainerCannotRun",
-    )
-    if not (
-        pod.disrupted
-        or pod.reason in ("Evicted", "NodeLost", "Shutdown", "Terminated", "Preempting")
-        or signalled
-        or lost
-    ):
-        return None
-    if pod.main is not None and pod.main.get("exitCode") == 0 and pod.collect.get("complete"):
-        return None  # it was done before it was disturbed
-    why = pod.reason or (
-        f"main ended with exit code {pod.main.get('exitCode')}" if pod.main else "the pod was disrupted"
-    )
-    if pod.main is not None and pod.main.get("reason") == "StartError":
+    """Evicted, preempted, lost, or killed by a signal that was not ours."""
+    main = pod.main or {}
+    if main.get("reason") == "StartError":
         return Outcome(
             "Invalid",
             "CannotStart",
-            f"Container 'main' of pod '{pod.name}' cannot start: {_line(pod.main)}; correct the command or the image.",
+            f"Container 'main' of pod '{pod.name}' cannot start: {_line(main)}; correct the command or the image.",
             node=pod.node,
         )
+    killed = int(main.get("exitCode", 0)) > SIGNALLED
+    lost = main.get("reason") == "ContainerStatusUnknown"
+    reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
+    if reason is None:
+        return None
     return Outcome(
-        "Infrastructure",
-        "Disrupted",
-        f"Pod '{pod.name}' was stopped from outside ({why}); trying again.",
-        node=pod.node,
+        "Infrastructure", reason, f"Pod '{pod.name}' was stopped from outside ({reason}); trying again.", node=pod.node
     )
 
 
@@ -173,33 +174,21 @@ def _main_failed(pod: _Ended) -> Outcome | None:
         return Outcome(result, str(told["reason"]), str(told.get("message", "")), usage=_usage(pod), node=pod.node)
     return Outcome(
         result,
-        "ExitCode",
+        f"ExitCode{code}",
         f"Container 'main' of pod '{pod.name}' ended with exit code {code}{_last_line(pod.main)}.",
         usage=_usage(pod),
         node=pod.node,
     )
 
 
-def _was_collected(pod: _Ended) -> Outcome | None:
+def _was_not_kept(pod: _Ended) -> Outcome | None:
+    """main is done, and collect says why its work is not in the store."""
     if pod.main is None or pod.collect.get("phase") != "Finished":
         return None
-    if pod.collect.get("complete"):
-        return _success(pod)
-    error = pod.collect.get("error") or {
-        "reason": "OutcomeUnknown",
-        "message": "collect did not say what it kept",
-        "retry": True,
-    }
+    silent = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
+    error = pod.collect.get("error") or silent
     result: Result = "Infrastructure" if error.get("retry") else "Failed"
     return Outcome(result, str(error["reason"]), str(error["message"]), usage=_usage(pod), node=pod.node)
-
-
-def _success(pod: _Ended) -> Outcome:
-    told = pod.collect
-    outputs = {name: str(output["digest"]) for name, output in (told.get("outputs") or {}).items()}
-    return Outcome(
-        "Succeeded", "Succeeded", "", outputs, told.get("metrics") or {}, told.get("facts") or {}, _usage(pod), pod.node
-    )
 
 
 def _usage(pod: _Ended) -> Mapping[str, Any]:

@@ -97,7 +97,7 @@ def _waiting(
         return _configuration(where, namespace, words)
     if reason == "CrashLoopBackOff" and last.get("reason") == "OOMKilled":
         return Trouble(
-            "OutOfMemory",
+            "OOMKilled",
             f"The {where} was killed at its limit of {limits.get('memory', 'the node')} memory, {container.get('restartCount', 0)} times; raise spec.resources.limits.memory.",
         )
     if reason == "CrashLoopBackOff":

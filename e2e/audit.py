@@ -1,0 +1,29 @@
+"""What was written to the API server, by whom, as its audit log tells."""
+
+import json
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from e2e.cluster import places
+
+OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
+WRITES = ("create", "update", "patch", "delete", "deletecollection")
+
+
+def writes(since: datetime, user: str = OPERATOR) -> Iterator[dict[str, Any]]:
+    """Finished writes of a user since a time (UTC), Lease renewals left out, oldest first."""
+    for line in places.AUDIT_LOG.read_text().splitlines():
+        entry = json.loads(line)
+        if entry["stage"] != "ResponseComplete" or entry["verb"] not in WRITES or entry["user"]["username"] != user:
+            continue
+        resource = entry.get("objectRef", {})
+        if resource.get("resource") != "leases" and datetime.fromisoformat(entry["requestReceivedTimestamp"]) >= since:
+            yield entry
+
+
+def told(entry: dict[str, Any]) -> str:
+    """`patch inferenceservices/flight-delay/status in flights`."""
+    resource = entry.get("objectRef", {})
+    parts = [resource.get("resource", "?"), resource.get("name", ""), resource.get("subresource", "")]
+    return f"{entry['verb']} {'/'.join(part for part in parts if part)} in {resource.get('namespace', '-')}"

@@ -1,0 +1,60 @@
+"""One byte of a stored model is flipped: nothing that reads it believes it, and what is served already goes on."""
+
+import hashlib
+import json
+
+import pytest
+
+from e2e import kube
+from e2e.onnx_models import linear
+from e2e.story import Story
+from e2e.test_own_model import MANIFESTS
+
+
+@pytest.fixture(scope="module")
+def flipped(story: Story) -> tuple[Story, str, str]:
+    """A served model whose blob in the store lost its word: (story, wanted, found) SHA-256."""
+    model = linear([3.0, 1.0, 4.0, 1.0, 5.0], bias=9.26)
+    wanted = hashlib.sha256(model).hexdigest()
+    story.apply(MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": wanted})
+    story.wait("fwsvc", "fraud")
+    spoiled = bytearray(model)
+    spoiled[len(model) // 2] ^= 1
+    blob = f"{story.namespace}/blobs/sha256/{wanted[:2]}/{wanted}"
+    kube.store().put_object(Bucket=kube.bucket(), Key=blob, Body=bytes(spoiled))
+    return story, wanted, hashlib.sha256(spoiled).hexdigest()
+
+
+def test_a_new_pod_names_both_digests_and_the_old_one_goes_on(flipped: tuple[Story, str, str]) -> None:
+    story, wanted, found = flipped
+    [before] = kube.listed("pods", story.namespace, "flywheel.ml/kind=InferenceService")
+    story.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", '{"spec":{"replicas":2}}')
+
+    def told() -> str | None:
+        message: str = kube.condition(story.get("fwsvc", "fraud")).get("message", "")
+        return message if wanted in message and found in message else None
+
+    kube.until(told, 90, lambda: json.dumps(kube.condition(story.get("fwsvc", "fraud"))))
+    pods = {
+        pod["metadata"]["uid"]: pod for pod in kube.listed("pods", story.namespace, "flywheel.ml/kind=InferenceService")
+    }
+
+    assert kube.condition(story.get("fwsvc", "fraud"))["status"] == "False"
+    assert kube.condition(pods[before["metadata"]["uid"]])["status"] == "True"
+
+
+def test_a_verification_that_is_asked_for_again_names_both_digests(flipped: tuple[Story, str, str]) -> None:
+    story, wanted, found = flipped
+    digest = (story.get("fwver", "fraud-1") or {})["status"]["digest"]
+    version = {
+        "apiVersion": "flywheel.ml/v1alpha1",
+        "kind": "ModelVersion",
+        "metadata": {"name": "fraud-copy"},
+        "spec": {"model": "fraud", "source": {"artifact": {"digest": digest}}},
+    }
+    story.apply(version)
+
+    condition = story.wait("fwver", "fraud-copy", ready="False", reason="DigestMismatch")
+
+    assert wanted in condition["message"]
+    assert found in condition["message"]

@@ -1,0 +1,42 @@
+"""What Git holds stays what the cluster holds: a second diff is empty, and nothing of ours carries the applier's marks."""
+
+import hashlib
+import json
+
+import pytest
+
+from e2e import kube
+from e2e.onnx_models import linear
+from e2e.story import Story
+from e2e.test_own_model import MANIFESTS
+
+MARKS = {"argocd.argoproj.io/instance": "shop", "app.kubernetes.io/instance": "shop", "team": "fraud"}
+
+
+@pytest.fixture(scope="module")
+def applied(story: Story) -> tuple[Story, str]:
+    """The manifests with the labels and annotations that a GitOps tool adds, and the story in which they are Ready."""
+    model = linear([1.0, 1.0])
+    text = MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    marked = text.replace("metadata: {", f"metadata: {{labels: {json.dumps(MARKS)}, annotations: {json.dumps(MARKS)}, ")
+    story.apply(marked)
+    story.wait("fwsvc", "fraud")
+    story.wait("fwmodel", "fraud")
+    return story, marked
+
+
+def test_the_diff_is_empty(applied: tuple[Story, str]) -> None:
+    story, text = applied
+
+    assert story.kubectl("diff", "--server-side", "--force-conflicts", "--filename", "-", stdin=text) == ""
+
+
+@pytest.mark.parametrize(
+    "kind", ["deployments", "services", "serviceaccounts", "poddisruptionbudgets", "networkpolicies", "jobs", "pods"]
+)
+def test_no_child_carries_the_appliers_marks(applied: tuple[Story, str], kind: str) -> None:
+    story, _ = applied
+
+    for child in kube.listed(kind, story.namespace, "app.kubernetes.io/managed-by=flywheel"):
+        worn = {**child["metadata"].get("labels", {}), **child["metadata"].get("annotations", {})}
+        assert not MARKS.keys() & worn.keys(), child["metadata"]["name"]

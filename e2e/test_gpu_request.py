@@ -1,0 +1,53 @@
+"""A resource that no hardware is needed for: two GPUs are advertised on the node, four are asked for, then two."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import kube
+from e2e.onnx_models import linear
+from e2e.story import Story
+from e2e.test_own_model import MANIFESTS
+
+GPU = "nvidia.com~1gpu"
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[str]:
+    """A node that says it has two GPUs; it stops saying so afterwards."""
+    name = json.loads(kube.kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
+
+    def advertise(operation: dict[str, str]) -> None:
+        kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
+
+    advertise({"op": "add", "path": f"/status/capacity/{GPU}", "value": "2"})
+    yield name
+    advertise({"op": "remove", "path": f"/status/capacity/{GPU}"})
+
+
+def ask(story: Story, count: int) -> None:
+    """Ask for that many GPUs for each server."""
+    patch = {"spec": {"resources": {"limits": {"nvidia.com/gpu": count}}}}
+    story.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", json.dumps(patch))
+
+
+def test_more_than_there_are_is_told_and_fewer_run(story: Story, node: str) -> None:
+    import hashlib
+
+    model = linear([1.0, 2.0])
+    manifests = MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    story.apply(manifests.replace("  auth:", "  resources: {limits: {nvidia.com/gpu: 4}}\n  auth:"))
+
+    condition = story.wait("fwsvc", "fraud", ready="False", reason="Unschedulable", seconds=180)
+    assert "4 nvidia.com/gpu" in condition["message"]
+    assert kube.condition(story.get("fwsvc", "fraud"), "Stalled") == {}
+
+    ask(story, 2)
+    story.wait("fwsvc", "fraud")
+    [pod] = [
+        pod
+        for pod in kube.listed("pods", story.namespace, "flywheel.ml/kind=InferenceService")
+        if kube.condition(pod).get("status") == "True"
+    ]
+    assert pod["spec"]["nodeName"] == node

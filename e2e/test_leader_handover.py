@@ -1,0 +1,41 @@
+"""Two operators: when the leader goes, the other one takes over; under 3 s if it was asked to go, under 20 s if it was killed."""
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import kube
+from e2e.local_operator import LocalOperator, deployed_operator_rests, holder
+
+
+@pytest.fixture(scope="module")
+def settings() -> Iterator[dict[str, str]]:
+    with deployed_operator_rests() as settings:
+        yield settings
+
+
+@pytest.mark.parametrize(
+    ("how", "seconds"), [(signal.SIGTERM, 3.0), (signal.SIGKILL, 20.0)], ids=["asked to go", "killed"]
+)
+def test_the_other_one_takes_over(
+    settings: dict[str, str], tmp_path: Path, how: signal.Signals, seconds: float
+) -> None:
+    first = LocalOperator(settings, tmp_path / "first.log", f"first-{how.name.lower()}", 18081)
+    try:
+        kube.until(lambda: holder().startswith("first"), 60, first.words)
+        second = LocalOperator(settings, tmp_path / "second.log", f"second-{how.name.lower()}", 18082)
+        try:
+            kube.until(lambda: "caches" in second.words() or None, 30, second.words)
+            first.signal(how)
+            begin = time.monotonic()
+            kube.until(lambda: holder().startswith("second"), 40, second.words, pause=0.05)
+            taken = time.monotonic() - begin
+        finally:
+            second.end()
+    finally:
+        first.end()
+
+    assert taken < seconds

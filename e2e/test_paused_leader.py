@@ -1,0 +1,44 @@
+"""A leader that sleeps for 30 s (SIGSTOP) has lost its Lease when it wakes, and writes nothing more."""
+
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from e2e import kube
+from e2e.local_operator import LocalOperator, deployed_operator_rests, holder
+from e2e.story import Story
+
+MODEL = {
+    "apiVersion": "flywheel.ml/v1alpha1",
+    "kind": "Model",
+    "metadata": {"name": "fraud"},
+    "spec": {"description": "before"},
+}
+
+
+def test_it_wakes_up_and_writes_nothing(story: Story, tmp_path: Path) -> None:
+    with deployed_operator_rests() as settings:
+        sleeper = LocalOperator(settings, tmp_path / "sleeper.log", "sleeper", 18081)
+        heir = None
+        try:
+            kube.until(lambda: holder().startswith("sleeper"), 60, sleeper.words)
+            story.apply(MODEL)
+            story.wait("fwmodel", "fraud", ready="False", seconds=30)
+            heir = LocalOperator(settings, tmp_path / "heir.log", "heir", 18082)
+            sleeper.signal(signal.SIGSTOP)
+            asleep = time.monotonic()
+            kube.until(lambda: holder().startswith("heir"), 25, heir.words)
+            story.kubectl("annotate", "fwmodel", "fraud", "changed=while-asleep")
+            time.sleep(max(0.0, 30 - (time.monotonic() - asleep)))
+            woke = datetime.now(UTC)
+            writes_before = sleeper.words().count("write ")
+            sleeper.signal(signal.SIGCONT)
+            kube.until(lambda: sleeper.process.poll() is not None, 30, sleeper.words)
+        finally:
+            sleeper.end()
+            if heir is not None:
+                heir.end()
+
+    assert sleeper.words().count("write ") == writes_before, f"it wrote after it woke at {woke}"
+    assert sleeper.process.returncode == 1

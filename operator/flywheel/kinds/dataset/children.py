@@ -1,0 +1,109 @@
+"""What a Dataset becomes: a Job for each check, and a CronJob that only ticks."""
+
+import json
+from typing import Any
+
+from flywheel.core import names
+from flywheel.core.api import CRON_JOB
+from flywheel.core.kind import Resource
+from flywheel.core.plan import Child
+from flywheel.core.schema import Resources
+from flywheel.core.settings import Settings
+from flywheel.core.workloads import Input, Step, pod_security, step_job
+from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus, LastCheck
+
+Dataset = Resource[DatasetSpec, DatasetStatus]
+
+CHECK = "check"
+TICK = "tick"
+CAUSE_ANNOTATION = "flywheel.ml/check"  # what a check's Job answers, so that a lost status can be made again from it
+REQUEST_ANNOTATION = "flywheel.ml/check-requested"
+TRIGGER = "flywheel.ml/trigger"
+USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
+
+
+def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
+    """The Job of one check. It compares with the last good version, but for one that the store has lost."""
+    spec = dataset.spec
+    previous = dataset.status.digest if check.reason != "ArtifactMissing" else None
+    inputs = [source_input(spec, settings)]
+    if previous is not None:
+        inputs.append(Input("previous", artifact=previous))
+    cause = {"generation": check.generation, "request": check.request, "tick": check.tick}
+    step = Step(
+        name=CHECK,
+        attempt=check.number,
+        image=settings.runtime_image,
+        command=("python3", "-m", "flywheel_runtime", "check"),
+        params=params(dataset),
+        inputs=tuple(inputs),
+        outputs=("data",),
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        placement=spec.placement,
+        annotations={CAUSE_ANNOTATION: json.dumps(cause, sort_keys=True)},
+    )
+    return step_job(dataset, step, settings)
+
+
+def source_input(spec: DatasetSpec, settings: Settings) -> Input:
+    """Where `fetch` finds the data."""
+    if spec.source.s3 is not None:
+        s3 = spec.source.s3.model_dump(by_alias=True, exclude_none=True, exclude={"secret_name"}, mode="json")
+        return Input(
+            "source", s3={**s3, "foreign": spec.source.s3.secret_name is not None}, secret=spec.source.s3.secret_name
+        )
+    if spec.source.http is not None:
+        http = {"url": spec.source.http.url, "sha256": str(spec.source.http.sha256)}
+        return Input("source", http={**http, "allowedHosts": list(settings.allowed_http_hosts)})
+    assert spec.source.pvc is not None, "the schema lets no other source in"
+    return Input("source", volume=spec.source.pvc.path, claim=spec.source.pvc.claim_name)
+
+
+def params(dataset: Dataset) -> dict[str, Any]:
+    """`params.json` of the step check (images/README.md)."""
+    spec = dataset.spec
+    told = spec.model_dump(
+        mode="json", by_alias=True, exclude_defaults=True, include={"target", "keys", "event_time", "format"}
+    )
+    unsplit = {"by": "Time"} if spec.event_time else {}
+    return {
+        "name": dataset.name,
+        "format": None,
+        "target": None,
+        "keys": [],
+        "eventTime": None,
+        **told,
+        "columns": [column.model_dump(mode="json", by_alias=True, exclude_defaults=True) for column in spec.columns],
+        "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
+        "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else unsplit,
+    }
+
+
+def ticker(dataset: Dataset) -> Child | None:
+    """A CronJob whose Jobs never start a pod: Kubernetes keeps the time, and the check answers."""
+    schedule = dataset.spec.schedule
+    if schedule is None:
+        return None
+    # Nobody runs this pod; a Job must have one.
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": pod_security(),
+        "containers": [{"name": TICK, "image": TICK}],
+    }
+    spec = {
+        "schedule": schedule.cron,
+        "timeZone": schedule.time_zone,
+        "concurrencyPolicy": schedule.concurrency_policy,
+        "startingDeadlineSeconds": schedule.starting_deadline_seconds,
+        "suspend": dataset.spec.suspend,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 1,
+        "jobTemplate": {
+            "metadata": {"labels": {names.STEP_LABEL: TICK}},
+            "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
+        },
+    }
+    name = names.child(dataset, longest=52)  # Kubernetes adds the time of the tick to it
+    return Child(
+        CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
+    )

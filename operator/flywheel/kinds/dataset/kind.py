@@ -1,0 +1,18 @@
+"""Dataset as the engine sees it."""
+
+from flywheel.core.api import CRON_JOB, DATASET, JOB
+from flywheel.core.kind import Kind
+from flywheel.kinds.dataset.decide import decide
+from flywheel.kinds.dataset.observe import Seen, observe
+from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus
+
+KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
+    api=DATASET,
+    short_name="fwds",
+    story="Versioned, checked data: where it is, what it must look like, how it is divided.",
+    spec=DatasetSpec,
+    status=DatasetStatus,
+    observe=observe,
+    decide=decide,
+    owns=(CRON_JOB, JOB),
+)

@@ -1,0 +1,99 @@
+"""Everything that matters to a Dataset, in one look."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from flywheel.core import names, outcome, trouble
+from flywheel.core.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
+from flywheel.core.kind import Cluster
+from flywheel.core.outcome import Outcome
+from flywheel.core.settings import Settings
+from flywheel.core.trouble import Trouble
+from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, TICK, Dataset
+
+
+@dataclass(frozen=True)
+class CheckJob:
+    """The Job of one check: what it answers, and how it ended (None: it has not)."""
+
+    number: int
+    name: str
+    generation: int
+    request: str | None = None
+    tick: str | None = None
+    outcome: Outcome | None = None
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`checks` by number; `ticks` are those that wait for an answer, oldest first; `cited` are versions that others name."""
+
+    now: datetime
+    settings: Settings
+    checks: tuple[CheckJob, ...] = ()
+    ticks: tuple[str, ...] = ()
+    cited: frozenset[str] = frozenset()
+
+
+def observe(dataset: Dataset, cluster: Cluster) -> Seen:
+    """One look at the Jobs of a Dataset and at who cites its versions."""
+    jobs = cluster.children(dataset.uid, JOB)
+    pods = cluster.children(dataset.uid, POD)
+    checks = [_check(dataset, job, _pods_of(job, pods), cluster) for job in jobs if _step(job) == CHECK]
+    ticks = [job["metadata"]["name"] for job in jobs if _step(job) == TICK and not _is_over(job)]
+    return Seen(
+        now=cluster.now,
+        settings=cluster.settings,
+        checks=tuple(sorted(checks, key=lambda check: check.number)),
+        ticks=tuple(sorted(ticks)),  # their names end with the minute of the tick
+        cited=frozenset(_cited(dataset, cluster)),
+    )
+
+
+def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
+    metadata = job["metadata"]
+    cause: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, "{}"))
+    ended = outcome.read(job, pods)
+
+    def events(uid: str) -> Sequence[Manifest]:
+        return cluster.events(dataset.namespace, uid)
+
+    return CheckJob(
+        number=int(metadata["labels"][names.ATTEMPT_LABEL]),
+        name=metadata["name"],
+        generation=cause.get("generation", 0),
+        request=cause.get("request"),
+        tick=cause.get("tick"),
+        outcome=ended,
+        trouble=trouble.find(job, pods, events, cluster.now) if ended is None else None,
+    )
+
+
+def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
+    versions = [
+        (each["spec"].get("lineage") or {}).get("datasetVersion")
+        for each in cluster.referring(MODEL_VERSION, dataset.reference)
+    ]
+    for experiment in cluster.referring(EXPERIMENT, dataset.reference):
+        versions.append(experiment["spec"].get("datasetVersion"))
+        versions.append(((experiment.get("status") or {}).get("data") or {}).get("version"))
+    return [version for version in versions if version]
+
+
+def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
+    name = job["metadata"]["name"]
+    return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
+
+
+def _step(job: Manifest) -> str | None:
+    step: str | None = job["metadata"]["labels"].get(names.STEP_LABEL)
+    return step
+
+
+def _is_over(job: Manifest) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

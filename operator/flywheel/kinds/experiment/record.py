@@ -1,0 +1,95 @@
+"""What is read from an Experiment. All that the search must remember is here, in the API server, and nowhere else."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flywheel.core.schema import Schema, Status
+from flywheel.core.values import Digest
+from flywheel.kinds.experiment.schema import MOST_PARAMETERS
+
+State = Literal["Running", "Succeeded", "Failed", "Stopped", "Invalid"]
+MOST_SHOWN = 10
+MOST_REMEMBERED = 1000  # spent budgets may be raised, and stopped trials are no part of them
+
+Word = Annotated[str, Field(max_length=63)]
+Text = Annotated[str, Field(max_length=256)]
+
+
+class Record(Schema):
+    """One trial as the sampler remembers it; short, since there may be 500 of them."""
+
+    trial: int = Field(description="Its number, from 1.")
+    state: State = Field(description="What became of it.")
+    value: str | None = Field(None, max_length=32, description="Its value of the objective.")
+    point: str = Field(
+        max_length=1024,
+        description="Its place in the space as a JSON list: the estimator's number, then the searched values in the order of their names.",
+    )
+
+
+class Attempt(Schema):
+    """A trial that runs, or that is tried again."""
+
+    trial: int = Field(description="The trial's number.")
+    attempt: int = Field(description="Which attempt it is; a lost one is made again with the same parameters.")
+    not_before: datetime | None = Field(None, description="When it is tried again.")
+    message: str | None = Field(None, max_length=512, description="Why it is tried again.")
+
+
+class Trial(Schema):
+    """One trial as people read it."""
+
+    trial: int = Field(description="Its number, from 1.")
+    state: State = Field(description="What became of it.")
+    estimator: Word | None = Field(None, description="The estimator of trainer sklearn.")
+    parameters: dict[Word, Text] = Field(
+        default_factory=dict, max_length=MOST_PARAMETERS, description="The searched parameters."
+    )
+    metrics: dict[Word, Word] = Field(default_factory=dict, max_length=64, description="The metrics that it reported.")
+    value: str | None = Field(None, max_length=32, description="Its value of the objective.")
+    model: Digest | None = Field(None, description="Its model in the store.")
+    reason: Word | None = Field(None, description="Why it did not succeed, in one word.")
+    message: str | None = Field(None, max_length=512, description="Why it did not succeed, in a sentence.")
+    job: Word | None = Field(None, description="Its Job, whose logs can be read while it is there.")
+    finished_at: datetime | None = Field(None, description="When it ended.")
+
+
+class Counts(Schema):
+    """How many trials there are."""
+
+    running: int = Field(description="They run, or wait to be tried again.")
+    succeeded: int = Field(description="They reported the objective.")
+    failed: int = Field(description="They did not, and it was their own fault.")
+    stopped: int = Field(description="They were not needed any more.")
+
+
+class Data(Schema):
+    """The data that the search started with; it stays the same until the end."""
+
+    version: str = Field(max_length=253, description="The Dataset's version.")
+    digest: Digest = Field(description="Its artifact.")
+    task: Literal["Classification", "Regression"] | None = Field(None, description="What its target asks for.")
+    classes: int | None = Field(None, description="How many classes its target has.")
+
+
+class ExperimentStatus(Status):
+    """How far the search is and what it found."""
+
+    start_time: datetime | None = Field(None, description="When the first trial started.")
+    completion_time: datetime | None = Field(None, description="When the search ended.")
+    fingerprint: str | None = Field(
+        None, max_length=16, description="Digest of the fields that cannot change once the search has started."
+    )
+    data: Data | None = Field(None, description="The data that the search started with.")
+    metric: Word | None = Field(None, description="The objective's metric.")
+    direction: Literal["Maximize", "Minimize"] | None = Field(None, description="Whether more or less of it is better.")
+    trials: Counts | None = Field(None, description="How many trials there are.")
+    best: Trial | None = Field(None, description="The best trial.")
+    last_trials: tuple[Trial, ...] = Field(
+        (), max_length=MOST_SHOWN, description="The trials that ended last, newest first."
+    )
+    running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that run, or that are tried again.")
+    history: tuple[Record, ...] = Field((), max_length=MOST_REMEMBERED, description="Every trial, for the sampler.")
+    model_version: str | None = Field(None, max_length=63, description="The ModelVersion that the best trial became.")

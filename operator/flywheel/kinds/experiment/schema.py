@@ -1,0 +1,308 @@
+"""What a user writes into an Experiment."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.metrics import KNOWN_DIRECTIONS
+from flywheel.core.schema import (
+    Placement,
+    PullSecret,
+    Quantity,
+    Resources,
+    Schema,
+    Variable,
+    rule,
+    validations,
+)
+from flywheel.core.values import Duration, Label, MetricName, Number, ObjectName
+from flywheel.kinds.experiment.space import Distribution, Parameter, short_names
+
+Direction = Literal["Maximize", "Minimize"]
+ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+
+MOST_TRIALS = 500
+MOST_PARAMETERS = 16
+# Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
+# parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
+MOST_VALUES = 4000
+
+_KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
+_TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters may be at most {MOST_VALUES}, since status remembers every trial; lower either"
+
+
+class Objective(Schema):
+    """The one number that trials compete for."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"has(self.direction) || self.metric in [{_KNOWN}]",
+                "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
+            )
+        )
+    )
+
+    metric: MetricName = Field(description="A metric that every trial reports, such as roc_auc.")
+    direction: Direction | None = Field(
+        None, description="Whether more or less of it is better; follows from the metric where that is known."
+    )
+    goal: Number | None = Field(
+        None, description='Good enough: the search ends when a trial reaches it, such as "0.85".'
+    )
+
+
+class Features(Schema):
+    """The columns to learn from, by the way they are prepared."""
+
+    numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as numbers.")
+    categorical: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as categories.")
+
+
+class Estimator(Schema):
+    """One scikit-learn estimator, its fixed parameters and its own space."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+                "a parameter stands either in parameters or in search, not in both",
+            )
+        )
+    )
+
+    name: str = Field(
+        pattern=r"^[A-Z][A-Za-z0-9]*$",
+        max_length=63,
+        description="The estimator's class name, from the list of those allowed.",
+    )
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=32,
+        description='Fixed parameters. A string is a literal: "1.0", "null", "true", "balanced".',
+        json_schema_extra=short_names(),
+    )
+    search: dict[str, Distribution] = Field(
+        default_factory=dict,
+        max_length=MOST_PARAMETERS,
+        description="Parameters to search, each with its distribution.",
+        json_schema_extra=short_names(),
+    )
+
+
+class SklearnTrainer(Schema):
+    """A scikit-learn pipeline, exported to ONNX. All of it may be left out: then it follows from the data."""
+
+    task: Literal["Classification", "Regression"] | None = Field(
+        None, description="Absent, it follows from the target."
+    )
+    features: Features | None = Field(
+        None, description="Absent, all columns but target, keys and eventTime, by their types."
+    )
+    estimators: tuple[Estimator, ...] = Field(
+        (),
+        max_length=8,
+        description="Estimators to try, each with its own space; absent, the preset Tabular.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class ContainerModel(Schema):
+    """Where the container leaves its model."""
+
+    path: str = Field(
+        "model.onnx",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        max_length=256,
+        description="The file below /flywheel/outputs/model/.",
+        json_schema_extra=validations(
+            rule("!self.split('/').exists(part, part == '..')", "path must stay inside the output; remove '..'")
+        ),
+    )
+    format: Literal["ONNX"] = Field("ONNX", description="The file's format.")
+
+
+class ContainerTrainer(Schema):
+    """Any image and language: reads /flywheel/params.json and /flywheel/inputs/data/, writes /flywheel/outputs/."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+                "a parameter stands either in parameters or in search, not in both",
+            )
+        )
+    )
+
+    image: str = Field(
+        min_length=1, max_length=1024, description="The image; one named by digest gives the same run again."
+    )
+    command: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(
+        (), max_length=64, description="The command; absent, the image's entrypoint."
+    )
+    args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
+    env: tuple[Variable, ...] = Field(
+        (),
+        max_length=64,
+        description="Environment variables, written out or from Secrets.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=64,
+        description='Fixed parameters, written to params.json. A string is a literal: "0.1", "null", "true", "adamw".',
+        json_schema_extra=short_names(),
+    )
+    search: dict[str, Distribution] = Field(
+        default_factory=dict,
+        max_length=MOST_PARAMETERS,
+        description="Parameters to search, written to params.json beside the fixed ones; absent, it is one plain training.",
+        json_schema_extra=short_names(),
+    )
+    model: ContainerModel | None = Field(None, description="Where the container leaves its model; register needs it.")
+
+
+class Trainer(Schema):
+    """What a trial runs: exactly one of sklearn, container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("[has(self.sklearn),has(self.container)].exists_one(x,x)", "give exactly one of sklearn and container")
+        )
+    )
+
+    sklearn: SklearnTrainer | None = Field(None, description="A scikit-learn pipeline, exported to ONNX.")
+    container: ContainerTrainer | None = Field(None, description="Any image and language, by the file contract.")
+
+
+class Search(Schema):
+    """How the next trial is chosen."""
+
+    algorithm: Literal["TPE", "Random", "Grid"] = Field(
+        "TPE", description="TPE learns from earlier trials; Random does not; Grid walks through every point."
+    )
+    seed: int = Field(0, ge=0, le=2147483647, description="The same seed and history choose the same next trial.")
+
+
+class Validation(Schema):
+    """How a trial of trainer sklearn is judged: exactly one of folds, holdout."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("[has(self.folds),has(self.holdout)].exists_one(x,x)", "give exactly one of folds and holdout")
+        )
+    )
+
+    folds: int | None = Field(
+        None, ge=2, le=20, description="Cross-validation over so many parts of the training data."
+    )
+    holdout: Literal["Validation"] | None = Field(None, description="The Dataset's validation part.")
+
+
+class Budget(Schema):
+    """When enough is enough. It may be raised at any time, and the search goes on."""
+
+    max_trials: int = Field(12, ge=1, le=MOST_TRIALS, description="Trials at most, failed ones included.")
+    max_failed_trials: int = Field(3, ge=1, le=MOST_TRIALS, description="So many failed trials end the search.")
+    duration: Duration | None = Field(
+        None, description="Time at most, from the first trial on; what runs then is stopped."
+    )
+
+
+class ExperimentSpec(Schema):
+    """A search over hyperparameters, or one plain training, on one version of a Dataset."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.trainer.container) || has(self.objective)",
+                "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",
+            ),
+            rule(
+                "!(has(self.trainer.container) && has(self.validation))",
+                "validation is for trainer sklearn; a container judges its trials by itself",
+            ),
+            rule(
+                "!has(self.register) || !has(self.trainer.container) || has(self.trainer.container.model)",
+                "register needs trainer.container.model, the file that the container leaves",
+            ),
+            rule(
+                "self.search.algorithm != 'Grid' || !has(self.trainer.sklearn) || (has(self.trainer.sklearn.estimators) && self.trainer.sklearn.estimators.size() > 0)",
+                "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
+            ),
+            rule(
+                "self.search.algorithm != 'Grid' || !has(self.trainer.sklearn) || !has(self.trainer.sklearn.estimators) || self.trainer.sklearn.estimators.all(e, !has(e.search) || e.search.all(p, !has(e.search[p].float) || has(e.search[p].float.step)))",
+                "search.algorithm Grid needs a step in every float, or a choice",
+            ),
+            rule(
+                "self.search.algorithm != 'Grid' || !has(self.trainer.container) || !has(self.trainer.container.search) || self.trainer.container.search.all(p, !has(self.trainer.container.search[p].float) || has(self.trainer.container.search[p].float.step))",
+                "search.algorithm Grid needs a step in every float, or a choice",
+            ),
+            rule(
+                f"!has(self.trainer.sklearn) || !has(self.trainer.sklearn.estimators) || self.trainer.sklearn.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MOST_VALUES})",
+                _TOO_MANY_VALUES,
+            ),
+            rule(
+                f"!has(self.trainer.container) || !has(self.trainer.container.search) || self.trainer.container.search.size() * self.budget.maxTrials <= {MOST_VALUES}",
+                _TOO_MANY_VALUES,
+            ),
+        )
+    )
+
+    dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
+    dataset_version: str | None = Field(
+        None,
+        max_length=253,
+        description="Pins one of its versions; absent, the one that is current when the search starts.",
+    )
+    objective: Objective | None = Field(
+        None,
+        description="The number to compete for; absent, roc_auc for two classes, f1_macro for more, rmse for numbers.",
+    )
+    trainer: Trainer = Field(description="What a trial runs.")
+    search: Search = Field(default_factory=Search, description="How the next trial is chosen.")
+    validation: Validation | None = Field(
+        None, description="How a trial of trainer sklearn is judged; absent, on the Dataset's validation part."
+    )
+    budget: Budget = Field(default_factory=Budget, description="When enough is enough.")
+    trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, as long as it likes.")
+    parallelism: int = Field(2, ge=1, le=50, description="Trials that run at the same time.")
+    resources: Resources = Field(
+        default_factory=Resources, description="What each trial's pod asks for; absent, 500m CPU and 512Mi memory."
+    )
+    shared_memory: Quantity | None = Field(None, description="Size of /dev/shm in each trial, such as 8Gi.")
+    image_pull_secrets: tuple[PullSecret, ...] = Field(
+        (),
+        max_length=8,
+        description="Secrets to pull the trainer's image with.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    placement: Placement = Field(default_factory=Placement, description="Where trials may run.")
+    register_: Label | None = Field(
+        None,
+        alias="register",
+        description="The Model that the best trial becomes a version of; made if there is none.",
+    )
+    suspend: bool = Field(False, description="True: no new trial starts; those that run go on.")
+
+
+def _fixed(path: str, *optional: str) -> dict[str, Any]:
+    """A root rule: the field at `path` stays as it is once the search has started. `optional`: its parents and itself that may be absent."""
+    new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
+    there = " && ".join(f"has(self.spec.{each})" for each in optional)
+    then = " && ".join(f"has(oldSelf.spec.{each})" for each in optional)
+    same = f"({there}) == ({then}) && (!({there}) || {new} == {old})" if optional else f"{new} == {old}"
+    return rule(
+        f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({same})",
+        f"spec.{path} cannot change after the search has started; make another Experiment",
+    )
+
+
+FIXED_ONCE_STARTED = (
+    _fixed("dataset"),
+    _fixed("datasetVersion", "datasetVersion"),
+    _fixed("trainer"),
+    _fixed("search"),
+    _fixed("validation", "validation"),
+    _fixed("objective.metric", "objective"),
+)

@@ -1,0 +1,85 @@
+"""How a user writes what to search: one distribution for each parameter."""
+
+from typing import Annotated, Any
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.values import Number
+
+# A fixed parameter. A string is a literal, as in JSON where it can be read so: specs hold no floats and no booleans.
+Parameter = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 256,
+        }
+    ),
+]
+
+
+def short_names() -> dict[str, Any]:
+    """A rule for maps whose keys are names of parameters; status repeats them, and must stay small."""
+    return validations(rule("self.all(name, name.size() <= 63)", "names of parameters have at most 63 characters"))
+
+
+class FloatRange(Schema):
+    """A real number between two others."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("double(self.min) < double(self.max)", "min must be less than max"),
+            rule("!has(self.log) || !self.log || double(self.min) > 0.0", "log needs a min above 0"),
+            rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
+            rule("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
+        )
+    )
+
+    min: Number = Field(description='Least value, such as "0.02".')
+    max: Number = Field(description='Greatest value, such as "0.3".')
+    log: bool | None = Field(None, description="Search evenly in the logarithm: 0.01 is as far from 0.1 as 0.1 from 1.")
+    step: Number | None = Field(None, description="Only min, min + step, min + 2 step, …; algorithm Grid needs it.")
+
+
+class IntRange(Schema):
+    """A whole number between two others."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("self.min < self.max", "min must be less than max"),
+            rule("!has(self.log) || !self.log || self.min > 0", "log needs a min above 0"),
+            rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
+        )
+    )
+
+    min: int = Field(ge=-1_000_000_000, le=1_000_000_000, description="Least value.")
+    max: int = Field(ge=-1_000_000_000, le=1_000_000_000, description="Greatest value.")
+    log: bool | None = Field(None, description="Search evenly in the logarithm.")
+    step: int | None = Field(
+        None, ge=1, le=1_000_000_000, description="Only min, min + step, min + 2 step, …; absent, 1."
+    )
+
+
+class Distribution(Schema):
+    """What values one parameter may take: exactly one of float, int, choice."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.float),has(self.int),has(self.choice)].exists_one(x,x)",
+                "give exactly one of float, int and choice",
+            )
+        )
+    )
+
+    float_: FloatRange | None = Field(None, alias="float", description="A real number between two others.")
+    int_: IntRange | None = Field(None, alias="int", description="A whole number between two others.")
+    choice: tuple[Annotated[str, Field(max_length=128)], ...] | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description='One of these, written as strings: ["relu", "tanh"].',
+        json_schema_extra={"x-kubernetes-list-type": "set"},
+    )

@@ -1,0 +1,94 @@
+"""The operator's reading of what pods leave behind: the same golden messages that the runtime is tested against."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flywheel.core import outcome
+
+CONTRACTS = Path(__file__).parents[1] / "contracts"
+GOLDEN = [
+    pytest.param(path, id=json.loads(path.read_text())["description"]) for path in sorted(CONTRACTS.glob("pod_*.json"))
+]
+JOB = {
+    "metadata": {"name": "flights-check-1-5e0c2a9b"},
+    "status": {"conditions": [{"type": "Failed", "status": "True"}]},
+}
+RUNNING_JOB = {"metadata": {"name": "flights-check-1-5e0c2a9b"}, "status": {"active": 1}}
+
+
+def pod(told: dict[str, Any], phase: str = "Failed", **status: Any) -> dict[str, Any]:
+    """A pod of the contract's shape, with what its containers said."""
+
+    def ended(name: str) -> dict[str, Any]:
+        return (
+            {"name": name, "state": {"terminated": told[name]}}
+            if told.get(name)
+            else {"name": name, "state": {"waiting": {}}}
+        )
+
+    return {
+        "metadata": {"name": "flights-check-1-5e0c2a9b-x7k2p", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": {"nodeName": "dev", "containers": [{"name": "main", "resources": {"limits": {"memory": "1Gi"}}}]},
+        "status": {
+            "phase": phase,
+            "reason": told.get("reason"),
+            "initContainerStatuses": [ended("collect"), ended("fetch")],
+            "containerStatuses": [ended("main")],
+            **status,
+        },
+    }
+
+
+@pytest.mark.parametrize("path", GOLDEN)
+def test_a_pod_is_read_as_the_contract_says(path: Path) -> None:
+    golden = json.loads(path.read_text())
+
+    found = outcome.read(JOB, [pod(golden["pod"])])
+
+    assert found is not None
+    assert (found.result, found.reason) == (golden["reading"]["result"], golden["reading"]["reason"])
+    assert found.result == "Succeeded" or found.message
+
+
+def golden(name: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((CONTRACTS / name).read_text())["pod"]
+    return told
+
+
+def test_a_running_pod_has_no_outcome_yet() -> None:
+    assert outcome.read(RUNNING_JOB, [pod({}, phase="Running")]) is None
+
+
+def test_a_job_that_is_over_without_any_pod_is_unknown_and_never_a_success() -> None:
+    complete = {**JOB, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
+
+    found = outcome.read(complete, [])
+
+    assert found is not None
+    assert (found.result, found.reason) == ("Infrastructure", "NoMessage")
+
+
+def test_a_disrupted_pod_waits_for_the_pod_that_the_job_makes_in_its_place() -> None:
+    disrupted = pod(golden("pod_evicted.json"), conditions=[{"type": "DisruptionTarget", "status": "True"}])
+
+    assert outcome.read(RUNNING_JOB, [disrupted]) is None
+
+
+def test_the_message_of_a_memory_kill_names_the_limit() -> None:
+    found = outcome.read(JOB, [pod(golden("pod_oom.json"))])
+
+    assert found is not None
+    assert "its limit of 1Gi" in found.message
+
+
+def test_outputs_metrics_and_usage_are_passed_on() -> None:
+    found = outcome.read(JOB, [pod(golden("pod_done.json"), phase="Succeeded")])
+
+    assert found is not None
+    assert found.outputs["model"].startswith("sha256:3f9a1c")
+    assert found.metrics["roc_auc"] == 0.742
+    assert found.usage["cpuSeconds"] == 12.3
+    assert found.node == "dev"
