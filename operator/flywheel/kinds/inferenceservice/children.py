@@ -154,7 +154,7 @@ def _server(service: InferenceService, version: Version, settings: Settings) -> 
         "command": [
             *command,
             "--name",
-            name,
+            service.name,
             "--version",
             version.name,
             "--http",
