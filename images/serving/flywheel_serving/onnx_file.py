@@ -48,7 +48,9 @@ def check(path: Path, max_bytes: int = MAX_BYTES) -> None:
     if size == 0:
         raise ModelRefused("NotONNX", f"{name} is empty; {NEXT_STEP}")
     if size > max_bytes:
-        raise ModelRefused("ModelTooLarge", f"{name} has {size} bytes, at most {max_bytes} are taken; make the model smaller")
+        raise ModelRefused(
+            "ModelTooLarge", f"{name} has {size} bytes, at most {max_bytes} are taken; make the model smaller"
+        )
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         _check_kind(content, name)
         _check_frame(content, name)
@@ -69,7 +71,9 @@ def _check_frame(content: mmap.mmap, name: str) -> None:
     except EOFError as error:
         # A file that starts like a model (ir_version first) and ends too early was cut; anything else never was one.
         if content[0] == 0x08 and numbers:
-            raise ModelRefused("ModelTruncated", f"{name} ends in the middle of a field ({error}); upload it again") from error
+            raise ModelRefused(
+                "ModelTruncated", f"{name} ends in the middle of a field ({error}); upload it again"
+            ) from error
         raise ModelRefused("NotONNX", f"{name} is not an ONNX model; {NEXT_STEP}") from error
     except ValueError as error:
         raise ModelRefused("NotONNX", f"{name} is not an ONNX model ({error}); {NEXT_STEP}") from error

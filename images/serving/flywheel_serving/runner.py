@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from flywheel_serving.datatypes import Array
 from flywheel_serving.model import Model
 
-# A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work; a call of 1 ms is
-# the longest that other connections are made to wait for.
+# A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work; a call of 1 ms
+# is the longest that other connections are made to wait for.
 INLINE_SECONDS = 0.001
 INLINE_BYTES = 65_536
 SMOOTHING = 0.2

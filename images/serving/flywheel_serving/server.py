@@ -1,6 +1,6 @@
 """The life of the server: load, listen, warm up, serve, drain.
 
-    listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
+listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
 """
 
 import asyncio
@@ -38,11 +38,9 @@ async def _serve(settings: Settings) -> int:
         stops, ports = await _listen(settings, dataplane, http)
         difference = await dataplane.warm_up()
     except ModelRefused as refusal:
-        log.error("%s", refusal, extra={"facts": {"reason": refusal.reason}})
-        return NEVER_WORKS
+        return _failed(NEVER_WORKS, str(refusal), refusal.reason)
     except (OSError, RuntimeError) as error:
-        log.error("cannot listen: %s; choose other addresses with --http and --grpc", error)
-        return FAILED
+        return _failed(FAILED, f"cannot listen: {error}; choose other addresses with --http and --grpc", "CannotListen")
     facts = {"model": settings.name, "version": settings.version, **ports, "maxDifference": difference}
     log.info("ready after %.2f s", time.monotonic() - start, extra={"facts": facts})
     received = await stopped
@@ -50,9 +48,12 @@ async def _serve(settings: Settings) -> int:
     return DONE
 
 
-async def _listen(
-    settings: Settings, dataplane: DataPlane, http: HttpServer
-) -> tuple[list[Stop], dict[str, int]]:
+def _failed(code: int, message: str, reason: str) -> int:
+    log.error("%s", message, extra={"facts": {"reason": reason}})
+    return code
+
+
+async def _listen(settings: Settings, dataplane: DataPlane, http: HttpServer) -> tuple[list[Stop], dict[str, int]]:
     stops: list[Stop] = [http.stop]
     ports = {"http": await http.start(settings.http)}
     if settings.grpc is not None:

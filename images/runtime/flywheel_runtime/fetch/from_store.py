@@ -64,12 +64,9 @@ def object_items(
         except NotThere as error:
             words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words, retry=False) from error
-    if not found:
-        raise Failure(
-            "EmptySource", f"{source.uri} holds no objects; upload the data or correct the source", retry=False
-        )
-    if not source.many and found[0].size == 0:
-        raise Failure("EmptySource", f"{source.uri} has no bytes; upload the data or correct the source", retry=False)
+    if not found or (not source.many and found[0].size == 0):
+        words = "has no bytes" if found else "holds no objects"
+        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source", retry=False)
     if source.many and sha256:
         raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file", retry=False)
     return [_object_item(bucket, owner, source, item, sha256, folder, retry) for item in found]

@@ -6,12 +6,13 @@ botocore is what boto3 stands on; used alone, a client is ready about 0.1 s soon
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
-import botocore
-import botocore.exceptions
-import botocore.session
-from botocore.config import Config
+import botocore  # type: ignore[import-untyped]
+import botocore.exceptions  # type: ignore[import-untyped]
+import botocore.session  # type: ignore[import-untyped]
+from botocore.config import Config  # type: ignore[import-untyped]
 
 from flywheel_runtime.store.retry import Transient
 
@@ -60,7 +61,7 @@ class Unreachable(S3Error, Transient):
 
 @dataclass(frozen=True)
 class Access:
-    """Where a bucket is and who asks. Without a key id, `anonymous` asks unsigned, else botocore's own chain is used."""
+    """Where a bucket is and who asks. Without a key, `anonymous` asks unsigned, else botocore's own chain is used."""
 
     bucket: str
     endpoint: str | None
@@ -167,7 +168,7 @@ class Bucket:
         skip = 0 if str(answer.get("ContentRange", "")).startswith(f"bytes {start}-") else start
         try:
             while left > 0:
-                data: bytes = self._translate(lambda: body.read(min(chunk, left)))
+                data: bytes = self._translate(partial(body.read, min(chunk, left)))
                 if not data:
                     raise Unreachable("IncompleteBody", f"the answer ended {left} bytes early")
                 left -= len(data)

@@ -3,8 +3,8 @@
 import hashlib
 import os
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from flywheel_runtime.plain import open_plain
 from flywheel_runtime.store.manifest import File
@@ -45,7 +45,7 @@ def blob_key(root: str, sha256: str) -> str:
     return f"{root}blobs/sha256/{sha256[:2]}/{sha256}"
 
 
-def _put_parts(bucket: Bucket, key: str, file: BinaryIO, line: File, retry: Retry) -> None:
+def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry: Retry) -> None:
     part = max(PART, -(-line.size // MOST_PARTS))
     upload_id = retry.call(lambda: bucket.start_parts(key))
     try:

@@ -305,4 +305,5 @@ FIXED_ONCE_STARTED = (
     _fixed("search"),
     _fixed("validation", "validation"),
     _fixed("objective.metric", "objective"),
+    _fixed("objective.direction", "objective", "objective.direction"),
 )
