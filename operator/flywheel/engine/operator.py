@@ -178,8 +178,7 @@ class Operator:
         await self._workers.drain(DRAIN)
         await asyncio.to_thread(self._leader.release)
         watched.set()
-        _done, pending = await asyncio.wait(tasks[:1], timeout=DRAIN)
-        for task in (*tasks[1:], *pending):
+        for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
