@@ -28,7 +28,7 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
     Raises:
         Refused: it ended with another exit code than 0.
     """
-    command = [str(cluster.kubectl_path()), "--kubeconfig", str(places.KUBECONFIG), *words]
+    command = [str(cluster.kubectl_path()), "--kubeconfig", str(cluster.chosen().kubeconfig), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise Refused(done.stderr.strip() or done.stdout.strip())
@@ -91,7 +91,7 @@ def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
     command = [
         str(cluster.kubectl_path()),
         "--kubeconfig",
-        str(places.KUBECONFIG),
+        str(cluster.chosen().kubeconfig),
         "--namespace",
         namespace,
         "port-forward",

@@ -65,7 +65,8 @@ class Kind(Generic[S, T, F]):
     """A kind, whole. The engine knows no more of it than this.
 
     `references` names the resources that this one depends on or belongs to. A change on either side wakes the other.
-    `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own.
+    `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
+    `removes` those that its plans may delete (`Plan.removals`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     """
 
@@ -78,6 +79,7 @@ class Kind(Generic[S, T, F]):
     decide: Callable[[Resource[S, T], F], Plan]
     owns: tuple[Api, ...] = ()
     makes: tuple[Api, ...] = ()
+    removes: tuple[Api, ...] = ()
     references: Callable[[Resource[S, T]], Iterable[Reference]] = lambda _resource: ()
     bounded: bool = False
     rules: tuple[Mapping[str, Any], ...] = ()

@@ -85,7 +85,7 @@ def _outcome(pod: _Ended) -> Outcome | None:
 
 def _was_done(pod: _Ended) -> Outcome | None:
     """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
-    main_is_done = pod.main is not None and pod.main.get("exitCode") == 0
+    main_is_done = pod.main is not None and pod.main.get("exitCode") == 0 and not pod.collect.get("timedOut")
     if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
         return None
     told = pod.collect

@@ -41,6 +41,16 @@ class Kept:
 
 
 @dataclass(frozen=True)
+class Removal:
+    """An object that nobody owns and that should go: a ModelVersion beyond its Model's retention.
+    Deleted only while it still has this uid and if `Kind.removes` has its type."""
+
+    api: Api
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True)
 class Event:
     """Something worth telling once, beyond the change of Ready, which the engine tells by itself."""
 
@@ -55,6 +65,7 @@ class Plan:
     """One decision. `ready`: True, False, or None where it is not yet known.
 
     `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
+    `removals`: unowned objects to delete, after the children are applied.
     `finish` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
     writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
@@ -69,6 +80,7 @@ class Plan:
     status: Status
     summary: str = ""
     children: tuple[Child | Kept, ...] | None = None
+    removals: tuple[Removal, ...] = ()
     finish: tuple[Reference, ...] = ()
     stalled: bool = False
     progressing: bool | None = None

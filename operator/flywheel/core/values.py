@@ -5,21 +5,30 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar, Self
 
-from pydantic import GetCoreSchemaHandler
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 
 class Word(str):
-    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and what it means."""
+    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and, in `form`, what kubectl
+    tells whoever missed it; a pattern alone would be quoted at the user."""
 
     __slots__ = ()
     pattern: ClassVar[str]
+    form: ClassVar[str]
     longest: ClassVar[int] = 253
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(pattern=cls.pattern, max_length=cls.longest)
         return core_schema.no_info_after_validator_function(cls, text, serialization=core_schema.to_string_ser_schema())
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        rule = {"rule": f"self.matches(r'{cls.pattern}')", "message": f"must be {cls.form}"}
+        without_pattern = {key: value for key, value in handler(core).items() if key != "pattern"}
+        return {**without_pattern, "x-kubernetes-validations": [rule]}
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -29,7 +38,7 @@ class Word(str):
             ValueError: the text has another form.
         """
         if len(text) > cls.longest or not re.search(cls.pattern, text):
-            raise ValueError(f"{cls.__name__} '{text}' does not have the form {cls.pattern}")
+            raise ValueError(f"'{text}' must be {cls.form}, of at most {cls.longest} characters")
         return cls(text)
 
 
@@ -38,6 +47,7 @@ class Duration(Word):
 
     __slots__ = ()
     pattern = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
+    form = "a whole number and s, m, h or d, such as 30s, 10m, 6h or 3d"
     longest = 7
 
     @property
@@ -57,6 +67,7 @@ class Percent(Word):
 
     __slots__ = ()
     pattern = r"^([0-9]|[1-9][0-9])(\.[0-9]{1,2})?%$"
+    form = "a percentage below 100 with at most two decimals, such as 15% or 0.5%"
     longest = 6
 
     @property
@@ -70,6 +81,7 @@ class Number(Word):
 
     __slots__ = ()
     pattern = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$"
+    form = "a decimal number in quotes, such as '0.70', '-3' or '1e-4'"
     longest = 40
 
     @property
@@ -83,6 +95,7 @@ class MetricName(Word):
 
     __slots__ = ()
     pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
+    form = "the name of a metric, of letters, digits and _ . @ -, not beginning with a digit, such as roc_auc"
     longest = 63
 
 
@@ -91,6 +104,7 @@ class Label(Word):
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+    form = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
     longest = 52
 
 
@@ -99,6 +113,7 @@ class ObjectName(Word):
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
+    form = "the name of an object, of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
     longest = 253
 
 
@@ -107,6 +122,7 @@ class Sha256(Word):
 
     __slots__ = ()
     pattern = r"^[0-9a-f]{64}$"
+    form = "64 hexadecimal digits in lower case"
     longest = 64
 
 
@@ -115,6 +131,7 @@ class Digest(Word):
 
     __slots__ = ()
     pattern = r"^sha256:[0-9a-f]{64}$"
+    form = "sha256: and 64 hexadecimal digits in lower case"
     longest = 71
 
     @property

@@ -1,0 +1,3 @@
+module flywheel.local/pause
+
+go 1.26

@@ -1,0 +1,119 @@
+"""The images: built only when something in them changed, named by their content, brought to the cluster.
+
+    debian (mmdebstrap, or Docker's debian:bookworm-slim)
+      └ base (Python) ── builder (pip; left behind)
+          └ operator  runtime  serving      requirements first, our code as the last thin layer
+    store (one static binary, nothing else)
+
+An image's tag is `dev-<12 digits of its content>`. So `imagePullPolicy: IfNotPresent` is right: new code is a new name, and
+unchanged code restarts nothing. `.cluster/images.json` says which names are current, for the chart's values:
+
+    {"operator": {"image": "flywheel.local/operator:dev-3f9a1c0b2d4e", "digest": "sha256:…"}, "runtime": …}
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import golang
+from e2e.cluster.files import settle
+from e2e.cluster.places import CHECKOUT, IMAGES
+from e2e.cluster.progress import Failure, step
+
+REPOSITORY = "flywheel.local"
+DOCKERFILES = CHECKOUT / "images"
+BASE_TARGETS = ("base", "builder")
+
+
+@dataclass(frozen=True)
+class Image:
+    """`inputs` are all the files and folders (from the repository's root) that decide the image's content."""
+
+    name: str
+    inputs: tuple[str, ...]
+
+
+PYTHON_IMAGES = (
+    Image("operator", ("images/operator/Dockerfile", "requirements/operator.txt", "operator/flywheel")),
+    Image("serving", ("images/serving/Dockerfile", "requirements/serving.txt", "images/serving/flywheel_serving")),
+    Image("runtime", ("images/runtime/Dockerfile", "requirements/runtime.txt", "images/runtime/flywheel_runtime")),
+)
+STORE = Image("store", ("images/store/Dockerfile",))
+IMAGES_OF_OURS = (*PYTHON_IMAGES, STORE)
+
+
+def content_key(paths: Iterable[Path], *further: str) -> str:
+    """Twelve digits of the content of all files, and of their names below each path; caches and bytecode are no content."""
+    digest = hashlib.sha256("\0".join(further).encode())
+    for path in paths:
+        if not path.exists():
+            raise Failure(f"The image's input {path} does not exist; create it, or correct e2e/cluster/images.py")
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(f"{file.relative_to(path)}\0{file.stat().st_mode & 0o111:o}\0".encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+def base_key() -> str:
+    return content_key([DOCKERFILES / "base" / "Dockerfile"])
+
+
+def named(name: str, key: str) -> str:
+    return f"{REPOSITORY}/{name}:dev-{key}"
+
+
+def current_name(image: Image) -> str:
+    """What the image is called as the checkout stands now, built or not."""
+    paths = [CHECKOUT / path for path in image.inputs]
+    if image == STORE:
+        return named("store", content_key(paths, golang.binary(golang.VERSITYGW).parent.name))
+    return named(image.name, content_key(paths, base_key()))
+
+
+def build_arguments() -> dict[str, str]:
+    return {target.upper(): named(target, base_key()) for target in BASE_TARGETS}
+
+
+def context(image: Image) -> Path:
+    return golang.build(golang.VERSITYGW).parent if image == STORE else CHECKOUT
+
+
+def build_natively() -> None:
+    from e2e.cluster import buildah
+
+    build_bases_natively()
+    for image in IMAGES_OF_OURS:
+        name = current_name(image)
+        if not buildah.has(name):
+            with step(f"{image.name} image"):
+                arguments = {} if image == STORE else build_arguments()
+                buildah.build(name, DOCKERFILES / image.name / "Dockerfile", context(image), arguments)
+
+
+def build_bases_natively() -> None:
+    from e2e.cluster import buildah
+
+    for target in BASE_TARGETS:
+        name = named(target, base_key())
+        if not buildah.has(name):
+            debian = buildah.debian()
+            with step(f"{target} image"):
+                dockerfile = DOCKERFILES / "base" / "Dockerfile"
+                buildah.build(name, dockerfile, dockerfile.parent, {"DEBIAN": debian}, target=target)
+
+
+def remember(digests: dict[str, str]) -> None:
+    """`digests` by the image's full name; empty where the cluster does not tell (kind)."""
+    known = {image.name: current_name(image) for image in IMAGES_OF_OURS}
+    described = {short: {"image": name, "digest": digests.get(name, "")} for short, name in known.items()}
+    settle(IMAGES, json.dumps(described, indent=1) + "\n")
+
+
+def recorded() -> dict[str, dict[str, str]]:
+    if not IMAGES.exists():
+        raise Failure(f"The images are not built yet ({IMAGES} does not exist); run 'python3 -m e2e.cluster images'")
+    described: dict[str, dict[str, str]] = json.loads(IMAGES.read_text())
+    return described

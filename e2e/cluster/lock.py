@@ -1,0 +1,56 @@
+"""One at a time: whoever changes the machine's cluster, or builds into the cache, holds a lock that names its holder.
+
+The kernel releases the lock when its holder dies, so a killed `up` blocks nobody.
+"""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+
+from e2e.cluster.places import CHECKOUT
+from e2e.cluster.progress import say
+
+SAY_AGAIN_SECONDS = 15
+
+
+def holder() -> str:
+    since = datetime.now().astimezone().isoformat(timespec="seconds")
+    return json.dumps({"checkout": str(CHECKOUT), "pid": os.getpid(), "since": since})
+
+
+def describe(what: str, text: str) -> str:
+    try:
+        held = json.loads(text)
+        return f"{what} is being changed from {held['checkout']} (pid {held['pid']}, since {held['since']}); waiting for it"
+    except (ValueError, KeyError, TypeError):
+        return f"{what} is being changed by another process that has not yet said who it is; waiting for it"
+
+
+@contextmanager
+def held(path: Path, what: str) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+") as file:
+        said = 0.0
+        while not try_lock(file.fileno()):
+            if time.monotonic() - said > SAY_AGAIN_SECONDS:
+                said = time.monotonic()
+                say(describe(what, path.read_text()))
+            time.sleep(0.2)
+        file.truncate(0)
+        file.write(holder())
+        file.flush()
+        yield
+        file.truncate(0)
+
+
+def try_lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True

@@ -1,0 +1,131 @@
+"""Processes that outlive the command that started them, found again by their records.
+
+A pid alone may be somebody else's after a reboot, so a record also holds when the process started and in which boot.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+@dataclass(frozen=True)
+class Record:
+    name: str
+    pid: int
+    started: int  # clock ticks since boot
+    boot: str
+
+
+@dataclass(frozen=True)
+class Stat:
+    state: str
+    started: int
+
+
+def parse_stat(text: str) -> Stat:
+    """The process's name stands in parentheses and may itself hold spaces and parentheses."""
+    fields = text.rpartition(")")[2].split()
+    return Stat(state=fields[0], started=int(fields[19]))
+
+
+def stat(pid: int) -> Stat | None:
+    try:
+        return parse_stat(Path(f"/proc/{pid}/stat").read_text())
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def record(name: str, pid: int) -> Record | None:
+    seen = stat(pid)
+    return Record(name, pid, seen.started, BOOT.read_text().strip()) if seen else None
+
+
+def alive(recorded: Record) -> bool:
+    if recorded.boot != BOOT.read_text().strip():
+        return False
+    seen = stat(recorded.pid)
+    return seen is not None and seen.started == recorded.started and seen.state not in "ZX"
+
+
+def read(folder: Path, name: str) -> Record | None:
+    try:
+        return Record(**json.loads((folder / f"{name}.json").read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None  # a record cut short by a kill is no record
+
+
+def write(folder: Path, recorded: Record) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    unfinished = folder / f".{recorded.name}.{os.getpid()}"
+    unfinished.write_text(json.dumps(asdict(recorded)))
+    unfinished.rename(folder / f"{recorded.name}.json")
+
+
+def records(folder: Path) -> list[Record]:
+    return [found for path in sorted(folder.glob("*.json")) if (found := read(folder, path.stem))]
+
+
+def running(folder: Path, name: str) -> Record | None:
+    recorded = read(folder, name)
+    return recorded if recorded and alive(recorded) else None
+
+
+def with_command(argv: Sequence[str]) -> int | None:
+    """The process that runs exactly this command: ours, if we were killed between starting and recording it."""
+    wanted = b"".join(word.encode() + b"\0" for word in argv)
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes() == wanted:
+                return int(path.parent.name)
+        except OSError:
+            continue
+    return None
+
+
+def start(
+    folder: Path, log: Path, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+) -> Record:
+    """Starts the process unless it runs; its own session, so that it survives the shell of whoever called."""
+    if found := running(folder, name):
+        return found
+    pid = with_command(argv)
+    if pid is None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists():
+            log.replace(log.with_suffix(".log.1"))
+        with log.open("wb") as words:
+            pid = subprocess.Popen(
+                argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env, cwd=cwd, start_new_session=True
+            ).pid
+    recorded = record(name, pid)
+    if recorded is None:
+        raise ProcessLookupError(f"{name} ended at once")
+    write(folder, recorded)
+    return recorded
+
+
+def stop(folder: Path, name: str, grace: float) -> None:
+    """SIGTERM, and SIGKILL when the grace is over; the record goes last, so that a killed `down` can be repeated."""
+    recorded = read(folder, name)
+    if recorded and alive(recorded):
+        os.kill(recorded.pid, signal.SIGTERM)
+        if not gone_within(recorded, grace) and alive(recorded):
+            os.kill(recorded.pid, signal.SIGKILL)
+            gone_within(recorded, 10)
+    (folder / f"{name}.json").unlink(missing_ok=True)
+
+
+def gone_within(recorded: Record, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while alive(recorded):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True

@@ -1,0 +1,26 @@
+"""`python3 -m flywheel_runtime fetch|collect|check|train`.
+
+Each imports only what it needs, since two of them start in every pod.
+"""
+
+import importlib
+import sys
+
+MODULES = {
+    "fetch": "flywheel_runtime.fetch.main",
+    "collect": "flywheel_runtime.collect.main",
+    "check": "flywheel_runtime.steps.check",
+    "train": "flywheel_runtime.steps.train",
+}
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command; its module's `main()` returns the exit code."""
+    if len(arguments) != 1 or arguments[0] not in MODULES:
+        sys.stderr.write(f"usage: python3 -m flywheel_runtime {'|'.join(MODULES)}\n")
+        return 2
+    return int(importlib.import_module(MODULES[arguments[0]]).main())
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -1,0 +1,135 @@
+"""collect: unreadable to its neighbours, then watching, then keeping, then one message that says how it ended."""
+
+import ctypes
+import json
+import os
+import select
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flywheel_runtime import message
+from flywheel_runtime.collect.keep import Files, Keeper, tracking
+from flywheel_runtime.collect.order import Order
+from flywheel_runtime.collect.outputs import read_facts, read_metrics, read_output
+from flywheel_runtime.collect.watch import Stop, Watch
+from flywheel_runtime.failure import Failure
+from flywheel_runtime.places import Attempt, Places
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.retry import Retry
+
+PR_SET_DUMPABLE = 4  # prctl(2)
+START_PATIENCE = 15.0  # seconds for the store's first answer
+MARGIN = 5.0  # seconds of the grace period that are left for the last message
+
+
+def main(env: Mapping[str, str] = os.environ) -> int:
+    """Stay until SIGTERM, report, and end with 0 whatever happened to main: the message is the outcome."""
+    places, stop = Places.of(env), Stop()
+    stop.listen()
+    hide()
+    message.write(places.termination_log, message.RUNNING)
+    try:
+        report = collect(env, places, stop)
+    except Failure as failure:
+        report = ended(error=failure)
+    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
+        report = ended(error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True))
+    message.write(places.termination_log, report)
+    sys.stderr.write(message.encode(report).decode() + "\n")
+    sys.stderr.flush()
+    while stop.at is None:  # the kubelet would start us again
+        select.select([stop], [], [])
+    os._exit(0)  # an upload that hangs must not hold us
+
+
+def hide() -> None:
+    """Close our memory, environment and root to processes of the same user, main's among them."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed, so main could read the store's credentials")
+
+
+def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any]:
+    """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch."""
+    order = Order.parse(env.get("FLYWHEEL_COLLECT") or "{}")
+    attempt = Attempt.of(env)
+    store = Store.of(env, attempt.namespace, Retry(patience=START_PATIENCE))
+    keeper = Keeper(store, attempt, env.get("FLYWHEEL_STORE_SECRET") or "flywheel-store")
+    places.collecting.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        earlier = keeper.earlier()
+    except Failure as failure:
+        refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}
+        places.refused.write_text(json.dumps(refusal), encoding="utf-8")
+        places.collecting.touch()
+        raise
+    if earlier:
+        places.repeated.touch()
+        places.collecting.touch()
+        return earlier
+    places.collecting.touch()
+    watch = Watch(order.timeout, order.grace, places.fetched)
+    watch.run(stop)
+    grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
+    deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
+    return finish(order, places, watch, keeper, deadline)
+
+
+def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline: float) -> dict[str, Any]:
+    """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
+    if not watch.main_may_run:
+        words = "main never started because fetch did not finish; see fetch's message"
+        return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
+    found: dict[str, Any] = {}
+    try:
+        found["metrics"] = read_metrics(places.metrics)
+        found["facts"] = read_facts(places.facts)
+        outputs = _outputs(order, places)
+    except Failure as failure:
+        return ended(watch, error=failure, **found, outputs=_tracking_alone(places, keeper, deadline))
+    try:
+        found["outputs"] = keeper.outputs({**outputs, **tracking(places)}, deadline)
+        return keeper.commit(ended(watch, complete=True, **found), deadline)
+    except Failure as failure:
+        return ended(watch, error=failure, **found)
+
+
+def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
+    """The final message of the contract, in its order of keys."""
+    usage = watch.usage if watch else None
+    started = watch.started_at if watch else None
+    told = error and {"reason": error.reason, "message": message.clip(error.message), "retry": error.retry}
+    return {
+        "v": 1,
+        "phase": "Finished",
+        "complete": found.get("complete", False),
+        "repeated": False,
+        "timedOut": watch.timed_out if watch else False,
+        "oomKills": int(usage.oom_kills or 0) if usage else 0,
+        "outputs": found.get("outputs", {}),
+        "metrics": found.get("metrics", {}),
+        "facts": found.get("facts", {}),
+        "error": told,
+        "usage": usage.told() if usage else {"cpuSeconds": None, "memoryPeakBytes": None},
+        "startedAt": started and _second(started),
+        "finishedAt": _second(datetime.now(UTC)),
+    }
+
+
+def _outputs(order: Order, places: Places) -> dict[str, Files]:
+    read = {o.name: read_output(o.name, places.outputs / o.name, o.required) for o in order.outputs}
+    return {name: files for name, files in read.items() if files}
+
+
+def _tracking_alone(places: Places, keeper: Keeper, deadline: float) -> dict[str, Any]:
+    """The curves of a failure are worth keeping, and not worth another failure."""
+    try:
+        return keeper.outputs(tracking(places), deadline)
+    except Failure as failure:
+        sys.stderr.write(f"the curves were not kept: {failure.message}\n")
+        return {}
+
+
+def _second(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")

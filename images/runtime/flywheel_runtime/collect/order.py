@@ -1,0 +1,35 @@
+"""What collect is told: FLYWHEEL_COLLECT, parsed."""
+
+import json
+from dataclasses import dataclass
+
+from flywheel_runtime.failure import Failure
+
+TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
+
+
+@dataclass(frozen=True)
+class Output:
+    name: str
+    required: bool
+
+
+@dataclass(frozen=True)
+class Order:
+    """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL."""
+
+    timeout: float | None
+    grace: float
+    outputs: tuple[Output, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Order":
+        try:
+            body = json.loads(text)
+            timeout = body.get("timeoutSeconds")
+            outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
+            if bad := [o.name for o in outputs if o.name in ("", ".", "..", TRACKING) or "/" in o.name]:
+                raise ValueError(f"no output may be named '{bad[0]}'")
+            return cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error

@@ -1,0 +1,70 @@
+"""The processes of the pod's shared namespace, and which of them are main's."""
+
+import os
+import signal
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PAUSE = 1  # holds the namespace; orphans become its children
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Process:
+    """`started` is in seconds since boot (CLOCK_BOOTTIME)."""
+
+    pid: int
+    parent: int
+    started: float
+
+
+Listing = Callable[[], dict[int, Process]]
+
+
+def living(proc: Path = Path("/proc")) -> dict[int, Process]:
+    """Every process that is not dead already, by pid."""
+    found = {}
+    for entry in proc.iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):  # gone between the two looks
+                process = _parse((entry / "stat").read_text(errors="replace"))
+                if process:
+                    found[process.pid] = process
+    return found
+
+
+def _parse(stat: str) -> Process | None:
+    """From proc(5)'s stat: pid, comm in parentheses (it may hold anything), state, ppid, …, starttime as field 22."""
+    head, _, tail = stat.rpartition(")")
+    fields = tail.split()
+    if fields[0] in ("Z", "X"):
+        return None
+    return Process(int(head.partition(" ")[0]), int(fields[1]), int(fields[19]) / TICKS)
+
+
+def of_main(everyone: dict[int, Process], others: Iterable[int]) -> dict[int, Process]:
+    """All but the pause process, ourselves, whatever lived while fetch ran, and the descendants of those."""
+    not_main = {*others, os.getpid()} - {PAUSE}
+
+    def belongs(process: Process) -> bool:
+        seen: Process | None = process
+        while seen is not None and seen.pid != PAUSE:
+            if seen.pid in not_main:
+                return False
+            seen = everyone.get(seen.parent)
+        return process.pid != PAUSE
+
+    return {pid: process for pid, process in everyone.items() if belongs(process)}
+
+
+def roots(main: dict[int, Process]) -> list[Process]:
+    """Those whose parent is not main's: the container's first process, and what `kubectl exec` started."""
+    return [process for process in main.values() if process.parent not in main]
+
+
+def send(processes: Iterable[Process], number: signal.Signals) -> None:
+    for process in processes:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(process.pid, number)

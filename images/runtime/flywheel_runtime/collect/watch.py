@@ -1,0 +1,125 @@
+"""Watching main until the signal that says it has ended, and stopping it when its time is over."""
+
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import FrameType
+
+from flywheel_runtime.collect.cgroup import Meter, Usage
+from flywheel_runtime.collect.processes import Process, living, of_main, roots, send
+
+LOOK = 0.25  # seconds between two looks
+LOOK_OUT = 0.05  # while main has not been seen, so that short ones are
+
+
+@dataclass
+class Stop:
+    """SIGTERM: the kubelet says that main has ended. Readable, so that it can be waited for beside other things."""
+
+    at: float | None = None  # time.monotonic
+    _ends: tuple[int, int] = field(default_factory=os.pipe, repr=False)
+
+    def listen(self) -> None:
+        for end in self._ends:
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._heard)
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        if self.at is None:
+            self.at = time.monotonic()
+
+    def fileno(self) -> int:
+        return self._ends[0]
+
+
+@dataclass
+class Watch:
+    """`fetched` is fetch's file of process ids; `belongs` says which of all processes are main's, given those ids."""
+
+    timeout: float | None  # seconds from main's start
+    grace: float  # seconds between SIGTERM and SIGKILL
+    fetched: Path
+    everyone: Callable[[], dict[int, Process]] = living
+    belongs: Callable[[dict[int, Process], list[int]], dict[int, Process]] = of_main
+    meter_of: Callable[[int], Meter] = Meter.of_process
+
+    usage: Usage = field(default_factory=Usage)
+    started_at: datetime | None = None
+    timed_out: bool = False
+    main_may_run: bool = False  # fetch has succeeded
+    _others: list[int] | None = None
+    _born: float | None = None  # CLOCK_BOOTTIME
+    _asked_at: float | None = None  # time.monotonic, when SIGTERM was sent
+    _meter: Meter | None = None
+
+    def run(self, stop: Stop) -> None:
+        """Until `stop`. The end of a process wakes it, so that the last numbers are read before its cgroup is gone."""
+        while stop.at is None:
+            ends = self._look()
+            pause = LOOK_OUT if self.main_may_run and self._born is None else LOOK
+            with suppress(InterruptedError):
+                select.select([stop.fileno(), *ends], [], [], pause)
+            for end in ends:
+                os.close(end)
+            self._measure()
+        self._look_for_fetched()
+
+    def _look(self) -> list[int]:
+        """One look: measure, stop what is late; descriptors that become readable when main's roots end."""
+        self._measure()
+        if not self._look_for_fetched():
+            return []
+        main = self.belongs(self.everyone(), self._others or [])
+        if main:
+            self._greet(main)
+            self._enforce(main)
+        ends = []
+        for process in roots(main):
+            with suppress(OSError):  # ended, or a kernel without pidfds: the next look must do
+                ends.append(os.pidfd_open(process.pid))
+        return ends
+
+    def _look_for_fetched(self) -> bool:
+        if not self.main_may_run:
+            with suppress(OSError, ValueError):
+                self._others = [int(pid) for pid in json.loads(self.fetched.read_text(encoding="utf-8"))]
+                self.main_may_run = True
+        return self.main_may_run
+
+    def _greet(self, main: dict[int, Process]) -> None:
+        if self._born is None:
+            # The process's own start: after a restart of collect the time goes on, it does not begin again.
+            self._born = min(process.started for process in main.values())
+            age = time.clock_gettime(time.CLOCK_BOOTTIME) - self._born
+            self.started_at = datetime.now(UTC) - timedelta(seconds=max(0.0, age))
+        if self._meter is None:
+            first = min(roots(main), key=lambda process: process.started)
+            meter = self.meter_of(first.pid)
+            if meter.works:
+                self._meter = meter
+                self._measure()
+
+    def _enforce(self, main: dict[int, Process]) -> None:
+        if self.timeout is None or self._born is None:
+            return
+        now = time.monotonic()
+        if self._asked_at is not None:
+            if now - self._asked_at >= self.grace:
+                send(main.values(), signal.SIGKILL)
+        elif time.clock_gettime(time.CLOCK_BOOTTIME) - self._born >= self.timeout:
+            self.timed_out = True
+            self._asked_at = now
+            send(roots(main), signal.SIGTERM)
+
+    def _measure(self) -> None:
+        if self._meter is not None:
+            self._meter.read(self.usage)

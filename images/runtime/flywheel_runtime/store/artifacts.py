@@ -1,0 +1,100 @@
+"""The store of one namespace: artifacts by digest, and results of attempts."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from flywheel_runtime.store.download import WrongDigest, download
+from flywheel_runtime.store.manifest import DIGEST, BadManifest, File, Manifest
+from flywheel_runtime.store.retry import Retry
+from flywheel_runtime.store.s3 import Access, AlreadyThere, Bucket, NotThere
+from flywheel_runtime.store.upload import blob_key, upload
+
+AT_ONCE = 4  # transfers side by side
+MANIFEST_LIMIT = 64 << 20  # bytes
+RESULT_LIMIT = 4 << 20
+
+
+class Missing(Exception):
+    """A manifest or blob that should be in the store is not."""
+
+
+@dataclass(frozen=True)
+class Store:
+    """`<prefix>/<namespace>/` of one bucket. Raises what Bucket raises, after `retry` has given up."""
+
+    bucket: Bucket
+    root: str
+    retry: Retry
+
+    @classmethod
+    def of(cls, env: Mapping[str, str], namespace: str, retry: Retry) -> "Store":
+        """From the keys of the store's Secret in the environment."""
+        prefix = (env.get("FLYWHEEL_PREFIX") or "").strip("/")
+        root = f"{prefix}/{namespace}/" if prefix else f"{namespace}/"
+        return cls(Bucket(Access.of(env, env["FLYWHEEL_BUCKET"])), root, retry)
+
+    def until(self, deadline: float) -> "Store":
+        """The same store, whose calls give up at `deadline` (time.monotonic)."""
+        return replace(self, retry=replace(self.retry, patience=float("inf"), deadline=deadline))
+
+    def put(self, files: Iterable[tuple[str, Path]]) -> Manifest:
+        """Write (name, file) pairs as an artifact, blobs first, manifest last; what is there already is not sent.
+
+        Raises NotPlain, Changed, BadManifest, S3Error.
+        """
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            lines = pool.map(lambda file: upload(self.bucket, self.root, file[1], file[0], self.retry), files)
+            manifest = Manifest.of(lines)
+        self._put_once(self._manifest_key(manifest.digest), manifest.encode())
+        return manifest
+
+    def manifest(self, digest: str) -> Manifest:
+        """An artifact's manifest, checked. Raises Missing, WrongDigest, BadManifest, S3Error."""
+        if not DIGEST.fullmatch(digest):
+            raise BadManifest(f"{digest!r} is no digest")
+        try:
+            text = self.retry.call(lambda: self.bucket.get(self._manifest_key(digest), limit=MANIFEST_LIMIT))
+        except NotThere as error:
+            raise Missing(digest) from error
+        found = hashlib.sha256(text).hexdigest()
+        if f"sha256:{found}" != digest:
+            raise WrongDigest(found, digest.removeprefix("sha256:"))
+        return Manifest.parse(text)
+
+    def bring(self, file: File, folder: Path) -> None:
+        """Download one file of a manifest below `folder`. Raises Missing, WrongDigest, S3Error."""
+        key = blob_key(self.root, file.sha256)
+        try:
+            download(
+                folder / file.path,
+                lambda start: self.bucket.stream(key, start=start),
+                self.retry,
+                sha256=file.sha256,
+                size=file.size,
+            )
+        except NotThere as error:
+            raise Missing(file.path) from error
+
+    def result(self, key: str) -> bytes | None:
+        """The committed result of an attempt, or None."""
+        try:
+            return self.retry.call(lambda: self.bucket.get(self.root + key, limit=RESULT_LIMIT))
+        except NotThere:
+            return None
+
+    def commit(self, key: str, result: bytes) -> bytes:
+        """Write an attempt's result once; the one that holds: ours, or that of whoever was first."""
+        return self._put_once(self.root + key, result)
+
+    def _manifest_key(self, digest: str) -> str:
+        return f"{self.root}manifests/sha256/{digest.removeprefix('sha256:')}.json"
+
+    def _put_once(self, key: str, body: bytes) -> bytes:
+        try:
+            self.retry.call(lambda: self.bucket.put(key, body, only_new=True))
+        except AlreadyThere:
+            return self.retry.call(lambda: self.bucket.get(key, limit=MANIFEST_LIMIT))
+        return body

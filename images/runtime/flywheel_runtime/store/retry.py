@@ -1,0 +1,37 @@
+"""Trying again with exponential backoff and full jitter, until a time without progress or a deadline is over."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+T = TypeVar("T")
+FIRST_PAUSE = 0.1  # seconds
+LONGEST_PAUSE = 5.0
+
+
+class Transient(Exception):
+    """May go away by itself: a lost connection, 5xx, SlowDown."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """How long to go on: `patience` seconds for one call, and never beyond `deadline` (time.monotonic)."""
+
+    patience: float = 60.0
+    deadline: float = float("inf")
+
+    def call(self, attempt: Callable[[], T]) -> T:
+        """The attempt's result; its last Transient error when time is over; any other error at once."""
+        give_up = min(time.monotonic() + self.patience, self.deadline)
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                return attempt()
+            except Transient:
+                wait = random.uniform(0, pause)
+                if time.monotonic() + wait >= give_up:
+                    raise
+                time.sleep(wait)
+                pause = min(pause * 2, LONGEST_PAUSE)

@@ -1,0 +1,72 @@
+"""Writing one file as a blob: its SHA-256 first, then the bytes, if they are not there yet."""
+
+import hashlib
+import os
+from contextlib import suppress
+from io import BufferedReader
+from pathlib import Path
+
+from flywheel_runtime.plain import open_plain
+from flywheel_runtime.store.manifest import File
+from flywheel_runtime.store.retry import Retry
+from flywheel_runtime.store.s3 import Bucket, S3Error
+
+PART = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 MiB
+MOST_PARTS = 9_000  # S3 allows 10,000
+
+
+class Changed(Exception):
+    """The file changed while it was uploaded."""
+
+
+def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> File:
+    """Put a file's bytes at `<root>/blobs/sha256/…` unless they are there; its line of the manifest, under `name`.
+
+    Large files are read twice, hashed both times, and never held in memory.
+    """
+    with open_plain(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= PART:
+            body = file.read()
+            line = File(name, hashlib.sha256(body).hexdigest(), len(body))
+            key = blob_key(root, line.sha256)
+            if not retry.call(lambda: bucket.exists(key, line.size)):
+                retry.call(lambda: bucket.put(key, body))
+            return line
+        line = File(name, hashlib.file_digest(file, "sha256").hexdigest(), size)
+        key = blob_key(root, line.sha256)
+        if not retry.call(lambda: bucket.exists(key, line.size)):
+            file.seek(0)
+            _put_parts(bucket, key, file, line, retry)
+        return line
+
+
+def blob_key(root: str, sha256: str) -> str:
+    return f"{root}blobs/sha256/{sha256[:2]}/{sha256}"
+
+
+def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry: Retry) -> None:
+    part = max(PART, -(-line.size // MOST_PARTS))
+    upload_id = retry.call(lambda: bucket.start_parts(key))
+    try:
+        digest, etags = hashlib.sha256(), list[str]()
+        while body := file.read(part):
+            digest.update(body)
+            number, content = len(etags) + 1, body
+            etags.append(retry.call(lambda: bucket.put_part(key, upload_id, number, content)))  # noqa: B023 called at once
+        if digest.hexdigest() != line.sha256:
+            raise Changed(line.path)
+        retry.call(lambda: _finish(bucket, key, upload_id, etags, line.size))
+    except BaseException:
+        with suppress(S3Error):
+            bucket.drop_parts(key, upload_id)
+        raise
+
+
+def _finish(bucket: Bucket, key: str, upload_id: str, etags: list[str], size: int) -> None:
+    try:
+        bucket.finish_parts(key, upload_id, etags)
+    except S3Error as error:
+        # An earlier try was done, and only its answer was lost.
+        if not (error.code == "NoSuchUpload" and bucket.exists(key, size)):
+            raise

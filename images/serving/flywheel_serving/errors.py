@@ -1,0 +1,37 @@
+"""What can be wrong with a request, said without a transport: `rest` and `rpc` map the classes to their own codes."""
+
+
+class RequestError(Exception):
+    """A request answered with an error. The message names the field, what was wanted and what was found."""
+
+
+class InvalidRequest(RequestError):
+    """The request does not fit the protocol or the model's signature (400, INVALID_ARGUMENT)."""
+
+
+class NotFound(RequestError):
+    """The path, model or version is not served here (404, NOT_FOUND)."""
+
+
+class TooLarge(RequestError):
+    """The request exceeds a limit on bytes or rows (413, RESOURCE_EXHAUSTED)."""
+
+
+class Unsupported(RequestError):
+    """The body's media type or encoding is not understood (415, UNIMPLEMENTED)."""
+
+
+class Overloaded(RequestError):
+    """The server is at its bound or not ready; the same request may succeed a second later (503, UNAVAILABLE)."""
+
+
+class ModelFailed(RequestError):
+    """The model raised an error on an input that its signature allows (500, INTERNAL)."""
+
+
+class ModelRefused(Exception):
+    """A model file that can never be served. `reason` is CamelCase for conditions, the message is for the user."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -1,0 +1,56 @@
+"""A request and its response, as the routes see them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+import orjson
+
+JSON = "application/json"
+
+
+@dataclass(slots=True)
+class Request:
+    """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma."""
+
+    method: str
+    target: bytes
+    headers: dict[bytes, bytes]
+    body: bytes
+    keep_alive: bool
+
+    @property
+    def path(self) -> bytes:
+        return self.target.partition(b"?")[0]
+
+
+@dataclass(slots=True)
+class Response:
+    status: int
+    body: bytes = b""
+    content_type: str = JSON
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def encode(self, *, with_body: bool, keep_alive: bool) -> bytes:
+        """The bytes on the wire; without the body (HEAD) the length still says how long it would be."""
+        extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        head = (
+            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
+            f"content-type: {self.content_type}\r\n"
+            f"content-length: {len(self.body)}\r\n"
+            f"connection: {'keep-alive' if keep_alive else 'close'}\r\n"
+            f"{extra}\r\n"
+        ).encode()
+        return head + self.body if with_body else head
+
+
+def error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+    """The protocol's error object, `{"error": message}`."""
+    return Response(status, orjson.dumps({"error": message}), headers=headers or {})
+
+
+def busy(finding: str) -> Response:
+    return error(503, f"{finding}; ask again in a second", {"retry-after": "1"})
+
+
+Application = Callable[[Request], Awaitable[Response]]

@@ -1,0 +1,175 @@
+"""Bodies of the protocol's REST form, with or without binary tensors, from and to `dataplane`'s types."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from flywheel_serving import tensors
+from flywheel_serving.dataplane import InferRequest, InferResponse
+from flywheel_serving.datatypes import DTYPES, Array
+from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.signature import TensorSpec
+
+BINARY = "application/octet-stream"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which outputs the client wants as bytes: `by_name` first, else `default`."""
+
+    default: bool
+    by_name: dict[str, bool]
+
+    def binary(self, name: str) -> bool:
+        return self.by_name.get(name, self.default)
+
+
+def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
+    """`json_length` is Inference-Header-Content-Length, None where the whole body is JSON. Raises InvalidRequest."""
+    if json_length is not None and not 0 < json_length <= len(body):
+        found = f"{json_length} for a body of {len(body)} bytes"
+        raise InvalidRequest(
+            f"header 'Inference-Header-Content-Length': wanted the length of the JSON part, found {found}"
+        )
+    view = memoryview(body)
+    document = _parse(view[:json_length])
+    request_id = _typed(document, "id", str, "")
+    parameters = _typed(document, "parameters", dict, {})
+    inputs = _typed(document, "inputs", list, None)
+    if not inputs:
+        raise InvalidRequest("inputs: wanted a list of tensors, found none")
+    raw = _Binary(view[json_length:] if json_length is not None else view[:0])
+    decoded: dict[str, Array] = {}
+    for index, item in enumerate(inputs):
+        name, array = _input(index, item, raw)
+        if name in decoded:
+            raise InvalidRequest(f"inputs[{index}].name: {name[:100]!r} is given twice")
+        decoded[name] = array
+    raw.check_used()
+    names, by_name = _outputs(_typed(document, "outputs", list, []))
+    default = _typed(parameters, "binary_data_output", bool, False, "parameters.")
+    return InferRequest(request_id, decoded, names), Wanted(default, by_name)
+
+
+def encode(response: InferResponse, wanted: Wanted, model: str, version: str) -> tuple[bytes, int | None]:
+    """The body, and the length of its JSON part if tensors follow it."""
+    outputs, parts = [], []
+    for spec, array in response.outputs:
+        output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(array.shape)}
+        if wanted.binary(spec.name):
+            parts.append(tensors.to_bytes(array))
+            output["parameters"] = {"binary_data_size": len(parts[-1])}
+        else:
+            output["data"] = tensors.to_json(array)
+        outputs.append(output)
+    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
+    if response.id:
+        document["id"] = response.id
+    head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
+    return (b"".join((head, *parts)), len(head)) if parts else (head, None)
+
+
+def document(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
+    """A request body in JSON for `feeds`: what the human page and examples show."""
+    inputs = [
+        {
+            "name": s.name,
+            "datatype": s.datatype,
+            "shape": list(feeds[s.name].shape),
+            "data": tensors.to_json(feeds[s.name]),
+        }
+        for s in specs
+    ]
+    return orjson.dumps({"inputs": inputs}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+class _Binary:
+    """The part behind the JSON, handed out in the order of the inputs."""
+
+    def __init__(self, content: memoryview) -> None:
+        self._content = content
+        self._offset = 0
+
+    def take(self, size: int) -> memoryview:
+        end = self._offset + size
+        if end > len(self._content):
+            raise ValueError(
+                f"binary_data_size is {size}, but {len(self._content) - self._offset} bytes are left in the body"
+            )
+        part = self._content[self._offset : end]
+        self._offset = end
+        return part
+
+    def check_used(self) -> None:
+        if rest := len(self._content) - self._offset:
+            raise InvalidRequest(f"body: {rest} bytes follow the JSON part that no input's binary_data_size claims")
+
+
+def _parse(part: memoryview) -> dict[str, Any]:
+    try:
+        parsed = orjson.loads(part)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"body: not valid JSON: {error}") from error
+    if not isinstance(parsed, dict):
+        raise InvalidRequest("body: wanted a JSON object with 'inputs'")
+    return parsed
+
+
+def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: str = "") -> Any:
+    value = document.get(key)
+    if value is None:
+        return default
+    if type(value) is not kind:
+        words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
+        raise InvalidRequest(
+            f"{where}{key}: wanted {words[kind]}, found {orjson.dumps(value)[:60].decode('utf-8', 'replace')}"
+        )
+    return value
+
+
+def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
+    where = f"inputs[{index}]."
+    if type(item) is not dict:
+        raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
+    name = _typed(item, "name", str, None, where)
+    if not name:
+        raise InvalidRequest(f"{where}name: missing")
+    where = f"input {name[:100]!r}: "
+    datatype = _typed(item, "datatype", str, "", where)
+    if datatype not in DTYPES:
+        raise InvalidRequest(f"{where}datatype: wanted one of {', '.join(DTYPES)}, found {datatype[:60]!r}")
+    shape = _shape(_typed(item, "shape", list, None, where), where)
+    parameters = _typed(item, "parameters", dict, {}, where)
+    if "shared_memory_region" in parameters:
+        raise InvalidRequest(f"{where}shared memory is not supported; send the data in the body")
+    size = _typed(parameters, "binary_data_size", int, None, where)
+    if size is not None and (size < 0 or "data" in item):
+        raise InvalidRequest(f"{where}binary_data_size must be 0 or more, and data left out")
+    try:
+        if size is None:
+            return name, tensors.from_json(item.get("data"), datatype, shape)
+        return name, tensors.from_bytes(raw.take(size), datatype, shape)
+    except ValueError as error:
+        raise InvalidRequest(f"{where}{error}") from error
+
+
+def _shape(shape: Any, where: str) -> list[int]:
+    if shape is None or not all(type(axis) is int and 0 <= axis < 2**31 for axis in shape) or len(shape) > 32:
+        raise InvalidRequest(f"{where}shape: wanted a list of at most 32 whole numbers of 0 or more")
+    return list(shape)
+
+
+def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:
+    names, binary = [], {}
+    for index, item in enumerate(items):
+        if type(item) is not dict or type(item.get("name")) is not str:
+            raise InvalidRequest(f"outputs[{index}]: wanted an object with a name")
+        parameters = _typed(item, "parameters", dict, {}, f"outputs[{index}].")
+        for unsupported in ("classification", "shared_memory_region"):
+            if unsupported in parameters:
+                raise InvalidRequest(f"outputs[{index}].parameters.{unsupported}: not supported; leave it out")
+        names.append(item["name"])
+        if "binary_data" in parameters:
+            binary[item["name"]] = _typed(parameters, "binary_data", bool, False, f"outputs[{index}].parameters.")
+    return names, binary

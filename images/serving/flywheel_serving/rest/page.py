@@ -1,0 +1,31 @@
+"""The page for people at `GET /`: what is served, what it takes and gives, and a command that works."""
+
+import shlex
+from urllib.parse import quote
+
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.rest import codec
+from flywheel_serving.signature import TensorSpec
+
+
+def text(dataplane: DataPlane, host: str) -> str:
+    """Plain text, so that a browser and curl both show it and nothing in it can be markup."""
+    signature = dataplane.signature
+    body = shlex.quote(codec.document(dataplane.example, signature.inputs).decode())
+    state = "ready" if dataplane.ready else "not ready"
+    task = signature.extra.get("task")
+    about = f"task: {task}, predicts {signature.extra.get('target')!r}\n" if task else ""
+    path = f"/v2/models/{quote(dataplane.name, safe='')}"
+    url = shlex.quote(f"http://{host}{path}/infer")
+    return (
+        f"{dataplane.name}, version {dataplane.version} ({state})\n{about}\n"
+        f"It takes\n{_table(signature.inputs)}\nand gives\n{_table(signature.outputs)}\n"
+        "-1 is any number of rows. Ask it with the Open Inference Protocol v2, for example:\n\n"
+        f"curl {url} -H 'Content-Type: application/json' -d {body}\n\n"
+        f"Metadata: {path}   Health: /v2/health/ready   Metrics: /metrics\n"
+    )
+
+
+def _table(specs: tuple[TensorSpec, ...]) -> str:
+    width = max(len(spec.name) for spec in specs)
+    return "".join(f"  {spec.name:{width}}  {spec.datatype:6}  {list(spec.shape)}\n" for spec in specs)

@@ -1,0 +1,162 @@
+"""Paths of the protocol's REST form, answered from the dataplane.
+
+One server has one model, so every path is known at the start: finding a route is one look into a dictionary.
+"""
+
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import quote, unquote_to_bytes
+
+import orjson
+
+from flywheel_serving import metrics
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.errors import (
+    InvalidRequest,
+    ModelFailed,
+    NotFound,
+    Overloaded,
+    RequestError,
+    TooLarge,
+    Unsupported,
+)
+from flywheel_serving.http.message import Request, Response, error
+from flywheel_serving.rest import codec, page
+
+Handler = Callable[[Request], Awaitable[Response]]
+STATUS = {InvalidRequest: 400, NotFound: 404, TooLarge: 413, Unsupported: 415, Overloaded: 503, ModelFailed: 500}
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
+LENGTH_HEADER = b"inference-header-content-length"
+NO_ROUTE = "(no route)"
+
+
+class Routes:
+    """The application of `http`: a request in, a response out."""
+
+    def __init__(self, dataplane: DataPlane) -> None:
+        self._dataplane = dataplane
+        self._metrics = dataplane.metrics
+        self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
+        self._add("GET", "/", "/", self._page)
+        self._add("GET", "/metrics", "/metrics", self._exposition)
+        self._add("GET", "/v2", "/v2", self._json(dataplane.server_metadata))
+        self._add("GET", "/v2/health/live", "/v2/health/live", self._json(lambda: {"live": True}))
+        self._add("GET", "/v2/health/ready", "/v2/health/ready", self._ready)
+        self._add("GET", "/v2/models", "/v2/models", self._json(lambda: {"models": [dataplane.name]}))
+        model, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
+        for path, pattern in (
+            (f"/v2/models/{model}", "/v2/models/{model}"),
+            (f"/v2/models/{model}/versions/{version}", "/v2/models/{model}/versions/{version}"),
+        ):
+            self._add("GET", path, pattern, self._json(dataplane.model_metadata))
+            self._add("GET", f"{path}/ready", f"{pattern}/ready", self._ready)
+            self._add("POST", f"{path}/infer", f"{pattern}/infer", self._infer)
+
+    def _add(self, method: str, path: str, pattern: str, handler: Handler) -> None:
+        self._routes[unquote_to_bytes(path)] = (method, pattern, handler)
+
+    async def __call__(self, request: Request) -> Response:
+        start = time.perf_counter()
+        self._metrics.rest_in_progress.inc()
+        pattern = NO_ROUTE
+        status = 499  # nobody was there to read the answer, unless it is set below
+        try:
+            pattern, handler = self._find(request)
+            response = await handler(request)
+            status = response.status
+        except RequestError as refusal:
+            response = _refusal(refusal)
+            status = response.status
+        except Exception:
+            status = 500
+            raise
+        finally:
+            self._metrics.rest_in_progress.dec()
+            method = request.method if request.method in METHODS else "OTHER"
+            self._metrics.rest(method, pattern, status, time.perf_counter() - start)
+        return response
+
+    def _find(self, request: Request) -> tuple[str, Handler]:
+        path = request.path
+        route = self._routes.get(path) or self._routes.get(unquote_to_bytes(path).rstrip(b"/") or b"/")
+        if route is None:
+            self._explain_missing(path)
+        method, pattern, handler = route  # type: ignore[misc]  # _explain_missing always raises
+        given = "GET" if request.method == "HEAD" else request.method
+        return (pattern, handler) if given == method else (pattern, _wrong_method(method))
+
+    def _explain_missing(self, path: bytes) -> None:
+        text = unquote_to_bytes(path[:1000]).decode("utf-8", "replace")
+        match text.split("/"):
+            case ["", "v2", "models", name, "versions", version, *_]:
+                self._dataplane.check_model(name, version)
+            case ["", "v2", "models", name, *_]:
+                self._dataplane.check_model(name, "")
+        raise NotFound(f"path {text[:200]!r} does not exist; GET / describes this server")
+
+    def _json(self, content: Callable[[], dict[str, Any]]) -> Handler:
+        async def answer(_request: Request) -> Response:
+            return Response(200, orjson.dumps(content()))
+
+        return answer
+
+    async def _page(self, request: Request) -> Response:
+        host = request.headers.get(b"host", b"localhost").decode("latin-1")
+        return Response(200, page.text(self._dataplane, host).encode(), "text/plain; charset=utf-8")
+
+    async def _exposition(self, _request: Request) -> Response:
+        return Response(200, self._metrics.text(), metrics.CONTENT_TYPE)
+
+    async def _ready(self, _request: Request) -> Response:
+        ready = self._dataplane.ready
+        return Response(200 if ready else 503, orjson.dumps({"ready": ready}))
+
+    async def _infer(self, request: Request) -> Response:
+        headers = request.headers
+        encoding = headers.get(b"content-encoding", b"identity")
+        if encoding.lower() != b"identity":
+            raise Unsupported(
+                f"header 'content-encoding': {encoding[:60]!r} is not understood; send the body uncompressed"
+            )
+        length = _json_length(headers)
+        _check_media_type(headers.get(b"content-type"), binary=length is not None)
+        decoded, wanted = codec.decode(request.body, length)
+        response = await self._dataplane.infer(decoded)
+        body, length = codec.encode(response, wanted, self._dataplane.name, self._dataplane.version)
+        if length is None:
+            return Response(200, body)
+        return Response(200, body, codec.BINARY, {"inference-header-content-length": str(length)})
+
+
+def _json_length(headers: dict[bytes, bytes]) -> int | None:
+    value = headers.get(LENGTH_HEADER)
+    if value is None:
+        return None
+    if not value.isdigit() or len(value) > 12:
+        raise InvalidRequest(f"header 'Inference-Header-Content-Length': wanted a whole number, found {value[:60]!r}")
+    return int(value)
+
+
+def _check_media_type(value: bytes | None, *, binary: bool) -> None:
+    """JSON is taken under any name that clients send by default; only what certainly is something else is refused."""
+    media_type = (value or b"").partition(b";")[0].strip().lower()
+    known = (b"", b"application/json", b"application/x-www-form-urlencoded", b"application/octet-stream", b"text/plain")
+    if media_type in known or media_type.endswith(b"+json"):
+        return
+    wanted = codec.BINARY if binary else "application/json"
+    raise Unsupported(f"header 'content-type': wanted {wanted}, found {media_type[:60].decode('latin-1')!r}")
+
+
+def _wrong_method(allowed: str) -> Handler:
+    allow = "GET, HEAD" if allowed == "GET" else allowed
+
+    async def refuse(request: Request) -> Response:
+        return error(405, f"method {request.method} is not allowed here; use {allow}", {"allow": allow})
+
+    return refuse
+
+
+def _refusal(refusal: RequestError) -> Response:
+    status = STATUS[type(refusal)]
+    return error(status, str(refusal), {"retry-after": "1"} if status == 503 else None)

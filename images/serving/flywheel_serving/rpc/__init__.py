@@ -1,0 +1,1 @@
+"""The protocol over gRPC: messages (`codec`), the service (`service`), health checking (`health`)."""

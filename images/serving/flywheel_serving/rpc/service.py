@@ -1,0 +1,166 @@
+"""GRPCInferenceService and grpc.health.v1.Health on grpc.aio, answered from the dataplane."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, NoReturn
+
+import grpc
+import grpc.aio
+
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.errors import (
+    InvalidRequest,
+    ModelFailed,
+    NotFound,
+    Overloaded,
+    RequestError,
+    TooLarge,
+    Unsupported,
+)
+from flywheel_serving.protocol import health_pb2 as health
+from flywheel_serving.protocol import open_inference_pb2 as pb
+from flywheel_serving.rpc import codec
+from flywheel_serving.settings import Address, Limits
+
+INFERENCE = "inference.GRPCInferenceService"
+HEALTH = "grpc.health.v1.Health"
+WATCH_SECONDS = 0.5
+CODES = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    Unsupported: grpc.StatusCode.UNIMPLEMENTED,
+    Overloaded: grpc.StatusCode.UNAVAILABLE,
+    ModelFailed: grpc.StatusCode.INTERNAL,
+}
+
+Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
+Method = Callable[[Any], Awaitable[Any]]
+
+
+class RpcServer:
+    """Both services on one port."""
+
+    def __init__(self, dataplane: DataPlane, limits: Limits) -> None:
+        self._dataplane = dataplane
+        self._stopping = asyncio.Event()
+        self._server = grpc.aio.server(
+            options=[
+                ("grpc.max_receive_message_length", limits.body_bytes),
+                ("grpc.max_send_message_length", -1),
+                ("grpc.so_reuseport", 0),
+            ],
+            maximum_concurrent_rpcs=limits.connections,
+        )
+        self._server.add_generic_rpc_handlers((self._inference(), self._health()))
+
+    async def start(self, address: Address) -> int:
+        """Listens on `address` and returns its port. Raises RuntimeError if it is taken."""
+        host, port = address
+        bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+        await self._server.start()
+        return bound
+
+    async def stop(self, seconds: float) -> None:
+        """Takes no new call, lets those in flight end for `seconds`, then cancels what is left."""
+        self._stopping.set()
+        await self._server.stop(seconds)
+
+    def _inference(self) -> Any:
+        plane = self._dataplane
+
+        async def server_live(_request: Any) -> Any:
+            return pb.ServerLiveResponse(live=True)
+
+        async def server_ready(_request: Any) -> Any:
+            return pb.ServerReadyResponse(ready=plane.ready)
+
+        async def model_ready(request: Any) -> Any:
+            plane.check_model(request.name, request.version)
+            return pb.ModelReadyResponse(ready=plane.ready)
+
+        async def server_metadata(_request: Any) -> Any:
+            return pb.ServerMetadataResponse(**plane.server_metadata())
+
+        async def model_metadata(request: Any) -> Any:
+            plane.check_model(request.name, request.version)
+            return pb.ModelMetadataResponse(**plane.model_metadata())
+
+        async def model_infer(request: Any) -> Any:
+            plane.check_model(request.model_name, request.model_version)
+            decoded, raw = codec.decode(request)
+            response = await plane.infer(decoded)
+            return codec.encode(response, raw, plane.name, plane.version)
+
+        methods = {
+            "ServerLive": self._unary("ServerLive", server_live, pb.ServerLiveRequest),
+            "ServerReady": self._unary("ServerReady", server_ready, pb.ServerReadyRequest),
+            "ModelReady": self._unary("ModelReady", model_ready, pb.ModelReadyRequest),
+            "ServerMetadata": self._unary("ServerMetadata", server_metadata, pb.ServerMetadataRequest),
+            "ModelMetadata": self._unary("ModelMetadata", model_metadata, pb.ModelMetadataRequest),
+            "ModelInfer": self._unary("ModelInfer", model_infer, pb.ModelInferRequest),
+        }
+        return grpc.method_handlers_generic_handler(INFERENCE, methods)
+
+    def _unary(self, name: str, method: Method, request_type: Any, service: str = INFERENCE) -> Any:
+        metrics = self._dataplane.metrics
+
+        async def call(request: Any, context: Context) -> Any:
+            metrics.rpc_started("UNARY", service, name)
+            code = grpc.StatusCode.UNKNOWN
+            try:
+                response = await method(request)
+            except RequestError as refusal:
+                code = CODES[type(refusal)]
+                await _refuse(context, code, str(refusal))
+            except asyncio.CancelledError:
+                code = grpc.StatusCode.CANCELLED
+                raise
+            else:
+                code = grpc.StatusCode.OK
+                return response
+            finally:
+                metrics.rpc_handled("UNARY", service, name, code.name)
+
+        return grpc.unary_unary_rpc_method_handler(
+            call, request_deserializer=request_type.FromString, response_serializer=_serialize
+        )
+
+    def _health(self) -> Any:
+        async def check(request: Any) -> Any:
+            if request.service not in ("", INFERENCE, HEALTH):
+                raise NotFound(f"service {request.service[:200]!r} is not served here; ask for {INFERENCE!r} or ''")
+            return self._health_status()
+
+        async def watch(request: Any, _context: Context) -> AsyncIterator[Any]:
+            known = request.service in ("", INFERENCE, HEALTH)
+            last = None
+            while not self._stopping.is_set():
+                answer = self._health_status() if known else health.HealthCheckResponse(status="SERVICE_UNKNOWN")
+                if answer != last:
+                    yield answer
+                last = answer
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stopping.wait(), WATCH_SECONDS)
+
+        handlers = {
+            "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH),
+            "Watch": grpc.unary_stream_rpc_method_handler(
+                watch, request_deserializer=health.HealthCheckRequest.FromString, response_serializer=_serialize
+            ),
+        }
+        return grpc.method_handlers_generic_handler(HEALTH, handlers)
+
+    def _health_status(self) -> Any:
+        return health.HealthCheckResponse(status="SERVING" if self._dataplane.ready else "NOT_SERVING")
+
+
+async def _refuse(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
+    await context.abort(code, message)
+    raise AssertionError("abort raises")
+
+
+def _serialize(message: Any) -> bytes:
+    data: bytes = message.SerializeToString()
+    return data

@@ -1,0 +1,90 @@
+"""The life of the server: load, listen, warm up, serve, drain.
+
+listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
+"""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Awaitable, Callable
+
+import uvloop
+
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.errors import ModelRefused
+from flywheel_serving.http.server import HttpServer
+from flywheel_serving.metrics import Metrics
+from flywheel_serving.rest.routes import Routes
+from flywheel_serving.settings import Settings
+
+Stop = Callable[[float], Awaitable[None]]
+DONE, FAILED, NEVER_WORKS = 0, 1, 2
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> int:
+    """Serves until SIGTERM or SIGINT. The exit code: 0 drained, 1 cannot listen, 2 the model can never be served."""
+    return uvloop.run(_serve(settings))
+
+
+async def _serve(settings: Settings) -> int:
+    start = time.monotonic()
+    stopped = _on_signals()
+    try:
+        dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
+        http = HttpServer(Routes(dataplane), settings.limits)
+        stops, ports = await _listen(settings, dataplane, http)
+        difference = await dataplane.warm_up()
+    except ModelRefused as refusal:
+        return _failed(NEVER_WORKS, str(refusal), refusal.reason)
+    except (OSError, RuntimeError) as error:
+        return _failed(FAILED, f"cannot listen: {error}; choose other addresses with --http and --grpc", "CannotListen")
+    facts = {"model": settings.name, "version": settings.version, **ports, "maxDifference": difference}
+    log.info("ready after %.2f s", time.monotonic() - start, extra={"facts": facts})
+    received = await stopped
+    await _drain(settings, dataplane, stops, received)
+    return DONE
+
+
+def _failed(code: int, message: str, reason: str) -> int:
+    log.error("%s", message, extra={"facts": {"reason": reason}})
+    return code
+
+
+async def _listen(settings: Settings, dataplane: DataPlane, http: HttpServer) -> tuple[list[Stop], dict[str, int]]:
+    stops: list[Stop] = [http.stop]
+    ports = {"http": await http.start(settings.http)}
+    if settings.grpc is not None:
+        from flywheel_serving.rpc.service import RpcServer  # a tenth of a second that REST alone does without
+
+        rpc = RpcServer(dataplane, settings.limits)
+        ports["grpc"] = await rpc.start(settings.grpc)
+        stops.append(rpc.stop)
+    return stops, ports
+
+
+async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], received: signal.Signals) -> None:
+    dataplane.drain()
+    # A person at a terminal has no endpoints to be withdrawn from.
+    wait = settings.drain_seconds if received is signal.SIGTERM else 0.0
+    log.info("%s: not ready, answering for %g s more", received.name, wait)
+    await asyncio.sleep(wait)
+    await asyncio.gather(*(stop(settings.grace_seconds) for stop in stops))
+    left = dataplane.in_flight
+    dataplane.close()
+    log.info("drained, %d inferences were cut", left)
+
+
+def _on_signals() -> "asyncio.Future[signal.Signals]":
+    loop = asyncio.get_running_loop()
+    stopped: asyncio.Future[signal.Signals] = loop.create_future()
+
+    def stop(received: signal.Signals) -> None:
+        if not stopped.done():
+            stopped.set_result(received)
+
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stop, name)
+    return stopped

@@ -1,0 +1,114 @@
+"""What a model takes and gives, and whether a request's tensors fit."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from flywheel_serving.datatypes import Array, convert
+from flywheel_serving.errors import InvalidRequest, TooLarge
+
+
+@dataclass(frozen=True)
+class TensorSpec:
+    """One input or output. In `shape`, -1 is an axis of any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    def metadata(self) -> dict[str, Any]:
+        return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The protocol's view of the model; `extra` is what else signature.json says (task, target, classes, columns)."""
+
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        """The content of signature.json."""
+        inputs = [spec.metadata() for spec in self.inputs]
+        outputs = [spec.metadata() for spec in self.outputs]
+        return {"v": 1, **self.extra, "inputs": inputs, "outputs": outputs}
+
+    @property
+    def batched(self) -> bool:
+        """Whether the first axis of every input is the row."""
+        return all(spec.shape and spec.shape[0] == -1 for spec in self.inputs)
+
+    def fit(self, tensors: dict[str, Array], max_rows: int) -> dict[str, Array]:
+        """`tensors` as the model wants them: every input there, in its datatype and shape.
+
+        A column of shape [n] is taken where the model has [-1, 1], and the reverse. Raises InvalidRequest or TooLarge.
+        """
+        self._check_names(tensors)
+        fitted = {spec.name: _fit_one(spec, tensors[spec.name]) for spec in self.inputs}
+        if self.batched:
+            self._check_rows(fitted, max_rows)
+        return fitted
+
+    def _check_names(self, tensors: dict[str, Array]) -> None:
+        wanted = {spec.name for spec in self.inputs}
+        if tensors.keys() == wanted:
+            return
+        if missing := [spec.name for spec in self.inputs if spec.name not in tensors]:
+            raise InvalidRequest(f"inputs: missing {_listed(missing)}; the model takes {_listed(sorted(wanted))}")
+        unknown = [name for name in tensors if name not in wanted]
+        raise InvalidRequest(f"inputs: unknown {_listed(unknown)}; the model takes {_listed(sorted(wanted))}")
+
+    def _check_rows(self, fitted: dict[str, Array], max_rows: int) -> None:
+        first = self.inputs[0].name
+        rows = len(fitted[first])
+        if rows > max_rows:
+            raise TooLarge(
+                f"input {first!r}: {rows} rows in one request, at most {max_rows} are taken; send several requests"
+            )
+        for name, array in fitted.items():
+            if len(array) != rows:
+                raise InvalidRequest(f"input {name!r}: {len(array)} rows, but input {first!r} has {rows}")
+
+
+def _listed(names: list[str], limit: int = 10) -> str:
+    shown = ", ".join(repr(name[:100]) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _fit_one(spec: TensorSpec, array: Array) -> Array:
+    found = array.shape
+    if array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1:
+        array = array.reshape(*array.shape, 1)
+    elif array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:
+        array = array.reshape(array.shape[:-1])
+    matches = array.ndim == len(spec.shape) and all(
+        want in (-1, have) for want, have in zip(spec.shape, array.shape, strict=True)
+    )
+    if not matches:
+        raise InvalidRequest(f"input {spec.name!r}: wanted shape {list(spec.shape)}, found {list(found)}")
+    if array.size == 0:
+        raise InvalidRequest(f"input {spec.name!r}: shape {list(found)} holds no value; send at least one row")
+    try:
+        return convert(array, spec.datatype)
+    except ValueError as error:
+        raise InvalidRequest(f"input {spec.name!r}: wanted {spec.datatype}, {error}") from error
+
+
+def differences(recorded: Signature, actual: Signature) -> list[str]:
+    """What signature.json says otherwise than the model, one sentence for each tensor."""
+    found = []
+    for side in ("inputs", "outputs"):
+        says = {spec.name: spec for spec in getattr(recorded, side)}
+        has = {spec.name: spec for spec in getattr(actual, side)}
+        for name in sorted(says.keys() | has.keys()):
+            left, right = says.get(name), has.get(name)
+            if left is None or right is None:
+                where = "the model" if left is None else "signature.json"
+                found.append(f"{side} {name!r} is only in {where}")
+            elif left.datatype != right.datatype or not _compatible(left.shape, right.shape):
+                found.append(f"{side} {name!r} is {asdict(left)} in signature.json and {asdict(right)} in the model")
+    return found
+
+
+def _compatible(left: tuple[int, ...], right: tuple[int, ...]) -> bool:
+    return len(left) == len(right) and all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))

@@ -1,0 +1,124 @@
+"""Writes everything that is generated from the code: `python -m flywheel.cli.generate`, or `--check` to see whether it was forgotten.
+
+CRDs, the chart's copies of them, the chart's permission rules, and the API reference.
+"""
+
+import argparse
+import importlib
+import pkgutil
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import flywheel.kinds
+from flywheel.cli.reference import reference
+from flywheel.core import rbac
+from flywheel.core.crd import crd
+from flywheel.core.kind import AnyKind
+
+CHECKOUT = Path(__file__).resolve().parents[3]
+COMMAND = "make generate"
+HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
+CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
+LARGEST = 100_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
+
+
+def kinds() -> tuple[AnyKind, ...]:
+    """Every folder of flywheel.kinds that has a `kind` module, by name."""
+    found: list[AnyKind] = []
+    for module in pkgutil.iter_modules(flywheel.kinds.__path__):
+        if module.ispkg:
+            found.append(importlib.import_module(f"flywheel.kinds.{module.name}.kind").KIND)
+    return tuple(found)
+
+
+def files(of: Iterable[AnyKind]) -> dict[str, str]:
+    """Path in the checkout → content, of all that is generated."""
+    of = tuple(of)
+    written: dict[str, str] = {}
+    for kind in of:
+        text = HEADER + dump(crd(kind))
+        if len(text.encode()) > LARGEST:
+            raise ValueError(f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it")
+        written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
+    written["charts/flywheel/files/rules.yaml"] = rules(of)
+    written["docs/reference.md"] = reference(of)
+    return written
+
+
+def dump(value: Any) -> str:
+    """YAML in the order of the data, wrapped at 120."""
+    return yaml.dump(value, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+
+
+def rules(of: Sequence[AnyKind]) -> str:
+    """The chart's permission rules, each under its reason; templates/operator takes them by their key."""
+    tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
+        "operator": ("in every namespace that it watches", rbac.operator_rules(of)),
+        "ownNamespace": ("in the namespace that it runs in", rbac.own_namespace_rules()),
+        "view": ("users who may look", rbac.view_rules(of)),
+        "edit": ("users who may change", rbac.edit_rules(of)),
+    }
+    parts = [HEADER]
+    for name, (who, table) in tables.items():
+        parts.append(f"{name}: # {who}\n")
+        parts += [f"# {rule.why}\n{dump([rule.manifest()])}" for rule in table]
+    return "".join(parts)
+
+
+class _Plain(yaml.SafeDumper):
+    """Without anchors, which Kubernetes reads but people do not."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def stale(wanted: dict[str, str], root: Path) -> list[str]:
+    """Paths whose file is missing, differs, or is generated no longer."""
+    differing = [path for path, text in wanted.items() if not _is(root / path, text)]
+    return sorted([*differing, *_left_over(wanted, root)])
+
+
+def write(wanted: dict[str, str], root: Path) -> list[str]:
+    """Write what differs, remove what is generated no longer; the paths touched."""
+    touched = stale(wanted, root)
+    for path in touched:
+        if path not in wanted:
+            (root / path).unlink()
+            continue
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(wanted[path])
+    return touched
+
+
+def _is(path: Path, text: str) -> bool:
+    return path.is_file() and path.read_text() == text
+
+
+def _left_over(wanted: dict[str, str], root: Path) -> list[str]:
+    there = [f"{folder}/{path.name}" for folder in CRD_FOLDERS for path in (root / folder).glob("*.yaml")]
+    return [path for path in there if path not in wanted]
+
+
+def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] = sys.stdout.write) -> int:
+    """0: all is as the code says. 1: `--check` found a stale file, and said which."""
+    parser = argparse.ArgumentParser(prog="python -m flywheel.cli.generate", description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what the code generates")
+    parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout (default: this one)")
+    options = parser.parse_args(arguments)
+    wanted = files(kinds())
+    if not options.check:
+        for path in write(wanted, options.root):
+            tell(f"wrote {path}\n" if path in wanted else f"removed {path}\n")
+        return 0
+    found = stale(wanted, options.root)
+    for path in found:
+        tell(f"{path} is not what the code generates; run '{COMMAND}' and commit the result\n")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

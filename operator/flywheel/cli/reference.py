@@ -1,0 +1,98 @@
+"""The API reference in Markdown, from the same schemas as the CRDs."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from flywheel.core.api import GROUP, VERSION
+from flywheel.core.crd import root_schema
+from flywheel.core.kind import AnyKind
+
+INTRODUCTION = f"""\
+<!-- Written by 'make generate' from the code; do not edit. -->
+# API reference
+
+Every kind of `{GROUP}/{VERSION}`: its fields, their types and defaults, and the rules that `kubectl apply` checks.
+`kubectl explain <kind>.spec` prints the same. Examples are in [crds/examples](../crds/examples/).
+
+Names of resources have at most 52 characters of `a-z`, `0-9` and `-`. References are names in the same namespace.
+A quantity is written as in a pod: `2`, `500m`, `1Gi`. Specs hold no floats: write `"0.70"`, `"15%"`, `30m`.
+"""
+SUBJECTS = {"spec": "What you write", "status": "What you read"}
+
+
+def reference(kinds: Iterable[AnyKind]) -> str:
+    """The whole page."""
+    kinds = tuple(kinds)
+    contents = "".join(f"- [{kind.api.kind}](#{kind.api.kind.lower()}): {_cell(kind.story)}\n" for kind in kinds)
+    return "\n".join([INTRODUCTION, contents, *(_section(kind) for kind in kinds)])
+
+
+def _section(kind: AnyKind) -> str:
+    schema = root_schema(kind)
+    lines = [f"## {kind.api.kind}", "", kind.story, "", f"`kubectl get {kind.short_name}` (or `{kind.api}`)", ""]
+    for part, subject in SUBJECTS.items():
+        lines += [f"### {kind.api.kind}: {subject}", "", "| Field | Type | Default | Meaning |", "|---|---|---|---|"]
+        lines += [_row(path, field, required) for path, field, required in _fields(schema["properties"][part], part)]
+        lines.append("")
+    lines += ["### " + f"{kind.api.kind}: Rules", ""]
+    lines += [f"- {f'`{path}`: ' if path else ''}{message}" for path, message in _rules(schema, "")]
+    return "\n".join([*lines, ""])
+
+
+def _fields(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """Each field below an object, depth first, with its path (`[]` for each item, `.*` for each value) and whether it must be given."""
+    for name, field in schema.get("properties", {}).items():
+        path = f"{at}.{name}"
+        yield path, field, name in schema.get("required", ())
+        yield from _fields(field, path)
+        yield from _fields(field.get("items", {}), f"{path}[]")
+        values = field.get("additionalProperties")
+        yield from _fields(values if isinstance(values, Mapping) else {}, f"{path}.*")
+
+
+def _row(path: str, field: Mapping[str, Any], required: bool) -> str:
+    default = "required" if required else f"`{_text(field['default'])}`" if "default" in field else ""
+    return f"| `{path}` | {_cell(_type(field))} | {default} | {_cell(field.get('description', ''))} |"
+
+
+def _type(field: Mapping[str, Any]) -> str:
+    if "enum" in field:
+        return " or ".join(f"`{choice}`" for choice in field["enum"])
+    if field.get("x-kubernetes-int-or-string"):
+        return "quantity"
+    match field.get("type"):
+        case "array":
+            return f"list of {_type(field['items'])}"
+        case "object" if isinstance(field.get("additionalProperties"), Mapping):
+            return f"map to {_type(field['additionalProperties'])}"
+        case "string" if "pattern" in field:
+            return f"string `{field['pattern']}`"
+        case "integer":
+            return f"integer{_bounds(field)}"
+        case None:
+            return "integer, string or boolean"
+        case other:
+            return str(other)
+
+
+def _bounds(field: Mapping[str, Any]) -> str:
+    low, high = field.get("minimum"), field.get("maximum")
+    return "".join([f", at least {low}" if low is not None else "", f", at most {high}" if high is not None else ""])
+
+
+def _rules(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield at, rule["message"]
+    for name, field in schema.get("properties", {}).items():
+        yield from _rules(field, f"{at}.{name}" if at else name)
+    for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
+        if isinstance(schema.get(key), Mapping):
+            yield from _rules(schema[key], f"{at}{mark}")
+
+
+def _text(value: Any) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _cell(text: str) -> str:
+    return " ".join(text.replace("|", "\\|").split())

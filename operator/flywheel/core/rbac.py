@@ -1,0 +1,72 @@
+"""From the Kinds to what the operator and its users may do. No wildcard, no Secret, nothing that a kind did not ask for."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from flywheel.core.api import CRON_JOB, EVENT, GROUP, JOB, LEASE, POD, Api
+from flywheel.core.kind import AnyKind
+
+READ = ("get", "list", "watch")
+OWN = (*READ, "create", "patch", "delete")
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One rule of a Role, and why it is there."""
+
+    why: str
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+
+    def manifest(self) -> dict[str, Any]:
+        """As in rbac.authorization.k8s.io/v1."""
+        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+
+
+def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
+    """What the operator needs in every namespace that it watches. Server-side apply that makes an object asks for `create` and `patch`."""
+    kinds = tuple(kinds)
+    ours = _plurals(kind.api for kind in kinds)
+    owned = {api for kind in kinds for api in kind.owns}
+    made = {api for kind in kinds for api in kind.makes} - owned
+    rules = [
+        Rule("what users write", GROUP, ours, READ),
+        Rule("what the operator answers", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
+        # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
+        Rule("children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)),
+    ]
+    if made:
+        rules.append(Rule("resources of ours that other kinds make", GROUP, _plurals(made), ("create", "patch")))
+    for group in sorted({api.group for api in owned}):
+        plurals = _plurals(api for api in owned if api.group == group)
+        rules.append(Rule("what resources own", group, plurals, OWN))
+    if CRON_JOB in owned:
+        rules.append(Rule("answering a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
+    return (
+        *rules,
+        Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
+        Rule("why a pod does not run", "", ("events",), ("get", "list")),
+        Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
+    )
+
+
+def own_namespace_rules() -> tuple[Rule, ...]:
+    """What the operator needs in its own namespace alone: the Lease by which one replica leads."""
+    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update", "patch")),)
+
+
+def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
+    """Added to the cluster's roles view, edit and admin."""
+    return (Rule("reading every kind", GROUP, _plurals(kind.api for kind in kinds), READ),)
+
+
+def edit_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
+    """Added to the cluster's roles edit and admin."""
+    verbs = ("create", "update", "patch", "delete", "deletecollection")
+    return (Rule("writing every kind", GROUP, _plurals(kind.api for kind in kinds), verbs),)
+
+
+def _plurals(apis: Iterable[Api]) -> tuple[str, ...]:
+    return tuple(sorted({api.plural for api in apis}))

@@ -1,0 +1,78 @@
+"""What a user writes into an InferenceService, and what is read from it."""
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
+from flywheel.core.values import Digest, ObjectName
+
+
+class NoAuthentication(Schema):
+    """Everybody who can reach the Service may ask."""
+
+
+class Authentication(Schema):
+    """Who may ask. More ways come with a later version; none is the only one today, and must be said."""
+
+    none: NoAuthentication | None = Field(None, description="Everybody who can reach the Service may ask.")
+
+
+class InferenceServiceSpec(Schema):
+    """One model, answered by a number of like servers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.model),has(self.version)].exists_one(x,x)",
+                "give exactly one of model (its champion) and version (that one)",
+            ),
+            rule(
+                "has(self.auth) && has(self.auth.none)",
+                "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask; there is no other way yet",
+            ),
+        )
+    )
+
+    model: ObjectName | None = Field(None, description="Serve this Model's champion, and follow it.")
+    version: ObjectName | None = Field(None, description="Serve this ModelVersion and no other.")
+    replicas: int = Field(1, ge=0, le=1000, description="How many servers answer.")
+    resources: Resources = Field(Resources(), description="What each server asks for and may use.")
+    auth: Authentication | None = Field(None, description="Who may ask; required.")
+    env: tuple[Variable, ...] = Field(
+        (),
+        max_length=64,
+        description="Environment of the server.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            **validations(
+                rule(
+                    "self.all(e, !e.name.startsWith('FLYWHEEL_'))", "names that start with FLYWHEEL_ are the operator's"
+                )
+            ),
+        },
+    )
+    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
+    placement: Placement = Field(Placement(), description="Where the servers may run.")
+    shared_memory: Quantity | None = Field(
+        None, description="Size of /dev/shm, such as 1Gi; absent, the runtime's own."
+    )
+    suspend: bool = Field(False, description="True stops all servers and keeps everything else.")
+
+
+class InferenceServiceStatus(Status):
+    """What answers, and where."""
+
+    url: str | None = Field(
+        None,
+        max_length=256,
+        description="Where HTTP is answered inside the cluster; gRPC is port 8081 of the same host.",
+    )
+    version: str | None = Field(
+        None, max_length=253, description="The ModelVersion that the servers are told to serve."
+    )
+    digest: Digest | None = Field(None, description="Its artifact.")
+    replicas: int | None = Field(None, description="How many servers exist.")
+    ready_replicas: int | None = Field(None, description="How many of them answered a warm-up request.")
+    selector: str | None = Field(
+        None, max_length=512, description="The label selector of the servers, for autoscalers."
+    )

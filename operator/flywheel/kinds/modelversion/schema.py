@@ -1,0 +1,185 @@
+"""What a user or an Experiment writes into a ModelVersion, and what is read from it."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.schema import Placement, PullSecret, Resources, Schema, Status, rule, validations
+from flywheel.core.values import Digest, Number, ObjectName, Sha256
+
+
+class ArtifactSource(Schema):
+    """An artifact that is in the store already: what a training wrote."""
+
+    digest: Digest = Field(description="The artifact's digest in the installation's store.")
+
+
+class S3Source(Schema):
+    """One file in an S3 bucket."""
+
+    uri: str = Field(
+        pattern=r"^s3://[^/]+/.*[^/]$",
+        max_length=1024,
+        description="The file, such as s3://acme/fraud.onnx; a folder will not do, since sha256 speaks of one file.",
+    )
+    endpoint: str | None = Field(
+        None, pattern=r"^https?://", max_length=512, description="The S3 endpoint, where it is not the installation's."
+    )
+    region: str | None = Field(None, max_length=64, description="The region, where the store wants one.")
+    secret_name: ObjectName | None = Field(
+        None,
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; absent, the installation's credentials are used.",
+    )
+
+
+class HttpSource(Schema):
+    """One file on a web server that the installation allows."""
+
+    url: str = Field(pattern=r"^https?://[^/]+/.*[^/]$", max_length=2048, description="The file's address.")
+
+
+class Source(Schema):
+    """Where the model comes from: trained here (artifact), or brought (s3, http)."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.artifact),has(self.s3),has(self.http)].exists_one(x,x)",
+                "give exactly one of artifact, s3 and http",
+            ),
+            rule(
+                "has(self.artifact) != has(self.sha256)",
+                "sha256 is required for s3 and http (sha256sum prints it) and must be left out for an artifact, whose digest says it",
+            ),
+        )
+    )
+
+    artifact: ArtifactSource | None = Field(None, description="An artifact in the installation's store.")
+    s3: S3Source | None = Field(None, description="A file in an S3 bucket.")
+    http: HttpSource | None = Field(None, description="A file on a web server.")
+    sha256: Sha256 | None = Field(None, description="SHA-256 of a file from s3 or http, in hexadecimal.")
+
+
+class Lineage(Schema):
+    """Where a trained version comes from; written by the Experiment."""
+
+    experiment: ObjectName | None = Field(None, description="The Experiment.")
+    experiment_uid: str | None = Field(None, max_length=63, description="Its uid, which tells it from a namesake.")
+    trial: int | None = Field(None, ge=0, description="The number of the trial.")
+    dataset: ObjectName | None = Field(None, description="The Dataset.")
+    dataset_version: str | None = Field(None, max_length=63, description="Its version.")
+    dataset_digest: Digest | None = Field(None, description="The artifact of that version.")
+    image: str | None = Field(
+        None, max_length=512, description="The image that trained it, by digest where it is known."
+    )
+    parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(
+        default_factory=dict, max_length=64, description="The trial's parameters, as text."
+    )
+
+
+class Verify(Schema):
+    """How the verify Job runs. This part of the spec may be changed; a change verifies a version again that had failed."""
+
+    resources: Resources = Field(Resources(), description="What the Job's main container asks for and may use.")
+    placement: Placement = Field(Placement(), description="Where the Job may run.")
+    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
+
+
+_FROZEN = ("model", "format", "source", "path", "lineage", "metrics")
+_UNCHANGED = " && ".join(f"self.?{field} == oldSelf.?{field}" for field in _FROZEN)
+
+
+class ModelVersionSpec(Schema):
+    """One immutable version of a model."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(_UNCHANGED, "a ModelVersion cannot be changed (but for spec.verify); create another version instead"),
+            rule(
+                "!has(self.metrics) || !has(self.source.artifact)",
+                "spec.metrics is for models from s3 and http; those of an artifact are measured and read from it",
+            ),
+        )
+    )
+
+    model: ObjectName = Field(description="The Model that this is a version of.")
+    format: Literal["ONNX"] = Field(
+        "ONNX", description="The format; an allow-list, since some formats run code when loaded."
+    )
+    source: Source = Field(description="Where the model comes from.")
+    path: str = Field(
+        "model.onnx",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        max_length=256,
+        description="The model's file within an artifact; for s3 and http the file's own name is taken.",
+    )
+    lineage: Lineage | None = Field(None, description="Where a trained version comes from.")
+    metrics: dict[str, Number] | None = Field(
+        None,
+        max_length=32,
+        description='Metrics that the bringer declares, such as roc_auc: "0.71"; nobody here measured them.',
+    )
+    verify: Verify = Field(Verify(), description="How the verify Job runs.")
+
+
+class Tensor(Schema):
+    """One input or output of the model."""
+
+    name: str = Field(
+        max_length=253, description="The tensor's name, which is the column's where the model is tabular."
+    )
+    datatype: str = Field(max_length=16, description="Open Inference Protocol's datatype, such as FP32.")
+    shape: tuple[int, ...] = Field((), max_length=16, description="Its shape; -1 is any length.")
+
+
+class Signature(Schema):
+    """What the model takes and gives."""
+
+    inputs: tuple[Tensor, ...] = Field((), max_length=256, description="The inputs.")
+    outputs: tuple[Tensor, ...] = Field((), max_length=64, description="The outputs.")
+
+
+class Golden(Schema):
+    """The replay of golden rows, whose answers were written down when the model was made."""
+
+    rows: int = Field(description="How many rows were asked.")
+    max_difference: str = Field(
+        max_length=32, description="The greatest difference of any number from what was written down."
+    )
+
+
+class Failure(Schema):
+    """A verification that ended badly and will not be tried again as it is."""
+
+    reason: str = Field(max_length=63, description="Why, in one CamelCase word.")
+    message: str = Field(max_length=1024, description="Why, in a sentence.")
+    generation: int = Field(description="The generation of the spec that failed; another one is verified again.")
+
+
+class ModelVersionStatus(Status):
+    """What verification found."""
+
+    digest: Digest | None = Field(None, description="The artifact that is served.")
+    metrics: dict[str, Annotated[str, Field(max_length=32)]] = Field(
+        default_factory=dict,
+        max_length=64,
+        description="Test metrics under their plain names, and p50_ms, p95_ms and size_bytes, as measured in the serving image.",
+    )
+    test_digest: str | None = Field(
+        None, max_length=71, description="The test data behind the metrics; only equal ones compare."
+    )
+    signature: Signature | None = Field(None, description="What the model takes and gives; left out where it is long.")
+    golden: Golden | None = Field(None, description="The replay of golden rows, where the artifact has some.")
+    verified_at: datetime | None = Field(None, description="When verification last succeeded.")
+    attempts: int | None = Field(None, description="How many verify Jobs have ended.")
+    not_before: datetime | None = Field(
+        None, description="When the next attempt may start, after a failure that was not the model's."
+    )
+    waiting: str | None = Field(
+        None, max_length=1024, description="What the last attempt failed of, while the next one waits."
+    )
+    failure: Failure | None = Field(None, description="Why verification failed for good.")
+    verify_requested: str | None = Field(
+        None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last answered."
+    )
