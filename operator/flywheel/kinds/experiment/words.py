@@ -89,14 +89,12 @@ def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
 def over(progress: Progress, registered: str | None) -> str:
     """The search is over."""
     best, metric = progress.memory.best, progress.setup.metric
-    assert best is not None and best.value is not None, "without a success it would be stalled"
+    assert best is not None, "without a success it would be stalled"
     counts = progress.memory.counts
     ended = counts.succeeded + counts.failed
     version = f" It is ModelVersion '{registered}'." if registered else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
-    return (
-        f"{ended} trials ended{failed}; the best is trial {best.trial} with {metric} {readable(best.value)}.{version}"
-    )
+    return f"{ended} trials ended{failed}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:
