@@ -1,5 +1,6 @@
 """Whole searches, from the first trial to the registered version, in any order and through any crash."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -228,6 +229,22 @@ def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> No
     assert sorted(write for write in world.writes if write.startswith("make")) == sorted(
         write for write in WHOLE.writes if write.startswith("make")
     )
+
+
+@pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
+def test_what_is_remembered_is_what_was_tried_though_trials_ended_while_nobody_looked(crash_after: int) -> None:
+    tried: dict[int, list[float]] = {}
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        assert tried.setdefault(trial, point) == point
+        return sometimes_fails(trial, attempt, point)
+
+    world = World(experiment({"register": "m"}), ends, crash_after=crash_after)
+    world.ends_while_dead = True
+    world.run()
+
+    assert {record.trial: json.loads(record.point) for record in world.experiment.status.history} == tried
+    assert [record.trial for record in world.experiment.status.history] == list(range(1, 13))
 
 
 @settings(max_examples=15, deadline=None)

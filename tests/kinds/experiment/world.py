@@ -58,6 +58,7 @@ class World:
         self.ends = ends
         self.cluster = FakeCluster(FLIGHTS, kinds=(KIND,), now=NOON)
         self.crash_after = crash_after
+        self.ends_while_dead = False  # whether all that runs ends before a dead operator starts again
         self.writes: list[str] = []
 
     def look(self) -> Plan:
@@ -84,6 +85,8 @@ class World:
             try:
                 plan = self.look()
             except Died:
+                for job in self._running() if self.ends_while_dead else ():
+                    self.end(job)
                 continue
             if len(self.writes) == before:
                 return plan
@@ -92,7 +95,7 @@ class World:
         """Let Jobs end one by one, in that order, until the search is over or stalled."""
         for _ in range(rounds):
             plan = self.settle()
-            running = [job for job in self.jobs() if not job["status"].get("conditions")]
+            running = self._running()
             if plan.ready or plan.stalled:
                 return plan
             if running:
@@ -104,6 +107,9 @@ class World:
     def jobs(self) -> tuple[Manifest, ...]:
         """The Jobs that are there."""
         return self.cluster.children(self.experiment.uid, JOB)
+
+    def _running(self) -> list[Manifest]:
+        return [job for job in self.jobs() if not job["status"].get("conditions")]
 
     def end(self, job: Manifest) -> None:
         """Let one Job end as `ends` says."""
