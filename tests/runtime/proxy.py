@@ -25,6 +25,7 @@ class Fault:
 class Proxy:
     faults: list[Fault] = field(default_factory=list)
     connections: int = 0
+    endpoint: str = ""
     bytes_up: int = 0
     bytes_down: int = 0
     held: threading.Event = field(default_factory=threading.Event)
@@ -33,11 +34,8 @@ class Proxy:
     def start(self, port: int) -> None:
         self._target = port
         self._listener = socket.create_server(("127.0.0.1", 0))
+        self.endpoint = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         threading.Thread(target=self._accept, daemon=True).start()
-
-    @property
-    def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def stop(self) -> None:
         self._released.set()
