@@ -90,8 +90,6 @@ def root_schema(kind: AnyKind) -> Fragment:
     """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
     spec = structural(kind.spec, "spec")
     spec["description"] = "What is wanted."
-    if "required" not in spec:  # then rules inside, such as "exactly one of", speak even if the whole spec was left out
-        spec["default"] = {}
     return {
         "description": kind.story,
         "type": "object",
