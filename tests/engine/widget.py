@@ -52,7 +52,7 @@ def observe(widget: Widget, cluster: Cluster) -> Seen:
     configs = cluster.children(widget.uid, CONFIG_MAP)
     return Seen(
         now=cluster.now,
-        friend=friend["spec"].get("message") if friend else None,
+        friend=friend["spec"].get("message", "hello") if friend else None,
         config=configs[0]["data"].get("message") if configs else None,
     )
 

@@ -119,6 +119,7 @@ class Operator:
                 logger.error("ending: %s", error, exc_info=None if _expected(error) else error)
         await self._end(tasks, watched)
         server.shutdown()
+        server.server_close()
         return code
 
     async def _watch(self, started: asyncio.Event, stop: asyncio.Event) -> None:
