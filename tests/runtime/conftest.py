@@ -1,5 +1,6 @@
 """A real S3 server on loopback, and a proxy before it that breaks what tests tell it to break."""
 
+import json
 import os
 import shutil
 import socket
@@ -13,12 +14,11 @@ from pathlib import Path
 import pytest
 
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Access, Bucket
+from tests.runtime.pods import IMPATIENT, Pod
 from tests.runtime.proxy import Proxy
 
 KEY, SECRET = "tester", "secret-of-tester"
-IMPATIENT = Retry(patience=2)
 
 
 @dataclass(frozen=True)
@@ -120,3 +120,38 @@ def through(env: dict[str, str], server: Server) -> Iterator[Callable[[Proxy], S
     yield build
     for proxy in open_proxies:
         proxy.stop()
+
+
+@pytest.fixture
+def pod(tmp_path: Path, env: dict[str, str]) -> Pod:
+    (tmp_path / "root").mkdir()
+    own = {
+        "FLYWHEEL_ROOT": str(tmp_path / "root"),
+        "FLYWHEEL_TERMINATION_LOG": str(tmp_path / "log"),
+        "FLYWHEEL_NAMESPACE": "shop",
+        "FLYWHEEL_PARAMS": '{"rate": 0.1}',
+    }
+    return Pod(tmp_path / "root", env | own)
+
+
+@pytest.fixture
+def finished(tmp_path: Path, env: dict[str, str]) -> dict[str, str]:
+    """A pod's environment, where fetch has succeeded and main has written all that it should."""
+    root = tmp_path / "flywheel"
+    (root / "run").mkdir(parents=True)
+    (root / "run" / "fetched").write_text("[1]")
+    (root / "params.json").write_text('{"rate": 0.1}')
+    model = root / "outputs" / "model"
+    model.mkdir(parents=True)
+    (model / "model.onnx").write_bytes(b"weights")
+    (root / "outputs" / "metrics.json").write_text('{"loss": 0.4}')
+    (root / "outputs" / "metrics.jsonl").write_text('{"step": 0, "name": "loss", "value": 0.4}\n')
+    return env | {
+        "FLYWHEEL_ROOT": str(root),
+        "FLYWHEEL_TERMINATION_LOG": str(tmp_path / "termination-log"),
+        "FLYWHEEL_NAMESPACE": "shop",
+        "FLYWHEEL_UID": "1234",
+        "FLYWHEEL_STEP": "trial-7",
+        "FLYWHEEL_COLLECT": json.dumps({"timeoutSeconds": None, "outputs": [{"name": "model", "required": True}]}),
+        "FLYWHEEL_GRACE_SECONDS": "20",
+    }

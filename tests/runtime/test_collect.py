@@ -15,47 +15,24 @@ import pytest
 import flywheel_runtime
 from flywheel_runtime import message
 from flywheel_runtime.collect.keep import Keeper
-from flywheel_runtime.collect.main import collect, finish
-from flywheel_runtime.collect.order import Order
-from flywheel_runtime.collect.watch import Stop, Watch
+from flywheel_runtime.collect.main import collect
+from flywheel_runtime.collect.watch import Stop
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Attempt, Places
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.retry import Retry
-from tests.runtime.conftest import Server
-from tests.runtime.proxy import SLOW_DOWN, Fault, Proxy
+from tests.runtime import pods
 
-GOLDEN = Path(__file__).parents[1] / "contracts"
 SOURCES = Path(flywheel_runtime.__file__).parents[1]
 Pod = dict[str, str]
 
 
-def golden(name: str) -> dict[str, Any]:
-    body: dict[str, Any] = json.loads((GOLDEN / f"collect_{name}.json").read_text())["message"]
-    return body
-
-
 @pytest.fixture
-def pod(tmp_path: Path, env: dict[str, str]) -> Pod:
-    """A pod's environment, where fetch has succeeded and main has written all that it should."""
-    root = tmp_path / "flywheel"
-    (root / "run").mkdir(parents=True)
-    (root / "run" / "fetched").write_text("[1]")
-    (root / "params.json").write_text('{"rate": 0.1}')
-    model = root / "outputs" / "model"
-    model.mkdir(parents=True)
-    (model / "model.onnx").write_bytes(b"weights")
-    (root / "outputs" / "metrics.json").write_text('{"loss": 0.4}')
-    (root / "outputs" / "metrics.jsonl").write_text('{"step": 0, "name": "loss", "value": 0.4}\n')
-    return env | {
-        "FLYWHEEL_ROOT": str(root),
-        "FLYWHEEL_TERMINATION_LOG": str(tmp_path / "termination-log"),
-        "FLYWHEEL_NAMESPACE": "shop",
-        "FLYWHEEL_UID": "1234",
-        "FLYWHEEL_STEP": "trial-7",
-        "FLYWHEEL_COLLECT": json.dumps({"timeoutSeconds": None, "outputs": [{"name": "model", "required": True}]}),
-        "FLYWHEEL_GRACE_SECONDS": "20",
-    }
+def pod(finished: Pod) -> Pod:
+    return finished
+
+
+def golden(name: str) -> dict[str, Any]:
+    return dict(pods.golden(f"collect_{name}")["message"])
 
 
 def stopped() -> Stop:
@@ -293,57 +270,6 @@ def test_a_store_that_takes_nothing_is_found_before_main_starts(
     assert said == expected["message"].replace("bucket 'flywheel'", f"bucket '{field}'").replace(
         "InvalidAccessKeyId", field
     )
-
-
-def keep(pod: Pod, endpoint: str, seconds: float) -> dict[str, Any]:
-    """finish(), with the store behind `endpoint` and so many seconds until the deadline."""
-    places = Places.of(pod)
-    watch = Watch(None, 10, places.fetched)
-    watch.run(stopped())
-    store = Store.of({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
-    keeper = Keeper(store, Attempt.of(pod), "flywheel-store")
-    return finish(Order.parse(pod["FLYWHEEL_COLLECT"]), places, watch, keeper, time.monotonic() + seconds)
-
-
-def test_a_store_that_is_gone_at_the_end_is_reported_in_time(pod: Pod) -> None:
-    told = keep(pod, "http://127.0.0.1:9", seconds=2)
-
-    said = json.dumps(told["error"]).replace("http://127.0.0.1:9", "http://store.flywheel:7070")
-    assert json.loads(said) == golden("store_unreachable")["error"]
-    assert told["metrics"] == {"loss": 0.4}
-
-
-def test_a_store_that_stays_busy_is_reported_in_time(pod: Pod, server: Server) -> None:
-    proxy = Proxy([Fault(answer=SLOW_DOWN)] * 1000)
-    proxy.start(server.port)
-    try:
-        told = keep(pod, proxy.endpoint, seconds=2)
-    finally:
-        proxy.stop()
-
-    said = json.dumps(told["error"]).replace(proxy.endpoint, "http://store.flywheel:7070")
-    assert json.loads(said) == golden("upload_failed")["error"]
-
-
-def test_a_store_that_answers_nothing_is_reported_in_time(pod: Pod, server: Server) -> None:
-    proxy = Proxy([Fault(hold_up=0)] * 1000)
-    proxy.start(server.port)
-    try:
-        told = keep(pod, proxy.endpoint, seconds=1)
-    finally:
-        proxy.stop()
-
-    assert told["error"]["reason"] == "UploadFailed"
-    assert told["error"]["retry"]
-
-
-def test_a_store_that_comes_back_in_time_gets_all(pod: Pod, server: Server) -> None:
-    proxy = Proxy([Fault(answer=SLOW_DOWN)] * 6)
-    proxy.start(server.port)
-    try:
-        assert keep(pod, proxy.endpoint, seconds=20)["complete"]
-    finally:
-        proxy.stop()
 
 
 def test_the_process_says_running_and_then_how_it_ended(pod: Pod) -> None:
