@@ -4,8 +4,6 @@ CRDs, the chart's copies of them, the chart's permission rules, and the API refe
 """
 
 import argparse
-import importlib
-import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,26 +11,17 @@ from typing import Any
 
 import yaml
 
-import flywheel.kinds
 from flywheel.cli.reference import reference
 from flywheel.core import rbac
 from flywheel.core.crd import crd
 from flywheel.core.kind import AnyKind
+from flywheel.engine import discover
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 COMMAND = "make generate"
 HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
 LARGEST = 100_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
-
-
-def kinds() -> tuple[AnyKind, ...]:
-    """Every folder of flywheel.kinds that has a `kind` module, by name."""
-    found: list[AnyKind] = []
-    for module in pkgutil.iter_modules(flywheel.kinds.__path__):
-        if module.ispkg:
-            found.append(importlib.import_module(f"flywheel.kinds.{module.name}.kind").KIND)
-    return tuple(found)
 
 
 def files(of: Iterable[AnyKind]) -> dict[str, str]:
@@ -42,7 +31,9 @@ def files(of: Iterable[AnyKind]) -> dict[str, str]:
     for kind in of:
         text = HEADER + dump(crd(kind))
         if len(text.encode()) > LARGEST:
-            raise ValueError(f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it")
+            raise ValueError(
+                f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it"
+            )
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
     written["charts/flywheel/files/rules.yaml"] = rules(of)
     written["docs/reference.md"] = reference(of)
@@ -106,10 +97,12 @@ def _left_over(wanted: dict[str, str], root: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] = sys.stdout.write) -> int:
     """0: all is as the code says. 1: `--check` found a stale file, and said which."""
     parser = argparse.ArgumentParser(prog="python -m flywheel.cli.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what the code generates")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file is not what the code generates"
+    )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout (default: this one)")
     options = parser.parse_args(arguments)
-    wanted = files(kinds())
+    wanted = files(discover.kinds())
     if not options.check:
         for path in write(wanted, options.root):
             tell(f"wrote {path}\n" if path in wanted else f"removed {path}\n")

@@ -64,12 +64,9 @@ def object_items(
         except NotThere as error:
             words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words, retry=False) from error
-    if not found:
-        raise Failure(
-            "EmptySource", f"{source.uri} holds no objects; upload the data or correct the source", retry=False
-        )
-    if not source.many and found[0].size == 0:
-        raise Failure("EmptySource", f"{source.uri} has no bytes; upload the data or correct the source", retry=False)
+    if not found or (not source.many and found[0].size == 0):
+        words = "has no bytes" if found else "holds no objects"
+        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source", retry=False)
     if source.many and sha256:
         raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file", retry=False)
     return [_object_item(bucket, owner, source, item, sha256, folder, retry) for item in found]
@@ -78,12 +75,7 @@ def object_items(
 def _object_item(
     bucket: Bucket, owner: Owner, source: S3Source, item: Listed, sha256: str | None, folder: Path, retry: Retry
 ) -> Item:
-    path = item.key.removeprefix(source.key) if source.many else item.key.rpartition("/")[2]
-    try:
-        check_path(path)
-    except BadManifest as error:
-        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
-        raise Failure("SourceInvalid", words, retry=False) from error
+    target = target_of(item, source.key, folder)
 
     def stream(start: int) -> Iterator[bytes]:
         return bucket.stream(item.key, start=start, etag=item.etag)
@@ -91,7 +83,7 @@ def _object_item(
     def bring() -> None:
         with answered(bucket.access, owner):
             try:
-                download(folder / path, stream, retry, sha256=sha256, size=item.size)
+                download(target, stream, retry, sha256=sha256, size=item.size)
             except WrongDigest as error:
                 words = f"{source.uri} has sha256 {error.found} and should have {error.expected}"
                 raise Failure("DigestMismatch", f"{words}; one of them is wrong", retry=False) from error
@@ -100,6 +92,17 @@ def _object_item(
                 raise Failure("SourceUnreachable", words, retry=True) from error
 
     return Item(item.size, bring)
+
+
+def target_of(item: Listed, prefix: str, folder: Path) -> Path:
+    """Where an object goes: its key below a prefix that ends with `/`, else its last name. Failure SourceInvalid."""
+    path = item.key.removeprefix(prefix) if not prefix or prefix.endswith("/") else item.key.rpartition("/")[2]
+    try:
+        check_path(path)
+    except BadManifest as error:
+        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
+        raise Failure("SourceInvalid", words, retry=False) from error
+    return folder / path
 
 
 def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:

@@ -53,7 +53,9 @@ def fetch(env: Mapping[str, str], places: Places, retry: Retry) -> str:
             raise
         raise _disk_full(sum(item.size or 0 for item in items), places.inputs) from error
     places.fetched.parent.mkdir(parents=True, exist_ok=True)
-    places.fetched.write_text(json.dumps(sorted(int(entry) for entry in os.listdir("/proc") if entry.isdigit())))
+    places.fetched.write_text(
+        json.dumps([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
+    )
     size = human_size(sum(item.size or 0 for item in items))
     return f"{_count(len(order.inputs), 'input')}, {_count(len(items), 'file')}, {size}"
 

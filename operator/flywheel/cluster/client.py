@@ -1,0 +1,152 @@
+"""Requests to the API server, on the official client's connections. Blocking: call from worker threads."""
+
+import json
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from kubernetes.client import ApiClient, Configuration
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from flywheel.cluster.errors import ApiError
+from flywheel.core.api import Api, Manifest, Reference
+
+# The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
+EVENTS_ABOUT = Api("", "v1", "Event", "events")
+APPLY = "application/apply-patch+yaml"
+METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+TIMEOUT = (5.0, 30.0)  # connect, read; seconds
+
+
+class Client:
+    """One pool of connections. `observe(method, status)` is told of every answer; status 0 means that none came."""
+
+    def __init__(
+        self,
+        settings: Configuration,
+        observe: Callable[[str, int], None] = lambda _method, _status: None,
+        timeout: tuple[float, float] = TIMEOUT,
+    ) -> None:
+        self._client = ApiClient(settings)
+        self._client.user_agent = "flywheel"
+        self._observe = observe
+        self._timeout = timeout
+
+    def get(self, reference: Reference) -> dict[str, Any] | None:
+        """One object, or None."""
+        try:
+            return self._request("GET", _path(reference.api, reference.namespace, reference.name))
+        except ApiError as error:
+            if error.missing:
+                return None
+            raise
+
+    def list_metadata(self, api: Api, namespace: str | None, selector: str = "") -> dict[str, Any]:
+        """Name, uid and resourceVersion of every object, as PartialObjectMetadataList: 0.2 s for 10,000 (measured)."""
+        query = {"labelSelector": selector} if selector else {}
+        return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST)
+
+    def events_about(self, namespace: str, uid: str) -> list[Manifest]:
+        """Kubernetes' events about one object, oldest first."""
+        query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        found: list[Manifest] = self._request("GET", _path(EVENTS_ABOUT, namespace), query=query).get("items") or []
+        return sorted(found, key=_told_at)
+
+    def apply(self, api: Api, manifest: Manifest, manager: str, subresource: str = "") -> tuple[dict[str, Any], bool]:
+        """Server-side apply, forced. Returns the object as stored, and whether it was created."""
+        metadata = manifest["metadata"]
+        path = _path(api, metadata["namespace"], metadata["name"], subresource)
+        query = {"fieldManager": manager, "force": "true"}
+        # A string, since the client would walk a dict once more; JSON is YAML.
+        status, body = self._answer("PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY)
+        return body, status == HTTPStatus.CREATED
+
+    def create(self, api: Api, manifest: Manifest) -> dict[str, Any]:
+        """POST. For what nobody reconciles: events and the Lease."""
+        return self._request("POST", _path(api, manifest["metadata"]["namespace"]), body=dict(manifest))
+
+    def replace(self, api: Api, manifest: Manifest) -> dict[str, Any]:
+        """PUT. With a resourceVersion in it, 409 if somebody was faster."""
+        metadata = manifest["metadata"]
+        return self._request("PUT", _path(api, metadata["namespace"], metadata["name"]), body=dict(manifest))
+
+    def delete(self, reference: Reference, uid: str) -> dict[str, Any] | None:
+        """Delete the object of that uid and, in the background, what it owns. None if it was gone already."""
+        body = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "preconditions": {"uid": uid},
+            "propagationPolicy": "Background",
+        }
+        try:
+            return self._request("DELETE", _path(reference.api, reference.namespace, reference.name), body=body)
+        except ApiError as error:
+            if error.missing:
+                return None
+            raise
+
+    def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        return self._answer(method, path, **more)[1]
+
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: dict[str, Any] | str | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+    ) -> tuple[int, dict[str, Any]]:
+        headers = {"Accept": accept, **({"Content-Type": content_type} if body is not None else {})}
+        arguments = self._client.param_serialize(
+            method, path, {}, list((query or {}).items()), headers, body, auth_settings=["BearerToken"]
+        )
+        try:
+            response = self._client.call_api(*arguments, _request_timeout=self._timeout)
+            # Unread, the connection cannot be used again: a new TLS handshake for each call (measured).
+            raw = response.read()
+        except (HTTPError, ApiException) as error:
+            self._observe(method, 0)
+            raise ApiError(0, "Unreachable", f"{method} {path}: {error}") from error
+        self._observe(method, response.status)
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise _error(response.status, response.getheaders(), raw)
+        try:
+            return response.status, json.loads(raw)
+        except ValueError as error:
+            raise ApiError(0, "Garbled", f"{method} {path}: the answer is not JSON") from error
+
+
+def _path(api: Api, namespace: str | None, name: str = "", subresource: str = "") -> str:
+    root = f"/apis/{api.group}/{api.version}" if api.group else f"/api/{api.version}"
+    where = f"/namespaces/{quote(namespace)}" if namespace else ""
+    return root + where + "".join(f"/{quote(part)}" for part in (api.plural, name, subresource) if part)
+
+
+def _error(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
+    try:
+        body = json.loads(raw)
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    seconds = headers.get("Retry-After", "")
+    return ApiError(
+        status,
+        body.get("reason") or HTTPStatus(status).phrase if status in set(HTTPStatus) else str(status),
+        body.get("message") or raw[:500].decode(errors="replace"),
+        retry_after=float(seconds) if seconds.isdigit() else None,
+    )
+
+
+def _told_at(event: Manifest) -> str:
+    series = event.get("series") or {}
+    return str(
+        series.get("lastObservedTime")
+        or event.get("lastTimestamp")
+        or event.get("eventTime")
+        or event["metadata"].get("creationTimestamp", "")
+    )

@@ -1,0 +1,130 @@
+"""One look at one resource: parse, observe, decide, bring about, tell. Everything else in the engine exists so that this can be called."""
+
+import logging
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any
+
+from flywheel.cluster.apply import Writer
+from flywheel.cluster.client import Client
+from flywheel.cluster.errors import ApiError, NotLeading
+from flywheel.core.api import Reference
+from flywheel.core.kind import AnyKind, AnyResource
+from flywheel.core.parse import InvalidSpec, parse
+from flywheel.core.plan import Plan
+from flywheel.core.settings import Settings
+from flywheel.engine import status
+from flywheel.engine.children import Children
+from flywheel.engine.endings import Endings, refresh
+from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome
+from flywheel.engine.recorder import Recorder
+from flywheel.engine.setback import Setback, troubled
+from flywheel.engine.store import Store
+from flywheel.engine.view import View
+
+logger = logging.getLogger(__name__)
+
+
+class Reconciler:
+    """Callable from many threads, never for the same key at once."""
+
+    def __init__(
+        self,
+        kinds: Sequence[AnyKind],
+        store: Store,
+        client: Client,
+        writer: Writer,
+        recorder: Recorder,
+        settings: Settings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._kinds = {kind.api: kind for kind in kinds}
+        self._store = store
+        self._client = client
+        self._writer = writer
+        self._recorder = recorder
+        self._settings = settings
+        self._clock = clock
+        self._children = Children(store, client, writer)
+        self._endings = Endings(store, client, writer, clock)
+
+    def __call__(self, key: Reference) -> Outcome:
+        """Look at one resource. Never raises: one resource's trouble is its own."""
+        raw = self._store.get(key)
+        # What it owns goes with it, by owner references.
+        if raw is None or "deletionTimestamp" in raw["metadata"]:
+            return DONE
+        try:
+            return self._look(self._kinds[key.api], raw)
+        except NotLeading:
+            return AGAIN
+        except ApiError as error:
+            logger.info("%s: %s", key, error)
+            return Outcome(failed=True, after=error.retry_after)
+        except Exception:
+            logger.exception("%s: could not be reconciled", key)
+            return RETRY
+
+    def _look(self, kind: AnyKind, raw: dict[str, Any]) -> Outcome:
+        now = self._clock()
+        resource, plan, outcome = self._decide(kind, raw, now)
+        try:
+            self._children.bring_about(kind, resource, plan)
+            self._endings.bring_about(kind, resource, plan)
+        except Setback as setback:
+            instead = setback.plan(resource)
+            if instead is None:
+                return setback.outcome
+            plan, outcome = instead, setback.outcome
+        except (ApiError, NotLeading):
+            raise
+        except Exception as error:  # noqa: BLE001 - told and logged by _our_fault
+            plan, outcome = _our_fault(resource, error), RETRY
+        # Status is written last: a reader who sees Ready may rely on every child.
+        return self._tell(kind, resource, raw, plan, now) or outcome
+
+    def _decide(self, kind: AnyKind, raw: dict[str, Any], now: datetime) -> tuple[AnyResource, Plan, Outcome]:
+        try:
+            resource = parse(kind, raw)
+        except InvalidSpec as error:
+            return error.resource, troubled(error.resource, "InvalidSpec", str(error), stalled=True), DONE
+        try:
+            plan = kind.decide(resource, kind.observe(resource, View(self._store, self._client, self._settings, now)))
+        except ApiError:
+            raise
+        except Exception as error:  # noqa: BLE001 - told and logged by _our_fault
+            return resource, _our_fault(resource, error), RETRY
+        return resource, plan, Outcome(after=None if plan.look_again is None else plan.look_again.total_seconds())
+
+    def _tell(
+        self, kind: AnyKind, resource: AnyResource, raw: dict[str, Any], plan: Plan, now: datetime
+    ) -> Outcome | None:
+        """Write the status if it changed, and tell about it. None, or what the outcome must be instead."""
+        new = status.completed(kind, resource, plan, now)
+        body = status.dumped(new)
+        if not status.differs(body, raw.get("status") or {}):
+            return None
+        metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+        manifest = {"apiVersion": kind.api.api_version, "kind": kind.api.kind, "metadata": metadata, "status": body}
+        try:
+            self._store.wrote(kind.api, self._writer.status(kind.api, manifest, kind.field_manager))
+        except ApiError as error:
+            if error.missing:
+                return DONE
+            if not error.conflict:
+                raise
+            refresh(self._client, self._store, resource.reference)
+            return AGAIN
+        for event in (*status.transition(resource.status.conditions, new.conditions, plan), *plan.events):
+            self._recorder.tell(resource, event, now)
+        return None
+
+
+def _our_fault(resource: AnyResource, error: Exception) -> Plan:
+    logger.error("%s: could not be reconciled", resource.reference, exc_info=error)
+    return troubled(
+        resource,
+        "InternalError",
+        f"{resource.reference} could not be judged ({type(error).__name__}); "
+        "this is a fault of the operator, whose log has the details; it is tried again by itself",
+    )

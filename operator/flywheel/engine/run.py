@@ -1,0 +1,30 @@
+"""Start the operator in this process."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+import uvloop
+
+from flywheel.core.kind import AnyKind
+from flywheel.engine import logs
+from flywheel.engine.operator import Operator
+
+logger = logging.getLogger(__name__)
+
+
+def run(kinds: Sequence[AnyKind], environment: Mapping[str, str]) -> int:
+    """Until SIGTERM or something that only a new process can mend. Returns the exit code.
+
+    Raises:
+        ValueError: a variable of the environment cannot be read.
+    """
+    logs.to_stderr(environment.get("FLYWHEEL_LOG_LEVEL", "INFO"))
+
+    async def whole() -> int:
+        return await Operator(kinds, environment).run()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        code = runner.run(whole())
+    logger.info("ended with %d", code)
+    return code
