@@ -6,7 +6,6 @@ from typing import Any
 
 from flywheel.core import names
 from flywheel.core.api import (
-    CONFIG_MAP,
     DEPLOYMENT,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
@@ -145,4 +144,4 @@ def _child(
     return Child(api, {**manifest, **content})
 
 
-OWNS = (DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, CONFIG_MAP)
+OWNS = (DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)

@@ -106,7 +106,7 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
         ready=True,
         progressing=True,
         reason=seen.trouble.reason if seen.trouble else "RollingOut",
-        message=f"Version '{target.version}' rolls out: {updated} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
+        message=f"Version '{target.version}' rolls out: {min(updated, wanted)} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
         look_again=SOON,
     )
 

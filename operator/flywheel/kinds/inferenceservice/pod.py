@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from flywheel.core import names
 from flywheel.core.kind import Resource
 from flywheel.core.settings import Settings
 from flywheel.core.workloads import (
@@ -44,7 +45,7 @@ def server_pod(
     }
     limit = fetch_limit(spec.resources, settings)
     return {
-        "serviceAccountName": service.name,
+        "serviceAccountName": names.child(service),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
