@@ -156,7 +156,6 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outputs = {"label": pipeline.predict(head).tolist(), "probabilities": pipeline.predict_proba(head).tolist()}
     golden = {"v": 1, "tolerance": 1e-4, "inputs": inputs, "outputs": outputs}
     (folder / "golden.json").write_text(json.dumps(golden))
-    shapes = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
     (folder / "signature.json").write_text(json.dumps(FLIGHT_SIGNATURE))
     (folder / "evaluation.json").write_text(json.dumps(FLIGHT_EVALUATION))
     return folder
