@@ -14,12 +14,12 @@ from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.schema import DatasetStatus, LastCheck
-from flywheel.testing import resource
+from flywheel.testing import NOON, resource
 from tests.golden import same_as
 
 HERE = Path(__file__).parent
 EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/dataset.yaml").read_text())
-CHECK = LastCheck(number=3, generation=2, request=None, tick="flights-29000001", result="Running", retries=0)
+CHECK = LastCheck(number=3, generation=2, request=None, tick=NOON, result="Running", retries=0)
 
 
 def dataset(spec: dict[str, Any]) -> Dataset:

@@ -13,7 +13,7 @@ from flywheel.core.trouble import Trouble
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
-from flywheel.kinds.dataset.observe import CheckJob, Seen
+from flywheel.kinds.dataset.observe import CheckJob, Seen, Tick
 from flywheel.kinds.dataset.schema import DatasetStatus
 from flywheel.testing import NOON, resource
 
@@ -202,7 +202,8 @@ def test_pauses_grow_and_the_next_check_has_the_next_number() -> None:
     pauses = []
     for number in range(1, 9):
         start = after(start, seen(check(number, STORE_DOWN)))
-        again = start.status.check and start.status.check.not_before
+        assert start.status.check is not None
+        again = start.status.check.not_before
         assert again is not None
         pauses.append(int((again - NOON).total_seconds()))
         due = replace(NOTHING, now=again)
@@ -275,7 +276,7 @@ def test_a_lost_artifact_is_not_asked_for_again() -> None:
     assert "previous" not in str(plan.children)
 
 
-TICK_1, TICK_2 = "flights-29000001", "flights-29001441"
+TICK_1, TICK_2 = Tick("flights-29000001", NOON), Tick("by-hand", NOON + timedelta(hours=1))
 TICKING = replace(GOOD, spec=dataset(SCHEDULED).spec)
 REPLACING = replace(
     GOOD, spec=dataset({**SPEC, "schedule": {"cron": "0 2 * * *", "concurrencyPolicy": "Replace"}}).spec
@@ -285,22 +286,22 @@ REPLACING = replace(
 def test_a_tick_is_answered_by_a_check_and_finished_when_that_has_ended() -> None:
     starts = decide(TICKING, seen(ticks=(TICK_1,)))
     running = after(TICKING, seen(ticks=(TICK_1,)))
-    runs = decide(running, seen(check(2, tick=TICK_1), ticks=(TICK_1,)))
-    ends = decide(running, seen(check(2, PASSED, tick=TICK_1), ticks=(TICK_1,)))
+    runs = decide(running, seen(check(2, tick=TICK_1.created), ticks=(TICK_1,)))
+    ends = decide(running, seen(check(2, PASSED, tick=TICK_1.created), ticks=(TICK_1,)))
 
     assert len(jobs(starts)) == 1
     assert (starts.finish, runs.finish) == ((), ())
-    assert [tick.name for tick in ends.finish] == [TICK_1]
+    assert [tick.name for tick in ends.finish] == [TICK_1.name]
 
 
 def test_a_check_that_is_tried_again_leaves_its_tick_open() -> None:
     running = after(TICKING, seen(ticks=(TICK_1,)))
 
-    assert decide(running, seen(check(2, STORE_DOWN, tick=TICK_1), ticks=(TICK_1,))).finish == ()
+    assert decide(running, seen(check(2, STORE_DOWN, tick=TICK_1.created), ticks=(TICK_1,))).finish == ()
 
 
 def test_a_finished_tick_starts_nothing_while_its_status_is_on_the_way() -> None:
-    ended = after(TICKING, seen(ticks=(TICK_1,)), seen(check(2, PASSED, tick=TICK_1), ticks=(TICK_1,)))
+    ended = after(TICKING, seen(ticks=(TICK_1,)), seen(check(2, PASSED, tick=TICK_1.created), ticks=(TICK_1,)))
 
     assert jobs(decide(ended, seen(ticks=(TICK_1,)))) == []
 
@@ -315,6 +316,6 @@ def test_a_finished_tick_starts_nothing_while_its_status_is_on_the_way() -> None
 def test_a_tick_during_a_check(start: Dataset, new_jobs: int) -> None:
     running = after(start, seen(ticks=(TICK_1,)))
 
-    plan = decide(running, seen(check(2, tick=TICK_1), ticks=(TICK_2,)))
+    plan = decide(running, seen(check(2, tick=TICK_1.created), ticks=(TICK_2,)))
 
     assert len(jobs(plan)) == new_jobs
