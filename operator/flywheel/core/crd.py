@@ -74,11 +74,7 @@ def crd(kind: AnyKind) -> dict[str, Any]:
                     "storage": True,
                     "additionalPrinterColumns": [dict(column) for column in COLUMNS],
                     "subresources": _subresources(kind),
-                    **(
-                        {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
-                        if kind.selectable
-                        else {}
-                    ),
+                    **({"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}),
                     "schema": {"openAPIV3Schema": root_schema(kind)},
                 }
             ],
@@ -90,7 +86,7 @@ def root_schema(kind: AnyKind) -> Fragment:
     """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
     spec = structural(kind.spec, "spec")
     spec["description"] = "What is wanted."
-    if "required" not in spec:  # then rules inside, such as "exactly one of", speak even if the whole spec was left out
+    if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
         spec["default"] = {}
     return {
         "description": kind.story,

@@ -49,14 +49,13 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
-        Rule("why a pod does not run", "", ("events",), ("get", "list")),
-        Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
+        Rule("why a pod does not run, and telling users what happened", EVENT.group, (EVENT.plural,), ("list", "create", "patch")),
     )
 
 
 def own_namespace_rules() -> tuple[Rule, ...]:
     """What the operator needs in its own namespace alone: the Lease by which one replica leads."""
-    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update", "patch")),)
+    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),)
 
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:

@@ -56,7 +56,7 @@ def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
 
 
 def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """Stopped by the user; not a failure, and not on its way to anywhere."""
+    """Stopped by the user; not a failure, and not on its way to anywhere. None of none answer, so replicas: 0 is Ready."""
     if children.replicas(service) > 0:
         return None
     field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
@@ -65,9 +65,9 @@ def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) 
         service,
         seen,
         target,
-        ready=False,
+        ready=not service.spec.suspend,
         progressing=(seen.servers or NONE).existing > 0,
-        reason="Suspended" if service.spec.suspend else "ScaledToZero",
+        reason="Suspended" if service.spec.suspend else "NoReplicas",
         message=f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'.",
         summary=f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}",
     )
@@ -105,7 +105,7 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
         target,
         ready=True,
         progressing=True,
-        reason=seen.trouble.reason if seen.trouble else "RollingOut",
+        reason="RolloutStuck" if seen.trouble else "RollingOut",
         message=f"Version '{target.version}' rolls out: {min(updated, wanted)} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
         look_again=SOON,
     )

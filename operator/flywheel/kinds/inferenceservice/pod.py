@@ -23,7 +23,7 @@ HTTP_PORT, GRPC_PORT = 8080, 8081
 DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
-ROUTE_FOLDER = "/etc/flywheel"
+ROUTE_FOLDER = "/etc/flywheel/route"
 
 
 def server_pod(
