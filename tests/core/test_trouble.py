@@ -121,3 +121,11 @@ def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> No
 
     assert found is not None
     assert 'persistentvolumeclaim "data" not found' in found.message
+
+
+def test_what_fetch_says_of_itself_is_passed_on() -> None:
+    words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
+    for state in (waiting("CrashLoopBackOff", restarts=3, last=terminated(2, words)), terminated(2, words)):
+        found = trouble.find(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
+
+        assert found == trouble.Trouble("DigestMismatch", "wanted sha256:1, found sha256:2")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from flywheel_serving.testing import LocalServer
-from onnx import ModelProto, TensorProto, helper
+from onnx import GraphProto, ModelProto, TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.compose import make_column_transformer
@@ -34,7 +34,7 @@ ELEMENT = {
 }
 
 
-def _model(graph: object) -> ModelProto:
+def _model(graph: GraphProto) -> ModelProto:
     made: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return made
 

@@ -104,9 +104,7 @@ def test_health_and_metadata(triton: tuple[Any, Any]) -> None:
         pytest.param(NAME, "v9", "version 'v9' of model 'flight-delay' is not served here", id="version"),
     ],
 )
-def test_an_unknown_model_or_version_is_named(
-    triton: tuple[Any, Any], model: str, version: str, finding: str
-) -> None:
+def test_an_unknown_model_or_version_is_named(triton: tuple[Any, Any], model: str, version: str, finding: str) -> None:
     client, module = triton
 
     with pytest.raises(InferenceServerException, match=finding):

@@ -213,7 +213,9 @@ def test_a_wrong_method_is_told_the_right_one(flight_server: LocalServer) -> Non
     ("headers", "finding"),
     [
         pytest.param({"Content_Encoding": "gzip"}, "'content-encoding': b'gzip' is not understood", id="encoding"),
-        pytest.param({"Content_Type": "application/xml"}, "wanted application/json, found 'application/xml'", id="type"),
+        pytest.param(
+            {"Content_Type": "application/xml"}, "wanted application/json, found 'application/xml'", id="type"
+        ),
     ],
 )
 def test_other_encodings_are_415(flight_server: LocalServer, headers: dict[str, str], finding: str) -> None:

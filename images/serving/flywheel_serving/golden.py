@@ -77,9 +77,8 @@ def _compare(name: str, golden: Golden, found: Array) -> float:
         different = np.flatnonzero(wanted != found)
         if different.size:
             at = different[0]
-            raise _mismatch(
-                name, f"wanted {wanted[at]!r}, found {found[at]!r} in {different.size} of {found.size} values"
-            )
+            values = f"wanted {wanted.tolist()[at]!r}, found {found.tolist()[at]!r}"
+            raise _mismatch(name, f"{values} in {different.size} of {found.size} values")
         return 0.0
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     gap = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, np.abs(wanted - found))

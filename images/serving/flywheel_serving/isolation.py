@@ -23,8 +23,9 @@ def run(function: Callable[[], int]) -> Ended:
     child = os.fork()
     if child == 0:
         _be_child(function)
-    signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(child, number))
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: os.kill(child, number))
     _, status = os.waitpid(child, 0)
+    signal.signal(signal.SIGTERM, before)
     code = os.waitstatus_to_exitcode(status)
     if code >= 0:
         return Ended(code)

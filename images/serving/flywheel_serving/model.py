@@ -21,6 +21,7 @@ class Model:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
         onnx_file.check(path)
+        self.operators = onnx_file.operators(path)
         self._session = _session(path, threads or cpu.limit())
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
         outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())

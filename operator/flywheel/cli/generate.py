@@ -31,7 +31,9 @@ def files(of: Iterable[AnyKind]) -> dict[str, str]:
     for kind in of:
         text = HEADER + dump(crd(kind))
         if len(text.encode()) > LARGEST:
-            raise ValueError(f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it")
+            raise ValueError(
+                f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it"
+            )
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
     written["charts/flywheel/files/rules.yaml"] = rules(of)
     written["docs/reference.md"] = reference(of)
@@ -95,7 +97,9 @@ def _left_over(wanted: dict[str, str], root: Path) -> list[str]:
 def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] = sys.stdout.write) -> int:
     """0: all is as the code says. 1: `--check` found a stale file, and said which."""
     parser = argparse.ArgumentParser(prog="python -m flywheel.cli.generate", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; fail if a file is not what the code generates")
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a file is not what the code generates"
+    )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout (default: this one)")
     options = parser.parse_args(arguments)
     wanted = files(discover.kinds())

@@ -11,8 +11,10 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import EVENT, Api, Manifest, Reference
+from flywheel.core.api import Api, Manifest, Reference
 
+# The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
+EVENTS_ABOUT = Api("", "v1", "Event", "events")
 APPLY = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT = (5.0, 30.0)  # connect, read; seconds
@@ -48,9 +50,9 @@ class Client:
 
     def events_about(self, namespace: str, uid: str) -> list[Manifest]:
         """Kubernetes' events about one object, oldest first."""
-        query = {"fieldSelector": f"regarding.uid={uid}"}
-        found: list[Manifest] = self._request("GET", _path(EVENT, namespace), query=query).get("items") or []
-        return sorted(found, key=lambda event: _told_at(event))
+        query = {"fieldSelector": f"involvedObject.uid={uid}"}
+        found: list[Manifest] = self._request("GET", _path(EVENTS_ABOUT, namespace), query=query).get("items") or []
+        return sorted(found, key=_told_at)
 
     def apply(self, api: Api, manifest: Manifest, manager: str, subresource: str = "") -> tuple[dict[str, Any], bool]:
         """Server-side apply, forced. Returns the object as stored, and whether it was created."""
@@ -144,7 +146,7 @@ def _told_at(event: Manifest) -> str:
     series = event.get("series") or {}
     return str(
         series.get("lastObservedTime")
+        or event.get("lastTimestamp")
         or event.get("eventTime")
-        or event.get("deprecatedLastTimestamp")
         or event["metadata"].get("creationTimestamp", "")
     )

@@ -35,7 +35,9 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         Rule("what users write", GROUP, ours, READ),
         Rule("what the operator answers", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
         # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
-        Rule("children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)),
+        Rule(
+            "children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)
+        ),
     ]
     if made:
         rules.append(Rule("resources of ours that other kinds make", GROUP, _plurals(made), ("create", "patch")))

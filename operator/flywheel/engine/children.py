@@ -13,6 +13,7 @@ from flywheel.core.kind import AnyKind, AnyResource
 from flywheel.core.plan import Child, Plan
 from flywheel.engine import frozen
 from flywheel.engine.canonical import satisfied
+from flywheel.engine.endings import refresh, remove
 from flywheel.engine.queue import RETRY
 from flywheel.engine.setback import Setback, refused, taken
 from flywheel.engine.store import Store
@@ -89,20 +90,12 @@ class Children:
             stored = self._writer.update(where.api, wanted, kind.field_manager, live["metadata"]["uid"])
         except ApiError as error:
             if error.conflict:
-                self._look_again(where)
+                refresh(self._client, self._store, where)
             raise
         self._store.wrote(where.api, stored)
         if not satisfied(wanted, stored):
             logger.warning("%s: the server keeps it in another form than it was applied; not applied again", where)
             self._settled[where] = names.digest(wanted), _essence(stored)
-
-    def _look_again(self, where: Reference) -> None:
-        live = self._client.get(where)
-        known = self._store.get(where)
-        if live is not None:
-            self._store.wrote(where.api, live)
-        elif known is not None:
-            self._store.deleted(where, known["metadata"]["uid"])
 
     def _prune(self, kind: AnyKind, resource: AnyResource, planned: set[Reference]) -> None:
         for api in kind.owns:
@@ -111,17 +104,11 @@ class Children:
                 going = "deletionTimestamp" in live["metadata"]
                 if where in planned or going or _controller(live).get("uid") != resource.uid:
                     continue
-                try:
-                    answer = self._writer.delete(where, live["metadata"]["uid"])
-                except ApiError as error:
-                    if error.conflict:
-                        self._look_again(where)
-                    raise refused(error, where, resource) from error
                 self._settled.pop(where, None)
-                if answer is None or answer.get("kind") == "Status":
-                    self._store.deleted(where, live["metadata"]["uid"])
-                else:
-                    self._store.wrote(api, answer)
+                try:
+                    remove(self._client, self._store, self._writer, where, live["metadata"]["uid"])
+                except ApiError as error:
+                    raise refused(error, where, resource) from error
 
 
 def _controller(live: Manifest) -> dict[str, Any]:

@@ -59,7 +59,7 @@ def _registry(apis: Sequence[Api], store: Store, credentials: Callable[[], Crede
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
-    def login(**_: Any) -> kopf.ConnectionInfo:
+    def login(**_more: Any) -> kopf.ConnectionInfo:
         """Asked again after each 401, and so after the token was rotated."""
         found = credentials()
         scheme, _, token = (found.authorization or "").partition(" ")
@@ -80,7 +80,7 @@ def _registry(apis: Sequence[Api], store: Store, credentials: Callable[[], Crede
 
 def _handler(registry: kopf.OperatorRegistry, api: Api, store: Store) -> None:
     @kopf.on.event(api.group, api.version, api.plural, registry=registry, id=f"see-{api.plural}")
-    async def see(event: Any, **_: Any) -> None:
+    async def see(event: Any, **_more: Any) -> None:
         # The raw object, not `body`: that is a view which copies.
         if event["type"] == "DELETED":
             store.gone(api, event["object"])

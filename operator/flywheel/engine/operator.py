@@ -119,6 +119,7 @@ class Operator:
                 logger.error("ending: %s", error, exc_info=None if _expected(error) else error)
         await self._end(tasks, watched)
         server.shutdown()
+        server.server_close()
         return code
 
     async def _watch(self, started: asyncio.Event, stop: asyncio.Event) -> None:
@@ -178,8 +179,7 @@ class Operator:
         await self._workers.drain(DRAIN)
         await asyncio.to_thread(self._leader.release)
         watched.set()
-        _done, pending = await asyncio.wait(tasks[:1], timeout=DRAIN)
-        for task in (*tasks[1:], *pending):
+        for task in tasks[1:]:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 

@@ -15,6 +15,7 @@ from flywheel.core.plan import Plan
 from flywheel.core.settings import Settings
 from flywheel.engine import status
 from flywheel.engine.children import Children
+from flywheel.engine.endings import Endings, refresh
 from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome
 from flywheel.engine.recorder import Recorder
 from flywheel.engine.setback import Setback, troubled
@@ -45,6 +46,7 @@ class Reconciler:
         self._settings = settings
         self._clock = clock
         self._children = Children(store, client, writer)
+        self._endings = Endings(store, client, writer, clock)
 
     def __call__(self, key: Reference) -> Outcome:
         """Look at one resource. Never raises: one resource's trouble is its own."""
@@ -68,6 +70,7 @@ class Reconciler:
         resource, plan, outcome = self._decide(kind, raw, now)
         try:
             self._children.bring_about(kind, resource, plan)
+            self._endings.bring_about(kind, resource, plan)
         except Setback as setback:
             instead = setback.plan(resource)
             if instead is None:
@@ -110,18 +113,11 @@ class Reconciler:
                 return DONE
             if not error.conflict:
                 raise
-            self._refresh(resource)
+            refresh(self._client, self._store, resource.reference)
             return AGAIN
         for event in (*status.transition(resource.status.conditions, new.conditions, plan), *plan.events):
             self._recorder.tell(resource, event, now)
         return None
-
-    def _refresh(self, resource: AnyResource) -> None:
-        live = self._client.get(resource.reference)
-        if live is None:
-            self._store.deleted(resource.reference, resource.uid)
-        else:
-            self._store.wrote(resource.api, live)
 
 
 def _our_fault(resource: AnyResource, error: Exception) -> Plan:

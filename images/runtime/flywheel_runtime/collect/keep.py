@@ -104,9 +104,9 @@ def _put(store: Store, files: Files) -> dict[str, Any]:
 def _repeated(result: bytes) -> dict[str, Any]:
     try:
         body = json.loads(result)
-        if body["v"] != 1 or body["complete"] is not True:
-            raise ValueError("no result")
-    except (ValueError, KeyError, TypeError) as error:
-        words = f"the committed result of this attempt is damaged ({error}); delete it from results/ in the store"
-        raise Failure("InternalError", words, retry=True) from error
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or body.get("v") != 1 or body.get("complete") is not True:
+        words = "the committed result of this attempt is damaged; delete it from results/ in the store"
+        raise Failure("InternalError", words, retry=True)
     return {**body, "repeated": True}

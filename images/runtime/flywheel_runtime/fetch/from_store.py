@@ -75,12 +75,7 @@ def object_items(
 def _object_item(
     bucket: Bucket, owner: Owner, source: S3Source, item: Listed, sha256: str | None, folder: Path, retry: Retry
 ) -> Item:
-    path = item.key.removeprefix(source.key) if source.many else item.key.rpartition("/")[2]
-    try:
-        check_path(path)
-    except BadManifest as error:
-        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
-        raise Failure("SourceInvalid", words, retry=False) from error
+    target = target_of(item, source.key, folder)
 
     def stream(start: int) -> Iterator[bytes]:
         return bucket.stream(item.key, start=start, etag=item.etag)
@@ -88,7 +83,7 @@ def _object_item(
     def bring() -> None:
         with answered(bucket.access, owner):
             try:
-                download(folder / path, stream, retry, sha256=sha256, size=item.size)
+                download(target, stream, retry, sha256=sha256, size=item.size)
             except WrongDigest as error:
                 words = f"{source.uri} has sha256 {error.found} and should have {error.expected}"
                 raise Failure("DigestMismatch", f"{words}; one of them is wrong", retry=False) from error
@@ -97,6 +92,17 @@ def _object_item(
                 raise Failure("SourceUnreachable", words, retry=True) from error
 
     return Item(item.size, bring)
+
+
+def target_of(item: Listed, prefix: str, folder: Path) -> Path:
+    """Where an object goes: its key below a prefix that ends with `/`, else its last name. Failure SourceInvalid."""
+    path = item.key.removeprefix(prefix) if not prefix or prefix.endswith("/") else item.key.rpartition("/")[2]
+    try:
+        check_path(path)
+    except BadManifest as error:
+        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
+        raise Failure("SourceInvalid", words, retry=False) from error
+    return folder / path
 
 
 def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:

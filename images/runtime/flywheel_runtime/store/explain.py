@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.store.s3 import Access, Busy, NoBucket, Refused, S3Error, Unreachable
 
-WRONG_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "NoCredentials"})
+NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})  # the keys are good, their rights are not
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def _refused(error: Refused, access: Access, owner: Owner, at: str) -> str:
     if access.anonymous:
         words = f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code})"
         return f"{words}; give the source a Secret"
-    if error.code in WRONG_KEYS:
+    if error.code not in NOT_ALLOWED:
         return (
             f"{at} refuses the credentials ({error.code}); "
             f"correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in {owner.secret}"

@@ -6,7 +6,7 @@ seconds, so that a first answer is there in minutes.
 
 from typing import Any, Literal
 
-from flywheel.kinds.experiment.schema import Estimator
+from flywheel.kinds.experiment.trainer import Estimator
 
 Task = Literal["Classification", "Regression"]
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flywheel.core.schema import Schema, Status
 from flywheel.core.values import Digest
-from flywheel.kinds.experiment.schema import MOST_PARAMETERS
+from flywheel.kinds.experiment.trainer import MOST_PARAMETERS
 
 State = Literal["Running", "Succeeded", "Failed", "Stopped", "Invalid"]
 MOST_SHOWN = 10

@@ -12,9 +12,10 @@ from flywheel.core.kind import Resource
 from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
 from flywheel.kinds.experiment.presets import TABULAR, default_metric
 from flywheel.kinds.experiment.record import Data, ExperimentStatus
-from flywheel.kinds.experiment.schema import Estimator, ExperimentSpec
+from flywheel.kinds.experiment.schema import ExperimentSpec
 from flywheel.kinds.experiment.search import Branch, Choice, Dimension, Point, Real, Space, Whole, size, values
 from flywheel.kinds.experiment.space import Distribution
+from flywheel.kinds.experiment.trainer import Estimator
 
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
