@@ -34,9 +34,8 @@ def kubectl(apiserver: Path) -> Kubectl:
 @pytest.fixture(scope="session")
 def installed(kubectl: Kubectl) -> Kubectl:
     """kubectl, once every generated CRD is Established."""
-    crds = CHECKOUT / "crds"
-    done = kubectl("apply", "--server-side", "-f", crds)
-    assert done.returncode == 0, done.stderr
-    done = kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
-    assert done.returncode == 0, done.stderr
+    crds = [word for path in sorted((CHECKOUT / "crds").glob("*.yaml")) for word in ("--filename", str(path))]
+    for words in (("apply", "--server-side"), ("wait", "--for=condition=Established", "--timeout=60s")):
+        done = kubectl(*words, *crds)
+        assert done.returncode == 0, done.stderr
     return kubectl
