@@ -62,16 +62,14 @@ def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
     ],
 )
 def test_a_bad_service_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
-    answer = installed("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
 
     assert answer.returncode != 0
     assert sentence in answer.stderr
 
 
 def test_its_name_must_do_for_a_service(installed: Kubectl) -> None:
-    answer = installed(
-        "apply", "--server-side", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", **OPEN}, "1st")
-    )
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", **OPEN}, "1st"))
 
     assert "must start with a letter" in answer.stderr
 

@@ -48,13 +48,13 @@ def manifest(spec: dict[str, Any]) -> str:
 def test_a_bad_model_is_refused(
     installed: Callable[..., CompletedProcess[str]], spec: dict[str, Any], sentence: str
 ) -> None:
-    answer = installed("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
 
     assert answer.returncode != 0
     assert sentence in answer.stderr
 
 
 def test_a_model_needs_no_spec_at_all_but_the_word(installed: Callable[..., CompletedProcess[str]]) -> None:
-    answer = installed("apply", "--server-side", "--dry-run=server", "-f", "-", stdin=manifest({}))
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({}))
 
     assert answer.returncode == 0, answer.stderr

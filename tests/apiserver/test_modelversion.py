@@ -55,9 +55,7 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
     ],
 )
 def test_a_bad_version_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
-    answer = installed(
-        "apply", "--server-side", "--dry-run=server", "-f", "-", stdin=manifest({"model": "fraud", **spec})
-    )
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "fraud", **spec}))
 
     assert answer.returncode != 0
     assert sentence in answer.stderr
