@@ -6,7 +6,18 @@ from decimal import Decimal
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from flywheel.core.values import Digest, Duration, Label, MetricName, Number, ObjectName, Percent, Sha256, Word, quantity
+from flywheel.core.values import (
+    Digest,
+    Duration,
+    Label,
+    MetricName,
+    Number,
+    ObjectName,
+    Percent,
+    Sha256,
+    Word,
+    quantity,
+)
 
 
 @pytest.mark.parametrize(

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flywheel_serving import isolation
 from onnx import TensorProto, helper, load, save_model
+
+from flywheel_serving import isolation
 
 TRAINED = {"format": "ONNX", "path": "model.onnx", "brought": False}
 BROUGHT = TRAINED | {"brought": True}
