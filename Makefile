@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate lock bench-operator clean clean-all
+.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate golden lock bench-operator clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,6 +54,9 @@ logs: ## Follow the operator's log.
 
 generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
 	@$(BIN)/python -m flywheel.cli.generate
+
+golden: setup ## Accept the chart as it is rendered now; look at the difference before you commit it.
+	@GOLDEN=write $(PYTEST) tests/test_chart.py -q
 
 lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requirements/.
 	@$(BIN)/python -m e2e.setup lock
