@@ -34,16 +34,9 @@ def kubectl(apiserver: Path) -> Kubectl:
 @pytest.fixture(scope="session")
 def installed(kubectl: Kubectl) -> Kubectl:
     """kubectl, once every generated CRD is Established."""
-<<<<<<< HEAD
     crds = CHECKOUT / "crds"
     done = kubectl("apply", "--server-side", "-f", crds)
     assert done.returncode == 0, done.stderr
     done = kubectl("wait", "--for=condition=Established", "--timeout=60s", "--recursive=false", "-f", crds)
     assert done.returncode == 0, done.stderr
-=======
-    crds = [word for path in sorted((CHECKOUT / "crds").glob("*.yaml")) for word in ("--filename", str(path))]
-    for words in (("apply", "--server-side"), ("wait", "--for=condition=Established", "--timeout=60s")):
-        done = kubectl(*words, *crds)
-        assert done.returncode == 0, done.stderr
->>>>>>> models
     return kubectl

@@ -12,14 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-<<<<<<< HEAD
 from flywheel_serving import verify
 from flywheel_serving.errors import ModelRefused
-=======
->>>>>>> models
 from onnx import TensorProto, helper, load, save_model
-
-from flywheel_serving import isolation
 
 TRAINED = {"format": "ONNX", "path": "model.onnx", "brought": False}
 BROUGHT = TRAINED | {"brought": True}
