@@ -7,7 +7,6 @@ from pathlib import Path
 
 from e2e.cluster import apiserver, cluster, golang, images, places
 from e2e.cluster.files import remove
-from e2e.cluster.lock import held
 from e2e.cluster.progress import Failure, say
 
 
@@ -42,19 +41,22 @@ def build_images(arguments: argparse.Namespace) -> None:
     """build the images that changed and bring them to the cluster"""
     picked = cluster.chosen()
     if picked.kind == "current":
-        raise Failure("CLUSTER=current has no way to take images; push them to your registry and name them in the chart's values")
+        raise Failure(
+            "CLUSTER=current has no way to take images; push them to your registry and name them in the chart's values"
+        )
     if picked.kind == "kind":
         from e2e.cluster import kind
 
         kind.build()
         images.remember(kind.load())
         return
-    from e2e.cluster import native, packages
+    from e2e.cluster import containerd, native, packages
+
+    native.require_root()
 
     packages.install()
-    with held(places.cache() / "images.lock", "The build of the images"):
-        images.build_natively()
-    images.remember(native.load_images())
+    images.build_natively()
+    images.remember(containerd.load_images())
 
 
 def clean(arguments: argparse.Namespace) -> None:
@@ -101,8 +103,12 @@ def parse() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("verb", choices=VERBS, metavar="verb")
-    parser.add_argument("--force", action="store_true", help="down: also for the other checkouts that share the cluster")
-    parser.add_argument("--folder", type=Path, default=places.DOT_CLUSTER / "apiserver", help="apiserver-up, apiserver-down")
+    parser.add_argument(
+        "--force", action="store_true", help="down: also for the other checkouts that share the cluster"
+    )
+    parser.add_argument(
+        "--folder", type=Path, default=places.DOT_CLUSTER / "apiserver", help="apiserver-up, apiserver-down"
+    )
     return parser.parse_args()
 
 

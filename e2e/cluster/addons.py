@@ -75,4 +75,6 @@ def apply(kubeconfig: Path) -> None:
         input=manifest, capture_output=True, text=True,
     )  # fmt: skip
     if done.returncode != 0:
-        raise Failure(f"The API server refused the cluster's own objects (e2e/cluster/addons.yaml): {done.stderr.strip()}")
+        raise Failure(
+            f"The API server refused the cluster's own objects (e2e/cluster/addons.yaml): {done.stderr.strip()}"
+        )

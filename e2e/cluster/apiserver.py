@@ -1,7 +1,7 @@
 """A real API server for tests: etcd and kube-apiserver in a folder, on a free loopback port, without root.
 
-    with apiserver.running(tmp_path) as server:
-        server.kubeconfig, server.audit_log
+with apiserver.running(tmp_path) as server:
+    server.kubeconfig, server.audit_log
 """
 
 import json
@@ -57,9 +57,7 @@ def up(folder: Path) -> Server:
 def start(plane: ControlPlane) -> None:
     controlplane.prepare(plane)
     (plane.folder / "port.json").write_text(json.dumps(plane.port))
-    controlplane.start_etcd(plane)
-    controlplane.start_apiserver(plane, FLAGS)
-    controlplane.wait_until_ready(plane)
+    controlplane.start(plane, FLAGS)
     pair = certificates.pair(plane.pki, "admin")
     kubeconfig.write(plane.folder / "kubeconfig", plane.server, plane.pki / "ca.crt", "admin", pair)
 
@@ -83,7 +81,12 @@ def remembered(folder: Path) -> ControlPlane | None:
 
 def plane_on(folder: Path, port: int) -> ControlPlane:
     return ControlPlane(
-        folder=folder, pki=folder / "pki", logs=folder / "logs", audit_log=folder / "audit.log", address="127.0.0.1", port=port
+        folder=folder,
+        pki=folder / "pki",
+        logs=folder / "logs",
+        audit_log=folder / "audit.log",
+        address="127.0.0.1",
+        port=port,
     )
 
 

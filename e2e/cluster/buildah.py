@@ -6,7 +6,8 @@ The Dockerfiles are the same that Docker builds. `chroot` isolation needs no con
 import os
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster import packages, places
@@ -37,7 +38,9 @@ def buildah(*words: str) -> str:
 
 
 def has(image: str) -> bool:
-    done = subprocess.run(["buildah", *storage(), "inspect", "--type=image", image], capture_output=True, env=environment())
+    done = subprocess.run(
+        ["buildah", *storage(), "inspect", "--type=image", image], capture_output=True, env=environment()
+    )
     return done.returncode == 0
 
 
@@ -76,7 +79,11 @@ def bootstrap() -> None:
     work.mkdir(parents=True)
     without = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     archive = work / "root.tar"
-    run(["mmdebstrap", "--variant=minbase", *without, "bookworm", archive], places.cache() / "logs" / "debian.log", env=environment())
+    run(
+        ["mmdebstrap", "--variant=minbase", *without, "bookworm", archive],
+        places.cache() / "logs" / "debian.log",
+        env=environment(),
+    )
     container = buildah("from", "scratch")
     buildah("add", container, str(archive), "/")
     buildah("config", "--cmd", "/bin/sh", container)
@@ -92,5 +99,16 @@ def write_archive(image: str, archive: Path) -> Path:
     return archive
 
 
-def images() -> Sequence[str]:
-    return buildah("images", "--format", "{{.Name}}:{{.Tag}}").splitlines()
+@contextmanager
+def storage_mounted() -> Iterator[None]:
+    """buildah mounts its storage on itself and leaves it so."""
+    try:
+        yield
+    finally:
+        unmount()
+
+
+def unmount() -> None:
+    mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    for point in sorted((point for point in mounted if point.startswith(f"{places.cache()}/buildah/")), reverse=True):
+        subprocess.run(["umount", "--lazy", point], capture_output=True)

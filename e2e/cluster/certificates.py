@@ -3,7 +3,7 @@
 import json
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from e2e.cluster.progress import Failure
 
 EC_KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 DAYS = "3650"
+MADE = "identities.json"  # written last: where it lies, everything is whole
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,9 @@ def pair(folder: Path, file: str) -> Pair:
     return Pair(folder / f"{file}.crt", folder / f"{file}.key")
 
 
-def make(folder: Path, identities: Iterable[Identity]) -> None:
+def make(folder: Path, identities: Sequence[Identity]) -> None:
     """Makes all of them, or nothing: a half-written authority would be found out much later, by a handshake."""
-    wanted = json.dumps([asdict(identity) for identity in identities], indent=1)
-    made = folder / "identities.json"
-    if made.exists() and made.read_text() == wanted:
+    if are_made(folder, identities):
         return
     unfinished = folder.with_name(f".{folder.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -46,8 +45,17 @@ def make(folder: Path, identities: Iterable[Identity]) -> None:
     for identity in identities:
         issue(unfinished, identity)
     service_account_key(unfinished)
-    (unfinished / made.name).write_text(wanted)
+    (unfinished / MADE).write_text(listed(identities))
     unfinished.rename(folder)
+
+
+def are_made(folder: Path, identities: Sequence[Identity]) -> bool:
+    made = folder / MADE
+    return made.exists() and made.read_text() == listed(identities)
+
+
+def listed(identities: Sequence[Identity]) -> str:
+    return json.dumps([asdict(identity) for identity in identities], indent=1)
 
 
 def authority(folder: Path) -> None:
@@ -82,4 +90,6 @@ def openssl(*words: str | Path) -> None:
         raise Failure("The program 'openssl' is not installed; install it (Debian: apt-get install openssl)")
     done = subprocess.run(["openssl", *words], capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failure(f"'openssl {words[0]}' refused to make a certificate: {done.stderr.strip()}; look at the openssl version (3.0 or later)")
+        raise Failure(
+            f"'openssl {words[0]}' refused to make a certificate: {done.stderr.strip()}; look at the openssl version (3.0 or later)"
+        )

@@ -1,9 +1,9 @@
 """Which cluster, and what every later step (demo, tests, benchmarks) needs to know of it, whatever kind it is.
 
-    CLUSTER=auto      kind if a Docker engine answers, else native (the default)
-    CLUSTER=kind      kind, in Docker
-    CLUSTER=native    real Kubernetes built from package registries; needs root
-    CLUSTER=current   the kubeconfig's current context ($KUBECONFIG, or ~/.kube/config)
+CLUSTER=auto      kind if a Docker engine answers, else native (the default)
+CLUSTER=kind      kind, in Docker
+CLUSTER=native    real Kubernetes built from package registries; needs root
+CLUSTER=current   the kubeconfig's current context ($KUBECONFIG, or ~/.kube/config)
 """
 
 import json
@@ -149,8 +149,12 @@ def kubectl_path() -> Path:
 
 
 def first_node_address(cluster: Cluster) -> str:
-    found = cluster.kubectl("get", "nodes", "-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}")
-    return found.strip() or str(urlsplit(cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")).hostname)
+    found = cluster.kubectl(
+        "get", "nodes", "-o", "jsonpath={.items[0].status.addresses[?(@.type=='InternalIP')].address}"
+    )
+    return found.strip() or str(
+        urlsplit(cluster.kubectl("config", "view", "--minify", "-o", "jsonpath={.clusters[0].cluster.server}")).hostname
+    )
 
 
 def write_store_env(endpoint: str, key: str, secret: str, bucket: str, region: str = "us-east-1") -> Path:

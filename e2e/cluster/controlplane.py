@@ -46,10 +46,10 @@ class ControlPlane:
 
 
 def identities(address: str) -> list[Identity]:
-    names = ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")
-    addresses = ("127.0.0.1", "10.96.0.1", address)
+    names = [f"DNS:{name}" for name in ("kubernetes", "kubernetes.default", "kubernetes.default.svc", "localhost")]
+    addresses = [f"IP:{known}" for known in dict.fromkeys(("127.0.0.1", "10.96.0.1", address))]
     return [
-        Identity("apiserver", "/CN=kube-apiserver", tuple([f"DNS:{n}" for n in names] + [f"IP:{a}" for a in dict.fromkeys(addresses)])),
+        Identity("apiserver", "/CN=kube-apiserver", (*names, *addresses)),
         Identity("admin", "/O=system:masters/CN=flywheel-admin"),
         Identity(FRONT_PROXY, f"/CN={FRONT_PROXY}"),
     ]
@@ -92,13 +92,11 @@ def apiserver_command(plane: ControlPlane, further: Sequence[str] = ()) -> list[
     ]  # fmt: skip
 
 
-def start_etcd(plane: ControlPlane) -> None:
-    processes.start(plane.pids, plane.logs / "etcd.log", "etcd", etcd_command(plane), cwd=plane.folder)
-
-
-def start_apiserver(plane: ControlPlane, further: Sequence[str]) -> None:
-    command = apiserver_command(plane, further)
-    processes.start(plane.pids, plane.logs / "kube-apiserver.log", "kube-apiserver", command, cwd=plane.folder)
+def start(plane: ControlPlane, further: Sequence[str]) -> None:
+    commands = {"etcd": etcd_command(plane), "kube-apiserver": apiserver_command(plane, further)}
+    for name, command in commands.items():
+        processes.start(plane.pids, plane.logs / f"{name}.log", name, command, cwd=plane.folder)
+    wait_until_ready(plane)
 
 
 def client_context(pki: Path) -> ssl.SSLContext:
@@ -113,11 +111,11 @@ def get(plane: ControlPlane, path: str, timeout: float = 3) -> tuple[int, bytes]
         connection = HTTPSConnection(plane.address, plane.port, timeout=timeout, context=client_context(plane.pki))
         connection.request("GET", path)
         response = connection.getresponse()
-        answer = (response.status, response.read())
-        connection.close()
-        return answer
+        status, body = response.status, response.read()
     except (OSError, HTTPException) as reason:
         return 0, str(reason).encode()
+    connection.close()
+    return status, body
 
 
 def is_ready(plane: ControlPlane) -> bool:

@@ -100,7 +100,9 @@ def linker_flags(module: Module) -> str:
         return "-s -w"
     facts = {"gitVersion": found[1], "gitMajor": found[2], "gitMinor": found[3], "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s -w", *(f"-X {package}.{fact}={value}" for package in packages for fact, value in facts.items())])
+    return " ".join(
+        ["-s -w", *(f"-X {package}.{fact}={value}" for package in packages for fact, value in facts.items())]
+    )
 
 
 def environment() -> dict[str, str]:
@@ -140,7 +142,9 @@ def install_wheel(place: Path) -> None:
 
 @cache
 def go_version() -> str:
-    return subprocess.run([go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=environment()).stdout.strip()
+    return subprocess.run(
+        [go(), "env", "GOVERSION"], capture_output=True, text=True, check=True, env=environment()
+    ).stdout.strip()
 
 
 def version_of(program: str) -> tuple[int, int]:

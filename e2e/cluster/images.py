@@ -14,10 +14,11 @@ unchanged code restarts nothing. `.cluster/images.json` says which names are cur
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import golang
+from e2e.cluster import buildah, golang, lock, places
 from e2e.cluster.files import settle
 from e2e.cluster.places import CHECKOUT, IMAGES
 from e2e.cluster.progress import Failure, step
@@ -82,27 +83,39 @@ def context(image: Image) -> Path:
 
 
 def build_natively() -> None:
-    from e2e.cluster import buildah
-
     build_bases_natively()
-    for image in IMAGES_OF_OURS:
-        name = current_name(image)
-        if not buildah.has(name):
-            with step(f"{image.name} image"):
-                arguments = {} if image == STORE else build_arguments()
-                buildah.build(name, DOCKERFILES / image.name / "Dockerfile", context(image), arguments)
+    with alone(), buildah.storage_mounted():
+        for image in IMAGES_OF_OURS:
+            name = current_name(image)
+            if not buildah.has(name):
+                with step(f"{image.name} image"):
+                    arguments = {} if image == STORE else build_arguments()
+                    buildah.build(name, DOCKERFILES / image.name / "Dockerfile", context(image), arguments)
 
 
 def build_bases_natively() -> None:
-    from e2e.cluster import buildah
+    with alone(), buildah.storage_mounted():
+        for target in BASE_TARGETS:
+            name = named(target, base_key())
+            if not buildah.has(name):
+                debian = buildah.debian()
+                with step(f"{target} image"):
+                    dockerfile = DOCKERFILES / "base" / "Dockerfile"
+                    buildah.build(name, dockerfile, dockerfile.parent, {"DEBIAN": debian}, target=target)
 
-    for target in BASE_TARGETS:
-        name = named(target, base_key())
-        if not buildah.has(name):
-            debian = buildah.debian()
-            with step(f"{target} image"):
-                dockerfile = DOCKERFILES / "base" / "Dockerfile"
-                buildah.build(name, dockerfile, dockerfile.parent, {"DEBIAN": debian}, target=target)
+
+def alone() -> AbstractContextManager[None]:
+    return lock.held(build_lock(), "The store of built images")
+
+
+def build_lock() -> Path:
+    return places.cache() / "images.lock"
+
+
+def unmount_if_idle() -> None:
+    """What a killed build left mounted; a build of another checkout is left in peace."""
+    if build_lock().exists() and not lock.is_held(build_lock()):
+        buildah.unmount()
 
 
 def remember(digests: dict[str, str]) -> None:

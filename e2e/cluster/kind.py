@@ -56,7 +56,9 @@ def kind(*words: str) -> str:
     environment = os.environ | {"KUBECONFIG": str(KUBECONFIG)}
     done = subprocess.run(["kind", *words], capture_output=True, text=True, env=environment)
     if done.returncode != 0:
-        raise Failure(f"'kind {' '.join(words[:2])}' failed: {done.stderr.strip()[-2000:]}; look at 'docker info' and 'kind get clusters'")
+        raise Failure(
+            f"'kind {' '.join(words[:2])}' failed: {done.stderr.strip()[-2000:]}; look at 'docker info' and 'kind get clusters'"
+        )
     return done.stdout
 
 

@@ -48,6 +48,11 @@ def held(path: Path, what: str) -> Iterator[None]:
         file.truncate(0)
 
 
+def is_held(path: Path) -> bool:
+    with path.open() as file:
+        return not try_lock(file.fileno())
+
+
 def try_lock(descriptor: int) -> bool:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -75,6 +75,9 @@ def down() -> None:
         IP_FORWARD_BEFORE.unlink()
     for result in CNI_RESULTS.glob("flywheel-dev-*"):
         result.unlink()
+    for folder in (CNI_RESULTS, CNI_RESULTS.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 def ip(*words: str) -> None:
@@ -86,4 +89,6 @@ def ip(*words: str) -> None:
 def nft(rules: str) -> None:
     done = subprocess.run(["nft", "-f", "-"], input=rules, capture_output=True, text=True)
     if done.returncode != 0:
-        raise Failure(f"nft refused the pod network's rules: {done.stderr.strip()}; the kernel needs nf_tables with nat")
+        raise Failure(
+            f"nft refused the pod network's rules: {done.stderr.strip()}; the kernel needs nf_tables with nat"
+        )

@@ -1,47 +1,26 @@
-"""The node: containerd, kubelet and kube-proxy, and the end of everything they started."""
+"""The node: kubelet and kube-proxy, and the end of everything the kubelet started."""
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from e2e.cluster import golang, packages
+from e2e.cluster import golang, processes
 from e2e.cluster.certificates import Identity
 from e2e.cluster.files import settle
-from e2e.cluster.network import CNI_CONFIGURATION, NODE_ADDRESS, POD_RANGE
+from e2e.cluster.network import NODE_ADDRESS, POD_RANGE
 from e2e.cluster.places import CONTAINERD_SOCKET, PKI, RUNTIME, STATE
 
 NAME = "flywheel-dev"
-PAUSE_IMAGE = "flywheel.local/pause:1"
 # Pods live below a control group of ours, so that `down` ends them all and nobody else's.
 CONTROL_GROUP = "flywheel-dev"
 CONTROL_GROUPS = Path("/sys/fs/cgroup")
 KUBELET_IDENTITY = Identity(
     "kubelet", f"/O=system:nodes/CN=system:node:{NAME}", (f"DNS:{NAME}", f"IP:{NODE_ADDRESS}", "IP:127.0.0.1")
 )
-
-CONTAINERD = f"""\
-version = 2
-root = "{STATE}/containerd"
-state = "{RUNTIME}/containerd"
-disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.aufs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
-[grpc]
-address = "{CONTAINERD_SOCKET}"
-[plugins."io.containerd.internal.v1.opt"]
-path = "{STATE}/containerd-opt"
-[plugins."io.containerd.grpc.v1.cri"]
-# Without CAP_SYS_RESOURCE (a container, a small virtual machine) no sandbox would start: runc may not lower the score.
-restrict_oom_score_adj = true
-sandbox_image = "{PAUSE_IMAGE}"
-netns_mounts_under_state_dir = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "{CNI_CONFIGURATION}"
-"""
 
 KUBELET = {
     "apiVersion": "kubelet.config.k8s.io/v1beta1",
@@ -85,17 +64,12 @@ PROXY = {
 
 
 def prepare() -> None:
-    for folder in ("kubelet", "pod-logs", "volume-plugins", "containerd-opt"):
+    for folder in ("kubelet", "pod-logs", "volume-plugins"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
-    settle(STATE / "containerd.toml", CONTAINERD)
     settle(STATE / "kubelet.json", json.dumps(KUBELET, indent=1))
     settle(STATE / "kube-proxy.json", json.dumps(PROXY, indent=1))
     for group in own_control_groups():
         group.mkdir(exist_ok=True)
-
-
-def containerd_command() -> list[str]:
-    return [shutil.which("containerd", path=packages.path()) or "containerd", f"--config={STATE}/containerd.toml"]
 
 
 def kubelet_command() -> list[str]:
@@ -110,25 +84,11 @@ def proxy_command() -> list[str]:
     return [str(golang.binary(golang.KUBE, "kube-proxy")), f"--config={STATE}/kube-proxy.json"]
 
 
-def ctr(*words: str) -> subprocess.CompletedProcess[str]:
-    argv = ["ctr", f"--address={CONTAINERD_SOCKET}", "--namespace=k8s.io", *words]
-    return subprocess.run(argv, capture_output=True, text=True, env=os.environ | {"PATH": packages.path()})
-
-
-def image_digests() -> dict[str, str]:
-    lines = ctr("images", "list").stdout.splitlines()[1:]
-    return {line.split()[0]: line.split()[2] for line in lines}
-
-
 def end_pods() -> None:
-    """Kills what runs in our control group and the shims beside it, then forgets the containers; the images stay."""
+    """Kills what runs in our control group and the shims beside it."""
     kill_until_empty()
     for shim in shims():
         os.kill(shim, signal.SIGKILL)
-    if CONTAINERD_SOCKET.exists():
-        containers = ctr("containers", "list", "--quiet").stdout.split()
-        if containers:
-            ctr("containers", "remove", *containers)
 
 
 def kill_until_empty(seconds: float = 10) -> None:
@@ -153,14 +113,10 @@ def pods_pids() -> Iterator[int]:
 
 def shims() -> Iterator[int]:
     """containerd's shims carry our socket's address, which tells them from those of any other containerd."""
-    address = b"-address\0" + str(CONTAINERD_SOCKET).encode() + b"\0"
-    for command in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            words = command.read_bytes()
-        except OSError:
-            continue
-        if b"containerd-shim" in words.split(b"\0")[0] and address in words:
-            yield int(command.parent.name)
+    for pid in (int(path.name) for path in Path("/proc").glob("[0-9]*")):
+        words = processes.command(pid)
+        if words and "containerd-shim" in words[0] and str(CONTAINERD_SOCKET) in words:
+            yield pid
 
 
 def own_control_groups() -> list[Path]:
@@ -188,7 +144,7 @@ def unmount_all() -> None:
 
 
 def remove_fixed_places() -> None:
-    """The kubelet uses a few places whatever its configuration says: links to every container's log, and a socket."""
+    """The kubelet and containerd use a few places whatever their configuration says: links to logs, a socket, a lock."""
     logs = Path("/var/log/containers")
     for link in logs.glob("*.log"):
         if link.is_symlink() and str(link.readlink()).startswith(str(STATE)):
@@ -196,6 +152,8 @@ def remove_fixed_places() -> None:
     plugins = Path("/var/lib/kubelet/device-plugins")
     for file in ("kubelet.sock", "kubelet_internal_checkpoint"):
         (plugins / file).unlink(missing_ok=True)
-    for folder in (logs, plugins, plugins.parent):
+    networks = Path("/etc/cni/net.d")
+    (networks / "cni.lock").unlink(missing_ok=True)
+    for folder in (logs, plugins, plugins.parent, networks, networks.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

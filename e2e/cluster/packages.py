@@ -41,7 +41,9 @@ def install() -> None:
     if not wanted:
         return
     if shutil.which("apt-get") is None:
-        raise Failure(f"This machine lacks {', '.join(wanted)} and has no apt-get; install them, or use CLUSTER=kind with Docker")
+        raise Failure(
+            f"This machine lacks {', '.join(wanted)} and has no apt-get; install them, or use CLUSTER=kind with Docker"
+        )
     log = places.cache() / "logs" / "packages.log"
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with step("Debian packages"):

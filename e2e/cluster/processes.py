@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+# Handles of this run: Python warns of a handle that is forgotten while its process runs, and whoever starts must reap.
+STARTED: list[subprocess.Popen[bytes]] = []
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
@@ -77,20 +79,26 @@ def running(folder: Path, name: str) -> Record | None:
     return recorded if recorded and alive(recorded) else None
 
 
+def command(pid: int) -> list[str]:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")[:-1]
+    except OSError:
+        return []
+
+
 def with_command(argv: Sequence[str]) -> int | None:
     """The process that runs exactly this command: ours, if we were killed between starting and recording it."""
-    wanted = b"".join(word.encode() + b"\0" for word in argv)
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes() == wanted:
-                return int(path.parent.name)
-        except OSError:
-            continue
-    return None
+    pids = (int(path.name) for path in Path("/proc").glob("[0-9]*"))
+    return next((pid for pid in pids if command(pid) == list(argv)), None)
 
 
 def start(
-    folder: Path, log: Path, name: str, argv: Sequence[str], env: Mapping[str, str] | None = None, cwd: Path | None = None
+    folder: Path,
+    log: Path,
+    name: str,
+    argv: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
 ) -> Record:
     """Starts the process unless it runs; its own session, so that it survives the shell of whoever called."""
     if found := running(folder, name):
@@ -101,9 +109,11 @@ def start(
         if log.exists():
             log.replace(log.with_suffix(".log.1"))
         with log.open("wb") as words:
-            pid = subprocess.Popen(
+            started = subprocess.Popen(
                 argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env, cwd=cwd, start_new_session=True
-            ).pid
+            )
+        STARTED.append(started)
+        pid = started.pid
     recorded = record(name, pid)
     if recorded is None:
         raise ProcessLookupError(f"{name} ended at once")
@@ -120,6 +130,7 @@ def stop(folder: Path, name: str, grace: float) -> None:
             os.kill(recorded.pid, signal.SIGKILL)
             gone_within(recorded, 10)
     (folder / f"{name}.json").unlink(missing_ok=True)
+    STARTED[:] = [started for started in STARTED if started.poll() is None]
 
 
 def gone_within(recorded: Record, seconds: float) -> bool:

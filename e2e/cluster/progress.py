@@ -50,7 +50,9 @@ class Failure(Exception):
 def relevant_lines(log: Path, limit: int = 15) -> list[str]:
     """The last lines that speak of an error; where none does, the last lines."""
     lines = [line[:400] for line in log.read_text(errors="replace").splitlines() if line.strip()]
-    errors = [line for line in lines if any(word in line.lower() for word in ("error", "fatal", "fail", "panic", "e: "))]
+    errors = [
+        line for line in lines if any(word in line.lower() for word in ("error", "fatal", "fail", "panic", "e: "))
+    ]
     return (errors or lines)[-limit:]
 
 
@@ -84,4 +86,7 @@ def run(argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = N
     with log.open("ab") as words:
         code = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=words, stderr=words, env=env, cwd=cwd).returncode
     if code != 0:
-        raise Failure(f"'{' '.join(str(word) for word in argv[:3])} …' ended with exit code {code}; correct what the lines above say", log)
+        raise Failure(
+            f"'{' '.join(str(word) for word in argv[:3])} …' ended with exit code {code}; correct what the lines above say",
+            log,
+        )

@@ -7,10 +7,10 @@ Run by `up` as a process of the host: python3 -m e2e.cluster.volumes
 import json
 import shutil
 import ssl
-import sys
 import time
 from collections.abc import Iterator
 from http.client import HTTPException, HTTPSConnection
+from threading import Thread
 from typing import Any
 
 from e2e.cluster import node
@@ -57,12 +57,12 @@ def wants_volume(claim: dict[str, Any]) -> bool:
     spec = claim["spec"]
     unbound = claim.get("status", {}).get("phase") == "Pending" and "volumeName" not in spec
     ours = spec.get("storageClassName") == CLASS and spec.get("volumeMode", "Filesystem") == "Filesystem"
-    return unbound and ours and "deletionTimestamp" not in claim["metadata"]
+    return bool(unbound and ours and "deletionTimestamp" not in claim["metadata"])
 
 
 def is_released(volume: dict[str, Any]) -> bool:
     ours = volume["metadata"].get("annotations", {}).get(PROVISIONED_BY) == PROVISIONER
-    return ours and volume.get("status", {}).get("phase") == "Released"
+    return bool(ours and volume.get("status", {}).get("phase") == "Released")
 
 
 def provide(claim: dict[str, Any]) -> None:
@@ -137,12 +137,9 @@ def connect(timeout: float) -> HTTPSConnection:
 
 
 def main() -> None:
-    from threading import Thread
-
-    threads = [Thread(target=follow, args=(path,)) for path in (CLAIMS, VOLUMES_PATH)]
-    for thread in threads:
-        thread.start()
+    Thread(target=follow, args=(CLAIMS,)).start()
+    follow(VOLUMES_PATH)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

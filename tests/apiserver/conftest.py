@@ -37,6 +37,6 @@ def installed(kubectl: Kubectl) -> Kubectl:
     crds = CHECKOUT / "crds"
     done = kubectl("apply", "--server-side", "-f", crds)
     assert done.returncode == 0, done.stderr
-    done = kubectl("wait", "--for=condition=Established", "--timeout=60s", "-f", crds)
+    done = kubectl("wait", "--for=condition=Established", "--timeout=60s", "--recursive=false", "-f", crds)
     assert done.returncode == 0, done.stderr
     return kubectl

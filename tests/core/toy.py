@@ -102,7 +102,9 @@ KIND = Kind[ToySpec, ToyStatus, str](
     owns=(JOB, CRON_JOB, CONFIG_MAP),
     makes=(DATASET,),
     references=lambda resource: (Reference(DATASET, resource.namespace, "toys"),),
-    rules=(rule("self.spec.mode == 'Fast' || has(self.spec.memory)", "spec.memory must be given where spec.mode is Slow"),),
+    rules=(
+        rule("self.spec.mode == 'Fast' || has(self.spec.memory)", "spec.memory must be given where spec.mode is Slow"),
+    ),
     selectable=(".spec.mode",),
     scale={"specReplicasPath": ".spec.budget.maxTrials", "statusReplicasPath": ".status.observedGeneration"},
 )

@@ -60,7 +60,7 @@ class Places:
 
     @property
     def refused(self) -> Path:
-        """Made by collect before `collecting`: the store cannot take the results (the failure as JSON), so fetch ends."""
+        """Made by collect before `collecting`: why the store cannot take results, as JSON, so fetch ends."""
         return self.root / "run" / "refused"
 
     @property

@@ -70,10 +70,8 @@ def finish(metrics: Mapping[str, SupportsFloat], facts: Mapping[str, Any] | None
             raise ValueError(f"metric {name!r} is {number}; every metric must be a finite number")
     if facts is not None:
         text = json.dumps(facts, allow_nan=False)
-        if len(text.encode()) > FACTS_LIMIT:
-            raise ValueError(
-                f"facts have {len(text.encode())} bytes and may have {FACTS_LIMIT}; write them into an output"
-            )
+        if (size := len(text.encode())) > FACTS_LIMIT:
+            raise ValueError(f"facts have {size} bytes and may have {FACTS_LIMIT}; write them into an output")
         _replace("facts.json", text)
     _replace("metrics.json", json.dumps(numbers))
 

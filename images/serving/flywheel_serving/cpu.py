@@ -8,7 +8,7 @@ CGROUP = Path("/sys/fs/cgroup")
 
 
 def limit(cgroup: Path = CGROUP) -> int:
-    """CPUs granted by the cgroup (v2 `cpu.max`, v1 `cpu.cfs_quota_us`), at most those of the affinity mask; at least 1."""
+    """CPUs granted by the cgroup (v2 `cpu.max`, v1 `cpu.cfs_quota_us`) within the affinity mask; at least 1."""
     allowed = len(os.sched_getaffinity(0))
     quota = _quota_v2(cgroup / "cpu.max") or _quota_v1(cgroup / "cpu")
     return max(1, min(allowed, math.ceil(quota))) if quota else allowed

@@ -46,7 +46,8 @@ class DataPlane:
         self._runner = Runner(self._model, threads)
         self._specs = {spec.name: spec for spec in self.signature.outputs}
         self._all_outputs = list(self._specs)
-        self._golden = golden.read(settings.model / "golden.json", self.signature)
+        recorded = golden.read(settings.model / "golden.json", self.signature)
+        self._golden = recorded or golden.synthesised(self.signature)
         self._warm = False
         self._draining = False
         self._in_flight = 0
@@ -67,15 +68,13 @@ class DataPlane:
     @property
     def example(self) -> dict[str, Array]:
         """One row that the model accepts."""
-        return (self._golden or golden.synthesised(self.signature)).first_row()
+        return self._golden.one_row()
 
     async def warm_up(self) -> float:
         """Replays the golden rows (one row of zeros without them); their largest difference. Raises ModelRefused."""
-        difference = golden.replay(self._golden or golden.synthesised(self.signature), self._model)
-        feeds = self._golden.first_row() if self._golden and self.signature.batched else None
-        feeds = feeds or golden.synthesised(self.signature).inputs
+        difference = golden.replay(self._golden, self._model)
         for _ in range(WARM_UP_CALLS):
-            await self._runner.run(feeds, self._all_outputs)
+            await self._runner.run(self._golden.one_row(), self._all_outputs)
         self._warm = True
         return difference
 
@@ -91,7 +90,9 @@ class DataPlane:
         if name != self.name:
             raise NotFound(f"model {name[:200]!r} is not served here; this server has {self.name!r}")
         if version not in ("", self.version):
-            raise NotFound(f"version {version[:200]!r} of model {name!r} is not served here; this server has {self.version!r}")
+            raise NotFound(
+                f"version {version[:200]!r} of model {name!r} is not served here; this server has {self.version!r}"
+            )
 
     def server_metadata(self) -> dict[str, Any]:
         return {"name": SERVER, "version": VERSION, "extensions": EXTENSIONS}
@@ -121,7 +122,9 @@ class DataPlane:
             self.metrics.in_flight.dec()
         self.metrics.infer_success.inc()
         self.metrics.infer_seconds.observe(time.perf_counter() - start)
-        return InferResponse(request.id, [(self._specs[name], array) for name, array in zip(outputs, arrays, strict=True)])
+        return InferResponse(
+            request.id, [(self._specs[name], array) for name, array in zip(outputs, arrays, strict=True)]
+        )
 
     def _admit(self) -> None:
         if not self._warm:
@@ -135,5 +138,7 @@ class DataPlane:
     def _wanted(self, names: list[str]) -> list[str]:
         for name in names:
             if name not in self._specs:
-                raise InvalidRequest(f"outputs: unknown {name[:100]!r}; the model gives {', '.join(map(repr, self._specs))}")
+                raise InvalidRequest(
+                    f"outputs: unknown {name[:100]!r}; the model gives {', '.join(map(repr, self._specs))}"
+                )
         return list(dict.fromkeys(names)) or self._all_outputs

@@ -55,7 +55,7 @@ def convert(array: Array, datatype: str) -> Array:
     wanted = DTYPES[datatype]
     if array.dtype == wanted:
         return array
-    if array.dtype == object or wanted == object:
+    if "O" in (array.dtype.kind, wanted.kind):
         raise ValueError("text and numbers are not converted into each other")
     with np.errstate(all="ignore"):
         converted = array.astype(wanted)
@@ -68,10 +68,13 @@ def convert(array: Array, datatype: str) -> Array:
 def _kept(array: Array, converted: Array) -> Array:
     kinds = array.dtype.kind + converted.dtype.kind
     if kinds == "ff":
-        return np.isfinite(converted) | ~np.isfinite(array)
-    same = converted.astype(array.dtype) == array
+        kept: Array = np.isfinite(converted) | ~np.isfinite(array)
+        return kept
+    kept = converted.astype(array.dtype) == array
     if "f" not in kinds or "b" in kinds:
-        return same & (converted == array)
+        kept &= converted == array
+        return kept
     # What lies outside the integer's range converts differently on each processor, and on some of them there and back.
     floats, integers = (array, converted.dtype) if kinds[0] == "f" else (converted, array.dtype)
-    return same & (floats >= float(np.iinfo(integers).min)) & (floats < float(np.iinfo(integers).max) + 1.0)
+    kept &= (floats >= float(np.iinfo(integers).min)) & (floats < float(np.iinfo(integers).max) + 1.0)
+    return kept

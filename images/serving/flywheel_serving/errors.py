@@ -2,7 +2,7 @@
 
 
 class RequestError(Exception):
-    """A request that the server answers with an error. The message names the field, what was wanted and what was found."""
+    """A request answered with an error. The message names the field, what was wanted and what was found."""
 
 
 class InvalidRequest(RequestError):

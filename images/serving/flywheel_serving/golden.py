@@ -19,18 +19,20 @@ ANY_ROWS = 2**63
 
 @dataclass(frozen=True)
 class Golden:
-    """`inputs` as the model takes them; `outputs` by name, [rows, …] (empty where nothing was recorded)."""
+    """`inputs` of one call, as the model takes them; `outputs` by name (empty where nothing was recorded)."""
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     tolerance: float
+    batched: bool
 
     @property
     def rows(self) -> int:
-        return len(next(iter(self.inputs.values())))
+        return len(next(iter(self.inputs.values()))) if self.batched else 1
 
-    def first_row(self) -> dict[str, Array]:
-        return {name: array[:1] for name, array in self.inputs.items()}
+    def one_row(self) -> dict[str, Array]:
+        """The smallest call: the first row, or all where the model's first axis is not the row."""
+        return {name: array[:1] for name, array in self.inputs.items()} if self.batched else self.inputs
 
 
 def read(path: Path, signature: Signature) -> Golden | None:
@@ -43,7 +45,7 @@ def read(path: Path, signature: Signature) -> Golden | None:
         datatypes = {spec.name: spec.datatype for spec in signature.outputs}
         outputs = {name: _array(data, datatypes[name]) for name, data in document["outputs"].items()}
         tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
-        return Golden(signature.fit(given, ANY_ROWS), outputs, tolerance)
+        return Golden(signature.fit(given, ANY_ROWS), outputs, tolerance, signature.batched)
     except (ValueError, KeyError, TypeError, RequestError) as error:
         finding = f"{path.name} does not fit the model: {type(error).__name__}: {error}; write the artifact again"
         raise ModelRefused("GoldenInvalid", finding) from error
@@ -51,31 +53,19 @@ def read(path: Path, signature: Signature) -> Golden | None:
 
 def synthesised(signature: Signature) -> Golden:
     """One row of zeros and empty texts, with 1 for every axis of any length."""
-    return Golden({spec.name: _zeros(spec) for spec in signature.inputs}, {}, DEFAULT_TOLERANCE)
+    inputs = {spec.name: _zeros(spec) for spec in signature.inputs}
+    return Golden(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
 
 
 def replay(golden: Golden, model: Model) -> float:
-    """Runs all rows and returns the largest absolute difference among numbers. Raises ModelRefused beyond the tolerance."""
+    """Runs all rows; the largest absolute difference among numbers. Raises ModelRefused beyond the tolerance."""
     names = [spec.name for spec in model.signature.outputs]
     try:
-        answers = dict(zip(names, _run(golden, model, names), strict=True))
+        answers = dict(zip(names, model.run(golden.inputs, names), strict=True))
     except RequestError as error:
         step = "check golden.json" if golden.outputs else "add a golden.json with a row that the model accepts"
         raise ModelRefused("WarmUpFailed", f"the model did not answer its warm-up: {error}; {step}") from error
     return max((_compare(name, golden, answers[name]) for name in golden.outputs), default=0.0)
-
-
-def _run(golden: Golden, model: Model, names: list[str]) -> list[Array]:
-    if model.signature.batched:
-        return model.run(golden.inputs, names)
-    # A model with a fixed first axis takes as many rows as that axis says, which for all but odd exports is one.
-    step = next(iter(model.signature.inputs)).shape[0] if model.signature.inputs[0].shape else 1
-    step = max(step, 1)
-    parts = [
-        model.run({name: array[start : start + step] for name, array in golden.inputs.items()}, names)
-        for start in range(0, golden.rows, step)
-    ]
-    return [np.concatenate(column) for column in zip(*parts, strict=True)]
 
 
 def _compare(name: str, golden: Golden, found: Array) -> float:
@@ -87,7 +77,8 @@ def _compare(name: str, golden: Golden, found: Array) -> float:
         different = np.flatnonzero(wanted != found)
         if different.size:
             at = different[0]
-            raise _mismatch(name, f"wanted {wanted[at]!r}, found {found[at]!r} in {different.size} of {found.size} values")
+            values = f"wanted {wanted.tolist()[at]!r}, found {found.tolist()[at]!r}"
+            raise _mismatch(name, f"{values} in {different.size} of {found.size} values")
         return 0.0
     wanted, found = wanted.astype(np.float64), found.astype(np.float64)
     gap = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, np.abs(wanted - found))
@@ -98,7 +89,9 @@ def _compare(name: str, golden: Golden, found: Array) -> float:
 
 
 def _mismatch(name: str, finding: str) -> ModelRefused:
-    advice = "the file is not the model that was evaluated, or this runtime computes it differently; train and register it again"
+    advice = (
+        "it is not the model that was evaluated, or this runtime computes it otherwise; train and register it again"
+    )
     return ModelRefused("GoldenMismatch", f"output {name!r} of the golden rows {finding}; {advice}")
 
 

@@ -21,19 +21,22 @@ class Model:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
         onnx_file.check(path)
+        self.operators = onnx_file.operators(path)
         self._session = _session(path, threads or cpu.limit())
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
         outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())
         if not inputs or not outputs:
             side = "inputs" if not inputs else "outputs"
-            raise ModelRefused("NoTensors", f"{path.name} has no {side}; a served model takes and gives at least one tensor")
+            raise ModelRefused(
+                "NoTensors", f"{path.name} has no {side}; a served model takes and gives at least one tensor"
+            )
         self.signature = Signature(inputs, outputs, _extra(path.parent / "signature.json"))
 
     def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
         """One array for each name in `outputs`. `feeds` come from `Signature.fit`. Raises ModelFailed."""
         try:
             results: list[Array] = self._session.run(outputs, feeds)
-        except Exception as error:  # noqa: BLE001  onnxruntime's exceptions share no base class but this
+        except Exception as error:
             raise ModelFailed(f"the model could not compute this input: {_first_line(error)}") from error
         return results
 
@@ -47,7 +50,7 @@ def _session(path: Path, threads: int) -> Any:
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001  as above
+    except Exception as error:
         raise ModelRefused(
             "ModelNotLoadable",
             f"onnxruntime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}; "
@@ -78,7 +81,9 @@ def read_signature(path: Path) -> Signature | None:
         ]
         extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}
     except (ValueError, KeyError, TypeError) as error:
-        raise ModelRefused("SignatureInvalid", f"{path.name} cannot be read: {error!r}; write the artifact again") from error
+        raise ModelRefused(
+            "SignatureInvalid", f"{path.name} cannot be read: {error!r}; write the artifact again"
+        ) from error
     return Signature(sides[0], sides[1], extra)
 
 

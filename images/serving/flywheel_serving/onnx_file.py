@@ -24,6 +24,7 @@ CHILDREN = {
     FUNCTION: {7: NODE, 11: ATTRIBUTE},
     TRAINING: {1: GRAPH, 2: GRAPH},
 }
+GRAPH_NODE, NODE_OP_TYPE = 1, 4
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 
 KNOWN_STARTS = (
@@ -48,7 +49,9 @@ def check(path: Path, max_bytes: int = MAX_BYTES) -> None:
     if size == 0:
         raise ModelRefused("NotONNX", f"{name} is empty; {NEXT_STEP}")
     if size > max_bytes:
-        raise ModelRefused("ModelTooLarge", f"{name} has {size} bytes, at most {max_bytes} are taken; make the model smaller")
+        raise ModelRefused(
+            "ModelTooLarge", f"{name} has {size} bytes, at most {max_bytes} are taken; make the model smaller"
+        )
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         _check_kind(content, name)
         _check_frame(content, name)
@@ -69,7 +72,9 @@ def _check_frame(content: mmap.mmap, name: str) -> None:
     except EOFError as error:
         # A file that starts like a model (ir_version first) and ends too early was cut; anything else never was one.
         if content[0] == 0x08 and numbers:
-            raise ModelRefused("ModelTruncated", f"{name} ends in the middle of a field ({error}); upload it again") from error
+            raise ModelRefused(
+                "ModelTruncated", f"{name} ends in the middle of a field ({error}); upload it again"
+            ) from error
         raise ModelRefused("NotONNX", f"{name} is not an ONNX model; {NEXT_STEP}") from error
     except ValueError as error:
         raise ModelRefused("NotONNX", f"{name} is not an ONNX model ({error}); {NEXT_STEP}") from error
@@ -104,6 +109,24 @@ def _has_external(content: mmap.mmap, start: int, end: int, message: int, depth:
         elif number in children and _has_external(content, first, last, children[number], depth + 1):
             return True
     return False
+
+
+def operators(path: Path) -> set[str]:
+    """Types of the nodes of the main graph, and "(function)" if the model defines operators of its own."""
+    found = set()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        for number, start, end in _fields(content, 0, len(content)):
+            if CHILDREN[MODEL].get(number) == FUNCTION:
+                found.add("(function)")
+            elif CHILDREN[MODEL].get(number) == GRAPH:
+                nodes = [(first, last) for field, first, last in _fields(content, start, end) if field == GRAPH_NODE]
+                found.update(_operator(content, *node) for node in nodes)
+    return found
+
+
+def _operator(content: mmap.mmap, start: int, end: int) -> str:
+    names = [content[first:last] for number, first, last in _fields(content, start, end) if number == NODE_OP_TYPE]
+    return names[-1].decode("utf-8", "replace") if names else ""
 
 
 def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -1,4 +1,4 @@
-"""Where inference runs: on the event loop while the model is quick, in threads when it is not."""
+"""Where inference runs: on the event loop while the model is quick and sure to stay so, else in threads."""
 
 import asyncio
 import time
@@ -7,11 +7,26 @@ from concurrent.futures import ThreadPoolExecutor
 from flywheel_serving.datatypes import Array
 from flywheel_serving.model import Model
 
-# A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work; a call of 1 ms is
-# the longest that other connections are made to wait for.
+# A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work; a call of 1 ms
+# is the longest that other connections are made to wait for.
 INLINE_SECONDS = 0.001
 INLINE_BYTES = 65_536
 SMOOTHING = 0.2
+
+# Operators whose work follows from the size of their inputs. A model with any other (Loop, Range, Tile, …) may compute
+# for minutes on a small input, because a value says how long: it always runs in a thread.
+BOUNDED_BY_SIZE = frozenset(
+    """
+    Abs Add And ArgMax ArgMin ArrayFeatureExtractor AveragePool BatchNormalization Binarizer Cast Ceil Clip
+    Concat Conv DictVectorizer Div Dropout Elu Equal Erf Exp FeatureVectorizer Flatten Floor GRU Gather Gelu
+    Gemm GlobalAveragePool Greater GreaterOrEqual Identity Imputer IsInf IsNaN LSTM LabelEncoder
+    LayerNormalization LeakyRelu Less LessOrEqual LinearClassifier LinearRegressor Log LogSoftmax MatMul Max
+    MaxPool Mean Min Mod Mul Neg Normalizer Not OneHotEncoder Or Pow RNN ReduceMax ReduceMean ReduceMin
+    ReduceProd ReduceSum ReduceSumSquare Relu Reshape SVMClassifier SVMRegressor Scaler Selu Shape Sigmoid Sign
+    Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Transpose TreeEnsemble TreeEnsembleClassifier
+    TreeEnsembleRegressor Unsqueeze Where Xor
+    """.split()  # noqa: SIM905  a list would be a page with one word on each line
+)
 
 
 class Runner:
@@ -20,12 +35,13 @@ class Runner:
     def __init__(self, model: Model, threads: int) -> None:
         self._model = model
         self._pool = ThreadPoolExecutor(max(2, threads), thread_name_prefix="infer")
+        self._bounded = model.operators <= BOUNDED_BY_SIZE
         self._small_seconds = INLINE_SECONDS  # until measured, a call goes to the pool
 
     async def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
         """One array for each name in `outputs`. Raises ModelFailed."""
         small = _size(feeds) <= INLINE_BYTES
-        if small and self._small_seconds < INLINE_SECONDS:
+        if self._bounded and small and self._small_seconds < INLINE_SECONDS:
             return self._timed(feeds, outputs, small)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._timed, feeds, outputs, small)

@@ -1,6 +1,6 @@
 """The life of the server: load, listen, warm up, serve, drain.
 
-    listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
+listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
 """
 
 import asyncio
@@ -32,36 +32,44 @@ def run(settings: Settings) -> int:
 async def _serve(settings: Settings) -> int:
     start = time.monotonic()
     stopped = _on_signals()
+    stops: list[Stop] = []
     try:
         dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
-        http = HttpServer(Routes(dataplane), settings.limits)
-        stops, ports = await _listen(settings, dataplane, http)
+        ports = await _listen(settings, dataplane, stops)
         difference = await dataplane.warm_up()
     except ModelRefused as refusal:
-        log.error("%s", refusal, extra={"facts": {"reason": refusal.reason}})
-        return NEVER_WORKS
+        await _stop(stops, 0.0)
+        return _failed(NEVER_WORKS, str(refusal), refusal.reason)
     except (OSError, RuntimeError) as error:
-        log.error("cannot listen: %s; choose other addresses with --http and --grpc", error)
-        return FAILED
+        await _stop(stops, 0.0)
+        return _failed(FAILED, f"cannot listen: {error}; choose other addresses with --http and --grpc", "CannotListen")
     facts = {"model": settings.name, "version": settings.version, **ports, "maxDifference": difference}
     log.info("ready after %.2f s", time.monotonic() - start, extra={"facts": facts})
-    received = await stopped
-    await _drain(settings, dataplane, stops, received)
+    await _drain(settings, dataplane, stops, await stopped)
     return DONE
 
 
-async def _listen(
-    settings: Settings, dataplane: DataPlane, http: HttpServer
-) -> tuple[list[Stop], dict[str, int]]:
-    stops: list[Stop] = [http.stop]
+def _failed(code: int, message: str, reason: str) -> int:
+    log.error("%s", message, extra={"facts": {"reason": reason}})
+    return code
+
+
+async def _listen(settings: Settings, dataplane: DataPlane, stops: list[Stop]) -> dict[str, int]:
+    """Starts both servers, adds to `stops` what ends them, and returns their ports."""
+    http = HttpServer(Routes(dataplane), settings.limits)
     ports = {"http": await http.start(settings.http)}
+    stops.append(http.stop)
     if settings.grpc is not None:
         from flywheel_serving.rpc.service import RpcServer  # a tenth of a second that REST alone does without
 
         rpc = RpcServer(dataplane, settings.limits)
-        ports["grpc"] = await rpc.start(settings.grpc)
         stops.append(rpc.stop)
-    return stops, ports
+        ports["grpc"] = await rpc.start(settings.grpc)
+    return ports
+
+
+async def _stop(stops: list[Stop], seconds: float) -> None:
+    await asyncio.gather(*(stop(seconds) for stop in stops))
 
 
 async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], received: signal.Signals) -> None:
@@ -70,7 +78,7 @@ async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], re
     wait = settings.drain_seconds if received is signal.SIGTERM else 0.0
     log.info("%s: not ready, answering for %g s more", received.name, wait)
     await asyncio.sleep(wait)
-    await asyncio.gather(*(stop(settings.grace_seconds) for stop in stops))
+    await _stop(stops, settings.grace_seconds)
     left = dataplane.in_flight
     dataplane.close()
     log.info("drained, %d inferences were cut", left)

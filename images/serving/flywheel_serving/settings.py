@@ -67,7 +67,12 @@ def _parser() -> argparse.ArgumentParser:
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     add = parser.add_argument
-    add("--model", type=Path, required=True, help="folder with model.onnx, and signature.json and golden.json if there are")
+    add(
+        "--model",
+        type=Path,
+        required=True,
+        help="folder with model.onnx, and signature.json and golden.json if there are",
+    )
     add("--name", default="", help="the model's name in URLs (default: the folder's name)")
     add("--version", default="1", help="the model's version in URLs")
     add("--http", type=_address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help="REST; port 0 takes a free one")

@@ -62,7 +62,9 @@ class Signature:
         first = self.inputs[0].name
         rows = len(fitted[first])
         if rows > max_rows:
-            raise TooLarge(f"input {first!r}: {rows} rows in one request, at most {max_rows} are taken; send several requests")
+            raise TooLarge(
+                f"input {first!r}: {rows} rows in one request, at most {max_rows} are taken; send several requests"
+            )
         for name, array in fitted.items():
             if len(array) != rows:
                 raise InvalidRequest(f"input {name!r}: {len(array)} rows, but input {first!r} has {rows}")

@@ -8,17 +8,17 @@ import numpy as np
 
 from flywheel_serving.datatypes import DTYPES, Array, convert, is_float
 
-NUMBERS = frozenset({int, float, type(None)})
-TEXT = frozenset({str, type(None)})
-BOOLEANS = frozenset({bool})
+NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
+TEXT: frozenset[type] = frozenset({str, type(None)})
+BOOLEANS: frozenset[type] = frozenset({bool})
 LENGTH_BYTES = 4
 
 
 def from_json(data: Any, datatype: str, shape: list[int]) -> Array:
     """The array of `shape` for JSON `data`, flat or nested like the shape, row-major.
 
-    JSON null means a missing value: NaN among numbers (the array is then FP64 whatever integer type was declared) and ""
-    in BYTES. Raises ValueError with the finding; the caller knows the tensor's name.
+    JSON null means a missing value: NaN among numbers (the array is then FP64 whatever integer type was declared) and
+    "" in BYTES. Raises ValueError with the finding; the caller knows the tensor's name.
     """
     values = _flatten(data, shape)
     if len(values) != prod(shape):
@@ -38,15 +38,18 @@ def from_json(data: Any, datatype: str, shape: list[int]) -> Array:
 def _flatten(data: Any, shape: list[int]) -> list[Any]:
     if type(data) is not list:
         raise ValueError(f"data must be a list, found {_kind(data)}")
-    if not data or type(data[0]) is not list:
-        return data
+    rows: list[Any] = data
+    if not rows or type(rows[0]) is not list:
+        return rows
     for depth, size in enumerate(shape[1:], start=1):
-        for row in data:
+        for row in rows:
             if type(row) is not list or len(row) != size:
                 found = f"a list of {len(row)}" if type(row) is list else _kind(row)
-                raise ValueError(f"at depth {depth} each item must be a list of {size} for shape {shape}, found {found}")
-        data = list(chain.from_iterable(data))
-    return data
+                raise ValueError(
+                    f"at depth {depth} each item must be a list of {size} for shape {shape}, found {found}"
+                )
+        rows = list(chain.from_iterable(rows))
+    return rows
 
 
 def _allow(allowed: frozenset[type], types: set[type], values: list[Any], wanted: str) -> None:
@@ -97,7 +100,8 @@ def from_bytes(raw: bytes | memoryview, datatype: str, shape: list[int]) -> Arra
 
 
 def _split_texts(raw: bytes | memoryview) -> list[str]:
-    texts, offset, end = [], 0, len(raw)
+    texts: list[str] = []
+    offset, end = 0, len(raw)
     while offset < end:
         start = offset + LENGTH_BYTES
         offset = start + int.from_bytes(raw[offset:start], "little")
@@ -130,7 +134,7 @@ def to_bytes(array: Array) -> bytes:
 
 
 def to_json(array: Array) -> Any:
-    """What orjson can write (with OPT_SERIALIZE_NUMPY), flat. NaN and infinities become null: JSON has no word for them."""
+    """What orjson writes with OPT_SERIALIZE_NUMPY, flat. NaN and infinities become null: JSON has no word for them."""
     if array.dtype == object:
         return [str(value) for value in array.ravel()]
     return np.ascontiguousarray(array).ravel()

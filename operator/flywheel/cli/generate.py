@@ -4,8 +4,6 @@ CRDs, the chart's copies of them, the chart's permission rules, and the API refe
 """
 
 import argparse
-import importlib
-import pkgutil
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -13,26 +11,17 @@ from typing import Any
 
 import yaml
 
-import flywheel.kinds
 from flywheel.cli.reference import reference
 from flywheel.core import rbac
 from flywheel.core.crd import crd
 from flywheel.core.kind import AnyKind
+from flywheel.engine import discover
 
 CHECKOUT = Path(__file__).resolve().parents[3]
 COMMAND = "make generate"
 HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
 LARGEST = 100_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
-
-
-def kinds() -> tuple[AnyKind, ...]:
-    """Every folder of flywheel.kinds that has a `kind` module, by name."""
-    found: list[AnyKind] = []
-    for module in pkgutil.iter_modules(flywheel.kinds.__path__):
-        if module.ispkg:
-            found.append(importlib.import_module(f"flywheel.kinds.{module.name}.kind").KIND)
-    return tuple(found)
 
 
 def files(of: Iterable[AnyKind]) -> dict[str, str]:
@@ -113,7 +102,7 @@ def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] =
     )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout (default: this one)")
     options = parser.parse_args(arguments)
-    wanted = files(kinds())
+    wanted = files(discover.kinds())
     if not options.check:
         for path in write(wanted, options.root):
             tell(f"wrote {path}\n" if path in wanted else f"removed {path}\n")

@@ -86,7 +86,7 @@ def root_schema(kind: AnyKind) -> Fragment:
     """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
     spec = structural(kind.spec, "spec")
     spec["description"] = "What is wanted."
-    if "required" not in spec:  # then rules inside, such as "exactly one of", speak even if the whole spec was left out
+    if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
         spec["default"] = {}
     return {
         "description": kind.story,

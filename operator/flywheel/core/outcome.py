@@ -105,7 +105,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
 def _fetch_failed(pod: _Ended) -> Outcome | None:
     if pod.fetch is None or pod.fetch.get("exitCode") == 0:
         return None
-    told = _json(pod.fetch.get("message"))
+    told = json_object(pod.fetch.get("message"))
     if not told:
         return Outcome(
             "Infrastructure",
@@ -168,7 +168,7 @@ def _main_failed(pod: _Ended) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     code = int(pod.main["exitCode"])
-    told = _json(pod.main.get("message"))
+    told = json_object(pod.main.get("message"))
     result: Result = "Invalid" if code == 2 else "Failed"
     if told.get("reason"):
         return Outcome(result, str(told["reason"]), str(told.get("message", "")), usage=_usage(pod), node=pod.node)
@@ -217,14 +217,15 @@ def _ended(pod: Manifest) -> _Ended:
         disrupted=any(
             each["type"] == "DisruptionTarget" and each["status"] == "True" for each in status.get("conditions") or []
         ),
-        collect=_json((terminated("collect") or {}).get("message")),
+        collect=json_object((terminated("collect") or {}).get("message")),
         fetch=terminated("fetch"),
         main=terminated("main"),
         memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
     )
 
 
-def _json(text: object) -> Mapping[str, Any]:
+def json_object(text: object) -> Mapping[str, Any]:
+    """A termination message that is a JSON object; whatever else it may be, an empty one."""
     try:
         value = json.loads(str(text))
     except ValueError:

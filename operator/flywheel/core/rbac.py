@@ -35,7 +35,9 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         Rule("what users write", GROUP, ours, READ),
         Rule("what the operator answers", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
         # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
-        Rule("children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)),
+        Rule(
+            "children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)
+        ),
     ]
     if made:
         rules.append(Rule("resources of ours that other kinds make", GROUP, _plurals(made), ("create", "patch")))
@@ -47,14 +49,13 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
-        Rule("why a pod does not run", "", ("events",), ("get", "list")),
-        Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
+        Rule("why a pod does not run, and telling users what happened", EVENT.group, (EVENT.plural,), ("list", "create", "patch")),
     )
 
 
 def own_namespace_rules() -> tuple[Rule, ...]:
     """What the operator needs in its own namespace alone: the Lease by which one replica leads."""
-    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update", "patch")),)
+    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),)
 
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:

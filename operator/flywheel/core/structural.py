@@ -74,7 +74,9 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
         _convert_object(found, defs, at, inside)
     _settle_default(found)
     if "x-kubernetes-validations" in found:
-        found["x-kubernetes-validations"] = [rule(one["rule"], one["message"]) for one in found["x-kubernetes-validations"]]
+        found["x-kubernetes-validations"] = [
+            rule(one["rule"], one["message"]) for one in found["x-kubernetes-validations"]
+        ]
     if "description" in found:
         found["description"] = " ".join(found["description"].split())
     return {key: found[key] for key in sorted(found, key=lambda key: ORDER.index(key))}
@@ -107,12 +109,18 @@ def _without_null(found: Fragment, defs: Mapping[str, Any], at: str, inside: tup
 
 def _refuse_what_cannot_be_said(found: Mapping[str, Any], at: str) -> None:
     if found.get("type") == "number":
-        raise Unfit(f"{at} is a float, which no two writers print alike; use values.Number, values.Percent or an integer")
+        raise Unfit(
+            f"{at} is a float, which no two writers print alike; use values.Number, values.Percent or an integer"
+        )
     if "oneOf" in found or "prefixItems" in found or found.get("uniqueItems"):
-        raise Unfit(f"{at} is a tagged union, a tuple of fixed length or a set; a CRD has none: use members, fields or a list")
+        raise Unfit(
+            f"{at} is a tagged union, a tuple of fixed length or a set; a CRD has none: use members, fields or a list"
+        )
     unknown = sorted(set(found) - set(ORDER))
     if unknown:
-        raise Unfit(f"{at} uses {', '.join(unknown)}, which a CRD does not know; say it with what core/structural.py lists")
+        raise Unfit(
+            f"{at} uses {', '.join(unknown)}, which a CRD does not know; say it with what core/structural.py lists"
+        )
 
 
 def _convert_object(found: Fragment, defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> None:
@@ -128,11 +136,15 @@ def _convert_object(found: Fragment, defs: Mapping[str, Any], at: str, inside: t
         if name.lower() in NOT_NAMES:
             raise Unfit(f"{at}.{name}: YAML reads the key '{name}' as a boolean; choose another name")
         if not field.get("description"):
-            raise Unfit(f"{at}.{name} has no description; add Field(description=...), which kubectl explain and the docs print")
+            raise Unfit(
+                f"{at}.{name} has no description; add Field(description=...), which kubectl explain and the docs print"
+            )
     found["properties"] = fields
     for name in _members_of_unions(found):
         if "default" in found["properties"].get(name, {}):
-            raise Unfit(f"{at}.{name} is one of several, so it must have no default: with one, no other could be chosen")
+            raise Unfit(
+                f"{at}.{name} is one of several, so it must have no default: with one, no other could be chosen"
+            )
 
 
 def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
@@ -144,8 +156,12 @@ def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
     if not checks:
         return
     if "x-kubernetes-preserve-unknown-fields" in found.get("additionalProperties", {}):
-        raise Unfit(f"{at} is a map with checked keys and values of any type, which CEL cannot look at; write dict[str, ...]")
-    said = [one["message"].removeprefix("must be ") for one in rules] + ([f"at most {longest} characters"] if longest else [])
+        raise Unfit(
+            f"{at} is a map with checked keys and values of any type, which CEL cannot look at; write dict[str, ...]"
+        )
+    said = [one["message"].removeprefix("must be ") for one in rules] + (
+        [f"at most {longest} characters"] if longest else []
+    )
     found["x-kubernetes-validations"] = [
         *found.get("x-kubernetes-validations", ()),
         rule(f"self.all(key, {' && '.join(checks)})", f"each key must be {', of '.join(said)}"),

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.api import Manifest
+from flywheel.core.outcome import json_object
 
 Events = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
 
@@ -74,10 +75,13 @@ def _of_containers(pod: Manifest) -> Iterator[Trouble]:
         each["name"]: each.get("resources", {}).get("limits", {}) for each in pod.get("spec", {}).get("containers", [])
     }
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
-        waiting = container.get("state", {}).get("waiting")
+        state = container.get("state", {})
+        last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
+        # Between its end and its next start a container that will be restarted is neither waiting nor running.
+        ended = bool(state.get("terminated")) and last.get("exitCode") != 0 and status.get("phase") != "Failed"
+        waiting = {"reason": "CrashLoopBackOff"} if ended else state.get("waiting")
         if not waiting:
             continue
-        last = container.get("lastState", {}).get("terminated") or {}
         trouble = _waiting(pod, container, waiting, last, limits.get(container["name"], {}))
         if trouble is not None:
             yield trouble
@@ -95,16 +99,8 @@ def _waiting(
     namespace = pod["metadata"].get("namespace", "")
     if reason == "CreateContainerConfigError":
         return _configuration(where, namespace, words)
-    if reason == "CrashLoopBackOff" and last.get("reason") == "OOMKilled":
-        return Trouble(
-            "OOMKilled",
-            f"The {where} was killed at its limit of {limits.get('memory', 'the node')} memory, {container.get('restartCount', 0)} times; raise spec.resources.limits.memory.",
-        )
     if reason == "CrashLoopBackOff":
-        return Trouble(
-            "CrashLoop",
-            f"The {where} ended {container.get('restartCount', 0)} times with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with 'kubectl logs {pod['metadata']['name']} -c {container['name']} --previous'.",
-        )
+        return _crashed(pod, container, where, last, limits)
     if _WAITING.get(reason) == "ImagePullFailed":
         return Trouble(
             "ImagePullFailed",
@@ -113,6 +109,26 @@ def _waiting(
     if reason in _WAITING:
         return Trouble(_WAITING[reason], f"The {where} cannot start: {words or reason}.")
     return None
+
+
+def _crashed(
+    pod: Manifest, container: Mapping[str, Any], where: str, last: Mapping[str, Any], limits: Mapping[str, Any]
+) -> Trouble:
+    """What a container that ends again and again said last; ours say it as `{"reason", "message"}`."""
+    told = json_object(last.get("message"))
+    if told.get("reason") and told.get("message"):
+        return Trouble(str(told["reason"]), str(told["message"]))
+    times = f"{container.get('restartCount', 0)} times"
+    if last.get("reason") == "OOMKilled":
+        return Trouble(
+            "OOMKilled",
+            f"The {where} was killed at its limit of {limits.get('memory', 'the node')} memory, {times}; raise spec.resources.limits.memory.",
+        )
+    logs = f"kubectl logs {pod['metadata']['name']} -c {container['name']} --previous"
+    return Trouble(
+        "CrashLoop",
+        f"The {where} was restarted {times}, at last with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with '{logs}'.",
+    )
 
 
 def _configuration(where: str, namespace: str, words: str) -> Trouble:

@@ -29,7 +29,7 @@ class Keeper:
 
     store: Store
     attempt: Attempt
-    secret: str
+    owner: Owner
 
     def earlier(self) -> dict[str, Any] | None:
         """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
@@ -81,9 +81,8 @@ class Keeper:
         return done[0]
 
     def _explained(self, error: S3Error) -> Failure:
-        secret = f"Secret '{self.secret}'"
-        owner = Owner(secret, f"FLYWHEEL_BUCKET in {secret}")
-        return explain(error, self.store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed")
+        access = self.store.bucket.access
+        return explain(error, access, self.owner, refused="StoreRefused", failed="UploadFailed")
 
 
 def tracking(places: Places) -> dict[str, Files]:
@@ -104,9 +103,9 @@ def _put(store: Store, files: Files) -> dict[str, Any]:
 def _repeated(result: bytes) -> dict[str, Any]:
     try:
         body = json.loads(result)
-        if body["v"] != 1 or body["complete"] is not True:
-            raise ValueError("no result")
-    except (ValueError, KeyError, TypeError) as error:
-        words = f"the committed result of this attempt is damaged ({error}); delete it from results/ in the store"
-        raise Failure("InternalError", words, retry=True) from error
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or body.get("v") != 1 or body.get("complete") is not True:
+        words = "the committed result of this attempt is damaged; delete it from results/ in the store"
+        raise Failure("InternalError", words, retry=True)
     return {**body, "repeated": True}

@@ -28,8 +28,10 @@ class Order:
             body = json.loads(text)
             timeout = body.get("timeoutSeconds")
             outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
-            if bad := [o.name for o in outputs if o.name in ("", ".", "..", TRACKING) or "/" in o.name]:
-                raise ValueError(f"no output may be named '{bad[0]}'")
-            return cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
+            order = cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
+        for output in outputs:
+            if output.name in ("", ".", "..", TRACKING) or "/" in output.name:
+                raise Failure("OutputInvalid", f"no output may be named '{output.name}'; rename it", retry=False)
+        return order

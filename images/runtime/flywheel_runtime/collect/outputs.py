@@ -137,4 +137,4 @@ def _spelled(value: float) -> str:
 def _kind(value: object) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
-    return {str: "text", list: "a list", dict: "an object"}[type(value)]
+    return "text" if isinstance(value, str) else "a list" if isinstance(value, list) else "an object"

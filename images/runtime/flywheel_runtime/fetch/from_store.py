@@ -9,6 +9,7 @@ from flywheel_runtime.failure import Failure
 from flywheel_runtime.fetch.hosts import check_endpoint
 from flywheel_runtime.fetch.item import Item
 from flywheel_runtime.fetch.order import S3Source
+from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Missing, Store
 from flywheel_runtime.store.download import WrongDigest, download
 from flywheel_runtime.store.explain import Owner, explain
@@ -17,18 +18,13 @@ from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Access, AlreadyThere, Bucket, Listed, NotThere, S3Error
 
 
-def secret_name(env: Mapping[str, str]) -> str:
-    return f"Secret '{env.get('FLYWHEEL_STORE_SECRET') or 'flywheel-store'}'"
-
-
 def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapping[str, str]) -> list[Item]:
     """Every file of a manifest, below the input's folder."""
-    secret = secret_name(env)
 
     @contextmanager
     def explained(what: str) -> Iterator[None]:
         try:
-            with answered(store.bucket.access, Owner(secret, f"FLYWHEEL_BUCKET in {secret}")):
+            with answered(store.bucket.access, own.owner(env)):
                 yield
         except Missing as error:
             words = f"input '{name}' ({digest}) is not in the store; run what made it again"
@@ -58,18 +54,15 @@ def object_items(
     """One object under its last name, or every object below a prefix under its path from there."""
     access, owner = _access(source, env)
     with answered(access, owner):
-        bucket = Bucket(access)
+        bucket = _bucket(access)
         try:
             found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
         except NotThere as error:
             words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words, retry=False) from error
-    if not found:
-        raise Failure(
-            "EmptySource", f"{source.uri} holds no objects; upload the data or correct the source", retry=False
-        )
-    if not source.many and found[0].size == 0:
-        raise Failure("EmptySource", f"{source.uri} has no bytes; upload the data or correct the source", retry=False)
+    if not found or (not source.many and found[0].size == 0):
+        words = "has no bytes" if found else "holds no objects"
+        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source", retry=False)
     if source.many and sha256:
         raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file", retry=False)
     return [_object_item(bucket, owner, source, item, sha256, folder, retry) for item in found]
@@ -78,12 +71,7 @@ def object_items(
 def _object_item(
     bucket: Bucket, owner: Owner, source: S3Source, item: Listed, sha256: str | None, folder: Path, retry: Retry
 ) -> Item:
-    path = item.key.removeprefix(source.key) if source.many else item.key.rpartition("/")[2]
-    try:
-        check_path(path)
-    except BadManifest as error:
-        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
-        raise Failure("SourceInvalid", words, retry=False) from error
+    target = target_of(item, source.key, folder)
 
     def stream(start: int) -> Iterator[bytes]:
         return bucket.stream(item.key, start=start, etag=item.etag)
@@ -91,7 +79,7 @@ def _object_item(
     def bring() -> None:
         with answered(bucket.access, owner):
             try:
-                download(folder / path, stream, retry, sha256=sha256, size=item.size)
+                download(target, stream, retry, sha256=sha256, size=item.size)
             except WrongDigest as error:
                 words = f"{source.uri} has sha256 {error.found} and should have {error.expected}"
                 raise Failure("DigestMismatch", f"{words}; one of them is wrong", retry=False) from error
@@ -102,14 +90,33 @@ def _object_item(
     return Item(item.size, bring)
 
 
+def target_of(item: Listed, prefix: str, folder: Path) -> Path:
+    """Where an object goes: its key below a prefix that ends with `/`, else its last name. Failure SourceInvalid."""
+    path = item.key.removeprefix(prefix) if not prefix or prefix.endswith("/") else item.key.rpartition("/")[2]
+    try:
+        check_path(path)
+    except BadManifest as error:
+        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
+        raise Failure("SourceInvalid", words, retry=False) from error
+    return folder / path
+
+
 def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:
     found = retry.call(lambda: list(bucket.list(source.key)))
     return [item for item in found if not item.key.endswith("/")]  # markers of empty folders
 
 
+def _bucket(access: Access) -> Bucket:
+    try:
+        return Bucket(access)
+    except ValueError as error:
+        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
+        raise Failure("SourceInvalid", words, retry=False) from error
+
+
 def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
     if not source.foreign:
-        return Access.of(env, source.bucket), Owner(secret_name(env), "the source's uri")
+        return Access.of(env, source.bucket), Owner(own.owner(env).secret, "the source's uri")
     plain = dict(env)
     if source.endpoint:
         plain["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint

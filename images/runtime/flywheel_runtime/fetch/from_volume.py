@@ -14,7 +14,7 @@ def items(name: str, source: VolumeSource, sha256: str | None, folder: Path, vol
     """A file, or every file below a folder, linked under the same relative path."""
     wanted = volume / source.path
     resolved = wanted.resolve()
-    if os.path.isabs(source.path) or not resolved.is_relative_to(volume.resolve()):
+    if Path(source.path).is_absolute() or not resolved.is_relative_to(volume.resolve()):
         words = f"input '{name}': path '{source.path}' leaves the volume; use a path inside of it"
         raise Failure("SourceInvalid", words, retry=False)
     if not resolved.exists():
@@ -50,7 +50,7 @@ def _relative(file: Path, resolved: Path) -> Path:
 
 
 def _files(resolved: Path) -> Iterator[Path]:
-    """Regular files; links inside the volume are not followed, and files of the system's (lost+found, .dot) are skipped."""
+    """Regular files; no links are followed, and lost+found and names with a leading dot are left out."""
     if resolved.is_file():
         yield resolved
         return

@@ -1,1 +1,1 @@
-"""Object storage: content-addressed blobs, manifests written last, results of attempts. Layout: images/README.md, "The store"."""
+"""Object storage: content-addressed blobs, manifests written last, results of attempts (images/README.md)."""

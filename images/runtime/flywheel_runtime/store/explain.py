@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.store.s3 import Access, Busy, NoBucket, Refused, S3Error, Unreachable
 
-WRONG_KEYS = frozenset({"InvalidAccessKeyId", "SignatureDoesNotMatch", "InvalidToken", "ExpiredToken", "NoCredentials"})
+NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})  # the keys are good, their rights are not
 
 
 @dataclass(frozen=True)
@@ -21,10 +21,8 @@ def explain(error: S3Error, access: Access, owner: Owner, *, refused: str, faile
     """A Failure for people; `refused` and `failed` are the caller's reasons for wrong keys and for all the rest."""
     at = f"the store at {access.place}"
     if isinstance(error, NoBucket):
-        cure = f"create it or correct {owner.bucket_field}"
-        return Failure(
-            "BucketMissing", f"bucket '{access.bucket}' does not exist at {access.place}; {cure}", retry=True
-        )
+        words = f"bucket '{access.bucket}' does not exist at {access.place}"
+        return Failure("BucketMissing", f"{words}; create it or correct {owner.bucket_field}", retry=True)
     if isinstance(error, Refused):
         return Failure(refused, _refused(error, access, owner, at), retry=True)
     if isinstance(error, Unreachable):
@@ -41,11 +39,13 @@ def explain(error: S3Error, access: Access, owner: Owner, *, refused: str, faile
 
 def _refused(error: Refused, access: Access, owner: Owner, at: str) -> str:
     if access.anonymous:
-        return f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code}); give the source a Secret"
-    if error.code in WRONG_KEYS:
+        words = f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code})"
+        return f"{words}; give the source a Secret"
+    if error.code not in NOT_ALLOWED:
         return (
             f"{at} refuses the credentials ({error.code}); "
             f"correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in {owner.secret}"
         )
     rights = "read and list" if owner.foreign else "read, list and write"
-    return f"{at} refuses the request ({error.code}); let the credentials in {owner.secret} {rights} bucket '{access.bucket}'"
+    cure = f"let the credentials in {owner.secret} {rights} bucket '{access.bucket}'"
+    return f"{at} refuses the request ({error.code}); {cure}"

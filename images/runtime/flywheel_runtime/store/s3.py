@@ -6,6 +6,7 @@ botocore is what boto3 stands on; used alone, a client is ready about 0.1 s soon
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import botocore
@@ -24,6 +25,19 @@ TRANSIENT_CODES = frozenset(
         "OperationAborted", "ConditionalRequestConflict",
     }
 )  # fmt: skip
+
+REFUSED_CODES = frozenset(
+    {
+        "AccessDenied", "AllAccessDisabled", "ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch", "XAdminUserNotFound",  # the last one with 404, by versitygw for an unknown key id
+    }
+)  # fmt: skip
+
+SILENCE = (
+    botocore.exceptions.ConnectionError,
+    botocore.exceptions.HTTPClientError,
+    botocore.exceptions.IncompleteReadError,
+)
 
 
 class S3Error(Exception):
@@ -60,7 +74,7 @@ class Unreachable(S3Error, Transient):
 
 @dataclass(frozen=True)
 class Access:
-    """Where a bucket is and who asks. Without a key id, `anonymous` asks unsigned, else botocore's own chain is used."""
+    """Where a bucket is and who asks. Without a key, `anonymous` asks unsigned, else botocore's own chain is used."""
 
     bucket: str
     endpoint: str | None
@@ -119,7 +133,7 @@ class Bucket:
         }
         if access.anonymous:
             options["signature_version"] = botocore.UNSIGNED
-        self._client: Any = botocore.session.Session().create_client(
+        self._client: Any = _session().create_client(
             "s3",
             region_name=access.region,
             endpoint_url=access.endpoint,
@@ -167,7 +181,7 @@ class Bucket:
         skip = 0 if str(answer.get("ContentRange", "")).startswith(f"bytes {start}-") else start
         try:
             while left > 0:
-                data: bytes = self._translate(lambda: body.read(min(chunk, left)))
+                data: bytes = self._translate(partial(body.read, min(chunk, left)))
                 if not data:
                     raise Unreachable("IncompleteBody", f"the answer ended {left} bytes early")
                 left -= len(data)
@@ -234,10 +248,16 @@ class Bucket:
             raise _answered(error.response) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise Refused("NoCredentials", "there are no credentials") from error
-        except (botocore.exceptions.HTTPClientError, botocore.exceptions.IncompleteReadError, OSError) as error:
+        except (*SILENCE, OSError) as error:
             raise Unreachable("Unreachable", _plain_words(error)) from error
         except botocore.exceptions.BotoCoreError as error:
             raise S3Error("Invalid", str(error)) from error
+
+
+@cache
+def _session() -> Any:
+    """One for the process: it has read the service's description, which takes longer than all else."""
+    return botocore.session.Session()
 
 
 def _answered(response: dict[str, Any]) -> S3Error:
@@ -249,7 +269,7 @@ def _answered(response: dict[str, Any]) -> S3Error:
         kind = NoBucket
     elif code in TRANSIENT_CODES or (status >= 500 and code != "NotImplemented") or status == 429:
         kind = Busy
-    elif status in (401, 403):
+    elif code in REFUSED_CODES or status in (401, 403):
         kind = Refused
     elif status == 404:
         kind = NotThere
@@ -261,7 +281,7 @@ def _answered(response: dict[str, Any]) -> S3Error:
 
 
 def _plain_words(error: Exception) -> str:
-    text = str(error)
+    text = str(getattr(error, "kwargs", {}).get("error") or error)
     for sign, words in (
         ("Connection refused", "connection refused"),
         ("Name or service not known", "its name is not known"),

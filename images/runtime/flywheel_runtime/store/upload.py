@@ -3,8 +3,8 @@
 import hashlib
 import os
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from flywheel_runtime.plain import open_plain
 from flywheel_runtime.store.manifest import File
@@ -45,7 +45,7 @@ def blob_key(root: str, sha256: str) -> str:
     return f"{root}blobs/sha256/{sha256[:2]}/{sha256}"
 
 
-def _put_parts(bucket: Bucket, key: str, file: BinaryIO, line: File, retry: Retry) -> None:
+def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry: Retry) -> None:
     part = max(PART, -(-line.size // MOST_PARTS))
     upload_id = retry.call(lambda: bucket.start_parts(key))
     try:
@@ -54,13 +54,17 @@ def _put_parts(bucket: Bucket, key: str, file: BinaryIO, line: File, retry: Retr
             digest.update(body)
             number, content = len(etags) + 1, body
             etags.append(retry.call(lambda: bucket.put_part(key, upload_id, number, content)))  # noqa: B023 called at once
-        if digest.hexdigest() != line.sha256:
-            raise Changed(line.path)
+        _check_same(digest.hexdigest(), line)
         retry.call(lambda: _finish(bucket, key, upload_id, etags, line.size))
     except BaseException:
         with suppress(S3Error):
             bucket.drop_parts(key, upload_id)
         raise
+
+
+def _check_same(sha256: str, line: File) -> None:
+    if sha256 != line.sha256:
+        raise Changed(line.path)
 
 
 def _finish(bucket: Bucket, key: str, upload_id: str, etags: list[str], size: int) -> None:

@@ -1,1 +1,1 @@
-"""HTTP/1.1 on asyncio and httptools. Knows nothing of the inference protocol: it turns bytes into `Request`s and back."""
+"""HTTP/1.1 on asyncio and httptools. Knows nothing of the inference protocol: bytes become `Request`s and back."""

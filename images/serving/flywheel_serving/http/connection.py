@@ -80,7 +80,9 @@ class Connection(asyncio.Protocol):
         if self._task is not None or self._lingering:
             self._transport.abort()
         elif self._parser.receiving and not self._parser.ended:
-            self._parser.refuse(error(408, f"the request was not complete after {self._limits.request_seconds:g} seconds"))
+            self._parser.refuse(
+                error(408, f"the request was not complete after {self._limits.request_seconds:g} seconds")
+            )
             self._start()
         else:
             self._transport.close()
@@ -132,7 +134,7 @@ class Connection(asyncio.Protocol):
         return keep_alive
 
     def _linger(self) -> None:
-        # Closing with unread bytes makes the kernel send a reset, which can overtake and destroy the refusal just written.
+        # Closing with unread bytes makes the kernel send a reset, which can overtake the refusal just written.
         self._lingering = True
         self._wait(LINGER_SECONDS)
         if self._transport.can_write_eof():

@@ -1,4 +1,4 @@
-"""Bytes of one connection into requests (RFC 9112, parsing by llhttp through httptools), with bounds on what is held."""
+"""Bytes of one connection into requests (RFC 9112; llhttp through httptools parses), with bounds on what is held."""
 
 from collections.abc import Callable
 
@@ -14,7 +14,7 @@ Event = Request | Response | bytes
 
 
 class RequestParser:
-    """Feeds events to `emit`. After a refusal, or an upgrade that nobody here speaks, `ended` is true and input is ignored.
+    """Feeds events to `emit`. `ended` is true, and input ignored, after a refusal or an upgrade nobody here speaks.
 
     `held` is the bytes of the body being received; `receiving` is true between a request's first byte and its last.
     """

@@ -1,1 +1,1 @@
-"""Generated messages of the two gRPC protocols that the server speaks. `generate.sh` writes them from the .proto files."""
+"""Messages of the two gRPC protocols that the server speaks; `generate.sh` writes them from the .proto files."""

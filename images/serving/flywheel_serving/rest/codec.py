@@ -1,4 +1,4 @@
-"""Bodies of the protocol's REST form, JSON with or without the binary tensor extension, from and to `dataplane`'s types."""
+"""Bodies of the protocol's REST form, with or without binary tensors, from and to `dataplane`'s types."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +29,9 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     """`json_length` is Inference-Header-Content-Length, None where the whole body is JSON. Raises InvalidRequest."""
     if json_length is not None and not 0 < json_length <= len(body):
         found = f"{json_length} for a body of {len(body)} bytes"
-        raise InvalidRequest(f"header 'Inference-Header-Content-Length': wanted the length of the JSON part, found {found}")
+        raise InvalidRequest(
+            f"header 'Inference-Header-Content-Length': wanted the length of the JSON part, found {found}"
+        )
     view = memoryview(body)
     document = _parse(view[:json_length])
     request_id = _typed(document, "id", str, "")
@@ -71,7 +73,12 @@ def encode(response: InferResponse, wanted: Wanted, model: str, version: str) ->
 def document(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
     """A request body in JSON for `feeds`: what the human page and examples show."""
     inputs = [
-        {"name": s.name, "datatype": s.datatype, "shape": list(feeds[s.name].shape), "data": tensors.to_json(feeds[s.name])}
+        {
+            "name": s.name,
+            "datatype": s.datatype,
+            "shape": list(feeds[s.name].shape),
+            "data": tensors.to_json(feeds[s.name]),
+        }
         for s in specs
     ]
     return orjson.dumps({"inputs": inputs}, option=orjson.OPT_SERIALIZE_NUMPY)
@@ -87,7 +94,9 @@ class _Binary:
     def take(self, size: int) -> memoryview:
         end = self._offset + size
         if end > len(self._content):
-            raise ValueError(f"binary_data_size is {size}, but {len(self._content) - self._offset} bytes are left in the body")
+            raise ValueError(
+                f"binary_data_size is {size}, but {len(self._content) - self._offset} bytes are left in the body"
+            )
         part = self._content[self._offset : end]
         self._offset = end
         return part
@@ -113,7 +122,9 @@ def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: 
         return default
     if type(value) is not kind:
         words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
-        raise InvalidRequest(f"{where}{key}: wanted {words[kind]}, found {orjson.dumps(value)[:60].decode('utf-8', 'replace')}")
+        raise InvalidRequest(
+            f"{where}{key}: wanted {words[kind]}, found {orjson.dumps(value)[:60].decode('utf-8', 'replace')}"
+        )
     return value
 
 
@@ -133,11 +144,11 @@ def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
     if "shared_memory_region" in parameters:
         raise InvalidRequest(f"{where}shared memory is not supported; send the data in the body")
     size = _typed(parameters, "binary_data_size", int, None, where)
+    if size is not None and (size < 0 or "data" in item):
+        raise InvalidRequest(f"{where}binary_data_size must be 0 or more, and data left out")
     try:
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
-        if size < 0 or "data" in item:
-            raise ValueError("binary_data_size must be 0 or more, and data left out")
         return name, tensors.from_bytes(raw.take(size), datatype, shape)
     except ValueError as error:
         raise InvalidRequest(f"{where}{error}") from error

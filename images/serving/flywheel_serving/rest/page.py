@@ -1,6 +1,7 @@
 """The page for people at `GET /`: what is served, what it takes and gives, and a command that works."""
 
 import shlex
+from urllib.parse import quote
 
 from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.rest import codec
@@ -14,12 +15,14 @@ def text(dataplane: DataPlane, host: str) -> str:
     state = "ready" if dataplane.ready else "not ready"
     task = signature.extra.get("task")
     about = f"task: {task}, predicts {signature.extra.get('target')!r}\n" if task else ""
+    path = f"/v2/models/{quote(dataplane.name, safe='')}"
+    url = shlex.quote(f"http://{host}{path}/infer")
     return (
         f"{dataplane.name}, version {dataplane.version} ({state})\n{about}\n"
         f"It takes\n{_table(signature.inputs)}\nand gives\n{_table(signature.outputs)}\n"
         "-1 is any number of rows. Ask it with the Open Inference Protocol v2, for example:\n\n"
-        f"curl {shlex.quote(f'http://{host}/v2/models/{dataplane.name}/infer')} -H 'Content-Type: application/json' -d {body}\n\n"
-        f"Metadata: /v2/models/{dataplane.name}   Health: /v2/health/ready   Metrics: /metrics\n"
+        f"curl {url} -H 'Content-Type: application/json' -d {body}\n\n"
+        f"Metadata: {path}   Health: /v2/health/ready   Metrics: /metrics\n"
     )
 
 

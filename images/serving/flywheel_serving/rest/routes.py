@@ -116,7 +116,9 @@ class Routes:
         headers = request.headers
         encoding = headers.get(b"content-encoding", b"identity")
         if encoding.lower() != b"identity":
-            raise Unsupported(f"header 'content-encoding': {encoding[:60]!r} is not understood; send the body uncompressed")
+            raise Unsupported(
+                f"header 'content-encoding': {encoding[:60]!r} is not understood; send the body uncompressed"
+            )
         length = _json_length(headers)
         _check_media_type(headers.get(b"content-type"), binary=length is not None)
         decoded, wanted = codec.decode(request.body, length)

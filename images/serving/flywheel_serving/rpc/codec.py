@@ -28,7 +28,9 @@ def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
     """The request, and whether its tensors came raw: the answer comes as the question did. Raises InvalidRequest."""
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
-        raise InvalidRequest(f"raw_input_contents: wanted one for each of {len(message.inputs)} inputs, found {len(raw)}")
+        raise InvalidRequest(
+            f"raw_input_contents: wanted one for each of {len(message.inputs)} inputs, found {len(raw)}"
+        )
     if not message.inputs:
         raise InvalidRequest("inputs: wanted at least one tensor, found none")
     decoded: dict[str, Array] = {}
@@ -48,11 +50,11 @@ def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> A
         raise InvalidRequest(f"{where}shape: wanted at most 32 whole numbers of 0 or more")
     if "shared_memory_region" in item.parameters:
         raise InvalidRequest(f"{where}shared memory is not supported; send the data in the message")
+    if raw is not None and item.HasField("contents"):
+        raise InvalidRequest(f"{where}contents and raw_input_contents are both given; send one of them")
     try:
         if raw is None:
             return _typed(item.contents, datatype, shape)
-        if item.HasField("contents"):
-            raise ValueError("contents and raw_input_contents are both given; send one of them")
         return tensors.from_bytes(raw, datatype, shape)
     except ValueError as error:
         raise InvalidRequest(f"{where}{error}") from error

@@ -111,14 +111,15 @@ class RpcServer:
             code = grpc.StatusCode.UNKNOWN
             try:
                 response = await method(request)
-                code = grpc.StatusCode.OK
-                return response
             except RequestError as refusal:
                 code = CODES[type(refusal)]
                 await _refuse(context, code, str(refusal))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
+            else:
+                code = grpc.StatusCode.OK
+                return response
             finally:
                 metrics.rpc_handled("UNARY", service, name, code.name)
 

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flywheel.core.schema import Schema, Status
 from flywheel.core.values import Digest
-from flywheel.kinds.experiment.schema import MOST_PARAMETERS
+from flywheel.kinds.experiment.trainer import MOST_PARAMETERS
 
 State = Literal["Running", "Succeeded", "Failed", "Stopped", "Invalid"]
 MOST_SHOWN = 10
@@ -83,6 +83,9 @@ class ExperimentStatus(Status):
         None, max_length=16, description="Digest of the fields that cannot change once the search has started."
     )
     data: Data | None = Field(None, description="The data that the search started with.")
+    refused_at: int | None = Field(
+        None, description="The generation of the spec with which a trial could never work; another one is tried anew."
+    )
     metric: Word | None = Field(None, description="The objective's metric.")
     direction: Literal["Maximize", "Minimize"] | None = Field(None, description="Whether more or less of it is better.")
     trials: Counts | None = Field(None, description="How many trials there are.")

@@ -1,1 +1,10 @@
-""""""
+"""Model: a name that lasts, and the rule by which one of its versions is champion.
+
+    ModelVersion ──Ready?──▶ gates ──pass──▶ better than the champion, ──yes──▶ champion ──▶ InferenceServices follow
+                    │          │             on the same test data?
+                    ▼          ▼                     │ no
+                 NotReady   GateFailed    NotBetter, NotComparable, …           spec.champion overrules all of this
+
+A Model makes nothing. It looks at all versions that name it, keeps the champion and the history of champions in its status, and deletes
+versions beyond `spec.retention` that an Experiment made and nobody serves.
+"""

@@ -69,7 +69,7 @@ class Retention(Schema):
     versions: int = Field(
         ge=1,
         le=1000,
-        description="How many ModelVersions are kept, newest first. The champion, and versions that an InferenceService names, always stay.",
+        description="How many ModelVersions are kept; the oldest go first. The champion, versions that an InferenceService serves or names, and those that no Experiment made always stay.",
     )
 
 
@@ -100,7 +100,7 @@ class Verdict(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     verdict: str = Field(
         max_length=63,
-        description="Champion, Dethroned, NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing or NotReady.",
+        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing or NotReady.",
     )
     message: str = Field("", max_length=512, description="The numbers behind the verdict.")
 

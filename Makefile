@@ -1,0 +1,69 @@
+# Every target with its sentence: make help. Names, not numbers, are in the Python modules that the recipes call.
+export PYTHONPATH := operator:images/runtime:images/serving:.
+BIN := .venv/bin
+PYTEST := $(BIN)/python -m pytest
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate lock bench-operator clean clean-all
+
+help: ## Print this.
+	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## Make the virtual environment .venv from requirements/dev.txt; nothing to do if it is that already.
+	@python3 -m e2e.setup
+
+fmt: setup ## Format the code and mend what ruff can.
+	$(BIN)/ruff check --fix --quiet . ; $(BIN)/ruff format .
+
+check: setup ## Style, types, import directions, and whether generated files are what the code generates.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy operator/flywheel images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
+	$(BIN)/lint-imports
+	$(BIN)/python -m flywheel.cli.generate --check
+
+unit: setup ## Tests without a cluster, under a minute. K=name picks.
+	$(PYTEST) tests -m "not apiserver" $(if $(K),-k "$(K)")
+
+apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
+	$(PYTEST) tests -m apiserver --timeout 600 $(if $(K),-k "$(K)")
+
+e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
+	$(PYTEST) e2e --timeout 1800 $(if $(K),-k "$(K)")
+
+test: ## Everything: check, unit, apiserver, and the stories if this machine can hold a cluster.
+	@python3 -m e2e.suite
+
+up: ## Start the development cluster (CLUSTER=auto, kind, native or current).
+	@python3 -m e2e.cluster up
+
+down: ## End it and everything in it.
+	@python3 -m e2e.cluster down
+
+images: ## Build the images that changed, and bring them to the cluster.
+	@python3 -m e2e.cluster images
+
+deploy: ## Install or upgrade the chart in the development cluster.
+	@python3 -m e2e.deploy
+
+demo: setup up images deploy ## From 327,346 flights to a served prediction.
+	@$(BIN)/python -m demo
+
+logs: ## Follow the operator's log.
+	@python3 -m e2e.deploy logs
+
+generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
+	@$(BIN)/python -m flywheel.cli.generate
+
+lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requirements/.
+	@$(BIN)/python -m e2e.setup lock
+
+bench-operator: setup ## Measure the operator against a real API server; prints figures and the command.
+	@$(BIN)/python -m e2e.bench.operator
+
+clean: ## Remove what tools left in the checkout, and .venv.
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build
+
+clean-all: ## End the cluster and remove every cache too: the next start takes minutes.
+	@python3 -m e2e.cluster clean
+	@$(MAKE) --no-print-directory clean

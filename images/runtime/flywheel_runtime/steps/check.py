@@ -1,0 +1,181 @@
+"""The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flywheel_runtime.steps import duck, pod
+from flywheel_runtime.steps.dataset import anomalies, artifact, profile, source, split, sql_checks, target, types
+from flywheel_runtime.steps.dataset.anomalies import Anomaly
+from flywheel_runtime.steps.dataset.schema import Previous, Schema, Spec, Split, parse_spec, parse_split, settle
+from flywheel_runtime.steps.pod import Step, StepFailed, say
+
+LONGEST_WARNING = 160
+
+
+def main() -> int:
+    """Run the check in FLYWHEEL_ROOT; 0 when the data is good, 2 when it must change, 1 when more memory might do."""
+    return pod.run(check)
+
+
+def check(step: Step) -> None:
+    """Check input `source` against the spec and input `previous`, and write output `data`."""
+    spec = parse_spec(step.params)
+    say(f"check of Dataset '{spec.name}' started")
+    previous = Previous.read(step.input("previous"))
+    files = source.files_below(step.input("source"))
+    with duck.scratch() as folder, duck.memory_is_explained():
+        connection = duck.connect(folder)
+        schema, found = _load(connection, spec, files, previous)
+        connection.close()
+        found += _run_sql(folder, spec)
+        _log(found)
+        anomalies.fail_on_errors(found, spec.name)
+        connection = duck.connect(folder)
+        schema, answer, more = _learn_target(connection, spec, schema)
+        _log(more)
+        _write(step, connection, spec, schema, answer, files, found + more, previous)
+        connection.close()
+
+
+def _load(
+    connection: duckdb.DuckDBPyConnection, spec: Spec, files: list[source.SourceFile], previous: Previous | None
+) -> tuple[Schema, list[Anomaly]]:
+    """Fill table `data` with typed columns; missing columns and cells of another type end the check at once."""
+    with duck.in_order(connection):
+        stated = source.load(connection, files, spec.format)
+    found = anomalies.missing_columns(spec, list(stated), previous)
+    anomalies.fail_on_errors(found, spec.name)
+    inferred = types.infer(connection, [name for name, kind in stated.items() if kind is None])
+    inferred = {name: kind or inferred[name] for name, kind in stated.items()}
+    schema = Schema(settle(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
+    _check_time(connection, schema, spec)
+    found += anomalies.extra_columns(spec, list(stated), previous)
+    found += anomalies.type_mismatches(connection, schema, stated, inferred)
+    anomalies.fail_on_errors(found, spec.name)
+    values = ", ".join(
+        f"{types.value_of(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type)} AS {duck.quoted(c.name)}"
+        for c in schema.columns
+    )
+    with duck.in_order(connection):
+        connection.execute(f"CREATE TABLE data AS SELECT {values} FROM raw")
+    connection.execute("DROP TABLE raw")
+    found += anomalies.column_findings(connection, schema, previous)
+    return schema, found + anomalies.duplicate_keys(connection, schema)
+
+
+def _check_time(connection: duckdb.DuckDBPyConnection, schema: Schema, spec: Spec) -> None:
+    """A time column that was inferred to be text holds something that is no time: say what."""
+    name = schema.event_time
+    if name is None or schema.type_of(name) in ("Timestamp", "Integer"):
+        return
+    value = types.parsed(f"{duck.quoted(name)}::VARCHAR", "Timestamp")
+    wrong = f"NOT {types.is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
+    anomalies.fail_on_errors(anomalies.not_times(connection, name, wrong), spec.name)
+
+
+def _run_sql(folder: Path, spec: Spec) -> list[Anomaly]:
+    if not spec.checks:
+        return []
+    connection = duck.connect(folder, read_only=True)
+    try:
+        return sql_checks.run(connection, spec.checks)
+    finally:
+        connection.close()
+
+
+def _learn_target(
+    connection: duckdb.DuckDBPyConnection, spec: Spec, schema: Schema
+) -> tuple[Schema, target.Target | None, list[Anomaly]]:
+    answer, found = None, []
+    if spec.target is not None:
+        answer = target.describe(connection, spec.target, schema.type_of(spec.target))
+        found = target.leaks(connection, schema, answer)
+        if answer.missing:
+            message = f"{answer.missing:,} rows have no '{spec.target}' and are left out of the splits."
+            found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, answer.missing))
+    chosen = parse_split(spec, answer.task if answer else None)
+    return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), answer, found
+
+
+def _write(
+    step: Step, connection: duckdb.DuckDBPyConnection, spec: Spec, schema: Schema, answer: target.Target | None,
+    files: list[source.SourceFile], found: list[Anomaly], previous: Previous | None,
+) -> None:
+    rows = split.assign(connection, schema)
+    measured = profile.measure(connection, schema, previous, rows)
+    if answer:
+        measured["target"] = _target_rates(connection, answer)
+    folder = step.output("data")
+    content, tested = artifact.content_digest(files, schema), artifact.test_digest(connection, schema)
+    classes = target.class_names(answer) if answer else []
+    described = schema.as_json(
+        task=answer.task if answer else None, classes=classes, rows=rows, content=content, testDigest=tested
+    )
+    artifact.write_splits(connection, schema, folder)
+    pod.write_json(folder / "schema.json", described)
+    pod.write_json(folder / "profile.json", measured)
+    total = sum(rows.values()) + (answer.missing if answer else 0)
+    pod.write_json(folder / "report.json", _report(files, found, total, answer))
+    facts = {
+        "content": content, "rows": sum(rows.values()), "columns": len(schema.columns), "splits": rows,
+        "task": described["task"], "classes": len(classes), "testDigest": tested, "warnings": [],
+    }
+    metrics = {"rows": total, "columns": len(schema.columns), "warnings": len(found)}
+    metrics |= {f"{name}_rows": count for name, count in rows.items()}
+    step.finish(metrics, facts | {"warnings": _short(found, facts)})
+    say(f"Dataset '{spec.name}' is good: {total:,} rows, {len(found)} warnings")
+
+
+def _target_rates(connection: duckdb.DuckDBPyConnection, answer: target.Target) -> dict[str, Any]:
+    """Rows of each class in each split (Classification), or the name alone: its column has the counts."""
+    if answer.task == "Regression":
+        return {"name": answer.name}
+    column = duck.quoted(answer.name)
+    counted = connection.execute(f'SELECT "#split", {column}, count(*) FROM joined GROUP BY ALL').fetchall()
+    rates = {name: [0] * len(answer.classes) for name in split.NAMES}
+    for name, value, count in counted:
+        rates[name][answer.classes.index(value)] = count
+    alone = next((name for name in ("train",) if sum(count > 0 for count in rates[name]) < 2), None)
+    if alone:
+        message = f"The {alone} split has one class only of target '{answer.name}'; change spec.split."
+        raise StepFailed("OneClass", message)
+    return {"name": answer.name, "classes": target.class_names(answer), "counts": rates}
+
+
+def _report(
+    files: list[source.SourceFile], found: list[Anomaly], rows: int, answer: target.Target | None
+) -> dict[str, Any]:
+    return {
+        "v": 1,
+        "files": [{"path": file.name, "size": file.size, "sha256": file.sha256} for file in files],
+        "rows": rows,
+        "rowsWithoutTarget": answer.missing if answer else 0,
+        "anomalies": [anomaly.as_json() for anomaly in found],
+    }
+
+
+def _short(found: list[Anomaly], facts: dict[str, Any]) -> list[str]:
+    """As many warnings as facts.json has room for; report.json has all."""
+    shown: list[str] = []
+    for number, anomaly in enumerate(found):
+        line = f"{anomaly.kind}: {anomaly.message}"
+        line = line if len(line) <= LONGEST_WARNING else line[: LONGEST_WARNING - 1] + "…"
+        rest = f"and {len(found) - number} more in report.json"
+        if len(pod.canonical(facts | {"warnings": [*shown, line, rest]}).encode()) >= pod.FACTS_LIMIT:
+            return [*shown, rest]
+        shown.append(line)
+    return shown
+
+
+def _log(found: list[Anomaly]) -> None:
+    for anomaly in found:
+        say(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

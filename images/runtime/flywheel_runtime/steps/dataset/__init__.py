@@ -1,0 +1,1 @@
+"""The check of a Dataset, in reading order: source, types, schema, anomalies, target, split, profile."""

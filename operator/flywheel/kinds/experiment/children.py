@@ -1,0 +1,103 @@
+"""What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion that belong to nobody."""
+
+import json
+from typing import Any
+
+from flywheel.core.api import MODEL, MODEL_VERSION
+from flywheel.core.plan import Child
+from flywheel.core.schema import Resources
+from flywheel.core.settings import Settings
+from flywheel.core.values import Digest
+from flywheel.core.workloads import Input, Step, step_job
+from flywheel.kinds.experiment.record import Data, Trial
+from flywheel.kinds.experiment.search import Point
+from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint, params
+
+TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
+USUAL_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
+
+
+def trial_job(
+    experiment: Experiment, setup: Setup, data: Data, point: Point, trial: int, attempt: int, settings: Settings
+) -> Child:
+    """The Job of one attempt of a trial; another attempt has the same parameters."""
+    spec = experiment.spec
+    container = spec.trainer.container
+    made = {"fingerprint": fingerprint(spec), "point": list(point)}
+    step = Step(
+        name=f"trial-{trial}",
+        attempt=attempt,
+        image=container.image if container else settings.runtime_image,
+        command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
+        args=container.args if container else (),
+        params=params(experiment, setup, point),
+        inputs=(Input("data", artifact=data.digest),),
+        outputs=("model",) if container is None or container.model is not None else (),
+        timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        placement=spec.placement,
+        env=container.env if container else (),
+        pull_secrets=spec.image_pull_secrets,
+        shared_memory=spec.shared_memory,
+        ours=container is None,
+        annotations={TRIAL_ANNOTATION: json.dumps(made)},
+    )
+    return step_job(experiment, step, settings)
+
+
+def model(experiment: Experiment, name: str, metric: str) -> Child:
+    """The registry entry, made where there is none. It compares versions as the search compared trials."""
+    said = experiment.spec.objective.direction if experiment.spec.objective else None
+    objective = {"metric": metric, **({"direction": said} if said else {})}
+    return Child(
+        MODEL,
+        {
+            "apiVersion": MODEL.api_version,
+            "kind": MODEL.kind,
+            "metadata": {"name": name},
+            "spec": {"objective": objective},
+        },
+        create_only=True,
+        owned=False,
+    )
+
+
+def version_name(model_name: str, digest: Digest) -> str:
+    """A version is named by what it is."""
+    return f"{model_name}-{digest.short}"
+
+
+def model_version(
+    experiment: Experiment, model_name: str, data: Data, best: Trial, digest: Digest, settings: Settings
+) -> Child:
+    """The best trial's model as a version that says where it comes from."""
+    container = experiment.spec.trainer.container
+    parameters = {**({"estimator": best.estimator} if best.estimator else {}), **best.parameters}
+    lineage: dict[str, Any] = {
+        "experiment": experiment.name,
+        "experimentUid": experiment.uid,
+        "trial": best.trial,
+        "dataset": str(experiment.spec.dataset),
+        "datasetVersion": data.version,
+        "datasetDigest": str(data.digest),
+        "image": container.image if container else settings.runtime_image,
+        **({"parameters": parameters} if parameters else {}),
+    }
+    path = {"path": container.model.path} if container and container.model else {}
+    return Child(
+        MODEL_VERSION,
+        {
+            "apiVersion": MODEL_VERSION.api_version,
+            "kind": MODEL_VERSION.kind,
+            "metadata": {"name": version_name(model_name, digest)},
+            "spec": {
+                "model": model_name,
+                "format": "ONNX",
+                "source": {"artifact": {"digest": str(digest)}},
+                **path,
+                "lineage": lineage,
+            },
+        },
+        create_only=True,
+        owned=False,
+    )

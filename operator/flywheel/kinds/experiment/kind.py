@@ -1,0 +1,23 @@
+"""Experiment as the engine sees it."""
+
+from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION
+from flywheel.core.kind import Kind
+from flywheel.kinds.experiment.decide import decide
+from flywheel.kinds.experiment.observe import Seen, observe, references
+from flywheel.kinds.experiment.record import ExperimentStatus
+from flywheel.kinds.experiment.schema import FIXED_ONCE_STARTED, ExperimentSpec
+
+KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
+    api=EXPERIMENT,
+    short_name="fwexp",
+    story="A search over hyperparameters, or one plain training, with everything about every trial kept.",
+    spec=ExperimentSpec,
+    status=ExperimentStatus,
+    observe=observe,
+    decide=decide,
+    owns=(JOB,),
+    makes=(MODEL, MODEL_VERSION),
+    references=references,
+    bounded=True,
+    rules=FIXED_ONCE_STARTED,
+)

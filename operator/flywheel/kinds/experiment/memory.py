@@ -1,0 +1,202 @@
+"""What a search remembers, and how the Jobs of its trials change it: pure, and the same however often it is asked.
+
+Whatever is interrupted, the search goes on as if it were not, because
+1. a trial's point is chosen once: its Job carries it in an annotation from the first moment, status repeats it, and neither is chosen anew
+   while one of the two is there;
+2. status is written after the Jobs are made and before they are deleted, so a Job that status does not know is taken in, and a Job is
+   left out of the children only after status knows how it ended;
+3. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from flywheel.core.outcome import Outcome
+from flywheel.core.values import Digest
+from flywheel.kinds.experiment.observe import TrialJob
+from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial
+from flywheel.kinds.experiment.search import Past, Point, values
+from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
+
+FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
+# The store's trouble, not the trial's: it heals without a change of the spec.
+HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Records of all trials and attempts of those that run, by number; `ended` are the names of Jobs that ended just now."""
+
+    records: Mapping[int, Record]
+    attempts: Mapping[int, Attempt]
+    best: Trial | None
+    last: tuple[Trial, ...]
+    ended: tuple[str, ...] = ()
+
+    def numbers(self, *states: str) -> list[int]:
+        """The trials in any of these states."""
+        return [number for number, record in self.records.items() if record.state in states]
+
+    @property
+    def counts(self) -> Counts:
+        return Counts(
+            running=len(self.numbers("Running")),
+            succeeded=len(self.numbers("Succeeded")),
+            failed=len(self.numbers("Failed", "Invalid")),
+            stopped=len(self.numbers("Stopped")),
+        )
+
+    @property
+    def next_trial(self) -> int:
+        return max(self.records, default=0) + 1
+
+    def past(self) -> list[Past]:
+        """As the search wants it. What was stopped may be tried again."""
+        return [
+            Past(point(record), float(record.value) if record.value is not None else None, record.state == "Running")
+            for record in self.records.values()
+            if record.state != "Stopped"
+        ]
+
+    def history(self) -> tuple[Record, ...]:
+        """As status keeps it."""
+        return tuple(self.records.values())[-MOST_REMEMBERED:]
+
+
+def point(record: Record) -> Point:
+    """A record's place in the space."""
+    return tuple(json.loads(record.point))
+
+
+def recall(experiment: Experiment) -> Memory:
+    """What status remembers. A spec that asks for another search, or that was mended, begins with what still counts.
+
+    The schema lets the search change only before anything has come of it; its trials' numbers go on, since results are kept by them.
+    """
+    status = experiment.status
+    records = {record.trial: record for record in sorted(status.history, key=lambda record: record.trial)}
+    first = {number: Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
+    memory = Memory(
+        records=records,
+        attempts=first | {attempt.trial: attempt for attempt in status.running},
+        best=status.best,
+        last=status.last_trials,
+    )
+    if status.fingerprint not in (None, fingerprint(experiment.spec)):
+        return replace(stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Invalid")), best=None)
+    if status.refused_at not in (None, experiment.generation):
+        return stopped(memory, memory.numbers("Invalid"))
+    return memory
+
+
+def stopped(memory: Memory, trials: Sequence[int]) -> Memory:
+    """These trials do not matter any more."""
+    changed = {
+        number: memory.records[number].model_copy(update={"state": "Stopped", "value": None}) for number in trials
+    }
+    attempts = {number: attempt for number, attempt in memory.attempts.items() if number not in changed}
+    return replace(memory, records={**memory.records, **changed}, attempts=attempts)
+
+
+def adopt(memory: Memory, jobs: Sequence[TrialJob]) -> Memory:
+    """Take in the Jobs that status does not know yet."""
+    records, attempts = dict(memory.records), dict(memory.attempts)
+    for job in jobs:
+        known = records.get(job.trial)
+        if known is None:
+            records[job.trial] = started(job.trial, job.point)
+        elif known.state != "Running":
+            continue
+        attempt = attempts.get(job.trial)
+        if attempt is None or job.attempt >= attempt.attempt:
+            attempts[job.trial] = Attempt(trial=job.trial, attempt=job.attempt)
+    return replace(memory, records=dict(sorted(records.items())), attempts=attempts)
+
+
+def started(trial: int, place: Point) -> Record:
+    """The record of a trial that begins."""
+    return Record(trial=trial, state="Running", point=json.dumps(place, separators=(",", ":")))
+
+
+def judge(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
+    """Take in how Jobs ended."""
+    by_attempt = {(job.trial, job.attempt): job for job in jobs}
+    for number, attempt in list(memory.attempts.items()):
+        job = by_attempt.get((number, attempt.attempt))
+        if job is None and attempt.not_before is None:
+            lost = f"The Job of attempt {attempt.attempt} was deleted before it ended."
+            memory = _tried_again(memory, attempt, lost, now)
+        elif job is not None and job.outcome is not None:
+            memory = _ended(memory, attempt, job, job.outcome, setup, now)
+            memory = replace(memory, ended=(*memory.ended, job.name))
+    return memory
+
+
+def _ended(memory: Memory, attempt: Attempt, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Memory:
+    if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
+        return _tried_again(memory, attempt, outcome.message, now)
+    trial = shown(memory.records[job.trial], job, outcome, setup, now)
+    record = memory.records[job.trial].model_copy(update={"state": trial.state, "value": trial.value})
+    better = trial.state == "Succeeded" and is_better(trial, memory.best, maximize=setup.maximize)
+    return replace(
+        memory,
+        records={**memory.records, job.trial: record},
+        attempts={number: each for number, each in memory.attempts.items() if number != job.trial},
+        best=trial if better else memory.best,
+        last=(trial.model_copy(update={"metrics": {}}), *memory.last)[:MOST_SHOWN],
+    )
+
+
+def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> Memory:
+    doubled: timedelta = FIRST_PAUSE * 2 ** min(attempt.attempt - 1, 10)
+    again = Attempt(
+        trial=attempt.trial,
+        attempt=attempt.attempt + 1,
+        not_before=now.replace(microsecond=0) + min(doubled, LONGEST_PAUSE),
+        message=why[:512],
+    )
+    return replace(memory, attempts={**memory.attempts, attempt.trial: again})
+
+
+def shown(record: Record, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Trial:
+    """A trial as people read it. A success without the objective is a failure of the trial's."""
+    estimator, searched = values(setup.space, point(record))
+    value = outcome.metrics.get(setup.metric)
+    state, reason, message = outcome.result, outcome.reason, outcome.message
+    if state == "Succeeded" and value is None:
+        found = ", ".join(sorted(outcome.metrics)) or "none"
+        state, reason = "Failed", "MetricMissing"
+        message = f"It reported no metric '{setup.metric}' (found: {found}); write it to metrics.json or correct spec.objective.metric."
+    elif state == "Succeeded" and value is not None and not math.isfinite(value):
+        state, reason = "Failed", "MetricsInvalid"
+        message = f"Its metric '{setup.metric}' is {value}; it must be a finite number."
+    succeeded = state == "Succeeded"
+    model = outcome.outputs.get("model") if succeeded else None
+    return Trial.model_validate(
+        {
+            "trial": record.trial,
+            "state": state,
+            "estimator": estimator or None,
+            "parameters": {name: str(each) for name, each in searched.items()},
+            "metrics": {name[:63]: f"{each:.6g}" for name, each in sorted(outcome.metrics.items())[:64]},
+            "value": f"{value:.10g}" if succeeded and value is not None else None,
+            "model": Digest.parse(model) if model else None,
+            "reason": None if succeeded else reason,
+            "message": None if succeeded else message[:512],
+            "job": job.name,
+            "finished_at": now.replace(microsecond=0),
+        }
+    )
+
+
+def is_better(trial: Trial, best: Trial | None, *, maximize: bool) -> bool:
+    """Whether a trial is the best so far; of equals the one with the smaller number, whoever ended first."""
+    if best is None or best.value is None or trial.value is None:
+        return best is None and trial.value is not None
+    mine, theirs = float(trial.value), float(best.value)
+    if mine == theirs:
+        return trial.trial < best.trial
+    return mine > theirs if maximize else mine < theirs

@@ -1,0 +1,120 @@
+"""Everything that matters to an Experiment, in one look."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from flywheel.core import names, outcome, trouble
+from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.kind import Cluster
+from flywheel.core.outcome import Outcome
+from flywheel.core.settings import Settings
+from flywheel.core.trouble import Trouble
+from flywheel.kinds.experiment.children import TRIAL_ANNOTATION
+from flywheel.kinds.experiment.record import Data
+from flywheel.kinds.experiment.search import Point
+from flywheel.kinds.experiment.setup import Experiment
+
+STEP = "trial-"
+
+
+@dataclass(frozen=True)
+class DatasetSeen:
+    """The Dataset: whether it may be used now, and its versions, the current one first."""
+
+    ready: bool
+    reason: str
+    message: str
+    versions: tuple[Data, ...] = ()
+
+
+@dataclass(frozen=True)
+class TrialJob:
+    """The Job of one attempt: what it tries, and how it ended (None: it has not)."""
+
+    trial: int
+    attempt: int
+    name: str
+    fingerprint: str
+    point: Point
+    outcome: Outcome | None = None
+    trouble: Trouble | None = None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`jobs` by trial and attempt; `existing` are the Models and ModelVersions that are there of those that we might make."""
+
+    now: datetime
+    settings: Settings
+    dataset: DatasetSeen | None = None
+    jobs: tuple[TrialJob, ...] = ()
+    existing: frozenset[Reference] = field(default_factory=frozenset)
+
+
+def observe(experiment: Experiment, cluster: Cluster) -> Seen:
+    """One look at the Dataset, the trials' Jobs and what was registered."""
+    pods = cluster.children(experiment.uid, POD)
+    jobs = [
+        _job(experiment, job, pods, cluster)
+        for job in cluster.children(experiment.uid, JOB)
+        if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP)
+    ]
+    dataset = cluster.get(Reference(DATASET, experiment.namespace, experiment.spec.dataset))
+    mine = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
+    return Seen(
+        now=cluster.now,
+        settings=cluster.settings,
+        dataset=_dataset(dataset) if dataset is not None else None,
+        jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.attempt))),
+        existing=frozenset(reference for reference in mine if cluster.get(reference) is not None),
+    )
+
+
+def references(experiment: Experiment) -> list[Reference]:
+    """What an Experiment depends on, and what it makes without owning it."""
+    namespace, spec, best = experiment.namespace, experiment.spec, experiment.status.best
+    found = [Reference(DATASET, namespace, spec.dataset)]
+    if spec.register_ is not None:
+        found.append(Reference(MODEL, namespace, spec.register_))
+        if best is not None and best.model is not None:
+            found.append(Reference(MODEL_VERSION, namespace, f"{spec.register_}-{best.model.short}"))
+    return found
+
+
+def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
+    metadata = job["metadata"]
+    made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
+    of_job = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == metadata["name"]]
+    ended = outcome.read(job, of_job)
+
+    def events(uid: str) -> Sequence[Manifest]:
+        return cluster.events(experiment.namespace, uid)
+
+    return TrialJob(
+        trial=int(metadata["labels"][names.STEP_LABEL].removeprefix(STEP)),
+        attempt=int(metadata["labels"][names.ATTEMPT_LABEL]),
+        name=metadata["name"],
+        fingerprint=str(made.get("fingerprint", "")),
+        point=tuple(made.get("point", ())),
+        outcome=ended,
+        trouble=trouble.find(job, of_job, events, cluster.now) if ended is None else None,
+    )
+
+
+def _dataset(dataset: Manifest) -> DatasetSeen:
+    status = dataset.get("status") or {}
+    ready: Mapping[str, Any] = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
+    judged = ready.get("observedGeneration") == dataset["metadata"].get("generation")
+    versions = tuple(
+        Data(version=each["name"], digest=each["digest"], task=each.get("task"), classes=each.get("classes"))
+        for each in status.get("versions") or ()
+    )
+    return DatasetSeen(
+        ready=ready.get("status") == "True" and judged and bool(versions),
+        reason=str(ready.get("reason", "Pending")),
+        message=str(ready.get("message", "")),
+        versions=versions,
+    )

@@ -1,0 +1,120 @@
+"""Where a search stands: what it remembers, what it starts next, and whether it is over."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from flywheel.kinds.experiment.memory import Memory, adopt, judge, point, recall, started, stopped
+from flywheel.kinds.experiment.observe import Seen, TrialJob
+from flywheel.kinds.experiment.record import Attempt, Data
+from flywheel.kinds.experiment.search import Point, size, suggest
+from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
+
+Ending = Literal["Refused", "TrialsFailed", "GoalReached", "BudgetSpent", "SpaceSearched", "Trained", "TimeSpent"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A Job to make now."""
+
+    trial: int
+    attempt: int
+    point: Point
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`running` are Jobs that go on, by trial."""
+
+    memory: Memory
+    data: Data
+    setup: Setup
+    starts: tuple[Start, ...]
+    running: Mapping[int, TrialJob]
+    ending: Ending | None
+    start_time: datetime | None
+
+
+def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Progress:
+    """Take in what the Jobs say, and choose what to start."""
+    jobs = [job for job in seen.jobs if job.fingerprint == fingerprint(experiment.spec)]
+    memory = judge(adopt(recall(experiment), jobs), jobs, setup, seen.now)
+    start_time = experiment.status.start_time
+    ending = _ending(experiment, memory, setup, start_time, seen.now)
+    starts: tuple[Start, ...] = ()
+    if ending is None:
+        memory, starts = _with_starts(experiment, memory, setup, seen.now)
+    else:
+        memory = stopped(memory, memory.numbers("Running"))
+    running = {
+        job.trial: job
+        for job in jobs
+        if job.trial in memory.attempts and memory.attempts[job.trial].attempt == job.attempt
+    }
+    if start_time is None and memory.numbers("Running"):
+        start_time = seen.now.replace(microsecond=0)
+    return Progress(memory, data, setup, starts, running, ending, start_time)
+
+
+def _ending(
+    experiment: Experiment, memory: Memory, setup: Setup, start_time: datetime | None, now: datetime
+) -> Ending | None:
+    budget, counts, objective = experiment.spec.budget, memory.counts, experiment.spec.objective
+    if memory.numbers("Invalid"):
+        return "Refused"
+    if counts.failed >= budget.max_failed_trials:
+        return "TrialsFailed"
+    if memory.best is not None and memory.best.value is not None and objective is not None and objective.goal:
+        value, goal = float(memory.best.value), objective.goal.value
+        if value >= goal if setup.maximize else value <= goal:
+            return "GoalReached"
+    ended, points = counts.succeeded + counts.failed, size(setup.space)
+    if ended >= setup.total(budget.max_trials):
+        if not counts.succeeded:
+            return "TrialsFailed"
+        if points is None or ended < points:
+            return "BudgetSpent"
+        return "Trained" if points == 1 else "SpaceSearched"
+    if budget.duration is not None and start_time is not None and start_time + budget.duration.timedelta <= now:
+        return "TimeSpent"
+    return None
+
+
+def _with_starts(
+    experiment: Experiment, memory: Memory, setup: Setup, now: datetime
+) -> tuple[Memory, tuple[Start, ...]]:
+    """Attempts that are due, then new trials."""
+    spec, starts = experiment.spec, list[Start]()
+    if spec.suspend:
+        return memory, ()
+    for number, attempt in sorted(memory.attempts.items()):
+        if attempt.not_before is not None and attempt.not_before <= now:
+            starts.append(Start(number, attempt.attempt, point(memory.records[number])))
+            again = Attempt(trial=number, attempt=attempt.attempt)
+            memory = replace(memory, attempts={**memory.attempts, number: again})
+    while memory.counts.running < spec.parallelism and _unspent(memory, spec.budget.max_trials):
+        number = memory.next_trial
+        place = suggest(
+            setup.space,
+            memory.past(),
+            trial=number,
+            algorithm=spec.search.algorithm,
+            seed=spec.search.seed,
+            maximize=setup.maximize,
+            budget=spec.budget.max_trials,
+        )
+        if place is None:
+            break  # what is left of the space is running
+        starts.append(Start(number, 1, place))
+        memory = replace(
+            memory,
+            records={**memory.records, number: started(number, place)},
+            attempts={**memory.attempts, number: Attempt(trial=number, attempt=1)},
+        )
+    return memory, tuple(starts)
+
+
+def _unspent(memory: Memory, budget: int) -> bool:
+    counts = memory.counts
+    return counts.running + counts.succeeded + counts.failed < budget

@@ -1,0 +1,269 @@
+"""The next point of a search: a pure function of seed, trial number and history. No database, no study that lives on.
+
+A point is a place in the space, as a tuple that JSON can hold: the branch's number (which estimator), then its searched values in the
+order of their names, a choice by its position. Real values have six significant digits, so that what a user reads is what ran.
+"""
+
+import hashlib
+import math
+import random
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Literal
+
+Point = tuple[float | int, ...]
+Algorithm = Literal["TPE", "Random", "Grid"]
+
+FIRST_AT_RANDOM = 5  # TPE learns nothing from fewer results
+LONGEST_WALK = 2000  # points of a grid that may be visited
+DRAWS = 20  # to find a point that nobody tried
+
+
+@dataclass(frozen=True)
+class Real:
+    """A real number; with a step only low, low + step, …"""
+
+    low: Decimal
+    high: Decimal
+    log: bool = False
+    step: Decimal | None = None
+
+    @property
+    def size(self) -> int | None:
+        return int((self.high - self.low) / self.step) + 1 if self.step is not None else None
+
+    def at(self, index: int) -> float:
+        return float(self.low + index * (self.step or Decimal(0)))
+
+    def draw(self, chance: random.Random) -> float:
+        if self.size is not None:
+            return self.at(chance.randrange(self.size))
+        low, high = float(self.low), float(self.high)
+        if self.log:
+            return self.rounded(math.exp(chance.uniform(math.log(low), math.log(high))))
+        return self.rounded(chance.uniform(low, high))
+
+    def rounded(self, value: float) -> float:
+        return min(max(float(f"{value:.6g}"), float(self.low)), float(self.high))
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A whole number."""
+
+    low: int
+    high: int
+    log: bool = False
+    step: int = 1
+
+    @property
+    def size(self) -> int:
+        return (self.high - self.low) // self.step + 1
+
+    def at(self, index: int) -> int:
+        return self.low + index * self.step
+
+    def draw(self, chance: random.Random) -> int:
+        if not self.log:
+            return self.at(chance.randrange(self.size))
+        low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
+        return min(max(round(math.exp(chance.uniform(low, high))), self.low), self.high)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One of these; a point holds its position."""
+
+    values: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return len(self.values)
+
+    def at(self, index: int) -> int:
+        return index
+
+    def draw(self, chance: random.Random) -> int:
+        return chance.randrange(self.size)
+
+
+Dimension = Real | Whole | Choice
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One estimator with its own dimensions; a container has one branch without a name."""
+
+    name: str
+    dimensions: Mapping[str, Dimension] = field(default_factory=dict)
+
+    @property
+    def ordered(self) -> list[tuple[str, Dimension]]:
+        return sorted(self.dimensions.items())
+
+    @property
+    def size(self) -> int | None:
+        sizes = [dimension.size for dimension in self.dimensions.values()]
+        known = [size for size in sizes if size is not None]
+        return math.prod(known) if len(known) == len(sizes) else None
+
+    def at(self, index: int) -> tuple[float | int, ...]:
+        values: list[float | int] = []
+        for _, dimension in self.ordered:
+            index, place = divmod(index, dimension.size or 1)
+            values.append(dimension.at(place))
+        return tuple(values)
+
+
+Space = tuple[Branch, ...]
+
+
+@dataclass(frozen=True)
+class Past:
+    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value."""
+
+    point: Point
+    value: float | None = None
+    running: bool = False
+
+
+def size(space: Space) -> int | None:
+    """How many points there are; None where a real number has no step."""
+    sizes = [branch.size for branch in space]
+    known = [each for each in sizes if each is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def values(space: Space, point: Point) -> tuple[str, dict[str, float | int | str]]:
+    """A point in words: the branch's name, and a value for each searched parameter."""
+    branch = space[int(point[0])]
+    pairs = zip(branch.ordered, point[1:], strict=True)
+    return branch.name, {
+        name: dimension.values[int(value)] if isinstance(dimension, Choice) else value
+        for (name, dimension), value in pairs
+    }
+
+
+def suggest(
+    space: Space,
+    past: Sequence[Past],
+    *,
+    trial: int,
+    algorithm: Algorithm,
+    seed: int,
+    maximize: bool,
+    budget: int,
+) -> Point | None:
+    """The point of the next trial, or None where all have been tried.
+
+    A space with no more points than the budget is walked through, whatever the algorithm: nothing could be gained by guessing. So a space
+    of one point is one plain training. Else every branch is tried once before any is preferred.
+    """
+    tried = {each.point for each in past}
+    points = size(space)
+    if points is not None and (algorithm == "Grid" or points <= budget):
+        return next((point for point in _walk(space, points, seed) if point not in tried), None)
+    untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in tried)]
+    if untried:
+        return _draw(space, untried[0], random.Random(f"{seed}:{trial}"))
+    results = sum(each.value is not None for each in past)
+    if algorithm == "TPE" and results >= FIRST_AT_RANDOM:
+        point = _ask(space, past, _number(seed, trial), maximize)
+        if point not in tried:
+            return point
+    for attempt in range(DRAWS):
+        chance = random.Random(f"{seed}:{trial}:{attempt}")
+        point = _draw(space, chance.randrange(len(space)), chance)
+        if point not in tried:
+            break
+    return point
+
+
+def _walk(space: Space, points: int, seed: int) -> list[Point]:
+    """Points of a finite space in an order that covers it evenly from the start; the same for the same seed."""
+    order = random.Random(seed).sample(range(points), min(points, LONGEST_WALK))
+    return [_at(space, index) for index in order]
+
+
+def _at(space: Space, index: int) -> Point:
+    for number, branch in enumerate(space):
+        branch_size = branch.size or 1
+        if index < branch_size:
+            return (number, *branch.at(index))
+        index -= branch_size
+    raise IndexError(f"the space has no point {index}")
+
+
+def _draw(space: Space, branch: int, chance: random.Random) -> Point:
+    return (branch, *(dimension.draw(chance) for _, dimension in space[branch].ordered))
+
+
+def _number(seed: int, trial: int) -> int:
+    return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big")
+
+
+def _ask(space: Space, past: Sequence[Past], seed: int, maximize: bool) -> Point:
+    """Optuna's Tree-structured Parzen Estimator on a study made anew from the history; running trials repel (constant liar)."""
+    import optuna  # 50 MB that an operator without a search never needs
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
+    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, constant_liar=True)
+    study = optuna.create_study(sampler=sampler, direction="maximize" if maximize else "minimize")
+    for each in past:
+        if each.running or each.value is not None:
+            study.add_trial(_told(optuna, space, each))
+    asked = study.ask()
+    branch = asked.suggest_categorical("branch", list(range(len(space)))) if len(space) > 1 else 0
+    found: list[float | int] = [branch]
+    for name, dimension in space[branch].ordered:
+        found.append(_suggested(asked, f"{branch}.{name}", dimension))
+    return tuple(found)
+
+
+def _told(optuna: Any, space: Space, each: Past) -> Any:
+    branch = int(each.point[0])
+    pairs = [(f"{branch}.{name}", dimension) for name, dimension in space[branch].ordered]
+    distributions = {name: _distribution(optuna, dimension) for name, dimension in pairs}
+    params = {name: _inward(dimension, value) for (name, dimension), value in zip(pairs, each.point[1:], strict=True)}
+    if len(space) > 1:
+        distributions["branch"] = optuna.distributions.CategoricalDistribution(list(range(len(space))))
+        params["branch"] = branch
+    state = optuna.trial.TrialState.RUNNING if each.running else optuna.trial.TrialState.COMPLETE
+    return optuna.trial.create_trial(state=state, value=each.value, params=params, distributions=distributions)
+
+
+def _distribution(optuna: Any, dimension: Dimension) -> Any:
+    kinds = optuna.distributions
+    if isinstance(dimension, Choice):
+        return kinds.CategoricalDistribution(list(range(dimension.size)))
+    if isinstance(dimension, Real) and dimension.size is None:
+        return kinds.FloatDistribution(float(dimension.low), float(dimension.high), log=dimension.log)
+    if isinstance(dimension, Whole) and dimension.log:
+        return kinds.IntDistribution(dimension.low, dimension.high, log=True)
+    assert dimension.size is not None
+    return kinds.IntDistribution(0, dimension.size - 1)
+
+
+def _suggested(asked: Any, name: str, dimension: Dimension) -> float | int:
+    if isinstance(dimension, Choice):
+        return int(asked.suggest_categorical(name, list(range(dimension.size))))
+    if isinstance(dimension, Real) and dimension.size is None:
+        return dimension.rounded(
+            asked.suggest_float(name, float(dimension.low), float(dimension.high), log=dimension.log)
+        )
+    if isinstance(dimension, Whole) and dimension.log:
+        return int(asked.suggest_int(name, dimension.low, dimension.high, log=True))
+    assert dimension.size is not None
+    return dimension.at(int(asked.suggest_int(name, 0, dimension.size - 1)))
+
+
+def _inward(dimension: Dimension, value: float | int) -> float | int:
+    """A value as Optuna knows it: steps are counted, so that no sum of floats misses one."""
+    if isinstance(dimension, Real) and dimension.step is not None:
+        return round((Decimal(repr(value)) - dimension.low) / dimension.step)
+    if isinstance(dimension, Whole) and not dimension.log:
+        return (int(value) - dimension.low) // dimension.step
+    return value

@@ -1,0 +1,133 @@
+"""What an Experiment says: object, finding, next step."""
+
+from flywheel.kinds.experiment.observe import DatasetSeen
+from flywheel.kinds.experiment.progress import Progress
+from flywheel.kinds.experiment.record import Trial
+from flywheel.kinds.experiment.setup import Experiment
+
+
+def no_dataset(experiment: Experiment) -> str:
+    """DatasetNotFound."""
+    return (
+        f"Waiting for Dataset '{experiment.spec.dataset}' in namespace '{experiment.namespace}'; "
+        "create it or correct spec.dataset."
+    )
+
+
+def no_version(experiment: Experiment, dataset: DatasetSeen) -> str:
+    """DatasetVersionNotFound."""
+    known = ", ".join(f"'{version.version}'" for version in dataset.versions[:5]) or "none"
+    return (
+        f"Dataset '{experiment.spec.dataset}' has no version '{experiment.spec.dataset_version}' (newest: {known}); "
+        "correct spec.datasetVersion, or leave it out to take the current one."
+    )
+
+
+def dataset_not_ready(experiment: Experiment, dataset: DatasetSeen) -> str:
+    """DatasetNotReady."""
+    return f"Waiting for Dataset '{experiment.spec.dataset}' to be Ready ({dataset.reason}): {dataset.message}"
+
+
+def no_target(experiment: Experiment) -> str:
+    """TargetMissing."""
+    return (
+        f"Dataset '{experiment.spec.dataset}' has no target, so there is nothing to predict; "
+        "set spec.target of the Dataset to the column to predict."
+    )
+
+
+def refused(progress: Progress) -> tuple[str, str]:
+    """A trial that can never work: its own reason and sentence."""
+    trial = next((trial for trial in progress.memory.last if trial.state == "Invalid"), None)
+    if trial is None:
+        return "TrialRefused", "A trial can never work; correct the spec."
+    return (
+        trial.reason or "TrialRefused",
+        f"Trial {trial.trial} can never work: {_said(trial)}{_logs(trial)}{_mend(progress)}",
+    )
+
+
+def trials_failed(experiment: Experiment, progress: Progress) -> str:
+    """TrialsFailed, with the last of them."""
+    failed, allowed = progress.memory.counts.failed, experiment.spec.budget.max_failed_trials
+    count = f"{failed} of {allowed} allowed trials failed" if failed >= allowed else f"All {failed} trials failed"
+    if failed == 1:
+        count = "The only trial failed"
+    last = next((trial for trial in progress.memory.last if trial.state == "Failed"), None)
+    if last is None:
+        return f"{count}. Raise spec.budget.maxFailedTrials to go on."
+    named = f"{last.estimator} with " if last.estimator else ""
+    tried = ", ".join(f"{name}={value}" for name, value in sorted(last.parameters.items())) or "no searched parameters"
+    more = " Or raise spec.budget.maxFailedTrials to go on." if failed >= allowed else ""
+    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_said(last)}{_logs(last)}{_mend(progress)}{more}"
+
+
+def no_time(experiment: Experiment) -> str:
+    """TimeSpent without a success."""
+    return f"No trial succeeded within {experiment.spec.budget.duration}; raise spec.budget.duration to go on."
+
+
+def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
+    """Searching; or why no trial can run; or suspended."""
+    memory, running = progress.memory, progress.running.values()
+    numbers = memory.numbers("Running")
+    if experiment.spec.suspend and not numbers:
+        return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
+    waiting = [attempt for attempt in memory.attempts.values() if attempt.not_before is not None]
+    in_trouble = [job.trouble for job in running if job.trouble is not None]
+    if numbers and len(waiting) + len(in_trouble) == len(numbers):
+        if in_trouble:
+            return in_trouble[0].reason, in_trouble[0].message
+        first = min(waiting, key=lambda attempt: attempt.trial)
+        when = f"{first.not_before:%H:%M:%S} UTC" if first.not_before else "soon"
+        return "Retrying", f"Trial {first.trial} is tried again at {when} (attempt {first.attempt}): {first.message}"
+    names = ", ".join(str(number) for number in numbers[:10])
+    run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
+    return "Searching", f"{run}; {_ended(experiment, progress)}."
+
+
+def over(progress: Progress, registered: str | None) -> str:
+    """The search is over."""
+    best, metric = progress.memory.best, progress.setup.metric
+    assert best is not None, "without a success it would be stalled"
+    counts = progress.memory.counts
+    ended = counts.succeeded + counts.failed
+    version = f" It is ModelVersion '{registered}'." if registered else ""
+    failed = f", {counts.failed} of them failed" if counts.failed else ""
+    return f"{ended} trials ended{failed}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
+
+
+def summary(experiment: Experiment, progress: Progress) -> str:
+    """`12/12 trials, best roc_auc 0.742 (trial 9)`."""
+    return _ended(experiment, progress)[:256]
+
+
+def readable(value: str) -> str:
+    """Three decimals where they say something, else four digits."""
+    number = float(value)
+    return f"{number:.3f}" if number == 0 or 0.01 <= abs(number) < 1000 else f"{number:.4g}"
+
+
+def _ended(experiment: Experiment, progress: Progress) -> str:
+    counts, best = progress.memory.counts, progress.memory.best
+    ended = counts.succeeded + counts.failed
+    total = max(progress.setup.total(experiment.spec.budget.max_trials), ended)
+    failed = f", {counts.failed} failed" if counts.failed else ""
+    if best is None or best.value is None:
+        return f"{ended}/{total} trials{failed}"
+    return f"{ended}/{total} trials{failed}, best {progress.setup.metric} {readable(best.value)} (trial {best.trial})"
+
+
+def _said(trial: Trial) -> str:
+    text = (trial.message or trial.reason or "it gave no reason").strip()
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _logs(trial: Trial) -> str:
+    return f" See 'kubectl logs job/{trial.job} -c main'." if trial.job else ""
+
+
+def _mend(progress: Progress) -> str:
+    if progress.memory.best is None:
+        return " Correct the spec, and the search starts again."
+    return ""

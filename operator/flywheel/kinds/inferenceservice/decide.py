@@ -1,0 +1,203 @@
+"""What an InferenceService needs next.
+
+Ready says: every server that should run answered a warm-up request. While a new template rolls out, old servers answer until a new one
+does, so Ready stays True and Reconciling says what goes on. Nothing that goes missing upstream stops a server that answers.
+"""
+
+from datetime import timedelta
+
+from flywheel.core import names
+from flywheel.core.plan import Plan
+from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.observe import Seen, Servers
+from flywheel.kinds.inferenceservice.pod import HTTP_PORT
+from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+
+SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+NONE = Servers(target=None, inputs="", settled=False)
+
+
+def decide(service: InferenceService, seen: Seen) -> Plan:
+    """The plan for what is seen."""
+    target = served(service, seen)
+    if target is None:
+        return nothing_was_ever_served(service, seen)
+    return (
+        nobody_should_answer(service, seen, target)
+        or some_servers_do_not_answer(service, seen, target)
+        or new_servers_replace_old_ones(service, seen, target)
+        or what_is_served_is_no_longer_offered(service, seen, target)
+        or all_servers_answer(service, seen, target)
+    )
+
+
+def served(service: InferenceService, seen: Seen) -> Target | None:
+    """What the spec asks for; else what the servers have, so that nobody who answers is stopped because something else went missing."""
+    if seen.wanted is not None:
+        return seen.wanted
+    if seen.servers is not None and seen.servers.target is not None:
+        return seen.servers.target
+    status = service.status
+    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+
+
+def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
+    """It waits for a first version."""
+    assert seen.missing is not None, "either something is wanted, or it is said why not"
+    return Plan(
+        ready=False,
+        reason=seen.missing.reason,
+        message=f"Waiting to serve: {seen.missing.message}",
+        status=InferenceServiceStatus(url=url(service), selector=selector(service), replicas=0, ready_replicas=0),
+        summary="waiting for a model",
+        children=None,  # a Deployment that cannot be read is better left alone
+    )
+
+
+def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """Stopped by the user; not a failure, and not on its way to anywhere. None of none answer, so replicas: 0 is Ready."""
+    if children.replicas(service) > 0:
+        return None
+    field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
+    step = "set it to false" if service.spec.suspend else "raise it"
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=not service.spec.suspend,
+        progressing=(seen.servers or NONE).existing > 0,
+        reason="Suspended" if service.spec.suspend else "NoReplicas",
+        message=f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'.",
+        summary=f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}",
+    )
+
+
+def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """Fewer than asked for, of whatever version."""
+    ready, wanted = (seen.servers or NONE).ready, children.replicas(service)
+    if ready >= wanted:
+        return None
+    reason, words = "Starting", f"Servers of version '{target.version}' start."
+    if seen.trouble is not None and seen.servers is not None:
+        reason, words = seen.trouble.reason, seen.trouble.message
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=False,
+        reason=reason,
+        message=f"{ready} of {wanted} servers answer. {words}{_held(seen)}",
+        look_again=SOON,
+    )
+
+
+def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """As many as asked for answer, but not all of them are what was asked for."""
+    servers, wanted = seen.servers or NONE, children.replicas(service)
+    if is_rolled_out(service, seen, target):
+        return None
+    updated = servers.updated if _is_current(service, seen, target) and servers.settled else 0
+    words = f" {seen.trouble.message}" if seen.trouble else ""
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        progressing=True,
+        reason="RolloutStuck" if seen.trouble else "RollingOut",
+        message=f"Version '{target.version}' rolls out: {min(updated, wanted)} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
+        look_again=SOON,
+    )
+
+
+def what_is_served_is_no_longer_offered(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """The Model, its champion or the version is gone or in doubt; the servers stay."""
+    if seen.missing is None:
+        return None
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        progressing=True,
+        reason=seen.missing.reason,
+        message=f"All servers answer.{_held(seen)}",
+    )
+
+
+def all_servers_answer(service: InferenceService, seen: Seen, target: Target) -> Plan:
+    """Nothing to do."""
+    count = children.replicas(service)
+    servers = f"All {count} servers answer" if count > 1 else "The server answers"
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        reason="Serving",
+        message=f"{servers} with version '{target.version}' at {url(service)}.",
+    )
+
+
+def is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
+    """Whether there are exactly the servers that should be, all of the newest template, and all of them answer."""
+    servers, wanted = seen.servers or NONE, children.replicas(service)
+    counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
+    return _is_current(service, seen, target) and servers.settled and counts == {wanted}
+
+
+def url(service: InferenceService) -> str:
+    """Where HTTP is answered inside the cluster."""
+    return f"http://{names.child(service)}.{service.namespace}.svc:{HTTP_PORT}"
+
+
+def selector(service: InferenceService) -> str:
+    """The servers' labels as autoscalers read them."""
+    return ",".join(f"{label}={value}" for label, value in sorted(children.selector(service).items()))
+
+
+def _is_current(service: InferenceService, seen: Seen, target: Target) -> bool:
+    """The engine writes the first digits of the inputs' hash onto the Deployment."""
+    written = (seen.servers or NONE).inputs
+    return bool(written) and names.digest(dict(children.inputs(service, target, seen.settings))).startswith(written)
+
+
+def _held(seen: Seen) -> str:
+    return (
+        f" What is served now goes on, since nothing can take its place: {seen.missing.message}" if seen.missing else ""
+    )
+
+
+def _plan(
+    service: InferenceService,
+    seen: Seen,
+    target: Target,
+    *,
+    ready: bool,
+    reason: str,
+    message: str,
+    summary: str = "",
+    progressing: bool | None = None,
+    look_again: timedelta | None = None,
+) -> Plan:
+    servers = seen.servers or NONE
+    status = InferenceServiceStatus(
+        url=url(service),
+        version=target.version,
+        digest=target.digest,
+        replicas=servers.existing,
+        ready_replicas=servers.ready,
+        selector=selector(service),
+    )
+    answering = f"{min(servers.ready, children.replicas(service))}/{children.replicas(service)} ready"
+    return Plan(
+        ready=ready,
+        reason=reason,
+        message=message,
+        status=status,
+        summary=summary or f"{answering}, {target.version}",
+        children=children.everything(service, target, seen.settings),
+        progressing=progressing,
+        look_again=look_again,
+    )

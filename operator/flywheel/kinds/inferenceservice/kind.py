@@ -1,0 +1,44 @@
+"""InferenceService as the engine sees it."""
+
+from collections.abc import Iterable
+
+from flywheel.core.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Reference
+from flywheel.core.kind import Kind
+from flywheel.core.schema import rule
+from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
+from flywheel.kinds.inferenceservice.decide import decide
+from flywheel.kinds.inferenceservice.observe import Seen, observe
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+
+
+def references(service: InferenceService) -> Iterable[Reference]:
+    """What it is told to serve, and what it serves: a Model keeps both from being deleted."""
+    if service.spec.model is not None:
+        yield Reference(MODEL, service.namespace, service.spec.model)
+    for version in {service.spec.version, service.status.version} - {None}:
+        yield Reference(MODEL_VERSION, service.namespace, str(version))
+
+
+KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
+    api=INFERENCE_SERVICE,
+    short_name="fwsvc",
+    story="One model's champion, or one version, answered over REST and gRPC by a number of like servers.",
+    spec=InferenceServiceSpec,
+    status=InferenceServiceStatus,
+    observe=observe,
+    decide=decide,
+    owns=OWNS,
+    references=references,
+    rules=(
+        rule(
+            "self.metadata.name.matches('^[a-z]')",
+            "metadata.name must start with a letter, since a Service is called the same",
+        ),
+    ),
+    selectable=(".spec.model", ".spec.version"),
+    scale={
+        "specReplicasPath": ".spec.replicas",
+        "statusReplicasPath": ".status.replicas",
+        "labelSelectorPath": ".status.selector",
+    },
+)

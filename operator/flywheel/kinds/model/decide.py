@@ -1,0 +1,186 @@
+"""What a Model says: who is champion, and why nobody else is.
+
+The champion in the status stays until another version beats it, spec.champion names another, or its ModelVersion is deleted.
+So whatever goes missing, the servers that follow the Model keep what they have.
+"""
+
+from flywheel.core.api import MODEL_VERSION
+from flywheel.core.plan import Event, Plan, Removal
+from flywheel.kinds.model.judge import Choice, choose, judge, number
+from flywheel.kinds.model.observe import Model, Seen, Version
+from flywheel.kinds.model.schema import LONGEST_HISTORY, MOST_VERDICTS, ModelStatus, Reign, Verdict
+
+REFUSALS = ("NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing")
+
+
+def decide(model: Model, seen: Seen) -> Plan:
+    """The plan for what is seen."""
+    return (
+        pinned_champion_is_missing(model, seen)
+        or there_is_no_champion(model, seen)
+        or champion_is_no_longer_verified(model, seen)
+        or there_is_a_champion(model, seen)
+    )
+
+
+def pinned_champion_is_missing(model: Model, seen: Seen) -> Plan | None:
+    """The old champion stays until the pinned one can take over."""
+    name = model.spec.champion
+    pinned = _named(name, seen)
+    if name is None or (pinned is not None and (pinned.ready or name == model.status.champion)):
+        return None
+    if seen.pinned_belongs_to is not None:
+        finding = f"ModelVersion '{name}' belongs to Model '{seen.pinned_belongs_to}'; pin one of this Model's versions"
+    elif pinned is None:
+        finding = (
+            f"ModelVersion '{name}' does not exist in namespace '{model.namespace}'; create it or correct spec.champion"
+        )
+    else:
+        finding = (
+            f"ModelVersion '{name}' is not verified ({pinned.reason}); see its conditions or correct spec.champion"
+        )
+    old = _named(model.status.champion, seen)
+    meanwhile = f" Champion '{old.name}' stays meanwhile." if old else ""
+    return Plan(
+        ready=False,
+        reason="ChampionNotReady" if pinned else "ChampionNotFound",
+        message=f"Waiting for the pinned champion: {finding}.{meanwhile}",
+        status=_status(model, seen, Choice(old)).model_copy(update=_as_it_was(model)),
+        summary=f"pinned {name} is missing" if pinned is None else f"pinned {name} is not ready",
+    )
+
+
+def there_is_no_champion(model: Model, seen: Seen) -> Plan | None:
+    """No version at all, none verified yet, or none that passes."""
+    choice = _choice(model, seen)
+    if choice.champion is not None:
+        return None
+    status = _status(model, seen, choice)
+    if not seen.versions:
+        message = f"Model '{model.name}' has no version yet; let an Experiment register one (spec.register: {model.name}) or create a ModelVersion with spec.model: {model.name}."
+        return Plan(ready=False, reason="NoVersion", message=message, status=status, summary="no version yet")
+    refused = next((verdict for verdict in status.candidates if verdict.verdict in REFUSALS), None)
+    reason = refused.verdict if refused else "WaitingForVersion"
+    about = refused or status.candidates[0]
+    return Plan(
+        ready=False,
+        reason=reason,
+        message=f"No version of Model '{model.name}' is champion yet. ModelVersion '{about.version}': {about.message}.",
+        status=status,
+        summary=f"no champion, {_count(seen)}",
+        removals=_removals(model, seen, None),
+    )
+
+
+def champion_is_no_longer_verified(model: Model, seen: Seen) -> Plan | None:
+    """A later verification found fault with it. Nobody takes over by that alone, and it is served on."""
+    choice = _choice(model, seen)
+    if choice.champion is None or choice.champion.ready:
+        return None
+    name = choice.champion.name
+    return Plan(
+        ready=False,
+        reason="ChampionNotReady",
+        message=f"Champion '{name}' is no longer verified ({choice.champion.reason}) and is served on; see ModelVersion '{name}', or pin another version with spec.champion.",
+        status=_status(model, seen, choice),
+        summary=_summary(model, seen, choice.champion),
+    )
+
+
+def there_is_a_champion(model: Model, seen: Seen) -> Plan:
+    """The message also tells why the newest version is not."""
+    choice = _choice(model, seen)
+    champion = choice.champion
+    assert champion is not None, "that was asked before"
+    status = _status(model, seen, choice)
+    newest = status.candidates[0]
+    refused = newest.verdict in REFUSALS
+    why = f" The newest, '{newest.version}', is not ({newest.verdict}): {newest.message}." if refused else ""
+    hint = (
+        " Name it in spec.champion to serve it all the same."
+        if newest.verdict in ("NotComparable", "NoObjective")
+        else ""
+    )
+    pinned = " It is pinned by spec.champion." if model.spec.champion else ""
+    changed = status.history[-1:] != model.status.history[-1:]
+    return Plan(
+        ready=True,
+        reason="Pinned" if model.spec.champion else newest.verdict if refused else "ChampionChosen",
+        message=f"ModelVersion '{champion.name}' is champion of {_count(seen)}.{pinned}{why}{hint}",
+        status=status,
+        summary=_summary(model, seen, champion),
+        removals=_removals(model, seen, champion),
+        events=(Event("ChampionChanged", status.history[-1].message, action="Promote"),) if changed else (),
+    )
+
+
+def _choice(model: Model, seen: Seen) -> Choice:
+    current = _named(model.status.champion, seen)
+    pinned = _named(model.spec.champion, seen)
+    if pinned is None:
+        return choose(model.spec, current, seen.versions)
+    if current is not None and pinned.name == current.name:
+        return Choice(pinned)
+    return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
+
+
+def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
+    champion, metric = choice.champion, model.spec.objective.metric if model.spec.objective else None
+    verdicts = [judge(model.spec, version, champion) for version in reversed(seen.versions)]
+    return ModelStatus(
+        champion=champion.name if champion else None,
+        champion_digest=champion.digest if champion else None,
+        champion_metric=champion.metrics.get(metric) if champion and metric else None,
+        versions=len(seen.versions),
+        candidates=tuple(verdicts[:MOST_VERDICTS]),
+        history=_history(model, seen, choice),
+    )
+
+
+def _as_it_was(model: Model) -> dict[str, object]:
+    kept = ("champion", "champion_digest", "champion_metric")
+    return {field: getattr(model.status, field) for field in kept}
+
+
+def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
+    old = model.status.history
+    if choice.champion is None or choice.won is None:
+        return old
+    first = "Succession" if old else "FirstVersion"
+    reason = first if choice.won.verdict == "Champion" else choice.won.verdict
+    before = f", after '{model.status.champion}'" if model.status.champion else ""
+    numbers = f": {choice.won.message}" if choice.won.message else ""
+    reign = Reign(
+        version=choice.champion.name,
+        digest=choice.champion.digest,
+        since=seen.now.replace(microsecond=0),
+        reason=reason,
+        message=f"'{choice.champion.name}' is champion{before} ({reason}){numbers}",
+    )
+    return (*old, reign)[-LONGEST_HISTORY:]
+
+
+def _removals(model: Model, seen: Seen, champion: Version | None) -> tuple[Removal, ...]:
+    """The oldest of those that may go, as many as there are too many."""
+    retention = model.spec.retention
+    if retention is None:
+        return ()
+    stay = {champion.name if champion else None, model.spec.champion, model.status.champion}
+    may_go = [each for each in seen.versions if each.name not in stay and not each.served and each.registered]
+    surplus = max(0, len(seen.versions) - retention.versions)
+    return tuple(Removal(MODEL_VERSION, each.name, each.uid) for each in may_go[:surplus])
+
+
+def _named(name: str | None, seen: Seen) -> Version | None:
+    return next((version for version in seen.versions if version.name == name), None)
+
+
+def _summary(model: Model, seen: Seen, champion: Version) -> str:
+    metric = model.spec.objective.metric if model.spec.objective else None
+    value = number(metric, champion) if metric else None
+    told = f", {metric} {value:.3g}" if value is not None else ""
+    return f"champion {champion.name}{told}, {_count(seen)}"
+
+
+def _count(seen: Seen) -> str:
+    return f"{len(seen.versions)} version{'' if len(seen.versions) == 1 else 's'}"

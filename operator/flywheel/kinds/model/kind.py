@@ -1,0 +1,28 @@
+"""Model as the engine sees it."""
+
+from collections.abc import Iterable
+
+from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.kind import Kind
+from flywheel.kinds.model.decide import decide
+from flywheel.kinds.model.observe import Model, Seen, observe
+from flywheel.kinds.model.schema import ModelSpec, ModelStatus
+
+
+def references(model: Model) -> Iterable[Reference]:
+    """The version that is pinned, which may belong to another Model. Its own versions refer to it."""
+    if model.spec.champion is not None:
+        yield Reference(MODEL_VERSION, model.namespace, model.spec.champion)
+
+
+KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
+    api=MODEL,
+    short_name="fwmodel",
+    story="A name that lasts while versions come and go, and the rule by which one of them is champion.",
+    spec=ModelSpec,
+    status=ModelStatus,
+    observe=observe,
+    decide=decide,
+    removes=(MODEL_VERSION,),
+    references=references,
+)

@@ -1,0 +1,97 @@
+"""Everything that matters to a Model, in one look: its versions, and who serves them."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from pydantic import ValidationError
+
+from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
+from flywheel.core.kind import Cluster, Resource
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.model.schema import ModelSpec, ModelStatus
+from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
+
+Model = Resource[ModelSpec, ModelStatus]
+
+
+@dataclass(frozen=True)
+class Version:
+    """One ModelVersion. `metrics` and `digest` stay known when a later verification fails.
+    `served`: an InferenceService names or serves it; `registered`: an Experiment made it."""
+
+    name: str
+    uid: str
+    created: str
+    ready: bool
+    reason: str = ""
+    digest: str | None = None
+    metrics: Mapping[str, str] = field(default_factory=dict)
+    test_digest: str | None = None
+    served: bool = False
+    registered: bool = False
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`versions` oldest first. `pinned_belongs_to`: the Model of the pinned version, where that is another one."""
+
+    now: datetime
+    versions: tuple[Version, ...] = ()
+    pinned_belongs_to: str | None = None
+
+
+def observe(model: Model, cluster: Cluster) -> Seen:
+    """One look at all versions of a Model."""
+    raw = [
+        each
+        for each in cluster.referring(MODEL_VERSION, model.reference)
+        if each["spec"].get("model") == model.name and "deletionTimestamp" not in each["metadata"]
+    ]
+    served = set(_served(model, raw, cluster))
+    found = [version for each in raw if (version := _version(each, each["metadata"]["name"] in served)) is not None]
+    return Seen(
+        now=cluster.now,
+        versions=tuple(sorted(found, key=lambda version: (version.created, version.name))),
+        pinned_belongs_to=_other_model(model, cluster),
+    )
+
+
+def _version(raw: Manifest, served: bool) -> Version | None:
+    """None for one that this operator cannot read: its own conditions say so, and it must not stop the others."""
+    try:
+        spec = ModelVersionSpec.model_validate(raw["spec"])
+        status = ModelVersionStatus.model_validate(raw.get("status") or {})
+    except ValidationError:
+        return None
+    ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
+    return Version(
+        name=raw["metadata"]["name"],
+        uid=raw["metadata"]["uid"],
+        created=raw["metadata"]["creationTimestamp"],
+        ready=ready is not None and ready.status == "True" and status.digest is not None,
+        reason=ready.reason if ready else "Pending",
+        digest=status.digest,
+        metrics=status.metrics,
+        test_digest=status.test_digest,
+        served=served,
+        registered=spec.lineage is not None and spec.lineage.experiment is not None,
+    )
+
+
+def _served(model: Model, versions: Iterable[Manifest], cluster: Cluster) -> Iterable[str]:
+    """Names of versions that an InferenceService names in its spec or tells to serve in its status."""
+    references = [Reference(MODEL_VERSION, model.namespace, each["metadata"]["name"]) for each in versions]
+    for reference in (model.reference, *references):
+        for service in cluster.referring(INFERENCE_SERVICE, reference):
+            spec = InferenceServiceSpec.model_validate(service["spec"])
+            status = InferenceServiceStatus.model_validate(service.get("status") or {})
+            yield from (name for name in (spec.version, status.version) if name)
+
+
+def _other_model(model: Model, cluster: Cluster) -> str | None:
+    if model.spec.champion is None:
+        return None
+    pinned = cluster.get(Reference(MODEL_VERSION, model.namespace, model.spec.champion))
+    other: str | None = pinned["spec"].get("model") if pinned else None
+    return other if other != model.name else None

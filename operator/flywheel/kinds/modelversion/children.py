@@ -1,0 +1,66 @@
+"""What a ModelVersion becomes: one verify Job, in the image that will serve it."""
+
+from datetime import timedelta
+from urllib.parse import unquote, urlsplit
+
+from flywheel.core.kind import Resource
+from flywheel.core.plan import Child
+from flywheel.core.schema import Resources
+from flywheel.core.settings import Settings
+from flywheel.core.workloads import Input, Step, step_job
+from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
+
+ModelVersion = Resource[ModelVersionSpec, ModelVersionStatus]
+
+VERIFY = "verify"
+MODEL_FILE = "model.onnx"  # what the server looks for (images/README.md, "A model artifact")
+TIMEOUT = timedelta(minutes=30)
+USUAL_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
+
+
+def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child:
+    """The Job of one attempt."""
+    spec = version.spec
+    step = Step(
+        name=VERIFY,
+        attempt=attempt,
+        image=settings.serving_image,
+        command=("python3", "-m", "flywheel_serving.verify"),
+        params={"format": spec.format, "path": path(spec), "brought": is_packed(spec)},
+        inputs=(source(spec, settings),),
+        outputs=("model",) if is_packed(spec) else (),
+        timeout=TIMEOUT,
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        placement=spec.placement,
+        pull_secrets=spec.image_pull_secrets,
+    )
+    return step_job(version, step, settings)
+
+
+def is_packed(spec: ModelVersionSpec) -> bool:
+    """Whether verify makes a new artifact to be served: of a file that was brought, or of one that is not called model.onnx."""
+    return spec.source.artifact is None or spec.path != MODEL_FILE
+
+
+def path(spec: ModelVersionSpec) -> str:
+    """The model's file below the input: as in the spec for an artifact, else the name under which `fetch` saves a single file."""
+    if spec.source.s3 is not None:
+        return spec.source.s3.uri.rpartition("/")[2]
+    if spec.source.http is not None:
+        return unquote(urlsplit(spec.source.http.url).path.rpartition("/")[2]).replace("/", "_").replace("\\", "_")
+    return spec.path
+
+
+def source(spec: ModelVersionSpec, settings: Settings) -> Input:
+    """Where `fetch` finds the model."""
+    if spec.source.artifact is not None:
+        return Input("model", artifact=str(spec.source.artifact.digest))
+    sha256 = str(spec.source.sha256)
+    if spec.source.s3 is not None:
+        secret = spec.source.s3.secret_name
+        told = spec.source.s3.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_name"})
+        named = {"secret": str(secret)} if secret else {}
+        return Input("model", s3={**told, **named, "foreign": secret is not None}, secret=secret, sha256=sha256)
+    assert spec.source.http is not None, "the schema lets no other source in"
+    http = {"url": spec.source.http.url, "sha256": sha256, "allowedHosts": list(settings.allowed_http_hosts)}
+    return Input("model", http=http)

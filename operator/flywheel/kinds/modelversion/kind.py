@@ -1,0 +1,31 @@
+"""ModelVersion as the engine sees it."""
+
+from collections.abc import Iterable
+
+from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.kind import Kind
+from flywheel.kinds.modelversion.children import ModelVersion
+from flywheel.kinds.modelversion.decide import decide
+from flywheel.kinds.modelversion.observe import Seen, observe
+from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
+
+
+def references(version: ModelVersion) -> Iterable[Reference]:
+    """Its Model, and the Dataset that keeps a version for its sake."""
+    yield Reference(MODEL, version.namespace, version.spec.model)
+    if version.spec.lineage is not None and version.spec.lineage.dataset is not None:
+        yield Reference(DATASET, version.namespace, version.spec.lineage.dataset)
+
+
+KIND: Kind[ModelVersionSpec, ModelVersionStatus, Seen] = Kind(
+    api=MODEL_VERSION,
+    short_name="fwver",
+    story="One immutable version of a model, trained here or brought, and verified in the image that serves it.",
+    spec=ModelVersionSpec,
+    status=ModelVersionStatus,
+    observe=observe,
+    decide=decide,
+    owns=(JOB,),
+    references=references,
+    selectable=(".spec.model",),
+)

@@ -1,0 +1,131 @@
+"""Why something that should run does not: each cause is found wherever it hides, and told with a next step."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.core import trouble
+from flywheel.testing import NOON, job, oom_killed, pod, resource, running, terminated, unschedulable, waiting
+from tests.core.toy import KIND
+
+TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
+JOB = job(TOY, "flights-check-1-5e0c2a9b")
+NO_SECRET = waiting("CreateContainerConfigError", 'secret "s3-read" not found')
+NO_KEY = waiting("CreateContainerConfigError", "couldn't find key token in Secret default/hf")
+NO_IMAGE = waiting("ImagePullBackOff", 'Back-off pulling image "flywheel.local/any:1"')
+CRASHED = waiting("CrashLoopBackOff", restarts=4, last=terminated(3, "cannot open /model"))
+OUT_OF_MEMORY = waiting("CrashLoopBackOff", restarts=2, last=oom_killed())
+FULL = unschedulable(TOY, "p", "0/3 nodes are available: 1 Insufficient nvidia.com/gpu.")
+REPLICAS_REFUSED = {
+    "kind": "Deployment",
+    "metadata": {"name": "flights", "uid": "d"},
+    "status": {
+        "conditions": [
+            {"type": "ReplicaFailure", "status": "True", "message": 'pods "x" is forbidden: exceeded quota: small'}
+        ]
+    },
+}
+
+
+def event(reason: str, words: str) -> dict[str, Any]:
+    return {"reason": reason, "note": words}
+
+
+@pytest.mark.parametrize(
+    ("pods", "reason", "words"),
+    [
+        pytest.param(
+            [pod(TOY, "p", init={"fetch": NO_SECRET})],
+            "SecretNotFound",
+            "Secret 's3-read' in namespace",
+            id="a missing secret of an init container",
+        ),
+        pytest.param(
+            [pod(TOY, "p", main=NO_KEY)], "SecretKeyNotFound", "no key 'token'", id="a missing key of a secret"
+        ),
+        pytest.param(
+            [pod(TOY, "p", main=NO_IMAGE)], "ImagePullFailed", "spec.imagePullSecrets", id="an image that is not there"
+        ),
+        pytest.param(
+            [pod(TOY, "p", main=CRASHED)], "CrashLoop", "cannot open /model", id="a crash loop, with its last words"
+        ),
+        pytest.param(
+            [pod(TOY, "p", main=OUT_OF_MEMORY, limits={"memory": "1Gi"})],
+            "OOMKilled",
+            "limit of 1Gi",
+            id="a crash loop for memory, with the limit",
+        ),
+        pytest.param([FULL], "Unschedulable", "Insufficient nvidia.com/gpu", id="no node has room"),
+        pytest.param(
+            [pod(TOY, "a", main=running()), pod(TOY, "b", main=NO_IMAGE)],
+            "ImagePullFailed",
+            "pod 'b'",
+            id="the second pod's trouble is seen as well",
+        ),
+    ],
+)
+def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) -> None:
+    found = trouble.find(JOB, pods, lambda _uid: (), NOON)
+
+    assert found is not None
+    assert found.reason == reason
+    assert words in found.message
+
+
+def test_a_pod_that_runs_is_no_trouble() -> None:
+    assert trouble.find(JOB, [pod(TOY, "p", main=running())], lambda _uid: (), NOON) is None
+
+
+def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
+    found = trouble.find(REPLICAS_REFUSED, [], lambda _uid: (), NOON)
+
+    assert found is not None
+    assert found.reason == "QuotaExceeded"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        pytest.param('pods "x" is forbidden: exceeded quota: licenses', "QuotaExceeded", id="a quota"),
+        pytest.param(
+            'error looking up service account shop/flywheel-runner: serviceaccount "flywheel-runner" not found',
+            "RunnerNotFound",
+            id="a namespace that the chart does not know",
+        ),
+        pytest.param("admission webhook said no", "PodsRefused", id="anything else, in the server's words"),
+    ],
+)
+def test_a_job_without_pods_is_explained_by_its_events(words: str, reason: str) -> None:
+    pending = {**JOB, "status": {}}
+
+    found = trouble.find(pending, [], lambda _uid: (event("FailedCreate", words),), NOON + timedelta(seconds=4))
+
+    assert found is not None
+    assert found.reason == reason
+    assert words in found.message
+
+
+def test_a_job_is_given_three_seconds_before_events_are_asked_for() -> None:
+    def asked(_uid: str) -> tuple[()]:
+        raise AssertionError("a request for nothing")
+
+    assert trouble.find({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
+
+
+def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> None:
+    stuck = pod(TOY, "p", init={"collect": waiting()}, main=waiting(), phase="Pending")
+    events = (event("FailedMount", 'persistentvolumeclaim "data" not found'),)
+
+    found = trouble.find(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
+
+    assert found is not None
+    assert 'persistentvolumeclaim "data" not found' in found.message
+
+
+def test_what_fetch_says_of_itself_is_passed_on() -> None:
+    words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
+    for state in (waiting("CrashLoopBackOff", restarts=3, last=terminated(2, words)), terminated(2, words)):
+        found = trouble.find(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
+
+        assert found == trouble.Trouble("DigestMismatch", "wanted sha256:1, found sha256:2")

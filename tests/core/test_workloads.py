@@ -1,0 +1,140 @@
+"""Step pods as the contract wants them."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.core import workloads
+from flywheel.core.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
+from flywheel.core.settings import Settings
+from flywheel.core.values import ObjectName
+from flywheel.core.workloads import Input, Step
+from flywheel.testing import resource
+from tests.core.toy import KIND
+
+TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
+STEP = Step(
+    name="trial-7",
+    attempt=2,
+    image="registry.example/bert:1",
+    command=("torchrun", "train.py"),
+    params={"lr": 0.1},
+    inputs=(
+        Input("data", artifact=f"sha256:{'0' * 64}"),
+        Input("more", volume="a", claim="disk"),
+        Input("far", s3={"uri": "s3://x/y"}, secret="acme"),
+    ),
+    outputs=("model",),
+    timeout=timedelta(minutes=10),
+    resources=Resources(requests={"cpu": 1}, limits={"nvidia.com/gpu": 1, "ephemeral-storage": "1Gi"}),
+    placement=Placement(
+        node_selector={"gpu": "a100"},
+        tolerations=(Toleration(key="gpu", operator="Exists"),),
+        priority_class_name=ObjectName("batch"),
+    ),
+    env=(Variable(name="B", value="2"), Variable(name="A", secret=SecretKey(name=ObjectName("hf"), key="token"))),
+    pull_secrets=(PullSecret(name=ObjectName("registry")),),
+    shared_memory="8Gi",
+    ours=False,
+)
+
+
+def pod(step: Step = STEP) -> dict[str, Any]:
+    spec: dict[str, Any] = workloads.step_job(TOY, step, Settings()).manifest["spec"]["template"]["spec"]
+    return spec
+
+
+def containers() -> dict[str, dict[str, Any]]:
+    return {each["name"]: each for each in [*pod()["initContainers"], *pod()["containers"]]}
+
+
+def test_collect_comes_first_as_a_sidecar_then_fetch_then_main() -> None:
+    assert [each["name"] for each in pod()["initContainers"]] == ["collect", "fetch"]
+    assert pod()["initContainers"][0]["restartPolicy"] == "Always"
+    assert [each["name"] for each in pod()["containers"]] == ["main"]
+    assert pod()["shareProcessNamespace"] is True
+
+
+def test_a_job_is_one_attempt_and_its_name_says_which() -> None:
+    manifest = workloads.step_job(TOY, STEP, Settings()).manifest
+
+    assert manifest["metadata"]["name"] == f"flights-trial-7-2-{TOY.uid.replace('-', '')[:8]}"
+    assert manifest["spec"]["backoffLimit"] == 0
+    assert manifest["spec"]["podReplacementPolicy"] == "Failed"
+    assert "ttlSecondsAfterFinished" not in manifest["spec"]
+
+
+def test_the_jobs_own_deadline_is_only_a_backstop() -> None:
+    assert (
+        workloads.step_job(TOY, STEP, Settings()).manifest["spec"]["activeDeadlineSeconds"]
+        > 600 + workloads.GRACE_SECONDS
+    )
+
+
+def test_only_fetch_and_collect_see_the_stores_secret() -> None:
+    named = {name: json.dumps(each.get("envFrom", [])) for name, each in containers().items()}
+
+    assert "flywheel-store" in named["fetch"]
+    assert "flywheel-store" in named["collect"]
+    assert named["main"] == "[]"
+
+
+def test_a_foreign_secret_reaches_fetch_alone_under_a_prefix() -> None:
+    assert {"prefix": "SOURCE_", "secretRef": {"name": "acme"}} in containers()["fetch"]["envFrom"]
+    assert "acme" not in json.dumps([containers()["collect"], containers()["main"]])
+
+
+def test_no_pod_has_a_token() -> None:
+    assert pod()["automountServiceAccountToken"] is False
+    assert pod()["serviceAccountName"] == "flywheel-runner"
+
+
+@pytest.mark.parametrize("name", ["collect", "fetch", "main"])
+def test_every_container_is_restricted(name: str) -> None:
+    security = containers()[name]["securityContext"]
+
+    assert security["allowPrivilegeEscalation"] is False
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert pod()["securityContext"]["runAsNonRoot"] is True
+    assert pod()["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+
+
+def test_main_reads_flywheel_and_writes_outputs_alone() -> None:
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in containers()["main"]["volumeMounts"]}
+
+    assert mounts["/flywheel"] is True
+    assert mounts["/flywheel/outputs"] is False
+    assert mounts["/flywheel/volumes/more"] is True
+
+
+def test_fetch_is_told_the_pods_own_limit() -> None:
+    told = {each["name"]: each.get("value") for each in containers()["fetch"]["env"]}
+
+    assert json.loads(told["FLYWHEEL_FETCH"])["limitBytes"] == 1024**3
+    assert json.loads(told["FLYWHEEL_PARAMS"]) == {"lr": 0.1}
+
+
+def test_variables_of_main_are_sorted_and_the_users_win() -> None:
+    users = [each for each in containers()["main"]["env"] if each["name"] in ("A", "B")]
+
+    assert users == [
+        {"name": "A", "valueFrom": {"secretKeyRef": {"name": "hf", "key": "token"}}},
+        {"name": "B", "value": "2"},
+    ]
+
+
+def test_placement_pull_secrets_and_shared_memory_arrive() -> None:
+    assert pod()["nodeSelector"] == {"gpu": "a100"}
+    assert pod()["tolerations"] == [{"key": "gpu", "operator": "Exists"}]
+    assert pod()["priorityClassName"] == "batch"
+    assert pod()["imagePullSecrets"] == [{"name": "registry"}]
+    assert {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}} in pod()["volumes"]
+
+
+def test_what_is_not_asked_for_is_not_written() -> None:
+    bare = Step(name="check", attempt=1, image="i", command=("c",), params={})
+
+    assert not {"nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName"} & pod(bare).keys()
+    assert "resources" not in pod(bare)["containers"][0]

@@ -1,0 +1,29 @@
+"""The golden messages are ones that these programs can write."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from flywheel_runtime import message
+from flywheel_runtime.collect.main import ended
+
+GOLDEN = Path(__file__).parents[1] / "contracts"
+EXIT_CODES = {"Fetched": 0, "Repeated": 3}
+
+
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.json")), ids=lambda file: file.stem)
+def test_every_golden_message_fits_and_has_the_keys_of_its_writer(file: Path) -> None:
+    body = json.loads(file.read_text(encoding="utf-8"))
+    if file.stem.startswith("pod_"):
+        assert set(body) == {"description", "pod", "reading"}
+        return
+
+    told = body["message"]
+    assert len(message.encode(told)) <= message.LIMIT
+    if told.get("phase") == "Finished":
+        assert [key for key in told if key != "shortened"] == list(ended())
+        assert told["complete"] is (told["error"] is None)
+    elif file.stem.startswith("fetch_"):
+        assert list(told) == ["v", "reason", "message", "retry"]
+        assert body["exitCode"] == EXIT_CODES.get(told["reason"], 1 if told["retry"] else 2)

@@ -1,0 +1,173 @@
+"""Small models made on the spot, and servers of them."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from flywheel_serving.testing import LocalServer
+from onnx import GraphProto, ModelProto, TensorProto, helper
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType, StringTensorType
+from sklearn.compose import make_column_transformer
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
+
+ELEMENT = {
+    "BOOL": TensorProto.BOOL,
+    "UINT8": TensorProto.UINT8,
+    "UINT16": TensorProto.UINT16,
+    "UINT32": TensorProto.UINT32,
+    "UINT64": TensorProto.UINT64,
+    "INT8": TensorProto.INT8,
+    "INT16": TensorProto.INT16,
+    "INT32": TensorProto.INT32,
+    "INT64": TensorProto.INT64,
+    "FP16": TensorProto.FLOAT16,
+    "FP32": TensorProto.FLOAT,
+    "FP64": TensorProto.DOUBLE,
+    "BYTES": TensorProto.STRING,
+}
+
+
+COLUMNS = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
+FLIGHT_SIGNATURE = {
+    "v": 1,
+    "task": "Classification",
+    "target": "late",
+    "classes": ["0", "1"],
+    "inputs": [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in COLUMNS.items()],
+    "outputs": [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+    ],
+    "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
+}
+FLIGHT_EVALUATION = {
+    "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},
+    "validation": {"metrics": {"roc_auc": 0.93}},
+}
+
+
+def _model(graph: GraphProto) -> ModelProto:
+    made: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return made
+
+
+def _write(folder: Path, model: ModelProto) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For each datatype an input such as `fp32` [-1, 2], given back as `fp32_out`."""
+    nodes, inputs, outputs = [], [], []
+    for name, element in ELEMENT.items():
+        inputs.append(helper.make_tensor_value_info(name.lower(), element, [None, 2]))
+        outputs.append(helper.make_tensor_value_info(f"{name.lower()}_out", element, [None, 2]))
+        nodes.append(helper.make_node("Identity", [name.lower()], [f"{name.lower()}_out"]))
+    return _write(tmp_path_factory.mktemp("echo"), _model(helper.make_graph(nodes, "echo", inputs, outputs)))
+
+
+@pytest.fixture(scope="session")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Counts to `n` [1] in a loop, a few microseconds for each step: the request says how long its inference takes."""
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["still_going"]),
+            helper.make_node("Add", ["count", "one"], ["next_count"]),
+        ],
+        "step",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("count", TensorProto.INT64, []),
+        ],
+        [
+            helper.make_tensor_value_info("still_going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("next_count", TensorProto.INT64, []),
+        ],
+    )
+    constants = [
+        helper.make_tensor("zero", TensorProto.INT64, [], [0]),
+        helper.make_tensor("one", TensorProto.INT64, [], [1]),
+        helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
+        helper.make_tensor("shape", TensorProto.INT64, [1], [1]),
+    ]
+    graph = helper.make_graph(
+        [
+            helper.make_node("Squeeze", ["n"], ["steps"]),
+            helper.make_node("Loop", ["steps", "yes", "zero"], ["final"], body=body),
+            helper.make_node("Reshape", ["final", "shape"], ["counted"]),
+        ],
+        "counting",
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("counted", TensorProto.INT64, [1])],
+        constants,
+    )
+    return _write(tmp_path_factory.mktemp("counting"), _model(graph))
+
+
+@pytest.fixture(scope="session")
+def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Gives the row `index` [-1] of a table with three rows, and fails on any other index."""
+    graph = helper.make_graph(
+        [helper.make_node("Gather", ["table", "index"], ["value"])],
+        "lookup",
+        [helper.make_tensor_value_info("index", TensorProto.INT64, [None])],
+        [helper.make_tensor_value_info("value", TensorProto.FLOAT, [None])],
+        [helper.make_tensor("table", TensorProto.FLOAT, [3], [1.0, 2.0, 3.0])],
+    )
+    return _write(tmp_path_factory.mktemp("lookup"), _model(graph))
+
+
+@pytest.fixture(scope="session")
+def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole artifact: a scikit-learn pipeline on two numbers (one may be missing) and a text, with golden rows."""
+    random = np.random.default_rng(7)
+    rows = 400
+    data = pd.DataFrame(
+        {
+            "month": random.integers(1, 13, rows).astype(np.float32),
+            "wind": np.where(random.random(rows) < 0.1, np.nan, random.normal(10, 4, rows)).astype(np.float32),
+            "carrier": random.choice(["UA", "DL", "AA"], rows),
+        }
+    )
+    late = ((data.month > 6) & (data.carrier == "UA") | (data.wind > 14)).astype(int)
+    columns = make_column_transformer(
+        (SimpleImputer(), ["month", "wind"]), (OneHotEncoder(handle_unknown="ignore"), ["carrier"])
+    )
+    pipeline = make_pipeline(columns, GradientBoostingClassifier(n_estimators=20, random_state=7)).fit(data, late)
+    types = [
+        ("month", FloatTensorType([None, 1])),
+        ("wind", FloatTensorType([None, 1])),
+        ("carrier", StringTensorType([None, 1])),
+    ]
+    exported = to_onnx(pipeline, initial_types=types, options={"zipmap": False})
+    folder = _write(tmp_path_factory.mktemp("flights"), exported)
+    head = data.head(20)
+    inputs = {name: [None if value != value else value for value in head[name].tolist()] for name in head}
+    outputs = {"label": pipeline.predict(head).tolist(), "probabilities": pipeline.predict_proba(head).tolist()}
+    golden = {"v": 1, "tolerance": 1e-4, "inputs": inputs, "outputs": outputs}
+    (folder / "golden.json").write_text(json.dumps(golden))
+    (folder / "signature.json").write_text(json.dumps(FLIGHT_SIGNATURE))
+    (folder / "evaluation.json").write_text(json.dumps(FLIGHT_EVALUATION))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def flight_server(flights: Path) -> Iterator[LocalServer]:
+    with LocalServer(flights, "--name", "flight-delay", "--version", "v1") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def echo_server(echo: Path) -> Iterator[LocalServer]:
+    with LocalServer(echo, "--name", "echo") as server:
+        yield server

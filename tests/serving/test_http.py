@@ -1,0 +1,293 @@
+"""HTTP/1.1 itself, byte by byte over raw sockets: what clients, proxies and strangers send."""
+
+import json
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+from flywheel_serving.testing import LocalServer
+
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
+BODY = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [3]}]}).encode()
+INFER = b"POST /v2/models/counting/infer HTTP/1.1\r\nHost: a\r\n"
+POST = INFER + b"Content-Length: %d\r\n\r\n" % len(BODY)
+SMALL_LIMITS = ("--max-body-bytes", "65536", "--request-seconds", "1", "--idle-seconds", "1", "--max-connections", "8")
+
+
+@pytest.fixture(scope="module")
+def server(counting: Path) -> Iterator[LocalServer]:
+    with LocalServer(counting, "--name", "counting", *SMALL_LIMITS) as started:
+        yield started
+
+
+@contextmanager
+def connected(server: LocalServer) -> Iterator[socket.socket]:
+    with socket.create_connection(("127.0.0.1", server.ready["http"]), timeout=20) as connection:
+        yield connection
+
+
+def receive(connection: socket.socket, method: str = "GET") -> tuple[int, bytes, HTTPResponse]:
+    """One response; whatever of the next one is already here is lost, so pipelines are read with `responses`."""
+    response = HTTPResponse(connection, method=method)
+    response.begin()
+    return response.status, response.read(), response
+
+
+def responses(connection: socket.socket) -> list[tuple[int, bytes]]:
+    """Everything until the server closes, split into (status, body)."""
+    data = b""
+    while chunk := connection.recv(65_536):
+        data += chunk
+    found = []
+    while data:
+        head, _, rest = data.partition(b"\r\n\r\n")
+        lines = head.split(b"\r\n")
+        lengths = [int(line.split(b":")[1]) for line in lines if line.lower().startswith(b"content-length")]
+        length = lengths[0] if lengths else 0
+        found.append((int(lines[0].split()[1]), rest[:length]))
+        data = rest[length:]
+    return found
+
+
+def exchange(server: LocalServer, data: bytes) -> list[tuple[int, bytes]]:
+    """Sends `data`, closes the sending half, and returns all responses."""
+    with connected(server) as connection:
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        return responses(connection)
+
+
+def test_a_connection_is_kept_alive(server: LocalServer) -> None:
+    with connected(server) as connection:
+        for _ in range(3):
+            connection.sendall(LIVE)
+            assert receive(connection)[0] == 200
+
+
+def test_pipelined_requests_are_answered_in_order(server: LocalServer) -> None:
+    slow = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [100_000]}]}).encode()
+    first = INFER + b"Content-Length: %d\r\n\r\n" % len(slow) + slow
+
+    found = exchange(server, first + LIVE + POST + BODY + b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
+
+    assert [status for status, _ in found] == [200] * 4
+    assert [json.loads(body).get("outputs", [{}])[0].get("data") for _, body in found] == [[100_000], None, [3], None]
+
+
+def test_a_long_pipeline_loses_nothing(server: LocalServer) -> None:
+    assert [status for status, _ in exchange(server, LIVE * 2_000)] == [200] * 2_000
+
+
+def test_a_request_may_come_byte_by_byte(server: LocalServer) -> None:
+    with connected(server) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for byte in POST + BODY:
+            connection.sendall(bytes([byte]))
+        assert receive(connection)[0] == 200
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000], ids=lambda size: f"chunks of {size}")
+def test_a_chunked_body_is_put_together(server: LocalServer, size: int) -> None:
+    chunks = [BODY[start : start + size] for start in range(0, len(BODY), size)]
+    encoded = b"".join(b"%x;name=value\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
+
+    found = exchange(
+        server, INFER + b"Transfer-Encoding: chunked\r\n\r\n" + encoded + b"0\r\nTrailer: x\r\n\r\n" + LIVE
+    )
+
+    assert [status for status, _ in found] == [200, 200]
+
+
+def test_a_client_that_asks_may_continue(server: LocalServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
+        assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
+        connection.sendall(BODY)
+        assert receive(connection)[0] == 200
+
+
+def test_continue_waits_for_the_answers_before_it(server: LocalServer) -> None:
+    second = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
+
+    with connected(server) as connection:
+        connection.sendall(LIVE + second)
+        time.sleep(0.2)
+        connection.sendall(BODY)
+        assert [status for status, _ in responses(connection)] == [200, 100, 200]
+
+
+def test_a_too_large_body_is_refused_before_it_is_sent(server: LocalServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(INFER + b"Content-Length: 70000\r\nExpect: 100-continue\r\n\r\n")
+        assert receive(connection)[0] == 413
+
+
+def test_head_has_the_headers_of_get_and_no_body(server: LocalServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(LIVE.replace(b"GET", b"HEAD"))
+        status, body, head = receive(connection, "HEAD")
+        connection.sendall(LIVE)
+        _, full, get = receive(connection)
+
+    assert (status, body) == (200, b"")
+    assert head.getheaders() == get.getheaders()
+    assert head.getheader("content-length") == str(len(full))
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "connection_header"),
+    [
+        pytest.param(b"HTTP/1.1", b"", "keep-alive", id="1.1 stays"),
+        pytest.param(b"HTTP/1.1", b"Connection: close\r\n", "close", id="1.1 closes when asked"),
+        pytest.param(b"HTTP/1.0", b"", "close", id="1.0 closes"),
+        pytest.param(b"HTTP/1.0", b"Connection: keep-alive\r\n", "keep-alive", id="1.0 stays when asked"),
+    ],
+)
+def test_the_connection_ends_as_the_client_says(
+    server: LocalServer, request_line: bytes, headers: bytes, connection_header: str
+) -> None:
+    with connected(server) as connection:
+        connection.sendall(b"GET /v2 %b\r\nhOsT: a\r\n%b\r\n" % (request_line, headers))
+        status, _, response = receive(connection)
+        assert (status, response.getheader("connection")) == (200, connection_header)
+        if connection_header == "close":
+            assert connection.recv(1) == b""
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "finding"),
+    [
+        pytest.param(b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 400, "not valid HTTP/1.1", id="TLS"),
+        pytest.param(b"GET / HTTP/9.9\r\nHost: a\r\n\r\n", 400, "not valid HTTP/1.1", id="HTTP 9.9"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\n\r\n", 400, "header 'host' is missing", id="no host"),
+        pytest.param(b"GET /v2 HTTP/1.1\r\nHost : a\r\n\r\n", 400, "not valid", id="a space before the colon"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "not valid", id="HTTP/2 without agreement"),
+        pytest.param(INFER + b"Content-Length: -1\r\n\r\n", 400, "not valid", id="a negative length"),
+        pytest.param(INFER + b"Content-Length: 4\r\nContent-Length: 5\r\n\r\nabcd", 400, "not valid", id="two lengths"),
+        pytest.param(
+            INFER + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            "not valid",
+            id="length and chunks",
+        ),
+        pytest.param(INFER + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "not valid", id="a chunk without size"),
+        pytest.param(INFER + b"Expect: tea\r\nContent-Length: 1\r\n\r\n", 417, "only 100-continue", id="expects tea"),
+        pytest.param(INFER + b"Content-Length: 65537\r\n\r\n", 413, "larger than 65536 bytes", id="too long a body"),
+        pytest.param(
+            INFER + b"Content-Length: 99999999999999999999999\r\n\r\n", 400, "not valid", id="a length beyond 64 bits"
+        ),
+        pytest.param(
+            INFER + b"Transfer-Encoding: chunked\r\n\r\n" + (b"8000\r\n" + b"a" * 32_768 + b"\r\n") * 3,
+            413,
+            "larger than 65536 bytes",
+            id="too many chunks",
+        ),
+        pytest.param(
+            b"GET /v2 HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 400_000, 431, "headers are longer", id="long header"
+        ),
+        pytest.param(b"GET /" + b"a" * 400_000, 431, "headers are longer", id="long path"),
+        pytest.param(
+            INFER + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 400_000,
+            431,
+            "are longer",
+            id="long chunk extension",
+        ),
+        pytest.param(
+            INFER + b"Transfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"a" * 400_000, 431, "are longer", id="long trailer"
+        ),
+    ],
+)
+def test_what_is_not_a_request_is_refused_and_closed(
+    server: LocalServer, data: bytes, status: int, finding: str
+) -> None:
+    """The good request before it is answered, what comes behind it is not."""
+    with connected(server) as connection:
+        connection.sendall(LIVE + data)
+        found = responses(connection)
+
+    assert [code for code, _ in found] == [200, status]
+    assert finding in json.loads(found[1][1])["error"]
+
+
+def test_an_upgrade_is_ignored(server: LocalServer) -> None:
+    found = exchange(server, LIVE.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"))
+
+    assert [status for status, _ in found] == [200]
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        pytest.param(b"", None, id="silent"),
+        pytest.param(LIVE[:-4], 408, id="stops in the headers"),
+        pytest.param(POST + BODY[:-1], 408, id="stops in the body"),
+    ],
+)
+def test_a_slow_client_is_told_and_closed(server: LocalServer, sent: bytes, status: int | None) -> None:
+    with connected(server) as connection:
+        connection.sendall(sent)
+        found = responses(connection)
+
+    assert [code for code, _ in found] == ([] if status is None else [status])
+
+
+def test_a_trickle_does_not_extend_the_time(server: LocalServer) -> None:
+    with connected(server) as connection:
+        connection.sendall(POST)
+        connection.settimeout(0.1)
+        received = b""
+        for _ in range(100):
+            try:
+                connection.sendall(b" ")
+                if received := connection.recv(1_000):
+                    break
+            except TimeoutError:
+                continue
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_client_that_does_not_read_is_cut(server: LocalServer) -> None:
+    with connected(server) as connection, pytest.raises(ConnectionError):
+        ask_without_reading(connection)
+
+
+def ask_without_reading(connection: socket.socket) -> None:
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    for _ in range(10_000):
+        connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
+
+
+def test_too_many_connections_are_told_so(server: LocalServer) -> None:
+    """The server has room for 8, and for the next client once one of them has gone."""
+    held = [socket.create_connection(("127.0.0.1", server.ready["http"])) for _ in range(8)]
+    try:
+        for connection in held:
+            connection.sendall(LIVE)
+            assert receive(connection)[0] == 200
+        with connected(server) as extra:
+            assert [status for status, _ in responses(extra)] == [503]
+    finally:
+        for connection in held:
+            connection.close()
+    assert_answers(server)
+
+
+def test_garbage_leaves_others_unharmed(server: LocalServer) -> None:
+    with connected(server) as good:
+        for seed in range(50):
+            noise = bytes((seed * 31 + index * index) % 256 for index in range(500))
+            with connected(server) as bad:
+                bad.sendall(noise)
+        good.sendall(LIVE)
+        assert receive(good)[0] == 200
+
+
+def assert_answers(server: LocalServer) -> None:
+    deadline = time.monotonic() + 20
+    while exchange(server, LIVE)[0][0] != 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
