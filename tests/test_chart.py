@@ -20,7 +20,15 @@ GOLDEN = CHECKOUT / "tests" / "golden" / "chart"
 KEY = ("--set", "store.embedded.secretKey=not-a-secret")  # else every rendering generates another
 SCENARIOS = {
     "default": (*KEY, "--set", "crds.install=false"),
-    "team": (*KEY, "--set", "crds.install=false", "--set", "namespaces={shop}", "--set", "store.embedded.nodePort=30900"),
+    "team": (
+        *KEY,
+        "--set",
+        "crds.install=false",
+        "--set",
+        "namespaces={shop}",
+        "--set",
+        "store.embedded.nodePort=30900",
+    ),
     "production": ("--values", str(CHART / "ci" / "production-values.yaml"), "--set", "crds.install=false"),
 }
 
@@ -99,7 +107,9 @@ def test_crds_are_the_generated_ones_and_stay_when_the_chart_goes() -> None:
     rendered = {each["metadata"]["name"]: each for each in template() if each["kind"] == "CustomResourceDefinition"}
     generated = {path.stem: yaml.safe_load(path.read_text()) for path in (CHECKOUT / "crds").glob("*.yaml")}
 
-    assert {name: each["spec"] for name, each in rendered.items()} == {name: each["spec"] for name, each in generated.items()}
+    assert {name: each["spec"] for name, each in rendered.items()} == {
+        name: each["spec"] for name, each in generated.items()
+    }
     assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in rendered.values())
 
 
@@ -128,7 +138,11 @@ def test_the_operator_understands_its_environment() -> None:
 
 def test_with_watched_namespaces_there_is_no_right_elsewhere() -> None:
     objects = template(*SCENARIOS["production"])
-    bound = [each["metadata"]["namespace"] for each in objects if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "flywheel-operator"]
+    bound = [
+        each["metadata"]["namespace"]
+        for each in objects
+        if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "flywheel-operator"
+    ]
 
     assert bound == ["shop", "flights"]
     assert not [each for each in objects if each["kind"] == "ClusterRoleBinding"]
@@ -137,7 +151,9 @@ def test_with_watched_namespaces_there_is_no_right_elsewhere() -> None:
 def test_one_generated_key_is_the_same_in_every_secret() -> None:
     objects = template("--set", "namespaces={shop,flights}")
     keys = {
-        each["stringData"].get("AWS_SECRET_ACCESS_KEY") or each["stringData"]["ROOT_SECRET_KEY"] for each in objects if each["kind"] == "Secret"
+        each["stringData"].get("AWS_SECRET_ACCESS_KEY") or each["stringData"]["ROOT_SECRET_KEY"]
+        for each in objects
+        if each["kind"] == "Secret"
     }
 
     assert len(keys) == 1
@@ -149,7 +165,11 @@ def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:
         "--set", "store.embedded.enabled=false", "--set", "namespaces={shop}", "--set", "store.bucket=acme"
     )  # fmt: skip
 
-    assert one(objects, "Secret", "flywheel-store")["stringData"] == {"AWS_REGION": "us-east-1", "FLYWHEEL_BUCKET": "acme", "FLYWHEEL_PREFIX": ""}
+    assert one(objects, "Secret", "flywheel-store")["stringData"] == {
+        "AWS_REGION": "us-east-1",
+        "FLYWHEEL_BUCKET": "acme",
+        "FLYWHEEL_PREFIX": "",
+    }
     assert not [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
 
 

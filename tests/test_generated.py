@@ -10,7 +10,9 @@ WANTED = generate.files((KIND,))
 
 
 def test_nothing_is_stale_in_this_checkout() -> None:
-    assert generate.stale(generate.files(discover.kinds()), generate.CHECKOUT) == [], f"run '{generate.COMMAND}' and commit the result"
+    assert generate.stale(generate.files(discover.kinds()), generate.CHECKOUT) == [], (
+        f"run '{generate.COMMAND}' and commit the result"
+    )
 
 
 def test_what_was_written_is_not_stale_and_not_written_again(tmp_path: Path) -> None:
@@ -30,7 +32,10 @@ def test_the_crd_of_a_kind_that_is_no_more_is_removed(tmp_path: Path) -> None:
     generate.write(WANTED, tmp_path)
     left = {path: text for path, text in WANTED.items() if "toys" not in path}
 
-    assert generate.write(left, tmp_path) == ["charts/flywheel/files/crds/toys.flywheel.ml.yaml", "crds/toys.flywheel.ml.yaml"]
+    assert generate.write(left, tmp_path) == [
+        "charts/flywheel/files/crds/toys.flywheel.ml.yaml",
+        "crds/toys.flywheel.ml.yaml",
+    ]
     assert not (tmp_path / "crds/toys.flywheel.ml.yaml").exists()
 
 

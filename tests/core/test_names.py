@@ -7,8 +7,8 @@ import pytest
 
 from flywheel.core import names
 from flywheel.core.kind import Resource
-from tests.core.toy import Bucket, Source, ToySpec, ToyStatus
 from tests.core.toy import KIND as TOY
+from tests.core.toy import Bucket, Source, ToySpec, ToyStatus
 
 LONG = "a" * 52
 BEAR = Resource(
