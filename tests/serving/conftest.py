@@ -34,6 +34,25 @@ ELEMENT = {
 }
 
 
+COLUMNS = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
+FLIGHT_SIGNATURE = {
+    "v": 1,
+    "task": "Classification",
+    "target": "late",
+    "classes": ["0", "1"],
+    "inputs": [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in COLUMNS.items()],
+    "outputs": [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+    ],
+    "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
+}
+FLIGHT_EVALUATION = {
+    "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},
+    "validation": {"metrics": {"roc_auc": 0.93}},
+}
+
+
 def _model(graph: GraphProto) -> ModelProto:
     made: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     return made
@@ -137,25 +156,8 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outputs = {"label": pipeline.predict(head).tolist(), "probabilities": pipeline.predict_proba(head).tolist()}
     golden = {"v": 1, "tolerance": 1e-4, "inputs": inputs, "outputs": outputs}
     (folder / "golden.json").write_text(json.dumps(golden))
-    shapes = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
-    signature = {
-        "v": 1,
-        "task": "Classification",
-        "target": "late",
-        "classes": ["0", "1"],
-        "inputs": [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in shapes.items()],
-        "outputs": [
-            {"name": "label", "datatype": "INT64", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
-        ],
-        "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
-    }
-    (folder / "signature.json").write_text(json.dumps(signature))
-    evaluation = {
-        "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},
-        "validation": {"metrics": {"roc_auc": 0.93}},
-    }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder / "signature.json").write_text(json.dumps(FLIGHT_SIGNATURE))
+    (folder / "evaluation.json").write_text(json.dumps(FLIGHT_EVALUATION))
     return folder
 
 

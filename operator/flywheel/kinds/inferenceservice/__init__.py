@@ -1,11 +1,12 @@
-"""InferenceService: one model, answered over REST and gRPC by a number of like servers.
+"""InferenceService: a model that answers.
 
-    Model.status.champion ──┐
-                            ├──> ModelVersion.status.digest ──> Deployment: fetch (by digest) ─> server (ready after its warm-up)
-    spec.version ───────────┘                                    Service, PodDisruptionBudget, NetworkPolicy, ServiceAccount
+    spec.model ──▶ Model.status.champion ─┐
+                                          ├──▶ one artifact, by digest ──▶ Deployment <name>
+    spec.version ──▶ ModelVersion ────────┘                                  │ pod: fetch (sha256 checked) ──▶ server
+                                                                             │         warm-up answered = ready
+    client ──▶ Service <name>: 8080 REST, 8081 gRPC ─────────────────────────┘
 
-    nothing to serve ──> starting ──> serving <──> rolling out (old servers answer until new ones do)
-
-Ready says: every counted server has answered a warm-up request with this version. What is served already stays served
-whatever happens upstream: a Model that vanishes, a version that fails, a store that is down.
+A new champion rolls out one server at a time, and a new one answers before an old one goes. When the Model, the champion or the store goes
+missing, whoever answers goes on answering. Beside them stand a ServiceAccount without a token, a NetworkPolicy, and from two replicas on a
+PodDisruptionBudget. Each pod mounts ConfigMap `<name>-route`, which does not exist until a challenger comes.
 """

@@ -1,195 +1,147 @@
-"""What an InferenceService becomes. All builders are pure."""
+"""What an InferenceService becomes: a Deployment whose pods fetch one artifact and serve it, and what stands around it."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core import names, workloads
-from flywheel.core.api import DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT, Api
+from flywheel.core import names
+from flywheel.core.api import (
+    DEPLOYMENT,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+    Api,
+)
+from flywheel.core.kind import Resource
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import Input
-from flywheel.kinds.inferenceservice.observe import InferenceService, Version
+from flywheel.kinds.inferenceservice.pod import GRPC_PORT, HTTP_PORT, server_pod
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
-HTTP, GRPC = 8080, 8081
-GRACE_SECONDS = 30  # 5 s in which endpoints are withdrawn, 20 s for requests in flight, and some
+InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
+
+VERSION_ANNOTATION = "flywheel.ml/version"
+DIGEST_ANNOTATION = "flywheel.ml/digest"
+ROLE_LABEL = "flywheel.ml/role"
 
 
-def all_of(service: InferenceService, version: Version, settings: Settings) -> tuple[Child, ...]:
-    """In the order in which they are written."""
-    budget = (disruption_budget(service),) if service.spec.replicas > 1 else ()
-    return (
-        service_account(service),
-        network_policy(service),
-        address(service),
-        deployment(service, version, settings),
-        *budget,
-    )
+@dataclass(frozen=True)
+class Target:
+    """What the servers should serve."""
+
+    version: str
+    digest: str
+
+
+def everything(service: InferenceService, target: Target, settings: Settings) -> tuple[Child, ...]:
+    """All children, in the order in which they are applied."""
+    around = (service_account(service), network_policy(service), front(service))
+    budget = (disruption_budget(service),) if replicas(service) > 1 else ()
+    return (*around, *budget, deployment(service, target, settings))
+
+
+def replicas(service: InferenceService) -> int:
+    """How many servers should run now."""
+    return 0 if service.spec.suspend else service.spec.replicas
 
 
 def selector(service: InferenceService) -> dict[str, str]:
-    """The labels that single out this service's servers; they never change."""
-    return {names.UID_LABEL: service.uid}
+    """The labels by which the servers are found. A Deployment can never change its selector, so these stay as they are."""
+    return {names.UID_LABEL: service.uid, ROLE_LABEL: "server"}
 
 
-def selector_text(service: InferenceService) -> str:
-    """As autoscalers read it."""
-    return ",".join(f"{key}={value}" for key, value in selector(service).items())
+def inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
+    """All that the pod template depends on, but for images: a new operator brings a new serving image, and restarts nobody for it.
 
-
-def _child(api: Api, service: InferenceService, spec: dict[str, Any], **more: Any) -> Child:
-    manifest = {
-        "apiVersion": api.api_version,
-        "kind": api.kind,
-        "metadata": {"name": names.child(service)},
-        "spec": spec,
+    What is not said in the spec is left out, so that a field that a later operator knows changes nothing for those who do not use it.
+    """
+    fields = {"resources", "env", "image_pull_secrets", "placement", "shared_memory"}
+    return {
+        "version": target.version,
+        "digest": target.digest,
+        "store": settings.store_secret,
+        "spec": service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
     }
-    return Child(api, manifest, **more)
+
+
+def deployment(service: InferenceService, target: Target, settings: Settings) -> Child:
+    """A new pod answers before an old one goes."""
+    served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
+    labels = {
+        ROLE_LABEL: "server",
+        # By these, dashboards and tools made for KServe find the pods.
+        "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
+        "component": "predictor",
+    }
+    scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(HTTP_PORT), "prometheus.io/path": "/metrics"}
+    template = {
+        "metadata": {"labels": labels, "annotations": {**served, **scraped}},
+        "spec": server_pod(service, target.version, target.digest, route_name(service), settings),
+    }
+    spec = {
+        "replicas": replicas(service),
+        "revisionHistoryLimit": 2,
+        "selector": {"matchLabels": selector(service)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "template": template,
+    }
+    child = _child(DEPLOYMENT, service, {"spec": spec}, served)
+    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings))
+
+
+def route_name(service: InferenceService) -> str:
+    """The ConfigMap that tells the servers to share their work with a challenger; every pod mounts it, present or not."""
+    return names.child(service, "route")
+
+
+def front(service: InferenceService) -> Child:
+    """The Service; its ports have the numbers that KServe's have."""
+    ports = [
+        {"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
+        {
+            "name": "grpc",
+            "port": GRPC_PORT,
+            "targetPort": "grpc",
+            "protocol": "TCP",
+            "appProtocol": "kubernetes.io/h2c",
+        },
+    ]
+    return _child(SERVICE, service, {"spec": {"ports": ports, "selector": selector(service)}})
 
 
 def service_account(service: InferenceService) -> Child:
-    """An identity without rights, so that a NetworkPolicy or a mesh can name it."""
-    manifest = {
-        "apiVersion": SERVICE_ACCOUNT.api_version,
-        "kind": SERVICE_ACCOUNT.kind,
-        "metadata": {"name": names.child(service)},
-        "automountServiceAccountToken": False,
-    }
-    return Child(SERVICE_ACCOUNT, manifest)
-
-
-def address(service: InferenceService) -> Child:
-    """REST and gRPC on one name."""
-    ports = [
-        {"name": "http", "port": HTTP, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
-        {"name": "grpc", "port": GRPC, "targetPort": "grpc", "protocol": "TCP", "appProtocol": "kubernetes.io/h2c"},
-    ]
-    return _child(SERVICE, service, {"selector": selector(service), "ports": ports})
+    """Without a token and without rights: a name of its own, for policies and audit."""
+    return _child(SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
 
 
 def disruption_budget(service: InferenceService) -> Child:
-    """A drained node takes one server at a time; with a single server it must not block the drain, so there is none."""
-    return _child(POD_DISRUPTION_BUDGET, service, {"maxUnavailable": 1, "selector": {"matchLabels": selector(service)}})
+    """A drain takes one server at a time. Those that are not ready may always go."""
+    spec = {
+        "maxUnavailable": 1,
+        "selector": {"matchLabels": selector(service)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
+    return _child(POD_DISRUPTION_BUDGET, service, {"spec": spec})
 
 
 def network_policy(service: InferenceService) -> Child:
-    """Only the two ports may be reached. What goes out is left free: the store's address is in a Secret that the operator cannot read."""
-    ports = [{"port": HTTP, "protocol": "TCP"}, {"port": GRPC, "protocol": "TCP"}]
+    """Nothing but the two ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
+    ports = [{"protocol": "TCP", "port": HTTP_PORT}, {"protocol": "TCP", "port": GRPC_PORT}]
     spec = {
         "podSelector": {"matchLabels": selector(service)},
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": ports}],
     }
-    return _child(NETWORK_POLICY, service, spec)
+    return _child(NETWORK_POLICY, service, {"spec": spec})
 
 
-def deployment(service: InferenceService, version: Version, settings: Settings) -> Child:
-    """The servers. The image is no input: a new operator, which knows a new one, restarts nothing (decision 3)."""
-    spec = service.spec
-    template_inputs = {
-        "version": version.name,
-        "digest": version.digest,
-        **spec.model_dump(
-            mode="json", by_alias=True, include={"resources", "env", "image_pull_secrets", "placement", "shared_memory"}
-        ),
-    }
-    body = {
-        "replicas": 0 if spec.suspend else spec.replicas,
-        "revisionHistoryLimit": 3,
-        "progressDeadlineSeconds": 600,
-        "selector": {"matchLabels": selector(service)},
-        # The new one answers before an old one goes, whatever the number of servers.
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": {"metadata": {"labels": pod_labels(service)}, "spec": _pod(service, version, settings)},
-    }
-    return _child(DEPLOYMENT, service, body, inputs=template_inputs)
+def _child(
+    api: Api, service: InferenceService, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+) -> Child:
+    noted = {"annotations": dict(annotations)} if annotations else {}
+    manifest = {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": names.child(service), **noted}}
+    return Child(api, {**manifest, **content})
 
 
-def pod_labels(service: InferenceService) -> dict[str, str]:
-    """KServe's label besides ours, since dashboards know it."""
-    return {"serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST)}
-
-
-def _pod(service: InferenceService, version: Version, settings: Settings) -> dict[str, Any]:
-    spec = service.spec
-    inputs = (Input("model", artifact=version.digest),)
-    limit = workloads.fetch_limit(spec.resources, settings)
-    shared = spec.shared_memory
-    return {
-        "serviceAccountName": names.child(service),
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": workloads.pod_security(),
-        **workloads.placed(spec.placement),
-        **workloads.pulls(spec.image_pull_secrets, settings),
-        "initContainers": [workloads.fetch_container(inputs, settings, _told(service), limit)],
-        "containers": [_server(service, version, settings)],
-        "volumes": [
-            {"name": "flywheel", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
-            # Optional and mounted from the first day, so that a canary later restarts no champion.
-            {"name": "route", "configMap": {"name": names.child(service, "route"), "optional": True}},
-            *([{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": shared}}] if shared else []),
-        ],
-    }
-
-
-def _told(service: InferenceService) -> dict[str, str]:
-    return {
-        "FLYWHEEL_KIND": service.api.kind,
-        "FLYWHEEL_NAME": service.name,
-        "FLYWHEEL_NAMESPACE": service.namespace,
-        "FLYWHEEL_UID": service.uid,
-    }
-
-
-def _server(service: InferenceService, version: Version, settings: Settings) -> dict[str, Any]:
-    spec = service.spec
-    resources = workloads.needs(spec.resources)
-    shared = [{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []
-    command = ["python3", "-m", "flywheel_serving", "--model", "/flywheel/inputs/model"]
-    return {
-        "name": "server",
-        "image": settings.serving_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": [
-            *command,
-            "--name",
-            service.name,
-            "--version",
-            version.name,
-            "--http",
-            f"0.0.0.0:{HTTP}",
-            "--grpc",
-            f"0.0.0.0:{GRPC}",
-        ],
-        "env": [*workloads.constants(_told(service)), *workloads.environment(spec.env)],
-        **({"resources": resources} if resources else {}),
-        "ports": [
-            {"name": "http", "containerPort": HTTP, "protocol": "TCP"},
-            {"name": "grpc", "containerPort": GRPC, "protocol": "TCP"},
-        ],
-        "securityContext": workloads.container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "startupProbe": {
-            "httpGet": {"path": "/v2/health/ready", "port": "http"},
-            "periodSeconds": 1,
-            "failureThreshold": 600,
-        },
-        "readinessProbe": {
-            "httpGet": {"path": "/v2/health/ready", "port": "http"},
-            "periodSeconds": 2,
-            "failureThreshold": 2,
-        },
-        "livenessProbe": {
-            "httpGet": {"path": "/v2/health/live", "port": "http"},
-            "periodSeconds": 10,
-            "timeoutSeconds": 5,
-            "failureThreshold": 6,
-        },
-        "volumeMounts": [
-            {"name": "flywheel", "mountPath": workloads.ROOT, "readOnly": True},
-            {"name": "tmp", "mountPath": "/tmp"},
-            {"name": "route", "mountPath": "/etc/flywheel/route", "readOnly": True},
-            *shared,
-        ],
-    }
+OWNS = (DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)

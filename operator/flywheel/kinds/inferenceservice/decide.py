@@ -1,172 +1,203 @@
-"""What an InferenceService needs next. The first rule that applies gives the plan.
+"""What an InferenceService needs next.
 
-What is served stays served: while nothing better can be had, the Deployment goes on with the version in status.
+Ready says: every server that should run answered a warm-up request. While a new template rolls out, old servers answer until a new one
+does, so Ready stays True and Reconciling says what goes on. Nothing that goes missing upstream stops a server that answers.
 """
 
 from datetime import timedelta
 
+from flywheel.core import names
 from flywheel.core.plan import Plan
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.observe import InferenceService, Seen, Servers, Version
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.observe import Seen, Servers
+from flywheel.kinds.inferenceservice.pod import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 
-SOON = timedelta(seconds=10)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+NONE = Servers(target=None, inputs="", settled=False)
 
 
 def decide(service: InferenceService, seen: Seen) -> Plan:
     """The plan for what is seen."""
-    version = seen.wanted or _served(service)
-    if version is None:
-        return nothing_to_serve(service, seen)
+    target = served(service, seen)
+    if target is None:
+        return nothing_was_ever_served(service, seen)
     return (
-        servers_are_stopped(service, seen, version)
-        or servers_start(service, seen, version)
-        or servers_are_in_trouble(service, seen, version)
-        or servers_roll_out(service, seen, version)
-        or upstream_is_missing(service, seen, version)
-        or servers_answer(service, seen, version)
+        nobody_should_answer(service, seen, target)
+        or some_servers_do_not_answer(service, seen, target)
+        or new_servers_replace_old_ones(service, seen, target)
+        or what_is_served_is_no_longer_offered(service, seen, target)
+        or all_servers_answer(service, seen, target)
     )
 
 
-def nothing_to_serve(service: InferenceService, seen: Seen) -> Plan:
-    """There is no verified version yet, and there never was one."""
-    missing = seen.missing or Trouble("VersionNotFound", "There is no version to serve.")
+def served(service: InferenceService, seen: Seen) -> Target | None:
+    """What the spec asks for; else what the servers have, so that nobody who answers is stopped because something else went missing."""
+    if seen.wanted is not None:
+        return seen.wanted
+    if seen.servers is not None and seen.servers.target is not None:
+        return seen.servers.target
+    status = service.status
+    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+
+
+def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
+    """It waits for a first version."""
+    assert seen.missing is not None, "either something is wanted, or it is said why not"
     return Plan(
         ready=False,
-        reason=missing.reason,
-        message=missing.message,
-        status=InferenceServiceStatus(),
-        summary=_nothing(service),
+        reason=seen.missing.reason,
+        message=f"Waiting to serve: {seen.missing.message}",
+        status=InferenceServiceStatus(url=url(service), selector=selector(service), replicas=0, ready_replicas=0),
+        summary="waiting for a model",
+        children=None,  # a Deployment that cannot be read is better left alone
     )
 
 
-def servers_are_stopped(service: InferenceService, seen: Seen, version: Version) -> Plan | None:
-    """By spec.suspend, or by replicas: 0."""
-    if not service.spec.suspend and service.spec.replicas > 0:
+def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """Stopped by the user; not a failure, and not on its way to anywhere. None of none answer, so replicas: 0 is Ready."""
+    if children.replicas(service) > 0:
         return None
-    left = seen.servers.total if seen.servers else 0
-    if service.spec.suspend:
-        return _plan(
-            service,
-            seen,
-            version,
-            False,
-            "Suspended",
-            f"All servers of '{service.name}' are stopped by spec.suspend; set it to false to start them.",
-            progressing=left > 0,
-        )
+    field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
+    step = "set it to false" if service.spec.suspend else "raise it"
     return _plan(
         service,
         seen,
-        version,
-        True,
-        "NoReplicas",
-        f"'{service.name}' serves nobody, since spec.replicas is 0.",
-        progressing=left > 0,
+        target,
+        ready=not service.spec.suspend,
+        progressing=(seen.servers or NONE).existing > 0,
+        reason="Suspended" if service.spec.suspend else "NoReplicas",
+        message=f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'.",
+        summary=f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}",
     )
 
 
-def servers_start(service: InferenceService, seen: Seen, version: Version) -> Plan | None:
-    """The Deployment does not exist, or its controller has not looked at it yet."""
-    if seen.servers is not None and seen.servers.settled:
+def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """Fewer than asked for, of whatever version."""
+    ready, wanted = (seen.servers or NONE).ready, children.replicas(service)
+    if ready >= wanted:
         return None
-    old = seen.servers is not None and seen.servers.ready >= service.spec.replicas
+    reason, words = "Starting", f"Servers of version '{target.version}' start."
+    if seen.trouble is not None and seen.servers is not None:
+        reason, words = seen.trouble.reason, seen.trouble.message
     return _plan(
         service,
         seen,
-        version,
-        old,
-        "RollingOut" if old else "Starting",
-        f"Servers with {version.name} are being started.",
+        target,
+        ready=False,
+        reason=reason,
+        message=f"{ready} of {wanted} servers answer. {words}{_held(seen)}",
+        look_again=SOON,
+    )
+
+
+def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """As many as asked for answer, but not all of them are what was asked for."""
+    servers, wanted = seen.servers or NONE, children.replicas(service)
+    if is_rolled_out(service, seen, target):
+        return None
+    updated = servers.updated if _is_current(service, seen, target) and servers.settled else 0
+    words = f" {seen.trouble.message}" if seen.trouble else ""
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
         progressing=True,
+        reason="RolloutStuck" if seen.trouble else "RollingOut",
+        message=f"Version '{target.version}' rolls out: {min(updated, wanted)} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
+        look_again=SOON,
     )
 
 
-def servers_are_in_trouble(service: InferenceService, seen: Seen, version: Version) -> Plan | None:
-    """Some server does not come up, and why. If enough old ones answer, users notice nothing."""
-    servers, trouble = seen.servers, seen.trouble
-    if servers is None or trouble is None or _complete(service, servers):
-        return None
-    if servers.ready >= service.spec.replicas:
-        message = f"{servers.ready} servers go on answering, but {version.name} does not come up. {trouble.message}"
-        return _plan(service, seen, version, True, "RolloutStuck", message, progressing=True, look_again=SOON)
-    return _plan(service, seen, version, False, trouble.reason, trouble.message, progressing=True, look_again=SOON)
-
-
-def servers_roll_out(service: InferenceService, seen: Seen, version: Version) -> Plan | None:
-    """The new ones are warming up, or the old ones are on their way out."""
-    servers = seen.servers
-    if servers is None or _complete(service, servers):
-        return None
-    want = service.spec.replicas
-    if servers.ready >= want:
-        message = (
-            f"{servers.current_ready} of {want} servers answer with {version.name}; the old ones answer until all do."
-        )
-        return _plan(service, seen, version, True, "RollingOut", message, progressing=True, look_again=SOON)
-    message = f"{servers.ready} of {want} servers have answered a warm-up request with {version.name}."
-    return _plan(service, seen, version, False, "Starting", message, progressing=True, look_again=SOON)
-
-
-def upstream_is_missing(service: InferenceService, seen: Seen, version: Version) -> Plan | None:
-    """All servers answer, with what was wanted once; what is wanted now cannot be had."""
+def what_is_served_is_no_longer_offered(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """The Model, its champion or the version is gone or in doubt; the servers stay."""
     if seen.missing is None:
         return None
-    message = f"{version.name} goes on being served. {seen.missing.message}"
-    return _plan(service, seen, version, True, seen.missing.reason, message, progressing=True)
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        progressing=True,
+        reason=seen.missing.reason,
+        message=f"All servers answer.{_held(seen)}",
+    )
 
 
-def servers_answer(service: InferenceService, seen: Seen, version: Version) -> Plan:
-    """As asked for."""
-    count = service.spec.replicas
-    servers = "1 server has" if count == 1 else f"{count} servers have"
-    return _plan(service, seen, version, True, "Serving", f"{servers} answered a warm-up request with {version.name}.")
+def all_servers_answer(service: InferenceService, seen: Seen, target: Target) -> Plan:
+    """Nothing to do."""
+    count = children.replicas(service)
+    servers = f"All {count} servers answer" if count > 1 else "The server answers"
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        reason="Serving",
+        message=f"{servers} with version '{target.version}' at {url(service)}.",
+    )
 
 
-def _complete(service: InferenceService, servers: Servers) -> bool:
-    want = service.spec.replicas
-    return servers.current == want and servers.total == want and servers.ready == want
+def is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
+    """Whether there are exactly the servers that should be, all of the newest template, and all of them answer."""
+    servers, wanted = seen.servers or NONE, children.replicas(service)
+    counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
+    return _is_current(service, seen, target) and servers.settled and counts == {wanted}
 
 
-def _served(service: InferenceService) -> Version | None:
-    status = service.status
-    return Version(status.version, str(status.digest)) if status.version and status.digest else None
+def url(service: InferenceService) -> str:
+    """Where HTTP is answered inside the cluster."""
+    return f"http://{names.child(service)}.{service.namespace}.svc:{HTTP_PORT}"
 
 
-def _nothing(service: InferenceService) -> str:
-    return f"0/{service.spec.replicas} ready"
+def selector(service: InferenceService) -> str:
+    """The servers' labels as autoscalers read them."""
+    return ",".join(f"{label}={value}" for label, value in sorted(children.selector(service).items()))
+
+
+def _is_current(service: InferenceService, seen: Seen, target: Target) -> bool:
+    """The engine writes the first digits of the inputs' hash onto the Deployment."""
+    written = (seen.servers or NONE).inputs
+    return bool(written) and names.digest(dict(children.inputs(service, target, seen.settings))).startswith(written)
+
+
+def _held(seen: Seen) -> str:
+    return (
+        f" What is served now goes on, since nothing can take its place: {seen.missing.message}" if seen.missing else ""
+    )
 
 
 def _plan(
     service: InferenceService,
     seen: Seen,
-    version: Version,
+    target: Target,
+    *,
     ready: bool,
     reason: str,
     message: str,
-    *,
-    progressing: bool = False,
+    summary: str = "",
+    progressing: bool | None = None,
     look_again: timedelta | None = None,
 ) -> Plan:
-    counted = seen.servers or Servers(settled=False, total=0, current=0, ready=0, current_ready=0)
-    status = InferenceServiceStatus.model_validate(
-        {
-            "url": f"http://{service.name}.{service.namespace}.svc:{children.HTTP}",
-            "version": version.name,
-            "digest": version.digest,
-            "replicas": counted.total,
-            "ready_replicas": counted.ready,
-            "selector": children.selector_text(service),
-        }
+    servers = seen.servers or NONE
+    status = InferenceServiceStatus(
+        url=url(service),
+        version=target.version,
+        digest=target.digest,
+        replicas=servers.existing,
+        ready_replicas=servers.ready,
+        selector=selector(service),
     )
+    answering = f"{min(servers.ready, children.replicas(service))}/{children.replicas(service)} ready"
     return Plan(
         ready=ready,
         reason=reason,
         message=message,
         status=status,
-        summary=f"{counted.ready}/{service.spec.replicas} ready, {version.name}",
-        children=children.all_of(service, version, seen.settings),
+        summary=summary or f"{answering}, {target.version}",
+        children=children.everything(service, target, seen.settings),
         progressing=progressing,
         look_again=look_again,
     )

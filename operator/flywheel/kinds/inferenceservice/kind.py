@@ -1,42 +1,41 @@
 """InferenceService as the engine sees it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 
-from flywheel.core.api import (
-    DEPLOYMENT,
-    INFERENCE_SERVICE,
-    MODEL,
-    MODEL_VERSION,
-    NETWORK_POLICY,
-    POD_DISRUPTION_BUDGET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    Reference,
-)
+from flywheel.core.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Reference
 from flywheel.core.kind import Kind
+from flywheel.core.schema import rule
+from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
-from flywheel.kinds.inferenceservice.observe import InferenceService, Seen, observe
+from flywheel.kinds.inferenceservice.observe import Seen, observe
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 
-def references(service: InferenceService) -> Iterator[Reference]:
-    """The Model or version that the spec names, and the version that is served now."""
-    if service.spec.model:
+def references(service: InferenceService) -> Iterable[Reference]:
+    """What it is told to serve, and what it serves: a Model keeps both from being deleted."""
+    if service.spec.model is not None:
         yield Reference(MODEL, service.namespace, service.spec.model)
-    for name in {service.spec.version, service.status.version} - {None}:
-        yield Reference(MODEL_VERSION, service.namespace, str(name))
+    for version in {service.spec.version, service.status.version} - {None}:
+        yield Reference(MODEL_VERSION, service.namespace, str(version))
 
 
 KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
     api=INFERENCE_SERVICE,
     short_name="fwsvc",
-    story="Online serving of a Model's champion, or of one version, by the Open Inference Protocol v2 over REST and gRPC.",
+    story="One model's champion, or one version, answered over REST and gRPC by a number of like servers.",
     spec=InferenceServiceSpec,
     status=InferenceServiceStatus,
     observe=observe,
     decide=decide,
-    owns=(DEPLOYMENT, SERVICE, SERVICE_ACCOUNT, NETWORK_POLICY, POD_DISRUPTION_BUDGET),
+    owns=OWNS,
     references=references,
+    rules=(
+        rule(
+            "self.metadata.name.matches('^[a-z]')",
+            "metadata.name must start with a letter, since a Service is called the same",
+        ),
+    ),
+    selectable=(".spec.model", ".spec.version"),
     scale={
         "specReplicasPath": ".spec.replicas",
         "statusReplicasPath": ".status.replicas",

@@ -4,111 +4,114 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core import trouble
+from flywheel.core import names, trouble
 from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, POD, Manifest, Reference
-from flywheel.core.kind import Cluster, Resource
+from flywheel.core.kind import Cluster
+from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
-
-InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
+from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, InferenceService, Target
+from flywheel.kinds.model.schema import ModelStatus
+from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
 
 @dataclass(frozen=True)
-class Version:
-    """What can be served: a verified version and its artifact."""
+class Missing:
+    """Why what the spec asks for cannot be served yet."""
 
-    name: str
-    digest: str
+    reason: str
+    message: str
 
 
 @dataclass(frozen=True)
 class Servers:
-    """The Deployment's own counts. `current`: of the newest template; `settled`: its controller has seen that template."""
+    """The Deployment as it is: what it was told to serve, by which inputs, and how far it is.
 
+    `replicas` are told to run, `existing` do, `updated` of them have the newest template, `ready` of them answer, whatever template.
+    `settled`: the Deployment's controller has seen its newest spec.
+    """
+
+    target: Target | None
+    inputs: str
     settled: bool
-    total: int
-    current: int
-    ready: int
-    current_ready: int
+    replicas: int = 0
+    existing: int = 0
+    updated: int = 0
+    ready: int = 0
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`wanted` is what the spec asks to serve now, or why not in `missing`; `servers` is None where there is no Deployment."""
+    """`wanted` or `missing`: what the spec asks for, or why that cannot be had. `servers`: None where there is no Deployment."""
 
     now: datetime
     settings: Settings
-    wanted: Version | None = None
-    missing: Trouble | None = None
+    wanted: Target | None = None
+    missing: Missing | None = None
     servers: Servers | None = None
     trouble: Trouble | None = None
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
-    """One look at the version to serve, at the Deployment and at all its pods."""
-    deployments = cluster.children(service.uid, DEPLOYMENT)
-    pods = cluster.children(service.uid, POD)
+    """One look at the Model or version, the Deployment, and all its pods."""
+    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, names.child(service)))
+    if deployment is not None and deployment["metadata"].get("labels", {}).get(names.UID_LABEL) != service.uid:
+        deployment = None  # somebody else's: the engine says NameTaken
+    pods = [pod for pod in cluster.children(service.uid, POD) if "deletionTimestamp" not in pod["metadata"]]
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(service.namespace, uid)
 
-    wanted = _wanted(service, cluster)
-    found = wanted if isinstance(wanted, Version) else None
+    found = _version(service, cluster) if service.spec.version is not None else _champion(service, cluster)
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        wanted=found,
-        missing=None if isinstance(wanted, Version) else wanted,
-        servers=_servers(deployments[0], pods) if deployments else None,
-        trouble=trouble.find(deployments[0], _standing(pods), events, cluster.now) if deployments else None,
+        wanted=found if isinstance(found, Target) else None,
+        missing=found if isinstance(found, Missing) else None,
+        servers=_servers(deployment) if deployment else None,
+        trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
     )
 
 
-def _wanted(service: InferenceService, cluster: Cluster) -> Version | Trouble:
-    namespace, name = service.namespace, service.spec.version
-    if name is None:
-        model = cluster.get(Reference(MODEL, namespace, str(service.spec.model)))
-        if model is None:
-            return Trouble(
-                "ModelNotFound",
-                f"Waiting for Model '{service.spec.model}' in namespace '{namespace}'; create it or correct spec.model.",
-            )
-        name = (model.get("status") or {}).get("champion")
-        if not name:
-            return Trouble(
-                "NoChampion",
-                f"Model '{service.spec.model}' has no champion yet; see 'kubectl describe fwmodel {service.spec.model}'.",
-            )
-    version = cluster.get(Reference(MODEL_VERSION, namespace, name))
+def _champion(service: InferenceService, cluster: Cluster) -> Target | Missing:
+    name = str(service.spec.model)
+    model = cluster.get(Reference(MODEL, service.namespace, name))
+    if model is None:
+        finding = f"Model '{name}' does not exist in namespace '{service.namespace}'"
+        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
+    status = ModelStatus.model_validate(model.get("status") or {})
+    if status.champion is None or status.champion_digest is None:
+        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_words(status)}".strip())
+    return Target(status.champion, str(status.champion_digest))
+
+
+def _version(service: InferenceService, cluster: Cluster) -> Target | Missing:
+    name = str(service.spec.version)
+    version = cluster.get(Reference(MODEL_VERSION, service.namespace, name))
     if version is None:
-        return Trouble(
-            "VersionNotFound",
-            f"Waiting for ModelVersion '{name}' in namespace '{namespace}'; create it or correct the spec.",
-        )
-    digest = (version.get("status") or {}).get("digest")
-    if not digest:
-        return Trouble(
-            "VersionNotVerified", f"ModelVersion '{name}' is not verified yet; see 'kubectl describe fwver {name}'."
-        )
-    return Version(name, digest)
+        finding = f"ModelVersion '{name}' does not exist in namespace '{service.namespace}'"
+        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
+    status = ModelVersionStatus.model_validate(version.get("status") or {})
+    is_ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
+    if status.digest is None or not is_ready:
+        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {_words(status)}".strip())
+    return Target(name, str(status.digest))
 
 
-def _standing(pods: Sequence[Manifest]) -> list[Manifest]:
-    """Pods that are not on their way out."""
-    return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+def _words(status: Status) -> str:
+    return next((condition.message for condition in status.conditions if condition.type == "Ready"), "")
 
 
-def _servers(deployment: Manifest, pods: Sequence[Manifest]) -> Servers:
-    status = deployment.get("status") or {}
-    current = int(status.get("updatedReplicas") or 0)
-    ready = int(status.get("readyReplicas") or 0)
-    total = int(status.get("replicas") or 0)
+def _servers(deployment: Manifest) -> Servers:
+    metadata, status = deployment["metadata"], deployment.get("status") or {}
+    annotations = metadata.get("annotations") or {}
+    version, digest = annotations.get(VERSION_ANNOTATION), annotations.get(DIGEST_ANNOTATION)
     return Servers(
-        settled=int(status.get("observedGeneration") or 0) >= int(deployment["metadata"].get("generation") or 1),
-        total=total,
-        current=current,
-        ready=ready,
-        # Old servers go last (maxUnavailable 0), so what is not current is ready; a bound, never too high.
-        current_ready=max(0, ready - (total - current)),
+        target=Target(version, digest) if version and digest else None,
+        inputs=annotations.get(names.INPUTS_ANNOTATION, ""),
+        settled=status.get("observedGeneration", 0) >= metadata.get("generation", 1),
+        replicas=deployment["spec"].get("replicas", 1),
+        existing=status.get("replicas", 0),
+        updated=status.get("updatedReplicas", 0),
+        ready=status.get("readyReplicas", 0),
     )

@@ -45,7 +45,7 @@ def pinned_champion_is_missing(model: Model, seen: Seen) -> Plan | None:
         ready=False,
         reason="ChampionNotReady" if pinned else "ChampionNotFound",
         message=f"Waiting for the pinned champion: {finding}.{meanwhile}",
-        status=_status(model, seen, Choice(old)),
+        status=_status(model, seen, Choice(old)).model_copy(update=_as_it_was(model)),
         summary=f"pinned {name} is missing" if pinned is None else f"pinned {name} is not ready",
     )
 
@@ -102,7 +102,7 @@ def there_is_a_champion(model: Model, seen: Seen) -> Plan:
         else ""
     )
     pinned = " It is pinned by spec.champion." if model.spec.champion else ""
-    changed = len(status.history) and status.history[-1:] != model.status.history[-1:]
+    changed = status.history[-1:] != model.status.history[-1:]
     return Plan(
         ready=True,
         reason="Pinned" if model.spec.champion else newest.verdict if refused else "ChampionChosen",
@@ -137,14 +137,17 @@ def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
     )
 
 
+def _as_it_was(model: Model) -> dict[str, object]:
+    kept = ("champion", "champion_digest", "champion_metric")
+    return {field: getattr(model.status, field) for field in kept}
+
+
 def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
     old = model.status.history
     if choice.champion is None or choice.won is None:
         return old
-    if choice.won.verdict == "Champion":
-        reason = "Succession" if old else "FirstVersion"
-    else:
-        reason = choice.won.verdict
+    first = "Succession" if old else "FirstVersion"
+    reason = first if choice.won.verdict == "Champion" else choice.won.verdict
     before = f", after '{model.status.champion}'" if model.status.champion else ""
     numbers = f": {choice.won.message}" if choice.won.message else ""
     reign = Reign(

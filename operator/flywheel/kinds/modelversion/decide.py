@@ -143,7 +143,7 @@ def _last_job(version: ModelVersion, status: ModelVersionStatus) -> tuple[Kept, 
 
 
 def _next_step(reason: str) -> str:
-    if reason == "OutOfMemory":
+    if reason == "OOMKilled":
         return "A change of spec.resources verifies it again."
     return (
         f"Create another version; or, if what it was read from has been mended, "

@@ -1,0 +1,116 @@
+"""The pod of one server: `fetch` brings the artifact by its digest, then the server answers from it."""
+
+from typing import Any
+
+from flywheel.core import names
+from flywheel.core.kind import Resource
+from flywheel.core.settings import Settings
+from flywheel.core.workloads import (
+    ROOT,
+    Input,
+    container_security,
+    environment,
+    fetch_container,
+    fetch_limit,
+    needs,
+    placed,
+    pod_security,
+    pulls,
+)
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+
+HTTP_PORT, GRPC_PORT = 8080, 8081
+DRAIN_SECONDS, FINISH_SECONDS = 5, 20
+GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
+# Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
+ROUTE_FOLDER = "/etc/flywheel/route"
+
+
+def server_pod(
+    service: Resource[InferenceServiceSpec, InferenceServiceStatus],
+    version: str,
+    digest: str,
+    route: str,
+    settings: Settings,
+) -> dict[str, Any]:
+    """The pod's spec."""
+    spec = service.spec
+    variables = {
+        "FLYWHEEL_KIND": service.api.kind,
+        "FLYWHEEL_NAME": service.name,
+        "FLYWHEEL_NAMESPACE": service.namespace,
+        "FLYWHEEL_UID": service.uid,
+        "FLYWHEEL_STEP": "serve",
+        "FLYWHEEL_STORE_SECRET": settings.store_secret,
+    }
+    limit = fetch_limit(spec.resources, settings)
+    return {
+        "serviceAccountName": names.child(service),
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": pod_security(),
+        **placed(spec.placement),
+        **pulls(spec.image_pull_secrets, settings),
+        "initContainers": [fetch_container((Input("model", artifact=digest),), settings, variables, limit)],
+        "containers": [_server(service, version, settings)],
+        "volumes": [
+            {"name": "flywheel", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            # Optional, and there from the first pod on: a canary that comes later restarts nobody.
+            {"name": "route", "configMap": {"name": route, "optional": True}},
+            *_shared_memory(spec),
+        ],
+    }
+
+
+def _server(
+    service: Resource[InferenceServiceSpec, InferenceServiceStatus], version: str, settings: Settings
+) -> dict[str, Any]:
+    spec = service.spec
+    ports = (("http", HTTP_PORT), ("grpc", GRPC_PORT))
+    flags = {
+        "--model": f"{ROOT}/inputs/model",
+        "--name": service.name,
+        "--version": version,
+        **{f"--{name}": f"0.0.0.0:{port}" for name, port in ports},
+        "--drain-seconds": str(DRAIN_SECONDS),
+        "--grace-seconds": str(FINISH_SECONDS),
+    }
+    return {
+        "name": "server",
+        "image": settings.serving_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "flywheel_serving"],
+        "args": [word for flag in flags.items() for word in flag],
+        **({"env": environment(spec.env)} if spec.env else {}),
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
+        **({"resources": needs(spec.resources)} if needs(spec.resources) else {}),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        # A big model may load for ten minutes; a small one is found ready within a second.
+        "startupProbe": _probe("live", period=1, timeout=1, failures=600),
+        "readinessProbe": _probe("ready", period=1, timeout=3, failures=3),
+        "livenessProbe": _probe("live", period=10, timeout=5, failures=3),
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
+            {"name": "route", "mountPath": ROUTE_FOLDER, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp"},
+            *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []),
+        ],
+    }
+
+
+def _probe(question: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": f"/v2/health/{question}", "port": "http"},
+        "periodSeconds": period,
+        "timeoutSeconds": timeout,
+        "failureThreshold": failures,
+    }
+
+
+def _shared_memory(spec: InferenceServiceSpec) -> list[dict[str, Any]]:
+    if spec.shared_memory is None:
+        return []
+    return [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": spec.shared_memory}}]
