@@ -49,7 +49,12 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
-        Rule("why a pod does not run, and telling users what happened", EVENT.group, (EVENT.plural,), ("list", "create", "patch")),
+        Rule(
+            "why a pod does not run, and telling users what happened",
+            EVENT.group,
+            (EVENT.plural,),
+            ("list", "create", "patch"),
+        ),
     )
 
 
