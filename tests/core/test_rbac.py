@@ -32,6 +32,10 @@ def test_what_a_kind_makes_and_does_not_own_is_never_deleted() -> None:
     assert verbs("flywheel.ml", DATASET.plural) == {"create", "patch"}
 
 
+def test_what_a_kind_may_remove_is_deleted_and_nothing_more() -> None:
+    assert verbs("flywheel.ml", DATASET.plural, replace(KIND, makes=(), removes=(DATASET,))) == {"delete"}
+
+
 def test_only_who_has_a_schedule_answers_ticks() -> None:
     without = replace(KIND, owns=tuple(api for api in KIND.owns if api != CRON_JOB))
 
