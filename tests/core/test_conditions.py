@@ -16,7 +16,9 @@ STALLED = replace(WAITING, stalled=True, reason="TrialsFailed")
 UNKNOWN = replace(READY, ready=None, reason="Started")
 
 
-def today(plan: Plan, old: tuple[Condition, ...] = (), now: datetime = NOON, *, bounded: bool = False) -> dict[str, Condition]:
+def today(
+    plan: Plan, old: tuple[Condition, ...] = (), now: datetime = NOON, *, bounded: bool = False
+) -> dict[str, Condition]:
     """Conditions by their type."""
     return {condition.type: condition for condition in conditions(plan, old, 3, now, bounded=bounded)}
 
@@ -28,10 +30,19 @@ def today(plan: Plan, old: tuple[Condition, ...] = (), now: datetime = NOON, *, 
         pytest.param(WAITING, False, {"Ready": "False", "Reconciling": "True"}, id="something missing is seconds away"),
         pytest.param(STALLED, False, {"Ready": "False", "Stalled": "True"}, id="stalled waits for nobody"),
         pytest.param(UNKNOWN, False, {"Ready": "Unknown", "Reconciling": "True"}, id="not yet known"),
-        pytest.param(replace(READY, progressing=True), False, {"Ready": "True", "Reconciling": "True"}, id="ready while it rolls"),
+        pytest.param(
+            replace(READY, progressing=True), False, {"Ready": "True", "Reconciling": "True"}, id="ready while it rolls"
+        ),
         pytest.param(replace(WAITING, progressing=False), False, {"Ready": "False"}, id="suspended: neither"),
-        pytest.param(replace(READY, succeeded=True), True, {"Ready": "True", "Succeeded": "True"}, id="a bounded kind succeeded"),
-        pytest.param(WAITING, True, {"Ready": "False", "Succeeded": "Unknown", "Reconciling": "True"}, id="a bounded kind that runs"),
+        pytest.param(
+            replace(READY, succeeded=True), True, {"Ready": "True", "Succeeded": "True"}, id="a bounded kind succeeded"
+        ),
+        pytest.param(
+            WAITING,
+            True,
+            {"Ready": "False", "Succeeded": "Unknown", "Reconciling": "True"},
+            id="a bounded kind that runs",
+        ),
     ],
 )
 def test_conditions(plan: Plan, bounded: bool, statuses: dict[str, str]) -> None:
@@ -54,7 +65,12 @@ def test_a_condition_moves_only_when_its_status_does() -> None:
 
 def test_the_defaults_year_1970_is_not_kept() -> None:
     pending = Condition(
-        type="Ready", status="Unknown", reason="Pending", message="", last_transition_time=datetime(1970, 1, 1, tzinfo=UTC), observed_generation=None
+        type="Ready",
+        status="Unknown",
+        reason="Pending",
+        message="",
+        last_transition_time=datetime(1970, 1, 1, tzinfo=UTC),
+        observed_generation=None,
     )
 
     assert today(UNKNOWN, (pending,))["Ready"].last_transition_time == NOON

@@ -14,7 +14,8 @@ from flywheel.core.structural import Unfit
 from flywheel.engine import discover
 from tests.core.toy import KIND
 
-KINDS = (KIND, *discover.kinds())
+TOY: AnyKind = KIND
+KINDS = (TOY, *discover.kinds())
 each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.api.kind)
 
 
@@ -56,7 +57,7 @@ def test_a_spec_may_be_left_out_only_if_nothing_in_it_must_be_said() -> None:
 
         size: int = Field(3, description="D.")
 
-    free = root_schema(replace(KIND, spec=Free))["properties"]["spec"]
+    free = root_schema(replace(TOY, spec=Free))["properties"]["spec"]
 
     assert free["default"] == {}
     assert "default" not in root_schema(KIND)["properties"]["spec"]
@@ -69,7 +70,7 @@ def test_a_status_has_no_defaults() -> None:
         count: int = Field(0, description="D.")
 
     with pytest.raises(Unfit, match=r"status\.count has a default"):
-        crd(replace(KIND, status=Boasting))
+        crd(replace(TOY, status=Boasting))
 
 
 def nodes(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -91,7 +92,9 @@ def spec_and_status(kind: AnyKind) -> Iterator[tuple[str, Mapping[str, Any]]]:
 @each_kind
 def test_every_schema_has_a_type_or_says_why_not(kind: AnyKind) -> None:
     untyped = ("x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields")
-    assert [at for at, node in spec_and_status(kind) if "type" not in node and not any(node.get(mark) for mark in untyped)] == []
+    assert [
+        at for at, node in spec_and_status(kind) if "type" not in node and not any(node.get(mark) for mark in untyped)
+    ] == []
 
 
 @each_kind

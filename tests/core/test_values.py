@@ -67,7 +67,12 @@ def test_a_word_in_a_schema_is_that_word() -> None:
 
 @pytest.mark.parametrize(
     ("text", "length"),
-    [("30s", timedelta(seconds=30)), ("10m", timedelta(minutes=10)), ("6h", timedelta(hours=6)), ("3d", timedelta(days=3))],
+    [
+        ("30s", timedelta(seconds=30)),
+        ("10m", timedelta(minutes=10)),
+        ("6h", timedelta(hours=6)),
+        ("3d", timedelta(days=3)),
+    ],
 )
 def test_a_duration_is_a_length_of_time(text: str, length: timedelta) -> None:
     assert Duration.parse(text).timedelta == length

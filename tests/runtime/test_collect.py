@@ -19,6 +19,7 @@ from flywheel_runtime.collect.main import collect
 from flywheel_runtime.collect.watch import Stop
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Attempt, Places
+from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Store
 from tests.runtime import pods
 
@@ -225,7 +226,7 @@ def test_a_failed_attempt_commits_nothing(pod: Pod) -> None:
 
 
 def test_of_two_pods_of_one_attempt_the_first_commit_holds(pod: Pod, store: Store) -> None:
-    keeper = Keeper(store, Attempt.of(pod), "flywheel-store")
+    keeper = Keeper(store, Attempt.of(pod), own.owner(pod))
     first = {"v": 1, "complete": True, "metrics": {"loss": 0.3}}
     deadline = time.monotonic() + 10
     keeper.commit(first, deadline)

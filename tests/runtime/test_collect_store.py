@@ -7,10 +7,12 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.collect.keep import Keeper
-from flywheel_runtime.collect.main import finish
+from flywheel_runtime.collect.main import collect, finish
 from flywheel_runtime.collect.order import Order
 from flywheel_runtime.collect.watch import Stop, Watch
+from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Attempt, Places
+from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 from tests.runtime import pods
@@ -35,7 +37,7 @@ def keep(pod: Pod, endpoint: str, seconds: float) -> dict[str, Any]:
     watch = Watch(None, 10, places.fetched)
     watch.run(Stop(at=time.monotonic()))
     store = Store.of({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
-    keeper = Keeper(store, Attempt.of(pod), "flywheel-store")
+    keeper = Keeper(store, Attempt.of(pod), own.owner(pod))
     return finish(Order.parse(pod["FLYWHEEL_COLLECT"]), places, watch, keeper, time.monotonic() + seconds)
 
 
@@ -78,3 +80,37 @@ def test_a_store_that_comes_back_in_time_gets_all(pod: Pod, server: Server) -> N
         assert keep(pod, proxy.endpoint, seconds=20)["complete"]
     finally:
         proxy.stop()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason", "words"),
+    [
+        pytest.param(
+            {"FLYWHEEL_BUCKET": ""},
+            "BucketMissing",
+            "Secret 'flywheel-store' has no FLYWHEEL_BUCKET; add it",
+            id="bucket",
+        ),
+        pytest.param(
+            {"AWS_ENDPOINT_URL": "store:7070"},
+            "StoreUnreachable",
+            "AWS_ENDPOINT_URL in Secret 'flywheel-store' is 'store:7070', which is no URL; correct it",
+            id="endpoint",
+        ),
+        pytest.param(
+            {"FLYWHEEL_COLLECT": '{"outputs": [{"name": "tracking"}]}'},
+            "OutputInvalid",
+            "no output may be named 'tracking'; rename it",
+            id="a name that is taken",
+        ),
+    ],
+)
+def test_what_cannot_work_is_told_to_fetch_before_main_starts(
+    change: dict[str, str], reason: str, words: str, pod: Pod
+) -> None:
+    with pytest.raises(Failure):
+        collect({**pod, **change}, Places.of(pod), Stop(at=time.monotonic()))
+
+    refusal = json.loads(Places.of(pod).refused.read_text())
+    assert (refusal["reason"], refusal["message"]) == (reason, words)
+    assert Places.of(pod).collecting.exists()

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from flywheel_serving.testing import LocalServer
 from onnx import GraphProto, ModelProto, TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -15,8 +16,6 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-
-from flywheel_serving.testing import LocalServer
 
 ELEMENT = {
     "BOOL": TensorProto.BOOL,
@@ -32,6 +31,25 @@ ELEMENT = {
     "FP32": TensorProto.FLOAT,
     "FP64": TensorProto.DOUBLE,
     "BYTES": TensorProto.STRING,
+}
+
+
+COLUMNS = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
+FLIGHT_SIGNATURE = {
+    "v": 1,
+    "task": "Classification",
+    "target": "late",
+    "classes": ["0", "1"],
+    "inputs": [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in COLUMNS.items()],
+    "outputs": [
+        {"name": "label", "datatype": "INT64", "shape": [-1]},
+        {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
+    ],
+    "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
+}
+FLIGHT_EVALUATION = {
+    "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},
+    "validation": {"metrics": {"roc_auc": 0.93}},
 }
 
 
@@ -138,25 +156,8 @@ def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     outputs = {"label": pipeline.predict(head).tolist(), "probabilities": pipeline.predict_proba(head).tolist()}
     golden = {"v": 1, "tolerance": 1e-4, "inputs": inputs, "outputs": outputs}
     (folder / "golden.json").write_text(json.dumps(golden))
-    shapes = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
-    signature = {
-        "v": 1,
-        "task": "Classification",
-        "target": "late",
-        "classes": ["0", "1"],
-        "inputs": [{"name": name, "datatype": datatype, "shape": [-1, 1]} for name, datatype in shapes.items()],
-        "outputs": [
-            {"name": "label", "datatype": "INT64", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, 2]},
-        ],
-        "columns": [{"name": "month", "type": "Integer"}, {"name": "wind", "type": "Number"}],
-    }
-    (folder / "signature.json").write_text(json.dumps(signature))
-    evaluation = {
-        "test": {"digest": "sha256:" + "ab" * 32, "metrics": {"roc_auc": 0.91, "log_loss": None}},
-        "validation": {"metrics": {"roc_auc": 0.93}},
-    }
-    (folder / "evaluation.json").write_text(json.dumps(evaluation))
+    (folder / "signature.json").write_text(json.dumps(FLIGHT_SIGNATURE))
+    (folder / "evaluation.json").write_text(json.dumps(FLIGHT_EVALUATION))
     return folder
 
 

@@ -7,10 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
-from typing import Any
 
 import pytest
-
 from flywheel_serving.testing import LocalServer
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -286,23 +284,6 @@ def test_garbage_leaves_others_unharmed(server: LocalServer) -> None:
                 bad.sendall(noise)
         good.sendall(LIVE)
         assert receive(good)[0] == 200
-
-
-def test_clients_that_vanish_leave_nothing_in_flight(server: LocalServer) -> None:
-    slow: dict[str, Any] = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [300_000]}]}
-    body = json.dumps(slow).encode()
-    for _ in range(5):
-        with connected(server) as connection:
-            connection.sendall(INFER + b"Content-Length: %d\r\n\r\n" % len(body) + body)
-
-    deadline = time.monotonic() + 20
-    while b'model_infer_in_flight{model="counting",version="1"} 0.0' not in metrics(server):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def metrics(server: LocalServer) -> bytes:
-    return exchange(server, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")[0][1]
 
 
 def assert_answers(server: LocalServer) -> None:

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-
 from flywheel_serving.testing import LocalServer
 
-LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [2_000_000]}]}).encode()
+LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1_000_000]}]}).encode()
 
 
 def status(server: LocalServer, path: str, body: bytes | None = None) -> int:
@@ -45,7 +44,7 @@ def in_flight(server: LocalServer, wanted: int) -> bool:
 
 def count_by_grpc(server: LocalServer) -> list[int]:
     tensor = triton_grpc.InferInput("n", [1], "INT64")
-    tensor.set_data_from_numpy(np.array([2_000_000]))
+    tensor.set_data_from_numpy(np.array([1_000_000]))
     answer = triton_grpc.InferenceServerClient(server.grpc).infer("counting", [tensor]).as_numpy("counted")
     counted: list[int] = answer.tolist()
     return counted
@@ -65,9 +64,9 @@ def test_on_sigterm_it_is_not_ready_answers_on_and_ends_with_nothing_lost(counti
         assert status(server, "/v2/models/counting/ready") == 503
         assert status(server, "/v2/health/live") == 200
         assert not triton_grpc.InferenceServerClient(server.grpc).is_server_ready()
-        assert status(server, "/v2/models/counting/infer", LONG.replace(b"2000000", b"5")) == 200
+        assert status(server, "/v2/models/counting/infer", LONG.replace(b"1000000", b"5")) == 200
         assert rest.result() == 200
-        assert rpc.result() == [2_000_000]
+        assert rpc.result() == [1_000_000]
         assert server.wait() == 0
         assert server.wait_for("drained")["message"] == "drained, 0 inferences were cut"
 
@@ -82,8 +81,20 @@ def test_requests_longer_than_the_drain_are_finished(counting: Path) -> None:
         server.terminate()
 
         assert rest.result() == 200
-        assert rpc.result() == [2_000_000]
+        assert rpc.result() == [1_000_000]
         assert server.wait() == 0
+
+
+def test_clients_that_vanish_leave_nothing_in_flight(counting: Path) -> None:
+    request = b"POST /v2/models/counting/infer HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b" % (len(LONG), LONG)
+    with LocalServer(counting, "--name", "counting") as server:
+        with socket.create_connection(("127.0.0.1", server.ready["http"])) as connection:
+            connection.sendall(request)
+            wait_until(lambda: in_flight(server, 1))
+
+        wait_until(lambda: in_flight(server, 0))
+
+        assert status(server, "/v2/health/ready") == 200
 
 
 def test_an_idle_connection_does_not_hold_up_the_end(counting: Path) -> None:
@@ -103,7 +114,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(counting: Path) -> None:
 
 
 def test_grace_has_an_end(counting: Path) -> None:
-    endless = LONG.replace(b"2000000", b"60000000")
+    endless = LONG.replace(b"1000000", b"60000000")
     flags = ("--name", "counting", "--drain-seconds", "0", "--grace-seconds", "0.2")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(1) as pool:
         cut = pool.submit(status, server, "/v2/models/counting/infer", endless)

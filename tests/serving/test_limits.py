@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
+from flywheel_serving.testing import LocalServer
 from tritonclient.utils import InferenceServerException
 
-from flywheel_serving.testing import LocalServer
-
-LONG = 3_000_000  # steps of the counting model: a few seconds, cut short by whatever the test waits for
+LONG = 1_500_000  # steps of the counting model: about two seconds, cut short by whatever the test waits for
 
 
 def post(server: LocalServer, model: str, name: str, values: list[int]) -> tuple[int, dict[str, Any], Any]:

@@ -1,6 +1,5 @@
 """The verify step: what it measures of a good model, and what it says of a bad or hostile one."""
 
-import faulthandler
 import json
 import os
 import pickle
@@ -13,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from flywheel_serving import verify
+from flywheel_serving.errors import ModelRefused
 from onnx import TensorProto, helper, load, save_model
-
-from flywheel_serving import isolation
 
 TRAINED = {"format": "ONNX", "path": "model.onnx", "brought": False}
 BROUGHT = TRAINED | {"brought": True}
@@ -29,8 +28,13 @@ def root(tmp_path: Path, flights: Path) -> Path:
     return tmp_path
 
 
-def run(root: Path, params: dict[str, Any]) -> int:
+def write_params(root: Path, params: dict[str, Any]) -> None:
     (root / "params.json").write_text(json.dumps(params))
+
+
+def run(root: Path, params: dict[str, Any]) -> int:
+    """The step in a process of its own; its exit code."""
+    write_params(root, params)
     environment = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
@@ -68,7 +72,8 @@ def test_a_brought_model_gets_its_signature(root: Path) -> None:
         (folder / name).unlink()
     (folder / "model.onnx").rename(folder / "fraud.onnx")
 
-    assert run(root, BROUGHT | {"path": "fraud.onnx"}) == 0
+    write_params(root, BROUGHT | {"path": "fraud.onnx"})
+    verify.verify(root)
 
     assert (root / "outputs/model/model.onnx").read_bytes() == (folder / "fraud.onnx").read_bytes()
     signature = read(root / "outputs/model/signature.json")
@@ -82,7 +87,8 @@ def test_facts_of_a_wide_model_stay_short(root: Path) -> None:
     output = helper.make_tensor_value_info("sum", TensorProto.FLOAT, [None, 1])
     write(root, helper.make_graph([helper.make_node("Sum", names, ["sum"])], "wide", inputs, [output]))
 
-    assert run(root, BROUGHT) == 0
+    write_params(root, BROUGHT)
+    verify.verify(root)
 
     assert (root / "outputs/facts.json").stat().st_size <= 2_000
     assert "signature" not in read(root / "outputs/facts.json")
@@ -202,12 +208,24 @@ def test_what_can_never_be_served_is_refused(
     root: Path, damage: Callable[[Path], None], reason: str, finding: str
 ) -> None:
     damage(root)
+    write_params(root, BROUGHT)
+
+    with pytest.raises(ModelRefused) as refused:
+        verify.verify(root)
+
+    assert refused.value.reason == reason
+    assert finding in str(refused.value)
+    assert not (root / "outputs/metrics.json").exists()
+
+
+def test_a_refusal_is_the_termination_message_and_exit_2(root: Path) -> None:
+    a_pickle(root)
 
     assert run(root, BROUGHT) == 2
 
     message = read(root / "termination")
-    assert message["reason"] == reason
-    assert finding in message["message"]
+    assert message.keys() == {"reason", "message"}
+    assert message["reason"] == "NotONNX"
     assert not (root / "outputs/metrics.json").exists()
     assert not (root / "pickle-was-run").exists()
 
@@ -263,35 +281,11 @@ def test_an_artifact_that_contradicts_itself_is_refused(
     root: Path, damage: Callable[[Path], None], params: dict[str, Any], reason: str, finding: str
 ) -> None:
     damage(root)
+    write_params(root, params)
 
-    assert run(root, params) == 2
+    with pytest.raises(ModelRefused) as refused:
+        verify.verify(root)
 
-    message = read(root / "termination")
-    assert message["reason"] == reason
-    assert finding in message["message"]
+    assert refused.value.reason == reason
+    assert finding in str(refused.value)
     assert not (root / "outputs/metrics.json").exists()
-
-
-def crash() -> int:
-    faulthandler.disable()  # pytest would print the stack that is asked for here
-    os.abort()
-
-
-def leave() -> int:
-    return 3
-
-
-def fail() -> int:
-    raise RuntimeError("planned")
-
-
-@pytest.mark.parametrize(
-    ("function", "ended"),
-    [
-        pytest.param(crash, isolation.Ended(-6, "SIGABRT"), id="a crash is named"),
-        pytest.param(leave, isolation.Ended(3), id="an exit code is passed on"),
-        pytest.param(fail, isolation.Ended(1), id="an exception is a failure"),
-    ],
-)
-def test_native_crashes_are_outcomes(function: Callable[[], int], ended: isolation.Ended) -> None:
-    assert isolation.run(function) == ended

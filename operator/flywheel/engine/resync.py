@@ -27,20 +27,19 @@ class Resync:
         self._selectors = dict.fromkeys(kinds, "") | dict.fromkeys(children, MANAGED)
         self._namespaces: Sequence[str | None] = namespaces or (None,)
 
-    def unseen(self) -> int:
-        """How many objects the store has not seen yet. Lists anew each time: what was deleted between a list and the watch's start
-        will never be seen.
+    def listed(self) -> list[Reference]:
+        """Where everything is.
 
         Raises:
             NotInstalled: a CRD or a right is missing.
             ApiError: a list failed.
         """
-        return sum(
-            not self._store.knows(reference)
+        return [
+            reference
             for api in self._selectors
             for namespace in self._namespaces
             for reference, _version in self._list(api, namespace)[0]
-        )
+        ]
 
     def heal(self) -> int:
         """Fetch what the store lacks or has in an older form, drop what is no more. Returns how many objects were wrong.

@@ -116,9 +116,9 @@ class Store:
         with self._lock:
             return tuple(reference for reference in self._entries if reference.api == api)
 
-    def count(self, api: Api) -> int:
-        """How many objects of that type are known."""
-        return len(self.addresses(api))
+    def count(self, api: Api | None = None) -> int:
+        """How many objects of that type, or of all types, are known."""
+        return len(self._entries) if api is None else len(self.addresses(api))
 
     def _all(self, found: Callable[[], Iterable[Reference]]) -> tuple[dict[str, Any], ...]:
         with self._lock:

@@ -29,7 +29,7 @@ class Keeper:
 
     store: Store
     attempt: Attempt
-    secret: str
+    owner: Owner
 
     def earlier(self) -> dict[str, Any] | None:
         """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
@@ -81,9 +81,8 @@ class Keeper:
         return done[0]
 
     def _explained(self, error: S3Error) -> Failure:
-        secret = f"Secret '{self.secret}'"
-        owner = Owner(secret, f"FLYWHEEL_BUCKET in {secret}")
-        return explain(error, self.store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed")
+        access = self.store.bucket.access
+        return explain(error, access, self.owner, refused="StoreRefused", failed="UploadFailed")
 
 
 def tracking(places: Places) -> dict[str, Files]:

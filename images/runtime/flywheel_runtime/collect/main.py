@@ -16,7 +16,7 @@ from flywheel_runtime.collect.outputs import read_facts, read_metrics, read_outp
 from flywheel_runtime.collect.watch import Stop, Watch
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Attempt, Places
-from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store import own
 from flywheel_runtime.store.retry import Retry
 
 PR_SET_DUMPABLE = 4  # prctl(2)
@@ -52,12 +52,11 @@ def hide() -> None:
 
 def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any]:
     """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch."""
-    order = Order.parse(env.get("FLYWHEEL_COLLECT") or "{}")
-    attempt = Attempt.of(env)
-    store = Store.of(env, attempt.namespace, Retry(patience=START_PATIENCE))
-    keeper = Keeper(store, attempt, env.get("FLYWHEEL_STORE_SECRET") or "flywheel-store")
     places.collecting.parent.mkdir(parents=True, exist_ok=True)
     try:
+        order = Order.parse(env.get("FLYWHEEL_COLLECT") or "{}")
+        store = own.open_store(env, Retry(patience=START_PATIENCE))
+        keeper = Keeper(store, Attempt.of(env), own.owner(env))
         earlier = keeper.earlier()
     except Failure as failure:
         refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}

@@ -9,6 +9,7 @@ from flywheel_runtime.failure import Failure
 from flywheel_runtime.fetch.hosts import check_endpoint
 from flywheel_runtime.fetch.item import Item
 from flywheel_runtime.fetch.order import S3Source
+from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Missing, Store
 from flywheel_runtime.store.download import WrongDigest, download
 from flywheel_runtime.store.explain import Owner, explain
@@ -17,18 +18,13 @@ from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Access, AlreadyThere, Bucket, Listed, NotThere, S3Error
 
 
-def secret_name(env: Mapping[str, str]) -> str:
-    return f"Secret '{env.get('FLYWHEEL_STORE_SECRET') or 'flywheel-store'}'"
-
-
 def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapping[str, str]) -> list[Item]:
     """Every file of a manifest, below the input's folder."""
-    secret = secret_name(env)
 
     @contextmanager
     def explained(what: str) -> Iterator[None]:
         try:
-            with answered(store.bucket.access, Owner(secret, f"FLYWHEEL_BUCKET in {secret}")):
+            with answered(store.bucket.access, own.owner(env)):
                 yield
         except Missing as error:
             words = f"input '{name}' ({digest}) is not in the store; run what made it again"
@@ -58,7 +54,7 @@ def object_items(
     """One object under its last name, or every object below a prefix under its path from there."""
     access, owner = _access(source, env)
     with answered(access, owner):
-        bucket = Bucket(access)
+        bucket = _bucket(access)
         try:
             found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
         except NotThere as error:
@@ -110,9 +106,17 @@ def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:
     return [item for item in found if not item.key.endswith("/")]  # markers of empty folders
 
 
+def _bucket(access: Access) -> Bucket:
+    try:
+        return Bucket(access)
+    except ValueError as error:
+        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
+        raise Failure("SourceInvalid", words, retry=False) from error
+
+
 def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
     if not source.foreign:
-        return Access.of(env, source.bucket), Owner(secret_name(env), "the source's uri")
+        return Access.of(env, source.bucket), Owner(own.owner(env).secret, "the source's uri")
     plain = dict(env)
     if source.endpoint:
         plain["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint

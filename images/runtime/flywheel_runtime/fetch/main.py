@@ -73,10 +73,9 @@ def find(entry: Input, order: Order, env: Mapping[str, str], places: Places, ret
         return from_store.object_items(source, entry.sha256, folder, retry, env)
     if isinstance(source, ArtifactSource):
         from flywheel_runtime.fetch import from_store
-        from flywheel_runtime.store.artifacts import Store
+        from flywheel_runtime.store.own import open_store
 
-        store = Store.of(env, env["FLYWHEEL_NAMESPACE"], retry)
-        return from_store.artifact_items(entry.name, source.digest, folder, store, env)
+        return from_store.artifact_items(entry.name, source.digest, folder, open_store(env, retry), env)
     from flywheel_runtime.fetch import from_volume
 
     return from_volume.items(entry.name, source, entry.sha256, folder, places.volumes / entry.name)

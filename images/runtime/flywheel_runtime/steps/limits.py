@@ -19,15 +19,15 @@ def memory_bytes(groups: Path = GROUPS) -> int:
     return machine
 
 
-def cores(groups: Path = GROUPS) -> int:
-    """The CPU limit in whole cores, rounded up, or the cores of the machine where there is no limit."""
+def cores(groups: Path = GROUPS, without_limit: int | None = None) -> int:
+    """The CPU limit in whole cores, rounded up; without a limit `without_limit`, else the cores of the machine."""
     machine = len(os.sched_getaffinity(0))
     quota, _, period = _read(groups / "cpu.max").partition(" ")
     if not period:
         quota, period = _read(groups / "cpu/cpu.cfs_quota_us"), _read(groups / "cpu/cpu.cfs_period_us")
     if quota.isdigit() and period.isdigit():
         return max(1, min(machine, math.ceil(int(quota) / int(period))))
-    return machine
+    return machine if without_limit is None else without_limit
 
 
 def _read(path: Path) -> str:

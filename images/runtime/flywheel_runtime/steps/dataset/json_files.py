@@ -22,11 +22,10 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict
     for file in files:
         _check_first_line(file)
     names = ", ".join(text(str(file.path)) for file in files)
-    compression = "gzip" if files[0].gzipped else "none"
     try:
         connection.execute(
-            f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', sample_size = -1, "
-            f"maximum_depth = 2, union_by_name = true, compression = '{compression}', "
+            f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
+            "maximum_depth = 2, union_by_name = true, compression = 'auto_detect', "
             f"maximum_object_size = {LONGEST_LINE})"
         )
     except duckdb.OutOfMemoryException:

@@ -1,0 +1,84 @@
+"""Bad Datasets are refused by the API server with a sentence of ours."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.apiserver
+
+S3 = {"s3": {"uri": "s3://acme/orders/"}}
+HTTP = {"http": {"url": "https://data.example/orders.csv", "sha256": "0" * 64}}
+SCHEDULE = {"cron": "0 2 * * *"}
+
+
+def manifest(spec: dict[str, Any]) -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "orders"}, "spec": spec}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param({"source": {**S3, **HTTP}}, "give exactly one of s3, pvc and http", id="two sources"),
+        pytest.param({"source": {}}, "give exactly one of s3, pvc and http", id="no source"),
+        pytest.param({"source": S3, "colour": "red"}, 'unknown field "spec.colour"', id="an unknown field"),
+        pytest.param({"source": S3, "format": "XLS"}, 'supported values: "CSV", "Parquet", "JSONL"', id="a wrong enum"),
+        pytest.param(
+            {"source": HTTP, "schedule": SCHEDULE},
+            "schedule is not for an http source, whose sha256 fixes its content",
+            id="a schedule for what is fixed",
+        ),
+        pytest.param({"source": {"s3": {"uri": "acme/orders"}}}, "spec.source.s3.uri", id="no s3 address"),
+        pytest.param(
+            {"source": {"pvc": {"claimName": "data", "path": "a/../../etc"}}},
+            "path must stay inside the volume",
+            id="a path out of the volume",
+        ),
+        pytest.param(
+            {"source": S3, "split": {"by": "Random", "validation": "60%", "test": "40%"}},
+            "validation and test together must leave something to train on: less than 100%",
+            id="nothing left to train on",
+        ),
+        pytest.param(
+            {"source": S3, "split": {"by": "Random", "test": "100%"}}, "spec.split.test", id="a percent of a hundred"
+        ),
+        pytest.param({"source": S3, "split": {"by": "Group"}}, "group names the column of by: Group", id="no group"),
+        pytest.param(
+            {"source": S3, "split": {"by": "Time"}}, "split.by: Time needs spec.eventTime", id="time without a column"
+        ),
+        pytest.param(
+            {"source": S3, "columns": [{"name": "price", "min": "2", "max": "1"}]},
+            "min must not be greater than max",
+            id="an empty range",
+        ),
+        pytest.param(
+            {"source": S3, "columns": [{"name": "price"}, {"name": "price"}]}, "Duplicate value", id="a column twice"
+        ),
+        pytest.param(
+            {"source": {"s3": {"uri": "s3://acme/orders/", "endpoint": "https://s3.example"}}},
+            "a store with its own endpoint needs secretName",
+            id="a foreign store without a Secret",
+        ),
+    ],
+)
+def test_refused(installed: Callable[..., CompletedProcess[str]], spec: dict[str, Any], sentence: str) -> None:
+    done = installed("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifest(spec))
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+def test_two_lines_are_enough_and_defaults_are_filled_in(installed: Callable[..., CompletedProcess[str]]) -> None:
+    done = installed("create", "--dry-run=server", "-o", "yaml", "-f", "-", stdin=manifest({"source": S3}))
+
+    spec = yaml.safe_load(done.stdout)["spec"]
+    assert spec == {
+        "source": S3,
+        "retention": {"versions": 10},
+        "suspend": False,
+        **{key: spec[key] for key in ("resources", "placement") if key in spec},
+    }

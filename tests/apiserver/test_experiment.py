@@ -1,0 +1,166 @@
+"""Bad Experiments are refused by the API server with a sentence of ours, and a search that has started holds still."""
+
+import json
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.kinds.experiment.world import World, experiment
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+SKLEARN: dict[str, Any] = {"sklearn": {}}
+CONTAINER: dict[str, Any] = {"container": {"image": "train:1"}}
+F1 = {"metric": "f1"}
+
+
+def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
+    return yaml.safe_dump(
+        {
+            "apiVersion": "flywheel.ml/v1alpha1",
+            "kind": "Experiment",
+            "metadata": {"name": name},
+            "spec": {"dataset": "orders", **spec},
+        }
+    )
+
+
+def estimator(**fields: Any) -> dict[str, Any]:
+    return {"trainer": {"sklearn": {"estimators": [{"name": "Ridge", **fields}]}}}
+
+
+def searched(distribution: dict[str, Any]) -> dict[str, Any]:
+    return estimator(search={"alpha": distribution})
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param({"trainer": {}}, "give exactly one of sklearn and container", id="no trainer"),
+        pytest.param(
+            {"trainer": {**SKLEARN, **CONTAINER}}, "give exactly one of sklearn and container", id="two trainers"
+        ),
+        pytest.param({"trainer": CONTAINER}, "trainer container needs objective.metric", id="a container without aim"),
+        pytest.param(
+            {"trainer": CONTAINER, "objective": F1, "register": "fraud"},
+            "register needs trainer.container.model",
+            id="nothing to register",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "objective": {"metric": "happiness"}},
+            "add direction: Maximize or direction: Minimize",
+            id="an unknown direction",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "validation": {"folds": 5, "holdout": "Validation"}},
+            "give exactly one of folds and holdout",
+            id="two validations",
+        ),
+        pytest.param({"trainer": SKLEARN, "trialTimeout": "2 weeks"}, "spec.trialTimeout", id="a bad duration"),
+        pytest.param({"trainer": SKLEARN, "budget": {"maxTrials": 501}}, "500", id="too many trials"),
+        pytest.param({"trainer": SKLEARN, "queueName": "ml"}, 'unknown field "spec.queueName"', id="an unknown field"),
+        pytest.param(searched({}), "give exactly one of float, int and choice", id="an empty distribution"),
+        pytest.param(searched({"float": {"min": "2", "max": "1"}}), "min must be less than max", id="an empty range"),
+        pytest.param(
+            searched({"float": {"min": "0", "max": "1", "log": True}}), "log needs a min above 0", id="log of zero"
+        ),
+        pytest.param(searched({"float": {"min": 0.1, "max": "1"}}), "must be of type string", id="a float"),
+        pytest.param(
+            estimator(parameters={"alpha": 0.5}), "must be of type integer,string", id="a float among the parameters"
+        ),
+        pytest.param(
+            estimator(parameters={"alpha": 1}, search={"alpha": {"int": {"min": 1, "max": 2}}}),
+            "a parameter stands either in parameters or in search, not in both",
+            id="fixed and searched",
+        ),
+        pytest.param(
+            {**searched({"float": {"min": "0", "max": "1"}}), "search": {"algorithm": "Grid"}},
+            "search.algorithm Grid needs a step in every float",
+            id="a grid without steps",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "search": {"algorithm": "Grid"}},
+            "search.algorithm Grid needs trainer.sklearn.estimators",
+            id="a grid over the preset",
+        ),
+        pytest.param(
+            {
+                **estimator(search={f"p{number}": {"int": {"min": 1, "max": 9}} for number in range(16)}),
+                "budget": {"maxTrials": 300},
+            },
+            "status remembers every trial",
+            id="more than status can remember",
+        ),
+    ],
+)
+def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
+    done = installed("create", "--dry-run=server", "--validate=strict", "-f", "-", stdin=manifest(spec))
+
+    assert done.returncode != 0
+    assert sentence in done.stderr
+
+
+@pytest.fixture(scope="module")
+def started(installed: Kubectl) -> str:
+    """An Experiment whose first trial has started."""
+    spec = {"trainer": SKLEARN, "objective": {"metric": "roc_auc"}, "budget": {"maxTrials": 4}}
+    installed("apply", "-f", "-", stdin=manifest(spec, "started"))
+    patch = {"status": {"startTime": "2026-01-01T00:00:00Z"}}
+    done = installed("patch", "fwexp", "started", "--subresource=status", "--type=merge", "-p", json.dumps(patch))
+    assert done.returncode == 0, done.stderr
+    return "started"
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        pytest.param({"dataset": "others"}, "spec.dataset", id="dataset"),
+        pytest.param({"datasetVersion": "orders-1234abcd"}, "spec.datasetVersion", id="datasetVersion"),
+        pytest.param({"trainer": {"sklearn": {"task": "Regression"}}}, "spec.trainer", id="trainer"),
+        pytest.param({"search": {"seed": 8}}, "spec.search", id="search"),
+        pytest.param({"validation": {"folds": 3}}, "spec.validation", id="validation"),
+        pytest.param({"objective": {"metric": "f1"}}, "spec.objective.metric", id="the metric"),
+        pytest.param({"objective": {"direction": "Maximize"}}, "spec.objective.direction", id="the direction"),
+    ],
+)
+def test_a_search_that_has_started_holds_still(
+    installed: Kubectl, started: str, change: dict[str, Any], path: str
+) -> None:
+    done = installed("patch", "fwexp", started, "--type=merge", "-p", json.dumps({"spec": change}))
+
+    assert f"{path} cannot change after the search has started; make another Experiment" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"budget": {"maxTrials": 9, "duration": "2h"}}, id="the budget"),
+        pytest.param({"objective": {"goal": "0.9"}}, id="the goal"),
+        pytest.param({"parallelism": 4, "resources": {"limits": {"memory": "2Gi"}}}, id="what trials may use"),
+        pytest.param({"suspend": True, "register": "fraud"}, id="suspend and register"),
+    ],
+)
+def test_what_may_change_at_any_time(installed: Kubectl, started: str, change: dict[str, Any]) -> None:
+    done = installed("patch", "fwexp", started, "--type=merge", "-p", json.dumps({"spec": change}))
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_server_takes_the_status_of_a_whole_search_as_it_is(installed: Kubectl) -> None:
+    """Nothing pruned, nothing refused: what is remembered must come back."""
+    world = World(
+        experiment({"register": "flight-delay", "budget": {"maxTrials": 3}}), lambda *_: {"metrics": {"roc_auc": 0.7}}
+    )
+    world.run()
+    status = world.experiment.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
+    installed("apply", "-f", "-", stdin=manifest({"trainer": SKLEARN}, "whole"))
+
+    patch = ("patch", "fwexp", "whole", "--subresource=status", "--type=merge", "-o", "json", "-p")
+    done = installed(*patch, json.dumps({"status": status}))
+
+    stored = json.loads(done.stdout)["status"]
+    assert {key: stored.get(key) for key in status} == status

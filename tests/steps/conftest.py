@@ -1,0 +1,87 @@
+"""Run the real steps on real files, in this process: the folders of a pod under tmp_path."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flywheel_runtime.steps import check, train
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a step left behind."""
+
+    code: int
+    root: Path
+
+    @property
+    def failure(self) -> dict[str, str]:
+        found: dict[str, str] = json.loads((self.root / "termination-log").read_text())
+        return found
+
+    def output(self, name: str) -> Any:
+        return json.loads((self.root / "outputs" / name).read_text())
+
+    @property
+    def data(self) -> Path:
+        return self.root / "outputs" / "data"
+
+
+Files = dict[str, str | bytes]
+Check = Callable[..., Result]
+Train = Callable[..., Result]
+
+
+def _pod(root: Path, params: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    root.mkdir(parents=True)
+    (root / "params.json").write_text(json.dumps(params))
+    monkeypatch.setenv("FLYWHEEL_ROOT", str(root))
+    monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(root / "termination-log"))
+
+
+@pytest.fixture
+def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+    """run_check({"a.csv": "…"}, previous=result, target="late", …) -> Result"""
+    runs = iter(range(100))
+
+    def run(files: Files, previous: Result | None = None, **params: Any) -> Result:
+        root = tmp_path / f"check-{next(runs)}"
+        _pod(root, {"name": "orders"} | params, monkeypatch)
+        for name, content in files.items():
+            path = root / "inputs" / "source" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        if previous is not None:
+            (root / "inputs" / "previous").symlink_to(previous.data)
+        return Result(check.main(), root)
+
+    return run
+
+
+@pytest.fixture
+def run_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
+    """run_train(data folder, estimator="…", …) -> Result"""
+    runs = iter(range(100))
+
+    def run(data: Path, **params: Any) -> Result:
+        root = tmp_path / f"train-{next(runs)}"
+        given = {
+            "estimator": "LogisticRegression",
+            "parameters": {},
+            "task": None,
+            "features": None,
+            "objective": {"metric": "roc_auc"},
+            "validation": {"holdout": "Validation"},
+            "seed": 7,
+        }
+        _pod(root, given | params, monkeypatch)
+        (root / "inputs").mkdir()
+        (root / "inputs" / "data").symlink_to(data)
+        return Result(train.main(), root)
+
+    return run
