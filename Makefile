@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate lock bench-operator clean clean-all
+.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate golden lock bench-operator clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,7 @@ unit: setup ## Tests without a cluster, under a minute. K=name picks.
 	$(PYTEST) tests -m "not apiserver" $(if $(K),-k "$(K)")
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
+	@python3 -m e2e.setup programs
 	$(PYTEST) tests -m apiserver --timeout 600 $(if $(K),-k "$(K)")
 
 e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
@@ -54,6 +55,10 @@ logs: ## Follow the operator's log.
 
 generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
 	@$(BIN)/python -m flywheel.cli.generate
+
+golden: setup ## Accept the chart as it is rendered now; look at the difference before you commit it.
+	@python3 -m e2e.setup programs
+	@GOLDEN=write $(PYTEST) tests/test_chart.py -q
 
 lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requirements/.
 	@$(BIN)/python -m e2e.setup lock

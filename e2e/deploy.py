@@ -24,7 +24,10 @@ TIMEOUT = "180s"
 
 def values() -> dict[str, Any]:
     """Images by the tags that `make images` recorded, a team for the demo, and the trial store on a port of the node."""
-    tags = {name: dict(zip(("repository", "tag"), one["image"].rsplit(":", 1), strict=True)) for name, one in images.recorded().items()}
+    tags = {
+        name: dict(zip(("repository", "tag"), one["image"].rsplit(":", 1), strict=True))
+        for name, one in images.recorded().items()
+    }
     return {
         "images": tags,
         "namespaces": list(TEAMS),
@@ -46,7 +49,11 @@ def deploy(picked: Cluster) -> None:
             wait(picked, deployment)
     secret = stored(picked)
     cluster.write_store_env(
-        picked.store_endpoint(), secret["AWS_ACCESS_KEY_ID"], secret["AWS_SECRET_ACCESS_KEY"], secret["FLYWHEEL_BUCKET"], secret["AWS_REGION"]
+        picked.store_endpoint(),
+        secret["AWS_ACCESS_KEY_ID"],
+        secret["AWS_SECRET_ACCESS_KEY"],
+        secret["FLYWHEEL_BUCKET"],
+        secret["AWS_REGION"],
     )
 
 
@@ -63,7 +70,9 @@ def wait(picked: Cluster, deployment: str) -> None:
             (*words, "get", "events", "--field-selector=type=Warning"),
         )
         seen = "\n".join(picked.kubectl(*look, check=False) for look in looks)
-        raise Failure(f"{seen}\n{failure}\nDeployment '{deployment}' is not ready within {TIMEOUT}; its pods and logs are above") from None
+        raise Failure(
+            f"{seen}\n{failure}\nDeployment '{deployment}' is not ready within {TIMEOUT}; its pods and logs are above"
+        ) from None
 
 
 def stored(picked: Cluster) -> dict[str, str]:
@@ -74,7 +83,15 @@ def stored(picked: Cluster) -> dict[str, str]:
 
 def logs(picked: Cluster) -> int:
     """Follow the log of every replica until interrupted."""
-    command = ["--namespace", NAMESPACE, "logs", "--follow", "--prefix", "--tail=100", "--selector=app.kubernetes.io/name=flywheel-operator"]
+    command = [
+        "--namespace",
+        NAMESPACE,
+        "logs",
+        "--follow",
+        "--prefix",
+        "--tail=100",
+        "--selector=app.kubernetes.io/name=flywheel-operator",
+    ]
     return subprocess.run([cluster.kubectl_path(), *command], env=picked.environment(), check=False).returncode
 
 

@@ -31,7 +31,7 @@ def deployed_operator_rests() -> Iterator[dict[str, str]]:
         "--namespace",
         "flywheel-system",
         "pods",
-        "--selector=app.kubernetes.io/component=operator",
+        "--selector=app.kubernetes.io/name=flywheel-operator",
         "--for=delete",
         "--timeout=60s",
     )

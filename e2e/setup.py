@@ -1,7 +1,8 @@
 """The virtual environment and the lock files; standard library alone, since it runs before there is anything else.
 
-python3 -m e2e.setup         make .venv hold what requirements/dev.txt says
-python3 -m e2e.setup lock    write requirements/*.txt from pyproject.toml
+python3 -m e2e.setup           make .venv hold what requirements/dev.txt says
+python3 -m e2e.setup programs  build what the tests on an API server need, so that no test waits for a build
+python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
 import hashlib
@@ -11,6 +12,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+from e2e.cluster import golang
 from e2e.cluster.places import CHECKOUT
 from e2e.cluster.progress import Failure, step
 
@@ -48,6 +50,11 @@ def lock() -> None:
         )  # fmt: skip
 
 
+def programs() -> None:
+    """etcd, kube-apiserver and kubectl, and helm."""
+    golang.build_all((golang.KUBE, golang.HELM))
+
+
 def content() -> str:
     """What decides the environment."""
     digest = hashlib.sha256((REQUIREMENTS / "dev.txt").read_bytes())
@@ -68,12 +75,17 @@ def call(*words: str | Path) -> None:
     done = subprocess.run(words, cwd=CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         program = Path(words[0]).name
-        raise Failure(f"{done.stdout}{done.stderr}\n'{program} {words[1]}' failed while making {ENVIRONMENT.name}; see its words above")
+        raise Failure(
+            f"{done.stdout}{done.stderr}\n'{program} {words[1]}' failed while making {ENVIRONMENT.name}; see its words above"
+        )
+
+
+VERBS = {"": setup, "lock": lock, "programs": programs}
 
 
 def main() -> int:
     try:
-        lock() if sys.argv[1:] == ["lock"] else setup()
+        VERBS[" ".join(sys.argv[1:])]()
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1

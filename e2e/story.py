@@ -115,7 +115,7 @@ class Story:
                     "flywheel-system",
                     "logs",
                     "--selector",
-                    "app.kubernetes.io/component=operator",
+                    "app.kubernetes.io/name=flywheel-operator",
                     "--tail=60",
                     "--prefix",
                 )

@@ -42,7 +42,9 @@ def main() -> int:
         say(f"make {target} passed in {time.monotonic() - began:.0f} s")
     if missing is None:
         return 0
-    say(f"Left out, since {missing}: {', '.join(stories())}. Run 'make test' as root, or with Docker, or with CLUSTER=current")
+    say(
+        f"Left out, since {missing}: {', '.join(stories())}. Run 'make test' as root, or with Docker, or with CLUSTER=current"
+    )
     return 1 if os.environ.get("CI") == "true" else 0
 
 

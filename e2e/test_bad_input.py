@@ -211,7 +211,7 @@ def test_the_store_goes_down_in_the_middle_of_an_upload(story: Story, image: str
         "--namespace",
         "flywheel-system",
         "--selector",
-        "app.kubernetes.io/component=store",
+        "app.kubernetes.io/name=flywheel-store",
         "--grace-period=0",
         "--force",
     )

@@ -7,6 +7,7 @@ after a reboot are the same code.
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -35,6 +36,7 @@ from e2e.cluster.progress import Failure, say, step
 
 LOCK = Path("/run/lock/flywheel-dev.lock")
 WHAT = "The native cluster"
+SECONDS_TO_THINK = 10
 SHARED_BY = STATE / "shared-by.json"
 # containerd's images and the certificates survive `down`: the next start is quick, and kubeconfigs remain valid.
 GONE_AFTER_DOWN = ("etcd", "kubelet", "pod-logs", "volumes", "kubectl-cache", "shared-by.json")
@@ -172,8 +174,22 @@ def down(even_if_shared: bool = False) -> None:
         if others and not even_if_shared:
             say(f"The native cluster stays up for {', '.join(sorted(others))}; to end it for them too: down --force")
             return
+        if others:
+            warn_others(others)
         with step("stopping the cluster"):
             stop()
+
+
+def warn_others(others: set[str]) -> None:
+    """`--force` takes what others run: it says what that is, and leaves a moment for Ctrl-C."""
+    kubeconfig_of_admin = ["--kubeconfig", str(STATE / "kubeconfigs" / "admin"), f"--cache-dir={STATE}/kubectl-cache"]
+    words = ["get", "pods", "--all-namespaces", "--no-headers", "--request-timeout=3s"]
+    done = subprocess.run([golang.kubectl(), *kubeconfig_of_admin, *words], capture_output=True, text=True)
+    count = len(done.stdout.splitlines())
+    say(
+        f"Ending the cluster under {', '.join(sorted(others))}: {count} pods, their logs and volumes; Ctrl-C within {SECONDS_TO_THINK} s"
+    )
+    time.sleep(SECONDS_TO_THINK)
 
 
 def stop() -> None:

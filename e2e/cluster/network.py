@@ -73,8 +73,10 @@ def down() -> None:
     if IP_FORWARD_BEFORE.exists():
         IP_FORWARD.write_text(IP_FORWARD_BEFORE.read_text())
         IP_FORWARD_BEFORE.unlink()
-    for result in CNI_RESULTS.glob("flywheel-dev-*"):
-        result.unlink()
+    # The loopback's results carry another network's name, but the path of our pods' namespaces.
+    for result in CNI_RESULTS.glob("*"):
+        if result.name.startswith("flywheel-dev-") or str(RUNTIME) in result.read_text(errors="replace"):
+            result.unlink()
     for folder in (CNI_RESULTS, CNI_RESULTS.parent):
         if folder.is_dir() and not any(folder.iterdir()):
             folder.rmdir()

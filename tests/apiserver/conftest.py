@@ -1,23 +1,15 @@
-"""A real API server with our CRDs, shared by all tests of a run."""
+"""The API server with our CRDs, and kubectl as users have it."""
 
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from e2e.cluster import apiserver as server
 from e2e.cluster import golang
 
 Kubectl = Callable[..., subprocess.CompletedProcess[str]]
 CHECKOUT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def apiserver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The kubeconfig of an empty API server, without controllers or nodes."""
-    with server.running(tmp_path_factory.mktemp("apiserver")) as running:
-        yield running.kubeconfig
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +26,8 @@ def kubectl(apiserver: Path) -> Kubectl:
 @pytest.fixture(scope="session")
 def installed(kubectl: Kubectl) -> Kubectl:
     """kubectl, once every generated CRD is Established."""
-    crds = CHECKOUT / "crds"
-    done = kubectl("apply", "--server-side", "-f", crds)
-    assert done.returncode == 0, done.stderr
-    done = kubectl("wait", "--for=condition=Established", "--timeout=60s", "--recursive=false", "-f", crds)
-    assert done.returncode == 0, done.stderr
+    crds = [word for path in sorted((CHECKOUT / "crds").glob("*.yaml")) for word in ("--filename", str(path))]
+    for words in (("apply", "--server-side"), ("wait", "--for=condition=Established", "--timeout=60s")):
+        done = kubectl(*words, *crds)
+        assert done.returncode == 0, done.stderr
     return kubectl

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.kinds.experiment.world import World, experiment
+
 pytestmark = pytest.mark.apiserver
 
 Kubectl = Callable[..., CompletedProcess[str]]
@@ -146,3 +148,19 @@ def test_what_may_change_at_any_time(installed: Kubectl, started: str, change: d
     done = installed("patch", "fwexp", started, "--type=merge", "-p", json.dumps({"spec": change}))
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_server_takes_the_status_of_a_whole_search_as_it_is(installed: Kubectl) -> None:
+    """Nothing pruned, nothing refused: what is remembered must come back."""
+    world = World(
+        experiment({"register": "flight-delay", "budget": {"maxTrials": 3}}), lambda *_: {"metrics": {"roc_auc": 0.7}}
+    )
+    world.run()
+    status = world.experiment.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
+    installed("apply", "-f", "-", stdin=manifest({"trainer": SKLEARN}, "whole"))
+
+    patch = ("patch", "fwexp", "whole", "--subresource=status", "--type=merge", "-o", "json", "-p")
+    done = installed(*patch, json.dumps({"status": status}))
+
+    stored = json.loads(done.stdout)["status"]
+    assert {key: stored.get(key) for key in status} == status

@@ -71,8 +71,13 @@ def run_train(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     def run(data: Path, **params: Any) -> Result:
         root = tmp_path / f"train-{next(runs)}"
         given = {
-            "estimator": "LogisticRegression", "parameters": {}, "task": None, "features": None,
-            "objective": {"metric": "roc_auc"}, "validation": {"holdout": "Validation"}, "seed": 7,
+            "estimator": "LogisticRegression",
+            "parameters": {},
+            "task": None,
+            "features": None,
+            "objective": {"metric": "roc_auc"},
+            "validation": {"holdout": "Validation"},
+            "seed": 7,
         }
         _pod(root, given | params, monkeypatch)
         (root / "inputs").mkdir()

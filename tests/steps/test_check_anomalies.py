@@ -12,7 +12,10 @@ HEADER = "id,size,carrier,late\n"
 def orders(rows: int = 200, header: str = HEADER, **replaced: Any) -> dict[str, str]:
     """A CSV of orders; `size=lambda i: …` replaces a column."""
     columns: dict[str, Any] = {
-        "id": lambda i: i, "size": lambda i: i % 10, "carrier": lambda i: ("UA", "DL")[i % 2], "late": lambda i: i * 7 % 3 % 2,
+        "id": lambda i: i,
+        "size": lambda i: i % 10,
+        "carrier": lambda i: ("UA", "DL")[i % 2],
+        "late": lambda i: i * 7 % 3 % 2,
     } | replaced
     names = header.strip().split(",")
     return {"a.csv": header + "".join(",".join(str(columns[n](i)) for n in names) + "\n" for i in range(rows))}
@@ -21,35 +24,89 @@ def orders(rows: int = 200, header: str = HEADER, **replaced: Any) -> dict[str, 
 SPEC: dict[str, Any] = {"target": "late", "keys": ["id"]}
 
 ERRORS = [
-    pytest.param(orders(size=lambda i: "big" if i == 3 else i), {}, "TypeMismatch", ["Integer", "1 of its", "'big'"],
-                 id="a word in a number column"),
-    pytest.param(orders(size=lambda i: 2.5 if i == 3 else i), {}, "TypeMismatch", ["'2.5'"],
-                 id="a fraction in an Integer column"),
-    pytest.param(orders(header="id,carrier,late\n"), {}, "MissingColumn", ["'size'", "last good version"],
-                 id="a column is gone"),
-    pytest.param(orders(), {"columns": [{"name": "size", "min": "1", "max": "8"}]}, "OutOfRange",
-                 ["40 values", "min 1 and max 8", "'0'"], id="values outside the declared range"),
-    pytest.param(orders(), {"columns": [{"name": "carrier", "categories": ["UA"]}]}, "NewCategory",
-                 ["100 rows", "spec.columns", "'DL'"], id="a category that is not declared"),
-    pytest.param(orders(size=lambda i: "" if i < 3 else i), {"columns": [{"name": "size", "nullable": False}]},
-                 "NullRateUp", ["3 of 200", "nullable: false"], id="missing values where none may be"),
+    pytest.param(
+        orders(size=lambda i: "big" if i == 3 else i),
+        {},
+        "TypeMismatch",
+        ["Integer", "1 of its", "'big'"],
+        id="a word in a number column",
+    ),
+    pytest.param(
+        orders(size=lambda i: 2.5 if i == 3 else i), {}, "TypeMismatch", ["'2.5'"], id="a fraction in an Integer column"
+    ),
+    pytest.param(
+        orders(header="id,carrier,late\n"), {}, "MissingColumn", ["'size'", "last good version"], id="a column is gone"
+    ),
+    pytest.param(
+        orders(),
+        {"columns": [{"name": "size", "min": "1", "max": "8"}]},
+        "OutOfRange",
+        ["40 values", "min 1 and max 8", "'0'"],
+        id="values outside the declared range",
+    ),
+    pytest.param(
+        orders(),
+        {"columns": [{"name": "carrier", "categories": ["UA"]}]},
+        "NewCategory",
+        ["100 rows", "spec.columns", "'DL'"],
+        id="a category that is not declared",
+    ),
+    pytest.param(
+        orders(size=lambda i: "" if i < 3 else i),
+        {"columns": [{"name": "size", "nullable": False}]},
+        "NullRateUp",
+        ["3 of 200", "nullable: false"],
+        id="missing values where none may be",
+    ),
     pytest.param(orders(id=lambda i: i // 2), {}, "DuplicateKeys", ["100 values", "(2 times)"], id="repeated keys"),
-    pytest.param(orders(), {"checks": [{"name": "small", "sql": "SELECT * FROM data WHERE size > 8 -- big"}]}, "CheckFailed",
-                 ["'small'", "20 violating rows"], id="an SQL check with violating rows"),
+    pytest.param(
+        orders(),
+        {"checks": [{"name": "small", "sql": "SELECT * FROM data WHERE size > 8 -- big"}]},
+        "CheckFailed",
+        ["'small'", "20 violating rows"],
+        id="an SQL check with violating rows",
+    ),
 ]
 WARNINGS = [
-    pytest.param(orders(carrier=lambda i: "ZZ" if i < 4 else "UA"), {}, "NewCategory", ["4 rows", "'ZZ'"],
-                 id="a category that the last version did not have"),
+    pytest.param(
+        orders(carrier=lambda i: "ZZ" if i < 4 else "UA"),
+        {},
+        "NewCategory",
+        ["4 rows", "'ZZ'"],
+        id="a category that the last version did not have",
+    ),
     pytest.param(orders(size=lambda i: i), {}, "OutOfRange", ["0 to 9"], id="numbers outside the last version's range"),
-    pytest.param(orders(header=HEADER.replace(",late", ",gate,late"), gate=lambda i: i % 5), {}, "ExtraColumn",
-                 ["'gate'", "left out"], id="a new column"),
-    pytest.param(orders(size=lambda i: "" if i % 4 == 0 else i % 10), {}, "NullRateUp", ["25.0%", "0.0%"],
-                 id="more missing values than before"),
-    pytest.param(orders(carrier=lambda i: "UA"), {}, "Constant", ["the same value", "200 rows"], id="a column of one value"),
-    pytest.param(orders(late=lambda i: "" if i < 5 else i * 7 % 3 % 2), {}, "TargetNull", ["5 rows"],
-                 id="rows without a target are left out"),
-    pytest.param(orders(), {"checks": [{"name": "small", "sql": "FROM data WHERE size > 8;", "severity": "Warning"}]},
-                 "CheckFailed", ["20 violating rows"], id="an SQL check that only warns"),
+    pytest.param(
+        orders(header=HEADER.replace(",late", ",gate,late"), gate=lambda i: i % 5),
+        {},
+        "ExtraColumn",
+        ["'gate'", "left out"],
+        id="a new column",
+    ),
+    pytest.param(
+        orders(size=lambda i: "" if i % 4 == 0 else i % 10),
+        {},
+        "NullRateUp",
+        ["25.0%", "0.0%"],
+        id="more missing values than before",
+    ),
+    pytest.param(
+        orders(carrier=lambda i: "UA"), {}, "Constant", ["the same value", "200 rows"], id="a column of one value"
+    ),
+    pytest.param(
+        orders(late=lambda i: "" if i < 5 else i * 7 % 3 % 2),
+        {},
+        "TargetNull",
+        ["5 rows"],
+        id="rows without a target are left out",
+    ),
+    pytest.param(
+        orders(),
+        {"checks": [{"name": "small", "sql": "FROM data WHERE size > 8;", "severity": "Warning"}]},
+        "CheckFailed",
+        ["20 violating rows"],
+        id="an SQL check that only warns",
+    ),
 ]
 
 

@@ -74,7 +74,11 @@ def crd(kind: AnyKind) -> dict[str, Any]:
                     "storage": True,
                     "additionalPrinterColumns": [dict(column) for column in COLUMNS],
                     "subresources": _subresources(kind),
-                    **({"selectableFields": [{"jsonPath": path} for path in kind.selectable]} if kind.selectable else {}),
+                    **(
+                        {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
+                        if kind.selectable
+                        else {}
+                    ),
                     "schema": {"openAPIV3Schema": root_schema(kind)},
                 }
             ],

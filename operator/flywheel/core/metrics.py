@@ -24,7 +24,8 @@ _METRICS: dict[Direction, tuple[str, ...]] = {
         "roc_auc_ovr",
     ),
     "Minimize": (
-        "brier_score",
+        "brier",
+    "brier_score",
         "log_loss",
         "loss",
         "mae",

@@ -39,8 +39,13 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
             "children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)
         ),
     ]
+    removed = {api for kind in kinds for api in kind.removes} - owned
     if made:
         rules.append(Rule("resources of ours that other kinds make", GROUP, _plurals(made), ("create", "patch")))
+    if removed:
+        rules.append(
+            Rule("what goes although nobody owns it, such as old versions", GROUP, _plurals(removed), ("delete",))
+        )
     for group in sorted({api.group for api in owned}):
         plurals = _plurals(api for api in owned if api.group == group)
         rules.append(Rule("what resources own", group, plurals, OWN))
@@ -49,7 +54,12 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
-        Rule("why a pod does not run, and telling users what happened", EVENT.group, (EVENT.plural,), ("list", "create", "patch")),
+        Rule(
+            "why a pod does not run, and telling users what happened",
+            EVENT.group,
+            (EVENT.plural,),
+            ("list", "create", "patch"),
+        ),
     )
 
 

@@ -169,8 +169,8 @@ def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
 
 
 def _members_of_unions(found: Mapping[str, Any]) -> Iterator[str]:
-    for rule in found.get("x-kubernetes-validations", ()):
-        for members in EXACTLY_ONE.findall(rule["rule"]):
+    for one in found.get("x-kubernetes-validations", ()):
+        for members in EXACTLY_ONE.findall(one["rule"]):
             yield from re.findall(r"self\.(\w+)", members)
 
 

@@ -37,7 +37,7 @@ class Word(str):
         Raises:
             ValueError: the text has another form.
         """
-        if len(text) > cls.longest or not re.search(cls.pattern, text):
+        if len(text) > cls.longest or not re.fullmatch(cls.pattern, text):
             raise ValueError(f"'{text}' must be {cls.form}, of at most {cls.longest} characters")
         return cls(text)
 

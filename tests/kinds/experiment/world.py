@@ -16,6 +16,7 @@ from flywheel.kinds.experiment.children import TRIAL_ANNOTATION
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
+from flywheel.kinds.experiment.record import ExperimentStatus
 from flywheel.kinds.experiment.setup import Experiment
 from flywheel.testing import NOON, FakeCluster, pod, resource, terminated, uid_of
 from flywheel.testing.resources import custom, stamp
@@ -72,7 +73,7 @@ class World:
             for each in self.jobs():
                 if Reference(JOB, each["metadata"]["namespace"], each["metadata"]["name"]) not in wanted:
                     self._delete(each)
-        status = type(plan.status).model_validate(plan.status.model_dump(mode="json", by_alias=True, exclude_none=True))
+        status = ExperimentStatus.model_validate(plan.status.model_dump(mode="json", by_alias=True, exclude_none=True))
         if status != self.experiment.status:
             self.experiment = replace(self.experiment, status=status)
             self._wrote("status")

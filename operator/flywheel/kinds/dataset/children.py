@@ -29,7 +29,8 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
     inputs = [source_input(spec, settings)]
     if previous is not None:
         inputs.append(Input("previous", artifact=previous))
-    cause = {"generation": check.generation, "request": check.request, "tick": check.tick}
+    tick = check.tick.isoformat() if check.tick is not None else None
+    cause = {"generation": check.generation, "request": check.request, "tick": tick}
     step = Step(
         name=CHECK,
         attempt=check.number,

@@ -219,8 +219,8 @@ def _plan(
     check = check or progress.check
     current = progress.versions[0] if progress.versions else None
     ticker = children.ticker(dataset)
-    answered = check is not None and check.result in ("Passed", "Failed") and (check.tick or "")
-    ended = [tick for tick in seen.ticks if answered and tick <= answered]
+    answered = check.tick if check is not None and check.result in ("Passed", "Failed") else None
+    ended = [tick.name for tick in seen.ticks if answered is not None and tick.created <= answered]
     status = DatasetStatus(
         version=current.name if current else None,
         digest=current.digest if current else None,

@@ -16,6 +16,14 @@ from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, TICK, Datas
 
 
 @dataclass(frozen=True)
+class Tick:
+    """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`."""
+
+    name: str
+    created: datetime
+
+
+@dataclass(frozen=True)
 class CheckJob:
     """The Job of one check: what it answers, and how it ended (None: it has not)."""
 
@@ -23,7 +31,7 @@ class CheckJob:
     name: str
     generation: int
     request: str | None = None
-    tick: str | None = None
+    tick: datetime | None = None
     outcome: Outcome | None = None
     trouble: Trouble | None = None
 
@@ -35,7 +43,7 @@ class Seen:
     now: datetime
     settings: Settings
     checks: tuple[CheckJob, ...] = ()
-    ticks: tuple[str, ...] = ()
+    ticks: tuple[Tick, ...] = ()
     cited: frozenset[str] = frozenset()
 
 
@@ -44,12 +52,16 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
     checks = [_check(dataset, job, _pods_of(job, pods), cluster) for job in jobs if _step(job) == CHECK]
-    ticks = [job["metadata"]["name"] for job in jobs if _step(job) == TICK and not _is_over(job)]
+    ticks = [
+        Tick(job["metadata"]["name"], datetime.fromisoformat(job["metadata"]["creationTimestamp"]))
+        for job in jobs
+        if _step(job) == TICK and not _is_over(job)
+    ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         checks=tuple(sorted(checks, key=lambda check: check.number)),
-        ticks=tuple(sorted(ticks)),  # their names end with the minute of the tick
+        ticks=tuple(sorted(ticks, key=lambda tick: tick.created)),
         cited=frozenset(_cited(dataset, cluster)),
     )
 
@@ -67,7 +79,7 @@ def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: C
         name=metadata["name"],
         generation=cause.get("generation", 0),
         request=cause.get("request"),
-        tick=cause.get("tick"),
+        tick=datetime.fromisoformat(cause["tick"]) if cause.get("tick") else None,
         outcome=ended,
         trouble=trouble.find(job, pods, events, cluster.now) if ended is None else None,
     )

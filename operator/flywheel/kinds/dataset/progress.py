@@ -136,8 +136,8 @@ def request_of(dataset: Dataset) -> str | None:
 def next_check(dataset: Dataset, progress: Progress, seen: Seen) -> LastCheck | None:
     """The check that should start now, or None. A running one is overtaken by a new spec, and by a tick under policy Replace."""
     last = progress.check
-    newest_tick = seen.ticks[-1] if seen.ticks else None
-    ticked = newest_tick is not None and (last is None or newest_tick > (last.tick or ""))
+    newest_tick = seen.ticks[-1].created if seen.ticks else None
+    ticked = newest_tick is not None and (last is None or last.tick is None or newest_tick > last.tick)
     request = request_of(dataset)
     if last is None:
         why = True

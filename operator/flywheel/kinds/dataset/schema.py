@@ -240,7 +240,7 @@ class LastCheck(Schema):
     request: str | None = Field(
         None, max_length=256, description="The annotation flywheel.ml/check-requested that it answers."
     )
-    tick: str | None = Field(None, max_length=63, description="The schedule's Job that it answers.")
+    tick: datetime | None = Field(None, description="The time of the newest tick of the schedule that it answers.")
     result: Literal["Running", "Passed", "Failed", "Retrying"] = Field(description="What became of it.")
     reason: str | None = Field(None, max_length=63, description="Why it failed, in one word.")
     message: str | None = Field(None, max_length=1024, description="Why it failed, in a sentence.")

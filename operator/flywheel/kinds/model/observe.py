@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from pydantic import ValidationError
-
 from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
 from flywheel.core.kind import Cluster, Resource
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
@@ -49,7 +47,7 @@ def observe(model: Model, cluster: Cluster) -> Seen:
         if each["spec"].get("model") == model.name and "deletionTimestamp" not in each["metadata"]
     ]
     served = set(_served(model, raw, cluster))
-    found = [version for each in raw if (version := _version(each, each["metadata"]["name"] in served)) is not None]
+    found = [_version(each, each["metadata"]["name"] in served) for each in raw]
     return Seen(
         now=cluster.now,
         versions=tuple(sorted(found, key=lambda version: (version.created, version.name))),
@@ -57,13 +55,9 @@ def observe(model: Model, cluster: Cluster) -> Seen:
     )
 
 
-def _version(raw: Manifest, served: bool) -> Version | None:
-    """None for one that this operator cannot read: its own conditions say so, and it must not stop the others."""
-    try:
-        spec = ModelVersionSpec.model_validate(raw["spec"])
-        status = ModelVersionStatus.model_validate(raw.get("status") or {})
-    except ValidationError:
-        return None
+def _version(raw: Manifest, served: bool) -> Version:
+    spec = ModelVersionSpec.model_validate(raw["spec"])
+    status = ModelVersionStatus.model_validate(raw.get("status") or {})
     ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
     return Version(
         name=raw["metadata"]["name"],

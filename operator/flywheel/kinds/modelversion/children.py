@@ -57,9 +57,9 @@ def source(spec: ModelVersionSpec, settings: Settings) -> Input:
         return Input("model", artifact=str(spec.source.artifact.digest))
     sha256 = str(spec.source.sha256)
     if spec.source.s3 is not None:
-        secret = spec.source.s3.secret_name
+        secret = str(spec.source.s3.secret_name) if spec.source.s3.secret_name else None
         told = spec.source.s3.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_name"})
-        named = {"secret": str(secret)} if secret else {}
+        named = {"secret": secret} if secret else {}
         return Input("model", s3={**told, **named, "foreign": secret is not None}, secret=secret, sha256=sha256)
     assert spec.source.http is not None, "the schema lets no other source in"
     http = {"url": spec.source.http.url, "sha256": sha256, "allowedHosts": list(settings.allowed_http_hosts)}

@@ -1,0 +1,85 @@
+"""Bad InferenceServices are refused by the API server with a sentence of ours, and `kubectl scale` works."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+
+OPEN: dict[str, Any] = {"auth": {"none": {}}}
+
+
+def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "InferenceService", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param({"model": "fraud"}, "spec.auth is required: write auth: {none: {}}", id="no word on who may ask"),
+        pytest.param(
+            {"model": "fraud", "auth": {}},
+            "spec.auth is required: write auth: {none: {}}",
+            id="an empty word on who may ask",
+        ),
+        pytest.param(
+            {"model": "fraud", "version": "fraud-1", **OPEN},
+            "give exactly one of model (its champion) and version",
+            id="model and version",
+        ),
+        pytest.param(OPEN, "give exactly one of model (its champion) and version", id="nothing to serve"),
+        pytest.param({"model": "fraud", "replicas": -1, **OPEN}, "spec.replicas", id="fewer than none"),
+        pytest.param(
+            {"model": "fraud", "resources": {"limits": {"memory": "plenty"}}, **OPEN},
+            "must be a quantity such as 2, 500m, 512Mi or 1Gi",
+            id="no quantity",
+        ),
+        pytest.param(
+            {"model": "fraud", "env": [{"name": "A", "value": "1"}, {"name": "A", "value": "2"}], **OPEN},
+            "Duplicate value",
+            id="a variable twice",
+        ),
+        pytest.param(
+            {"model": "fraud", "env": [{"name": "FLYWHEEL_UID", "value": "1"}], **OPEN},
+            "names that start with FLYWHEEL_ are the operator's",
+            id="a variable of ours",
+        ),
+        pytest.param(
+            {"model": "fraud", "env": [{"name": "A"}], **OPEN},
+            "give exactly one of value and secret",
+            id="a variable without a value",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {}, **OPEN}, 'unknown field "spec.rollout"', id="a field of a later version"
+        ),
+    ],
+)
+def test_a_bad_service_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+
+    assert answer.returncode != 0
+    assert sentence in answer.stderr
+
+
+def test_its_name_must_do_for_a_service(installed: Kubectl) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", **OPEN}, "1st"))
+
+    assert "must start with a letter" in answer.stderr
+
+
+def test_kubectl_scale_sets_the_replicas(installed: Kubectl) -> None:
+    made = installed("apply", "--server-side", "-f", "-", stdin=manifest({"model": "fraud", **OPEN}, "scaled"))
+    assert made.returncode == 0, made.stderr
+
+    scaled = installed("scale", "fwsvc", "scaled", "--replicas=3")
+    assert scaled.returncode == 0, scaled.stderr
+    answer = installed("get", "fwsvc", "scaled", "--output", "jsonpath={.spec.replicas}")
+
+    assert answer.stdout == "3"

@@ -1,0 +1,122 @@
+"""Bad ModelVersions are refused by the API server with a sentence of ours, and good ones cannot be changed."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+
+ARTIFACT = {"artifact": {"digest": f"sha256:{'a' * 64}"}}
+S3 = {"s3": {"uri": "s3://acme/fraud.onnx"}}
+BROUGHT = {**S3, "sha256": "b" * 64}
+
+
+def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "ModelVersion", "metadata": {"name": name}, "spec": spec}
+    )
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param({"source": {**ARTIFACT, **S3}}, "give exactly one of artifact, s3 and http", id="two sources"),
+        pytest.param({"source": {"sha256": "b" * 64}}, "give exactly one of artifact, s3 and http", id="no source"),
+        pytest.param({"source": S3}, "sha256 is required for s3 and http", id="a file of unknown content"),
+        pytest.param(
+            {"source": {**ARTIFACT, "sha256": "b" * 64}},
+            "must be left out for an artifact",
+            id="two words on one content",
+        ),
+        pytest.param(
+            {"source": {"s3": {"uri": "s3://acme/models/"}, "sha256": "b" * 64}}, "spec.source.s3.uri", id="a folder"
+        ),
+        pytest.param(
+            {"source": {"s3": {**S3["s3"], "endpoint": "https://elsewhere.example"}, "sha256": "b" * 64}},
+            "endpoint and region are of a foreign store, which needs secretName",
+            id="a foreign store without credentials",
+        ),
+        pytest.param({"source": {**S3, "sha256": "xyz"}}, "spec.source.sha256", id="no sha256"),
+        pytest.param({"source": BROUGHT, "format": "Pickle"}, 'supported values: "ONNX"', id="a format that runs code"),
+        pytest.param(
+            {"source": ARTIFACT, "metrics": {"f1": "1"}},
+            "spec.metrics is for models from s3 and http",
+            id="declared beside measured",
+        ),
+        pytest.param({"source": BROUGHT, "path": "/etc/passwd"}, "spec.path", id="a path out of the artifact"),
+        pytest.param(
+            {"source": BROUGHT, "approval": {}}, 'unknown field "spec.approval"', id="a field of a later version"
+        ),
+    ],
+)
+def test_a_bad_version_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "fraud", **spec}))
+
+    assert answer.returncode != 0
+    assert sentence in answer.stderr
+
+
+LINEAGE = {"experiment": "search", "parameters": {"C": "1.0"}}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"model": "other"}, id="another model"),
+        pytest.param({"source": {"artifact": {"digest": f"sha256:{'c' * 64}"}}}, id="another artifact"),
+        pytest.param({"path": "net.onnx"}, id="another path"),
+        pytest.param({"lineage": {**LINEAGE, "trial": 8}}, id="another past"),
+    ],
+)
+def test_a_version_cannot_be_changed(installed: Kubectl, change: dict[str, Any]) -> None:
+    spec = {"model": "fraud", "source": ARTIFACT, "lineage": LINEAGE}
+    made = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "fixed"))
+    assert made.returncode == 0, made.stderr
+
+    answer = installed("apply", "--server-side", "-f", "-", stdin=manifest({**spec, **change}, "fixed"))
+
+    assert answer.returncode != 0
+    assert "a ModelVersion cannot be changed" in answer.stderr
+
+
+def test_its_lineage_cannot_be_taken_away(installed: Kubectl) -> None:
+    spec = {"model": "fraud", "source": ARTIFACT}
+    made = installed("apply", "--server-side", "-f", "-", stdin=manifest({**spec, "lineage": LINEAGE}, "rooted"))
+    assert made.returncode == 0, made.stderr
+
+    answer = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "rooted"))
+
+    assert "a ModelVersion cannot be changed" in answer.stderr
+
+
+def test_the_resources_of_its_verify_job_can_be_changed(installed: Kubectl) -> None:
+    spec = {"model": "fraud", "source": BROUGHT, "metrics": {"roc_auc": "0.9"}}
+    made = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "roomy"))
+    assert made.returncode == 0, made.stderr
+
+    answer = installed(
+        "apply",
+        "--server-side",
+        "-f",
+        "-",
+        stdin=manifest({**spec, "resources": {"limits": {"memory": "1Gi"}}}, "roomy"),
+    )
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_versions_are_found_by_their_model(installed: Kubectl) -> None:
+    for name, model in (("mine-1", "mine"), ("yours-1", "yours")):
+        made = installed(
+            "apply", "--server-side", "-f", "-", stdin=manifest({"model": model, "source": ARTIFACT}, name)
+        )
+        assert made.returncode == 0, made.stderr
+
+    answer = installed("get", "fwver", "--field-selector", "spec.model=mine", "--output", "name")
+
+    assert answer.stdout.split() == ["modelversion.flywheel.ml/mine-1"]

@@ -1,0 +1,123 @@
+"""The chart on a real API server: everything is taken, an upgrade keeps what it generated, and nobody may more than was meant."""
+
+import base64
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2e.cluster import golang
+from tests.apiserver.conftest import CHECKOUT, Kubectl
+
+pytestmark = pytest.mark.apiserver
+
+OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
+RUNNER = "system:serviceaccount:shop:flywheel-runner"
+VALUES = ("--set", "namespaces={shop}", "--set", "createNamespaces=true", "--set", "operator.networkPolicy=true")
+Helm = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture(scope="module")
+def helm(apiserver: Path) -> Helm:
+    """helm against the API server; the release is of this module."""
+
+    def call(*words: str) -> subprocess.CompletedProcess[str]:
+        command: list[str | Path] = [
+            golang.build(golang.HELM),
+            "--kubeconfig",
+            str(apiserver),
+            "--namespace",
+            "flywheel-system",
+            *words,
+        ]
+        return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def release(helm: Helm, kubectl: Kubectl) -> Kubectl:
+    """kubectl, with the chart installed. Its CRDs are left to the fixture `installed`, which owns them here."""
+    done = helm(
+        "install",
+        "flywheel",
+        str(CHECKOUT / "charts/flywheel"),
+        "--create-namespace",
+        "--set",
+        "crds.install=false",
+        *VALUES,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Ready for work: shop." in done.stdout
+    return kubectl
+
+
+def key_of(kubectl: Kubectl, namespace: str, secret: str, key: str) -> str:
+    """One decoded key of a Secret."""
+    data = json.loads(kubectl("-n", namespace, "get", "secret", secret, "-o", "json").stdout)["data"]
+    return base64.b64decode(data[key]).decode()
+
+
+def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> None:
+    before = key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY")
+
+    done = helm(
+        "upgrade",
+        "flywheel",
+        str(CHECKOUT / "charts/flywheel"),
+        "--set",
+        "crds.install=false",
+        *VALUES,
+        "--set",
+        "operator.replicas=3",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY") == before
+    assert key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY") == before
+
+
+@pytest.mark.parametrize(
+    ("who", "verb", "what", "namespace", "answer"),
+    [
+        pytest.param(OPERATOR, "list", "datasets.flywheel.ml", "shop", "yes", id="the operator reads what users write"),
+        pytest.param(OPERATOR, "patch", "datasets.flywheel.ml/status", "shop", "yes", id="and answers"),
+        pytest.param(OPERATOR, "update", "datasets.flywheel.ml", "shop", "no", id="and changes no Dataset"),
+        pytest.param(OPERATOR, "create", "jobs.batch", "shop", "yes", id="it makes Jobs"),
+        pytest.param(OPERATOR, "get", "secrets", "shop", "no", id="it reads no Secret"),
+        pytest.param(OPERATOR, "get", "secrets", "flywheel-system", "no", id="not even its own"),
+        pytest.param(OPERATOR, "create", "pods/exec", "shop", "no", id="it enters no pod"),
+        pytest.param(OPERATOR, "create", "pods", "shop", "no", id="it makes no pod by hand"),
+        pytest.param(
+            OPERATOR,
+            "update",
+            "leases.coordination.k8s.io",
+            "flywheel-system",
+            "yes",
+            id="it leads from its own namespace",
+        ),
+        pytest.param(OPERATOR, "update", "leases.coordination.k8s.io", "shop", "no", id="and from no other"),
+        pytest.param(RUNNER, "get", "pods", "shop", "no", id="a step pod may do nothing"),
+        pytest.param(RUNNER, "get", "datasets.flywheel.ml", "shop", "no", id="not even read its Dataset"),
+    ],
+)
+def test_rights(release: Kubectl, who: str, verb: str, what: str, namespace: str, answer: str) -> None:
+    resource, _, sub = what.partition("/")
+
+    done = release(
+        "auth", "can-i", verb, resource, *(["--subresource", sub] if sub else []), "--as", who, "-n", namespace
+    )
+
+    assert done.stdout.strip() == answer
+
+
+def test_the_pods_of_the_chart_pass_pod_security_restricted(release: Kubectl, helm: Helm) -> None:
+    release("label", "namespace", "flywheel-system", "pod-security.kubernetes.io/warn=restricted", "--overwrite")
+    manifest = helm("get", "manifest", "flywheel").stdout
+
+    done = release("apply", "--dry-run=server", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest)
+
+    assert done.returncode == 0, done.stderr
+    assert "would violate PodSecurity" not in done.stderr

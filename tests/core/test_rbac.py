@@ -1,0 +1,61 @@
+"""No more rights than the kinds ask for."""
+
+from dataclasses import replace
+
+from flywheel.core import rbac
+from flywheel.core.api import CRON_JOB, DATASET
+from flywheel.core.kind import AnyKind
+from tests.core.toy import KIND
+
+
+def verbs(group: str, resource: str, *kinds: AnyKind) -> set[str]:
+    """What the operator may do with a resource."""
+    return {
+        verb
+        for rule in rbac.operator_rules(kinds or (KIND,))
+        if rule.group == group and resource in rule.resources
+        for verb in rule.verbs
+    }
+
+
+def test_what_users_write_is_read_and_only_its_status_is_written() -> None:
+    assert verbs("flywheel.ml", "toys") == {"get", "list", "watch"}
+    assert verbs("flywheel.ml", "toys/status") == {"patch"}
+
+
+def test_what_a_kind_owns_is_made_and_removed() -> None:
+    assert verbs("batch", "jobs") == {"get", "list", "watch", "create", "patch", "delete"}
+    assert verbs("apps", "deployments") == set()
+
+
+def test_what_a_kind_makes_and_does_not_own_is_never_deleted() -> None:
+    assert verbs("flywheel.ml", DATASET.plural) == {"create", "patch"}
+
+
+def test_what_a_kind_may_remove_is_deleted_and_nothing_more() -> None:
+    assert verbs("flywheel.ml", DATASET.plural, replace(KIND, makes=(), removes=(DATASET,))) == {"delete"}
+
+
+def test_only_who_has_a_schedule_answers_ticks() -> None:
+    without = replace(KIND, owns=tuple(api for api in KIND.owns if api != CRON_JOB))
+
+    assert verbs("batch", "jobs/status") == {"patch"}
+    assert verbs("batch", "jobs/status", without) == set()
+
+
+def test_no_wildcard_and_no_secret() -> None:
+    tables = (
+        rbac.operator_rules((KIND,)),
+        rbac.own_namespace_rules(),
+        rbac.view_rules((KIND,)),
+        rbac.edit_rules((KIND,)),
+    )
+    words = {word for table in tables for rule in table for word in (rule.group, *rule.resources, *rule.verbs)}
+
+    assert "*" not in words
+    assert "secrets" not in words
+    assert not words & {"pods/exec", "escalate", "bind", "impersonate"}
+
+
+def test_users_who_may_look_may_not_write() -> None:
+    assert {verb for rule in rbac.view_rules((KIND,)) for verb in rule.verbs} == {"get", "list", "watch"}

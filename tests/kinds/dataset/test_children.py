@@ -1,0 +1,105 @@
+"""The Jobs and the CronJob of a Dataset, whole."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flywheel.core.dress import dressed
+from flywheel.core.settings import Settings
+from flywheel.core.workloads import Input
+from flywheel.kinds.dataset import children
+from flywheel.kinds.dataset.children import Dataset, source_input
+from flywheel.kinds.dataset.kind import KIND
+from flywheel.kinds.dataset.schema import DatasetStatus, LastCheck
+from flywheel.testing import NOON, resource
+from tests.golden import same_as
+
+HERE = Path(__file__).parent
+EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/dataset.yaml").read_text())
+CHECK = LastCheck(number=3, generation=2, request=None, tick=NOON, result="Running", retries=0)
+
+
+def dataset(spec: dict[str, Any]) -> Dataset:
+    found: Dataset = resource(KIND, "flights", spec, generation=2)
+    return found
+
+
+def test_the_check_of_the_example() -> None:
+    flights = replace(dataset(EXAMPLE["spec"]), status=DatasetStatus.model_validate({"digest": "sha256:" + "d" * 64}))
+
+    job = dressed(flights, children.check_job(flights, CHECK, Settings()))
+
+    assert same_as(HERE / "golden/check.yaml", job)
+
+
+def test_the_ticker_of_the_example() -> None:
+    flights = dataset(EXAMPLE["spec"])
+    ticker = children.ticker(flights)
+    assert ticker is not None
+
+    assert same_as(HERE / "golden/ticker.yaml", dressed(flights, ticker))
+
+
+def test_without_a_schedule_nothing_ticks() -> None:
+    assert children.ticker(dataset({"source": EXAMPLE["spec"]["source"]})) is None
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        pytest.param(
+            {"s3": {"uri": "s3://flywheel/a.csv"}},
+            Input("source", s3={"uri": "s3://flywheel/a.csv", "foreign": False}),
+            id="the installation's store",
+        ),
+        pytest.param(
+            {"s3": {"uri": "s3://acme/a.csv", "endpoint": "https://s3.example", "region": "eu", "secretName": "acme"}},
+            Input(
+                "source",
+                s3={"uri": "s3://acme/a.csv", "endpoint": "https://s3.example", "region": "eu", "foreign": True},
+                secret="acme",
+            ),
+            id="a foreign store",
+        ),
+        pytest.param(
+            {"pvc": {"claimName": "lake", "path": "orders/"}},
+            Input("source", volume="orders/", claim="lake"),
+            id="a volume",
+        ),
+        pytest.param(
+            {"http": {"url": "https://data.example/a.csv", "sha256": "1" * 64}},
+            Input(
+                "source",
+                http={
+                    "url": "https://data.example/a.csv",
+                    "sha256": "1" * 64,
+                    "allowedHosts": ["data.example"],
+                },
+            ),
+            id="a web server",
+        ),
+    ],
+)
+def test_sources(source: dict[str, Any], expected: Input) -> None:
+    spec = dataset({"source": source}).spec
+
+    assert source_input(spec, Settings(allowed_http_hosts=("data.example",))) == expected
+
+
+@pytest.mark.parametrize(
+    ("spec", "split"),
+    [
+        pytest.param({}, {}, id="nothing said: the step decides"),
+        pytest.param({"eventTime": "day"}, {"by": "Time"}, id="with a time column the newest rows are the test"),
+        pytest.param(
+            {"split": {"by": "Random", "test": "20%"}},
+            {"by": "Random", "validation": "15%", "test": "20%", "seed": 0},
+            id="what is said is said",
+        ),
+    ],
+)
+def test_the_split_that_a_check_is_told(spec: dict[str, Any], split: dict[str, Any]) -> None:
+    assert children.params(dataset({"source": EXAMPLE["spec"]["source"], **spec}))["split"] == split

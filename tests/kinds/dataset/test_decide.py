@@ -1,0 +1,321 @@
+"""What a Dataset does in every situation: one thing differs in each."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.core.outcome import Outcome
+from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.settings import Settings
+from flywheel.core.trouble import Trouble
+from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
+from flywheel.kinds.dataset.decide import decide
+from flywheel.kinds.dataset.kind import KIND
+from flywheel.kinds.dataset.observe import CheckJob, Seen, Tick
+from flywheel.kinds.dataset.schema import DatasetStatus
+from flywheel.testing import NOON, resource
+
+SPEC: dict[str, Any] = {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}, "target": "late"}
+SCHEDULED = {**SPEC, "schedule": {"cron": "0 2 * * *"}}
+FACTS = {
+    "content": "sha256:3f9a1c2e" + "0" * 56,
+    "rows": 327346,
+    "splits": {"train": 229142, "validation": 49102, "test": 49102},
+    "task": "Classification",
+    "classes": 2,
+    "warnings": ["NewCategory: carrier has 'ZZ'"],
+    "testDigest": "sha256:" + "7" * 64,
+}
+PASSED = Outcome("Succeeded", "Succeeded", "", {"data": "sha256:" + "d" * 64}, {}, FACTS)
+OTHER = replace(
+    PASSED, outputs={"data": "sha256:" + "e" * 64}, facts={**FACTS, "content": "sha256:" + "5" * 64, "rows": 9}
+)
+EMPTY = Outcome("Invalid", "EmptyFile", "flights.csv has no rows.")
+NO_FILE = Outcome(
+    "Invalid", "SourceMissing", "No object at s3://flywheel/demo/flights/; put it there or correct spec.source.s3.uri."
+)
+STORE_DOWN = Outcome("Infrastructure", "StoreUnreachable", "The store does not answer.")
+NO_SECRET = Trouble(
+    "SecretNotFound", "Waiting for Secret 's3-read' in namespace 'default'; create it or correct its name in the spec."
+)
+
+NOTHING = Seen(now=NOON, settings=Settings())
+
+
+def dataset(spec: dict[str, Any] = SPEC, **more: Any) -> Dataset:
+    found: Dataset = resource(KIND, "flights", spec, **more)
+    return found
+
+
+def check(number: int = 1, outcome: Outcome | None = None, **more: Any) -> CheckJob:
+    return CheckJob(number, f"flights-check-{number}-uid", more.pop("generation", 1), outcome=outcome, **more)
+
+
+def seen(*checks: CheckJob, **more: Any) -> Seen:
+    return replace(NOTHING, checks=checks, **more)
+
+
+def after(start: Dataset, *looks: Seen) -> Dataset:
+    """The Dataset as it stands after these looks."""
+    for look in looks:
+        status = decide(start, look).status
+        assert isinstance(status, DatasetStatus)
+        start = replace(start, status=status)
+    return start
+
+
+def jobs(plan: Plan) -> list[str]:
+    return [child.name for child in plan.children or () if isinstance(child, Child) and child.manifest["kind"] == "Job"]
+
+
+def kept(plan: Plan) -> list[str]:
+    return [child.name for child in plan.children or () if isinstance(child, Kept)]
+
+
+GOOD = after(dataset(), NOTHING, seen(check(outcome=PASSED)))
+EDITED = replace(GOOD, generation=2)
+ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
+
+
+@pytest.mark.parametrize(
+    ("start", "look", "ready", "reason", "stalled", "new_jobs"),
+    [
+        pytest.param(dataset(), NOTHING, False, "Checking", False, 1, id="a new Dataset is checked"),
+        pytest.param(dataset(), seen(check()), False, "Checking", False, 0, id="one check at a time"),
+        pytest.param(
+            dataset(), seen(check(trouble=NO_SECRET)), False, "SecretNotFound", False, 0, id="a missing secret is named"
+        ),
+        pytest.param(dataset(), seen(check(outcome=PASSED)), True, "Checked", False, 0, id="good data is ready"),
+        pytest.param(dataset(), seen(check(outcome=EMPTY)), False, "EmptyFile", True, 0, id="bad data stalls"),
+        pytest.param(
+            dataset(SCHEDULED),
+            seen(check(outcome=EMPTY)),
+            False,
+            "EmptyFile",
+            False,
+            0,
+            id="bad data that is looked at again does not stall",
+        ),
+        pytest.param(
+            dataset(),
+            seen(check(outcome=NO_FILE)),
+            False,
+            "SourceMissing",
+            False,
+            0,
+            id="a file that is not there yet is waited for",
+        ),
+        pytest.param(
+            dataset(), seen(check(outcome=STORE_DOWN)), False, "StoreUnreachable", False, 0, id="a store that is down"
+        ),
+        pytest.param(dataset({**SPEC, "suspend": True}), NOTHING, False, "Suspended", False, 0, id="suspended"),
+        pytest.param(GOOD, NOTHING, True, "Checked", False, 0, id="good data stays ready"),
+        pytest.param(EDITED, NOTHING, False, "Checking", False, 1, id="a new spec is not ready before its own check"),
+        pytest.param(ASKED, NOTHING, True, "Checked", False, 1, id="a check on request leaves the version ready"),
+        pytest.param(
+            ASKED,
+            seen(check(2, EMPTY, request="today")),
+            True,
+            "CheckFailed",
+            False,
+            0,
+            id="the last good version stands when a later look fails",
+        ),
+        pytest.param(
+            ASKED,
+            seen(check(2, request="today", trouble=NO_SECRET)),
+            True,
+            "SecretNotFound",
+            False,
+            0,
+            id="the last good version stands when a later look cannot run",
+        ),
+        pytest.param(
+            EDITED,
+            seen(check(2, EMPTY, generation=2)),
+            False,
+            "EmptyFile",
+            True,
+            0,
+            id="an older version does not make a new spec ready",
+        ),
+        pytest.param(
+            after(dataset(), NOTHING),
+            NOTHING,
+            False,
+            "JobVanished",
+            False,
+            0,
+            id="a check whose Job was deleted is tried again",
+        ),
+    ],
+)
+def test_decide(start: Dataset, look: Seen, ready: bool, reason: str, stalled: bool, new_jobs: int) -> None:
+    plan = decide(start, look)
+
+    assert (plan.ready, plan.reason, plan.stalled, len(jobs(plan))) == (ready, reason, stalled, new_jobs)
+
+
+def test_a_version_reads_well() -> None:
+    plan = decide(GOOD, NOTHING)
+
+    assert plan.summary == "327,346 rows, version flights-3f9a1c2e, 1 warning"
+    assert plan.message == (
+        "Version flights-3f9a1c2e has 327,346 rows (229,142 to train, 49,102 to validate, 49,102 to test) and passed "
+        "its check. Warnings: NewCategory: carrier has 'ZZ'."
+    )
+
+
+def test_bad_data_says_what_to_do_next() -> None:
+    plan = decide(dataset(), seen(check(outcome=EMPTY)))
+
+    assert plan.message == (
+        "flights.csv has no rows. Change the spec; or mend the data, and then ask for another check with 'kubectl "
+        'annotate fwds flights -n default --overwrite flywheel.ml/check-requested="$(date)"\'.'
+    )
+
+
+def test_a_job_goes_only_after_status_knows_how_it_ended() -> None:
+    first = decide(dataset(), seen(check(outcome=PASSED)))
+    second = decide(GOOD, seen(check(outcome=PASSED)))
+
+    assert (kept(first), kept(second)) == (["flights-check-1-uid"], [])
+    assert first.look_again is not None
+
+
+def test_the_job_of_a_failed_check_stays_for_its_logs() -> None:
+    failed = after(dataset(), NOTHING, seen(check(outcome=EMPTY)))
+
+    assert kept(decide(failed, seen(check(outcome=EMPTY)))) == ["flights-check-1-uid"]
+
+
+def test_a_request_is_answered_once() -> None:
+    answered = after(ASKED, NOTHING, seen(check(2, PASSED, request="today")))
+
+    assert jobs(decide(answered, NOTHING)) == []
+
+
+def test_pauses_grow_and_the_next_check_has_the_next_number() -> None:
+    start = after(dataset(), NOTHING)
+    pauses = []
+    for number in range(1, 9):
+        start = after(start, seen(check(number, STORE_DOWN)))
+        assert start.status.check is not None
+        again = start.status.check.not_before
+        assert again is not None
+        pauses.append(int((again - NOON).total_seconds()))
+        due = replace(NOTHING, now=again)
+        assert jobs(decide(start, replace(due, now=again - timedelta(seconds=1)))) == []
+        assert [f"-check-{number + 1}-" in name for name in jobs(decide(start, due))] == [True]
+        start = after(start, due)
+
+    assert pauses == [10, 20, 40, 80, 160, 320, 600, 600]
+
+
+def test_a_spec_that_changes_meanwhile_overtakes_the_running_check() -> None:
+    running = after(dataset(), NOTHING)
+
+    plan = decide(replace(running, generation=2), seen(check()))
+
+    assert [f"-check-{2}-" in name for name in jobs(plan)] == [True]
+    assert kept(plan) == []
+
+
+def test_a_job_that_status_missed_is_taken_in() -> None:
+    """The operator died between making the Job and writing the status."""
+    plan = decide(dataset(), seen(check(outcome=PASSED)))
+
+    assert isinstance(plan.status, DatasetStatus)
+    assert plan.status.version == "flights-3f9a1c2e"
+
+
+def test_the_same_content_is_the_same_version() -> None:
+    asked = after(ASKED, NOTHING)
+    again = after(asked, seen(check(2, replace(PASSED, outputs={"data": "sha256:" + "f" * 64}), request="today")))
+
+    assert again.status.versions == GOOD.status.versions
+    assert again.status.digest == GOOD.status.digest
+
+
+def test_other_content_is_another_version_and_the_old_one_is_remembered() -> None:
+    plan = decide(after(ASKED, NOTHING), seen(check(2, OTHER, request="today")))
+
+    assert isinstance(plan.status, DatasetStatus)
+    assert [version.name for version in plan.status.versions] == ["flights-55555555", "flights-3f9a1c2e"]
+    assert [event.reason for event in plan.events] == ["NewVersion"]
+
+
+@pytest.mark.parametrize(
+    ("cited", "remembered"),
+    [
+        pytest.param(frozenset[str](), ["flights-55555555"], id="beyond retention it is forgotten"),
+        pytest.param(
+            frozenset(["flights-3f9a1c2e"]), ["flights-55555555", "flights-3f9a1c2e"], id="unless somebody cites it"
+        ),
+    ],
+)
+def test_retention(cited: frozenset[str], remembered: list[str]) -> None:
+    short = replace(GOOD, spec=dataset({**SPEC, "retention": {"versions": 1}}).spec, annotations=ASKED.annotations)
+
+    plan = decide(after(short, NOTHING), seen(check(2, OTHER, request="today"), cited=cited))
+
+    assert isinstance(plan.status, DatasetStatus)
+    assert [version.name for version in plan.status.versions] == remembered
+
+
+def test_a_lost_artifact_is_not_asked_for_again() -> None:
+    lost = Outcome("Invalid", "ArtifactMissing", "The store has lost the artifact.")
+    retrying = after(ASKED, NOTHING, seen(check(2, lost, request="today")))
+    assert retrying.status.check is not None
+    assert retrying.status.check.not_before is not None
+
+    plan = decide(retrying, replace(NOTHING, now=retrying.status.check.not_before))
+
+    assert "previous" not in str(plan.children)
+
+
+TICK_1, TICK_2 = Tick("flights-29000001", NOON), Tick("by-hand", NOON + timedelta(hours=1))
+TICKING = replace(GOOD, spec=dataset(SCHEDULED).spec)
+REPLACING = replace(
+    GOOD, spec=dataset({**SPEC, "schedule": {"cron": "0 2 * * *", "concurrencyPolicy": "Replace"}}).spec
+)
+
+
+def test_a_tick_is_answered_by_a_check_and_finished_when_that_has_ended() -> None:
+    starts = decide(TICKING, seen(ticks=(TICK_1,)))
+    running = after(TICKING, seen(ticks=(TICK_1,)))
+    runs = decide(running, seen(check(2, tick=TICK_1.created), ticks=(TICK_1,)))
+    ends = decide(running, seen(check(2, PASSED, tick=TICK_1.created), ticks=(TICK_1,)))
+
+    assert len(jobs(starts)) == 1
+    assert (starts.finish, runs.finish) == ((), ())
+    assert [tick.name for tick in ends.finish] == [TICK_1.name]
+
+
+def test_a_check_that_is_tried_again_leaves_its_tick_open() -> None:
+    running = after(TICKING, seen(ticks=(TICK_1,)))
+
+    assert decide(running, seen(check(2, STORE_DOWN, tick=TICK_1.created), ticks=(TICK_1,))).finish == ()
+
+
+def test_a_finished_tick_starts_nothing_while_its_status_is_on_the_way() -> None:
+    ended = after(TICKING, seen(ticks=(TICK_1,)), seen(check(2, PASSED, tick=TICK_1.created), ticks=(TICK_1,)))
+
+    assert jobs(decide(ended, seen(ticks=(TICK_1,)))) == []
+
+
+@pytest.mark.parametrize(
+    ("start", "new_jobs"),
+    [
+        pytest.param(TICKING, 0, id="Forbid and Allow wait for the running check"),
+        pytest.param(REPLACING, 1, id="Replace overtakes it"),
+    ],
+)
+def test_a_tick_during_a_check(start: Dataset, new_jobs: int) -> None:
+    running = after(start, seen(ticks=(TICK_1,)))
+
+    plan = decide(running, seen(check(2, tick=TICK_1.created), ticks=(TICK_2,)))
+
+    assert len(jobs(plan)) == new_jobs

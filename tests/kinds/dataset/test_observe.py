@@ -1,0 +1,89 @@
+"""What a Dataset sees of its cluster."""
+
+from typing import Any
+
+from flywheel.core.api import EXPERIMENT, MODEL_VERSION
+from flywheel.kinds.dataset.children import CAUSE_ANNOTATION
+from flywheel.kinds.dataset.kind import KIND
+from flywheel.kinds.dataset.observe import Tick, observe
+from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
+from flywheel.kinds.modelversion.kind import KIND as VERSION_KIND
+from flywheel.testing import NOON, FakeCluster, job, pod, resource, terminated, waiting
+from flywheel.testing.resources import custom
+
+FLIGHTS = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
+KINDS = (KIND, EXPERIMENT_KIND, VERSION_KIND)
+CHECK = {"flywheel.ml/step": "check", "flywheel.ml/attempt": "4"}
+TICK = {"flywheel.ml/step": "tick"}
+CAUSE = {CAUSE_ANNOTATION: '{"generation": 2, "request": "today", "tick": "2026-01-01T12:00:00+00:00"}'}
+
+
+def cluster(*manifests: Any) -> FakeCluster:
+    return FakeCluster(FLIGHTS_MANIFEST, *manifests, kinds=KINDS)
+
+
+FLIGHTS_MANIFEST = custom(KIND.api, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
+
+
+def test_a_running_check_with_what_it_answers_and_what_stands_in_its_way() -> None:
+    running = job(FLIGHTS, "flights-check-4-uid", labels=CHECK, annotations=CAUSE)
+    stuck = pod(
+        FLIGHTS,
+        "p",
+        job="flights-check-4-uid",
+        main=waiting(),
+        init={"fetch": waiting("CreateContainerConfigError", 'secret "s3-read" not found')},
+    )
+
+    [check] = observe(FLIGHTS, cluster(running, stuck)).checks
+
+    assert (check.number, check.generation, check.request, check.tick) == (4, 2, "today", NOON)
+    assert check.trouble is not None
+    assert (check.outcome, check.trouble.reason) == (None, "SecretNotFound")
+
+
+def test_a_check_that_ended_is_read_from_its_own_pod() -> None:
+    """Another check's pod says nothing about it."""
+    over = job(FLIGHTS, "flights-check-4-uid", state="Complete", labels=CHECK, annotations=CAUSE)
+    facts = {"content": "sha256:" + "1" * 64}
+    told = {"v": 1, "phase": "Finished", "complete": True, "outputs": {}, "metrics": {}, "facts": facts}
+    ends = {"collect": terminated(0, told), "fetch": terminated()}
+    mine = pod(FLIGHTS, "a", job="flights-check-4-uid", main=terminated(), init=ends)
+    other = pod(FLIGHTS, "b", job="flights-check-3-uid", main=terminated(1), init={"collect": terminated()})
+
+    [check] = observe(FLIGHTS, cluster(over, mine, other)).checks
+
+    assert check.outcome is not None
+    assert (check.outcome.result, check.outcome.facts) == ("Succeeded", facts)
+
+
+def test_only_open_ticks_wait_for_an_answer() -> None:
+    seen = observe(
+        FLIGHTS,
+        cluster(
+            job(FLIGHTS, "flights-29000001", state="Complete", labels=TICK),
+            job(FLIGHTS, "flights-29001441", state="Pending", labels=TICK),
+        ),
+    )
+
+    assert (seen.ticks, seen.checks) == ((Tick("flights-29001441", NOON),), ())
+
+
+def test_versions_that_experiments_and_model_versions_name_are_cited() -> None:
+    pins = custom(EXPERIMENT, "pins", {"dataset": "flights", "datasetVersion": "flights-1", "trainer": {"sklearn": {}}})
+    data = {"version": "flights-2", "digest": "sha256:" + "2" * 64}
+    used = custom(EXPERIMENT, "used", {"dataset": "flights", "trainer": {"sklearn": {}}}, status={"data": data})
+    other = custom(
+        EXPERIMENT, "other", {"dataset": "weather", "datasetVersion": "weather-1", "trainer": {"sklearn": {}}}
+    )
+    version = custom(
+        MODEL_VERSION,
+        "delay-1",
+        {
+            "model": "delay",
+            "source": {"artifact": {"digest": "sha256:" + "3" * 64}},
+            "lineage": {"dataset": "flights", "datasetVersion": "flights-3"},
+        },
+    )
+
+    assert observe(FLIGHTS, cluster(pins, used, other, version)).cited == {"flights-1", "flights-2", "flights-3"}

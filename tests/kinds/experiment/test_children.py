@@ -1,0 +1,111 @@
+"""The Jobs of trials, and what a search leaves behind, whole."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flywheel.core.dress import dressed
+from flywheel.core.settings import Settings
+from flywheel.core.values import Digest
+from flywheel.kinds.experiment import children
+from flywheel.kinds.experiment.kind import KIND
+from flywheel.kinds.experiment.record import Data, Trial
+from flywheel.kinds.experiment.search import Point
+from flywheel.kinds.experiment.setup import Experiment, literal, params, settle
+from flywheel.kinds.model.schema import ModelSpec
+from flywheel.kinds.modelversion.schema import ModelVersionSpec
+from flywheel.testing import resource
+from tests.golden import same_as
+
+HERE = Path(__file__).parent
+DIGEST = "sha256:" + "a" * 64
+DATA = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})
+SHORT, LONG, CONTAINER = (
+    resource(KIND, each["metadata"]["name"], each["spec"])
+    for each in yaml.safe_load_all((HERE.parents[2] / "crds/examples/experiment.yaml").read_text())
+)
+
+
+def job(experiment: Experiment, point: Point) -> dict[str, Any]:
+    setup = settle(experiment.spec, DATA)
+    assert setup is not None
+    return dressed(experiment, children.trial_job(experiment, setup, DATA, point, 7, 2, Settings()))
+
+
+@pytest.mark.parametrize(
+    ("experiment", "point", "name"),
+    [
+        pytest.param(LONG, (0, 0.0512345, 31), "sklearn", id="a trial of ours"),
+        pytest.param(CONTAINER, (0, 0.0001, 1), "container", id="a trial of the user's image"),
+    ],
+)
+def test_a_trial_of_the_examples(experiment: Experiment, point: Point, name: str) -> None:
+    assert same_as(HERE / f"golden/trial-{name}.yaml", job(experiment, point))
+
+
+def test_the_short_form_follows_from_the_data() -> None:
+    setup = settle(SHORT.spec, DATA)
+    assert setup is not None
+
+    assert params(SHORT, setup, (1, 0.5)) == {
+        "estimator": "LogisticRegression",
+        "parameters": {"max_iter": 200, "C": 0.5},
+        "task": "Classification",
+        "features": None,
+        "objective": {"metric": "roc_auc"},
+        "validation": {"holdout": "Validation"},
+        "seed": 0,
+    }
+
+
+def test_a_container_reads_its_parameters_flat() -> None:
+    setup = settle(CONTAINER.spec, DATA)
+    assert setup is not None
+
+    assert params(CONTAINER, setup, (0, 0.0001, 1)) == {"epochs": 3, "learning_rate": 0.0001, "optimizer": "sgd"}
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        pytest.param(3, 3, id="an integer"),
+        pytest.param("0.1", 0.1, id="a real number, which specs cannot hold"),
+        pytest.param("true", True, id="a boolean"),
+        pytest.param("null", None, id="nothing"),
+        pytest.param("adamw", "adamw", id="a word"),
+        pytest.param('"0.1"', "0.1", id="a string that looks like a number"),
+        pytest.param("NaN", "NaN", id="what JSON cannot hold"),
+        pytest.param("[1, 2]", "[1, 2]", id="a list stays text"),
+    ],
+)
+def test_a_string_is_a_literal(written: int | str, read: object) -> None:
+    assert literal(written) == read
+
+
+def test_what_is_registered() -> None:
+    best = Trial.model_validate(
+        {
+            "trial": 9,
+            "state": "Succeeded",
+            "estimator": "LogisticRegression",
+            "parameters": {"C": "0.5"},
+            "value": "0.742",
+            "model": DIGEST,
+        }
+    )
+    made = (
+        children.model(SHORT, "flight-delay", "roc_auc"),
+        children.model_version(SHORT, "flight-delay", DATA, best, Digest(DIGEST), Settings()),
+    )
+
+    assert all(child.create_only and not child.owned for child in made)
+    assert same_as(HERE / "golden/registered.yaml", *(dressed(SHORT, child) for child in made))
+
+
+def test_what_is_registered_fits_the_kinds_it_belongs_to() -> None:
+    [model, version] = yaml.safe_load_all((HERE / "golden/registered.yaml").read_text())
+
+    assert ModelSpec.model_validate(model["spec"], extra="forbid")
+    assert ModelVersionSpec.model_validate(version["spec"], extra="forbid")

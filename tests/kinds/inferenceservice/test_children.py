@@ -1,0 +1,188 @@
+"""What an InferenceService becomes, as reviewed YAML and as rules."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flywheel.core.api import MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.testing import resource
+from tests.golden_files import expected, rendered
+from tests.pod_security import containers, violations
+
+TARGET = Target("delay-1", "sha256:" + "1" * 64)
+EVERYTHING: dict[str, Any] = {
+    "replicas": 3,
+    "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
+    "env": [{"name": "TOKEN", "secret": {"name": "hf", "key": "token"}}, {"name": "A", "value": "1"}],
+    "imagePullSecrets": [{"name": "registry"}],
+    "placement": {
+        "nodeSelector": {"gpu": "a100"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priorityClassName": "online",
+    },
+    "sharedMemory": "1Gi",
+}
+
+
+def service(**spec: Any) -> InferenceService:
+    found: InferenceService = resource(KIND, "delay", {"model": "delay", "auth": {"none": {}}, **spec})
+    return found
+
+
+def template(settings: Settings | None = None, **spec: Any) -> Any:
+    child = children.deployment(service(**spec), TARGET, settings or Settings())
+    return child.manifest["spec"]["template"]
+
+
+def inputs(settings: Settings | None = None, target: Target = TARGET, **spec: Any) -> Any:
+    return children.deployment(service(**spec), target, settings or Settings()).inputs
+
+
+@pytest.mark.parametrize(("name", "spec"), [("plain", {}), ("everything", EVERYTHING)])
+def test_the_children_are_the_golden_ones(name: str, spec: dict[str, Any]) -> None:
+    now = rendered(service(**spec), children.everything(service(**spec), TARGET, Settings()))
+
+    assert now == expected(f"inferenceservice/{name}", now)
+
+
+NAMES = st.sampled_from(["a", "b-1", "registry"])
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "replicas": st.integers(0, 5),
+        "suspend": st.booleans(),
+        "resources": st.fixed_dictionaries(
+            {},
+            optional={
+                each: st.dictionaries(st.sampled_from(["cpu", "memory", "nvidia.com/gpu"]), st.integers(1, 9))
+                for each in ("requests", "limits")
+            },
+        ),
+        "env": st.lists(
+            st.builds(
+                lambda name, value: {"name": name, "value": value}, st.sampled_from("AB"), st.sampled_from(["", "1"])
+            ),
+            max_size=3,
+        ),
+        "imagePullSecrets": st.lists(st.builds(lambda name: {"name": name}, NAMES), max_size=2),
+        "placement": st.fixed_dictionaries({}, optional={"nodeSelector": st.dictionaries(NAMES, NAMES)}),
+        "sharedMemory": st.sampled_from(["64Mi", 1024]),
+    },
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(SPECS)
+def test_every_pod_is_restricted_and_without_empties(spec: dict[str, Any]) -> None:
+    pod = template(**spec)["spec"]
+
+    assert violations(pod) == []
+    assert pod["automountServiceAccountToken"] is False
+    # The server drops these, and what it drops would differ from what is wanted for ever.
+    assert not [key for key in ("tolerations", "imagePullSecrets", "nodeSelector", "env") if pod.get(key) in ([], {})]
+    assert not [each for each in containers(pod) if each.get("resources") == {} or each.get("env") == []]
+
+
+def test_a_new_server_image_restarts_nothing() -> None:
+    newer = Settings(serving_image="flywheel.local/serving:next", runtime_image="flywheel.local/runtime:next")
+
+    assert template(newer) != template()
+    assert inputs(newer) == inputs()
+
+
+def test_what_is_not_said_is_no_input_so_that_a_later_field_restarts_nothing() -> None:
+    assert inputs() == {"version": "delay-1", "digest": TARGET.digest, "store": "flywheel-store", "spec": {}}
+
+
+@pytest.mark.parametrize("field", [name for name in EVERYTHING if name != "replicas"])
+def test_whatever_shapes_the_pod_is_an_input(field: str) -> None:
+    assert template(**{field: EVERYTHING[field]}) != template()
+    assert inputs(**{field: EVERYTHING[field]}) != inputs()
+
+
+def test_another_artifact_is_an_input() -> None:
+    assert inputs(target=Target("delay-2", TARGET.digest)) != inputs()
+    assert inputs(target=Target("delay-1", "sha256:" + "2" * 64)) != inputs()
+
+
+@pytest.mark.parametrize("spec", [{"replicas": 5}, {"suspend": True}])
+def test_how_many_there_are_is_not(spec: dict[str, Any]) -> None:
+    assert template(**spec) == template()
+    assert inputs(**spec) == inputs()
+
+
+def test_the_server_is_told_what_the_contract_says() -> None:
+    [server] = template()["spec"]["containers"]
+
+    assert server["command"] == ["python3", "-m", "flywheel_serving"]
+    assert " ".join(server["args"]).startswith(
+        "--model /flywheel/inputs/model --name delay --version delay-1 --http 0.0.0.0:8080 --grpc 0.0.0.0:8081"
+    )
+
+
+def test_the_server_takes_these_arguments() -> None:
+    from flywheel_serving import settings
+
+    [server] = template()["spec"]["containers"]
+    parsed = settings.parse(server["args"])
+
+    assert (parsed.name, parsed.version, parsed.http, parsed.grpc) == (
+        "delay",
+        "delay-1",
+        ("0.0.0.0", 8080),
+        ("0.0.0.0", 8081),
+    )
+    assert parsed.drain_seconds + parsed.grace_seconds < template()["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_fetch_brings_the_artifact_by_its_digest_and_alone_sees_the_store() -> None:
+    [fetch] = template()["spec"]["initContainers"]
+    told = {each["name"]: each.get("value") for each in fetch["env"]}
+
+    assert json.loads(told["FLYWHEEL_FETCH"])["inputs"] == [{"name": "model", "artifact": TARGET.digest}]
+    assert fetch["envFrom"] == [{"secretRef": {"name": "flywheel-store"}}]
+    assert "envFrom" not in template()["spec"]["containers"][0]
+
+
+def test_a_route_that_comes_later_is_mounted_from_the_start() -> None:
+    assert {"name": "route", "configMap": {"name": "delay-route", "optional": True}} in template()["spec"]["volumes"]
+
+
+def test_a_single_server_has_no_budget_so_that_its_node_can_be_drained() -> None:
+    def budgets(**spec: Any) -> int:
+        every = children.everything(service(**spec), TARGET, Settings())
+        return sum(child.api == POD_DISRUPTION_BUDGET for child in every)
+
+    assert (budgets(replicas=1), budgets(replicas=2), budgets(replicas=2, suspend=True)) == (0, 1, 0)
+
+
+def test_every_child_is_a_type_that_the_kind_owns() -> None:
+    every = children.everything(service(**EVERYTHING), TARGET, Settings())
+
+    assert {child.api for child in every} == set(KIND.owns)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "led"),
+    [
+        pytest.param({"model": "delay"}, {}, {(MODEL, "delay")}, id="to its model"),
+        pytest.param({"version": "delay-1"}, {}, {(MODEL_VERSION, "delay-1")}, id="to its version"),
+        pytest.param(
+            {"model": "delay"},
+            {"version": "delay-1"},
+            {(MODEL, "delay"), (MODEL_VERSION, "delay-1")},
+            id="and to what it serves",
+        ),
+    ],
+)
+def test_it_leads(spec: dict[str, Any], status: dict[str, Any], led: set[Any]) -> None:
+    found = resource(KIND, "delay", {"auth": {"none": {}}, **spec}, status=status)
+
+    assert set(KIND.references(found)) == {Reference(api, "default", name) for api, name in led}

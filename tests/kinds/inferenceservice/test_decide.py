@@ -1,0 +1,139 @@
+"""What an InferenceService says and does, situation by situation."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from flywheel.core import names
+from flywheel.core.api import DEPLOYMENT
+from flywheel.core.plan import Child, Plan
+from flywheel.core.settings import Settings
+from flywheel.core.trouble import Trouble
+from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.decide import decide
+from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.observe import Missing, Seen, Servers
+from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.testing import NOON, resource
+
+SETTINGS = Settings()
+V1, V2 = Target("delay-1", "sha256:" + "1" * 64), Target("delay-2", "sha256:" + "2" * 64)
+
+
+def service(**spec: Any) -> InferenceService:
+    """InferenceService `delay` with two servers."""
+    found: InferenceService = resource(KIND, "delay", {"model": "delay", "auth": {"none": {}}, "replicas": 2, **spec})
+    return found
+
+
+def servers(target: Target, count: int = 2, **counts: Any) -> Servers:
+    """A Deployment that is rolled out, but for what is said."""
+    inputs = names.digest(dict(children.inputs(service(), target, SETTINGS)))[:16]
+    return Servers(
+        target=target,
+        inputs=inputs,
+        **{"settled": True, "replicas": count, "existing": count, "updated": count, "ready": count, **counts},
+    )
+
+
+SERVING = Seen(NOON, SETTINGS, wanted=V1, servers=servers(V1))
+NEW = replace(SERVING, servers=None)
+CHANGED = replace(SERVING, wanted=V2)
+ROLLING = replace(SERVING, wanted=V2, servers=servers(V2, existing=3, updated=1, ready=2))
+PULL = Trouble("ImagePullFailed", "Image 'x' cannot be pulled.")
+FLIPPED = Trouble("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
+GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it or correct spec.model.")
+
+
+@pytest.mark.parametrize(
+    ("seen", "ready", "progressing", "reason", "words"),
+    [
+        pytest.param(SERVING, True, None, "Serving", "All 2 servers answer with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
+        pytest.param(NEW, False, None, "Starting", "0 of 2 servers answer", id="none exists yet"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers answer", id="one still warms up"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=0), trouble=PULL), False, None, "ImagePullFailed", "cannot be pulled", id="none can start"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=1), trouble=FLIPPED), False, None, "DigestMismatch", "sha256 1 and should have 2", id="a new one finds other bytes"),
+        pytest.param(CHANGED, True, True, "RollingOut", "0 of 2 servers are replaced, and 2 answer", id="a new champion is not applied yet"),
+        pytest.param(replace(SERVING, servers=servers(V1, settled=False)), True, True, "RollingOut", "0 of 2", id="its controller has not looked yet"),
+        pytest.param(ROLLING, True, True, "RollingOut", "1 of 2 servers are replaced", id="one is replaced"),
+        pytest.param(replace(ROLLING, trouble=PULL), True, True, "RolloutStuck", "2 answer meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
+        pytest.param(replace(SERVING, servers=servers(V1, existing=3)), True, True, "RollingOut", "", id="an old one is still there"),
+        pytest.param(replace(SERVING, wanted=None, missing=GONE), True, True, "ModelNotFound", "All servers answer. What is served now goes on", id="the Model vanished"),
+        pytest.param(replace(SERVING, wanted=None, missing=GONE, servers=None), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
+    ],
+)  # fmt: skip
+def test_decide(seen: Seen, ready: bool, progressing: bool | None, reason: str, words: str) -> None:
+    plan = decide(service(), seen)
+
+    assert (plan.ready, plan.progressing, plan.reason) == (ready, progressing, reason)
+    assert words in plan.message
+    assert not plan.stalled
+
+
+@pytest.mark.parametrize(
+    ("spec", "ready", "reason", "summary"),
+    [
+        pytest.param({"suspend": True}, False, "Suspended", "suspended, delay-1", id="suspended"),
+        pytest.param({"replicas": 0}, True, "NoReplicas", "scaled to 0, delay-1", id="scaled to none"),
+    ],
+)
+def test_nobody_should_answer(spec: dict[str, Any], ready: bool, reason: str, summary: str) -> None:
+    plan = decide(service(**spec), replace(SERVING, servers=servers(V1, 0)))
+
+    assert (plan.ready, plan.progressing, plan.reason, plan.summary) == (ready, False, reason, summary)
+    assert deployment(plan).manifest["spec"]["replicas"] == 0
+
+
+def deployment(plan: Plan) -> Child:
+    """The Deployment of a plan."""
+    assert plan.children is not None
+    [found] = [child for child in plan.children if child.api == DEPLOYMENT]
+    assert isinstance(found, Child)
+    return found
+
+
+def test_while_the_model_is_gone_the_deployment_stays_as_it_was() -> None:
+    before = decide(service(), SERVING)
+    after = decide(service(), replace(SERVING, wanted=None, missing=GONE))
+
+    assert deployment(after).manifest == deployment(before).manifest
+
+
+def test_what_is_served_is_known_from_the_deployment_though_the_status_is_lost() -> None:
+    plan = decide(service(), replace(SERVING, wanted=None, missing=GONE))
+
+    assert deployment(plan).inputs == children.inputs(service(), V1, SETTINGS)
+
+
+def test_a_deleted_deployment_comes_back_though_the_model_is_gone() -> None:
+    status = InferenceServiceStatus.model_validate({"version": V1.version, "digest": V1.digest})
+    lost = replace(service(), status=status)
+
+    plan = decide(lost, replace(SERVING, wanted=None, missing=GONE, servers=None))
+
+    assert deployment(plan).inputs == children.inputs(service(), V1, SETTINGS)
+
+
+def test_with_nothing_to_serve_no_child_is_touched() -> None:
+    assert decide(service(), replace(NEW, wanted=None, missing=GONE)).children is None
+
+
+def test_the_status_says_where_and_what() -> None:
+    status: Any = decide(service(), SERVING).status
+
+    assert (status.url, status.version, status.digest) == ("http://delay.default.svc:8080", "delay-1", V1.digest)
+    assert (status.replicas, status.ready_replicas) == (2, 2)
+    assert status.selector == f"flywheel.ml/role=server,flywheel.ml/uid={service().uid}"
+
+
+def test_the_summary_counts_who_answers() -> None:
+    assert decide(service(), SERVING).summary == "2/2 ready, delay-1"
+    assert decide(service(), replace(ROLLING, servers=servers(V2, ready=3))).summary == "2/2 ready, delay-2"
+
+
+def test_what_may_be_stuck_is_looked_at_again() -> None:
+    assert decide(service(), NEW).look_again is not None
+    assert decide(service(), ROLLING).look_again is not None
+    assert decide(service(), SERVING).look_again is None

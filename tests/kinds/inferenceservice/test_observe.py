@@ -1,0 +1,156 @@
+"""What an InferenceService sees, and that what it makes becomes what it sees."""
+
+from typing import Any
+
+import pytest
+
+from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core.names import INPUTS_ANNOTATION
+from flywheel.core.plan import Child
+from flywheel.engine.frozen import stamped
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.decide import decide
+from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.observe import Missing, observe
+from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
+from flywheel.testing.resources import custom
+
+DIGEST = "sha256:" + "a" * 64
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Verified",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+BAD = {**READY, "status": "False", "reason": "DigestMismatch", "message": "The bytes differ."}
+MODEL_1 = custom(MODEL, "delay", {}, status={"champion": "delay-1", "championDigest": DIGEST})
+VERSION_1 = custom(MODEL_VERSION, "delay-1", {"model": "delay"}, status={"digest": DIGEST, "conditions": [READY]})
+
+
+def service(**spec: Any) -> InferenceService:
+    chosen = spec if "version" in spec else {"model": "delay", **spec}
+    found: InferenceService = resource(KIND, "delay", {"auth": {"none": {}}, **chosen})
+    return found
+
+
+def made(cluster: FakeCluster, asked: InferenceService, **status: Any) -> Manifest:
+    """Let the engine make the children, and the Deployment get that status."""
+    plan = decide(asked, observe(asked, cluster))
+    cluster.apply(asked, plan)
+    address = Reference(DEPLOYMENT, "default", "delay")
+    child = next(each for each in plan.children or () if isinstance(each, Child) and each.api == DEPLOYMENT)
+    live: dict[str, Any] = stamped({**(cluster.get(address) or {})}, child)
+    live = {**live, "metadata": {**live["metadata"], "generation": 1}, "status": {"observedGeneration": 1, **status}}
+    cluster.put(live)
+    return live
+
+
+@pytest.mark.parametrize(
+    ("spec", "manifests", "reason", "words"),
+    [
+        pytest.param({}, (), "ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it", id="no Model"),
+        pytest.param({}, (custom(MODEL, "delay", {}, status={"conditions": [BAD]}),), "NoChampion", "The bytes differ.", id="no champion"),
+        pytest.param({"version": "delay-1"}, (), "VersionNotFound", "ModelVersion 'delay-1' does not exist", id="no version"),
+        pytest.param(
+            {"version": "delay-1"},
+            (custom(MODEL_VERSION, "delay-1", {}, status={"digest": DIGEST, "conditions": [BAD]}),),
+            "VersionNotReady",
+            "is not verified. The bytes differ.",
+            id="a version that was found bad",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_missing(spec: dict[str, Any], manifests: tuple[Manifest, ...], reason: str, words: str) -> None:
+    seen = observe(service(**spec), FakeCluster(*manifests, kinds=(KIND,)))
+
+    assert isinstance(seen.missing, Missing)
+    assert (seen.wanted, seen.missing.reason) == (None, reason)
+    assert words in seen.missing.message
+
+
+@pytest.mark.parametrize("spec", [{}, {"version": "delay-1"}], ids=["the champion", "a version"])
+def test_what_is_wanted(spec: dict[str, Any]) -> None:
+    seen = observe(service(**spec), FakeCluster(MODEL_1, VERSION_1, kinds=(KIND,)))
+
+    assert (seen.wanted, seen.missing) == (Target("delay-1", DIGEST), None)
+
+
+def test_a_deployment_as_it_was_made_is_rolled_out_when_all_its_servers_answer() -> None:
+    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
+    made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=1)
+
+    assert decide(service(), observe(service(), cluster)).reason == "Serving"
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        pytest.param({"generation": 2}, "metadata", id="its controller has not seen the newest"),
+        pytest.param({"annotations": {INPUTS_ANNOTATION: "0" * 16}}, "metadata", id="it was made from other inputs"),
+    ],
+)
+def test_it_is_not_where(change: dict[str, Any], field: str) -> None:
+    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
+    live = made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=1)
+    cluster.put({**live, field: {**live[field], **change}})
+
+    assert decide(service(), observe(service(), cluster)).reason == "RollingOut"
+
+
+def test_somebody_elses_deployment_is_not_looked_at() -> None:
+    theirs = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "delay", "namespace": "default", "labels": {}, "uid": "theirs"},
+        "spec": {"replicas": 1},
+        "status": {"replicas": 1, "readyReplicas": 1},
+    }
+
+    assert observe(service(), FakeCluster(MODEL_1, theirs, kinds=(KIND,))).servers is None
+
+
+def fetch_failed(reason: str, message: str) -> dict[str, Any]:
+    ended = terminated(2, {"v": 1, "reason": reason, "message": message, "retry": False})
+    return pod(
+        service(),
+        "new",
+        main=waiting(),
+        init={"fetch": waiting("CrashLoopBackOff", restarts=2, last=ended)},
+        phase="Pending",
+    )
+
+
+@pytest.mark.parametrize(
+    ("troubled", "reason", "words"),
+    [
+        pytest.param(fetch_failed("DigestMismatch", "has sha256 1 and should have 2"), "DigestMismatch", "1 and should have 2", id="flipped bytes"),
+        pytest.param(
+            unschedulable(service(), "new", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."), "Unschedulable", "Insufficient nvidia.com/gpu", id="no GPU"
+        ),
+        pytest.param(
+            pod(service(), "new", containers={"server": waiting("CreateContainerConfigError", 'secret "hf" not found')}, phase="Pending"),
+            "SecretNotFound",
+            "Secret 'hf'",
+            id="no Secret",
+        ),
+    ],
+)  # fmt: skip
+def test_trouble_of_one_pod_among_all_is_found(troubled: dict[str, Any], reason: str, words: str) -> None:
+    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
+    made(cluster, service(replicas=2), replicas=2, updatedReplicas=2, readyReplicas=1)
+    cluster.put(pod(service(), "a-good-one", containers={"server": running()}), troubled)
+
+    plan = decide(service(replicas=2), observe(service(replicas=2), cluster))
+
+    assert (plan.ready, plan.reason) == (False, reason)
+    assert words in plan.message
+
+
+def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
+    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
+    made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=0)
+    leaving = fetch_failed("DigestMismatch", "no matter")
+    cluster.put({**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
+
+    assert observe(service(), cluster).trouble is None

@@ -1,0 +1,235 @@
+"""Who is champion, and why nobody else is."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.core.api import MODEL_VERSION
+from flywheel.core.plan import Plan, Removal
+from flywheel.kinds.model.decide import decide
+from flywheel.kinds.model.kind import KIND
+from flywheel.kinds.model.observe import Model, Seen, Version
+from flywheel.kinds.model.schema import LONGEST_HISTORY, ModelStatus
+from flywheel.testing import NOON, resource
+
+TEST, OTHER_TEST = "sha256:" + "1" * 64, "sha256:" + "2" * 64
+OBJECTIVE = {"objective": {"metric": "roc_auc"}}
+ENOUGH = {"gates": [{"name": "good-enough", "threshold": {"metric": "roc_auc", "min": "0.70", "max": "0.99"}}]}
+
+
+def version(name: str, roc_auc: str | None = None, **more: Any) -> Version:
+    """A verified version; the later in the alphabet, the newer."""
+    facts: dict[str, Any] = {
+        "uid": f"uid-{name}",
+        "created": f"2026-01-01T00:00:{ord(name[0]) % 60:02d}Z",
+        "ready": True,
+        "digest": "sha256:" + name[0] * 64,
+        "metrics": {"roc_auc": roc_auc} if roc_auc else {},
+        "test_digest": TEST,
+        "registered": True,
+    }
+    return Version(name, **{**facts, **more})
+
+
+def model(spec: dict[str, Any] | None = None, before: Plan | None = None) -> Model:
+    """Model `delay`, as it was left by an earlier plan."""
+    found: Model = resource(KIND, "delay", {**OBJECTIVE, **(spec or {})})
+    return replace(found, status=ModelStatus.model_validate(before.status)) if before else found
+
+
+def looked(*versions: Version, spec: dict[str, Any] | None = None, before: Plan | None = None, **seen: Any) -> Plan:
+    """The plan for these versions."""
+    return decide(model(spec, before), Seen(NOON, versions, **seen))
+
+
+A, B = version("a", "0.70"), version("b", "0.74")
+CHAMPION_A = looked(A)
+
+
+@pytest.mark.parametrize(
+    ("challenger", "spec", "champion", "reason", "words"),
+    [
+        pytest.param(B, {}, "b", "ChampionChosen", "'b' is champion", id="a better one takes over"),
+        pytest.param(
+            version("b", "0.70"), {}, "a", "NotBetter", "roc_auc 0.7 against 0.7 of champion 'a'", id="an equal one does not"
+        ),
+        pytest.param(version("b", "0.6931"), {}, "a", "NotBetter", "roc_auc 0.6931 against 0.7 of", id="a worse one does not"),
+        pytest.param(
+            replace(B, test_digest=OTHER_TEST), {}, "a", "NotComparable", "tested on other data", id="other test data"
+        ),
+        pytest.param(
+            replace(B, test_digest=None), {}, "a", "NotComparable", "tested on other data (unknown)", id="unknown test data"
+        ),
+        pytest.param(version("b"), {}, "a", "MetricMissing", "the version reports no roc_auc", id="no metric"),
+        pytest.param(
+            version("b", "0.995"), ENOUGH, "a", "GateFailed", "gate 'good-enough': roc_auc 0.995 is above 0.99", id="too good for a gate"
+        ),
+        pytest.param(
+            version("b"), ENOUGH, "a", "GateFailed", "gate 'good-enough': the version reports no roc_auc", id="a gate without its metric"
+        ),
+        pytest.param(B, {"objective": None}, "a", "NoObjective", "Name it in spec.champion", id="no objective"),
+        pytest.param(replace(B, ready=False, digest=None), {}, "a", "ChampionChosen", "2 versions", id="not verified yet"),
+        pytest.param(
+            B, {"objective": {"metric": "roc_auc", "direction": "Minimize"}}, "a", "NotBetter", "0.74 against 0.7", id="less is better"
+        ),
+    ],
+)  # fmt: skip
+def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, reason: str, words: str) -> None:
+    plan = looked(A, challenger, spec=spec, before=CHAMPION_A)
+
+    assert (plan.ready, plan.status.champion, plan.reason) == (True, champion, reason)  # type: ignore[attr-defined]
+    assert words in plan.message
+
+
+@pytest.mark.parametrize(
+    ("versions", "spec", "reason", "words"),
+    [
+        pytest.param((), {}, "NoVersion", "spec.register: delay", id="no version at all"),
+        pytest.param((replace(A, ready=False, reason="Verifying"),), {}, "WaitingForVersion", "'a': it is not verified (Verifying)", id="none verified"),
+        pytest.param((version("a", "0.5"),), ENOUGH, "GateFailed", "roc_auc 0.5 is below 0.70", id="none that passes"),
+    ],
+)  # fmt: skip
+def test_nobody_is_champion(versions: tuple[Version, ...], spec: dict[str, Any], reason: str, words: str) -> None:
+    plan = looked(*versions, spec=spec)
+
+    assert (plan.ready, plan.stalled, plan.reason, plan.status.champion) == (False, False, reason, None)  # type: ignore[attr-defined]
+    assert words in plan.message
+
+
+def test_the_first_version_is_champion_whatever_it_reports() -> None:
+    plan = looked(version("a"))
+
+    assert (plan.ready, plan.status.champion, plan.summary) == (True, "a", "champion a, 1 version")  # type: ignore[attr-defined]
+
+
+def test_the_status_says_what_serves_and_since_when() -> None:
+    plan = looked(A, B)
+    status: Any = plan.status
+
+    assert plan.summary == "champion b, roc_auc 0.74, 2 versions"
+    assert (status.champion_digest, status.champion_metric, status.versions) == (B.digest, "0.74", 2)
+    assert [(each.version, each.verdict) for each in status.candidates] == [("b", "Champion"), ("a", "NotBetter")]
+
+
+def test_history_tells_every_change_once() -> None:
+    first = looked(A)
+    second = looked(A, B, before=first)
+    third = looked(A, B, before=second)
+    status: Any = third.status
+
+    assert [(each.version, each.reason) for each in status.history] == [("a", "FirstVersion"), ("b", "Better")]
+    assert [event.message for event in second.events] == [
+        "'b' is champion, after 'a' (Better): roc_auc 0.74 against 0.7 of champion 'a'"
+    ]
+    assert third.events == ()
+    assert third.status == second.status
+
+
+def test_history_keeps_the_last_fifty() -> None:
+    plan = looked(A)
+    for turn in range(LONGEST_HISTORY + 5):
+        plan = looked(A, B, spec={"champion": "ab"[turn % 2]}, before=plan)
+    status: Any = plan.status
+
+    assert len(status.history) == LONGEST_HISTORY
+    assert status.history[-1].version == "a"
+
+
+def test_a_pinned_version_is_champion_though_it_is_worse_and_passes_no_gate() -> None:
+    best = looked(A, B)
+
+    plan = looked(
+        A, B, spec={"champion": "a", "gates": [{"name": "g", "threshold": {"metric": "f1", "min": "1"}}]}, before=best
+    )
+
+    assert (plan.ready, plan.reason, plan.status.champion) == (True, "Pinned", "a")  # type: ignore[attr-defined]
+    assert "pinned by spec.champion" in plan.message
+
+
+def test_without_the_pin_the_best_takes_over_again() -> None:
+    pinned = looked(A, B, spec={"champion": "a"}, before=looked(A, B))
+
+    assert looked(A, B, before=pinned).status.champion == "b"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("versions", "seen", "reason", "words"),
+    [
+        pytest.param((A,), {}, "ChampionNotFound", "ModelVersion 'b' does not exist in namespace 'default'", id="it does not exist"),
+        pytest.param((A,), {"pinned_belongs_to": "fraud"}, "ChampionNotFound", "belongs to Model 'fraud'", id="it is another Model's"),
+        pytest.param((A, replace(B, ready=False, reason="Verifying")), {}, "ChampionNotReady", "is not verified (Verifying)", id="it is not verified"),
+    ],
+)  # fmt: skip
+def test_while_the_pinned_champion_is_missing_the_old_one_stays(
+    versions: tuple[Version, ...], seen: dict[str, Any], reason: str, words: str
+) -> None:
+    plan = looked(*versions, spec={"champion": "b"}, before=CHAMPION_A, **seen)
+
+    assert (plan.ready, plan.stalled, plan.reason) == (False, False, reason)
+    assert words in plan.message
+    assert (plan.status.champion, plan.status.champion_digest) == ("a", A.digest)  # type: ignore[attr-defined]
+
+
+def test_a_pinned_champion_that_was_deleted_is_still_told_to_those_who_serve_it() -> None:
+    pinned = looked(A, spec={"champion": "a"})
+
+    plan = looked(spec={"champion": "a"}, before=pinned)
+
+    assert (plan.ready, plan.status.champion, plan.status.champion_digest) == (False, "a", A.digest)  # type: ignore[attr-defined]
+
+
+def test_a_champion_that_fails_a_later_verification_is_served_on() -> None:
+    doubtful = replace(B, ready=False, reason="DigestMismatch")
+
+    plan = looked(A, doubtful, before=looked(A, B))
+
+    assert (plan.ready, plan.reason, plan.status.champion) == (False, "ChampionNotReady", "b")  # type: ignore[attr-defined]
+    assert "no longer verified (DigestMismatch) and is served on" in plan.message
+
+
+def test_after_a_deleted_champion_the_best_of_the_others_succeeds() -> None:
+    c = version("c", "0.72")
+
+    plan = looked(A, c, before=looked(A, B, c))
+    status: Any = plan.status
+
+    assert status.champion == "c"
+    assert [each.reason for each in status.history] == ["Better", "Better"]
+
+
+def test_a_lost_status_is_found_again_from_the_versions() -> None:
+    c = version("c", "0.72")
+
+    assert looked(A, B, c).status.champion == "b"  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("versions", "keep", "gone"),
+    [
+        pytest.param((A, B, version("c", "0.1"), version("d", "0.1")), 2, ["a", "c"], id="the oldest first, never the champion"),
+        pytest.param((A, B, version("c", "0.1")), 3, [], id="no more than there may be"),
+        pytest.param((replace(A, served=True), B, version("c", "0.1")), 1, ["c"], id="never one that is served"),
+        pytest.param((replace(A, registered=False), B, version("c", "0.1")), 1, ["c"], id="never one that a person wrote"),
+        pytest.param((A, B), None, [], id="without retention none"),
+    ],
+)  # fmt: skip
+def test_retention(versions: tuple[Version, ...], keep: int | None, gone: list[str]) -> None:
+    plan = looked(*versions, spec={"retention": {"versions": keep}} if keep else {})
+
+    assert plan.removals == tuple(Removal(MODEL_VERSION, name, f"uid-{name}") for name in gone)
+
+
+def test_nothing_is_removed_while_the_pinned_champion_is_missing() -> None:
+    plan = looked(A, B, spec={"retention": {"versions": 1}, "champion": "z"}, before=looked(A, B))
+
+    assert plan.removals == ()
+
+
+def test_the_same_look_later_changes_nothing() -> None:
+    plan = looked(A, B)
+
+    later = decide(model(before=plan), Seen(NOON + timedelta(days=1), (A, B)))
+
+    assert later.status == plan.status

@@ -1,0 +1,84 @@
+"""What a Model sees of its versions."""
+
+from typing import Any
+
+from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
+from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
+from flywheel.kinds.model.kind import KIND
+from flywheel.kinds.model.observe import Model, Seen, observe
+from flywheel.kinds.modelversion.kind import KIND as VERSION
+from flywheel.testing import NOON, FakeCluster, resource
+from flywheel.testing.resources import custom
+
+DIGEST = "sha256:" + "a" * 64
+READY = {
+    "type": "Ready",
+    "status": "True",
+    "reason": "Verified",
+    "message": "",
+    "lastTransitionTime": "2026-01-01T00:00:00Z",
+}
+STATUS = {"digest": DIGEST, "metrics": {"roc_auc": "0.7"}, "testDigest": DIGEST, "conditions": [READY]}
+
+
+def version(name: str, model: str = "delay", status: Any = None, **spec: Any) -> Manifest:
+    found: Manifest = custom(
+        MODEL_VERSION, name, {"model": model, "source": {"artifact": {"digest": DIGEST}}, **spec}, status=status or {}
+    )
+    return found
+
+
+def service(name: str, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manifest:
+    return custom(INFERENCE_SERVICE, name, {"auth": {"none": {}}, **spec}, status=status or {})
+
+
+def seen(*manifests: Manifest, **spec: Any) -> Seen:
+    model: Model = resource(KIND, "delay", spec)
+    return observe(model, FakeCluster(*manifests, kinds=(KIND, VERSION, SERVICE), now=NOON))
+
+
+def test_it_sees_its_own_versions_and_what_was_found_of_them() -> None:
+    [found] = seen(version("delay-1", status=STATUS), version("fraud-1", "fraud", status=STATUS)).versions
+
+    assert (found.name, found.ready, found.reason, found.digest) == ("delay-1", True, "Verified", DIGEST)
+    assert (found.metrics, found.test_digest) == ({"roc_auc": "0.7"}, DIGEST)
+    assert not found.served
+    assert not found.registered
+
+
+def test_a_version_without_a_verdict_is_not_ready() -> None:
+    [found] = seen(version("delay-1")).versions
+
+    assert (found.ready, found.reason) == (False, "Pending")
+
+
+def test_versions_that_experiments_made_are_told_from_others() -> None:
+    [found] = seen(version("delay-1", lineage={"experiment": "search"})).versions
+
+    assert found.registered
+
+
+def test_served_is_who_is_named_and_who_still_answers() -> None:
+    named, held = version("delay-1"), version("delay-2")
+    services = (
+        service("one", {"version": "delay-1"}),
+        service("two", {"model": "delay"}, {"version": "delay-2"}),
+        service("three", {"model": "elsewhere"}, {"version": "delay-3"}),
+    )
+
+    found = seen(named, held, version("delay-3"), version("delay-4"), *services).versions
+
+    assert [each.name for each in found if each.served] == ["delay-1", "delay-2", "delay-3"]
+
+
+def test_a_pinned_version_of_another_model_is_recognised() -> None:
+    assert seen(version("fraud-1", "fraud"), champion="fraud-1").pinned_belongs_to == "fraud"
+    assert seen(version("delay-1"), champion="delay-1").pinned_belongs_to is None
+    assert seen(champion="nowhere").pinned_belongs_to is None
+
+
+def test_a_pin_leads_to_the_version() -> None:
+    assert list(KIND.references(resource(KIND, "delay", {"champion": "delay-1"}))) == [
+        Reference(MODEL_VERSION, "default", "delay-1")
+    ]
+    assert list(KIND.references(resource(KIND, "delay", {}))) == []

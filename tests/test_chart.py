@@ -1,0 +1,199 @@
+"""The rendered chart is the golden one ('make golden' accepts a change), and wrong values are refused with their path."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster import golang
+from flywheel.core.settings import Settings
+
+pytestmark = pytest.mark.apiserver  # helm is one of the Go programs that this floor builds
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+CHART = CHECKOUT / "charts" / "flywheel"
+GOLDEN = CHECKOUT / "tests" / "golden" / "chart"
+KEY = ("--set", "store.embedded.secretKey=not-a-secret")  # else every rendering generates another
+SCENARIOS = {
+    "default": (*KEY, "--set", "crds.install=false"),
+    "team": (
+        *KEY,
+        "--set",
+        "crds.install=false",
+        "--set",
+        "namespaces={shop}",
+        "--set",
+        "store.embedded.nodePort=30900",
+    ),
+    "production": ("--values", str(CHART / "ci" / "production-values.yaml"), "--set", "crds.install=false"),
+}
+
+
+def helm(*words: str) -> subprocess.CompletedProcess[str]:
+    """helm, whose refusals are answers."""
+    return subprocess.run([golang.build(golang.HELM), *words], capture_output=True, text=True, timeout=60, check=False)
+
+
+def template(*words: str) -> list[dict[str, Any]]:
+    """Every rendered object."""
+    done = helm("template", "flywheel", str(CHART), "--namespace", "flywheel-system", *words)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
+    """The object of that kind and name."""
+    return next(each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
+
+
+def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """The spec of every pod."""
+    for each in objects:
+        if each["kind"] == "Deployment":
+            yield each["spec"]["template"]["spec"]
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_renders_as_the_golden_file_says(scenario: str) -> None:
+    objects = template(*SCENARIOS[scenario])
+    for each in objects:
+        if "rules" in each:  # they follow the kinds, and are compared below
+            each["rules"] = []
+    rendered = yaml.safe_dump_all(objects, sort_keys=False, width=120)
+    golden = GOLDEN / f"{scenario}.yaml"
+    if os.environ.get("GOLDEN") == "write":
+        golden.write_text(rendered)
+
+    assert rendered == golden.read_text()
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_lint_has_nothing_to_say(scenario: str) -> None:
+    done = helm("lint", "--strict", str(CHART), *SCENARIOS[scenario])
+
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        pytest.param("operator.replicaz=3", "additional properties 'replicaz' not allowed", id="a misspelt value"),
+        pytest.param("operator.resyncSeconds=1", "minimum: got 1, want 5", id="a resync that would never rest"),
+        pytest.param("store.embedded.nodePort=80", "/store/embedded/nodePort", id="a port that no node has"),
+        pytest.param("namespaces={Shop}", "does not match pattern", id="a namespace in capitals"),
+        pytest.param("images.operator.digest=3f9a", "/images/operator/digest", id="a digest without its algorithm"),
+        pytest.param("store.bucket=ab", "/store/bucket", id="a bucket's name that S3 refuses"),
+    ],
+)
+def test_is_refused(value: str, message: str) -> None:
+    done = helm("template", "flywheel", str(CHART), "--set", value)
+
+    assert done.returncode != 0
+    assert message in done.stderr
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_every_container_satisfies_pod_security_restricted(scenario: str) -> None:
+    for pod in pods(template(*SCENARIOS[scenario])):
+        assert pod["securityContext"]["runAsNonRoot"] is True
+        assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in (*pod.get("initContainers", ()), *pod["containers"]):
+            security = container["securityContext"]
+            assert (security["allowPrivilegeEscalation"], security["readOnlyRootFilesystem"]) == (False, True)
+            assert security["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "table"),
+    [
+        ("ClusterRole", "flywheel-operator", "operator"),
+        ("Role", "flywheel-operator-leader", "ownNamespace"),
+        ("ClusterRole", "flywheel-view", "view"),
+        ("ClusterRole", "flywheel-edit", "edit"),
+    ],
+)
+def test_rights_are_the_generated_ones(kind: str, name: str, table: str) -> None:
+    generated = yaml.safe_load((CHART / "files" / "rules.yaml").read_text())
+
+    assert one(template(), kind, name)["rules"] == generated[table]
+
+
+def test_crds_are_the_generated_ones_and_stay_when_the_chart_goes() -> None:
+    rendered = {each["metadata"]["name"]: each for each in template() if each["kind"] == "CustomResourceDefinition"}
+    generated = {path.stem: yaml.safe_load(path.read_text()) for path in (CHECKOUT / "crds").glob("*.yaml")}
+
+    assert {name: each["spec"] for name, each in rendered.items()} == {
+        name: each["spec"] for name, each in generated.items()
+    }
+    assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in rendered.values())
+
+
+def test_crds_can_go_with_the_chart_or_be_left_out() -> None:
+    gone = [each for each in template("--set", "crds.keep=false") if each["kind"] == "CustomResourceDefinition"]
+
+    assert gone
+    assert all("annotations" not in each["metadata"] for each in gone)
+    assert not [each for each in template("--set", "crds.install=false") if each["kind"] == "CustomResourceDefinition"]
+
+
+def test_the_operator_understands_its_environment() -> None:
+    objects = template(*SCENARIOS["production"])
+    container = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]
+    environment = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+
+    settings = Settings.from_environment(environment)
+
+    assert settings.runtime_image == "example.org/flywheel/runtime:0.1.0"
+    assert settings.namespaces == ("shop", "flights")
+    assert settings.allowed_http_hosts == ("data.example.org",)
+    assert settings.image_pull_secrets == ("registry",)
+    assert settings.resync.total_seconds() == 600
+    assert container["image"] == f"example.org/flywheel/operator@sha256:{'0' * 64}"
+
+
+def test_with_watched_namespaces_there_is_no_right_elsewhere() -> None:
+    objects = template(*SCENARIOS["production"])
+    bound = [
+        each["metadata"]["namespace"]
+        for each in objects
+        if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "flywheel-operator"
+    ]
+
+    assert bound == ["shop", "flights"]
+    assert not [each for each in objects if each["kind"] == "ClusterRoleBinding"]
+
+
+def test_one_generated_key_is_the_same_in_every_secret() -> None:
+    objects = template("--set", "namespaces={shop,flights}")
+    keys = {
+        each["stringData"].get("AWS_SECRET_ACCESS_KEY") or each["stringData"]["ROOT_SECRET_KEY"]
+        for each in objects
+        if each["kind"] == "Secret"
+    }
+
+    assert len(keys) == 1
+    assert len(keys.pop()) == 32
+
+
+def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:
+    objects = template(
+        "--set", "store.embedded.enabled=false", "--set", "namespaces={shop}", "--set", "store.bucket=acme"
+    )  # fmt: skip
+
+    assert one(objects, "Secret", "flywheel-store")["stringData"] == {
+        "AWS_REGION": "us-east-1",
+        "FLYWHEEL_BUCKET": "acme",
+        "FLYWHEEL_PREFIX": "",
+    }
+    assert not [each for each in objects if each["kind"] == "PersistentVolumeClaim"]
+
+
+def test_values_are_short_and_each_is_explained() -> None:
+    text = (CHART / "values.yaml").read_text()
+
+    assert len(text.splitlines()) <= 150
+    assert text.count("# -- ") >= 30
