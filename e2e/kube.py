@@ -106,7 +106,7 @@ def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
         yield local
     finally:
         process.terminate()
-        process.wait(10)
+        process.communicate(timeout=10)  # also closes its pipe
 
 
 def store_environment() -> dict[str, str]:

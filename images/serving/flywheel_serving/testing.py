@@ -28,15 +28,17 @@ class LocalServer:
         )
         self.log: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
-        threading.Thread(target=self._read, daemon=True).start()
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
         self.ready: dict[str, Any] = {}
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for text in self.process.stderr:
-            line = json.loads(text) if text.startswith("{") else {"message": text.rstrip()}
-            self.log.append(line)
-            self._lines.put(line)
+        with self.process.stderr as lines:
+            for text in lines:
+                line = json.loads(text) if text.startswith("{") else {"message": text.rstrip()}
+                self.log.append(line)
+                self._lines.put(line)
         self._lines.put(None)
 
     def wait_for(self, message: str) -> dict[str, Any]:
@@ -69,3 +71,4 @@ class LocalServer:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
+        self._reader.join()

@@ -87,24 +87,28 @@ class Leader:
             _log.warning("the lease could not be released (%s); the next leader waits %d s", error, LEASE_SECONDS)
 
     def _run(self) -> None:
-        while not self._stop.is_set():
-            was_leading = self.leading
-            try:
-                self._try()
-            except ApiError as error:
-                _log.warning("%s: %s", self._lease, error)
-            except Exception:  # noqa: BLE001 - a fault of ours must not leave a leader that never renews
-                _log.exception("%s: could not be renewed", self._lease)
-            if self.leading and not was_leading:
-                _log.info("leading as %s", self._identity)
-                self._elected()
-            if self._renewed is not None and self._clock() - self._renewed > RENEW_DEADLINE:
-                self._renewed = None
-            if was_leading and not self.leading:
-                _log.error("the lease is lost; ending")
-                self._lost()
-                return
+        while not self._stop.is_set() and self.look():
             self._stop.wait(RETRY_SECONDS if self.leading else FOLLOWER_RETRY_SECONDS)
+
+    def look(self) -> bool:
+        """One look at the Lease: take, renew or lose it. False when it was lost, which is the end."""
+        was_leading = self.leading
+        try:
+            self._try()
+        except ApiError as error:
+            _log.warning("%s: %s", self._lease, error)
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a leader that never renews
+            _log.exception("%s: could not be renewed", self._lease)
+        if self._renewed is not None and self._clock() - self._renewed > RENEW_DEADLINE:
+            self._renewed = None
+        if self.leading and not was_leading:
+            _log.info("leading as %s", self._identity)
+            self._elected()
+        if was_leading and not self.leading:
+            _log.error("the lease is lost; ending")
+            self._lost()
+            return False
+        return True
 
     def _try(self) -> None:
         live = self._client.get(self._lease)

@@ -1,6 +1,7 @@
 """Start the operator in this process."""
 
 import asyncio
+import gc
 import logging
 from collections.abc import Mapping, Sequence
 
@@ -19,6 +20,8 @@ def run(kinds: Sequence[AnyKind], environment: Mapping[str, str]) -> int:
     Raises:
         ValueError: a variable of the environment cannot be read.
     """
+    gc.freeze()  # what is imported by now stays; a start with 30,000 objects took 30 s without these two lines, 20 s with them
+    gc.set_threshold(20_000, 20, 20)
     logs.to_stderr(environment.get("FLYWHEEL_LOG_LEVEL", "INFO"))
 
     async def whole() -> int:

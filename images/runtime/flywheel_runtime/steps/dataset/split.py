@@ -39,16 +39,18 @@ def _hash(schema: Schema, columns: list[str]) -> str:
 
 
 def _by_hash(schema: Schema, has_target: str) -> str:
-    """Rank by hash within a stratum. rank() gives equal rows one rank, so equal rows stay together."""
+    """Rows in the order of their hash fill test, then validation; equal rows go together, where their middle falls."""
     split = schema.split
     columns = list(schema.keys) or sorted(column.name for column in schema.columns)
-    stratum = f"PARTITION BY {quoted(split.stratify)}" if split.stratify else ""
+    stratum = quoted(split.stratify) if split.stratify else "0"
     return f"""
-        WITH hashed AS (SELECT rowid AS row, *, {_hash(schema, columns)} AS "#hash" FROM data WHERE {has_target}),
-        ranked AS (SELECT row, rank() OVER ({stratum} ORDER BY "#hash") - 1 AS place,
-                          count(*) OVER ({stratum}) AS size FROM hashed)
-        SELECT row, CASE WHEN place < round(size * {split.test}) THEN 'test'
-                         WHEN place < round(size * {split.test}) + round(size * {split.validation}) THEN 'validation'
+        WITH hashed AS (SELECT rowid AS row, {stratum} AS stratum, {_hash(schema, columns)} AS hash
+                        FROM data WHERE {has_target}),
+        ranked AS (SELECT row, count(*) OVER (PARTITION BY stratum) AS size,
+                          rank() OVER (PARTITION BY stratum ORDER BY hash) - 1
+                          + count(*) OVER (PARTITION BY stratum, hash) / 2 AS middle FROM hashed)
+        SELECT row, CASE WHEN middle < size * {split.test} THEN 'test'
+                         WHEN middle < size * {split.test + split.validation} THEN 'validation'
                          ELSE 'train' END AS split
         FROM ranked"""
 
