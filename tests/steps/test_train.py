@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+
 from flywheel_runtime.steps.trial.estimators import ESTIMATORS, literals
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -72,7 +73,7 @@ def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset:
 
     assert result.code == 0
     assert model(result, "run")["parity"]["maxDifference"] < 1e-4
-    assert next(iter(result.output("metrics.json"))) == "mae"
+    assert next(iter(result.output("metrics.json"))) == "rmse"
     assert model(result, "signature")["outputs"] == [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
 
 
