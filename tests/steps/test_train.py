@@ -43,11 +43,9 @@ FEATURES = {"numeric": ["month", "temp", "express"], "categorical": ["carrier"]}
 
 
 @pytest.fixture
-def dataset(run_check: Any) -> Any:
+def dataset(checked: Any) -> Any:
     def build(target: str = "late", **spec: Any) -> Path:
-        result = run_check({"a.csv": flights()}, target=target, keys=["id"], **spec)
-        assert result.code == 0
-        return Path(result.data)
+        return Path(checked({"a.csv": flights()}, target=target, keys=["id"], **spec))
 
     return build
 
