@@ -118,11 +118,17 @@ def parse_split(spec: Spec, task: str | None) -> Split:
     if not given and task == "Classification":
         stratify = spec.target
     split = Split(
-        by=by, validation=_fraction(given.get("validation", "15%")), test=_fraction(given.get("test", "15%")),
-        group=given.get("group"), stratify=stratify, seed=int(given.get("seed", 0)),
+        by=by,
+        validation=_fraction(given.get("validation", "15%")),
+        test=_fraction(given.get("test", "15%")),
+        group=given.get("group"),
+        stratify=stratify,
+        seed=int(given.get("seed", 0)),
     )
     if by == "Time" and not spec.event_time:
-        raise StepFailed("SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time.")
+        raise StepFailed(
+            "SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time."
+        )
     if by == "Group" and not split.group:
         raise StepFailed("SplitInvalid", "spec.split.by Group needs spec.split.group; name the column of the groups.")
     if by != "Random" and stratify:
@@ -156,5 +162,5 @@ def _column(name: str, spec: Spec, found: str) -> Column:
         nullable=said.get("nullable") is not False,
         min=said.get("min"),
         max=said.get("max"),
-        categories=tuple(categories) if categories is not None else None,
+        categories=tuple(categories) if categories else None,
     )

@@ -111,9 +111,7 @@ def _codes_or_numbers(
     return np.unique(np.asarray(rows).astype(str), return_inverse=True)[1].astype(np.float64)
 
 
-def errors_removed(
-    values: NDArray[np.float64], answers: NDArray[np.float64], is_number: bool, classes: bool
-) -> float:
+def errors_removed(values: NDArray[np.float64], answers: NDArray[np.float64], is_number: bool, classes: bool) -> float:
     """Share of the constant guess's errors (squared errors for numbers) that `values` alone remove, out of sample.
 
     Bins and their answers come from every other row, the errors from the rows between, so that an identifier,
