@@ -21,7 +21,8 @@ BY_TIME = SPEC | {"split": {"by": "Time", "validation": "20%", "test": "10%"}}
 
 def rows(path: Path, query: str = "*") -> list[tuple[Any, ...]]:
     with duckdb.connect() as connection:
-        return connection.execute(f"SELECT {query} FROM '{path}'").fetchall()
+        found: list[tuple[Any, ...]] = connection.execute(f"SELECT {query} FROM '{path}'").fetchall()
+    return found
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -34,7 +35,13 @@ def test_the_same_source_gives_the_same_bytes(run_check: Any, spec: dict[str, An
 
     assert files(one.data) == files(two.data)
     assert sorted(files(one.data)) == [
-        "profile.json", "report.json", "schema.json", "test.parquet", "train.parquet", "validation.parquet"]
+        "profile.json",
+        "report.json",
+        "schema.json",
+        "test.parquet",
+        "train.parquet",
+        "validation.parquet",
+    ]
 
 
 def test_a_second_look_at_unchanged_data_is_the_same_version(run_check: Any) -> None:
@@ -46,12 +53,15 @@ def test_a_second_look_at_unchanged_data_is_the_same_version(run_check: Any) -> 
     assert first.output("facts.json") == second.output("facts.json")
 
 
-@pytest.mark.parametrize(("content", "spec"), [
-    pytest.param(ORDERS + "300,2013-02-01,01000,1,1,true,A,1\n", {}, id="a row more"),
-    pytest.param(ORDERS, {"target": "express"}, id="another target"),
-    pytest.param(ORDERS, {"split": {"by": "Random", "validation": "10%", "test": "10%"}}, id="another split"),
-    pytest.param(ORDERS, {"columns": [{"name": "size", "type": "String"}]}, id="another type"),
-])
+@pytest.mark.parametrize(
+    ("content", "spec"),
+    [
+        pytest.param(ORDERS + "300,2013-02-01,01000,1,1,true,A,1\n", {}, id="a row more"),
+        pytest.param(ORDERS, {"target": "express"}, id="another target"),
+        pytest.param(ORDERS, {"split": {"by": "Random", "validation": "10%", "test": "10%"}}, id="another split"),
+        pytest.param(ORDERS, {"columns": [{"name": "size", "type": "String"}]}, id="another type"),
+    ],
+)
 def test_what_changes_the_output_changes_the_version(run_check: Any, content: str, spec: dict[str, Any]) -> None:
     before = run_check({"a.csv": ORDERS}, **BY_TIME).output("facts.json")["content"]
 
@@ -62,11 +72,20 @@ def test_types_are_those_of_all_rows(run_check: Any) -> None:
     schema = run_check({"a.csv": ORDERS}, **SPEC).output("data/schema.json")
 
     assert {column["name"]: column["type"] for column in schema["columns"]} == {
-        "id": "Integer", "at": "Timestamp", "zip": "String", "size": "Integer", "price": "Float", "express": "Boolean",
-        "city": "String", "late": "Integer",
+        "id": "Integer",
+        "at": "Timestamp",
+        "zip": "String",
+        "size": "Integer",
+        "price": "Float",
+        "express": "Boolean",
+        "city": "String",
+        "late": "Integer",
     }
     assert (schema["task"], schema["classes"], schema["rows"]) == (
-        "Classification", ["0", "1"], {"train": 210, "validation": 45, "test": 45})
+        "Classification",
+        ["0", "1"],
+        {"train": 210, "validation": 45, "test": 45},
+    )
 
 
 def test_a_type_is_not_taken_from_the_first_rows(run_check: Any) -> None:
@@ -77,18 +96,21 @@ def test_a_type_is_not_taken_from_the_first_rows(run_check: Any) -> None:
     assert schema["columns"][0] == {"name": "id", "type": "String", "nullable": True}
 
 
-@pytest.mark.parametrize(("values", "kind"), [
-    pytest.param(["1", "2", "NA"], "Integer", id="NA is a missing number"),
-    pytest.param(["1", "2.5", ""], "Float", id="a fraction"),
-    pytest.param(["1e3", "nan", "-.5"], "Float", id="exponents"),
-    pytest.param(["NA", "DE", "FR"], "String", id="NA is Namibia among words"),
-    pytest.param(["00501", "10001", "2"], "String", id="leading zeros are kept"),
-    pytest.param(["12345678901234567890", "1", "2"], "String", id="too long for an integer"),
-    pytest.param(["true", "False", ""], "Boolean", id="true and false"),
-    pytest.param(["2013-01-01", "2013-01-01 05:00:00", ""], "Timestamp", id="dates and times"),
-    pytest.param(["2013", "2014", ""], "Integer", id="a year is a number"),
-    pytest.param(["", "", ""], "String", id="nothing at all"),
-])
+@pytest.mark.parametrize(
+    ("values", "kind"),
+    [
+        pytest.param(["1", "2", "NA"], "Integer", id="NA is a missing number"),
+        pytest.param(["1", "2.5", ""], "Float", id="a fraction"),
+        pytest.param(["1e3", "nan", "-.5"], "Float", id="exponents"),
+        pytest.param(["NA", "DE", "FR"], "String", id="NA is Namibia among words"),
+        pytest.param(["00501", "10001", "2"], "String", id="leading zeros are kept"),
+        pytest.param(["12345678901234567890", "1", "2"], "String", id="too long for an integer"),
+        pytest.param(["true", "False", ""], "Boolean", id="true and false"),
+        pytest.param(["2013-01-01", "2013-01-01 05:00:00", ""], "Timestamp", id="dates and times"),
+        pytest.param(["2013", "2014", ""], "Integer", id="a year is a number"),
+        pytest.param(["", "", ""], "String", id="nothing at all"),
+    ],
+)
 def test_a_column_of_text_becomes(run_check: Any, values: list[str], kind: str) -> None:
     lines = [f"{values[i % 3]},{i},{i // 3 % 2}" for i in range(60)]
 
@@ -125,7 +147,9 @@ def as_json_lines(path: Path) -> bytes:
     for line in lines:
         record = dict(zip(header.split(","), line.split(","), strict=True))
         typed = {"id": int(record["id"]), "size": int(record["size"]), "price": float(record["price"])}
-        out.write(json.dumps(record | typed | {"express": record["express"] == "true", "late": int(record["late"])}) + "\n")
+        out.write(
+            json.dumps(record | typed | {"express": record["express"] == "true", "late": int(record["late"])}) + "\n"
+        )
     return out.getvalue().encode()
 
 
@@ -141,7 +165,11 @@ def test_json_lines_say_the_same_as_csv(run_check: Any, tmp_path: Path) -> None:
 
 def test_text_in_parquet_stays_text_until_the_spec_says_more(run_check: Any, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(ORDERS)
-    columns = [{"name": "size", "type": "Integer"}, {"name": "late", "type": "Integer"}, {"name": "at", "type": "Timestamp"}]
+    columns = [
+        {"name": "size", "type": "Integer"},
+        {"name": "late", "type": "Integer"},
+        {"name": "at", "type": "Timestamp"},
+    ]
 
     result = run_check({"a.parquet": as_parquet(tmp_path / "a.csv")}, **BY_TIME | {"columns": columns})
 
@@ -192,10 +220,16 @@ def test_bins_stay_those_of_the_first_version(run_check: Any) -> None:
     assert sum(part["over"] for part in after["splits"].values()) == 6
 
 
-@pytest.mark.parametrize(("target", "task", "classes"), [
-    ("express", "Classification", ["false", "true"]), ("city", "Classification", ["A", "B", "C"]),
-    ("late", "Classification", ["0", "1"]), ("size", "Regression", []), ("price", "Regression", []),
-])
+@pytest.mark.parametrize(
+    ("target", "task", "classes"),
+    [
+        ("express", "Classification", ["false", "true"]),
+        ("city", "Classification", ["A", "B", "C"]),
+        ("late", "Classification", ["0", "1"]),
+        ("size", "Regression", []),
+        ("price", "Regression", []),
+    ],
+)
 def test_the_task_follows_from_the_target(run_check: Any, target: str, task: str, classes: list[str]) -> None:
     result = run_check({"a.csv": ORDERS}, target=target, keys=["id"])
 

@@ -10,11 +10,15 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+
 from flywheel_runtime.steps.trial.estimators import ESTIMATORS, literals
 
 SMALL: dict[str, dict[str, Any]] = {
-    name: {"max_iter": 20} if name.startswith(("Hist", "MLP"))
-    else {"n_estimators": 10} if "Forest" in name or "Trees" in name or "Gradient" in name else {}
+    name: {"max_iter": 20}
+    if name.startswith(("Hist", "MLP"))
+    else {"n_estimators": 10}
+    if "Forest" in name or "Trees" in name or "Gradient" in name
+    else {}
     for name in ESTIMATORS
 }
 CLASSIFIERS = [name for name, found in ESTIMATORS.items() if found.task == "Classification"]
@@ -28,13 +32,15 @@ def flights(rows: int = 600) -> str:
     lines = [COLUMNS]
     for i in range(rows):
         month, temp = chance.randrange(1, 13), chance.uniform(-10, 100)
-        carrier, express = chance.choice(["UA", "DL", "é, \"x\"", "", f"Z{i % 40}"]), chance.random() < 0.5
+        carrier, express = chance.choice(["UA", "DL", 'é, "x"', "", f"Z{i % 40}"]), chance.random() < 0.5
         delay = month * 2 + (20 if carrier == "DL" else 0) + temp / 10 + chance.gauss(0, 3) + 5 * express
         gap = "" if chance.random() < 0.1 else f"{temp:.2f}"
         quoted = '"' + carrier.replace('"', '""') + '"'
         grade = "low" if delay < 15 else "mid" if delay < 30 else "high"
-        lines.append(f"{i},2013-01-{i // 30 + 1:02d},{month},{gap},{quoted},{str(express).lower()},"
-                     f"{int(delay > 20)},{delay:.3f},{grade},{i % 20}")
+        lines.append(
+            f"{i},2013-01-{i // 30 + 1:02d},{month},{gap},{quoted},{str(express).lower()},"
+            f"{int(delay > 20)},{delay:.3f},{grade},{i % 20}"
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -68,7 +74,8 @@ def test_every_classifier_gives_the_same_answers_in_onnx(run_train: Any, dataset
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset: Any, name: str) -> None:
     result = run_train(
-        dataset("delay"), estimator=name, parameters=SMALL[name], features=FEATURES, objective={"metric": "rmse"})
+        dataset("delay"), estimator=name, parameters=SMALL[name], features=FEATURES, objective={"metric": "rmse"}
+    )
 
     assert result.code == 0
     assert model(result, "run")["parity"]["maxDifference"] < 1e-4
@@ -76,9 +83,14 @@ def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset:
     assert model(result, "signature")["outputs"] == [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
 
 
-@pytest.mark.parametrize(("target", "datatype", "classes"), [
-    ("late", "INT64", ["0", "1"]), ("grade", "BYTES", ["high", "low", "mid"]), ("express", "INT64", ["false", "true"]),
-])
+@pytest.mark.parametrize(
+    ("target", "datatype", "classes"),
+    [
+        ("late", "INT64", ["0", "1"]),
+        ("grade", "BYTES", ["high", "low", "mid"]),
+        ("express", "INT64", ["false", "true"]),
+    ],
+)
 def test_golden_rows_replay_through_the_signature(
     run_train: Any, dataset: Any, target: str, datatype: str, classes: list[str]
 ) -> None:
@@ -88,8 +100,10 @@ def test_golden_rows_replay_through_the_signature(
     signature, golden = model(result, "signature"), model(result, "golden")
     session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
     kinds = {"FP32": np.float32, "BYTES": object}
-    inputs = {i["name"]: np.array(golden["inputs"][i["name"]], dtype=kinds[i["datatype"]]).reshape(-1, 1)
-              for i in signature["inputs"]}
+    inputs = {
+        i["name"]: np.array(golden["inputs"][i["name"]], dtype=kinds[i["datatype"]]).reshape(-1, 1)
+        for i in signature["inputs"]
+    }
     label, probabilities = session.run([output["name"] for output in signature["outputs"]], inputs)
     assert (signature["outputs"][0]["datatype"], signature["classes"]) == (datatype, classes)
     assert label.tolist() == golden["outputs"]["label"]
@@ -103,8 +117,10 @@ def test_text_that_training_never_saw_is_answered(run_train: Any, dataset: Any) 
 
     session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
     number = np.array([[1.0], [np.nan]], dtype=np.float32)
-    answers = session.run(["probabilities"], {
-        "month": number, "temp": number, "express": number, "carrier": np.array([["never seen"], [""]], dtype=object)})
+    answers = session.run(
+        ["probabilities"],
+        {"month": number, "temp": number, "express": number, "carrier": np.array([["never seen"], [""]], dtype=object)},
+    )
     assert np.isfinite(answers[0]).all()
 
 
@@ -128,16 +144,27 @@ def test_holdout_scores_the_model_that_is_kept(run_train: Any, dataset: Any) -> 
     assert evaluation["validation"] == {k: v for k, v in metrics.items() if not k.startswith("test_")}
     assert evaluation["test"]["metrics"] == {k[5:]: v for k, v in metrics.items() if k.startswith("test_")}
     assert sorted(evaluation["validation"]) == [
-        "accuracy", "average_precision", "balanced_accuracy", "brier", "f1", "f1_macro", "log_loss", "roc_auc"]
+        "accuracy",
+        "average_precision",
+        "balanced_accuracy",
+        "brier",
+        "f1",
+        "f1_macro",
+        "log_loss",
+        "roc_auc",
+    ]
     assert sum(map(sum, evaluation["confusionMatrix"]["counts"])) == evaluation["test"]["rows"] == 90
     assert (evaluation["roc"]["fpr"][0], evaluation["roc"]["tpr"][-1]) == (0.0, 1.0)
 
 
-@pytest.mark.parametrize("spec", [
-    pytest.param({}, id="stratified"),
-    pytest.param({"eventTime": "when", "split": {"by": "Time"}}, id="the future from the past"),
-    pytest.param({"split": {"by": "Group", "group": "group"}}, id="unseen groups from seen ones"),
-])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({}, id="stratified"),
+        pytest.param({"eventTime": "when", "split": {"by": "Time"}}, id="the future from the past"),
+        pytest.param({"split": {"by": "Group", "group": "group"}}, id="unseen groups from seen ones"),
+    ],
+)
 def test_folds_are_logged_one_by_one_and_averaged(run_train: Any, dataset: Any, spec: dict[str, Any]) -> None:
     result = run_train(dataset(**spec), features=FEATURES, validation={"folds": 3})
 
@@ -167,13 +194,13 @@ def test_the_baseline_is_counts_on_the_datasets_bins(run_train: Any, dataset: An
     assert baseline["features"]["temp"]["edges"] == profile["columns"]["temp"]["edges"]
     assert baseline["features"]["temp"]["counts"] == profile["columns"]["temp"]["splits"]["train"]
     assert {name: sum(counts) for name, counts in baseline["predictions"]["counts"].items()} == {
-        "validation": 90, "test": 90}
+        "validation": 90,
+        "test": 90,
+    }
     assert len(baseline["predictions"]["edges"]) == 51
 
 
-def test_the_run_is_recorded_without_asking(
-    run_train: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_run_is_recorded_without_asking(run_train: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FLYWHEEL_NODE", "node-1")
     monkeypatch.setenv("FLYWHEEL_IMAGE", "runtime@sha256:1")
     monkeypatch.setenv("FLYWHEEL_GIT_REVISION", "abc")
@@ -189,23 +216,47 @@ def test_the_run_is_recorded_without_asking(
 
 
 REFUSED = [
-    pytest.param({"estimator": "SVC"}, 2, "EstimatorNotAllowed", ["'SVC'", "LogisticRegression"], id="not in the table"),
+    pytest.param(
+        {"estimator": "SVC"}, 2, "EstimatorNotAllowed", ["'SVC'", "LogisticRegression"], id="not in the table"
+    ),
     pytest.param({"estimator": "Ridge"}, 2, "EstimatorNotAllowed", ["Classification"], id="of the other task"),
     pytest.param({"parameters": {"C": -1}}, 1, "ParameterRefused", ["'C'", "must be", "-1"], id="a value out of range"),
     pytest.param({"parameters": {"CC": 1}}, 1, "ParameterRefused", ["'CC'"], id="a name that does not exist"),
-    pytest.param({"parameters": {"solver": "liblinear", "l1_ratio": "0.5"}}, 1, "ParameterRefused", ["liblinear"],
-                 id="values that do not go together"),
-    pytest.param({"estimator": "HistGradientBoostingClassifier", "parameters": {"max_features": 1}}, 1,
-                 "ParameterRefused", ["max_features"], id="an int where a float is meant"),
-    pytest.param({"estimator": "HistGradientBoostingClassifier", "parameters": {"categorical_features": "[0]"}}, 1,
-                 "ParameterRefused", ["ONNX"], id="a parameter that ONNX loses"),
+    pytest.param(
+        {"parameters": {"solver": "liblinear", "l1_ratio": "0.5"}},
+        1,
+        "ParameterRefused",
+        ["liblinear"],
+        id="values that do not go together",
+    ),
+    pytest.param(
+        {"estimator": "HistGradientBoostingClassifier", "parameters": {"max_features": 1}},
+        1,
+        "ParameterRefused",
+        ["max_features"],
+        id="an int where a float is meant",
+    ),
+    pytest.param(
+        {"estimator": "HistGradientBoostingClassifier", "parameters": {"categorical_features": "[0]"}},
+        1,
+        "ParameterRefused",
+        ["ONNX"],
+        id="a parameter that ONNX loses",
+    ),
     pytest.param({"objective": {"metric": "auc"}}, 2, "MetricUnknown", ["'auc'", "roc_auc"], id="an unknown metric"),
-    pytest.param({"objective": {"metric": "rmse"}}, 2, "MetricUnknown", ["Classification"], id="a metric of the other task"),
+    pytest.param(
+        {"objective": {"metric": "rmse"}}, 2, "MetricUnknown", ["Classification"], id="a metric of the other task"
+    ),
     pytest.param({"task": "Regression"}, 2, "TaskMismatch", ["'late'"], id="a task that the target is not for"),
-    pytest.param({"features": {"numeric": ["speed"]}}, 2, "FeatureMissing", ["'speed'", "month"], id="a missing feature"),
-    pytest.param({"features": {"numeric": ["carrier"]}}, 2, "FeatureInvalid", ["features.categorical"],
-                 id="text as a number"),
-    pytest.param({"features": {"numeric": ["late"]}}, 2, "FeatureInvalid", ["the target"], id="the target as a feature"),
+    pytest.param(
+        {"features": {"numeric": ["speed"]}}, 2, "FeatureMissing", ["'speed'", "month"], id="a missing feature"
+    ),
+    pytest.param(
+        {"features": {"numeric": ["carrier"]}}, 2, "FeatureInvalid", ["features.categorical"], id="text as a number"
+    ),
+    pytest.param(
+        {"features": {"numeric": ["late"]}}, 2, "FeatureInvalid", ["the target"], id="the target as a feature"
+    ),
     pytest.param({"validation": {"folds": 1}}, 2, "FoldsInvalid", ["at least 2"], id="one fold"),
 ]
 

@@ -25,7 +25,7 @@ _METRICS: dict[Direction, tuple[str, ...]] = {
     ),
     "Minimize": (
         "brier",
-    "brier_score",
+        "brier_score",
         "log_loss",
         "loss",
         "mae",

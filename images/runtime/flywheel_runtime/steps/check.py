@@ -103,8 +103,14 @@ def _learn_target(
 
 
 def _write(
-    step: Step, connection: duckdb.DuckDBPyConnection, spec: Spec, schema: Schema, answer: target.Target | None,
-    files: list[source.SourceFile], found: list[Anomaly], previous: Previous | None,
+    step: Step,
+    connection: duckdb.DuckDBPyConnection,
+    spec: Spec,
+    schema: Schema,
+    answer: target.Target | None,
+    files: list[source.SourceFile],
+    found: list[Anomaly],
+    previous: Previous | None,
 ) -> None:
     rows = split.assign(connection, schema)
     measured = profile.measure(connection, schema, previous, rows)
@@ -122,8 +128,14 @@ def _write(
     total = sum(rows.values()) + (answer.missing if answer else 0)
     pod.write_json(folder / "report.json", _report(files, found, total, answer))
     facts = {
-        "content": content, "rows": sum(rows.values()), "columns": len(schema.columns), "splits": rows,
-        "task": described["task"], "classes": len(classes), "testDigest": tested, "warnings": [],
+        "content": content,
+        "rows": sum(rows.values()),
+        "columns": len(schema.columns),
+        "splits": rows,
+        "task": described["task"],
+        "classes": len(classes),
+        "testDigest": tested,
+        "warnings": [],
     }
     metrics = {"rows": total, "columns": len(schema.columns), "warnings": len(found)}
     metrics |= {f"{name}_rows": count for name, count in rows.items()}

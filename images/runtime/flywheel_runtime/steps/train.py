@@ -60,7 +60,9 @@ def train(step: Step) -> None:
     names = scoring.order(task, params["objective"]["metric"])
     seed = int(params.get("seed") or 0)
     kind = estimators.lookup(params["estimator"], task)
-    made = estimators.build(params["estimator"], kind, params.get("parameters") or {}, seed, limits.cores(without_limit=1))
+    made = estimators.build(
+        params["estimator"], kind, params.get("parameters") or {}, seed, limits.cores(without_limit=1)
+    )
     unfitted = pipeline.build(data.features, kind, made)
     plan = folds.plan(data, params["validation"], seed)
     judged = _judge(step, unfitted, plan, data, names, task)
@@ -130,7 +132,13 @@ def _log(step: Step, number: int, scores: Mapping[str, float]) -> None:
 
 
 def _write(
-    step: Step, data: Data, final: Any, exported: onnx_model.Exported, judged: Judged, names: list[str], started: float,
+    step: Step,
+    data: Data,
+    final: Any,
+    exported: onnx_model.Exported,
+    judged: Judged,
+    names: list[str],
+    started: float,
 ) -> None:
     task = data.schema["task"]
     test = data.read("test")

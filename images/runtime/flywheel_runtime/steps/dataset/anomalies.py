@@ -43,12 +43,15 @@ def missing_columns(spec: Spec, present: list[str], previous: Previous | None) -
     wanted |= spec.named
     return [
         Anomaly(
-            "MissingColumn", "Error", name,
+            "MissingColumn",
+            "Error",
+            name,
             f"Column '{name}' of {place} is not in the data, which has {_listed(present)}; restore it or correct {place}."
-            if place.startswith("spec.") else
-            f"Column '{name}' was in {place} and is not in the data; restore it, or make a new Dataset without it.",
+            if place.startswith("spec.")
+            else f"Column '{name}' was in {place} and is not in the data; restore it, or make a new Dataset without it.",
         )
-        for name, place in wanted.items() if name not in present
+        for name, place in wanted.items()
+        if name not in present
     ]
 
 
@@ -58,7 +61,9 @@ def extra_columns(spec: Spec, present: list[str], previous: Previous | None) -> 
         return []
     new = [name for name in present if name not in previous.types and name not in spec.named]
     return [
-        Anomaly("ExtraColumn", "Warning", name, f"Column '{name}' is new and left out; name it in spec.columns to use it.")
+        Anomaly(
+            "ExtraColumn", "Warning", name, f"Column '{name}' is new and left out; name it in spec.columns to use it."
+        )
         for name in new
     ]
 
@@ -71,8 +76,10 @@ def type_mismatches(
     for column in schema.columns:
         if column.type in ("String", inferred[column.name]):
             continue
-        wrong = f"NOT {is_missing(column.name, column.type)} AND " \
-                f"({value_of(column.name, stated[column.name], column.type)}) IS NULL"
+        wrong = (
+            f"NOT {is_missing(column.name, column.type)} AND "
+            f"({value_of(column.name, stated[column.name], column.type)}) IS NULL"
+        )
         count, examples = _violations(connection, "raw", column.name, wrong)
         if count:
             found.append(_mismatch(column, count, examples, schema.event_time))
@@ -103,9 +110,7 @@ def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time:
     return Anomaly("TypeMismatch", "Error", column.name, message, count, examples)
 
 
-def column_findings(
-    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None
-) -> list[Anomaly]:
+def column_findings(connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None) -> list[Anomaly]:
     """What the values of each column of `data` say against the spec and the last good version."""
     found: list[Anomaly] = []
     rows = _one(connection, "SELECT count(*) FROM data")
@@ -126,7 +131,9 @@ def column_findings(
 
 def _nulls(column: Column, rows: int, nulls: int, before: dict[str, Any] | None) -> list[Anomaly]:
     if nulls and not column.nullable:
-        message = f"Column '{column.name}' has {nulls:,} of {rows:,} values missing and spec.columns says nullable: false."
+        message = (
+            f"Column '{column.name}' has {nulls:,} of {rows:,} values missing and spec.columns says nullable: false."
+        )
         return [Anomaly("NullRateUp", "Error", column.name, message, nulls)]
     if before is None:
         return []
@@ -174,9 +181,7 @@ def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:
     return min(lows, default=None), max(highs, default=None)
 
 
-def _categories(
-    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None
-) -> list[Anomaly]:
+def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None) -> list[Anomaly]:
     name = f"{quoted(column.name)}::VARCHAR"
     if column.categories is not None:
         known, severity = list(column.categories), "Error"
@@ -190,7 +195,9 @@ def _categories(
     if not count:
         return []
     message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_listed(examples)}."
-    return [Anomaly("NewCategory", "Error" if severity == "Error" else "Warning", column.name, message, count, examples)]
+    return [
+        Anomaly("NewCategory", "Error" if severity == "Error" else "Warning", column.name, message, count, examples)
+    ]
 
 
 def duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
@@ -203,9 +210,7 @@ def duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> lis
     if not count:
         return []
     rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {EXAMPLES}".replace(", ALL", f", {keys}"))
-    examples = tuple(
-        f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall()
-    )
+    examples = tuple(f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall())
     message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row: {_listed(examples)}; "
     message += "remove the repeated rows or correct spec.keys."
     return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples)]

@@ -24,7 +24,7 @@ def write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: 
     with in_order(connection):
         for name in NAMES:
             connection.execute(
-                f"COPY (SELECT {columns} FROM joined WHERE \"#split\" = '{name}' ORDER BY {time}\"#row\") "
+                f'COPY (SELECT {columns} FROM joined WHERE "#split" = \'{name}\' ORDER BY {time}"#row") '
                 f"TO {text(str(folder / f'{name}.parquet'))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
 
@@ -39,7 +39,9 @@ def test_digest(connection: duckdb.DuckDBPyConnection, schema: Schema) -> str:
     """Digest of the test split's rows as a set: versions whose test rows are the same can be compared."""
     columns = sorted(column.name for column in schema.columns)
     digest = hashlib.sha256(canonical({"columns": columns, "target": schema.target}).encode())
-    rows = connection.execute(f"SELECT md5({row_text(columns)}) AS hash FROM joined WHERE \"#split\" = 'test' ORDER BY hash")
+    rows = connection.execute(
+        f"SELECT md5({row_text(columns)}) AS hash FROM joined WHERE \"#split\" = 'test' ORDER BY hash"
+    )
     while chunk := rows.fetchmany(100_000):
         digest.update("".join(row[0] for row in chunk).encode())
     return "sha256:" + digest.hexdigest()

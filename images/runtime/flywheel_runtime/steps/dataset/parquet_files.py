@@ -13,10 +13,24 @@ if TYPE_CHECKING:
     from flywheel_runtime.steps.dataset.source import SourceFile
 
 TYPE_OF_PREFIX = {
-    "TINYINT": "Integer", "SMALLINT": "Integer", "INTEGER": "Integer", "BIGINT": "Integer", "HUGEINT": "Integer",
-    "UTINYINT": "Integer", "USMALLINT": "Integer", "UINTEGER": "Integer", "UBIGINT": "Integer",
-    "FLOAT": "Float", "DOUBLE": "Float", "DECIMAL": "Float", "BOOLEAN": "Boolean",
-    "VARCHAR": "String", "ENUM": "String", "UUID": "String", "DATE": "Timestamp", "TIMESTAMP": "Timestamp",
+    "TINYINT": "Integer",
+    "SMALLINT": "Integer",
+    "INTEGER": "Integer",
+    "BIGINT": "Integer",
+    "HUGEINT": "Integer",
+    "UTINYINT": "Integer",
+    "USMALLINT": "Integer",
+    "UINTEGER": "Integer",
+    "UBIGINT": "Integer",
+    "FLOAT": "Float",
+    "DOUBLE": "Float",
+    "DECIMAL": "Float",
+    "BOOLEAN": "Boolean",
+    "VARCHAR": "String",
+    "ENUM": "String",
+    "UUID": "String",
+    "DATE": "Timestamp",
+    "TIMESTAMP": "Timestamp",
 }
 
 
@@ -61,5 +75,7 @@ def type_of(name: str, kind: str) -> str:
         for prefix, found in TYPE_OF_PREFIX.items():
             if kind.startswith(prefix):
                 return found
-    message = f"Column '{name}' holds {kind}, which is none of Integer, Float, String, Boolean, Timestamp; leave it out."
+    message = (
+        f"Column '{name}' holds {kind}, which is none of Integer, Float, String, Boolean, Timestamp; leave it out."
+    )
     raise StepFailed("UnsupportedType", message)

@@ -8,6 +8,7 @@ Text and Booleans: the 64 most frequent values, `other`, `missing`. Times: `miss
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import duckdb
@@ -26,8 +27,10 @@ def measure(
     connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None, rows: dict[str, int]
 ) -> dict[str, Any]:
     """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
-    connection.execute("CREATE OR REPLACE VIEW joined AS SELECT data.*, splits.split AS \"#split\", splits.row AS \"#row\" "
-                       "FROM data JOIN splits ON data.rowid = splits.row")
+    connection.execute(
+        'CREATE OR REPLACE VIEW joined AS SELECT data.*, splits.split AS "#split", splits.row AS "#row" '
+        "FROM data JOIN splits ON data.rowid = splits.row"
+    )
     columns = {}
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None
@@ -63,8 +66,10 @@ def _numbers(
     parts = _common(connection, column, rows)
     value, finite = f"{name}::FLOAT", f"{'true' if column.type == 'Integer' else f'isfinite({name}::FLOAT)'}"
     counts = [f"count_if({finite} AND {condition})" for condition in _conditions(value, edges)]
-    query = f'SELECT "#split", avg(CASE WHEN {finite} THEN {name}::DOUBLE END), count_if(NOT {finite}), ' \
-            f'{", ".join(counts)} FROM joined GROUP BY "#split" ORDER BY "#split"'
+    query = (
+        f'SELECT "#split", avg(CASE WHEN {finite} THEN {name}::DOUBLE END), count_if(NOT {finite}), '
+        f'{", ".join(counts)} FROM joined GROUP BY "#split" ORDER BY "#split"'
+    )
     for part in parts.values():
         part |= {"mean": None, "invalid": 0, "under": 0, "over": 0, "bins": [0] * max(len(edges) - 1, 0)}
     for split, mean, invalid, under, over, *bins in connection.execute(query).fetchall():
@@ -86,7 +91,7 @@ def _edges(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> 
     points = ", ".join(f"{place / BINS}" for place in range(BINS + 1))
     found = connection.execute(
         f"SELECT quantile_disc({name}::FLOAT, [{points}]), min({name}::FLOAT), max({name}::FLOAT) FROM joined "
-        f"WHERE \"#split\" = 'train' AND {name} IS NOT NULL AND isfinite({name}::FLOAT) AND \"#row\" % {stride} = 0"
+        f'WHERE "#split" = \'train\' AND {name} IS NOT NULL AND isfinite({name}::FLOAT) AND "#row" % {stride} = 0'
     ).fetchone()
     if found is None or found[0] is None:
         return []
@@ -98,7 +103,7 @@ def _conditions(value: str, edges: list[float]) -> list[str]:
     if not edges:
         return ["false", "false"]
     points = [f"{edge!r}::FLOAT" for edge in edges]
-    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in zip(points, points[1:], strict=False)]
+    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in pairwise(points)]
     bins[-1] = f"{value} >= {points[-2]} AND {value} <= {points[-1]}"
     return [f"{value} < {points[0]}", f"{value} > {points[-1]}", *bins]
 
@@ -107,12 +112,17 @@ def _texts(
     connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
 ) -> dict[str, Any]:
     name = f"{quoted(column.name)}::VARCHAR"
-    known = before["categories"] if before else [
-        str(row[0]) for row in connection.execute(
-            f"SELECT {name} AS value FROM joined WHERE \"#split\" = 'train' AND value IS NOT NULL "
-            f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {TOP_CATEGORIES}"
-        ).fetchall()
-    ]
+    known = (
+        before["categories"]
+        if before
+        else [
+            str(row[0])
+            for row in connection.execute(
+                f"SELECT {name} AS value FROM joined WHERE \"#split\" = 'train' AND value IS NOT NULL "
+                f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {TOP_CATEGORIES}"
+            ).fetchall()
+        ]
+    )
     parts = _common(connection, column, rows)
     for part in parts.values():
         del part["min"], part["max"]

@@ -53,8 +53,8 @@ class Spec:
     @property
     def named(self) -> dict[str, str]:
         """Every column that the spec names, with the field that names it."""
-        places = {name: "spec.columns" for name in self.columns}
-        places |= {name: "spec.keys" for name in self.keys}
+        places = dict.fromkeys(self.columns, "spec.columns")
+        places |= dict.fromkeys(self.keys, "spec.keys")
         split = {"spec.split.group": self.split.get("group"), "spec.split.stratify": self.split.get("stratify")}
         singles = {"spec.target": self.target, "spec.eventTime": self.event_time} | split
         return places | {name: place for place, name in singles.items() if name}
@@ -118,11 +118,17 @@ def parse_split(spec: Spec, task: str | None) -> Split:
     if not given and task == "Classification":
         stratify = spec.target
     split = Split(
-        by=by, validation=_fraction(given.get("validation", "15%")), test=_fraction(given.get("test", "15%")),
-        group=given.get("group"), stratify=stratify, seed=int(given.get("seed", 0)),
+        by=by,
+        validation=_fraction(given.get("validation", "15%")),
+        test=_fraction(given.get("test", "15%")),
+        group=given.get("group"),
+        stratify=stratify,
+        seed=int(given.get("seed", 0)),
     )
     if by == "Time" and not spec.event_time:
-        raise StepFailed("SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time.")
+        raise StepFailed(
+            "SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time."
+        )
     if by == "Group" and not split.group:
         raise StepFailed("SplitInvalid", "spec.split.by Group needs spec.split.group; name the column of the groups.")
     if by != "Random" and stratify:

@@ -15,7 +15,12 @@ from flywheel_runtime.steps.dataset import csv_files, json_files, parquet_files
 from flywheel_runtime.steps.pod import StepFailed
 
 FORMAT_OF_SUFFIX = {
-    ".csv": "CSV", ".tsv": "CSV", ".parquet": "Parquet", ".pq": "Parquet", ".jsonl": "JSONL", ".ndjson": "JSONL",
+    ".csv": "CSV",
+    ".tsv": "CSV",
+    ".parquet": "Parquet",
+    ".pq": "Parquet",
+    ".jsonl": "JSONL",
+    ".ndjson": "JSONL",
 }
 LOADERS = {"CSV": csv_files.load, "Parquet": parquet_files.load, "JSONL": json_files.load}
 BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
@@ -39,7 +44,8 @@ class SourceFile:
 def files_below(folder: Path) -> list[SourceFile]:
     """All files of the source in the order of their paths, hidden ones and markers such as _SUCCESS left out."""
     paths = sorted(
-        path for path in folder.rglob("*")
+        path
+        for path in folder.rglob("*")
         if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     )
     if not paths:
@@ -78,7 +84,9 @@ def format_of(files: list[SourceFile], declared: str | None) -> str:
     formats = {file.name: FORMAT_OF_SUFFIX.get(Path(file.name.lower().removesuffix(".gz")).suffix) for file in files}
     unknown = next((name for name, found in formats.items() if found is None), None)
     if unknown is not None:
-        message = f"The format of file '{unknown}' cannot be told from its name; set spec.format to CSV, Parquet or JSONL."
+        message = (
+            f"The format of file '{unknown}' cannot be told from its name; set spec.format to CSV, Parquet or JSONL."
+        )
         raise StepFailed("FormatUnknown", message)
     found = sorted({name for name in formats.values() if name is not None})
     if len(found) > 1:

@@ -111,9 +111,7 @@ def _codes_or_numbers(
     return np.unique(np.asarray(rows).astype(str), return_inverse=True)[1].astype(np.float64)
 
 
-def errors_removed(
-    values: NDArray[np.float64], answers: NDArray[np.float64], is_number: bool, classes: bool
-) -> float:
+def errors_removed(values: NDArray[np.float64], answers: NDArray[np.float64], is_number: bool, classes: bool) -> float:
     """Share of the constant guess's errors (squared errors for numbers) that `values` alone remove, out of sample.
 
     Bins and their answers come from every other row, the errors from the rows between, so that an identifier,
@@ -148,10 +146,12 @@ def _binned(values: NDArray[np.float64]) -> NDArray[np.int64]:
 def _majority(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     kinds = int(answers.max()) + 1
     table = np.bincount(bins * kinds + answers.astype(np.int64), minlength=size * kinds).reshape(size, kinds)
-    return np.where(table.sum(axis=1) > 0, table.argmax(axis=1), np.nan)
+    majority: NDArray[np.float64] = np.where(table.sum(axis=1) > 0, table.argmax(axis=1), np.nan)
+    return majority
 
 
 def _mean(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     counts = np.bincount(bins, minlength=size)
     sums = np.bincount(bins, weights=answers, minlength=size)
-    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    mean: NDArray[np.float64] = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return mean

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import duckdb
 
 from flywheel_runtime.steps.duck import quoted
 
 SQL_TYPE = {
-    "Integer": "BIGINT", "Float": "DOUBLE", "String": "VARCHAR", "Boolean": "BOOLEAN", "Timestamp": "TIMESTAMP",
+    "Integer": "BIGINT",
+    "Float": "DOUBLE",
+    "String": "VARCHAR",
+    "Boolean": "BOOLEAN",
+    "Timestamp": "TIMESTAMP",
 }
 # What people write for a missing number. In a String column only the empty cell is missing: NA is also Namibia.
 MISSING = "('', 'na', 'n/a', 'nan', 'null', 'none')"
@@ -19,7 +21,9 @@ FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}.*"
 # 00501 is a postal code and twenty digits are a name: inferred as numbers they would lose what they say.
 SURE_INTEGER = "[+-]?(0|[1-9][0-9]{0,17})"
-SURE_FLOAT = r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|[1-9][0-9]*\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
+SURE_FLOAT = (
+    r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|[1-9][0-9]*\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
+)
 
 COLUMNS_AT_ONCE = 20
 ROWS_TO_DISPROVE = 2048
@@ -109,5 +113,7 @@ def _not_disproved(
 
 
 def _without_values(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> list[str]:
-    counts = connection.execute(f"SELECT {', '.join(f'count({present(quoted(n))})' for n in columns)} FROM raw").fetchone()
+    counts = connection.execute(
+        f"SELECT {', '.join(f'count({present(quoted(n))})' for n in columns)} FROM raw"
+    ).fetchone()
     return [name for name, count in zip(columns, counts or (), strict=True) if count == 0]

@@ -28,9 +28,7 @@ SAMPLE_ROWS = 100
 
 def signature(data: Data, seen: list[str]) -> dict[str, Any]:
     """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
-    inputs = [
-        {"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features
-    ]
+    inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features]
     if seen:
         is_text = onnx_model.class_values(data).dtype == object
         outputs = [
@@ -40,8 +38,13 @@ def signature(data: Data, seen: list[str]) -> dict[str, Any]:
     else:
         outputs = [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
     return {
-        "v": 1, "task": data.schema["task"], "target": data.target, "classes": seen, "inputs": inputs,
-        "outputs": outputs, "columns": [{"name": f.name, "type": f.type} for f in data.features],
+        "v": 1,
+        "task": data.schema["task"],
+        "target": data.target,
+        "classes": seen,
+        "inputs": inputs,
+        "outputs": outputs,
+        "columns": [{"name": f.name, "type": f.type} for f in data.features],
     }
 
 
@@ -59,7 +62,8 @@ def golden(exported: Exported, data: Data) -> dict[str, Any]:
     inputs = {name: values[rows] for name, values in raw.items()}
     outputs = exported.run(inputs)
     return {
-        "v": 1, "tolerance": onnx_model.TOLERANCE,
+        "v": 1,
+        "tolerance": onnx_model.TOLERANCE,
         "inputs": {name: [_plain(value) for value in values[:, 0]] for name, values in inputs.items()},
         "outputs": {name: values.tolist() for name, values in outputs.items()},
     }
@@ -88,12 +92,16 @@ def baseline(data: Data, judged: Mapping[str, tuple[Array, Array]]) -> dict[str,
         features[feature.name] |= {"counts": column["splits"]["train"]}
     scores = {
         split: (probabilities[:, -1] if probabilities.size else label).astype(np.float32)
-        for split, (label, probabilities) in judged.items() if len(label)
+        for split, (label, probabilities) in judged.items()
+        if len(label)
     }
     edges = _prediction_edges(scores, is_probability=data.schema["task"] == "Classification")
     counts = {split: np.histogram(values, bins=edges)[0].tolist() for split, values in scores.items()}
     return {
-        "v": 1, "rows": data.count("train"), "features": features, "target": profile.get("target"),
+        "v": 1,
+        "rows": data.count("train"),
+        "features": features,
+        "target": profile.get("target"),
         "predictions": {"edges": edges.tolist(), "counts": counts},
     }
 
@@ -107,11 +115,17 @@ def _prediction_edges(scores: Mapping[str, Array], is_probability: bool) -> Arra
 
 
 def evaluation(
-    data: Data, validation: Mapping[str, float], test: Mapping[str, float], rows: Rows, label: Array, proba: Array,
+    data: Data,
+    validation: Mapping[str, float],
+    test: Mapping[str, float],
+    rows: Rows,
+    label: Array,
+    proba: Array,
 ) -> dict[str, Any]:
     """Metrics on validation and test, and on the test rows a confusion matrix, ROC points and a sample of predictions."""
     found: dict[str, Any] = {
-        "v": 1, "validation": dict(validation),
+        "v": 1,
+        "validation": dict(validation),
         "test": {"digest": data.schema["testDigest"], "rows": len(rows), "metrics": dict(test)},
     }
     sample = np.unique(np.linspace(0, len(rows) - 1, SAMPLE_ROWS).astype(int)) if len(rows) else np.empty(0, dtype=int)
@@ -126,8 +140,13 @@ def evaluation(
     if size == 2 and 0 < rows.y.sum() < len(rows):
         found["roc"] = _roc(rows.y, proba[:, 1])
     found["predictionsSample"] = [
-        {"row": int(i), "actual": data.classes[int(rows.y[i])], "predicted": data.classes[int(label[i])],
-         "probabilities": [round(float(p), 6) for p in proba[i]]} for i in sample
+        {
+            "row": int(i),
+            "actual": data.classes[int(rows.y[i])],
+            "predicted": data.classes[int(label[i])],
+            "probabilities": [round(float(p), 6) for p in proba[i]],
+        }
+        for i in sample
     ]
     return found
 
@@ -148,16 +167,24 @@ def run_record(params: Mapping[str, Any], data: Data, exported: Exported, starte
     used = resource.getrusage(resource.RUSAGE_SELF)
     names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
     return {
-        "v": 1, "estimator": params["estimator"], "parameters": dict(params.get("parameters") or {}),
-        "seed": params.get("seed", 0), "validation": params["validation"], "objective": params["objective"],
+        "v": 1,
+        "estimator": params["estimator"],
+        "parameters": dict(params.get("parameters") or {}),
+        "seed": params.get("seed", 0),
+        "validation": params["validation"],
+        "objective": params["objective"],
         "features": [f.name for f in data.features],
         "dataset": {"content": data.schema["content"], "testDigest": data.schema["testDigest"]},
-        "image": os.environ.get("FLYWHEEL_IMAGE"), "node": os.environ.get("FLYWHEEL_NODE"),
-        "gitRevision": os.environ.get("FLYWHEEL_GIT_REVISION"), "packages": names,
+        "image": os.environ.get("FLYWHEEL_IMAGE"),
+        "node": os.environ.get("FLYWHEEL_NODE"),
+        "gitRevision": os.environ.get("FLYWHEEL_GIT_REVISION"),
+        "packages": names,
         "parity": {"maxDifference": exported.difference, "rows": exported.compared},
         "usage": {
-            "seconds": round(time.time() - started, 3), "cpuSeconds": round(used.ru_utime + used.ru_stime, 3),
-            "memoryPeakBytes": used.ru_maxrss * 1024, "gpuSeconds": None,
+            "seconds": round(time.time() - started, 3),
+            "cpuSeconds": round(used.ru_utime + used.ru_stime, 3),
+            "memoryPeakBytes": used.ru_maxrss * 1024,
+            "gpuSeconds": None,
         },
     }
 

@@ -43,22 +43,26 @@ _HISTOGRAM = ("categorical_features",)
 
 ESTIMATORS: dict[str, Estimator] = {
     "HistGradientBoostingClassifier": Estimator(
-        "sklearn.ensemble", "Classification", "Ordinal", missing=True, refused=_HISTOGRAM),
+        "sklearn.ensemble", "Classification", "Ordinal", missing=True, refused=_HISTOGRAM
+    ),
     "RandomForestClassifier": Estimator(
-        "sklearn.ensemble", "Classification", "Ordinal", parallel=True, int_or_float=_FOREST),
+        "sklearn.ensemble", "Classification", "Ordinal", parallel=True, int_or_float=_FOREST
+    ),
     "ExtraTreesClassifier": Estimator(
-        "sklearn.ensemble", "Classification", "Ordinal", parallel=True, int_or_float=_FOREST),
+        "sklearn.ensemble", "Classification", "Ordinal", parallel=True, int_or_float=_FOREST
+    ),
     "GradientBoostingClassifier": Estimator("sklearn.ensemble", "Classification", "Ordinal", int_or_float=_TREE),
     "DecisionTreeClassifier": Estimator("sklearn.tree", "Classification", "Ordinal", int_or_float=_TREE),
     "LogisticRegression": Estimator("sklearn.linear_model", "Classification", "OneHot", scaled=True),
     "GaussianNB": Estimator("sklearn.naive_bayes", "Classification", "Ordinal", scaled=True, seeded=False),
     "MLPClassifier": Estimator("sklearn.neural_network", "Classification", "OneHot", scaled=True),
     "HistGradientBoostingRegressor": Estimator(
-        "sklearn.ensemble", "Regression", "Ordinal", missing=True, refused=_HISTOGRAM),
+        "sklearn.ensemble", "Regression", "Ordinal", missing=True, refused=_HISTOGRAM
+    ),
     "RandomForestRegressor": Estimator(
-        "sklearn.ensemble", "Regression", "Ordinal", parallel=True, int_or_float=_FOREST),
-    "ExtraTreesRegressor": Estimator(
-        "sklearn.ensemble", "Regression", "Ordinal", parallel=True, int_or_float=_FOREST),
+        "sklearn.ensemble", "Regression", "Ordinal", parallel=True, int_or_float=_FOREST
+    ),
+    "ExtraTreesRegressor": Estimator("sklearn.ensemble", "Regression", "Ordinal", parallel=True, int_or_float=_FOREST),
     "GradientBoostingRegressor": Estimator("sklearn.ensemble", "Regression", "Ordinal", int_or_float=_TREE),
     "DecisionTreeRegressor": Estimator("sklearn.tree", "Regression", "Ordinal", int_or_float=_TREE),
     "LinearRegression": Estimator("sklearn.linear_model", "Regression", "OneHot", scaled=True, seeded=False),

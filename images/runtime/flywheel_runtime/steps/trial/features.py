@@ -103,8 +103,11 @@ class Data:
         found = self.connection.execute(f"SELECT {columns} FROM {self._table(split)} LIMIT {limit}").fetchnumpy()
         values = {feature.name: found[f"c{i}"] for i, feature in enumerate(self.features)}
         return {
-            f.name: (np.asarray(values[f.name], dtype=object) if f.is_text
-                     else np.ma.filled(values[f.name], np.nan).astype(np.float32)).reshape(-1, 1)
+            f.name: (
+                np.asarray(values[f.name], dtype=object)
+                if f.is_text
+                else np.ma.filled(values[f.name], np.nan).astype(np.float32)
+            ).reshape(-1, 1)
             for f in self.features
         }
 
@@ -124,9 +127,12 @@ def open_data(folder: Path, chosen: Mapping[str, list[str]] | None) -> Data:
     schema = json.loads((folder / "schema.json").read_text())
     if schema["target"] is None:
         raise StepFailed("TargetMissing", "The Dataset has no target; set its spec.target.")
-    connection = duckdb.connect(config={
-        "memory_limit": f"{int(limits.memory_bytes() * 0.3 / 2**20)}MiB", "threads": limits.cores(),
-    })
+    connection = duckdb.connect(
+        config={
+            "memory_limit": f"{int(limits.memory_bytes() * 0.3 / 2**20)}MiB",
+            "threads": limits.cores(),
+        }
+    )
     picked = _chosen(schema, chosen) if chosen else _usable(schema)
     if not picked:
         raise StepFailed("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")

@@ -29,7 +29,9 @@ def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
     """Holdout: fit train, judge validation, keep that model. Folds: cross-validate both, then fit both."""
     if "holdout" in validation:
         if data.count("validation") == 0:
-            raise StepFailed("HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split.")
+            raise StepFailed(
+                "HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split."
+            )
         rows = data.read("train", "validation")
         boundary, everything = data.count("train"), np.arange(len(rows))
         return Plan(rows, [(everything[:boundary], everything[boundary:])], everything[:boundary], True)
@@ -38,7 +40,9 @@ def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
     smallest = int(np.bincount(rows.y.astype(np.int64)).min()) if data.schema["task"] == "Classification" else len(rows)
     if count < 2 or count > smallest:
         what = "rows of the rarest class" if data.schema["task"] == "Classification" else "rows"
-        message = f"{count} folds need at least 2 folds and no more than the {smallest:,} {what}; change validation.folds."
+        message = (
+            f"{count} folds need at least 2 folds and no more than the {smallest:,} {what}; change validation.folds."
+        )
         raise StepFailed("FoldsInvalid", message)
     folds = list(_splitter(data, count, seed).split(rows.x, rows.y, rows.groups))
     return Plan(rows, folds, np.arange(len(rows)), False)

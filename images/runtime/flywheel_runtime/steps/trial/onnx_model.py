@@ -1,7 +1,7 @@
 """The fitted pipeline as ONNX, with one input for each column, and the proof that both give the same answers.
 
-    month  (FP32 [n,1]) ─────────────────────┐
-    carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
+month  (FP32 [n,1]) ─────────────────────┐
+carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
 """
 
 from __future__ import annotations
@@ -96,18 +96,29 @@ def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> Non
             columns.append(feature.name)
             continue
         keys: dict[str, Any] = (
-            {"keys_strings": list(feature.categories)} if feature.is_text
+            {"keys_strings": list(feature.categories)}
+            if feature.is_text
             else {"keys_floats": [float(value) for value in feature.categories]}
         )
         codes = [float(code) for code in range(len(feature.categories))]
         if not codes:
             # An attribute may not be empty: a value that no client can send stands for "none is known".
-            keys, codes = ({"keys_strings": ["\u0000"]} if feature.is_text else {"keys_floats": [float("inf")]}), [UNKNOWN]
+            keys, codes = (
+                ({"keys_strings": ["\u0000"]} if feature.is_text else {"keys_floats": [float("inf")]}),
+                [UNKNOWN],
+            )
         columns.append(f"#column {number}")
-        nodes.append(helper.make_node(
-            "LabelEncoder", [feature.name], [columns[-1]], domain="ai.onnx.ml", default_float=UNKNOWN,
-            values_floats=codes, **keys,
-        ))
+        nodes.append(
+            helper.make_node(
+                "LabelEncoder",
+                [feature.name],
+                [columns[-1]],
+                domain="ai.onnx.ml",
+                default_float=UNKNOWN,
+                values_floats=codes,
+                **keys,
+            )
+        )
     nodes.append(helper.make_node("Concat", columns, ["#" + MATRIX], axis=1))
     for position, node in enumerate(nodes):
         graph.node.insert(position, node)

@@ -21,7 +21,8 @@ def _classification() -> dict[str, Callable[[Array, Array, Array], float]]:
     def area(y: Array, _: Array, p: Array) -> float:
         binary = p.shape[1] == 2
         return float(
-            m.roc_auc_score(y, p[:, 1]) if binary
+            m.roc_auc_score(y, p[:, 1])
+            if binary
             else m.roc_auc_score(y, p, multi_class="ovr", average="macro", labels=np.arange(p.shape[1]))
         )
 
@@ -62,7 +63,14 @@ def _regression() -> dict[str, Callable[[Array, Array, Array], float]]:
 
 
 CLASSIFICATION = (
-    "roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "f1_macro", "log_loss", "brier",
+    "roc_auc",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "f1_macro",
+    "log_loss",
+    "brier",
 )
 REGRESSION = ("rmse", "mae", "r2", "mape")
 KNOWN = {"Classification": CLASSIFICATION, "Regression": REGRESSION}
