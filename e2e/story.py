@@ -66,9 +66,16 @@ class Story:
         return kube.get(kind, name, self.namespace)
 
     def wait(
-        self, kind: str, name: str, *, ready: str = "True", reason: str | None = None, seconds: float = 120
+        self,
+        kind: str,
+        name: str,
+        *,
+        ready: str = "True",
+        reason: str | None = None,
+        stalled: bool = False,
+        seconds: float = 120,
     ) -> dict[str, Any]:
-        """Until Ready has that status (and reason) for the current generation; the condition is returned."""
+        """Until Ready has that status (and reason, and is Stalled) for the current generation; the condition is returned."""
 
         def found() -> dict[str, Any] | None:
             resource = self.get(kind, name)

@@ -146,12 +146,11 @@ def _binned(values: NDArray[np.float64]) -> NDArray[np.int64]:
 def _majority(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     kinds = int(answers.max()) + 1
     table = np.bincount(bins * kinds + answers.astype(np.int64), minlength=size * kinds).reshape(size, kinds)
-    majority: NDArray[np.float64] = np.where(table.sum(axis=1) > 0, table.argmax(axis=1), np.nan)
-    return majority
+    return np.where(table.sum(axis=1) > 0, table.argmax(axis=1), np.nan)
 
 
 def _mean(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     counts = np.bincount(bins, minlength=size)
     sums = np.bincount(bins, weights=answers, minlength=size)
-    mean: NDArray[np.float64] = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
-    return mean
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return means
