@@ -81,11 +81,9 @@ class Story:
             resource = self.get(kind, name)
             condition = kube.condition(resource)
             current = resource is not None and condition.get("observedGeneration") == resource["metadata"]["generation"]
-            return (
-                condition
-                if current and condition.get("status") == ready and reason in (None, condition["reason"])
-                else None
-            )
+            if not current or condition.get("status") != ready or reason not in (None, condition["reason"]):
+                return None
+            return condition if not stalled or kube.condition(resource, "Stalled").get("status") == "True" else None
 
         return kube.until(
             found,
