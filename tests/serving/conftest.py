@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from flywheel_serving.testing import LocalServer
 from onnx import GraphProto, ModelProto, TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
@@ -16,6 +15,8 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
+
+from flywheel_serving.testing import LocalServer
 
 ELEMENT = {
     "BOOL": TensorProto.BOOL,

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton_http
+from tritonclient.utils import InferenceServerException
+
 from flywheel_serving.datatypes import DTYPES
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.testing import LocalServer
-from tritonclient.utils import InferenceServerException
 
 NAME = "flight-delay"
 ROWS = {"month": np.array([[8], [2]]), "wind": np.array([[9.5], [20.0]]), "carrier": np.array([["UA"], ["DL"]], object)}

@@ -9,6 +9,7 @@ from http.client import HTTPResponse
 from pathlib import Path
 
 import pytest
+
 from flywheel_serving.testing import LocalServer
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 import pytest
+
 from flywheel_serving import isolation
 
 

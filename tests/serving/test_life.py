@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
+
 from flywheel_serving.testing import LocalServer
 
 LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1_000_000]}]}).encode()

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
-from flywheel_serving.testing import LocalServer
 from tritonclient.utils import InferenceServerException
+
+from flywheel_serving.testing import LocalServer
 
 LONG = 1_500_000  # steps of the counting model: about two seconds, cut short by whatever the test waits for
 

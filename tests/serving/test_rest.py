@@ -7,6 +7,7 @@ import urllib.request
 from typing import Any
 
 import pytest
+
 from flywheel_serving.testing import LocalServer
 
 INFER = "/v2/models/flight-delay/infer"

@@ -4,11 +4,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from flywheel_serving import tensors
-from flywheel_serving.datatypes import DTYPES, Array, convert
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+
+from flywheel_serving import tensors
+from flywheel_serving.datatypes import DTYPES, Array, convert
 
 NUMERIC = [name for name in DTYPES if name != "BYTES"]
 SHAPES = st_numpy.array_shapes(max_dims=3, max_side=4)

@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, load, save_model
+
 from flywheel_serving import verify
 from flywheel_serving.errors import ModelRefused
-from onnx import TensorProto, helper, load, save_model
 
 TRAINED = {"format": "ONNX", "path": "model.onnx", "brought": False}
 BROUGHT = TRAINED | {"brought": True}

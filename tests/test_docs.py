@@ -1,0 +1,107 @@
+"""What the pages promise is there: manifests that fit their schema, commands that exist, links that lead somewhere."""
+
+import re
+from collections.abc import Iterator
+
+import pytest
+import yaml
+
+from flywheel.engine import discover
+from tests.documents import BLOCK, CHECKOUT, documents, texts
+
+KINDS = {(kind.api.api_version, kind.api.kind): kind for kind in discover.kinds()}
+GUIDES = ("README.md", "CONTRIBUTING.md")
+MAKE = re.compile(r"\bmake((?: +(?:[A-Z]+=\S*|[a-z][a-z0-9-]*))+)")
+CODE = re.compile(r"^```(?P<language>\w*)\n(?P<block>.*?)^```|`(?P<inline>[^`\n]+)`", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^)#]+)[^)]*\)")
+TARGETS = {
+    found[1] for found in re.finditer(r"^([a-z][a-z0-9-]*):.*## .+$", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+}
+
+
+def page(name: str) -> str:
+    return (CHECKOUT / name).read_text()
+
+
+def commands(text: str) -> Iterator[str]:
+    """Each line of a shell block and each piece of inline code, without its comment."""
+    for found in CODE.finditer(text):
+        if found["language"] in (None, "", "sh"):
+            for line in (found["block"] or found["inline"]).splitlines():
+                yield line.partition(" #")[0].strip()
+
+
+def targets(text: str) -> list[str]:
+    """What `make` is asked for in these commands."""
+    asked = (word for command in commands(text) for found in MAKE.finditer(command) for word in found[1].split())
+    return [word for word in asked if "=" not in word]
+
+
+def links(text: str) -> list[str]:
+    return [found[1] for found in LINK.finditer(text) if "://" not in found[1]]
+
+
+@pytest.mark.parametrize("text", [pytest.param(text, id=where) for where, text in texts()])
+def test_every_yaml_can_be_read(text: str) -> None:
+    assert [one for one in yaml.safe_load_all(text) if one is not None]
+
+
+@pytest.mark.parametrize("document", [pytest.param(text, id=where) for where, text in documents()])
+def test_every_manifest_fits_its_kind(document: str) -> None:
+    manifest = yaml.safe_load(document)
+    kind = KINDS.get((manifest["apiVersion"], manifest["kind"]))
+
+    assert kind is not None or not manifest["apiVersion"].startswith("flywheel.ml/")
+    if kind is not None:
+        assert set(manifest) == {"apiVersion", "kind", "metadata", "spec"}
+        kind.spec.model_validate(manifest["spec"], extra="forbid")
+
+
+def test_the_readme_is_read_in_one_sitting() -> None:
+    assert len(page("README.md").splitlines()) <= 150
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_target_that_a_guide_names_exists(name: str) -> None:
+    named = set(targets(page(name)))
+
+    assert named, "this test finds no command any more"
+    assert named <= TARGETS
+
+
+def test_contributing_begins_with_five_commands() -> None:
+    first = CODE.search(page("CONTRIBUTING.md"))
+
+    assert first is not None
+    assert targets(first[0]) == ["setup", "check", "unit", "apiserver", "test"]
+
+
+@pytest.mark.parametrize("name", [*GUIDES, "operator/ARCHITECTURE.md", "images/README.md"])
+def test_every_link_leads_to_a_file(name: str) -> None:
+    folder = (CHECKOUT / name).parent
+
+    assert [link for link in links(page(name)) if not (folder / link).exists()] == []
+
+
+def test_every_kind_has_an_example() -> None:
+    shown = {yaml.safe_load(text)["kind"] for where, text in documents() if where.startswith("crds/examples/")}
+
+    assert {kind.api.kind for kind in KINDS.values()} <= shown
+
+
+def test_the_blocks_of_a_page_are_found() -> None:
+    text = "Text\n```yaml\napiVersion: v1\n```\nmore\n```yaml\na: 1\n---\nb: 2\n```\n```sh\nls\n```\n"
+
+    assert [found[1] for found in BLOCK.finditer(text)] == ["apiVersion: v1\n", "a: 1\n---\nb: 2\n"]
+
+
+def test_the_commands_of_a_page_are_found() -> None:
+    text = "We make models.\n```yaml\na: make nothing\n```\n```sh\nmake up images   # make nothing else\nCLUSTER=kind make demo\n```\nSay `make e2e K=loop`.\n"
+
+    assert targets(text) == ["up", "images", "demo", "e2e"]
+
+
+def test_the_links_of_a_page_are_found() -> None:
+    text = "[a](docs/a.md#part), [b](demo/) and [c](https://example.com/c)"
+
+    assert links(text) == ["docs/a.md", "demo/"]
