@@ -80,7 +80,7 @@ def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
         "wrong credentials": Case(
             "fwds",
             "CredentialsRefused",
-            ("refused",),
+            ("refuses",),
             resource("Dataset", "wrong-credentials", {"source": {"s3": {**foreign, "secretName": "wrong"}}}),
             more=(wrong,),
         ),
