@@ -89,7 +89,7 @@ def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
         ),
         "empty file": Case("fwds", "EmptySource", ("empty",), dataset("empty-file", story.put("empty-file.csv", b""))),
         "header only": file("header-only", "a,late\n", "NoRows", "header"),
-        "ragged CSV": file("ragged-csv", "a,late\n1,0\n2,1\n3,1,9\n" + "4,0\n" * 50, "RaggedCSV", "line 4"),
+        "ragged CSV": file("ragged-csv", "a,late\n1,0\n2,1\n3,1,9\n" + "4,0\n" * 50, "RaggedCSV", "Line 4"),
         "wrong encoding": file(
             "wrong-encoding", ("a,late\n" + "Zürich,1\nBern,0\n" * 20).encode("latin-1"), "NotUTF8", "UTF-8"
         ),

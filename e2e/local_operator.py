@@ -49,11 +49,11 @@ class LocalOperator:
         self.log = log
         environment = {
             **os.environ,
+            "FLYWHEEL_LEASE_NAMESPACE": "flywheel-system",
             **settings,
             "KUBECONFIG": str(places.KUBECONFIG),
             "POD_NAME": name,
             "POD_NAMESPACE": "flywheel-system",
-            "FLYWHEEL_LEASE_NAMESPACE": "flywheel-system",
             "FLYWHEEL_HTTP": f"127.0.0.1:{port}",
             "PYTHONPATH": str(places.CHECKOUT / "operator"),
             **more,

@@ -102,7 +102,7 @@ def test_kubectl_apply_refuses_with_a_sentence(story: Story, name: str) -> None:
     manifest, words = bad_input.REFUSED[name]
 
     with pytest.raises(kube.Refused) as refusal:
-        story.apply(manifest)
+        story.kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
 
     assert words in str(refusal.value)
 

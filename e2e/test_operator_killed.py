@@ -1,12 +1,12 @@
 """The operator is killed after each of its first 30 writes in turn, in one small loop; the end is the same every time.
 
-Each run has names of its own, so that all of them are fresh; at the end what was made is compared with the names taken out.
+Each run has a namespace, a Lease and operators of its own, so that four of them run side by side; the installed operator rests.
 """
 
 import json
 import re
 import signal
-import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,92 +17,87 @@ from e2e.story import Story
 from e2e.test_bad_input import GOOD_ROWS
 
 WRITES = 30
-KINDS = (
-    "fwds",
-    "fwexp",
-    "fwmodel",
-    "fwver",
-    "fwsvc",
-    "deployments",
-    "services",
-    "jobs",
-    "poddisruptionbudgets",
-    "networkpolicies",
-)
+AT_ONCE = 4
+CALM = 0  # the run in which nobody dies
+OURS = ("fwds", "fwexp", "fwmodel", "fwver", "fwsvc")
+CHILDREN = ("deployments", "services", "serviceaccounts", "jobs", "networkpolicies", "poddisruptionbudgets")
 
 
-def loop(story: Story, run: str, uri: str) -> None:
-    """Apply one small loop whose resources carry the run's name."""
-    experiment = {
-        "dataset": f"rows-{run}",
-        "trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}},
-        "register": f"late-{run}",
-    }
-    story.apply(
-        dataset(f"rows-{run}", uri),
-        resource("Experiment", f"late-{run}", experiment),
-        resource("InferenceService", f"late-{run}", {"model": f"late-{run}", "auth": {"none": {}}}),
-    )
-
-
-def end_state(story: Story, run: str) -> dict[str, Any]:
-    """What exists of a run and is true of it, without names, uids, times and measured numbers."""
-    found: dict[str, Any] = {}
-    for kind in KINDS:
-        for each in kube.listed(kind, story.namespace):
-            if f"-{run}" not in each["metadata"]["name"]:
-                continue
-            name = re.sub(r"-[0-9a-f]{8}$", "-uid", each["metadata"]["name"].replace(f"-{run}", ""))
-            condition = kube.condition(each)
-            found[f"{kind}/{name}"] = (
-                condition.get("status"),
-                condition.get("reason"),
-                sorted(each["metadata"].get("labels", {})),
-            )
-    return found
-
-
-def test_the_end_is_the_same_after_every_kill(story: Story, tmp_path: Path) -> None:
-    uri = story.put("rows.csv", GOOD_ROWS)
-    with deployed_operator_rests() as settings:
-        calm = run_to_the_end(story, settings, tmp_path, "calm", uri, None)
-        ends = {n: run_to_the_end(story, settings, tmp_path, f"k{n}", uri, n) for n in range(1, WRITES + 1)}
-
-    assert {n: end for n, end in ends.items() if end != calm} == {}
-
-
-def run_to_the_end(
-    story: Story, settings: dict[str, str], folder: Path, run: str, uri: str, dies_after: int | None
-) -> dict[str, Any]:
+class Run:
     """One loop from nothing to served; the first operator dies after its n-th write, and a second one goes on."""
-    loop(story, run, uri)
-    if dies_after is not None:
-        first = LocalOperator(
-            settings, folder / f"{run}-first.log", f"{run}-first", 18081, FLYWHEEL_DIE_AFTER_WRITES=str(dies_after)
+
+    def __init__(self, number: int, settings: dict[str, str], folder: Path) -> None:
+        self.number = number
+        self.story = Story(f"killed-{number}")
+        self.folder = folder
+        self.settings = {
+            **settings,
+            "FLYWHEEL_NAMESPACES": self.story.namespace,
+            "FLYWHEEL_LEASE_NAMESPACE": self.story.namespace,
+        }
+
+    def end(self) -> dict[str, Any]:
+        """What exists at the end and is true of it; the namespace goes if all went well."""
+        self.story.begin()
+        experiment = {
+            "dataset": "rows",
+            "trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}},
+            "register": "late",
+        }
+        self.story.apply(
+            dataset("rows", self.story.put("rows.csv", GOOD_ROWS)),
+            resource("Experiment", "late", experiment),
+            resource("InferenceService", "late", {"model": "late", "auth": {"none": {}}}),
         )
+        if self.number != CALM:
+            self.die()
+        survivor = self.operator("second")
         try:
-            kube.until(lambda: first.process.poll() is not None, 120, first.words)
+            for kind, name in (("fwds", "rows"), ("fwexp", "late"), ("fwmodel", "late"), ("fwsvc", "late")):
+                self.story.wait(kind, name, seconds=240)
+            kube.until(lambda: not kube.listed("jobs", self.story.namespace) or None, 30, "Jobs are left over")
+            state = self.state()
+        finally:
+            survivor.signal(signal.SIGTERM)
+            survivor.process.wait(30)
+        self.story.end()
+        return state
+
+    def die(self) -> None:
+        """The first operator, up to its last write, which is printed."""
+        first = self.operator("first", FLYWHEEL_DIE_AFTER_WRITES=str(self.number))
+        try:
+            kube.until(lambda: first.process.poll() is not None or None, 240, first.words)
         finally:
             first.end()
-        print(run, [line for line in first.words().splitlines() if "write " in line][-1:])
-        release_lease()
-    second = LocalOperator(settings, folder / f"{run}-second.log", f"{run}-second", 18081)
-    try:
-        story.wait("fwsvc", f"late-{run}", seconds=180)
-        story.wait("fwmodel", f"late-{run}", seconds=30)
-        story.wait("fwexp", f"late-{run}", seconds=30)
-        time.sleep(1)
-        state = end_state(story, run)
-    finally:
-        second.signal(signal.SIGTERM)
-        second.process.wait(20)
-    story.kubectl("delete", "fwsvc", f"late-{run}")
-    return state
+        print([line for line in first.words().splitlines() if ": write " in line][-1:])
+        # A dead leader's Lease runs out after 15 s; thirty times that is a long story, so it is ended by hand.
+        patch = json.dumps({"spec": {"holderIdentity": ""}})
+        self.story.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+
+    def operator(self, name: str, **more: str) -> LocalOperator:
+        """One operator process of this run."""
+        log = self.folder / f"{self.number}-{name}.log"
+        port = 18100 + 2 * self.number + (name == "second")
+        return LocalOperator(self.settings, log, f"{name}-{self.number}", port, **more)
+
+    def state(self) -> dict[str, Any]:
+        """Kind, name without digests, Ready and its reason, and labels without uids."""
+        found: dict[str, Any] = {}
+        for kind in (*OURS, *CHILDREN):
+            for each in kube.listed(kind, self.story.namespace):
+                name = re.sub(r"-[0-9a-f]{8}$", "-digest", each["metadata"]["name"])
+                condition = kube.condition(each) if kind in OURS else {}
+                labels = sorted(each["metadata"].get("labels", {}))
+                found.setdefault(f"{kind}/{name}", []).append(
+                    [condition.get("status"), condition.get("reason"), labels]
+                )
+        return found
 
 
-def release_lease() -> None:
-    """A dead leader's Lease runs out after 15 s; thirty times that is a long story, so it is ended by hand."""
-    patch = json.dumps({"spec": {"holderIdentity": ""}})
-    kube.kubectl(
-        "patch", "lease", "flywheel-operator", "--namespace", "flywheel-system", "--type", "merge", "--patch", patch
-    )
+def test_the_end_is_the_same_after_every_kill(tmp_path: Path) -> None:
+    with deployed_operator_rests() as settings, ThreadPoolExecutor(AT_ONCE) as threads:
+        runs = [Run(number, settings, tmp_path) for number in range(WRITES + 1)]
+        ends = list(threads.map(lambda run: run.end(), runs))
+
+    assert {number: end for number, end in enumerate(ends) if end != ends[CALM]} == {}

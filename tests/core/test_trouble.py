@@ -129,3 +129,10 @@ def test_what_fetch_says_of_itself_is_passed_on() -> None:
         found = trouble.find(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
 
         assert found == trouble.Trouble("DigestMismatch", "wanted sha256:1, found sha256:2")
+
+
+def test_a_step_whose_main_has_failed_while_collect_still_works_is_no_trouble() -> None:
+    ending = pod(TOY, "p", main=terminated(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
+    ending["spec"]["restartPolicy"] = "Never"
+
+    assert trouble.find(JOB, [ending], lambda _uid: (), NOON) is None

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from flywheel.core.api import Manifest
 
 Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
+# SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: nobody sends these; the program's own fault brings them about.
+CRASHES = frozenset(128 + number for number in (4, 6, 7, 8, 11, 31))
 SIGNALLED = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
 
 
@@ -114,7 +116,7 @@ def _fetch_failed(pod: _Ended) -> Outcome | None:
             node=pod.node,
         )
     result: Result = "Infrastructure" if told.get("retry") else "Invalid"
-    return Outcome(result, str(told.get("reason", "FetchFailed")), str(told.get("message", "")), node=pod.node)
+    return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
 
 
 def _ran_out_of_memory(pod: _Ended) -> Outcome | None:
@@ -154,7 +156,8 @@ def _was_disrupted(pod: _Ended) -> Outcome | None:
             f"Container 'main' of pod '{pod.name}' cannot start: {_line(main)}; correct the command or the image.",
             node=pod.node,
         )
-    killed = int(main.get("exitCode", 0)) > SIGNALLED
+    code = int(main.get("exitCode", 0))
+    killed = code > SIGNALLED and code not in CRASHES
     lost = main.get("reason") == "ContainerStatusUnknown"
     reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
     if reason is None:
@@ -171,7 +174,7 @@ def _main_failed(pod: _Ended) -> Outcome | None:
     told = json_object(pod.main.get("message"))
     result: Result = "Invalid" if code == 2 else "Failed"
     if told.get("reason"):
-        return Outcome(result, str(told["reason"]), str(told.get("message", "")), usage=_usage(pod), node=pod.node)
+        return Outcome(result, str(told["reason"]), _sentence(told.get("message")), usage=_usage(pod), node=pod.node)
     return Outcome(
         result,
         f"ExitCode{code}",
@@ -188,7 +191,7 @@ def _was_not_kept(pod: _Ended) -> Outcome | None:
     silent = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
     error = pod.collect.get("error") or silent
     result: Result = "Infrastructure" if error.get("retry") else "Failed"
-    return Outcome(result, str(error["reason"]), str(error["message"]), usage=_usage(pod), node=pod.node)
+    return Outcome(result, str(error["reason"]), _sentence(error["message"]), usage=_usage(pod), node=pod.node)
 
 
 def _usage(pod: _Ended) -> Mapping[str, Any]:
@@ -241,3 +244,9 @@ def _line(state: Mapping[str, Any]) -> str:
 def _last_line(state: Mapping[str, Any]) -> str:
     line = _line(state)
     return f" (its last words: {line})" if line else ""
+
+
+def _sentence(words: object) -> str:
+    """Other words may follow it."""
+    text = str(words or "").strip()
+    return text if text.endswith((".", "!", "?")) or not text else f"{text}."

@@ -54,12 +54,9 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
-        Rule(
-            "why a pod does not run, and telling users what happened",
-            EVENT.group,
-            (EVENT.plural,),
-            ("list", "create", "patch"),
-        ),
+        # Kubernetes' own events can be asked for by the object's uid in the core group alone.
+        Rule("why a pod does not run", POD.group, (EVENT.plural,), ("list",)),
+        Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
     )
 
 

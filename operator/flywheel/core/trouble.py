@@ -78,7 +78,8 @@ def _of_containers(pod: Manifest) -> Iterator[Trouble]:
         state = container.get("state", {})
         last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
         # Between its end and its next start a container that will be restarted is neither waiting nor running.
-        ended = bool(state.get("terminated")) and last.get("exitCode") != 0 and status.get("phase") != "Failed"
+        restarts = pod.get("spec", {}).get("restartPolicy") != "Never"
+        ended = restarts and bool(state.get("terminated")) and last.get("exitCode") != 0
         waiting = {"reason": "CrashLoopBackOff"} if ended else state.get("waiting")
         if not waiting:
             continue

@@ -223,6 +223,7 @@ def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any
         "FLYWHEEL_ATTEMPT": str(step.attempt),
         "FLYWHEEL_IMAGE": step.image,
         "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
+        "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
     fetch = fetch_container(step.inputs, settings, variables, fetch_limit(step.resources, settings), step.params)

@@ -84,6 +84,8 @@ def model_version(
         **({"parameters": parameters} if parameters else {}),
     }
     path = {"path": container.model.path} if container and container.model else {}
+    # A container's artifact tells no metrics of its own; what the trial reported is what is known.
+    declared = {"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}
     return Child(
         MODEL_VERSION,
         {
@@ -95,6 +97,7 @@ def model_version(
                 "format": "ONNX",
                 "source": {"artifact": {"digest": str(digest)}},
                 **path,
+                **declared,
                 "lineage": lineage,
             },
         },

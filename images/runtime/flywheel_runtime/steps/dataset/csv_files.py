@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from flywheel_runtime.steps.dataset.source import SourceFile
 
 DELIMITERS = ",;\t|"
-LONGEST_LINE = 16 * 2**20
+# DuckDB keeps several buffers of many times this.
+LONGEST_LINE = 2 * 2**20
 CHUNK = 2**20
 
 

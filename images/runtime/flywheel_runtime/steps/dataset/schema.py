@@ -162,5 +162,5 @@ def _column(name: str, spec: Spec, found: str) -> Column:
         nullable=said.get("nullable") is not False,
         min=said.get("min"),
         max=said.get("max"),
-        categories=tuple(categories) if categories is not None else None,
+        categories=tuple(categories) if categories else None,
     )

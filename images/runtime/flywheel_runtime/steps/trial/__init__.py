@@ -1,1 +1,1 @@
-"""One trial of trainer `sklearn`, in reading order: estimators, features, pipeline, folds, scoring, onnx_model, artifact."""
+"""One trial of trainer `sklearn`: fit, which reads aloud, on estimators, features, pipeline, folds, scoring, onnx_model, artifact."""

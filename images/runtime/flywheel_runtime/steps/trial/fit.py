@@ -1,0 +1,149 @@
+"""One trial: fit an allowed estimator to a Dataset, judge it, and export it as ONNX (images/README.md)."""
+
+from __future__ import annotations
+
+import json
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.steps import limits
+from flywheel_runtime.steps.pod import COUNTED_FAILURE, Step, StepFailed, say
+from flywheel_runtime.steps.trial import (
+    artifact,
+    estimators,
+    features,
+    folds,
+    onnx_model,
+    pipeline,
+    scoring,
+)
+from flywheel_runtime.steps.trial.features import Data, Rows
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Metrics on validation (mean of folds), their spread over folds, and the last fold's predictions."""
+
+    metrics: Mapping[str, float]
+    spread: Mapping[str, float]
+    fitted: Any
+    predictions: tuple[Array, Array]
+
+
+def train(step: Step) -> None:
+    """Fit, judge and export the estimator of the parameters on input `data`; write output `model`."""
+    started = time.time()
+    params = step.params
+    data = features.open_data(step.input("data"), params.get("features"))
+    task = _task(params, data)
+    names = scoring.order(task, params["objective"]["metric"])
+    seed = int(params.get("seed") or 0)
+    kind = estimators.lookup(params["estimator"], task)
+    made = estimators.build(
+        params["estimator"], kind, params.get("parameters") or {}, seed, limits.cores(without_limit=1)
+    )
+    unfitted = pipeline.build(data.features, kind, made)
+    plan = folds.plan(data, params["validation"], seed)
+    judged = _judge(step, unfitted, plan, data, names, task)
+    final = judged.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
+    say(f"fitted to {len(plan.final):,} rows; exporting")
+    exported = onnx_model.export(final, data)
+    _write(step, data, final, exported, judged, names, started)
+    data.connection.close()
+
+
+def _task(params: Mapping[str, Any], data: Data) -> estimators.Task:
+    found: estimators.Task = data.schema["task"]
+    asked = params.get("task") or found
+    if asked != found:
+        message = (
+            f"Task {asked} does not fit target '{data.target}', which is for {found}; leave the task out, or change the "
+            "target's type in the Dataset."
+        )
+        raise StepFailed("TaskMismatch", message)
+    return found
+
+
+def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[str], task: str) -> Judged:
+    scores: list[dict[str, float]] = []
+    fitted, predictions = None, (np.empty(0), np.empty((0, 0)))
+    for number, (fit, judge) in enumerate(plan.folds):
+        fitted = _fit(unfitted, plan.rows, fit)
+        predictions = scoring.predict(fitted, plan.rows.x[judge], len(data.classes))
+        scores.append(scoring.score(names, task, plan.rows.y[judge], *predictions))
+        if names[0] not in scores[-1]:
+            message = (
+                f"Metric {names[0]} has no value on the {len(judge):,} validation rows (only one class occurs there?); "
+                "use another metric or fewer folds."
+            )
+            raise StepFailed("MetricUndefined", message)
+        _log(step, number, scores[-1])
+        say(f"fold {number + 1} of {len(plan.folds)}: {names[0]} {scores[-1][names[0]]:.6f}")
+    in_all = [name for name in names if all(name in score for score in scores)]
+    values = {name: [score[name] for score in scores] for name in in_all}
+    spread = {} if plan.is_holdout else {f"{name}_std": float(np.std(values[name])) for name in in_all}
+    return Judged({name: float(np.mean(values[name])) for name in in_all}, spread, fitted, predictions)
+
+
+def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices) -> Any:
+    from sklearn.base import clone
+    from sklearn.exceptions import ConvergenceWarning
+
+    fitted = clone(unfitted)
+    try:
+        with warnings.catch_warnings(record=True) as told:
+            warnings.simplefilter("always", ConvergenceWarning)
+            fitted.fit(rows.x[chosen], rows.y[chosen])
+    except (ValueError, TypeError) as error:
+        name = type(fitted[-1]).__name__
+        message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"
+        raise StepFailed("ParameterRefused", message, COUNTED_FAILURE) from error
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in told):
+        say("warning: the fit stopped before it converged; raise max_iter")
+    return fitted
+
+
+def _log(step: Step, number: int, scores: Mapping[str, float]) -> None:
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    with (step.root / "outputs" / "metrics.jsonl").open("a") as lines:
+        for name, value in scores.items():
+            lines.write(json.dumps({"step": number, "name": name, "value": value, "time": now}) + "\n")
+
+
+def _write(
+    step: Step,
+    data: Data,
+    final: Any,
+    exported: onnx_model.Exported,
+    judged: Judged,
+    names: list[str],
+    started: float,
+) -> None:
+    task = data.schema["task"]
+    test = data.read("test")
+    label, proba = np.empty(0), np.empty((0, len(data.classes)))
+    tested: dict[str, float] = {}
+    if len(test):
+        label, proba = scoring.predict(final, test.x, len(data.classes))
+        tested = scoring.score(names, task, test.y, label, proba)
+    seen = [data.classes[int(number)] for number in final.classes_] if task == "Classification" else []
+    documents = {
+        "signature": artifact.signature(data, seen),
+        "golden": artifact.golden(exported, data),
+        "baseline": artifact.baseline(data, {"validation": judged.predictions, "test": (label, proba)}),
+        "evaluation": artifact.evaluation(data, judged.metrics, tested, test, label, proba),
+        "run": artifact.run_record(step.params, data, exported, started),
+    }
+    artifact.write(step.output("model"), exported, documents)
+    metrics = dict(judged.metrics) | dict(judged.spread) | {f"test_{name}": value for name, value in tested.items()}
+    step.finish(metrics, {"testDigest": data.schema["testDigest"]})
+    say(f"{names[0]} {judged.metrics[names[0]]:.6f} on validation; parity {exported.difference:.1e}")
