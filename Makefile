@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit apiserver e2e test up down images deploy demo logs generate golden lock bench-operator clean clean-all
+.PHONY: help setup fmt check unit integration apiserver e2e test up down images deploy demo logs generate golden lock bench-operator clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,8 +22,12 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/lint-imports
 	$(BIN)/python -m flywheel.cli.generate --check
 
-unit: setup ## Tests without a cluster, under a minute. K=name picks.
-	$(PYTEST) tests -m "not apiserver" $(if $(K),-k "$(K)")
+unit: setup ## Tests of this code alone, under a minute. K=name picks.
+	$(PYTEST) tests -n 2 -m "not integration and not apiserver" $(if $(K),-k "$(K)")
+
+integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
+	@python3 -m e2e.setup store
+	$(PYTEST) tests -n 2 -m integration $(if $(K),-k "$(K)")
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs
@@ -32,7 +36,7 @@ apiserver: setup ## Tests against a real API server, without root or nodes. K=na
 e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
 	$(PYTEST) e2e --timeout 1800 $(if $(K),-k "$(K)")
 
-test: ## Everything: check, unit, apiserver, and the stories if this machine can hold a cluster.
+test: ## Everything: check, unit, integration, apiserver, and the stories if this machine can hold a cluster.
 	@python3 -m e2e.suite
 
 up: ## Start the development cluster (CLUSTER=auto, kind, native or current).

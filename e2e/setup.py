@@ -2,6 +2,7 @@
 
 python3 -m e2e.setup           make .venv hold what requirements/dev.txt says
 python3 -m e2e.setup programs  build what the tests on an API server need, so that no test waits for a build
+python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -55,6 +56,11 @@ def programs() -> None:
     golang.build_all((golang.KUBE, golang.HELM))
 
 
+def store() -> None:
+    """versitygw."""
+    golang.build(golang.VERSITYGW)
+
+
 def content() -> str:
     """What decides the environment."""
     digest = hashlib.sha256((REQUIREMENTS / "dev.txt").read_bytes())
@@ -80,7 +86,7 @@ def call(*words: str | Path) -> None:
         )
 
 
-VERBS = {"": setup, "lock": lock, "programs": programs}
+VERBS = {"": setup, "lock": lock, "programs": programs, "store": store}
 
 
 def main() -> int:

@@ -9,7 +9,7 @@ from e2e.cluster import cluster
 from e2e.cluster.places import CHECKOUT
 from e2e.cluster.progress import Failure, say
 
-WITHOUT_RIGHTS = ("check", "unit", "apiserver")
+WITHOUT_RIGHTS = ("check", "unit", "integration", "apiserver")
 WITH_A_CLUSTER = ("up", "images", "deploy", "e2e")
 
 

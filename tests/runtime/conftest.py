@@ -1,8 +1,6 @@
 """A real S3 server on loopback, and a proxy before it that breaks what tests tell it to break."""
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 import time
@@ -13,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.cluster import golang
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.s3 import Access, Bucket
 from tests.runtime.pods import IMPATIENT, Pod
@@ -46,20 +45,6 @@ class Server:
         Bucket(Access.of(self.env(name), name))._ask("create_bucket")
 
 
-def versitygw() -> str:
-    """The binary: named, or on the path, or in the cache of the development cluster."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "flywheel"
-    cached = [str(file) for file in sorted(cache.glob("**/versitygw")) if file.is_file()]
-    found = [os.environ.get("FLYWHEEL_VERSITYGW"), shutil.which("versitygw"), *cached]
-    binary = next((file for file in found if file), None)
-    if binary is not None:
-        return binary
-    words = "versitygw is not built; `make up` builds it, or name one with FLYWHEEL_VERSITYGW"
-    if os.environ.get("CI"):
-        pytest.fail(words)
-    pytest.skip(words)
-
-
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -71,7 +56,17 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     folder, port = tmp_path_factory.mktemp("s3"), free_port()
     buckets, log = folder / "buckets", folder / "log"
     buckets.mkdir()
-    command = [versitygw(), "--access", KEY, "--secret", SECRET, "--port", f"127.0.0.1:{port}", "posix", str(buckets)]
+    command = [
+        str(golang.build(golang.VERSITYGW)),
+        "--access",
+        KEY,
+        "--secret",
+        SECRET,
+        "--port",
+        f"127.0.0.1:{port}",
+        "posix",
+        str(buckets),
+    ]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
             for _ in range(200):

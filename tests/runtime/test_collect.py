@@ -23,6 +23,8 @@ from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Store
 from tests.runtime import pods
 
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
 SOURCES = Path(flywheel_runtime.__file__).parents[1]
 Pod = dict[str, str]
 

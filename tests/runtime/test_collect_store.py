@@ -19,6 +19,8 @@ from tests.runtime import pods
 from tests.runtime.conftest import Server
 from tests.runtime.proxy import SLOW_DOWN, Fault, Proxy
 
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
 Pod = dict[str, str]
 
 

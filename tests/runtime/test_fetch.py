@@ -17,6 +17,8 @@ from flywheel_runtime.store.s3 import Listed
 from flywheel_runtime.store.upload import blob_key
 from tests.runtime.pods import IMPATIENT, Pod, golden
 
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
 STORE = "http://store.flywheel:7070"
 
 

@@ -14,6 +14,8 @@ import pytest
 from flywheel_runtime.fetch.hosts import address_of, forbidden
 from tests.runtime.pods import Pod, golden
 
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
 
 @dataclass
 class Web:

@@ -21,6 +21,8 @@ from flywheel_runtime.store.s3 import AlreadyThere, Bucket, NoBucket, Refused, U
 from tests.runtime.conftest import Server
 from tests.runtime.proxy import SLOW_DOWN, Fault, Proxy
 
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
 SOURCES = Path(flywheel_runtime.__file__).parents[1]
 BIG = upload.PART * 2 + 12345  # three parts
 

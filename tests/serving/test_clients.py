@@ -14,6 +14,8 @@ from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.testing import LocalServer
 
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
 NAME = "flight-delay"
 ROWS = {"month": np.array([[8], [2]]), "wind": np.array([[9.5], [20.0]]), "carrier": np.array([["UA"], ["DL"]], object)}
 TYPES = {"month": ("INT64", np.int64), "wind": ("FP64", np.float64), "carrier": ("BYTES", object)}

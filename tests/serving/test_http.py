@@ -12,6 +12,8 @@ import pytest
 
 from flywheel_serving.testing import LocalServer
 
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 BODY = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [3]}]}).encode()
 INFER = b"POST /v2/models/counting/infer HTTP/1.1\r\nHost: a\r\n"

@@ -17,6 +17,8 @@ import tritonclient.grpc as triton_grpc
 
 from flywheel_serving.testing import LocalServer
 
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
 LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1_000_000]}]}).encode()
 
 

@@ -16,6 +16,8 @@ from tritonclient.utils import InferenceServerException
 
 from flywheel_serving.testing import LocalServer
 
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
 LONG = 1_500_000  # steps of the counting model: about two seconds, cut short by whatever the test waits for
 
 

@@ -10,6 +10,8 @@ import pytest
 
 from flywheel_serving.testing import LocalServer
 
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
 INFER = "/v2/models/flight-delay/infer"
 MONTH = {"name": "month", "datatype": "INT64", "shape": [1], "data": [8]}
 WIND = {"name": "wind", "datatype": "FP64", "shape": [1, 1], "data": [[9.5]]}

@@ -59,6 +59,7 @@ def model(result: Any, name: str) -> Any:
     return result.output(f"model/{name}.json")
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("target", ["late", "grade"])
 @pytest.mark.parametrize("name", CLASSIFIERS)
 def test_every_classifier_gives_the_same_answers_in_onnx(run_train: Any, dataset: Any, name: str, target: str) -> None:
@@ -69,6 +70,7 @@ def test_every_classifier_gives_the_same_answers_in_onnx(run_train: Any, dataset
     assert result.output("metrics.json")["roc_auc"] > 0.7
 
 
+@pytest.mark.integration
 @pytest.mark.parametrize("name", REGRESSORS)
 def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset: Any, name: str) -> None:
     result = run_train(

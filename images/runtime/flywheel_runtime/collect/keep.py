@@ -21,6 +21,8 @@ from flywheel_runtime.store.upload import Changed
 
 T = TypeVar("T")
 Files = list[tuple[str, Path]]
+# Seconds before the deadline after which no attempt begins, so that the last one can say why the store fails rather than just that time is over.
+LAST_ATTEMPT = 0.5
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ class Keeper:
 
         def run() -> None:
             try:
-                done.append(work(self.store.until(deadline)))
+                done.append(work(self.store.until(deadline - LAST_ATTEMPT)))
             except BaseException as error:  # noqa: BLE001 raised again in the thread that waits
                 failed.append(error)
 

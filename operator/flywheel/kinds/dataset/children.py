@@ -7,9 +7,10 @@ from flywheel.core import names
 from flywheel.core.api import CRON_JOB
 from flywheel.core.kind import Resource
 from flywheel.core.plan import Child
+from flywheel.core.pods import pod_security
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import Input, Step, pod_security, step_job
+from flywheel.core.workloads import Input, Step, step_job
 from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]

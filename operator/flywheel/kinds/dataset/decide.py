@@ -221,19 +221,11 @@ def _plan(
     ticker = children.ticker(dataset)
     answered = check.tick if check is not None and check.result in ("Passed", "Failed") else None
     ended = [tick.name for tick in seen.ticks if answered is not None and tick.created <= answered]
-    status = DatasetStatus(
-        version=current.name if current else None,
-        digest=current.digest if current else None,
-        rows=current.rows if current else None,
-        generation=progress.generation,
-        check=check,
-        versions=progress.versions,
-    )
     return Plan(
         ready=ready,
         reason=reason,
         message=message,
-        status=status,
+        status=_status(progress, check),
         summary=names.within(_summary(current, reason), 256),
         children=tuple(child for child in (job, ticker) if child is not None),
         finish=tuple(Reference(JOB, dataset.namespace, tick) for tick in ended),
@@ -241,4 +233,16 @@ def _plan(
         progressing=progressing,
         events=events,
         look_again=look_again,
+    )
+
+
+def _status(progress: Progress, check: LastCheck | None) -> DatasetStatus:
+    current = progress.versions[0] if progress.versions else None
+    return DatasetStatus(
+        version=current.name if current else None,
+        digest=current.digest if current else None,
+        rows=current.rows if current else None,
+        generation=progress.generation,
+        check=check,
+        versions=progress.versions,
     )

@@ -4,19 +4,9 @@ from typing import Any
 
 from flywheel.core import names
 from flywheel.core.kind import Resource
+from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import (
-    ROOT,
-    Input,
-    container_security,
-    environment,
-    fetch_container,
-    fetch_limit,
-    needs,
-    placed,
-    pod_security,
-    pulls,
-)
+from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
