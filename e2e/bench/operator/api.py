@@ -70,13 +70,13 @@ class Server:
             if not more:
                 return
 
-    def watch(self, api: Api, query: str = "") -> Iterator[tuple[str, Object]]:
+    def watch(self, api: Api, query: str = "", namespace: str | None = None) -> Iterator[tuple[str, Object]]:
         """What is there, and then every change, until the server ends the stream: (type, object)."""
         connection = self._connect()
         try:
             # No timeout: nothing may happen for long.
             connection.timeout = None
-            connection.request("GET", f"{path(api)}?watch=true&timeoutSeconds=86400{query}")
+            connection.request("GET", f"{path(api, namespace)}?watch=true&timeoutSeconds=86400{query}")
             response = connection.getresponse()
             while line := response.readline():
                 event = json.loads(line)

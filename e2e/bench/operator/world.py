@@ -28,7 +28,7 @@ ROLES = Api("rbac.authorization.k8s.io", "v1", "ClusterRole", "clusterroles")
 BINDINGS = Api("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding", "clusterrolebindings")
 KINDS = (DATASET, EXPERIMENT, MODEL, MODEL_VERSION, INFERENCE_SERVICE)
 WRITERS = 16
-PATIENCE = 60.0  # seconds, for a stage
+PATIENCE = 3600.0  # seconds, for a stage
 
 
 class Operator(LocalOperator):
