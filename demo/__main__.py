@@ -18,16 +18,9 @@ HERE = Path(__file__).parent
 NAMESPACE = "flights"
 PREFIX = "demo/flights/"
 QUESTION = {
-    "month": 12,
-    "day": 23,
-    "hour": 18,
-    "distance": 1416,
-    "temp": 41.0,
-    "wind_speed": 13.8,
-    "carrier": "UA",
-    "origin": "EWR",
-    "dest": "IAH",
-}
+    "month": 12, "day": 23, "hour": 18, "sched_dep_time": 1829, "sched_arr_time": 2145, "carrier": "UA", "origin": "EWR", "dest": "IAH", "distance": 1400,
+    "temp": 41.0, "dewp": 34.0, "humid": 76.0, "wind_speed": 13.8, "precip": 0.0, "pressure": 1012.0, "visib": 10.0,
+}  # fmt: skip
 
 
 def main() -> int:

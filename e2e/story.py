@@ -66,19 +66,24 @@ class Story:
         return kube.get(kind, name, self.namespace)
 
     def wait(
-        self, kind: str, name: str, *, ready: str = "True", reason: str | None = None, seconds: float = 120
+        self,
+        kind: str,
+        name: str,
+        *,
+        ready: str = "True",
+        reason: str | None = None,
+        stalled: bool = False,
+        seconds: float = 120,
     ) -> dict[str, Any]:
-        """Until Ready has that status (and reason) for the current generation; the condition is returned."""
+        """Until Ready has that status (and reason, and is Stalled) for the current generation; the condition is returned."""
 
         def found() -> dict[str, Any] | None:
             resource = self.get(kind, name)
             condition = kube.condition(resource)
             current = resource is not None and condition.get("observedGeneration") == resource["metadata"]["generation"]
-            return (
-                condition
-                if current and condition.get("status") == ready and reason in (None, condition["reason"])
-                else None
-            )
+            if not current or condition.get("status") != ready or reason not in (None, condition["reason"]):
+                return None
+            return condition if not stalled or kube.condition(resource, "Stalled").get("status") == "True" else None
 
         return kube.until(
             found,

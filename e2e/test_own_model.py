@@ -21,7 +21,7 @@ kind: ModelVersion
 metadata: {name: fraud-1}
 spec:
   model: fraud
-  source: {s3: {uri: "%(uri)s"}, sha256: %(sha256)s}
+  source: {s3: {uri: "%(uri)s"}, sha256: "%(sha256)s"}
   metrics: {roc_auc: "0.71"}
 ---
 apiVersion: flywheel.ml/v1alpha1
@@ -81,6 +81,6 @@ def test_a_pickle_that_calls_itself_onnx_is_refused(story: Story) -> None:
     manifest = MANIFESTS.split("---")[1].replace("fraud-1", "fraud-3")
     story.apply(manifest % {"uri": story.put("evil.onnx", evil), "sha256": hashlib.sha256(evil).hexdigest()})
 
-    condition = story.wait("fwver", "fraud-3", ready="False")
+    condition = story.wait("fwver", "fraud-3", ready="False", stalled=True)
 
     assert "ONNX" in condition["message"]

@@ -43,11 +43,6 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
         ),
         pytest.param({"source": {**S3, "sha256": "xyz"}}, "spec.source.sha256", id="no sha256"),
         pytest.param({"source": BROUGHT, "format": "Pickle"}, 'supported values: "ONNX"', id="a format that runs code"),
-        pytest.param(
-            {"source": ARTIFACT, "metrics": {"f1": "1"}},
-            "spec.metrics is for models from s3 and http",
-            id="declared beside measured",
-        ),
         pytest.param({"source": BROUGHT, "path": "/etc/passwd"}, "spec.path", id="a path out of the artifact"),
         pytest.param(
             {"source": BROUGHT, "approval": {}}, 'unknown field "spec.approval"', id="a field of a later version"

@@ -40,7 +40,18 @@ class Server:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         resource = {"name": "widgets", "kind": "Widget", "singularName": "widget", "namespaced": True}
         fixed: dict[str, Any] = {
-            "/api": {"versions": []},
+            "/api": {"versions": ["v1"]},
+            "/api/v1": {
+                "resources": [
+                    {
+                        "name": "namespaces",
+                        "kind": "Namespace",
+                        "singularName": "",
+                        "namespaced": False,
+                        "verbs": ["list", "watch"],
+                    }
+                ]
+            },
             "/apis": {
                 "groups": [
                     {
@@ -87,9 +98,11 @@ async def watched() -> AsyncIterator[tuple[Server, Store, "asyncio.Task[None]"]]
         yield server, store, task
     finally:
         stop.set()
+        for _watch in range(server.watches):
+            server.stream.put_nowait(HANG_UP)
+        await runner.cleanup()  # first: kopf waits 5 s for any task that began after it, and the server's did
         with suppress(WatchFailed):
             await task
-        await runner.cleanup()
 
 
 def sees(store: Store, name: str) -> bool:

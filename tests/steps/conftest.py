@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from flywheel_runtime.steps import check, train
 
 
@@ -52,15 +53,38 @@ def run_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
     def run(files: Files, previous: Result | None = None, **params: Any) -> Result:
         root = tmp_path / f"check-{next(runs)}"
         _pod(root, {"name": "orders"} | params, monkeypatch)
-        for name, content in files.items():
-            path = root / "inputs" / "source" / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content.encode() if isinstance(content, str) else content)
+        _write(root / "inputs" / "source", files)
         if previous is not None:
             (root / "inputs" / "previous").symlink_to(previous.data)
         return Result(check.main(), root)
 
     return run
+
+
+def _write(folder: Path, files: Files) -> None:
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@pytest.fixture(scope="session")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """checked({"a.csv": "…"}, target="late", …) -> the folder of a good version, made once for all tests."""
+    made: dict[str, Path] = {}
+
+    def build(files: Files, **params: Any) -> Path:
+        asked = json.dumps(params, sort_keys=True)
+        if asked not in made:
+            root = tmp_path_factory.mktemp("checked") / "pod"
+            with pytest.MonkeyPatch.context() as patched:
+                _pod(root, {"name": "orders"} | params, patched)
+                _write(root / "inputs" / "source", files)
+                assert check.main() == 0
+            made[asked] = root / "outputs" / "data"
+        return made[asked]
+
+    return build
 
 
 @pytest.fixture

@@ -167,7 +167,7 @@ def test_all_errors_are_told_at_once(run_check: Any) -> None:
 
 def test_facts_keep_within_their_size_and_say_what_they_leave_out(run_check: Any) -> None:
     header = "id," + ",".join(f"empty{i}" for i in range(60)) + ",late\n"
-    columns = {f"empty{i}": lambda _: "" for i in range(60)}
+    columns: dict[str, Any] = {f"empty{i}": lambda _: "" for i in range(60)}
 
     result = run_check(orders(header=header, **columns), **SPEC)
 

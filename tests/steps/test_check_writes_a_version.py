@@ -21,7 +21,8 @@ BY_TIME = SPEC | {"split": {"by": "Time", "validation": "20%", "test": "10%"}}
 
 def rows(path: Path, query: str = "*") -> list[tuple[Any, ...]]:
     with duckdb.connect() as connection:
-        return connection.execute(f"SELECT {query} FROM '{path}'").fetchall()
+        found: list[tuple[Any, ...]] = connection.execute(f"SELECT {query} FROM '{path}'").fetchall()
+        return found
 
 
 def files(folder: Path) -> dict[str, bytes]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import duckdb
 import pytest
-from flywheel_runtime.steps.dataset import split
-from flywheel_runtime.steps.dataset.schema import Column, Schema, Split
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
+from flywheel_runtime.steps.dataset import split
+from flywheel_runtime.steps.dataset.schema import Column, Schema, Split
 
 Row = tuple[int, int, int, int]  # key, group, time, label
 

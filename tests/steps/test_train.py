@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
+
 from flywheel_runtime.steps.trial.estimators import ESTIMATORS, literals
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -42,11 +43,9 @@ FEATURES = {"numeric": ["month", "temp", "express"], "categorical": ["carrier"]}
 
 
 @pytest.fixture
-def dataset(run_check: Any) -> Any:
+def dataset(checked: Any) -> Any:
     def build(target: str = "late", **spec: Any) -> Path:
-        result = run_check({"a.csv": flights()}, target=target, keys=["id"], **spec)
-        assert result.code == 0
-        return Path(result.data)
+        return Path(checked({"a.csv": flights()}, target=target, keys=["id"], **spec))
 
     return build
 
@@ -72,7 +71,7 @@ def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset:
 
     assert result.code == 0
     assert model(result, "run")["parity"]["maxDifference"] < 1e-4
-    assert next(iter(result.output("metrics.json"))) == "mae"
+    assert next(iter(result.output("metrics.json"))) == "rmse"
     assert model(result, "signature")["outputs"] == [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
 
 

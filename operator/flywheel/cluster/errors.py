@@ -28,7 +28,8 @@ class ApiError(Exception):
     def invalid(self) -> bool:
         """The body will never be accepted: broken rules (422), or fields that the schema does not know (400, and 500 from apply)."""
         untyped = "failed to create typed patch object" in self.message
-        return self.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST) or untyped
+        rules = self.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST)
+        return (rules or untyped) and not self.conflict
 
     @property
     def over_quota(self) -> bool:

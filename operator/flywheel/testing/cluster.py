@@ -48,8 +48,10 @@ class FakeCluster:
     def event(self, about: Manifest, reason: str, message: str, type: str = "Warning") -> "FakeCluster":
         """Let Kubernetes say something about an object."""
         regarding = {key: about["metadata"][key] for key in ("name", "namespace", "uid")} | {"kind": about["kind"]}
-        told = {"regarding": regarding, "reason": reason, "note": message, "type": type, "eventTime": stamp(self.now)}
-        self._events.append({**told, "metadata": {"name": f"event-{len(self._events)}"}})
+        told = {"involvedObject": regarding, "reason": reason, "message": message, "type": type}
+        self._events.append(
+            {**told, "lastTimestamp": stamp(self.now), "metadata": {"name": f"event-{len(self._events)}"}}
+        )
         return self
 
     def advance(self, time: timedelta) -> "FakeCluster":
@@ -93,8 +95,8 @@ class FakeCluster:
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """See Cluster."""
-        found = (each for each in self._events if each["regarding"]["uid"] == uid)
-        return tuple(each for each in found if each["regarding"]["namespace"] == namespace)
+        found = (each for each in self._events if each["involvedObject"]["uid"] == uid)
+        return tuple(each for each in found if each["involvedObject"]["namespace"] == namespace)
 
     def _address(self, raw: Manifest) -> Reference:
         named = next((kind.api for kind in self._kinds.values() if kind.api.kind == raw["kind"]), None)

@@ -1,6 +1,7 @@
 """What an InferenceService becomes, as reviewed YAML and as rules."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,14 +9,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.api import MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
+from flywheel.core.dress import dressed
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.testing import resource
-from tests.golden_files import expected, rendered
+from tests.golden import same_as
 from tests.pod_security import containers, violations
 
+HERE = Path(__file__).parent
 TARGET = Target("delay-1", "sha256:" + "1" * 64)
 EVERYTHING: dict[str, Any] = {
     "replicas": 3,
@@ -47,9 +50,10 @@ def inputs(settings: Settings | None = None, target: Target = TARGET, **spec: An
 
 @pytest.mark.parametrize(("name", "spec"), [("plain", {}), ("everything", EVERYTHING)])
 def test_the_children_are_the_golden_ones(name: str, spec: dict[str, Any]) -> None:
-    now = rendered(service(**spec), children.everything(service(**spec), TARGET, Settings()))
+    asked = service(**spec)
+    every = [dressed(asked, child) for child in children.everything(asked, TARGET, Settings())]
 
-    assert now == expected(f"inferenceservice/{name}", now)
+    assert same_as(HERE / f"golden/{name}.yaml", *every)
 
 
 NAMES = st.sampled_from(["a", "b-1", "registry"])

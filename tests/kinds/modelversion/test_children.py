@@ -1,18 +1,21 @@
 """The verify Job, and where a ModelVersion leads."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from flywheel.core.api import DATASET, MODEL, Reference
+from flywheel.core.dress import dressed
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion, verify_job
 from flywheel.kinds.modelversion.kind import KIND
-from tests.golden_files import expected, rendered
+from tests.golden import same_as
 from tests.kinds.modelversion.world import SHA256, TRAINED, brought, trained
 from tests.pod_security import violations
 
+HERE = Path(__file__).parent
 SETTINGS = Settings(allowed_http_hosts=("models.example",))
 FOREIGN = {"s3": {"uri": "s3://acme/fraud.onnx", "endpoint": "https://s3.example", "secretName": "acme"}}
 WEB = {"http": {"url": "https://models.example/all/fraud%20new.onnx?sign=1"}}
@@ -31,9 +34,9 @@ def told(version: ModelVersion, container: str, variable: str) -> Any:
 
 @pytest.mark.parametrize(("name", "version"), [("trained", trained()), ("brought", brought(**FOREIGN))])
 def test_the_job_is_the_golden_one(name: str, version: ModelVersion) -> None:
-    now = rendered(version, [verify_job(version, 1, SETTINGS)])
+    job = dressed(version, verify_job(version, 1, SETTINGS))
 
-    assert now == expected(f"modelversion/{name}", now)
+    assert same_as(HERE / f"golden/{name}.yaml", job)
 
 
 @pytest.mark.parametrize(

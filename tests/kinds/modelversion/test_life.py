@@ -63,6 +63,23 @@ def test_declared_metrics_stay_as_they_were_written() -> None:
     assert world.version.status.metrics["roc_auc"] == "0.91"
 
 
+@pytest.mark.parametrize(
+    ("lineage", "tested_on"),
+    [
+        pytest.param({"datasetDigest": "sha256:" + "e" * 64}, "sha256:" + "e" * 64, id="the data it was made from"),
+        pytest.param({"experiment": "search"}, None, id="nobody knows"),
+    ],
+)
+def test_an_artifact_that_does_not_say_on_what_it_was_tested(lineage: dict[str, str], tested_on: str | None) -> None:
+    world = World(trained(spec={"lineage": lineage, "metrics": {"roc_auc": "0.7"}}), model())
+    world.look()
+    world.succeeds(metrics={"p95_ms": 0.1}, facts={})
+    world.look()
+
+    assert world.version.status.test_digest == tested_on
+    assert world.version.status.metrics == {"roc_auc": "0.7", "p95_ms": "0.1"}
+
+
 def test_the_job_goes_only_after_its_outcome_is_written() -> None:
     world = World(trained(), model())
     world.look()

@@ -49,7 +49,9 @@ class Step:
         """Write facts.json, then metrics.json by a rename: it says that the outputs are whole."""
         write_json(self.root / "outputs" / "facts.json", facts)
         unfinished = self.root / "outputs" / ".metrics.json"
-        write_json(unfinished, {name: value for name, value in metrics.items() if math.isfinite(value)})
+        # In the order given: where a message has no room for all, the last are left out.
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        unfinished.write_text(json.dumps(finite) + "\n")
         unfinished.replace(self.root / "outputs" / "metrics.json")
 
 

@@ -34,7 +34,7 @@ def succeeded(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersi
     return ModelVersionStatus(
         digest=digest,
         metrics={name: whole[name] for name in sorted(kept)},
-        test_digest=outcome.facts.get("testDigest"),
+        test_digest=outcome.facts.get("testDigest") or _data(version),
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
         verified_at=seen.now.replace(microsecond=0),
@@ -89,6 +89,12 @@ def _size(size: float) -> str:
 def _sentence(version: ModelVersion, outcome: Outcome) -> str:
     words = outcome.message.strip()[:LONGEST_FINDING].rstrip(".")
     return f"ModelVersion '{version.name}' is not verified: {words}."
+
+
+def _data(version: ModelVersion) -> str | None:
+    """Where the artifact does not say on what it was tested (a container in any language), the data that it was made from says it."""
+    lineage = version.spec.lineage
+    return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
 
 
 def _signature(fact: Any) -> Signature | None:

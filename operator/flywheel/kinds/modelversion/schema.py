@@ -99,10 +99,6 @@ class ModelVersionSpec(Schema):
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE),
-            rule(
-                "!has(self.metrics) || !has(self.source.artifact)",
-                "spec.metrics is for models from s3 and http; those of an artifact are measured and read from it",
-            ),
         )
     )
 
@@ -124,7 +120,7 @@ class ModelVersionSpec(Schema):
     metrics: dict[str, Number] | None = Field(
         None,
         max_length=32,
-        description='Metrics that the bringer declares, such as roc_auc: "0.71"; nobody here measured them.',
+        description='Metrics that the bringer, or the container that trained it, declares, such as roc_auc: "0.71". What verify reads from the artifact wins.',
         json_schema_extra=_FROZEN,
     )
     resources: Resources = Field(
@@ -185,7 +181,9 @@ class ModelVersionStatus(Status):
         description="Test metrics under their plain names, and p50_ms, p95_ms and size_bytes, as measured in the serving image.",
     )
     test_digest: str | None = Field(
-        None, max_length=71, description="The test data behind the metrics; only equal ones compare."
+        None,
+        max_length=71,
+        description="The test data behind the metrics, or the Dataset version where the artifact does not say; only equal ones compare.",
     )
     signature: Signature | None = Field(None, description="What the model takes and gives; left out where it is long.")
     golden: Golden | None = Field(None, description="The replay of golden rows, where the artifact has some.")

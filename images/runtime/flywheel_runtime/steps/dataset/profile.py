@@ -8,6 +8,7 @@ Text and Booleans: the 64 most frequent values, `other`, `missing`. Times: `miss
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import duckdb
@@ -98,7 +99,7 @@ def _conditions(value: str, edges: list[float]) -> list[str]:
     if not edges:
         return ["false", "false"]
     points = [f"{edge!r}::FLOAT" for edge in edges]
-    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in zip(points, points[1:], strict=False)]
+    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in itertools.pairwise(points)]
     bins[-1] = f"{value} >= {points[-2]} AND {value} <= {points[-1]}"
     return [f"{value} < {points[0]}", f"{value} > {points[-1]}", *bins]
 

@@ -53,8 +53,8 @@ class Spec:
     @property
     def named(self) -> dict[str, str]:
         """Every column that the spec names, with the field that names it."""
-        places = {name: "spec.columns" for name in self.columns}
-        places |= {name: "spec.keys" for name in self.keys}
+        places = dict.fromkeys(self.columns, "spec.columns")
+        places |= dict.fromkeys(self.keys, "spec.keys")
         split = {"spec.split.group": self.split.get("group"), "spec.split.stratify": self.split.get("stratify")}
         singles = {"spec.target": self.target, "spec.eventTime": self.event_time} | split
         return places | {name: place for place, name in singles.items() if name}

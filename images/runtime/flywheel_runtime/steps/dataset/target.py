@@ -154,4 +154,5 @@ def _majority(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) 
 def _mean(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     counts = np.bincount(bins, minlength=size)
     sums = np.bincount(bins, weights=answers, minlength=size)
-    return np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
+    return means

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,12 +55,15 @@ def _convert(pipeline: Any, data: Data) -> bytes:
 
     is_classifier = data.schema["task"] == "Classification"
     try:
-        model = to_onnx(
-            pipeline,
-            initial_types=[(MATRIX, FloatTensorType([None, len(data.features)]))],
-            options={id(pipeline): {"zipmap": False}} if is_classifier else None,
-            target_opset=OPSETS,
-        )
+        with warnings.catch_warnings():
+            # skl2onnx writes a boolean where protobuf 7 wants an int; hence the pin below 7.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            model = to_onnx(
+                pipeline,
+                initial_types=[(MATRIX, FloatTensorType([None, len(data.features)]))],
+                options={id(pipeline): {"zipmap": False}} if is_classifier else None,
+                target_opset=OPSETS,
+            )
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
         words = " ".join(str(error).split())
         message = f"The fitted pipeline cannot become ONNX with these parameters: {words[:400]}; change them."

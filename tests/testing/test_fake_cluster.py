@@ -1,0 +1,47 @@
+"""The fake cluster answers as the engine's store would."""
+
+from flywheel.core import names
+from flywheel.core.api import CONFIG_MAP, POD, Reference
+from flywheel.testing import FakeCluster, job, oom_killed, pod, resource, terminated, unschedulable
+from tests.engine.widget import KIND, WIDGETS, decide, observe
+
+ONE = resource(KIND, "one", {"friend": "two", "serve": True})
+
+
+def test_it_finds_pods_by_their_owner() -> None:
+    cluster = FakeCluster(kinds=(KIND,)).put(ONE, job(ONE, "j"), pod(ONE, "b", job="j"), pod(ONE, "a", job="j"))
+
+    assert [each["metadata"]["name"] for each in cluster.children(ONE.uid, POD)] == ["a", "b"]
+
+
+def test_it_finds_who_refers() -> None:
+    cluster = FakeCluster(kinds=(KIND,)).put(ONE, resource(KIND, "two", {}))
+
+    assert [each["metadata"]["name"] for each in cluster.referring(WIDGETS, Reference(WIDGETS, "default", "two"))] == [
+        "one"
+    ]
+
+
+def test_it_does_with_children_what_the_engine_does() -> None:
+    cluster = FakeCluster(kinds=(KIND,)).put(ONE)
+    cluster.apply(ONE, decide(ONE, observe(ONE, cluster)))
+    assert [each["metadata"]["labels"][names.UID_LABEL] for each in cluster.children(ONE.uid, CONFIG_MAP)] == [ONE.uid]
+
+    without = resource(KIND, "one", {"config": False})
+    cluster.apply(without, decide(without, observe(without, cluster)))
+
+    assert cluster.children(ONE.uid, CONFIG_MAP) == ()
+
+
+def test_events_are_found_by_uid() -> None:
+    stuck = unschedulable(ONE, "p", "0/1 nodes are available")
+    cluster = FakeCluster(stuck).event(stuck, "FailedScheduling", "no room")
+
+    [event] = cluster.events("default", stuck["metadata"]["uid"])
+    assert (event["reason"], event["message"]) == ("FailedScheduling", "no room")
+
+
+def test_the_phase_follows_from_the_containers() -> None:
+    assert pod(ONE, "p", main=oom_killed())["status"]["phase"] == "Failed"
+    assert pod(ONE, "p", main=terminated(0))["status"]["phase"] == "Succeeded"
+    assert pod(ONE, "p")["status"]["phase"] == "Running"
