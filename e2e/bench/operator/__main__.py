@@ -7,11 +7,13 @@ python -m e2e.bench.operator trial     a trial's and a server's start, on the de
 import argparse
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.bench.operator import figures, report, resources, world
 from e2e.bench.operator.figures import Figures, Watched
-from e2e.cluster.progress import Failure, step
+from e2e.cluster.progress import Failure, say
 from flywheel.core.api import INFERENCE_SERVICE, MODEL
 
 PER_LOOP = 3  # Dataset, Experiment, InferenceService: what is counted; a Model and a ModelVersion come on top
@@ -23,18 +25,20 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     if not options.no_latency:
         found["latency"] = measured_latency(options)
-    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder, world.running(Path(folder)) as grown:
+    with folder() as place, world.running(place) as grown:
         loops = 0
         for size in options.sizes:
             more = -(-size // PER_LOOP)
-            with step(f"{more * PER_LOOP:,} resources to Ready"), figures.operator(grown):
+            say(f"bringing {size:,} resources to Ready; 10,000 take half an hour on 2 cores")
+            with figures.operator(grown):
                 grown.grow(loops, more)
             loops = more
-            with step(f"restart with {loops * PER_LOOP:,} resources"):
-                found[f"restart_{size}"] = restarted(grown, loops)
+            say(f"restarting with {size:,} resources")
+            found[f"restart_{size}"] = restarted(grown, loops)
+            say(f"{found[f'restart_{size}']}")
             if options.idle and size == options.sizes[0]:
-                with step(f"{options.idle:g} s of silence"):
-                    found["idle"] = figures.idle(grown, options.idle)
+                say(f"{options.idle:g} s of silence")
+                found["idle"] = figures.idle(grown, options.idle)
     return found
 
 
@@ -46,16 +50,22 @@ def restarted(grown: world.World, loops: int) -> Figures:
 def measured_latency(options: argparse.Namespace) -> Figures:
     """Services of one shared Model, patched one after another."""
     watched = Watched()
-    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder, world.running(Path(folder), watched) as small:
-        with figures.operator(small):
-            with step(f"{options.services} InferenceServices to Ready"):
-                small.apply(resources.shared_model())
-                small.wait({MODEL: 1})
-                names = (f"service-{number}" for number in range(options.services))
-                small.apply((INFERENCE_SERVICE, resources.service(name, resources.SHARED)) for name in names)
-                small.wait({INFERENCE_SERVICE: options.services})
-            with step(f"{options.samples} changes of spec.replicas"):
-                return figures.latency(small, watched, options.services, options.samples, options.rate)
+    with folder() as place, world.running(place, watched) as small, figures.operator(small):
+        say(f"latency: bringing {options.services} InferenceServices to Ready")
+        small.apply(resources.shared_model())
+        small.wait({MODEL: 1})
+        names = (f"service-{number}" for number in range(options.services))
+        small.apply((INFERENCE_SERVICE, resources.service(name, resources.SHARED)) for name in names)
+        small.wait({INFERENCE_SERVICE: options.services})
+        say(f"latency: {options.samples} changes of spec.replicas, {options.rate:g} a second")
+        return figures.latency(small, watched, options.services, options.samples, options.rate)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """For a server's data; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as place:
+        yield Path(place)
 
 
 def trial(_options: argparse.Namespace) -> dict[str, Figures]:
@@ -69,7 +79,9 @@ def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.operator", description=__doc__.partition("\n")[0])
     parser.add_argument("what", nargs="?", choices=("operator", "trial"), default="operator")
-    parser.add_argument("--sizes", type=int, nargs="+", default=[1000, 10_000], help="resources at each restart, growing")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[1000, 10_000], help="resources at each restart, growing"
+    )
     parser.add_argument("--idle", type=float, default=600, help="seconds of silence after the first restart; 0: none")
     parser.add_argument("--services", type=int, default=100, help="InferenceServices for the latency")
     parser.add_argument("--samples", type=int, default=200, help="changes of spec.replicas")

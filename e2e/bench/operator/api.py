@@ -101,7 +101,9 @@ class Server:
         answer: Object = json.loads(raw)
         return answer
 
-    def _exchange(self, method: str, where: str, text: str | None, headers: dict[str, str]) -> tuple[HTTPResponse, bytes]:
+    def _exchange(
+        self, method: str, where: str, text: str | None, headers: dict[str, str]
+    ) -> tuple[HTTPResponse, bytes]:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection = self._local.connection = self._connect()

@@ -58,7 +58,9 @@ def restart(world: World, expected: int) -> Figures:
         "reconciled_seconds": round(seconds, 2),
         "looks": _looks(samples),
         "writes": len(written),
-        "cpu_seconds": round(samples["process_cpu_seconds_total"], 2) if "process_cpu_seconds_total" in samples else 0.0,
+        "cpu_seconds": round(samples["process_cpu_seconds_total"], 2)
+        if "process_cpu_seconds_total" in samples
+        else 0.0,
         "rss_peak_mib": round(memory["peak"], 1),
         "rss_mib": round(memory["now"], 1),
     }

@@ -36,12 +36,19 @@ def lines(found: dict[str, Figures]) -> list[Line]:
     for figures in restarts:
         size = int(figures["resources"])
         promised += [
-            Line(f"restart with {size:,} resources, all reconciled", figures["reconciled_seconds"], max(10.0, size * 0.006), "s"),
+            Line(
+                f"restart with {size:,} resources, all reconciled",
+                figures["reconciled_seconds"],
+                max(10.0, size * 0.006),
+                "s",
+            ),
             Line(f"writes of that restart ({size:,})", figures["writes"], 0, ""),
         ]
     if restarts:
         first = restarts[0]
-        promised.append(Line(f"peak RSS of that restart ({int(first['resources']):,})", first["rss_peak_mib"], 150, "MiB"))
+        promised.append(
+            Line(f"peak RSS of that restart ({int(first['resources']):,})", first["rss_peak_mib"], 150, "MiB")
+        )
     if spec := found.get("latency"):
         size = int(spec["resources"])
         promised.append(Line(f"spec change to child applied, p99 at {size} resources", spec["p99_seconds"], 1, "s"))

@@ -1,6 +1,6 @@
 """What is applied: whole loops, from the data to the servers, each with children that stay.
 
-    Dataset (schedule: a CronJob) ── Experiment (a failed trial's Job stays) ── Model, ModelVersion ── InferenceService (its servers)
+Dataset (schedule: a CronJob) ── Experiment (a failed trial's Job stays) ── Model, ModelVersion ── InferenceService (its servers)
 """
 
 from collections.abc import Iterator

@@ -29,7 +29,9 @@ CSV = "distance,late\n" + "".join(f"{number},{number % 2}\n" for number in range
 FIRST_LINE = "date +%s.%N; exit 1"
 DATASET: Object = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "lines"}}
 # What the pod waits for, and nothing else: the file that the startup probe of `collect` asks for.
-NOTHING = {"collect": "touch /flywheel/run/collecting || mkdir /flywheel/run && touch /flywheel/run/collecting; sleep 600"}
+NOTHING = {
+    "collect": "touch /flywheel/run/collecting || mkdir /flywheel/run && touch /flywheel/run/collecting; sleep 600"
+}
 AGE = """
 import os, pathlib, time
 ticks = os.sysconf("SC_CLK_TCK")
@@ -79,7 +81,9 @@ def trials(story: Story) -> Figures:
 
 def experiment(name: str) -> Object:
     """Trials in the runtime image, one after another."""
-    [operator] = json.loads(kube.kubectl("get", *OPERATOR, "--output", "json"))["spec"]["template"]["spec"]["containers"]
+    [operator] = json.loads(kube.kubectl("get", *OPERATOR, "--output", "json"))["spec"]["template"]["spec"][
+        "containers"
+    ]
     image = next(each["value"] for each in operator["env"] if each["name"] == "FLYWHEEL_RUNTIME_IMAGE")
     spec = {
         "dataset": "lines",

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -59,7 +60,7 @@ class Operator(LocalOperator):
 
 
 class World:
-    """`pending` counts what the operator has not looked at."""
+    """One server, and what is in it."""
 
     def __init__(self, folder: Path, server: apiserver.Server) -> None:
         self.folder = folder
@@ -84,7 +85,8 @@ class World:
         for file in sorted((CHECKOUT / "crds").glob("*.yaml")):
             crd = yaml.safe_load(file.read_text())
             self.server.apply(CRDS, crd)
-            kube.until(lambda name=crd["metadata"]["name"]: self._is_served(name), 30, f"CRD {crd['metadata']['name']}")
+            name = crd["metadata"]["name"]
+            kube.until(partial(self._is_served, name), 30, f"CRD '{name}' is not served")
 
     def _is_served(self, name: str) -> bool:
         crd = self.server.request("GET", path(CRDS, None, name))
@@ -101,17 +103,18 @@ class World:
 
     def ready(self, api: Api) -> int:
         """How many of a kind are Ready."""
-        return sum(kube.condition(each).get("status") == "True" for each in self.server.listed(api, resources.NAMESPACE))
+        return sum(
+            kube.condition(each).get("status") == "True" for each in self.server.listed(api, resources.NAMESPACE)
+        )
 
     def wait(self, counts: dict[Api, int]) -> None:
         """Until so many of each kind are Ready."""
         for api, count in counts.items():
-            kube.until(
-                lambda api=api, count=count: self.ready(api) >= count,
-                PATIENCE,
-                lambda api=api, count=count: f"{self.ready(api)} of {count} {api.plural} are Ready",
-                pause=max(1.0, count / 500),
-            )
+            pause = max(1.0, count / 500)  # counting costs the server time
+            kube.until(partial(self._are_ready, api, count), PATIENCE, f"not all {count} {api.plural} are Ready", pause)
+
+    def _are_ready(self, api: Api, count: int) -> bool:
+        return self.ready(api) >= count
 
     def grow(self, start: int, end: int) -> None:
         """Loops from one number to another, all of them to Ready; an operator must run. In stages, so that nobody waits in a status."""
