@@ -1,5 +1,6 @@
 """An API server with our CRDs and the operator's own rights, the operator beside it, and loops that reach their end."""
 
+import os
 import re
 import time
 import urllib.request
@@ -57,6 +58,11 @@ class Operator(LocalOperator):
         text = Path(f"/proc/{self.process.pid}/status").read_text()
         found = dict(re.findall(r"^(VmHWM|VmRSS):\s+(\d+) kB$", text, re.MULTILINE))
         return {"peak": int(found["VmHWM"]) / 1024, "now": int(found["VmRSS"]) / 1024}
+
+    def cpu(self) -> float:
+        """Seconds of CPU since the start: what a busy machine does not change."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class World:
