@@ -7,6 +7,7 @@ import hashlib
 import json
 import queue
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -27,7 +28,7 @@ Seen = Callable[[str, Object], None]
 class Nodes:
     """`seen` is told of every Deployment event at once, before anything is done about it."""
 
-    def __init__(self, server: Server, seen: Seen = lambda _kind, _thing: None) -> None:
+    def __init__(self, server: Server, seen: Seen) -> None:
         self._server = server
         self._seen = seen
         self._work: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
@@ -40,6 +41,12 @@ class Nodes:
             threading.Thread(target=self._follow, args=(api, act), name=f"watch-{api.plural}", daemon=True).start()
         for number in range(HANDS):
             threading.Thread(target=self._hand, name=f"hand-{number}", daemon=True).start()
+
+    def rest(self) -> None:
+        """Until nothing is left to do. A watch is less than a second behind."""
+        while not self._work.empty():
+            time.sleep(1.0)
+        time.sleep(2.0)
 
     def _follow(self, api: Api, act: Callable[[str, Object], Callable[[], object] | None]) -> None:
         try:

@@ -4,7 +4,7 @@ import os
 import re
 import time
 import urllib.request
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -68,12 +68,14 @@ class Operator(LocalOperator):
 class World:
     """One server, and what is in it."""
 
-    def __init__(self, folder: Path, server: apiserver.Server) -> None:
+    def __init__(self, folder: Path, server: apiserver.Server, seen: nodes.Seen) -> None:
         self.folder = folder
         self.server = Server(server.kubeconfig)
         self.audit_log = server.audit_log
         self.operator_kubeconfig = folder / "operator.kubeconfig"
         self._install(server)
+        self.nodes = nodes.Nodes(self.server, seen)
+        self.nodes.start()
 
     def _install(self, server: apiserver.Server) -> None:
         pki = self.folder / "pki"
@@ -122,18 +124,14 @@ class World:
     def _are_ready(self, api: Api, count: int) -> bool:
         return self.ready(api) >= count
 
-    def grow(self, start: int, end: int) -> None:
-        """Loops from one number to another, all of them to Ready; an operator must run. In stages, so that nobody waits in a status."""
-        stages: tuple[tuple[Api, Callable[[int], Object]], ...] = (
-            (DATASET, resources.dataset),
-            (EXPERIMENT, resources.experiment),
-        )
-        for api, manifest in stages:
-            self.apply((api, manifest(number)) for number in range(start, end))
-            self.wait({api: end})
-        self.wait(dict.fromkeys((MODEL_VERSION, MODEL), end))
-        self.apply((INFERENCE_SERVICE, resources.loop_service(number)) for number in range(start, end))
-        self.wait(dict.fromkeys(KINDS, end))
+    def grow(self, loops: int) -> None:
+        """So many loops, all of them to Ready; an operator must run. In stages, so that nobody waits for another."""
+        self.apply((DATASET, resources.dataset(number)) for number in range(loops))
+        self.wait({DATASET: loops})
+        self.apply((EXPERIMENT, resources.experiment(number)) for number in range(loops))
+        self.wait(dict.fromkeys((EXPERIMENT, MODEL_VERSION, MODEL), loops))
+        self.apply((INFERENCE_SERVICE, resources.loop_service(number)) for number in range(loops))
+        self.wait(dict.fromkeys(KINDS, loops))
 
     def writes(self, since: datetime) -> list[str]:
         """The operator's writes since then, Lease renewals left out."""
@@ -141,9 +139,7 @@ class World:
 
 
 @contextmanager
-def running(folder: Path, seen: nodes.Seen = lambda _kind, _thing: None) -> Iterator[World]:
+def running(folder: Path, seen: nodes.Seen = lambda _event, _deployment: None) -> Iterator[World]:
     """A fresh server with nodes that are played; it ends, and its data with it."""
     with apiserver.running(folder) as server:
-        world = World(folder, server)
-        nodes.Nodes(world.server, seen).start()
-        yield world
+        yield World(folder, server, seen)
