@@ -33,8 +33,9 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
             if loops:
                 copies.grow(grown, range(loops, more))
             else:
-                with figures.operator(grown):
+                with figures.operator(grown) as process:
                     grown.grow(more)
+                    figures.settle(grown, process)
             loops = more
             say(f"restarting with {size:,} resources")
             found[f"restart_{size}"] = restarted(grown, loops)
@@ -53,13 +54,14 @@ def restarted(grown: world.World, loops: int) -> Figures:
 def measured_latency(options: argparse.Namespace) -> Figures:
     """Services of one shared Model, patched one after another."""
     watched = Watched()
-    with folder() as place, world.running(place, watched) as small, figures.operator(small):
+    with folder() as place, world.running(place, watched) as small, figures.operator(small) as process:
         say(f"latency: bringing {options.services} InferenceServices to Ready")
         small.apply(resources.shared_model())
         small.wait({MODEL: 1})
         names = (f"service-{number}" for number in range(options.services))
         small.apply((INFERENCE_SERVICE, resources.service(name, resources.SHARED)) for name in names)
         small.wait({INFERENCE_SERVICE: options.services})
+        figures.settle(small, process)
         say(f"latency: {options.samples} changes of spec.replicas, {options.rate:g} a second")
         return figures.latency(small, watched, options.services, options.samples, options.rate)
 

@@ -33,6 +33,15 @@ def operator(world: World, **more: str) -> Iterator[Operator]:
         process.end()
 
 
+def settle(world: World, process: Operator) -> None:
+    """Until controllers, nodes and the operator have nothing left to do."""
+    world.nodes.rest()
+    before = -1.0
+    while (looks := _looks(process.metrics())) != before or process.metrics().get(DEPTH) != 0:
+        before = looks
+        time.sleep(SETTLED)
+
+
 def restart(world: World, expected: int) -> Figures:
     """From the start of the process to a look at every one of `expected` resources and an empty queue, with what that took."""
     started, lines = datetime.now(UTC), len(_log(world))
@@ -67,15 +76,21 @@ def restart(world: World, expected: int) -> Figures:
 def idle(world: World, seconds: float) -> Figures:
     """Writes while nothing happens, resyncs included."""
     with operator(world, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
-        kube.until(lambda: process.metrics().get(DEPTH) == 0 or None, 600, "the operator does not settle", pause=1)
-        time.sleep(SETTLED)
-        before, since = _looks(process.metrics()), datetime.now(UTC)
+        kube.until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", pause=1)
+        settle(world, process)
+        before, since, spent = _looks(process.metrics()), datetime.now(UTC), process.cpu()
         time.sleep(seconds)
-        looks, memory = _looks(process.metrics()) - before, process.memory()
+        looks, memory, cpu = _looks(process.metrics()) - before, process.memory(), process.cpu() - spent
     written = world.writes(since)
     for each in written[:5]:
         print(f"  written: {each}")
-    return {"seconds": seconds, "looks": looks, "writes": len(written), "rss_mib": round(memory["now"], 1)}
+    return {
+        "seconds": seconds,
+        "looks": looks,
+        "writes": len(written),
+        "cpu_seconds": round(cpu, 2),
+        "rss_mib": round(memory["now"], 1),
+    }
 
 
 class Watched:
