@@ -45,11 +45,11 @@ def _settings(children: Sequence[Api]) -> kopf.OperatorSettings:
     settings.watching.server_timeout, settings.watching.client_timeout = 290, 300
     settings.watching.inactivity_timeout = 70
     settings.watching.reconnect_backoff = 1.0
-    settings.watching.chunk_size = 500
+    settings.watching.chunk_size = 50
     for api in children:
         settings.watching.label_selectors[api.group, api.version, api.plural] = MANAGED
     settings.networking.request_timeout, settings.networking.connect_timeout = 30, 5
-    settings.queueing.idle_timeout = 1.0
+    settings.queueing.idle_timeout = 0.1
     settings.queueing.exit_timeout = 0.5
     settings.process.ultimate_exiting_timeout = None
     return settings

@@ -1,0 +1,113 @@
+"""Measure the operator.
+
+python -m e2e.bench.operator           restart, memory, latency and silence, on an API server of its own
+python -m e2e.bench.operator trial     a trial's and a server's start, on the development cluster ('make up images deploy')
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.bench.operator import copies, figures, report, resources, world
+from e2e.bench.operator.figures import Figures, Watched
+from e2e.cluster.progress import Failure, say
+from flywheel.core.api import INFERENCE_SERVICE, MODEL
+
+PER_LOOP = 3  # Dataset, Experiment, InferenceService: what is counted; a Model and a ModelVersion come on top
+OF_A_LOOP = len(world.KINDS)
+
+
+def measured(options: argparse.Namespace) -> dict[str, Figures]:
+    """Two servers: a small one for the latency, and one that grows."""
+    found: dict[str, Figures] = {}
+    if not options.no_latency:
+        found["latency"] = measured_latency(options)
+    with folder() as place, world.running(place) as grown:
+        loops = 0
+        for size in options.sizes:
+            more = -(-size // PER_LOOP)
+            say(f"bringing {size:,} resources to Ready; 10,000 take ten minutes on 2 cores")
+            if loops:
+                copies.grow(grown, range(loops, more))
+            else:
+                with figures.operator(grown) as process:
+                    grown.grow(more)
+                    figures.settle(grown, process)
+            loops = more
+            say(f"restarting with {size:,} resources")
+            found[f"restart_{size}"] = restarted(grown, loops)
+            say(f"{found[f'restart_{size}']}")
+            if options.idle and size == options.sizes[0]:
+                say(f"{options.idle:g} s of silence")
+                found["idle"] = figures.idle(grown, options.idle)
+    return found
+
+
+def restarted(grown: world.World, loops: int) -> Figures:
+    """`resources` is what was asked for; `looks` counts every resource."""
+    return {**figures.restart(grown, loops * OF_A_LOOP), "resources": loops * PER_LOOP}
+
+
+def measured_latency(options: argparse.Namespace) -> Figures:
+    """Services of one shared Model, patched one after another."""
+    watched = Watched()
+    with folder() as place, world.running(place, watched) as small, figures.operator(small) as process:
+        say(f"latency: bringing {options.services} InferenceServices to Ready")
+        small.apply(resources.shared_model())
+        small.wait({MODEL: 1})
+        names = (f"service-{number}" for number in range(options.services))
+        small.apply((INFERENCE_SERVICE, resources.service(name, resources.SHARED)) for name in names)
+        small.wait({INFERENCE_SERVICE: options.services})
+        figures.settle(small, process)
+        say(f"latency: {options.samples} changes of spec.replicas, {options.rate:g} a second")
+        return figures.latency(small, watched, options.services, options.samples, options.rate)
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    """For a server's data; gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as place:
+        yield Path(place)
+
+
+def trial(_options: argparse.Namespace) -> dict[str, Figures]:
+    """On the development cluster."""
+    from e2e.bench.operator import trial as cluster
+
+    return cluster.measured()
+
+
+def parsed() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench.operator", description=__doc__.partition("\n")[0])
+    parser.add_argument("what", nargs="?", choices=("operator", "trial"), default="operator")
+    parser.add_argument(
+        "--sizes", type=int, nargs="+", default=[1000, 10_000], help="resources at each restart, growing"
+    )
+    parser.add_argument("--idle", type=float, default=600, help="seconds of silence after the first restart; 0: none")
+    parser.add_argument("--services", type=int, default=100, help="InferenceServices for the latency")
+    parser.add_argument("--samples", type=int, default=200, help="changes of spec.replicas")
+    parser.add_argument("--rate", type=float, default=20, help="changes per second")
+    parser.add_argument("--no-latency", action="store_true", help="leave the latency out")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """0 if every promise is kept."""
+    options = parsed()
+    try:
+        found = measured(options) if options.what == "operator" else trial(options)
+    except Failure as failure:
+        sys.stderr.write(f"{failure.report()}\n")
+        return 1
+    command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
+    promised = report.write(options.what, found, command)
+    print(report.shown(promised))
+    return 0 if all(line.holds for line in promised) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

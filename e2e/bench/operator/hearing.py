@@ -1,0 +1,61 @@
+"""What a watch said, and when it said it."""
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+
+from e2e.bench.operator.api import Object, Server
+from e2e.cluster import cluster
+from flywheel.core.api import Api
+
+PATIENCE = 120.0  # seconds
+
+
+class Hearing:
+    """All objects of a type in a namespace of the development cluster, with the time of each state; in a `with`."""
+
+    def __init__(self, root: str, plural: str, namespace: str) -> None:
+        group, _, version = root.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
+        self._api = Api(group, version, "", plural)
+        self._namespace = namespace
+        self._heard: list[tuple[float, Object]] = []
+        self._news = threading.Condition()
+        self._over = False
+
+    def __enter__(self) -> "Hearing":
+        threading.Thread(target=self._listen, name=f"hear-{self._api.plural}", daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._over = True  # the thread ends with its next event, or with the process
+
+    def first(self, name: str, holds: Callable[[Object], bool], after: float = 0.0) -> float:
+        """When an object was first heard of in such a state, as Unix time; waits for it.
+
+        Raises:
+            TimeoutError: it was not.
+        """
+
+        def found() -> float | None:
+            return next(
+                (at for at, thing in self._heard if thing["metadata"]["name"] == name and at >= after and holds(thing)),
+                None,
+            )
+
+        with self._news:
+            at = self._news.wait_for(found, PATIENCE)
+        if at is None:
+            raise TimeoutError(f"{self._api.plural} '{name}' was not heard of in that state within {PATIENCE:.0f} s")
+        return at
+
+    def _listen(self) -> None:
+        server = Server(cluster.chosen().kubeconfig)
+        with suppress(OSError):
+            for event, thing in server.watch(self._api, namespace=self._namespace):
+                if self._over:
+                    return
+                if event != "DELETED":
+                    with self._news:
+                        self._heard.append((time.time(), thing))
+                        self._news.notify_all()
