@@ -66,7 +66,7 @@ def condition(resource: Object | None, type_: str = "Ready") -> Object:
     return next((each for each in conditions if each["type"] == type_), {})
 
 
-def until(question: Callable[[], T | None], seconds: float, what: Callable[[], str] | str, pause: float = 0.3) -> T:
+def until(question: Callable[[], T | None], seconds: float, what: Callable[[], str] | str, pause: float = 1.0) -> T:
     """Ask until the answer is neither None nor False.
 
     Raises:
