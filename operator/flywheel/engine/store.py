@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -47,6 +47,7 @@ class Store:
         self._woken = woken
         self._lock = threading.Lock()
         self._entries: dict[Reference, _Entry] = {}
+        self._counts: Counter[Api] = Counter()  # each scrape asks for all of them
         self._tombstones: OrderedDict[Reference, _Tombstone] = OrderedDict()
         self._owned: dict[tuple[Api, str], set[Reference]] = defaultdict(set)
         self._referring: dict[tuple[Api, Reference], set[Reference]] = defaultdict(set)
@@ -118,7 +119,7 @@ class Store:
 
     def count(self, api: Api | None = None) -> int:
         """How many objects of that type, or of all types, are known."""
-        return len(self._entries) if api is None else len(self.addresses(api))
+        return len(self._entries) if api is None else self._counts[api]
 
     def _all(self, found: Callable[[], Iterable[Reference]]) -> tuple[dict[str, Any], ...]:
         with self._lock:
@@ -132,6 +133,7 @@ class Store:
                 return
             woken = self._unindex(reference)
             self._tombstones.pop(reference, None)
+            self._counts[reference.api] += known is None
             self._entries[reference] = entry
             if entry.owner is not None:
                 self._owned[reference.api, entry.owner].add(reference)
@@ -144,7 +146,7 @@ class Store:
 
     def _remove(self, reference: Reference, tomb: _Tombstone) -> set[Reference]:
         woken = self._unindex(reference)
-        self._entries.pop(reference, None)
+        self._counts[reference.api] -= self._entries.pop(reference, None) is not None
         self._tombstones[reference] = tomb
         if len(self._tombstones) > TOMBSTONES:
             self._tombstones.popitem(last=False)
