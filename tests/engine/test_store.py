@@ -180,3 +180,15 @@ def test_what_nobody_reads_is_not_kept(store: Store) -> None:
     assert found is not None
     assert "managedFields" not in found["metadata"]
     assert found["metadata"]["annotations"] == {"kept": "x"}
+
+
+def test_objects_are_counted_by_type_as_they_come_change_and_go(store: Store) -> None:
+    store.saw(WIDGETS, widget("one", 1, "w1"))
+    store.saw(CONFIG_MAP, child(1))
+    store.saw(CONFIG_MAP, child(2))
+    assert (store.count(CONFIG_MAP), store.count(WIDGETS), store.count()) == (1, 1, 2)
+
+    store.gone(CONFIG_MAP, child(3))
+    store.gone(CONFIG_MAP, child(4))
+
+    assert (store.count(CONFIG_MAP), store.count()) == (0, 1)

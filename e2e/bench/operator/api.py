@@ -104,19 +104,25 @@ class Server:
     def _exchange(
         self, method: str, where: str, text: str | None, headers: dict[str, str]
     ) -> tuple[HTTPResponse, bytes]:
-        connection = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = self._local.connection = self._connect()
-        try:
-            connection.request(method, where, text, headers)
-            response = connection.getresponse()
-            return response, response.read()
-        except (HTTPException, OSError):
-            connection.close()  # the next request connects anew
-            raise
+        kept: HTTPSConnection | None = getattr(self._local, "connection", None)
+        if kept is not None:
+            try:
+                return _answer(kept, method, where, text, headers)
+            except (HTTPException, ConnectionError):
+                kept.close()  # the server closes what was silent for some minutes
+        self._local.connection = self._connect()
+        return _answer(self._local.connection, method, where, text, headers)
 
     def _connect(self) -> HTTPSConnection:
         return HTTPSConnection(self._address, timeout=TIMEOUT, context=self._context)
+
+
+def _answer(
+    connection: HTTPSConnection, method: str, where: str, text: str | None, headers: dict[str, str]
+) -> tuple[HTTPResponse, bytes]:
+    connection.request(method, where, text, headers)
+    response = connection.getresponse()
+    return response, response.read()
 
 
 def path(api: Api, namespace: str | None = None, name: str = "", subresource: str = "") -> str:

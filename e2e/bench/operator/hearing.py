@@ -10,14 +10,14 @@ from e2e.cluster import cluster
 from flywheel.core.api import Api
 
 PATIENCE = 120.0  # seconds
+OPENED = 1.0  # seconds after which the watch hears what happens; a later event would be heard late
 
 
 class Hearing:
     """All objects of a type in a namespace of the development cluster, with the time of each state; in a `with`."""
 
-    def __init__(self, root: str, plural: str, namespace: str) -> None:
-        group, _, version = root.removeprefix("/apis/").removeprefix("/api/").rpartition("/")
-        self._api = Api(group, version, "", plural)
+    def __init__(self, api: Api, namespace: str) -> None:
+        self._api = api
         self._namespace = namespace
         self._heard: list[tuple[float, Object]] = []
         self._news = threading.Condition()
@@ -25,6 +25,7 @@ class Hearing:
 
     def __enter__(self) -> "Hearing":
         threading.Thread(target=self._listen, name=f"hear-{self._api.plural}", daemon=True).start()
+        time.sleep(OPENED)
         return self
 
     def __exit__(self, *_error: object) -> None:

@@ -6,7 +6,6 @@ the development cluster.
 
 import json
 import statistics
-import time
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Any
@@ -19,6 +18,7 @@ from e2e.local_operator import DEPLOYMENT as OPERATOR
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
+from flywheel.core.api import INFERENCE_SERVICE, JOB, POD
 from flywheel.core.names import NAME_LABEL, UID_LABEL
 
 TRIALS = 3  # as many failed trials' Jobs stay for their logs
@@ -29,9 +29,7 @@ CSV = "distance,late\n" + "".join(f"{number},{number % 2}\n" for number in range
 FIRST_LINE = "date +%s.%N; exit 1"
 DATASET: Object = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "lines"}}
 # What the pod waits for, and nothing else: the file that the startup probe of `collect` asks for.
-NOTHING = {
-    "collect": "touch /flywheel/run/collecting || mkdir /flywheel/run && touch /flywheel/run/collecting; sleep 600"
-}
+NOTHING = {"collect": "mkdir -p /flywheel/run && touch /flywheel/run/collecting && sleep 600"}
 AGE = """
 import os, pathlib, time
 ticks = os.sysconf("SC_CLK_TCK")
@@ -58,7 +56,7 @@ def trials(story: Story) -> Figures:
     story.apply({**DATASET, "spec": source})
     story.wait("fwds", "lines")
     ours, idle = list[float](), list[float]()
-    with Hearing("/apis/batch/v1", "jobs", story.namespace) as jobs:
+    with Hearing(JOB, story.namespace) as jobs:
         for number in range(ROUNDS):
             name = f"begin-{number}"
             story.apply(experiment(name))
@@ -121,12 +119,11 @@ def servers(story: Story) -> Figures:
     pod_ready, service_ready = list[float](), list[float]()
     for _ in range(STARTS):
         with (
-            Hearing("/api/v1", "pods", story.namespace) as pods,
-            Hearing("/apis/flywheel.ml/v1alpha1", "inferenceservices", story.namespace) as services,
+            Hearing(POD, story.namespace) as pods,
+            Hearing(INFERENCE_SERVICE, story.namespace) as services,
         ):
             story.kubectl("delete", "pods", "--selector", selector, "--wait")
-            services.first("fraud", _has_ready("False"))
-            lost = time.time()
+            lost = services.first("fraud", _has_ready("False"))
             ready = services.first("fraud", _has_ready("True"), after=lost)
             [pod] = kube.listed("pods", story.namespace, selector)
             name = pod["metadata"]["name"]

@@ -45,6 +45,8 @@ def _settings(children: Sequence[Api]) -> kopf.OperatorSettings:
     settings.watching.server_timeout, settings.watching.client_timeout = 290, 300
     settings.watching.inactivity_timeout = 70
     settings.watching.reconnect_backoff = 1.0
+    # A parsed object has ten times its size, and kopf holds it until its worker has been idle for so long. Measured with 1,000 resources:
+    # 225 MiB with chunks of 500 and 1.0 s, 133 MiB with these.
     settings.watching.chunk_size = 50
     for api in children:
         settings.watching.label_selectors[api.group, api.version, api.plural] = MANAGED
