@@ -34,7 +34,7 @@ apiserver: setup ## Tests against a real API server, without root or nodes. K=na
 	$(PYTEST) tests -m apiserver --timeout 600 $(if $(K),-k "$(K)")
 
 e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
-	$(PYTEST) e2e --timeout 1800 $(if $(K),-k "$(K)")
+	$(PYTEST) e2e --timeout 1800 --durations 20 $(AGAIN) $(if $(K),-k "$(K)")
 
 test: ## Everything: check, unit, integration, apiserver, and the stories if this machine can hold a cluster.
 	@python3 -m e2e.suite
