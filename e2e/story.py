@@ -19,8 +19,9 @@ class Story:
         self.namespace = f"story-{name}"
 
     def begin(self) -> None:
-        """Make the namespace anew, with what the chart's value `namespaces` would put there."""
+        """Make the namespace and its folder in the store anew, with what the chart's value `namespaces` would put there."""
         self.end()
+        self.empty_folder()
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
@@ -35,6 +36,13 @@ class Story:
         }
         kube.apply(runner, self.namespace)
         kube.apply(self.store_secret(), self.namespace)
+
+    def empty_folder(self) -> None:
+        """Remove what an earlier telling left in the store: a spoiled blob would be met again."""
+        store, bucket = kube.store(), kube.bucket()
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{self.namespace}/"):
+            for each in page.get("Contents", []):
+                store.delete_object(Bucket=bucket, Key=each["Key"])
 
     def store_secret(self, **changed: str) -> dict[str, Any]:
         """The store's Secret as the chart wrote it for the demo's namespace; a story may spoil a key."""
