@@ -108,7 +108,7 @@ class Server:
         if kept is not None:
             try:
                 return _answer(kept, method, where, text, headers)
-            except (HTTPException, ConnectionError):
+            except (HTTPException, OSError):
                 kept.close()  # the server closes what was silent for some minutes
         self._local.connection = self._connect()
         return _answer(self._local.connection, method, where, text, headers)

@@ -9,11 +9,14 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
+from http.client import HTTPException
 from typing import Any
 
 from e2e.bench.operator.api import Object, Refused, Server, path, path_of
 from e2e.cluster.places import CHECKOUT
+from e2e.cluster.progress import say
 from flywheel.core.api import DEPLOYMENT, JOB, POD, Api
 from flywheel.core.names import STEP_LABEL
 from flywheel.engine.informer import MANAGED
@@ -49,25 +52,26 @@ class Nodes:
         time.sleep(2.0)
 
     def _follow(self, api: Api, act: Callable[[str, Object], Callable[[], object] | None]) -> None:
-        try:
-            for event, thing in self._server.watch(api, f"&labelSelector={MANAGED.replace('=', '%3D')}"):
-                work = act(event, thing)
-                if work is not None:
-                    self._work.put(work)
-        except (OSError, ValueError):
-            return  # the server is stopped before this process ends
+        while True:
+            # A watch begins with all that is there, so nothing is missed when one ends; what is done already asks for nothing.
+            with suppress(OSError, HTTPException, Refused):
+                for event, thing in self._server.watch(api, f"&labelSelector={MANAGED.replace('=', '%3D')}"):
+                    work = act(event, thing)
+                    if work is not None:
+                        self._work.put(work)
+            time.sleep(1.0)
 
     def _hand(self) -> None:
         while True:
             work = self._work.get()
             try:
                 work()
+            except (OSError, HTTPException) as error:
+                say(f"nodes: {error!r}")
             except Refused as refused:
                 # The operator may have deleted or changed it meanwhile.
                 if not any(word in str(refused) for word in ("NotFound", "AlreadyExists", "Conflict")):
-                    print(f"bench: {refused}")
-            except OSError:
-                return
+                    say(f"nodes: {refused}")
 
     def _job(self, event: str, job: Object) -> Callable[[], object] | None:
         if event == "DELETED":
