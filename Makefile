@@ -23,15 +23,15 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/python -m flywheel.cli.generate --check
 
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
-	$(PYTEST) tests -n 2 -m "not integration and not apiserver" $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m "not integration and not apiserver" $(AGAIN) $(if $(K),-k "$(K)")
 
 integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
 	@python3 -m e2e.setup store
-	$(PYTEST) tests -n 2 -m integration $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m integration $(AGAIN) $(if $(K),-k "$(K)")
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs
-	$(PYTEST) tests -m apiserver --timeout 600 $(if $(K),-k "$(K)")
+	$(PYTEST) tests -m apiserver --timeout 600 $(AGAIN) $(if $(K),-k "$(K)")
 
 e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
 	$(PYTEST) e2e --timeout 1800 --durations 20 $(AGAIN) $(if $(K),-k "$(K)")

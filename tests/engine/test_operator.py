@@ -99,9 +99,9 @@ def test_from_spec_to_status_and_back_to_nothing(start: Callable[..., Process], 
     eventually(ready_widget(world, "one"))
 
     assert operator.page("/livez") == (200, "ok")
-    metrics = operator.page("/metrics")[1]
-    assert 'controller_runtime_reconcile_total{controller="Widget"' in metrics
-    assert 'leader_election_master_status{name="flywheel-operator"} 1.0' in metrics
+    # A look is counted when it has ended, a moment after its status can be read.
+    eventually(lambda: 'controller_runtime_reconcile_total{controller="Widget"' in operator.page("/metrics")[1])
+    assert 'leader_election_master_status{name="flywheel-operator"} 1.0' in operator.page("/metrics")[1]
     assert operator.end() == 0
     assert holder(world) == ""
 
