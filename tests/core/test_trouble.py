@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core import trouble
-from flywheel.testing import NOON, job, oom_killed, pod, resource, running, terminated, unschedulable, waiting
+from flywheel.testing import NOON, State, job, oom_killed, pod, resource, running, terminated, unschedulable, waiting
 from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
@@ -129,6 +129,29 @@ def test_what_fetch_says_of_itself_is_passed_on() -> None:
         found = trouble.find(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
 
         assert found == trouble.Trouble("DigestMismatch", "wanted sha256:1, found sha256:2")
+
+
+WORDS = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
+
+
+@pytest.mark.parametrize(
+    ("state", "after", "is_told"),
+    [
+        pytest.param(running(ready=False, restarts=2, last=terminated(2, WORDS)), 5, True, id="the next try begins"),
+        pytest.param(running(ready=False, restarts=2, last=terminated(2, WORDS)), 121, False, id="it lasts longer"),
+        pytest.param(running(ready=False, restarts=1, last=terminated(255)), 5, False, id="the first restart"),
+        pytest.param(running(restarts=9, last=terminated(2, WORDS)), 5, False, id="it answers"),
+        pytest.param(running(ready=False, restarts=9, last=terminated(0)), 5, False, id="it ended well before"),
+    ],
+)
+def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
+    state: State, after: int, is_told: bool
+) -> None:
+    starting = pod(TOY, "p", init={"fetch": state}, main=waiting())
+
+    found = trouble.find(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
+
+    assert (found is not None) == is_told
 
 
 def test_a_step_whose_main_has_failed_while_collect_still_works_is_no_trouble() -> None:

@@ -96,3 +96,29 @@ def test_starting_imports_no_more_than_needed(module: str, absent: tuple[str, ..
     )
 
     assert done.stdout.strip() == "[]"
+
+
+NVIDIA_SMI = """#!/bin/sh
+echo '0, 87, 2048'
+echo '1, [N/A], 512'
+"""
+
+
+def test_the_use_of_gpus_is_logged_beside_the_curves(root: Path, tmp_path: Path) -> None:
+    program = tmp_path / "bin" / "nvidia-smi"
+    program.parent.mkdir()
+    program.write_text(NVIDIA_SMI)
+    program.chmod(0o755)
+    code = (
+        "import time; from flywheel_runtime import run; run.log(step=0, loss=1.0); run.log(step=1, loss=0.5)\n"
+        "while len((run.output('.') / 'metrics.jsonl').read_text().splitlines()) < 5: time.sleep(0.01)"
+    )
+    environment = {"FLYWHEEL_ROOT": str(root), "PATH": f"{program.parent}:/bin:/usr/bin", "PYTHONPATH": str(SOURCES)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment, timeout=30)
+
+    assert {line["name"]: line["value"] for line in lines(root)} == {
+        "loss": 0.5,
+        "gpu0_utilization_percent": 87.0,
+        "gpu0_memory_bytes": 2048 * 1024 * 1024,
+        "gpu1_memory_bytes": 512 * 1024 * 1024,
+    }

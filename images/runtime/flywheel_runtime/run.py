@@ -8,10 +8,13 @@
     model.save(run.output("model") / "model.onnx")
     run.finish({"roc_auc": 0.74})
 
+With the first log it also begins to log the use of GPUs, where there are any.
+
 It reads and writes the files of the contract (images/README.md), so every other language can do the same. Outside of a
 pod it uses the folder of `FLYWHEEL_ROOT`, else `./flywheel`.
 """
 
+import functools
 import json
 import math
 import os
@@ -19,6 +22,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, SupportsFloat
+
+from flywheel_runtime import gpu
 
 FACTS_LIMIT = 2000  # bytes
 
@@ -48,6 +53,11 @@ def output(name: str) -> Path:
 
 def log(step: int | None = None, **values: SupportsFloat) -> None:
     """Append one point of each named curve. What is not finite is written as null: curves may show how it diverged."""
+    _watch_gpus()
+    _append(step, values)
+
+
+def _append(step: int | None, values: Mapping[str, SupportsFloat]) -> None:
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     lines = []
     for name, value in values.items():
@@ -57,6 +67,11 @@ def log(step: int | None = None, **values: SupportsFloat) -> None:
     # One write to a file opened for appending: lines of several processes never mix.
     with _outputs().joinpath("metrics.jsonl").open("a", encoding="utf-8") as file:
         file.write("".join(lines))
+
+
+@functools.cache
+def _watch_gpus() -> None:
+    gpu.start(lambda use: _append(None, use))
 
 
 def finish(metrics: Mapping[str, SupportsFloat], facts: Mapping[str, Any] | None = None) -> None:

@@ -37,7 +37,7 @@ _WAITING = {
 def find(workload: Manifest, pods: Sequence[Manifest], events: Events, now: datetime) -> Trouble | None:
     """The first thing that stands in the way, or None. Asks for events only where the objects themselves do not tell."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
-        trouble = _unschedulable(pod) or next(_of_containers(pod), None) or _stuck_before_start(pod, events, now)
+        trouble = _unschedulable(pod) or next(_of_containers(pod, now), None) or _stuck_before_start(pod, events, now)
         if trouble is not None:
             return trouble
     return _replicas_refused(workload) or (None if pods else _pods_refused(workload, events, now))
@@ -69,7 +69,7 @@ def _asked(pod: Manifest) -> str:
     return ", ".join(asked) or "nothing in particular"
 
 
-def _of_containers(pod: Manifest) -> Iterator[Trouble]:
+def _of_containers(pod: Manifest, now: datetime) -> Iterator[Trouble]:
     status = pod.get("status", {})
     limits = {
         each["name"]: each.get("resources", {}).get("limits", {}) for each in pod.get("spec", {}).get("containers", [])
@@ -77,15 +77,24 @@ def _of_containers(pod: Manifest) -> Iterator[Trouble]:
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state = container.get("state", {})
         last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
-        # Between its end and its next start a container that will be restarted is neither waiting nor running.
-        restarts = pod.get("spec", {}).get("restartPolicy") != "Never"
-        ended = restarts and bool(state.get("terminated")) and last.get("exitCode") != 0
-        waiting = {"reason": "CrashLoopBackOff"} if ended else state.get("waiting")
+        crashes = pod.get("spec", {}).get("restartPolicy") != "Never" and _crashes(container, last, now)
+        waiting = {"reason": "CrashLoopBackOff"} if crashes else state.get("waiting")
         if not waiting:
             continue
         trouble = _waiting(pod, container, waiting, last, limits.get(container["name"], {}))
         if trouble is not None:
             yield trouble
+
+
+def _crashes(container: Mapping[str, Any], last: Mapping[str, Any], now: datetime) -> bool:
+    """Between its end and its next start, and in the first minutes of a try that follows failed ones: a try alone changes no finding."""
+    state = container.get("state", {})
+    if not last or last.get("exitCode") == 0:
+        return False
+    if "running" not in state:
+        return bool(state.get("terminated"))
+    again = container.get("restartCount", 0) >= 2 and not container.get("ready")
+    return again and _age(str(state["running"].get("startedAt") or ""), now) < 120
 
 
 def _waiting(
@@ -119,16 +128,15 @@ def _crashed(
     told = json_object(last.get("message"))
     if told.get("reason") and told.get("message"):
         return Trouble(str(told["reason"]), str(told["message"]))
-    times = f"{container.get('restartCount', 0)} times"
     if last.get("reason") == "OOMKilled":
         return Trouble(
             "OOMKilled",
-            f"The {where} was killed at its limit of {limits.get('memory', 'the node')} memory, {times}; raise spec.resources.limits.memory.",
+            f"The {where} is killed each time at its limit of {limits.get('memory', 'the node')} memory; raise spec.resources.limits.memory.",
         )
     logs = f"kubectl logs {pod['metadata']['name']} -c {container['name']} --previous"
     return Trouble(
         "CrashLoop",
-        f"The {where} was restarted {times}, at last with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with '{logs}'.",
+        f"The {where} ends again and again, at last with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with '{logs}'.",
     )
 
 

@@ -40,10 +40,10 @@ work_seconds = Histogram(
 longest_running = Gauge(
     "workqueue_longest_running_processor_seconds", "Age of the oldest look in flight.", ("name",), registry=REGISTRY
 )
+unfinished = Gauge(
+    "workqueue_unfinished_work_seconds", "Age of all looks in flight, added up.", ("name",), registry=REGISTRY
+)
 requests = Counter("rest_client_requests", "Requests to the API server.", ("method", "code"), registry=REGISTRY)
 leading = Gauge("leader_election_master_status", "1 while this process holds the Lease.", ("name",), registry=REGISTRY)
 store_objects = Gauge("flywheel_store_objects", "Objects in the cache.", ("kind",), registry=REGISTRY)
 loop_lag = Gauge("flywheel_event_loop_lag_seconds", "How late the event loop is.", registry=REGISTRY)
-applies = Counter(
-    "flywheel_applies", "Children and statuses compared with what should be.", ("kind", "result"), registry=REGISTRY
-)

@@ -28,6 +28,7 @@ class Workers:
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
         metrics.longest_running.labels(name=QUEUE).set_function(self.oldest_look)
+        metrics.unfinished.labels(name=QUEUE).set_function(lambda: sum(self._queue.flying.values()))
         metrics.queue_depth.labels(name=QUEUE).set_function(lambda: self._queue.waiting)
 
     def wake(self, keys: set[Reference], *, low: bool = False) -> None:
