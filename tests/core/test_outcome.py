@@ -92,3 +92,21 @@ def test_outputs_metrics_and_usage_are_passed_on() -> None:
     assert found.metrics["roc_auc"] == 0.742
     assert found.usage["cpuSeconds"] == 12.3
     assert found.node == "dev"
+
+
+@pytest.mark.parametrize(
+    ("image_id", "told"),
+    [
+        pytest.param(f"shop/train@sha256:{'1' * 64}", f"shop/train@sha256:{'1' * 64}", id="from a registry"),
+        pytest.param(f"docker-pullable://a/b@sha256:{'1' * 64}", f"a/b@sha256:{'1' * 64}", id="as docker tells it"),
+        pytest.param(f"sha256:{'1' * 64}", None, id="an id that names nothing elsewhere"),
+    ],
+)
+def test_the_image_is_told_by_digest(image_id: str, told: str | None) -> None:
+    done = pod(golden("pod_done.json"), phase="Succeeded")
+    next(each for each in done["status"]["containerStatuses"] if each["name"] == "main")["imageID"] = image_id
+
+    found = outcome.read(JOB, [done])
+
+    assert found is not None
+    assert found.image == told

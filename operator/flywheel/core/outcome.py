@@ -29,6 +29,7 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
+    image: str | None = None  # of main, by digest, where the container runtime tells one
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class _Ended:
     fetch: Mapping[str, Any] | None  # the container's terminated state
     main: Mapping[str, Any] | None
     memory_limit: str | None
+    image: str | None
 
 
 def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
@@ -101,6 +103,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
         told.get("facts") or {},
         _usage(pod),
         pod.node,
+        pod.image,
     )
 
 
@@ -213,6 +216,7 @@ def _ended(pod: Manifest) -> _Ended:
         return state
 
     specs = {each["name"]: each for each in pod.get("spec", {}).get("containers", [])}
+    image = str(containers.get("main", {}).get("imageID", "")).removeprefix("docker-pullable://")
     return _Ended(
         name=pod["metadata"]["name"],
         node=pod.get("spec", {}).get("nodeName"),
@@ -223,6 +227,7 @@ def _ended(pod: Manifest) -> _Ended:
         collect=json_object((terminated("collect") or {}).get("message")),
         fetch=terminated("fetch"),
         main=terminated("main"),
+        image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing
         memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
     )
 

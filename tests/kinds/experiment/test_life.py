@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.kinds.experiment.record import Usage
 from flywheel.kinds.experiment.setup import Experiment
 from tests.kinds.experiment.world import Ends, World, experiment
 
@@ -56,6 +57,20 @@ def test_the_short_form_searches_and_registers() -> None:
     assert world.cluster.get(Reference(MODEL, "default", "flight-delay")) is not None
     assert {record.state for record in status.history} == {"Succeeded"}
     assert world.jobs() == ()
+
+
+def test_a_trial_tells_where_and_with_what_it_ran() -> None:
+    world = World(experiment({"register": "flight-delay"}), succeeds)
+    world.run()
+    best = world.experiment.status.best
+    assert best is not None
+
+    assert (best.node, best.usage) == ("node-1", Usage(cpu_seconds=13, memory_peak_bytes=312000000))
+    assert best.image == "flywheel.local/any@sha256:" + "0" * 64
+    address = Reference(MODEL_VERSION, "default", world.experiment.status.model_version or "")
+    version = world.cluster.get(address)
+    assert version is not None
+    assert version["spec"]["lineage"]["image"] == best.image
 
 
 def test_nothing_is_written_once_it_is_over() -> None:

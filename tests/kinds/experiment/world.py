@@ -121,6 +121,7 @@ class World:
         model = {"model": {"digest": "sha256:" + f"{trial:064x}", "size": 1, "files": 1}}
         told = {"v": 1, "phase": "Finished", "complete": code == 0, "repeated": False, "timedOut": False, "oomKills": 0}
         finished = {**told, "outputs": model, "metrics": result.get("metrics", {}), "facts": {}, "error": None}
+        finished |= {"usage": {"cpuSeconds": 12.3, "memoryPeakBytes": 312000000}}
         said = {key: result[key] for key in ("reason", "message") if key in result}
         ended = pod(
             self.experiment,

@@ -80,7 +80,7 @@ def model_version(
         "dataset": str(experiment.spec.dataset),
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
-        "image": container.image if container else settings.runtime_image,
+        "image": best.image or (container.image if container else settings.runtime_image),
         **({"parameters": parameters} if parameters else {}),
     }
     path = {"path": container.model.path} if container and container.model else {}

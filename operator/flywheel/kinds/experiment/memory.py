@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from flywheel.core.outcome import Outcome
 from flywheel.core.values import Digest
 from flywheel.kinds.experiment.observe import TrialJob
-from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial
+from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
 from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
 
@@ -187,9 +187,19 @@ def shown(record: Record, job: TrialJob, outcome: Outcome, setup: Setup, now: da
             "reason": None if succeeded else reason,
             "message": None if succeeded else message[:512],
             "job": job.name,
+            "node": outcome.node,
+            "image": outcome.image,
+            "usage": _usage(outcome),
             "finished_at": now.replace(microsecond=0),
         }
     )
+
+
+def _usage(outcome: Outcome) -> Usage | None:
+    cpu, memory = outcome.usage.get("cpuSeconds"), outcome.usage.get("memoryPeakBytes")
+    if cpu is None and memory is None:
+        return None
+    return Usage(cpu_seconds=None if cpu is None else math.ceil(cpu), memory_peak_bytes=memory)
 
 
 def is_better(trial: Trial, best: Trial | None, *, maximize: bool) -> bool:

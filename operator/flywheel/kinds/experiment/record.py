@@ -38,6 +38,13 @@ class Attempt(Schema):
     message: str | None = Field(None, max_length=512, description="Why it is tried again.")
 
 
+class Usage(Schema):
+    """What the container `main` of a trial used."""
+
+    cpu_seconds: int | None = Field(None, description="CPU time, rounded up.")
+    memory_peak_bytes: int | None = Field(None, description="The most memory at one time.")
+
+
 class Trial(Schema):
     """One trial as people read it."""
 
@@ -53,6 +60,9 @@ class Trial(Schema):
     reason: Word | None = Field(None, description="Why it did not succeed, in one word.")
     message: str | None = Field(None, max_length=512, description="Why it did not succeed, in a sentence.")
     job: Word | None = Field(None, description="Its Job, whose logs can be read while it is there.")
+    node: str | None = Field(None, max_length=253, description="Where it ran.")
+    image: str | None = Field(None, max_length=1024, description="What it ran, by digest.")
+    usage: Usage | None = Field(None, description="What it used.")
     finished_at: datetime | None = Field(None, description="When it ended.")
 
 

@@ -80,7 +80,7 @@ class Lineage(Schema):
     dataset_version: str | None = Field(None, max_length=63, description="Its version.")
     dataset_digest: Digest | None = Field(None, description="The artifact of that version.")
     image: str | None = Field(
-        None, max_length=512, description="The image that trained it, by digest where it is known."
+        None, max_length=1024, description="The image that trained it, by digest where it is known."
     )
     parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict, max_length=64, description="The trial's parameters, as text."
