@@ -9,6 +9,7 @@ from typing import Any
 from e2e.cluster import places
 
 OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
+ADMIN = "flywheel-admin"  # of the native cluster's kubeconfig, which local operators use too
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 

@@ -1,36 +1,46 @@
-"""The operator is killed after some of its first 30 writes, in one small loop; the end is the same every time.
+"""The operator is killed after each of its first 30 writes, in one small loop; the end is the same every time, and nothing is made twice.
 
-`KILLS="1 2 3" make e2e K=operator_killed` picks others, `KILLS=all` takes all thirty (about ten minutes). Each run has a namespace, a Lease and operators of its own, so that four of them run side by side; the installed operator rests.
+Thirty loops with one death each, and one loop whose operators die after every single write, thirty in turn (about ten minutes).
+`KILLS="2 14 each" make e2e K=operator_killed` picks some. Each loop has a namespace, a Lease and operators of its own, so that four of
+them run side by side; the installed operator rests.
 """
 
 import json
 import os
 import re
 import signal
+from collections import Counter
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from e2e import kube
+from e2e import audit, kube
 from e2e.bad_input import dataset, resource
 from e2e.local_operator import LocalOperator, deployed_operator_rests
 from e2e.story import Story
 from e2e.test_bad_input import GOOD_ROWS
 
-KILLS = os.environ.get("KILLS", "2 14 30")  # after the first Job, in the search, at the registration
+WRITES = 30
+# How many writes each operator of a loop may make before it dies; the one after the last lives.
+DEATHS: dict[str, Sequence[int]] = {"each": (1,) * WRITES, **{str(n): (n,) for n in range(1, WRITES + 1)}}
+KILLS = os.environ.get("KILLS", " ".join(DEATHS)).split()
+CALM = "none"
 AT_ONCE = 4
-CALM = 0  # the run in which nobody dies
 OURS = ("fwds", "fwexp", "fwmodel", "fwver", "fwsvc")
 CHILDREN = ("deployments", "services", "serviceaccounts", "jobs", "networkpolicies", "poddisruptionbudgets")
 
 
 class Run:
-    """One loop from nothing to served; the first operator dies after its n-th write, and a second one goes on."""
+    """One loop from nothing to served, with a death after each of these numbers of writes."""
 
-    def __init__(self, number: int, settings: dict[str, str], folder: Path) -> None:
-        self.number = number
-        self.story = Story(f"killed-{number}")
+    def __init__(self, name: str, settings: dict[str, str], folder: Path, port: int) -> None:
+        self.name = name
+        self.deaths = DEATHS.get(name, ())
+        self.story = Story(f"killed-{name}")
         self.folder = folder
+        self.port = port
         self.settings = {
             **settings,
             "FLYWHEEL_NAMESPACES": self.story.namespace,
@@ -38,8 +48,9 @@ class Run:
         }
 
     def end(self) -> dict[str, Any]:
-        """What exists at the end and is true of it; the namespace goes if all went well."""
+        """What exists at the end and is true of it, and what was done on the way; the namespace goes if all went well."""
         self.story.begin()
+        began = datetime.now(UTC)
         experiment = {
             "dataset": "rows",
             "trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}},
@@ -50,56 +61,83 @@ class Run:
             resource("Experiment", "late", experiment),
             resource("InferenceService", "late", {"model": "late", "auth": {"none": {}}}),
         )
-        if self.number != CALM:
-            self.die()
-        survivor = self.operator("second")
+        for number, writes in enumerate(self.deaths, start=1):
+            if not self.is_served():
+                self.die(number, writes)
+        survivor = self.operator("survivor")
         try:
             for kind, name in (("fwds", "rows"), ("fwexp", "late"), ("fwmodel", "late"), ("fwsvc", "late")):
                 self.story.wait(kind, name, seconds=240)
             kube.until(lambda: not kube.listed("jobs", self.story.namespace) or None, 30, "Jobs are left over")
-            state = self.state()
+            found = {"state": self.state(), **self.done(began)}
         finally:
             survivor.signal(signal.SIGTERM)
             survivor.process.wait(30)
         self.story.end()
-        return state
+        return found
 
-    def die(self) -> None:
-        """The first operator, up to its last write, which is printed."""
-        first = self.operator("first", FLYWHEEL_DIE_AFTER_WRITES=str(self.number))
+    def die(self, number: int, writes: int) -> None:
+        """One operator, up to its last write, which is printed."""
+        mortal = self.operator(f"mortal-{number}", FLYWHEEL_DIE_AFTER_WRITES=str(writes))
         try:
-            kube.until(lambda: first.process.poll() is not None or None, 240, first.words)
+            # Operators that die before they tell of it in an event write less, so there may be fewer deaths than asked for.
+            kube.until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.words)
         finally:
-            first.end()
-        print([line for line in first.words().splitlines() if ": write " in line][-1:])
+            mortal.end()
+        print([line for line in mortal.words().splitlines() if ": write " in line][-1:])
         # A dead leader's Lease runs out after 15 s; thirty times that is a long story, so it is ended by hand.
         patch = json.dumps({"spec": {"holderIdentity": ""}})
         self.story.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
 
+    def is_served(self) -> bool:
+        """Whether the last of the loop is Ready."""
+        return kube.condition(kube.get("fwsvc", "late", self.story.namespace)).get("status") == "True"
+
     def operator(self, name: str, **more: str) -> LocalOperator:
-        """One operator process of this run."""
-        log = self.folder / f"{self.number}-{name}.log"
-        port = 18100 + 2 * self.number + (name == "second")
-        return LocalOperator(self.settings, log, f"{name}-{self.number}", port, **more)
+        """One operator process of this loop."""
+        return LocalOperator(
+            self.settings, self.folder / f"{self.name}-{name}.log", f"{name}-{self.name}", self.port, **more
+        )
 
     def state(self) -> dict[str, Any]:
         """Kind, name without digests, Ready and its reason, and labels without uids."""
         found: dict[str, Any] = {}
         for kind in (*OURS, *CHILDREN):
             for each in kube.listed(kind, self.story.namespace):
-                name = re.sub(r"-[0-9a-f]{8}$", "-digest", each["metadata"]["name"])
                 condition = kube.condition(each) if kind in OURS else {}
                 labels = sorted(each["metadata"].get("labels", {}))
-                found.setdefault(f"{kind}/{name}", []).append(
+                found.setdefault(f"{kind}/{without_digests(each['metadata']['name'])}", []).append(
                     [condition.get("status"), condition.get("reason"), labels]
                 )
         return found
 
+    def done(self, began: datetime) -> dict[str, Any]:
+        """What the operators made and how often, and what the API server refused because it was there or had changed.
+
+        A name that is not the same for the same thing shows in the first, an operator that does not know its own writes in the second.
+        """
+        made: Counter[str] = Counter()
+        refused: list[str] = []
+        for entry in audit.writes(began, user=audit.ADMIN):
+            where, code = entry.get("objectRef", {}), entry["responseStatus"]["code"]
+            if where.get("namespace") != self.story.namespace or entry["userAgent"] != "flywheel":
+                continue
+            if code == 201 and where["resource"] != "events":
+                made[f"{where['resource']}/{without_digests(where['name'])}"] += 1
+            if code == 409:
+                refused.append(audit.told(entry))
+        return {"made": dict(made), "refused": refused}
+
+
+def without_digests(name: str) -> str:
+    """The same for another uid and another day."""
+    return re.sub(r"-[0-9a-f]{8}(?=-|$)", "-digest", name)
+
 
 def test_the_end_is_the_same_after_every_kill(tmp_path: Path) -> None:
     with deployed_operator_rests() as settings, ThreadPoolExecutor(AT_ONCE) as threads:
-        kills = range(1, 31) if KILLS == "all" else [int(number) for number in KILLS.split()]
-        runs = [Run(number, settings, tmp_path) for number in (CALM, *kills)]
-        ends = dict(zip((CALM, *kills), threads.map(lambda run: run.end(), runs), strict=True))
+        runs = [Run(name, settings, tmp_path, 18100 + number) for number, name in enumerate((CALM, *KILLS))]
+        ends = dict(zip((CALM, *KILLS), threads.map(Run.end, runs), strict=True))
 
-    assert {number: end for number, end in ends.items() if end != ends[CALM]} == {}
+    assert ends[CALM]["refused"] == []
+    assert {name: end for name, end in ends.items() if end != ends[CALM]} == {}
