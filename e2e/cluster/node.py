@@ -104,11 +104,11 @@ def kill_until_empty(seconds: float = 10) -> None:
 
 def pods_pids() -> Iterator[int]:
     for group in own_control_groups():
-        for members in group.rglob("cgroup.procs"):
+        for folder, _folders, _files in os.walk(group):  # which, unlike rglob, minds no folder that goes away meanwhile
             try:
-                yield from (int(line) for line in members.read_text().split())
+                yield from (int(line) for line in Path(folder, "cgroup.procs").read_text().split())
             except OSError:
-                continue  # the group went away while we looked
+                continue
 
 
 def shims() -> Iterator[int]:
@@ -126,13 +126,20 @@ def own_control_groups() -> list[Path]:
     return [path / CONTROL_GROUP for path in CONTROL_GROUPS.iterdir() if path.is_dir() and not path.is_symlink()]
 
 
-def remove_control_groups() -> None:
+def remove_control_groups(seconds: float = 5) -> None:
+    """Dying shims remove theirs too, and a group is busy until the last of its killed processes is gone."""
+    deadline = time.monotonic() + seconds
     for group in own_control_groups():
-        for folder in sorted(group.rglob("*/"), reverse=True) if group.exists() else ():
-            if folder.is_dir():
-                folder.rmdir()
-        if group.exists():
-            group.rmdir()
+        while group.exists():
+            try:
+                for folder, _folders, _files in os.walk(group, topdown=False):
+                    Path(folder).rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.05)
 
 
 def unmount_all() -> None:
