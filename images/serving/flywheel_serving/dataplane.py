@@ -1,12 +1,15 @@
 """Answers requests about one model. Knows no transport: `rest` and `rpc` bring decoded tensors and take arrays back."""
 
+import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from flywheel_serving import VERSION, cpu, golden
+from flywheel_serving.batcher import Batcher, Call, Outputs
 from flywheel_serving.datatypes import Array
-from flywheel_serving.errors import InvalidRequest, NotFound, Overloaded
+from flywheel_serving.errors import InvalidRequest, NotFound, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
 from flywheel_serving.runner import Runner
@@ -18,7 +21,7 @@ EXTENSIONS = ["binary_tensor_data"]
 WARM_UP_CALLS = 5
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferRequest:
     """Named tensors; `outputs` names the wanted ones, empty for all."""
 
@@ -27,10 +30,13 @@ class InferRequest:
     outputs: list[str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InferResponse:
     id: str
     outputs: list[tuple[TensorSpec, Array]]
+
+
+Done = Callable[[InferResponse | RequestError], None]
 
 
 class DataPlane:
@@ -44,13 +50,13 @@ class DataPlane:
         threads = settings.threads or cpu.limit()
         self._model = Model(settings.model / "model.onnx", threads)
         self._runner = Runner(self._model, threads)
+        self._batcher = Batcher(self._runner, metrics, max_rows=1)  # until the warm-up has shown that rows do not mix
         self._specs = {spec.name: spec for spec in self.signature.outputs}
         self._all_outputs = list(self._specs)
         recorded = golden.read(settings.model / "golden.json", self.signature)
         self._golden = recorded or golden.synthesised(self.signature)
         self._warm = False
         self._draining = False
-        self._in_flight = 0
 
     @property
     def signature(self) -> Signature:
@@ -63,7 +69,7 @@ class DataPlane:
 
     @property
     def in_flight(self) -> int:
-        return self._in_flight
+        return self.metrics.in_flight
 
     @property
     def example(self) -> dict[str, Array]:
@@ -73,10 +79,17 @@ class DataPlane:
     async def warm_up(self) -> float:
         """Replays the golden rows (one row of zeros without them); their largest difference. Raises ModelRefused."""
         difference = golden.replay(self._golden, self._model)
+        if golden.rows_do_not_mix(self._golden, self._model):
+            self._batcher.max_rows = self._limits.batch_rows
         for _ in range(WARM_UP_CALLS):
-            await self._runner.run(self._golden.one_row(), self._all_outputs)
+            await self._warmed()
         self._warm = True
         return difference
+
+    async def _warmed(self) -> None:
+        ended: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
+        self._runner.run(self._golden.one_row(), self._all_outputs, ended.set_result)
+        await ended
 
     def drain(self) -> None:
         """Not ready from now on; requests are still answered, for endpoints are withdrawn only a moment later."""
@@ -106,39 +119,59 @@ class DataPlane:
             "outputs": [spec.metadata() for spec in self.signature.outputs],
         }
 
-    async def infer(self, request: InferRequest) -> InferResponse:
-        """Raises a RequestError that says what is wrong."""
+    def submit(self, request: InferRequest, done: Done) -> None:
+        """`done` gets the answer, or what is wrong, at once or later."""
         start = time.perf_counter()
-        self._admit()
+        metrics = self.metrics
         try:
+            self._admit()
             outputs = self._wanted(request.outputs)
             feeds = self.signature.fit(request.tensors, self._limits.rows)
-            arrays = await self._runner.run(feeds, outputs)
-        except BaseException:
-            self.metrics.infer_failure.inc()
-            raise
-        finally:
-            self._in_flight -= 1
-            self.metrics.in_flight.dec()
-        self.metrics.infer_success.inc()
-        self.metrics.infer_seconds.observe(time.perf_counter() - start)
-        return InferResponse(
-            request.id, [(self._specs[name], array) for name, array in zip(outputs, arrays, strict=True)]
-        )
+        except RequestError as refusal:
+            metrics.infer_failure += 1
+            done(refusal)
+            return
+        metrics.in_flight += 1
+
+        def answer(found: Outputs) -> None:
+            metrics.in_flight -= 1
+            if isinstance(found, RequestError):
+                metrics.infer_failure += 1
+                done(found)
+                return
+            metrics.infer_success += 1
+            metrics.infer_seconds.observe(time.perf_counter() - start)
+            specs = self._specs
+            done(InferResponse(request.id, [(specs[name], array) for name, array in zip(outputs, found, strict=True)]))
+
+        self._batcher.submit(Call(feeds, outputs, len(next(iter(feeds.values()))), answer))
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """The same for coroutines. Raises a RequestError that says what is wrong."""
+        ended: asyncio.Future[InferResponse | RequestError] = asyncio.get_running_loop().create_future()
+
+        def done(found: InferResponse | RequestError) -> None:
+            if not ended.done():  # the client may have gone
+                ended.set_result(found)
+
+        self.submit(request, done)
+        found = await ended
+        if isinstance(found, RequestError):
+            raise found
+        return found
 
     def _admit(self) -> None:
         if not self._warm:
             raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
-        if self._in_flight >= self._limits.in_flight:
-            self.metrics.infer_failure.inc()
-            raise Overloaded(f"{self._in_flight} inferences are under way, the limit; ask again in a second")
-        self._in_flight += 1
-        self.metrics.in_flight.inc()
+        if self.in_flight >= self._limits.in_flight:
+            raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
 
     def _wanted(self, names: list[str]) -> list[str]:
+        if not names:
+            return self._all_outputs
         for name in names:
             if name not in self._specs:
                 raise InvalidRequest(
                     f"outputs: unknown {name[:100]!r}; the model gives {', '.join(map(repr, self._specs))}"
                 )
-        return list(dict.fromkeys(names)) or self._all_outputs
+        return list(dict.fromkeys(names))

@@ -1,10 +1,13 @@
 """Where inference runs: on the event loop while the model is quick and sure to stay so, else in threads."""
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 from flywheel_serving.datatypes import Array
+from flywheel_serving.errors import RequestError
 from flywheel_serving.model import Model
 
 # A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work; a call of 1 ms
@@ -29,29 +32,54 @@ BOUNDED_BY_SIZE = frozenset(
 )
 
 
+Ended = Callable[[list[Array] | RequestError], None]
+
+
 class Runner:
-    """Runs a model's calls, and learns from the small ones how long a small call takes."""
+    """Runs a model's calls, and learns from the small ones how long a small call takes. Belongs to one event loop."""
 
     def __init__(self, model: Model, threads: int) -> None:
         self._model = model
-        self._pool = ThreadPoolExecutor(max(2, threads), thread_name_prefix="infer")
+        self._workers = max(2, threads)
+        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="infer")
+        self._under_way = 0  # calls in threads
         self._bounded = model.operators <= BOUNDED_BY_SIZE
         self._small_seconds = INLINE_SECONDS  # until measured, a call goes to the pool
 
-    async def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
-        """One array for each name in `outputs`. Raises ModelFailed."""
+    @property
+    def is_full(self) -> bool:
+        """Whether a call that needs a thread would have to wait for one."""
+        return self._under_way >= self._workers
+
+    def run(self, feeds: dict[str, Array], outputs: list[str], ended: Ended) -> None:
+        """`ended` gets one array for each name in `outputs`, or ModelFailed: at once, or later on the event loop."""
         small = _size(feeds) <= INLINE_BYTES
         if self._bounded and small and self._small_seconds < INLINE_SECONDS:
-            return self._timed(feeds, outputs, small)
+            ended(self._timed(feeds, outputs, small))
+            return
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._timed, feeds, outputs, small)
+        self._under_way += 1
 
-    def _timed(self, feeds: dict[str, Array], outputs: list[str], small: bool) -> list[Array]:
+        def back(found: list[Array] | RequestError) -> None:
+            self._under_way -= 1
+            ended(found)
+
+        def work() -> None:
+            found = self._timed(feeds, outputs, small)
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+                loop.call_soon_threadsafe(back, found)
+
+        self._pool.submit(work)
+
+    def _timed(self, feeds: dict[str, Array], outputs: list[str], small: bool) -> list[Array] | RequestError:
         start = time.perf_counter()
-        results = self._model.run(feeds, outputs)
+        try:
+            found = self._model.run(feeds, outputs)
+        except RequestError as failure:
+            return failure
         if small:
             self._small_seconds += SMOOTHING * (time.perf_counter() - start - self._small_seconds)
-        return results
+        return found
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
@@ -62,6 +90,6 @@ def _size(feeds: dict[str, Array]) -> int:
     total = 0
     for array in feeds.values():
         total += array.nbytes
-        if array.dtype == object and total <= INLINE_BYTES:
+        if array.dtype.kind == "O" and total <= INLINE_BYTES:
             total += sum(map(len, array.ravel()))
     return total

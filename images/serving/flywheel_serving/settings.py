@@ -15,6 +15,7 @@ class Limits:
     body_bytes: int = 16 * MEBIBYTE
     buffered_bytes: int = 256 * MEBIBYTE  # all bodies being received or answered, over all connections
     rows: int = 10_000
+    batch_rows: int = 64
     in_flight: int = 256
     connections: int = 4096
     request_seconds: float = 30.0  # from a request's first byte to its last, and for a client to read its answer
@@ -41,6 +42,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         body_bytes=given.max_body_bytes,
         buffered_bytes=max(16 * given.max_body_bytes, MEBIBYTE),
         rows=given.max_rows,
+        batch_rows=given.max_batch_rows,
         in_flight=given.max_in_flight,
         connections=given.max_connections,
         request_seconds=given.request_seconds,
@@ -82,6 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--grace-seconds", type=_seconds, default=20.0, help="then wait so long for requests in flight")
     add("--max-body-bytes", type=_positive, default=limits.body_bytes, help="largest request, REST and gRPC")
     add("--max-rows", type=_positive, default=limits.rows, help="most rows in one request")
+    add(
+        "--max-batch-rows",
+        type=_positive,
+        default=limits.batch_rows,
+        help="most rows of several requests in one call of the model; 1 for none",
+    )
     add("--max-in-flight", type=_positive, default=limits.in_flight, help="inferences at once; more are answered 503")
     add("--max-connections", type=_positive, default=limits.connections, help="REST connections at once")
     add("--request-seconds", type=_seconds, default=limits.request_seconds, help="time for a client to send a request")

@@ -1,9 +1,10 @@
 """What a model takes and gives, and whether a request's tensors fit."""
 
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
-from flywheel_serving.datatypes import Array, convert
+from flywheel_serving.datatypes import DTYPES, Array, convert
 from flywheel_serving.errors import InvalidRequest, TooLarge
 
 
@@ -33,7 +34,12 @@ class Signature:
         outputs = [spec.metadata() for spec in self.outputs]
         return {"v": 1, **self.extra, "inputs": inputs, "outputs": outputs}
 
-    @property
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """Of the inputs."""
+        return frozenset(spec.name for spec in self.inputs)
+
+    @cached_property
     def batched(self) -> bool:
         """Whether the first axis of every input is the row."""
         return all(spec.shape and spec.shape[0] == -1 for spec in self.inputs)
@@ -50,7 +56,7 @@ class Signature:
         return fitted
 
     def _check_names(self, tensors: dict[str, Array]) -> None:
-        wanted = {spec.name for spec in self.inputs}
+        wanted = self.names
         if tensors.keys() == wanted:
             return
         if missing := [spec.name for spec in self.inputs if spec.name not in tensors]:
@@ -77,6 +83,9 @@ def _listed(names: list[str], limit: int = 10) -> str:
 
 def _fit_one(spec: TensorSpec, array: Array) -> Array:
     found = array.shape
+    if found and found[0] and spec.shape == (-1, *found[1:]) and array.dtype == DTYPES[spec.datatype]:
+        if array.size:
+            return array  # as most come: rows of the model's own type
     if array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1:
         array = array.reshape(*array.shape, 1)
     elif array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:

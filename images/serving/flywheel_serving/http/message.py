@@ -1,12 +1,13 @@
 """A request and its response, as the routes see them."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import orjson
 
 JSON = "application/json"
+STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 @dataclass(slots=True)
@@ -33,13 +34,11 @@ class Response:
 
     def encode(self, *, with_body: bool, keep_alive: bool) -> bytes:
         """The bytes on the wire; without the body (HEAD) the length still says how long it would be."""
-        extra = "".join(f"{name}: {value}\r\n" for name, value in self.headers.items())
+        extra = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()]) if self.headers else ""
         head = (
-            f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}\r\n"
-            f"content-type: {self.content_type}\r\n"
+            f"{STATUS_LINES[self.status]}content-type: {self.content_type}\r\n"
             f"content-length: {len(self.body)}\r\n"
-            f"connection: {'keep-alive' if keep_alive else 'close'}\r\n"
-            f"{extra}\r\n"
+            f"connection: {'keep-alive' if keep_alive else 'close'}\r\n{extra}\r\n"
         ).encode()
         return head + self.body if with_body else head
 
@@ -53,4 +52,7 @@ def busy(finding: str) -> Response:
     return error(503, f"{finding}; ask again in a second", {"retry-after": "1"})
 
 
-Application = Callable[[Request], Awaitable[Response]]
+Reply = Callable[[Response], None]
+# Answers once, at once or later, by calling the second argument: most answers are known at once, and a task for each
+# would cost more than they do.
+Application = Callable[[Request, Reply], None]

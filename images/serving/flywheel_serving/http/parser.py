@@ -70,9 +70,9 @@ class RequestParser:
     def on_headers_complete(self) -> None:
         self._silent = 0
         headers = self._headers
-        if self._parser.get_http_version() == "1.1" and b"host" not in headers:
+        if b"host" not in headers and self._parser.get_http_version() == "1.1":
             self.refuse(error(400, "header 'host' is missing; HTTP/1.1 requires it"))
-        elif int(headers.get(b"content-length", b"0")) > self._body_limit:
+        elif b"content-length" in headers and int(headers[b"content-length"]) > self._body_limit:
             self._refuse_size()
         elif expected := headers.get(b"expect"):
             if expected.lower() != b"100-continue":

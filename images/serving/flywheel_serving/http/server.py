@@ -4,7 +4,7 @@ import asyncio
 import logging
 
 from flywheel_serving.http.connection import Connection
-from flywheel_serving.http.message import Application, Request, Response, error
+from flywheel_serving.http.message import Application, Reply, Request, error
 from flywheel_serving.settings import Address, Limits
 
 SWEEP_SECONDS = 0.5
@@ -48,12 +48,12 @@ class HttpServer:
         for connection in list(self._connections):
             connection.abort()
 
-    async def answer(self, request: Request) -> Response:
+    def answer(self, request: Request, reply: Reply) -> None:
         try:
-            return await self._application(request)
+            self._application(request, reply)
         except Exception:  # the last door: one request's bug must not take the connection's other requests along
             log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
-            return error(500, "the server failed on this request; its log says why")
+            reply(error(500, "the server failed on this request; its log says why"))
 
     @property
     def full(self) -> bool:

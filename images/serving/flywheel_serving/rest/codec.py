@@ -11,10 +11,11 @@ from flywheel_serving.datatypes import DTYPES, Array
 from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.signature import TensorSpec
 
+NOTHING = memoryview(b"")
 BINARY = "application/octet-stream"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Wanted:
     """Which outputs the client wants as bytes: `by_name` first, else `default`."""
 
@@ -35,11 +36,11 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     view = memoryview(body)
     document = _parse(view[:json_length])
     request_id = _typed(document, "id", str, "")
-    parameters = _typed(document, "parameters", dict, {})
+    parameters = _typed(document, "parameters", dict, None)
     inputs = _typed(document, "inputs", list, None)
     if not inputs:
         raise InvalidRequest("inputs: wanted a list of tensors, found none")
-    raw = _Binary(view[json_length:] if json_length is not None else view[:0])
+    raw = _Binary(view[json_length:] if json_length is not None else NOTHING)
     decoded: dict[str, Array] = {}
     for index, item in enumerate(inputs):
         name, array = _input(index, item, raw)
@@ -48,7 +49,7 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
         decoded[name] = array
     raw.check_used()
     names, by_name = _outputs(_typed(document, "outputs", list, []))
-    default = _typed(parameters, "binary_data_output", bool, False, "parameters.")
+    default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
     return InferRequest(request_id, decoded, names), Wanted(default, by_name)
 
 
@@ -121,43 +122,61 @@ def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: 
     if value is None:
         return default
     if type(value) is not kind:
-        words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
-        raise InvalidRequest(
-            f"{where}{key}: wanted {words[kind]}, found {orjson.dumps(value)[:60].decode('utf-8', 'replace')}"
-        )
+        raise _mistyped(value, key, kind, where)
     return value
 
 
+def _mistyped(value: Any, key: str, kind: type, where: str) -> InvalidRequest:
+    words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
+    found = orjson.dumps(value)[:60].decode("utf-8", "replace")
+    return InvalidRequest(f"{where}{key}: wanted {words[kind]}, found {found}")
+
+
 def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
-    where = f"inputs[{index}]."
     if type(item) is not dict:
         raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
-    name = _typed(item, "name", str, None, where)
-    if not name:
-        raise InvalidRequest(f"{where}name: missing")
-    where = f"input {name[:100]!r}: "
-    datatype = _typed(item, "datatype", str, "", where)
-    if datatype not in DTYPES:
-        raise InvalidRequest(f"{where}datatype: wanted one of {', '.join(DTYPES)}, found {datatype[:60]!r}")
-    shape = _shape(_typed(item, "shape", list, None, where), where)
-    parameters = _typed(item, "parameters", dict, {}, where)
-    if "shared_memory_region" in parameters:
-        raise InvalidRequest(f"{where}shared memory is not supported; send the data in the body")
-    size = _typed(parameters, "binary_data_size", int, None, where)
-    if size is not None and (size < 0 or "data" in item):
-        raise InvalidRequest(f"{where}binary_data_size must be 0 or more, and data left out")
+    name = item.get("name")
+    if type(name) is not str or not name:
+        raise (
+            _mistyped(name, "name", str, f"inputs[{index}].")
+            if name
+            else InvalidRequest(f"inputs[{index}].name: missing")
+        )
     try:
+        datatype = item.get("datatype")
+        if type(datatype) is not str or datatype not in DTYPES:
+            raise ValueError(f"datatype: wanted one of {', '.join(DTYPES)}, found {str(datatype)[:60]!r}")
+        shape = _shape(item.get("shape"))
+        size = _binary_size(item)
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
         return name, tensors.from_bytes(raw.take(size), datatype, shape)
     except ValueError as error:
-        raise InvalidRequest(f"{where}{error}") from error
+        raise InvalidRequest(f"input {name[:100]!r}: {error}") from error
 
 
-def _shape(shape: Any, where: str) -> list[int]:
-    if shape is None or not all(type(axis) is int and 0 <= axis < 2**31 for axis in shape) or len(shape) > 32:
-        raise InvalidRequest(f"{where}shape: wanted a list of at most 32 whole numbers of 0 or more")
-    return list(shape)
+def _binary_size(item: dict[str, Any]) -> int | None:
+    parameters = item.get("parameters")
+    if parameters is None:
+        return None
+    if type(parameters) is not dict:
+        raise ValueError(str(_mistyped(parameters, "parameters", dict, "")))
+    if "shared_memory_region" in parameters:
+        raise ValueError("shared memory is not supported; send the data in the body")
+    size = parameters.get("binary_data_size")
+    if size is not None and (type(size) is not int or size < 0 or "data" in item):
+        raise ValueError("binary_data_size must be a whole number of 0 or more, and data left out")
+    return size
+
+
+def _shape(shape: Any) -> list[int]:
+    if type(shape) is list and len(shape) <= 32:
+        for axis in shape:
+            if type(axis) is not int or not 0 <= axis < 2**31:
+                break
+        else:
+            return shape
+    raise ValueError("shape: wanted a list of at most 32 whole numbers of 0 or more")
 
 
 def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:

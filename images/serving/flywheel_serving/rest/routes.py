@@ -3,15 +3,16 @@
 One server has one model, so every path is known at the start: finding a route is one look into a dictionary.
 """
 
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 
 from flywheel_serving import metrics
-from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.dataplane import DataPlane, InferResponse
 from flywheel_serving.errors import (
     InvalidRequest,
     ModelFailed,
@@ -21,14 +22,16 @@ from flywheel_serving.errors import (
     TooLarge,
     Unsupported,
 )
-from flywheel_serving.http.message import Request, Response, error
+from flywheel_serving.http.message import Reply, Request, Response, error
 from flywheel_serving.rest import codec, page
 
-Handler = Callable[[Request], Awaitable[Response]]
+Handler = Callable[[Request, Reply], None]
 STATUS = {InvalidRequest: 400, NotFound: 404, TooLarge: 413, Unsupported: 415, Overloaded: 503, ModelFailed: 500}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 LENGTH_HEADER = b"inference-header-content-length"
 NO_ROUTE = "(no route)"
+
+log = logging.getLogger(__name__)
 
 
 class Routes:
@@ -56,38 +59,37 @@ class Routes:
     def _add(self, method: str, path: str, pattern: str, handler: Handler) -> None:
         self._routes[unquote_to_bytes(path)] = (method, pattern, handler)
 
-    async def __call__(self, request: Request) -> Response:
+    def __call__(self, request: Request, reply: Reply) -> None:
         start = time.perf_counter()
-        self._metrics.rest_in_progress.inc()
-        pattern = NO_ROUTE
-        status = 499  # nobody was there to read the answer, unless it is set below
-        try:
-            pattern, handler = self._find(request)
-            response = await handler(request)
-            status = response.status
-        except RequestError as refusal:
-            response = _refusal(refusal)
-            status = response.status
-        except Exception:
-            status = 500
-            raise
-        finally:
-            self._metrics.rest_in_progress.dec()
+        pattern, handler = self._find(request)
+        metrics = self._metrics
+        metrics.rest_in_progress += 1
+
+        def counted(response: Response) -> None:
+            metrics.rest_in_progress -= 1
             method = request.method if request.method in METHODS else "OTHER"
-            self._metrics.rest(method, pattern, status, time.perf_counter() - start)
-        return response
+            metrics.rest(method, pattern, response.status, time.perf_counter() - start)
+            reply(response)
+
+        try:
+            handler(request, counted)
+        except RequestError as refusal:
+            counted(_refusal(refusal))
+        except Exception:  # the last door, here so that the failure is counted like every other answer
+            log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
+            counted(error(500, "the server failed on this request; its log says why"))
 
     def _find(self, request: Request) -> tuple[str, Handler]:
         path = request.path
         route = self._routes.get(path) or self._routes.get(unquote_to_bytes(path).rstrip(b"/") or b"/")
         if route is None:
-            self._explain_missing(path)
-        method, pattern, handler = route  # type: ignore[misc]  # _explain_missing always raises
+            return NO_ROUTE, self._explain_missing
+        method, pattern, handler = route
         given = "GET" if request.method == "HEAD" else request.method
         return (pattern, handler) if given == method else (pattern, _wrong_method(method))
 
-    def _explain_missing(self, path: bytes) -> None:
-        text = unquote_to_bytes(path[:1000]).decode("utf-8", "replace")
+    def _explain_missing(self, request: Request, _reply: Reply) -> None:
+        text = unquote_to_bytes(request.path[:1000]).decode("utf-8", "replace")
         match text.split("/"):
             case ["", "v2", "models", name, "versions", version, *_]:
                 self._dataplane.check_model(name, version)
@@ -96,23 +98,23 @@ class Routes:
         raise NotFound(f"path {text[:200]!r} does not exist; GET / describes this server")
 
     def _json(self, content: Callable[[], dict[str, Any]]) -> Handler:
-        async def answer(_request: Request) -> Response:
-            return Response(200, orjson.dumps(content()))
+        def answer(_request: Request, reply: Reply) -> None:
+            reply(Response(200, orjson.dumps(content())))
 
         return answer
 
-    async def _page(self, request: Request) -> Response:
+    def _page(self, request: Request, reply: Reply) -> None:
         host = request.headers.get(b"host", b"localhost").decode("latin-1")
-        return Response(200, page.text(self._dataplane, host).encode(), "text/plain; charset=utf-8")
+        reply(Response(200, page.text(self._dataplane, host).encode(), "text/plain; charset=utf-8"))
 
-    async def _exposition(self, _request: Request) -> Response:
-        return Response(200, self._metrics.text(), metrics.CONTENT_TYPE)
+    def _exposition(self, _request: Request, reply: Reply) -> None:
+        reply(Response(200, self._metrics.text(), metrics.CONTENT_TYPE))
 
-    async def _ready(self, _request: Request) -> Response:
+    def _ready(self, _request: Request, reply: Reply) -> None:
         ready = self._dataplane.ready
-        return Response(200 if ready else 503, orjson.dumps({"ready": ready}))
+        reply(Response(200 if ready else 503, orjson.dumps({"ready": ready})))
 
-    async def _infer(self, request: Request) -> Response:
+    def _infer(self, request: Request, reply: Reply) -> None:
         headers = request.headers
         encoding = headers.get(b"content-encoding", b"identity")
         if encoding.lower() != b"identity":
@@ -122,11 +124,18 @@ class Routes:
         length = _json_length(headers)
         _check_media_type(headers.get(b"content-type"), binary=length is not None)
         decoded, wanted = codec.decode(request.body, length)
-        response = await self._dataplane.infer(decoded)
-        body, length = codec.encode(response, wanted, self._dataplane.name, self._dataplane.version)
-        if length is None:
-            return Response(200, body)
-        return Response(200, body, codec.BINARY, {"inference-header-content-length": str(length)})
+
+        def done(found: InferResponse | RequestError) -> None:
+            if isinstance(found, RequestError):
+                reply(_refusal(found))
+                return
+            body, length = codec.encode(found, wanted, self._dataplane.name, self._dataplane.version)
+            if length is None:
+                reply(Response(200, body))
+            else:
+                reply(Response(200, body, codec.BINARY, {"inference-header-content-length": str(length)}))
+
+        self._dataplane.submit(decoded, done)
 
 
 def _json_length(headers: dict[bytes, bytes]) -> int | None:
@@ -151,8 +160,8 @@ def _check_media_type(value: bytes | None, *, binary: bool) -> None:
 def _wrong_method(allowed: str) -> Handler:
     allow = "GET, HEAD" if allowed == "GET" else allowed
 
-    async def refuse(request: Request) -> Response:
-        return error(405, f"method {request.method} is not allowed here; use {allow}", {"allow": allow})
+    def refuse(request: Request, reply: Reply) -> None:
+        reply(error(405, f"method {request.method} is not allowed here; use {allow}", {"allow": allow}))
 
     return refuse
 
