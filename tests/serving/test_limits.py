@@ -96,3 +96,31 @@ def wait_in_flight(server: LocalServer, wanted: int) -> None:
                 return
         pause.wait(0.01)
     raise AssertionError(f"{wanted} inferences were never in flight")
+
+
+def test_a_request_whose_own_time_is_over_before_the_model_is_free_is_told_so(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--threads", "1") as server, ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]  # as many as there are threads
+        while 'model_infer_in_flight{model="counting",version="1"} 2.0' not in metrics(server):
+            pass
+        body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1]}]}
+        request = urllib.request.Request(
+            f"http://{server.http}/v2/models/counting/infer",
+            json.dumps(body).encode(),
+            {"X-Envoy-Expected-Rq-Timeout-Ms": "20"},
+        )
+        with pytest.raises(urllib.error.HTTPError) as late:
+            urllib.request.urlopen(request, timeout=60)
+        assert late.value.code == 504
+        assert "time of 0.02 s was over" in json.load(late.value)["error"]
+        client = triton_grpc.InferenceServerClient(server.grpc)
+        tensor = triton_grpc.InferInput("n", [1], "INT64")
+        tensor.set_data_from_numpy(np.array([1]))
+        for each in busy:
+            assert each.result()[0] == 200
+        assert client.infer("counting", [tensor], timeout=60_000_000).as_numpy("counted").tolist() == [1]
+
+
+def metrics(server: LocalServer) -> str:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as response:
+        return str(response.read().decode())

@@ -7,6 +7,7 @@ small model little more than one.
 """
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,20 +15,21 @@ from dataclasses import dataclass
 import numpy as np
 
 from flywheel_serving.datatypes import Array
-from flywheel_serving.errors import ModelFailed, RequestError
+from flywheel_serving.errors import ModelFailed, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.runner import Runner
 
 Outputs = list[Array] | RequestError
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # compared by identity: arrays have no one answer to ==
 class Call:
     """One request's tensors, as the model takes them; `answer` gets an array for each name in `outputs`, in that order."""
 
     feeds: dict[str, Array]
     outputs: list[str]
     rows: int
+    expires: float  # on time.perf_counter's clock: when nobody waits for it any more
     answer: Callable[[Outputs], None]
 
     @property
@@ -47,11 +49,23 @@ class Batcher:
         self.max_rows = max_rows
 
     def submit(self, call: Call) -> None:
-        """Its answer comes later, on the event loop."""
+        """Its answer comes later, on the event loop; Overloaded if it is still waiting when it expires."""
         self._queue.append(call)
-        if not self._due and not self._runner.is_full:
+        if self._runner.is_full:
+            asyncio.get_running_loop().call_later(max(0.0, call.expires - time.perf_counter()), self._drop, call)
+        else:
+            self._soon()
+
+    def _soon(self) -> None:
+        if not self._due:
             self._due = True
             asyncio.get_running_loop().call_soon(self._flush)
+
+    def _drop(self, call: Call) -> None:
+        """What nobody waits for must not take the time of those who still do."""
+        if call in self._queue:
+            self._queue.remove(call)
+            call.answer(Overloaded("the model was not free in time; ask again in a second"))
 
     def _flush(self) -> None:
         self._due = False
@@ -91,9 +105,8 @@ class Batcher:
                 call.answer(found)
         else:
             self._hand_out(batch, dict(zip(outputs, found, strict=True)))
-        if self._queue and not self._due:
-            self._due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        if self._queue:
+            self._soon()
 
     def _hand_out(self, batch: list[Call], found: dict[str, Array]) -> None:
         start = 0

@@ -9,7 +9,7 @@ from typing import Any
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
 from flywheel_serving.datatypes import Array
-from flywheel_serving.errors import InvalidRequest, NotFound, Overloaded, RequestError
+from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
 from flywheel_serving.runner import Runner
@@ -23,11 +23,12 @@ WARM_UP_CALLS = 5
 
 @dataclass(slots=True)
 class InferRequest:
-    """Named tensors; `outputs` names the wanted ones, empty for all."""
+    """Named tensors; `outputs` names the wanted ones, empty for all; `timeout` is how many seconds the client waits."""
 
     id: str
     tensors: dict[str, Array]
     outputs: list[str]
+    timeout: float | None = None
 
 
 @dataclass(slots=True)
@@ -132,19 +133,22 @@ class DataPlane:
             done(refusal)
             return
         metrics.in_flight += 1
+        patience, timeout = self._limits.queue_seconds, request.timeout
 
         def answer(found: Outputs) -> None:
             metrics.in_flight -= 1
             if isinstance(found, RequestError):
                 metrics.infer_failure += 1
-                done(found)
+                done(_late(timeout) if isinstance(found, Overloaded) and timeout and timeout < patience else found)
                 return
             metrics.infer_success += 1
             metrics.infer_seconds.observe(time.perf_counter() - start)
             specs = self._specs
             done(InferResponse(request.id, [(specs[name], array) for name, array in zip(outputs, found, strict=True)]))
 
-        self._batcher.submit(Call(feeds, outputs, len(next(iter(feeds.values()))), answer))
+        expires = start + (min(patience, timeout) if timeout else patience)
+        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
+        self._batcher.submit(Call(feeds, outputs, rows, expires, answer))
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """The same for coroutines. Raises a RequestError that says what is wrong."""
@@ -175,3 +179,7 @@ class DataPlane:
                     f"outputs: unknown {name[:100]!r}; the model gives {', '.join(map(repr, self._specs))}"
                 )
         return list(dict.fromkeys(names))
+
+
+def _late(timeout: float) -> Late:
+    return Late(f"the request's time of {timeout:g} s was over before the model was free; ask again, or give it more")

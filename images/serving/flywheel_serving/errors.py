@@ -25,6 +25,10 @@ class Overloaded(RequestError):
     """The server is at its bound or not ready; the same request may succeed a second later (503, UNAVAILABLE)."""
 
 
+class Late(RequestError):
+    """The request's own time was over before the model could take it (504, DEADLINE_EXCEEDED)."""
+
+
 class ModelFailed(RequestError):
     """The model raised an error on an input that its signature allows (500, INTERNAL)."""
 

@@ -17,6 +17,7 @@ class Limits:
     rows: int = 10_000
     batch_rows: int = 64
     in_flight: int = 256
+    queue_seconds: float = 5.0  # for a request to wait for the model
     connections: int = 4096
     request_seconds: float = 30.0  # from a request's first byte to its last, and for a client to read its answer
     idle_seconds: float = 75.0  # between requests of one connection
@@ -44,6 +45,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         rows=given.max_rows,
         batch_rows=given.max_batch_rows,
         in_flight=given.max_in_flight,
+        queue_seconds=given.max_queue_seconds,
         connections=given.max_connections,
         request_seconds=given.request_seconds,
         idle_seconds=given.idle_seconds,
@@ -91,6 +93,12 @@ def _parser() -> argparse.ArgumentParser:
         help="most rows of several requests in one call of the model; 1 for none",
     )
     add("--max-in-flight", type=_positive, default=limits.in_flight, help="inferences at once; more are answered 503")
+    add(
+        "--max-queue-seconds",
+        type=_seconds,
+        default=limits.queue_seconds,
+        help="time for a request to wait for the model; then it is answered 503",
+    )
     add("--max-connections", type=_positive, default=limits.connections, help="REST connections at once")
     add("--request-seconds", type=_seconds, default=limits.request_seconds, help="time for a client to send a request")
     add("--idle-seconds", type=_seconds, default=limits.idle_seconds, help="time between two requests of a connection")

@@ -83,9 +83,8 @@ def _listed(names: list[str], limit: int = 10) -> str:
 
 def _fit_one(spec: TensorSpec, array: Array) -> Array:
     found = array.shape
-    if found and found[0] and spec.shape == (-1, *found[1:]) and array.dtype == DTYPES[spec.datatype]:
-        if array.size:
-            return array  # as most come: rows of the model's own type
+    if found and spec.shape == (-1, *found[1:]) and array.size and array.dtype == DTYPES[spec.datatype]:
+        return array  # as most come: rows of the model's own type
     if array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1:
         array = array.reshape(*array.shape, 1)
     elif array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:

@@ -50,7 +50,13 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     raw.check_used()
     names, by_name = _outputs(_typed(document, "outputs", list, []))
     default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    return InferRequest(request_id, decoded, names), Wanted(default, by_name)
+    return InferRequest(request_id, decoded, names, _timeout(parameters)), Wanted(default, by_name)
+
+
+def _timeout(parameters: dict[str, Any] | None) -> float | None:
+    """Seconds from `timeout` in microseconds, as Triton's schedule policy extension has it and tritonclient sends it."""
+    found = _typed(parameters, "timeout", int, None, "parameters.") if parameters else None
+    return found / 1e6 if found and found > 0 else None
 
 
 def encode(response: InferResponse, wanted: Wanted, model: str, version: str) -> tuple[bytes, int | None]:
@@ -122,32 +128,23 @@ def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: 
     if value is None:
         return default
     if type(value) is not kind:
-        raise _mistyped(value, key, kind, where)
+        words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
+        found = orjson.dumps(value)[:60].decode("utf-8", "replace")
+        raise InvalidRequest(f"{where}{key}: wanted {words[kind]}, found {found}")
     return value
-
-
-def _mistyped(value: Any, key: str, kind: type, where: str) -> InvalidRequest:
-    words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
-    found = orjson.dumps(value)[:60].decode("utf-8", "replace")
-    return InvalidRequest(f"{where}{key}: wanted {words[kind]}, found {found}")
 
 
 def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
     if type(item) is not dict:
         raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
-    name = item.get("name")
-    if type(name) is not str or not name:
-        raise (
-            _mistyped(name, "name", str, f"inputs[{index}].")
-            if name
-            else InvalidRequest(f"inputs[{index}].name: missing")
-        )
+    where = f"inputs[{index}]."
+    name = _typed(item, "name", str, None, where)
+    if not name:
+        raise InvalidRequest(f"{where}name: missing")
+    parameters = _typed(item, "parameters", dict, None, where)
     try:
-        datatype = item.get("datatype")
-        if type(datatype) is not str or datatype not in DTYPES:
-            raise ValueError(f"datatype: wanted one of {', '.join(DTYPES)}, found {str(datatype)[:60]!r}")
-        shape = _shape(item.get("shape"))
-        size = _binary_size(item)
+        datatype, shape = _datatype(item.get("datatype")), _shape(item.get("shape"))
+        size = _binary_size(parameters, "data" in item) if parameters else None
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
         return name, tensors.from_bytes(raw.take(size), datatype, shape)
@@ -155,17 +152,18 @@ def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
         raise InvalidRequest(f"input {name[:100]!r}: {error}") from error
 
 
-def _binary_size(item: dict[str, Any]) -> int | None:
-    parameters = item.get("parameters")
-    if parameters is None:
-        return None
-    if type(parameters) is not dict:
-        raise ValueError(str(_mistyped(parameters, "parameters", dict, "")))
+def _datatype(found: Any) -> str:
+    if type(found) is str and found in DTYPES:
+        return found
+    raise ValueError(f"datatype: wanted one of {', '.join(DTYPES)}, found {str(found)[:60]!r}")
+
+
+def _binary_size(parameters: dict[str, Any], has_data: bool) -> int | None:
     if "shared_memory_region" in parameters:
         raise ValueError("shared memory is not supported; send the data in the body")
     size = parameters.get("binary_data_size")
-    if size is not None and (type(size) is not int or size < 0 or "data" in item):
-        raise ValueError("binary_data_size must be a whole number of 0 or more, and data left out")
+    if size is not None and (type(size) is not int or size < 0 or has_data):
+        raise ValueError("binary_data_size must be 0 or more, a whole number, and data left out")
     return size
 
 

@@ -15,6 +15,7 @@ from flywheel_serving import metrics
 from flywheel_serving.dataplane import DataPlane, InferResponse
 from flywheel_serving.errors import (
     InvalidRequest,
+    Late,
     ModelFailed,
     NotFound,
     Overloaded,
@@ -26,9 +27,19 @@ from flywheel_serving.http.message import Reply, Request, Response, error
 from flywheel_serving.rest import codec, page
 
 Handler = Callable[[Request, Reply], None]
-STATUS = {InvalidRequest: 400, NotFound: 404, TooLarge: 413, Unsupported: 415, Overloaded: 503, ModelFailed: 500}
+STATUS = {
+    InvalidRequest: 400,
+    NotFound: 404,
+    TooLarge: 413,
+    Unsupported: 415,
+    ModelFailed: 500,
+    Overloaded: 503,
+    Late: 504,
+}
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 LENGTH_HEADER = b"inference-header-content-length"
+# Milliseconds that the client still waits, as Envoy and meshes built on it tell it to those behind them.
+TIMEOUT_HEADER = b"x-envoy-expected-rq-timeout-ms"
 NO_ROUTE = "(no route)"
 
 log = logging.getLogger(__name__)
@@ -124,6 +135,8 @@ class Routes:
         length = _json_length(headers)
         _check_media_type(headers.get(b"content-type"), binary=length is not None)
         decoded, wanted = codec.decode(request.body, length)
+        if TIMEOUT_HEADER in headers:
+            decoded.timeout = min(_timeout(headers[TIMEOUT_HEADER]), decoded.timeout or float("inf"))
 
         def done(found: InferResponse | RequestError) -> None:
             if isinstance(found, RequestError):
@@ -145,6 +158,13 @@ def _json_length(headers: dict[bytes, bytes]) -> int | None:
     if not value.isdigit() or len(value) > 12:
         raise InvalidRequest(f"header 'Inference-Header-Content-Length': wanted a whole number, found {value[:60]!r}")
     return int(value)
+
+
+def _timeout(value: bytes) -> float:
+    if not value.isdigit() or not 0 < len(value) <= 12:
+        name = TIMEOUT_HEADER.decode()
+        raise InvalidRequest(f"header {name!r}: wanted a whole number of milliseconds, found {value[:60]!r}")
+    return int(value) / 1000
 
 
 def _check_media_type(value: bytes | None, *, binary: bool) -> None:

@@ -39,7 +39,8 @@ def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
             raise InvalidRequest(f"inputs[{index}].name: {item.name[:100]!r} is given twice")
         decoded[item.name] = _tensor(item, raw[index] if raw else None)
     names = [output.name for output in message.outputs]
-    return InferRequest(message.id, decoded, names), bool(raw)
+    timeout = message.parameters["timeout"].int64_param / 1e6 if "timeout" in message.parameters else 0.0
+    return InferRequest(message.id, decoded, names, timeout if timeout > 0 else None), bool(raw)
 
 
 def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Array:

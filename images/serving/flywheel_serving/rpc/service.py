@@ -11,6 +11,7 @@ import grpc.aio
 from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.errors import (
     InvalidRequest,
+    Late,
     ModelFailed,
     NotFound,
     Overloaded,
@@ -33,6 +34,7 @@ CODES = {
     Unsupported: grpc.StatusCode.UNIMPLEMENTED,
     Overloaded: grpc.StatusCode.UNAVAILABLE,
     ModelFailed: grpc.StatusCode.INTERNAL,
+    Late: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
