@@ -67,7 +67,7 @@ class Story:
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """kubectl in this namespace."""
-        return kube.kubectl(*words, "--namespace", self.namespace, stdin=stdin)
+        return kube.kubectl("--namespace", self.namespace, *words, stdin=stdin)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object of this namespace."""
