@@ -33,4 +33,6 @@ def test_three_idle_minutes_have_no_write_but_lease_renewals() -> None:
 
 def leaving() -> list[str]:
     """Namespaces that are being deleted."""
-    return [each["metadata"]["name"] for each in kube.listed("namespaces", "") if each["metadata"].get("deletionTimestamp")]
+    return [
+        each["metadata"]["name"] for each in kube.listed("namespaces", "") if each["metadata"].get("deletionTimestamp")
+    ]
