@@ -30,4 +30,4 @@ def story(request: pytest.FixtureRequest) -> Iterator[Story]:
     if request.session.testsfailed > failed:
         story.describe()
     else:
-        story.end()
+        story.end(wait=False)

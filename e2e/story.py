@@ -56,9 +56,10 @@ class Story:
             **({"stringData": changed} if changed else {}),
         }
 
-    def end(self) -> None:
-        """Remove the namespace and wait until it is gone."""
-        kube.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", "--wait", "--timeout=180s")
+    def end(self, *, wait: bool = True) -> None:
+        """Remove the namespace; without `wait` it goes while the next story begins."""
+        patience = ("--wait", "--timeout=180s") if wait else ("--wait=false",)
+        kube.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", *patience)
 
     def apply(self, *manifests: dict[str, Any] | str | Path) -> None:
         """Apply each as a user would."""
@@ -67,7 +68,7 @@ class Story:
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
         """kubectl in this namespace."""
-        return kube.kubectl(*words, "--namespace", self.namespace, stdin=stdin)
+        return kube.kubectl("--namespace", self.namespace, *words, stdin=stdin)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
         """One object of this namespace."""

@@ -1,6 +1,5 @@
 """What every child carries besides what its kind asked for: namespace, labels, owner reference."""
 
-from copy import deepcopy
 from typing import Any
 
 from flywheel.core import names
@@ -18,7 +17,7 @@ def dressed(resource: AnyResource, child: Child) -> dict[str, Any]:
 
     A child that outlives its maker does not carry the maker's uid: nothing may find it by that once the maker is gone.
     """
-    manifest: dict[str, Any] = deepcopy(dict(child.manifest))
+    manifest: dict[str, Any] = _copied(dict(child.manifest))
     labels = names.labels(resource)
     if not child.owned:
         del labels[names.UID_LABEL]
@@ -40,3 +39,12 @@ def dressed(resource: AnyResource, child: Child) -> dict[str, Any]:
 def reference(resource: AnyResource, child: Child | Kept) -> Reference:
     """Where the child lives: always beside its maker."""
     return Reference(child.api, resource.namespace, child.name)
+
+
+def _copied(value: Any) -> Any:
+    """What JSON can hold; a quarter of the time of `deepcopy`, which guards against cycles (measured: a fifth of a look)."""
+    if isinstance(value, dict):
+        return {key: _copied(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_copied(each) for each in value]
+    return value
