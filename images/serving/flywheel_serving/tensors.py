@@ -74,7 +74,8 @@ def _text(values: list[str]) -> Array:
 def _numbers(values: list[Any], types: set[type], datatype: str) -> Array:
     try:
         if datatype in ("FP32", "FP64"):
-            narrow = np.array(values, DTYPES[datatype])
+            with np.errstate(over="ignore"):  # refused below, with its position
+                narrow = np.array(values, DTYPES[datatype])
             if np.isfinite(narrow).all():  # nothing was too large, nothing was null: most requests end here
                 return narrow
         if is_float(datatype) or type(None) in types:
