@@ -1,7 +1,7 @@
 """Measure the model server beside KServe, MLServer, BentoML and FastAPI.
 
 python -m e2e.bench.serving                 everything, about 15 minutes; peers come from PyPI the first time
-python -m e2e.bench.serving --only ours     without peers, 2 minutes
+python -m e2e.bench.serving --peers         without peers, 2 minutes
 """
 
 import argparse
@@ -20,7 +20,7 @@ from e2e.cluster.progress import Failure, say
 
 def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
     """By `<work>_<server>`, and the figures that only ours has."""
-    everybody = (OURS, *(() if options.only == "ours" else PEERS))
+    everybody = (OURS, *(peer for peer in PEERS if peer.name in options.peers))
     speaking = tuple(peer for peer in everybody if peer.grpc)
     for peer in everybody[1:]:
         peer.environment()
@@ -63,7 +63,8 @@ def versions(peers: Iterable[Peer]) -> dict[str, str]:
 def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.serving", description=__doc__.partition("\n")[0])
-    parser.add_argument("--only", choices=("ours",), help="leave the peers out")
+    names = [peer.name for peer in PEERS]
+    parser.add_argument("--peers", nargs="*", choices=names, default=names, help="those beside ours; writes a result with all")
     parser.add_argument("--work", choices=tuple(report.WORKS), help="one kind of work alone; writes no result")
     parser.add_argument("--seconds", type=float, default=4, help="of load for each server in each round")
     parser.add_argument("--rounds", type=int, default=3, help="turns of all servers; medians are told")
@@ -80,7 +81,7 @@ def main() -> int:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
     promised = report.promises(found)
-    if options.work is None and options.only is None:
+    if options.work is None and len(options.peers) == len(PEERS):
         table = report.table(found, versions(PEERS))
         promise.write("serving", "make bench-serving", found, promised, table)
         print(table)

@@ -28,7 +28,7 @@ def wide(folder: Path) -> Question:
     """Logistic regression on 1,000 float features."""
     features, classes = make_classification(500, 1000, n_informative=50, random_state=SEED)
     features = features.astype(np.float32)
-    fitted = LogisticRegression(max_iter=50).fit(features, classes)
+    fitted = LogisticRegression(max_iter=1000).fit(features, classes)
     return _written(folder, to_onnx(fitted, features[:1], options={"zipmap": False}), "X", features[:1].round(4))
 
 

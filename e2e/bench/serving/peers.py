@@ -7,7 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,7 +57,7 @@ OURS = Peer("flywheel")
 PEERS = (
     Peer("kserve", ("kserve==0.21.0", ONNXRUNTIME)),
     Peer("mlserver", ("mlserver==1.7.1", ONNXRUNTIME)),
-    Peer("bentoml", ("bentoml==1.4.40", ONNXRUNTIME), protocol=False, grpc=False),
+    Peer("bentoml", ("bentoml==1.4.39", ONNXRUNTIME), protocol=False, grpc=False),
     Peer("fastapi", ("fastapi", "uvicorn[standard]", ONNXRUNTIME, "numpy"), protocol=False, grpc=False),
 )
 
@@ -95,7 +95,9 @@ def running(peer: Peer, model: Path, question: Question, http: int) -> Iterator[
                 raise Failure(f"{peer.name} gave no right answer within {PATIENCE:.0f} s", log=log)
             yield Running(peer, http, http + 100, process, started - began)
         finally:
-            os.killpg(process.pid, signal.SIGKILL)
+            for pid in (process.pid, *_children(process.pid)):  # not by its group: some give their workers another
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
             process.wait(10)
 
 
@@ -105,5 +107,7 @@ def _peak(pid: int) -> float:
 
 
 def _children(pid: int) -> list[int]:
+    if not Path(f"/proc/{pid}").exists():
+        return []
     found = [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [*found, *(grandchild for child in found for grandchild in _children(child))]

@@ -20,12 +20,12 @@ class Onnx(MLModel):
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         self.session = onnxruntime.InferenceSession(f"{os.environ['MODEL_FOLDER']}/model.onnx", options)
-        self.outputs = [output.name for output in self.session.get_outputs()]
+        self.names = [output.name for output in self.session.get_outputs()]
         return True
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         feeds = {each.name: decoded(each) for each in payload.inputs}
-        found = zip(self.outputs, self.session.run(self.outputs, feeds), strict=True)
+        found = zip(self.names, self.session.run(self.names, feeds), strict=True)
         outputs = [NumpyCodec.encode_output(name, array) for name, array in found]
         return InferenceResponse(model_name=self.name, outputs=outputs)
 
