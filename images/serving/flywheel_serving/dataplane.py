@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
@@ -51,7 +51,8 @@ class DataPlane:
         threads = settings.threads or cpu.limit()
         self._model = Model(settings.model / "model.onnx", threads)
         self._runner = Runner(self._model, threads)
-        self._batcher = Batcher(self._runner, metrics, max_rows=1)  # until the warm-up has shown that rows do not mix
+        # One row until the warm-up has shown that rows do not mix.
+        self._batcher = Batcher(self._runner, metrics, max_rows=1, alike=self.signature.alike)
         self._specs = {spec.name: spec for spec in self.signature.outputs}
         self._all_outputs = list(self._specs)
         recorded = golden.read(settings.model / "golden.json", self.signature)
@@ -125,8 +126,9 @@ class DataPlane:
         start = time.perf_counter()
         metrics = self.metrics
         try:
-            self._admit()
-            outputs = self._wanted(request.outputs)
+            if not self._warm or self.in_flight >= self._limits.in_flight:
+                self._refuse()
+            outputs = self._wanted(request.outputs) if request.outputs else self._all_outputs
             feeds = self.signature.fit(request.tensors, self._limits.rows)
         except RequestError as refusal:
             metrics.infer_failure += 1
@@ -164,15 +166,12 @@ class DataPlane:
             raise found
         return found
 
-    def _admit(self) -> None:
+    def _refuse(self) -> NoReturn:
         if not self._warm:
             raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
-        if self.in_flight >= self._limits.in_flight:
-            raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
+        raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
 
     def _wanted(self, names: list[str]) -> list[str]:
-        if not names:
-            return self._all_outputs
         for name in names:
             if name not in self._specs:
                 raise InvalidRequest(

@@ -1,7 +1,7 @@
 """A request and its response, as the routes see them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from http import HTTPStatus
 
 import orjson
@@ -30,7 +30,7 @@ class Response:
     status: int
     body: bytes = b""
     content_type: str = JSON
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: dict[str, str] | None = None
 
     def encode(self, *, with_body: bool, keep_alive: bool) -> bytes:
         """The bytes on the wire; without the body (HEAD) the length still says how long it would be."""
@@ -45,7 +45,7 @@ class Response:
 
 def error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """The protocol's error object, `{"error": message}`."""
-    return Response(status, orjson.dumps({"error": message}), headers=headers or {})
+    return Response(status, orjson.dumps({"error": message}), headers=headers)
 
 
 def busy(finding: str) -> Response:
