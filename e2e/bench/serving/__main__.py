@@ -64,7 +64,9 @@ def parsed() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.serving", description=__doc__.partition("\n")[0])
     names = [peer.name for peer in PEERS]
-    parser.add_argument("--peers", nargs="*", choices=names, default=names, help="those beside ours; writes a result with all")
+    parser.add_argument(
+        "--peers", nargs="*", choices=names, default=names, help="those beside ours; writes a result with all"
+    )
     parser.add_argument("--work", choices=tuple(report.WORKS), help="one kind of work alone; writes no result")
     parser.add_argument("--seconds", type=float, default=4, help="of load for each server in each round")
     parser.add_argument("--rounds", type=int, default=3, help="turns of all servers; medians are told")

@@ -110,7 +110,7 @@ class Connection(asyncio.Protocol):
         if self._turning or self._is_answering:
             return
         self._turning = True
-        while self._queue and not self._is_answering and not self._transport.is_closing():
+        while self._queue and self._asked is None and self._writable and not self._transport.is_closing():
             event = self._queue.popleft()
             if isinstance(event, Request):
                 self.deadline = NEVER
@@ -141,7 +141,10 @@ class Connection(asyncio.Protocol):
         if self._paused and len(self._queue) < PIPELINED and not self._half_closed:
             self._paused = False
             self._transport.resume_reading()
-        self._turn()
+        if self._queue:
+            self._turn()
+        elif self._writable and not self._turning:
+            self._rest()
 
     def _rest(self) -> None:
         """All that came is answered."""

@@ -40,18 +40,18 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     else:
         view = memoryview(body)
         document, raw = _parse(view[:json_length]), _Binary(view[json_length:])
-    decoded = _inputs(_typed(document, "inputs", list, None), raw)
-    raw.check_used()
-    if len(document) == 1:
-        return InferRequest("", decoded, []), PLAIN  # as most come
+    if len(document) == 1:  # as most come
+        return InferRequest("", _inputs(document, raw), []), PLAIN
     request_id = _typed(document, "id", str, "")
     parameters = _typed(document, "parameters", dict, None)
+    decoded = _inputs(document, raw)
     names, by_name = _outputs(_typed(document, "outputs", list, []))
     default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
     return InferRequest(request_id, decoded, names, _timeout(parameters)), Wanted(default, by_name)
 
 
-def _inputs(items: list[Any] | None, raw: "_Binary") -> dict[str, Array]:
+def _inputs(document: dict[str, Any], raw: "_Binary") -> dict[str, Array]:
+    items = _typed(document, "inputs", list, None)
     if not items:
         raise InvalidRequest("inputs: wanted a list of tensors, found none")
     decoded: dict[str, Array] = {}
@@ -60,6 +60,7 @@ def _inputs(items: list[Any] | None, raw: "_Binary") -> dict[str, Array]:
         if name in decoded:
             raise InvalidRequest(f"inputs[{index}].name: {name[:100]!r} is given twice")
         decoded[name] = array
+    raw.check_used()
     return decoded
 
 
