@@ -89,7 +89,7 @@ def test_health_and_metadata(triton: tuple[Any, Any]) -> None:
     assert client.is_model_ready(NAME)
     assert client.is_model_ready(NAME, "v1")
     options = {"as_json": True} if module is triton_grpc else {}
-    assert client.get_server_metadata(**options)["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata(**options)["extensions"] == ["binary_tensor_data", "statistics"]
     metadata = client.get_model_metadata(NAME, "v1", **options)
     assert metadata["platform"] == "onnx_onnxv1"
     assert metadata["versions"] == ["v1"]

@@ -77,7 +77,7 @@ def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting:
 
         status, answer, headers = post(server, "counting", "n", [1])
 
-        assert (status, headers["retry-after"]) == (503, "1")
+        assert (status, headers["retry-after"]) == (429, "1")
         assert answer["error"] == "2 inferences are under way, the limit; ask again in a second"
         with pytest.raises(InferenceServerException, match=r"UNAVAILABLE.*2 inferences are under way"):
             ask_grpc(server, "counting", "n", [1])
