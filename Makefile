@@ -27,6 +27,7 @@ unit: setup ## Tests of this code alone, under a minute. K=name picks.
 
 integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
 	@python3 -m e2e.setup store
+	@python3 -m e2e.setup clients
 	$(PYTEST) tests -n 2 -m integration $(AGAIN) $(if $(K),-k "$(K)")
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.

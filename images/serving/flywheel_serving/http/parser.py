@@ -23,6 +23,7 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._body_limit = body_limit
         self._emit = emit
+        self._body_is_due = False  # of a request that asks for another protocol
         self._silent = 0  # bytes since llhttp last gave out something: what it may be holding back
         self.ended = False
         self._reset()
@@ -42,10 +43,7 @@ class RequestParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            # Nobody here speaks another: the request is answered like any, and HTTP/1.1 goes on behind it. What follows
-            # a CONNECT may be meant for somebody else.
-            self.ended = self._parser.get_method() == b"CONNECT"
-            self._parser = httptools.HttpRequestParser(self)
+            self._ignore_upgrade()
             return int(upgrade.args[0])
         except httptools.HttpParserError as cause:
             self.refuse(error(400, f"the request is not valid HTTP/1.1: {cause}"))
@@ -66,6 +64,22 @@ class RequestParser:
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
+
+    def _ignore_upgrade(self) -> None:
+        """Nobody here speaks another protocol: the request is answered like any, and HTTP/1.1 goes on behind it."""
+        stopped, self._parser = self._parser, httptools.HttpRequestParser(self)
+        if stopped.get_method() == b"CONNECT":
+            self.ended = True  # what follows is meant for somebody else
+        elif self._body_is_due:
+            # llhttp takes what follows for the other protocol, but Java's client, for one, asks for h2c with a body. A
+            # new parser gets a head with the same framing, and reads the body.
+            self._body_is_due = False
+            target, headers = self._target, self._headers
+            connection = b"keep-alive" if stopped.should_keep_alive() else b"close"
+            framing = b"content-length" if b"content-length" in headers else b"transfer-encoding"
+            lines = (b" / HTTP/1.1\r\nhost: a\r\nconnection: ", connection, b"\r\n", framing, b": ", headers[framing])
+            self._parser.feed_data(b"".join((stopped.get_method(), *lines, b"\r\n\r\n")))
+            self._target, self._headers = target, headers
 
     # called by httptools
 
@@ -98,6 +112,8 @@ class RequestParser:
                 self.refuse(error(417, "header 'expect': only 100-continue is understood"))
             elif version == "1.1" and not self.ended:
                 self._emit(CONTINUE)
+        if b"upgrade" in headers and self._parser.should_upgrade():
+            self._body_is_due = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
 
     def _objection(self, headers: dict[bytes, bytes], version: str) -> Response | None:
         """What llhttp lets pass and RFC 9112 does not (2.3, 3.2, 6.1)."""
@@ -125,7 +141,7 @@ class RequestParser:
             self._refuse_size()
 
     def on_message_complete(self) -> None:
-        if self.ended:
+        if self.ended or self._body_is_due:
             return
         self._silent = 0
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
