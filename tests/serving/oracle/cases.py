@@ -78,6 +78,16 @@ GOOD = {
     ),
     "an upgrade is ignored": Case(GET + b"Connection: Upgrade\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"),
     "an upgrade with a body": Case(post(b"hi", b"Connection: Upgrade\r\nUpgrade: websocket\r\n"), ("POST",)),
+    "an upgrade without a body": Case(
+        POST + b"Connection: Upgrade\r\nUpgrade: x\r\nContent-Length: 00\r\n\r\n", ("POST",)
+    ),
+    "an upgrade with chunks": Case(
+        POST
+        + b"Transfer-Encoding: chunked\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n2\r\nhi\r\n0\r\n\r\n"
+        + GET
+        + END,
+        ("POST", "GET"),
+    ),
     "two upgrades": Case((GET + b"Connection: Upgrade\r\nUpgrade: x\r\n\r\n") * 2, ("GET", "GET")),
     "OPTIONS *": Case(b"OPTIONS * HTTP/1.1\r\n" + HOST + END, ("OPTIONS",)),
 }

@@ -112,8 +112,8 @@ class RequestParser:
                 self.refuse(error(417, "header 'expect': only 100-continue is understood"))
             elif version == "1.1" and not self.ended:
                 self._emit(CONTINUE)
-        if b"upgrade" in headers and self._parser.should_upgrade():
-            self._body_is_due = headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
+        if b"upgrade" in headers and self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT":
+            self._body_is_due = b"transfer-encoding" in headers or int(headers.get(b"content-length", b"0")) > 0
 
     def _objection(self, headers: dict[bytes, bytes], version: str) -> Response | None:
         """What llhttp lets pass and RFC 9112 does not (2.3, 3.2, 6.1)."""
