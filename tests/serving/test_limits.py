@@ -4,7 +4,6 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,6 @@ def ask_grpc(server: LocalServer, model: str, name: str, values: list[int]) -> A
     tensor = triton_grpc.InferInput(name, [len(values)], "INT64")
     tensor.set_data_from_numpy(np.array(values))
     return triton_grpc.InferenceServerClient(server.grpc).infer(model, [tensor])
-
-
-@pytest.fixture(scope="module")
-def lookup_server(lookup: Path) -> Iterator[LocalServer]:
-    with LocalServer(lookup, "--name", "lookup", "--max-rows", "3", "--max-body-bytes", "10000") as server:
-        yield server
 
 
 def test_more_rows_than_the_limit_are_refused(lookup_server: LocalServer) -> None:
