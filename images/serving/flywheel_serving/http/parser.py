@@ -43,7 +43,8 @@ class RequestParser:
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._ignore_upgrade()
+            if not self.ended:
+                self._ignore_upgrade()
             return int(upgrade.args[0])
         except httptools.HttpParserError as cause:
             self.refuse(error(400, f"the request is not valid HTTP/1.1: {cause}"))
