@@ -26,11 +26,13 @@ def main() -> int:
         "--runs", type=int, default=-1, help="inputs for each target; as many as there is time, if left out"
     )
     parser.add_argument("--in-process", action="store_true", help=argparse.SUPPRESS)
-    parser.add_argument("targets", nargs="*", choices=[*NAMES, []], default=list(NAMES))
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"of {', '.join(NAMES)}; all, if left out")
     given = parser.parse_args()
+    if unknown := set(given.targets) - set(NAMES):
+        parser.error(f"there is no target {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     if given.in_process:
         fuzz(given.targets[0], given.seconds, given.runs)
-    codes = [one(name, given.seconds, given.runs) for name in given.targets]
+    codes = [one(name, given.seconds, given.runs) for name in given.targets or NAMES]
     return max(codes)
 
 
