@@ -49,19 +49,19 @@ DAMAGED_INSIDE = GOOD.replace(b"\x12\x01y", b"\x12\x7fy", 1)  # the node's outpu
 
 
 @pytest.mark.parametrize(
-    ("content", "reasons", "finding"),
+    ("content", "reason", "finding"),
     [
-        pytest.param(pickle.dumps(RunsCode()), {"NotONNX"}, "a Python pickle, which runs code", id="a pickle"),
-        pytest.param(GOOD[:-20], {"ModelTruncated"}, "upload it again", id="truncated"),
-        pytest.param(DAMAGED_INSIDE, {"NotONNX", "ModelNotLoadable"}, "model.onnx", id="damaged inside"),
-        pytest.param(outside(), {"ExternalData"}, "keeps weights in other files", id="external data"),
-        pytest.param(model(IDENTITY, floats("y"), opset=999), {"ModelNotLoadable"}, "opset", id="an opset too new"),
-        pytest.param(model(IDENTITY, []), {"NoTensors", "ModelNotLoadable"}, "model.onnx", id="no outputs"),
-        pytest.param(b"", {"NotONNX"}, "is empty", id="an empty file"),
+        pytest.param(pickle.dumps(RunsCode()), "NotONNX", "a Python pickle, which runs code", id="a pickle"),
+        pytest.param(GOOD[:-20], "ModelTruncated", "upload it again", id="truncated"),
+        pytest.param(DAMAGED_INSIDE, "NotONNX", "bytes are missing", id="damaged inside"),
+        pytest.param(outside(), "ExternalData", "keeps weights in other files", id="external data"),
+        pytest.param(model(IDENTITY, floats("y"), opset=999), "ModelNotLoadable", "opset", id="an opset too new"),
+        pytest.param(model(IDENTITY, []), "NoTensors", "has no outputs", id="no outputs"),
+        pytest.param(b"", "NotONNX", "is empty", id="an empty file"),
     ],
 )
 def test_a_file_that_can_never_be_served_ends_the_start(
-    tmp_path: Path, content: bytes, reasons: set[str], finding: str
+    tmp_path: Path, content: bytes, reason: str, finding: str
 ) -> None:
     (tmp_path / "model.onnx").write_bytes(content)
 
@@ -70,7 +70,7 @@ def test_a_file_that_can_never_be_served_ends_the_start(
     assert server.wait() == 2
     with pytest.raises(RuntimeError, match="ended before"):
         server.wait_for("ready")
-    assert server.log[-1]["reason"] in reasons
+    assert server.log[-1]["reason"] == reason
     assert finding in server.log[-1]["message"]
     assert not list(Path().glob("pickle-was-run"))
 
@@ -83,7 +83,7 @@ def ask(server: LocalServer, path: str, body: bytes | None = None) -> bytes:
 
 def test_a_model_whose_files_are_gone_is_served_on(flights: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(flights, tmp_path / "model"))
-    with LocalServer(folder, "--name", "flight-delay") as server:
+    with LocalServer(folder, "--name", "flight-delay", "--drain-seconds", "0") as server:
         shutil.rmtree(folder)
 
         example = json.loads(ask(server, "/openapi.json"))["paths"]["/v2/models/flight-delay/infer"]["post"]

@@ -94,7 +94,7 @@ def test_what_is_wrong_has_its_code_and_says_why(
 
 def test_without_the_proto_files_it_says_what_is_missing(flight_server: LocalServer) -> None:
     """There is no reflection (operator/decisions/0011), and a person learns that at once."""
-    words = [golang.build(golang.GRPCURL), "-plaintext", flight_server.grpc, "list"]
+    words = [str(golang.build(golang.GRPCURL)), "-plaintext", flight_server.grpc, "list"]
 
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)
 

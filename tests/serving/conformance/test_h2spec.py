@@ -37,7 +37,7 @@ def outcomes(server: LocalServer, folder: Path, section: str, seconds: int) -> d
     """Whether each case passed, or was skipped, for `section <title>`."""
     report = folder / f"{section.replace('/', '-')}-{seconds}.xml"
     port = str(server.ready["grpc"])
-    words = [golang.build(golang.H2SPEC), section, "-p", port, "-P", METHOD, "-o", str(seconds), "-j", report]
+    words = [str(golang.build(golang.H2SPEC)), section, "-p", port, "-P", METHOD, "-o", str(seconds), "-j", str(report)]
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=100)
     assert report.exists(), done.stdout + done.stderr
     cases = ElementTree.parse(report).getroot().iter("testcase")
