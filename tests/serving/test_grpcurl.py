@@ -30,7 +30,7 @@ def grpcurl(server: LocalServer, method: str, message: Any, *flags: str) -> tupl
     """The exit code, 64 and more for a gRPC status, and what was printed."""
     protos = ("-import-path", str(PROTOCOL), "-proto", "open_inference.proto", "-proto", "health.proto")
     words = [
-        golang.build(golang.GRPCURL),
+        str(golang.build(golang.GRPCURL)),
         "-plaintext",
         *protos,
         *flags,
