@@ -32,13 +32,13 @@ class RequestParser:
         if self.ended:
             return
         self._silent += len(data)
-        rest = memoryview(data)
-        while rest and not self.ended:
-            rest = rest[self._parse(rest) :]
+        taken = self._parse(data)
+        while taken < len(data) and not self.ended:
+            taken += self._parse(memoryview(data)[taken:])
         if self._silent > HEAD_BYTES:
             self.refuse(error(431, f"the request's headers are longer than {HEAD_BYTES} bytes"))
 
-    def _parse(self, data: memoryview) -> int:
+    def _parse(self, data: bytes | memoryview) -> int:
         """How many bytes were taken: all, unless a request asks for another protocol."""
         try:
             self._parser.feed_data(data)
@@ -61,7 +61,7 @@ class RequestParser:
         self.receiving = False
         self.held = 0
         self._in_head = True
-        self._repeated: set[bytes] = set()
+        self._two_hosts = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
@@ -96,7 +96,7 @@ class RequestParser:
             return  # a trailer: what it says must not pass for what the headers said (RFC 9110, 6.5.1)
         name = name.lower()
         if name in self._headers:
-            self._repeated.add(name)
+            self._two_hosts = self._two_hosts or name == b"host"
             value = self._headers[name] + b", " + value
         self._headers[name] = value
 
@@ -123,12 +123,13 @@ class RequestParser:
                 return error(400, "header 'host' is missing; HTTP/1.1 requires it")
         elif version != "1.0":
             return error(505, "this port speaks HTTP/1.1; send the request in that version")
-        if b"host" in self._repeated:
+        if self._two_hosts:
             return error(400, "header 'host' is given twice; send it once")
-        coding = headers.get(b"transfer-encoding")
-        if coding is not None and version == "1.0":
+        if b"transfer-encoding" not in headers:
+            return None
+        if version == "1.0":
             return error(400, "header 'transfer-encoding' is not of HTTP/1.0; send a content-length")
-        if coding is not None and coding.lower() != b"chunked":
+        if headers[b"transfer-encoding"].lower() != b"chunked":
             return error(501, "header 'transfer-encoding': only chunked is understood; send the body as it is")
         return None
 
@@ -147,7 +148,9 @@ class RequestParser:
         self._silent = 0
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         method, keep_alive = self._parser.get_method().decode(), self._parser.should_keep_alive()
-        target = self._target if self._target.startswith(b"/") else _origin_form(self._target)
+        target = self._target
+        if target[:1] != b"/":
+            target = _origin_form(target)
         request = Request(method, target, self._headers, body, keep_alive)
         self._reset()
         self._emit(request)
