@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration apiserver e2e test up down images deploy demo logs generate golden lock bench-operator bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver e2e test up down images deploy demo logs generate golden lock bench-operator bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,7 +27,11 @@ unit: setup ## Tests of this code alone, under a minute. K=name picks.
 
 integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
 	@python3 -m e2e.setup store
+	@python3 -m e2e.setup clients
 	$(PYTEST) tests -n 2 -m integration $(AGAIN) $(if $(K),-k "$(K)")
+
+fuzz: setup ## Feed strangers' bytes to the server's parsers for minutes (atheris). T=name picks, SECONDS=n is for each.
+	@$(BIN)/python -m tests.serving.fuzz $(if $(SECONDS),--seconds=$(SECONDS)) $(T)
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs

@@ -3,6 +3,7 @@
 python3 -m e2e.setup           make .venv hold what requirements/dev.txt says
 python3 -m e2e.setup programs  build what the tests on an API server need, so that no test waits for a build
 python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
+python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -61,6 +62,11 @@ def store() -> None:
     golang.build(golang.VERSITYGW)
 
 
+def clients() -> None:
+    """h2spec and grpcurl."""
+    golang.build_all((golang.H2SPEC, golang.GRPCURL))
+
+
 def content() -> str:
     """What decides the environment."""
     digest = hashlib.sha256((REQUIREMENTS / "dev.txt").read_bytes())
@@ -86,7 +92,7 @@ def call(*words: str | Path) -> None:
         )
 
 
-VERBS = {"": setup, "lock": lock, "programs": programs, "store": store}
+VERBS = {"": setup, "lock": lock, "programs": programs, "store": store, "clients": clients}
 
 
 def main() -> int:

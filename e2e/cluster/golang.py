@@ -39,6 +39,8 @@ COREDNS = Module("coredns")
 METRICS_SERVER = Module("metrics-server", "sigs.k8s.io/metrics-server/cmd/metrics-server")
 HELM = Module("helm", "helm.sh/helm/v4/cmd/helm")
 VERSITYGW = Module("versitygw", "github.com/versity/versitygw/cmd/versitygw")
+H2SPEC = Module("h2spec", "github.com/summerwind/h2spec/cmd/h2spec")
+GRPCURL = Module("grpcurl", "github.com/fullstorydev/grpcurl/cmd/grpcurl")
 # What the cluster needs to be Ready comes first.
 MODULES = (KUBE, PAUSE, COREDNS, METRICS_SERVER, HELM, VERSITYGW)
 

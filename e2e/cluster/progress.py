@@ -21,6 +21,8 @@ USUAL_SECONDS = {
     "building helm": 75,
     "building metrics-server": 65,
     "building versitygw": 50,
+    "building h2spec": 15,
+    "building grpcurl": 60,
     "Debian base image": 25,
     "base image": 25,
     "store image": 5,

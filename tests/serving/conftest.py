@@ -172,3 +172,10 @@ def flight_server(flights: Path) -> Iterator[LocalServer]:
 def echo_server(echo: Path) -> Iterator[LocalServer]:
     with LocalServer(echo, "--name", "echo") as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def lookup_server(lookup: Path) -> Iterator[LocalServer]:
+    """With small bounds on rows and bytes."""
+    with LocalServer(lookup, "--name", "lookup", "--max-rows", "3", "--max-body-bytes", "10000") as server:
+        yield server

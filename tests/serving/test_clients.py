@@ -1,4 +1,4 @@
-"""tritonclient, unchanged, over HTTP and gRPC against a server in its own process."""
+"""tritonclient, unchanged, over HTTP and gRPC, blocking and async, against a server in its own process."""
 
 from typing import Any
 
@@ -6,13 +6,16 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
+import tritonclient.grpc.aio as grpc_aio
 import tritonclient.http as triton_http
+import tritonclient.http.aio as http_aio
 from tritonclient.utils import InferenceServerException
 
 from flywheel_serving.datatypes import DTYPES
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.testing import LocalServer
+from tests.serving.async_client import Blocking
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 
@@ -37,12 +40,18 @@ def columns(kind: Any, **options: bool) -> list[Any]:
     return made
 
 
-@pytest.fixture(params=["http", "grpc"])
+@pytest.fixture(params=["http", "grpc", "http, async", "grpc, async"])
 def triton(request: pytest.FixtureRequest, flight_server: LocalServer) -> tuple[Any, Any]:
-    """(client, its module) for each transport."""
-    if request.param == "http":
-        return triton_http.InferenceServerClient(flight_server.http), triton_http
-    return triton_grpc.InferenceServerClient(flight_server.grpc), triton_grpc
+    """(client, the module of its tensors) for each transport and kind."""
+    http, rpc = flight_server.http, flight_server.grpc
+    match request.param:
+        case "http":
+            return triton_http.InferenceServerClient(http), triton_http
+        case "grpc":
+            return triton_grpc.InferenceServerClient(rpc), triton_grpc
+        case "http, async":
+            return Blocking(lambda: http_aio.InferenceServerClient(http)), triton_http
+    return Blocking(lambda: grpc_aio.InferenceServerClient(rpc)), triton_grpc
 
 
 def test_named_columns_are_answered(triton: tuple[Any, Any]) -> None:
@@ -89,7 +98,7 @@ def test_health_and_metadata(triton: tuple[Any, Any]) -> None:
     assert client.is_model_ready(NAME)
     assert client.is_model_ready(NAME, "v1")
     options = {"as_json": True} if module is triton_grpc else {}
-    assert client.get_server_metadata(**options)["extensions"] == ["binary_tensor_data"]
+    assert client.get_server_metadata(**options)["extensions"] == ["binary_tensor_data", "statistics"]
     metadata = client.get_model_metadata(NAME, "v1", **options)
     assert metadata["platform"] == "onnx_onnxv1"
     assert metadata["versions"] == ["v1"]

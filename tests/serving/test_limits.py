@@ -4,7 +4,6 @@ import json
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -35,12 +34,6 @@ def ask_grpc(server: LocalServer, model: str, name: str, values: list[int]) -> A
     tensor = triton_grpc.InferInput(name, [len(values)], "INT64")
     tensor.set_data_from_numpy(np.array(values))
     return triton_grpc.InferenceServerClient(server.grpc).infer(model, [tensor])
-
-
-@pytest.fixture(scope="module")
-def lookup_server(lookup: Path) -> Iterator[LocalServer]:
-    with LocalServer(lookup, "--name", "lookup", "--max-rows", "3", "--max-body-bytes", "10000") as server:
-        yield server
 
 
 def test_more_rows_than_the_limit_are_refused(lookup_server: LocalServer) -> None:
@@ -77,7 +70,7 @@ def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting:
 
         status, answer, headers = post(server, "counting", "n", [1])
 
-        assert (status, headers["retry-after"]) == (503, "1")
+        assert (status, headers["retry-after"]) == (429, "1")
         assert answer["error"] == "2 inferences are under way, the limit; ask again in a second"
         with pytest.raises(InferenceServerException, match=r"UNAVAILABLE.*2 inferences are under way"):
             ask_grpc(server, "counting", "n", [1])

@@ -31,6 +31,8 @@ class Call:
     rows: int
     expires: float  # on time.perf_counter's clock: when nobody waits for it any more
     answer: Callable[[Outputs], None]
+    submitted: float = 0.0  # on the same clock, and so is `started`
+    started: float = 0.0
 
     @property
     def shape(self) -> tuple[tuple[int, ...], ...]:
@@ -51,6 +53,7 @@ class Batcher:
 
     def submit(self, call: Call) -> None:
         """Its answer comes later, on the event loop; Overloaded if it is still waiting when it expires."""
+        call.submitted = time.perf_counter()
         self._queue.append(call)
         if self._runner.is_full:
             asyncio.get_running_loop().call_later(max(0.0, call.expires - time.perf_counter()), self._drop, call)
@@ -66,6 +69,7 @@ class Batcher:
         """What nobody waits for must not take the time of those who still do."""
         if call in self._queue:
             self._queue.remove(call)
+            self._metrics.statistics.failed(time.perf_counter() - call.submitted)
             call.answer(Overloaded("the model was not free in time; ask again in a second"))
 
     def _flush(self) -> None:
@@ -85,6 +89,9 @@ class Batcher:
         return batch
 
     def _run(self, batch: list[Call]) -> None:
+        now = time.perf_counter()
+        for call in batch:
+            call.started = now
         if len(batch) == 1:
             call = batch[0]
             self._metrics.batch_rows.observe(call.rows)
@@ -96,6 +103,7 @@ class Batcher:
         self._runner.run(feeds, outputs, lambda found: self._ended(batch, outputs, found))
 
     def _ended(self, batch: list[Call], outputs: list[str], found: Outputs) -> None:
+        self._note(batch, found)
         if len(batch) == 1:
             batch[0].answer(found)
         elif isinstance(found, ModelFailed):
@@ -108,6 +116,16 @@ class Batcher:
             self._hand_out(batch, dict(zip(outputs, found, strict=True)))
         if self._queue:
             self._soon()
+
+    def _note(self, batch: list[Call], found: Outputs) -> None:
+        statistics, now = self._metrics.statistics, time.perf_counter()
+        if not isinstance(found, RequestError):
+            statistics.ran()
+            for call in batch:
+                statistics.succeeded(call.rows, call.started - call.submitted, now - call.started)
+        elif len(batch) == 1 or not isinstance(found, ModelFailed):  # else each is tried by itself
+            for call in batch:
+                statistics.failed(now - call.submitted)
 
     def _hand_out(self, batch: list[Call], found: dict[str, Array]) -> None:
         start = 0

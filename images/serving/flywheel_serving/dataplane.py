@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
 from flywheel_serving.datatypes import Array
-from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError
+from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError, TooMany
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
 from flywheel_serving.runner import Runner
@@ -17,7 +17,7 @@ from flywheel_serving.settings import Settings
 from flywheel_serving.signature import Signature, TensorSpec
 
 SERVER = "flywheel-serving"
-EXTENSIONS = ["binary_tensor_data"]
+EXTENSIONS = ["binary_tensor_data", "statistics"]
 WARM_UP_CALLS = 5
 
 
@@ -121,6 +121,9 @@ class DataPlane:
             "outputs": [spec.metadata() for spec in self.signature.outputs],
         }
 
+    def statistics(self) -> dict[str, Any]:
+        return self.metrics.statistics.document(self.name, self.version)
+
     def submit(self, request: InferRequest, done: Done) -> None:
         """`done` gets the answer, or what is wrong, at once or later."""
         start = time.perf_counter()
@@ -169,7 +172,7 @@ class DataPlane:
     def _refuse(self) -> NoReturn:
         if not self._warm:
             raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
-        raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
+        raise TooMany(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
 
     def _wanted(self, names: list[str]) -> list[str]:
         for name in names:

@@ -21,8 +21,12 @@ class Unsupported(RequestError):
     """The body's media type or encoding is not understood (415, UNIMPLEMENTED)."""
 
 
+class TooMany(RequestError):
+    """As much is under way as the server takes, so this was refused at the door (429, UNAVAILABLE)."""
+
+
 class Overloaded(RequestError):
-    """The server is at its bound or not ready; the same request may succeed a second later (503, UNAVAILABLE)."""
+    """The server is not ready, or the model was not free in time; a second later it may be (503, UNAVAILABLE)."""
 
 
 class Late(RequestError):

@@ -13,6 +13,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
+from flywheel_serving.statistics import Statistics
+
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SECONDS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 ROWS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0, 1024.0, 4096.0)
@@ -55,6 +57,7 @@ class Metrics(Collector):
         self.in_flight = 0
         self.infer_seconds = Distribution(SECONDS)
         self.batch_rows = Distribution(ROWS)
+        self.statistics = Statistics()
         self.rest_in_progress = 0
         self._rest: Counter[tuple[str, str, int]] = Counter()
         self._rest_seconds: dict[str, Distribution] = {}

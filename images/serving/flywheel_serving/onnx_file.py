@@ -112,7 +112,17 @@ def _has_external(content: mmap.mmap, start: int, end: int, message: int, depth:
 
 
 def operators(path: Path) -> set[str]:
-    """Types of the nodes of the main graph, and "(function)" if the model defines operators of its own."""
+    """Types of the nodes of the main graph, and "(function)" if the model defines operators of its own.
+
+    Raises ModelRefused with reason NotONNX if the graph is damaged inside.
+    """
+    try:
+        return _operators(path)
+    except (EOFError, ValueError) as error:
+        raise ModelRefused("NotONNX", f"{path.name} is not a valid ONNX model ({error}); {NEXT_STEP}") from error
+
+
+def _operators(path: Path) -> set[str]:
     found = set()
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
         for number, start, end in _fields(content, 0, len(content)):

@@ -13,8 +13,10 @@ import uvloop
 
 from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.http.message import Application
 from flywheel_serving.http.server import HttpServer
 from flywheel_serving.metrics import Metrics
+from flywheel_serving.rest import cors
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.settings import Settings
 
@@ -56,7 +58,10 @@ def _failed(code: int, message: str, reason: str) -> int:
 
 async def _listen(settings: Settings, dataplane: DataPlane, stops: list[Stop]) -> dict[str, int]:
     """Starts both servers, adds to `stops` what ends them, and returns their ports."""
-    http = HttpServer(Routes(dataplane), settings.limits)
+    routes: Application = Routes(dataplane)
+    if settings.cors_origins:
+        routes = cors.allow(routes, settings.cors_origins)
+    http = HttpServer(routes, settings.limits)
     ports = {"http": await http.start(settings.http)}
     stops.append(http.stop)
     if settings.grpc is not None:

@@ -34,6 +34,7 @@ class Settings:
     drain_seconds: float
     grace_seconds: float
     limits: Limits
+    cors_origins: frozenset[str] = frozenset()
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -60,6 +61,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         limits=limits,
+        cors_origins=frozenset(given.cors_origin),
     )
 
 
@@ -92,7 +94,7 @@ def _parser() -> argparse.ArgumentParser:
         default=limits.batch_rows,
         help="most rows of several requests in one call of the model; 1 for none",
     )
-    add("--max-in-flight", type=_positive, default=limits.in_flight, help="inferences at once; more are answered 503")
+    add("--max-in-flight", type=_positive, default=limits.in_flight, help="inferences at once; more are answered 429")
     add(
         "--max-queue-seconds",
         type=_seconds,
@@ -102,7 +104,23 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-connections", type=_positive, default=limits.connections, help="REST connections at once")
     add("--request-seconds", type=_seconds, default=limits.request_seconds, help="time for a client to send a request")
     add("--idle-seconds", type=_seconds, default=limits.idle_seconds, help="time between two requests of a connection")
+    add(
+        "--cors-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        help="let scripts of this origin call from a browser (scheme://host[:port], or * for all); may be repeated",
+    )
     return parser
+
+
+def _origin(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    if text != "*" and (
+        not separator or not scheme.isalpha() or not rest or set(rest) & set("/?#@ ,") or not rest.isascii()
+    ):
+        raise argparse.ArgumentTypeError(f"{text!r} is not an origin; write for example https://app.example.com, or *")
+    return text.lower()
 
 
 def _address(text: str) -> Address:

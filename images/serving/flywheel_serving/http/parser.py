@@ -26,6 +26,7 @@ class RequestParser:
         self._parser = httptools.HttpRequestParser(self)
         self._body_limit = body_limit
         self._emit = emit
+        self._body_is_due = False  # of a request that asks for another protocol
         self._silent = 0  # bytes since llhttp last gave out something: what it may be holding back
         self.ended = False
         self._reset()
@@ -39,16 +40,25 @@ class RequestParser:
             return
         self._silent += len(data)
         self._last = None
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self.ended = True
-        except httptools.HttpParserError as cause:
-            self.refuse(error(400, f"the request is not valid HTTP/1.1: {cause}"))
+        taken = self._parse(data)
+        while taken < len(data) and not self.ended:
+            taken += self._parse(memoryview(data)[taken:])
         if self._silent > HEAD_BYTES:
             self.refuse(error(431, f"the request's headers are longer than {HEAD_BYTES} bytes"))
         if between and self._last is not None and not self.ended:
             self._heads.remember(data, self._last)
+
+    def _parse(self, data: bytes | memoryview) -> int:
+        """How many bytes were taken: all, unless a request asks for another protocol."""
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            if not self.ended:
+                self._ignore_upgrade()
+            return int(upgrade.args[0])
+        except httptools.HttpParserError as cause:
+            self.refuse(error(400, f"the request is not valid HTTP/1.1: {cause}"))
+        return len(data)
 
     def refuse(self, refusal: Response) -> None:
         if not self.ended:
@@ -60,9 +70,27 @@ class RequestParser:
     def _reset(self) -> None:
         self.receiving = False
         self.held = 0
+        self._in_head = True
+        self._two_hosts = False
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
+
+    def _ignore_upgrade(self) -> None:
+        """Nobody here speaks another protocol: the request is answered like any, and HTTP/1.1 goes on behind it."""
+        stopped, self._parser = self._parser, httptools.HttpRequestParser(self)
+        if stopped.get_method() == b"CONNECT":
+            self.ended = True  # what follows is meant for somebody else
+        elif self._body_is_due:
+            # llhttp takes what follows for the other protocol, but Java's client, for one, asks for h2c with a body. A
+            # new parser gets a head with the same framing, and reads the body.
+            self._body_is_due = False
+            target, headers = self._target, self._headers
+            connection = b"keep-alive" if stopped.should_keep_alive() else b"close"
+            framing = b"content-length" if b"content-length" in headers else b"transfer-encoding"
+            lines = (b" / HTTP/1.1\r\nhost: a\r\nconnection: ", connection, b"\r\n", framing, b": ", headers[framing])
+            self._parser.feed_data(b"".join((stopped.get_method(), *lines, b"\r\n\r\n")))
+            self._target, self._headers = target, headers
 
     # called by httptools
 
@@ -74,21 +102,46 @@ class RequestParser:
         self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        if not self._in_head:
+            return  # a trailer: what it says must not pass for what the headers said (RFC 9110, 6.5.1)
         name = name.lower()
-        self._headers[name] = self._headers[name] + b", " + value if name in self._headers else value
+        if name in self._headers:
+            self._two_hosts = self._two_hosts or name == b"host"
+            value = self._headers[name] + b", " + value
+        self._headers[name] = value
 
     def on_headers_complete(self) -> None:
         self._silent = 0
-        headers = self._headers
-        if b"host" not in headers and self._parser.get_http_version() == "1.1":
-            self.refuse(error(400, "header 'host' is missing; HTTP/1.1 requires it"))
+        self._in_head = False
+        headers, version = self._headers, self._parser.get_http_version()
+        if refusal := self._objection(headers, version):
+            self.refuse(refusal)
         elif b"content-length" in headers and int(headers[b"content-length"]) > self._body_limit:
             self._refuse_size()
         elif expected := headers.get(b"expect"):
             if expected.lower() != b"100-continue":
                 self.refuse(error(417, "header 'expect': only 100-continue is understood"))
-            elif not self.ended:
+            elif version == "1.1" and not self.ended:
                 self._emit(CONTINUE)
+        if b"upgrade" in headers and self._parser.should_upgrade() and self._parser.get_method() != b"CONNECT":
+            self._body_is_due = b"transfer-encoding" in headers or int(headers.get(b"content-length", b"0")) > 0
+
+    def _objection(self, headers: dict[bytes, bytes], version: str) -> Response | None:
+        """What llhttp lets pass and RFC 9112 does not (2.3, 3.2, 6.1)."""
+        if version == "1.1":
+            if b"host" not in headers:
+                return error(400, "header 'host' is missing; HTTP/1.1 requires it")
+        elif version != "1.0":
+            return error(505, "this port speaks HTTP/1.1; send the request in that version")
+        if self._two_hosts:
+            return error(400, "header 'host' is given twice; send it once")
+        if b"transfer-encoding" not in headers:
+            return None
+        if version == "1.0":
+            return error(400, "header 'transfer-encoding' is not of HTTP/1.0; send a content-length")
+        if headers[b"transfer-encoding"].lower() != b"chunked":
+            return error(501, "header 'transfer-encoding': only chunked is understood; send the body as it is")
+        return None
 
     def on_body(self, body: bytes) -> None:
         if self.ended:
@@ -100,15 +153,28 @@ class RequestParser:
             self._refuse_size()
 
     def on_message_complete(self) -> None:
-        if self.ended:
+        if self.ended or self._body_is_due:
             return
         self._silent = 0
         body = self._parts[0] if len(self._parts) == 1 else b"".join(self._parts)
         method, keep_alive = self._parser.get_method().decode(), self._parser.should_keep_alive()
-        request = Request(method, self._target, self._headers, body, keep_alive)
+        target = self._target
+        if target[:1] != b"/":
+            target = _origin_form(target)
+        request = Request(method, target, self._headers, body, keep_alive)
         self._reset()
         self._last = request
         self._emit(request)
 
     def _refuse_size(self) -> None:
         self.refuse(error(413, f"the body is larger than {self._body_limit} bytes; send fewer rows in each request"))
+
+
+def _origin_form(target: bytes) -> bytes:
+    """Path and query of a whole URL, which a server must take as well (RFC 9112, 3.2.2); anything else as it is."""
+    _, found, rest = target.partition(b"://")
+    if not found:
+        return target
+    ends = [at for at in (rest.find(b"/"), rest.find(b"?")) if at >= 0]
+    path = rest[min(ends) :] if ends else b""
+    return path if path.startswith(b"/") else b"/" + path

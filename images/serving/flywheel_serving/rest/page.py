@@ -22,7 +22,12 @@ def text(dataplane: DataPlane, host: str) -> str:
         f"It takes\n{_table(signature.inputs)}\nand gives\n{_table(signature.outputs)}\n"
         "-1 is any number of rows. Ask it with the Open Inference Protocol v2, for example:\n\n"
         f"curl {url} -H 'Content-Type: application/json' -d {body}\n\n"
-        f"Metadata: {path}   Health: /v2/health/ready   Metrics: /metrics\n"
+        f"OpenAPI:    {path}/openapi.json\n"
+        f"Metadata:   {path}\n"
+        f"Statistics: {path}/stats\n"
+        "Health:     /v2/health/ready\n"
+        "Metrics:    /metrics\n"
+        "gRPC, where it is on, is the service inference.GRPCInferenceService\n"
     )
 
 

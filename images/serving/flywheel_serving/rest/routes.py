@@ -21,10 +21,11 @@ from flywheel_serving.errors import (
     Overloaded,
     RequestError,
     TooLarge,
+    TooMany,
     Unsupported,
 )
 from flywheel_serving.http.message import Reply, Request, Response, error
-from flywheel_serving.rest import codec, page
+from flywheel_serving.rest import codec, openapi, page, repository
 
 Handler = Callable[[Request, Reply], None]
 STATUS = {
@@ -32,6 +33,7 @@ STATUS = {
     NotFound: 404,
     TooLarge: 413,
     Unsupported: 415,
+    TooMany: 429,
     ModelFailed: 500,
     Overloaded: 503,
     Late: 504,
@@ -51,6 +53,7 @@ class Routes:
     def __init__(self, dataplane: DataPlane) -> None:
         self._dataplane = dataplane
         self._metrics = dataplane.metrics
+        self._description: bytes | None = None
         self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
         self._add("GET", "/", "/", self._page)
         self._add("GET", "/metrics", "/metrics", self._exposition)
@@ -58,6 +61,9 @@ class Routes:
         self._add("GET", "/v2/health/live", "/v2/health/live", self._json(lambda: {"live": True}))
         self._add("GET", "/v2/health/ready", "/v2/health/ready", self._ready)
         self._add("GET", "/v2/models", "/v2/models", self._json(lambda: {"models": [dataplane.name]}))
+        self._add("GET", "/v2/models/stats", "/v2/models/stats", self._json(dataplane.statistics))
+        self._add("POST", "/v2/repository/index", "/v2/repository/index", self._index)
+        self._add("GET", "/openapi.json", "/openapi.json", self._openapi)
         model, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
         for path, pattern in (
             (f"/v2/models/{model}", "/v2/models/{model}"),
@@ -65,6 +71,8 @@ class Routes:
         ):
             self._add("GET", path, pattern, self._json(dataplane.model_metadata))
             self._add("GET", f"{path}/ready", f"{pattern}/ready", self._ready)
+            self._add("GET", f"{path}/stats", f"{pattern}/stats", self._json(dataplane.statistics))
+            self._add("GET", f"{path}/openapi.json", f"{pattern}/openapi.json", self._openapi)
             self._add("POST", f"{path}/infer", f"{pattern}/infer", self._infer)
 
     def _add(self, method: str, path: str, pattern: str, handler: Handler) -> None:
@@ -124,6 +132,14 @@ class Routes:
 
     def _exposition(self, _request: Request, reply: Reply) -> None:
         reply(Response(200, self._metrics.text(), metrics.CONTENT_TYPE))
+
+    def _index(self, request: Request, reply: Reply) -> None:
+        reply(Response(200, orjson.dumps(repository.index(self._dataplane, request.body))))
+
+    def _openapi(self, _request: Request, reply: Reply) -> None:
+        if self._description is None:  # on demand: a wide model's is long, and most servers are never asked for it
+            self._description = orjson.dumps(openapi.document(self._dataplane), option=orjson.OPT_INDENT_2)
+        reply(Response(200, self._description))
 
     def _ready(self, _request: Request, reply: Reply) -> None:
         ready = self._dataplane.ready
@@ -194,4 +210,4 @@ def _wrong_method(allowed: str) -> Handler:
 
 def _refusal(refusal: RequestError) -> Response:
     status = STATUS[type(refusal)]
-    return error(status, str(refusal), {"retry-after": "1"} if status == 503 else None)
+    return error(status, str(refusal), {"retry-after": "1"} if status in (429, 503) else None)

@@ -17,6 +17,7 @@ from flywheel_serving.errors import (
     Overloaded,
     RequestError,
     TooLarge,
+    TooMany,
     Unsupported,
 )
 from flywheel_serving.protocol import health_pb2 as health
@@ -32,6 +33,7 @@ CODES = {
     NotFound: grpc.StatusCode.NOT_FOUND,
     TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
     Unsupported: grpc.StatusCode.UNIMPLEMENTED,
+    TooMany: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; RESOURCE_EXHAUSTED would keep clients from trying again
     Overloaded: grpc.StatusCode.UNAVAILABLE,
     ModelFailed: grpc.StatusCode.INTERNAL,
     Late: grpc.StatusCode.DEADLINE_EXCEEDED,

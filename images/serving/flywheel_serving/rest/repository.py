@@ -1,0 +1,32 @@
+"""The index of Triton's model repository extension: what is served here, and whether it is ready.
+
+Loading and unloading are not here: what a server serves is decided by its InferenceService.
+"""
+
+from typing import Any
+
+import orjson
+
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.errors import InvalidRequest
+
+
+def index(dataplane: DataPlane, body: bytes) -> list[dict[str, Any]]:
+    """`body` is empty, or an object whose `ready: true` leaves out what is not. Raises InvalidRequest."""
+    if _only_ready(body) and not dataplane.ready:
+        return []
+    state, reason = ("READY", "") if dataplane.ready else ("UNAVAILABLE", "it is warming up or draining")
+    return [{"name": dataplane.name, "version": dataplane.version, "state": state, "reason": reason}]
+
+
+def _only_ready(body: bytes) -> bool:
+    if not body:
+        return False
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequest(f"body: not valid JSON: {error}") from error
+    wanted = document.get("ready", False) if isinstance(document, dict) else None
+    if type(wanted) is not bool:
+        raise InvalidRequest("body: wanted nothing, or an object with 'ready': true or false")
+    return wanted

@@ -1,0 +1,86 @@
+"""Scripts of other origins may call only if their origin is listed."""
+
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from email.message import Message
+from pathlib import Path
+
+import pytest
+
+from flywheel_serving.testing import LocalServer
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+APP = "https://app.example.com"
+PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,authorization"}
+
+
+@pytest.fixture(scope="module")
+def open_server(lookup: Path) -> Iterator[LocalServer]:
+    with LocalServer(
+        lookup, "--name", "lookup", "--cors-origin", APP, "--cors-origin", "http://localhost:3000"
+    ) as server:
+        yield server
+
+
+def ask(server: LocalServer, method: str, **headers: str) -> tuple[int, Message]:
+    request = urllib.request.Request(f"http://{server.http}/v2/models/lookup/infer", None, headers, method=method)
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return response.status, response.headers
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.headers
+
+
+def test_without_the_flag_no_answer_has_a_header_for_browsers(lookup_server: LocalServer) -> None:
+    for method, more in (("GET", {}), ("OPTIONS", PREFLIGHT)):
+        status, headers = ask(lookup_server, method, origin=APP, **more)
+
+        assert status == 405
+        assert not [name for name in headers if name.lower().startswith("access-control")]
+
+
+def test_a_preflight_of_a_listed_origin_is_allowed(open_server: LocalServer) -> None:
+    status, headers = ask(open_server, "OPTIONS", origin=APP, **PREFLIGHT)
+
+    assert status == 200
+    assert headers["access-control-allow-origin"] == APP
+    assert headers["access-control-allow-methods"] == "GET, HEAD, POST"
+    assert headers["access-control-allow-headers"] == "content-type,authorization"
+    assert headers["vary"] == "origin"
+
+
+def test_an_answer_can_be_read_by_a_listed_origin_even_if_it_is_an_error(open_server: LocalServer) -> None:
+    status, headers = ask(open_server, "GET", origin="http://localhost:3000")
+
+    assert status == 405
+    assert headers["access-control-allow-origin"] == "http://localhost:3000"
+    assert "retry-after" in headers["access-control-expose-headers"]
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example.com", f"{APP}.evil.com", "null", APP.replace("https", "http")]
+)
+def test_another_origin_is_refused(open_server: LocalServer, origin: str) -> None:
+    status, headers = ask(open_server, "OPTIONS", origin=origin, **PREFLIGHT)
+
+    assert (status, headers["access-control-allow-origin"]) == (403, None)
+    assert ask(open_server, "GET", origin=origin)[1]["access-control-allow-origin"] is None
+
+
+def test_an_asterisk_lists_all(lookup: Path) -> None:
+    with LocalServer(lookup, "--name", "lookup", "--cors-origin", "*") as server:
+        assert ask(server, "GET", origin="https://any.where")[1]["access-control-allow-origin"] == "https://any.where"
+
+
+@pytest.mark.parametrize(
+    "origin", ["app.example.com", "https://a.com/path", "https://a.com, https://b.com", "https://"]
+)
+def test_what_is_no_origin_is_explained(lookup: Path, origin: str) -> None:
+    server = LocalServer(lookup, "--cors-origin", origin)
+
+    assert server.wait() == 2
+    with pytest.raises(RuntimeError, match="is not an origin; write for example"):
+        server.wait_for("ready")

@@ -1,0 +1,97 @@
+"""What tools of Triton ask for besides inference: statistics and the index of the repository."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.http as triton
+
+from flywheel_serving.testing import LocalServer
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+
+def lookup(server: LocalServer, rows: list[int]) -> Any:
+    tensor = triton.InferInput("index", [len(rows)], "INT64")
+    tensor.set_data_from_numpy(np.array(rows))
+    return triton.InferenceServerClient(server.http).infer("lookup", [tensor])
+
+
+def test_statistics_count_requests_rows_and_failures(lookup_server: LocalServer) -> None:
+    client = triton.InferenceServerClient(lookup_server.http)
+    before = client.get_inference_statistics("lookup")["model_stats"][0]
+
+    lookup(lookup_server, [0, 1, 2])
+    lookup(lookup_server, [1])
+    with pytest.raises(triton.InferenceServerException, match="could not compute"):
+        lookup(lookup_server, [9])
+
+    after = client.get_inference_statistics("lookup", "1")["model_stats"][0]
+    assert (after["name"], after["version"]) == ("lookup", "1")
+    assert after["inference_count"] - before["inference_count"] == 4
+    assert after["execution_count"] - before["execution_count"] == 2
+    assert after["last_inference"] > before["last_inference"]
+    spent, had = after["inference_stats"], before["inference_stats"]
+    assert {name: spent[name]["count"] - had[name]["count"] for name in ("success", "fail", "compute_infer")} == {
+        "success": 2,
+        "fail": 1,
+        "compute_infer": 2,
+    }
+    assert spent["success"]["ns"] > spent["compute_infer"]["ns"] > had["compute_infer"]["ns"]
+    assert client.get_inference_statistics()["model_stats"][0]["inference_count"] == after["inference_count"]
+
+
+def test_the_index_says_what_is_ready(lookup_server: LocalServer) -> None:
+    index = triton.InferenceServerClient(lookup_server.http).get_model_repository_index()
+
+    assert index == [{"name": "lookup", "version": "1", "state": "READY", "reason": ""}]
+
+
+def test_the_index_of_what_is_ready_is_empty_while_draining(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--drain-seconds", "20") as server:
+        server.terminate()
+        server.wait_for("SIGTERM")
+
+        assert [entry["state"] for entry in index_of(server, b"{}")] == ["UNAVAILABLE"]
+        assert index_of(server, b'{"ready": true}') == []
+
+
+@pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b"{"])
+def test_a_wrong_question_for_the_index_is_refused(lookup_server: LocalServer, body: bytes) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        index_of(lookup_server, body)
+
+    assert refused.value.code == 400
+    assert json.load(refused.value)["error"].startswith("body: ")
+
+
+def index_of(server: LocalServer, body: bytes) -> Any:
+    with urllib.request.urlopen(f"http://{server.http}/v2/repository/index", body, timeout=30) as response:
+        return json.load(response)
+
+
+def test_time_in_the_queue_is_told_apart(counting: Path) -> None:
+    """More requests than there are threads, so that some wait."""
+    with LocalServer(counting, "--name", "counting", "--threads", "1") as server:
+        body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [200_000]}]}
+        url = f"http://{server.http}/v2/models/counting/infer"
+        threads = [
+            threading.Thread(target=lambda: urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60).close())
+            for _ in range(6)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+        spent = triton.InferenceServerClient(server.http).get_inference_statistics()["model_stats"][0][
+            "inference_stats"
+        ]
+
+    assert spent["queue"]["ns"] > 0
+    assert spent["success"]["ns"] == spent["queue"]["ns"] + spent["compute_infer"]["ns"]
