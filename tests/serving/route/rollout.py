@@ -44,14 +44,18 @@ class Rollout:
     def rest(self, row: tuple[float, float], path: str = "", **headers: str) -> dict[str, Any]:
         """The answer as {model_version, <output>: data}; fails unless it is 200."""
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [row]}
+        answer = self.post({"inputs": [tensor]}, path, **headers)
+        return {"version": answer["model_version"], **{one["name"]: one["data"] for one in answer["outputs"]}}
+
+    def post(self, body: dict[str, Any], path: str = "", **headers: str) -> dict[str, Any]:
         connection = http.client.HTTPConnection(self.server.http, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("POST", f"/v2/models/{NAME}{path}/infer", json.dumps({"inputs": [tensor]}), named)
+        connection.request("POST", f"/v2/models/{NAME}{path}/infer", json.dumps(body), named)
         response = connection.getresponse()
-        answer = json.load(response)
+        answer: dict[str, Any] = json.load(response)
         connection.close()
         assert response.status == 200, answer
-        return {"version": answer["model_version"], **{one["name"]: one["data"] for one in answer["outputs"]}}
+        return answer
 
     def grpc(
         self, row: tuple[float, float], version: str = "", seconds: float | None = None, **headers: str
