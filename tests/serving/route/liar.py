@@ -12,13 +12,18 @@ Say = Callable[[BinaryIO], None]
 
 
 @contextmanager
-def liar(say: Say) -> Iterator[tuple[str, int]]:
-    """Its address. `say` is given each connection after each whole request, and raises EOFError to close it."""
+def liar(say: Say, heard: list[bytes] | None = None) -> Iterator[tuple[str, int]]:
+    """Its address. `say` is given each connection after each whole request, and raises EOFError to close it.
+
+    `heard` gets the head of each request.
+    """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             try:
-                while _read_request(self.rfile):
+                while head := _read_request(cast(BinaryIO, self.rfile)):
+                    if heard is not None:
+                        heard.append(head)
                     say(cast(BinaryIO, self.wfile))
             except (EOFError, OSError):
                 return
@@ -31,15 +36,17 @@ def liar(say: Say) -> Iterator[tuple[str, int]]:
         server.shutdown()
 
 
-def _read_request(stream: Any) -> bool:
-    length = -1
+def _read_request(stream: BinaryIO) -> bytes:
+    """Its head, b"" at the end of the connection."""
+    head, length = b"", -1
     while line := stream.readline():
+        head += line
         if line.lower().startswith(b"content-length:"):
             length = int(line.split(b":")[1])
         if line == b"\r\n":
             stream.read(length)
-            return True
-    return False
+            return head
+    return b""
 
 
 def says(*parts: bytes, then_close: bool = False) -> Say:

@@ -220,6 +220,60 @@ def test_the_champion_answers_within_the_clients_time(rollout: Rollout, asked: s
     assert rollout.metric("flywheel_route_kept_total") == 1
 
 
+def test_the_callers_right_is_passed_on_and_nothing_else(rollout: Rollout) -> None:
+    heard: list[bytes] = []
+    with liar(says(in_json()), heard) as challenger:
+        rollout.route(challenger, "liar")
+        rollout.rest(ROW, Authorization="Bearer a", Cookie="b")
+        rollout.grpc(ROW, authorization="Bearer c", cookie="d")
+
+    names = [{line.split(b":")[0] for line in head.splitlines()[1:-1]} for head in heard]
+    sent = {b"host", b"content-type", b"content-length", b"inference-header-content-length", b"x-flywheel-forwarded"}
+    assert names == [sent | {b"authorization"}] * 2
+    assert b"authorization: Bearer a\r\n" in heard[0]
+    assert b"authorization: Bearer c\r\n" in heard[1]
+    assert heard[0].startswith(b"POST /v2/models/toy/infer HTTP/1.1\r\n")
+
+
+def test_most_places_stay_for_requests_that_are_kept(start: Start, tmp_path: Path) -> None:
+    """Of eight inferences at once a challenger that hangs holds two."""
+    over = threading.Event()
+    with (
+        start.champion("doubles", tmp_path, "--max-in-flight", "8") as server,
+        liar(says_nothing(over)) as challenger,
+        ThreadPoolExecutor(2) as pool,
+    ):
+        rollout = Rollout(server, tmp_path / "route.json")
+        rollout.route(challenger, "liar", timeoutSeconds=60.0)
+        held = [pool.submit(rollout.rest, ROW) for _ in range(2)]
+        rollout.until(lambda: rollout.metric("model_infer_in_flight") == 2)
+
+        assert [rollout.rest(ROW) for _ in range(20)] == [CHAMPION] * 20
+        assert rollout.metric("model_infer_in_flight") == 2
+        over.set()
+
+        assert [each.result() for each in held] == [CHAMPION] * 2
+
+
+def test_the_bound_on_work_in_flight_counts_what_was_forwarded(start: Start, tmp_path: Path) -> None:
+    over = threading.Event()
+    with (
+        start.champion("doubles", tmp_path, "--max-in-flight", "1") as server,
+        liar(says_nothing(over)) as challenger,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        rollout = Rollout(server, tmp_path / "route.json")
+        rollout.route(challenger, "liar", timeoutSeconds=60.0)
+        held = pool.submit(rollout.rest, ROW)
+        rollout.until(lambda: rollout.metric("model_infer_in_flight") == 1)
+
+        with pytest.raises(AssertionError, match="1 inferences are under way, the limit"):
+            rollout.rest(ROW)
+        over.set()
+
+        assert held.result() == CHAMPION
+
+
 def test_a_request_on_which_both_fail_says_nothing_about_the_challenger(start: Start, tmp_path: Path) -> None:
     with start.champion("fails", tmp_path) as server:
         rollout = Rollout(server, tmp_path / "route.json")
