@@ -10,7 +10,7 @@ from typing import Any, Literal, NoReturn
 
 LARGEST_BYTES = 65_536
 LONGEST_SECONDS = 60
-HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.:-]{0,251}[A-Za-z0-9])?")
+HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110, token
 
 Stamp = tuple[int, ...]
