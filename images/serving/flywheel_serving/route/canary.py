@@ -68,7 +68,7 @@ class Canary:
         seconds = min(self._route.timeout, (asked.deadline - time.perf_counter()) / 2)
         call, link = asked.call, self._link
         try:
-            inputs = self._champion.inputs(call)
+            inputs = self._champion.inputs(call.feeds)
             payload = link.question.encode(asked.id, inputs, call.outputs, seconds, asked.headers)
         except Exception:  # the client must get its answer whatever is wrong here
             log.exception("a request for version %s could not be written", link.challenger.version)
@@ -90,7 +90,8 @@ class Canary:
             asked.answer(judged.outputs, self._link.challenger.version, FORWARDED)
             return
         if judged.outcome == "Late" and not whole:
-            self._says_nothing()
+            self._link.counts.kept += 1  # no mark against the challenger; but who waits in vain must not go on doing so
+            self._link.record(judged.outcome, judged.finding)
         elif not judged.doubtful:
             self._settle(judged)
         self._fall_back(asked, judged)
@@ -127,7 +128,8 @@ class Canary:
                 asked.answer(judged.outputs, self._link.challenger.version, FORWARDED)
             else:
                 if judged.outputs is None and isinstance(found, ModelFailed):
-                    self._says_nothing()
+                    self._link.counts.kept += 1  # the request's own doing
+                    self._link.untold()
                 else:
                     self._settle(judged)
                 asked.answer(found, version, FELL_BACK, now)
@@ -139,11 +141,6 @@ class Canary:
     def _settle(self, judged: Judged) -> None:
         self._link.counts.forwarded[judged.outcome] += 1
         self._link.record(judged.outcome, judged.finding)
-
-    def _says_nothing(self) -> None:
-        """It was sent, but its end is the request's own doing: as if it had been kept."""
-        self._link.counts.kept += 1
-        self._link.untold()
 
 
 def _fits(challenger: list[Array], champion: list[Array]) -> bool:

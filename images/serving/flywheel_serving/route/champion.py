@@ -47,5 +47,5 @@ class Champion:
     def __post_init__(self) -> None:
         self.specs = {spec.name: spec for spec in self.signature.outputs}
 
-    def inputs(self, call: Call) -> dict[str, tuple[TensorSpec, Array]]:
-        return {spec.name: (spec, call.feeds[spec.name]) for spec in self.signature.inputs}
+    def inputs(self, feeds: Mapping[str, Array]) -> dict[str, tuple[TensorSpec, Array]]:
+        return {spec.name: (spec, feeds[spec.name]) for spec in self.signature.inputs}

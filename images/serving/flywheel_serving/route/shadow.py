@@ -31,11 +31,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copy:
-    """`outputs` is what the champion answered; `size` is in bytes, about."""
+    """What is kept of a request that was answered, and not the request: its body may be several times as large."""
 
-    asked: Asked
-    outputs: list[Array]
-    size: int
+    id: str
+    headers: dict[bytes, bytes]  # those that are passed on
+    feeds: dict[str, Array]
+    names: list[str]
+    rows: int
+    outputs: list[Array]  # the champion's, in the order of `names`
+    size: int  # bytes, about
 
 
 class Shadow:
@@ -63,6 +67,7 @@ class Shadow:
     def close(self) -> None:
         """No copy is sent from now on."""
         self._link.counts.compared["Dropped"] += len(self._queue)
+        self._held -= sum([copy.size for copy in self._queue])
         self._queue.clear()
 
     def _offer(self, asked: Asked, outputs: list[Array]) -> None:
@@ -71,7 +76,9 @@ class Shadow:
             self._link.counts.compared["Dropped"] += 1
             return
         self._held += size
-        self._queue.append(Copy(asked, outputs, size))
+        call, headers = asked.call, asked.headers
+        passed = {name: headers[name] for name in wire.PASSED_ON if name in headers}
+        self._queue.append(Copy(asked.id, passed, call.feeds, call.outputs, call.rows, outputs, size))
         asyncio.get_running_loop().call_soon(self._send)  # the client's answer is written first
 
     def _send(self) -> None:
@@ -79,11 +86,11 @@ class Shadow:
             self._ask(self._queue.popleft())
 
     def _ask(self, copy: Copy) -> None:
-        asked, seconds = copy.asked, self._route.timeout
+        seconds = self._route.timeout
         self._under_way += 1
         try:
-            inputs = self._champion.inputs(asked.call)
-            payload = self._link.question.encode(asked.id, inputs, asked.call.outputs, seconds, asked.headers)
+            inputs = self._champion.inputs(copy.feeds)
+            payload = self._link.question.encode(copy.id, inputs, copy.names, seconds, copy.headers)
         except Exception as error:  # as below
             log.exception("a copy for version %s could not be written", self._link.challenger.version)
             self._received(copy, Trouble(f"{type(error).__name__}: {error}"))
@@ -102,7 +109,7 @@ class Shadow:
         self._send()
 
     def _judged(self, copy: Copy, found: wire.Reply | Trouble) -> str:
-        link, call = self._link, copy.asked.call
+        link = self._link
         if isinstance(found, Trouble):
             link.tell("Late" if found.late else "Failed", found.finding)
             return "Late" if found.late else "Failed"
@@ -110,8 +117,8 @@ class Shadow:
             outcome = "Late" if found.status == 504 else "Failed"
             link.tell(outcome, f"status {found.status}: {found.body[:200].decode('utf-8', 'replace')}")
             return outcome
-        specs = [self._champion.specs[name] for name in call.outputs]
-        rows = call.rows if self._champion.row_by_row else None
+        specs = [self._champion.specs[name] for name in copy.names]
+        rows = copy.rows if self._champion.row_by_row else None
         try:
             outputs = wire.decode(found, wire.Wanted(link.challenger.version, specs, rows))
         except wire.Nonsense as nonsense:
@@ -127,12 +134,11 @@ class Shadow:
     def _example(self, copy: Copy, outputs: list[Array], result: Comparison) -> Example:
         """The worst row of the request; all of it where outputs do not have the inputs' rows."""
         row = slice(result.row, result.row + 1) if self._champion.row_by_row else slice(None)
-        call = copy.asked.call
         return {
-            "id": copy.asked.id[:VALUE_BYTES],
-            "inputs": {name: value(array[row]) for name, array in call.feeds.items()},
-            "champion": {name: value(a[row]) for name, a in zip(call.outputs, copy.outputs, strict=True)},
-            "challenger": {name: value(a[row]) for name, a in zip(call.outputs, outputs, strict=True)},
+            "id": copy.id[:VALUE_BYTES],
+            "inputs": {name: value(array[row]) for name, array in copy.feeds.items()},
+            "champion": {name: value(a[row]) for name, a in zip(copy.names, copy.outputs, strict=True)},
+            "challenger": {name: value(a[row]) for name, a in zip(copy.names, outputs, strict=True)},
         }
 
 
