@@ -4,7 +4,7 @@ BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration apiserver e2e test up down images deploy demo logs generate golden lock bench-operator clean clean-all
+.PHONY: help setup fmt check unit integration apiserver e2e test up down images deploy demo logs generate golden lock bench-operator bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ lock: setup ## Pin every requirement of pyproject.toml with its hashes, in requi
 
 bench-operator: setup ## Measure the operator against a real API server; prints figures and the command.
 	@$(BIN)/python -m e2e.bench.operator
+
+bench-serving: setup ## Measure the model server beside KServe, MLServer, BentoML and FastAPI; prints the table and the ratios.
+	@$(BIN)/python -m e2e.bench.serving
 
 clean: ## Remove what tools left in the checkout, and .venv.
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache dist build

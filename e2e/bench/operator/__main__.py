@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from e2e.bench import promise
 from e2e.bench.operator import copies, figures, report, resources, world
-from e2e.bench.operator.figures import Figures, Watched
+from e2e.bench.operator.figures import Watched
+from e2e.bench.promise import Figures
 from e2e.cluster.progress import Failure, say
 from flywheel.core.api import INFERENCE_SERVICE, MODEL
 
@@ -107,8 +109,9 @@ def main() -> int:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
     command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
-    promised = report.write(options.what, found, command)
-    print(report.shown(promised))
+    promised = report.promises(found)
+    promise.write(options.what, command, found, promised)
+    print(promise.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
 
 

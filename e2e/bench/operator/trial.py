@@ -12,8 +12,8 @@ from typing import Any
 
 from e2e import kube
 from e2e.bench.operator.api import Object
-from e2e.bench.operator.figures import Figures
 from e2e.bench.operator.hearing import Hearing
+from e2e.bench.promise import Figures
 from e2e.local_operator import DEPLOYMENT as OPERATOR
 from e2e.onnx_models import linear
 from e2e.story import Story

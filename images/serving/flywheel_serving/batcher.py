@@ -39,9 +39,10 @@ class Call:
 
 
 class Batcher:
-    """`max_rows` in one call of the model; 1: every request by itself."""
+    """`max_rows` in one call of the model; 1: every request by itself. `alike`: all rows have one shape."""
 
-    def __init__(self, runner: Runner, metrics: Metrics, max_rows: int) -> None:
+    def __init__(self, runner: Runner, metrics: Metrics, max_rows: int, *, alike: bool = False) -> None:
+        self._alike = alike
         self._runner = runner
         self._metrics = metrics
         self._queue: deque[Call] = deque()
@@ -78,7 +79,7 @@ class Batcher:
         while self._queue:
             following = self._queue[0]
             rows += following.rows
-            if rows > self.max_rows or following.shape != first.shape:
+            if rows > self.max_rows or not (self._alike or following.shape == first.shape):
                 break
             batch.append(self._queue.popleft())
         return batch
@@ -110,7 +111,10 @@ class Batcher:
 
     def _hand_out(self, batch: list[Call], found: dict[str, Array]) -> None:
         start = 0
+        arrays = list(found.values())
+        names = list(found)
         for call in batch:
             end = start + call.rows
-            call.answer([found[name][start:end] for name in call.outputs])
+            given = arrays if call.outputs == names else [found[name] for name in call.outputs]
+            call.answer([array[start:end] for array in given])
             start = end

@@ -3,8 +3,8 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NoReturn
 
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
@@ -34,7 +34,7 @@ class InferRequest:
     tensors: dict[str, Array]
     outputs: list[str]
     timeout: float | None = None
-    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
 
 
@@ -62,7 +62,8 @@ class DataPlane:
         threads = settings.threads or cpu.limit()
         self._model = Model(settings.model / "model.onnx", threads)
         self._runner = Runner(self._model, threads)
-        self._batcher = Batcher(self._runner, metrics, max_rows=1)  # until the warm-up has shown that rows do not mix
+        # One row until the warm-up has shown that rows do not mix.
+        self._batcher = Batcher(self._runner, metrics, max_rows=1, alike=self.signature.alike)
         limits = settings.limits
         patience, most = limits.queue_seconds, (limits.in_flight, limits.body_bytes)
         self.router = Router(Champion(self.name, self.version, self.signature, self._batcher.submit, patience, *most))
@@ -142,8 +143,9 @@ class DataPlane:
         start = time.perf_counter()
         metrics = self.metrics
         try:
-            self._admit()
-            outputs = self._wanted(request.outputs)
+            if not self._warm or self.in_flight >= self._limits.in_flight:
+                self._refuse()
+            outputs = self._wanted(request.outputs) if request.outputs else self._all_outputs
             feeds = self.signature.fit(request.tensors, self._limits.rows)
         except RequestError as refusal:
             metrics.infer_failure += 1
@@ -172,7 +174,7 @@ class DataPlane:
             self._batcher.submit(call)
         else:
             deadline = start + timeout if timeout else float("inf")
-            active.submit(Asked(call, request.id, request.headers, request.pinned, deadline, answer))
+            active.submit(Asked(call, request.id, request.headers or {}, request.pinned, deadline, answer))
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """The same for coroutines. Raises a RequestError that says what is wrong."""
@@ -188,15 +190,12 @@ class DataPlane:
             raise found
         return found
 
-    def _admit(self) -> None:
+    def _refuse(self) -> NoReturn:
         if not self._warm:
             raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
-        if self.in_flight >= self._limits.in_flight:
-            raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
+        raise Overloaded(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
 
     def _wanted(self, names: list[str]) -> list[str]:
-        if not names:
-            return self._all_outputs
         for name in names:
             if name not in self._specs:
                 raise InvalidRequest(

@@ -56,7 +56,7 @@ class Metrics(Collector):
         self.infer_seconds = Distribution(SECONDS)
         self.batch_rows = Distribution(ROWS)
         self.rest_in_progress = 0
-        self._rest: Counter[tuple[str, str, str]] = Counter()
+        self._rest: Counter[tuple[str, str, int]] = Counter()
         self._rest_seconds: dict[str, Distribution] = {}
         self._rpc_started: Counter[tuple[str, str, str]] = Counter()
         self._rpc_handled: Counter[tuple[str, str, str, str]] = Counter()
@@ -66,7 +66,7 @@ class Metrics(Collector):
 
     def rest(self, method: str, path: str, status: int, seconds: float) -> None:
         """Counts one REST request; `path` is the route's pattern, so that clients cannot make up series."""
-        self._rest[method, path, str(status)] += 1
+        self._rest[method, path, status] += 1
         spread = self._rest_seconds.get(path)
         if spread is None:
             spread = self._rest_seconds[path] = Distribution(SECONDS)
@@ -90,7 +90,8 @@ class Metrics(Collector):
         """Called by the registry when it is asked."""
         yield from self._of_the_model()
         rest, rpc = ("method", "path", "status_code"), ("grpc_type", "grpc_service", "grpc_method")
-        yield _counter("rest_server_requests", "REST requests", rest, self._rest.items())
+        told = (((method, path, str(status)), count) for (method, path, status), count in self._rest.items())
+        yield _counter("rest_server_requests", "REST requests", rest, told)
         spread = HistogramMetricFamily("rest_server_requests_duration_seconds", "REST requests", labels=("path",))
         for path, found in self._rest_seconds.items():
             spread.add_metric((path,), found.buckets(), found.sum)

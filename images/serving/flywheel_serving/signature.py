@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NoReturn
 
 from flywheel_serving.datatypes import DTYPES, Array, convert
 from flywheel_serving.errors import InvalidRequest, TooLarge
@@ -40,6 +40,11 @@ class Signature:
         return frozenset(spec.name for spec in self.inputs)
 
     @cached_property
+    def alike(self) -> bool:
+        """Whether rows of all requests have one shape, so that any of them fit together."""
+        return all(-1 not in spec.shape[1:] for spec in self.inputs)
+
+    @cached_property
     def batched(self) -> bool:
         """Whether the first axis of every input is the row."""
         return all(spec.shape and spec.shape[0] == -1 for spec in self.inputs)
@@ -49,16 +54,15 @@ class Signature:
 
         A column of shape [n] is taken where the model has [-1, 1], and the reverse. Raises InvalidRequest or TooLarge.
         """
-        self._check_names(tensors)
+        if tensors.keys() != self.names:
+            self._refuse_names(tensors)
         fitted = {spec.name: _fit_one(spec, tensors[spec.name]) for spec in self.inputs}
         if self.batched:
             self._check_rows(fitted, max_rows)
         return fitted
 
-    def _check_names(self, tensors: dict[str, Array]) -> None:
+    def _refuse_names(self, tensors: dict[str, Array]) -> NoReturn:
         wanted = self.names
-        if tensors.keys() == wanted:
-            return
         if missing := [spec.name for spec in self.inputs if spec.name not in tensors]:
             raise InvalidRequest(f"inputs: missing {_listed(missing)}; the model takes {_listed(sorted(wanted))}")
         unknown = [name for name in tensors if name not in wanted]
@@ -67,6 +71,8 @@ class Signature:
     def _check_rows(self, fitted: dict[str, Array], max_rows: int) -> None:
         first = self.inputs[0].name
         rows = len(fitted[first])
+        if rows <= max_rows and len(fitted) == 1:
+            return
         if rows > max_rows:
             raise TooLarge(
                 f"input {first!r}: {rows} rows in one request, at most {max_rows} are taken; send several requests"

@@ -27,7 +27,7 @@ class Connection(asyncio.Protocol):
         self._limits = server.limits
         self._transport: asyncio.Transport
         self._queue: deque[Event] = deque()
-        self._parser = RequestParser(server.limits.body_bytes, self._queue.append)
+        self._parser = RequestParser(server.limits.body_bytes, server.heads, self._queue.append)
         self._asked: Request | None = None  # whose answer is awaited
         self._turning = False
         self._writable = True
@@ -53,7 +53,10 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         was_receiving = self._parser.receiving
         self._parser.feed(data)
-        self._count_bodies()
+        if (
+            self._counted or self._parser.held or len(self._queue) > 1
+        ):  # one request that came in one piece is answered now
+            self._count_bodies()
         if self._server.buffered > self._limits.buffered_bytes:
             self._parser.refuse(busy("too many bytes of requests are under way"))
         if self._parser.receiving and not was_receiving and not self._is_answering:
@@ -107,7 +110,7 @@ class Connection(asyncio.Protocol):
         if self._turning or self._is_answering:
             return
         self._turning = True
-        while self._queue and not self._is_answering and not self._transport.is_closing():
+        while self._queue and self._asked is None and self._writable and not self._transport.is_closing():
             event = self._queue.popleft()
             if isinstance(event, Request):
                 self.deadline = NEVER
@@ -129,7 +132,8 @@ class Connection(asyncio.Protocol):
         last = not self._queue and (self._half_closed or self._parser.ended)
         keep_alive = request.keep_alive and not self._server.draining and not last
         self._transport.write(response.encode(with_body=request.method != "HEAD", keep_alive=keep_alive))
-        self._count_bodies()
+        if self._counted:
+            self._count_bodies()
         if not keep_alive:
             self._queue.clear()
             self._transport.close()
@@ -137,7 +141,10 @@ class Connection(asyncio.Protocol):
         if self._paused and len(self._queue) < PIPELINED and not self._half_closed:
             self._paused = False
             self._transport.resume_reading()
-        self._turn()
+        if self._queue:
+            self._turn()
+        elif self._writable and not self._turning:
+            self._rest()
 
     def _rest(self) -> None:
         """All that came is answered."""

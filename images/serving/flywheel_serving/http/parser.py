@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import httptools
 
+from flywheel_serving.http.heads import Heads
 from flywheel_serving.http.message import Request, Response, error
 
 HEAD_BYTES = 65_536
@@ -19,7 +20,9 @@ class RequestParser:
     `held` is the bytes of the body being received; `receiving` is true between a request's first byte and its last.
     """
 
-    def __init__(self, body_limit: int, emit: Callable[[Event], None]) -> None:
+    def __init__(self, body_limit: int, heads: Heads, emit: Callable[[Event], None]) -> None:
+        self._heads = heads
+        self._last: Request | None = None  # of the bytes being parsed
         self._parser = httptools.HttpRequestParser(self)
         self._body_limit = body_limit
         self._emit = emit
@@ -30,7 +33,12 @@ class RequestParser:
     def feed(self, data: bytes) -> None:
         if self.ended:
             return
+        between = not self.receiving and not self._silent
+        if between and (request := self._heads.find(data)) is not None:
+            self._emit(request)
+            return
         self._silent += len(data)
+        self._last = None
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -39,6 +47,8 @@ class RequestParser:
             self.refuse(error(400, f"the request is not valid HTTP/1.1: {cause}"))
         if self._silent > HEAD_BYTES:
             self.refuse(error(431, f"the request's headers are longer than {HEAD_BYTES} bytes"))
+        if between and self._last is not None and not self.ended:
+            self._heads.remember(data, self._last)
 
     def refuse(self, refusal: Response) -> None:
         if not self.ended:
@@ -97,6 +107,7 @@ class RequestParser:
         method, keep_alive = self._parser.get_method().decode(), self._parser.should_keep_alive()
         request = Request(method, self._target, self._headers, body, keep_alive)
         self._reset()
+        self._last = request
         self._emit(request)
 
     def _refuse_size(self) -> None:

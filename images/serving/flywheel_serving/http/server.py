@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from flywheel_serving.http.connection import Connection
+from flywheel_serving.http.heads import Heads
 from flywheel_serving.http.message import Application, Reply, Request, error
 from flywheel_serving.settings import Address, Limits
 
@@ -22,6 +23,7 @@ class HttpServer:
         self._server: asyncio.Server
         self._sweeper: asyncio.TimerHandle
         self.limits = limits
+        self.heads = Heads()
         self.loop = asyncio.get_running_loop()
         self.buffered = 0
         self.draining = False

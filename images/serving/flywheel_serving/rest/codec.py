@@ -11,7 +11,6 @@ from flywheel_serving.datatypes import DTYPES, Array
 from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.signature import TensorSpec
 
-NOTHING = memoryview(b"")
 BINARY = "application/octet-stream"
 
 
@@ -26,6 +25,9 @@ class Wanted:
         return self.by_name.get(name, self.default)
 
 
+PLAIN = Wanted(default=False, by_name={})
+
+
 def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     """`json_length` is Inference-Header-Content-Length, None where the whole body is JSON. Raises InvalidRequest."""
     if json_length is not None and not 0 < json_length <= len(body):
@@ -33,24 +35,33 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
         raise InvalidRequest(
             f"header 'Inference-Header-Content-Length': wanted the length of the JSON part, found {found}"
         )
-    view = memoryview(body)
-    document = _parse(view[:json_length])
+    if json_length is None:
+        document, raw = _parse(body), NO_BINARY
+    else:
+        view = memoryview(body)
+        document, raw = _parse(view[:json_length]), _Binary(view[json_length:])
+    if len(document) == 1:  # as most come
+        return InferRequest("", _inputs(document, raw), []), PLAIN
     request_id = _typed(document, "id", str, "")
     parameters = _typed(document, "parameters", dict, None)
-    inputs = _typed(document, "inputs", list, None)
-    if not inputs:
+    decoded = _inputs(document, raw)
+    names, by_name = _outputs(_typed(document, "outputs", list, []))
+    default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
+    return InferRequest(request_id, decoded, names, _timeout(parameters)), Wanted(default, by_name)
+
+
+def _inputs(document: dict[str, Any], raw: "_Binary") -> dict[str, Array]:
+    items = _typed(document, "inputs", list, None)
+    if not items:
         raise InvalidRequest("inputs: wanted a list of tensors, found none")
-    raw = _Binary(view[json_length:] if json_length is not None else NOTHING)
     decoded: dict[str, Array] = {}
-    for index, item in enumerate(inputs):
+    for index, item in enumerate(items):
         name, array = _input(index, item, raw)
         if name in decoded:
             raise InvalidRequest(f"inputs[{index}].name: {name[:100]!r} is given twice")
         decoded[name] = array
     raw.check_used()
-    names, by_name = _outputs(_typed(document, "outputs", list, []))
-    default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    return InferRequest(request_id, decoded, names, _timeout(parameters)), Wanted(default, by_name)
+    return decoded
 
 
 def _timeout(parameters: dict[str, Any] | None) -> float | None:
@@ -63,8 +74,8 @@ def encode(response: InferResponse, wanted: Wanted, model: str) -> tuple[bytes, 
     """The body, and the length of its JSON part if tensors follow it."""
     outputs, parts = [], []
     for spec, array in response.outputs:
-        output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": list(array.shape)}
-        if wanted.binary(spec.name):
+        output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": array.shape}
+        if wanted is not PLAIN and wanted.binary(spec.name):
             parts.append(tensors.to_bytes(array))
             output["parameters"] = {"binary_data_size": len(parts[-1])}
         else:
@@ -113,7 +124,10 @@ class _Binary:
             raise InvalidRequest(f"body: {rest} bytes follow the JSON part that no input's binary_data_size claims")
 
 
-def _parse(part: memoryview) -> dict[str, Any]:
+NO_BINARY = _Binary(memoryview(b""))
+
+
+def _parse(part: bytes | memoryview) -> dict[str, Any]:
     try:
         parsed = orjson.loads(part)
     except orjson.JSONDecodeError as error:
@@ -137,11 +151,11 @@ def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: 
 def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
     if type(item) is not dict:
         raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
-    where = f"inputs[{index}]."
-    name = _typed(item, "name", str, None, where)
-    if not name:
-        raise InvalidRequest(f"{where}name: missing")
-    parameters = _typed(item, "parameters", dict, None, where)
+    name = item.get("name")
+    if type(name) is not str or not name:
+        _typed(item, "name", str, None, f"inputs[{index}].")
+        raise InvalidRequest(f"inputs[{index}].name: missing")
+    parameters = _typed(item, "parameters", dict, None, f"inputs[{index}].") if "parameters" in item else None
     try:
         datatype, shape = _datatype(item.get("datatype")), _shape(item.get("shape"))
         size = _binary_size(parameters, "data" in item) if parameters else None

@@ -80,8 +80,12 @@ class Routes:
 
         def counted(response: Response) -> None:
             metrics.rest_in_progress -= 1
-            method = request.method if request.method in METHODS else "OTHER"
-            metrics.rest(method, pattern, response.status, time.perf_counter() - start)
+            metrics.rest(
+                request.method if request.method in METHODS else "OTHER",
+                pattern,
+                response.status,
+                time.perf_counter() - start,
+            )
             reply(response)
 
         try:
@@ -175,6 +179,8 @@ def _timeout(value: bytes) -> float:
 
 def _check_media_type(value: bytes | None, *, binary: bool) -> None:
     """JSON is taken under any name that clients send by default; only what certainly is something else is refused."""
+    if value == b"application/json":
+        return
     media_type = (value or b"").partition(b";")[0].strip().lower()
     known = (b"", b"application/json", b"application/x-www-form-urlencoded", b"application/octet-stream", b"text/plain")
     if media_type in known or media_type.endswith(b"+json"):

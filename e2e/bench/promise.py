@@ -1,0 +1,86 @@
+"""Figures with their bounds, for people (results/<name>.md) and for comparisons (results/<name>.json)."""
+
+import json
+import platform
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from e2e.cluster.places import CHECKOUT
+
+RESULTS = CHECKOUT / "e2e/bench/results"
+
+Figures = dict[str, float]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What was measured, and how much it may be at most, or must be at least."""
+
+    what: str
+    measured: float
+    bound: float
+    unit: str = ""
+    at_least: bool = False
+
+    @property
+    def holds(self) -> bool:
+        """Whether it is kept."""
+        return self.measured >= self.bound if self.at_least else self.measured <= self.bound
+
+    @property
+    def wanted(self) -> str:
+        return f"{'≥' if self.at_least else '≤'} {self.bound:g}{self.unit and ' '}{self.unit}"
+
+
+def write(
+    name: str, command: str, found: Mapping[str, Mapping[str, float]], promised: Sequence[Promise], note: str = ""
+) -> None:
+    """Into `results/<name>.json` and `.md`; `note` is Markdown that stands under the table."""
+    told = {
+        "command": command,
+        "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "machine": machine(),
+        "revision": revision(),
+        "figures": found,
+    }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
+    rows = "".join(
+        f"| {line.what} | {line.measured:g}{line.unit and ' '}{line.unit} | {line.wanted} | {'yes' if line.holds else '**no**'} |\n"
+        for line in promised
+    )
+    details = "".join(
+        f"- `{key}`: " + ", ".join(f"{field} {value:g}" for field, value in figures.items()) + "\n"
+        for key, figures in found.items()
+    )
+    (RESULTS / f"{name}.md").write_text(
+        f"# {name}: the last result\n\n`{command}`, {told['date']}, {told['machine']}, revision {told['revision']}\n\n"
+        f"| | measured | wanted | holds |\n|---|---|---|---|\n{rows}\n{note}{note and chr(10)}{details}"
+    )
+
+
+def shown(promised: Sequence[Promise]) -> str:
+    """One line each, for the terminal."""
+    return "\n".join(
+        f"{'ok  ' if line.holds else 'MISS'} {line.what}: {line.measured:g}{line.unit and ' '}{line.unit} (wanted {line.wanted})"
+        for line in promised
+    )
+
+
+def machine() -> str:
+    """`2 x Intel(R) …, 24 GiB, Python 3.11.7, load 0.8`."""
+    cpus = [line for line in Path("/proc/cpuinfo").read_text().splitlines() if line.startswith("model name")]
+    name = cpus[0].partition(":")[2].strip() if cpus else platform.machine()
+    memory = int(Path("/proc/meminfo").read_text().split()[1]) / 2**20
+    load = Path("/proc/loadavg").read_text().split()[0]
+    return f"{len(cpus)} x {name}, {memory:.0f} GiB, Python {platform.python_version()}, load {load} at the end"
+
+
+def revision() -> str:
+    """Of the checkout, with a plus if it was changed."""
+    words = ["git", "-C", str(CHECKOUT), "describe", "--always", "--dirty=+"]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
