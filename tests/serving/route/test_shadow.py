@@ -32,17 +32,17 @@ def test_without_a_route_there_are_no_examples(rollout: Rollout) -> None:
     assert examples(rollout) == []
 
 
-def test_equal_answers_agree(rollout: Rollout, start: Start) -> None:
-    rollout.route(address(start("doubles nearly")), "doubles nearly", mode="Shadow")
+def test_equal_answers_agree(shared: Rollout, start: Start) -> None:
+    shared.route(address(start("doubles nearly")), "doubles nearly", mode="Shadow")
 
-    assert [rollout.rest(ROW), rollout.grpc(ROW), rollout.rest((0.0, 0.0))][:2] == [CHAMPION] * 2
+    assert [shared.rest(ROW), shared.grpc(ROW), shared.rest((0.0, 0.0))][:2] == [CHAMPION] * 2
 
-    assert all_compared(rollout, 3) == {"Agreed": 3}
-    difference = rollout.metric("flywheel_shadow_difference")
+    assert all_compared(shared, 3) == {"Agreed": 3}
+    difference = shared.metric("flywheel_shadow_difference")
     assert difference is not None
     assert 0 < difference < 1e-3
-    assert examples(rollout) == []
-    assert rollout.forwarded() == {}
+    assert examples(shared) == []
+    assert shared.forwarded() == {}
 
 
 def test_the_worst_of_those_that_disagree_are_kept(rollout: Rollout, start: Start) -> None:
@@ -77,14 +77,14 @@ def test_classes_must_be_equal_and_the_tolerance_is_the_routes(rollout: Rollout,
     assert examples(rollout)[0]["difference"] == 1.0  # of the label; the numbers are within the tolerance
 
 
-def test_a_number_that_is_none_is_the_worst(rollout: Rollout, start: Start) -> None:
-    rollout.route(address(start("gives NaN")), "gives NaN", mode="Shadow")
+def test_a_number_that_is_none_is_the_worst(shared: Rollout, start: Start) -> None:
+    shared.route(address(start("gives NaN")), "gives NaN", mode="Shadow")
 
-    assert rollout.rest((-1.0, -2.0)) == {"version": "champion", "value": [-2.0, -4.0], "label": [0]}
+    assert shared.rest((-1.0, -2.0)) == {"version": "champion", "value": [-2.0, -4.0], "label": [0]}
 
-    assert all_compared(rollout, 1) == {"Disagreed": 1}
-    assert rollout.metric("flywheel_shadow_difference") == float("inf")
-    (example,) = examples(rollout)
+    assert all_compared(shared, 1) == {"Disagreed": 1}
+    assert shared.metric("flywheel_shadow_difference") == float("inf")
+    (example,) = examples(shared)
     assert example["difference"] is None
     assert example["challenger"]["value"] == [None, None]
 
@@ -111,12 +111,12 @@ def test_the_share_of_copies_is_exact_and_examples_outlive_the_route(rollout: Ro
         pytest.param("gives another dtype", ROW, id="another dtype"),
     ],
 )
-def test_what_is_no_answer_has_failed(rollout: Rollout, start: Start, sort: str, row: tuple[float, float]) -> None:
-    rollout.route(address(start(sort)), sort, mode="Shadow")
+def test_what_is_no_answer_has_failed(shared: Rollout, start: Start, sort: str, row: tuple[float, float]) -> None:
+    shared.route(address(start(sort)), sort, mode="Shadow")
 
-    assert rollout.rest(row) == CHAMPION
+    assert shared.rest(row) == CHAMPION
 
-    assert all_compared(rollout, 1) == {"Failed": 1}
+    assert all_compared(shared, 1) == {"Failed": 1}
 
 
 def test_a_request_that_the_champion_refuses_is_not_copied(start: Start, tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """route.json may come, change, be spoiled and go at any time; the server follows without a restart."""
 
 import json
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +11,6 @@ from typing import Any
 import pytest
 
 from tests.serving.route.conftest import Start
-from tests.serving.route.liar import in_json, liar, says
 from tests.serving.route.rollout import Rollout, address
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
@@ -105,14 +105,17 @@ def test_a_route_that_cannot_be_understood_at_the_start_is_no_route(start: Start
         assert rollout.metric("flywheel_route_invalid", model="toy") == 1
 
 
-def test_a_larger_share_keeps_connections_counts_and_breaker(rollout: Rollout) -> None:
-    with liar(says(in_json())) as challenger:
-        rollout.route(challenger, "liar", percent=100)
-        rollout.rest(ROW)
-        rollout.route(challenger, "liar", percent=100, timeoutSeconds=10.0)
-        rollout.rest(ROW)
+def test_a_larger_share_keeps_counts_and_breaker(rollout: Rollout) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        nobody = taken.getsockname()
+    rollout.route(nobody, "gone", percent=50)
+    rollout.until(lambda: rollout.rest(ROW) is not None and rollout.metric("flywheel_route_breaker_open") == 1)
 
-        assert rollout.forwarded() == {"Answered": 2}
+    rollout.route(nobody, "gone", percent=100)
+
+    assert rollout.metric("flywheel_route_percent", challenger="gone") == 100
+    assert rollout.metric("flywheel_route_breaker_open") == 1
+    assert rollout.forwarded()["Failed"] >= 5
 
 
 def test_a_server_that_is_the_challenger_itself_answers_alone(rollout: Rollout) -> None:

@@ -79,13 +79,13 @@ ANYTHING = some.recursive(
 FIELDS = some.sampled_from(["name", "datatype", "shape", "data", "parameters"])
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some.dictionaries(FIELDS, ANYTHING, max_size=2), some.dictionaries(FIELDS, ANYTHING, max_size=2))
 def test_whatever_the_description_says(value: dict[str, Any], text: dict[str, Any]) -> None:
     right_or_refused(reply({**RIGHT, **value}, **text))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some.data())
 def test_whatever_byte_is_changed_or_missing(data: some.DataObject) -> None:
     right = reply(RIGHT)
