@@ -96,7 +96,7 @@ def overload(asked: Question, seconds: float) -> Figures:
         offered = load.rest(
             asked, protocol=True, port=server.http, connections=MANY, seconds=seconds, rps=3 * peak.rate
         )
-        after = [rest(asked, 0.5)(server).rate for _ in AFTER_OVERLOAD]
+        after = [rest(asked, 1)(server).rate for _ in AFTER_OVERLOAD]
     recovered = next((n for n, rate in zip(AFTER_OVERLOAD, after, strict=True) if rate >= 0.9 * before), 99)
     return {
         "peak_rate": round(peak.rate),
