@@ -4,6 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from flywheel_serving.auth import options
+
 MEBIBYTE = 1024 * 1024
 Address = tuple[str, int]
 
@@ -34,6 +36,7 @@ class Settings:
     drain_seconds: float
     grace_seconds: float
     limits: Limits
+    auth: options.Options | None = None  # None: everybody who reaches the server may ask
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -60,6 +63,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         limits=limits,
+        auth=given.auth,
     )
 
 
@@ -81,6 +85,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--version", default="1", help="the model's version in URLs")
     add("--http", type=_address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help="REST; port 0 takes a free one")
     add("--grpc", type=_address, default=None, metavar="HOST:PORT", help="gRPC; off where it is left out")
+    add(
+        "--auth",
+        type=options.parse,
+        default=None,
+        metavar="JSON",
+        help='who may ask, such as {"jwt": {"issuer": "https://…", "audiences": ["…"]}}; everybody where it is left out',
+    )
     add("--threads", type=_positive, default=None, help="threads of one inference (default: the CPU limit)")
     add("--drain-seconds", type=_seconds, default=5.0, help="keep answering so long after SIGTERM while not ready")
     add("--grace-seconds", type=_seconds, default=20.0, help="then wait so long for requests in flight")
