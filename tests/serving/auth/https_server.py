@@ -1,6 +1,8 @@
 """An HTTPS server on loopback whose answers a test sets, and which can be cut off."""
 
+import contextlib
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable
@@ -21,6 +23,7 @@ class HttpsServer:
     def __init__(self, folder: Path, answers: Answers) -> None:
         self.answers = answers
         self.asked: list[str] = []
+        self._open: set[socket.socket] = set()
         self.authority, key = certificate("127.0.0.1")
         self.ca = folder / "ca.crt"
         self.ca.write_bytes(self.authority)
@@ -31,9 +34,12 @@ class HttpsServer:
         self.url = f"https://127.0.0.1:{self.port}"
 
     def down(self) -> None:
-        """Nobody listens any more."""
+        """Nobody listens any more, and open connections are cut."""
         self._server.shutdown()
         self._server.server_close()
+        for connection in self._open.copy():
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
 
     def up(self) -> None:
         """Again, on the same port."""
@@ -43,6 +49,16 @@ class HttpsServer:
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"  # connections stay open
+
+            def setup(self) -> None:
+                super().setup()
+                outer._open.add(self.connection)
+
+            def finish(self) -> None:
+                outer._open.discard(self.connection)
+                super().finish()
+
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
                 outer.asked.append(self.path)

@@ -4,10 +4,11 @@ Bounded: connections, seconds, bytes. No redirects and no proxies: what is asked
 """
 
 import asyncio
+import contextlib
 import http.client
 import ssl
-import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -44,7 +45,8 @@ class Https:
         self._host, self._port = parts.hostname, parts.port or 443
         self._contexts = contexts
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="auth")
-        self._open = threading.local()
+        self._idle: deque[http.client.HTTPSConnection] = deque()  # its methods are atomic
+        self._closed = False
 
     async def ask(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Answer:
         """Raises Unreachable."""
@@ -52,22 +54,18 @@ class Https:
         return await loop.run_in_executor(self._threads, self._ask, method, path, body, dict(headers))
 
     def close(self) -> None:
+        self._closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
+        self._close_idle()
 
     def _ask(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> Answer:
-        connection: http.client.HTTPSConnection | None = getattr(self._open, "connection", None)
         try:
-            if connection is not None:
-                try:
-                    return self._exchange(connection, method, path, body, headers)
-                except (http.client.HTTPException, OSError):
-                    connection.close()  # it was left idle for long, or its server has gone: a new one says which
+            # One that was left idle may be closed at the other end: a new one tells whether somebody is there.
+            with contextlib.suppress(IndexError, http.client.HTTPException, OSError):
+                return self._exchange(self._idle.pop(), method, path, body, headers)
             connection = http.client.HTTPSConnection(self._host, self._port, timeout=SECONDS, context=self._contexts())
             return self._exchange(connection, method, path, body, headers)
         except (http.client.HTTPException, OSError, ValueError) as error:
-            if connection is not None:
-                connection.close()
-            self._open.connection = None
             words = str(error) or type(error).__name__
             raise Unreachable(f"https://{self._host}:{self._port} gives no answer: {words[:300]}") from error
 
@@ -79,15 +77,25 @@ class Https:
         body: bytes | None,
         headers: dict[str, str],
     ) -> Answer:
-        connection.request(method, path, body, headers)
-        response = connection.getresponse()
-        content = _read(response)
+        try:
+            connection.request(method, path, body, headers)
+            with connection.getresponse() as response:
+                content = _read(response)
+        except BaseException:
+            connection.close()
+            raise
         if response.will_close:
             connection.close()
-            self._open.connection = None
         else:
-            self._open.connection = connection
+            self._idle.append(connection)
+        if self._closed:
+            self._close_idle()
         return Answer(response.status, content)
+
+    def _close_idle(self) -> None:
+        with contextlib.suppress(IndexError):
+            while True:
+                self._idle.pop().close()
 
 
 def _read(response: http.client.HTTPResponse) -> bytes:

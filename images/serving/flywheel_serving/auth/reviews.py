@@ -50,6 +50,13 @@ class Reviews:
     async def start(self) -> None:
         """Asks both questions once: a server that may not ask would let nobody in."""
         self._https = Https(_api_server(self._options), self._credentials.context, THREADS)
+        try:
+            await self._ask_once()
+        except CannotStart:
+            self.close()
+            raise
+
+    async def _ask_once(self) -> None:
         loop = asyncio.get_running_loop()
         end = loop.time() + START_SECONDS
         while True:
