@@ -12,11 +12,11 @@ import grpc
 import pytest
 import yaml
 
+from e2e import asking
 from e2e.cluster import golang
 from e2e.onnx_models import linear
 from e2e.tokens import Issuer
 from flywheel_serving.testing import LocalServer
-from tests.serving.auth import asking
 
 pytestmark = pytest.mark.apiserver
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import grpc
 import pytest
 
+from e2e import asking
 from e2e.tokens import DISCOVERY, JWKS, Issuer
 from flywheel_serving.testing import LocalServer
-from tests.serving.auth import asking
 from tests.serving.auth.https_server import HttpsServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
