@@ -118,6 +118,17 @@ def test_questions_under_way_are_bounded() -> None:
     assert asyncio.run(story()) == (Outcome.UNAVAILABLE, gates.UNDER_WAY)
 
 
+def test_a_judge_that_does_not_answer_keeps_nobody_waiting_for_ever() -> None:
+    async def story() -> Verdict:
+        judge = Judge()
+        return await Gate(judge, patience=0.01).verdict(GOOD)
+
+    verdict = asyncio.run(story())
+
+    assert verdict.outcome is Outcome.UNAVAILABLE
+    assert "was not checked within 0.01 seconds" in verdict.message
+
+
 def test_a_judge_that_fails_lets_nobody_in() -> None:
     gate, _, _ = made(good=ZeroDivisionError("bug"))
 

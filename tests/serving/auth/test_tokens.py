@@ -1,15 +1,20 @@
 """Judging a JSON Web Token: its times by a clock that cannot be set, its claims, its issuer's absence."""
 
 import asyncio
+import base64
+import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from e2e.tokens import DISCOVERY, JWKS, Issuer
 from flywheel_serving.auth import clock, tokens
+from flywheel_serving.auth.keys import read
 from flywheel_serving.auth.options import Jwt, RequiredClaim
 from flywheel_serving.auth.tokens import LEEWAY_SECONDS, Tokens
 from flywheel_serving.auth.verdict import CannotStart, Outcome, Verdict
@@ -24,12 +29,16 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsServer]:
         yield server
 
 
+@pytest.fixture(scope="module")
+def made(keys: HttpsServer) -> Issuer:
+    return Issuer(keys.url, AUDIENCE)  # its keys take a tenth of a second
+
+
 @pytest.fixture
-def issuer(keys: HttpsServer) -> Issuer:
-    found = Issuer(keys.url, AUDIENCE)
-    documents = {DISCOVERY: found.discovery(), JWKS: found.jwks()}
+def issuer(keys: HttpsServer, made: Issuer) -> Issuer:
+    documents = {DISCOVERY: made.discovery(), JWKS: made.jwks()}
     keys.answers = lambda _method, path, *_: (200, documents[path])
-    return found
+    return made
 
 
 def judged(keys: HttpsServer, token: str, now: Callable[[], float] | None = None, **options: Any) -> Verdict:
@@ -83,6 +92,38 @@ def test_clocks_may_differ_a_little(
 @pytest.mark.parametrize("time_", [True, "soon", [1], 1e300, 10**400])
 def test_an_end_that_is_no_time_is_none(keys: HttpsServer, issuer: Issuer, time_: Any) -> None:
     assert judged(keys, issuer.token(exp=time_)).outcome is Outcome.UNAUTHENTICATED
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner, max_size=3),
+    max_leaves=6,
+)
+HEADERS = st.fixed_dictionaries(
+    {"alg": st.sampled_from(["RS256", "ES256", "none", "HS256"]) | JSON},
+    optional={"kid": st.sampled_from(["rsa", "ec"]) | JSON, "crit": JSON, "b64": JSON, "typ": JSON, "jwk": JSON},
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(headers=HEADERS | JSON, claims=JSON, signature=st.binary(max_size=80))
+def test_nothing_that_is_made_up_is_let_in_or_breaks_the_judge(
+    judge: Tokens, headers: Any, claims: Any, signature: bytes
+) -> None:
+    parts = (json.dumps(headers).encode(), json.dumps(claims).encode(), signature)
+    token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
+
+    assert asyncio.run(judge.judge(token)).outcome is Outcome.UNAUTHENTICATED
+
+
+@pytest.fixture(scope="module")
+def judge() -> Tokens:
+    """With keys as an issuer published them a moment ago."""
+    issuer = Issuer("https://login.example.org", AUDIENCE)
+    made = Tokens(Jwt(issuer.url, (AUDIENCE,)))
+    made._keys._keys = read(json.dumps(issuer.jwks()).encode(), ("RS256", "ES256"))
+    made._keys._tried, made._keys._failure = time.monotonic() + 3600, ""
+    return made
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])

@@ -14,6 +14,7 @@ from flywheel_serving.auth.options import Options, ServiceAccounts
 from flywheel_serving.auth.verdict import Outcome, Verdict, unauthenticated, unavailable
 
 ALLOWED_SECONDS, REFUSED_SECONDS, UNDECIDED_SECONDS = 60.0, 10.0, 1.0
+DECIDE_SECONDS = 10.0
 KEPT = 4096  # of each kind: refused tokens, which anybody can make up, never push allowed ones out
 UNDER_WAY = 256
 LONGEST = 16_384
@@ -51,9 +52,12 @@ def build(options: Options) -> "Gate":
 class Gate:
     """Belongs to the event loop's thread. Shut until `start`: what cannot be decided is refused."""
 
-    def __init__(self, judge: Judge, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, judge: Judge, clock: Callable[[], float] = time.monotonic, patience: float = DECIDE_SECONDS
+    ) -> None:
         self._judge = judge
-        self._salt = secrets.token_bytes(32)
+        self._patience = patience
+        self._salted = hashlib.sha256(secrets.token_bytes(32))
         self._allowed = Kept(ALLOWED_SECONDS, KEPT, clock)
         self._refused = Kept(REFUSED_SECONDS, KEPT, clock)
         self._undecided = Kept(UNDECIDED_SECONDS, KEPT, clock)
@@ -112,17 +116,20 @@ class Gate:
 
     async def _decide(self, key: bytes, authorization: bytes) -> None:
         found = BEARER.match(authorization)
-        if found is None:
-            verdict = self._malformed
-        else:
-            try:
-                verdict = await self._judge.judge(found[1].decode("ascii"))
-            except Exception:  # whatever goes wrong, nobody is let in by it
-                log.exception("a token could not be checked")
-                verdict = unavailable("the token could not be checked; the server's log says why")
+        verdict = self._malformed if found is None else await self._judged(found[1].decode("ascii"))
         self._keep(key, verdict)
         for decided in self._asking.pop(key, []):
             decided(verdict)
+
+    async def _judged(self, token: str) -> Verdict:
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._judge.judge(token)
+        except TimeoutError:
+            return unavailable(f"the token was not checked within {self._patience:g} seconds; ask again in a second")
+        except Exception:  # whatever goes wrong, nobody is let in by it
+            log.exception("a token could not be checked")
+            return unavailable("the token could not be checked; the server's log says why")
 
     def _keep(self, key: bytes, verdict: Verdict) -> None:
         if verdict.outcome is Outcome.ALLOWED:
@@ -133,4 +140,6 @@ class Gate:
             self._refused.put(key, verdict)
 
     def _key(self, authorization: bytes) -> bytes:
-        return hashlib.blake2b(authorization, digest_size=16, key=self._salt).digest()
+        state = self._salted.copy()  # a third of the time of a keyed BLAKE2 (measured: 0.7 µs for 754 bytes)
+        state.update(authorization)
+        return state.digest()
