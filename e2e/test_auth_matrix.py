@@ -181,6 +181,7 @@ def test_with_kubernetes_tokens(by_account: Story, tmp_path: Path) -> None:
     assert {status for (sort, *_), status in statuses.items() if sort == "stranger"} == {403}
     assert {code for (sort, _), code in codes.items() if sort == "stranger"} == {"PERMISSION_DENIED"}
     assert {status for (sort, *_), status in statuses.items() if sort == "caller"} <= {200, 400, 404, 405}
+    assert statuses["caller", "GET", "/v2/models/by-account/versions/fraud-1"] == 200
     assert codes["caller", METADATA] == "OK"
 
 
@@ -195,6 +196,7 @@ def test_with_an_issuers_tokens(begun: Story, issuer: Issuer, tmp_path: Path) ->
     assert {case: code for case, code in codes.items() if case[0] in refused and code != "UNAUTHENTICATED"} == {}
     assert {status for (sort, *_), status in statuses.items() if sort == "without the claim"} == {403}
     assert {status for (sort, *_), status in statuses.items() if sort == "good"} <= {200, 400, 404, 405}
+    assert statuses["good", "GET", "/v2/models/by-jwt/versions/fraud-1"] == 200
     assert codes["good", METADATA] == "OK"
 
 

@@ -160,8 +160,9 @@ def test_who_may_get_the_service_is_answered(server: LocalServer, model: Path, s
     assert status == 200
     assert json.loads(answer)["outputs"][0]["data"] == [3.0]
     assert asking.rpc(server.grpc, METADATA, token)[0] is grpc.StatusCode.OK
-    statuses = {asking.rest(server.http, *route, token)[0] for route in asking.rest_routes(model, NAME)}
-    assert statuses <= {200, 400, 404, 405}
+    statuses = {route: asking.rest(server.http, *route, token)[0] for route in asking.rest_routes(model, NAME)}
+    assert set(statuses.values()) <= {200, 400, 404, 405}
+    assert statuses["GET", f"/v2/models/{NAME}/versions/1"] == 200
 
 
 def test_a_server_that_may_not_ask_ends_with_the_reason(model: Path, auth: Callable[[str], str]) -> None:

@@ -83,6 +83,7 @@ def test_a_good_token_opens_them_all(served: Served, echo: Path, algorithm: str)
     codes = {method: asking.rpc(server.grpc, method, token)[0] for method in asking.rpc_methods()}
 
     assert set(statuses.values()) <= {200, 400, 404, 405}  # the body is none that the model could answer
+    assert statuses["GET", "/v2/models/echo/versions/1"] == 200
     assert grpc.StatusCode.UNAUTHENTICATED not in codes.values()
     assert codes["/inference.GRPCInferenceService/ServerMetadata"] is grpc.StatusCode.OK
 
