@@ -114,6 +114,9 @@ def test_every_container_satisfies_pod_security_restricted(scenario: str) -> Non
         ("Role", "flywheel-operator-leader", "ownNamespace"),
         ("ClusterRole", "flywheel-view", "view"),
         ("ClusterRole", "flywheel-edit", "edit"),
+        ("ClusterRole", "flywheel-server-tokens", "serverTokens"),
+        ("ClusterRole", "flywheel-server-access", "serverAccess"),
+        ("ClusterRole", "flywheel-inference-caller", "caller"),
     ],
 )
 def test_rights_are_the_generated_ones(kind: str, name: str, table: str) -> None:
@@ -164,6 +167,14 @@ def test_with_watched_namespaces_there_is_no_right_elsewhere() -> None:
     ]
 
     assert bound == ["shop", "flights"]
+    beyond = [each for each in objects if each["kind"] == "ClusterRoleBinding"]
+    assert [each["roleRef"]["name"] for each in beyond] == ["flywheel-server-tokens"]
+    assert {subject["name"] for each in beyond for subject in each["subjects"]} == {"flywheel-server"}
+
+
+def test_the_servers_one_right_beyond_a_namespace_can_be_withheld() -> None:
+    objects = template(*SCENARIOS["production"], "--set", "serving.tokenReviews=false")
+
     assert not [each for each in objects if each["kind"] == "ClusterRoleBinding"]
 
 

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.apiserver
 Kubectl = Callable[..., CompletedProcess[str]]
 
 OPEN: dict[str, Any] = {"auth": {"none": {}}}
+JWT: dict[str, Any] = {"issuer": "https://login.example.org", "audiences": ["fraud"]}
 
 
 def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
@@ -28,6 +29,29 @@ def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
             {"model": "fraud", "auth": {}},
             "spec.auth is required: write auth: {none: {}}",
             id="an empty word on who may ask",
+        ),
+        pytest.param(
+            {"model": "fraud", "auth": {"none": {}, "serviceAccount": {}}},
+            "else exactly one of serviceAccount and jwt",
+            id="two words on who may ask",
+        ),
+        pytest.param(
+            {"model": "fraud", "auth": {"serviceAccount": {"audiences": ["a b"]}}},
+            "must be an audience without spaces",
+            id="an audience with a space",
+        ),
+        *(
+            pytest.param({"model": "fraud", "auth": {"jwt": {**JWT, **wrong}}}, sentence, id=name)
+            for name, wrong, sentence in (
+                ("no audience", {"audiences": []}, "spec.auth.jwt.audiences"),
+                ("an issuer that nobody can ask", {"issuer": "login"}, "issuer must be an https:// address"),
+                ("keys without TLS", {"jwksUri": "http://a/keys"}, "must be an https:// address"),
+                ("keys with a password", {"jwksUri": "https://me:pw@a/keys"}, "must be an https:// address"),
+                ("a secret as a key", {"algorithms": ["HS256"]}, 'Unsupported value: "HS256"'),
+                ("no signature at all", {"algorithms": ["none"]}, 'Unsupported value: "none"'),
+                ("a claim twice", {"requiredClaims": [{"name": "a"}, {"name": "a"}]}, "Duplicate value"),
+                ("a path for certificates", {"certificateAuthority": "/ca.crt"}, "must be certificates in PEM form"),
+            )
         ),
         pytest.param(
             {"model": "fraud", "version": "fraud-1", **OPEN},
@@ -83,3 +107,20 @@ def test_kubectl_scale_sets_the_replicas(installed: Kubectl) -> None:
     answer = installed("get", "fwsvc", "scaled", "--output", "jsonpath={.spec.replicas}")
 
     assert answer.stdout == "3"
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        {"serviceAccount": {}},
+        {"serviceAccount": {"audiences": ["shop-models"]}},
+        {"jwt": JWT},
+        {"jwt": {**JWT, "issuer": "login", "jwksUri": "https://login.example.org:8443/keys?v=1"}},
+    ],
+)
+def test_each_way_to_say_who_may_ask_is_taken(installed: Kubectl, auth: dict[str, Any]) -> None:
+    text = manifest({"model": "fraud", "auth": auth})
+
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=text)
+
+    assert answer.returncode == 0, answer.stderr

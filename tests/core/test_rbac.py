@@ -49,6 +49,9 @@ def test_no_wildcard_and_no_secret() -> None:
         rbac.own_namespace_rules(),
         rbac.view_rules((KIND,)),
         rbac.edit_rules((KIND,)),
+        rbac.server_token_rules(),
+        rbac.server_access_rules(),
+        rbac.caller_rules(),
     )
     words = {word for table in tables for rule in table for word in (rule.group, *rule.resources, *rule.verbs)}
 
@@ -59,3 +62,18 @@ def test_no_wildcard_and_no_secret() -> None:
 
 def test_users_who_may_look_may_not_write() -> None:
     assert {verb for rule in rbac.view_rules((KIND,)) for verb in rule.verbs} == {"get", "list", "watch"}
+
+
+def test_a_server_may_ask_two_questions_and_nothing_else() -> None:
+    rules = (*rbac.server_token_rules(), *rbac.server_access_rules())
+
+    assert {(resource, verb) for rule in rules for resource in rule.resources for verb in rule.verbs} == {
+        ("tokenreviews", "create"),
+        ("localsubjectaccessreviews", "create"),
+    }
+
+
+def test_a_caller_may_get_services_and_list_none() -> None:
+    [rule] = rbac.caller_rules()
+
+    assert (rule.group, rule.resources, rule.verbs) == ("flywheel.ml", ("inferenceservices",), ("get",))

@@ -8,9 +8,11 @@ import logging
 import signal
 import time
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import uvloop
 
+from flywheel_serving.auth.verdict import CannotStart
 from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.http.message import Application
@@ -19,6 +21,9 @@ from flywheel_serving.metrics import Metrics
 from flywheel_serving.rest import cors
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.settings import Settings
+
+if TYPE_CHECKING:
+    from flywheel_serving.auth.gate import Gate
 
 Stop = Callable[[float], Awaitable[None]]
 DONE, FAILED, NEVER_WORKS = 0, 1, 2
@@ -37,12 +42,18 @@ async def _serve(settings: Settings) -> int:
     stops: list[Stop] = []
     try:
         dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
-        ports = await _listen(settings, dataplane, stops)
+        gate = _gate(settings)
+        ports = await _listen(settings, dataplane, gate, stops)
+        if gate is not None:
+            await gate.start()
         difference = await dataplane.warm_up()
         dataplane.router.watch(settings.route)
     except ModelRefused as refusal:
         await _stop(stops, 0.0)
         return _failed(NEVER_WORKS, str(refusal), refusal.reason)
+    except CannotStart as refusal:
+        await _stop(stops, 0.0)
+        return _failed(FAILED, str(refusal), refusal.reason)
     except (OSError, RuntimeError) as error:
         await _stop(stops, 0.0)
         return _failed(FAILED, f"cannot listen: {error}; choose other addresses with --http and --grpc", "CannotListen")
@@ -57,9 +68,17 @@ def _failed(code: int, message: str, reason: str) -> int:
     return code
 
 
-async def _listen(settings: Settings, dataplane: DataPlane, stops: list[Stop]) -> dict[str, int]:
+def _gate(settings: Settings) -> "Gate | None":
+    if settings.auth is None:
+        return None
+    from flywheel_serving.auth import gate  # TLS, which servers that let everybody in do without
+
+    return gate.build(settings.auth)
+
+
+async def _listen(settings: Settings, dataplane: DataPlane, gate: "Gate | None", stops: list[Stop]) -> dict[str, int]:
     """Starts both servers, adds to `stops` what ends them, and returns their ports."""
-    routes: Application = Routes(dataplane)
+    routes: Application = Routes(dataplane, gate)
     if settings.cors_origins:
         routes = cors.allow(routes, settings.cors_origins)
     http = HttpServer(routes, settings.limits)
@@ -68,7 +87,7 @@ async def _listen(settings: Settings, dataplane: DataPlane, stops: list[Stop]) -
     if settings.grpc is not None:
         from flywheel_serving.rpc.service import RpcServer  # a tenth of a second that REST alone does without
 
-        rpc = RpcServer(dataplane, settings.limits)
+        rpc = RpcServer(dataplane, settings.limits, gate)
         stops.append(rpc.stop)
         ports["grpc"] = await rpc.start(settings.grpc)
     return ports

@@ -4,6 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from flywheel_serving.auth import options
+
 MEBIBYTE = 1024 * 1024
 Address = tuple[str, int]
 
@@ -36,6 +38,7 @@ class Settings:
     grace_seconds: float
     limits: Limits
     cors_origins: frozenset[str] = frozenset()
+    auth: options.Options | None = None  # None: everybody who reaches the server may ask
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -64,6 +67,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         grace_seconds=given.grace_seconds,
         limits=limits,
         cors_origins=frozenset(given.cors_origin),
+        auth=given.auth,
     )
 
 
@@ -92,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--http", type=_address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help="REST; port 0 takes a free one")
     add("--grpc", type=_address, default=None, metavar="HOST:PORT", help="gRPC; off where it is left out")
+    add(
+        "--auth",
+        type=options.parse,
+        default=None,
+        metavar="JSON",
+        help='who may ask, such as {"jwt": {"issuer": "https://…", "audiences": ["…"]}}; everybody where it is left out',
+    )
     add("--threads", type=_positive, default=None, help="threads of one inference (default: the CPU limit)")
     add("--drain-seconds", type=_seconds, default=5.0, help="keep answering so long after SIGTERM while not ready")
     add("--grace-seconds", type=_seconds, default=20.0, help="then wait so long for requests in flight")

@@ -52,6 +52,9 @@ def rules(of: Sequence[AnyKind]) -> str:
         "ownNamespace": ("in the namespace that it runs in", rbac.own_namespace_rules()),
         "view": ("users who may look", rbac.view_rules(of)),
         "edit": ("users who may change", rbac.edit_rules(of)),
+        "serverTokens": ("servers that ask who calls them, in the whole cluster", rbac.server_token_rules()),
+        "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
+        "caller": ("who may call InferenceServices", rbac.caller_rules()),
     }
     parts = [HEADER]
     for name, (who, table) in tables.items():

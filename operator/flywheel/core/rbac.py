@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.api import CRON_JOB, EVENT, GROUP, JOB, LEASE, POD, Api
+from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, POD, Api
 from flywheel.core.kind import AnyKind
 
 READ = ("get", "list", "watch")
@@ -74,6 +74,22 @@ def edit_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     """Added to the cluster's roles edit and admin."""
     verbs = ("create", "update", "patch", "delete", "deletecollection")
     return (Rule("writing every kind", GROUP, _plurals(kind.api for kind in kinds), verbs),)
+
+
+def server_token_rules() -> tuple[Rule, ...]:
+    """What servers with spec.auth.serviceAccount need beyond their namespace: tokens belong to the cluster."""
+    return (Rule("whose a caller's token is", "authentication.k8s.io", ("tokenreviews",), ("create",)),)
+
+
+def server_access_rules() -> tuple[Rule, ...]:
+    """What they need in their namespace; about any other they cannot ask."""
+    reviews = ("localsubjectaccessreviews",)
+    return (Rule("whether its owner may call a service here", "authorization.k8s.io", reviews, ("create",)),)
+
+
+def caller_rules() -> tuple[Rule, ...]:
+    """Who may `get` an InferenceService with spec.auth.serviceAccount may call it."""
+    return (Rule("calling InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("get",)),)
 
 
 def _plurals(apis: Iterable[Api]) -> tuple[str, ...]:

@@ -217,7 +217,7 @@ def _refused(words: str) -> Trouble:
     if "serviceaccount" in words and "not found" in words:
         return Trouble(
             "RunnerNotFound",
-            f"Pods are refused: {words}. List this namespace in the chart's value 'namespaces', which makes the runner ServiceAccount and the store's Secret.",
+            f"Pods are refused: {words}. List this namespace in the chart's value 'namespaces', which makes our ServiceAccounts and the store's Secret there.",
         )
     return Trouble("PodsRefused", f"Pods are refused: {words}")
 

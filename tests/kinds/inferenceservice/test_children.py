@@ -111,6 +111,66 @@ def test_whatever_shapes_the_pod_is_an_input(field: str) -> None:
     assert inputs(**{field: EVERYTHING[field]}) != inputs()
 
 
+ACCOUNTS: dict[str, Any] = {"serviceAccount": {}}
+JWT: dict[str, Any] = {
+    "jwt": {
+        "issuer": "https://login.example.org",
+        "audiences": ["delay"],
+        "jwksUri": "https://login.example.org/keys",
+        "algorithms": ["ES256"],
+        "requiredClaims": [{"name": "groups", "values": ["shop"]}, {"name": "email"}],
+        "certificateAuthority": "-----BEGIN CERTIFICATE-----",
+    }
+}
+
+
+@pytest.mark.parametrize("auth", [ACCOUNTS, JWT], ids=["serviceAccount", "jwt"])
+def test_who_may_ask_is_an_input_unless_everybody_may(auth: dict[str, Any]) -> None:
+    assert template(auth=auth) != template()
+    assert inputs(auth=auth) != inputs()
+    assert violations(template(auth=auth)["spec"]) == []
+
+
+def told(auth: dict[str, Any]) -> Any:
+    """What the server itself makes of its arguments."""
+    from flywheel_serving import settings
+
+    [server] = template(auth=auth)["spec"]["containers"]
+    return settings.parse(server["args"]).auth
+
+
+def test_the_server_understands_who_may_ask() -> None:
+    from flywheel_serving.auth.options import Jwt, RequiredClaim, ServiceAccounts
+
+    assert told({"none": {}}) is None
+    assert told(ACCOUNTS) == ServiceAccounts("default", "delay", ("delay.default.svc",))
+    assert told({"serviceAccount": {"audiences": ["shop"]}}).audiences == ("shop",)
+    assert told(JWT) == Jwt(
+        "https://login.example.org",
+        ("delay",),
+        ("ES256",),
+        "https://login.example.org/keys",
+        (RequiredClaim("groups", ("shop",)), RequiredClaim("email")),
+        "-----BEGIN CERTIFICATE-----",
+    )
+
+
+def test_only_a_server_that_asks_the_api_server_has_a_token_and_fetch_does_not_see_it() -> None:
+    pod = template(auth=ACCOUNTS)["spec"]
+    mounted = {
+        container["name"]: [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "credentials"]
+        for container in containers(pod)
+    }
+
+    assert (pod["serviceAccountName"], pod["automountServiceAccountToken"]) == ("flywheel-server", False)
+    assert mounted == {"fetch": [], "server": ["/var/run/secrets/kubernetes.io/serviceaccount"]}
+    others: tuple[dict[str, Any], ...] = (JWT, {"none": {}})
+    for auth in others:
+        other = template(auth=auth)["spec"]
+        assert other["serviceAccountName"] == "delay"
+        assert not [each for each in other["volumes"] if "projected" in each]
+
+
 def test_another_artifact_is_an_input() -> None:
     assert inputs(target=Target("delay-2", TARGET.digest)) != inputs()
     assert inputs(target=Target("delay-1", "sha256:" + "2" * 64)) != inputs()

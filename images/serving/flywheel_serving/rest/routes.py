@@ -7,7 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
@@ -27,6 +27,10 @@ from flywheel_serving.errors import (
 )
 from flywheel_serving.http.message import Reply, Request, Response, error
 from flywheel_serving.rest import codec, openapi, page, repository
+
+if TYPE_CHECKING:
+    from flywheel_serving.auth.gate import Gate
+    from flywheel_serving.auth.rest import RestGuard
 
 Handler = Callable[[Request, Reply], None]
 STATUS = {
@@ -51,10 +55,11 @@ log = logging.getLogger(__name__)
 class Routes:
     """The application of `http`: a request in, a response out."""
 
-    def __init__(self, dataplane: DataPlane) -> None:
+    def __init__(self, dataplane: DataPlane, gate: "Gate | None" = None) -> None:
         self._dataplane = dataplane
         self._metrics = dataplane.metrics
         self._description: bytes | None = None
+        self._guard = _guard(gate)
         self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
         self._add("GET", "/", "/", self._page)
         self._add("GET", "/metrics", "/metrics", self._exposition)
@@ -96,13 +101,15 @@ class Routes:
             )
             reply(response)
 
-        try:
-            handler(request, counted)
-        except RequestError as refusal:
-            counted(_refusal(refusal))
-        except Exception:  # the last door, here so that the failure is counted like every other answer
-            log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
-            counted(error(500, "the server failed on this request; its log says why"))
+        if self._guard is None:
+            _run(handler, request, counted)
+        else:
+            self._guard.admit(pattern, request, counted, lambda: _run(handler, request, counted))
+
+    @property
+    def paths(self) -> list[tuple[str, str, str]]:
+        """(method, path, pattern) of all that is answered."""
+        return [(method, quote(path), pattern) for path, (method, pattern, _) in self._routes.items()]
 
     def _find(self, request: Request) -> tuple[str, Handler]:
         path = request.path
@@ -175,6 +182,24 @@ class Routes:
                 reply(Response(200, body, codec.BINARY, {"inference-header-content-length": str(length)}))
 
         self._dataplane.submit(decoded, done)
+
+
+def _guard(gate: "Gate | None") -> "RestGuard | None":
+    if gate is None:
+        return None
+    from flywheel_serving.auth.rest import RestGuard  # only what is used is imported
+
+    return RestGuard(gate)
+
+
+def _run(handler: Handler, request: Request, reply: Reply) -> None:
+    try:
+        handler(request, reply)
+    except RequestError as refusal:
+        reply(_refusal(refusal))
+    except Exception:  # the last door, here so that the failure is counted like every other answer
+        log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
+        reply(error(500, "the server failed on this request; its log says why"))
 
 
 def _json_length(headers: dict[bytes, bytes]) -> int | None:

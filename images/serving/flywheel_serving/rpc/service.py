@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 import grpc.aio
@@ -24,6 +24,9 @@ from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
 from flywheel_serving.settings import Address, Limits
+
+if TYPE_CHECKING:
+    from flywheel_serving.auth.gate import Gate
 
 INFERENCE = "inference.GRPCInferenceService"
 HEALTH = "grpc.health.v1.Health"
@@ -46,7 +49,7 @@ Method = Callable[[Any, Any], Awaitable[Any]]  # a message and its Context
 class RpcServer:
     """Both services on one port."""
 
-    def __init__(self, dataplane: DataPlane, limits: Limits) -> None:
+    def __init__(self, dataplane: DataPlane, limits: Limits, gate: "Gate | None" = None) -> None:
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
         self._server = grpc.aio.server(
@@ -56,6 +59,7 @@ class RpcServer:
                 ("grpc.so_reuseport", 0),
             ],
             maximum_concurrent_rpcs=limits.connections,
+            interceptors=_guards(gate, dataplane),
         )
         self._server.add_generic_rpc_handlers((self._inference(), self._health()))
 
@@ -171,6 +175,14 @@ def _for_the_route(decoded: InferRequest, request: Any, context: Context) -> Non
     left = context.time_remaining()
     if left is not None:
         decoded.timeout = min(max(left, 1e-6), decoded.timeout or left)
+
+
+def _guards(gate: "Gate | None", dataplane: DataPlane) -> list[Any]:
+    if gate is None:
+        return []
+    from flywheel_serving.auth.rpc import RpcGuard
+
+    return [RpcGuard(gate, dataplane.metrics)]
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:

@@ -16,6 +16,7 @@ from flywheel.core.api import (
 from flywheel.core.kind import Resource
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import authentication
 from flywheel.kinds.inferenceservice.pod import GRPC_PORT, HTTP_PORT, server_pod
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
@@ -61,7 +62,10 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
         "version": target.version,
         "digest": target.digest,
         "store": settings.store_secret,
-        "spec": service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
+        "spec": {
+            **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
+            **authentication.inputs(service.spec.auth),
+        },
     }
 
 

@@ -11,7 +11,7 @@ from flywheel.core.plan import Plan
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.observe import Seen, Servers
-from flywheel.kinds.inferenceservice.pod import HTTP_PORT
+from flywheel.kinds.inferenceservice.pod import HTTP_PORT, host
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
@@ -149,7 +149,7 @@ def is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool
 
 def url(service: InferenceService) -> str:
     """Where HTTP is answered inside the cluster."""
-    return f"http://{names.child(service)}.{service.namespace}.svc:{HTTP_PORT}"
+    return f"http://{host(service)}:{HTTP_PORT}"
 
 
 def selector(service: InferenceService) -> str:

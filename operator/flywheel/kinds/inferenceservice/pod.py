@@ -7,6 +7,7 @@ from flywheel.core.kind import Resource
 from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.settings import Settings
 from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
+from flywheel.kinds.inferenceservice import authentication
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
@@ -35,7 +36,7 @@ def server_pod(
     }
     limit = fetch_limit(spec.resources, settings)
     return {
-        "serviceAccountName": names.child(service),
+        "serviceAccountName": authentication.account(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
@@ -49,6 +50,7 @@ def server_pod(
             {"name": "tmp", "emptyDir": {}},
             # Optional, and there from the first pod on: a canary that comes later restarts nobody.
             {"name": "route", "configMap": {"name": route, "optional": True}},
+            *authentication.volumes(spec.auth),
             *_shared_memory(spec),
         ],
     }
@@ -66,6 +68,7 @@ def _server(
         **{f"--{name}": f"0.0.0.0:{port}" for name, port in ports},
         "--drain-seconds": str(DRAIN_SECONDS),
         "--grace-seconds": str(FINISH_SECONDS),
+        **authentication.flags(spec.auth, service.namespace, service.name, host(service)),
     }
     return {
         "name": "server",
@@ -86,9 +89,15 @@ def _server(
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
             {"name": "route", "mountPath": ROUTE_FOLDER, "readOnly": True},
             {"name": "tmp", "mountPath": "/tmp"},
+            *authentication.mounts(spec.auth),
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []),
         ],
     }
+
+
+def host(service: Resource[InferenceServiceSpec, InferenceServiceStatus]) -> str:
+    """The Service's DNS name."""
+    return f"{names.child(service)}.{service.namespace}.svc"
 
 
 def _probe(question: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:

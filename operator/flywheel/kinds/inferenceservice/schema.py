@@ -4,16 +4,7 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.values import Digest, ObjectName
-
-
-class NoAuthentication(Schema):
-    """Everybody who can reach the Service may ask."""
-
-
-class Authentication(Schema):
-    """Who may ask. More ways come with a later version; none is the only one today, and must be said."""
-
-    none: NoAuthentication | None = Field(None, description="Everybody who can reach the Service may ask.")
+from flywheel.kinds.inferenceservice.authentication import Authentication
 
 
 class InferenceServiceSpec(Schema):
@@ -26,8 +17,8 @@ class InferenceServiceSpec(Schema):
                 "give exactly one of model (its champion) and version (that one)",
             ),
             rule(
-                "has(self.auth) && has(self.auth.none)",
-                "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask; there is no other way yet",
+                "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
+                "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
             ),
         )
     )

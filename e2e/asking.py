@@ -1,0 +1,65 @@
+"""Asks a server everything it answers, over REST and gRPC, with a token or without."""
+
+import http.client
+from pathlib import Path
+
+import grpc
+
+from flywheel_serving.auth import public
+from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.metrics import Metrics
+from flywheel_serving.protocol import health_pb2, open_inference_pb2
+from flywheel_serving.rest.routes import Routes
+from flywheel_serving.settings import parse
+
+UNKNOWN = [("GET", "/v2/models/another"), ("GET", "/nowhere"), ("PUT", "/v2"), ("OPTIONS", "/v2")]
+
+
+def rest_routes(model: Path, name: str, version: str = "1") -> list[tuple[str, str]]:
+    """(method, path) of what is not for everybody, from the server's own table, and some that do not exist."""
+    settings = parse(["--model", str(model), "--name", name, "--version", version])
+    plane = DataPlane(settings, Metrics(name, version))
+    try:
+        found = [(method, path) for method, path, pattern in Routes(plane).paths if pattern not in public.ROUTES]
+    finally:
+        plane.close()
+    return [*found, *UNKNOWN]
+
+
+def rpc_methods() -> list[str]:
+    """The same for gRPC, from the protocol's own descriptors: every method that could be served."""
+    services = [
+        service
+        for module in (open_inference_pb2, health_pb2)
+        for service in module.DESCRIPTOR.services_by_name.values()
+    ]
+    known = [f"/{service.full_name}/{method.name}" for service in services for method in service.methods]
+    return [*(each for each in known if each not in public.METHODS), "/made.Up/Method"]
+
+
+def rest(
+    address: str, method: str, path: str, *tokens: str, body: bytes = b"{}", scheme: str = "Bearer "
+) -> tuple[int, str, dict[str, str]]:
+    """(status, body, headers)."""
+    connection = http.client.HTTPConnection(address, timeout=30)
+    try:
+        connection.putrequest(method, path)
+        connection.putheader("content-length", str(len(body)))
+        for token in tokens:
+            connection.putheader("authorization", f"{scheme}{token}")
+        connection.endheaders(body)
+        response = connection.getresponse()
+        return response.status, response.read().decode(), {key.lower(): value for key, value in response.getheaders()}
+    finally:
+        connection.close()
+
+
+def rpc(address: str, method: str, *tokens: str, request: bytes = b"") -> tuple[grpc.StatusCode, str]:
+    """(code, details)."""
+    with grpc.insecure_channel(address) as channel:
+        metadata = [("authorization", f"Bearer {token}") for token in tokens]
+        try:
+            channel.unary_unary(method)(request, timeout=30, metadata=metadata)
+        except grpc.RpcError as error:
+            return error.code(), error.details() or ""
+        return grpc.StatusCode.OK, ""

@@ -1,0 +1,155 @@
+"""Every route and every bad token: with a JWT issuer, over REST and gRPC, against a server in its own process."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from e2e import asking
+from e2e.tokens import DISCOVERY, JWKS, Issuer
+from flywheel_serving.testing import LocalServer
+from tests.serving.auth.https_server import HttpsServer
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+AUDIENCE = "fraud.shop.svc"
+Served = tuple[LocalServer, Issuer]
+
+
+@pytest.fixture(scope="module")
+def served(echo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with HttpsServer(tmp_path_factory.mktemp("issuer"), lambda *_: (404, {})) as keys:
+        issuer = Issuer(keys.url, AUDIENCE)
+        documents = {DISCOVERY: issuer.discovery(), JWKS: issuer.jwks()}
+        keys.answers = lambda _method, path, *_: (200, documents[path])
+        options = {"issuer": keys.url, "audiences": [AUDIENCE], "certificateAuthority": keys.authority.decode()}
+        with LocalServer(echo, "--name", "echo", "--auth", json.dumps({"jwt": options})) as server:
+            yield server, issuer
+
+
+def test_no_route_is_open_without_a_token(served: Served, echo: Path) -> None:
+    server, _ = served
+    routes = asking.rest_routes(echo, "echo")
+
+    answers = {route: asking.rest(server.http, *route) for route in routes}
+
+    assert len(routes) > len(asking.UNKNOWN) + 5
+    assert {status for status, _, _ in answers.values()} == {401}
+    assert {headers["www-authenticate"] for _, _, headers in answers.values()} == {'Bearer realm="flywheel"'}
+
+
+def test_no_method_is_open_without_a_token(served: Served) -> None:
+    server, _ = served
+
+    codes = {method: asking.rpc(server.grpc, method)[0] for method in asking.rpc_methods()}
+
+    assert "/inference.GRPCInferenceService/ModelInfer" in codes
+    assert set(codes.values()) == {grpc.StatusCode.UNAUTHENTICATED}
+
+
+def test_no_bad_token_opens_a_route(served: Served, echo: Path) -> None:
+    server, issuer = served
+    answers = {
+        (sort, *route): asking.rest(server.http, *route, token)
+        for sort, token in issuer.bad_tokens().items()
+        for route in asking.rest_routes(echo, "echo")
+    }
+
+    assert {case: status for case, (status, _, _) in answers.items() if status != 401} == {}
+    assert {headers["www-authenticate"] for _, _, headers in answers.values()} == {
+        'Bearer realm="flywheel", error="invalid_token"'
+    }
+
+
+def test_no_bad_token_opens_a_method(served: Served) -> None:
+    server, issuer = served
+    codes = {
+        (sort, method): asking.rpc(server.grpc, method, token)[0]
+        for sort, token in issuer.bad_tokens().items()
+        for method in asking.rpc_methods()
+    }
+
+    assert {case: code for case, code in codes.items() if code is not grpc.StatusCode.UNAUTHENTICATED} == {}
+
+
+@pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
+def test_a_good_token_opens_them_all(served: Served, echo: Path, algorithm: str) -> None:
+    server, issuer = served
+    token = issuer.token(algorithm)
+
+    statuses = {route: asking.rest(server.http, *route, token)[0] for route in asking.rest_routes(echo, "echo")}
+    codes = {method: asking.rpc(server.grpc, method, token)[0] for method in asking.rpc_methods()}
+
+    assert set(statuses.values()) <= {200, 400, 404, 405}  # the body is none that the model could answer
+    assert statuses["GET", "/v2/models/echo/versions/1"] == 200
+    assert grpc.StatusCode.UNAUTHENTICATED not in codes.values()
+    assert codes["/inference.GRPCInferenceService/ServerMetadata"] is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/metrics", "/v2/health/ready?verbose=1"])
+def test_probes_and_scrapers_need_no_token(served: Served, path: str) -> None:
+    server, issuer = served
+
+    assert asking.rest(server.http, "GET", path)[0] == 200
+    assert asking.rest(server.http, "GET", path, issuer.bad_tokens()["expired"])[0] == 200
+
+
+@pytest.mark.parametrize(
+    "method",
+    [
+        "/grpc.health.v1.Health/Check",
+        "/inference.GRPCInferenceService/ServerLive",
+        "/inference.GRPCInferenceService/ServerReady",
+    ],
+)
+def test_grpc_probes_need_no_token(served: Served, method: str) -> None:
+    assert asking.rpc(served[0].grpc, method)[0] is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(
+    "path", ["//metrics", "/metrics/../v2", "/v2/health/live/../../models", "/metrics%2f..%2fv2", "/v2/health/livex"]
+)
+def test_no_spelling_of_an_open_path_leads_elsewhere(served: Served, path: str) -> None:
+    assert asking.rest(served[0].http, "GET", path)[0] == 401
+
+
+@pytest.mark.parametrize(
+    ("scheme", "status"),
+    [("bearer ", 200), ("BEARER  ", 200), ("", 401), ("Basic ", 401), ("Bearer", 401), ("Bearer\t", 401)],
+)
+def test_the_scheme_is_bearer_in_any_case(served: Served, scheme: str, status: int) -> None:
+    server, issuer = served
+
+    assert asking.rest(server.http, "GET", "/v2", issuer.token(), scheme=scheme)[0] == status
+
+
+def test_two_tokens_are_none(served: Served) -> None:
+    server, issuer = served
+    good, bad = issuer.token(), issuer.bad_tokens()["expired"]
+
+    assert asking.rest(server.http, "GET", "/v2", good, bad)[0] == 401
+    assert asking.rpc(server.grpc, "/inference.GRPCInferenceService/ServerMetadata", good, bad)[0] is (
+        grpc.StatusCode.UNAUTHENTICATED
+    )
+
+
+def test_a_refusal_says_what_was_found_and_what_to_bring(served: Served) -> None:
+    server, issuer = served
+
+    _, body, _ = asking.rest(server.http, "GET", "/v2", issuer.token(aud="another"))
+
+    message = json.loads(body)["error"]
+    assert "the token is for another audience" in message
+    assert f"a token of issuer '{issuer.url}' for audience '{AUDIENCE}'" in message
+
+
+def test_methods_that_are_made_up_make_no_series(served: Served) -> None:
+    server, _ = served
+    asking.rpc(server.grpc, "/made.Up/Method")
+
+    _, text, _ = asking.rest(server.http, "GET", "/metrics")
+
+    assert "made.Up" not in text
+    assert 'grpc_code="UNAUTHENTICATED"' in text
