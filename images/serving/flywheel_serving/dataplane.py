@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
@@ -12,13 +13,18 @@ from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
+from flywheel_serving.record.order import Order
 from flywheel_serving.runner import Runner
 from flywheel_serving.settings import Settings
 from flywheel_serving.signature import Signature, TensorSpec
 
+if TYPE_CHECKING:
+    from flywheel_serving.record.recorder import Recorder
+
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data"]
 WARM_UP_CALLS = 5
+CHAMPION = "champion"  # the route of an answer that this server's own model gave
 
 
 @dataclass(slots=True)
@@ -29,6 +35,8 @@ class InferRequest:
     tensors: dict[str, Array]
     outputs: list[str]
     timeout: float | None = None
+    parameters: dict[str, Any] | None = None
+    size: int = 0  # bytes of the message that it came in
 
 
 @dataclass(slots=True)
@@ -58,6 +66,7 @@ class DataPlane:
         self._golden = recorded or golden.synthesised(self.signature)
         self._warm = False
         self._draining = False
+        self.recorder: "Recorder | None" = None
 
     @property
     def signature(self) -> Signature:
@@ -86,6 +95,15 @@ class DataPlane:
             await self._warmed()
         self._warm = True
         return difference
+
+    def start_recording(self, order: Order | None, folder: Path) -> None:
+        """From now on answers are logged and counted, if there is an order to do so."""
+        if order is not None:
+            from flywheel_serving.record.recorder import Recorder  # the start of those who log nothing stays as short
+
+            self.recorder = Recorder(order, folder, self.signature, self.version)
+            self.metrics.also(self.recorder.metrics)
+            self.recorder.start()
 
     async def _warmed(self) -> None:
         ended: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
@@ -123,16 +141,18 @@ class DataPlane:
     def submit(self, request: InferRequest, done: Done) -> None:
         """`done` gets the answer, or what is wrong, at once or later."""
         start = time.perf_counter()
-        metrics = self.metrics
+        metrics, recorder = self.metrics, self.recorder
         try:
             self._admit()
             outputs = self._wanted(request.outputs)
+            keys = recorder.keys(request.tensors, request.parameters) if recorder else None
             feeds = self.signature.fit(request.tensors, self._limits.rows)
         except RequestError as refusal:
             metrics.infer_failure += 1
             done(refusal)
             return
         metrics.in_flight += 1
+        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
         patience, timeout = self._limits.queue_seconds, request.timeout
 
         def answer(found: Outputs) -> None:
@@ -142,12 +162,15 @@ class DataPlane:
                 done(_late(timeout) if isinstance(found, Overloaded) and timeout and timeout < patience else found)
                 return
             metrics.infer_success += 1
-            metrics.infer_seconds.observe(time.perf_counter() - start)
+            seconds = time.perf_counter() - start
+            metrics.infer_seconds.observe(seconds)
             specs = self._specs
             done(InferResponse(request.id, [(specs[name], array) for name, array in zip(outputs, found, strict=True)]))
+            if recorder is not None:
+                given = dict(zip(outputs, found, strict=True))
+                recorder.record(request.id, request.size, keys, feeds, given, rows, seconds, self.version, CHAMPION)
 
         expires = start + (min(patience, timeout) if timeout else patience)
-        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
         self._batcher.submit(Call(feeds, outputs, rows, expires, answer))
 
     async def infer(self, request: InferRequest) -> InferResponse:

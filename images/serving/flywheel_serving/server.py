@@ -37,6 +37,7 @@ async def _serve(settings: Settings) -> int:
         dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
         ports = await _listen(settings, dataplane, stops)
         difference = await dataplane.warm_up()
+        dataplane.start_recording(settings.record, settings.model)
     except ModelRefused as refusal:
         await _stop(stops, 0.0)
         return _failed(NEVER_WORKS, str(refusal), refusal.reason)
@@ -80,6 +81,8 @@ async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], re
     await asyncio.sleep(wait)
     await _stop(stops, settings.grace_seconds)
     left = dataplane.in_flight
+    if dataplane.recorder is not None:
+        await dataplane.recorder.close()
     dataplane.close()
     log.info("drained, %d inferences were cut", left)
 

@@ -4,6 +4,9 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+from flywheel_serving.record import order
+from flywheel_serving.record.order import Order
+
 MEBIBYTE = 1024 * 1024
 Address = tuple[str, int]
 
@@ -34,6 +37,7 @@ class Settings:
     drain_seconds: float
     grace_seconds: float
     limits: Limits
+    record: Order | None = None
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -60,6 +64,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         drain_seconds=given.drain_seconds,
         grace_seconds=given.grace_seconds,
         limits=limits,
+        record=given.record,
     )
 
 
@@ -102,6 +107,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-connections", type=_positive, default=limits.connections, help="REST connections at once")
     add("--request-seconds", type=_seconds, default=limits.request_seconds, help="time for a client to send a request")
     add("--idle-seconds", type=_seconds, default=limits.idle_seconds, help="time between two requests of a connection")
+    add("--record", type=_order, default=None, metavar="JSON", help="log predictions and count requests; images/README.md")
     return parser
 
 
@@ -110,6 +116,13 @@ def _address(text: str) -> Address:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT; write for example 0.0.0.0:8080")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _order(text: str) -> Order:
+    try:
+        return order.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:
