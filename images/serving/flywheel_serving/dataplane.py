@@ -66,7 +66,7 @@ class DataPlane:
         self._golden = recorded or golden.synthesised(self.signature)
         self._warm = False
         self._draining = False
-        self.recorder: "Recorder | None" = None
+        self.recorder: Recorder | None = None
 
     @property
     def signature(self) -> Signature:

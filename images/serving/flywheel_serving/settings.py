@@ -107,7 +107,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--max-connections", type=_positive, default=limits.connections, help="REST connections at once")
     add("--request-seconds", type=_seconds, default=limits.request_seconds, help="time for a client to send a request")
     add("--idle-seconds", type=_seconds, default=limits.idle_seconds, help="time between two requests of a connection")
-    add("--record", type=_order, default=None, metavar="JSON", help="log predictions and count requests; images/README.md")
+    add(
+        "--record",
+        type=_order,
+        default=None,
+        metavar="JSON",
+        help="log predictions and count requests; images/README.md",
+    )
     return parser
 
 

@@ -49,7 +49,9 @@ class Place:
         if not self.files:
             return []
         paths = [str(path) for path in self.files]
-        answer = duckdb.connect().execute(f"SELECT * REPLACE (epoch_us(time) AS time) FROM {SOURCE} ORDER BY time, id, row", [paths])
+        answer = duckdb.connect().execute(
+            f"SELECT * REPLACE (epoch_us(time) AS time) FROM {SOURCE} ORDER BY time, id, row", [paths]
+        )
         names = [column[0] for column in answer.description or []]
         return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
 
@@ -58,7 +60,9 @@ class Place:
 
     def counts(self) -> Row:
         """All windows added up, as a monitor would."""
-        return reduce(added, [{k: w[k] for k in ("requests", "rows", "features", "predictions")} for w in self.windows()])
+        return reduce(
+            added, [{k: w[k] for k in ("requests", "rows", "features", "predictions")} for w in self.windows()]
+        )
 
 
 def added(left: Any, right: Any) -> Any:

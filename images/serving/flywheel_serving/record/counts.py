@@ -93,8 +93,8 @@ class _Numbers:
         longest = max(self._lengths, default=0)
         # Beyond its last edge a column has only infinity, which no finite value reaches.
         padded = [[*each, *([np.inf] * (longest - len(each)))] for each in edges]
-        self._edges = np.array(padded, dtype).reshape(len(edges), longest).T[:, np.newaxis, :]
-        self._last = np.array([each[-1] if each else np.nan for each in edges], dtype)
+        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, np.newaxis, :]
+        self._last: Array = np.array([each[-1] if each else np.nan for each in edges], dtype)
         self._slots = longest + 3
         self._first = np.arange(len(edges)) * self._slots
         self._dtype = dtype
@@ -108,7 +108,7 @@ class _Numbers:
 
     def _add(self, values: Array) -> None:
         with np.errstate(over="ignore"):
-            narrow = values.astype(self._dtype, copy=False)
+            narrow: Array = values.astype(self._dtype, copy=False)
         reached = (narrow >= self._edges).view(np.uint8)
         slots = np.add.reduce(reached, axis=0, dtype=np.uint16 if len(reached) > 255 else np.uint8).astype(np.intp)
         slots -= narrow == self._last

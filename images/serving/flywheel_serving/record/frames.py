@@ -1,6 +1,6 @@
 """What goes through the pipe to the sink: a length, a JSON head, and the numbers' bytes as they are.
 
-    4 bytes: length of all that follows | 4 bytes: length of the head | head | bytes of each column, in the head's order
+4 bytes: length of all that follows | 4 bytes: length of the head | head | bytes of each column, in the head's order
 """
 
 import struct

@@ -26,7 +26,9 @@ class RecordMetrics(Collector):
     def collect(self) -> Iterator[Metric]:
         yield _counter("flywheel_log_rows", "Rows of predictions in the store", self.rows)
         yield _counter("flywheel_log_bytes", "Bytes of Parquet in the store", self.bytes)
-        yield _counter("flywheel_log_sink_starts", "Starts of the process that writes logged predictions", self.sink_starts)
+        yield _counter(
+            "flywheel_log_sink_starts", "Starts of the process that writes logged predictions", self.sink_starts
+        )
         for name, words, label, found in (
             ("flywheel_log_dropped", "Sampled rows that were not logged", "reason", self.dropped),
             ("flywheel_count_flushes", "Windows of counts", "outcome", self.flushes),

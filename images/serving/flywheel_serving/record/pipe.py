@@ -1,7 +1,7 @@
 """The sink's process and the bounded way to it. Nothing here blocks: what the pipe does not take waits, and what does not fit is dropped.
 
-    send ─▶ waiting (bytes bounded) ─▶ pipe ─▶ sink ─▶ store
-                                       handed over: forgotten when the sink acknowledges, dropped when it dies
+send ─▶ waiting (bytes bounded) ─▶ pipe ─▶ sink ─▶ store
+                                   handed over: forgotten when the sink acknowledges, dropped when it dies
 """
 
 import asyncio
@@ -30,7 +30,9 @@ Acknowledged = Callable[[dict[str, Any]], None]
 class Pipe:
     """Starts the sink, starts it again with growing pauses, and knows which rows are on their way."""
 
-    def __init__(self, arguments: list[str], metrics: RecordMetrics, on_start: Callable[[], None], on_count: Acknowledged) -> None:
+    def __init__(
+        self, arguments: list[str], metrics: RecordMetrics, on_start: Callable[[], None], on_count: Acknowledged
+    ) -> None:
         self._arguments = arguments
         self._metrics = metrics
         self._on_start, self._on_count = on_start, on_count

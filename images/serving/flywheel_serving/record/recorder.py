@@ -92,7 +92,9 @@ class Recorder:
         if name in tensors:
             array = tensors[name] if name in inputs else tensors.pop(name)
             if array.dtype.kind not in "Oiu" and name not in inputs:
-                raise InvalidRequest(f"input {name!r}: wanted BYTES or whole numbers, since it joins labels; found {array.dtype}")
+                raise InvalidRequest(
+                    f"input {name!r}: wanted BYTES or whole numbers, since it joins labels; found {array.dtype}"
+                )
             rows = next((len(other) for given, other in tensors.items() if given != name and other.ndim), array.size)
             if array.size != rows:
                 raise InvalidRequest(f"input {name!r}: {array.size} keys for {rows} rows; send one for each row")

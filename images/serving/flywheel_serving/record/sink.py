@@ -55,6 +55,7 @@ class Sink:
         self._told, self._say = told, say
         self._waiting = Waiting([], [])
         self._change = threading.Condition()
+        self._closing = threading.Event()
         self._name = f"{self._order.pod}-{os.urandom(4).hex()}"
         self._files = 0
         self._said = 0.0
@@ -73,6 +74,7 @@ class Sink:
                 self._change.notify_all()
         with self._change:
             self._waiting.ended = time.monotonic()
+            self._closing.set()
             self._change.notify_all()
 
     def _keep(self, content: bytes, head: dict[str, Any]) -> None:
@@ -127,14 +129,17 @@ class Sink:
             else:
                 self._recovered()
                 return
-            with self._change:
-                ended = self._waiting.ended
-                if ended is not None and time.monotonic() + pause > ended + self._order.drain_seconds:
-                    log.error("the server ended before the store took what was logged; it is lost")
-                    logging.shutdown()
-                    os._exit(1)
-                self._change.wait_for(lambda: self._waiting.ended != ended, timeout=pause)
+            if self._closing.wait(pause):
+                self._give_up_in_time()
             pause = min(2 * pause, LONGEST_PAUSE)
+
+    def _give_up_in_time(self) -> None:
+        assert self._waiting.ended is not None
+        if time.monotonic() + FIRST_PAUSE > self._waiting.ended + self._order.drain_seconds:
+            log.error("the server ended before the store took what was logged; it is lost")
+            logging.shutdown()
+            os._exit(1)
+        time.sleep(FIRST_PAUSE)
 
     def _complain(self, finding: str) -> None:
         if not self._said or time.monotonic() - self._said > SAY_AGAIN_SECONDS:

@@ -2,10 +2,14 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
 from obstore.store import S3Store
+
+if TYPE_CHECKING:
+    from obstore.store import S3Config
 
 KEYS = ("FLYWHEEL_BUCKET", "FLYWHEEL_PREFIX", "AWS_ENDPOINT_URL", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION", "AWS_SESSION_TOKEN")  # fmt: skip
 
@@ -24,16 +28,15 @@ class Store:
 
     def __init__(self, values: Mapping[str, str], namespace: str, folder: Path) -> None:
         if not values.get("FLYWHEEL_BUCKET"):
-            raise StoreFailed(f"there is no FLYWHEEL_BUCKET in {folder}, where the store's Secret should be; create the Secret")
+            raise StoreFailed(
+                f"there is no FLYWHEEL_BUCKET in {folder}, where the store's Secret should be; create the Secret"
+            )
         prefix = values.get("FLYWHEEL_PREFIX", "").strip("/")
         self._prefix = f"{prefix}/{namespace}/" if prefix else f"{namespace}/"
-        endpoint = values.get("AWS_ENDPOINT_URL") or None
         try:
             self._store = S3Store(
                 values["FLYWHEEL_BUCKET"],
-                region=values.get("AWS_REGION") or "us-east-1",
-                **({"endpoint": endpoint} if endpoint else {}),
-                **_credentials(values),
+                config=_config(values),
                 client_options={"allow_http": True, "connect_timeout": "5s", "timeout": "30s"},
                 retry_config={"max_retries": 0},  # the sink tries again itself, for it must go on reading the pipe
             )
@@ -51,14 +54,16 @@ class Store:
         return True
 
 
-def _credentials(values: Mapping[str, str]) -> dict[str, str]:
-    """Without a key, the machine's own identity is asked."""
+def _config(values: Mapping[str, str]) -> "S3Config":
+    """Without an endpoint it is AWS; without a key, the machine's own identity is asked."""
     names = {
+        "AWS_ENDPOINT_URL": "endpoint",
         "AWS_ACCESS_KEY_ID": "access_key_id",
         "AWS_SECRET_ACCESS_KEY": "secret_access_key",
         "AWS_SESSION_TOKEN": "session_token",
     }
-    return {name: values[key] for key, name in names.items() if values.get(key)}
+    found = {name: values[key] for key, name in names.items() if values.get(key)}
+    return cast("S3Config", {"region": values.get("AWS_REGION") or "us-east-1", **found})
 
 
 def _words(error: Exception) -> str:

@@ -42,7 +42,7 @@ class Tables:
         total = int(counts.sum())
         starts = np.repeat(np.cumsum(counts) - counts, counts)
         digests = [self._order.digest if version == self._version else None for version in head["version"]]
-        columns: dict[str, ArrowArray] = {
+        columns: dict[str, Any] = {
             "id": _text(_repeated(head["id"], counts)),
             "row": ArrowArray.from_numpy((np.arange(total) - starts).astype(np.int32)),
             "time": _times(np.repeat(np.array(head["time"], np.int64), counts)),
@@ -153,7 +153,5 @@ def _nulls(like: ArrowArray, total: int) -> ArrowArray:
     return ArrowArray([None] * total, like.type)
 
 
-def _struct(columns: dict[str, ArrowArray]) -> ArrowArray:
+def _struct(columns: dict[str, Any]) -> ArrowArray:
     return RecordBatch.from_pydict(columns).to_struct_array()
-
-

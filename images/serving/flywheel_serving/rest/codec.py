@@ -50,7 +50,9 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
     raw.check_used()
     names, by_name = _outputs(_typed(document, "outputs", list, []))
     default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    return InferRequest(request_id, decoded, names, _timeout(parameters), parameters, len(body)), Wanted(default, by_name)
+    return InferRequest(request_id, decoded, names, _timeout(parameters), parameters, len(body)), Wanted(
+        default, by_name
+    )
 
 
 def _timeout(parameters: dict[str, Any] | None) -> float | None:
