@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from flywheel_serving.datatypes import DTYPES
 from flywheel_serving.signature import Signature
 
 BYTES_READ = 32 * 1024 * 1024
@@ -29,6 +32,7 @@ class Baseline:
     flags: dict[str, Sequence[str]]
     predictions: Sequence[float]
     scores: tuple[str, bool] | None
+    dtype: np.dtype[Any] | None  # of all numbers, where they have one
 
 
 def read(path: Path, signature: Signature) -> Baseline | None:
@@ -60,7 +64,9 @@ def _parsed(document: dict[str, Any], digest: str, signature: Signature) -> Base
         elif "categories" in feature:
             flags[name] = [str(value) for value in feature["categories"]]
     edges = [float(edge) for edge in (document.get("predictions") or {}).get("edges", [])]
-    return Baseline(digest, numbers, texts, flags, edges, _scores(signature) if len(edges) > 1 else None)
+    dtypes = {DTYPES[singles[name]] for name in numbers}
+    dtype = dtypes.pop() if len(dtypes) == 1 else None
+    return Baseline(digest, numbers, texts, flags, edges, _scores(signature) if len(edges) > 1 else None, dtype)
 
 
 def _scores(signature: Signature) -> tuple[str, bool] | None:

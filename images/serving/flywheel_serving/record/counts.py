@@ -7,12 +7,12 @@ values and edges are compared as 32-bit floats, a bin has its lower edge, and th
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import chain
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
 
 from flywheel_serving.datatypes import Array
+from flywheel_serving.record import frames
 from flywheel_serving.record.baseline import Baseline
 
 CHUNK = 8_192  # values compared at once, so that they stay in the processor's cache
@@ -26,7 +26,8 @@ class Counts:
     def __init__(self, baseline: Baseline) -> None:
         self._baseline = baseline
         self._numbers = _Numbers([*baseline.numbers.values()])
-        self._take = _taker([*baseline.numbers])
+        self._take = frames.taker([*baseline.numbers])
+        self._alike: np.dtype[Any] | None = baseline.dtype
         self._texts: dict[str, Counter[str]] = {name: Counter() for name in baseline.texts}
         self._flags: dict[str, Counter[float]] = {name: Counter() for name in baseline.flags}
         self._scores = _Numbers([baseline.predictions], np.float64) if baseline.scores else None
@@ -40,16 +41,21 @@ class Counts:
         if self._baseline.numbers:
             single = [feeds for feeds, _, rows in requests if rows == 1]
             if single:
-                flat = np.concatenate([*chain.from_iterable(map(self._take, single))], axis=None)
-                self._numbers.add(flat.reshape(len(single), -1))
+                self._numbers.add(self._flat(single).reshape(len(single), -1))
             for feeds, _, rows in requests:
                 if rows != 1:
-                    self._numbers.add(np.concatenate(self._take(feeds), axis=None).reshape(-1, rows).T)
+                    self._numbers.add(self._flat([feeds]).reshape(-1, rows).T)
         for name, found in self._texts.items():
             found.update(_listed(feeds[name] for feeds, _, _ in requests))
         for name, seen in self._flags.items():
             seen.update(_listed(feeds[name] for feeds, _, _ in requests))
         self._add_scores([outputs for _, outputs, _ in requests])
+
+    def _flat(self, several: list[Feeds]) -> Array:
+        arrays = [*chain.from_iterable(map(self._take, several))]
+        if self._alike is not None:
+            return np.frombuffer(frames.joined(arrays), self._alike)
+        return np.concatenate(arrays, axis=None)
 
     def _add_scores(self, outputs: Iterable[dict[str, Array]]) -> None:
         if self._scores is None or self._baseline.scores is None:
@@ -142,10 +148,3 @@ def _categories(found: Counter[str], known: Sequence[str], missing: int) -> dict
 
 def _listed(arrays: Iterable[Array]) -> Iterable[Any]:
     return chain.from_iterable([array.ravel().tolist() for array in arrays])
-
-
-def _taker(names: list[str]) -> Any:
-    """A function from a dictionary to the values of these names."""
-    if len(names) == 1:
-        return lambda feeds: (feeds[names[0]],)
-    return itemgetter(*names) if names else lambda _feeds: ()

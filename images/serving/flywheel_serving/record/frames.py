@@ -1,19 +1,22 @@
 """What goes through the pipe to the sink: a length, a JSON head, and the numbers' bytes as they are.
 
-4 bytes: length of all that follows | 4 bytes: length of the head | head | bytes of each column, in the head's order
+4 bytes: length of all that follows | 4 bytes: length of the head | head | one record of numbers for each answer
 """
 
 import struct
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
-import numpy as np
 import orjson
 
-from flywheel_serving.datatypes import DTYPES, Array
+from flywheel_serving.datatypes import Array
 from flywheel_serving.record.layout import Field, Layout
 
 PREFIX = struct.Struct("<II")
+
+Shape = tuple[tuple[str, ...], int, tuple[int, ...]]  # names of the outputs, rows, sizes of lists
 
 
 @dataclass(slots=True)
@@ -31,11 +34,10 @@ class Answer:
     keys: list[str] | None
 
 
-def pack(head: dict[str, Any], parts: list[bytes]) -> bytes:
+def pack(head: dict[str, Any], numbers: bytes = b"") -> bytes:
     """One frame."""
     written = orjson.dumps(head)
-    size = sum(map(len, parts))
-    return b"".join((PREFIX.pack(4 + len(written) + size, len(written)), written, *parts))
+    return b"".join((PREFIX.pack(4 + len(written) + len(numbers), len(written)), written, numbers))
 
 
 def unpack(content: bytes) -> tuple[dict[str, Any], memoryview]:
@@ -45,36 +47,71 @@ def unpack(content: bytes) -> tuple[dict[str, Any], memoryview]:
     return head, memoryview(content)[4 + length :]
 
 
-def rows(layout: Layout, answers: list[Answer]) -> bytes:
-    """Answers that have the same outputs, as one frame."""
-    parts: list[bytes] = []
-    columns = []
-    given = answers[0].outputs
-    for side, fields in (("feeds", layout.features), ("outputs", layout.outputs)):
-        for field in fields:
-            if side == "feeds" or field.name in given:
-                arrays = [getattr(answer, side)[field.name] for answer in answers]
-                columns.append({"side": side, "name": field.name, **_column(field, arrays, answers, parts)})
-    head = {
-        "kind": "rows",
-        "id": [answer.id for answer in answers],
-        "time": [answer.time for answer in answers],
-        "seconds": [answer.seconds for answer in answers],
-        "version": [answer.version for answer in answers],
-        "route": [answer.route for answer in answers],
-        "rows": [answer.rows for answer in answers],
-        "keys": [answer.keys for answer in answers],
-        "columns": columns,
-    }
-    return pack(head, parts)
+class Packer:
+    """Packs answers of one shape: each is a record of its numbers, as they lie in memory, so that packing is one join.
+
+    The sink makes the columns, for it has the time; the server would pay for each column and answer anew.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._lists = (
+            [f.name for f in layout.features if not f.single],
+            [f.name for f in layout.outputs if not f.single],
+        )
+        self._numbers = taker([f.name for f in layout.features if f.datatype != "BYTES"])
+
+    def shape(self, answer: Answer) -> Shape:
+        """Answers of one shape go into one frame: the same outputs, as many rows, and lists as long."""
+        feeds, outputs, (inner, outer) = answer.feeds, answer.outputs, self._lists
+        sizes = (*[feeds[name].size for name in inner], *[outputs[name].size for name in outer if name in outputs])
+        return (*outputs,), answer.rows, sizes
+
+    def pack(self, shape: Shape, answers: list[Answer]) -> bytes:
+        """One frame of answers that all have this shape."""
+        outputs = [field for field in self._layout.outputs if field.name in shape[0]]
+        numbers = taker([field.name for field in outputs if field.datatype != "BYTES"])
+        head = {
+            "kind": "rows",
+            "outputs": shape[0],
+            "rows": shape[1],
+            "sizes": shape[2],
+            "id": [answer.id for answer in answers],
+            "time": [answer.time for answer in answers],
+            "seconds": [answer.seconds for answer in answers],
+            "version": [answer.version for answer in answers],
+            "route": [answer.route for answer in answers],
+            "keys": [answer.keys for answer in answers],
+            "features_text": [
+                _texts(f, [a.feeds for a in answers]) for f in self._layout.features if f.datatype == "BYTES"
+            ],
+            "outputs_text": [_texts(f, [a.outputs for a in answers]) for f in outputs if f.datatype == "BYTES"],
+        }
+        return pack(head, joined([array for a in answers for array in (*self._numbers(a.feeds), *numbers(a.outputs))]))
 
 
-def _column(field: Field, arrays: list[Array], answers: list[Answer], parts: list[bytes]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    if not field.single:
-        found["widths"] = [array.size // answer.rows for array, answer in zip(arrays, answers, strict=True)]
-    flat = np.concatenate(arrays, axis=None)
-    if field.datatype == "BYTES":
-        return {**found, "text": [str(value) for value in flat.tolist()]}
-    parts.append(flat.astype(DTYPES[field.datatype], copy=False).tobytes())
-    return {**found, "size": len(parts[-1])}
+def fields(layout: Layout, head: dict[str, Any]) -> list[tuple[str, Field, int]]:
+    """Side, field, and how many values each row has of it, in the order of a record."""
+    sizes = iter(head["sizes"])
+    outputs = [field for field in layout.outputs if field.name in head["outputs"]]
+    chosen = [("features", field) for field in layout.features] + [("outputs", field) for field in outputs]
+    return [(side, field, 1 if field.single else next(sizes) // head["rows"]) for side, field in chosen]
+
+
+def joined(arrays: Sequence[Any]) -> bytes:
+    """Their bytes one after the other; several times as fast as numpy's own concatenation of small arrays."""
+    try:
+        return b"".join(arrays)
+    except BufferError:  # one does not lie in one piece
+        return b"".join([array.tobytes() for array in arrays])
+
+
+def taker(names: list[str]) -> Callable[[dict[str, Array]], tuple[Array, ...]]:
+    """A function from a dictionary to the values of these names."""
+    if len(names) == 1:
+        return lambda found: (found[names[0]],)
+    return itemgetter(*names) if names else lambda _found: ()
+
+
+def _texts(field: Field, found: list[dict[str, Array]]) -> list[str]:
+    return [str(value) for each in found for value in each[field.name].ravel().tolist()]

@@ -59,7 +59,7 @@ def parse(text: str) -> Order:
     given = {name: value for name, value in document.items() if name in Order.__dataclass_fields__}
     if missing := [name for name in ("sample", "service", "namespace") if name not in given]:
         raise ValueError(f"{missing[0]} is missing")
-    if not 0 <= float(given["sample"]) <= 1:
+    if not isinstance(given["sample"], int | float) or not 0 <= given["sample"] <= 1:
         raise ValueError(f"sample is {given['sample']}, and must be between 0 and 1")
     try:
         columns = tuple(Column(**column) for column in given.pop("columns", ()))
@@ -74,7 +74,7 @@ def parse(text: str) -> Order:
 def _check(column: Column, order: Order) -> None:
     if column.action not in ("Drop", "Hmac", "Bucket"):
         raise ValueError(f"column {column.name!r}: action {column.action!r} is none of Drop, Hmac, Bucket")
-    if column.action == "Bucket" and not column.width > 0:
+    if column.action == "Bucket" and not (isinstance(column.width, int | float) and column.width > 0):
         raise ValueError(f"column {column.name!r}: width must be above 0")
     if column.action == "Hmac" and not order.hmac_file:
         raise ValueError(f"column {column.name!r}: HMAC needs hmac_file")

@@ -15,7 +15,7 @@ from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest
 from flywheel_serving.record import baseline, frames
 from flywheel_serving.record.counts import Counts
-from flywheel_serving.record.frames import Answer
+from flywheel_serving.record.frames import Answer, Packer, Shape
 from flywheel_serving.record.layout import Layout, layout
 from flywheel_serving.record.metrics import RecordMetrics
 from flywheel_serving.record.order import Order, place, threshold
@@ -47,14 +47,15 @@ class Recorder:
         self._pending: list[Answer] = []
         self._values = self._held = 0
         self._timer: asyncio.TimerHandle | None = None
-        self._layout = self._fitting(signature)
+        fitting = self._fitting(signature)
+        self._packer = Packer(fitting) if fitting else None
         self._counts, self._baseline = self._counting(folder, signature)
         self._values_of_a_row = self._counts.values if self._counts else 1
         self._kept: dict[int, tuple[bytes, bool]] = {}  # windows of counts by number, and whether the sink has them
         self._window, self._since = 0, time.time()
         self._total_requests = self._total_rows = 0
         facts = {"version": version, "digest": order.digest, "baseline": self._baseline, "boot": self._boot}
-        sink = {"order": order.document(), "layout": self._layout.document() if self._layout else None, **facts}
+        sink = {"order": order.document(), "layout": fitting.document() if fitting else None, **facts}
         self._pipe = Pipe([orjson.dumps(sink).decode()], self.metrics, self._hand_counts_again, self._count_written)
 
     def _fitting(self, signature: Signature) -> Layout | None:
@@ -148,28 +149,29 @@ class Recorder:
             log.exception("logging of predictions failed for %d requests", len(batch))
 
     def _log(self, batch: list[Answer]) -> None:
-        groups: dict[tuple[str, ...], list[Answer]] = {}
+        groups: dict[Shape | None, list[Answer]] = {}
+        packer = self._packer
         for answer in batch:
             if not answer.id:
                 self._made += 1
                 answer.id = f"{self._boot}-{self._made}"
             if place(answer.id) < self._below:
-                groups.setdefault((*answer.outputs,), []).append(answer)
-        for answers in groups.values():
-            self._send(answers)
+                groups.setdefault(packer.shape(answer) if packer else None, []).append(answer)
+        for shape, answers in groups.items():
+            self._send(shape, answers)
 
-    def _send(self, answers: list[Answer]) -> None:
+    def _send(self, shape: Shape | None, answers: list[Answer]) -> None:
         rows = sum([answer.rows for answer in answers])
-        if self._layout is None:
+        if shape is None or self._packer is None:
             self.metrics.dropped["misconfigured"] += rows
             return
-        frame = frames.rows(self._layout, answers)
+        frame = self._packer.pack(shape, answers)
         if len(frame) <= FRAME_BYTES:
             if not self._pipe.send(frame, rows):
                 self.metrics.dropped["full"] += rows
         elif len(answers) > 1:  # only the one that is too large is left out
             for answer in answers:
-                self._send([answer])
+                self._send(shape, [answer])
         else:
             self.metrics.dropped["too_large"] += rows
 
@@ -203,7 +205,7 @@ class Recorder:
                 **self._counts.take(),
             }
             head = {"kind": "counts", "window": self._window, "from": self._since, "document": document}
-            self._kept[self._window] = (frames.pack(head, []), False)
+            self._kept[self._window] = (frames.pack(head), False)
             self._window, self._since = self._window + 1, now
         while sum(len(frame) for frame, _ in self._kept.values()) > KEPT_BYTES:
             self._kept.pop(next(iter(self._kept)))

@@ -86,7 +86,7 @@ class Sink:
         if not waiting.rows:
             waiting.oldest = time.monotonic()
         waiting.rows.append(content)
-        waiting.row_count += sum(head["rows"])
+        waiting.row_count += len(head["id"]) * head["rows"]
 
     def write(self) -> None:
         """Until everything is written, or the time after the server's end is over."""

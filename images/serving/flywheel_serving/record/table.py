@@ -38,63 +38,58 @@ class Tables:
         return file.getvalue()
 
     def _batch(self, head: dict[str, Any], raw: memoryview) -> RecordBatch:
-        counts = np.array(head["rows"], np.int64)
-        total = int(counts.sum())
-        starts = np.repeat(np.cumsum(counts) - counts, counts)
+        answers, rows = len(head["id"]), int(head["rows"])
         digests = [self._order.digest if version == self._version else None for version in head["version"]]
         columns: dict[str, Any] = {
-            "id": _text(_repeated(head["id"], counts)),
-            "row": ArrowArray.from_numpy((np.arange(total) - starts).astype(np.int32)),
-            "time": _times(np.repeat(np.array(head["time"], np.int64), counts)),
-            "version": _text(_repeated(head["version"], counts)),
-            "digest": _text(_repeated(digests, counts)),
-            "latency_seconds": ArrowArray.from_numpy(np.repeat(np.array(head["seconds"], np.float64), counts)),
-            "route": _text(_repeated(head["route"], counts)),
+            "id": _text(_repeated(head["id"], rows)),
+            "row": ArrowArray.from_numpy(np.tile(np.arange(rows, dtype=np.int32), answers)),
+            "time": _times(np.repeat(np.array(head["time"], np.int64), rows)),
+            "version": _text(_repeated(head["version"], rows)),
+            "digest": _text(_repeated(digests, rows)),
+            "latency_seconds": ArrowArray.from_numpy(np.repeat(np.array(head["seconds"], np.float64), rows)),
+            "route": _text(_repeated(head["route"], rows)),
         }
         if self._order.key:
-            columns["key"] = _text(self._keys(head["keys"], counts))
-        given = self._given(head, raw, counts)
-        for name, side, fields in (
-            ("features", "feeds", self._layout.features),
-            ("outputs", "outputs", self._layout.outputs),
-        ):
+            columns["key"] = _text(self._keys(head["keys"], rows))
+        given = self._given(head, raw)
+        for side, fields in (("features", self._layout.features), ("outputs", self._layout.outputs)):
             if fields:
-                columns[name] = _struct({f.name: self._array(f, given.get((side, f.name)), total) for f in fields})
+                columns[side] = _struct(
+                    {f.name: self._array(f, given.get((side, f.name)), answers * rows) for f in fields}
+                )
         return RecordBatch.from_pydict(columns)
 
-    def _given(
-        self, head: dict[str, Any], raw: memoryview, counts: Array
-    ) -> dict[tuple[str, str], tuple[Values, Array | None]]:
-        """By side and name: flat values, and for lists how many each row has."""
-        datatypes = {("feeds", f.name): f.datatype for f in self._layout.features}
-        datatypes |= {("outputs", f.name): f.datatype for f in self._layout.outputs}
-        found, offset = {}, 0
-        for column in head["columns"]:
-            place = (column["side"], column["name"])
-            widths = np.repeat(np.array(column["widths"], np.int64), counts) if "widths" in column else None
-            values: Values
-            if "text" in column:
-                values = column["text"]
-            else:
-                values = np.frombuffer(raw[offset : offset + column["size"]], DTYPES[datatypes[place]])
-                offset += column["size"]
-            found[place] = (values, widths)
+    def _given(self, head: dict[str, Any], raw: memoryview) -> dict[tuple[str, str], tuple[Values, int]]:
+        """By side and name: the values of all rows, and how many each row has."""
+        rows, columns = head["rows"], frames.fields(self._layout, head)
+        texts = {side: iter(head[f"{side}_text"]) for side in ("features", "outputs")}
+        names = [f"{side}.{field.name}" for side, field, _ in columns if field.datatype != "BYTES"]
+        kinds = [(DTYPES[field.datatype], (rows * width,)) for _, field, width in columns if field.datatype != "BYTES"]
+        records = (
+            np.frombuffer(raw, np.dtype([(name, *kind) for name, kind in zip(names, kinds, strict=True)]))
+            if names
+            else None
+        )
+        found: dict[tuple[str, str], tuple[Values, int]] = {}
+        for side, field, width in columns:
+            if field.datatype == "BYTES":
+                found[side, field.name] = (next(texts[side]), width)
+            elif records is not None:
+                found[side, field.name] = (np.ascontiguousarray(records[f"{side}.{field.name}"]).reshape(-1), width)
         return found
 
-    def _array(self, field: Field, given: tuple[Values, Array | None] | None, total: int) -> ArrowArray:
+    def _array(self, field: Field, given: tuple[Values, int] | None, total: int) -> ArrowArray:
         """Null in every row where the client did not ask for this output."""
-        values, widths = given or (_nothing(field), np.zeros(total, np.int64))
+        values, width = given or (_nothing(field), 0)
         column = self._order.action(field.name)
         flat = _arrow(self._kept_private(values, column) if column else values)
         if field.single:
             return flat if given else _nulls(flat, total)
-        assert widths is not None
-        offsets = np.concatenate([[0], np.cumsum(widths)]).astype(np.int32)
-        return list_array(ArrowArray.from_numpy(offsets), flat)
+        return list_array(ArrowArray.from_numpy((np.arange(total + 1) * width).astype(np.int32)), flat)
 
-    def _keys(self, given: list[list[str] | None], counts: Array) -> list[str | None]:
+    def _keys(self, given: list[list[str] | None], rows: int) -> list[str | None]:
         keys: list[str | None] = []
-        for found, rows in zip(given, counts.tolist(), strict=True):
+        for found in given:
             keys += found if found and len(found) == rows else [found[0] if found else None] * rows
         column = self._order.action(self._order.key)
         if column is None:
@@ -124,10 +119,8 @@ def _word(value: Any) -> str | None:
     return str(int(value)) if float(value).is_integer() else repr(value)
 
 
-def _repeated(values: Sequence[Any], counts: Array) -> list[Any]:
-    if (counts == 1).all():
-        return list(values)
-    return [value for value, rows in zip(values, counts.tolist(), strict=True) for _ in range(rows)]
+def _repeated(values: Sequence[Any], rows: int) -> list[Any]:
+    return list(values) if rows == 1 else [value for value in values for _ in range(rows)]
 
 
 def _text(values: Sequence[str | None]) -> ArrowArray:
