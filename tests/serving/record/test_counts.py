@@ -57,7 +57,7 @@ def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
 
 def by_hand(values: list[float], edges: list[float]) -> dict[str, Any]:
     """One value after the other, as images/README.md says it."""
-    found = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": [0] * (len(edges) - 1)}
+    found: dict[str, Any] = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": [0] * (len(edges) - 1)}
     narrow = [float(np.float32(edge)) for edge in edges]
     for value in (float(np.float32(value)) for value in values):
         inside = [low <= value < high for low, high in pairwise(narrow)]

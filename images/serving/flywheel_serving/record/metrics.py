@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from prometheus_client.core import CounterMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 # Why a row was not logged. `full`: the sink was too slow; `too_large`: one request beyond the pipe's bound; `sink_died`: handed over and not
@@ -22,6 +22,7 @@ class RecordMetrics(Collector):
         self.dropped: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.flushes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.sink_starts = 0
+        self.handed = 0
 
     def collect(self) -> Iterator[Metric]:
         yield _counter("flywheel_log_rows", "Rows of predictions in the store", self.rows)
@@ -29,6 +30,9 @@ class RecordMetrics(Collector):
         yield _counter(
             "flywheel_log_sink_starts", "Starts of the process that writes logged predictions", self.sink_starts
         )
+        handed = GaugeMetricFamily("flywheel_log_handed_rows", "Rows that the sink was given and has not yet written")
+        handed.add_metric((), self.handed)
+        yield handed
         for name, words, label, found in (
             ("flywheel_log_dropped", "Sampled rows that were not logged", "reason", self.dropped),
             ("flywheel_count_flushes", "Windows of counts", "outcome", self.flushes),

@@ -39,7 +39,6 @@ class Pipe:
         self._waiting: deque[tuple[memoryview, int]] = deque()  # a frame's bytes that are left, and its rows
         self._bytes = 0
         self._begun = False  # the first frame is partly in the pipe
-        self._handed = 0  # rows in the pipe or the sink
         self._process: subprocess.Popen[bytes] | None = None
         self._answers = b""
         self._writing = False
@@ -95,7 +94,8 @@ class Pipe:
                 written = os.write(number, left[:CHUNK])
                 self._bytes -= written
                 if not self._begun:
-                    self._begun, self._handed = True, self._handed + rows
+                    self._begun = True
+                    self._metrics.handed += rows
                 if written < len(left):
                     self._waiting[0] = (left[written:], rows)
                 else:
@@ -133,7 +133,7 @@ class Pipe:
 
     def _heard(self, answer: dict[str, Any]) -> None:
         if "rows" in answer:
-            self._handed -= answer["rows"]
+            self._metrics.handed -= answer["rows"]
             self._metrics.rows += answer["rows"]
             self._metrics.bytes += answer["bytes"]
         else:
@@ -154,7 +154,7 @@ class Pipe:
             left, _ = self._waiting.popleft()
             self._bytes -= len(left)
             self._begun = False
-        lost, self._handed = self._handed, 0
+        lost, self._metrics.handed = self._metrics.handed, 0
         self._metrics.dropped["shutdown" if self._closing else "sink_died"] += lost
         self._loop.create_task(self._reap(process, lost))
 
