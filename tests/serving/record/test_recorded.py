@@ -23,7 +23,7 @@ from tests.serving.record.logged import Place, Row, ask, body, metric
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 
-ROWS, HANDED = "flywheel_log_rows_total", "flywheel_log_handed_rows"
+ROWS, PENDING = "flywheel_log_rows_total", "flywheel_log_pending_rows"
 Order = Callable[..., str]
 
 
@@ -169,7 +169,7 @@ def test_no_answer_is_lost_when_the_sink_dies_and_rows_come_again(logged_flights
         until(lambda: metric(server, ROWS) == 20)
         os.kill(sink_of(server), signal.SIGSTOP)  # what is handed over now is not in the store when it dies
         ask_some()
-        until(lambda: metric(server, HANDED) == 20)
+        until(lambda: metric(server, PENDING) == 20)
         os.kill(sink_of(server), signal.SIGKILL)
         until(lambda: metric(server, "flywheel_log_sink_starts_total") == 2)
         lost = dropped(server, "sink_died")
@@ -296,7 +296,7 @@ def test_the_store_is_never_in_the_servers_environment(logged_flights: Path, pla
 def test_a_server_that_is_killed_leaves_what_its_sink_has(logged_flights: Path, place: Place) -> None:
     with serving(logged_flights, place.order(seconds=3600)) as server:
         ask(server, body([(1, 2.5, "UA")]))
-        until(lambda: metric(server, HANDED) == 1)
+        until(lambda: metric(server, PENDING) == 1)
         assert place.rows() == []
         server.process.kill()
         until(place.rows)

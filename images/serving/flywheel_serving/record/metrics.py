@@ -22,7 +22,8 @@ class RecordMetrics(Collector):
         self.dropped: Counter[str] = Counter(dict.fromkeys(REASONS, 0))
         self.flushes: Counter[str] = Counter(dict.fromkeys(OUTCOMES, 0))
         self.sink_starts = 0
-        self.handed = 0
+        self.waiting = 0  # rows that the pipe has not taken
+        self.handed = 0  # rows in the pipe or the sink
 
     def collect(self) -> Iterator[Metric]:
         yield _counter("flywheel_log_rows", "Rows of predictions in the store", self.rows)
@@ -30,9 +31,9 @@ class RecordMetrics(Collector):
         yield _counter(
             "flywheel_log_sink_starts", "Starts of the process that writes logged predictions", self.sink_starts
         )
-        handed = GaugeMetricFamily("flywheel_log_handed_rows", "Rows that the sink was given and has not yet written")
-        handed.add_metric((), self.handed)
-        yield handed
+        pending = GaugeMetricFamily("flywheel_log_pending_rows", "Sampled rows on their way to the store")
+        pending.add_metric((), self.waiting + self.handed)
+        yield pending
         for name, words, label, found in (
             ("flywheel_log_dropped", "Sampled rows that were not logged", "reason", self.dropped),
             ("flywheel_count_flushes", "Windows of counts", "outcome", self.flushes),

@@ -79,6 +79,7 @@ class Pipe:
             return False
         self._waiting.append((memoryview(frame), rows))
         self._bytes += len(frame)
+        self._metrics.waiting += rows
         if not self._writing:
             self._write()
         return True
@@ -95,6 +96,7 @@ class Pipe:
                 self._bytes -= written
                 if not self._begun:
                     self._begun = True
+                    self._metrics.waiting -= rows
                     self._metrics.handed += rows
                 if written < len(left):
                     self._waiting[0] = (left[written:], rows)
@@ -192,5 +194,5 @@ class Pipe:
             if self._process is not None:
                 self._process.kill()
                 await self._ended.wait()
-        begun = 1 if self._begun else 0
-        self._metrics.dropped["shutdown"] += sum(rows for _, rows in list(self._waiting)[begun:])
+        self._metrics.dropped["shutdown"] += self._metrics.waiting
+        self._metrics.waiting = 0
