@@ -230,7 +230,7 @@ class Recorder:
         self._work()
         self._tick.cancel()
         self._close_window()
-        await self._pipe.close(self._order.drain_seconds)
+        await self._pipe.close(self._order.drain_seconds + 1)
         self.metrics.flushes["lost"] += len(self._kept)
         rows, dropped = self.metrics.rows, self.metrics.dropped.total()
         log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.flushes}})
