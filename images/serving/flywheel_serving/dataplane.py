@@ -167,8 +167,8 @@ class DataPlane:
             specs = self._specs
             done(InferResponse(request.id, [(specs[name], array) for name, array in zip(outputs, found, strict=True)]))
             if recorder is not None:
-                given = dict(zip(outputs, found, strict=True))
-                recorder.record(request.id, request.size, keys, feeds, given, rows, seconds, self.version, CHAMPION)
+                version = self.version
+                recorder.record(request.id, request.size, keys, feeds, outputs, found, rows, seconds, version, CHAMPION)
 
         expires = start + (min(patience, timeout) if timeout else patience)
         self._batcher.submit(Call(feeds, outputs, rows, expires, answer))

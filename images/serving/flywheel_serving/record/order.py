@@ -80,15 +80,15 @@ def _check(column: Column, order: Order) -> None:
         raise ValueError(f"column {column.name!r}: HMAC needs hmac_file")
 
 
-def threshold(sample: float) -> int:
-    """Below it, `place` is in the sample."""
-    return round(sample * 2**64)
+def threshold(sample: float) -> bytes:
+    """A request is in the sample if its `place` is below this."""
+    return b"\xff" * 33 if sample >= 1 else round(sample * 2**64).to_bytes(8, "big")
 
 
-def place(request_id: str) -> int:
-    """Where a request stands between 0 and 2**64: the first 8 bytes of SHA-256 of its id, big-endian.
+def place(request_id: str) -> bytes:
+    """Where a request stands between none and all: SHA-256 of its id, of which a sample compares the first 8 bytes.
 
     The same id is in the sample of every server, and whoever has the ids can tell which rows were logged; in SQL,
-    `('0x' || substr(sha256(id), 1, 16))::UBIGINT`.
+    `('0x' || substr(sha256(id), 1, 16))::UBIGINT < sample * 2^64`.
     """
-    return int.from_bytes(hashlib.sha256(request_id.encode("utf-8", "replace")).digest()[:8], "big")
+    return hashlib.sha256(request_id.encode()).digest()

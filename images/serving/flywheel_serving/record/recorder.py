@@ -113,20 +113,22 @@ class Recorder:
         size: int,
         keys: list[str] | None,
         feeds: dict[str, Array],
-        outputs: dict[str, Array],
+        names: list[str],
+        outputs: list[Array],
         rows: int,
         seconds: float,
         version: str,
         route: str,
     ) -> None:
-        """One answered request; `size` is its body's length, `keys` come from `keys`."""
+        """One answered request; `size` is its body's length, `keys` come from `keys`, `names` are of the outputs."""
         if not request_id:
             self._made += 1
             request_id = f"{self._boot}-{self._made}"
         if self._counts is None and place(request_id) >= self._below:
             return
         now = time.time_ns() // 1000
-        self._pending.append(Answer(request_id, now, feeds, outputs, rows, seconds, version, route, keys))
+        given = dict(zip(names, outputs, strict=True))
+        self._pending.append(Answer(request_id, now, feeds, given, rows, seconds, version, route, keys))
         self._values += rows * self._values_of_a_row
         self._held += size
         if self._values >= BATCH_VALUES or self._held >= BATCH_BYTES or len(self._pending) >= BATCH_REQUESTS:
