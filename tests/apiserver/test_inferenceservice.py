@@ -81,6 +81,45 @@ def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
             id="a variable without a value",
         ),
         pytest.param(
+            {"model": "fraud", "logging": {"sample": "101%"}, **OPEN},
+            "must be a percentage of at most 100",
+            id="more than all is logged",
+        ),
+        pytest.param(
+            {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Bucket"}]}, **OPEN},
+            "width belongs to action Bucket, which needs it",
+            id="a bucket without a width",
+        ),
+        pytest.param(
+            {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Drop", "width": "5"}]}, **OPEN},
+            "width belongs to action Bucket",
+            id="a width without a bucket",
+        ),
+        pytest.param(
+            {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Bucket", "width": "0.0"}]}, **OPEN},
+            "width must be above 0",
+            id="a bucket of no width",
+        ),
+        pytest.param(
+            {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Hmac"}]}, **OPEN},
+            "hmac is required by a column with action Hmac",
+            id="a hash without its key",
+        ),
+        pytest.param(
+            {"model": "fraud", "logging": {"columns": [{"name": "age", "action": "Hide"}]}, **OPEN},
+            'Unsupported value: "Hide"',
+            id="an unknown way to keep a column private",
+        ),
+        pytest.param(
+            {
+                "model": "fraud",
+                "logging": {"columns": [{"name": "a", "action": "Drop"}, {"name": "a", "action": "Drop"}]},
+                **OPEN,
+            },
+            "Duplicate value",
+            id="a logged column twice",
+        ),
+        pytest.param(
             {"model": "fraud", "rollout": {}, **OPEN}, 'unknown field "spec.rollout"', id="a field of a later version"
         ),
     ],

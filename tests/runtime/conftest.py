@@ -5,6 +5,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -53,7 +54,14 @@ def free_port() -> int:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    folder, port = tmp_path_factory.mktemp("s3"), free_port()
+    with running(tmp_path_factory.mktemp("s3")) as found:
+        yield found
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """versitygw on a free port of loopback, with its buckets below `folder`."""
+    port = free_port()
     buckets, log = folder / "buckets", folder / "log"
     buckets.mkdir()
     command = [

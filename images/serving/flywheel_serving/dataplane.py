@@ -4,7 +4,8 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from flywheel_serving import VERSION, cpu, golden
 from flywheel_serving.batcher import Batcher, Call, Outputs
@@ -12,11 +13,16 @@ from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError, TooMany
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
-from flywheel_serving.route.champion import DIRECT, Asked, Champion
+from flywheel_serving.record.order import Order
+from flywheel_serving.route.champion import DIRECT, Answer, Asked, Champion
 from flywheel_serving.route.router import Router
+from flywheel_serving.route.wire import FORWARDED as FORWARDED_HEADER
 from flywheel_serving.runner import Runner
 from flywheel_serving.settings import Settings
 from flywheel_serving.signature import Signature, TensorSpec
+
+if TYPE_CHECKING:
+    from flywheel_serving.record.recorder import Recorder
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
@@ -34,6 +40,8 @@ class InferRequest:
     tensors: dict[str, Array]
     outputs: list[str]
     timeout: float | None = None
+    parameters: dict[str, Any] | None = None
+    size: int = 0  # bytes of the message that it came in
     headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
 
@@ -74,6 +82,7 @@ class DataPlane:
         self._golden = recorded or golden.synthesised(self.signature)
         self._warm = False
         self._draining = False
+        self.recorder: Recorder | None = None
 
     @property
     def signature(self) -> Signature:
@@ -103,6 +112,15 @@ class DataPlane:
             await self._warmed()
         self._warm = True
         return difference
+
+    def start_recording(self, order: Order | None, folder: Path) -> None:
+        """From now on answers are logged and counted, if there is an order to do so."""
+        if order is not None:
+            from flywheel_serving.record.recorder import Recorder  # the start of those who log nothing stays as short
+
+            self.recorder = Recorder(order, folder, self.signature, self.version)
+            self.metrics.also(self.recorder.metrics)
+            self.recorder.start()
 
     async def _warmed(self) -> None:
         ended: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()
@@ -144,18 +162,34 @@ class DataPlane:
     def submit(self, request: InferRequest, done: Done) -> None:
         """`done` gets the answer, or what is wrong, at once or later."""
         start = time.perf_counter()
-        metrics = self.metrics
+        recorder = self.recorder
         try:
             if not self._warm or self.in_flight >= self._limits.in_flight:
                 self._refuse()
             outputs = self._wanted(request.outputs) if request.outputs else self._all_outputs
+            keys = recorder.keys(request.tensors, request.parameters) if recorder else None
             feeds = self.signature.fit(request.tensors, self._limits.rows)
         except RequestError as refusal:
-            metrics.infer_failure += 1
+            self.metrics.infer_failure += 1
             done(refusal)
             return
-        metrics.in_flight += 1
+        self.metrics.in_flight += 1
+        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
+        answer = self._answering(request, start, outputs, done)
+        if recorder and not (request.headers and FORWARDED_HEADER in request.headers):  # else its champion records it
+            answer = recorder.recording(
+                request.id, request.size, keys, feeds, outputs, rows, start, answer, self.version
+            )
         patience, timeout = self._limits.queue_seconds, request.timeout
+        call = Call(feeds, outputs, rows, start + (min(patience, timeout) if timeout else patience), answer)
+        if (active := self.router.active) is None:
+            self._batcher.submit(call)
+        else:
+            deadline = start + timeout if timeout else float("inf")
+            active.submit(Asked(call, request.id, request.headers or {}, request.pinned, deadline, answer))
+
+    def _answering(self, request: InferRequest, start: float, outputs: list[str], done: Done) -> Answer:
+        metrics, patience, timeout = self.metrics, self._limits.queue_seconds, request.timeout
 
         def answer(found: Outputs, version: str = self.version, route: str = DIRECT, began: float = start) -> None:
             metrics.in_flight -= 1
@@ -170,14 +204,7 @@ class DataPlane:
             named = [(specs[name], array) for name, array in zip(outputs, found, strict=True)]
             done(InferResponse(request.id, named, version, route))
 
-        expires = start + (min(patience, timeout) if timeout else patience)
-        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
-        call = Call(feeds, outputs, rows, expires, answer)
-        if (active := self.router.active) is None:
-            self._batcher.submit(call)
-        else:
-            deadline = start + timeout if timeout else float("inf")
-            active.submit(Asked(call, request.id, request.headers or {}, request.pinned, deadline, answer))
+        return answer
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """The same for coroutines. Raises a RequestError that says what is wrong."""

@@ -67,6 +67,10 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
+    def also(self, collector: Collector) -> None:
+        """Series of a part that is not always there."""
+        self._registry.register(collector)
+
     def rest(self, method: str, path: str, status: int, seconds: float) -> None:
         """Counts one REST request; `path` is the route's pattern, so that clients cannot make up series."""
         self._rest[method, path, status] += 1

@@ -48,6 +48,7 @@ async def _serve(settings: Settings) -> int:
             await gate.start()
         difference = await dataplane.warm_up()
         dataplane.router.watch(settings.route)
+        dataplane.start_recording(settings.record, settings.model)
     except ModelRefused as refusal:
         await _stop(stops, 0.0)
         return _failed(NEVER_WORKS, str(refusal), refusal.reason)
@@ -105,6 +106,8 @@ async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], re
     await asyncio.sleep(wait)
     await _stop(stops, settings.grace_seconds)
     left = dataplane.in_flight
+    if dataplane.recorder is not None:
+        await dataplane.recorder.close()
     dataplane.close()
     log.info("drained, %d inferences were cut", left)
 

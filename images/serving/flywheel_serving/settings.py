@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_serving.auth import options
+from flywheel_serving.record import order
+from flywheel_serving.record.order import Order
 
 MEBIBYTE = 1024 * 1024
 Address = tuple[str, int]
@@ -39,6 +41,7 @@ class Settings:
     limits: Limits
     cors_origins: frozenset[str] = frozenset()
     auth: options.Options | None = None  # None: everybody who reaches the server may ask
+    record: Order | None = None
 
 
 def parse(arguments: list[str] | None = None) -> Settings:
@@ -68,6 +71,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         limits=limits,
         cors_origins=frozenset(given.cors_origin),
         auth=given.auth,
+        record=given.record,
     )
 
 
@@ -131,6 +135,13 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         help="let scripts of this origin call from a browser (scheme://host[:port], or * for all); may be repeated",
     )
+    add(
+        "--record",
+        type=_order,
+        default=None,
+        metavar="JSON",
+        help="log predictions and count requests; images/README.md",
+    )
     return parser
 
 
@@ -148,6 +159,13 @@ def _address(text: str) -> Address:
     if not colon or not port.isdecimal() or int(port) > 65_535:
         raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT; write for example 0.0.0.0:8080")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def _order(text: str) -> Order:
+    try:
+        return order.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def _positive(text: str) -> int:

@@ -31,6 +31,12 @@ EVERYTHING: dict[str, Any] = {
         "priorityClassName": "online",
     },
     "sharedMemory": "1Gi",
+    "logging": {
+        "sample": "5%",
+        "key": "flight_id",
+        "columns": [{"name": "wind", "action": "Bucket", "width": "2.5"}, {"name": "carrier", "action": "Hmac"}],
+        "hmac": {"name": "log-key", "key": "hmac"},
+    },
 }
 
 

@@ -41,13 +41,14 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
         view = memoryview(body)
         document, raw = _parse(view[:json_length]), _Binary(view[json_length:])
     if len(document) == 1:  # as most come
-        return InferRequest("", _inputs(document, raw), []), PLAIN
+        return InferRequest("", _inputs(document, raw), [], size=len(body)), PLAIN
     request_id = _typed(document, "id", str, "")
     parameters = _typed(document, "parameters", dict, None)
     decoded = _inputs(document, raw)
     names, by_name = _outputs(_typed(document, "outputs", list, []))
     default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    return InferRequest(request_id, decoded, names, _timeout(parameters)), Wanted(default, by_name)
+    request = InferRequest(request_id, decoded, names, _timeout(parameters), parameters, len(body))
+    return request, Wanted(default, by_name)
 
 
 def _inputs(document: dict[str, Any], raw: "_Binary") -> dict[str, Array]:

@@ -40,7 +40,15 @@ def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
         decoded[item.name] = _tensor(item, raw[index] if raw else None)
     names = [output.name for output in message.outputs]
     timeout = message.parameters["timeout"].int64_param / 1e6 if "timeout" in message.parameters else 0.0
-    return InferRequest(message.id, decoded, names, timeout if timeout > 0 else None), bool(raw)
+    parameters = {name: _plain(value) for name, value in message.parameters.items()} if message.parameters else None
+    limit = timeout if timeout > 0 else None
+    return InferRequest(message.id, decoded, names, limit, parameters, message.ByteSize()), bool(raw)
+
+
+def _plain(parameter: pb.InferParameter) -> bool | int | float | str | None:
+    kind = parameter.WhichOneof("parameter_choice")
+    found: bool | int | float | str | None = getattr(parameter, kind) if kind else None
+    return found
 
 
 def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Array:

@@ -194,7 +194,7 @@ def _plan(
     return Plan(
         ready=ready,
         reason=reason,
-        message=message,
+        message=message + seen.note,
         status=status,
         summary=summary or f"{answering}, {target.version}",
         children=children.everything(service, target, seen.settings),

@@ -10,6 +10,7 @@ from flywheel.core.kind import Cluster
 from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
+from flywheel.kinds.inferenceservice import record
 from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, InferenceService, Target
 from flywheel.kinds.model.schema import ModelStatus
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
@@ -50,6 +51,7 @@ class Seen:
     missing: Missing | None = None
     servers: Servers | None = None
     trouble: Trouble | None = None
+    note: str = ""  # what the server does without, and why
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
@@ -70,7 +72,18 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         missing=found if isinstance(found, Missing) else None,
         servers=_servers(deployment) if deployment else None,
         trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
+        note=_note(service, found, cluster),
     )
+
+
+def _note(service: InferenceService, found: Target | Missing, cluster: Cluster) -> str:
+    """What of spec.logging does not fit the version that is asked for, as far as its status tells its signature."""
+    if service.spec.logging is None or isinstance(found, Missing):
+        return ""
+    version = cluster.get(Reference(MODEL_VERSION, service.namespace, found.version)) or {}
+    signature = ModelVersionStatus.model_validate(version.get("status") or {}).signature
+    tensors = (*signature.inputs, *signature.outputs) if signature else ()
+    return record.misfit(service.spec.logging, {each.name: each.datatype for each in tensors})
 
 
 def _champion(service: InferenceService, cluster: Cluster) -> Target | Missing:

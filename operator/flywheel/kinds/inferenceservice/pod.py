@@ -7,7 +7,7 @@ from flywheel.core.kind import Resource
 from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.settings import Settings
 from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
-from flywheel.kinds.inferenceservice import authentication
+from flywheel.kinds.inferenceservice import authentication, record
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 HTTP_PORT, GRPC_PORT = 8080, 8081
@@ -39,12 +39,12 @@ def server_pod(
         "serviceAccountName": authentication.account(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": GRACE_SECONDS + record.grace(spec.logging),
         "securityContext": pod_security(),
         **placed(spec.placement),
         **pulls(spec.image_pull_secrets, settings),
         "initContainers": [fetch_container((Input("model", artifact=digest),), settings, variables, limit)],
-        "containers": [_server(service, version, settings)],
+        "containers": [_server(service, version, digest, settings)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
@@ -52,12 +52,13 @@ def server_pod(
             {"name": "route", "configMap": {"name": route, "optional": True}},
             *authentication.volumes(spec.auth),
             *_shared_memory(spec),
+            *record.volumes(spec.logging, settings),
         ],
     }
 
 
 def _server(
-    service: Resource[InferenceServiceSpec, InferenceServiceStatus], version: str, settings: Settings
+    service: Resource[InferenceServiceSpec, InferenceServiceStatus], version: str, digest: str, settings: Settings
 ) -> dict[str, Any]:
     spec = service.spec
     ports = (("http", HTTP_PORT), ("grpc", GRPC_PORT))
@@ -69,14 +70,16 @@ def _server(
         "--drain-seconds": str(DRAIN_SECONDS),
         "--grace-seconds": str(FINISH_SECONDS),
         **authentication.flags(spec.auth, service.namespace, service.name, host(service)),
+        **record.flags(spec.logging, service.name, service.namespace, digest),
     }
+    env = [*record.variables(spec.logging), *environment(spec.env)]
     return {
         "name": "server",
         "image": settings.serving_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "flywheel_serving"],
         "args": [word for flag in flags.items() for word in flag],
-        **({"env": environment(spec.env)} if spec.env else {}),
+        **({"env": env} if env else {}),
         "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
         **({"resources": needs(spec.resources)} if needs(spec.resources) else {}),
         "securityContext": container_security(),
@@ -91,6 +94,7 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},
             *authentication.mounts(spec.auth),
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []),
+            *record.mounts(spec.logging),
         ],
     }
 

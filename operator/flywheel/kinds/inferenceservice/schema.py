@@ -5,6 +5,7 @@ from pydantic import ConfigDict, Field
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.values import Digest, ObjectName
 from flywheel.kinds.inferenceservice.authentication import Authentication
+from flywheel.kinds.inferenceservice.record import Logging
 
 
 class InferenceServiceSpec(Schema):
@@ -28,6 +29,7 @@ class InferenceServiceSpec(Schema):
     replicas: int = Field(1, ge=0, le=1000, description="How many servers answer.")
     resources: Resources = Field(Resources(), description="What each server asks for and may use.")
     auth: Authentication | None = Field(None, description="Who may ask; required.")
+    logging: Logging | None = Field(None, description="Keep a sample of predictions, and count all; absent, neither.")
     env: tuple[Variable, ...] = Field(
         (),
         max_length=64,

@@ -1,0 +1,196 @@
+"""Story: predictions are logged and counted; the process that writes them is killed, then the store is away. No user notices, and nothing is hidden."""
+
+import base64
+import http.client
+import io
+import json
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from e2e import kube
+from e2e.onnx_models import linear
+from e2e.story import STORE_SECRET, Story
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.retry import Retry
+
+MANIFESTS = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: delay}
+spec: {description: "How late will it be?"}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {name: delay-1}
+spec:
+  model: delay
+  source: {artifact: {digest: "%(digest)s"}}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: delay}
+spec:
+  version: delay-1
+  auth: {none: {}}
+  logging: {sample: "100%%", key: flight_id}
+"""
+BASELINE = {"v": 1, "rows": 1, "features": {"x": {"type": "Float", "edges": [0, 10, 20, 30]}}}
+ROWS, ANSWERS = "flywheel_log_rows_total", "model_infer_request_success_total"
+DIED = 'flywheel_log_dropped_total{reason="sink_died"}'
+KILL = "import os; [os.kill(int(pid), {signal}) for pid in open('/proc/1/task/1/children').read().split()]"
+PAUSE_SECONDS = 0.02
+
+
+class Traffic:
+    """One user who asks again and again over a loopback port, and remembers what was answered and what failed."""
+
+    def __init__(self, port: int) -> None:
+        self._connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        self._on = threading.Event()
+        self._thread = threading.Thread(target=self._ask_again_and_again, daemon=True)
+        self.answered = 0
+        self.failures: list[str] = []
+
+    def __enter__(self) -> "Traffic":
+        self._on.set()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._on.clear()
+        self._thread.join()
+        self._connection.close()
+
+    def _ask_again_and_again(self) -> None:
+        while self._on.is_set():
+            try:
+                self._ask(self.answered)
+                self.answered += 1
+            except Exception as error:  # noqa: BLE001  whatever a user would see is told at the end
+                self.failures.append(repr(error))
+            time.sleep(PAUSE_SECONDS)
+
+    def _ask(self, number: int) -> None:
+        """One connection is kept for all."""
+        inputs = [{"name": "x", "datatype": "FP32", "shape": [1, 1], "data": [number % 40]}]
+        body = {"id": f"request-{number}", "inputs": inputs, "parameters": {"flight_id": number}}
+        self._connection.request("POST", "/v2/models/delay/infer", json.dumps(body))
+        answer = json.load(self._connection.getresponse())
+        assert answer["outputs"][0]["data"] == [2.0 * (number % 40) + 1.0]
+
+
+def metric(story: Story, series: str) -> float:
+    """Asked inside the pod, since a port-forward does not bear a new connection for each question."""
+    program = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
+    lines = in_server(story, program).splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{series} ", f"{series}{{")))
+
+
+def objects(story: Story, kind: str) -> list[bytes]:
+    """What lies in the store under `predictions/delay/<kind>/`."""
+    store, bucket = kube.store(), kube.bucket()
+    prefix = f"{story.namespace}/predictions/delay/{kind}/"
+    pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
+    return [store.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
+
+
+def logged(story: Story, folder: Path) -> list[tuple[Any, ...]]:
+    """Id, key, input and output of every logged row, read by DuckDB."""
+    files = []
+    for number, content in enumerate(objects(story, "rows")):
+        file = folder / f"{number}.parquet"
+        file.write_bytes(content)
+        files.append(str(file))
+    query = "SELECT id, key, features.x, outputs.score, version FROM read_parquet($1)"
+    return duckdb.connect().execute(query, [files]).fetchall() if files else []
+
+
+@pytest.fixture(scope="module")
+def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Story, int]]:
+    folder = tmp_path_factory.mktemp("artifact")
+    (folder / "model.onnx").write_bytes(linear([2.0], bias=1.0))
+    (folder / "baseline.json").write_text(json.dumps(BASELINE))
+    store = Store.of(kube.store_environment(), story.namespace, Retry())
+    manifest = store.put((file.name, file) for file in folder.iterdir())
+    story.apply(MANIFESTS % {"digest": manifest.digest})
+    story.wait("fwver", "delay-1")
+    story.wait("fwsvc", "delay")
+    with kube.forwarded("service/delay", 8080, story.namespace) as port:
+        yield story, port
+
+
+def in_server(story: Story, program: str) -> str:
+    return story.kubectl("exec", "deployment/delay", "--container", "server", "--", "python3", "-c", program)
+
+
+def test_nobody_notices_and_nothing_is_hidden(served: tuple[Story, int], tmp_path: Path) -> None:
+    story, port = served
+    with Traffic(port) as traffic:
+        kube.until(lambda: metric(story, ROWS) > 0, 120, "no row was ever written")
+
+        killed_at = traffic.answered
+        in_server(story, KILL.format(signal=9))
+        kube.until(lambda: metric(story, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again")
+        before = metric(story, ROWS)
+        kube.until(lambda: metric(story, ROWS) > before, 120, "rows do not come again after the sink was killed")
+        assert traffic.answered > killed_at
+
+        away(story, "http://127.0.0.1:9")
+        stopped = metric(story, ROWS)
+        kube.until(
+            lambda: "cannot be written" in server_log(story), 150, "the server does not say that the store is away"
+        )
+        away(story, None)
+        kube.until(lambda: metric(story, ROWS) > stopped, 150, "rows do not come again after the store came back")
+
+    assert traffic.failures == []
+    died = metric(story, DIED)
+    answered = metric(story, ANSWERS)
+    assert answered == traffic.answered
+
+    story.kubectl("scale", "fwsvc/delay", "--replicas=0")
+    kube.until(
+        lambda: not kube.listed("pods", story.namespace, "flywheel.ml/role=server"), 90, "the server does not end"
+    )
+    rows = logged(story, tmp_path)
+    assert len(rows) == len({row[0] for row in rows}) == answered - died, (
+        "what is not in the store was counted as dropped"
+    )
+    assert all(
+        key == request_id.removeprefix("request-") and score == 2 * x + 1 for request_id, key, x, score, _ in rows
+    )
+    assert {row[4] for row in rows} == {"delay-1"}
+    windows = [json.load(io.BytesIO(each)) for each in objects(story, "counts")]
+    assert sum(window["requests"] for window in windows) == answered, "every request is counted once, whatever happened"
+    found = [window["features"]["x"] for window in windows]
+    assert sum(sum(each["bins"]) + each["over"] for each in found) == answered
+
+
+def away(story: Story, endpoint: str | None) -> None:
+    """Points the namespace's store Secret elsewhere, or back. A touched pod makes the kubelet bring it at once."""
+    story.apply(story.store_secret(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})))
+    story.kubectl(
+        "annotate", "pods", "--selector", "flywheel.ml/role=server", "--overwrite", f"story/touched={time.time()}"
+    )
+    wanted = endpoint or kube_endpoint()
+    read = "print(open('/etc/flywheel/store/AWS_ENDPOINT_URL').read())"
+    kube.until(
+        lambda: in_server(story, read).strip() == wanted, 120, f"the Secret {STORE_SECRET} does not reach the pod"
+    )
+
+
+def kube_endpoint() -> str:
+    """The store's address as pods have it."""
+    found = kube.get("secret", STORE_SECRET, "flights") or {}
+    return base64.b64decode(found["data"]["AWS_ENDPOINT_URL"]).decode()
+
+
+def server_log(story: Story) -> str:
+    return story.kubectl("logs", "deployment/delay", "--container", "server", "--tail=50")

@@ -1,0 +1,267 @@
+"""The server's side of logging: an append for each answer, and a little work for every thousand values."""
+
+import asyncio
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from flywheel_serving.batcher import Outputs
+from flywheel_serving.datatypes import Array
+from flywheel_serving.errors import InvalidRequest, RequestError
+from flywheel_serving.record import baseline, frames
+from flywheel_serving.record.counts import Counts
+from flywheel_serving.record.frames import Answer as Recorded
+from flywheel_serving.record.frames import Packer, Shape
+from flywheel_serving.record.layout import Layout, layout
+from flywheel_serving.record.metrics import RecordMetrics
+from flywheel_serving.record.order import Order, place, threshold
+from flywheel_serving.record.pipe import Pipe
+from flywheel_serving.route.champion import DIRECT, Answer
+from flywheel_serving.signature import Signature
+
+# Work is done for so many values at once: enough that numpy's fixed costs are shared, few enough that nobody waits 0.1 ms for it.
+BATCH_VALUES = 1_024
+BATCH_REQUESTS = 64  # what lives on after its request is work for the garbage collector
+BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
+BATCH_SECONDS = 1.0
+FRAME_BYTES = 2 * 1024 * 1024
+KEPT_BYTES = 4 * 1024 * 1024  # of counts that the store has not acknowledged
+KEY_LENGTH = 200
+
+log = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Belongs to the event loop. `record` never waits and never raises."""
+
+    def __init__(self, order: Order, folder: Path, signature: Signature, version: str) -> None:
+        """Reads the baseline in `folder`. An order that does not fit the model is said once, and then nothing is logged."""
+        self.metrics = RecordMetrics()
+        self._order, self._version, self._inputs = order, version, signature.names
+        self._boot = secrets.token_hex(6)
+        self._made = 0
+        self._below = threshold(order.sample)
+        self._pending: list[Recorded] = []
+        self._values = self._held = 0
+        self._timer: asyncio.TimerHandle | None = None
+        fitting = self._fitting(signature)
+        self._packer = Packer(fitting) if fitting else None
+        self._counts, self._baseline = self._counting(folder, signature)
+        self._values_of_a_row = self._counts.values if self._counts else 1
+        self._kept: dict[int, tuple[bytes, bool]] = {}  # windows of counts by number, and whether the sink has them
+        self._window, self._since = 0, time.time()
+        self._total_requests = self._total_rows = 0
+        facts = {"version": version, "digest": order.digest, "baseline": self._baseline, "boot": self._boot}
+        sink = {"order": order.document(), "layout": fitting.document() if fitting else None, **facts}
+        self._pipe = Pipe([orjson.dumps(sink).decode()], self.metrics, self._hand_counts_again, self._count_written)
+
+    def _fitting(self, signature: Signature) -> Layout | None:
+        try:
+            return layout(signature, self._order)
+        except ValueError as error:
+            log.error("predictions are not logged: %s; correct spec.logging.columns", error)  # noqa: TRY400  no bug of ours
+            return None
+
+    def _counting(self, folder: Path, signature: Signature) -> tuple[Counts | None, str]:
+        try:
+            found = baseline.read(folder / "baseline.json", signature)
+        except baseline.BaselineInvalid as error:
+            log.warning("requests are not counted: %s", error)
+            return None, ""
+        if found is None:
+            log.info("requests are not counted: this model has no baseline.json; one trained by Flywheel has")
+            return None, ""
+        return Counts(found), found.digest
+
+    def start(self) -> None:
+        """Starts the sink and the clock of the counts' windows; on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._pipe.start()
+        self._tick_later()
+
+    def keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
+        """The key of each row: from the parameter or the extra input of its name, which the model must not see.
+
+        Raises InvalidRequest where it is neither text nor whole numbers.
+        """
+        name, inputs = self._order.key, self._inputs
+        if not name:
+            return None
+        if name in tensors:
+            array = tensors[name] if name in inputs else tensors.pop(name)
+            if array.dtype.kind not in "Oiu" and name not in inputs:
+                raise InvalidRequest(
+                    f"input {name!r}: wanted BYTES or whole numbers, since it joins labels; found {array.dtype}"
+                )
+            rows = next((len(other) for given, other in tensors.items() if given != name and other.ndim), array.size)
+            if array.size != rows:
+                raise InvalidRequest(f"input {name!r}: {array.size} keys for {rows} rows; send one for each row")
+            return [str(value)[:KEY_LENGTH] for value in array.ravel().tolist()]
+        found = parameters.get(name) if parameters else None
+        if found is None:
+            return None
+        if type(found) not in (str, int):
+            raise InvalidRequest(f"parameters.{name}: wanted text or a whole number, since it joins labels")
+        return [str(found)[:KEY_LENGTH]]
+
+    def recording(
+        self,
+        request_id: str,
+        size: int,
+        keys: list[str] | None,
+        feeds: dict[str, Array],
+        names: list[str],
+        rows: int,
+        start: float,
+        answer: Answer,
+        own: str,
+    ) -> Answer:
+        """`answer`, with what it is given recorded; `size` is the body's length, `names` are of the outputs, `own` is the version here."""
+
+        def record(found: Outputs, version: str = own, route: str = DIRECT, began: float = start) -> None:
+            answer(found, version, route, began)
+            if not isinstance(found, RequestError):
+                seconds = time.perf_counter() - start
+                self._record(
+                    request_id, size, keys, feeds, dict(zip(names, found, strict=True)), rows, seconds, version, route
+                )
+
+        return record
+
+    def _record(
+        self,
+        request_id: str,
+        size: int,
+        keys: list[str] | None,
+        feeds: dict[str, Array],
+        given: dict[str, Array],
+        rows: int,
+        seconds: float,
+        version: str,
+        route: str,
+    ) -> None:
+        if not request_id:
+            self._made += 1
+            request_id = f"{self._boot}-{self._made}"
+        if self._counts is None and place(request_id) >= self._below:
+            return
+        now = time.time_ns() // 1000
+        self._pending.append(Recorded(request_id, now, feeds, given, rows, seconds, version, route, keys))
+        self._values += rows * self._values_of_a_row
+        self._held += size
+        if self._values >= BATCH_VALUES or self._held >= BATCH_BYTES or len(self._pending) >= BATCH_REQUESTS:
+            self._work()
+        elif self._timer is None:
+            self._timer = self._loop.call_later(BATCH_SECONDS, self._work)
+
+    def _work(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        batch, self._pending = self._pending, []
+        self._values = self._held = 0
+        if not batch:
+            return
+        self._total_requests += len(batch)
+        self._total_rows += sum([answer.rows for answer in batch])
+        try:
+            if self._counts is not None:
+                mine = self._version
+                self._counts.add([(a.feeds, a.outputs if a.version == mine else {}, a.rows) for a in batch])
+            self._log(batch)
+        except Exception:  # a fault of ours in what nobody waits for must not reach a request
+            log.exception("logging of predictions failed for %d requests", len(batch))
+
+    def _log(self, batch: list[Recorded]) -> None:
+        groups: dict[Shape | None, list[Recorded]] = {}
+        packer = self._packer
+        for answer in batch:
+            if self._counts is None or place(answer.id) < self._below:  # without counts only the sample comes so far
+                groups.setdefault(packer.shape(answer) if packer else None, []).append(answer)
+        for shape, answers in groups.items():
+            self._send(shape, answers)
+
+    def _send(self, shape: Shape | None, answers: list[Recorded]) -> None:
+        rows = sum([answer.rows for answer in answers])
+        if shape is None or self._packer is None:
+            self.metrics.dropped["misconfigured"] += rows
+            return
+        frame = self._packer.pack(shape, answers)
+        if len(frame) <= FRAME_BYTES:
+            if not self._pipe.send(frame, rows):
+                self.metrics.dropped["full"] += rows
+        elif len(answers) > 1:  # only the one that is too large is left out
+            for answer in answers:
+                self._send(shape, [answer])
+        else:
+            self.metrics.dropped["too_large"] += rows
+
+    def _tick_later(self) -> None:
+        seconds = self._order.seconds
+        self._tick = self._loop.call_later(seconds - time.time() % seconds, self._on_tick)
+
+    def _on_tick(self) -> None:
+        self._work()
+        self._close_window()
+        self._tick_later()
+
+    def _close_window(self) -> None:
+        """The counts since the last window become a document that is written once, under a name of its own."""
+        if self._counts is not None and self._counts.requests:
+            now = time.time()
+            order = self._order
+            document = {
+                "v": 1,
+                "service": order.service,
+                "namespace": order.namespace,
+                "pod": order.pod,
+                "boot": self._boot,
+                "window": self._window,
+                "from": _time(self._since),
+                "to": _time(now),
+                "version": self._version,
+                "digest": order.digest,
+                "baseline": self._baseline,
+                "sinceBoot": {"requests": self._total_requests, "rows": self._total_rows},
+                **self._counts.take(),
+            }
+            head = {"kind": "counts", "window": self._window, "from": self._since, "document": document}
+            self._kept[self._window] = (frames.pack(head), False)
+            self._window, self._since = self._window + 1, now
+        while sum(len(frame) for frame, _ in self._kept.values()) > KEPT_BYTES:
+            self._kept.pop(next(iter(self._kept)))
+            self.metrics.flushes["lost"] += 1
+        self._hand_counts(window for window, (_, handed) in self._kept.items() if not handed)
+
+    def _hand_counts(self, windows: Iterable[int]) -> None:
+        for window in list(windows):
+            frame, _ = self._kept[window]
+            self._kept[window] = (frame, self._pipe.send(frame, 0))
+
+    def _hand_counts_again(self) -> None:
+        """A new sink knows nothing of what the old one had; a window that is in the store already stays as it is."""
+        self._hand_counts(self._kept)
+
+    def _count_written(self, answer: dict[str, Any]) -> None:
+        if self._kept.pop(answer["window"], None) is not None:
+            self.metrics.flushes[answer["outcome"]] += 1
+
+    async def close(self) -> None:
+        """Hands over what is left, and gives the sink its time to write it."""
+        self._work()
+        self._tick.cancel()
+        self._close_window()
+        await self._pipe.close(self._order.drain_seconds + 1)
+        self.metrics.flushes["lost"] += len(self._kept)
+        rows, dropped = self.metrics.rows, self.metrics.dropped.total()
+        log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.flushes}})
+
+
+def _time(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,99 @@
+"""What tests say and read about logged predictions."""
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flywheel_serving.testing import LocalServer
+from tests.runtime.conftest import Server as S3
+
+Row = dict[str, Any]
+SOURCE = "read_parquet($1, hive_partitioning = false)"
+INPUTS = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
+
+
+@dataclass
+class Place:
+    """Where one test's predictions go. versitygw keeps objects as files, so they are read where it put them."""
+
+    store: S3
+    bucket: str
+    secret: Path
+
+    def order(self, **changed: Any) -> str:
+        """`--record` of a server that logs everything and writes each second; makes the Secret's folder."""
+        self.write_secret(self.store.env(self.bucket))
+        told = {"sample": 1.0, "service": "delay", "namespace": "shop", "pod": "pod-1", "digest": "sha256:abc", "store": str(self.secret), "seconds": 1.0}  # fmt: skip
+        return json.dumps(told | changed)
+
+    def write_secret(self, values: dict[str, str]) -> None:
+        self.secret.mkdir(exist_ok=True)
+        for key, value in values.items():
+            (self.secret / key).write_text(value)
+
+    def _files(self, kind: str) -> list[Path]:
+        folder = self.store.folder / self.bucket / "shop" / "predictions" / "delay" / kind
+        return [path for path in sorted(folder.rglob("*")) if path.is_file() and not path.name.startswith(".")]
+
+    @property
+    def files(self) -> list[Path]:
+        return self._files("rows")
+
+    def rows(self) -> list[Row]:
+        """All that was logged, read by DuckDB."""
+        if not self.files:
+            return []
+        paths = [str(path) for path in self.files]
+        answer = duckdb.connect().execute(
+            f"SELECT * REPLACE (epoch_us(time) AS time) FROM {SOURCE} ORDER BY time, id, row", [paths]
+        )
+        names = [column[0] for column in answer.description or []]
+        return [dict(zip(names, row, strict=True)) for row in answer.fetchall()]
+
+    def windows(self) -> list[Row]:
+        return [json.loads(path.read_bytes()) for path in self._files("counts")]
+
+    def counts(self) -> Row:
+        """All windows added up, as a monitor would."""
+        return reduce(
+            added, [{k: w[k] for k in ("requests", "rows", "features", "predictions")} for w in self.windows()]
+        )
+
+
+def added(left: Any, right: Any) -> Any:
+    """Counts are integers in equal shapes, so the sum is taken leaf by leaf."""
+    if isinstance(left, dict):
+        return {key: added(left[key], right[key]) for key in left}
+    if isinstance(left, list):
+        return [added(a, b) for a, b in zip(left, right, strict=True)]
+    return left + right
+
+
+def body(rows: list[tuple[float | None, float | None, str | None]], **more: Any) -> bytes:
+    """A request with a month, a wind and a carrier for each row."""
+    columns = list(zip(*rows, strict=True))
+    inputs = [
+        {"name": name, "datatype": datatype, "shape": [len(rows), 1], "data": list(values)}
+        for (name, datatype), values in zip(INPUTS.items(), columns, strict=True)
+    ]
+    return json.dumps({"inputs": inputs + more.pop("inputs", []), **more}).encode()
+
+
+def ask(server: LocalServer, content: bytes) -> Row:
+    """The answer; raises HTTPError where it is none."""
+    url = f"http://{server.http}/v2/models/delay/infer"
+    with urllib.request.urlopen(url, content, timeout=30) as response:
+        answer: Row = json.load(response)
+    return answer
+
+
+def metric(server: LocalServer, series: str) -> float:
+    """The value of one series, such as `flywheel_log_rows_total`."""
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
+        lines = response.read().decode().splitlines()
+    return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series + " "))
