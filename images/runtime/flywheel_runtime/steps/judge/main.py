@@ -47,10 +47,10 @@ def judge(step: Step) -> None:
     with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
         if not _is_taken_up(champion, question, threads, float(step.params["takesUpSeconds"])):
             words = f"was not asked: after {step.params['takesUpSeconds']} s the champion's servers do not share their requests with it; see their metrics flywheel_route_percent and flywheel_route_invalid"
-            _finish(step, Verdict("CannotMeasure", words))
-            return
-        looks = Looks(champion, challenger, threads)
-        found = measured(question, looks, float(step.params["seconds"]))
+            found = Verdict("CannotMeasure", words)
+        else:
+            looks = Looks(champion, challenger, threads)
+            found = measured(question, looks, float(step.params["seconds"]))
         if question.mode == "Shadow":
             folder = step.output("examples")
             pod.write_json(folder / "worst.json", pods.examples(champion, str(step.params["model"]), threads))

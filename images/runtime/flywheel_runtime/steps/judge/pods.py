@@ -59,11 +59,11 @@ def get(address: str, port: int, path: str) -> bytes | None:
         connection.request("GET", path, headers={"accept": "*/*"})
         answer = connection.getresponse()
         body = answer.read(MOST_BYTES)
-        return body if answer.status == 200 else None
     except (OSError, http.client.HTTPException):
         return None
     finally:
         connection.close()
+    return body if answer.status == 200 else None
 
 
 def _examples(texts: Iterable[bytes | None]) -> list[dict[str, Any]]:

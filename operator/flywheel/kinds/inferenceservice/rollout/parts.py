@@ -127,6 +127,7 @@ def judge_job(service: InferenceService, move: Move, status: RolloutStatus, sett
             "challenger": _side(service, move.challenger, other(move.active)),
             "limits": limits(rollout),
         },
+        outputs=("examples",) if status.mode == "Shadow" else (),
         timeout=length + TAKES_UP + MARGIN,
         resources=JUDGE_RESOURCES,
         placement=service.spec.placement.model_copy(update={"node_selector": {}}),

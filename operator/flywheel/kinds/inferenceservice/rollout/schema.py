@@ -18,7 +18,11 @@ ABSOLUTE, RELATIVE = "1e-6", "1e-3"
 class CanaryStep(Schema):
     """One share of the requests, for one length of time."""
 
-    percent: int = Field(ge=1, le=100, description="The share of requests that the challenger answers, in percent.")
+    percent: int = Field(
+        ge=1,
+        le=99,
+        description="The share of requests that the challenger answers, in percent; the champion's share is what it is compared with.",
+    )
     duration: Duration = Field(description="How long it is measured before it is judged, such as 2m.")
 
 
