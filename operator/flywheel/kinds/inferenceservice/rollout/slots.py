@@ -44,9 +44,9 @@ def pods_name(service: AnyResource, slot: Slot) -> str:
 
 
 def slot_of(manifest: Manifest) -> Slot | None:
-    """The slot that an object's labels name. A server without a role is from before there were two."""
+    """The slot that an object's labels name. None for a Job's pod."""
     labels = manifest["metadata"].get("labels") or {}
-    if names.STEP_LABEL in labels:
+    if "batch.kubernetes.io/job-name" in labels:
         return None
     found: Slot = "b" if labels.get(ROLE_LABEL) == ROLES["b"] else "a"
     return found
