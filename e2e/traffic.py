@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 
-LONGEST = 240.0  # seconds that traffic may last, whatever a story does
+LONGEST = 480.0  # seconds that traffic may last, whatever a story does
 
 
 class Traffic:
