@@ -30,7 +30,7 @@ class Series:
 def parse(text: str) -> Mapping[Series, float]:
     """Every sample of a page, by series. Lines that are not understood are left out: one odd line must not blind the judge."""
     found: dict[Series, float] = {}
-    for line in text.splitlines():
+    for line in text.split("\n"):  # a label may hold what else splitlines() takes for an end
         match = _LINE.match(line)
         if match is None or line.startswith("#"):
             continue
