@@ -153,6 +153,7 @@ def _after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStat
             "verdict": verdict,
             "message": finding,
             "numbers": _numbers(outcome.facts.get("numbers")),
+            "examples": outcome.outputs.get("examples"),
             "retry_at": None,
         }
     )

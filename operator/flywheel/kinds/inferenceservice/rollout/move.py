@@ -133,6 +133,7 @@ def promoted(service: InferenceService, seen: Seen, winner: Target, loser: Targe
         since=now,
         verdict=before.verdict if before else None,
         numbers=before.numbers if before else {},
+        examples=before.examples if before else None,
         message=words,
         keep_until=now + rollout.keep_warm.timedelta,
         rejected=remembered(before, seen, winner),

@@ -152,6 +152,9 @@ class RolloutStatus(Schema):
     verdict: str | None = Field(None, max_length=63, description="The last judgement: Pass, Breach or CannotMeasure.")
     message: str | None = Field(None, max_length=700, description="The last judgement in a sentence.")
     numbers: Numbers = Field(default_factory=dict, max_length=24, description="What the judge measured last.")
+    examples: Digest | None = Field(
+        None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
+    )
     retry_at: datetime | None = Field(None, description="When it is measured again.")
     keep_until: datetime | None = Field(None, description="How long the other version is kept warm.")
     rejected: tuple[Rejection, ...] = Field(
