@@ -4,6 +4,7 @@ made twice, and no request fails."""
 import json
 import re
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 from e2e import kube, rollouts
@@ -28,6 +29,10 @@ def is_promoted(story: Story) -> bool:
     return (status.get("phase"), status.get("challenger")) == ("Promoted", "fraud-2")
 
 
+def is_over(mortal: LocalOperator, story: Story) -> bool | None:
+    return mortal.process.poll() is not None or is_promoted(story) or None
+
+
 def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) -> list[LocalOperator]:
     """One operator after the other, until the challenger is promoted."""
     dead: list[LocalOperator] = []
@@ -36,7 +41,7 @@ def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) 
         mortal = LocalOperator(settings, folder / f"{name}.log", name, PORT, FLYWHEEL_DIE_AFTER_WRITES="1")
         dead.append(mortal)
         try:
-            kube.until(lambda mortal=mortal: mortal.process.poll() is not None or is_promoted(story) or None, 120, mortal.words)  # fmt: skip
+            kube.until(partial(is_over, mortal, story), 120, mortal.words)
         finally:
             mortal.end()
         # A dead leader's Lease runs out after 15 s; so many times that is a long story, so it is ended by hand.
