@@ -275,11 +275,28 @@ def test_what_cannot_be_measured_is_held_and_measured_again() -> None:
     world.judge_says("CannotMeasure", "got 3 requests at 5 %, and analysis.minRequests is 100")
     plan = world.look()
     assert (plan.ready, plan.reason, phase(world)) == (True, "CannotMeasure", "Holding")
+    world.passes(timedelta(seconds=11))
     world.look()
 
     assert world.job != first
     assert route(world)["percent"] == 5
     assert "got 3 requests at 5 %, and analysis.minRequests is 100" in world.plan.message
+
+
+def test_the_longer_it_cannot_be_measured_the_longer_are_the_pauses_up_to_five_minutes() -> None:
+    world = challenged()
+    pauses = []
+    for _ in range(7):
+        world.judge_says("CannotMeasure")
+        world.look()
+        status = world.service.status.rollout
+        assert status is not None
+        assert status.retry_at is not None
+        pauses.append((status.retry_at - world.cluster.now).total_seconds())
+        world.passes(timedelta(minutes=5))
+        world.look()
+
+    assert pauses == [10, 20, 40, 80, 160, 300, 300]
 
 
 def test_a_judge_that_was_killed_is_no_verdict_and_another_one_comes_after_a_pause() -> None:

@@ -22,6 +22,7 @@ class Page:
         self._compared = Counter("flywheel_shadow_compared", "…", [*route, "outcome"], registry=self.registry)
         self._route = route
         self.percent = Gauge("flywheel_route_percent", "…", list(route), registry=self.registry).labels(**route)
+        self.breaker = Gauge("flywheel_route_breaker_open", "…", list(route), registry=self.registry).labels(**route)
         self.difference = Gauge("flywheel_shadow_difference", "…", list(route), registry=self.registry).labels(**route)
 
     def answers(self, count: int, seconds: float) -> None:

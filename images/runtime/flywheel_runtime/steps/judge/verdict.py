@@ -11,6 +11,7 @@ from flywheel_runtime.steps.judge.counts import Counts, quantile, slower
 LATENCY = "model_infer_duration_seconds"
 TAIL = 0.01  # the share of requests beyond the 99th percentile
 FAILED = ("Failed", "Late", "Invalid")
+PATTERN = 5  # so many are no accident: fewer bad answers end no step early, and condemn nobody in fewer requests than were asked for
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,11 @@ class Question:
         """How many there will be at the end, if they go on coming as they do; at least as many as are asked for."""
         return max(self.least, count / max(self.progress, 1e-9))
 
+    def is_too_many(self, bad: float, count: float, limit: float) -> bool:
+        """Whether so many of so many are a breach that no later answer can make up for."""
+        enough = self.progress >= 1.0 and count >= self.least
+        return bad > limit * self.most(count) and (enough or bad >= PATTERN)
+
 
 def breach(question: Question, champion: Counts, challenger: Counts) -> Verdict | None:
     """What the rest of the step cannot make up for; at the end of the step, any limit that is broken."""
@@ -62,9 +68,12 @@ def _errs(question: Question, champion: Counts) -> Verdict | None:
     outcomes = {name: _forwarded(question, champion, name) for name in ("Answered", *FAILED)}
     forwarded, failed = sum(outcomes.values()), sum(outcomes[name] for name in FAILED)
     limit = float(question.limits["maxErrorRate"])
-    if failed <= limit * question.most(forwarded):
+    # The champion's servers ask a challenger no more after repeated failures, so that there will never be many.
+    given_up = failed > 0 and max(champion.latest("flywheel_route_breaker_open"), default=0.0) > 0
+    if not given_up and not question.is_too_many(failed, forwarded, limit):
         return None
     told = ", ".join(f"{outcomes[name]:.0f} {name.lower()}" for name in FAILED if outcomes[name])
+    told = f"{told}; it failed so often in a row that it was asked no more" if given_up else told
     message = f"had {_percent(failed / forwarded)} errors (limit {_percent(limit)}; {told}) in {_requests(forwarded)} at {question.percent:g} %"
     return Verdict("Breach", message, {**_counted(forwarded, failed), "errorRateLimit": limit})
 
@@ -77,8 +86,8 @@ def _is_slow(question: Question, champion: Counts, challenger: Counts) -> Verdic
     limit = float(question.limits["maxP99Ratio"])
     at_most = limit * numbers["championP99Ms"] / 1000
     is_over = question.progress >= 1.0 and _total(theirs) >= question.least
-    broken = numbers["p99Ratio"] > limit if is_over else slower(at_most, theirs) > TAIL * question.most(_total(theirs))
-    if not broken:
+    early = question.is_too_many(slower(at_most, theirs), _total(theirs), TAIL)
+    if not (numbers["p99Ratio"] > limit if is_over else early):
         return None
     message = (
         f"had a p99 latency of {_ms(numbers['challengerP99Ms'])}, {numbers['p99Ratio']:.3g} times the champion's "
@@ -91,7 +100,7 @@ def _disagrees(question: Question, champion: Counts) -> Verdict | None:
     agreed, differed, silent = _comparisons(question, champion)
     compared, against = agreed + differed + silent, differed + silent
     limit = float(question.limits["maxDisagreement"])
-    if against <= limit * question.most(compared):
+    if not question.is_too_many(against, compared, limit):
         return None
     told = f"; {silent:.0f} got no answer" if silent else ""
     message = f"disagreed in {_percent(against / compared)} (limit {_percent(limit)}{told}) of {_requests(compared)} that it got copies of"

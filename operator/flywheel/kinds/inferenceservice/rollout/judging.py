@@ -74,13 +74,13 @@ def _passed(service: InferenceService, seen: Seen, standing: Target, status: Rol
 
 
 def _held(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus, outcome: Outcome) -> Move:
-    """Never on, and never back: what cannot be measured is measured again."""
-    after = _after(status, outcome, "CannotMeasure")
+    """Never on, and never back: what cannot be measured is measured again, at longer and longer intervals."""
+    after, times = _after(status, outcome, "CannotMeasure"), (status.held or 0) + 1
+    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 16), LONGEST_PAUSE)
+    change: dict[str, Any] = {"phase": "Holding", "held": times, "retry_at": whole(seen.now + pause)}
     if outcome.result != "Succeeded":
-        pause = min(FIRST_PAUSE * 2 ** min(status.judgements or 0, 16), LONGEST_PAUSE)
-        words = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
-        after = after.model_copy(update={"retry_at": whole(seen.now + pause), "message": words})
-    held = after.model_copy(update={"phase": "Holding"})
+        change["message"] = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
+    held = after.model_copy(update=change)
     said = f"This step is held and measured again: {held.message}"
     return _at_this_step(service, seen, standing, held, "CannotMeasure", said)
 
@@ -155,6 +155,7 @@ def _after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStat
             "numbers": _numbers(outcome.facts.get("numbers")),
             "examples": outcome.outputs.get("examples"),
             "retry_at": None,
+            "held": None,
         }
     )
 

@@ -155,6 +155,7 @@ class RolloutStatus(Schema):
     examples: Digest | None = Field(
         None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
     )
+    held: int | None = Field(None, description="How many times in a row this step could not be measured.")
     retry_at: datetime | None = Field(None, description="When it is measured again.")
     keep_until: datetime | None = Field(None, description="How long the other version is kept warm.")
     rejected: tuple[Rejection, ...] = Field(
