@@ -1,5 +1,6 @@
 """An InferenceService in its cluster, look by look as the engine would go, and how its servers and judges fare."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -9,6 +10,7 @@ from flywheel.core.api import DEPLOYMENT, JOB, MODEL, MODEL_VERSION, POD, SERVIC
 from flywheel.core.conditions import conditions
 from flywheel.core.plan import Child, Plan
 from flywheel.engine.frozen import stamped
+from flywheel.engine.status import dumped
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
@@ -157,4 +159,6 @@ class World:
             self.plan, self.service.status.conditions, self.service.generation, self.cluster.now, bounded=False
         )
         status: Any = self.plan.status.model_copy(update={"conditions": told})
-        self.change(status=type(status).model_validate_json(status.model_dump_json(by_alias=True)))
+        body = dumped(status)
+        assert "{}" not in json.dumps(body), "server-side apply makes a map that loses its keys null, and refuses it"
+        self.change(status=type(status).model_validate(body))

@@ -177,8 +177,9 @@ class Rejection(Schema):
     service: str = Field(max_length=253, description="The InferenceService whose rollout it failed.")
     at: datetime = Field(description="When it was rolled back.")
     message: str = Field("", max_length=512, description="What was found, with the numbers.")
-    numbers: dict[str, Annotated[str, Field(max_length=32)]] = Field(
-        default_factory=dict, max_length=24, description="What the judge measured."
+    # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes.
+    numbers: dict[str, Annotated[str, Field(max_length=32)]] | None = Field(
+        None, max_length=24, description="What the judge measured."
     )
 
 

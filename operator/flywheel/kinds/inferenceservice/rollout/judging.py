@@ -160,8 +160,9 @@ def _after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStat
     )
 
 
-def _numbers(found: object) -> dict[str, str]:
+def _numbers(found: object) -> dict[str, str] | None:
     """Six digits tell enough, and specs and statuses hold no floats."""
     if not isinstance(found, Mapping):
-        return {}
-    return {str(name): f"{value:.6g}" for name, value in list(found.items())[:24] if isinstance(value, int | float)}
+        return None
+    told = {str(name): f"{value:.6g}" for name, value in list(found.items())[:24] if isinstance(value, int | float)}
+    return told or None

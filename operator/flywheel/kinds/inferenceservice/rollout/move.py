@@ -132,7 +132,7 @@ def promoted(service: InferenceService, seen: Seen, winner: Target, loser: Targe
         started=before.started if before else now,
         since=now,
         verdict=before.verdict if before else None,
-        numbers=before.numbers if before else {},
+        numbers=before.numbers if before else None,
         examples=before.examples if before else None,
         message=words,
         keep_until=now + rollout.keep_warm.timedelta,

@@ -124,6 +124,7 @@ class Rollout(Schema):
 
 
 Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
+# Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes (seen: 422).
 Numbers = dict[str, Annotated[str, Field(max_length=32)]]
 
 
@@ -133,7 +134,7 @@ class Rejection(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     at: datetime = Field(description="When it was rolled back.")
     message: str = Field("", max_length=512, description="What was found, with the numbers.")
-    numbers: Numbers = Field(default_factory=dict, max_length=24, description="What the judge measured.")
+    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured.")
 
 
 class RolloutStatus(Schema):
@@ -151,7 +152,7 @@ class RolloutStatus(Schema):
     judgements: int | None = Field(None, description="How many judge Jobs of this rollout have ended.")
     verdict: str | None = Field(None, max_length=63, description="The last judgement: Pass, Breach or CannotMeasure.")
     message: str | None = Field(None, max_length=700, description="The last judgement in a sentence.")
-    numbers: Numbers = Field(default_factory=dict, max_length=24, description="What the judge measured last.")
+    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured last.")
     examples: Digest | None = Field(
         None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
     )
