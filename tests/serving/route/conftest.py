@@ -1,6 +1,6 @@
 """A champion that doubles, and challengers of every sort: real servers with real models."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -12,7 +12,6 @@ from flywheel_serving.testing import LocalServer
 from tests.serving.route.rollout import NAME, Rollout
 
 Node = helper.make_node
-Start = Callable[[str], LocalServer]
 
 # From `x` [-1, 2] to `value`; `label` [-1] is the larger column of `value`.
 VALUES: dict[str, list[NodeProto]] = {
@@ -62,26 +61,45 @@ def write(folder: Path, sort: str) -> Path:
     return folder
 
 
+class Start:
+    """Starts servers; the version of each is its sort."""
+
+    def __init__(self, folder: Path, stack: ExitStack) -> None:
+        self._folder = folder
+        self._stack = stack
+        self._running: dict[str, LocalServer] = {}
+
+    def __call__(self, sort: str) -> LocalServer:
+        """The same one each time in a module."""
+        if sort not in self._running:
+            self._running[sort] = self._stack.enter_context(self.another(sort))
+        return self._running[sort]
+
+    def another(self, sort: str) -> LocalServer:
+        return LocalServer(write(self._folder / sort, sort), "--name", NAME, "--version", sort)
+
+    def champion(self, sort: str, folder: Path, *flags: str) -> LocalServer:
+        """One of version `champion` that follows `folder`/route.json."""
+        route = ("--route", str(folder / "route.json"))
+        return LocalServer(write(self._folder / sort, sort), "--name", NAME, "--version", "champion", *route, *flags)
+
+
 @pytest.fixture(scope="module")
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
-    """Starts a server of the given sort; its version is the sort. The same one each time in a module."""
-    running: dict[str, LocalServer] = {}
     with ExitStack() as stack:
-
-        def started(sort: str) -> LocalServer:
-            if sort not in running:
-                folder = write(tmp_path_factory.mktemp("model"), sort)
-                running[sort] = stack.enter_context(LocalServer(folder, "--name", NAME, "--version", sort))
-            return running[sort]
-
-        yield started
+        yield Start(tmp_path_factory.mktemp("models"), stack)
 
 
 @pytest.fixture
-def rollout(tmp_path: Path) -> Iterator[Rollout]:
-    """A champion of its own, which no route was given to."""
-    folder = tmp_path / "etc"
-    folder.mkdir()
-    flags = ("--name", NAME, "--version", "champion", "--route", str(folder / "route.json"))
-    with LocalServer(write(tmp_path / "model", "doubles"), *flags) as server:
+def rollout(start: Start, tmp_path: Path) -> Iterator[Rollout]:
+    """A champion of its own."""
+    with start.champion("doubles", tmp_path) as server:
+        yield Rollout(server, tmp_path / "route.json")
+
+
+@pytest.fixture(scope="module")
+def shared(start: Start, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rollout]:
+    """One champion for a module's tests, each with a challenger at another address."""
+    folder = tmp_path_factory.mktemp("shared")
+    with start.champion("doubles", folder) as server:
         yield Rollout(server, folder / "route.json")

@@ -27,8 +27,14 @@ class Rollout:
         host, port = challenger
         wanted = {"mode": "Canary", "percent": 100, "timeoutSeconds": 20.0, **more}
         who = {"version": version, "host": host, "port": port}
+        line = f"{wanted['mode']}: "
+        before = self.said(line)
         self.write(json.dumps({"v": 1, "challenger": who, **wanted}))
-        self.until(lambda: self.metric("flywheel_route_percent", challenger=version) == wanted["percent"])
+        self.until(lambda: self.said(line) > before)
+
+    def said(self, start: str) -> int:
+        """How many lines of the server's log start so."""
+        return sum(line["message"].startswith(start) for line in list(self.server.log))
 
     def write(self, text: str) -> None:
         fresh = self.path.with_suffix(".new")
@@ -38,22 +44,28 @@ class Rollout:
     def rest(self, row: tuple[float, float], path: str = "", **headers: str) -> dict[str, Any]:
         """The answer as {model_version, <output>: data}; fails unless it is 200."""
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [row]}
-        connection = http.client.HTTPConnection(self.server.http, timeout=60)
-        named = {name.replace("_", "-"): value for name, value in headers.items()}
-        connection.request("POST", f"/v2/models/{NAME}{path}/infer", json.dumps({"inputs": [tensor]}), named)
-        response = connection.getresponse()
-        answer = json.load(response)
-        connection.close()
-        assert response.status == 200, answer
+        answer = self.post({"inputs": [tensor]}, path, **headers)
         return {"version": answer["model_version"], **{one["name"]: one["data"] for one in answer["outputs"]}}
 
-    def grpc(self, row: tuple[float, float], version: str = "", **headers: str) -> dict[str, Any]:
+    def post(self, body: dict[str, Any], path: str = "", **headers: str) -> dict[str, Any]:
+        connection = http.client.HTTPConnection(self.server.http, timeout=60)
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request("POST", f"/v2/models/{NAME}{path}/infer", json.dumps(body), named)
+        response = connection.getresponse()
+        answer: dict[str, Any] = json.load(response)
+        connection.close()
+        assert response.status == 200, answer
+        return answer
+
+    def grpc(
+        self, row: tuple[float, float], version: str = "", seconds: float | None = None, **headers: str
+    ) -> dict[str, Any]:
         """The same over gRPC."""
         tensor = triton_grpc.InferInput("x", [1, 2], "FP32")
         tensor.set_data_from_numpy(np.array([row], np.float32))
         client = triton_grpc.InferenceServerClient(self.server.grpc)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        answer = client.infer(NAME, [tensor], model_version=version, headers=named)
+        answer = client.infer(NAME, [tensor], model_version=version, client_timeout=seconds, headers=named)
         found = {name: answer.as_numpy(name).ravel().tolist() for name in ("value", "label")}
         client.close()
         return {"version": answer.get_response().model_version, **found}

@@ -142,7 +142,7 @@ class _Connection(asyncio.Protocol):
         self._headers: dict[bytes, bytes] = {}
         self._parts: list[bytes] = []
         self._size = 0
-        self._whole = False
+        self._whole = self._keep = False
         self._transport.write(asked.payload)
 
     def abort(self) -> None:
@@ -181,10 +181,9 @@ class _Connection(asyncio.Protocol):
         asked, self._asked = self._asked, None
         assert asked is not None
         reply = Reply(self._parser.get_status_code(), self._headers, b"".join(self._parts))
-        keep = self._parser.should_keep_alive()
-        if not keep:
+        if not self._keep:
             self._transport.close()
-        self._pool.ended(asked, reply, self if keep else None)
+        self._pool.ended(asked, reply, self if self._keep else None)
 
     # called by httptools
 
@@ -199,6 +198,7 @@ class _Connection(asyncio.Protocol):
             self._headers.clear()
         else:
             self._whole = True
+            self._keep = self._parser.should_keep_alive()  # afterwards llhttp has forgotten it
 
     def on_message_begin(self) -> None:
         if self._whole:

@@ -12,7 +12,7 @@ from flywheel_serving.route.metrics import Counts, RouteMetrics
 from flywheel_serving.route.shadow import Shadow
 from flywheel_serving.route.worst import Example
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.25  # one call of stat
 
 log = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from flywheel_serving.route.file import Route
 from flywheel_serving.route.link import Link
 from flywheel_serving.route.pool import Trouble
 from flywheel_serving.route.share import Share
-from flywheel_serving.route.worst import Example, value
+from flywheel_serving.route.worst import VALUE_BYTES, Example, value
 
 AT_ONCE = 8
 QUEUED = 256
@@ -129,7 +129,7 @@ class Shadow:
         row = slice(result.row, result.row + 1) if self._champion.row_by_row else slice(None)
         call = copy.asked.call
         return {
-            "id": copy.asked.id,
+            "id": copy.asked.id[:VALUE_BYTES],
             "inputs": {name: value(array[row]) for name, array in call.feeds.items()},
             "champion": {name: value(a[row]) for name, a in zip(call.outputs, copy.outputs, strict=True)},
             "challenger": {name: value(a[row]) for name, a in zip(call.outputs, outputs, strict=True)},

@@ -140,12 +140,11 @@ def _output(
     shape = _shape(where, spec, item.get("shape"), rows)
     parameters = item.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-    if size is not None and (type(size) is not int or size < 0):
-        raise Nonsense(f"{where}binary_data_size: wanted a whole number, found {_shown(size)}")
+    if size is not None and (type(size) is not int or not 0 <= size <= len(rest) - offset):
+        raise Nonsense(f"{where}binary_data_size is {_shown(size)}, but {len(rest) - offset} bytes are left")
     try:
         if size is None:
             return _from_json(item.get("data"), spec.datatype, shape), offset
-        # Where fewer bytes are left than `size`, the slice is too short for the shape.
         return tensors.from_bytes(rest[offset : offset + size], spec.datatype, shape), offset + size
     except ValueError as error:
         raise Nonsense(f"{where}{error}") from error
