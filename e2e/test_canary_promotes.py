@@ -1,5 +1,7 @@
 """A better version takes over step by step, judged at each, and no user notices; going back to what is kept warm takes a moment."""
 
+import time
+
 import pytest
 
 from e2e import kube, rollouts
@@ -29,13 +31,22 @@ def test_it_is_promoted_by_pointer_and_no_request_fails(served: Story) -> None:
     with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port, Traffic(port, NAME, ROW) as traffic:
         rollouts.offers(served, "fraud-2")
         status = rollouts.comes_to(served, "Promoted", "fraud-2")
+        shares = dict(traffic.answers)
+        time.sleep(3)
+        settled = traffic.answers.copy()
+        time.sleep(3)
+        after = traffic.answers - settled
 
     assert traffic.failures == {}
-    assert traffic.answers["fraud-1: 100.0"] > traffic.answers["fraud-2: 200.0"] > 40
+    assert shares["fraud-1: 100.0"] > shares["fraud-2: 200.0"] > 40
+    assert set(after) == {"fraud-2: 200.0"}, (
+        "who keeps a connection to an old server gets the new version's answers too"
+    )
     assert set(traffic.answers) == {"fraud-1: 100.0", "fraud-2: 200.0"}
     assert (status["verdict"], float(status["numbers"]["errorRate"])) == ("Pass", 0.0)
-    after = rollouts.servers(served)
-    assert before.items() <= after.items(), "the old version's servers are kept warm, and are the same"
+    assert before.items() <= rollouts.servers(served).items(), (
+        "the old version's servers are kept warm, and are the same"
+    )
     with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
         assert asked_once(port, NAME, ROW) == ("fraud-2", 200.0)
     assert (served.get("fwsvc", NAME) or {})["status"]["version"] == "fraud-2"

@@ -182,6 +182,18 @@ def test_the_old_version_is_kept_warm_and_then_goes() -> None:
     assert world.front == "delay-2"
 
 
+def test_what_is_kept_warm_sends_on_what_kept_connections_bring_it() -> None:
+    world = promoted()
+
+    assert (route(world, "slot-b-route"), world.front) == ({"v": 1}, "delay-2")
+    assert (route(world)["mode"], route(world)["percent"]) == ("Canary", 100)
+    assert route(world)["challenger"] == {"version": "delay-2", "host": "delay-slot-b.default.svc", "port": 8080}
+    assert world.child("Service", "delay-slot-b")["spec"]["selector"]["flywheel.ml/role"] == "server-b"
+    world.offers("delay-1")
+    world.look(2)
+    assert (route(world), route(world, "slot-b-route")["challenger"]["version"]) == ({"v": 1}, "delay-1")
+
+
 def test_what_is_kept_warm_answers_again_at_once() -> None:
     world = promoted()
     world.offers("delay-1")

@@ -33,7 +33,7 @@ def arrangement(service: InferenceService, move: Move, settings: Settings, *, on
         more += [route_map(service, slot, route(service, move, slot)) for slot in slots.ROLES]
     if move.challenger is not None:
         away = other(move.active)
-        more += [slot_service(service, away), *(pods_service(service, slot) for slot in slots.ROLES)]
+        more += [make(service, slot) for make in (slot_service, pods_service) for slot in slots.ROLES]
         more.append(deployment(service, move.challenger, settings, away, move.count))
     before = service.status.rollout
     if before is not None and move.kept:
@@ -58,27 +58,45 @@ def touches(service: InferenceService, facts: Facts, move: Move) -> tuple[Touch,
 
 
 def route(service: InferenceService, move: Move, slot: Slot) -> Mapping[str, Any]:
-    """What a slot's servers are told (images/README.md, "The route")."""
+    """What a slot's servers are told (images/README.md, "The route").
+
+    Those kept warm after a promotion send everything on: a client that keeps its connection to them gets the new version's answers too.
+    """
     rollout = service.spec.rollout
-    if rollout is None or slot != move.active or move.percent is None or move.challenger is None:
+    if rollout is None or move.challenger is None or move.champion is None:
         return ALONE
-    host = f"{slots.host_name(service, other(slot))}.{service.namespace}.svc"
-    told: dict[str, Any] = {
-        "v": 1,
-        "mode": "Canary" if rollout.canary else "Shadow",
-        "percent": move.percent,
-        "challenger": {"version": move.challenger.version, "host": host, "port": HTTP_PORT},
-        "timeoutSeconds": float(Duration(rollout.timeout or schema.TIMEOUT).seconds),
-    }
+    if slot == move.active:
+        return ALONE if move.percent is None else _shared(service, rollout, move.challenger, slot, move.percent)
+    if move.status is None or move.status.phase != "Promoted":
+        return ALONE
+    return _forwarded(service, rollout, move.champion, slot, 100)
+
+
+def _shared(
+    service: InferenceService, rollout: Rollout, challenger: Target, slot: Slot, percent: int
+) -> dict[str, Any]:
+    told = _forwarded(service, rollout, challenger, slot, percent)
     if rollout.canary is not None and rollout.canary.sticky is not None:
         told["sticky"] = {"header": rollout.canary.sticky.header.lower()}
     if rollout.shadow is not None:
         tolerance = rollout.shadow.tolerance or schema.Tolerance()
+        told["mode"] = "Shadow"
         told["tolerance"] = {
             "absolute": Number(tolerance.absolute or schema.ABSOLUTE).value,
             "relative": Number(tolerance.relative or schema.RELATIVE).value,
         }
     return told
+
+
+def _forwarded(service: InferenceService, rollout: Rollout, to: Target, slot: Slot, percent: int) -> dict[str, Any]:
+    host = f"{slots.host_name(service, other(slot))}.{service.namespace}.svc"
+    return {
+        "v": 1,
+        "mode": "Canary",
+        "percent": percent,
+        "challenger": {"version": to.version, "host": host, "port": HTTP_PORT},
+        "timeoutSeconds": float(Duration(rollout.timeout or schema.TIMEOUT).seconds),
+    }
 
 
 def route_map(service: InferenceService, slot: Slot, told: Mapping[str, Any]) -> Child:
