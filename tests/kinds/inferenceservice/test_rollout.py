@@ -467,6 +467,14 @@ def test_a_shadow_gets_copies_and_is_promoted_when_it_agrees() -> None:
     assert (world.front, phase(world)) == ("delay-2", "Promoted")
 
 
+def test_a_canary_that_becomes_a_shadow_begins_anew() -> None:
+    world = challenged()
+    world.change(spec=service(SHADOW).spec)
+    world.look(2)
+
+    assert (route(world)["mode"], world.plan.reason) == ("Shadow", "ShadowJudged")
+
+
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:
     world = challenged()
 
