@@ -19,7 +19,7 @@ NEWER = "not-yet-built"  # nobody must pull it
 
 @pytest.fixture
 def servers_before(story: Story, tmp_path: Path) -> Iterator[dict[str, str]]:
-    """The servers as the installed chart made them; then it is story. The installed one comes back afterwards."""
+    """The servers as the installed chart made them; then the chart is upgraded. The installed one comes back afterwards."""
     rollouts.brings(story, {"fraud-1": linear([1.0, 0.0])})
     rollouts.serves(story, "fraud-1", ROLLOUT)
     before = rollouts.servers(story)
