@@ -8,6 +8,7 @@ import pytest
 
 from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.rollout.move import steps_of
 from flywheel.testing import pod, unschedulable
 from tests.kinds.inferenceservice.world import BAD, CANARY, SHADOW, World, digest, service
 
@@ -493,6 +494,24 @@ def test_a_canary_that_becomes_a_shadow_begins_anew() -> None:
     world.look(2)
 
     assert (route(world)["mode"], world.plan.reason) == ("Shadow", "ShadowJudged")
+
+
+@pytest.mark.parametrize("rollout", [CANARY, SHADOW, {**CANARY, "timeout": "60s"}])
+def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any]) -> None:
+    from flywheel_serving.route import file
+
+    world = challenged(rollout)
+    found = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    assert found is not None
+    assert found.hundredths == world.service.status.rollout.percent * 100  # type: ignore[union-attr, operator]
+    assert file.parse(world.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
+    for _ in steps_of(world.service.spec.rollout):  # type: ignore[arg-type]
+        world.judge_says("Pass")
+        world.look(4)
+
+    warm = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    assert warm is not None
+    assert (warm.mode, warm.hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
 
 
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:
