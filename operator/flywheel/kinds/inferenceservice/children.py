@@ -6,7 +6,9 @@ from typing import Any
 
 from flywheel.core import names
 from flywheel.core.api import (
+    CONFIG_MAP,
     DEPLOYMENT,
+    JOB,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
     SERVICE,
@@ -14,17 +16,20 @@ from flywheel.core.api import (
     Api,
 )
 from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
+from flywheel.core.plan import Child, Kept
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import authentication
 from flywheel.kinds.inferenceservice.pod import GRPC_PORT, HTTP_PORT, server_pod
+from flywheel.kinds.inferenceservice.rollout import slots
+from flywheel.kinds.inferenceservice.rollout.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
 
 VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
-ROLE_LABEL = "flywheel.ml/role"
+SURGING = {"maxSurge": 1, "maxUnavailable": 0}
+ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
 
 
 @dataclass(frozen=True)
@@ -35,21 +40,20 @@ class Target:
     digest: str
 
 
-def everything(service: InferenceService, target: Target, settings: Settings) -> tuple[Child, ...]:
+def everything(
+    service: InferenceService, target: Target, settings: Settings, arrangement: Arrangement = PLAIN
+) -> tuple[Child | Kept, ...]:
     """All children, in the order in which they are applied."""
-    around = (service_account(service), network_policy(service), front(service))
-    budget = (disruption_budget(service),) if replicas(service) > 1 else ()
-    return (*around, *budget, deployment(service, target, settings))
+    slot = arrangement.active
+    around = (service_account(service), network_policy(service, arrangement), front(service, slot))
+    budget = (disruption_budget(service, slot),) if replicas(service) > 1 else ()
+    servers = deployment(service, target, settings, slot, one_by_one=arrangement.one_by_one)
+    return (*around, *budget, servers, *arrangement.more)
 
 
 def replicas(service: InferenceService) -> int:
     """How many servers should run now."""
     return 0 if service.spec.suspend else service.spec.replicas
-
-
-def selector(service: InferenceService) -> dict[str, str]:
-    """The labels by which the servers are found. A Deployment can never change its selector, so these stay as they are."""
-    return {names.UID_LABEL: service.uid, ROLE_LABEL: "server"}
 
 
 def inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
@@ -69,11 +73,19 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
     }
 
 
-def deployment(service: InferenceService, target: Target, settings: Settings) -> Child:
-    """A new pod answers before an old one goes."""
+def deployment(
+    service: InferenceService,
+    target: Target,
+    settings: Settings,
+    slot: Slot = "a",
+    count: int | None = None,
+    *,
+    one_by_one: bool = False,
+) -> Child:
+    """A new pod answers before an old one goes; where both do not fit (`one_by_one`), an old one goes first."""
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
     labels = {
-        ROLE_LABEL: "server",
+        ROLE_LABEL: ROLES[slot],
         # By these, dashboards and tools made for KServe find the pods.
         "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
         "component": "predictor",
@@ -81,27 +93,27 @@ def deployment(service: InferenceService, target: Target, settings: Settings) ->
     scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(HTTP_PORT), "prometheus.io/path": "/metrics"}
     template = {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
-        "spec": server_pod(service, target.version, target.digest, route_name(service), settings),
+        "spec": server_pod(service, target.version, target.digest, slots.route_name(service, slot), settings),
     }
     spec = {
-        "replicas": replicas(service),
+        "replicas": replicas(service) if count is None else count,
         "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": selector(service)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "selector": {"matchLabels": selector(service, slot)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGING},
         "template": template,
     }
-    child = _child(DEPLOYMENT, service, {"spec": spec}, served)
+    child = named(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served)
     return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings))
 
 
-def route_name(service: InferenceService) -> str:
-    """The ConfigMap that tells the servers to share their work with a challenger; every pod mounts it, present or not."""
-    return names.child(service, "route")
+def front(service: InferenceService, slot: Slot = "a") -> Child:
+    """The Service, which leads to one slot's servers."""
+    return _child(SERVICE, service, {"spec": {"ports": ports(), "selector": selector(service, slot)}})
 
 
-def front(service: InferenceService) -> Child:
-    """The Service; its ports have the numbers that KServe's have."""
-    ports = [
+def ports() -> list[dict[str, Any]]:
+    """With the numbers that KServe's have."""
+    return [
         {"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
         {
             "name": "grpc",
@@ -111,7 +123,6 @@ def front(service: InferenceService) -> Child:
             "appProtocol": "kubernetes.io/h2c",
         },
     ]
-    return _child(SERVICE, service, {"spec": {"ports": ports, "selector": selector(service)}})
 
 
 def service_account(service: InferenceService) -> Child:
@@ -119,23 +130,27 @@ def service_account(service: InferenceService) -> Child:
     return _child(SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
 
 
-def disruption_budget(service: InferenceService) -> Child:
+def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
     """A drain takes one server at a time. Those that are not ready may always go."""
     spec = {
         "maxUnavailable": 1,
-        "selector": {"matchLabels": selector(service)},
+        "selector": {"matchLabels": selector(service, slot)},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     return _child(POD_DISRUPTION_BUDGET, service, {"spec": spec})
 
 
-def network_policy(service: InferenceService) -> Child:
+def network_policy(service: InferenceService, arrangement: Arrangement = PLAIN) -> Child:
     """Nothing but the two ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    ports = [{"protocol": "TCP", "port": HTTP_PORT}, {"protocol": "TCP", "port": GRPC_PORT}]
+    reachable = [{"protocol": "TCP", "port": HTTP_PORT}, {"protocol": "TCP", "port": GRPC_PORT}]
+    everybody = {
+        "matchLabels": {names.UID_LABEL: service.uid},
+        "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],
+    }
     spec = {
-        "podSelector": {"matchLabels": selector(service)},
+        "podSelector": everybody if arrangement.both else {"matchLabels": selector(service)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": ports}],
+        "ingress": [{"ports": reachable}],
     }
     return _child(NETWORK_POLICY, service, {"spec": spec})
 
@@ -143,9 +158,13 @@ def network_policy(service: InferenceService) -> Child:
 def _child(
     api: Api, service: InferenceService, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
 ) -> Child:
+    return named(api, names.child(service), content, annotations)
+
+
+def named(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> Child:
+    """A child of that name."""
     noted = {"annotations": dict(annotations)} if annotations else {}
-    manifest = {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": names.child(service), **noted}}
-    return Child(api, {**manifest, **content})
+    return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": name, **noted}, **content})
 
 
-OWNS = (DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)
+OWNS = (CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)

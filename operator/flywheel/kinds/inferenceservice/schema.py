@@ -6,6 +6,7 @@ from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Sch
 from flywheel.core.values import Digest, ObjectName
 from flywheel.kinds.inferenceservice.authentication import Authentication
 from flywheel.kinds.inferenceservice.record import Logging
+from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
 
 
 class InferenceServiceSpec(Schema):
@@ -49,6 +50,9 @@ class InferenceServiceSpec(Schema):
     shared_memory: Quantity | None = Field(
         None, description="Size of /dev/shm, such as 1Gi; absent, the runtime's own."
     )
+    rollout: Rollout | None = Field(
+        None, description="How a new version takes over; absent, its servers replace the old ones one at a time."
+    )
     suspend: bool = Field(False, description="True stops all servers and keeps everything else.")
 
 
@@ -69,3 +73,7 @@ class InferenceServiceStatus(Status):
     selector: str | None = Field(
         None, max_length=512, description="The label selector of the servers, for autoscalers."
     )
+    slot: str | None = Field(
+        None, max_length=1, description="The slot that the Service leads to, where it is the second one."
+    )
+    rollout: RolloutStatus | None = Field(None, description="The rollout that is under way, or the last one.")
