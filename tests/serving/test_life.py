@@ -54,7 +54,7 @@ def count_by_grpc(server: LocalServer) -> list[int]:
 
 
 def test_on_sigterm_it_is_not_ready_answers_on_and_ends_with_nothing_lost(counting: Path) -> None:
-    flags = ("--name", "counting", "--drain-seconds", "2")
+    flags = ("--name", "counting", "--drain-seconds", "2", "--max-queue-seconds", "60")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(2) as pool:
         rest = pool.submit(status, server, "/v2/models/counting/infer", LONG)
         rpc = pool.submit(count_by_grpc, server)

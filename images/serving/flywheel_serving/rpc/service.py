@@ -97,6 +97,11 @@ class RpcServer:
             response = await plane.infer(decoded)
             return codec.encode(response, raw, plane.name, plane.version)
 
+        async def model_statistics(request: Any) -> Any:
+            if request.name:
+                plane.check_model(request.name, request.version)
+            return pb.ModelStatisticsResponse(**plane.statistics())
+
         methods = {
             "ServerLive": self._unary("ServerLive", server_live, pb.ServerLiveRequest),
             "ServerReady": self._unary("ServerReady", server_ready, pb.ServerReadyRequest),
@@ -104,6 +109,7 @@ class RpcServer:
             "ServerMetadata": self._unary("ServerMetadata", server_metadata, pb.ServerMetadataRequest),
             "ModelMetadata": self._unary("ModelMetadata", model_metadata, pb.ModelMetadataRequest),
             "ModelInfer": self._unary("ModelInfer", model_infer, pb.ModelInferRequest),
+            "ModelStatistics": self._unary("ModelStatistics", model_statistics, pb.ModelStatisticsRequest),
         }
         return grpc.method_handlers_generic_handler(INFERENCE, methods)
 
