@@ -1,14 +1,15 @@
 """What tools of Triton ask for besides inference: statistics and the index of the repository."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tritonclient.grpc as triton_grpc
 import tritonclient.http as triton
 
 from flywheel_serving.testing import LocalServer
@@ -46,6 +47,30 @@ def test_statistics_count_requests_rows_and_failures(lookup_server: LocalServer)
     assert client.get_inference_statistics()["model_stats"][0]["inference_count"] == after["inference_count"]
 
 
+@pytest.mark.parametrize("name", ["lookup", ""])
+def test_both_transports_tell_the_same(lookup_server: LocalServer, name: str) -> None:
+    lookup(lookup_server, [0])
+    rpc = triton_grpc.InferenceServerClient(lookup_server.grpc).get_inference_statistics(name, as_json=True)
+    rest = triton.InferenceServerClient(lookup_server.http).get_inference_statistics(name)
+
+    told, wanted = rpc["model_stats"][0], rest["model_stats"][0]
+    assert int(told["inference_count"]) == wanted["inference_count"] > 0
+    assert int(told["last_inference"]) == wanted["last_inference"]
+    for kind in ("success", "queue", "compute_infer"):
+        assert {key: int(value) for key, value in told["inference_stats"][kind].items()} == wanted["inference_stats"][
+            kind
+        ]
+
+
+def test_statistics_of_another_model_are_not_found(lookup_server: LocalServer) -> None:
+    for client in (
+        triton.InferenceServerClient(lookup_server.http),
+        triton_grpc.InferenceServerClient(lookup_server.grpc),
+    ):
+        with pytest.raises(triton.InferenceServerException, match="model 'x' is not served here"):
+            client.get_inference_statistics("x")
+
+
 def test_the_index_says_what_is_ready(lookup_server: LocalServer) -> None:
     index = triton.InferenceServerClient(lookup_server.http).get_model_repository_index()
 
@@ -77,17 +102,14 @@ def index_of(server: LocalServer, body: bytes) -> Any:
 
 def test_time_in_the_queue_is_told_apart(counting: Path) -> None:
     """More requests than there are threads, so that some wait."""
-    with LocalServer(counting, "--name", "counting", "--threads", "1") as server:
+    flags = ("--name", "counting", "--threads", "1", "--max-queue-seconds", "60")
+    with LocalServer(counting, *flags) as server, ThreadPoolExecutor(6) as pool:
         body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [200_000]}]}
         url = f"http://{server.http}/v2/models/counting/infer"
-        threads = [
-            threading.Thread(target=lambda: urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60).close())
-            for _ in range(6)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+        answers = pool.map(
+            lambda _: urllib.request.urlopen(url, json.dumps(body).encode(), timeout=60).status, range(6)
+        )
+        assert list(answers) == [200] * 6
 
         spent = triton.InferenceServerClient(server.http).get_inference_statistics()["model_stats"][0][
             "inference_stats"

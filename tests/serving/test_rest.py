@@ -237,6 +237,8 @@ def test_the_curl_of_the_page_works(flight_server: LocalServer) -> None:
     assert url == f"http://{flight_server.http}{INFER}"
     assert ask(flight_server, INFER, body.encode())[0] == 200
     assert "predicts 'late'" in page
+    links = [line.split()[-1] for line in page.splitlines() if line.startswith(("OpenAPI", "Metadata", "Statistics"))]
+    assert [ask(flight_server, link)[0] for link in links] == [200, 200, 200]
 
 
 def test_metrics_count_what_was_asked(echo_server: LocalServer) -> None:

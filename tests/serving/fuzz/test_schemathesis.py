@@ -13,7 +13,8 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from flywheel_serving.testing import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+# Each needs a model server, a process of its own; seconds on an idle machine, minutes on a busy one.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 
 
 def operations(server: LocalServer) -> list[Any]:

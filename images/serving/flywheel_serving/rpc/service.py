@@ -102,6 +102,11 @@ class RpcServer:
                 _for_the_route(decoded, request, context)
             return codec.encode(await plane.infer(decoded), raw, plane.name)
 
+        async def model_statistics(request: Any) -> Any:
+            if request.name:
+                plane.check_model(request.name, request.version)
+            return pb.ModelStatisticsResponse(**plane.statistics())
+
         methods = {
             "ServerLive": self._unary("ServerLive", server_live, pb.ServerLiveRequest),
             "ServerReady": self._unary("ServerReady", server_ready, pb.ServerReadyRequest),
@@ -109,6 +114,7 @@ class RpcServer:
             "ServerMetadata": self._unary("ServerMetadata", server_metadata, pb.ServerMetadataRequest),
             "ModelMetadata": self._unary("ModelMetadata", model_metadata, pb.ModelMetadataRequest),
             "ModelInfer": self._unary("ModelInfer", model_infer, pb.ModelInferRequest),
+            "ModelStatistics": self._unary("ModelStatistics", model_statistics, pb.ModelStatisticsRequest),
         }
         return grpc.method_handlers_generic_handler(INFERENCE, methods)
 
