@@ -14,6 +14,8 @@ from tests.apiserver.conftest import CHECKOUT, Kubectl
 pytestmark = pytest.mark.apiserver
 
 OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
+SERVER = "system:serviceaccount:shop:flywheel-server"
+LOCAL_REVIEWS = "localsubjectaccessreviews.authorization.k8s.io"
 RUNNER = "system:serviceaccount:shop:flywheel-runner"
 VALUES = ("--set", "namespaces={shop}", "--set", "createNamespaces=true", "--set", "operator.networkPolicy=true")
 Helm = Callable[..., subprocess.CompletedProcess[str]]
@@ -99,6 +101,15 @@ def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> Non
             id="it leads from its own namespace",
         ),
         pytest.param(OPERATOR, "update", "leases.coordination.k8s.io", "shop", "no", id="and from no other"),
+        pytest.param(
+            SERVER, "create", "tokenreviews.authentication.k8s.io", "shop", "yes", id="a server asks who calls"
+        ),
+        pytest.param(SERVER, "create", LOCAL_REVIEWS, "shop", "yes", id="and whether they may"),
+        pytest.param(SERVER, "create", LOCAL_REVIEWS, "flywheel-system", "no", id="but not in another namespace"),
+        pytest.param(
+            SERVER, "create", "subjectaccessreviews.authorization.k8s.io", "shop", "no", id="nor about the cluster"
+        ),
+        pytest.param(SERVER, "get", "inferenceservices.flywheel.ml", "shop", "no", id="and reads no service"),
         pytest.param(RUNNER, "get", "pods", "shop", "no", id="a step pod may do nothing"),
         pytest.param(RUNNER, "get", "datasets.flywheel.ml", "shop", "no", id="not even read its Dataset"),
     ],

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.apiserver
 
 Kubectl = Callable[..., CompletedProcess[str]]
 CHART = Path(__file__).resolve().parents[2] / "charts" / "flywheel"
-NAMESPACE, NAME, AUDIENCE = "shop", "fraud", "fraud.shop.svc"
+NAMESPACE, NAME, AUDIENCE = "callers", "fraud", "fraud.callers.svc"
 METADATA = "/inference.GRPCInferenceService/ServerMetadata"
 RIGHTS = {"ServiceAccount", "ClusterRole", "ClusterRoleBinding", "RoleBinding"}
 
@@ -35,8 +35,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def shop(installed: Kubectl) -> Callable[..., str]:
-    """kubectl in namespace shop, which has from the chart what servers need, and three who would like to call."""
+def shop(installed: Kubectl) -> Iterator[Callable[..., str]]:
+    """kubectl in a namespace which has from the chart what servers need, and three who would like to call."""
 
     def run(*words: str, stdin: str = "") -> str:
         done = installed("--namespace", NAMESPACE, *words, stdin=stdin)
@@ -64,7 +64,10 @@ def shop(installed: Kubectl) -> Callable[..., str]:
         "--resource-name=ranking",
     )
     run("create", "rolebinding", "ranking", "--role=call-ranking", f"--serviceaccount={NAMESPACE}:of-another-service")
-    return run
+    yield run
+    # What belongs to the cluster would be in the way of a release.
+    rights = yaml.safe_dump_all([each for each in ours if each["kind"].startswith("Cluster")])
+    run("delete", "-f", "-", stdin=rights)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def bad_tokens(shop: Callable[..., str]) -> dict[str, str]:
         **issuer.bad_tokens(),
         "of another issuer": issuer.token(),
         "for the API server": shop("create", "token", "caller"),
-        "for another service": shop("create", "token", "caller", "--audience=ranking.shop.svc"),
+        "for another service": shop("create", "token", "caller", "--audience=ranking.callers.svc"),
         "of a ServiceAccount that is gone": left,
         "cut": good[:-8],
     }
@@ -145,8 +148,11 @@ def test_who_may_not_get_the_service_is_refused_and_told_the_command(
     assert {status for status, _, _ in answers} == {403}
     assert codes == {grpc.StatusCode.PERMISSION_DENIED}
     _, body, headers = answers[0]
-    assert f"'system:serviceaccount:shop:{account}' may not call InferenceService 'fraud' in namespace 'shop'" in body
-    assert f"--clusterrole=flywheel-inference-caller --serviceaccount=shop:{account}" in body
+    assert (
+        f"'system:serviceaccount:callers:{account}' may not call InferenceService 'fraud' in namespace 'callers'"
+        in body
+    )
+    assert f"--clusterrole=flywheel-inference-caller --serviceaccount=callers:{account}" in body
     assert headers["www-authenticate"] == 'Bearer realm="flywheel", error="insufficient_scope"'
 
 

@@ -5,7 +5,7 @@ A service that says `none` has nothing of this in its pod, so that its template 
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
@@ -55,7 +55,7 @@ class RequiredClaim(Schema):
     """A claim that a token must have."""
 
     name: str = Field(min_length=1, max_length=253, description="The claim's name, such as groups.")
-    values: tuple[str, ...] = Field(
+    values: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
         (), max_length=32, description="Its value, or one of its items, must be one of these; empty: any will do."
     )
 
