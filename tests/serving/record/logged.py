@@ -2,6 +2,8 @@
 
 import json
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -97,3 +99,18 @@ def metric(server: LocalServer, series: str) -> float:
     with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
         lines = response.read().decode().splitlines()
     return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith(series + " "))
+
+
+@contextmanager
+def serving(model: Path, told: str) -> Iterator[LocalServer]:
+    """A server that drains at once."""
+    flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", told)
+    with LocalServer(model, *flags) as server:
+        yield server
+
+
+def ended(server: LocalServer) -> Row:
+    """Stops the server as the kubelet does; what it said it had logged."""
+    server.terminate()
+    assert server.wait() == 0
+    return next(line for line in server.log if line["message"] == "predictions logged")
