@@ -1,6 +1,7 @@
 """Situations in which a rollout may be, and what is seen of it."""
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -9,9 +10,9 @@ from tests.kinds.inferenceservice.world import BAD, CANARY, World, service
 JUST_OVER, SETTLED = timedelta(minutes=10, seconds=1), timedelta(seconds=11)
 
 
-def serving(rollout: dict[str, Any] | None = CANARY, forgets: frozenset[int] = frozenset(), **spec: Any) -> World:
+def serving(rollout: dict[str, Any] | None = CANARY, dies: Mapping[int, int] | None = None, **spec: Any) -> World:
     """delay-1 answers."""
-    world = World(service(rollout, **spec), forgets)
+    world = World(service(rollout, **spec), dies)
     world.look(2)
     return world
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flywheel.core.api import DEPLOYMENT, JOB, MODEL, MODEL_VERSION, POD, SERVICE, Manifest, Reference
 from flywheel.core.conditions import conditions
-from flywheel.core.plan import Child, Plan
+from flywheel.core.plan import Child, Kept, Plan
 from flywheel.engine.frozen import stamped
 from flywheel.engine.status import dumped
 from flywheel.kinds.inferenceservice.children import InferenceService
@@ -42,15 +42,15 @@ def service(rollout: Mapping[str, Any] | None = CANARY, **spec: Any) -> Inferenc
 
 
 class World:
-    """`forgets`: the numbers of looks after which the operator dies before it writes the status."""
+    """`dies`: by the number of a look, after how many children the operator dies in it; in any case before it writes the status."""
 
-    def __init__(self, resource: InferenceService | None = None, forgets: frozenset[int] = frozenset()) -> None:
+    def __init__(self, resource: InferenceService | None = None, dies: Mapping[int, int] | None = None) -> None:
         self.service = resource or service()
         self.cluster = FakeCluster(kinds=(KIND,), now=NOON)
         self.broken: set[str] = set()  # versions whose servers never answer
         self.plan: Plan
         self.looks = 0
-        self.forgets = forgets
+        self.dies = dies or {}
         self.events: list[str] = []
         self.offers("delay-1")
 
@@ -66,11 +66,13 @@ class World:
     def look(self, times: int = 1) -> Plan:
         """Observe, decide, and do it; then the servers come up and the kubelet and Deployment's controller have done their work."""
         for _ in range(times):
+            self.looks += 1
             self.plan = decide(self.service, observe(self.service, self.cluster))
+            if self.looks in self.dies:
+                self._die(self.dies[self.looks])
             self.cluster.apply(self.service, self.plan)
             self._come_up()
-            self.looks += 1
-            if self.looks not in self.forgets:
+            if self.looks not in self.dies:
                 self._write()
                 self.events += [event.reason for event in self.plan.events]
         return self.plan
@@ -129,6 +131,19 @@ class World:
             if isinstance(each, Child) and (each.api.kind, each.name) == (kind, name)
         ]
         return found
+
+    def _die(self, writes: int) -> None:
+        """Only so many children are applied, and whatever else there is stays."""
+        assert self.plan.children is not None
+        there = [
+            Kept(api, each["metadata"]["name"])
+            for api in KIND.owns
+            for each in self.cluster.children(self.service.uid, api)
+        ]
+        applied = self.plan.children[:writes]
+        done = {(each.api, each.name) for each in applied}
+        left = tuple(each for each in there if (each.api, each.name) not in done)
+        self.plan = replace(self.plan, children=(*applied, *left), touches=())
 
     def _come_up(self) -> None:
         for child in self.plan.children or ():

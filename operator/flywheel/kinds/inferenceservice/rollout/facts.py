@@ -67,7 +67,9 @@ def pods_of(service: InferenceService, cluster: Cluster, slot: Slot) -> list[Man
 
 
 def gather(service: InferenceService, cluster: Cluster, active: Slot, mark: Mark) -> Facts:
-    """One look at the other slot, the judge and all servers."""
+    """One look at the other slot, the judge and all servers; whoever has no rollout pays nothing for it."""
+    if service.spec.rollout is None:
+        return Facts(active=active)
     away = slots.other(active)
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, away)))
     if deployment is not None and not is_ours(service, deployment):
