@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|batch-plan|batch-score|batch-finish`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -11,6 +11,9 @@ MODULES = {
     "collect": "flywheel_runtime.collect.main",
     "check": "flywheel_runtime.steps.check",
     "train": "flywheel_runtime.steps.train",
+    "batch-plan": "flywheel_runtime.batch.plan",
+    "batch-score": "flywheel_runtime.batch.score",
+    "batch-finish": "flywheel_runtime.batch.finish",
 }
 
 

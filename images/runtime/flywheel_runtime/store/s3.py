@@ -4,7 +4,8 @@ botocore is what boto3 stands on; used alone, a client is ready about 0.1 s soon
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any, TypeVar
@@ -170,9 +171,27 @@ class Bucket:
                 raise S3Error("TooLong", f"{key} has more than {limit} bytes")
         return body
 
-    def stream(self, key: str, *, start: int = 0, etag: str | None = None, chunk: int = 1 << 20) -> Iterator[bytes]:
-        """The bytes from `start` on; AlreadyThere if the object is no longer the one with that ETag."""
-        options = {"Range": f"bytes={start}-"} if start else {}
+    def part(self, key: str, start: int, stop: int, etag: str) -> bytes:
+        """The bytes from `start` up to `stop`; AlreadyThere if the object is no longer the one with that ETag."""
+        body = bytearray()
+        with closing(self.stream(key, start=start, stop=stop, etag=etag)) as chunks:
+            for chunk in chunks:
+                body += chunk
+                if len(body) >= stop - start:
+                    break
+        return bytes(body[: stop - start])
+
+    def delete(self, key: str) -> None:
+        """Remove an object; one that is not there is as good as removed."""
+        self._ask("delete_object", Key=key)
+
+    def stream(
+        self, key: str, *, start: int = 0, stop: int | None = None, etag: str | None = None, chunk: int = 1 << 20
+    ) -> Generator[bytes]:
+        """The bytes from `start` on, up to `stop` (or beyond it, from a store that does not answer parts); AlreadyThere if the
+        object is no longer the one with that ETag."""
+        last = "" if stop is None else stop - 1
+        options = {"Range": f"bytes={start}-{last}"} if start or stop else {}
         if etag:
             options["IfMatch"] = etag
         answer = self._ask("get_object", Key=key, **options)
