@@ -27,7 +27,7 @@ def values(cells: Sequence[Any], datatype: str) -> tuple[Array, Wrong]:
         return _floats(cells, wanted)
     if wanted.kind == "b":
         return _each(cells, _boolean, wanted, False)
-    limits = np.iinfo(wanted)
+    limits = np.iinfo(wanted.name)
 
     def whole(cell: Any) -> int:
         number = _whole(cell)

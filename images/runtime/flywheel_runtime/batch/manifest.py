@@ -6,6 +6,7 @@ whatever is no table.
     <output>/_manifest.json     {"v", "plan", "model", "rows", "errors", "columns", "files": [{"path", "sha256", "size", "rows"}], "errorFiles"}
 """
 
+import contextlib
 import json
 from typing import Any
 
@@ -31,10 +32,9 @@ def probe(output: Folder) -> None:
         except Refused as error:
             words = f"nothing can be written to '{output.place.uri}' with the credentials in {output.owner.secret} ({error.code})"
             raise Failure("OutputRefused", f"{words}; let them write there", retry=True) from error
-        try:
+        # Who may write and not delete leaves an empty file, which no reader takes for a table.
+        with contextlib.suppress(Refused):
             output.retry.call(lambda: output.bucket.delete(key))
-        except Refused:
-            pass  # who may write and not delete leaves an empty file, which no reader takes for a table
 
 
 def present(output: Folder) -> dict[str, Any] | None:

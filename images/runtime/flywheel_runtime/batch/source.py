@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -31,9 +31,11 @@ class File:
 
 
 class Source(Protocol):
-    """The input. `name` is how messages call it."""
+    """The input."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """How messages call it."""
 
     def files(self) -> list[File]:
         """All files in the order of their paths; Failure SourceMissing or EmptySource."""
@@ -79,7 +81,7 @@ class Folder:
     place: Place
     bucket: Bucket
     owner: Owner
-    retry: Retry = Retry()
+    retry: Retry = field(default_factory=Retry)
 
     @property
     def name(self) -> str:
@@ -179,18 +181,18 @@ def _sorted(name: str, files: list[File]) -> list[File]:
     return sorted(seen, key=lambda file: file.path)
 
 
-def _access(place: Place, env: Mapping[str, str], prefix: str, field: str) -> tuple[Bucket, Owner]:
+def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
     if not place.foreign:
         access = Access.of(env, place.bucket)
-        owner = Owner(own.owner(env).secret, f"{field}.uri")
+        owner = Owner(own.owner(env).secret, f"{where}.uri")
     else:
         changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
         told = {key: value for key, value in changed.items() if value}
         access = Access.of({**env, **told}, place.bucket, prefix)
         check_endpoint(urlsplit(access.place).hostname or "")
-        owner = Owner(f"Secret '{place.secret}'", f"{field}.uri", foreign=True)
+        owner = Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
     try:
         return Bucket(access), owner
     except ValueError as error:
-        words = f"the endpoint '{access.endpoint}' is no URL; correct {field}.endpoint"
+        words = f"the endpoint '{access.endpoint}' is no URL; correct {where}.endpoint"
         raise Failure("SourceInvalid", words, retry=False) from error
