@@ -1,0 +1,326 @@
+"""The life of a BatchInference, look by look."""
+
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from flywheel.core import names
+from flywheel.core.api import BATCH_INFERENCE, CRON_JOB, JOB, Reference
+from flywheel.core.plan import Removal
+from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
+from flywheel.testing import NOON, oom_killed, terminated
+from tests.kinds.batchinference.world import DAILY, DIGEST, PLAN, PLANNED, World, model
+
+EVENING = datetime(2026, 11, 21, 22, tzinfo=timezone(timedelta(hours=-5)))
+
+
+def failing(reason: str, *, retry: bool, message: str = "what was found") -> Any:
+    """How our main ends when it cannot do its work."""
+    return terminated(1 if retry else 2, {"v": 1, "reason": reason, "message": message, "retry": retry})
+
+
+def test_a_run_plans_scores_and_finishes() -> None:
+    world = World()
+    told = []
+    for ends in (
+        None,
+        lambda: world.ends("plan", 1, **PLANNED),
+        lambda: world.shard_ends(2, 0, done=3, over=True),
+        lambda: world.ends("finish", 3),
+    ):
+        if ends is not None:
+            ends()
+        told.append((world.look().reason, world.jobs))
+
+    assert told == [
+        ("Planning", ["plan-1"]),
+        ("Scoring", ["score-2"]),
+        ("Finishing", ["finish-3"]),
+        ("Scored", ["finish-3"]),
+    ]
+    run = world.batch.status.run
+    assert run is not None
+    assert (run.version, run.digest, run.plan, run.rows_done, run.row_errors) == ("fraud-1", DIGEST, PLAN, 297, 3)
+    assert (world.plan.ready, world.plan.succeeded) == (True, True)
+    assert "297 rows" in world.plan.message
+    assert "3 rows could not be scored; see 's3://acme/out/_errors/'" in world.plan.message
+
+
+def test_the_last_job_goes_and_then_nothing_happens() -> None:
+    world = World().scored()
+
+    assert world.look().children == ()
+    before = world.batch.status
+    world.passes(days=3)
+    assert world.look().status.run == before.run  # type: ignore[attr-defined]
+    assert world.plan.look_again is None
+
+
+def test_a_lost_status_is_made_again_from_the_job() -> None:
+    world = World()
+    world.look(status_is_lost=True)
+    assert world.batch.status.run is None
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look(status_is_lost=True)
+
+    world.look()
+
+    run = world.batch.status.run
+    assert run is not None
+    assert (world.jobs, run.phase, run.number, run.plan) == (["score-2"], "Scoring", 2, PLAN)
+
+
+def test_progress_is_told_by_the_shards_that_are_done() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.shard_ends(2, 0, done=1)
+    world.shard_ends(2, 2, done=2, rows=90, errors=10)
+
+    plan = world.look()
+
+    run = world.batch.status.run
+    assert run is not None
+    assert (run.shards, run.shards_done, run.rows, run.rows_done, run.row_errors) == (3, 2, 300, 190, 11)
+    assert "2 of 3 shards" in plan.message
+    assert plan.summary == "2/3 shards, 190 rows, 11 errors"
+
+
+def test_the_same_work_is_not_done_twice() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED, manifest="s3://acme/out/_manifest.json")
+
+    plan = world.look()
+
+    assert (plan.ready, plan.reason, world.jobs) == (True, "Scored", ["plan-1"])
+
+
+@pytest.mark.parametrize(
+    ("manifests", "reason"),
+    [((model(champion=None),), "NoChampion"), ((model() | {"metadata": {"name": "x", "namespace": "y"}},), "ModelNotFound")],
+)  # fmt: skip
+def test_without_a_model_it_waits(manifests: Any, reason: str) -> None:
+    world = World(*manifests)
+
+    plan = world.look()
+
+    assert (plan.ready, plan.reason, plan.stalled, world.jobs) == (False, reason, False, [])
+    world.cluster.put(model())
+    assert world.look().reason == "Planning"
+
+
+@pytest.mark.parametrize(
+    ("main", "reason"),
+    [
+        pytest.param(failing("ColumnsMissing", retry=False), "ColumnsMissing", id="no such column"),
+        pytest.param(failing("OutputExists", retry=False), "OutputExists", id="an output of other inputs"),
+        pytest.param(oom_killed(), "OOMKilled", id="too little memory"),
+    ],
+)
+def test_what_cannot_heal_stalls_until_somebody_asks(main: Any, reason: str) -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, main=main)
+
+    plan = world.look()
+
+    assert (plan.ready, plan.stalled, plan.succeeded, plan.reason) == (False, True, False, reason)
+    assert "kubectl annotate fwbatch scores" in plan.message
+    assert world.jobs == ["plan-1"]  # for its logs
+    world.passes(days=1)
+    assert world.look().reason == reason
+    world.change(annotations={REQUEST_ANNOTATION: "now"})
+    world.look()
+    assert world.jobs == ["plan-2"]
+
+
+def test_what_may_heal_is_tried_again_with_growing_pauses() -> None:
+    world = World()
+    world.look()
+    pauses = []
+    for number in (1, 2, 3):
+        world.ends("plan", number, main=failing("SourceMissing", retry=True))
+        plan = world.look()
+        assert (plan.ready, plan.stalled, plan.reason) == (False, False, "SourceMissing")
+        assert plan.look_again is not None
+        pauses.append(plan.look_again.total_seconds())
+        world.passes(seconds=pauses[-1])
+        world.look()
+
+    assert pauses == [10, 20, 40]
+    assert world.jobs == ["plan-4"]
+
+
+def test_an_input_that_changed_is_planned_anew() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.ends("score", 2, main=failing("InputChanged", retry=False))
+    world.look()
+    world.passes(seconds=10)
+
+    world.look()
+
+    run = world.batch.status.run
+    assert run is not None
+    assert (world.jobs, run.plan) == (["plan-3"], None)
+
+
+def test_a_shard_that_is_lost_is_scored_again_and_not_planned_again() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.shard_ends(2, 0, done=3, over=True)
+    world.look()
+    world.ends("finish", 3, main=failing("ShardMissing", retry=True))
+    world.look()
+    world.passes(seconds=10)
+
+    world.look()
+
+    assert world.jobs == ["score-4"]
+    assert world.batch.status.run is not None
+    assert world.batch.status.run.plan == PLAN
+
+
+def test_suspended_its_pods_go_and_afterwards_it_goes_on_where_it_was() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.respec(suspend=True)
+
+    plan = world.look()
+    assert (plan.reason, plan.ready, world.jobs) == ("Suspended", False, [])
+    suspended = world.batch.status.run
+    world.passes(hours=5)
+    world.look()
+    assert world.batch.status.run == suspended
+
+    world.respec(suspend=False)
+    world.look()
+    assert world.jobs == ["score-3"]
+
+
+def test_a_spec_that_changes_the_output_begins_anew_and_others_do_not() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.respec(parallelism=5)
+    assert (world.look().reason, world.jobs) == ("Scoring", ["score-2"])
+
+    world.respec(output={"s3": {"uri": "s3://acme/elsewhere/"}})
+    world.look()
+
+    assert world.jobs == ["plan-3"]
+    assert world.batch.status.run is not None
+    assert world.batch.status.run.output == "s3://acme/elsewhere/"
+
+
+def test_a_schedule_waits_for_its_first_tick() -> None:
+    world = World(**DAILY)
+
+    plan = world.look()
+
+    assert (plan.ready, plan.reason, world.jobs) == (True, "Scheduled", [])
+    cron = world.cluster.get(Reference(CRON_JOB, "default", "scores"))
+    assert cron is not None
+    assert cron["spec"]["jobTemplate"]["spec"]["managedBy"] == "flywheel.ml/trigger"
+
+
+def test_a_tick_is_answered_with_its_own_day_and_finished_when_the_run_has_ended() -> None:
+    world = World(**DAILY)
+    world.look()
+    world.ticks("scores-1", EVENING)
+    finished = []
+
+    world.look()
+    run = world.batch.status.run
+    assert run is not None
+    assert (run.input, run.output) == ("s3://acme/day=2026-11-21/", "s3://acme/out/2026-11-21T22-00/")
+    finished.append(world.plan.finish)
+    world.scored()
+    finished.append(world.plan.finish)
+
+    assert finished == [(), (Reference(JOB, "default", "scores-1"),)]
+    assert [(each.result, each.rows) for each in world.batch.status.history] == [("Succeeded", 297)]
+
+
+def test_ticks_are_answered_one_after_the_other() -> None:
+    world = World(**DAILY)
+    world.ticks("scores-1", EVENING)
+    world.passes(seconds=1)
+    world.ticks("scores-2", EVENING + timedelta(days=1))
+    world.scored()
+    world.cluster.remove(Reference(JOB, "default", "scores-1"))
+
+    world.look()
+
+    run = world.batch.status.run
+    assert run is not None
+    assert (run.tick, run.input) == ("scores-2", "s3://acme/day=2026-11-22/")
+    assert world.plan.ready is True, "the last output stands"
+
+
+def test_under_policy_replace_a_newer_tick_overtakes() -> None:
+    world = World(**{**DAILY, "schedule": {"cron": "0 22 * * *", "concurrencyPolicy": "Replace"}})
+    world.ticks("scores-1", EVENING)
+    world.look()
+    world.cluster.remove(Reference(JOB, "default", "scores-1"))
+    world.ticks("scores-2", EVENING + timedelta(days=1))
+
+    world.look()
+
+    run = world.batch.status.run
+    assert run is not None
+    assert (run.tick, world.jobs) == ("scores-2", ["plan-2"])
+
+
+def test_a_run_of_a_schedule_gives_up_after_an_hour_so_that_the_next_one_comes() -> None:
+    world = World(**DAILY)
+    world.ticks("scores-1", EVENING)
+    world.look()
+    started = world.cluster.now
+    while world.plan.reason != "Failed" and world.batch.status.run and world.batch.status.run.phase == "Planning":
+        world.ends("plan", world.batch.status.run.number, main=failing("SourceMissing", retry=True))
+        world.look()
+        world.passes(seconds=(world.plan.look_again or timedelta(0)).total_seconds())
+        if world.batch.status.run.phase == "Planning":
+            world.look()
+
+    assert world.plan.finish == (Reference(JOB, "default", "scores-1"),)
+    assert (world.plan.ready, world.plan.stalled, world.plan.reason) == (False, False, "SourceMissing")
+    assert timedelta(minutes=30) < world.cluster.now - started < timedelta(hours=2)
+
+
+def test_after_its_ttl_it_goes_and_not_before() -> None:
+    world = World(ttl="1h").scored()
+    world.look()
+    assert world.plan.removals == ()
+    assert world.plan.look_again == timedelta(hours=1)
+    world.passes(hours=1)
+
+    world.look()
+
+    assert world.plan.removals == (Removal(BATCH_INFERENCE, "scores", world.batch.uid),)
+
+
+def test_the_score_job_is_indexed_and_gives_each_shard_its_own_tries() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+
+    spec = world.job("score", 2)["spec"]
+
+    wanted = {"completionMode": "Indexed", "completions": 3, "parallelism": 2, "backoffLimitPerIndex": 4}
+    assert {key: spec[key] for key in wanted} == wanted
+    assert world.cluster.now == NOON
+    assert names.job(world.batch, "score", 2) == world.job("score", 2)["metadata"]["name"]
