@@ -35,8 +35,9 @@ class World:
     def put(self, key: str, content: bytes | str) -> None:
         self.bucket.put(f"shop/{key}", content.encode() if isinstance(content, str) else content)
 
-    def keys(self, below: str = "out/") -> list[str]:
-        return sorted(each.key.removeprefix("shop/out/") for each in self.bucket.list(f"shop/{below}"))
+    def written(self) -> list[str]:
+        """The paths of all files in the output."""
+        return sorted(each.key.removeprefix("shop/out/") for each in self.bucket.list("shop/out/"))
 
     def get(self, key: str) -> bytes:
         return self.bucket.get(f"shop/{key}", limit=1 << 30)

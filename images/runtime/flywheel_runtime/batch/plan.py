@@ -7,8 +7,9 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.batch import answers, features, manifest
+from flywheel_runtime.batch import answers, manifest, mixing
 from flywheel_runtime.batch.client import Tensor
+from flywheel_runtime.batch.features import match
 from flywheel_runtime.batch.formats import Head, Slice
 from flywheel_runtime.batch.formats.choose import FORMATS, name_of
 from flywheel_runtime.batch.frozen import FILE, Plan, shards
@@ -65,6 +66,12 @@ def _frozen(step: Step, source: Source) -> Plan:
         slices: list[list[Slice]] = list(pool.map(lambda file: FORMATS[chosen].slices(source, file, every), files))
     if not any(slices):
         raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
+    first = next(at for at, parts in enumerate(slices) if parts)
+    with step.client as client:
+        wanted = match(inputs, order.features, heads[first].columns, files[first].path)
+        names = [name for each in wanted for name in each.columns]
+        rows = next(FORMATS[chosen].rows(source, files[first], heads[first], slices[first][0], names, step.scratch))
+        mix = mixing.rows_mix(client, wanted, rows)
     different = tuple(dict.fromkeys(heads))
     found = shards(slices, most)
     say(f"{len(files)} files, {sum(part.rows for parts in slices for part in parts)} rows, {len(found)} shards")
@@ -82,13 +89,13 @@ def _frozen(step: Step, source: Source) -> Plan:
         heads=different,
         included=included,
         answers=tuple(chosen_answers),
-        rows_per_call=_rows_per_call(inputs, order),
+        rows_per_call=1 if mix else _rows_per_call(inputs, order),
         shards=tuple(found),
     )
 
 
 def _check_columns(order: Order, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
-    features.match(inputs, order.features, head.columns, file.path)
+    match(inputs, order.features, head.columns, file.path)
     missing = [name for name in order.include if name not in head.columns]
     if missing:
         words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"

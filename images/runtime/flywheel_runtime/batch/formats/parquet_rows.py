@@ -109,7 +109,9 @@ def _bring(source: Source, file: File, path: Path, start: int, stop: int) -> Non
 def _explained(file: File) -> Iterator[Any]:
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except duckdb.OutOfMemoryException as error:
+        raise MemoryError from error
+    except duckdb.Error as error:
         words = str(error).splitlines()[0]
         finding = f"file '{file.path}' is not readable Parquet ({words})"
         raise Failure("UnreadableParquet", f"{finding}; write it again", retry=False) from error

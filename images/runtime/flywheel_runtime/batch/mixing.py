@@ -1,0 +1,34 @@
+"""Whether a model answers a row by its neighbours in the same call (a mean over the batch, say): then each row is asked alone, as online."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from flywheel_runtime.batch.client import Array, Client, Refused
+from flywheel_runtime.batch.features import Feature, tensors
+from flywheel_runtime.batch.formats import Rows
+
+SOME = 3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/golden.py)
+
+
+def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
+    """Whether some rows get together what they do not get alone. A refusal of all together says so too."""
+    good, feeds, _ = tensors(features, rows)
+    some = min(SOME, len(good))
+    inputs = tuple(feature.tensor for feature in features)
+    try:
+        together = client.infer(inputs, {name: array[:some] for name, array in feeds.items()}) if some else {}
+        for at in range(some):
+            alone = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
+            if not all(_alike(together[name][at : at + 1], alone[name]) for name in alone):
+                return True
+    except Refused:
+        return True
+    return False
+
+
+def _alike(left: Array, right: Array) -> bool:
+    if left.shape != right.shape:
+        return False
+    # A sum in another order is no other answer.
+    return bool(np.allclose(left, right, 1e-3, 1e-4, True) if left.dtype.kind == "f" else (left == right).all())
