@@ -1,5 +1,6 @@
 """Whether a model answers a row by its neighbours in the same call (a mean over the batch, say): then each row is asked alone, as online."""
 
+import contextlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,19 +13,24 @@ SOME = 3  # rows: enough for a difference, as the server itself finds out (flywh
 
 
 def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
-    """Whether some rows get together what they do not get alone. A refusal of all together says so too."""
+    """Whether some rows get together what they do not get alone. Rows that are refused alone tell nothing."""
     good, feeds, _ = tensors(features, rows)
-    some = min(SOME, len(good))
     inputs = tuple(feature.tensor for feature in features)
+    alone: dict[int, dict[str, Array]] = {}
+    for at in range(min(SOME, len(good))):
+        with contextlib.suppress(Refused):
+            alone[at] = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
+    if not alone:
+        return False
     try:
-        together = client.infer(inputs, {name: array[:some] for name, array in feeds.items()}) if some else {}
-        for at in range(some):
-            alone = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
-            if not all(_alike(together[name][at : at + 1], alone[name]) for name in alone):
-                return True
+        together = client.infer(inputs, {name: array[list(alone)] for name, array in feeds.items()})
     except Refused:
         return True
-    return False
+    return not all(
+        _alike(together[name][place : place + 1], array)
+        for place, answer in enumerate(alone.values())
+        for name, array in answer.items()
+    )
 
 
 def _alike(left: Array, right: Array) -> bool:

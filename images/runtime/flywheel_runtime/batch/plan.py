@@ -3,12 +3,13 @@
 import json
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.batch import answers, manifest, mixing
-from flywheel_runtime.batch.client import Tensor
+from flywheel_runtime.batch.client import Client, Tensor
 from flywheel_runtime.batch.features import match
 from flywheel_runtime.batch.formats import Head, Slice
 from flywheel_runtime.batch.formats.choose import FORMATS, name_of
@@ -50,48 +51,70 @@ def plan(step: Step) -> Report:
     return Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
 
 
+@dataclass(frozen=True)
+class Table:
+    """The input as it is: files, and for each of them what it says of itself and where it can be cut."""
+
+    format: str
+    files: list[File]
+    heads: list[Head]
+    slices: list[list[Slice]]
+    most: int  # shards
+
+
 def _frozen(step: Step, source: Source) -> Plan:
     order = step.order
-    files = source.files()
-    chosen = name_of(files, order.format)
     with step.client as client:
         inputs, outputs = client.signature()
+        table = _table(order, source, inputs)
+        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, order)
+    found = shards(table.slices, table.most)
+    rows = sum(part.rows for parts in table.slices for part in parts)
+    say(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
+    heads = tuple(dict.fromkeys(table.heads))
+    included = _included(order, heads)
+    chosen = answers.choose(outputs, order.prediction, _classes(step.places.inputs / "model" / "signature.json"))
+    _check_names([name for name, _ in included] + [answer.name for answer in chosen])
+    return Plan(
+        output=order.output.uri,
+        model=order.digest,
+        format=table.format,
+        output_format=order.output_format,
+        features=order.features,
+        files=tuple((file, heads.index(head)) for file, head in zip(table.files, table.heads, strict=True)),
+        heads=heads,
+        included=included,
+        answers=tuple(chosen),
+        rows_per_call=rows_per_call,
+        shards=tuple(found),
+    )
+
+
+def _table(order: Order, source: Source, inputs: tuple[Tensor, ...]) -> Table:
+    """Failure where it does not fit the model."""
+    files = source.files()
+    name = name_of(files, order.format)
+    reader = FORMATS[name]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        heads = list(pool.map(lambda file: FORMATS[chosen].head(source, file), files))
+        heads = list(pool.map(lambda file: reader.head(source, file), files))
         for file, head in zip(files, heads, strict=True):
             _check_columns(order, inputs, file, head)
         size = sum(file.size for file in files)
         most = _most_shards(order, size)
-        every = max(1, ceil(size / most))
-        slices: list[list[Slice]] = list(pool.map(lambda file: FORMATS[chosen].slices(source, file, every), files))
+        slices = list(pool.map(lambda file: reader.slices(source, file, max(1, ceil(size / most))), files))
     if not any(slices):
         raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
-    first = next(at for at, parts in enumerate(slices) if parts)
-    with step.client as client:
-        wanted = match(inputs, order.features, heads[first].columns, files[first].path)
-        names = [name for each in wanted for name in each.columns]
-        rows = next(FORMATS[chosen].rows(source, files[first], heads[first], slices[first][0], names, step.scratch))
-        mix = mixing.rows_mix(client, wanted, rows)
-    different = tuple(dict.fromkeys(heads))
-    found = shards(slices, most)
-    say(f"{len(files)} files, {sum(part.rows for parts in slices for part in parts)} rows, {len(found)} shards")
-    signature = _signature(step.places.inputs / "model" / "signature.json")
-    chosen_answers = answers.choose(outputs, order.prediction, [str(each) for each in signature.get("classes") or ()])
-    included = _included(order, different)
-    _check_names([name for name, _ in included] + [answer.name for answer in chosen_answers])
-    return Plan(
-        output=order.output.uri,
-        model=order.digest,
-        format=chosen,
-        output_format=order.output_format,
-        features=order.features,
-        files=tuple((file, different.index(head)) for file, head in zip(files, heads, strict=True)),
-        heads=different,
-        included=included,
-        answers=tuple(chosen_answers),
-        rows_per_call=1 if mix else _rows_per_call(inputs, order),
-        shards=tuple(found),
-    )
+    return Table(name, files, heads, slices, most)
+
+
+def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: tuple[Tensor, ...]) -> bool:
+    """Asked with the first rows of the input."""
+    at = next(at for at, parts in enumerate(table.slices) if parts)
+    file, head = table.files[at], table.heads[at]
+    features = match(inputs, step.order.features, head.columns, file.path)
+    names = [name for each in features for name in each.columns]
+    some = next(FORMATS[table.format].rows(source, file, head, table.slices[at][0], names, step.scratch))
+    return mixing.rows_mix(client, features, some)
 
 
 def _check_columns(order: Order, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
@@ -134,9 +157,10 @@ def _rows_per_call(inputs: tuple[Tensor, ...], order: Order) -> int:
     return max(1, min(ROWS_OF_CALL, BYTES_OF_CALL // width))
 
 
-def _signature(path: Path) -> dict[str, Any]:
-    """signature.json of the artifact, which not every artifact has."""
-    return dict(json.loads(path.read_bytes())) if path.is_file() else {}
+def _classes(path: Path) -> list[str]:
+    """Of signature.json, which not every artifact has."""
+    found = json.loads(path.read_bytes()).get("classes") if path.is_file() else None
+    return [str(each) for each in found or ()]
 
 
 def _kept(step: Step, frozen: Plan) -> str:
