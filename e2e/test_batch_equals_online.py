@@ -172,7 +172,7 @@ def test_too_many_bad_rows_are_refused_and_nothing_counts(served: Story) -> None
         read(served, "worse/_manifest.json")
 
 
-def test_an_input_that_comes_later_is_waited_for(served: Story) -> None:
+def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(served: Story) -> None:
     uri = f"s3://{kube.bucket()}/stories/{served.name}/later/rows.csv"
     kube.store().delete_object(Bucket=kube.bucket(), Key=f"stories/{served.name}/later/rows.csv")
     served.apply(batch(served, "later", uri))
@@ -183,6 +183,10 @@ def test_an_input_that_comes_later_is_waited_for(served: Story) -> None:
 
     served.wait("fwbatch", "later", reason="Scored", seconds=180)
     assert len(output(served, "later")) == 100
+
+    served.kubectl("patch", "fwbatch", "later", "--type=merge", '--patch={"spec": {"ttl": "1s"}}')
+    kube.until(lambda: served.get("fwbatch", "later") is None, 60, "its time is over, and it is still there")
+    assert len(output(served, "later")) == 100, "the output stays"
 
 
 def test_a_tick_is_answered_with_its_day(served: Story) -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from flywheel.core import names
-from flywheel.core.api import BATCH_INFERENCE, CRON_JOB, JOB, Reference
+from flywheel.core.api import BATCH_INFERENCE, CRON_JOB, JOB, MODEL, Reference
 from flywheel.core.plan import Removal
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
-from flywheel.testing import NOON, oom_killed, terminated
+from flywheel.testing import NOON, oom_killed, pod, terminated
+from flywheel.testing.resources import custom
 from tests.kinds.batchinference.world import DAILY, DIGEST, PLAN, PLANNED, World, model
 
 EVENING = datetime(2026, 11, 21, 22, tzinfo=timezone(timedelta(hours=-5)))
@@ -101,7 +102,7 @@ def test_the_same_work_is_not_done_twice() -> None:
 
 @pytest.mark.parametrize(
     ("manifests", "reason"),
-    [((model(champion=None),), "NoChampion"), ((model() | {"metadata": {"name": "x", "namespace": "y"}},), "ModelNotFound")],
+    [((model(champion=None),), "NoChampion"), ((custom(MODEL, "another", {}),), "ModelNotFound")],
 )  # fmt: skip
 def test_without_a_model_it_waits(manifests: Any, reason: str) -> None:
     world = World(*manifests)
@@ -169,6 +170,28 @@ def test_an_input_that_changed_is_planned_anew() -> None:
     run = world.batch.status.run
     assert run is not None
     assert (world.jobs, run.plan) == (["plan-3"], None)
+
+
+def test_the_shard_that_can_never_work_speaks_for_the_job_and_not_those_that_it_took_with_it() -> None:
+    world = World()
+    world.look()
+    world.ends("plan", 1, **PLANNED)
+    world.look()
+    world.ends("score", 2, main=failing("TooManyRowErrors", retry=False))
+    name = world.job("score", 2)["metadata"]["name"]
+    stopped = pod(
+        world.batch,
+        f"{name}-later",
+        job=name,
+        main=terminated(143),
+        init={"fetch": terminated(0), "server": terminated(0)},
+        created=NOON + timedelta(minutes=1),
+    )
+    world.cluster.put(stopped)
+
+    plan = world.look()
+
+    assert (plan.reason, plan.stalled) == ("TooManyRowErrors", True)
 
 
 def test_a_shard_that_is_lost_is_scored_again_and_not_planned_again() -> None:
@@ -302,14 +325,13 @@ def test_a_run_of_a_schedule_gives_up_after_an_hour_so_that_the_next_one_comes()
 
 def test_after_its_ttl_it_goes_and_not_before() -> None:
     world = World(ttl="1h").scored()
-    world.look()
-    assert world.plan.removals == ()
-    assert world.plan.look_again == timedelta(hours=1)
+    before = world.look()
     world.passes(hours=1)
 
-    world.look()
+    after = world.look()
 
-    assert world.plan.removals == (Removal(BATCH_INFERENCE, "scores", world.batch.uid),)
+    assert (before.removals, before.look_again) == ((), timedelta(hours=1))
+    assert after.removals == (Removal(BATCH_INFERENCE, "scores", world.batch.uid),)
 
 
 def test_the_score_job_is_indexed_and_gives_each_shard_its_own_tries() -> None:

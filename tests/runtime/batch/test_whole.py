@@ -7,6 +7,8 @@ from typing import Any
 import duckdb
 import pytest
 
+from flywheel_runtime.places import Places
+from flywheel_runtime.store.s3 import Bucket
 from tests.runtime.batch.world import World
 
 pytestmark = pytest.mark.integration
@@ -66,17 +68,77 @@ def test_each_format_goes_out(world: World, kind: str) -> None:
     assert [(name, label) for name, label, _ in first] == wanted
 
 
-def test_parquet_is_cut_at_row_groups(world: World) -> None:
+def parquet(world: World, rows: int) -> bytes:
+    """Rows of every type, in row groups of 2,048."""
     path = world.folder / "rows.parquet"
-    world.folder.joinpath("rows.csv").write_text(CSV * 1)
     duckdb.sql(
-        f"COPY (SELECT id, n::BIGINT AS month, wind::DOUBLE AS wind, coalesce(carrier, '') AS carrier "
-        f"FROM (SELECT *, month AS n FROM read_csv('{world.folder}/rows.csv')), range(20)) "
+        f"COPY (SELECT i AS id, (i % 12 + 1)::TINYINT AS month, (i / 7)::DOUBLE AS wind, ['UA', 'DL', NULL][i % 3 + 1] AS carrier, "
+        "TIMESTAMP '2026-01-01' + i * INTERVAL 1 SECOND AS at, (i / 100)::DECIMAL(9, 2) AS price, [i, NULL] AS list, i % 2 = 0 AS even, "
+        f"CASE WHEN i % 5 = 0 THEN 'nan'::DOUBLE ELSE i END AS gaps FROM range(1, {rows + 1}) t(i)) "
         f"TO '{path}' (FORMAT parquet, ROW_GROUP_SIZE 2048)"
     )
-    world.put("in/rows.parquet", path.read_bytes())
+    return path.read_bytes()
 
-    told = world.whole(output={"include": ["id", "month"], "format": "Parquet"}, shards=4)
 
-    assert told["metrics"]["rows"] == 10_000
-    assert world.planned["facts"]["shards"] == 4
+def test_parquet_is_cut_at_row_groups_and_keeps_its_types(world: World) -> None:
+    world.put("in/rows.parquet", parquet(world, 10_000))
+    kept = ["id", "at", "price", "list", "even", "gaps", "month"]
+
+    told = world.whole(output={"include": kept, "format": "Parquet", "prediction": "Class"}, shards=4)
+
+    parts = []
+    for number, each in enumerate(world.document()["files"]):
+        path = world.folder / f"{number}.parquet"
+        path.write_bytes(world.get("out/" + each["path"]))
+        parts.append(str(path))
+    names = ", ".join(f'"{name}"' for name in kept).replace(
+        '"gaps"', "CASE WHEN isnan(gaps) THEN NULL ELSE gaps END AS gaps"
+    )
+    before = duckdb.sql(f"SELECT {names} FROM '{world.folder}/rows.parquet' ORDER BY id")
+    after = duckdb.sql(f"SELECT * EXCLUDE (prediction) FROM read_parquet({parts!r}) ORDER BY id")
+    assert (told["metrics"]["rows"], len(parts)) == (10_000, 4)
+    assert after.types == before.types
+    assert after.fetchall() == before.fetchall()
+
+
+def test_of_parquet_only_what_is_wanted_is_brought(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = parquet(world, 50_000)
+    world.put("in/rows.parquet", content)
+    world.plan(shards=20)
+    brought = []
+    part = Bucket.part
+
+    def counted(self: Bucket, key: str, start: int, stop: int, etag: str) -> bytes:
+        brought.append(stop - start)
+        return part(self, key, start, stop, etag)
+
+    monkeypatch.setattr(Bucket, "part", counted)
+    world.step("score", 3)
+
+    assert sum(brought) < len(content) / 5
+
+
+def test_files_on_a_volume_are_scored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = world.folder / "claim" / "day"
+    claim.mkdir(parents=True)
+    (claim / "b.csv").write_text(CSV)
+    (claim / "a.csv").write_text("id,month,wind,carrier\nfirst,1,2,UA\n")
+    monkeypatch.setattr(Places, "volumes", property(lambda _places: world.folder / "volumes"))
+    (world.folder / "volumes").mkdir()
+    (world.folder / "volumes" / "source").symlink_to(world.folder / "claim")
+    world.params["input"] = {"volume": {"path": "day"}}
+
+    world.whole(output={"include": ["id"]}, shards=2)
+
+    assert [row["id"] for row in scored(world)] == ["first", *(row["id"] for row in ROWS)]
+
+
+def test_the_same_input_gives_the_same_plan_and_the_same_bytes(world: World) -> None:
+    world.put("in/rows.csv", CSV)
+    first = world.whole(output={"format": "Parquet"}, shards=2) and world.document()
+    for key in world.written():
+        world.bucket.delete(f"shop/out/{key}")
+
+    again = world.whole(output={"format": "Parquet"}, shards=2) and world.document()
+
+    assert again == first

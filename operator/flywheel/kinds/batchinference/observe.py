@@ -106,13 +106,19 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
 
 
 def _of_shards(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
-    """A score Job tells by itself whether all its shards are done; why one is not, its pods tell."""
+    """A score Job tells by itself whether all its shards are done; why one is not, its pods tell. The one that can never work speaks
+    first: the Job ended the others for its sake."""
     ended = {each["type"] for each in job.get("status", {}).get("conditions") or [] if each["status"] == "True"}
     if "Complete" in ended:
         return Outcome("Succeeded", "Succeeded", "")
     if "Failed" not in ended:
         return None
-    return outcome.read(job, [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"])
+    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+    told = [found for found in (outcome.read(job, [pod]) for pod in failed) if found is not None]
+    return min(told, key=lambda found: _SPEAKS.index(found.result), default=outcome.read(job, []))
+
+
+_SPEAKS = ("Invalid", "Failed", "Infrastructure", "Succeeded")
 
 
 def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:

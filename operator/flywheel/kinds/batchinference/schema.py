@@ -84,7 +84,11 @@ class Input(Schema):
 
     model_config = ConfigDict(
         json_schema_extra=validations(
-            rule("[has(self.s3),has(self.pvc)].exists_one(x,x)", "give exactly one of s3 and pvc")
+            rule("[has(self.s3),has(self.pvc)].exists_one(x,x)", "give exactly one of s3 and pvc"),
+            rule(
+                "!has(self.features) || self.features.map(f, size(f)).sum() <= 40000",
+                "the names in features may have 40000 characters together; rename columns, or give the model an input for each",
+            ),
         )
     )
 
@@ -106,7 +110,7 @@ class Output(Schema):
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
     format: Literal["CSV", "JSONL", "Parquet"] = Field("Parquet", description="The format of the parts.")
     include: tuple[ColumnName, ...] = Field(
-        (), max_length=500, description="Columns of the input to keep beside the predictions, such as an id."
+        (), max_length=200, description="Columns of the input to keep beside the predictions, such as an id."
     )
     prediction: Literal["Class", "Probability"] | None = Field(
         None,
