@@ -35,6 +35,11 @@ def model(champion: str | None = "fraud-1") -> Manifest:
     return custom(MODEL, "fraud", {}, status=status)
 
 
+def failing(reason: str, *, retry: bool, message: str = "what was found") -> Any:
+    """How our main ends when it cannot do its work."""
+    return terminated(1 if retry else 2, {"v": 1, "reason": reason, "message": message, "retry": retry})
+
+
 class World:
     """Step by step as the engine would go."""
 
