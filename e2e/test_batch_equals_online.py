@@ -123,11 +123,15 @@ def test_every_row_scores_as_it_does_online(served: Story) -> None:
 
 
 def test_a_killed_pod_changes_nothing(served: Story) -> None:
-    rows = 10 * ROWS
-    served.apply(batch(served, "killed", served.put("killed/rows.csv", csv(rows)), shards=4))
-    victim = kube.until(lambda: scoring(served, "killed"), 120, "no pod of the score Job has started its main", 0.1)
+    rows = 50 * ROWS  # so that a shard takes seconds
+    served.apply(batch(served, "killed", served.put("killed/rows.csv", csv(rows)), shards=2))
+    victim, index = kube.until(
+        lambda: scoring(served, "killed"), 120, "no pod of the score Job has started its main", 0.1
+    )
 
     served.kubectl("delete", "pod", victim, "--grace-period=1", "--wait=false")
+    again = kube.until(lambda: scoring(served, "killed", but=victim), 120, "no pod came in its place", 0.1)
+    assert again[1] == index, "the killed index runs again before the other one"
     served.wait("fwbatch", "killed", reason="Scored", seconds=240)
 
     scores = output(served, "killed")
@@ -136,12 +140,13 @@ def test_a_killed_pod_changes_nothing(served: Story) -> None:
     assert bits({f"id-{number}": scores[f"id-{number}"] for number in some}) == bits(online(served, some))
 
 
-def scoring(story: Story, name: str) -> str | None:
-    """A pod of the score Job whose main runs."""
+def scoring(story: Story, name: str, but: str = "") -> tuple[str, str] | None:
+    """A pod of the score Job whose main runs, and its index."""
     for pod in kube.listed("pods", story.namespace, f"flywheel.ml/name={name},flywheel.ml/step=score"):
         for container in pod["status"].get("containerStatuses") or []:
-            if container["name"] == "main" and "running" in container["state"]:
-                return str(pod["metadata"]["name"])
+            if container["name"] == "main" and "running" in container["state"] and pod["metadata"]["name"] != but:
+                labels = pod["metadata"]["labels"]
+                return str(pod["metadata"]["name"]), str(labels["batch.kubernetes.io/job-completion-index"])
     return None
 
 

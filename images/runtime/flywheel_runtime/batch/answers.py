@@ -68,11 +68,11 @@ def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:
     return [Answer(name, kind + "[]" * (len(output.shape) - 1), output.name)]
 
 
-def cells(answer: Answer, found: Mapping[str, Array]) -> list[Any]:
-    """The column's cells as Python has them. A float keeps its own shortest digits, so that it reads back as the same number."""
+def cells(answer: Answer, found: Mapping[str, Array], *, as_text: bool) -> list[Any]:
+    """The column's cells as Python has them. In text a float keeps its own shortest digits, which read back as the same number."""
     array = found[answer.output]
     if answer.at is not None:
         array = array[:, answer.at]
-    if array.dtype.kind == "f" and array.dtype.itemsize < 8:
+    if as_text and array.dtype.kind == "f" and array.dtype.itemsize < 8:
         array = array.astype("U").astype("f8")
     return array.tolist()  # type: ignore[no-any-return]

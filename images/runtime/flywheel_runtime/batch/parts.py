@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,9 @@ import duckdb
 from flywheel_runtime.batch.order import Format
 from flywheel_runtime.steps.duck import quoted, text
 
+# Made once: json.dumps with options makes one for each call, which costs more than the encoding.
+ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
+PLAIN_IN_CSV, PLAIN_IN_JSON = frozenset((str, int)), frozenset((str, int, bool, type(None)))
 SUFFIX: dict[Format, str] = {"CSV": "csv", "JSONL": "jsonl", "Parquet": "parquet"}
 
 
@@ -37,8 +40,7 @@ class Part:
             return
         names = self._names
         for row in zip(*map(_values, columns), strict=True):
-            record = dict(zip(names, row, strict=True))
-            self._file.write(json.dumps(record, ensure_ascii=False, separators=(",", ":"), default=str) + "\n")
+            self._file.write(ENCODE(dict(zip(names, row, strict=True))) + "\n")
 
     def close(self) -> Path:
         """The file, whole."""
@@ -59,23 +61,25 @@ class Part:
         self._lines.unlink()
 
 
-def _texts(cells: Sequence[Any]) -> Iterator[Any]:
+def _texts(cells: Sequence[Any]) -> Sequence[Any]:
     """As CSV has them: nothing for what is missing, JSON for lists."""
-    for cell in cells:
-        if isinstance(cell, (list, tuple, dict)):
-            yield json.dumps(cell, default=str)
-        elif isinstance(cell, bool):
-            yield "true" if cell else "false"
-        else:
-            yield "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
+    return cells if set(map(type, cells)) <= PLAIN_IN_CSV else [_text(cell) for cell in cells]
 
 
-def _values(cells: Sequence[Any]) -> Iterator[Any]:
+def _text(cell: Any) -> Any:
+    if isinstance(cell, (list, tuple, dict)):
+        return json.dumps(cell, default=str)
+    if isinstance(cell, bool):
+        return "true" if cell else "false"
+    return "" if cell is None or (isinstance(cell, float) and math.isnan(cell)) else cell
+
+
+def _values(cells: Sequence[Any]) -> Sequence[Any]:
     """As JSON has them: it knows neither NaN nor infinities."""
-    for cell in cells:
-        if isinstance(cell, float) and not math.isfinite(cell):
-            yield None
-        elif isinstance(cell, (list, tuple)):
-            yield list(_values(cell))
-        else:
-            yield cell
+    return cells if set(map(type, cells)) <= PLAIN_IN_JSON else [_value(cell) for cell in cells]
+
+
+def _value(cell: Any) -> Any:
+    if isinstance(cell, float):
+        return cell if math.isfinite(cell) else None
+    return list(map(_value, cell)) if isinstance(cell, (list, tuple)) else cell

@@ -124,7 +124,9 @@ class Shard:
         if self.part is None:
             self.part = Part(path, self.step.order.output_format, self.plan.columns)
         included = [scored.rows.columns[name] for name, _ in self.plan.included]
-        self.part.append([*included, *(answers.cells(answer, scored.found) for answer in self.plan.answers)])
+        as_text = self.plan.output_format != "Parquet"
+        found = [answers.cells(answer, scored.found, as_text=as_text) for answer in self.plan.answers]
+        self.part.append([*included, *found])
         self.scored += len(scored.rows)
 
 
