@@ -207,3 +207,13 @@ def test_a_tick_is_answered_with_its_day(served: Story) -> None:
     served.wait("fwbatch", "nightly", reason="Scored", seconds=180)
     assert len(output(served, f"nightly/day={day}")) == 10
     kube.until(lambda: kube.condition(served.get("job", "by-hand"), "Complete").get("status") == "True", 30, "the tick")
+
+
+def test_users_words_are_no_way_to_the_credentials(served: Story) -> None:
+    manifest = batch(served, "curious", served.put("curious/rows.csv", csv(10)))
+    manifest["spec"]["output"]["include"] = ["$(AWS_SECRET_ACCESS_KEY)"]
+    served.apply(manifest)
+
+    condition = served.wait("fwbatch", "curious", ready="False", reason="ColumnsMissing", stalled=True, seconds=120)
+
+    assert "'$(AWS_SECRET_ACCESS_KEY)'" in condition["message"]

@@ -149,12 +149,13 @@ def test_what_may_heal_is_tried_again_with_growing_pauses() -> None:
     assert world.jobs == ["plan-4"]
 
 
-def test_an_input_that_changed_is_planned_anew() -> None:
+@pytest.mark.parametrize("reason", ["InputChanged", "PlanOutdated"])
+def test_an_input_that_changed_is_planned_anew(reason: str) -> None:
     world = World()
     world.look()
     world.ends("plan", 1, **PLANNED)
     world.look()
-    world.ends("score", 2, main=failing("InputChanged", retry=False))
+    world.ends("score", 2, main=failing(reason, retry=False))
     world.look()
     world.passes(seconds=10)
 

@@ -61,6 +61,25 @@ def test_one_object_that_is_not_there_is_waited_for(world: World) -> None:
     assert uri in told["message"]
 
 
+def test_an_output_inside_its_input_is_refused(world: World, bucket: str) -> None:
+    world.put("in/a.csv", GOOD)
+
+    code, told = world.step("plan", output={"s3": {"uri": f"s3://{bucket}/shop/in/scored/"}})
+
+    assert (code, told["reason"]) == (2, "OutputNotAllowed")
+    assert "lies inside the input" in told["message"]
+
+
+def test_a_plan_of_another_image_is_made_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan()
+    monkeypatch.setattr("flywheel_runtime.batch.frozen.VERSION", 2)
+
+    code, told = world.step("score")
+
+    assert (code, told["reason"]) == (2, "PlanOutdated")
+
+
 @pytest.mark.parametrize("below", ["", "other/", "shop/", "shop/blobs/", "shop/results/x/"])
 def test_what_is_others_is_not_written(world: World, bucket: str, below: str) -> None:
     world.put("in/a.csv", GOOD)

@@ -13,8 +13,10 @@ from typing import Any
 from flywheel_runtime.batch.answers import Answer
 from flywheel_runtime.batch.formats import Head, Slice
 from flywheel_runtime.batch.source import File
+from flywheel_runtime.failure import Failure
 
 FILE = "plan.json"
+VERSION = 1  # of its form; a shard that was scored by another form is not taken for done
 DIGITS = 12  # of the plan's digest, in names of files
 
 
@@ -58,12 +60,15 @@ class Plan:
 
     def encode(self) -> bytes:
         """Canonical JSON."""
-        return json.dumps({"v": 1, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
+        return json.dumps({"v": VERSION, **asdict(self)}, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def read(cls, path: Path) -> "Plan":
-        """Of a file that `encode` wrote, and whose digest fetch has checked."""
+        """Of a file that `encode` wrote, and whose digest fetch has checked. Failure PlanOutdated if it was another image's."""
         body: dict[str, Any] = json.loads(path.read_bytes())
+        if body.get("v") != VERSION:
+            words = f"the plan is of form {body.get('v')}, and this image reads form {VERSION}"
+            raise Failure("PlanOutdated", f"{words}; the input is planned anew", retry=False)
         return cls(
             output=body["output"],
             model=body["model"],

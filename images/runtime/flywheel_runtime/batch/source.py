@@ -59,8 +59,12 @@ def open_source(order: Order, places: Places, env: Mapping[str, str]) -> Source:
 
 
 def open_output(order: Order, env: Mapping[str, str]) -> "Folder":
-    """The output's folder. Failure OutputNotAllowed where the installation's own credentials would write into what is others'."""
-    place = order.output
+    """The output's folder. Failure OutputNotAllowed inside the input, and where the installation's own credentials would write into
+    what is others'."""
+    place, source = order.output, order.input
+    if isinstance(source, Place) and _is_inside(place, source):
+        words = f"'{place.uri}' lies inside the input '{source.uri}', where the next run would read it"
+        raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri", retry=False)
     folder = Folder(place, *_access(place, env, "OUTPUT_", "spec.output.s3"))
     if place.foreign or place.bucket != env.get("FLYWHEEL_BUCKET"):
         return folder
@@ -72,6 +76,10 @@ def open_output(order: Order, env: Mapping[str, str]) -> "Folder":
         cure = f"but for {', '.join(OURS)}; correct spec.output.s3.uri or give the output a Secret of its own"
         raise Failure("OutputNotAllowed", f"{words} {cure}", retry=False)
     return folder
+
+
+def _is_inside(place: Place, folder: Place) -> bool:
+    return folder.uri.endswith("/") and place.uri.startswith(folder.uri) and place.endpoint == folder.endpoint
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,8 @@ MOST_RETRIES_OF_TICK = 10
 ENDED = ("Succeeded", "Failed")
 # A main of ours says by its exit code whether trying again can help; what the kernel or the kubelet did to it, it cannot say.
 HOPELESS = frozenset(("OOMKilled", "TimedOut"))
+# The input is another, or the plan cannot be read (any more); of a model that is not in the store the next plan will say so.
+PLANNED_ANEW = frozenset(("InputChanged", "PlanOutdated", "ArtifactMissing"))
 NEXT_PHASE = {"Planning": "Scoring", "Scoring": "Finishing", "Finishing": "Succeeded"}
 
 
@@ -77,8 +79,7 @@ def judged(run: Run, ended: Outcome, now: datetime, *, scheduled: bool) -> Run:
     if ended.result == "Succeeded":
         return _further(run, ended, now)
     told: dict[str, Any] = {"reason": ended.reason, "message": ended.message[:1024]}
-    changed = ended.reason == "InputChanged"
-    again = changed or not (ended.result == "Invalid" or ended.reason in HOPELESS)
+    again = ended.reason in PLANNED_ANEW or not (ended.result == "Invalid" or ended.reason in HOPELESS)
     if again and not (scheduled and run.retries >= MOST_RETRIES_OF_TICK):
         later = {"retries": run.retries + 1, "not_before": now + pause(run.retries)}
         anew = _anew(ended.reason)
@@ -88,7 +89,7 @@ def judged(run: Run, ended: Outcome, now: datetime, *, scheduled: bool) -> Run:
 
 def _anew(reason: str) -> dict[str, Any]:
     """What must be done again before the next try of this phase."""
-    if reason in ("InputChanged", "ArtifactMissing"):
+    if reason in PLANNED_ANEW:
         return {"phase": "Planning", "plan": None}
     return {"phase": "Scoring"} if reason == "ShardMissing" else {}
 
