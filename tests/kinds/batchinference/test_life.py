@@ -80,7 +80,7 @@ def test_progress_is_told_by_the_shards_that_are_done() -> None:
     assert run is not None
     assert (run.shards, run.shards_done, run.rows, run.rows_done, run.row_errors) == (3, 2, 300, 190, 11)
     assert "2 of 3 shards" in plan.message
-    assert plan.summary == "2/3 shards, 190 rows, 11 errors"
+    assert plan.summary == "2/3 shards, 190 rows, 11 row errors"
 
 
 def test_the_same_work_is_not_done_twice() -> None:

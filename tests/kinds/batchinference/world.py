@@ -101,7 +101,15 @@ class World:
         )
 
     def shard_ends(
-        self, number: int, index: int, *, done: int, rows: int = 100, errors: int = 1, over: bool = False
+        self,
+        number: int,
+        index: int,
+        *,
+        done: int,
+        rows: int = 100,
+        errors: int = 1,
+        over: bool = False,
+        pod_name: str = "",
     ) -> None:
         """Let one pod of the score Job end well."""
         made = self.job("score", number)
@@ -112,7 +120,7 @@ class World:
                 **self._over(made, "Complete" if over else "Running")["status"], "succeeded": done}},
             pod(
                 self.batch,
-                f"{name}-{index}",
+                pod_name or f"{name}-{index}",
                 job=name,
                 main=terminated(0, told),
                 init={"fetch": terminated(0), "server": terminated(0)},

@@ -38,7 +38,7 @@ def next_step(batch: BatchInference) -> str:
 
 
 def summary(run: Run | None, reason: str) -> str:
-    """`12/16 shards, 1,200,000 rows, 3 errors, 82,000 rows/s`."""
+    """`12/16 shards, 1,200,000 rows, 3 row errors, 82,000 rows/s`."""
     if run is None:
         return "no run yet"
     if run.phase == "Planning":
@@ -46,7 +46,7 @@ def summary(run: Run | None, reason: str) -> str:
     parts = [
         f"{run.shards_done or 0}/{run.shards} shards" if run.phase != "Succeeded" and run.shards else "",
         f"{run.rows_done:,} rows" if run.rows_done is not None else "",
-        f"{run.row_errors:,} errors" if run.row_errors else "",
+        f"{run.row_errors:,} row error{'s' * (run.row_errors > 1)}" if run.row_errors else "",
         f"{run.rows_per_second:,} rows/s" if run.rows_per_second else "",
     ]
     return ", ".join(part for part in parts if part) or reason
