@@ -53,6 +53,7 @@ def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> Non
         pytest.param({"input": {"s3": {"uri": "s3://acme/in/", "endpoint": "https://s3.example"}}}, "needs secretName", id="a store without keys"),
         pytest.param({"schedule": NIGHTLY}, "each run of a schedule needs an output of its own", id="a schedule into one folder"),
         pytest.param({"schedule": NIGHTLY, "output": DATED, "ttl": "1d"}, "ttl is for one run", id="a schedule that ends"),
+        pytest.param({"input": {**GOOD["input"], "features": ["f" * 100] * 401}}, "may have 40000 characters together", id="names beyond an environment variable"),
         pytest.param({"parallelism": 0}, "spec.parallelism", id="nobody works"),
         pytest.param({"shards": 1001}, "spec.shards", id="too many shards"),
         pytest.param({"maxRowErrors": -1}, "spec.maxRowErrors", id="fewer errors than none"),
