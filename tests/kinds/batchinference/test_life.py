@@ -36,6 +36,7 @@ def test_a_run_plans_scores_and_finishes() -> None:
     run = world.batch.status.run
     assert run is not None
     assert (run.version, run.digest, run.plan, run.rows_done, run.row_errors) == ("fraud-1", DIGEST, PLAN, 297, 3)
+    assert (run.shards, run.shards_done, run.rows) == (3, 3, 300)
     assert (world.plan.ready, world.plan.succeeded) == (True, True)
     assert "297 rows" in world.plan.message
     assert "3 rows could not be scored; see 's3://acme/out/_errors/'" in world.plan.message

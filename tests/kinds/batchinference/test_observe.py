@@ -8,6 +8,7 @@ import pytest
 from flywheel.core.api import MODEL_VERSION
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import Missing, Target, observe
+from flywheel.testing import oom_killed, pod, running, terminated, waiting
 from flywheel.testing.resources import custom, stamp
 from tests.kinds.batchinference.world import DIGEST, PLANNED, World
 
@@ -48,6 +49,27 @@ def test_a_quota_is_told_while_it_lasts() -> None:
 
     assert (plan.ready, plan.stalled, plan.reason) == (False, False, "QuotaExceeded")
     assert world.jobs == ["plan-1"]
+
+
+def test_a_model_server_without_enough_memory_is_told_with_its_limit() -> None:
+    world = World(resources={"limits": {"memory": "64Mi"}})
+    world.look()
+    name = world.job("plan", 1)["metadata"]["name"]
+    crashed = pod(
+        world.batch,
+        f"{name}-x",
+        job=name,
+        main=running(),
+        init={"fetch": terminated(0), "server": waiting("CrashLoopBackOff", restarts=3, last=oom_killed())},
+    )
+    limited = [{**each, "resources": {"limits": {"memory": "64Mi"}}} for each in crashed["spec"]["initContainers"]]
+    world.cluster.put({**crashed, "spec": {**crashed["spec"], "initContainers": limited}})
+
+    plan = world.look()
+
+    assert (plan.reason, plan.stalled) == ("OOMKilled", False)
+    assert "container 'server'" in plan.message
+    assert "its limit of 64Mi" in plan.message
 
 
 def test_a_job_of_an_operator_that_wrote_otherwise_is_left_out() -> None:
