@@ -142,7 +142,7 @@ def test_row_errors_are_bounded_over_all_shards(world: World, most: int, ends: s
     assert ("_manifest.json" in world.written()) is (ends is None)
 
 
-def test_a_shard_with_too_many_row_errors_ends_at_once(world: World) -> None:
+def test_a_shard_with_too_many_row_errors_ends_at_once_and_leaves_them(world: World) -> None:
     world.put("in/a.csv", HEADER + "x,?,2,UA\n" * 50)
     world.plan(maxRowErrors=10)
 
@@ -150,6 +150,9 @@ def test_a_shard_with_too_many_row_errors_ends_at_once(world: World) -> None:
 
     assert (code, told["reason"]) == (2, "TooManyRowErrors")
     assert "'?' is no number" in told["message"]
+    (path,) = world.written()
+    assert path.startswith("_errors/")
+    assert json.loads(world.get(f"out/{path}").splitlines()[0])["row"] == 1
 
 
 def test_an_output_without_any_row_is_none(world: World) -> None:

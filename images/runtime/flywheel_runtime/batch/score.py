@@ -24,6 +24,7 @@ from flywheel_runtime.batch.source import Source, open_output, open_source
 from flywheel_runtime.batch.step import Report, Step, run, say
 from flywheel_runtime.failure import Failure
 
+TOO_MANY = "TooManyRowErrors"
 CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
 
 
@@ -118,7 +119,8 @@ class Shard:
         if most is not None and self.failed > most:
             last = scored.errors[-1]
             words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
-            raise Failure("TooManyRowErrors", f"{words}; mend the rows or raise spec.maxRowErrors", retry=False)
+            cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
+            raise Failure(TOO_MANY, f"{words}; {cure}", retry=False)
         if not len(scored.rows):
             return
         if self.part is None:
@@ -149,7 +151,12 @@ def score(step: Step) -> Report:
         errors = Path(folder) / "errors.jsonl"
         shard = Shard(step, plan, client, errors)
         source = open_source(step.order, step.places, step.env)
-        part = shard.score(source, plan.shards[index], Path(folder) / "part")
+        try:
+            part = shard.score(source, plan.shards[index], Path(folder) / "part")
+        except Failure as failure:
+            if failure.reason == TOO_MANY:
+                results.kept(output, plan, index, None, errors, 0, shard.failed)  # for whoever mends them
+            raise
         result = results.kept(output, plan, index, part, errors if shard.failed else None, shard.scored, shard.failed)
     keeper.write(index, result)
     seconds = time.monotonic() - started
