@@ -119,16 +119,14 @@ def of_its_own(main: dict[str, Any], **spec: Any) -> dict[str, Any]:
     return {**whole, "spec": {**whole["spec"], "initContainers": before, **spec}}
 
 
-FINISHED = json.dumps(
-    {"v": 1, "phase": "Finished", "complete": True, "metrics": {"rows": 7}, "facts": {"plan": "sha256:1"}}
-)
+FINISHED = json.dumps(json.loads((CONTRACTS / "main_batch_planned.json").read_text())["message"])
 
 
 def test_where_there_is_no_collect_main_reports() -> None:
     found = outcome.read(JOB, [of_its_own({"exitCode": 0, "message": FINISHED})])
 
     assert found is not None
-    assert (found.result, found.metrics, found.facts) == ("Succeeded", {"rows": 7}, {"plan": "sha256:1"})
+    assert (found.result, found.metrics["rows"], found.facts["shards"]) == ("Succeeded", 300, 3)
 
 
 def test_where_there_is_a_collect_main_cannot_report_for_it() -> None:

@@ -1,6 +1,8 @@
 """A BatchInference in its cluster, and how its Jobs end."""
 
+import json
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from flywheel.core import names
@@ -27,7 +29,16 @@ DAILY = {
     "input": {"s3": {"uri": "s3://acme/day=$(run.date)/"}},
     "output": {"s3": {"uri": "s3://acme/out/$(run.time)/"}},
 }
-PLANNED = {"plan": PLAN, "id": "b" * 64, "shards": 3, "rows": 300}
+CONTRACTS = Path(__file__).parents[2] / "contracts"
+
+
+def golden(name: str) -> dict[str, Any]:
+    """What main writes (tests/contracts)."""
+    told: dict[str, Any] = json.loads((CONTRACTS / f"main_batch_{name}.json").read_text())["message"]
+    return told
+
+
+PLANNED = golden("planned")["facts"]
 
 
 def model(champion: str | None = "fraud-1") -> Manifest:
@@ -87,7 +98,7 @@ class World:
     def ends(self, step: str, number: int, *, main: Any = None, state: Any = "Complete", **facts: Any) -> None:
         """Let a Job of one pod end: well with these facts, or as `main` says."""
         made = self.job(step, number)
-        told = {"v": 1, "phase": "Finished", "complete": True, "metrics": {"rows": 297, "errors": 3}, "facts": facts}
+        told = {**golden("finished"), "facts": facts}
         name = made["metadata"]["name"]
         self.cluster.put(
             self._over(made, state if main is None else "Failed"),
@@ -114,7 +125,7 @@ class World:
         """Let one pod of the score Job end well."""
         made = self.job("score", number)
         name = made["metadata"]["name"]
-        told = {"v": 1, "phase": "Finished", "complete": True, "metrics": {"rows": rows, "errors": errors}}
+        told = {**golden("scored"), "metrics": {"rows": rows, "errors": errors}}
         self.cluster.put(
             {**self._over(made, "Complete" if over else "Running"), "status": {
                 **self._over(made, "Complete" if over else "Running")["status"], "succeeded": done}},

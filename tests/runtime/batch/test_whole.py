@@ -10,6 +10,7 @@ import pytest
 from flywheel_runtime.places import Places
 from flywheel_runtime.store.s3 import Bucket
 from tests.runtime.batch.world import World
+from tests.runtime.pods import golden
 
 pytestmark = pytest.mark.integration
 ROWS = [
@@ -66,6 +67,18 @@ def test_each_format_goes_out(world: World, kind: str) -> None:
     first = duckdb.sql(f"SELECT id, label, probability_1::FLOAT FROM {reader}('{path}'{options})").fetchall()
     wanted = [(row["id"], int(late >= 0.5)) for row, (_, late) in zip(ROWS, online(world, ROWS), strict=True)]
     assert [(name, label) for name, label, _ in first] == wanted
+
+
+def test_each_step_reports_as_its_golden_message(world: World) -> None:
+    world.put("in/rows.csv", CSV)
+    told = {"planned": world.plan(), "scored": world.score_all()[0], "finished": world.step("finish")[1]}
+
+    for name, message in told.items():
+        wanted = golden(f"main_batch_{name}")["message"]
+        assert list(message) == list(wanted)
+        assert [list(message[part]) for part in ("metrics", "facts")] == [
+            list(wanted[part]) for part in ("metrics", "facts")
+        ]
 
 
 def parquet(world: World, rows: int) -> bytes:

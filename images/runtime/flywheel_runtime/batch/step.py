@@ -13,6 +13,7 @@ from typing import Any
 from flywheel_runtime import message
 from flywheel_runtime.batch.client import Client
 from flywheel_runtime.batch.order import Order
+from flywheel_runtime.collect.main import ended
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Places
 
@@ -63,18 +64,7 @@ def run(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> 
         return _failed(places, Failure("OutOfMemory", words, retry=False))
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         return _failed(places, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
-    told = {
-        "v": 1,
-        "phase": "Finished",
-        "complete": True,
-        "repeated": report.repeated,
-        "timedOut": False,
-        "oomKills": 0,
-        "outputs": {},
-        "metrics": dict(report.metrics),
-        "facts": dict(report.facts),
-        "error": None,
-    }
+    told = {**ended(complete=True, metrics=dict(report.metrics), facts=dict(report.facts)), "repeated": report.repeated}
     message.write(places.termination_log, told)
     say(json.dumps(told))
     return DONE
