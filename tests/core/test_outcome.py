@@ -110,3 +110,36 @@ def test_the_image_is_told_by_digest(image_id: str, told: str | None) -> None:
 
     assert found is not None
     assert found.image == told
+
+
+def of_its_own(main: dict[str, Any], **spec: Any) -> dict[str, Any]:
+    """A pod whose main keeps its own results."""
+    whole = pod({"fetch": {"exitCode": 0}, "main": main}, phase="Succeeded" if not main["exitCode"] else "Failed")
+    before = [{"name": "fetch"}, {"name": "server"}]
+    return {**whole, "spec": {**whole["spec"], "initContainers": before, **spec}}
+
+
+FINISHED = json.dumps(json.loads((CONTRACTS / "main_batch_planned.json").read_text())["message"])
+
+
+def test_where_there_is_no_collect_main_reports() -> None:
+    found = outcome.read(JOB, [of_its_own({"exitCode": 0, "message": FINISHED})])
+
+    assert found is not None
+    assert (found.result, found.metrics["rows"], found.facts["shards"]) == ("Succeeded", 300, 3)
+
+
+def test_where_there_is_a_collect_main_cannot_report_for_it() -> None:
+    collected = {"initContainers": [{"name": "collect"}, {"name": "fetch"}]}
+
+    found = outcome.read(JOB, [of_its_own({"exitCode": 0, "message": FINISHED}, **collected)])
+
+    assert found is not None
+    assert found.result == "Infrastructure"
+
+
+def test_a_main_that_says_nothing_is_no_success() -> None:
+    found = outcome.read(JOB, [of_its_own({"exitCode": 0})])
+
+    assert found is not None
+    assert (found.result, found.reason) == ("Infrastructure", "NoMessage")

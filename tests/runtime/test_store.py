@@ -265,3 +265,22 @@ def test_a_manifest_reads_as_json(store: Store, tmp_path: Path) -> None:
 
     assert json.loads(manifest.encode())["files"][0]["path"] == "é"
     assert store.manifest(manifest.digest) == manifest
+
+
+def test_a_part_of_an_object_is_those_bytes(store: Store) -> None:
+    store.bucket.put("numbers", bytes(range(200)))
+    listed = store.bucket.head("numbers")
+
+    assert store.bucket.part("numbers", 0, 2, listed.etag) == b"\x00\x01"
+    assert store.bucket.part("numbers", 150, 200, listed.etag) == bytes(range(150, 200))
+    with pytest.raises(AlreadyThere):
+        store.bucket.part("numbers", 0, 2, '"another"')
+
+
+def test_what_is_deleted_is_gone_and_may_be_deleted_again(store: Store) -> None:
+    store.bucket.put("short-lived", b"1")
+
+    store.bucket.delete("short-lived")
+    store.bucket.delete("short-lived")
+
+    assert list(store.bucket.list("short-lived")) == []

@@ -17,8 +17,8 @@ from flywheel.core.names import short_uid
 from flywheel.core.parse import parse
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
+from flywheel.core.ticker import ticker
 from flywheel.engine.frozen import stamped
-from flywheel.kinds.dataset import children as of_dataset
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.experiment.setup import fingerprint
@@ -76,9 +76,9 @@ def grow(world: World, numbers: Iterable[int]) -> None:
 
 def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
     dataset, service = parse(DATASET_KIND, made[DATASET]), parse(SERVICE_KIND, made[INFERENCE_SERVICE])
-    ticker = of_dataset.ticker(dataset)
-    if ticker is not None:
-        yield DATASET_KIND.field_manager, ticker, stamped(dressed(dataset, ticker), ticker)
+    clock = ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
+    if clock is not None:
+        yield DATASET_KIND.field_manager, clock, stamped(dressed(dataset, clock), clock)
     target = of_service.Target(service.status.version, str(service.status.digest))
     every = of_service.everything(service, target, Settings())
     for child in (each for each in every if isinstance(each, Child)):

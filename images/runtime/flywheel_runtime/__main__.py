@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|judge`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|judge|batch-plan|batch-score|batch-finish`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -12,6 +12,9 @@ MODULES = {
     "check": "flywheel_runtime.steps.check",
     "train": "flywheel_runtime.steps.train",
     "judge": "flywheel_runtime.steps.judge.main",
+    "batch-plan": "flywheel_runtime.batch.plan",
+    "batch-score": "flywheel_runtime.batch.score",
+    "batch-finish": "flywheel_runtime.batch.finish",
 }
 
 

@@ -52,6 +52,7 @@ EXPERIMENT = flywheel("Experiment", "experiments")
 MODEL = flywheel("Model", "models")
 MODEL_VERSION = flywheel("ModelVersion", "modelversions")
 INFERENCE_SERVICE = flywheel("InferenceService", "inferenceservices")
+BATCH_INFERENCE = flywheel("BatchInference", "batchinferences")
 
 
 @dataclass(frozen=True, order=True)

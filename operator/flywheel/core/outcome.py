@@ -216,6 +216,9 @@ def _ended(pod: Manifest) -> _Ended:
         return state
 
     specs = {each["name"]: each for each in pod.get("spec", {}).get("containers", [])}
+    # A pod without collect keeps its own results, and main reports them as collect would.
+    before = [each["name"] for each in pod.get("spec", {}).get("initContainers", [])]
+    reporter = "main" if before and "collect" not in before else "collect"
     image = str(containers.get("main", {}).get("imageID", "")).removeprefix("docker-pullable://")
     return _Ended(
         name=pod["metadata"]["name"],
@@ -224,7 +227,7 @@ def _ended(pod: Manifest) -> _Ended:
         disrupted=any(
             each["type"] == "DisruptionTarget" and each["status"] == "True" for each in status.get("conditions") or []
         ),
-        collect=json_object((terminated("collect") or {}).get("message")),
+        collect=json_object((terminated(reporter) or {}).get("message")),
         fetch=terminated("fetch"),
         main=terminated("main"),
         image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing

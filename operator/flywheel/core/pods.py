@@ -55,8 +55,12 @@ def environment(variables: Sequence[Variable]) -> list[dict[str, Any]]:
 
 
 def constants(values: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Environment variables of ours, sorted; an empty one carries no value, as the server would have it."""
-    return [{"name": name, "value": value} if value else {"name": name} for name, value in sorted(values.items())]
+    """Environment variables of ours, sorted; an empty one carries no value, as the server would have it.
+
+    They hold users' words (columns, SQL), in which the kubelet would fill in `$(AWS_SECRET_ACCESS_KEY)`: `$$` is its word for `$`.
+    """
+    literal = {name: value.replace("$", "$$") for name, value in sorted(values.items())}
+    return [{"name": name, "value": value} if value else {"name": name} for name, value in literal.items()]
 
 
 def needs(resources: Resources) -> dict[str, Any]:

@@ -71,9 +71,9 @@ def _asked(pod: Manifest) -> str:
 
 def _of_containers(pod: Manifest, now: datetime) -> Iterator[Trouble]:
     status = pod.get("status", {})
-    limits = {
-        each["name"]: each.get("resources", {}).get("limits", {}) for each in pod.get("spec", {}).get("containers", [])
-    }
+    spec = pod.get("spec", {})
+    containers = [*(spec.get("initContainers") or []), *spec.get("containers", [])]
+    limits = {each["name"]: each.get("resources", {}).get("limits", {}) for each in containers}
     for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
         state = container.get("state", {})
         last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}

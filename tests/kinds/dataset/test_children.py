@@ -9,6 +9,7 @@ import yaml
 
 from flywheel.core.dress import dressed
 from flywheel.core.settings import Settings
+from flywheel.core.ticker import ticker
 from flywheel.core.workloads import Input
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
@@ -37,14 +38,16 @@ def test_the_check_of_the_example() -> None:
 
 def test_the_ticker_of_the_example() -> None:
     flights = dataset(EXAMPLE["spec"])
-    ticker = children.ticker(flights)
-    assert ticker is not None
+    found = ticker(flights, flights.spec.schedule, suspend=False)
+    assert found is not None
 
-    assert same_as(HERE / "golden/ticker.yaml", dressed(flights, ticker))
+    assert same_as(HERE / "golden/ticker.yaml", dressed(flights, found))
 
 
 def test_without_a_schedule_nothing_ticks() -> None:
-    assert children.ticker(dataset({"source": EXAMPLE["spec"]["source"]})) is None
+    flights = dataset({"source": EXAMPLE["spec"]["source"]})
+
+    assert ticker(flights, flights.spec.schedule, suspend=False) is None
 
 
 @pytest.mark.parametrize(

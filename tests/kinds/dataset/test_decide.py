@@ -9,11 +9,12 @@ import pytest
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Child, Kept, Plan
 from flywheel.core.settings import Settings
+from flywheel.core.ticker import Tick
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
-from flywheel.kinds.dataset.observe import CheckJob, Seen, Tick
+from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema import DatasetStatus
 from flywheel.testing import NOON, resource
 

@@ -3,9 +3,10 @@
 from typing import Any
 
 from flywheel.core.api import EXPERIMENT, MODEL_VERSION
+from flywheel.core.ticker import Tick
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION
 from flywheel.kinds.dataset.kind import KIND
-from flywheel.kinds.dataset.observe import Tick, observe
+from flywheel.kinds.dataset.observe import observe
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.modelversion.kind import KIND as VERSION_KIND
 from flywheel.testing import NOON, FakeCluster, job, pod, resource, terminated, waiting

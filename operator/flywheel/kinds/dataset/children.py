@@ -3,11 +3,8 @@
 import json
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import CRON_JOB
 from flywheel.core.kind import Resource
 from flywheel.core.plan import Child
-from flywheel.core.pods import pod_security
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.core.workloads import Input, Step, step_job
@@ -16,10 +13,8 @@ from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus, LastCheck
 Dataset = Resource[DatasetSpec, DatasetStatus]
 
 CHECK = "check"
-TICK = "tick"
 CAUSE_ANNOTATION = "flywheel.ml/check"  # what a check's Job answers, so that a lost status can be made again from it
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
-TRIGGER = "flywheel.ml/trigger"
 USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 
 
@@ -79,33 +74,3 @@ def params(dataset: Dataset) -> dict[str, Any]:
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else unsplit,
     }
-
-
-def ticker(dataset: Dataset) -> Child | None:
-    """A CronJob whose Jobs never start a pod: Kubernetes keeps the time, and the check answers."""
-    schedule = dataset.spec.schedule
-    if schedule is None:
-        return None
-    # Nobody runs this pod; a Job must have one.
-    pod = {
-        "restartPolicy": "Never",
-        "securityContext": pod_security(),
-        "containers": [{"name": TICK, "image": TICK}],
-    }
-    spec = {
-        "schedule": schedule.cron,
-        "timeZone": schedule.time_zone,
-        "concurrencyPolicy": schedule.concurrency_policy,
-        "startingDeadlineSeconds": schedule.starting_deadline_seconds,
-        "suspend": dataset.spec.suspend,
-        "successfulJobsHistoryLimit": 1,
-        "failedJobsHistoryLimit": 1,
-        "jobTemplate": {
-            "metadata": {"labels": {names.STEP_LABEL: TICK}},
-            "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
-        },
-    }
-    name = names.child(dataset, longest=52)  # Kubernetes adds the time of the tick to it
-    return Child(
-        CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
-    )

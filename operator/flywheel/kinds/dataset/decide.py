@@ -10,7 +10,7 @@ Ready says: there is a version that the present spec was checked to be true of. 
 
 from datetime import timedelta
 
-from flywheel.core import names
+from flywheel.core import names, ticker
 from flywheel.core.api import JOB, Reference
 from flywheel.core.plan import Child, Event, Kept, Plan
 from flywheel.kinds.dataset import children
@@ -218,7 +218,7 @@ def _plan(
     """What all plans of a Dataset share: its status, its ticker, and the ticks that are answered."""
     check = check or progress.check
     current = progress.versions[0] if progress.versions else None
-    ticker = children.ticker(dataset)
+    clock = ticker.ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     answered = check.tick if check is not None and check.result in ("Passed", "Failed") else None
     ended = [tick.name for tick in seen.ticks if answered is not None and tick.created <= answered]
     return Plan(
@@ -227,7 +227,7 @@ def _plan(
         message=message,
         status=_status(progress, check),
         summary=names.within(_summary(current, reason), 256),
-        children=tuple(child for child in (job, ticker) if child is not None),
+        children=tuple(child for child in (job, clock) if child is not None),
         finish=tuple(Reference(JOB, dataset.namespace, tick) for tick in ended),
         stalled=stalled,
         progressing=progressing,

@@ -6,21 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names, outcome, trouble
+from flywheel.core import names, outcome, ticker, trouble
 from flywheel.core.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
+from flywheel.core.ticker import Tick
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, TICK, Dataset
-
-
-@dataclass(frozen=True)
-class Tick:
-    """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`."""
-
-    name: str
-    created: datetime
+from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
 
 
 @dataclass(frozen=True)
@@ -52,16 +45,11 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
     checks = [_check(dataset, job, _pods_of(job, pods), cluster) for job in jobs if _step(job) == CHECK]
-    ticks = [
-        Tick(job["metadata"]["name"], datetime.fromisoformat(job["metadata"]["creationTimestamp"]))
-        for job in jobs
-        if _step(job) == TICK and not _is_over(job)
-    ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         checks=tuple(sorted(checks, key=lambda check: check.number)),
-        ticks=tuple(sorted(ticks, key=lambda tick: tick.created)),
+        ticks=ticker.waiting(jobs),
         cited=frozenset(_cited(dataset, cluster)),
     )
 
@@ -104,8 +92,3 @@ def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
 def _step(job: Manifest) -> str | None:
     step: str | None = job["metadata"]["labels"].get(names.STEP_LABEL)
     return step
-
-
-def _is_over(job: Manifest) -> bool:
-    conditions = (job.get("status") or {}).get("conditions") or []
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

@@ -1,0 +1,80 @@
+"""Schedules: a CronJob whose Jobs never start a pod. Kubernetes keeps the time, the zone and the policy; a kind answers each tick."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flywheel.core import names
+from flywheel.core.api import CRON_JOB, Manifest
+from flywheel.core.kind import AnyResource
+from flywheel.core.plan import Child
+from flywheel.core.pods import pod_security
+from flywheel.core.schema import Schedule
+
+TICK = "tick"
+TRIGGER = "flywheel.ml/trigger"
+SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`.
+
+    `scheduled` is the time that the schedule meant, in its zone; None where somebody made the Job.
+    """
+
+    name: str
+    created: datetime
+    scheduled: datetime | None = None
+
+
+def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool) -> Child | None:
+    """The CronJob, or None without a schedule."""
+    if schedule is None:
+        return None
+    # Nobody runs this pod; a Job must have one.
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": pod_security(),
+        "containers": [{"name": TICK, "image": TICK}],
+    }
+    spec = {
+        "schedule": schedule.cron,
+        "timeZone": schedule.time_zone,
+        "concurrencyPolicy": schedule.concurrency_policy,
+        "startingDeadlineSeconds": schedule.starting_deadline_seconds,
+        "suspend": suspend,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 1,
+        "jobTemplate": {
+            "metadata": {"labels": {names.STEP_LABEL: TICK}},
+            "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
+        },
+    }
+    name = names.child(resource, longest=52)  # Kubernetes adds the time of the tick to it
+    return Child(
+        CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def waiting(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
+    """The ticks among a resource's Jobs that wait for an answer, oldest first."""
+    found = [
+        _tick(job) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == TICK and not _is_over(job)
+    ]
+    return tuple(sorted(found, key=lambda tick: (tick.created, tick.name)))
+
+
+def _tick(job: Manifest) -> Tick:
+    metadata = job["metadata"]
+    scheduled = (metadata.get("annotations") or {}).get(SCHEDULED_ANNOTATION)
+    return Tick(
+        metadata["name"],
+        datetime.fromisoformat(metadata["creationTimestamp"]),
+        datetime.fromisoformat(scheduled) if scheduled else None,
+    )
+
+
+def _is_over(job: Manifest) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

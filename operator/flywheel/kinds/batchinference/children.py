@@ -1,0 +1,94 @@
+"""What a BatchInference becomes: for each run a plan Job, an Indexed score Job, and a finish Job."""
+
+import json
+from datetime import datetime
+from typing import Any
+
+from flywheel.core import names
+from flywheel.core.api import JOB
+from flywheel.core.kind import Resource
+from flywheel.core.plan import Child
+from flywheel.core.settings import Settings
+from flywheel.kinds.batchinference.pod import batch_pod
+from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus, Run, S3Input, S3Output
+
+BatchInference = Resource[BatchInferenceSpec, BatchInferenceStatus]
+
+STEPS = {"Planning": "plan", "Scoring": "score", "Finishing": "finish"}
+RUN_ANNOTATION = "flywheel.ml/batch-run"  # the run as its Job was made, so that a lost status can be made again from it
+REQUEST_ANNOTATION = "flywheel.ml/run-requested"
+RETRIES_OF_SHARD = 4
+
+
+def job(batch: BatchInference, run: Run, settings: Settings) -> Child:
+    """The Job of the run's phase."""
+    step = STEPS[run.phase]
+    labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(run.number)}
+    told = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
+    template = {"metadata": {"labels": labels}, "spec": batch_pod(batch, run, step, params(batch, run), settings)}
+    manifest = {
+        "apiVersion": JOB.api_version,
+        "kind": JOB.kind,
+        "metadata": {
+            "name": names.job(batch, step, run.number),
+            "labels": labels,
+            "annotations": {RUN_ANNOTATION: told},
+        },
+        "spec": {
+            **(_indexed(batch, run) if step == "score" else {"backoffLimit": 0}),
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {"rules": [*_FAILURES]},
+            "template": template,
+        },
+    }
+    return Child(JOB, manifest, create_only=True)
+
+
+_FAILURES = (
+    # What can never work in one shard need not be tried in the others.
+    {"action": "FailJob", "onExitCodes": {"containerName": "main", "operator": "In", "values": [2]}},
+    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+)
+
+
+def _indexed(batch: BatchInference, run: Run) -> dict[str, Any]:
+    shards = run.shards or 1
+    return {
+        "completionMode": "Indexed",
+        "completions": shards,
+        "parallelism": min(batch.spec.parallelism, shards),
+        "backoffLimitPerIndex": RETRIES_OF_SHARD,
+    }
+
+
+def params(batch: BatchInference, run: Run) -> dict[str, Any]:
+    """`params.json` of the batch steps (images/README.md)."""
+    spec = batch.spec
+    place = {"s3": _place(spec.input.s3, run.input)} if spec.input.s3 is not None else {"volume": {"path": run.input}}
+    output = spec.output.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"s3"})
+    return {
+        "input": {**place, "format": spec.input.format, "features": list(spec.input.features)},
+        "output": {**output, "s3": _place(spec.output.s3, run.output)},
+        "model": {"name": batch.name, "version": run.version, "digest": str(run.digest)},
+        "parallelism": spec.parallelism,
+        "shards": spec.shards,
+        "maxRowErrors": spec.max_row_errors,
+    }
+
+
+def _place(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:
+    secret = str(s3.secret_name) if s3.secret_name is not None else None
+    return {"uri": uri, "endpoint": s3.endpoint, "region": s3.region, "foreign": secret is not None, "secret": secret}
+
+
+def filled(text: str, time: datetime) -> str:
+    """`$(run.date)` is 2026-11-21, `$(run.time)` 2026-11-21T22-00, in the zone of the time."""
+    return text.replace("$(run.date)", f"{time:%Y-%m-%d}").replace("$(run.time)", f"{time:%Y-%m-%dT%H-%M}")
+
+
+def input_of(spec: BatchInferenceSpec, time: datetime) -> str:
+    """Where the rows of a run of that time are."""
+    if spec.input.s3 is not None:
+        return filled(spec.input.s3.uri, time)
+    assert spec.input.pvc is not None, "the schema lets no other input in"
+    return filled(spec.input.pvc.path, time)

@@ -1,0 +1,33 @@
+"""BatchInference as the engine sees it."""
+
+from collections.abc import Iterable
+
+from flywheel.core.api import BATCH_INFERENCE, CRON_JOB, JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.kind import Kind
+from flywheel.kinds.batchinference.children import BatchInference
+from flywheel.kinds.batchinference.decide import decide
+from flywheel.kinds.batchinference.observe import Seen, observe
+from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus
+
+
+def references(batch: BatchInference) -> Iterable[Reference]:
+    """What it scores with."""
+    if batch.spec.model is not None:
+        yield Reference(MODEL, batch.namespace, batch.spec.model)
+    if batch.spec.version is not None:
+        yield Reference(MODEL_VERSION, batch.namespace, batch.spec.version)
+
+
+KIND: Kind[BatchInferenceSpec, BatchInferenceStatus, Seen] = Kind(
+    api=BATCH_INFERENCE,
+    short_name="fwbatch",
+    story="Predictions for a table of rows, once or on a schedule, by the server that also answers online.",
+    spec=BatchInferenceSpec,
+    status=BatchInferenceStatus,
+    observe=observe,
+    decide=decide,
+    owns=(CRON_JOB, JOB),
+    removes=(BATCH_INFERENCE,),
+    references=references,
+    bounded=True,
+)

@@ -1,0 +1,184 @@
+"""Everything that matters to a BatchInference, in one look."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from flywheel.core import names, outcome, ticker, trouble
+from flywheel.core.api import JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.kind import Cluster
+from flywheel.core.outcome import Outcome
+from flywheel.core.schema import Status
+from flywheel.core.settings import Settings
+from flywheel.core.ticker import Tick
+from flywheel.core.trouble import Trouble
+from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
+from flywheel.kinds.batchinference.schema import Run
+from flywheel.kinds.model.schema import ModelStatus
+from flywheel.kinds.modelversion.schema import ModelVersionStatus
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a run that starts now scores with."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why there is nothing to score with."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True)
+class Shards:
+    """How far the score Job is: `seconds` from its start to the end of the shard that ended last."""
+
+    done: int = 0
+    rows: int = 0
+    errors: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class BatchJob:
+    """The Job of one phase of a run: the run as it was when the Job was made, and how it ended (None: it has not)."""
+
+    name: str
+    run: Run
+    outcome: Outcome | None = None
+    trouble: Trouble | None = None
+    shards: Shards = Shards()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """`jobs` by number; `ticks` are those that wait for an answer, oldest first."""
+
+    now: datetime
+    settings: Settings
+    model: Target | Missing
+    jobs: tuple[BatchJob, ...] = ()
+    ticks: tuple[Tick, ...] = ()
+
+
+def observe(batch: BatchInference, cluster: Cluster) -> Seen:
+    """One look at the model, and at all Jobs and pods."""
+    jobs = cluster.children(batch.uid, JOB)
+    pods = cluster.children(batch.uid, POD)
+    ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
+    found = [_job(batch, job, _pods_of(job, pods), cluster) for job in ours]
+    return Seen(
+        now=cluster.now,
+        settings=cluster.settings,
+        model=_version(batch, cluster) if batch.spec.version is not None else _champion(batch, cluster),
+        jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
+        ticks=ticker.waiting(jobs),
+    )
+
+
+def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob | None:
+    metadata = job["metadata"]
+    try:
+        run = Run.model_validate_json((metadata.get("annotations") or {}).get(RUN_ANNOTATION, ""))
+    except ValidationError:
+        return None  # of an operator that wrote it otherwise; the run's next Job has another number
+    scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
+    ended = _of_shards(job, pods) if scores else outcome.read(job, pods)
+
+    def events(uid: str) -> Sequence[Manifest]:
+        return cluster.events(batch.namespace, uid)
+
+    return BatchJob(
+        name=metadata["name"],
+        run=run,
+        outcome=ended,
+        trouble=trouble.find(job, pods, events, cluster.now) if ended is None else None,
+        shards=_shards(job, pods) if scores else Shards(),
+    )
+
+
+def _of_shards(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
+    """A score Job tells by itself whether all its shards are done; why one is not, its pods tell. The one that can never work speaks
+    first: the Job ended the others for its sake."""
+    ended = {each["type"] for each in job.get("status", {}).get("conditions") or [] if each["status"] == "True"}
+    if "Complete" in ended:
+        return Outcome("Succeeded", "Succeeded", "")
+    if "Failed" not in ended:
+        return None
+    failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
+    told = [found for found in (outcome.read(job, [pod]) for pod in failed) if found is not None]
+    return min(told, key=lambda found: _SPEAKS.index(found.result), default=outcome.read(job, []))
+
+
+_SPEAKS = ("Invalid", "Failed", "Infrastructure", "Succeeded")
+
+
+def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
+    """From the messages of the pods that are done, one for each index."""
+    done: dict[str, Mapping[str, Any]] = {}
+    last = ""
+    for pod in pods:
+        ended = _main(pod)
+        told = outcome.json_object(ended.get("message"))
+        if ended.get("exitCode") == 0 and told.get("complete"):
+            index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
+            done[str(index)] = told.get("metrics") or {}
+            last = max(last, str(ended.get("finishedAt") or ""))
+    started = job.get("status", {}).get("startTime")
+    took = datetime.fromisoformat(last) - datetime.fromisoformat(started) if last and started else None
+    return Shards(
+        done=int(job.get("status", {}).get("succeeded") or 0),
+        rows=int(sum(metrics.get("rows", 0) for metrics in done.values())),
+        errors=int(sum(metrics.get("errors", 0) for metrics in done.values())),
+        seconds=took.total_seconds() if took else 0.0,
+    )
+
+
+def _main(pod: Manifest) -> Mapping[str, Any]:
+    """The terminated state of container main, or nothing."""
+    for container in pod.get("status", {}).get("containerStatuses") or []:
+        if container["name"] == "main":
+            return container.get("state", {}).get("terminated") or {}
+    return {}
+
+
+def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
+    name = job["metadata"]["name"]
+    return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
+
+
+def _champion(batch: BatchInference, cluster: Cluster) -> Target | Missing:
+    name = str(batch.spec.model)
+    model = cluster.get(Reference(MODEL, batch.namespace, name))
+    if model is None:
+        finding = f"Model '{name}' does not exist in namespace '{batch.namespace}'"
+        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
+    status = ModelStatus.model_validate(model.get("status") or {})
+    if status.champion is None or status.champion_digest is None:
+        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_words(status)}".strip())
+    return Target(status.champion, str(status.champion_digest))
+
+
+def _version(batch: BatchInference, cluster: Cluster) -> Target | Missing:
+    name = str(batch.spec.version)
+    version = cluster.get(Reference(MODEL_VERSION, batch.namespace, name))
+    if version is None:
+        finding = f"ModelVersion '{name}' does not exist in namespace '{batch.namespace}'"
+        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
+    status = ModelVersionStatus.model_validate(version.get("status") or {})
+    is_ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
+    if status.digest is None or not is_ready:
+        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {_words(status)}".strip())
+    return Target(name, str(status.digest))
+
+
+def _words(status: Status) -> str:
+    return next((condition.message for condition in status.conditions if condition.type == "Ready"), "")

@@ -1,0 +1,67 @@
+"""Bad BatchInferences are refused by the API server with a sentence of ours."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+GOOD: dict[str, Any] = {
+    "model": "fraud",
+    "input": {"s3": {"uri": "s3://acme/in/"}},
+    "output": {"s3": {"uri": "s3://acme/out/"}},
+}
+NIGHTLY = {"cron": "0 2 * * *"}
+DATED = {"s3": {"uri": "s3://acme/out/$(run.date)/"}}
+
+
+def manifest(spec: dict[str, Any]) -> str:
+    return yaml.safe_dump(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "BatchInference", "metadata": {"name": "b"}, "spec": spec}
+    )
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({}, id="the least"),
+        pytest.param({"schedule": NIGHTLY, "output": DATED}, id="a schedule with a day in its output"),
+        pytest.param({"schedule": NIGHTLY, "output": {**GOOD["output"], "overwrite": True}}, id="a schedule that overwrites"),
+        pytest.param({"input": {"pvc": {"claimName": "data", "path": "day=$(run.date)/"}}}, id="a volume"),
+        pytest.param({"output": {"s3": {"uri": "s3://acme/"}}, "ttl": "7d"}, id="a whole bucket, and a ttl"),
+    ],
+)  # fmt: skip
+def test_a_good_one_is_taken(installed: Kubectl, changes: dict[str, Any]) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({**GOOD, **changes}))
+
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        pytest.param({"version": "fraud-1"}, "give exactly one of model", id="model and version"),
+        pytest.param({"input": {}}, "give exactly one of s3 and pvc", id="no input"),
+        pytest.param({"output": {}}, "spec.output.s3: Required value", id="no output"),
+        pytest.param({"output": {"s3": {"uri": "s3://acme/out"}}}, "spec.output.s3.uri", id="an output that is no folder"),
+        pytest.param({"output": {"s3": {"uri": "s3://acme/$(run.day)/"}}}, "only $(run.date) and $(run.time)", id="an unknown word"),
+        pytest.param({"input": {"pvc": {"claimName": "data", "path": "../a"}}}, "remove '..'", id="a path that leaves the volume"),
+        pytest.param({"input": {"s3": {"uri": "s3://acme/in/", "endpoint": "https://s3.example"}}}, "needs secretName", id="a store without keys"),
+        pytest.param({"schedule": NIGHTLY}, "each run of a schedule needs an output of its own", id="a schedule into one folder"),
+        pytest.param({"schedule": NIGHTLY, "output": DATED, "ttl": "1d"}, "ttl is for one run", id="a schedule that ends"),
+        pytest.param({"input": {**GOOD["input"], "features": ["f" * 100] * 401}}, "may have 40000 characters together", id="names beyond an environment variable"),
+        pytest.param({"parallelism": 0}, "spec.parallelism", id="nobody works"),
+        pytest.param({"shards": 1001}, "spec.shards", id="too many shards"),
+        pytest.param({"maxRowErrors": -1}, "spec.maxRowErrors", id="fewer errors than none"),
+        pytest.param({"output": {**GOOD["output"], "format": "ORC"}}, "supported values", id="an unknown format"),
+    ],
+)  # fmt: skip
+def test_a_bad_one_is_refused(installed: Kubectl, changes: dict[str, Any], sentence: str) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({**GOOD, **changes}))
+
+    assert answer.returncode != 0
+    assert sentence.lower() in answer.stderr.lower()

@@ -1,0 +1,108 @@
+"""The Jobs of a BatchInference, whole, and what they may not hold."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flywheel.core.dress import dressed
+from flywheel.core.settings import Settings
+from flywheel.core.values import Digest
+from flywheel.kinds.batchinference import children
+from flywheel.kinds.batchinference.children import BatchInference
+from flywheel.kinds.batchinference.kind import KIND
+from flywheel.kinds.batchinference.schema import Run
+from flywheel.testing import NOON, resource
+from tests.golden import same_as
+from tests.kinds.batchinference.world import DIGEST, PLAN, SPEC
+from tests.pod_security import violations
+
+HERE = Path(__file__).parent
+EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/batchinference.yaml").read_text())
+FOREIGN = {
+    "input": {"s3": {"uri": "s3://acme/in/", "endpoint": "https://s3.example", "secretName": "theirs"}},
+    "output": {"s3": {"uri": "s3://mine/out/", "secretName": "mine"}},
+}
+VOLUME = {"input": {"pvc": {"claimName": "data", "path": "day/"}}}
+
+
+def batch(**changes: Any) -> BatchInference:
+    found: BatchInference = resource(KIND, "scores", {**SPEC, **changes})
+    return found
+
+
+def run(of: BatchInference, phase: str) -> Run:
+    facts: dict[str, Any] = {
+        "number": 2,
+        "phase": phase,
+        "spec": "0123456789abcdef",
+        "time": NOON,
+        "version": "fraud-1",
+        "digest": Digest(DIGEST),
+        "input": children.input_of(of.spec, NOON),
+        "output": children.filled(of.spec.output.s3.uri, NOON),
+        "plan": None if phase == "Planning" else Digest(PLAN),
+        "shards": None if phase == "Planning" else 3,
+        "retries": 0,
+        "started_at": NOON,
+    }
+    return Run.model_validate(facts)
+
+
+def pod(of: BatchInference, phase: str) -> dict[str, Any]:
+    found: dict[str, Any] = children.job(of, run(of, phase), Settings()).manifest["spec"]["template"]["spec"]
+    return found
+
+
+def containers(spec: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each for each in [*spec["initContainers"], *spec["containers"]]}
+
+
+def test_the_jobs_of_the_example() -> None:
+    flights: BatchInference = resource(KIND, "tomorrow", EXAMPLE["spec"])
+    jobs = [dressed(flights, children.job(flights, run(flights, phase), Settings())) for phase in children.STEPS]
+
+    assert same_as(HERE / "golden/jobs.yaml", *jobs)
+
+
+@pytest.mark.parametrize("phase", list(children.STEPS))
+@pytest.mark.parametrize("changes", [{}, FOREIGN, VOLUME], ids=["own", "foreign", "volume"])
+def test_every_pod_is_let_into_a_restricted_namespace(phase: str, changes: dict[str, Any]) -> None:
+    assert violations(pod(batch(**changes), phase)) == []
+
+
+@pytest.mark.parametrize("phase", ["Planning", "Scoring"])
+def test_who_loads_the_model_has_no_credentials_and_who_has_them_loads_none(phase: str) -> None:
+    spec = pod(batch(**FOREIGN), phase)
+    found = containers(spec)
+
+    assert "envFrom" not in found["server"]
+    assert "env" not in found["server"]
+    assert "shareProcessNamespace" not in spec
+    assert found["server"]["args"][found["server"]["args"].index("--http") + 1].startswith("127.0.0.1:")
+    assert [(each.get("prefix"), each["secretRef"]["name"]) for each in found["main"]["envFrom"]] == [
+        (None, "flywheel-store"),
+        ("SOURCE_", "theirs"),
+        ("OUTPUT_", "mine"),
+    ]
+
+
+def test_finishing_needs_no_model() -> None:
+    assert set(containers(pod(batch(), "Finishing"))) == {"fetch", "main"}
+
+
+def test_a_volume_is_read_and_never_written() -> None:
+    spec = pod(batch(**VOLUME), "Scoring")
+
+    (mount,) = [each for each in containers(spec)["main"]["volumeMounts"] if each["name"] == "claim-source"]
+    assert (mount["mountPath"], mount["readOnly"]) == ("/flywheel/volumes/source", True)
+    assert children.params(batch(**VOLUME), run(batch(**VOLUME), "Scoring"))["input"]["volume"] == {"path": "day/"}
+
+
+def test_no_more_shards_at_once_than_there_are() -> None:
+    of = batch(parallelism=50)
+
+    spec = children.job(of, run(of, "Scoring"), Settings()).manifest["spec"]
+
+    assert (spec["completions"], spec["parallelism"]) == (3, 3)
