@@ -102,7 +102,7 @@ class RpcServer:
                 _for_the_route(decoded, request, context)
             return codec.encode(await plane.infer(decoded), raw, plane.name)
 
-        async def model_statistics(request: Any) -> Any:
+        async def model_statistics(request: Any, _context: Context) -> Any:
             if request.name:
                 plane.check_model(request.name, request.version)
             return pb.ModelStatisticsResponse(**plane.statistics())
