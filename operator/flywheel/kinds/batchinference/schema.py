@@ -94,7 +94,7 @@ class Input(Schema):
 
     s3: S3Input | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimInput | None = Field(None, description="Files on a PersistentVolumeClaim.")
-    format: Literal["CSV", "JSONL", "Parquet"] | None = Field(
+    format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
         None, description="The files' format; absent, it follows from their names."
     )
     features: tuple[ColumnName, ...] = Field(
@@ -108,7 +108,7 @@ class Output(Schema):
     """The predictions: a folder that appears whole, when its _manifest.json is there."""
 
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
-    format: Literal["CSV", "JSONL", "Parquet"] = Field("Parquet", description="The format of the parts.")
+    format: Literal["CSV", "Parquet", "JSONL"] = Field("Parquet", description="The format of the parts.")
     include: tuple[ColumnName, ...] = Field(
         (), max_length=200, description="Columns of the input to keep beside the predictions, such as an id."
     )
