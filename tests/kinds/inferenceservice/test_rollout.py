@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, Reference
+from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.rollout.move import steps_of
 from flywheel.testing import pod
@@ -259,6 +259,20 @@ def test_the_artifact_of_the_challenger_is_the_one_that_is_fetched() -> None:
     found = world.cluster.get(Reference(DEPLOYMENT, "default", "delay-slot-b")) or {}
 
     assert found["metadata"]["annotations"]["flywheel.ml/digest"] == digest("delay-2")
+
+
+def test_while_a_server_of_an_earlier_challenger_is_leaving_nothing_is_sent_to_the_slot() -> None:
+    world = serving()
+    world.offers("delay-2")
+    leaving = pod(world.service, "earlier", labels={"flywheel.ml/role": "server-b"})
+    leaving["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
+    world.cluster.put(leaving)
+    world.look(3)
+    assert (phase(world), route(world)) == ("Starting", {"v": 1})
+    world.cluster.remove(Reference(POD, "default", "earlier"))
+    world.look()
+
+    assert route(world)["percent"] == 5
 
 
 def test_pods_of_the_judge_are_no_servers() -> None:

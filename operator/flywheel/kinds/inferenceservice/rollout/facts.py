@@ -40,7 +40,8 @@ class Mark:
 @dataclass(frozen=True)
 class Facts:
     """`active`: whom the front Service leads to; `other`: the Deployment of the other slot, None where there is none.
-    `outcome` and `judge_trouble` are of the judge Job that runs or comes next; `abort`: the version that somebody wants no more."""
+    `outcome` and `judge_trouble` are of the judge Job that runs or comes next; `abort`: the version that somebody wants no more.
+    `leaving`: servers of the other slot that are on their way out, and still answer whoever kept a connection to them."""
 
     active: Slot = "a"
     other: Servers | None = None
@@ -50,6 +51,7 @@ class Facts:
     pods: tuple[ServerPod, ...] = ()
     mark: Mark = Mark()
     abort: str = ""
+    leaving: int = 0
 
 
 def active_slot(service: InferenceService, cluster: Cluster) -> Slot:
@@ -89,6 +91,7 @@ def gather(service: InferenceService, cluster: Cluster, active: Slot, mark: Mark
         pods=tuple(_pod(each, slot) for slot, every in pods.items() for each in every),
         mark=mark,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
+        leaving=sum(slots.slot_of(each) == away for each in cluster.children(service.uid, POD)) - len(pods[away]),
     )
 
 

@@ -70,9 +70,9 @@ def servers_for(service: InferenceService, percent: int) -> int:
 
 
 def stands(service: InferenceService, seen: Seen, target: Target, count: int) -> bool:
-    """Whether exactly so many servers of the target stand in the other slot, and all answer."""
+    """Whether exactly so many servers of the target stand in the other slot, all answer, and none of an earlier one answers in their name."""
     found = seen.rollout.other
-    if found is None or found.target != target or not found.settled or not found.inputs:
+    if found is None or seen.rollout.leaving or found.target != target or not found.settled or not found.inputs:
         return False
     current = names.digest(dict(children.inputs(service, target, seen.settings))).startswith(found.inputs)
     return current and {found.replicas, found.existing, found.updated, found.ready} == {count}
