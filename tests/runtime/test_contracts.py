@@ -8,11 +8,11 @@ import pytest
 from flywheel_runtime import message
 from flywheel_runtime.collect.main import ended
 
-GOLDEN = Path(__file__).parents[1] / "contracts"
+GOLDEN = Path(__file__).parents[1] / "contracts"  # route_*.json are the server's
 EXIT_CODES = {"Fetched": 0, "Repeated": 3}
 
 
-@pytest.mark.parametrize("file", sorted(GOLDEN.glob("*.json")), ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", sorted(GOLDEN.glob("[!r]*.json")), ids=lambda file: file.stem)
 def test_every_golden_message_fits_and_has_the_keys_of_its_writer(file: Path) -> None:
     body = json.loads(file.read_text(encoding="utf-8"))
     if file.stem.startswith("pod_"):

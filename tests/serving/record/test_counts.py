@@ -51,7 +51,7 @@ def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], dict[str, Ar
 
 def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
     counts = Counts(BASELINE)
-    counts.add([request(rows) for rows in requests])
+    counts.add([counts.seen(*request(rows)) for rows in requests])
     return counts.take()
 
 
@@ -108,7 +108,7 @@ def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, 
 
 def test_taking_begins_anew() -> None:
     counts = Counts(BASELINE)
-    counts.add([request([(1, 2, 3, "UA", 1.0, 0.5)])])
+    counts.add([counts.seen(*request([(1, 2, 3, "UA", 1.0, 0.5)]))])
 
     first, second = counts.take(), counts.take()
 
@@ -131,7 +131,7 @@ def test_training_counts_the_same_values_into_the_same_bins(values: list[float])
 def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
     counts = Counts(BASELINE)
     feeds, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
-    counts.add([(feeds, {}, rows)])
+    counts.add([counts.seen(feeds, {}, rows)])
 
     found = counts.take()
 
@@ -141,7 +141,7 @@ def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
 def test_numbers_of_several_types_are_counted_alike() -> None:
     mixed = Baseline("sha256:1", {"a": [0.0, 5.0, 10.0], "b": [0.0, 5.0, 10.0]}, {}, {}, [], None, None)
     counts = Counts(mixed)
-    counts.add([({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, {}, 1)])
+    counts.add([counts.seen({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, {}, 1)])
 
     found = counts.take()["features"]
 

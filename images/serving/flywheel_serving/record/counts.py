@@ -5,7 +5,8 @@ values and edges are compared as 32-bit floats, a bin has its lower edge, and th
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
@@ -20,6 +21,16 @@ CHUNK = 8_192  # values compared at once, so that they stay in the processor's c
 Feeds = dict[str, Array]
 
 
+@dataclass(slots=True)
+class Seen:
+    """One request: bytes of its numbers, input after input; the values of its other inputs; its scores."""
+
+    numbers: bytes
+    others: list[list[Any]]
+    score: Array | None
+    rows: int
+
+
 class Counts:
     """Counts since the last `take`. `values`: how many values one row has here, the measure of its cost."""
 
@@ -30,43 +41,50 @@ class Counts:
         self._alike: np.dtype[Any] | None = baseline.dtype
         self._texts: dict[str, Counter[str]] = {name: Counter() for name in baseline.texts}
         self._flags: dict[str, Counter[float]] = {name: Counter() for name in baseline.flags}
+        self._others = (*baseline.texts, *baseline.flags)
         self._scores = _Numbers([baseline.predictions], np.float64) if baseline.scores else None
         self.values = max(1, len(baseline.numbers) + len(baseline.texts) + len(baseline.flags))
         self.requests = self.rows = self.predicted = 0
 
-    def add(self, requests: Sequence[tuple[Feeds, dict[str, Array], int]]) -> None:
-        """Count some requests: inputs, outputs by name (empty where another version answered), and how many rows each has."""
-        self.requests += len(requests)
-        self.rows += sum([rows for _, _, rows in requests])
-        if self._baseline.numbers:
-            single = [feeds for feeds, _, rows in requests if rows == 1]
-            if single:
-                self._numbers.add(self._flat(single).reshape(len(single), -1))
-            for feeds, _, rows in requests:
-                if rows != 1:
-                    self._numbers.add(self._flat([feeds]).reshape(-1, rows).T)
-        for name, found in self._texts.items():
-            found.update(_listed(feeds[name] for feeds, _, _ in requests))
-        for name, seen in self._flags.items():
-            seen.update(_listed(feeds[name] for feeds, _, _ in requests))
-        self._add_scores([outputs for _, outputs, _ in requests])
+    def seen(self, feeds: Feeds, outputs: dict[str, Array], rows: int) -> Seen:
+        """What of a request will be counted, taken at once while its many small arrays are still in the processor's cache.
 
-    def _flat(self, several: list[Feeds]) -> Array:
-        arrays = [*chain.from_iterable(map(self._take, several))]
-        if self._alike is not None:
-            return np.frombuffer(frames.joined(arrays), self._alike)
-        return np.concatenate(arrays, axis=None)
-
-    def _add_scores(self, outputs: Iterable[dict[str, Array]]) -> None:
-        if self._scores is None or self._baseline.scores is None:
-            return
-        name, last = self._baseline.scores
-        parts = [found[name] for found in outputs if name in found]
-        if parts:
+        `outputs` by name, empty where another version answered.
+        """
+        score, scores = None, self._baseline.scores
+        if scores is not None and (found := outputs.get(scores[0])) is not None:
             # The trainer rounds to 32 bits before it bins.
-            flat = np.concatenate([part[:, -1] if last else part.ravel() for part in parts]).astype(np.float32)
+            score = (found[:, -1] if scores[1] else found.ravel()).astype(np.float32)
+        others = [feeds[name].ravel().tolist() for name in self._others]
+        return Seen(frames.joined(self._take(feeds)) if self._alike else self._flat(feeds), others, score, rows)
+
+    def add(self, several: Sequence[Seen]) -> None:
+        """Count some requests."""
+        self.requests += len(several)
+        self.rows += sum([seen.rows for seen in several])
+        if self._baseline.numbers:
+            single = [seen.numbers for seen in several if seen.rows == 1]
+            if single:
+                self._numbers.add(self._array(b"".join(single)).reshape(len(single), -1))
+            for seen in several:
+                if seen.rows != 1:
+                    self._numbers.add(self._array(seen.numbers).reshape(-1, seen.rows).T)
+        counters: list[Counter[Any]] = [*self._texts.values(), *self._flags.values()]
+        for place, counter in enumerate(counters):
+            counter.update(chain.from_iterable([seen.others[place] for seen in several]))
+        parts = [seen.score for seen in several if seen.score is not None]
+        if parts and self._scores is not None:
+            flat = np.concatenate(parts)
             self.predicted += len(flat)
             self._scores.add(flat.astype(np.float64).reshape(-1, 1))
+
+    def _flat(self, feeds: Feeds) -> bytes:
+        """As 64-bit floats, where the inputs have several types."""
+        arrays = self._take(feeds)
+        return np.concatenate(arrays, axis=None).astype(np.float64).tobytes() if arrays else b""
+
+    def _array(self, numbers: bytes) -> Array:
+        return np.frombuffer(numbers, self._alike or np.float64)
 
     def take(self) -> dict[str, Any]:
         """The counts as the snapshot has them; everything begins at zero again."""
@@ -144,7 +162,3 @@ def _document(slots: list[int], edges: int) -> dict[str, Any]:
 def _categories(found: Counter[str], known: Sequence[str], missing: int) -> dict[str, Any]:
     counts = [found[value] for value in known]
     return {"missing": missing, "counts": counts, "other": found.total() - sum(counts)}
-
-
-def _listed(arrays: Iterable[Array]) -> Iterable[Any]:
-    return chain.from_iterable([array.ravel().tolist() for array in arrays])

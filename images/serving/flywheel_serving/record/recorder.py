@@ -15,7 +15,7 @@ from flywheel_serving.batcher import Outputs
 from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, RequestError
 from flywheel_serving.record import baseline, frames
-from flywheel_serving.record.counts import Counts
+from flywheel_serving.record.counts import Counts, Seen
 from flywheel_serving.record.frames import Answer as Recorded
 from flywheel_serving.record.frames import Packer, Shape
 from flywheel_serving.record.layout import Layout, layout
@@ -48,6 +48,7 @@ class Recorder:
         self._made = 0
         self._below = threshold(order.sample)
         self._pending: list[Recorded] = []
+        self._uncounted: list[Seen] = []
         self._values = self._held = 0
         self._timer: asyncio.TimerHandle | None = None
         fitting = self._fitting(signature)
@@ -149,12 +150,16 @@ class Recorder:
         if not request_id:
             self._made += 1
             request_id = f"{self._boot}-{self._made}"
-        if self._counts is None and place(request_id) >= self._below:
+        counts, sampled = self._counts, place(request_id) < self._below
+        if counts is not None:
+            self._uncounted.append(counts.seen(feeds, given if version == self._version else {}, rows))
+        elif not sampled:
             return
-        now = time.time_ns() // 1000
-        self._pending.append(Recorded(request_id, now, feeds, given, rows, seconds, version, route, keys))
+        if sampled:
+            now = time.time_ns() // 1000
+            self._pending.append(Recorded(request_id, now, feeds, given, rows, seconds, version, route, keys))
+            self._held += size
         self._values += rows * self._values_of_a_row
-        self._held += size
         if self._values >= BATCH_VALUES or self._held >= BATCH_BYTES or len(self._pending) >= BATCH_REQUESTS:
             self._work()
         elif self._timer is None:
@@ -165,15 +170,13 @@ class Recorder:
             self._timer.cancel()
             self._timer = None
         batch, self._pending = self._pending, []
+        uncounted, self._uncounted = self._uncounted, []
         self._values = self._held = 0
-        if not batch:
-            return
-        self._total_requests += len(batch)
-        self._total_rows += sum([answer.rows for answer in batch])
+        self._total_requests += len(uncounted)
+        self._total_rows += sum([seen.rows for seen in uncounted])
         try:
-            if self._counts is not None:
-                mine = self._version
-                self._counts.add([(a.feeds, a.outputs if a.version == mine else {}, a.rows) for a in batch])
+            if self._counts is not None and uncounted:
+                self._counts.add(uncounted)
             self._log(batch)
         except Exception:  # a fault of ours in what nobody waits for must not reach a request
             log.exception("logging of predictions failed for %d requests", len(batch))
@@ -182,8 +185,7 @@ class Recorder:
         groups: dict[Shape | None, list[Recorded]] = {}
         packer = self._packer
         for answer in batch:
-            if self._counts is None or place(answer.id) < self._below:  # without counts only the sample comes so far
-                groups.setdefault(packer.shape(answer) if packer else None, []).append(answer)
+            groups.setdefault(packer.shape(answer) if packer else None, []).append(answer)
         for shape, answers in groups.items():
             self._send(shape, answers)
 
