@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|triton`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -11,6 +11,7 @@ MODULES = {
     "collect": "flywheel_runtime.collect.main",
     "check": "flywheel_runtime.steps.check",
     "train": "flywheel_runtime.steps.train",
+    "triton": "flywheel_runtime.triton.main",
 }
 
 

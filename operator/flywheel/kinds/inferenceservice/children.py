@@ -7,6 +7,7 @@ from typing import Any
 from flywheel.core import names
 from flywheel.core.api import (
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
     SERVICE,
@@ -16,7 +17,9 @@ from flywheel.core.api import (
 from flywheel.core.kind import Resource
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice.pod import GRPC_PORT, HTTP_PORT, server_pod
+from flywheel.kinds.inferenceservice import runtimes, scaling
+from flywheel.kinds.inferenceservice.pod import server_pod
+from flywheel.kinds.inferenceservice.runtimes import GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
@@ -34,16 +37,15 @@ class Target:
     digest: str
 
 
-def everything(service: InferenceService, target: Target, settings: Settings) -> tuple[Child, ...]:
-    """All children, in the order in which they are applied."""
+def everything(
+    service: InferenceService, target: Target, settings: Settings, running: int = 0, *, autoscaled: bool = False
+) -> tuple[Child, ...]:
+    """All children, in the order in which they are applied. `running`: how many servers the Deployment is told to run now;
+    `autoscaled`: an autoscaler is there, which decides that as long as it is."""
     around = (service_account(service), network_policy(service), front(service))
-    budget = (disruption_budget(service),) if replicas(service) > 1 else ()
-    return (*around, *budget, deployment(service, target, settings))
-
-
-def replicas(service: InferenceService) -> int:
-    """How many servers should run now."""
-    return 0 if service.spec.suspend else service.spec.replicas
+    budget = (disruption_budget(service),) if scaling.most(service) > 1 else ()
+    servers = deployment(service, target, settings, running, autoscaled=autoscaled)
+    return (*around, *budget, servers, *scaling.autoscalers(service))
 
 
 def selector(service: InferenceService) -> dict[str, str]:
@@ -62,10 +64,13 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
         "digest": target.digest,
         "store": settings.store_secret,
         "spec": service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
+        **runtimes.chosen(service),
     }
 
 
-def deployment(service: InferenceService, target: Target, settings: Settings) -> Child:
+def deployment(
+    service: InferenceService, target: Target, settings: Settings, running: int = 0, *, autoscaled: bool = False
+) -> Child:
     """A new pod answers before an old one goes."""
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
     labels = {
@@ -74,20 +79,43 @@ def deployment(service: InferenceService, target: Target, settings: Settings) ->
         "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
         "component": "predictor",
     }
-    scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(HTTP_PORT), "prometheus.io/path": "/metrics"}
+    scraped = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(runtimes.metrics_port(service)),
+        "prometheus.io/path": "/metrics",
+    }
     template = {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
-        "spec": server_pod(service, target.version, target.digest, route_name(service), settings),
+        "spec": {
+            **server_pod(service, target.version, target.digest, route_name(service), settings),
+            "topologySpreadConstraints": spread(service),
+        },
     }
     spec = {
-        "replicas": replicas(service),
+        "replicas": scaling.wanted(service, running),
         "revisionHistoryLimit": 2,
         "selector": {"matchLabels": selector(service)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
         "template": template,
     }
     child = _child(DEPLOYMENT, service, {"spec": spec}, served)
-    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings))
+    yields = ("replicas",) if scaling.is_automatic(service) or autoscaled else ()
+    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings), yields=yields)
+
+
+def spread(service: InferenceService) -> list[dict[str, Any]]:
+    """Over nodes and zones as far as that goes: a server that can only run beside another one runs there."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(service)},
+            # Servers that are about to be replaced do not count.
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
 
 
 def route_name(service: InferenceService) -> str:
@@ -126,8 +154,8 @@ def disruption_budget(service: InferenceService) -> Child:
 
 
 def network_policy(service: InferenceService) -> Child:
-    """Nothing but the two ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    ports = [{"protocol": "TCP", "port": HTTP_PORT}, {"protocol": "TCP", "port": GRPC_PORT}]
+    """Nothing but the server's ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
+    ports = [{"protocol": "TCP", "port": port} for port in runtimes.ports(service).values()]
     spec = {
         "podSelector": {"matchLabels": selector(service)},
         "policyTypes": ["Ingress"],
@@ -144,4 +172,4 @@ def _child(
     return Child(api, {**manifest, **content})
 
 
-OWNS = (DEPLOYMENT, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)
+OWNS = (DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)

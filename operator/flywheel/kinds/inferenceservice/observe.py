@@ -1,7 +1,7 @@
 """Everything that matters to an InferenceService, in one look."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from flywheel.core import names, trouble
@@ -10,6 +10,8 @@ from flywheel.core.kind import Cluster
 from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
+from flywheel.kinds.inferenceservice import autoscaler
+from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
 from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, InferenceService, Target
 from flywheel.kinds.model.schema import ModelStatus
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
@@ -50,10 +52,11 @@ class Seen:
     missing: Missing | None = None
     servers: Servers | None = None
     trouble: Trouble | None = None
+    autoscaler: Autoscaler = field(default_factory=Autoscaler)
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
-    """One look at the Model or version, the Deployment, and all its pods."""
+    """One look at the Model or version, the Deployment, all its pods, and what scales them."""
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, names.child(service)))
     if deployment is not None and deployment["metadata"].get("labels", {}).get(names.UID_LABEL) != service.uid:
         deployment = None  # somebody else's: the engine says NameTaken
@@ -69,6 +72,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         wanted=found if isinstance(found, Target) else None,
         missing=found if isinstance(found, Missing) else None,
         servers=_servers(deployment) if deployment else None,
+        autoscaler=autoscaler.look(service, cluster),
         trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
     )
 
