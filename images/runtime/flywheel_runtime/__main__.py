@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|triton`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -12,6 +12,7 @@ MODULES = {
     "check": "flywheel_runtime.steps.check",
     "train": "flywheel_runtime.steps.train",
     "triton": "flywheel_runtime.triton.main",
+    "quantize": "flywheel_runtime.quantize.main",
 }
 
 
