@@ -58,7 +58,7 @@ def test_a_server_of_another_model_is_never_ready_and_takes_no_traffic(served: S
 
     def started() -> bool:
         pods = kube.listed("pods", served.namespace, "flywheel.ml/role=server")
-        return sum(kube.condition(pod, "Initialized").get("status") == "True" for pod in pods) == 2
+        return [kube.condition(pod, "Initialized").get("status") for pod in pods] == ["True", "True"]
 
     kube.until(started, 60, "the new server never started")
 

@@ -12,7 +12,9 @@ from onnx import TensorProto, helper, numpy_helper
 
 from flywheel_runtime.quantize import main as quantize
 from flywheel_runtime.quantize import rows
-from flywheel_serving import verify
+from flywheel_runtime.quantize.dynamic import quantized
+from flywheel_serving import golden, verify
+from flywheel_serving.model import Model
 from tests.steps.test_train import FEATURES, flights
 
 WIDE = {"hidden_layer_sizes": "[64, 64]", "max_iter": 60}
@@ -221,3 +223,15 @@ def test_the_gap(old: list[float], new: list[float], gap: float) -> None:
     found = rows.gap({"score": np.array(old)}, {"score": np.array(new)})
 
     assert found == pytest.approx(gap)
+
+
+def test_requests_for_a_quantised_network_share_no_call(tmp_path: Path) -> None:
+    """Activations are scaled by the greatest value of the whole call, so a row's answer depends a little on its neighbours."""
+    shared = []
+    for number, content in enumerate((network(), quantized(network())[0])):
+        path = tmp_path / f"{number}.onnx"
+        path.write_bytes(content)
+        model = Model(path)
+        shared.append(golden.rows_do_not_mix(golden.synthesised(model.signature), model))
+
+    assert shared == [True, False]
