@@ -28,6 +28,12 @@ class TritonRuntime(Schema):
 class CustomPorts(Schema):
     """Where the image listens; the Service's ports are 8080 and 8081 all the same."""
 
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("!has(self.grpc) || self.grpc != self.http", "http and grpc must be two ports; correct one of them")
+        )
+    )
+
     http: Port = Field(8080, description="REST of the Open Inference Protocol v2.")
     grpc: Port | None = Field(None, description="gRPC of the Open Inference Protocol v2, if the image speaks it.")
 
@@ -61,8 +67,12 @@ class Runtime(Schema):
     custom: CustomRuntime | None = Field(None, description="Any image that speaks the Open Inference Protocol v2.")
 
 
-# Rules of the spec that holds `runtime` and `scaling`.
+# Rules of the spec that holds `runtime`: what our own server alone can do.
 RULES = (
+    rule(
+        "!has(self.runtime) || has(self.runtime.flywheel) || (has(self.auth) && has(self.auth.none))",
+        "our own server alone asks who calls: with another spec.runtime write auth: {none: {}}, and guard the Service by other means",
+    ),
     rule(
         "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.scaling) || self.scaling.metric in ['CPU', 'Memory']",
         "spec.scaling.metric InFlight and RequestsPerSecond are told by our own server alone; with another spec.runtime use CPU or Memory",
