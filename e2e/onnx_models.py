@@ -2,7 +2,7 @@
 
 import math
 
-from onnx import TensorProto, checker, helper
+from onnx import NodeProto, TensorProto, checker, helper
 
 
 def linear(weights: list[float], bias: float = 0.0) -> bytes:
@@ -46,5 +46,71 @@ def network(inputs: int = 32, hidden: int = 64) -> bytes:
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     checker.check_model(model)
+
+
+def faulty(weights: list[float]) -> bytes:
+    """Like `linear`, until the first number of a row is 10 or more: then it looks into a table where there is nothing, and fails."""
+    table = helper.make_tensor("table", TensorProto.FLOAT, [10, 1], [0.0] * 10)
+    nodes = [
+        *_first_column(),
+        helper.make_node("Cast", ["first"], ["whole"], to=TensorProto.INT64),
+        helper.make_node("Squeeze", ["whole", "second_axis"], ["index"]),
+        helper.make_node("Gather", ["table", "index"], ["extra"], axis=0),
+    ]
+    return _scored(weights, nodes, [table, *_FIRST_COLUMN, _axis("second_axis", 1)])
+
+
+def not_a_number(weights: list[float]) -> bytes:
+    """Like `linear` where the first number of a row is 0; from 1 on it takes the logarithm of something negative."""
+    one = helper.make_tensor("one", TensorProto.FLOAT, [1], [1.0])
+    nodes = [
+        *_first_column(),
+        helper.make_node("Sub", ["one", "first"], ["rest"]),
+        helper.make_node("Log", ["rest"], ["extra"]),
+    ]
+    return _scored(weights, nodes, [one, *_FIRST_COLUMN])
+
+
+def slow(weights: list[float], products: int = 4, size: int = 512) -> bytes:
+    """Like `linear`, after some products of big matrices, which depend on the input, so that nobody can compute them beforehand."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["greatest"], keepdims=0),
+        helper.make_node("Mul", ["greatest", "zero"], ["nothing"]),
+        helper.make_node("Expand", ["nothing", "big"], ["m0"]),
+        *(helper.make_node("MatMul", [f"m{each}", f"m{each}"], [f"m{each + 1}"]) for each in range(products)),
+        helper.make_node("ReduceMax", [f"m{products}"], ["extra"], keepdims=0),
+    ]
+    zero = helper.make_tensor("zero", TensorProto.FLOAT, [], [0.0])
+    big = helper.make_tensor("big", TensorProto.INT64, [2], [size, size])
+    return _scored(weights, nodes, [zero, big])
+
+
+def _axis(name: str, number: int) -> TensorProto:
+    return helper.make_tensor(name, TensorProto.INT64, [1], [number])
+
+
+_FIRST_COLUMN = [_axis("from", 0), _axis("to", 1), _axis("along", 1)]
+
+
+def _first_column() -> list[NodeProto]:
+    return [helper.make_node("Slice", ["x", "from", "to", "along"], ["first"])]
+
+
+def _scored(weights: list[float], nodes: list[NodeProto], constants: list[TensorProto]) -> bytes:
+    """score = x · weights + extra, which the nodes compute from x."""
+    count = len(weights)
+    product = [
+        helper.make_node("MatMul", ["x", "w"], ["product"]),
+        helper.make_node("Add", ["product", "extra"], ["score"]),
+    ]
+    graph = helper.make_graph(
+        [*nodes, *product],
+        "scored",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["rows", count])],
+        [helper.make_tensor_value_info("score", TensorProto.FLOAT, ["rows", 1])],
+        [*constants, helper.make_tensor("w", TensorProto.FLOAT, [count, 1], weights)],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model, full_check=True)
     content: bytes = model.SerializeToString()
     return content

@@ -12,6 +12,7 @@ pytestmark = pytest.mark.apiserver
 Kubectl = Callable[..., CompletedProcess[str]]
 
 OPEN: dict[str, Any] = {"auth": {"none": {}}}
+FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
 
 
 def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
@@ -57,7 +58,55 @@ def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
             id="a variable without a value",
         ),
         pytest.param(
-            {"model": "fraud", "rollout": {}, **OPEN}, 'unknown field "spec.rollout"', id="a field of a later version"
+            {"model": "fraud", "explain": {}, **OPEN}, 'unknown field "spec.explain"', id="a field of a later version"
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {}, **OPEN}, "give exactly one of canary and shadow", id="an empty rollout"
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [FIVE]}, "shadow": FIVE}, **OPEN},
+            "give exactly one of canary and shadow",
+            id="a canary and a shadow",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": []}}, **OPEN},
+            "at least 1 items",
+            id="a canary without steps",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [{**FIVE, "percent": 50}, FIVE]}}, **OPEN},
+            "the percentages of the steps must rise from one to the next",
+            id="steps that fall",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [FIVE, FIVE]}}, **OPEN},
+            "the percentages of the steps must rise from one to the next",
+            id="a step twice",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [{**FIVE, "percent": 100}]}}, **OPEN},
+            "less than or equal to 99",
+            id="a canary that leaves nothing to compare with",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"shadow": {**FIVE, "duration": "2 min"}}, **OPEN},
+            "must be a whole number and s, m, h or d, such as 30s",
+            id="a length of time in words",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"shadow": {**FIVE, "maxDisagreement": "0.01"}}, **OPEN},
+            "must be a percentage below 100",
+            id="a share without its sign",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [FIVE], "analysis": {"maxP99Ratio": "0.9"}}}, **OPEN},
+            "must be at least '1'",
+            id="a challenger that must be quicker than the champion",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"canary": {"steps": [FIVE], "sticky": {"header": "x user"}}}, **OPEN},
+            "spec.rollout.canary.sticky.header",
+            id="no name of a header",
         ),
     ],
 )
@@ -72,6 +121,37 @@ def test_its_name_must_do_for_a_service(installed: Kubectl) -> None:
     answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", **OPEN}, "1st"))
 
     assert "must start with a letter" in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "rollout",
+    [
+        pytest.param({"canary": {"steps": [FIVE, {**FIVE, "percent": 50}]}}, id="a canary with what is usual"),
+        pytest.param(
+            {
+                "canary": {
+                    "steps": [FIVE],
+                    "sticky": {"header": "X-User-Id"},
+                    "analysis": {"maxErrorRate": "0.5%", "maxP99Ratio": "1.2", "minRequests": 200},
+                },
+                "timeout": "2s",
+                "keepWarm": "1h",
+                "paused": True,
+            },
+            id="all of a canary",
+        ),
+        pytest.param(
+            {"shadow": {**FIVE, "percent": 100, "maxDisagreement": "1%", "tolerance": {"absolute": "0.001"}}},
+            id="a shadow of all",
+        ),
+    ],
+)
+def test_a_rollout_is_taken(installed: Kubectl, rollout: dict[str, Any]) -> None:
+    answer = installed(
+        "create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "m", "rollout": rollout, **OPEN})
+    )
+
+    assert answer.returncode == 0, answer.stderr
 
 
 def test_kubectl_scale_sets_the_replicas(installed: Kubectl) -> None:

@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize|judge`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -13,6 +13,7 @@ MODULES = {
     "train": "flywheel_runtime.steps.train",
     "triton": "flywheel_runtime.triton.main",
     "quantize": "flywheel_runtime.quantize.main",
+    "judge": "flywheel_runtime.steps.judge.main",
 }
 
 

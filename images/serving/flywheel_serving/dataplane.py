@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel_serving import VERSION, cpu, golden
@@ -12,6 +12,8 @@ from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
+from flywheel_serving.route.champion import DIRECT, Asked, Champion
+from flywheel_serving.route.router import Router
 from flywheel_serving.runner import Runner
 from flywheel_serving.settings import Settings
 from flywheel_serving.signature import Signature, TensorSpec
@@ -23,18 +25,27 @@ WARM_UP_CALLS = 5
 
 @dataclass(slots=True)
 class InferRequest:
-    """Named tensors; `outputs` names the wanted ones, empty for all; `timeout` is how many seconds the client waits."""
+    """Named tensors; `outputs` names the wanted ones, empty for all; `timeout` is how many seconds the client waits.
+
+    `headers` (or gRPC metadata), names in lower case, and `pinned`, whether the client named the version, are for the route.
+    """
 
     id: str
     tensors: dict[str, Array]
     outputs: list[str]
     timeout: float | None = None
+    headers: Mapping[bytes, bytes] = field(default_factory=dict)
+    pinned: bool = False
 
 
 @dataclass(slots=True)
 class InferResponse:
+    """`version` is who answered; `route` is Direct, Kept, Forwarded or FellBack (`route.champion`)."""
+
     id: str
     outputs: list[tuple[TensorSpec, Array]]
+    version: str
+    route: str
 
 
 Done = Callable[[InferResponse | RequestError], None]
@@ -52,6 +63,10 @@ class DataPlane:
         self._model = Model(settings.model / "model.onnx", threads)
         self._runner = Runner(self._model, threads)
         self._batcher = Batcher(self._runner, metrics, max_rows=1)  # until the warm-up has shown that rows do not mix
+        limits = settings.limits
+        patience, most = limits.queue_seconds, (limits.in_flight, limits.body_bytes)
+        self.router = Router(Champion(self.name, self.version, self.signature, self._batcher.submit, patience, *most))
+        metrics.register(self.router.metrics)
         self._specs = {spec.name: spec for spec in self.signature.outputs}
         self._all_outputs = list(self._specs)
         recorded = golden.read(settings.model / "golden.json", self.signature)
@@ -82,6 +97,7 @@ class DataPlane:
         difference = golden.replay(self._golden, self._model)
         if golden.rows_do_not_mix(self._golden, self._model):
             self._batcher.max_rows = self._limits.batch_rows
+            self.router.champion.row_by_row = True
         for _ in range(WARM_UP_CALLS):
             await self._warmed()
         self._warm = True
@@ -97,6 +113,7 @@ class DataPlane:
         self._draining = True
 
     def close(self) -> None:
+        self.router.close()
         self._runner.close()
 
     def check_model(self, name: str, version: str) -> None:
@@ -135,20 +152,27 @@ class DataPlane:
         metrics.in_flight += 1
         patience, timeout = self._limits.queue_seconds, request.timeout
 
-        def answer(found: Outputs) -> None:
+        def answer(found: Outputs, version: str = self.version, route: str = DIRECT, began: float = start) -> None:
             metrics.in_flight -= 1
             if isinstance(found, RequestError):
                 metrics.infer_failure += 1
                 done(_late(timeout) if isinstance(found, Overloaded) and timeout and timeout < patience else found)
                 return
             metrics.infer_success += 1
-            metrics.infer_seconds.observe(time.perf_counter() - start)
+            if version == self.version:  # another version's time is in its own server's histogram
+                metrics.infer_seconds.observe(time.perf_counter() - began)
             specs = self._specs
-            done(InferResponse(request.id, [(specs[name], array) for name, array in zip(outputs, found, strict=True)]))
+            named = [(specs[name], array) for name, array in zip(outputs, found, strict=True)]
+            done(InferResponse(request.id, named, version, route))
 
         expires = start + (min(patience, timeout) if timeout else patience)
         rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
-        self._batcher.submit(Call(feeds, outputs, rows, expires, answer))
+        call = Call(feeds, outputs, rows, expires, answer)
+        if (active := self.router.active) is None:
+            self._batcher.submit(call)
+        else:
+            deadline = start + timeout if timeout else float("inf")
+            active.submit(Asked(call, request.id, request.headers, request.pinned, deadline, answer))
 
     async def infer(self, request: InferRequest) -> InferResponse:
         """The same for coroutines. Raises a RequestError that says what is wrong."""

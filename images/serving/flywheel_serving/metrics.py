@@ -78,6 +78,10 @@ class Metrics(Collector):
     def rpc_handled(self, kind: str, service: str, method: str, code: str) -> None:
         self._rpc_handled[kind, service, method, code] += 1
 
+    def register(self, collector: Collector) -> None:
+        """Adds another part's series to the exposition."""
+        self._registry.register(collector)
+
     def text(self) -> bytes:
         """The exposition format, version 0.0.4."""
         return generate_latest(self._registry)

@@ -37,6 +37,7 @@ async def _serve(settings: Settings) -> int:
         dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
         ports = await _listen(settings, dataplane, stops)
         difference = await dataplane.warm_up()
+        dataplane.router.watch(settings.route)
     except ModelRefused as refusal:
         await _stop(stops, 0.0)
         return _failed(NEVER_WORKS, str(refusal), refusal.reason)

@@ -28,6 +28,7 @@ class Settings:
     model: Path
     name: str
     version: str
+    route: Path
     http: Address
     grpc: Address | None
     threads: int | None
@@ -54,6 +55,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         model=given.model,
         name=given.name or given.model.resolve().name,
         version=given.version,
+        route=given.route,
         http=given.http,
         grpc=given.grpc,
         threads=given.threads,
@@ -79,6 +81,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--name", default="", help="the model's name in URLs (default: the folder's name)")
     add("--version", default="1", help="the model's version in URLs")
+    add(
+        "--route",
+        type=Path,
+        default=Path("/etc/flywheel/route/route.json"),
+        metavar="FILE",
+        help="says which requests another version answers; may be missing, and may change at any time",
+    )
     add("--http", type=_address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help="REST; port 0 takes a free one")
     add("--grpc", type=_address, default=None, metavar="HOST:PORT", help="gRPC; off where it is left out")
     add("--threads", type=_positive, default=None, help="threads of one inference (default: the CPU limit)")

@@ -69,7 +69,7 @@ class Kind(Generic[S, T, F]):
 
     `references` names the resources that this one depends on or belongs to. A change on either side wakes the other.
     `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
-    `removes` those that its plans may delete (`Plan.removals`).
+    `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may annotate (`Plan.touches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     """
 
@@ -83,6 +83,7 @@ class Kind(Generic[S, T, F]):
     owns: tuple[Api, ...] = ()
     makes: tuple[Api, ...] = ()
     removes: tuple[Api, ...] = ()
+    touches: tuple[Api, ...] = ()
     references: Callable[[Resource[S, T]], Iterable[Reference]] = lambda _resource: ()
     bounded: bool = False
     rules: tuple[Mapping[str, Any], ...] = ()

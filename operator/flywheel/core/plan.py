@@ -54,6 +54,17 @@ class Removal:
 
 
 @dataclass(frozen=True)
+class Touch:
+    """Annotations for an object that somebody else made of a child of ours: a pod of our Deployment, whose kubelet should look again.
+    Written only while it still has this uid and if `Kind.touches` has its type."""
+
+    api: Api
+    name: str
+    uid: str
+    annotations: Mapping[str, str]
+
+
+@dataclass(frozen=True)
 class Event:
     """Something worth telling once, beyond the change of Ready, which the engine tells by itself."""
 
@@ -69,6 +80,7 @@ class Plan:
 
     `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
     `removals`: unowned objects to delete, after the children are applied.
+    `touches`: pods to annotate, after the children are applied.
     `finish` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
     writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
@@ -84,6 +96,7 @@ class Plan:
     summary: str = ""
     children: tuple[Child | Kept, ...] | None = None
     removals: tuple[Removal, ...] = ()
+    touches: tuple[Touch, ...] = ()
     finish: tuple[Reference, ...] = ()
     stalled: bool = False
     progressing: bool | None = None

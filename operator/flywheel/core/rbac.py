@@ -49,6 +49,12 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     for group in sorted({api.group for api in owned}):
         plurals = _plurals(api for api in owned if api.group == group)
         rules.append(Rule("what resources own", group, plurals, OWN))
+    touched = {api for kind in kinds for api in kind.touches}
+    for group in sorted({api.group for api in touched}):
+        plurals = _plurals(api for api in touched if api.group == group)
+        rules.append(
+            Rule("an annotation, so that a kubelet brings a changed route at once", group, plurals, ("patch",))
+        )
     if CRON_JOB in owned:
         rules.append(Rule("answering a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
     return (

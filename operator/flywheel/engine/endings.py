@@ -1,5 +1,7 @@
-"""What a plan ends: unowned objects that should go, ticks whose work is done. And how an end or a surprise reaches the store at once."""
+"""What a plan ends: unowned objects that should go, ticks whose work is done; and what it touches.
+And how an end or a surprise reaches the store at once."""
 
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -9,9 +11,11 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.api import Reference
 from flywheel.core.kind import AnyKind, AnyResource
-from flywheel.core.plan import Plan
+from flywheel.core.plan import Plan, Touch
 from flywheel.engine.setback import refused
 from flywheel.engine.store import Store
+
+logger = logging.getLogger(__name__)
 
 
 def refresh(client: Client, store: Store, where: Reference) -> None:
@@ -61,12 +65,16 @@ class Endings:
         Raises:
             Setback: something could not be done.
             NotLeading: a write was held back.
-            ValueError: the plan removes a type that its kind does not declare; a fault of the kind's.
+            ValueError: the plan removes or touches a type that its kind does not declare; a fault of the kind's.
         """
         for removal in plan.removals:
             if removal.api not in kind.removes:
                 raise ValueError(f"{kind.api.kind} removes {removal.api} without declaring it in Kind.removes")
             self._remove(resource, Reference(removal.api, resource.namespace, removal.name), removal.uid)
+        for touch in plan.touches:
+            if touch.api not in kind.touches:
+                raise ValueError(f"{kind.api.kind} touches {touch.api} without declaring it in Kind.touches")
+            self._touch(kind, resource, touch)
         for tick in plan.finish:
             self._finish(kind, resource, tick)
 
@@ -78,6 +86,19 @@ class Endings:
             remove(self._client, self._store, self._writer, where, uid)
         except ApiError as error:
             raise refused(error, where, resource) from error
+
+    def _touch(self, kind: AnyKind, resource: AnyResource, touch: Touch) -> None:
+        """It only makes things faster, so a pod that went meanwhile, or a right that was not granted, holds nothing up."""
+        where = Reference(touch.api, resource.namespace, touch.name)
+        metadata = {"name": touch.name, "namespace": resource.namespace, "annotations": dict(touch.annotations)}
+        manifest = {"apiVersion": touch.api.api_version, "kind": touch.api.kind, "metadata": metadata}
+        try:
+            self._store.wrote(touch.api, self._writer.update(touch.api, manifest, kind.field_manager, touch.uid))
+        except ApiError as error:
+            if not (error.conflict or error.missing or error.forbidden):
+                raise refused(error, where, resource) from error
+            logger.info("%s could not be touched: %s", where, error)
+            refresh(self._client, self._store, where)
 
     def _finish(self, kind: AnyKind, resource: AnyResource, tick: Reference) -> None:
         live = self._store.get(tick)

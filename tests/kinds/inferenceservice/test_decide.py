@@ -14,8 +14,9 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.observe import Missing, Seen, Servers
+from flywheel.kinds.inferenceservice.observe import Missing, Seen
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, resource
 
 SETTINGS = Settings()

@@ -19,6 +19,7 @@ from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen, Servers
+from flywheel.kinds.inferenceservice.rollout.facts import Facts
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import stamp
 from tests.golden import same_as
@@ -186,3 +187,32 @@ def test_what_may_be_missing_is_looked_at_again() -> None:
     assert (unsure.reason, unsure.look_again is not None) == ("Serving", True)
     assert decide(service(), replace(SERVING, autoscaler=Autoscaler(blind=BLIND))).look_again is not None
     assert decide(service(), SERVING).look_again is None
+
+
+def test_the_autoscaler_follows_the_pointer() -> None:
+    """After a promotion the servers of the other slot are the ones that come and go; those that are kept warm are ours again."""
+    rollout = {"canary": {"steps": [{"percent": 5, "duration": "10s"}]}}
+    before = {
+        "phase": "Promoted",
+        "mode": "Canary",
+        "champion": "delay-0",
+        "challenger": "delay-1",
+        "digest": V1.digest,
+        "started": stamp(NOON),
+        "since": stamp(NOON),
+    }
+    status = {"replicas": 3, "slot": "b", "rollout": {**before, "keepUntil": "2026-01-01T13:00:00Z"}}
+    old = replace(servers(3), target=Target("delay-0", "sha256:" + "0" * 64))
+    seen = replace(SERVING, servers=servers(3), rollout=Facts(active="b", other=old))
+    asked = service(rollout=rollout)
+    asked = replace(asked, status=type(asked.status).model_validate(status))
+
+    plan = decide(asked, seen)
+
+    assert plan.children is not None
+    made = {each.name: each for each in plan.children if isinstance(each, Child) and each.api == DEPLOYMENT}
+    assert {name: each.yields for name, each in made.items()} == {"delay-slot-b": ("replicas",), "delay": ()}
+    scaled = child(plan, HORIZONTAL_POD_AUTOSCALER)
+    assert scaled is not None
+    assert scaled.manifest["spec"]["scaleTargetRef"]["name"] == "delay-slot-b"
+    assert made["delay"].manifest["spec"]["replicas"] == 3

@@ -233,3 +233,42 @@ def test_the_same_look_later_changes_nothing() -> None:
     later = decide(model(before=plan), Seen(NOON + timedelta(days=1), (A, B)))
 
     assert later.status == plan.status
+
+
+ROLLED_BACK = "Challenger 'b' had 4.1 % errors."
+
+
+def test_a_champion_that_was_rolled_back_goes_and_the_one_before_it_comes_back() -> None:
+    second = looked(A, B, before=looked(A))
+    bad = replace(B, rejected=ROLLED_BACK)
+    plan = looked(A, bad, before=second)
+    again: Any = looked(A, bad, before=plan).status
+    status: Any = plan.status
+
+    assert (plan.ready, plan.reason, status.champion) == (True, "RolledBack", "a")
+    assert [(each.version, each.reason) for each in status.history][-1] == ("a", "RolledBack")
+    assert "'b' was rolled back: Challenger 'b' had 4.1 % errors." in status.history[-1].message
+    assert [(each.version, each.verdict) for each in status.candidates] == [("b", "RolledBack"), ("a", "Champion")]
+    assert again == status, "and it is not offered again"
+
+
+def test_once_its_mark_is_cleared_it_competes_again() -> None:
+    gone_back = looked(A, replace(B, rejected=ROLLED_BACK), before=looked(A, B, before=looked(A)))
+
+    assert looked(A, B, before=gone_back).status.champion == "b"  # type: ignore[attr-defined]
+
+
+def test_a_pin_does_not_offer_what_was_rolled_back_and_says_so() -> None:
+    pinned = looked(A, B, spec={"champion": "b"}, before=looked(A))
+    plan = looked(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=pinned)
+    again = looked(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=plan)
+
+    assert (again.reason, again.status.champion) == ("PinRolledBack", "a")  # type: ignore[attr-defined]
+    assert "spec.champion names 'b', which was rolled back" in again.message
+    assert looked(A, B, spec={"champion": "b"}, before=again).status.champion == "b"  # type: ignore[attr-defined]
+
+
+def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() -> None:
+    plan = looked(replace(B, rejected=ROLLED_BACK))
+
+    assert (plan.reason, plan.status.champion) == ("RolledBack", None)  # type: ignore[attr-defined]

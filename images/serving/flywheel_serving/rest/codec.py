@@ -59,7 +59,7 @@ def _timeout(parameters: dict[str, Any] | None) -> float | None:
     return found / 1e6 if found and found > 0 else None
 
 
-def encode(response: InferResponse, wanted: Wanted, model: str, version: str) -> tuple[bytes, int | None]:
+def encode(response: InferResponse, wanted: Wanted, model: str) -> tuple[bytes, int | None]:
     """The body, and the length of its JSON part if tensors follow it."""
     outputs, parts = [], []
     for spec, array in response.outputs:
@@ -70,7 +70,7 @@ def encode(response: InferResponse, wanted: Wanted, model: str, version: str) ->
         else:
             output["data"] = tensors.to_json(array)
         outputs.append(output)
-    document: dict[str, Any] = {"model_name": model, "model_version": version, "outputs": outputs}
+    document: dict[str, Any] = {"model_name": model, "model_version": response.version, "outputs": outputs}
     if response.id:
         document["id"] = response.id
     head = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)

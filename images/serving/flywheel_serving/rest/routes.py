@@ -6,6 +6,7 @@ One server has one model, so every path is known at the start: finding a route i
 import logging
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
@@ -65,7 +66,8 @@ class Routes:
         ):
             self._add("GET", path, pattern, self._json(dataplane.model_metadata))
             self._add("GET", f"{path}/ready", f"{pattern}/ready", self._ready)
-            self._add("POST", f"{path}/infer", f"{pattern}/infer", self._infer)
+            self._add("POST", f"{path}/infer", f"{pattern}/infer", partial(self._infer, pinned="versions" in pattern))
+        self._add("GET", f"/v2/models/{model}/shadow", "/v2/models/{model}/shadow", self._json(self._shadow))
 
     def _add(self, method: str, path: str, pattern: str, handler: Handler) -> None:
         self._routes[unquote_to_bytes(path)] = (method, pattern, handler)
@@ -125,7 +127,10 @@ class Routes:
         ready = self._dataplane.ready
         reply(Response(200 if ready else 503, orjson.dumps({"ready": ready})))
 
-    def _infer(self, request: Request, reply: Reply) -> None:
+    def _shadow(self) -> dict[str, Any]:
+        return {"examples": self._dataplane.router.examples()}
+
+    def _infer(self, request: Request, reply: Reply, *, pinned: bool) -> None:
         headers = request.headers
         encoding = headers.get(b"content-encoding", b"identity")
         if encoding.lower() != b"identity":
@@ -135,6 +140,7 @@ class Routes:
         length = _json_length(headers)
         _check_media_type(headers.get(b"content-type"), binary=length is not None)
         decoded, wanted = codec.decode(request.body, length)
+        decoded.headers, decoded.pinned = headers, pinned
         if TIMEOUT_HEADER in headers:
             decoded.timeout = min(_timeout(headers[TIMEOUT_HEADER]), decoded.timeout or float("inf"))
 
@@ -142,7 +148,7 @@ class Routes:
             if isinstance(found, RequestError):
                 reply(_refusal(found))
                 return
-            body, length = codec.encode(found, wanted, self._dataplane.name, self._dataplane.version)
+            body, length = codec.encode(found, wanted, self._dataplane.name)
             if length is None:
                 reply(Response(200, body))
             else:

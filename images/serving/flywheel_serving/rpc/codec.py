@@ -74,9 +74,9 @@ def _typed(contents: pb.InferTensorContents, datatype: str, shape: list[int]) ->
     return convert(np.array(values, wide), datatype).reshape(shape)
 
 
-def encode(response: InferResponse, raw: bool, model: str, version: str) -> pb.ModelInferResponse:
+def encode(response: InferResponse, raw: bool, model: str) -> pb.ModelInferResponse:
     """Raw contents if `raw`, else typed; FP16 is always raw, and then so is every output, for they are never mixed."""
-    message = pb.ModelInferResponse(model_name=model, model_version=version, id=response.id)
+    message = pb.ModelInferResponse(model_name=model, model_version=response.version, id=response.id)
     raw = raw or any(spec.datatype not in CONTENTS for spec, _ in response.outputs)
     for spec, array in response.outputs:
         output = message.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.dataplane import DataPlane, InferRequest
 from flywheel_serving.errors import (
     InvalidRequest,
     Late,
@@ -38,7 +38,7 @@ CODES = {
 }
 
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
-Method = Callable[[Any], Awaitable[Any]]
+Method = Callable[[Any, Any], Awaitable[Any]]  # a message and its Context
 
 
 class RpcServer:
@@ -72,28 +72,29 @@ class RpcServer:
     def _inference(self) -> Any:
         plane = self._dataplane
 
-        async def server_live(_request: Any) -> Any:
+        async def server_live(_request: Any, _context: Context) -> Any:
             return pb.ServerLiveResponse(live=True)
 
-        async def server_ready(_request: Any) -> Any:
+        async def server_ready(_request: Any, _context: Context) -> Any:
             return pb.ServerReadyResponse(ready=plane.ready)
 
-        async def model_ready(request: Any) -> Any:
+        async def model_ready(request: Any, _context: Context) -> Any:
             plane.check_model(request.name, request.version)
             return pb.ModelReadyResponse(ready=plane.ready)
 
-        async def server_metadata(_request: Any) -> Any:
+        async def server_metadata(_request: Any, _context: Context) -> Any:
             return pb.ServerMetadataResponse(**plane.server_metadata())
 
-        async def model_metadata(request: Any) -> Any:
+        async def model_metadata(request: Any, _context: Context) -> Any:
             plane.check_model(request.name, request.version)
             return pb.ModelMetadataResponse(**plane.model_metadata())
 
-        async def model_infer(request: Any) -> Any:
+        async def model_infer(request: Any, context: Context) -> Any:
             plane.check_model(request.model_name, request.model_version)
             decoded, raw = codec.decode(request)
-            response = await plane.infer(decoded)
-            return codec.encode(response, raw, plane.name, plane.version)
+            if plane.router.active is not None:
+                _for_the_route(decoded, request, context)
+            return codec.encode(await plane.infer(decoded), raw, plane.name)
 
         methods = {
             "ServerLive": self._unary("ServerLive", server_live, pb.ServerLiveRequest),
@@ -112,7 +113,7 @@ class RpcServer:
             metrics.rpc_started("UNARY", service, name)
             code = grpc.StatusCode.UNKNOWN
             try:
-                response = await method(request)
+                response = await method(request, context)
             except RequestError as refusal:
                 code = CODES[type(refusal)]
                 await _refuse(context, code, str(refusal))
@@ -130,7 +131,7 @@ class RpcServer:
         )
 
     def _health(self) -> Any:
-        async def check(request: Any) -> Any:
+        async def check(request: Any, _context: Context) -> Any:
             if request.service not in ("", INFERENCE, HEALTH):
                 raise NotFound(f"service {request.service[:200]!r} is not served here; ask for {INFERENCE!r} or ''")
             return self._health_status()
@@ -156,6 +157,18 @@ class RpcServer:
 
     def _health_status(self) -> Any:
         return health.HealthCheckResponse(status="SERVING" if self._dataplane.ready else "NOT_SERVING")
+
+
+def _for_the_route(decoded: InferRequest, request: Any, context: Context) -> None:
+    """What it decides by, and how long the client waits: the champion must be asked in time if the challenger is late."""
+    decoded.headers = {
+        name.encode(): value.encode() if isinstance(value, str) else value
+        for name, value in context.invocation_metadata() or ()
+    }
+    decoded.pinned = bool(request.model_version)
+    left = context.time_remaining()
+    if left is not None:
+        decoded.timeout = min(max(left, 1e-6), decoded.timeout or left)
 
 
 async def _refuse(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:

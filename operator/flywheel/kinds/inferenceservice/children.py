@@ -6,8 +6,10 @@ from typing import Any
 
 from flywheel.core import names
 from flywheel.core.api import (
+    CONFIG_MAP,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
+    JOB,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
     SERVICE,
@@ -15,10 +17,12 @@ from flywheel.core.api import (
     Api,
 )
 from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
+from flywheel.core.plan import Child, Kept
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import runtimes, scaling
 from flywheel.kinds.inferenceservice.pod import server_pod
+from flywheel.kinds.inferenceservice.rollout import slots
+from flywheel.kinds.inferenceservice.rollout.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
 from flywheel.kinds.inferenceservice.runtimes import GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
@@ -26,7 +30,8 @@ InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
 
 VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
-ROLE_LABEL = "flywheel.ml/role"
+SURGING = {"maxSurge": 1, "maxUnavailable": 0}
+ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
 
 
 @dataclass(frozen=True)
@@ -38,19 +43,22 @@ class Target:
 
 
 def everything(
-    service: InferenceService, target: Target, settings: Settings, running: int = 0, *, autoscaled: bool = False
-) -> tuple[Child, ...]:
-    """All children, in the order in which they are applied. `running`: how many servers the Deployment is told to run now;
-    `autoscaled`: an autoscaler is there, which decides that as long as it is."""
-    around = (service_account(service), network_policy(service), front(service))
-    budget = (disruption_budget(service),) if scaling.most(service) > 1 else ()
-    servers = deployment(service, target, settings, running, autoscaled=autoscaled)
-    return (*around, *budget, servers, *scaling.autoscalers(service))
+    service: InferenceService, target: Target, settings: Settings, arrangement: Arrangement = PLAIN
+) -> tuple[Child | Kept, ...]:
+    """All children, in the order in which they are applied."""
+    slot = arrangement.active
+    around = (service_account(service), network_policy(service, arrangement), front(service, slot))
+    budget = (disruption_budget(service, slot),) if scaling.most(service) > 1 else ()
+    count = scaling.wanted(service, arrangement.running)
+    yields = scaling.is_automatic(service) or arrangement.autoscaled
+    servers = deployment(service, target, settings, slot, count, one_by_one=arrangement.one_by_one, yields=yields)
+    scaled = scaling.autoscalers(service, slots.deployment_name(service, slot))
+    return (*around, *budget, servers, *arrangement.more, *scaled)
 
 
-def selector(service: InferenceService) -> dict[str, str]:
-    """The labels by which the servers are found. A Deployment can never change its selector, so these stay as they are."""
-    return {names.UID_LABEL: service.uid, ROLE_LABEL: "server"}
+def replicas(service: InferenceService) -> int:
+    """How many servers should run now. Under an autoscaler: as many as there were when the status was written, within its limits."""
+    return scaling.wanted(service, service.status.replicas or 0)
 
 
 def inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
@@ -69,12 +77,19 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
 
 
 def deployment(
-    service: InferenceService, target: Target, settings: Settings, running: int = 0, *, autoscaled: bool = False
+    service: InferenceService,
+    target: Target,
+    settings: Settings,
+    slot: Slot = "a",
+    count: int | None = None,
+    *,
+    one_by_one: bool = False,
+    yields: bool = False,
 ) -> Child:
-    """A new pod answers before an old one goes."""
+    """A new pod answers before an old one goes; where both do not fit (`one_by_one`), an old one goes first. `yields`: an autoscaler changes their number."""
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
     labels = {
-        ROLE_LABEL: "server",
+        ROLE_LABEL: ROLES[slot],
         # By these, dashboards and tools made for KServe find the pods.
         "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
         "component": "predictor",
@@ -87,30 +102,30 @@ def deployment(
     template = {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
         "spec": {
-            **server_pod(service, target.version, target.digest, route_name(service), settings),
-            "topologySpreadConstraints": spread(service),
+            **server_pod(service, target.version, target.digest, slots.route_name(service, slot), settings),
+            "topologySpreadConstraints": spread(service, slot),
         },
     }
     spec = {
-        "replicas": scaling.wanted(service, running),
+        "replicas": replicas(service) if count is None else count,
         "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": selector(service)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}},
+        "selector": {"matchLabels": selector(service, slot)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGING},
         "template": template,
     }
-    child = _child(DEPLOYMENT, service, {"spec": spec}, served)
-    yields = ("replicas",) if scaling.is_automatic(service) or autoscaled else ()
-    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings), yields=yields)
+    child = named(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served)
+    handed = ("replicas",) if yields else ()
+    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings), yields=handed)
 
 
-def spread(service: InferenceService) -> list[dict[str, Any]]:
+def spread(service: InferenceService, slot: Slot = "a") -> list[dict[str, Any]]:
     """Over nodes and zones as far as that goes: a server that can only run beside another one runs there."""
     return [
         {
             "maxSkew": 1,
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selector(service)},
+            "labelSelector": {"matchLabels": selector(service, slot)},
             # Servers that are about to be replaced do not count.
             "matchLabelKeys": ["pod-template-hash"],
         }
@@ -118,14 +133,14 @@ def spread(service: InferenceService) -> list[dict[str, Any]]:
     ]
 
 
-def route_name(service: InferenceService) -> str:
-    """The ConfigMap that tells the servers to share their work with a challenger; every pod mounts it, present or not."""
-    return names.child(service, "route")
+def front(service: InferenceService, slot: Slot = "a") -> Child:
+    """The Service, which leads to one slot's servers."""
+    return _child(SERVICE, service, {"spec": {"ports": ports(), "selector": selector(service, slot)}})
 
 
-def front(service: InferenceService) -> Child:
-    """The Service; its ports have the numbers that KServe's have."""
-    ports = [
+def ports() -> list[dict[str, Any]]:
+    """With the numbers that KServe's have."""
+    return [
         {"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
         {
             "name": "grpc",
@@ -135,7 +150,6 @@ def front(service: InferenceService) -> Child:
             "appProtocol": "kubernetes.io/h2c",
         },
     ]
-    return _child(SERVICE, service, {"spec": {"ports": ports, "selector": selector(service)}})
 
 
 def service_account(service: InferenceService) -> Child:
@@ -143,23 +157,27 @@ def service_account(service: InferenceService) -> Child:
     return _child(SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
 
 
-def disruption_budget(service: InferenceService) -> Child:
+def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
     """A drain takes one server at a time. Those that are not ready may always go."""
     spec = {
         "maxUnavailable": 1,
-        "selector": {"matchLabels": selector(service)},
+        "selector": {"matchLabels": selector(service, slot)},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     return _child(POD_DISRUPTION_BUDGET, service, {"spec": spec})
 
 
-def network_policy(service: InferenceService) -> Child:
+def network_policy(service: InferenceService, arrangement: Arrangement = PLAIN) -> Child:
     """Nothing but the server's ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    ports = [{"protocol": "TCP", "port": port} for port in runtimes.ports(service).values()]
+    reachable = [{"protocol": "TCP", "port": port} for port in runtimes.ports(service).values()]
+    everybody = {
+        "matchLabels": {names.UID_LABEL: service.uid},
+        "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],
+    }
     spec = {
-        "podSelector": {"matchLabels": selector(service)},
+        "podSelector": everybody if arrangement.both else {"matchLabels": selector(service)},
         "policyTypes": ["Ingress"],
-        "ingress": [{"ports": ports}],
+        "ingress": [{"ports": reachable}],
     }
     return _child(NETWORK_POLICY, service, {"spec": spec})
 
@@ -167,9 +185,22 @@ def network_policy(service: InferenceService) -> Child:
 def _child(
     api: Api, service: InferenceService, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
 ) -> Child:
+    return named(api, names.child(service), content, annotations)
+
+
+def named(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> Child:
+    """A child of that name."""
     noted = {"annotations": dict(annotations)} if annotations else {}
-    manifest = {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": names.child(service), **noted}}
-    return Child(api, {**manifest, **content})
+    return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": name, **noted}, **content})
 
 
-OWNS = (DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)
+OWNS = (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
+    JOB,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)

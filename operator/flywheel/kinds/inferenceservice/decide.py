@@ -10,9 +10,11 @@ from flywheel.core import names
 from flywheel.core.plan import Plan
 from flywheel.kinds.inferenceservice import children, scaling
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
-from flywheel.kinds.inferenceservice.observe import Seen, Servers
+from flywheel.kinds.inferenceservice.observe import Seen
+from flywheel.kinds.inferenceservice.rollout import machine, slots, story
 from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.kinds.inferenceservice.servers import Servers
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
 LATER = timedelta(seconds=60)  # nothing tells us that somebody installs an API
@@ -20,29 +22,23 @@ NONE = Servers(target=None, inputs="", settled=False)
 
 
 def decide(service: InferenceService, seen: Seen) -> Plan:
-    """The plan for what is seen."""
-    target = served(service, seen)
+    """The plan for what is seen: what a rollout makes of it, and then how the champion's servers are."""
+    move = machine.move(service, seen)
+    target = move.champion
     if target is None:
         return nothing_was_ever_served(service, seen)
-    return (
+    seen = story.after(seen, move)
+    plan = (
         nobody_should_answer(service, seen, target)
         or some_servers_do_not_answer(service, seen, target)
         or the_autoscaler_changes_their_number(service, seen, target)
         or new_servers_replace_old_ones(service, seen, target)
+        or story.rollout_goes_on(service, seen, move, _plan)
         or what_is_served_is_no_longer_offered(service, seen, target)
         or the_autoscaler_cannot_measure(service, seen, target)
         or all_servers_answer(service, seen, target)
     )
-
-
-def served(service: InferenceService, seen: Seen) -> Target | None:
-    """What the spec asks for; else what the servers have, so that nobody who answers is stopped because something else went missing."""
-    if seen.wanted is not None:
-        return seen.wanted
-    if seen.servers is not None and seen.servers.target is not None:
-        return seen.servers.target
-    status = service.status
-    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+    return story.with_rollout(service, seen, move, plan)
 
 
 def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
@@ -52,7 +48,7 @@ def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
         ready=False,
         reason=seen.missing.reason,
         message=f"Waiting to serve: {seen.missing.message}",
-        status=InferenceServiceStatus(url=url(service), selector=selector(service), replicas=0, ready_replicas=0),
+        status=InferenceServiceStatus(url=url(service), selector=selector(service, seen), replicas=0, ready_replicas=0),
         summary="waiting for a model",
         children=None,  # a Deployment that cannot be read is better left alone
     )
@@ -195,9 +191,9 @@ def url(service: InferenceService) -> str:
     return f"http://{names.child(service)}.{service.namespace}.svc:{HTTP_PORT}"
 
 
-def selector(service: InferenceService) -> str:
+def selector(service: InferenceService, seen: Seen) -> str:
     """The servers' labels as autoscalers read them."""
-    return ",".join(f"{label}={value}" for label, value in sorted(children.selector(service).items()))
+    return ",".join(f"{label}={value}" for label, value in sorted(slots.selector(service, seen.rollout.active).items()))
 
 
 def _is_current(service: InferenceService, seen: Seen, target: Target) -> bool:
@@ -236,7 +232,7 @@ def _plan(
         digest=target.digest,
         replicas=servers.existing,
         ready_replicas=servers.ready,
-        selector=selector(service),
+        selector=selector(service, seen),
     )
     asked = wanted(service, seen)
     answering = f"{min(servers.ready, asked)}/{asked} ready"
@@ -246,9 +242,6 @@ def _plan(
         message=message,
         status=status,
         summary=summary or f"{answering}, {target.version}",
-        children=children.everything(
-            service, target, seen.settings, servers.replicas, autoscaled=seen.autoscaler.exists
-        ),
         progressing=progressing,
         look_again=look_again,
     )

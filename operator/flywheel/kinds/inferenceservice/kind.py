@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, Reference
+from flywheel.core.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, POD, Reference
 from flywheel.core.kind import Kind
 from flywheel.core.schema import rule
 from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
@@ -15,7 +15,9 @@ def references(service: InferenceService) -> Iterable[Reference]:
     """What it is told to serve, and what it serves: a Model keeps both from being deleted."""
     if service.spec.model is not None:
         yield Reference(MODEL, service.namespace, service.spec.model)
-    for version in {service.spec.version, service.status.version} - {None}:
+    rollout = service.status.rollout
+    judged = {rollout.challenger, rollout.champion, *(each.version for each in rollout.rejected)} if rollout else set()
+    for version in sorted({service.spec.version, service.status.version, *judged} - {None}, key=str):
         yield Reference(MODEL_VERSION, service.namespace, str(version))
 
 
@@ -28,6 +30,7 @@ KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
     observe=observe,
     decide=decide,
     owns=OWNS,
+    touches=(POD,),
     references=references,
     rules=(
         rule(

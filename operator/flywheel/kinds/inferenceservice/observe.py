@@ -4,15 +4,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel.core import names, trouble
-from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core import trouble
+from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import autoscaler
 from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
-from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.rollout import facts, slots
+from flywheel.kinds.inferenceservice.rollout.facts import Facts, Mark
+from flywheel.kinds.inferenceservice.servers import Servers, servers
 from flywheel.kinds.model.schema import ModelStatus
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
@@ -26,25 +29,11 @@ class Missing:
 
 
 @dataclass(frozen=True)
-class Servers:
-    """The Deployment as it is: what it was told to serve, by which inputs, and how far it is.
-
-    `replicas` are told to run, `existing` do, `updated` of them have the newest template, `ready` of them answer, whatever template.
-    `settled`: the Deployment's controller has seen its newest spec.
-    """
-
-    target: Target | None
-    inputs: str
-    settled: bool
-    replicas: int = 0
-    existing: int = 0
-    updated: int = 0
-    ready: int = 0
-
-
-@dataclass(frozen=True)
 class Seen:
-    """`wanted` or `missing`: what the spec asks for, or why that cannot be had. `servers`: None where there is no Deployment."""
+    """`wanted` or `missing`: what the spec asks for, or why that cannot be had. `servers`: None where there is no Deployment.
+
+    `servers` and `trouble` are of those to whom the front Service leads; what else there is, `rollout` knows.
+    """
 
     now: datetime
     settings: Settings
@@ -53,28 +42,42 @@ class Seen:
     servers: Servers | None = None
     trouble: Trouble | None = None
     autoscaler: Autoscaler = field(default_factory=Autoscaler)
+    rollout: Facts = field(default_factory=Facts)
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
     """One look at the Model or version, the Deployment, all its pods, and what scales them."""
-    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, names.child(service)))
-    if deployment is not None and deployment["metadata"].get("labels", {}).get(names.UID_LABEL) != service.uid:
+    active = facts.active_slot(service, cluster)
+    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, active)))
+    if deployment is not None and not facts.is_ours(service, deployment):
         deployment = None  # somebody else's: the engine says NameTaken
-    pods = [pod for pod in cluster.children(service.uid, POD) if "deletionTimestamp" not in pod["metadata"]]
+    pods = facts.pods_of(service, cluster, active)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(service.namespace, uid)
 
     found = _version(service, cluster) if service.spec.version is not None else _champion(service, cluster)
+    wanted = found if isinstance(found, Target) else None
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        wanted=found if isinstance(found, Target) else None,
+        wanted=wanted,
         missing=found if isinstance(found, Missing) else None,
-        servers=_servers(deployment) if deployment else None,
         autoscaler=autoscaler.look(service, cluster),
+        servers=servers(deployment) if deployment else None,
         trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
+        rollout=facts.gather(service, cluster, active, _mark(service, cluster, wanted)),
     )
+
+
+def _mark(service: InferenceService, cluster: Cluster, wanted: Target | None) -> Mark:
+    """What the wanted version says of itself; whoever has no rollout does not ask."""
+    if wanted is None or service.spec.rollout is None:
+        return Mark()
+    version = cluster.get(Reference(MODEL_VERSION, service.namespace, wanted.version)) or {}
+    status = ModelVersionStatus.model_validate(version.get("status") or {})
+    finding = status.rejection.message if status.rejection else None
+    return Mark(finding, status.rejection_cleared.at if status.rejection_cleared else None)
 
 
 def _champion(service: InferenceService, cluster: Cluster) -> Target | Missing:
@@ -104,18 +107,3 @@ def _version(service: InferenceService, cluster: Cluster) -> Target | Missing:
 
 def _words(status: Status) -> str:
     return next((condition.message for condition in status.conditions if condition.type == "Ready"), "")
-
-
-def _servers(deployment: Manifest) -> Servers:
-    metadata, status = deployment["metadata"], deployment.get("status") or {}
-    annotations = metadata.get("annotations") or {}
-    version, digest = annotations.get(VERSION_ANNOTATION), annotations.get(DIGEST_ANNOTATION)
-    return Servers(
-        target=Target(version, digest) if version and digest else None,
-        inputs=annotations.get(names.INPUTS_ANNOTATION, ""),
-        settled=status.get("observedGeneration", 0) >= metadata.get("generation", 1),
-        replicas=deployment["spec"].get("replicas", 1),
-        existing=status.get("replicas", 0),
-        updated=status.get("updatedReplicas", 0),
-        ready=status.get("readyReplicas", 0),
-    )

@@ -74,6 +74,10 @@ RULES = (
         "our own server alone asks who calls: with another spec.runtime write auth: {none: {}}, and guard the Service by other means",
     ),
     rule(
+        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.rollout)",
+        "our own server alone shares its work with a challenger: with another spec.runtime leave spec.rollout out",
+    ),
+    rule(
         "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.scaling) || self.scaling.metric in ['CPU', 'Memory']",
         "spec.scaling.metric InFlight and RequestsPerSecond are told by our own server alone; with another spec.runtime use CPU or Memory",
     ),

@@ -51,20 +51,15 @@ def is_automatic(service: _Service) -> bool:
     return service.spec.scaling is not None and not service.spec.suspend
 
 
-def scaled_deployment(service: _Service) -> str:
-    """The Deployment whose servers the autoscaler counts."""
-    return names.child(service)
-
-
-def autoscalers(service: _Service) -> tuple[Child, ...]:
-    """The HorizontalPodAutoscaler, or nothing."""
+def autoscalers(service: _Service, deployment: str) -> tuple[Child, ...]:
+    """The HorizontalPodAutoscaler, which counts that Deployment's servers, or nothing."""
     scaling = service.spec.scaling
     if scaling is None or not is_automatic(service):
         return ()
     target = {
         "apiVersion": DEPLOYMENT.api_version,
         "kind": DEPLOYMENT.kind,
-        "name": scaled_deployment(service),
+        "name": deployment,
     }
     behavior = scaling.behavior.model_dump(by_alias=True, exclude_none=True, mode="json") if scaling.behavior else {}
     behavior = {direction: {k: v for k, v in rules.items() if v != []} for direction, rules in behavior.items()}

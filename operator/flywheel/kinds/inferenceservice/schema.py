@@ -5,6 +5,7 @@ from pydantic import ConfigDict, Field
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.values import Digest, ObjectName
 from flywheel.kinds.inferenceservice import runtime_schema, scaling_schema
+from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.runtime_schema import Runtime
 from flywheel.kinds.inferenceservice.scaling_schema import Scaling
 
@@ -65,6 +66,9 @@ class InferenceServiceSpec(Schema):
     shared_memory: Quantity | None = Field(
         None, description="Size of /dev/shm, such as 1Gi; absent, the runtime's own."
     )
+    rollout: Rollout | None = Field(
+        None, description="How a new version takes over; absent, its servers replace the old ones one at a time."
+    )
     suspend: bool = Field(False, description="True stops all servers and keeps everything else.")
 
 
@@ -85,3 +89,7 @@ class InferenceServiceStatus(Status):
     selector: str | None = Field(
         None, max_length=512, description="The label selector of the servers, for autoscalers."
     )
+    slot: str | None = Field(
+        None, max_length=1, description="The slot that the Service leads to, where it is the second one."
+    )
+    rollout: RolloutStatus | None = Field(None, description="The rollout that is under way, or the last one.")

@@ -6,11 +6,11 @@ So whatever goes missing, the servers that follow the Model keep what they have.
 
 from flywheel.core.api import MODEL_VERSION
 from flywheel.core.plan import Event, Plan, Removal
-from flywheel.kinds.model.judge import Choice, choose, judge, number
+from flywheel.kinds.model.judge import LONGEST_MESSAGE, Choice, choose, judge, number
 from flywheel.kinds.model.observe import Model, Seen, Version
 from flywheel.kinds.model.schema import LONGEST_HISTORY, MOST_VERDICTS, ModelStatus, Reign, Verdict
 
-REFUSALS = ("NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing")
+REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing")
 
 
 def decide(model: Model, seen: Seen) -> Plan:
@@ -101,11 +101,17 @@ def there_is_a_champion(model: Model, seen: Seen) -> Plan:
         if newest.verdict in ("NotComparable", "NoObjective")
         else ""
     )
-    pinned = " It is pinned by spec.champion." if model.spec.champion else ""
+    pinned = _about_the_pin(model, seen)
     changed = status.history[-1:] != model.status.history[-1:]
     return Plan(
         ready=True,
-        reason="Pinned" if model.spec.champion else newest.verdict if refused else "ChampionChosen",
+        reason="PinRolledBack"
+        if pin_was_rolled_back(model, seen)
+        else "Pinned"
+        if model.spec.champion
+        else newest.verdict
+        if refused
+        else "ChampionChosen",
         message=f"ModelVersion '{champion.name}' is champion of {_count(seen)}.{pinned}{why}{hint}",
         status=status,
         summary=_summary(model, seen, champion),
@@ -114,14 +120,44 @@ def there_is_a_champion(model: Model, seen: Seen) -> Plan:
     )
 
 
+def pin_was_rolled_back(model: Model, seen: Seen) -> bool:
+    """Git asks for a version that a rollout found bad; it is not offered until somebody clears that."""
+    pinned = _named(model.spec.champion, seen)
+    return pinned is not None and pinned.rejected is not None
+
+
+def _about_the_pin(model: Model, seen: Seen) -> str:
+    if model.spec.champion is None:
+        return ""
+    if not pin_was_rolled_back(model, seen):
+        return " It is pinned by spec.champion."
+    pinned = _named(model.spec.champion, seen)
+    finding = pinned.rejected if pinned else ""
+    return f" spec.champion names '{model.spec.champion}', which was rolled back: {finding} To offer it again, set annotation flywheel.ml/clear-rejection on it to any new value."
+
+
 def _choice(model: Model, seen: Seen) -> Choice:
     current = _named(model.status.champion, seen)
     pinned = _named(model.spec.champion, seen)
+    if current is not None and current.rejected is not None:
+        return _whoever_was_before(model, seen, current)
+    if pinned is not None and pinned.rejected is not None and current is not None:
+        return Choice(current)
     if pinned is None:
         return choose(model.spec, current, seen.versions)
     if current is not None and pinned.name == current.name:
         return Choice(pinned)
     return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
+
+
+def _whoever_was_before(model: Model, seen: Seen, current: Version) -> Choice:
+    """The champion was rolled back: the last one before it that is good becomes champion again; a rollout back is no gain to be proven."""
+    for reign in reversed(model.status.history):
+        before = _named(reign.version, seen)
+        if before is not None and before.ready and before.rejected is None:
+            finding = f"'{current.name}' was rolled back: {current.rejected}"[:LONGEST_MESSAGE]
+            return Choice(before, Verdict(version=before.name, verdict="RolledBack", message=finding))
+    return choose(model.spec, None, seen.versions)
 
 
 def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
@@ -155,7 +191,7 @@ def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
         digest=choice.champion.digest,
         since=seen.now.replace(microsecond=0),
         reason=reason,
-        message=f"'{choice.champion.name}' is champion{before} ({reason}){numbers}",
+        message=f"'{choice.champion.name}' is champion{before} ({reason}){numbers}"[:LONGEST_MESSAGE],
     )
     return (*old, reign)[-LONGEST_HISTORY:]
 

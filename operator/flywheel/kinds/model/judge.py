@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema import Gate, ModelSpec, Verdict
 
+LONGEST_MESSAGE = 512
+
 
 @dataclass(frozen=True)
 class Choice:
@@ -27,10 +29,11 @@ def choose(spec: ModelSpec, current: Version | None, versions: Iterable[Version]
 
 def judge(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict:
     """What speaks for or against one version."""
-    if champion is not None and version.name == champion.name:
+    if champion is not None and version.name == champion.name and version.rejected is None:
         return _verdict(version, "Champion", _own_number(spec, version))
     return (
-        _is_not_ready(version)
+        _was_rolled_back(version)
+        or _is_not_ready(version)
         or _fails_a_gate(spec, version)
         or _is_the_first(spec, version, champion)
         or _cannot_be_compared(spec, version, champion)
@@ -42,6 +45,12 @@ def number(metric: str, version: Version) -> float | None:
     """A metric of a version, or None if it does not report it."""
     value = version.metrics.get(metric)
     return float(value) if value is not None else None
+
+
+def _was_rolled_back(version: Version) -> Verdict | None:
+    if version.rejected is None:
+        return None
+    return _verdict(version, "RolledBack", f"a rollout found it bad: {version.rejected}"[:LONGEST_MESSAGE])
 
 
 def _is_not_ready(version: Version) -> Verdict | None:

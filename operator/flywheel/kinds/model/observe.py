@@ -16,7 +16,8 @@ Model = Resource[ModelSpec, ModelStatus]
 @dataclass(frozen=True)
 class Version:
     """One ModelVersion. `metrics` and `digest` stay known when a later verification fails.
-    `served`: an InferenceService names or serves it; `registered`: an Experiment made it."""
+    `served`: an InferenceService names or serves it; `registered`: an Experiment made it.
+    `rejected`: what a rollout found against it; None once somebody has cleared that."""
 
     name: str
     uid: str
@@ -28,6 +29,7 @@ class Version:
     test_digest: str | None = None
     served: bool = False
     registered: bool = False
+    rejected: str | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,7 @@ def _version(raw: Manifest, served: bool) -> Version:
         test_digest=status.test_digest,
         served=served,
         registered=spec.lineage is not None and spec.lineage.experiment is not None,
+        rejected=status.rejection.message or "no finding" if status.rejection else None,
     )
 
 
@@ -81,6 +84,8 @@ def _served(model: Model, versions: Iterable[Manifest], cluster: Cluster) -> Ite
             spec = InferenceServiceSpec.model_validate(service["spec"])
             status = InferenceServiceStatus.model_validate(service.get("status") or {})
             yield from (name for name in (spec.version, status.version) if name)
+            if status.rollout is not None:
+                yield from (status.rollout.challenger, status.rollout.champion)
 
 
 def _other_model(model: Model, cluster: Cluster) -> str | None:

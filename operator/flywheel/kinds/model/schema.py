@@ -100,7 +100,7 @@ class Verdict(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     verdict: str = Field(
         max_length=63,
-        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing or NotReady.",
+        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady or RolledBack (until its mark is cleared).",
     )
     message: str = Field("", max_length=512, description="The numbers behind the verdict.")
 
@@ -111,7 +111,9 @@ class Reign(Schema):
     version: str = Field(max_length=253, description="The ModelVersion that became champion.")
     digest: Digest | None = Field(None, description="Its artifact.")
     since: datetime = Field(description="When it became champion.")
-    reason: str = Field(max_length=63, description="FirstVersion, Better, Pinned or Succession.")
+    reason: str = Field(
+        max_length=63, description="FirstVersion, Better, Pinned, Succession or RolledBack (the one before it was)."
+    )
     message: str = Field("", max_length=512, description="The numbers behind it.")
 
 

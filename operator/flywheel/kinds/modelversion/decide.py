@@ -13,6 +13,7 @@ from flywheel.core.api import JOB
 from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.modelversion import children, quantization
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
+from flywheel.kinds.modelversion.mark import marked
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
 from flywheel.kinds.modelversion.report import failed, succeeded, summary
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
@@ -24,12 +25,13 @@ AT_ONCE = timedelta(seconds=1)
 def decide(version: ModelVersion, seen: Seen) -> Plan:
     """The plan for what is seen."""
     status = after(version, seen)
-    return (
+    plan = (
         verification_failed(version, seen, status)
         or verification_is_tried_again(version, seen, status)
         or model_is_verified(version, seen, status)
         or verification_runs(version, seen, status)
     )
+    return marked(version, seen, plan)
 
 
 def after(version: ModelVersion, seen: Seen) -> ModelVersionStatus:

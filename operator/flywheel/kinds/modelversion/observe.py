@@ -1,25 +1,29 @@
 """Everything that matters to a ModelVersion, in one look."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from flywheel.core import names, outcome, trouble
-from flywheel.core.api import JOB, MODEL, POD, Manifest, Reference
+from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
+from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
+from flywheel.kinds.modelversion.schema import Rejection
 
 REQUEST_ANNOTATION = "flywheel.ml/verify-requested"
+CLEAR_ANNOTATION = "flywheel.ml/clear-rejection"
 
 
 @dataclass(frozen=True)
 class Seen:
     """`attempt` is the one that runs or comes next; `outcome` is None until it has ended.
-    `objective` is the Model's metric, for the summary."""
+    `objective` is the Model's metric, for the summary. `rejections`: what rollouts found against it, oldest first;
+    `clear`: the value by which somebody clears that."""
 
     now: datetime
     settings: Settings
@@ -29,6 +33,8 @@ class Seen:
     trouble: Trouble | None = None
     champion: bool = False
     objective: str | None = None
+    rejections: tuple[Rejection, ...] = ()
+    clear: str = ""
 
 
 def observe(version: ModelVersion, cluster: Cluster) -> Seen:
@@ -53,7 +59,19 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         trouble=trouble.find(job, pods, events, cluster.now) if job and ended is None else None,
         champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
+        rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
+        clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
     )
+
+
+def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:
+    """Each InferenceService keeps those of its own rollouts."""
+    for service in cluster.referring(INFERENCE_SERVICE, version.reference):
+        rollout = InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
+        for each in rollout.rejected if rollout else ():
+            if each.version == version.name:
+                name = service["metadata"]["name"]
+                yield Rejection(service=name, at=each.at, message=each.message, numbers=each.numbers)
 
 
 def _job_of(pod: Manifest) -> str | None:

@@ -177,6 +177,25 @@ class Failure(Schema):
     )
 
 
+class Rejection(Schema):
+    """The mark of a version that a rollout found bad."""
+
+    service: str = Field(max_length=253, description="The InferenceService whose rollout it failed.")
+    at: datetime = Field(description="When it was rolled back.")
+    message: str = Field("", max_length=512, description="What was found, with the numbers.")
+    # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes.
+    numbers: dict[str, Annotated[str, Field(max_length=32)]] | None = Field(
+        None, max_length=24, description="What the judge measured."
+    )
+
+
+class Cleared(Schema):
+    """Somebody has looked at a rejection, and wants the version to be offered again."""
+
+    value: str = Field(max_length=128, description="The value of annotation flywheel.ml/clear-rejection then.")
+    at: datetime = Field(description="When it was seen; only a later rollback counts.")
+
+
 class ModelVersionStatus(Status):
     """What verification found."""
 
@@ -202,3 +221,8 @@ class ModelVersionStatus(Status):
     verify_requested: str | None = Field(
         None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last answered."
     )
+    rejection: Rejection | None = Field(
+        None,
+        description="A rollout found it bad: it cannot be champion. Annotation flywheel.ml/clear-rejection, set to a new value, clears this.",
+    )
+    rejection_cleared: Cleared | None = Field(None, description="When a rejection was last cleared.")

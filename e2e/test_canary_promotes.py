@@ -1,0 +1,63 @@
+"""A better version takes over step by step, judged at each, and no user notices; going back to what is kept warm takes a moment."""
+
+import time
+
+import pytest
+
+from e2e import kube, rollouts
+from e2e.onnx_models import linear
+from e2e.rollouts import NAME, ROW
+from e2e.story import Story
+from e2e.traffic import Traffic, asked_once
+
+ROLLOUT = {
+    "canary": {
+        "steps": [{"percent": 20, "duration": "6s"}, {"percent": 50, "duration": "6s"}],
+        # The machine of the stories is shared, so latency is no matter here; test_canary_rolls_back judges it.
+        "analysis": {"maxErrorRate": "1%", "maxP99Ratio": "1000", "minRequests": 20},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def served(story: Story) -> Story:
+    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
+    rollouts.serves(story, "fraud-1", ROLLOUT)
+    return story
+
+
+def test_it_is_promoted_by_pointer_and_no_request_fails(served: Story) -> None:
+    before = rollouts.servers(served)
+    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port, Traffic(port, NAME, ROW) as traffic:
+        rollouts.offers(served, "fraud-2")
+        status = rollouts.comes_to(served, "Promoted", "fraud-2")
+        shares = dict(traffic.answers)
+        time.sleep(3)
+        settled = traffic.answers.copy()
+        time.sleep(3)
+        after = traffic.answers - settled
+
+    assert traffic.failures == {}
+    assert shares["fraud-1: 100.0"] > shares["fraud-2: 200.0"] > 40
+    assert set(after) == {"fraud-2: 200.0"}, (
+        "who keeps a connection to an old server gets the new version's answers too"
+    )
+    assert set(traffic.answers) == {"fraud-1: 100.0", "fraud-2: 200.0"}
+    assert (status["verdict"], float(status["numbers"]["errorRate"])) == ("Pass", 0.0)
+    assert before.items() <= rollouts.servers(served).items(), (
+        "the old version's servers are kept warm, and are the same"
+    )
+    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
+        assert asked_once(port, NAME, ROW) == ("fraud-2", 200.0)
+    assert (served.get("fwsvc", NAME) or {})["status"]["version"] == "fraud-2"
+
+
+def test_going_back_to_what_is_kept_warm_moves_the_pointer_alone(served: Story) -> None:
+    before = rollouts.servers(served)
+    rollouts.offers(served, "fraud-1")
+    rollouts.comes_to(served, "Promoted", "fraud-1", seconds=20)
+
+    assert rollouts.servers(served) == before
+    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
+        assert asked_once(port, NAME, ROW) == ("fraud-1", 100.0)
+    assert kube.listed("jobs", served.namespace, "flywheel.ml/kind=InferenceService") == []

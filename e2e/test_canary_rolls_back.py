@@ -1,0 +1,69 @@
+"""Three bad challengers, one after the other under traffic: one that errs, one that is slow, one that answers NaN. Users notice nothing;
+the service says what was found, the version carries a mark, the Model goes back, and only a cleared mark offers it again."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import kube, rollouts
+from e2e.onnx_models import faulty, linear, not_a_number, slow
+from e2e.rollouts import NAME, ROW
+from e2e.story import Story
+from e2e.traffic import Traffic
+
+ROLLOUT = {
+    "canary": {
+        "steps": [{"percent": 25, "duration": "8s"}, {"percent": 50, "duration": "8s"}],
+        # A quiet server answers within a millisecond, the slow one never does; what a shared machine adds is less than 20 times.
+        "analysis": {"maxErrorRate": "2%", "maxP99Ratio": "20", "minRequests": 20},
+    },
+    "keepWarm": "30s",
+}
+BAD = {"fraud-errs": faulty([2.0, 0.0]), "fraud-slow": slow([2.0, 0.0]), "fraud-nan": not_a_number([2.0, 0.0])}
+FOUND = {"fraud-errs": "errors (limit 2 %", "fraud-slow": "p99 latency of", "fraud-nan": "errors (limit 2 %"}
+
+
+@pytest.fixture(scope="module")
+def traffic(story: Story) -> Iterator[Traffic]:
+    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), **BAD})
+    rollouts.serves(story, "fraud-1", ROLLOUT)
+    with kube.forwarded(f"service/{NAME}", 8080, story.namespace) as port, Traffic(port, NAME, ROW) as traffic:
+        yield traffic
+
+
+@pytest.mark.parametrize("version", list(BAD))
+def test_it_is_rolled_back_and_no_request_fails(story: Story, traffic: Traffic, version: str) -> None:
+    before = rollouts.servers(story)
+    answered = sum(traffic.answers.values())
+    rollouts.offers(story, version)
+    rollouts.comes_to(story, "RolledBack", version)
+    condition = story.wait("fwsvc", NAME, reason="RolledBack")
+
+    assert traffic.failures == {}
+    assert sum(traffic.answers.values()) > answered + 40, "traffic went on all the while"
+    assert FOUND[version] in condition["message"]
+    assert "champion 'fraud-1' answers all traffic" in condition["message"]
+    assert before.items() <= rollouts.servers(story).items(), "no server of the champion was touched"
+
+
+@pytest.mark.parametrize("version", list(BAD))
+def test_its_mark_has_the_numbers_and_the_model_went_back(story: Story, traffic: Traffic, version: str) -> None:
+    mark = ((story.get("fwver", version) or {}).get("status") or {})["rejection"]
+    model = story.get("fwmodel", NAME) or {}
+    verdicts = {each["version"]: each["verdict"] for each in model["status"]["candidates"]}
+
+    assert (mark["service"], verdicts[version]) == (NAME, "RolledBack")
+    assert FOUND[version] in mark["message"]
+    assert float(mark["numbers"]["requests"]) > 0
+    assert model["status"]["champion"] == "fraud-1"
+
+
+def test_only_when_its_mark_is_cleared_it_is_offered_again(story: Story, traffic: Traffic) -> None:
+    version = list(BAD)[-1]
+    annotations = {"metadata": {"annotations": {"flywheel.ml/clear-rejection": "looked at"}}}
+    story.kubectl("patch", "fwver", version, "--type", "merge", "--patch", json.dumps(annotations))
+    rollouts.comes_to(story, "Judging", version, seconds=60)
+    rollouts.comes_to(story, "RolledBack", version)
+
+    assert traffic.failures == {}

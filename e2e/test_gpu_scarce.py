@@ -1,0 +1,69 @@
+"""Two GPUs and two servers that have them: a new version cannot come beside the old one, so it comes in its place, one by one, and is told.
+No hardware is needed: the node says that it has them."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from e2e import kube, rollouts
+from e2e.onnx_models import linear
+from e2e.rollouts import NAME
+from e2e.story import Story
+from e2e.test_canary_promotes import ROLLOUT
+from e2e.test_gpu_request import GPU
+
+
+@pytest.fixture(scope="module")
+def served(story: Story) -> Iterator[Story]:
+    """Two servers with a GPU each, on a node that has two."""
+    name = json.loads(kube.kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
+
+    def advertise(operation: dict[str, str]) -> None:
+        kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
+
+    advertise({"op": "add", "path": f"/status/capacity/{GPU}", "value": "2"})
+    try:
+        rollouts.brings(story, {f"fraud-{each}": linear([float(each), 0.0]) for each in (1, 2, 3)})
+        limits = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+        rollouts.serves(story, "fraud-1", None, replicas=2, **limits)
+        yield story
+    finally:
+        advertise({"op": "remove", "path": f"/status/capacity/{GPU}"})
+
+
+def is_served(story: Story, version: str) -> bool | None:
+    """Whether that version is served by everybody."""
+    resource = story.get("fwsvc", NAME) or {}
+    settled = kube.condition(resource, "Reconciling").get("status") != "True"
+    return True if settled and resource["status"].get("version") == version else None
+
+
+def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Story) -> None:
+    rollouts.offers(served, "fraud-2")
+    told = kube.until(
+        lambda: (
+            "replaced one by one" in (said := kube.condition(served.get("fwsvc", NAME)).get("message", "")) and said
+        ),
+        90,
+        lambda: str(kube.condition(served.get("fwsvc", NAME))),
+        pause=0.2,
+    )
+    kube.until(lambda: is_served(served, "fraud-2"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))
+
+    assert "does not fit beside the old ones" in told
+    strategy = (served.get("deployment", NAME) or {})["spec"]["strategy"]["rollingUpdate"]
+    assert strategy["maxSurge"] == 1, "the next one surges again, if it can"
+
+
+def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(served: Story) -> None:
+    before = rollouts.servers(served)
+    patch = json.dumps({"spec": {"rollout": ROLLOUT}})
+    served.kubectl("patch", "fwsvc", NAME, "--type", "merge", "--patch", patch)
+    rollouts.offers(served, "fraud-3")
+    condition = served.wait("fwsvc", NAME, reason="ChallengerDoesNotFit")
+    assert "nvidia.com/gpu" in condition["message"]
+    assert rollouts.servers(served) == before, "the champion's servers answer meanwhile"
+
+    served.kubectl("patch", "fwsvc", NAME, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/rollout"}]')
+    kube.until(lambda: is_served(served, "fraud-3"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))

@@ -1,0 +1,70 @@
+"""Operators die after every single write of a canary, one after the other; the rollout ends as if nothing had been, nothing is judged or
+made twice, and no request fails."""
+
+import json
+import re
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+from e2e import kube, rollouts
+from e2e.local_operator import LocalOperator, deployed_operator_rests
+from e2e.onnx_models import linear
+from e2e.rollouts import NAME, ROW
+from e2e.story import Story
+from e2e.traffic import Traffic
+
+DEATHS = 60  # more than a rollout has writes
+PORT = 18090
+ROLLOUT = {
+    "canary": {
+        "steps": [{"percent": 20, "duration": "5s"}, {"percent": 50, "duration": "5s"}],
+        "analysis": {"maxP99Ratio": "1000", "minRequests": 10},
+    }
+}
+
+
+def is_promoted(story: Story) -> bool:
+    status = rollouts.rollout(story)
+    return (status.get("phase"), status.get("challenger")) == ("Promoted", "fraud-2")
+
+
+def is_over(mortal: LocalOperator, story: Story) -> bool | None:
+    return mortal.process.poll() is not None or is_promoted(story) or None
+
+
+def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) -> list[LocalOperator]:
+    """One operator after the other, until the challenger is promoted."""
+    dead: list[LocalOperator] = []
+    while not is_promoted(story) and len(dead) < DEATHS:
+        name = f"mortal-{len(dead)}"
+        mortal = LocalOperator(settings, folder / f"{name}.log", name, PORT, FLYWHEEL_DIE_AFTER_WRITES="1")
+        dead.append(mortal)
+        try:
+            kube.until(partial(is_over, mortal, story), 120, mortal.words)
+        finally:
+            mortal.end()
+        # A dead leader's Lease runs out after 15 s; so many times that is a long story, so it is ended by hand.
+        patch = json.dumps({"spec": {"holderIdentity": ""}})
+        story.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+    return dead
+
+
+def test_the_rollout_ends_as_if_nothing_had_been(story: Story, tmp_path: Path) -> None:
+    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
+    rollouts.serves(story, "fraud-1", ROLLOUT)
+    before = rollouts.servers(story)
+    with deployed_operator_rests() as settings:
+        alone = {**settings, "FLYWHEEL_NAMESPACES": story.namespace, "FLYWHEEL_LEASE_NAMESPACE": story.namespace}
+        with kube.forwarded(f"service/{NAME}", 8080, story.namespace) as port, Traffic(port, NAME, ROW) as traffic:
+            rollouts.offers(story, "fraud-2")
+            dead = dies_after_each_write(story, alone, tmp_path)
+
+    made = Counter(re.findall(r"write \d+ create (\w+ \S+)", "\n".join(each.words() for each in dead)))
+    judges = [each for each in made if each.startswith("Job ")]
+    assert is_promoted(story)
+    assert len(dead) > 10
+    assert traffic.failures == {}
+    assert [each for each, times in made.items() if times > 1 and not each.startswith("Event ")] == []
+    assert len(judges) == 2, judges
+    assert before.items() <= rollouts.servers(story).items()

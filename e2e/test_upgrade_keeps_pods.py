@@ -1,0 +1,56 @@
+"""A newer chart with another serving image: not one serving pod restarts, not even where there is more to do for their service."""
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from e2e import deploy, kube, rollouts
+from e2e.cluster import cluster
+from e2e.onnx_models import linear
+from e2e.rollouts import NAME
+from e2e.story import Story
+from e2e.test_canary_promotes import ROLLOUT
+
+NEWER = "not-yet-built"  # nobody must pull it
+
+
+@pytest.fixture
+def upgraded(story: Story, tmp_path: Path) -> Iterator[Story]:
+    """Served by the installed chart, then upgraded; the installed one comes back afterwards."""
+    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0])})
+    rollouts.serves(story, "fraud-1", ROLLOUT)
+    story.servers = rollouts.servers(story)  # type: ignore[attr-defined]
+    chart = tmp_path / "chart"
+    shutil.copytree(deploy.CHART, chart)
+    about = (chart / "Chart.yaml").read_text()
+    (chart / "Chart.yaml").write_text(about.replace("version: 0.1.0", "version: 0.2.0"))
+    values = deploy.values()
+    values["images"]["serving"]["tag"] = NEWER
+    picked = cluster.chosen()
+    given = json.dumps(values)
+    picked.helm("upgrade", deploy.RELEASE, str(chart), "--namespace", deploy.NAMESPACE, "--values", "-", given=given)
+    try:
+        deploy.wait(picked, "flywheel-operator")
+        yield story
+    finally:
+        deploy.deploy(picked)
+
+
+def test_not_one_pod_restarts(upgraded: Story) -> None:
+    before: dict[str, str] = upgraded.servers  # type: ignore[attr-defined]
+    settings = (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["template"]["spec"]
+    told = {each["name"]: each.get("value", "") for each in settings["containers"][0]["env"]}
+    assert told["FLYWHEEL_SERVING_IMAGE"].endswith(NEWER)
+
+    # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
+    upgraded.kubectl("scale", "fwsvc", NAME, "--replicas=2")
+    upgraded.wait("fwsvc", NAME, reason="Serving")
+    kube.until(lambda: len(rollouts.servers(upgraded)) == 2 or None, 60, lambda: str(rollouts.servers(upgraded)))
+
+    pods = kube.listed("pods", upgraded.namespace, "flywheel.ml/role=server")
+    assert before.items() <= rollouts.servers(upgraded).items()
+    assert len({each["spec"]["containers"][0]["image"] for each in pods}) == 1
+    assert not pods[0]["spec"]["containers"][0]["image"].endswith(NEWER)

@@ -1,0 +1,72 @@
+"""Users of a service: bounded traffic through a port that leads to it, and every answer counted."""
+
+import http.client
+import json
+import threading
+import time
+from collections import Counter
+
+LONGEST = 480.0  # seconds that traffic may last, whatever a story does
+
+
+class Traffic:
+    """Some clients that ask one request after the other, with a pause, over connections that they keep.
+
+    `answers` counts by `<model_version>: <first number>`; `failures` holds whatever was not a 200 with a number in it.
+    """
+
+    def __init__(self, port: int, model: str, row: list[float], clients: int = 3, pause: float = 0.02) -> None:
+        self.answers: Counter[str] = Counter()
+        self.failures: Counter[str] = Counter()
+        self._port = port
+        self._path = f"/v2/models/{model}/infer"
+        tensor = {"name": "x", "datatype": "FP32", "shape": [1, len(row)], "data": row}
+        self._body = json.dumps({"inputs": [tensor]}).encode()
+        self._pause = pause
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
+
+    def __enter__(self) -> "Traffic":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(15)
+
+    def _ask(self) -> None:
+        end = time.monotonic() + LONGEST
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
+        while not self._stop.is_set() and time.monotonic() < end:
+            try:
+                connection.request("POST", self._path, self._body, {"content-type": "application/json"})
+                response = connection.getresponse()
+                self._count(response.status, response.read())
+            except (OSError, http.client.HTTPException) as error:
+                self.failures[repr(error)] += 1
+                connection.close()
+            time.sleep(self._pause)
+        connection.close()
+
+    def _count(self, status: int, body: bytes) -> None:
+        told = json.loads(body)
+        if status != 200:
+            self.failures[f"{status}: {told}"] += 1
+            return
+        value = told["outputs"][0]["data"][0]
+        if not isinstance(value, int | float) or value != value:
+            self.failures[f"no number: {told}"] += 1
+            return
+        self.answers[f"{told['model_version']}: {value}"] += 1
+
+
+def asked_once(port: int, model: str, row: list[float]) -> tuple[str, float]:
+    """Who answers one request, and what."""
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, len(row)], "data": row}
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}))
+    told = json.loads(connection.getresponse().read())
+    connection.close()
+    return str(told["model_version"]), float(told["outputs"][0]["data"][0])

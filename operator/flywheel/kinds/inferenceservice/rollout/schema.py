@@ -1,0 +1,166 @@
+"""What a user writes about a rollout, and what is read of it."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.values import Digest, Duration, Number, Percent
+
+MOST_REJECTIONS = 5
+
+# No schema default inside the union of canary and shadow: a defaulted member would make the other one unappliable.
+ERROR_RATE, P99_RATIO, DISAGREEMENT, REQUESTS, TIMEOUT = "1%", "1.5", "1%", 100, "1s"
+ABSOLUTE, RELATIVE = "1e-6", "1e-3"
+
+
+class CanaryStep(Schema):
+    """One share of the requests, for one length of time."""
+
+    percent: int = Field(
+        ge=1,
+        le=99,
+        description="The share of requests that the challenger answers, in percent; the champion's share is what it is compared with.",
+    )
+    duration: Duration = Field(description="How long it is measured before it is judged, such as 2m.")
+
+
+class Sticky(Schema):
+    """Which requests belong together."""
+
+    header: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9-]*$",
+        max_length=64,
+        description="Requests with the same value of this header are answered by the same side, such as x-user-id.",
+    )
+
+
+class CanaryAnalysis(Schema):
+    """The limits; what is absent has the value that is named."""
+
+    max_error_rate: Percent | None = Field(
+        None,
+        description=f"The largest share of forwarded requests that the challenger may fail, be late for or answer with nonsense; absent, {ERROR_RATE}.",
+    )
+    max_p99_ratio: Number | None = Field(
+        None,
+        description=f"The challenger's 99th percentile of latency may be so many times the champion's; absent, '{P99_RATIO}'.",
+        json_schema_extra=validations(rule("double(self) >= 1.0", "must be at least '1'")),
+    )
+    min_requests: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description=f"A step with fewer forwarded requests cannot be judged and is held; absent, {REQUESTS}.",
+    )
+
+
+class Canary(Schema):
+    """The challenger answers a growing share of the requests."""
+
+    steps: tuple[CanaryStep, ...] = Field(
+        min_length=1,
+        max_length=20,
+        description="The shares, rising. After the last one the challenger becomes champion.",
+        json_schema_extra=validations(
+            rule(
+                "self.map(s, s.percent).isSorted() && self.all(s, self.exists_one(t, t.percent == s.percent))",
+                "the percentages of the steps must rise from one to the next",
+            )
+        ),
+    )
+    sticky: Sticky | None = Field(None, description="Absent, each request is decided for itself.")
+    analysis: CanaryAnalysis | None = Field(None, description="When a step has failed.")
+
+
+class Tolerance(Schema):
+    """Numbers that differ by less agree: |a - b| <= absolute + relative * |a| (as numpy.isclose)."""
+
+    absolute: Number | None = Field(None, description=f"In units of the answer; absent, '{ABSOLUTE}'.")
+    relative: Number | None = Field(None, description=f"As a share of the champion's answer; absent, '{RELATIVE}'.")
+
+
+class Shadow(Schema):
+    """The challenger gets copies, nobody sees its answers, and they are compared with the champion's."""
+
+    percent: int = Field(ge=1, le=100, description="The share of requests that are copied, in percent.")
+    duration: Duration = Field(description="How long it is measured before it is judged, such as 30m.")
+    max_disagreement: Percent | None = Field(
+        None,
+        description=f"The largest share of copies whose answer differs or does not come; absent, {DISAGREEMENT}.",
+    )
+    tolerance: Tolerance | None = Field(None, description="When two numbers agree; classes must be equal.")
+    min_requests: int | None = Field(
+        None,
+        ge=1,
+        le=10_000_000,
+        description=f"With fewer compared requests it cannot be judged and is held; absent, {REQUESTS}.",
+    )
+
+
+class Rollout(Schema):
+    """How a new version takes over: judged while the old one answers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("[has(self.canary),has(self.shadow)].exists_one(x,x)", "give exactly one of canary and shadow")
+        )
+    )
+
+    canary: Canary | None = Field(None, description="The challenger answers a growing share of the requests.")
+    shadow: Shadow | None = Field(None, description="The challenger gets copies of requests, and answers are compared.")
+    timeout: Duration | None = Field(
+        None,
+        description=f"An answer of the challenger that takes longer is late, and the champion answers itself; absent, {TIMEOUT}.",
+    )
+    keep_warm: Duration = Field(
+        Duration("10m"),
+        description="How long the old version's servers stay after a promotion, so that going back moves a pointer alone.",
+    )
+    paused: bool = Field(
+        False, description="True keeps the rollout at the step where it is. A breach rolls back all the same."
+    )
+
+
+Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
+# Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes (seen: 422).
+Numbers = dict[str, Annotated[str, Field(max_length=32)]]
+
+
+class Rejection(Schema):
+    """A version that was judged and found bad; its ModelVersion copies this as its mark."""
+
+    version: str = Field(max_length=253, description="The ModelVersion.")
+    at: datetime = Field(description="When it was rolled back.")
+    message: str = Field("", max_length=512, description="What was found, with the numbers.")
+    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured.")
+
+
+class RolloutStatus(Schema):
+    """How far the rollout of a challenger is, or how the last one ended."""
+
+    phase: Phase = Field(description="Starting, Judging, Holding, Promoting, Promoted, RolledBack or Aborted.")
+    mode: Literal["Canary", "Shadow"] = Field(description="How it is judged.")
+    challenger: str = Field(max_length=253, description="The ModelVersion that wants to take over, or did.")
+    digest: Digest | None = Field(None, description="The challenger's artifact.")
+    champion: str = Field(max_length=253, description="The ModelVersion that it challenges, or challenged.")
+    step: int | None = Field(None, description="The step that is measured, from 1.")
+    percent: int | None = Field(None, description="The share of requests that go to the challenger.")
+    started: datetime = Field(description="When the rollout began.")
+    since: datetime = Field(description="When it came into this phase or step.")
+    judgements: int | None = Field(None, description="How many judge Jobs of this rollout have ended.")
+    verdict: str | None = Field(None, max_length=63, description="The last judgement: Pass, Breach or CannotMeasure.")
+    message: str | None = Field(None, max_length=700, description="The last judgement in a sentence.")
+    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured last.")
+    examples: Digest | None = Field(
+        None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
+    )
+    held: int | None = Field(None, description="How many times in a row this step could not be measured.")
+    retry_at: datetime | None = Field(None, description="When it is measured again.")
+    keep_until: datetime | None = Field(None, description="How long the other version is kept warm.")
+    rejected: tuple[Rejection, ...] = Field(
+        (),
+        max_length=MOST_REJECTIONS,
+        description="The versions that were rolled back last, for their ModelVersions to copy.",
+    )

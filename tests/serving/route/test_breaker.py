@@ -1,0 +1,79 @@
+"""The breaker opens on repeated failures and closes after a good trial."""
+
+import pytest
+
+from flywheel_serving.route.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+
+AFTER = FIRST_PAUSE_SECONDS
+
+
+def after(ends: str) -> Breaker:
+    """`ends`: + for each good end, - for each bad one, all at 0."""
+    breaker = Breaker()
+    for end in ends:
+        assert breaker.allows(0.0)
+        breaker.record(end == "+", 0.0)
+    return breaker
+
+
+@pytest.mark.parametrize(
+    ("ends", "opens"),
+    [
+        pytest.param("----", False, id="four in a row"),
+        pytest.param("-----", True, id="five in a row"),
+        pytest.param("----+----", False, id="a good one between"),
+        pytest.param("+-" * 9 + "+", False, id="nine of nineteen"),
+        pytest.param("+-" * 10, True, id="half of twenty"),
+        pytest.param("++-" * 30, False, id="a third, for ever"),
+    ],
+)
+def test_it_opens(ends: str, opens: bool) -> None:
+    assert after(ends).is_open is opens
+
+
+def test_open_it_allows_one_trial_after_the_pause() -> None:
+    breaker = after("-----")
+
+    assert not breaker.allows(AFTER - 0.01)
+    assert breaker.allows(AFTER)
+    assert not breaker.allows(AFTER)
+
+
+def test_a_good_trial_closes_it() -> None:
+    breaker = after("-----")
+    breaker.allows(AFTER)
+
+    breaker.record(True, AFTER)
+
+    assert not breaker.is_open
+    assert breaker.allows(AFTER)
+    breaker.record(False, AFTER)
+    assert not breaker.is_open  # what was before is forgotten
+
+
+def test_a_bad_trial_doubles_the_pause_up_to_the_longest() -> None:
+    breaker, now = after("-----"), AFTER
+    for doubled in (2, 4, 8, 16, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
+        assert breaker.allows(now)
+        breaker.record(False, now)
+        assert not breaker.allows(now + doubled - 0.01)
+        now += doubled
+        assert breaker.is_open
+
+
+def test_a_trial_that_told_nothing_gives_way_to_another() -> None:
+    breaker = after("-----")
+    breaker.allows(AFTER)
+
+    breaker.untold()
+
+    assert breaker.is_open
+    assert breaker.allows(AFTER)
+
+
+def test_the_late_end_of_an_earlier_request_changes_nothing() -> None:
+    breaker = after("-----")
+
+    breaker.record(True, 0.5)
+
+    assert breaker.is_open

@@ -1,0 +1,193 @@
+"""The champion answers; copies go to the challenger, and where the two differ is counted and kept."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.route.conftest import Start
+from tests.serving.route.liar import in_json, liar, says, says_nothing
+from tests.serving.route.rollout import NAME, Rollout, address
+
+pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
+
+ROW = (1.0, 3.0)
+CHAMPION = {"version": "champion", "value": [2.0, 6.0], "label": [1]}
+
+
+def examples(rollout: Rollout) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = json.loads(rollout.text(f"/v2/models/{NAME}/shadow"))["examples"]
+    return found
+
+
+def all_compared(rollout: Rollout, count: int) -> dict[str, float]:
+    rollout.until(lambda: sum(rollout.compared().values()) == count)
+    return rollout.compared()
+
+
+def test_without_a_route_there_are_no_examples(rollout: Rollout) -> None:
+    assert examples(rollout) == []
+
+
+def test_equal_answers_agree(rollout: Rollout, start: Start) -> None:
+    rollout.route(address(start("doubles nearly")), "doubles nearly", mode="Shadow")
+
+    assert [rollout.rest(ROW), rollout.grpc(ROW), rollout.rest((0.0, 0.0))][:2] == [CHAMPION] * 2
+
+    assert all_compared(rollout, 3) == {"Agreed": 3}
+    difference = rollout.metric("flywheel_shadow_difference")
+    assert difference is not None
+    assert 0 < difference < 1e-3
+    assert examples(rollout) == []
+    assert rollout.forwarded() == {}
+
+
+def test_the_worst_of_those_that_disagree_are_kept(rollout: Rollout, start: Start) -> None:
+    rollout.route(address(start("triples")), "triples", mode="Shadow")
+
+    for number in range(1, 31):
+        assert rollout.rest((0.0, float(number)))["version"] == "champion"
+
+    assert all_compared(rollout, 30) == {"Disagreed": 30}
+    assert rollout.metric("flywheel_shadow_difference") == 30
+    found = examples(rollout)
+    assert [one["difference"] for one in found] == [float(number) for number in range(30, 10, -1)]
+    assert found[0] == {
+        "id": "",
+        "difference": 30.0,
+        "inputs": {"x": [0.0, 30.0]},
+        "champion": {"value": [0.0, 60.0], "label": [1]},
+        "challenger": {"value": [0.0, 90.0], "label": [1]},
+    }
+
+
+def test_classes_must_be_equal_and_the_tolerance_is_the_routes(rollout: Rollout, start: Start) -> None:
+    tolerance = {"absolute": 100.0, "relative": 0.0}
+    rollout.route(address(start("triples")), "triples", mode="Shadow", tolerance=tolerance)
+    rollout.rest(ROW)
+    assert all_compared(rollout, 1) == {"Agreed": 1}
+
+    rollout.route(address(start("negates")), "negates", mode="Shadow", tolerance=tolerance)
+    rollout.rest(ROW)
+
+    assert all_compared(rollout, 1) == {"Disagreed": 1}
+    assert examples(rollout)[0]["difference"] == 1.0  # of the label; the numbers are within the tolerance
+
+
+def test_a_number_that_is_none_is_the_worst(rollout: Rollout, start: Start) -> None:
+    rollout.route(address(start("gives NaN")), "gives NaN", mode="Shadow")
+
+    assert rollout.rest((-1.0, -2.0)) == {"version": "champion", "value": [-2.0, -4.0], "label": [0]}
+
+    assert all_compared(rollout, 1) == {"Disagreed": 1}
+    assert rollout.metric("flywheel_shadow_difference") == float("inf")
+    (example,) = examples(rollout)
+    assert example["difference"] is None
+    assert example["challenger"]["value"] == [None, None]
+
+
+def test_the_share_of_copies_is_exact_and_examples_outlive_the_route(rollout: Rollout, start: Start) -> None:
+    rollout.route(address(start("triples")), "triples", mode="Shadow", percent=50)
+    for _ in range(40):
+        rollout.rest(ROW)
+    copies = sum(all_compared(rollout, 20).values())
+
+    rollout.write('{"v": 1}')
+    rollout.until(lambda: rollout.metric("flywheel_route_percent") == 0)
+
+    assert copies == 20
+    assert len(examples(rollout)) == 20
+    assert rollout.compared() == {"Disagreed": 20}
+
+
+@pytest.mark.parametrize(
+    ("sort", "row"),
+    [
+        pytest.param("fails", ROW, id="errors"),
+        pytest.param("gives one column", ROW, id="another shape"),
+        pytest.param("gives another dtype", ROW, id="another dtype"),
+    ],
+)
+def test_what_is_no_answer_has_failed(rollout: Rollout, start: Start, sort: str, row: tuple[float, float]) -> None:
+    rollout.route(address(start(sort)), sort, mode="Shadow")
+
+    assert rollout.rest(row) == CHAMPION
+
+    assert all_compared(rollout, 1) == {"Failed": 1}
+
+
+def test_a_request_that_the_champion_refuses_is_not_copied(start: Start, tmp_path: Path) -> None:
+    with start.champion("fails", tmp_path) as server:
+        rollout = Rollout(server, tmp_path / "route.json")
+        rollout.route(address(start("triples")), "triples", mode="Shadow")
+        with pytest.raises(AssertionError, match="could not compute"):
+            rollout.rest(ROW)
+        rollout.rest((0.0, 0.0))
+
+        assert all_compared(rollout, 1) == {"Agreed": 1}
+
+
+def test_clients_do_not_wait_for_a_challenger_that_hangs(rollout: Rollout) -> None:
+    """Eight copies are under way, 256 wait, the rest are dropped; and when it goes on, those that waited are compared."""
+    over = threading.Event()
+    with liar(says_nothing(over)) as challenger:
+        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=60.0)
+
+        with ThreadPoolExecutor(4) as pool:
+            assert list(pool.map(rollout.rest, [ROW] * 300)) == [CHAMPION] * 300
+
+        rollout.until(lambda: rollout.compared() == {"Dropped": 300 - 256 - 8})
+        over.set()
+        assert all_compared(rollout, 300) == {"Dropped": 36, "Failed": 264}
+
+
+def test_what_waits_when_the_route_goes_is_dropped(rollout: Rollout) -> None:
+    over = threading.Event()
+    with liar(says_nothing(over)) as challenger:
+        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=60.0)
+        for _ in range(12):
+            rollout.rest(ROW)
+
+        rollout.write("")
+        rollout.until(lambda: rollout.compared() == {"Dropped": 4})
+        over.set()
+
+        assert all_compared(rollout, 12) == {"Dropped": 4, "Failed": 8}
+
+
+def test_a_late_copy_is_counted(rollout: Rollout) -> None:
+    over = threading.Event()
+    with liar(says_nothing(over)) as challenger:
+        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=0.1)
+
+        assert rollout.rest(ROW) == CHAMPION
+
+        assert all_compared(rollout, 1) == {"Late": 1}
+        over.set()
+
+
+def test_long_values_are_cut(rollout: Rollout) -> None:
+    """One request of many rows: the worst row is shown, not all of them."""
+    body = {
+        "id": "a" * 3_000,
+        "inputs": [{"name": "x", "datatype": "FP32", "shape": [4, 2], "data": [[0, 1], [0, 2], [0, 9], [0, 3]]}],
+    }
+    answer = in_json(
+        outputs=[
+            {"name": "value", "datatype": "FP32", "shape": [4, 2], "data": [0, 2, 0, 4, 0, 99, 0, 6]},
+            {"name": "label", "datatype": "INT64", "shape": [4], "data": [1, 1, 1, 1]},
+        ]
+    )
+    with liar(says(answer)) as challenger:
+        rollout.route(challenger, "liar", mode="Shadow")
+        assert rollout.post(body)["outputs"][0]["data"] == [0, 2, 0, 4, 0, 18, 0, 6]
+        assert all_compared(rollout, 1) == {"Disagreed": 1}
+
+    (example,) = examples(rollout)
+    assert example["inputs"] == {"x": [0.0, 9.0]}
+    assert example["challenger"] == {"value": [0.0, 99.0], "label": [1]}
+    assert example["difference"] == 81.0
+    assert example["id"] == "a" * 1_024

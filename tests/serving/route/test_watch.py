@@ -1,0 +1,150 @@
+"""route.json may come, change, be spoiled and go at any time; the server follows without a restart."""
+
+import json
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.serving.route.conftest import Start
+from tests.serving.route.liar import in_json, liar, says
+from tests.serving.route.rollout import Rollout, address
+
+pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
+
+ROW = (1.0, 3.0)
+
+
+class Mounted:
+    """A folder as the kubelet mounts a ConfigMap: `..data` points to the present content and is swapped by a rename."""
+
+    def __init__(self, folder: Path) -> None:
+        self.path = folder / "route.json"
+        self._folder = folder
+        self._count = 0
+
+    def swap(self, text: str | None) -> None:
+        self._count += 1
+        content = self._folder / f"..2026_{self._count}"
+        content.mkdir()
+        if text is not None:
+            (content / "route.json").write_text(text)
+        fresh = self._folder / "..data_tmp"
+        fresh.symlink_to(content.name)
+        fresh.rename(self._folder / "..data")
+        if text is None:
+            self.path.unlink()
+        elif not self.path.is_symlink():
+            self.path.symlink_to("..data/route.json")
+
+
+def route(challenger: tuple[str, int], version: str, **more: Any) -> str:
+    who = {"version": version, "host": challenger[0], "port": challenger[1]}
+    return json.dumps({"v": 1, "mode": "Canary", "percent": 100, "challenger": who, "timeoutSeconds": 20, **more})
+
+
+def answers(rollout: Rollout, version: str) -> None:
+    rollout.until(lambda: rollout.rest(ROW)["version"] == version)
+
+
+def test_it_follows_what_the_kubelet_swaps(start: Start, tmp_path: Path) -> None:
+    mounted = Mounted(tmp_path)
+    with start.champion("doubles", tmp_path) as server:
+        rollout = Rollout(server, mounted.path)
+        assert rollout.metric("flywheel_route_invalid", model="toy") == 0
+
+        mounted.swap(route(address(start("triples")), "triples"))
+        answers(rollout, "triples")
+        mounted.swap(route(address(start("negates")), "negates"))
+        answers(rollout, "negates")
+        assert rollout.metric("flywheel_route_percent", challenger="negates") == 100
+        mounted.swap(None)
+        answers(rollout, "champion")
+        assert rollout.metric("flywheel_route_percent", challenger="negates") == 0
+        mounted.swap(route(address(start("triples")), "triples"))
+        answers(rollout, "triples")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param('{"v": 1, "mode": "Can', id="half a file"),
+        pytest.param(route(("b", 1), "x", percent=500), id="a share above all"),
+        pytest.param('{"v": 2}', id="a later version of the file"),
+    ],
+)
+def test_what_it_cannot_understand_leaves_it_as_it_was(rollout: Rollout, start: Start, text: str) -> None:
+    good = route(address(start("triples")), "triples")
+    rollout.write(good)
+    answers(rollout, "triples")
+
+    rollout.write(text)
+
+    rollout.until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 1)
+    assert "stays in force until it is corrected" in rollout.server.wait_for("route.json:")["message"]
+    assert rollout.rest(ROW)["version"] == "triples"
+    assert rollout.said("route.json:") == 1
+    rollout.write(good)
+    rollout.until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 0)
+
+
+def test_a_route_that_is_there_at_the_start_holds_from_the_first_request(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "route.json").write_text(route(address(start("triples")), "triples"))
+    with start.champion("doubles", tmp_path) as server:
+        assert Rollout(server, tmp_path / "route.json").rest(ROW)["version"] == "triples"
+
+
+def test_a_route_that_cannot_be_understood_at_the_start_is_no_route(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "route.json").write_text("?")
+    with start.champion("doubles", tmp_path) as server:
+        rollout = Rollout(server, tmp_path / "route.json")
+        assert rollout.rest(ROW)["version"] == "champion"
+        assert rollout.metric("flywheel_route_invalid", model="toy") == 1
+
+
+def test_a_larger_share_keeps_connections_counts_and_breaker(rollout: Rollout) -> None:
+    with liar(says(in_json())) as challenger:
+        rollout.route(challenger, "liar", percent=100)
+        rollout.rest(ROW)
+        rollout.route(challenger, "liar", percent=100, timeoutSeconds=10.0)
+        rollout.rest(ROW)
+
+        assert rollout.forwarded() == {"Answered": 2}
+
+
+def test_a_server_that_is_the_challenger_itself_answers_alone(rollout: Rollout) -> None:
+    rollout.write(route(address(rollout.server), "champion"))
+
+    rollout.server.wait_for("the route's challenger champion is this server")
+    assert rollout.rest(ROW)["version"] == "champion"
+    assert rollout.metric("flywheel_route_percent", model="toy") == 0
+
+
+def changed_often_enough(rollout: Rollout, times: int) -> bool:
+    return rollout.said("Canary:") + rollout.said("no route:") >= times
+
+
+def test_while_challengers_come_and_go_every_answer_is_right(rollout: Rollout, start: Start) -> None:
+    routes = [route(address(start("triples")), "triples"), "", route(address(start("negates")), "negates"), '{"v": 1}']
+    right = {"champion": [2.0, 6.0], "triples": [3.0, 9.0], "negates": [-1.0, -3.0]}
+    wanted, over = [*routes, *routes], threading.Event()
+
+    def ask(_: int) -> str:
+        seen = set()
+        while not over.is_set():
+            answer = rollout.rest(ROW)
+            assert answer["value"] == right[answer["version"]]
+            seen.add(answer["version"])
+        return " ".join(sorted(seen))
+
+    with ThreadPoolExecutor(2) as pool:
+        clients = [pool.submit(ask, client) for client in range(2)]
+        for count, text in enumerate(wanted, start=1):
+            rollout.write(text)
+            rollout.until(partial(changed_often_enough, rollout, count))
+        over.set()
+
+        assert [client.result() for client in clients] == ["champion negates triples"] * 2
