@@ -47,7 +47,8 @@ BROUGHT = {
 
 def of_service(name: str, **spec: Any) -> tuple[AnyResource, tuple[Child, ...]]:
     service = resource(SERVICE, name, {"model": "delay", "auth": {"none": {}}, **spec}, namespace="restricted")
-    return service, children.everything(service, TARGET, Settings())
+    every = children.everything(service, TARGET, Settings())
+    return service, tuple(each for each in every if isinstance(each, Child))
 
 
 def of_version(name: str, **spec: Any) -> tuple[AnyResource, tuple[Child, ...]]:

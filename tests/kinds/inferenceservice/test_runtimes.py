@@ -7,6 +7,7 @@ import pytest
 
 from flywheel.core.api import DEPLOYMENT, NETWORK_POLICY, Api
 from flywheel.core.dress import dressed
+from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
@@ -36,6 +37,7 @@ def service(**spec: Any) -> InferenceService:
 def made(api: Api, **spec: Any) -> dict[str, Any]:
     asked = service(**spec)
     [found] = [each for each in children.everything(asked, TARGET, Settings()) if each.api == api]
+    assert isinstance(found, Child)
     return dressed(asked, found)
 
 

@@ -104,6 +104,13 @@ def test_the_number_has_one_owner_at_a_time(
     assert (child(plan, HORIZONTAL_POD_AUTOSCALER) is not None) == autoscaled
 
 
+def autoscaler_of(asked: InferenceService) -> dict[str, Any]:
+    """The HorizontalPodAutoscaler that a service gets."""
+    found = child(decide(asked, replace(SERVING, servers=None)), HORIZONTAL_POD_AUTOSCALER)
+    assert found is not None
+    return dressed(asked, found)
+
+
 @pytest.mark.parametrize("name", ["CPU", "Memory", "InFlight", "RequestsPerSecond"])
 def test_the_autoscalers_are_the_golden_ones(name: str) -> None:
     target = {"CPU": None, "Memory": "300Mi", "InFlight": 8, "RequestsPerSecond": "250"}[name]
@@ -112,9 +119,7 @@ def test_the_autoscalers_are_the_golden_ones(name: str) -> None:
     }
     more = {"behavior": slowly} if name == "CPU" else {}
     asked = service(scaling={**BY_CPU, "metric": name, **({"target": target} if target else {}), **more})
-    [found] = [each for each in children.everything(asked, V1, SETTINGS) if each.api == HORIZONTAL_POD_AUTOSCALER]
-
-    assert same_as(HERE / f"golden/autoscaler-{name}.yaml", dressed(asked, found))
+    assert same_as(HERE / f"golden/autoscaler-{name}.yaml", autoscaler_of(asked))
 
 
 def test_a_service_that_may_have_two_servers_has_a_budget() -> None:
@@ -133,9 +138,8 @@ def test_scaling_changes_no_pod() -> None:
 def live(status: str, reason: str, message: str, age: timedelta) -> dict[str, Any]:
     """The autoscaler of `delay`, whose condition ScalingActive is so for that long."""
     condition = {"type": "ScalingActive", "status": status, "reason": reason, "message": message}
-    [made] = [each for each in children.everything(service(), V1, SETTINGS) if each.api == HORIZONTAL_POD_AUTOSCALER]
     since = {"lastTransitionTime": stamp(NOON - age)}
-    return {**dressed(service(), made), "status": {"conditions": [{**condition, **since}]}}
+    return {**autoscaler_of(service()), "status": {"conditions": [{**condition, **since}]}}
 
 
 OLD, NEW = timedelta(minutes=5), timedelta(seconds=30)
