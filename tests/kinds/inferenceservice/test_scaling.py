@@ -18,8 +18,9 @@ from flywheel.kinds.inferenceservice.autoscaler import Autoscaler, Blindness
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.observe import Seen, Servers
+from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.facts import Facts
+from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import stamp
 from tests.golden import same_as
@@ -43,7 +44,7 @@ def service(**spec: Any) -> InferenceService:
 def servers(count: int, **counts: int) -> Servers:
     """A Deployment that is rolled out with that many servers, but for what is said."""
     inputs = names.digest(dict(children.inputs(service(), V1, SETTINGS)))[:16]
-    every = {"replicas": count, "existing": count, "updated": count, "ready": count, **counts}
+    every: dict[str, Any] = {"replicas": count, "existing": count, "updated": count, "ready": count, **counts}
     return Servers(target=V1, inputs=inputs, settled=True, **every)
 
 
