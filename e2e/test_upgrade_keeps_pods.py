@@ -18,11 +18,11 @@ NEWER = "not-yet-built"  # nobody must pull it
 
 
 @pytest.fixture
-def upgraded(story: Story, tmp_path: Path) -> Iterator[Story]:
-    """Served by the installed chart, then upgraded; the installed one comes back afterwards."""
+def servers_before(story: Story, tmp_path: Path) -> Iterator[dict[str, str]]:
+    """The servers as the installed chart made them; then the chart is upgraded. The installed one comes back afterwards."""
     rollouts.brings(story, {"fraud-1": linear([1.0, 0.0])})
     rollouts.serves(story, "fraud-1", ROLLOUT)
-    story.servers = rollouts.servers(story)  # type: ignore[attr-defined]
+    before = rollouts.servers(story)
     chart = tmp_path / "chart"
     shutil.copytree(deploy.CHART, chart)
     about = (chart / "Chart.yaml").read_text()
@@ -34,23 +34,22 @@ def upgraded(story: Story, tmp_path: Path) -> Iterator[Story]:
     picked.helm("upgrade", deploy.RELEASE, str(chart), "--namespace", deploy.NAMESPACE, "--values", "-", given=given)
     try:
         deploy.wait(picked, "flywheel-operator")
-        yield story
+        yield before
     finally:
         deploy.deploy(picked)
 
 
-def test_not_one_pod_restarts(upgraded: Story) -> None:
-    before: dict[str, str] = upgraded.servers  # type: ignore[attr-defined]
+def test_not_one_pod_restarts(story: Story, servers_before: dict[str, str]) -> None:
     settings = (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["template"]["spec"]
     told = {each["name"]: each.get("value", "") for each in settings["containers"][0]["env"]}
     assert told["FLYWHEEL_SERVING_IMAGE"].endswith(NEWER)
 
     # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
-    upgraded.kubectl("scale", "fwsvc", NAME, "--replicas=2")
-    upgraded.wait("fwsvc", NAME, reason="Serving")
-    kube.until(lambda: len(rollouts.servers(upgraded)) == 2 or None, 60, lambda: str(rollouts.servers(upgraded)))
+    story.kubectl("scale", "fwsvc", NAME, "--replicas=2")
+    story.wait("fwsvc", NAME, reason="Serving")
+    kube.until(lambda: len(rollouts.servers(story)) == 2 or None, 60, lambda: str(rollouts.servers(story)))
 
-    pods = kube.listed("pods", upgraded.namespace, "flywheel.ml/role=server")
-    assert before.items() <= rollouts.servers(upgraded).items()
+    pods = kube.listed("pods", story.namespace, "flywheel.ml/role=server")
+    assert servers_before.items() <= rollouts.servers(story).items()
     assert len({each["spec"]["containers"][0]["image"] for each in pods}) == 1
     assert not pods[0]["spec"]["containers"][0]["image"].endswith(NEWER)

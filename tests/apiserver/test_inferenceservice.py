@@ -104,6 +104,16 @@ def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
             id="a challenger that must be quicker than the champion",
         ),
         pytest.param(
+            {"model": "fraud", "rollout": {"shadow": {**FIVE, "tolerance": {"absolute": "-0.5"}}}, **OPEN},
+            "must not be negative",
+            id="a negative tolerance",
+        ),
+        pytest.param(
+            {"model": "fraud", "rollout": {"shadow": FIVE, "timeout": "2m"}, **OPEN},
+            "must be from 1s to 60s",
+            id="a challenger that may take minutes",
+        ),
+        pytest.param(
             {"model": "fraud", "rollout": {"canary": {"steps": [FIVE], "sticky": {"header": "x user"}}}, **OPEN},
             "spec.rollout.canary.sticky.header",
             id="no name of a header",

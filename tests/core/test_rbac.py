@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from flywheel.core import rbac
-from flywheel.core.api import CRON_JOB, DATASET
+from flywheel.core.api import CRON_JOB, DATASET, POD
 from flywheel.core.kind import AnyKind
 from tests.core.toy import KIND
 
@@ -34,6 +34,11 @@ def test_what_a_kind_makes_and_does_not_own_is_never_deleted() -> None:
 
 def test_what_a_kind_may_remove_is_deleted_and_nothing_more() -> None:
     assert verbs("flywheel.ml", DATASET.plural, replace(KIND, makes=(), removes=(DATASET,))) == {"delete"}
+
+
+def test_pods_are_patched_only_where_a_kind_touches_them() -> None:
+    assert verbs("", "pods") == {"get", "list", "watch"}
+    assert verbs("", "pods", replace(KIND, touches=(POD,))) == {"get", "list", "watch", "patch"}
 
 
 def test_only_who_has_a_schedule_answers_ticks() -> None:

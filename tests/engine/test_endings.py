@@ -7,7 +7,7 @@ import pytest
 
 from flywheel.core import names
 from flywheel.core.api import CONFIG_MAP, JOB, Reference
-from flywheel.core.plan import Plan, Removal
+from flywheel.core.plan import Plan, Removal, Touch
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
 from tests.engine.world import World
 
@@ -17,7 +17,8 @@ NOTHING = Plan(True, "Done", "nothing is left to do", WidgetStatus())
 
 def planning(world: World, plan: Plan) -> None:
     """From now on every Widget decides so."""
-    world.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,)),)
+    touches = (CONFIG_MAP,)
+    world.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,), touches=touches),)
     world.restart()
 
 
@@ -47,6 +48,39 @@ def test_its_successor_is_spared(world: World) -> None:
 
 def test_a_type_that_the_kind_did_not_declare_is_never_removed(world: World) -> None:
     planning(world, replace(NOTHING, removals=(Removal(JOB, "any", "uid"),)))
+
+    world.widget("one")
+
+    assert world.condition("one")[1] == "InternalError"
+
+
+def test_what_is_touched_gets_the_annotation_and_keeps_all_else(world: World) -> None:
+    before = unowned(world)
+    touch = Touch(CONFIG_MAP, "old", before["metadata"]["uid"], {"flywheel.ml/route": "1"})
+    planning(world, replace(NOTHING, touches=(touch,)))
+
+    world.widget("one")
+    after = world.get(CONFIG_MAP, "old")
+
+    assert after["metadata"]["annotations"] == {"flywheel.ml/route": "1"}
+    assert after["metadata"]["labels"] == before["metadata"]["labels"]
+    assert world.condition("one")[0] == "True"
+
+
+@pytest.mark.parametrize("name", ["old", "gone"])
+def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(world: World, name: str) -> None:
+    unowned(world)
+    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, name, "uid-of-yesterday", {"a.b/c": "1"}),)))
+
+    world.widget("one")
+
+    assert "annotations" not in world.get(CONFIG_MAP, "old")["metadata"]
+    assert world.client.get(world.at(CONFIG_MAP, "gone")) is None
+    assert world.condition("one")[0] == "True"
+
+
+def test_a_type_that_the_kind_did_not_declare_is_never_touched(world: World) -> None:
+    planning(world, replace(NOTHING, touches=(Touch(JOB, "any", "uid", {}),)))
 
     world.widget("one")
 

@@ -138,3 +138,43 @@ def test_what_may_be_stuck_is_looked_at_again() -> None:
     assert decide(service(), NEW).look_again is not None
     assert decide(service(), ROLLING).look_again is not None
     assert decide(service(), SERVING).look_again is None
+
+
+NO_GPU = Trouble("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+NO_CPU = Trouble("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient cpu.")
+GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+
+
+def gpu_servers(target: Target, **counts: Any) -> Servers:
+    """As `servers`, of a service that asks for GPUs."""
+    inputs = names.digest(dict(children.inputs(service(**GPU), target, SETTINGS)))[:16]
+    return replace(servers(target, **counts), inputs=inputs)
+
+
+SURGING = replace(CHANGED, servers=gpu_servers(V2, existing=3, updated=1), trouble=NO_GPU)
+
+
+@pytest.mark.parametrize(
+    ("spec", "seen", "surge"),
+    [
+        pytest.param(GPU, SURGING, 0, id="a surge that finds no GPU goes without"),
+        pytest.param(GPU, replace(SURGING, trouble=None, servers=gpu_servers(V2, ready=1, updated=1, one_by_one=True)), 0, id="and so to its end"),
+        pytest.param(GPU, replace(SURGING, trouble=None, servers=gpu_servers(V2, one_by_one=True)), 1, id="the next one tries to surge again"),
+        pytest.param(GPU, replace(SURGING, trouble=NO_CPU), 1, id="a lack of CPU is waited out"),
+        pytest.param({}, replace(SURGING, servers=servers(V2, existing=3, updated=1)), 1, id="who asks for no GPU does not lack one"),
+        pytest.param(GPU, replace(SURGING, servers=gpu_servers(V2, ready=0, updated=2)), 1, id="where nobody answers there is nobody to go first"),
+    ],
+)  # fmt: skip
+def test_where_gpus_are_scarce(spec: dict[str, Any], seen: Seen, surge: int) -> None:
+    plan = decide(service(**spec), seen)
+
+    update = {"maxSurge": surge, "maxUnavailable": 1 - surge}
+    assert deployment(plan).manifest["spec"]["strategy"]["rollingUpdate"] == update
+    assert ("replaced one by one" in plan.message) is (surge == 0)
+
+
+def test_how_servers_are_replaced_is_no_reason_to_replace_them() -> None:
+    surging, narrow = decide(service(**GPU), replace(SURGING, trouble=None)), decide(service(**GPU), SURGING)
+
+    assert deployment(surging).inputs == deployment(narrow).inputs
+    assert deployment(surging).manifest["spec"]["template"] == deployment(narrow).manifest["spec"]["template"]

@@ -8,6 +8,7 @@ import pytest
 
 from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, SERVICE, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.rollout.move import steps_of
 from flywheel.testing import pod, unschedulable
 from tests.kinds.inferenceservice.world import BAD, CANARY, SHADOW, World, digest, service
 
@@ -116,6 +117,7 @@ def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> Non
         "model": "delay",
         "percent": 5,
         "seconds": 10,
+        "atMostSeconds": 10,
         "takesUpSeconds": 120,
         "champion": {"version": "delay-1", "host": "delay-slot-a-pods.default.svc", "port": 8080},
         "challenger": {"version": "delay-2", "host": "delay-slot-b-pods.default.svc", "port": 8080},
@@ -287,7 +289,6 @@ def test_what_cannot_be_measured_is_held_and_measured_again() -> None:
     world.judge_says("CannotMeasure", "got 3 requests at 5 %, and analysis.minRequests is 100")
     plan = world.look()
     assert (plan.ready, plan.reason, phase(world)) == (True, "CannotMeasure", "Holding")
-    world.passes(timedelta(seconds=11))
     world.look()
 
     assert world.job != first
@@ -295,11 +296,31 @@ def test_what_cannot_be_measured_is_held_and_measured_again() -> None:
     assert "got 3 requests at 5 %, and analysis.minRequests is 100" in world.plan.message
 
 
-def test_the_longer_it_cannot_be_measured_the_longer_are_the_pauses_up_to_five_minutes() -> None:
+def at_most(world: World) -> int:
+    """How long the judge that runs may measure, in seconds."""
+    pod = world.child("Job", world.job)["spec"]["template"]["spec"]
+    told = {each["name"]: each.get("value", "") for each in pod["initContainers"][1]["env"]}
+    return int(json.loads(told["FLYWHEEL_PARAMS"])["atMostSeconds"])
+
+
+def test_each_time_it_cannot_be_measured_it_is_measured_twice_as_long() -> None:
+    world = challenged()
+    lengths = []
+    for _ in range(13):
+        lengths.append(at_most(world))
+        world.judge_says("CannotMeasure")
+        world.look(2)
+
+    assert lengths[:4] == [10, 20, 40, 80]
+    assert lengths[-1] == 6 * 3600
+    assert "measured again, for up to 6:00:00" in world.plan.message
+
+
+def test_a_judge_that_fails_again_and_again_comes_after_longer_and_longer_pauses() -> None:
     world = challenged()
     pauses = []
     for _ in range(7):
-        world.judge_says("CannotMeasure")
+        world.judge_says(None)
         world.look()
         status = world.service.status.rollout
         assert status is not None
@@ -465,6 +486,32 @@ def test_a_shadow_gets_copies_and_is_promoted_when_it_agrees() -> None:
     world.look(4)
 
     assert (world.front, phase(world)) == ("delay-2", "Promoted")
+
+
+def test_a_canary_that_becomes_a_shadow_begins_anew() -> None:
+    world = challenged()
+    world.change(spec=service(SHADOW).spec)
+    world.look(2)
+
+    assert (route(world)["mode"], world.plan.reason) == ("Shadow", "ShadowJudged")
+
+
+@pytest.mark.parametrize("rollout", [CANARY, SHADOW, {**CANARY, "timeout": "60s"}])
+def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any]) -> None:
+    from flywheel_serving.route import file
+
+    world = challenged(rollout)
+    found = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    assert found is not None
+    assert found.hundredths == world.service.status.rollout.percent * 100  # type: ignore[union-attr, operator]
+    assert file.parse(world.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
+    for _ in steps_of(world.service.spec.rollout):  # type: ignore[arg-type]
+        world.judge_says("Pass")
+        world.look(4)
+
+    warm = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    assert warm is not None
+    assert (warm.mode, warm.hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
 
 
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:

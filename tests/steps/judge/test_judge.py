@@ -74,7 +74,15 @@ def judged(root: Path, champion: int, challenger: int, **params: Any) -> dict[st
         "champion": {"version": "delay-1", "host": "127.0.0.1", "port": champion},
         "challenger": {"version": CHALLENGER, "host": "127.0.0.1", "port": challenger},
     }
-    usual = {"mode": "Canary", "model": "delay", "percent": 5, "seconds": 3, "takesUpSeconds": 2, "limits": LIMITS}
+    usual = {
+        "mode": "Canary",
+        "model": "delay",
+        "percent": 5,
+        "seconds": 3,
+        "atMostSeconds": 3,
+        "takesUpSeconds": 2,
+        "limits": LIMITS,
+    }
     (root / "params.json").write_text(json.dumps({**usual, **sides, **params}))
     assert main.main() == 0
     facts: dict[str, Any] = json.loads((root / "outputs/facts.json").read_text())
@@ -110,6 +118,24 @@ def test_a_bad_one_is_found_before_its_step_is_over(root: Path) -> None:
         facts = judged(root, one, other, seconds=600)
 
     assert (facts["verdict"], facts["numbers"]["errorRate"]) == ("Breach", 1.0)
+
+
+def test_where_there_are_too_few_requests_it_waits_for_more(root: Path) -> None:
+    champion, challenger = Page(), Page(CHALLENGER)
+    champion.percent.set(5)
+    champion.forwards(Answered=0)
+
+    def little_traffic() -> None:
+        champion.answers(1, 0.004)
+        champion.forwards(Answered=1)
+        challenger.answers(1, 0.004)
+
+    with server(champion) as one, server(challenger) as other, happening(little_traffic):
+        limits = {**LIMITS, "minRequests": 40}
+        facts = judged(root, one, other, seconds=1, atMostSeconds=60, limits=limits)
+
+    assert facts["verdict"] == "Pass"
+    assert facts["numbers"]["requests"] >= 40
 
 
 def test_a_route_that_is_not_taken_up_cannot_be_measured(root: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -50,7 +50,7 @@ def judge(step: Step) -> None:
             found = Verdict("CannotMeasure", words)
         else:
             looks = Looks(champion, challenger, threads)
-            found = measured(question, looks, float(step.params["seconds"]))
+            found = measured(question, looks, float(step.params["seconds"]), float(step.params["atMostSeconds"]))
         if question.mode == "Shadow":
             folder = step.output("examples")
             pod.write_json(folder / "worst.json", pods.examples(champion, str(step.params["model"]), threads))
@@ -68,21 +68,25 @@ def parsed(params: Mapping[str, Any]) -> tuple[Question, Side, Side]:
         needed = ("maxDisagreement",) if params["mode"] == "Shadow" else ("maxErrorRate", "maxP99Ratio")
         limits = {name: float(params["limits"][name]) for name in (*needed, "minRequests")}
         question = Question(str(params["mode"]), float(params["percent"]), challenger.version, limits)
-        _ = float(params["seconds"]), float(params["takesUpSeconds"]), str(params["model"])
+        _ = [float(params[name]) for name in ("seconds", "atMostSeconds", "takesUpSeconds")], str(params["model"])
     except (KeyError, TypeError, ValueError) as error:
         raise StepFailed("ParamsInvalid", f"params.json of the judge cannot be read: {error!r}.") from error
     return question, champion, challenger
 
 
-def measured(question: Question, looks: Looks, seconds: float, clock: Callable[[], float] = time.monotonic) -> Verdict:
-    """The verdict after that many seconds, or as soon as a breach is certain."""
-    begun = clock()
+def measured(question: Question, looks: Looks, seconds: float, at_most: float) -> Verdict:
+    """The verdict after that many seconds; sooner if a breach is certain, later (up to `at_most`) if there are too few requests."""
+    begun = time.monotonic()
     looks.look()
-    while (gone := clock() - begun) < seconds:
-        time.sleep(min(INTERVAL, seconds - gone))
+    while (gone := time.monotonic() - begun) < max(seconds, at_most):
+        time.sleep(min(INTERVAL, max(seconds, at_most) - gone))
         looks.look()
-        progress = min(1.0, (clock() - begun) / seconds)
-        found = verdict.breach(replace(question, progress=progress), *looks.counts) if progress < 1.0 else None
+        progress = (time.monotonic() - begun) / seconds
+        if progress < 1.0:
+            found = verdict.breach(replace(question, progress=progress), *looks.counts)
+        else:
+            told = verdict.final(question, *looks.counts)
+            found = told if told.verdict != "CannotMeasure" else None
         if found is not None:
             return found
     if looks.counts[0].pods == 0:

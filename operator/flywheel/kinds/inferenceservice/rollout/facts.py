@@ -92,7 +92,7 @@ def gather(service: InferenceService, cluster: Cluster, active: Slot, mark: Mark
 
 def judge_step(status: RolloutStatus) -> str:
     """The step's name, another one for each rollout: a result of an earlier one must not be taken for this one's."""
-    return f"judge-{names.digest(f'{status.digest} {status.started.isoformat()}')[:6]}"
+    return f"judge-{names.digest(f'{status.digest} {status.mode} {status.started.isoformat()}')[:6]}"
 
 
 def judge_name(service: InferenceService, status: RolloutStatus) -> str:

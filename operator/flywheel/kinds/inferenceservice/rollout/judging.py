@@ -13,6 +13,7 @@ from flywheel.kinds.inferenceservice.rollout.move import (
     SETTLES,
     SOON,
     Move,
+    at_most,
     remembered,
     servers_for,
     step_now,
@@ -46,7 +47,10 @@ def _judge_measures(service: InferenceService, seen: Seen, standing: Target, sta
     trouble = seen.rollout.judge_trouble
     reason, words = f"{status.mode}Judged", f"It is measured for {step_now(service, status).duration}."
     if status.phase == "Holding" and status.message:
-        reason, words = "CannotMeasure", f"This step is held and measured again: {status.message}"
+        reason, words = (
+            "CannotMeasure",
+            f"This step is held and measured again, for up to {at_most(service, status)}: {status.message}",
+        )
     if trouble is not None:
         reason, words = "CannotMeasure", f"The judge does not run: {trouble.message}"
     if rollout.paused:
@@ -74,14 +78,15 @@ def _passed(service: InferenceService, seen: Seen, standing: Target, status: Rol
 
 
 def _held(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus, outcome: Outcome) -> Move:
-    """Never on, and never back: what cannot be measured is measured again, at longer and longer intervals."""
+    """Never on, and never back: what cannot be measured is measured again, longer each time; what failed, after longer and longer pauses."""
     after, times = _after(status, outcome, "CannotMeasure"), (status.held or 0) + 1
-    pause = min(FIRST_PAUSE * 2 ** min(times - 1, 16), LONGEST_PAUSE)
-    change: dict[str, Any] = {"phase": "Holding", "held": times, "retry_at": whole(seen.now + pause)}
+    change: dict[str, Any] = {"phase": "Holding", "held": times}
     if outcome.result != "Succeeded":
-        change["message"] = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
+        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 16), LONGEST_PAUSE)
+        words = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
+        change |= {"retry_at": whole(seen.now + pause), "message": words}
     held = after.model_copy(update=change)
-    said = f"This step is held and measured again: {held.message}"
+    said = f"This step is held and measured again, for up to {at_most(service, held)}: {held.message}"
     return _at_this_step(service, seen, standing, held, "CannotMeasure", said)
 
 

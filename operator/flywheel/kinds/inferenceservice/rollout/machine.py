@@ -1,6 +1,7 @@
 """Where a rollout goes from what is seen: each rule is a situation with a name, the first that applies says the move."""
 
 from dataclasses import replace
+from typing import Literal
 
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
@@ -155,7 +156,8 @@ def a_challenger_comes(service: InferenceService, seen: Seen, standing: Target) 
     old, rollout, wanted = service.status.rollout, service.spec.rollout, seen.wanted
     assert rollout is not None, "asked before"
     assert wanted is not None, "nothing_is_offered came before"
-    if is_under_way(old, wanted):
+    mode: Literal["Canary", "Shadow"] = "Canary" if rollout.canary else "Shadow"
+    if old is not None and old.mode == mode and is_under_way(old, wanted):
         return None
     if rollout.paused:
         words = f"Version '{wanted.version}' waits, since spec.rollout.paused is true; champion '{standing.version}' answers all traffic."
@@ -165,7 +167,7 @@ def a_challenger_comes(service: InferenceService, seen: Seen, standing: Target) 
     now = whole(seen.now)
     status = RolloutStatus(
         phase="Starting",
-        mode="Canary" if rollout.canary else "Shadow",
+        mode=mode,
         challenger=wanted.version,
         digest=wanted.digest,
         champion=standing.version,

@@ -15,6 +15,7 @@ from flywheel.kinds.inferenceservice.rollout.slots import Slot
 IN_PROGRESS = ("Starting", "Judging", "Holding", "Promoting")
 SOON = timedelta(seconds=15)
 AT_ONCE = timedelta(seconds=1)
+LONGEST_STEP = timedelta(hours=6)
 SETTLES = timedelta(seconds=10)  # for servers to take up an emptied route before the challenger goes
 
 
@@ -55,6 +56,12 @@ def step_now(service: InferenceService, status: RolloutStatus) -> CanaryStep:
     assert service.spec.rollout is not None, "who has no rollout has no step"
     steps = steps_of(service.spec.rollout)
     return steps[min(max(status.step or 1, 1), len(steps)) - 1]
+
+
+def at_most(service: InferenceService, status: RolloutStatus) -> timedelta:
+    """How long the step may be measured until there are enough requests: twice as long after each time when there were too few."""
+    length = step_now(service, status).duration.timedelta
+    return max(length, min(length * (1 << min(status.held or 0, 16)), LONGEST_STEP))
 
 
 def servers_for(service: InferenceService, percent: int) -> int:

@@ -15,7 +15,7 @@ from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.inferenceservice.children import InferenceService, Target, deployment, named, ports
 from flywheel.kinds.inferenceservice.rollout import schema, slots
 from flywheel.kinds.inferenceservice.rollout.facts import ROUTE_ANNOTATION, Facts, judge_name, judge_step
-from flywheel.kinds.inferenceservice.rollout.move import Move, step_now
+from flywheel.kinds.inferenceservice.rollout.move import Move, at_most, step_now
 from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.rollout.slots import Arrangement, Slot, other
 from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
@@ -127,6 +127,7 @@ def pods_service(service: InferenceService, slot: Slot) -> Child:
 def judge_job(service: InferenceService, move: Move, status: RolloutStatus, settings: Settings) -> Child:
     """Measures one step, from both sides' metrics."""
     rollout, length = service.spec.rollout, step_now(service, status).duration.timedelta
+    longest = at_most(service, status)
     assert rollout is not None, "who has no rollout has no judge"
     assert move.champion is not None, "a judge compares with a champion"
     assert move.challenger is not None, "a judge compares a challenger"
@@ -140,13 +141,14 @@ def judge_job(service: InferenceService, move: Move, status: RolloutStatus, sett
             "model": service.name,
             "percent": move.percent,
             "seconds": int(length.total_seconds()),
+            "atMostSeconds": int(longest.total_seconds()),
             "takesUpSeconds": int(TAKES_UP.total_seconds()),
             "champion": _side(service, move.champion, move.active),
             "challenger": _side(service, move.challenger, other(move.active)),
             "limits": limits(rollout),
         },
         outputs=("examples",) if status.mode == "Shadow" else (),
-        timeout=length + TAKES_UP + MARGIN,
+        timeout=longest + TAKES_UP + MARGIN,
         resources=JUDGE_RESOURCES,
         placement=service.spec.placement.model_copy(update={"node_selector": {}}),
         pull_secrets=service.spec.image_pull_secrets,

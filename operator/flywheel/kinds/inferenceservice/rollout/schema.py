@@ -74,11 +74,20 @@ class Canary(Schema):
     analysis: CanaryAnalysis | None = Field(None, description="When a step has failed.")
 
 
+_NOT_NEGATIVE = validations(rule("double(self) >= 0.0", "must not be negative"))
+
+
 class Tolerance(Schema):
     """Numbers that differ by less agree: |a - b| <= absolute + relative * |a| (as numpy.isclose)."""
 
-    absolute: Number | None = Field(None, description=f"In units of the answer; absent, '{ABSOLUTE}'.")
-    relative: Number | None = Field(None, description=f"As a share of the champion's answer; absent, '{RELATIVE}'.")
+    absolute: Number | None = Field(
+        None, description=f"In units of the answer; absent, '{ABSOLUTE}'.", json_schema_extra=_NOT_NEGATIVE
+    )
+    relative: Number | None = Field(
+        None,
+        description=f"As a share of the champion's answer; absent, '{RELATIVE}'.",
+        json_schema_extra=_NOT_NEGATIVE,
+    )
 
 
 class Shadow(Schema):
@@ -113,6 +122,7 @@ class Rollout(Schema):
     timeout: Duration | None = Field(
         None,
         description=f"An answer of the challenger that takes longer is late, and the champion answers itself; absent, {TIMEOUT}.",
+        json_schema_extra=validations(rule("self.matches(r'^([1-9]|[1-5][0-9]|60)s$')", "must be from 1s to 60s")),
     )
     keep_warm: Duration = Field(
         Duration("10m"),
