@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from flywheel.core import names
@@ -85,7 +85,8 @@ def _trouble(live: Manifest) -> Mapping[str, Any] | None:
 
 
 def _since(condition: Mapping[str, Any]) -> datetime:
-    return datetime.fromisoformat(str(condition["lastTransitionTime"]).replace("Z", "+00:00"))
+    stamp = condition.get("lastTransitionTime")
+    return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")) if stamp else datetime.min.replace(tzinfo=UTC)
 
 
 def _blind(scaling: Scaling, trouble: Mapping[str, Any]) -> Blindness:
