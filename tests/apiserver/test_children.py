@@ -48,7 +48,7 @@ BROUGHT = {
 def of_service(name: str, **spec: Any) -> tuple[AnyResource, tuple[Child, ...]]:
     service = resource(SERVICE, name, {"model": "delay", "auth": {"none": {}}, **spec}, namespace="restricted")
     every = children.everything(service, TARGET, Settings())
-    return service, tuple(each for each in every if isinstance(each, Child))
+    return service, tuple(child for child in every if isinstance(child, Child))
 
 
 def of_version(name: str, **spec: Any) -> tuple[AnyResource, tuple[Child, ...]]:
@@ -60,17 +60,6 @@ MADE = {
     "a plain service": of_service("plain"),
     "a full service": of_service("full", **FULL),
     "a trained version": of_version("trained", source={"artifact": {"digest": TARGET.digest}}),
-    "a quantised version": of_version(
-        "quantised",
-        source={"artifact": {"digest": TARGET.digest}},
-        quantize="Dynamic",
-        lineage={"datasetDigest": TARGET.digest},
-    ),
-    "a scaled service": of_service("scaled", resources=ROOM, scaling={"maxReplicas": 4}),
-    "a service by Triton": of_service("triton", runtime={"triton": {"image": "nvcr.io/nvidia/tritonserver:25.08-py3"}}),
-    "a service by any image": of_service(
-        "any", runtime={"custom": {"image": "registry.example/server:1", "ports": {"http": 9000, "grpc": 9001}}}
-    ),
     "a brought version": of_version("brought", source=BROUGHT, resources=ROOM, placement=PLACE),
 }
 

@@ -80,7 +80,8 @@ def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
     if ticker is not None:
         yield DATASET_KIND.field_manager, ticker, stamped(dressed(dataset, ticker), ticker)
     target = of_service.Target(service.status.version, str(service.status.digest))
-    for child in of_service.everything(service, target, Settings()):
+    every = of_service.everything(service, target, Settings())
+    for child in (each for each in every if isinstance(each, Child)):
         yield SERVICE_KIND.field_manager, child, stamped(dressed(service, child), child)
 
 

@@ -18,9 +18,10 @@ def judged(progress: float = 1.0, mode: str = "Canary", **counted: Any) -> verdi
     champion, challenger = Page(), Page(CHALLENGER)
     none = dict.fromkeys(("Answered", "Failed", "Late", "Invalid"), 0)
     start, empty = Page(), Page(CHALLENGER)
-    start.forwards(**none)
+    for page in (start, champion):
+        page.forwards(**{**none, **counted.get("before", {})})
     start.compares(Agreed=0, Disagreed=0, Failed=0, Late=0, Dropped=0)
-    champion.forwards(**{**none, **counted.get("forwarded", {})})
+    champion.forwards(**counted.get("forwarded", {}))
     champion.compares(**counted.get("compared", {}))
     champion.breaker.set(counted.get("breaker", 0))
     champion.answers(counted.get("champion", 0), QUICK)
@@ -43,7 +44,8 @@ GOOD: Counted = {"forwarded": {"Answered": 1000}, "champion": 1000, "challenger"
         pytest.param({"forwarded": {"Failed": 2}, "champion": 1000, "breaker": 1}, "Breach", "had 100 % errors (limit 1 %; 2 failed; it failed so often in a row that it was asked no more)", id="all, until the breaker stopped asking"),
         pytest.param({"forwarded": {"Failed": 5}, "champion": 1000}, "Breach", "had 100 % errors", id="too many for as few as are asked for"),
         pytest.param({"forwarded": {"Answered": 10, "Failed": 2}, "champion": 1000}, "CannotMeasure", "got 12 requests", id="a stumble in too few requests"),
-        pytest.param({**GOOD, "breaker": 1}, "Pass", "had 0 % errors", id="a breaker that opened before this step"),
+        pytest.param({"before": {"Failed": 5}, "champion": 1000, "breaker": 1}, "Breach", "had 100 % errors (limit 1 %; 5 failed; it failed so often in a row that it was asked no more) in 5 requests", id="all, before the first look"),
+        pytest.param({**GOOD, "breaker": 1}, "CannotMeasure", "at the end failed so often in a row that it is asked no more for now", id="good for long, and then a row of failures"),
         pytest.param({**GOOD, "challenger": [(980, QUICK), (20, SLOW)]}, "Breach", "times the champion's", id="a slow tail"),
         pytest.param({**GOOD, "challenger": [(995, QUICK), (5, SLOW)]}, "Pass", "p99 latency 1 times", id="a tail beyond the 99th percentile"),
         pytest.param({**GOOD, "forwarded": {"Answered": 99}}, "CannotMeasure", "got 99 requests at 5 %, and analysis.minRequests is 100", id="too few requests"),
@@ -65,8 +67,9 @@ def test_at_the_end_of_a_canary_step(counted: Counted, said: str, words: str) ->
     [
         pytest.param({**GOOD, "forwarded": {"Answered": 89, "Failed": 11}}, True, id="more than the whole step may have"),
         pytest.param({**GOOD, "forwarded": {"Answered": 98, "Failed": 2}}, False, id="what the rest may make up for"),
+        pytest.param({**GOOD, "breaker": 1}, False, id="a breaker that may close again"),
         pytest.param({**GOOD, "forwarded": {"Failed": 4}}, False, id="the first four alone"),
-        pytest.param({**GOOD, "forwarded": {"Failed": 1}, "breaker": 1}, True, id="the first one that is asked after many"),
+        pytest.param({**GOOD, "forwarded": {"Failed": 2}, "breaker": 1}, True, id="the first ones that are asked after many"),
         pytest.param({**GOOD, "forwarded": {"Failed": 5}}, True, id="five of five, where at this pace there will be fifty"),
         pytest.param({**GOOD, "challenger": [(0, QUICK), (100, SLOW)]}, True, id="all so slow that the tail is certain"),
         pytest.param({**GOOD, "challenger": [(98, QUICK), (2, SLOW)]}, False, id="a tail that may thin out"),

@@ -35,6 +35,16 @@ class Counts:
             if series.name == name and all(series.label(key) == text for key, text in wanted)
         )
 
+    def shown(self, name: str, **labels: str) -> float:
+        """The sum of the last values of the series of that name that carry these labels, with what they counted before."""
+        wanted = labels.items()
+        return sum(
+            value
+            for page in self._last.values()
+            for series, value in page.items()
+            if series.name == name and all(series.label(key) == text for key, text in wanted)
+        )
+
     def buckets(self, histogram: str) -> list[tuple[float, float]]:
         """Upper bound and cumulative count of what was observed, by bound; the last bound is infinite."""
         found: dict[float, float] = defaultdict(float)

@@ -8,6 +8,7 @@ from typing import Any
 
 from flywheel_runtime.steps.judge.counts import Counts, quantile, slower
 
+ROUTED = "flywheel_route_forwarded_total"
 LATENCY = "model_infer_duration_seconds"
 TAIL = 0.01  # the share of requests beyond the 99th percentile
 FAILED = ("Failed", "Late", "Invalid")
@@ -67,15 +68,23 @@ def final(question: Question, champion: Counts, challenger: Counts) -> Verdict:
 def _errs(question: Question, champion: Counts) -> Verdict | None:
     outcomes = {name: _forwarded(question, champion, name) for name in ("Answered", *FAILED)}
     forwarded, failed = sum(outcomes.values()), sum(outcomes[name] for name in FAILED)
-    limit = float(question.limits["maxErrorRate"])
-    # The champion's servers ask a challenger no more after repeated failures, so that there will never be many.
-    given_up = failed > 0 and max(champion.latest("flywheel_route_breaker_open"), default=0.0) > 0
-    if not given_up and not question.is_too_many(failed, forwarded, limit):
+    limit, given_up = float(question.limits["maxErrorRate"]), _is_given_up(champion)
+    starved = given_up and question.progress >= 1.0 and forwarded < question.least
+    if starved and not failed:  # what it failed, it failed before the first look
+        outcomes = {name: champion.shown(ROUTED, challenger=question.challenger, outcome=name) for name in outcomes}
+        forwarded, failed = sum(outcomes.values()), sum(outcomes[name] for name in FAILED)
+    certain = question.is_too_many(failed, forwarded, limit)
+    if not failed or not (certain or starved or (given_up and failed > limit * question.most(forwarded))):
         return None
     told = ", ".join(f"{outcomes[name]:.0f} {name.lower()}" for name in FAILED if outcomes[name])
     told = f"{told}; it failed so often in a row that it was asked no more" if given_up else told
     message = f"had {_percent(failed / forwarded)} errors (limit {_percent(limit)}; {told}) in {_requests(forwarded)} at {question.percent:g} %"
     return Verdict("Breach", message, {**_counted(forwarded, failed), "errorRateLimit": limit})
+
+
+def _is_given_up(champion: Counts) -> bool:
+    """Whether a server of the champion asks no more after repeated failures, so that there will never be many requests."""
+    return max(champion.latest("flywheel_route_breaker_open"), default=0.0) > 0
 
 
 def _is_slow(question: Question, champion: Counts, challenger: Counts) -> Verdict | None:
@@ -114,6 +123,9 @@ def _answered_enough(question: Question, champion: Counts, challenger: Counts) -
     if forwarded < question.least:
         message = f"got {_requests(forwarded)} at {question.percent:g} %, and analysis.minRequests is {question.least:,}; send more, lengthen the step or lower it"
         return Verdict("CannotMeasure", message, numbers)
+    if _is_given_up(champion):
+        message = f"had {_percent(numbers['errorRate'])} errors in {_requests(forwarded)}, and at the end failed so often in a row that it is asked no more for now"
+        return Verdict("CannotMeasure", message, numbers)
     if "p99Ratio" not in numbers:
         side = "challenger" if "championP99Ms" in numbers else "champion"
         message = f"answered, but the latency of the {side} is not known, since no pod of its gave metrics"
@@ -139,7 +151,7 @@ def _compared_enough(question: Question, champion: Counts) -> Verdict:
 
 
 def _forwarded(question: Question, champion: Counts, outcome: str) -> float:
-    return champion.grown("flywheel_route_forwarded_total", challenger=question.challenger, outcome=outcome)
+    return champion.grown(ROUTED, challenger=question.challenger, outcome=outcome)
 
 
 def _comparisons(question: Question, champion: Counts) -> tuple[float, float, float]:
