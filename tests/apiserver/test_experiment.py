@@ -51,6 +51,11 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
             id="nothing to register",
         ),
         pytest.param(
+            {"trainer": SKLEARN, "quantize": "Dynamic"},
+            "quantize is done when the model is registered; set register too",
+            id="nothing to quantise",
+        ),
+        pytest.param(
             {"trainer": SKLEARN, "objective": {"metric": "happiness"}},
             "add direction: Maximize or direction: Minimize",
             id="an unknown direction",

@@ -66,6 +66,7 @@ LINEAGE = {"experiment": "search", "parameters": {"C": "1.0"}}
         pytest.param({"source": {"artifact": {"digest": f"sha256:{'c' * 64}"}}}, id="another artifact"),
         pytest.param({"path": "net.onnx"}, id="another path"),
         pytest.param({"lineage": {**LINEAGE, "trial": 8}}, id="another past"),
+        pytest.param({"quantize": "Dynamic"}, id="smaller all of a sudden"),
     ],
 )
 def test_a_version_cannot_be_changed(installed: Kubectl, change: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|judge|batch-plan|batch-score|batch-finish`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize|judge|batch-plan|batch-score|batch-finish`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -11,6 +11,8 @@ MODULES = {
     "collect": "flywheel_runtime.collect.main",
     "check": "flywheel_runtime.steps.check",
     "train": "flywheel_runtime.steps.train",
+    "triton": "flywheel_runtime.triton.main",
+    "quantize": "flywheel_runtime.quantize.main",
     "judge": "flywheel_runtime.steps.judge.main",
     "batch-plan": "flywheel_runtime.batch.plan",
     "batch-score": "flywheel_runtime.batch.score",

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_serving import golden, isolation, logs
+from flywheel_serving import golden, isolation, logs, quantization
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.model import Model, read_signature
 from flywheel_serving.signature import differences
@@ -82,6 +82,7 @@ def verify(root: Path) -> None:
         raise ModelRefused("FormatNotAllowed", f"format {params['format']!r} is not allowed; the only one is ONNX")
     folder, path = root / "inputs" / "model", _model_path(root, params)
     brought = bool(params.get("brought"))
+    quantized = quantization.read(params, folder)
     start = time.perf_counter()
     model = Model(path)
     loaded = time.perf_counter() - start
@@ -93,9 +94,11 @@ def verify(root: Path) -> None:
     outputs = root / "outputs"
     if brought:
         _write_artifact(outputs / "model", path, model)
-    _write_json(outputs / "facts.json", _facts(model, measured, evaluation))
+    quantization.pack(quantized, folder, outputs / "model")
+    _write_json(outputs / "facts.json", _facts(model, measured, {**evaluation, **quantization.facts(quantized)}))
     # Written last: it says that the outputs are whole.
-    _write_json(outputs / "metrics.json", _metrics(path, measured, evaluation))
+    found = _metrics(path, measured, evaluation)
+    _write_json(outputs / "metrics.json", {**found, **quantization.metrics(quantized)})
     log.info("verified %s: %.3f ms for one row", path.name, measured.p50_ms)
 
 
@@ -151,6 +154,8 @@ def _facts(model: Model, measured: Measured, evaluation: dict[str, Any]) -> dict
     }
     if isinstance(evaluation.get("digest"), str):
         facts["testDigest"] = evaluation["digest"]
+    if "quantization" in evaluation:
+        facts["quantization"] = evaluation["quantization"]
     whole = {"signature": model.signature.document(), **facts}
     return whole if len(_dump(whole)) <= FACTS_BYTES else facts
 

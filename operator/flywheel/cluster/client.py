@@ -11,6 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
+from flywheel.cluster.groups import Groups
 from flywheel.core.api import Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
@@ -33,6 +34,7 @@ class Client:
         self._client.user_agent = "flywheel"
         self._observe = observe
         self._timeout = timeout
+        self._groups = Groups(lambda: self._request("GET", "/apis"))
 
     def get(self, reference: Reference) -> dict[str, Any] | None:
         """One object, or None."""
@@ -53,6 +55,10 @@ class Client:
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
         found: list[Manifest] = self._request("GET", _path(EVENTS_ABOUT, namespace), query=query).get("items") or []
         return sorted(found, key=_told_at)
+
+    def serves(self, group: str) -> bool:
+        """Whether there is an API group of that name."""
+        return group in self._groups.names()
 
     def apply(self, api: Api, manifest: Manifest, manager: str, subresource: str = "") -> tuple[dict[str, Any], bool]:
         """Server-side apply, forced. Returns the object as stored, and whether it was created."""

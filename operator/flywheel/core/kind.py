@@ -37,7 +37,7 @@ class Resource(Generic[S, T]):
 
 
 class Cluster(Protocol):
-    """All that `observe` may read. Everything but `events` comes from the store, so it costs no request."""
+    """All that `observe` may read. Everything but `events` and `serves` comes from the store, so it costs no request."""
 
     @property
     def now(self) -> datetime:
@@ -55,6 +55,9 @@ class Cluster(Protocol):
 
     def referring(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """Our resources of that kind whose `Kind.references` names `to`, by name: the ModelVersions of a Model."""
+
+    def serves(self, group: str) -> bool:
+        """Whether the API server knows an API group, such as custom.metrics.k8s.io; asked anew once a minute."""
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """Kubernetes' events about one object, newest last. A live request: ask only for an object in trouble."""

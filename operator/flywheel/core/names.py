@@ -17,6 +17,7 @@ STEP_LABEL = f"{GROUP}/step"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 INPUTS_ANNOTATION = f"{GROUP}/inputs"
 RENDERED_ANNOTATION = f"{GROUP}/rendered"
+YIELDS_ANNOTATION = f"{GROUP}/yields"
 
 
 def digest(value: Mapping[str, Any] | list[Any] | str) -> str:

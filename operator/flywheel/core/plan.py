@@ -16,6 +16,8 @@ class Child:
     `manifest` needs apiVersion, kind, metadata.name and the wanted fields; the engine adds the namespace, our labels and the owner reference.
     `inputs` freezes a pod template: it is written anew only when these inputs change, so that a new operator, which may render
     other bytes from the same inputs, restarts nothing. None: the manifest is always compared.
+    `yields` names fields of `spec` that are somebody else's to change, such as `replicas` under an autoscaler: set when the object is
+    made, handed over with the value that they have, and left alone from then on.
     `create_only`: written once and never again (a Job cannot change; a ModelVersion is history).
     `owned`: dies with the resource. A Model made by an Experiment does not.
     """
@@ -23,6 +25,7 @@ class Child:
     api: Api
     manifest: Manifest
     inputs: Mapping[str, Any] | None = None
+    yields: tuple[str, ...] = ()
     create_only: bool = False
     owned: bool = True
 

@@ -45,7 +45,9 @@ class Input:
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root."""
+    """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
+    `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
+    """
 
     name: str
     attempt: int
@@ -62,6 +64,7 @@ class Step:
     pull_secrets: tuple[PullSecret, ...] = ()
     shared_memory: Quantity | None = None
     ours: bool = True
+    before: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -174,7 +177,11 @@ def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any
         "securityContext": pod_security(),
         **placed(step.placement),
         **pulls(step.pull_secrets, settings),
-        "initContainers": [_with_node(_collect(step, settings, variables)), _with_node(fetch)],
+        "initContainers": [
+            _with_node(_collect(step, settings, variables)),
+            _with_node(fetch),
+            *(_with_node(_before(step, command, settings, variables)) for command in step.before),
+        ],
         "containers": [_with_node(_main(step, variables))],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
@@ -218,6 +225,23 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
+        ],
+    }
+
+
+def _before(step: Step, command: str, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "name": command,
+        "image": settings.runtime_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "flywheel_runtime", command],
+        "env": constants(variables),
+        **({"resources": needs(step.resources)} if needs(step.resources) else {}),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT},
+            {"name": "tmp", "mountPath": "/tmp", "subPath": command},
         ],
     }
 

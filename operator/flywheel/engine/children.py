@@ -11,7 +11,7 @@ from flywheel.core.api import Manifest, Reference
 from flywheel.core.dress import dressed, reference
 from flywheel.core.kind import AnyKind, AnyResource
 from flywheel.core.plan import Child, Plan
-from flywheel.engine import frozen
+from flywheel.engine import frozen, yielded
 from flywheel.engine.canonical import satisfied
 from flywheel.engine.endings import refresh, remove
 from flywheel.engine.queue import RETRY
@@ -61,7 +61,7 @@ class Children:
                 raise Setback(RETRY)
             raise taken(where, live)
         if not child.create_only and "deletionTimestamp" not in live["metadata"]:
-            self._update(kind, where, desired, live)
+            self._update(kind, child, where, desired, live)
 
     def _create(self, kind: AnyKind, where: Reference, desired: dict[str, Any]) -> Manifest | None:
         """None if it was created, else the object that has the name."""
@@ -79,23 +79,32 @@ class Children:
             self._store.wrote(where.api, live)
         return live
 
-    def _update(self, kind: AnyKind, where: Reference, desired: dict[str, Any], live: Manifest) -> None:
-        wanted = frozen.thawed_or_kept(desired, live)
+    def _update(self, kind: AnyKind, child: Child, where: Reference, desired: dict[str, Any], live: Manifest) -> None:
+        if yielded.is_due(child, live):
+            live = self._write(
+                where, yielded.handover(desired, child, live), kind.field_manager + yielded.MANAGER, live
+            )
+        wanted = yielded.left_out(frozen.thawed_or_kept(desired, live), child)
         if satisfied(wanted, live):
             self._settled.pop(where, None)
             return
         if self._settled.get(where) == (names.digest(wanted), _essence(live)):
             return
+        stored = self._write(where, wanted, kind.field_manager, live)
+        if not satisfied(wanted, stored):
+            logger.warning("%s: the server keeps it in another form than it was applied; not applied again", where)
+            self._settled[where] = names.digest(wanted), _essence(stored)
+
+    def _write(self, where: Reference, manifest: Manifest, manager: str, live: Manifest) -> dict[str, Any]:
+        """Apply to the object of that uid; as stored."""
         try:
-            stored = self._writer.update(where.api, wanted, kind.field_manager, live["metadata"]["uid"])
+            stored = self._writer.update(where.api, manifest, manager, live["metadata"]["uid"])
         except ApiError as error:
             if error.conflict:
                 refresh(self._client, self._store, where)
             raise
         self._store.wrote(where.api, stored)
-        if not satisfied(wanted, stored):
-            logger.warning("%s: the server keeps it in another form than it was applied; not applied again", where)
-            self._settled[where] = names.digest(wanted), _essence(stored)
+        return stored
 
     def _prune(self, kind: AnyKind, resource: AnyResource, planned: set[Reference]) -> None:
         for api in kind.owns:

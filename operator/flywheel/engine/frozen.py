@@ -26,7 +26,8 @@ def stamped(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
     if child.create_only:
         return manifest
     annotations: dict[str, str] = {}
-    rest = names.digest({**manifest, "spec": {**manifest.get("spec", {}), "template": None}})[:DIGITS]
+    ours = {key: value for key, value in manifest.get("spec", {}).items() if key not in child.yields}
+    rest = names.digest({**manifest, "spec": {**ours, "template": None}})[:DIGITS]
     template = names.digest(manifest.get("spec", {}).get("template") or {})[:DIGITS]
     if child.inputs is not None:
         annotations[names.INPUTS_ANNOTATION] = names.digest(child.inputs)[:DIGITS]

@@ -30,6 +30,14 @@ class View:
         """See Cluster."""
         return self.store.referring(api, to)
 
+    def serves(self, group: str) -> bool:
+        """See Cluster.
+
+        Raises:
+            ApiError: the request failed.
+        """
+        return self.client.serves(group)
+
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """See Cluster.
 

@@ -17,7 +17,8 @@ _KNOWN = {known.kind: known for known in vars(api).values() if isinstance(known,
 
 
 class FakeCluster:
-    """Implements `flywheel.core.kind.Cluster`. `kinds` are those whose references `referring` follows."""
+    """Implements `flywheel.core.kind.Cluster`. `kinds` are those whose references `referring` follows, `groups` the API groups
+    that a cluster may lack."""
 
     def __init__(
         self,
@@ -25,9 +26,11 @@ class FakeCluster:
         kinds: Sequence[AnyKind] = (),
         now: datetime = NOON,
         settings: Settings | None = None,
+        groups: Sequence[str] = ("metrics.k8s.io",),
     ) -> None:
         self.now = now
         self.settings = settings or Settings()
+        self._groups = frozenset(groups)
         self._kinds = {kind.api: kind for kind in kinds}
         self._objects: dict[Reference, Manifest] = {}
         self._events: list[Manifest] = []
@@ -68,8 +71,16 @@ class FakeCluster:
             del self._objects[address]
         for address, child in wanted.items():
             if isinstance(child, Child) and not (child.create_only and address in self._objects):
-                self._objects[address] = _as_stored(dressed(resource, child), self.now)
+                stored = _as_stored(dressed(resource, child), self.now)
+                if child.yields:
+                    old = self._objects.get(address, stored)["spec"]
+                    stored["spec"] |= {field: old[field] for field in child.yields}
+                self._objects[address] = stored
         return self
+
+    def serves(self, group: str) -> bool:
+        """See Cluster."""
+        return group in self._groups
 
     def get(self, reference: Reference) -> Manifest | None:
         """See Cluster."""

@@ -18,6 +18,7 @@ from flywheel.kinds.model.schema import ModelSpec
 from flywheel.kinds.modelversion.schema import ModelVersionSpec
 from flywheel.testing import resource
 from tests.golden import same_as
+from tests.kinds.experiment.world import experiment
 
 HERE = Path(__file__).parent
 DIGEST = "sha256:" + "a" * 64
@@ -102,6 +103,17 @@ def test_what_is_registered() -> None:
 
     assert all(child.create_only and not child.owned for child in made)
     assert same_as(HERE / "golden/registered.yaml", *(dressed(SHORT, child) for child in made))
+
+
+def test_a_quantised_version_has_a_name_of_its_own_and_says_so() -> None:
+    best = Trial.model_validate({"trial": 9, "state": "Succeeded", "value": "0.742", "model": DIGEST})
+    asked = experiment({"register": "flight-delay", "quantize": "Dynamic"})
+
+    made = children.model_version(asked, "flight-delay", DATA, best, Digest(DIGEST), Settings())
+
+    assert made.name == f"flight-delay-{Digest(DIGEST).short}-int8"
+    assert made.manifest["spec"]["quantize"] == "Dynamic"
+    assert ModelVersionSpec.model_validate(made.manifest["spec"], extra="forbid").quantize == "Dynamic"
 
 
 def test_what_is_registered_fits_the_kinds_it_belongs_to() -> None:

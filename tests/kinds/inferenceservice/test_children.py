@@ -70,6 +70,7 @@ SPECS = st.fixed_dictionaries(
     {},
     optional={
         "replicas": st.integers(0, 5),
+        "scaling": st.fixed_dictionaries({"maxReplicas": st.integers(1, 5)}),
         "suspend": st.booleans(),
         "resources": st.fixed_dictionaries(
             {},
@@ -237,7 +238,8 @@ def test_a_single_server_has_no_budget_so_that_its_node_can_be_drained() -> None
 
 
 def test_every_child_is_a_type_that_the_kind_owns() -> None:
-    every = children.everything(service(**EVERYTHING), TARGET, Settings())
+    scaled = {key: value for key, value in EVERYTHING.items() if key != "replicas"}
+    every = children.everything(service(**scaled, scaling={"maxReplicas": 3}), TARGET, Settings())
 
     # ConfigMaps and Jobs come with a rollout (test_rollout.py).
     assert {child.api for child in every} == set(KIND.owns) - {CONFIG_MAP, JOB}

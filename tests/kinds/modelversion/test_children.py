@@ -32,7 +32,16 @@ def told(version: ModelVersion, container: str, variable: str) -> Any:
     return json.loads(next(each["value"] for each in found["env"] if each["name"] == variable))
 
 
-@pytest.mark.parametrize(("name", "version"), [("trained", trained()), ("brought", brought(**FOREIGN))])
+QUANTIZED = {
+    "quantize": "Dynamic",
+    "lineage": {"dataset": "flights", "datasetDigest": "sha256:" + "e" * 64},
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "version"),
+    [("trained", trained()), ("brought", brought(**FOREIGN)), ("quantized", trained(spec=QUANTIZED))],
+)
 def test_the_job_is_the_golden_one(name: str, version: ModelVersion) -> None:
     job = dressed(version, verify_job(version, 1, SETTINGS))
 
@@ -41,7 +50,7 @@ def test_the_job_is_the_golden_one(name: str, version: ModelVersion) -> None:
 
 @pytest.mark.parametrize(
     "version",
-    [trained(), brought(), brought(**FOREIGN), brought(**WEB), trained(spec=ROOMY)],
+    [trained(), brought(), brought(**FOREIGN), brought(**WEB), trained(spec=ROOMY), trained(spec=QUANTIZED)],
     ids=lambda each: str(each.name),
 )
 def test_every_pod_is_restricted(version: ModelVersion) -> None:

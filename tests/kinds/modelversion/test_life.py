@@ -10,7 +10,7 @@ from flywheel.core.api import JOB, Reference
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION
 from flywheel.testing import evicted, oom_killed, terminated, waiting
 from flywheel.testing import pod as pod_of
-from tests.kinds.modelversion.world import PACKED, TRAINED, World, brought, model, trained
+from tests.kinds.modelversion.world import FACTS, METRICS, PACKED, TRAINED, World, brought, model, trained
 
 
 def verified(version: Any = None, packed: bool = False) -> World:
@@ -267,3 +267,23 @@ def test_the_same_look_twice_gives_the_same_plan() -> None:
     world = verified()
 
     assert world.look() == world.look()
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        pytest.param(3, "Quantisation made 3 weights int8: 8400 bytes became 3600, and no number of 50 rows' answers moved by more than 0.02", id="a network"),
+        pytest.param(0, "Quantisation changed nothing", id="a tree"),
+    ],
+)  # fmt: skip
+def test_what_quantisation_did_is_told_and_can_be_judged(weights: int, words: str) -> None:
+    world = World(trained(spec={"quantize": "Dynamic"}), model())
+    world.look()
+    fact = {"weights": weights, "rows": 50, "gap": 0.0201, "sizeBefore": 8400, "size": 3600}
+    world.succeeds(packed=True, facts={**FACTS, "quantization": fact}, metrics={**METRICS, "quantization_gap": 0.0201})
+    world.look()
+
+    assert words in world.plan.message
+    assert world.version.status.digest == PACKED
+    assert world.version.status.metrics["quantization_gap"] == "0.0201"
+    assert world.plan.summary.startswith("roc_auc 0.742")

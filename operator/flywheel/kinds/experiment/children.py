@@ -10,6 +10,7 @@ from flywheel.core.settings import Settings
 from flywheel.core.values import Digest
 from flywheel.core.workloads import Input, Step, step_job
 from flywheel.kinds.experiment.record import Data, Trial
+from flywheel.kinds.experiment.schema import ExperimentSpec
 from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint, params
 
@@ -62,9 +63,9 @@ def model(experiment: Experiment, name: str, metric: str) -> Child:
     )
 
 
-def version_name(model_name: str, digest: Digest) -> str:
+def version_name(spec: ExperimentSpec, digest: Digest) -> str:
     """A version is named by what it is."""
-    return f"{model_name}-{digest.short}"
+    return f"{spec.register_}-{digest.short}{'-int8' if spec.quantize else ''}"
 
 
 def model_version(
@@ -91,12 +92,13 @@ def model_version(
         {
             "apiVersion": MODEL_VERSION.api_version,
             "kind": MODEL_VERSION.kind,
-            "metadata": {"name": version_name(model_name, digest)},
+            "metadata": {"name": version_name(experiment.spec, digest)},
             "spec": {
                 "model": model_name,
                 "format": "ONNX",
                 "source": {"artifact": {"digest": str(digest)}},
                 **path,
+                **({"quantize": experiment.spec.quantize} if experiment.spec.quantize else {}),
                 **declared,
                 "lineage": lineage,
             },

@@ -103,7 +103,7 @@ def model_is_registered(experiment: Experiment, seen: Seen, progress: Progress) 
     name, best = experiment.spec.register_, progress.memory.best
     if name is None or best is None or best.model is None:
         return None
-    version = children.version_name(name, best.model)
+    version = children.version_name(experiment.spec, best.model)
     there = Reference(MODEL_VERSION, experiment.namespace, version) in seen.existing
     if there or experiment.status.model_version == version:
         return None
@@ -126,7 +126,7 @@ def search_is_over(experiment: Experiment, progress: Progress) -> Plan:
     """It found a model; a bigger budget makes it go on."""
     assert progress.ending is not None, "search_goes_on takes every other case"
     name, best = experiment.spec.register_, progress.memory.best
-    registered = children.version_name(name, best.model) if name and best and best.model else None
+    registered = children.version_name(experiment.spec, best.model) if name and best and best.model else None
     status = _status(experiment, progress, over=True).model_copy(update={"model_version": registered})
     return _plan(
         experiment,

@@ -12,7 +12,7 @@ from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.experiment.children import TRIAL_ANNOTATION
+from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, version_name
 from flywheel.kinds.experiment.record import Data
 from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment
@@ -80,7 +80,7 @@ def references(experiment: Experiment) -> list[Reference]:
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         if best is not None and best.model is not None:
-            found.append(Reference(MODEL_VERSION, namespace, f"{spec.register_}-{best.model.short}"))
+            found.append(Reference(MODEL_VERSION, namespace, version_name(spec, best.model)))
     return found
 
 

@@ -101,6 +101,10 @@ class ExperimentSpec(Schema):
                 "register needs trainer.container.model, the file that the container leaves",
             ),
             rule(
+                "!has(self.quantize) || has(self.register)",
+                "quantize is done when the model is registered; set register too, or leave quantize out",
+            ),
+            rule(
                 "self.search.algorithm != 'Grid' || !has(self.trainer.sklearn) || (has(self.trainer.sklearn.estimators) && self.trainer.sklearn.estimators.size() > 0)",
                 "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
             ),
@@ -156,6 +160,10 @@ class ExperimentSpec(Schema):
         None,
         alias="register",
         description="The Model that the best trial becomes a version of; made if there is none.",
+    )
+    quantize: Literal["Dynamic"] | None = Field(
+        None,
+        description="Dynamic: the registered version is quantised to int8 before it is verified; what that costs is measured. Trees stay as they are.",
     )
     suspend: bool = Field(False, description="True: no new trial starts; those that run go on.")
 

@@ -8,6 +8,7 @@ from flywheel.core import names
 from flywheel.core.api import (
     CONFIG_MAP,
     DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
     JOB,
     NETWORK_POLICY,
     POD_DISRUPTION_BUDGET,
@@ -18,10 +19,11 @@ from flywheel.core.api import (
 from flywheel.core.kind import Resource
 from flywheel.core.plan import Child, Kept
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import authentication
-from flywheel.kinds.inferenceservice.pod import GRPC_PORT, HTTP_PORT, server_pod
+from flywheel.kinds.inferenceservice import authentication, runtimes, scaling
+from flywheel.kinds.inferenceservice.pod import server_pod
 from flywheel.kinds.inferenceservice.rollout import slots
 from flywheel.kinds.inferenceservice.rollout.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
+from flywheel.kinds.inferenceservice.runtimes import GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
@@ -46,14 +48,17 @@ def everything(
     """All children, in the order in which they are applied."""
     slot = arrangement.active
     around = (service_account(service), network_policy(service, arrangement), front(service, slot))
-    budget = (disruption_budget(service, slot),) if replicas(service) > 1 else ()
-    servers = deployment(service, target, settings, slot, one_by_one=arrangement.one_by_one)
-    return (*around, *budget, servers, *arrangement.more)
+    budget = (disruption_budget(service, slot),) if scaling.most(service) > 1 else ()
+    count = scaling.wanted(service, arrangement.running)
+    yields = scaling.is_automatic(service) or arrangement.autoscaled
+    servers = deployment(service, target, settings, slot, count, one_by_one=arrangement.one_by_one, yields=yields)
+    scaled = scaling.autoscalers(service, slots.deployment_name(service, slot))
+    return (*around, *budget, servers, *arrangement.more, *scaled)
 
 
 def replicas(service: InferenceService) -> int:
-    """How many servers should run now."""
-    return 0 if service.spec.suspend else service.spec.replicas
+    """How many servers should run now. Under an autoscaler: as many as there were when the status was written, within its limits."""
+    return scaling.wanted(service, service.status.replicas or 0)
 
 
 def inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
@@ -70,6 +75,7 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
             **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
             **authentication.inputs(service.spec.auth),
         },
+        **runtimes.chosen(service),
     }
 
 
@@ -81,8 +87,9 @@ def deployment(
     count: int | None = None,
     *,
     one_by_one: bool = False,
+    yields: bool = False,
 ) -> Child:
-    """A new pod answers before an old one goes; where both do not fit (`one_by_one`), an old one goes first."""
+    """A new pod answers before an old one goes; where both do not fit (`one_by_one`), an old one goes first. `yields`: an autoscaler changes their number."""
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
     labels = {
         ROLE_LABEL: ROLES[slot],
@@ -90,10 +97,17 @@ def deployment(
         "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
         "component": "predictor",
     }
-    scraped = {"prometheus.io/scrape": "true", "prometheus.io/port": str(HTTP_PORT), "prometheus.io/path": "/metrics"}
+    scraped = {
+        "prometheus.io/scrape": "true",
+        "prometheus.io/port": str(runtimes.metrics_port(service)),
+        "prometheus.io/path": "/metrics",
+    }
     template = {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
-        "spec": server_pod(service, target.version, target.digest, slots.route_name(service, slot), settings),
+        "spec": {
+            **server_pod(service, target.version, target.digest, slots.route_name(service, slot), settings),
+            "topologySpreadConstraints": spread(service, slot),
+        },
     }
     spec = {
         "replicas": replicas(service) if count is None else count,
@@ -103,7 +117,23 @@ def deployment(
         "template": template,
     }
     child = named(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served)
-    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings))
+    handed = ("replicas",) if yields else ()
+    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings), yields=handed)
+
+
+def spread(service: InferenceService, slot: Slot = "a") -> list[dict[str, Any]]:
+    """Over nodes and zones as far as that goes: a server that can only run beside another one runs there."""
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": key,
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": selector(service, slot)},
+            # Servers that are about to be replaced do not count.
+            "matchLabelKeys": ["pod-template-hash"],
+        }
+        for key in ("kubernetes.io/hostname", "topology.kubernetes.io/zone")
+    ]
 
 
 def front(service: InferenceService, slot: Slot = "a") -> Child:
@@ -141,8 +171,8 @@ def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
 
 
 def network_policy(service: InferenceService, arrangement: Arrangement = PLAIN) -> Child:
-    """Nothing but the two ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    reachable = [{"protocol": "TCP", "port": HTTP_PORT}, {"protocol": "TCP", "port": GRPC_PORT}]
+    """Nothing but the server's ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
+    reachable = [{"protocol": "TCP", "port": port} for port in runtimes.ports(service).values()]
     everybody = {
         "matchLabels": {names.UID_LABEL: service.uid},
         "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],
@@ -167,4 +197,13 @@ def named(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[
     return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": name, **noted}, **content})
 
 
-OWNS = (CONFIG_MAP, DEPLOYMENT, JOB, NETWORK_POLICY, POD_DISRUPTION_BUDGET, SERVICE, SERVICE_ACCOUNT)
+OWNS = (
+    CONFIG_MAP,
+    DEPLOYMENT,
+    HORIZONTAL_POD_AUTOSCALER,
+    JOB,
+    NETWORK_POLICY,
+    POD_DISRUPTION_BUDGET,
+    SERVICE,
+    SERVICE_ACCOUNT,
+)

@@ -8,15 +8,17 @@ from datetime import timedelta
 
 from flywheel.core import names
 from flywheel.core.plan import Plan
-from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice import children, scaling
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.pod import HTTP_PORT, host
+from flywheel.kinds.inferenceservice.pod import host
 from flywheel.kinds.inferenceservice.rollout import machine, slots, story
+from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+LATER = timedelta(seconds=60)  # nothing tells us that somebody installs an API
 NONE = Servers(target=None, inputs="", settled=False)
 
 
@@ -30,9 +32,11 @@ def decide(service: InferenceService, seen: Seen) -> Plan:
     plan = (
         nobody_should_answer(service, seen, target)
         or some_servers_do_not_answer(service, seen, target)
+        or the_autoscaler_changes_their_number(service, seen, target)
         or new_servers_replace_old_ones(service, seen, target)
         or story.rollout_goes_on(service, seen, move, _plan)
         or what_is_served_is_no_longer_offered(service, seen, target)
+        or the_autoscaler_cannot_measure(service, seen, target)
         or all_servers_answer(service, seen, target)
     )
     return story.with_rollout(service, seen, move, plan)
@@ -53,7 +57,7 @@ def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
 
 def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
     """Stopped by the user; not a failure, and not on its way to anywhere. None of none answer, so replicas: 0 is Ready."""
-    if children.replicas(service) > 0:
+    if wanted(service, seen) > 0:
         return None
     field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
     step = "set it to false" if service.spec.suspend else "raise it"
@@ -71,8 +75,8 @@ def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) 
 
 def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
     """Fewer than asked for, of whatever version."""
-    ready, wanted = (seen.servers or NONE).ready, children.replicas(service)
-    if ready >= wanted:
+    ready, needed = (seen.servers or NONE).ready, scaling.needed(service)
+    if ready >= needed:
         return None
     reason, words = "Starting", f"Servers of version '{target.version}' start."
     if seen.trouble is not None and seen.servers is not None:
@@ -83,14 +87,33 @@ def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Ta
         target,
         ready=False,
         reason=reason,
-        message=f"{ready} of {wanted} servers answer. {words}{_held(seen)}",
+        message=f"{ready} of {needed} servers answer. {words}{_held(seen)}",
+        look_again=SOON,
+    )
+
+
+def the_autoscaler_changes_their_number(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """At least the fewest allowed answer, all of them with the newest template, and the others come or go."""
+    servers, asked = seen.servers or NONE, wanted(service, seen)
+    like_each_other = _is_current(service, seen, target) and servers.settled and servers.updated == servers.existing
+    if service.spec.scaling is None or not like_each_other or is_rolled_out(service, seen, target):
+        return None
+    words = f" {seen.trouble.message}" if seen.trouble else ""
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        progressing=True,
+        reason="ScalingStuck" if seen.trouble else "Scaling",
+        message=f"{servers.ready} servers answer with version '{target.version}', and the autoscaler asks for {asked}.{words}{_held(seen)}",
         look_again=SOON,
     )
 
 
 def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
     """As many as asked for answer, but not all of them are what was asked for."""
-    servers, wanted = seen.servers or NONE, children.replicas(service)
+    servers, asked = seen.servers or NONE, wanted(service, seen)
     if is_rolled_out(service, seen, target):
         return None
     updated = servers.updated if _is_current(service, seen, target) and servers.settled else 0
@@ -102,7 +125,7 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
         ready=True,
         progressing=True,
         reason="RolloutStuck" if seen.trouble else "RollingOut",
-        message=f"Version '{target.version}' rolls out: {min(updated, wanted)} of {wanted} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
+        message=f"Version '{target.version}' rolls out: {min(updated, asked)} of {asked} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
         look_again=SOON,
     )
 
@@ -122,25 +145,46 @@ def what_is_served_is_no_longer_offered(service: InferenceService, seen: Seen, t
     )
 
 
+def the_autoscaler_cannot_measure(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
+    """The servers that there are go on; only their number cannot follow the load."""
+    blind = seen.autoscaler.blind
+    if blind is None:
+        return None
+    return _plan(
+        service,
+        seen,
+        target,
+        ready=True,
+        progressing=True,
+        reason=blind.reason,
+        message=f"{_who_answers(service, seen)}. {blind.message}",
+        look_again=LATER,
+    )
+
+
 def all_servers_answer(service: InferenceService, seen: Seen, target: Target) -> Plan:
     """Nothing to do."""
-    count = children.replicas(service)
-    servers = f"All {count} servers answer" if count > 1 else "The server answers"
     return _plan(
         service,
         seen,
         target,
         ready=True,
         reason="Serving",
-        message=f"{servers} with version '{target.version}' at {url(service)}.",
+        message=f"{_who_answers(service, seen)} with version '{target.version}' at {url(service)}.",
+        look_again=SOON if seen.autoscaler.unsure else None,
     )
+
+
+def wanted(service: InferenceService, seen: Seen) -> int:
+    """How many servers should run now."""
+    return scaling.wanted(service, (seen.servers or NONE).replicas)
 
 
 def is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
     """Whether there are exactly the servers that should be, all of the newest template, and all of them answer."""
-    servers, wanted = seen.servers or NONE, children.replicas(service)
+    servers = seen.servers or NONE
     counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
-    return _is_current(service, seen, target) and servers.settled and counts == {wanted}
+    return _is_current(service, seen, target) and servers.settled and counts == {wanted(service, seen)}
 
 
 def url(service: InferenceService) -> str:
@@ -157,6 +201,11 @@ def _is_current(service: InferenceService, seen: Seen, target: Target) -> bool:
     """The engine writes the first digits of the inputs' hash onto the Deployment."""
     written = (seen.servers or NONE).inputs
     return bool(written) and names.digest(dict(children.inputs(service, target, seen.settings))).startswith(written)
+
+
+def _who_answers(service: InferenceService, seen: Seen) -> str:
+    count = wanted(service, seen)
+    return f"All {count} servers answer" if count > 1 else "The server answers"
 
 
 def _held(seen: Seen) -> str:
@@ -186,7 +235,8 @@ def _plan(
         ready_replicas=servers.ready,
         selector=selector(service, seen),
     )
-    answering = f"{min(servers.ready, children.replicas(service))}/{children.replicas(service)} ready"
+    asked = wanted(service, seen)
+    answering = f"{min(servers.ready, asked)}/{asked} ready"
     return Plan(
         ready=ready,
         reason=reason,

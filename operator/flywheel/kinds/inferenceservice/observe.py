@@ -10,7 +10,8 @@ from flywheel.core.kind import Cluster
 from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.inferenceservice import record
+from flywheel.kinds.inferenceservice import autoscaler, record
+from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.rollout import facts, slots
 from flywheel.kinds.inferenceservice.rollout.facts import Facts, Mark
@@ -41,11 +42,12 @@ class Seen:
     servers: Servers | None = None
     trouble: Trouble | None = None
     note: str = ""  # what the server does without, and why
+    autoscaler: Autoscaler = field(default_factory=Autoscaler)
     rollout: Facts = field(default_factory=Facts)
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
-    """One look at the Model or version, the Deployment, and all its pods."""
+    """One look at the Model or version, the Deployment, all its pods, and what scales them."""
     active = facts.active_slot(service, cluster)
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, active)))
     if deployment is not None and not facts.is_ours(service, deployment):
@@ -62,6 +64,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         settings=cluster.settings,
         wanted=wanted,
         missing=found if isinstance(found, Missing) else None,
+        autoscaler=autoscaler.look(service, cluster),
         servers=servers(deployment) if deployment else None,
         trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
         note=_note(service, found, cluster),

@@ -7,11 +7,10 @@ from flywheel.core.kind import Resource
 from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.settings import Settings
 from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
-from flywheel.kinds.inferenceservice import authentication, record
+from flywheel.kinds.inferenceservice import authentication, record, runtimes
+from flywheel.kinds.inferenceservice.runtimes import DRAIN_SECONDS, FINISH_SECONDS, GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
-HTTP_PORT, GRPC_PORT = 8080, 8081
-DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
 ROUTE_FOLDER = "/etc/flywheel/route"
@@ -35,6 +34,7 @@ def server_pod(
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
     limit = fetch_limit(spec.resources, settings)
+    fetch = fetch_container((Input("model", artifact=digest),), settings, variables, limit)
     return {
         "serviceAccountName": authentication.account(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
@@ -43,8 +43,8 @@ def server_pod(
         "securityContext": pod_security(),
         **placed(spec.placement),
         **pulls(spec.image_pull_secrets, settings),
-        "initContainers": [fetch_container((Input("model", artifact=digest),), settings, variables, limit)],
-        "containers": [_server(service, version, digest, settings)],
+        "initContainers": [fetch, *runtimes.preparations(service, fetch, settings)],
+        "containers": [runtimes.adapted(_server(service, version, digest, settings), service, version)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},

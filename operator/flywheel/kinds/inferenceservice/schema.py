@@ -4,9 +4,12 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.values import Digest, ObjectName
+from flywheel.kinds.inferenceservice import runtime_schema, scaling_schema
 from flywheel.kinds.inferenceservice.authentication import Authentication
 from flywheel.kinds.inferenceservice.record import Logging
 from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
+from flywheel.kinds.inferenceservice.runtime_schema import Runtime
+from flywheel.kinds.inferenceservice.scaling_schema import Scaling
 
 
 class InferenceServiceSpec(Schema):
@@ -22,12 +25,18 @@ class InferenceServiceSpec(Schema):
                 "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
                 "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
             ),
+            *scaling_schema.RULES,
+            *runtime_schema.RULES,
         )
     )
 
     model: ObjectName | None = Field(None, description="Serve this Model's champion, and follow it.")
     version: ObjectName | None = Field(None, description="Serve this ModelVersion and no other.")
     replicas: int = Field(1, ge=0, le=1000, description="How many servers answer.")
+    scaling: Scaling | None = Field(
+        None, description="Servers come and go with the load, instead of a fixed number in replicas."
+    )
+    runtime: Runtime | None = Field(None, description="Which program answers; absent, our own server.")
     resources: Resources = Field(Resources(), description="What each server asks for and may use.")
     auth: Authentication | None = Field(None, description="Who may ask; required.")
     logging: Logging | None = Field(None, description="Keep a sample of predictions, and count all; absent, neither.")

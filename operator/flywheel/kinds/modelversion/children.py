@@ -26,20 +26,37 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         attempt=attempt,
         image=settings.serving_image,
         command=("python3", "-m", "flywheel_serving.verify"),
-        params={"format": spec.format, "path": path(spec), "brought": is_packed(spec)},
-        inputs=(source(spec, settings),),
+        params={"format": spec.format, "path": path(spec), "brought": is_brought(spec), **_quantize(spec)},
+        inputs=(source(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),
         timeout=TIMEOUT,
         resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
+        before=("quantize",) if spec.quantize else (),
     )
     return step_job(version, step, settings)
 
 
 def is_packed(spec: ModelVersionSpec) -> bool:
-    """Whether verify makes a new artifact to be served: of a file that was brought, or of one that is not called model.onnx."""
+    """Whether verify makes a new artifact to be served: of what was brought, and of what was quantised."""
+    return is_brought(spec) or spec.quantize is not None
+
+
+def is_brought(spec: ModelVersionSpec) -> bool:
+    """Whether the file is no artifact of ours: it came from elsewhere, or is not called model.onnx."""
     return spec.source.artifact is None or spec.path != MODEL_FILE
+
+
+def _quantize(spec: ModelVersionSpec) -> dict[str, str]:
+    return {"quantize": spec.quantize} if spec.quantize else {}
+
+
+def _test_data(spec: ModelVersionSpec) -> tuple[Input, ...]:
+    """What was trained here is tested once more after it was quantised, on the data that it was tested on."""
+    if spec.quantize is None or spec.lineage is None or spec.lineage.dataset_digest is None:
+        return ()
+    return (Input("data", artifact=str(spec.lineage.dataset_digest)),)
 
 
 def path(spec: ModelVersionSpec) -> str:

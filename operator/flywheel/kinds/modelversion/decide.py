@@ -11,7 +11,7 @@ from datetime import timedelta
 from flywheel.core import names
 from flywheel.core.api import JOB
 from flywheel.core.plan import Child, Kept, Plan
-from flywheel.kinds.modelversion import children
+from flywheel.kinds.modelversion import children, quantization
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.mark import marked
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
@@ -96,7 +96,7 @@ def model_is_verified(version: ModelVersion, seen: Seen, status: ModelVersionSta
     return Plan(
         ready=True,
         reason="Verified",
-        message=f"Artifact {status.digest} was loaded in the serving image and answered{replayed}.",
+        message=f"Artifact {status.digest} was loaded in the serving image and answered{replayed}.{quantization.sentence(status.quantization)}",
         status=status,
         summary=summary(status, seen),
         # The Job whose outcome is written only now goes at the next look: first the record, then the deletion.

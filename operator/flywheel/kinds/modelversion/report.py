@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.core.outcome import Outcome
+from flywheel.kinds.modelversion import quantization
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema import Failure, Golden, ModelVersionStatus, Signature
@@ -14,7 +15,7 @@ from flywheel.kinds.modelversion.schema import Failure, Golden, ModelVersionStat
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
 MOST_METRICS = 64
 LONGEST_FINDING = 700
-MEASURED = ("p50_ms", "p95_ms", "size_bytes")
+MEASURED = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
 
 # What a later minute may bring although `fetch` would not wait for it.
 MAY_ARRIVE = frozenset(("SourceMissing", "ArtifactMissing", "BucketMissing", "CredentialsRefused", "HostNotAllowed"))
@@ -37,6 +38,7 @@ def succeeded(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersi
         test_digest=outcome.facts.get("testDigest") or _data(version),
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
+        quantization=quantization.read(outcome.facts.get("quantization")),
         verified_at=seen.now.replace(microsecond=0),
         attempts=seen.attempt,
         verify_requested=seen.requested or None,
@@ -63,7 +65,9 @@ def failed(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionS
 def summary(status: ModelVersionStatus, seen: Seen) -> str:
     """`champion, roc_auc 0.742, 47 kB, p95 0.4 ms`."""
     metric = seen.objective if seen.objective in status.metrics else None
-    metric = metric or next((name for name in sorted(status.metrics) if name not in MEASURED), None)
+    metric = metric or next(
+        (name for name in sorted(status.metrics) if name not in MEASURED and not name.startswith("fp32_")), None
+    )
     size, p95 = status.metrics.get("size_bytes"), status.metrics.get("p95_ms")
     parts = (
         "champion" if seen.champion else "",

@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Placement, PullSecret, Resources, Schema, Status, rule, validations
 from flywheel.core.values import Digest, Number, ObjectName, Sha256
+from flywheel.kinds.modelversion.quantization import Quantization
 
 
 class ArtifactSource(Schema):
@@ -90,7 +91,7 @@ class Lineage(Schema):
 # Field by field: the same rule on the whole spec is over the server's cost limit by a factor of 100 (measured).
 _MESSAGE = "a ModelVersion cannot be changed (but for resources, placement and imagePullSecrets of its verify Job); create another version instead"
 _FROZEN = validations(rule("self == oldSelf", _MESSAGE))
-_NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(self.metrics) == has(oldSelf.metrics)"
+_NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(self.metrics) == has(oldSelf.metrics) && has(self.quantize) == has(oldSelf.quantize)"
 
 
 class ModelVersionSpec(Schema):
@@ -114,6 +115,11 @@ class ModelVersionSpec(Schema):
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
         max_length=256,
         description="The model's file within an artifact; for s3 and http the file's own name is taken.",
+        json_schema_extra=_FROZEN,
+    )
+    quantize: Literal["Dynamic"] | None = Field(
+        None,
+        description="Dynamic: weights of matrix products become int8 before the version is verified; what that costs is measured. Trees have none.",
         json_schema_extra=_FROZEN,
     )
     lineage: Lineage | None = Field(None, description="Where a trained version comes from.", json_schema_extra=_FROZEN)
@@ -206,6 +212,7 @@ class ModelVersionStatus(Status):
     )
     signature: Signature | None = Field(None, description="What the model takes and gives; left out where it is long.")
     golden: Golden | None = Field(None, description="The replay of golden rows, where the artifact has some.")
+    quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
         None, description="When verification last succeeded; absent once a later one found fault."
     )

@@ -13,12 +13,12 @@ from flywheel.core.settings import Settings
 from flywheel.core.values import Duration, Number, Percent
 from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.inferenceservice.children import InferenceService, Target, deployment, named, ports
-from flywheel.kinds.inferenceservice.pod import HTTP_PORT
 from flywheel.kinds.inferenceservice.rollout import schema, slots
 from flywheel.kinds.inferenceservice.rollout.facts import ROUTE_ANNOTATION, Facts, judge_name, judge_step
 from flywheel.kinds.inferenceservice.rollout.move import Move, at_most, step_now
 from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.rollout.slots import Arrangement, Slot, other
+from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
 
 ALONE: Mapping[str, Any] = {"v": 1}
 TAKES_UP = timedelta(minutes=2)  # the kubelet brings a changed ConfigMap within its minute, if nobody nudges it

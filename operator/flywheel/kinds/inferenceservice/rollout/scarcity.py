@@ -1,7 +1,7 @@
 """Where a new server does not fit beside the old ones, because both want something that cannot be shared, such as a GPU."""
 
 from flywheel.core import names
-from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice import children, scaling
 from flywheel.kinds.inferenceservice.children import InferenceService, Target
 from flywheel.kinds.inferenceservice.observe import Seen
 
@@ -38,4 +38,4 @@ def _is_over(service: InferenceService, seen: Seen, target: Target) -> bool:
         servers.inputs
     )
     counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
-    return current and servers.settled and counts == {children.replicas(service)}
+    return current and servers.settled and counts == {scaling.wanted(service, servers.replicas)}

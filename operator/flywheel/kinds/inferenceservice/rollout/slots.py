@@ -63,12 +63,15 @@ class Arrangement:
     """What stands where: the slot that the front Service leads to, and what a rollout adds.
 
     `both`: servers stand in both slots, or in the second. `one_by_one`: an old server goes before a new one comes.
+    `running`: how many servers the active slot's Deployment is told to run; `autoscaled`: an autoscaler decides that, as long as it is there.
     """
 
     active: Slot = "a"
     both: bool = False
     one_by_one: bool = False
     more: tuple[Child | Kept, ...] = ()
+    running: int = 0
+    autoscaled: bool = False
 
 
 PLAIN = Arrangement()

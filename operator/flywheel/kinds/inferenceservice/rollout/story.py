@@ -43,6 +43,7 @@ def with_rollout(service: InferenceService, seen: Seen, move: Move, plan: Plan) 
     assert isinstance(plan.status, InferenceServiceStatus), "that is this kind's status"
     narrow = scarcity.goes_one_by_one(service, seen, move.champion)
     stands = parts.arrangement(service, move, seen.settings, one_by_one=narrow)
+    stands = replace(stands, running=seen.servers.replicas if seen.servers else 0, autoscaled=seen.autoscaler.exists)
     slot = "b" if move.active == "b" else None
     again = [each for each in (plan.look_again, move.look_again) if each is not None]
     return replace(

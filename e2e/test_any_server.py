@@ -1,0 +1,67 @@
+"""A model answered by an image that is not the operator's choice: it is asked whether this model is ready, and told where the artifact lies.
+
+The image is our own server's, which this cluster has; it listens on ports of its own, as any image would.
+"""
+
+import hashlib
+import json
+import urllib.request
+from typing import Any
+
+import pytest
+
+from e2e import kube
+from e2e.cluster import images
+from e2e.onnx_models import linear
+from e2e.story import Story
+from e2e.test_own_model import MANIFESTS
+
+BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}]}).encode()
+
+
+def custom(*more: str) -> dict[str, Any]:
+    """spec.runtime with our server as if it were anybody's."""
+    args = ["--model", "$(FLYWHEEL_MODEL_DIR)", "--name", "$(FLYWHEEL_MODEL_NAME)", "--http", "0.0.0.0:9000", *more]
+    command = ["python3", "-m", "flywheel_serving"]
+    return {
+        "custom": {
+            "image": images.recorded()["serving"]["image"],
+            "command": command,
+            "args": args,
+            "ports": {"http": 9000},
+        }
+    }
+
+
+@pytest.fixture(scope="module")
+def served(story: Story) -> Story:
+    model = linear([1.0, 2.0])
+    text = MANIFESTS % {"uri": story.put("a.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    story.apply(text.replace("  auth:", f"  runtime: {json.dumps(custom())}\n  auth:"))
+    story.wait("fwsvc", "fraud")
+    return story
+
+
+def test_it_answers_on_the_services_port(served: Story) -> None:
+    with kube.forwarded("service/fraud", 8080, served.namespace) as port:
+        address = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
+        with urllib.request.urlopen(urllib.request.Request(address, BODY), timeout=10) as response:
+            answer = json.load(response)
+
+    assert answer["outputs"][0]["data"] == [3.0]
+
+
+def test_a_server_of_another_model_is_never_ready_and_takes_no_traffic(served: Story) -> None:
+    spec = {"spec": {"runtime": custom("--name", "somebody-else")}}
+    served.kubectl("patch", "fwsvc", "fraud", "--type=merge", "--patch", json.dumps(spec))
+    served.wait("fwsvc", "fraud", reason="RollingOut")
+
+    def started() -> bool:
+        pods = kube.listed("pods", served.namespace, "flywheel.ml/role=server")
+        return [kube.condition(pod, "Initialized").get("status") for pod in pods] == ["True", "True"]
+
+    kube.until(started, 60, "the new server never started")
+
+    deployment = served.get("deployment", "fraud") or {}
+    assert deployment["status"]["readyReplicas"] == 1
+    assert kube.condition(served.get("fwsvc", "fraud"))["status"] == "True"

@@ -1,0 +1,1 @@
+"""A model artifact as a Triton model repository."""

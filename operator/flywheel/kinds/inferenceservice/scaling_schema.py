@@ -1,0 +1,132 @@
+"""`spec.scaling`: between which numbers, and by what, servers are added and taken away."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from flywheel.core.schema import Schema, rule, validations
+
+Metric = Literal["CPU", "Memory", "InFlight", "RequestsPerSecond"]
+STANDARD_TARGET = "70%"
+
+Target = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 32,
+            **validations(
+                rule(
+                    "type(self) == int ? self > 0 : (self.matches('^[1-9][0-9]{0,2}%$') || (isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))))",
+                    "must be a percentage of what each server requests, such as 70%, or an amount above 0 for each server, such as 10, 500m or 512Mi",
+                )
+            ),
+        }
+    ),
+]
+
+
+class ScalingPolicy(Schema):
+    """How much may change within a time; as in a HorizontalPodAutoscaler."""
+
+    type: Literal["Pods", "Percent"] = Field(description="Count servers, or percent of those that run.")
+    value: int = Field(ge=1, le=1000, description="How many of them.")
+    period_seconds: int = Field(ge=1, le=1800, description="Within how many seconds.")
+
+
+class ScalingRules(Schema):
+    """One direction; as in a HorizontalPodAutoscaler."""
+
+    stabilization_window_seconds: int | None = Field(
+        None, ge=0, le=3600, description="Look back so far, and take the most cautious wish of that time."
+    )
+    select_policy: Literal["Max", "Min", "Disabled"] | None = Field(
+        None, description="Which policy counts if there are several; Disabled forbids this direction."
+    )
+    policies: tuple[ScalingPolicy, ...] = Field(
+        (), max_length=8, description="What may change at most; absent, Kubernetes' own policies."
+    )
+
+
+class Behavior(Schema):
+    """How fast; as in a HorizontalPodAutoscaler."""
+
+    scale_up: ScalingRules | None = Field(None, description="Adding servers; absent, Kubernetes' own rules.")
+    scale_down: ScalingRules | None = Field(
+        None, description="Taking servers away; absent, Kubernetes' own rules, which wait for 300 s."
+    )
+
+
+class Scaling(Schema):
+    """Servers come and go with the load."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "self.minReplicas <= self.maxReplicas",
+                "spec.scaling.minReplicas must not be above spec.scaling.maxReplicas",
+            ),
+            rule(
+                "self.metric in ['CPU', 'Memory'] || has(self.target)",
+                "spec.scaling.target is required with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+            ),
+            rule(
+                "self.metric in ['CPU', 'Memory'] || !has(self.target) || type(self.target) == int || !self.target.endsWith('%')",
+                "spec.scaling.target must be a number with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+            ),
+        )
+    )
+
+    min_replicas: int = Field(
+        1,
+        le=1000,
+        description="How many servers there are at least.",
+        json_schema_extra=validations(
+            rule(
+                "self >= 1",
+                "minReplicas must be at least 1: nothing can hold requests while no server runs; spec.suspend: true stops all servers",
+            )
+        ),
+    )
+    max_replicas: int = Field(ge=1, le=1000, description="How many servers there are at most.")
+    metric: Metric = Field(
+        "CPU",
+        description="What is measured. CPU and Memory need metrics-server; InFlight and RequestsPerSecond need custom.metrics.k8s.io, such as prometheus-adapter's.",
+    )
+    target: Target | None = Field(
+        None,
+        description="What each server should have on average: a percentage of its request (CPU, Memory; absent, 70%), or an amount.",
+    )
+    behavior: Behavior | None = Field(None, description="How fast servers come and go; absent, Kubernetes' own rules.")
+
+    @property
+    def aim(self) -> str:
+        """The target as written, or the standard one."""
+        return STANDARD_TARGET if self.target is None else str(self.target)
+
+
+def _requested(metric: str, resource: str) -> str:
+    share = "!has(self.scaling.target) || (type(self.scaling.target) == string && self.scaling.target.endsWith('%'))"
+    asked = " || ".join(
+        f"(has(self.resources) && has(self.resources.{where}) && '{resource}' in self.resources.{where})"
+        for where in ("requests", "limits")
+    )
+    return f"!has(self.scaling) || self.scaling.metric != '{metric}' || !({share}) || {asked}"
+
+
+# Rules of the spec that holds `scaling`.
+RULES = (
+    rule(
+        "!has(self.scaling) || self.replicas == 1",
+        "give spec.replicas or spec.scaling, not both: remove replicas in the same change; minReplicas and maxReplicas say how many",
+    ),
+    rule(
+        _requested("CPU", "cpu"),
+        "spec.scaling by a percentage of CPU needs spec.resources.requests.cpu, of which it is a share; set it, or write the target as an amount such as 500m",
+    ),
+    rule(
+        _requested("Memory", "memory"),
+        "spec.scaling by a percentage of memory needs spec.resources.requests.memory, of which it is a share; set it, or write the target as an amount such as 512Mi",
+    ),
+)

@@ -1,0 +1,44 @@
+"""What `spec.quantize` did to the model, as verify measured it, and the sentence about it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from flywheel.core.schema import Schema
+
+
+class Quantization(Schema):
+    """What became of the model. Its gap and its former size are in `metrics` too, where a gate can refuse them."""
+
+    weights: int = Field(description="How many weights are int8 now; 0 means that there was nothing to quantise.")
+    rows: int = Field(description="How many rows the two models were compared on.")
+    gap: str = Field(
+        max_length=32,
+        description="The greatest relative difference of any number of the answers: |new - old| / (1 + |old|).",
+    )
+    size_before: int = Field(description="Bytes of the model before.")
+    size: int = Field(description="Bytes of the model that is served.")
+
+
+def read(fact: Mapping[str, Any] | None) -> Quantization | None:
+    """From verify's facts."""
+    if not fact:
+        return None
+    numbers = {name: int(fact.get(name) or 0) for name in ("weights", "rows", "sizeBefore", "size")}
+    return Quantization.model_validate({**numbers, "gap": f"{float(fact.get('gap') or 0):.6g}"})
+
+
+def sentence(found: Quantization | None) -> str:
+    """For the condition Ready; empty without quantisation."""
+    if found is None:
+        return ""
+    if not found.weights:
+        return (
+            " Quantisation changed nothing: the model has no product of matrices with fixed weights,"
+            " as trees and scikit-learn's linear models have none; it is served as it was."
+        )
+    return (
+        f" Quantisation made {found.weights} weights int8: {found.size_before} bytes became {found.size},"
+        f" and no number of {found.rows} rows' answers moved by more than {float(found.gap):.2g} (relative)."
+    )

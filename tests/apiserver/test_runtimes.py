@@ -1,0 +1,51 @@
+"""Bad choices of a runtime are refused by the API server with a sentence of ours."""
+
+from collections.abc import Callable
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+
+from tests.apiserver.test_inferenceservice import OPEN, manifest
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+TRITON = {"image": "nvcr.io/nvidia/tritonserver:25.08-py3"}
+CUSTOM = {"image": "registry.example/server:1"}
+BY_REQUESTS = {"maxReplicas": 3, "metric": "RequestsPerSecond", "target": 100}
+
+
+@pytest.mark.parametrize(
+    ("spec", "sentence"),
+    [
+        pytest.param({"runtime": {}}, "give exactly one of flywheel, triton and custom", id="none"),
+        pytest.param({"runtime": {"triton": TRITON, "custom": CUSTOM}}, "give exactly one of flywheel, triton and custom", id="two"),
+        pytest.param({"runtime": {"triton": {}}}, "spec.runtime.triton.image: Required value", id="no image"),
+        pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 80}}}}, "spec.runtime.custom.ports.http", id="a port that only root may open"),
+        pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 9000, "grpc": 9000}}}}, "http and grpc must be two ports", id="one port for both"),
+        pytest.param({"runtime": {"custom": CUSTOM}, "scaling": BY_REQUESTS}, "are told by our own server alone; with another spec.runtime use CPU or Memory", id="counted by what only our server tells"),
+        pytest.param({"runtime": {"triton": TRITON}, "auth": {}}, "our own server alone asks who calls", id="nobody would ask who calls"),
+    ],
+)  # fmt: skip
+def test_a_bad_runtime_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({"model": "fraud", **OPEN, **spec}))
+
+    assert answer.returncode != 0
+    assert sentence in answer.stderr
+
+
+@pytest.mark.parametrize(
+    "runtime",
+    [
+        pytest.param({"flywheel": {}}, id="ours"),
+        pytest.param({"triton": {**TRITON, "args": ["--log-verbose=1"]}}, id="Triton"),
+        pytest.param({"custom": CUSTOM}, id="an image that needs no words"),
+        pytest.param({"custom": {**CUSTOM, "ports": {"grpc": 9001}}}, id="only gRPC elsewhere"),
+    ],
+)
+def test_a_good_runtime_is_taken(installed: Kubectl, runtime: dict[str, Any]) -> None:
+    spec = {"model": "fraud", "runtime": runtime, **OPEN}
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+
+    assert answer.returncode == 0, answer.stderr
