@@ -10,7 +10,7 @@ import pytest
 
 from e2e.cluster import processes
 
-SLEEP = ["sleep", "600.0625"]  # a number that no other test sleeps
+SLEEP = ["sleep", f"600.{os.getpid()}"]  # a number that no other test sleeps, nor the same one in another worker
 
 
 @pytest.fixture
