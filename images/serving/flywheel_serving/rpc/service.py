@@ -57,6 +57,9 @@ class RpcServer:
                 ("grpc.max_receive_message_length", limits.body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
+                # Else gRPC's core cancels calls at random once a thousand wait to be taken up, and no client tries those again.
+                ("grpc.server.max_pending_requests", limits.connections),
+                ("grpc.server.max_pending_requests_hard_limit", limits.connections),
             ],
             maximum_concurrent_rpcs=limits.connections,
             interceptors=_guards(gate, dataplane),

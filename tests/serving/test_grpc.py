@@ -1,0 +1,133 @@
+"""What gRPC promises of any server, asked by grpc's own client: statuses, sizes, compression, cancelling, many at once."""
+
+import threading
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+
+from flywheel_serving.protocol import health_pb2 as health
+from flywheel_serving.protocol import open_inference_pb2 as pb
+from flywheel_serving.testing import LocalServer
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+SERVICE = "/inference.GRPCInferenceService"
+UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
+
+
+def method(channel: grpc.Channel, name: str, answer: Any) -> Any:
+    return channel.unary_unary(name, lambda message: message.SerializeToString(), answer.FromString)
+
+
+def infer(channel: grpc.Channel) -> Any:
+    return method(channel, f"{SERVICE}/ModelInfer", pb.ModelInferResponse)
+
+
+def numbers(values: Any) -> pb.ModelInferRequest:
+    """For the model `lookup`."""
+    array = np.array(values, np.int64)
+    request = pb.ModelInferRequest(model_name="lookup", raw_input_contents=[array.tobytes()])
+    request.inputs.add(name="index", datatype="INT64", shape=[len(array)])
+    return request
+
+
+def test_an_unknown_method_or_service_is_unimplemented(lookup_server: LocalServer) -> None:
+    with grpc.insecure_channel(lookup_server.grpc) as channel:
+        for name in (f"{SERVICE}/Other", "/other.Service/ModelInfer"):
+            with pytest.raises(grpc.RpcError) as caught:
+                method(channel, name, pb.ModelInferResponse)(numbers([0]), timeout=10)
+            assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+
+
+def test_bytes_that_are_no_message_are_refused_and_the_channel_goes_on(lookup_server: LocalServer) -> None:
+    with grpc.insecure_channel(lookup_server.grpc) as channel:
+        with pytest.raises(grpc.RpcError):
+            channel.unary_unary(f"{SERVICE}/ModelInfer")(b"\xff\xff\xff", timeout=10)
+
+        assert infer(channel)(numbers([1]), timeout=10).outputs[0].shape == [1]
+
+
+@pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip], ids=["none", "gzip"])
+def test_compressed_requests_are_understood(lookup_server: LocalServer, compression: grpc.Compression) -> None:
+    request = numbers([2])
+    request.id = "x" * 5_000
+    with grpc.insecure_channel(lookup_server.grpc, compression=compression) as channel:
+        answer = infer(channel)(request, timeout=10)
+
+    assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [3.0]
+    assert answer.id == request.id
+
+
+def test_messages_of_megabytes_come_whole_both_ways(lookup: Path) -> None:
+    indices = np.arange(1_500_000) % 3
+    with (
+        LocalServer(lookup, "--name", "lookup", "--max-rows", "2000000") as server,
+        grpc.insecure_channel(server.grpc, UNLIMITED) as channel,
+    ):
+        answer = infer(channel)(numbers(indices), timeout=60)
+
+    np.testing.assert_array_equal(np.frombuffer(answer.raw_output_contents[0], np.float32), indices + 1)
+
+
+def test_thousands_of_calls_at_once_on_one_connection_are_each_answered(lookup: Path) -> None:
+    with (
+        LocalServer(lookup, "--name", "lookup", "--max-in-flight", "4000") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        ask = infer(channel)
+        calls = [ask.future(numbers([index % 3]), timeout=60) for index in range(3_000)]
+        found = [np.frombuffer(call.result().raw_output_contents[0], np.float32)[0] for call in calls]
+
+    assert found == [index % 3 + 1.0 for index in range(3_000)]
+
+
+def test_calls_that_are_cancelled_or_late_leave_nothing_in_flight(counting: Path) -> None:
+    request = pb.ModelInferRequest(model_name="counting", raw_input_contents=[np.array([1_500_000]).tobytes()])
+    request.inputs.add(name="n", datatype="INT64", shape=[1])
+    with (
+        LocalServer(counting, "--name", "counting", "--threads", "1") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        cancelled = infer(channel).future(request, timeout=60)
+        wait_until(server, 'model_infer_in_flight{model="counting",version="1"} 1.0')
+        cancelled.cancel()
+        with pytest.raises(grpc.RpcError) as late:
+            infer(channel)(request, timeout=0.05)
+
+        assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+        wait_until(server, 'model_infer_in_flight{model="counting",version="1"} 0.0')
+        check = method(channel, "/grpc.health.v1.Health/Check", health.HealthCheckResponse)
+        assert check(health.HealthCheckRequest(), timeout=10).status == health.HealthCheckResponse.SERVING
+
+
+def wait_until(server: LocalServer, sample: str) -> None:
+    pause = threading.Event()
+    for _ in range(3_000):
+        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
+            if sample in response.read().decode():
+                return
+        pause.wait(0.01)
+    raise AssertionError(f"{sample} never came")
+
+
+def test_a_watch_of_health_hears_of_the_end(counting: Path) -> None:
+    with (
+        LocalServer(counting, "--name", "counting", "--drain-seconds", "2") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        watch = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            health.HealthCheckRequest.SerializeToString,
+            health.HealthCheckResponse.FromString,
+        )
+        heard = watch(health.HealthCheckRequest(), timeout=60)
+        assert next(heard).status == health.HealthCheckResponse.SERVING
+
+        server.terminate()
+
+        assert [answer.status for answer in heard] == [health.HealthCheckResponse.NOT_SERVING]
+        assert server.wait() == 0
