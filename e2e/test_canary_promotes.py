@@ -59,5 +59,8 @@ def test_going_back_to_what_is_kept_warm_moves_the_pointer_alone(served: Story) 
 
     assert rollouts.servers(served) == before
     with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
-        assert asked_once(port, NAME, ROW) == ("fraud-1", 100.0)
+        # Its servers handed everything to the other version until now; within a second they read that they answer again.
+        kube.until(
+            lambda: asked_once(port, NAME, ROW) == ("fraud-1", 100.0), 10, "fraud-1 does not answer itself again"
+        )
     assert kube.listed("jobs", served.namespace, "flywheel.ml/kind=InferenceService") == []
