@@ -50,7 +50,8 @@ def shop(installed: Kubectl) -> Iterator[Callable[..., str]]:
     ).stdout
     objects = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in RIGHTS]
     ours = [each for each in objects if each["metadata"].get("namespace") in (None, NAMESPACE)]
-    run("apply", "--server-side", "-f", "-", stdin=yaml.safe_dump_all(ours))
+    # The API server is shared: a release of another module may hold the binding of the whole cluster.
+    run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=yaml.safe_dump_all(ours))
     for name in ("caller", "stranger", "of-another-service", "untrusted-server"):
         run("create", "serviceaccount", name)
     let_in = ("--clusterrole=flywheel-inference-caller", f"--serviceaccount={NAMESPACE}:caller")
