@@ -39,14 +39,14 @@ class RequestParser:
             self._emit(request)
             return
         self._silent += len(data)
-        self._last = None
         taken = self._parse(data)
         while taken < len(data) and not self.ended:
             taken += self._parse(memoryview(data)[taken:])
         if self._silent > HEAD_BYTES:
             self.refuse(error(431, f"the request's headers are longer than {HEAD_BYTES} bytes"))
-        if between and self._last is not None and not self.ended:
-            self._heads.remember(data, self._last)
+        last, self._last = self._last, None  # a connection that rests must not hold a body
+        if between and last is not None and not self.ended:
+            self._heads.remember(data, last)
 
     def _parse(self, data: bytes | memoryview) -> int:
         """How many bytes were taken: all, unless a request asks for another protocol."""
