@@ -85,7 +85,7 @@ def main() -> int:
     promised = report.promises(found)
     if options.work is None and len(options.peers) == len(PEERS):
         table = report.table(found, versions(PEERS))
-        promise.write("serving", "make bench-serving", found, promised, table)
+        promise.write("serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, promised, table)
         print(table)
     print(promise.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
