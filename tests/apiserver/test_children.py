@@ -9,11 +9,11 @@ import pytest
 
 from flywheel.core.dress import dressed
 from flywheel.core.kind import AnyResource
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.engine.canonical import satisfied
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import Target
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.modelversion.children import verify_job
 from flywheel.kinds.modelversion.kind import KIND as VERSION

@@ -14,6 +14,7 @@ from e2e.bench.operator.world import WRITERS, World
 from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.dress import dressed
 from flywheel.core.names import short_uid
+from flywheel.core.offered import Target
 from flywheel.core.parse import parse
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
@@ -79,7 +80,7 @@ def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
     clock = ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     if clock is not None:
         yield DATASET_KIND.field_manager, clock, stamped(dressed(dataset, clock), clock)
-    target = of_service.Target(service.status.version, str(service.status.digest))
+    target = Target(service.status.version, str(service.status.digest))
     every = of_service.everything(service, target, Settings())
     for child in (each for each in every if isinstance(each, Child)):
         yield SERVICE_KIND.field_manager, child, stamped(dressed(service, child), child)

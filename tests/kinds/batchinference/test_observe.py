@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from flywheel.core.api import MODEL_VERSION
+from flywheel.core.offered import Missing, Target
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
-from flywheel.kinds.batchinference.observe import Missing, Target, observe
+from flywheel.kinds.batchinference.observe import observe
 from flywheel.testing import oom_killed, pod, running, terminated, waiting
 from flywheel.testing.resources import custom, stamp
 from tests.kinds.batchinference.world import DIGEST, PLANNED, World

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from flywheel.core.api import CONFIG_MAP, JOB, MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
 from flywheel.core.dress import dressed
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.testing import resource
 from tests.golden import same_as

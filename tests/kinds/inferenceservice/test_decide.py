@@ -7,14 +7,15 @@ import pytest
 
 from flywheel.core import names
 from flywheel.core.api import DEPLOYMENT
+from flywheel.core.offered import Missing, Target
 from flywheel.core.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.observe import Missing, Seen
+from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, resource

@@ -6,12 +6,13 @@ import pytest
 
 from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
 from flywheel.core.names import INPUTS_ANNOTATION
+from flywheel.core.offered import Missing, Target
 from flywheel.core.plan import Child
 from flywheel.engine.frozen import stamped
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.observe import Missing, observe
+from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
 from flywheel.testing.resources import custom
 

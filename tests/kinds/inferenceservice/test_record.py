@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from flywheel.core.api import MODEL_VERSION
+from flywheel.core.offered import Target
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children, record
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe

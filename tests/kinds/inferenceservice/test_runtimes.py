@@ -7,10 +7,11 @@ import pytest
 
 from flywheel.core.api import DEPLOYMENT, NETWORK_POLICY, Api
 from flywheel.core.dress import dressed
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.testing import resource
 from tests.golden import same_as

@@ -10,12 +10,13 @@ import pytest
 from flywheel.core import names
 from flywheel.core.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, Api
 from flywheel.core.dress import dressed
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import autoscaler, children
 from flywheel.kinds.inferenceservice.autoscaler import Autoscaler, Blindness
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen

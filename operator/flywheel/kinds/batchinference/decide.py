@@ -11,11 +11,12 @@ from datetime import timedelta
 
 from flywheel.core import names
 from flywheel.core.api import BATCH_INFERENCE, JOB, Reference
+from flywheel.core.offered import Missing
 from flywheel.core.plan import Child, Kept, Plan, Removal
 from flywheel.core.ticker import ticker
 from flywheel.kinds.batchinference import children, words
 from flywheel.kinds.batchinference.children import BatchInference
-from flywheel.kinds.batchinference.observe import Missing, Seen
+from flywheel.kinds.batchinference.observe import Seen
 from flywheel.kinds.batchinference.progress import ENDED, Progress, advance, begun, cause, remembered
 from flywheel.kinds.batchinference.schema import BatchInferenceStatus, Run
 

@@ -8,33 +8,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.core import names, outcome, ticker, trouble
-from flywheel.core.api import JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.api import JOB, POD, Manifest
 from flywheel.core.kind import Cluster
+from flywheel.core.offered import Missing, Target, offered
 from flywheel.core.outcome import Outcome
-from flywheel.core.schema import Status
 from flywheel.core.settings import Settings
 from flywheel.core.ticker import Tick
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
 from flywheel.kinds.batchinference.schema import Run
-from flywheel.kinds.model.schema import ModelStatus
-from flywheel.kinds.modelversion.schema import ModelVersionStatus
-
-
-@dataclass(frozen=True)
-class Target:
-    """What a run that starts now scores with."""
-
-    version: str
-    digest: str
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why there is nothing to score with."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -78,7 +60,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        model=_version(batch, cluster) if batch.spec.version is not None else _champion(batch, cluster),
+        model=offered(batch.namespace, batch.spec.model, batch.spec.version, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
         ticks=ticker.waiting(jobs),
     )
@@ -153,32 +135,3 @@ def _main(pod: Manifest) -> Mapping[str, Any]:
 def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
     name = job["metadata"]["name"]
     return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
-
-
-def _champion(batch: BatchInference, cluster: Cluster) -> Target | Missing:
-    name = str(batch.spec.model)
-    model = cluster.get(Reference(MODEL, batch.namespace, name))
-    if model is None:
-        finding = f"Model '{name}' does not exist in namespace '{batch.namespace}'"
-        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
-    status = ModelStatus.model_validate(model.get("status") or {})
-    if status.champion is None or status.champion_digest is None:
-        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_words(status)}".strip())
-    return Target(status.champion, str(status.champion_digest))
-
-
-def _version(batch: BatchInference, cluster: Cluster) -> Target | Missing:
-    name = str(batch.spec.version)
-    version = cluster.get(Reference(MODEL_VERSION, batch.namespace, name))
-    if version is None:
-        finding = f"ModelVersion '{name}' does not exist in namespace '{batch.namespace}'"
-        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
-    status = ModelVersionStatus.model_validate(version.get("status") or {})
-    is_ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
-    if status.digest is None or not is_ready:
-        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {_words(status)}".strip())
-    return Target(name, str(status.digest))
-
-
-def _words(status: Status) -> str:
-    return next((condition.message for condition in status.conditions if condition.type == "Ready"), "")

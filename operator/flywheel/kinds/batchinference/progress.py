@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.core import names
+from flywheel.core.offered import Target
 from flywheel.core.outcome import Outcome
 from flywheel.core.ticker import Tick
 from flywheel.core.values import Digest
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, filled, input_of
-from flywheel.kinds.batchinference.observe import BatchJob, Seen, Target
+from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema import MOST_REMEMBERED, Ended, Run, depends_on
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)

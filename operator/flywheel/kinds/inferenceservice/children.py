@@ -1,7 +1,6 @@
 """What an InferenceService becomes: a Deployment whose pods fetch one artifact and serve it, and what stands around it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core import names
@@ -17,6 +16,7 @@ from flywheel.core.api import (
     Api,
 )
 from flywheel.core.kind import Resource
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child, Kept
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import authentication, runtimes, scaling
@@ -32,14 +32,6 @@ VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
 SURGING = {"maxSurge": 1, "maxUnavailable": 0}
 ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
-
-
-@dataclass(frozen=True)
-class Target:
-    """What the servers should serve."""
-
-    version: str
-    digest: str
 
 
 def everything(

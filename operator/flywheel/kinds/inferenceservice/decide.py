@@ -7,9 +7,10 @@ does, so Ready stays True and Reconciling says what goes on. Nothing that goes m
 from datetime import timedelta
 
 from flywheel.core import names
+from flywheel.core.offered import Target
 from flywheel.core.plan import Plan
 from flywheel.kinds.inferenceservice import children, scaling
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.pod import host
 from flywheel.kinds.inferenceservice.rollout import machine, slots, story

@@ -5,27 +5,18 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from flywheel.core import trouble
-from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core.api import DEPLOYMENT, MODEL_VERSION, Manifest, Reference
 from flywheel.core.kind import Cluster
-from flywheel.core.schema import Status
+from flywheel.core.offered import Missing, Target, offered
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import autoscaler, record
 from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.rollout import facts, slots
 from flywheel.kinds.inferenceservice.rollout.facts import Facts, Mark
 from flywheel.kinds.inferenceservice.servers import Servers, servers
-from flywheel.kinds.model.schema import ModelStatus
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why what the spec asks for cannot be served yet."""
-
-    reason: str
-    message: str
 
 
 @dataclass(frozen=True)
@@ -57,7 +48,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(service.namespace, uid)
 
-    found = _version(service, cluster) if service.spec.version is not None else _champion(service, cluster)
+    found = offered(service.namespace, service.spec.model, service.spec.version, cluster)
     wanted = found if isinstance(found, Target) else None
     return Seen(
         now=cluster.now,
@@ -90,32 +81,3 @@ def _mark(service: InferenceService, cluster: Cluster, wanted: Target | None) ->
     status = ModelVersionStatus.model_validate(version.get("status") or {})
     finding = status.rejection.message if status.rejection else None
     return Mark(finding, status.rejection_cleared.at if status.rejection_cleared else None)
-
-
-def _champion(service: InferenceService, cluster: Cluster) -> Target | Missing:
-    name = str(service.spec.model)
-    model = cluster.get(Reference(MODEL, service.namespace, name))
-    if model is None:
-        finding = f"Model '{name}' does not exist in namespace '{service.namespace}'"
-        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
-    status = ModelStatus.model_validate(model.get("status") or {})
-    if status.champion is None or status.champion_digest is None:
-        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_words(status)}".strip())
-    return Target(status.champion, str(status.champion_digest))
-
-
-def _version(service: InferenceService, cluster: Cluster) -> Target | Missing:
-    name = str(service.spec.version)
-    version = cluster.get(Reference(MODEL_VERSION, service.namespace, name))
-    if version is None:
-        finding = f"ModelVersion '{name}' does not exist in namespace '{service.namespace}'"
-        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
-    status = ModelVersionStatus.model_validate(version.get("status") or {})
-    is_ready = any(condition.type == "Ready" and condition.status == "True" for condition in status.conditions)
-    if status.digest is None or not is_ready:
-        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {_words(status)}".strip())
-    return Target(name, str(status.digest))
-
-
-def _words(status: Status) -> str:
-    return next((condition.message for condition in status.conditions if condition.type == "Ready"), "")

@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Schema, SecretKey, rule, validations
 from flywheel.core.settings import Settings
-from flywheel.core.values import Number, Word
+from flywheel.core.values import Number, Percent
 
 STORE_FOLDER, HMAC_FOLDER, HMAC_FILE = "/etc/flywheel/store", "/etc/flywheel/hmac", "key"
 WRITE_SECONDS = 8  # for the child to write what is left, after the last request was answered
@@ -20,18 +20,12 @@ MARGIN_SECONDS = 2
 POD_VARIABLE = "FLYWHEEL_POD"
 
 
-class Share(Word):
+class Share(Percent):
     """`0%` to `100%`."""
 
     __slots__ = ()
     pattern = r"^(100|([0-9]|[1-9][0-9])(\.[0-9]{1,2})?)%$"
     form = "a percentage of at most 100 with at most two decimals, such as 100%, 10% or 0.5%"
-    longest = 6
-
-    @property
-    def fraction(self) -> float:
-        """`15%` is 0.15."""
-        return float(self[:-1]) / 100
 
 
 class LoggedColumn(Schema):

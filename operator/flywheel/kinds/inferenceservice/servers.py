@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from flywheel.core import names
 from flywheel.core.api import Manifest
-from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, Target
+from flywheel.core.offered import Target
+from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from flywheel.core.offered import Target
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Event
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.move import (
     AT_ONCE,

@@ -3,8 +3,9 @@
 from dataclasses import replace
 from typing import Literal
 
+from flywheel.core.offered import Target
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.facts import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.judging import step_is_judged

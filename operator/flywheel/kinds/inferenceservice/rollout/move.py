@@ -5,9 +5,10 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from flywheel.core import names
+from flywheel.core.offered import Target
 from flywheel.core.plan import Event
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.schema import CanaryStep, Rejection, Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.rollout.slots import Slot

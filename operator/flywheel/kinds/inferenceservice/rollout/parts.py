@@ -7,12 +7,13 @@ from typing import Any
 
 from flywheel.core import names
 from flywheel.core.api import CONFIG_MAP, JOB, POD, SERVICE
+from flywheel.core.offered import Target
 from flywheel.core.plan import Child, Kept, Touch
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.core.values import Duration, Number, Percent
 from flywheel.core.workloads import Step, step_job
-from flywheel.kinds.inferenceservice.children import InferenceService, Target, deployment, named, ports
+from flywheel.kinds.inferenceservice.children import InferenceService, deployment, named, ports
 from flywheel.kinds.inferenceservice.rollout import schema, slots
 from flywheel.kinds.inferenceservice.rollout.facts import ROUTE_ANNOTATION, Facts, judge_name, judge_step
 from flywheel.kinds.inferenceservice.rollout.move import Move, at_most, step_now

@@ -1,8 +1,9 @@
 """Where a new server does not fit beside the old ones, because both want something that cannot be shared, such as a GPU."""
 
 from flywheel.core import names
+from flywheel.core.offered import Target
 from flywheel.kinds.inferenceservice import children, scaling
-from flywheel.kinds.inferenceservice.children import InferenceService, Target
+from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 
 

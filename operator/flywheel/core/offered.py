@@ -1,0 +1,55 @@
+"""What a Model or a ModelVersion offers to whoever answers or scores with it, read from what their status says for others."""
+
+from dataclasses import dataclass
+
+from flywheel.core.api import MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core.kind import Cluster
+
+
+@dataclass(frozen=True)
+class Target:
+    """A version, and its artifact in the store."""
+
+    version: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class Missing:
+    """Why what the spec asks for cannot be had yet."""
+
+    reason: str
+    message: str
+
+
+def offered(namespace: str, model: str | None, version: str | None, cluster: Cluster) -> Target | Missing:
+    """By a spec that has exactly one of `model` (its champion) and `version` (that one)."""
+    return _version(namespace, version, cluster) if version is not None else _champion(namespace, str(model), cluster)
+
+
+def _champion(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
+    model = cluster.get(Reference(MODEL, namespace, name))
+    if model is None:
+        finding = f"Model '{name}' does not exist in namespace '{namespace}'"
+        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
+    status = model.get("status") or {}
+    champion, digest = status.get("champion"), status.get("championDigest")
+    if champion is None or digest is None:
+        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_ready(model).get('message', '')}".strip())
+    return Target(champion, digest)
+
+
+def _version(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
+    version = cluster.get(Reference(MODEL_VERSION, namespace, name))
+    if version is None:
+        finding = f"ModelVersion '{name}' does not exist in namespace '{namespace}'"
+        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
+    ready, digest = _ready(version), (version.get("status") or {}).get("digest")
+    if digest is None or ready.get("status") != "True":
+        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {ready.get('message', '')}".strip())
+    return Target(name, digest)
+
+
+def _ready(resource: Manifest) -> Manifest:
+    conditions = (resource.get("status") or {}).get("conditions") or []
+    return next((each for each in conditions if each["type"] == "Ready"), {})
