@@ -177,9 +177,7 @@ class DataPlane:
         rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
         answer = self._answering(request, start, outputs, done)
         if recorder and not (request.headers and FORWARDED_HEADER in request.headers):  # else its champion records it
-            answer = recorder.recording(
-                request.id, request.size, keys, feeds, outputs, rows, start, answer, self.version
-            )
+            answer = recorder.recording(request.id, request.size, keys, feeds, outputs, rows, start, answer)
         patience, timeout = self._limits.queue_seconds, request.timeout
         call = Call(feeds, outputs, rows, start + (min(patience, timeout) if timeout else patience), answer)
         if (active := self.router.active) is None:

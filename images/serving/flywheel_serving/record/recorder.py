@@ -121,11 +121,10 @@ class Recorder:
         rows: int,
         start: float,
         answer: Answer,
-        own: str,
     ) -> Answer:
-        """`answer`, with what it is given recorded; `size` is the body's length, `names` are of the outputs, `own` is the version here."""
+        """`answer`, with what it is given recorded; `size` is the body's length, `names` are of the outputs."""
 
-        def record(found: Outputs, version: str = own, route: str = DIRECT, began: float = start) -> None:
+        def record(found: Outputs, version: str = self._version, route: str = DIRECT, began: float = start) -> None:
             answer(found, version, route, began)
             if not isinstance(found, RequestError):
                 seconds = time.perf_counter() - start
