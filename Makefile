@@ -2,9 +2,10 @@
 export PYTHONPATH := operator:images/runtime:images/serving:.
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
+TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver e2e test up down images deploy demo logs generate golden lock bench-operator bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver e2e stories stories-of-operators test up down images deploy demo logs generate golden lock bench-operator bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,7 +39,15 @@ apiserver: setup ## Tests against a real API server, without root or nodes. K=na
 	$(PYTEST) tests -m apiserver --timeout 600 $(AGAIN) $(if $(K),-k "$(K)")
 
 e2e: setup ## Stories on the development cluster, which 'make up images deploy' provides. K=name picks.
-	$(PYTEST) e2e --timeout 1800 --durations 20 $(AGAIN) $(if $(K),-k "$(K)")
+	$(if $(K),$(TELL) -k "$(K)",@$(MAKE) --no-print-directory stories-of-operators stories)
+
+# Most of a story is waiting, so several are told at the same time.
+stories: setup
+	$(TELL) -n 4 -m "not alone and not operator_rests" $(AGAIN)
+
+stories-of-operators: setup
+	$(TELL) -n 4 -m operator_rests $(AGAIN)
+	$(TELL) -m alone $(AGAIN)
 
 test: ## Everything: check, unit, integration, apiserver, and the stories if this machine can hold a cluster.
 	@python3 -m e2e.suite

@@ -8,6 +8,11 @@ from e2e import kube
 from e2e.story import Story
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that no worker is left with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def installed() -> None:
     """The chart is there and the operator answers; else one sentence."""

@@ -1,11 +1,12 @@
 """The operator as a process on this machine, so that a story may kill it, stop it, or make it die after its n-th write."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from e2e import kube
@@ -14,32 +15,43 @@ from e2e.cluster import places
 DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
 
+RESTING = (
+    places.KUBECONFIG.parent / "operator-rests"
+)  # locked by every story for which it does; how many replicas it has else
+
+
 @contextmanager
-def deployed_operator_rests() -> Iterator[dict[str, str]]:
-    """Scale the installed operator to nothing for the length of a story; yields the settings that it ran with."""
+def deployed_operator_rests(namespace: str) -> Iterator[dict[str, str]]:
+    """Scale the installed operator to nothing for the length of a story, and of those told beside it.
+
+    Yields settings for operators of this story's own: they see `namespace` alone, and hold their Lease there.
+    """
     deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
-    replicas = deployment["spec"]["replicas"]
     [container] = deployment["spec"]["template"]["spec"]["containers"]
     settings = {
         each["name"]: each["value"]
         for each in container["env"]
         if each["name"].startswith("FLYWHEEL_") and "value" in each
     }
+    with RESTING.open("a+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        rest()
+        try:
+            yield {**settings, "FLYWHEEL_NAMESPACES": namespace, "FLYWHEEL_LEASE_NAMESPACE": namespace}
+        finally:
+            with suppress(BlockingIOError):  # it rests for another story as well, whose end wakes it
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                kube.kubectl("scale", *DEPLOYMENT, f"--replicas={RESTING.read_text()}")
+                kube.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+
+
+def rest() -> None:
+    """Scale the installed operator to nothing, and wait until it is gone."""
+    if replicas := (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["replicas"]:
+        RESTING.write_text(str(replicas))
     kube.kubectl("scale", *DEPLOYMENT, "--replicas=0")
-    kube.kubectl(
-        "wait",
-        "--namespace",
-        "flywheel-system",
-        "pods",
-        "--selector=app.kubernetes.io/name=flywheel-operator",
-        "--for=delete",
-        "--timeout=60s",
-    )
-    try:
-        yield settings
-    finally:
-        kube.kubectl("scale", *DEPLOYMENT, f"--replicas={replicas}")
-        kube.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+    pods = ("pods", "--selector=app.kubernetes.io/name=flywheel-operator")
+    kube.kubectl("wait", "--namespace", "flywheel-system", *pods, "--for=delete", "--timeout=60s")
 
 
 class LocalOperator:
@@ -49,7 +61,6 @@ class LocalOperator:
         self.log = log
         environment = {
             **os.environ,
-            "FLYWHEEL_LEASE_NAMESPACE": "flywheel-system",
             **settings,
             "KUBECONFIG": str(places.KUBECONFIG),
             "POD_NAME": name,
@@ -79,7 +90,7 @@ class LocalOperator:
         return self.log.read_text()
 
 
-def holder() -> str:
-    """Who holds the operator's Lease; empty if nobody."""
-    lease = kube.get("lease", "flywheel-operator", "flywheel-system") or {}
+def holder(namespace: str) -> str:
+    """Who holds the Lease of that namespace's operators; empty if nobody."""
+    lease = kube.get("lease", "flywheel-operator", namespace) or {}
     return str(lease.get("spec", {}).get("holderIdentity") or "")

@@ -3,16 +3,20 @@
 import os
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterable
 
 from e2e.cluster import cluster
 from e2e.cluster.places import CHECKOUT
 from e2e.cluster.progress import Failure, say
 
-WITHOUT_RIGHTS = ("check", "unit", "integration", "apiserver")
+CHECK, CLUSTER = ("check",), ("up", "images", "deploy")
+MACHINE = ("unit", "integration", "apiserver")  # busy, and without a cluster
+OPERATORS = ("stories-of-operators",)  # which wait most of their time
+STORIES = ("stories",)
+TESTS = (*MACHINE, *OPERATORS, *STORIES)
 KILLS = "2 14 each"  # of the story operator_killed, all of which take ten minutes; `make e2e K=operator_killed` tells them all
-TESTS = ("unit", "integration", "apiserver", "e2e")
-WITH_A_CLUSTER = ("up", "images", "deploy", "e2e")
 
 
 def why_no_cluster() -> str | None:
@@ -28,7 +32,19 @@ def stories() -> list[str]:
     return sorted(path.stem.removeprefix("test_") for path in (CHECKOUT / "e2e").glob("test_*.py"))
 
 
-def passed(target: str) -> bool:
+def passed(targets: Iterable[str]) -> bool:
+    """Whether all of them did; after one that did not, the rest is not tried."""
+    for target in targets:
+        began = time.monotonic()
+        say(f"make {target}")
+        if not succeeded(target):
+            say(f"make {target} failed; run it alone to look closer. What comes after it was not tried")
+            return False
+        say(f"make {target} passed in {time.monotonic() - began:.0f} s")
+    return True
+
+
+def succeeded(target: str) -> bool:
     """A test that fails is run once more, alone: a busy machine may be too slow for its clocks, a mistake is there again."""
     if make(target):
         return True
@@ -36,6 +52,18 @@ def passed(target: str) -> bool:
         return False
     say(f"some tests of make {target} failed; running those once more")
     return make(target, "AGAIN=--last-failed")
+
+
+def side_by_side(here: Iterable[str], beside: Iterable[str]) -> bool:
+    """Whether all targets passed; what was said of those beside is printed when both lanes have ended."""
+    with tempfile.TemporaryFile("w+") as said:
+        words = [sys.executable, "-m", "e2e.suite", *beside]
+        other = subprocess.Popen(words, cwd=CHECKOUT, stdout=said, stderr=subprocess.STDOUT)
+        well = passed(here)
+        well = (other.wait() == 0) and well
+        said.seek(0)
+        sys.stdout.write(said.read())
+    return well
 
 
 def make(*words: str) -> bool:
@@ -46,22 +74,19 @@ def make(*words: str) -> bool:
     return done.returncode == 0
 
 
-def main() -> int:
-    """0 if every floor passed; with CI=true a floor that was left out is a failure."""
+def main(targets: list[str]) -> int:
+    """0 if every floor passed, or every target that is named; with CI=true a floor that was left out is a failure."""
+    if targets:
+        return 0 if passed(targets) else 1
     try:
         missing = why_no_cluster()
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
-    for target in (*WITHOUT_RIGHTS, *(() if missing else WITH_A_CLUSTER)):
-        began = time.monotonic()
-        say(f"make {target}")
-        if not passed(target):
-            say(f"make {target} failed; run it alone to look closer. What comes after it was not tried")
-            return 1
-        say(f"make {target} passed in {time.monotonic() - began:.0f} s")
     if missing is None:
-        return 0
+        return 0 if passed((*CHECK, *CLUSTER)) and side_by_side(MACHINE, OPERATORS) and passed(STORIES) else 1
+    if not passed((*CHECK, *MACHINE)):
+        return 1
     say(
         f"Left out, since {missing}: {', '.join(stories())}. Run 'make test' as root, or with Docker, or with CLUSTER=current"
     )
@@ -69,4 +94,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

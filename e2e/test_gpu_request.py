@@ -10,7 +10,7 @@ from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 
-GPU = "nvidia.com~1gpu"
+GPU = "gpu.intel.com/xe"  # each story that needs some advertises a name of its own
 
 
 @pytest.fixture(scope="module")
@@ -21,14 +21,14 @@ def node() -> Iterator[str]:
     def advertise(operation: dict[str, str]) -> None:
         kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
 
-    advertise({"op": "add", "path": f"/status/capacity/{GPU}", "value": "2"})
+    advertise({"op": "add", "path": f"/status/capacity/{GPU.replace('/', '~1')}", "value": "2"})
     yield name
-    advertise({"op": "remove", "path": f"/status/capacity/{GPU}"})
+    advertise({"op": "remove", "path": f"/status/capacity/{GPU.replace('/', '~1')}"})
 
 
 def ask(story: Story, count: int) -> None:
     """Ask for that many GPUs for each server."""
-    patch = {"spec": {"resources": {"limits": {"nvidia.com/gpu": count}}}}
+    patch = {"spec": {"resources": {"limits": {GPU: count}}}}
     story.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", json.dumps(patch))
 
 
@@ -37,10 +37,10 @@ def test_more_than_there_are_is_told_and_fewer_run(story: Story, node: str) -> N
 
     model = linear([1.0, 2.0])
     manifests = MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
-    story.apply(manifests.replace("  auth:", "  resources: {limits: {nvidia.com/gpu: 4}}\n  auth:"))
+    story.apply(manifests.replace("  auth:", f"  resources: {{limits: {{{GPU}: 4}}}}\n  auth:"))
 
     condition = story.wait("fwsvc", "fraud", ready="False", reason="Unschedulable", seconds=180)
-    assert "4 nvidia.com/gpu" in condition["message"]
+    assert f"4 {GPU}" in condition["message"]
     assert kube.condition(story.get("fwsvc", "fraud"), "Stalled") == {}
 
     ask(story, 2)

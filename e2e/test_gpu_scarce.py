@@ -11,7 +11,8 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME
 from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
-from e2e.test_gpu_request import GPU
+
+GPU = "amd.com/gpu"
 
 
 @pytest.fixture(scope="module")
@@ -22,14 +23,14 @@ def served(story: Story) -> Iterator[Story]:
     def advertise(operation: dict[str, str]) -> None:
         kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
 
-    advertise({"op": "add", "path": f"/status/capacity/{GPU}", "value": "2"})
+    advertise({"op": "add", "path": f"/status/capacity/{GPU.replace('/', '~1')}", "value": "2"})
     try:
         rollouts.brings(story, {f"fraud-{each}": linear([float(each), 0.0]) for each in (1, 2, 3)})
-        limits = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
+        limits = {"resources": {"limits": {GPU: 1}}}
         rollouts.serves(story, "fraud-1", None, replicas=2, **limits)
         yield story
     finally:
-        advertise({"op": "remove", "path": f"/status/capacity/{GPU}"})
+        advertise({"op": "remove", "path": f"/status/capacity/{GPU.replace('/', '~1')}"})
 
 
 def is_served(story: Story, version: str) -> bool | None:
@@ -62,7 +63,7 @@ def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(ser
     served.kubectl("patch", "fwsvc", NAME, "--type", "merge", "--patch", patch)
     rollouts.offers(served, "fraud-3")
     condition = served.wait("fwsvc", NAME, reason="ChallengerDoesNotFit")
-    assert "nvidia.com/gpu" in condition["message"]
+    assert GPU in condition["message"]
     assert rollouts.servers(served) == before, "the champion's servers answer meanwhile"
 
     served.kubectl("patch", "fwsvc", NAME, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/rollout"}]')

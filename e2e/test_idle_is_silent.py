@@ -3,8 +3,12 @@
 import time
 from datetime import UTC, datetime
 
+import pytest
+
 from e2e import audit, kube
 from e2e.local_operator import DEPLOYMENT
+
+pytestmark = pytest.mark.alone
 
 QUIET_SECONDS = 180
 GOING_SECONDS = 180  # that the namespace of a story before may take to go, with what the operator writes about it

@@ -9,11 +9,14 @@ import pytest
 
 from e2e import kube
 from e2e.local_operator import LocalOperator, deployed_operator_rests, holder
+from e2e.story import Story
+
+pytestmark = pytest.mark.operator_rests
 
 
 @pytest.fixture(scope="module")
-def settings() -> Iterator[dict[str, str]]:
-    with deployed_operator_rests() as settings:
+def settings(story: Story) -> Iterator[dict[str, str]]:
+    with deployed_operator_rests(story.namespace) as settings:
         yield settings
 
 
@@ -21,17 +24,18 @@ def settings() -> Iterator[dict[str, str]]:
     ("how", "seconds"), [(signal.SIGTERM, 3.0), (signal.SIGKILL, 20.0)], ids=["asked to go", "killed"]
 )
 def test_the_other_one_takes_over(
-    settings: dict[str, str], tmp_path: Path, how: signal.Signals, seconds: float
+    story: Story, settings: dict[str, str], tmp_path: Path, how: signal.Signals, seconds: float
 ) -> None:
+    where = story.namespace
     first = LocalOperator(settings, tmp_path / "first.log", f"first-{how.name.lower()}", 18081)
     try:
-        kube.until(lambda: holder().startswith("first"), 60, first.words)
+        kube.until(lambda: holder(where).startswith("first"), 60, first.words)
         second = LocalOperator(settings, tmp_path / "second.log", f"second-{how.name.lower()}", 18082)
         try:
             kube.until(lambda: "caches" in second.words() or None, 30, second.words)
             first.signal(how)
             begin = time.monotonic()
-            kube.until(lambda: holder().startswith("second"), 40, second.words, pause=0.05)
+            kube.until(lambda: holder(where).startswith("second"), 40, second.words, pause=0.05)
             taken = time.monotonic() - begin
         finally:
             second.end()

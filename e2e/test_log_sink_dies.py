@@ -19,6 +19,8 @@ from e2e.story import STORE_SECRET, Story
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 
+pytestmark = pytest.mark.long
+
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Model

@@ -3,9 +3,12 @@ made twice, and no request fails."""
 
 import json
 import re
+import signal
 from collections import Counter
 from functools import partial
 from pathlib import Path
+
+import pytest
 
 from e2e import kube, rollouts
 from e2e.local_operator import LocalOperator, deployed_operator_rests
@@ -13,6 +16,8 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
 from e2e.story import Story
 from e2e.traffic import Traffic
+
+pytestmark = pytest.mark.operator_rests
 
 DEATHS = 60  # more than a rollout has writes
 PORT = 18090
@@ -51,14 +56,18 @@ def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) 
 
 
 def test_the_rollout_ends_as_if_nothing_had_been(story: Story, tmp_path: Path) -> None:
-    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
-    rollouts.serves(story, "fraud-1", ROLLOUT)
-    before = rollouts.servers(story)
-    with deployed_operator_rests() as settings:
-        alone = {**settings, "FLYWHEEL_NAMESPACES": story.namespace, "FLYWHEEL_LEASE_NAMESPACE": story.namespace}
+    with deployed_operator_rests(story.namespace) as settings:
+        calm = LocalOperator(settings, tmp_path / "calm.log", "calm", PORT)
+        try:
+            rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
+            rollouts.serves(story, "fraud-1", ROLLOUT)
+        finally:
+            calm.signal(signal.SIGTERM)
+            calm.process.wait(30)
+        before = rollouts.servers(story)
         with kube.forwarded(f"service/{NAME}", 8080, story.namespace) as port, Traffic(port, NAME, ROW) as traffic:
             rollouts.offers(story, "fraud-2")
-            dead = dies_after_each_write(story, alone, tmp_path)
+            dead = dies_after_each_write(story, settings, tmp_path)
 
     made = Counter(re.findall(r"write \d+ create (\w+ \S+)", "\n".join(each.words() for each in dead)))
     judges = [each for each in made if each.startswith("Job ")]

@@ -16,11 +16,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from e2e import audit, kube
 from e2e.bad_input import dataset, resource
 from e2e.local_operator import LocalOperator, deployed_operator_rests
 from e2e.story import Story
 from e2e.test_bad_input import GOOD_ROWS
+
+pytestmark = pytest.mark.operator_rests
 
 WRITES = 30
 # How many writes each operator of a loop may make before it dies; the one after the last lives.
@@ -135,7 +139,7 @@ def without_digests(name: str) -> str:
 
 
 def test_the_end_is_the_same_after_every_kill(tmp_path: Path) -> None:
-    with deployed_operator_rests() as settings, ThreadPoolExecutor(AT_ONCE) as threads:
+    with deployed_operator_rests("none") as settings, ThreadPoolExecutor(AT_ONCE) as threads:
         runs = [Run(name, settings, tmp_path, 18100 + number) for number, name in enumerate((CALM, *KILLS))]
         ends = dict(zip((CALM, *KILLS), threads.map(Run.end, runs), strict=True))
 

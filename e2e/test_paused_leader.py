@@ -5,9 +5,13 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
+
 from e2e import kube
 from e2e.local_operator import LocalOperator, deployed_operator_rests, holder
 from e2e.story import Story
+
+pytestmark = pytest.mark.operator_rests
 
 MODEL = {
     "apiVersion": "flywheel.ml/v1alpha1",
@@ -18,17 +22,18 @@ MODEL = {
 
 
 def test_it_wakes_up_and_writes_nothing(story: Story, tmp_path: Path) -> None:
-    with deployed_operator_rests() as settings:
-        sleeper = LocalOperator(settings, tmp_path / "sleeper.log", "sleeper", 18081)
+    with deployed_operator_rests(story.namespace) as settings:
+        sleeper = LocalOperator(settings, tmp_path / "sleeper.log", "sleeper", 18083)
         heir = None
         try:
-            kube.until(lambda: holder().startswith("sleeper"), 60, sleeper.words)
+            kube.until(lambda: holder(story.namespace).startswith("sleeper"), 60, sleeper.words)
             story.apply(MODEL)
             story.wait("fwmodel", "fraud", ready="False", seconds=30)
-            heir = LocalOperator(settings, tmp_path / "heir.log", "heir", 18082)
+            heir = LocalOperator(settings, tmp_path / "heir.log", "heir", 18084)
+            kube.until(lambda: "caches" in heir.words() or None, 60, "the heir does not start")
             sleeper.signal(signal.SIGSTOP)
             asleep = time.monotonic()
-            kube.until(lambda: holder().startswith("heir"), 25, heir.words)
+            kube.until(lambda: holder(story.namespace).startswith("heir"), 25, heir.words)
             story.kubectl("annotate", "fwmodel", "fraud", "changed=while-asleep")
             time.sleep(max(0.0, 30 - (time.monotonic() - asleep)))
             woke = datetime.now(UTC)

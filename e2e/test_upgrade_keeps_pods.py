@@ -14,6 +14,8 @@ from e2e.rollouts import NAME
 from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
 
+pytestmark = pytest.mark.alone
+
 NEWER = "not-yet-built"  # nobody must pull it
 
 

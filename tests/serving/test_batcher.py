@@ -11,6 +11,7 @@ import pytest
 from onnx import NodeProto, TensorProto, helper
 
 from flywheel_serving import golden
+from flywheel_serving.admission import Admission
 from flywheel_serving.batcher import Batcher, Call, Outputs
 from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import ModelFailed, Overloaded
@@ -28,7 +29,7 @@ def answers(
 
     async def ask() -> list[Outputs]:
         runner = Runner(model, 1)
-        batcher = Batcher(runner, metrics, max_rows)
+        batcher = Batcher(runner, metrics, Admission(256), max_rows)
         waits: list[asyncio.Future[Outputs]] = []
         for each in feeds:
             answer: asyncio.Future[Outputs] = asyncio.get_running_loop().create_future()

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from flywheel_serving.admission import Admission
 from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import ModelFailed, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
@@ -43,8 +44,11 @@ class Call:
 class Batcher:
     """`max_rows` in one call of the model; 1: every request by itself. `alike`: all rows have one shape."""
 
-    def __init__(self, runner: Runner, metrics: Metrics, max_rows: int, *, alike: bool = False) -> None:
+    def __init__(
+        self, runner: Runner, metrics: Metrics, admission: Admission, max_rows: int, *, alike: bool = False
+    ) -> None:
         self._alike = alike
+        self._admission = admission
         self._runner = runner
         self._metrics = metrics
         self._queue: deque[Call] = deque()
@@ -74,8 +78,11 @@ class Batcher:
 
     def _flush(self) -> None:
         self._due = False
+        waited = len(self._queue)
         while self._queue and not self._runner.is_full:
             self._run(self._take())
+        if not self._queue:
+            self._admission.emptied(waited)
 
     def _take(self) -> list[Call]:
         first = self._queue.popleft()

@@ -5,12 +5,13 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from flywheel_serving import VERSION, cpu, golden
+from flywheel_serving.admission import Admission
 from flywheel_serving.batcher import Batcher, Call, Outputs
 from flywheel_serving.datatypes import Array
-from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError, TooMany
+from flywheel_serving.errors import InvalidRequest, Late, NotFound, Overloaded, RequestError
 from flywheel_serving.metrics import Metrics
 from flywheel_serving.model import PLATFORM, Model
 from flywheel_serving.record.order import Order
@@ -70,8 +71,9 @@ class DataPlane:
         threads = settings.threads or cpu.limit()
         self._model = Model(settings.model / "model.onnx", threads)
         self._runner = Runner(self._model, threads)
+        self._admission = Admission(settings.limits.in_flight)
         # One row until the warm-up has shown that rows do not mix.
-        self._batcher = Batcher(self._runner, metrics, max_rows=1, alike=self.signature.alike)
+        self._batcher = Batcher(self._runner, metrics, self._admission, max_rows=1, alike=self.signature.alike)
         limits = settings.limits
         patience, most = limits.queue_seconds, (limits.in_flight, limits.body_bytes)
         self.router = Router(Champion(self.name, self.version, self.signature, self._batcher.submit, patience, *most))
@@ -159,13 +161,21 @@ class DataPlane:
     def statistics(self) -> dict[str, Any]:
         return self.metrics.statistics.document(self.name, self.version)
 
+    def admit(self) -> None:
+        """Comes before a request is decoded. Raises Overloaded or TooMany if it would not be answered in time anyway."""
+        try:
+            if not self._warm:
+                raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
+            self._admission.check(self.metrics.in_flight)
+        except RequestError:
+            self.metrics.infer_failure += 1
+            raise
+
     def submit(self, request: InferRequest, done: Done) -> None:
         """`done` gets the answer, or what is wrong, at once or later."""
         start = time.perf_counter()
         recorder = self.recorder
         try:
-            if not self._warm or self.in_flight >= self._limits.in_flight:
-                self._refuse()
             outputs = self._wanted(request.outputs) if request.outputs else self._all_outputs
             keys = recorder.keys(request.tensors, request.parameters) if recorder else None
             feeds = self.signature.fit(request.tensors, self._limits.rows)
@@ -217,11 +227,6 @@ class DataPlane:
         if isinstance(found, RequestError):
             raise found
         return found
-
-    def _refuse(self) -> NoReturn:
-        if not self._warm:
-            raise Overloaded(f"model {self.name!r} is warming up; ask again in a second")
-        raise TooMany(f"{self.in_flight} inferences are under way, the limit; ask again in a second")
 
     def _wanted(self, names: list[str]) -> list[str]:
         for name in names:

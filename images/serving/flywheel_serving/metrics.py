@@ -47,6 +47,20 @@ class Distribution:
         return self._sum
 
 
+class Answers:
+    """Of one method and route: how many had which status, and how long all took."""
+
+    __slots__ = ("by_status", "seconds")
+
+    def __init__(self) -> None:
+        self.by_status: dict[int, int] = {}
+        self.seconds = Distribution(SECONDS)
+
+    def count(self, status: int, seconds: float) -> None:
+        self.by_status[status] = self.by_status.get(status, 0) + 1
+        self.seconds.observe(seconds)
+
+
 class Metrics(Collector):
     """All series of one server, in a registry of its own. Belongs to the event loop's thread."""
 
@@ -59,8 +73,7 @@ class Metrics(Collector):
         self.batch_rows = Distribution(ROWS)
         self.statistics = Statistics()
         self.rest_in_progress = 0
-        self._rest: Counter[tuple[str, str, int]] = Counter()
-        self._rest_seconds: dict[str, Distribution] = {}
+        self._rest: dict[tuple[str, str], Answers] = {}
         self._rpc_started: Counter[tuple[str, str, str]] = Counter()
         self._rpc_handled: Counter[tuple[str, str, str, str]] = Counter()
         self._registry = CollectorRegistry()
@@ -71,13 +84,9 @@ class Metrics(Collector):
         """Series of a part that is not always there."""
         self._registry.register(collector)
 
-    def rest(self, method: str, path: str, status: int, seconds: float) -> None:
-        """Counts one REST request; `path` is the route's pattern, so that clients cannot make up series."""
-        self._rest[method, path, status] += 1
-        spread = self._rest_seconds.get(path)
-        if spread is None:
-            spread = self._rest_seconds[path] = Distribution(SECONDS)
-        spread.observe(seconds)
+    def rest(self, method: str, path: str) -> Answers:
+        """Where a REST request is counted; `path` is the route's pattern, so that clients cannot make up series."""
+        return self._rest.setdefault((method, path), Answers())
 
     def rpc_started(self, kind: str, service: str, method: str) -> None:
         self._rpc_started[kind, service, method] += 1
@@ -97,11 +106,15 @@ class Metrics(Collector):
         """Called by the registry when it is asked."""
         yield from self._of_the_model()
         rest, rpc = ("method", "path", "status_code"), ("grpc_type", "grpc_service", "grpc_method")
-        told = (((method, path, str(status)), count) for (method, path, status), count in self._rest.items())
+        told = (
+            ((*route, str(status)), count)
+            for route, answers in self._rest.items()
+            for status, count in answers.by_status.items()
+        )
         yield _counter("rest_server_requests", "REST requests", rest, told)
-        spread = HistogramMetricFamily("rest_server_requests_duration_seconds", "REST requests", labels=("path",))
-        for path, found in self._rest_seconds.items():
-            spread.add_metric((path,), found.buckets(), found.sum)
+        spread = HistogramMetricFamily("rest_server_requests_duration_seconds", "REST requests", labels=rest[:2])
+        for route, answers in self._rest.items():
+            spread.add_metric(route, answers.seconds.buckets(), answers.seconds.sum)
         yield spread
         yield GaugeMetricFamily("rest_server_requests_in_progress", "REST requests", self.rest_in_progress)
         yield _counter("grpc_server_started", "RPCs started", rpc, self._rpc_started.items())

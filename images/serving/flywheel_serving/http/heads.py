@@ -26,7 +26,7 @@ class Heads:
         if known is None or known[1] != len(data):
             return None
         first = known[0]
-        return Request(first.method, first.target, first.headers, data[end:], keep_alive=True)
+        return Request(first.method, first.target, first.headers, data[end:], True, first.findings)
 
     def remember(self, data: bytes, request: Request) -> None:
         """`request` is what the parser made of `data` alone, from its first byte to its last."""
@@ -37,4 +37,5 @@ class Heads:
             return
         if len(self._known) >= MOST:
             self._known.clear()
-        self._known[data[:end]] = (Request(request.method, request.target, request.headers, b"", True), len(data))
+        first = Request(request.method, request.target, request.headers, b"", True, request.findings)
+        self._known[data[:end]] = (first, len(data))

@@ -1,8 +1,9 @@
 """A request and its response, as the routes see them."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 
@@ -15,13 +16,17 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for
 
 @dataclass(slots=True)
 class Request:
-    """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma."""
+    """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma.
+
+    `findings` is for the application: what it found out from all this but the body. Requests with the same head share it.
+    """
 
     method: str
     target: bytes
     headers: dict[bytes, bytes]
     body: bytes
     keep_alive: bool
+    findings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> bytes:

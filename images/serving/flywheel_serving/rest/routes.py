@@ -3,6 +3,7 @@
 One server has one model, so every path is known at the start: finding a route is one look into a dictionary.
 """
 
+import asyncio
 import logging
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 import orjson
 
 from flywheel_serving import metrics
+from flywheel_serving.admission import HELD_SECONDS
 from flywheel_serving.dataplane import DataPlane, InferResponse
 from flywheel_serving.errors import (
     InvalidRequest,
@@ -26,6 +28,7 @@ from flywheel_serving.errors import (
     Unsupported,
 )
 from flywheel_serving.http.message import Reply, Request, Response, error
+from flywheel_serving.metrics import Answers
 from flywheel_serving.rest import codec, openapi, page, repository
 
 if TYPE_CHECKING:
@@ -87,18 +90,16 @@ class Routes:
 
     def __call__(self, request: Request, reply: Reply) -> None:
         start = time.perf_counter()
-        pattern, handler = self._find(request)
+        found = request.findings.get("route")
+        if found is None:
+            found = request.findings["route"] = self._find(request)
+        pattern, handler, answers = found
         metrics = self._metrics
         metrics.rest_in_progress += 1
 
         def counted(response: Response) -> None:
             metrics.rest_in_progress -= 1
-            metrics.rest(
-                request.method if request.method in METHODS else "OTHER",
-                pattern,
-                response.status,
-                time.perf_counter() - start,
-            )
+            answers.count(response.status, time.perf_counter() - start)
             reply(response)
 
         if self._guard is None:
@@ -111,14 +112,14 @@ class Routes:
         """(method, path, pattern) of all that is answered."""
         return [(method, quote(path), pattern) for path, (method, pattern, _) in self._routes.items()]
 
-    def _find(self, request: Request) -> tuple[str, Handler]:
-        path = request.path
+    def _find(self, request: Request) -> tuple[str, Handler, Answers]:
+        path, told = request.path, request.method if request.method in METHODS else "OTHER"
         route = self._routes.get(path) or self._routes.get(unquote_to_bytes(path).rstrip(b"/") or b"/")
         if route is None:
-            return NO_ROUTE, self._explain_missing
+            return NO_ROUTE, self._explain_missing, self._metrics.rest(told, NO_ROUTE)
         method, pattern, handler = route
         given = "GET" if request.method == "HEAD" else request.method
-        return (pattern, handler) if given == method else (pattern, _wrong_method(method))
+        return pattern, handler if given == method else _wrong_method(method), self._metrics.rest(told, pattern)
 
     def _explain_missing(self, request: Request, _reply: Reply) -> None:
         text = unquote_to_bytes(request.path[:1000]).decode("utf-8", "replace")
@@ -158,18 +159,15 @@ class Routes:
         return {"examples": self._dataplane.router.examples()}
 
     def _infer(self, request: Request, reply: Reply, *, pinned: bool) -> None:
-        headers = request.headers
-        encoding = headers.get(b"content-encoding", b"identity")
-        if encoding.lower() != b"identity":
-            raise Unsupported(
-                f"header 'content-encoding': {encoding[:60]!r} is not understood; send the body uncompressed"
-            )
-        length = _json_length(headers)
-        _check_media_type(headers.get(b"content-type"), binary=length is not None)
+        self._dataplane.admit()
+        framing = request.findings.get("framing")
+        if framing is None:
+            framing = request.findings["framing"] = _framing(request.headers)
+        length, timeout = framing
         decoded, wanted = codec.decode(request.body, length)
-        decoded.headers, decoded.pinned = headers, pinned
-        if TIMEOUT_HEADER in headers:
-            decoded.timeout = min(_timeout(headers[TIMEOUT_HEADER]), decoded.timeout or float("inf"))
+        decoded.headers, decoded.pinned = request.headers, pinned
+        if timeout is not None:
+            decoded.timeout = min(timeout, decoded.timeout or float("inf"))
 
         def done(found: InferResponse | RequestError) -> None:
             if isinstance(found, RequestError):
@@ -195,11 +193,24 @@ def _guard(gate: "Gate | None") -> "RestGuard | None":
 def _run(handler: Handler, request: Request, reply: Reply) -> None:
     try:
         handler(request, reply)
+    except TooMany as refusal:
+        request.body = b""  # it may be long, and nobody reads it any more
+        asyncio.get_running_loop().call_later(HELD_SECONDS, reply, _refusal(refusal))
     except RequestError as refusal:
         reply(_refusal(refusal))
     except Exception:  # the last door, here so that the failure is counted like every other answer
         log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
         reply(error(500, "the server failed on this request; its log says why"))
+
+
+def _framing(headers: dict[bytes, bytes]) -> tuple[int | None, float | None]:
+    """Length of the body's JSON part if tensors follow it, and how long the client waits. Raises Unsupported or InvalidRequest."""
+    encoding = headers.get(b"content-encoding", b"identity")
+    if encoding.lower() != b"identity":
+        raise Unsupported(f"header 'content-encoding': {encoding[:60]!r} is not understood; send the body uncompressed")
+    length = _json_length(headers)
+    _check_media_type(headers.get(b"content-type"), binary=length is not None)
+    return length, _timeout(headers[TIMEOUT_HEADER]) if TIMEOUT_HEADER in headers else None
 
 
 def _json_length(headers: dict[bytes, bytes]) -> int | None:

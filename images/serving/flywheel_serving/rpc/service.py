@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import grpc.aio
 
+from flywheel_serving.admission import HELD_SECONDS
 from flywheel_serving.dataplane import DataPlane, InferRequest
 from flywheel_serving.errors import (
     InvalidRequest,
@@ -100,6 +101,7 @@ class RpcServer:
 
         async def model_infer(request: Any, context: Context) -> Any:
             plane.check_model(request.model_name, request.model_version)
+            plane.admit()
             decoded, raw = codec.decode(request)
             if plane.router.active is not None:
                 _for_the_route(decoded, request, context)
@@ -131,6 +133,8 @@ class RpcServer:
                 response = await method(request, context)
             except RequestError as refusal:
                 code = CODES[type(refusal)]
+                if isinstance(refusal, TooMany):
+                    await asyncio.sleep(HELD_SECONDS)
                 await _refuse(context, code, str(refusal))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
