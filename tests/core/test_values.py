@@ -10,6 +10,7 @@ from flywheel.core.values import (
     Digest,
     Duration,
     Label,
+    Latency,
     MetricName,
     Number,
     ObjectName,
@@ -23,7 +24,7 @@ from flywheel.core.values import (
 @pytest.mark.parametrize(
     ("word", "text"),
     [
-        (Duration, "30s"), (Duration, "999999d"), (Percent, "0%"), (Percent, "99.99%"), (Number, "-3"), (Number, "1e-4"),
+        (Duration, "30s"), (Duration, "999999d"), (Latency, "500us"), (Latency, "5ms"), (Percent, "0%"), (Percent, "99.99%"), (Number, "-3"), (Number, "1e-4"),
         (Label, "a"), (Label, "a-1"), (ObjectName, "a.b-c"), (MetricName, "roc_auc"), (Sha256, "0" * 64), (Digest, f"sha256:{'f' * 64}"),
     ],
 )  # fmt: skip
@@ -39,6 +40,8 @@ def test_is_taken(word: type[Word], text: str) -> None:
         pytest.param(Duration, "2 weeks", id="a duration in words"),
         pytest.param(Duration, "1h30m", id="a duration of two units"),
         pytest.param(Duration, "9s\n", id="a duration and a new line"),
+        pytest.param(Latency, "1s", id="a latency of a second"),
+        pytest.param(Latency, "0ms", id="a latency of nothing"),
         pytest.param(Percent, "100%", id="everything"),
         pytest.param(Percent, "0.5", id="a percentage without its sign"),
         pytest.param(Number, "nan", id="not a number"),
@@ -100,3 +103,8 @@ def test_a_quantity_is_read_as_kubernetes_reads_it(text: str | int, value: str) 
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity; write 500m, 2, 512Mi or 1Gi"):
         quantity(text)
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("500us", 0.0005), ("5ms", 0.005)])
+def test_a_latency_is_seconds(text: str, seconds: float) -> None:
+    assert Latency.parse(text).seconds == seconds

@@ -138,3 +138,46 @@ def test_only_a_model_whose_rows_do_not_mix_is_asked_in_batches(tmp_path: Path) 
 
     over_the_batch = model_of(tmp_path, helper.make_node("Softmax", ["x"], ["y"], axis=0))
     assert not golden.rows_do_not_mix(golden.synthesised(over_the_batch.signature), over_the_batch)
+
+
+def in_turn(model: Model, apart: float, wait: float, max_rows: int) -> tuple[list[float], int]:
+    """When each of three requests was answered, if one is asked every `apart` seconds, and how many calls it took."""
+    metrics = Metrics("m", "1")
+    answered: list[float] = []
+
+    async def ask() -> None:
+        runner = Runner(model, 1)
+        batcher = Batcher(runner, metrics, Admission(256), max_rows, wait_seconds=wait)
+        began = time.perf_counter()
+        for _ in range(3):
+            call = Call(
+                {"index": np.array([1])}, ["value"], 1, began + 60, lambda _: answered.append(time.perf_counter())
+            )
+            batcher.submit(call)
+            await asyncio.sleep(apart)
+        while len(answered) < 3:
+            await asyncio.sleep(0.001)
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(ask(), 30))
+    return answered, calls(metrics)
+
+
+def test_requests_wait_for_company_as_long_as_they_are_told_to(lookup: Path) -> None:
+    _, made = in_turn(Model(lookup / "model.onnx", 1), apart=0.01, wait=5.0, max_rows=3)
+
+    assert made == 1, "the third one filled the call"
+
+
+def test_a_call_that_does_not_fill_is_made_when_its_time_is_up(lookup: Path) -> None:
+    began = time.perf_counter()
+    answered, made = in_turn(Model(lookup / "model.onnx", 1), apart=0.001, wait=0.5, max_rows=64)
+
+    assert made == 1
+    assert answered[0] - began >= 0.5
+
+
+def test_a_model_that_takes_no_batches_lets_nobody_wait(lookup: Path) -> None:
+    _, made = in_turn(Model(lookup / "model.onnx", 1), apart=0.01, wait=5.0, max_rows=1)
+
+    assert made == 3

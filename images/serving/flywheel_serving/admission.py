@@ -9,13 +9,13 @@ import time
 
 from flywheel_serving.errors import TooMany
 
-LONG = 64  # requests that wait for one call of a quick model; eight keep it busy already
-ENOUGH = 16
+LONG = 128  # requests that wait for one call of a quick model; sixteen keep it busy already
+ENOUGH = 24
 STANDS_SECONDS = 0.1
 PAUSE_SECONDS = 0.02  # without a call: the queue was empty between
 SHUT_SECONDS = 0.2  # since somebody was last refused
 # How long a refusal is held back. A client that asks again at once would take the time of those who are served.
-HELD_SECONDS = 0.05
+HELD_SECONDS = 0.1
 
 
 class Admission:

@@ -24,6 +24,7 @@ from flywheel_serving.signature import Signature, TensorSpec
 
 if TYPE_CHECKING:
     from flywheel_serving.record.recorder import Recorder
+    from flywheel_serving.rest.forms import Form
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
@@ -35,6 +36,7 @@ class InferRequest:
     """Named tensors; `outputs` names the wanted ones, empty for all; `timeout` is how many seconds the client waits.
 
     `headers` (or gRPC metadata), names in lower case, and `pinned`, whether the client named the version, are for the route.
+    Where the inputs are of a known form, `block` has all their numbers, and `tensors` are views of it.
     """
 
     id: str
@@ -45,6 +47,8 @@ class InferRequest:
     size: int = 0  # bytes of the message that it came in
     headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
+    form: "Form | None" = None
+    block: Array | None = None
 
 
 @dataclass(slots=True)
@@ -70,11 +74,13 @@ class DataPlane:
         self._limits = settings.limits
         threads = settings.threads or cpu.limit()
         self._model = Model(settings.model / "model.onnx", threads)
+        self.signature: Signature = self._model.signature
         self._runner = Runner(self._model, threads)
-        self._admission = Admission(settings.limits.in_flight)
-        # One row until the warm-up has shown that rows do not mix.
-        self._batcher = Batcher(self._runner, metrics, self._admission, max_rows=1, alike=self.signature.alike)
         limits = settings.limits
+        self._admission = Admission(limits.in_flight)
+        alike, wait = self.signature.alike, limits.batch_wait_seconds
+        # One row until the warm-up has shown that rows do not mix.
+        self._batcher = Batcher(self._runner, metrics, self._admission, max_rows=1, alike=alike, wait_seconds=wait)
         patience, most = limits.queue_seconds, (limits.in_flight, limits.body_bytes)
         self.router = Router(Champion(self.name, self.version, self.signature, self._batcher.submit, patience, *most))
         metrics.register(self.router.metrics)
@@ -87,8 +93,9 @@ class DataPlane:
         self.recorder: Recorder | None = None
 
     @property
-    def signature(self) -> Signature:
-        return self._model.signature
+    def providers(self) -> list[str]:
+        """What computes, as onnxruntime names it."""
+        return self._model.providers
 
     @property
     def ready(self) -> bool:
@@ -178,23 +185,34 @@ class DataPlane:
         try:
             outputs = self._wanted(request.outputs) if request.outputs else self._all_outputs
             keys = recorder.keys(request.tensors, request.parameters) if recorder else None
-            feeds = self.signature.fit(request.tensors, self._limits.rows)
+            feeds = self._fit(request.tensors, request.form)
         except RequestError as refusal:
             self.metrics.infer_failure += 1
             done(refusal)
             return
         self.metrics.in_flight += 1
         rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
-        answer = self._answering(request, start, outputs, done)
-        if recorder and not (request.headers and FORWARDED_HEADER in request.headers):  # else its champion records it
-            answer = recorder.recording(request.id, request.size, keys, feeds, outputs, rows, start, answer)
         patience, timeout = self._limits.queue_seconds, request.timeout
-        call = Call(feeds, outputs, rows, start + (min(patience, timeout) if timeout else patience), answer)
+        expires = start + (min(patience, timeout) if timeout else patience)
+        answer = self._answering(request, start, outputs, done)
+        call = Call(feeds, outputs, rows, expires, answer, start)
+        if feeds is request.tensors:
+            call.form, call.block = request.form, request.block
+        if recorder and not (request.headers and FORWARDED_HEADER in request.headers):  # else its champion records it
+            call.answer = answer = recorder.recording(call, answer, request.id, request.size, keys)
         if (active := self.router.active) is None:
             self._batcher.submit(call)
         else:
             deadline = start + timeout if timeout else float("inf")
             active.submit(Asked(call, request.id, request.headers or {}, request.pinned, deadline, answer))
+
+    def _fit(self, tensors: dict[str, Array], form: "Form | None") -> dict[str, Array]:
+        if form is not None and form.fits:
+            return tensors
+        fitted = self.signature.fit(tensors, self._limits.rows)
+        if form is not None:
+            form.fits = [*fitted] == [*tensors] and all(fitted[name] is tensors[name] for name in fitted)
+        return fitted
 
     def _answering(self, request: InferRequest, start: float, outputs: list[str], done: Done) -> Answer:
         metrics, patience, timeout = self.metrics, self._limits.queue_seconds, request.timeout

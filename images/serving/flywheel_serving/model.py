@@ -12,6 +12,8 @@ from flywheel_serving.errors import ModelFailed, ModelRefused
 from flywheel_serving.signature import Signature, TensorSpec
 
 PLATFORM = "onnx_onnxv1"
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+GPU_DEVICE = Path("/dev/nvidiactl")  # is there wherever the node lends this container a GPU of NVIDIA's
 SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
 
 
@@ -32,6 +34,12 @@ class Model:
             )
         self.signature = Signature(inputs, outputs, _extra(path.parent / "signature.json"))
 
+    @property
+    def providers(self) -> list[str]:
+        """What computes, first choice first: onnxruntime falls back to the CPU where a GPU turns out not to work."""
+        found: list[str] = self._session.get_providers()
+        return found
+
     def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
         """One array for each name in `outputs`. `feeds` come from `Signature.fit`. Raises ModelFailed."""
         try:
@@ -49,13 +57,19 @@ def _session(path: Path, threads: int) -> Any:
     # Spinning threads burn the cgroup's quota while they wait, and a throttled pod is slower than one that sleeps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(str(path), options, providers=_providers())
     except Exception as error:
         raise ModelRefused(
             "ModelNotLoadable",
             f"onnxruntime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}; "
             "export it again with an opset and operators that this version supports",
         ) from error
+
+
+def _providers() -> list[str]:
+    """A GPU, where the image's onnxruntime can use one and the node lends one; always the CPU."""
+    has_gpu = CUDA in onnxruntime.get_available_providers() and GPU_DEVICE.exists()
+    return [CUDA, CPU] if has_gpu else [CPU]
 
 
 def _spec(arg: Any, side: str, file: str) -> TensorSpec:

@@ -53,6 +53,11 @@ class Runner:
         """Whether a call that needs a thread would have to wait for one."""
         return self._under_way >= self._workers
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no call is under way: after a call that ran on the event loop there is none."""
+        return self._under_way == 0
+
     def run(self, feeds: dict[str, Array], outputs: list[str], ended: Ended) -> None:
         """`ended` gets one array for each name in `outputs`, or ModelFailed: at once, or later on the event loop."""
         small = _size(feeds) <= INLINE_BYTES

@@ -20,6 +20,7 @@ class Limits:
     buffered_bytes: int = 256 * MEBIBYTE  # all bodies being received or answered, over all connections
     rows: int = 10_000
     batch_rows: int = 64
+    batch_wait_seconds: float = 0.0  # for a request to wait for others in one call
     in_flight: int = 256
     queue_seconds: float = 5.0  # for a request to wait for the model
     connections: int = 4096
@@ -52,6 +53,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         buffered_bytes=max(16 * given.max_body_bytes, MEBIBYTE),
         rows=given.max_rows,
         batch_rows=given.max_batch_rows,
+        batch_wait_seconds=given.max_batch_wait_seconds,
         in_flight=given.max_in_flight,
         queue_seconds=given.max_queue_seconds,
         connections=given.max_connections,
@@ -117,6 +119,12 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         default=limits.batch_rows,
         help="most rows of several requests in one call of the model; 1 for none",
+    )
+    add(
+        "--max-batch-wait-seconds",
+        type=_seconds,
+        default=limits.batch_wait_seconds,
+        help="time for a request to wait for others, so that they fill one call",
     )
     add("--max-in-flight", type=_positive, default=limits.in_flight, help="inferences at once; more are answered 429")
     add(

@@ -8,7 +8,7 @@ from typing import Any
 
 
 class Statistics:
-    """Filled by the batcher: `waited` and `computed` for each request, `ran` for each call of the model."""
+    """Filled by the batcher."""
 
     __slots__ = ("_computed", "_failed", "_last", "_waited", "calls", "failures", "rows", "successes")
 
@@ -22,21 +22,18 @@ class Statistics:
         self._failed = 0.0
         self._last = 0
 
-    def succeeded(self, rows: int, waited: float, computed: float) -> None:
-        """One request of `rows` rows that waited and was then computed for so many seconds."""
-        self.successes += 1
+    def succeeded(self, requests: int, rows: int, waited: float, computed: float) -> None:
+        """One call of the model, for so many requests that waited and were computed for so many seconds in all."""
+        self.successes += requests
         self.rows += rows
         self._waited += waited
         self._computed += computed
+        self.calls += 1
+        self._last = time.time_ns()
 
     def failed(self, seconds: float) -> None:
         self.failures += 1
         self._failed += seconds
-
-    def ran(self) -> None:
-        """One call of the model, whatever number of requests shared it."""
-        self.calls += 1
-        self._last = time.time_ns()
 
     def document(self, model: str, version: str) -> dict[str, Any]:
         """The response object. Decoding and encoding are not timed apart, so `compute_input` and `_output` stay 0."""

@@ -150,4 +150,4 @@ def to_json(array: Array) -> Any:
     """What orjson writes with OPT_SERIALIZE_NUMPY, flat. NaN and infinities become null: JSON has no word for them."""
     if array.dtype == object:
         return [str(value) for value in array.ravel()]
-    return np.ascontiguousarray(array).ravel()
+    return array.ravel()

@@ -62,6 +62,20 @@ class Duration(Word):
         return int(self.timedelta.total_seconds())
 
 
+class Latency(Word):
+    """`500us`, `5ms`: shorter than a Duration can say."""
+
+    __slots__ = ()
+    pattern = r"^[1-9][0-9]{0,5}(us|ms)$"
+    form = "a whole number and us or ms, such as 500us or 5ms"
+    longest = 8
+
+    @property
+    def seconds(self) -> float:
+        """In seconds."""
+        return int(self[:-2]) / {"us": 1_000_000, "ms": 1_000}[self[-2:]]
+
+
 class Percent(Word):
     """`15%`, `0.5%`; below 100."""
 

@@ -33,6 +33,7 @@ EVERYTHING: dict[str, Any] = {
         "priorityClassName": "online",
     },
     "sharedMemory": "1Gi",
+    "batching": {"maxBatchSize": 32, "maxLatency": "2ms"},
     "logging": {
         "sample": "5%",
         "key": "flight_id",
@@ -215,6 +216,15 @@ def test_the_server_takes_these_arguments() -> None:
         ("0.0.0.0", 8081),
     )
     assert parsed.drain_seconds + parsed.grace_seconds < template()["spec"]["terminationGracePeriodSeconds"]
+
+
+def test_the_server_understands_how_to_batch() -> None:
+    from flywheel_serving import settings
+
+    [server] = template(batching={"maxBatchSize": 8, "maxLatency": "500us"})["spec"]["containers"]
+    limits = settings.parse(server["args"]).limits
+
+    assert (limits.batch_rows, limits.batch_wait_seconds) == (8, 0.0005)
 
 
 def test_fetch_brings_the_artifact_by_its_digest_and_alone_sees_the_store() -> None:

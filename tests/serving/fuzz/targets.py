@@ -16,6 +16,7 @@ from flywheel_serving.datatypes import DTYPES
 from flywheel_serving.errors import ModelRefused, RequestError
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rest import codec as rest_codec
+from flywheel_serving.rest.forms import Forms
 from flywheel_serving.rpc import codec as rpc_codec
 from flywheel_serving.signature import Signature, TensorSpec
 from tests.serving.oracle.memory import converse
@@ -37,12 +38,14 @@ def http(data: bytes) -> None:
 
 def rest(data: bytes) -> None:
     """The first two bytes are Inference-Header-Content-Length, 0 for none; the rest is the body."""
-    length = int.from_bytes(data[:2], "big")
+    length, forms = int.from_bytes(data[:2], "big"), Forms()
     with contextlib.suppress(RequestError):
-        request, wanted = rest_codec.decode(data[2:], length or None)
+        request, wanted = rest_codec.decode(data[2:], length or None, forms)
         SIGNATURE.fit(request.tensors, MAX_ROWS)
         for name in request.outputs:
             wanted.binary(name)
+        again, _ = rest_codec.decode(data[2:], length or None, forms)  # by its form, if it has one
+        assert str(again.tensors) == str(request.tensors)
 
 
 def rpc(data: bytes) -> None:

@@ -37,8 +37,8 @@ ROWS = st.tuples(FLOATS, FLOATS, FLOATS, st.sampled_from(["UA", "DL", "AA", ""])
 REQUESTS = st.lists(st.lists(ROWS, min_size=1, max_size=4), min_size=1, max_size=12)
 
 
-def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], dict[str, Array], int]:
-    """A request as the dataplane has it: one array [rows, 1] for each input."""
+def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], list[str], list[Array], int]:
+    """A request as the dataplane has it: one array [rows, 1] for each input; names of outputs, and these."""
     columns = list(zip(*rows, strict=True))
     feeds: dict[str, Array] = {
         name: np.array(values, np.float32).reshape(-1, 1)
@@ -46,7 +46,7 @@ def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], dict[str, Ar
     }
     feeds["carrier"] = np.array(columns[3], object).reshape(-1, 1)
     score = np.array(columns[5], np.float32)
-    return feeds, {"probabilities": np.stack([1 - score, score], axis=1)}, len(rows)
+    return feeds, ["probabilities"], [np.stack([1 - score, score], axis=1)], len(rows)
 
 
 def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
@@ -130,8 +130,8 @@ def test_training_counts_the_same_values_into_the_same_bins(values: list[float])
 
 def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
     counts = Counts(BASELINE)
-    feeds, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
-    counts.add([counts.seen(feeds, {}, rows)])
+    feeds, names, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
+    counts.add([counts.seen(feeds, names, None, rows)])
 
     found = counts.take()
 
@@ -141,7 +141,7 @@ def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
 def test_numbers_of_several_types_are_counted_alike() -> None:
     mixed = Baseline("sha256:1", {"a": [0.0, 5.0, 10.0], "b": [0.0, 5.0, 10.0]}, {}, {}, [], None, None)
     counts = Counts(mixed)
-    counts.add([counts.seen({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, {}, 1)])
+    counts.add([counts.seen({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, [], [], 1)])
 
     found = counts.take()["features"]
 
@@ -179,3 +179,18 @@ def test_only_inputs_of_one_value_have_bins(tmp_path: Path) -> None:
 
     assert found is not None
     assert list(found.numbers) == ["month"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(REQUESTS)
+def test_a_request_of_a_known_form_is_counted_alike(requests: list[list[tuple[Any, ...]]]) -> None:
+    numeric = Baseline("sha256:1", {**EDGES}, {}, {}, [0.0, 0.5, 1.0], ("probabilities", True), np.dtype("<f4"))
+    plain, blocks = Counts(numeric), Counts(numeric)
+    for rows in requests:
+        feeds, names, found, count = request(rows)
+        feeds = {name: feeds[name] for name in EDGES}
+        form = "x" * count  # any object that is the same for the same form
+        plain.add([plain.seen(feeds, names, found, count)])
+        blocks.add([blocks.seen(feeds, names, found, count, form, np.stack([*feeds.values()]))])
+
+    assert blocks.take() == plain.take()

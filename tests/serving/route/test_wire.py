@@ -11,6 +11,7 @@ from hypothesis import strategies as some
 
 from flywheel_serving.datatypes import DTYPES, Array
 from flywheel_serving.rest import codec
+from flywheel_serving.rest.forms import Forms
 from flywheel_serving.route.file import Challenger
 from flywheel_serving.route.wire import Nonsense, Question, Reply, Wanted, decode
 from flywheel_serving.signature import TensorSpec
@@ -31,7 +32,7 @@ def test_a_request_is_read_as_it_was(datatype: str) -> None:
     headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
     assert head.startswith(b"POST /v2/models/a%20b/infer HTTP/1.1\r\nhost: [::1]:80\r\n")
     assert int(headers[b"content-length"]) == len(body)
-    request, wanted = codec.decode(body, int(headers[b"inference-header-content-length"]))
+    request, wanted = codec.decode(body, int(headers[b"inference-header-content-length"]), Forms())
     assert (request.id, request.outputs, request.timeout) == ("id", ["y", "z"], 0.5)
     assert wanted.binary("y")
     np.testing.assert_array_equal(request.tensors["x"], array)

@@ -51,16 +51,29 @@ class Connection(asyncio.Protocol):
         self._server.closed(self)
 
     def data_received(self, data: bytes) -> None:
+        known = self._parser.whole(data)
+        if known is None:
+            self._feed(data)
+        elif self._asked is None and self._writable and self._server.buffered <= self._limits.buffered_bytes:
+            self.deadline = NEVER  # as most come: one request after the other
+            self._asked = known
+            self._server.answer(known, self._reply)
+        else:
+            self._queue.append(known)
+            self._received()
+
+    def _feed(self, data: bytes) -> None:
         was_receiving = self._parser.receiving
         self._parser.feed(data)
-        if (
-            self._counted or self._parser.held or len(self._queue) > 1
-        ):  # one request that came in one piece is answered now
+        if self._parser.receiving and not was_receiving and not self._is_answering:
+            self._wait(self._limits.request_seconds)
+        self._received()
+
+    def _received(self) -> None:
+        if self._counted or self._parser.held or len(self._queue) > 1:  # a single one is answered now
             self._count_bodies()
         if self._server.buffered > self._limits.buffered_bytes:
             self._parser.refuse(busy("too many bytes of requests are under way"))
-        if self._parser.receiving and not was_receiving and not self._is_answering:
-            self._wait(self._limits.request_seconds)
         if self._queue:
             if len(self._queue) >= PIPELINED:
                 self._paused = True

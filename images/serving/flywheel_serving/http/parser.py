@@ -31,13 +31,14 @@ class RequestParser:
         self.ended = False
         self._reset()
 
+    def whole(self, data: bytes) -> Request | None:
+        """The request, if `data` is one with a head that was read before; else None, and `feed` must follow."""
+        return None if self.receiving or self._silent or self.ended else self._heads.find(data)
+
     def feed(self, data: bytes) -> None:
         if self.ended:
             return
         between = not self.receiving and not self._silent
-        if between and (request := self._heads.find(data)) is not None:
-            self._emit(request)
-            return
         self._silent += len(data)
         taken = self._parse(data)
         while taken < len(data) and not self.ended:

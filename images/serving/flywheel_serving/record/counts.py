@@ -19,13 +19,14 @@ from flywheel_serving.record.baseline import Baseline
 CHUNK = 8_192  # values compared at once, so that they stay in the processor's cache
 
 Feeds = dict[str, Array]
+Numbers = Any  # bytes, or an array that lies in one piece
 
 
 @dataclass(slots=True)
 class Seen:
-    """One request: bytes of its numbers, input after input; the values of its other inputs; its scores."""
+    """One request: its numbers as they lie in memory, input after input; the values of its other inputs; the output with its scores."""
 
-    numbers: bytes
+    numbers: Numbers
     others: list[list[Any]]
     score: Array | None
     rows: int
@@ -42,21 +43,38 @@ class Counts:
         self._texts: dict[str, Counter[str]] = {name: Counter() for name in baseline.texts}
         self._flags: dict[str, Counter[float]] = {name: Counter() for name in baseline.flags}
         self._others = (*baseline.texts, *baseline.flags)
+        self._form: object = None
+        self._is_plain = False  # requests of that form have all numbers of the baseline, in its order, and nothing else
         self._scores = _Numbers([baseline.predictions], np.float64) if baseline.scores else None
         self.values = max(1, len(baseline.numbers) + len(baseline.texts) + len(baseline.flags))
         self.requests = self.rows = self.predicted = 0
 
-    def seen(self, feeds: Feeds, outputs: dict[str, Array], rows: int) -> Seen:
+    def seen(
+        self,
+        feeds: Feeds,
+        names: list[str],
+        found: list[Array] | None,
+        rows: int,
+        form: object = None,
+        block: Array | None = None,
+    ) -> Seen:
         """What of a request will be counted, taken at once while its many small arrays are still in the processor's cache.
 
-        `outputs` by name, empty where another version answered.
+        `found` are the outputs called `names`; None where another version answered. `block` has all numbers of the feeds, where these are
+        of a known `form`.
         """
-        score, scores = None, self._baseline.scores
-        if scores is not None and (found := outputs.get(scores[0])) is not None:
-            # The trainer rounds to 32 bits before it bins.
-            score = (found[:, -1] if scores[1] else found.ravel()).astype(np.float32)
+        scores = self._baseline.scores
+        score = found[names.index(scores[0])] if found and scores and scores[0] in names else None
         others = [feeds[name].ravel().tolist() for name in self._others]
-        return Seen(frames.joined(self._take(feeds)) if self._alike else self._flat(feeds), others, score, rows)
+        return Seen(self._numbers_of(feeds, form, block), others, score, rows)
+
+    def _numbers_of(self, feeds: Feeds, form: object, block: Array | None) -> Numbers:
+        if block is not None:
+            if form is not self._form:  # most requests have the same
+                self._form, self._is_plain = form, [*feeds] == [*self._baseline.numbers]
+            if self._is_plain and block.dtype == self._alike:
+                return block
+        return frames.joined(self._take(feeds)) if self._alike else self._flat(feeds)
 
     def add(self, several: Sequence[Seen]) -> None:
         """Count some requests."""
@@ -74,16 +92,22 @@ class Counts:
             counter.update(chain.from_iterable([seen.others[place] for seen in several]))
         parts = [seen.score for seen in several if seen.score is not None]
         if parts and self._scores is not None:
-            flat = np.concatenate(parts)
+            flat = self._scores_of(parts)
             self.predicted += len(flat)
             self._scores.add(flat.astype(np.float64).reshape(-1, 1))
+
+    def _scores_of(self, outputs: list[Array]) -> Array:
+        together = np.concatenate(outputs)
+        last = self._baseline.scores is not None and self._baseline.scores[1]
+        # The trainer rounds to 32 bits before it bins.
+        return (together[:, -1] if last else together.ravel()).astype(np.float32)
 
     def _flat(self, feeds: Feeds) -> bytes:
         """As 64-bit floats, where the inputs have several types."""
         arrays = self._take(feeds)
         return np.concatenate(arrays, axis=None).astype(np.float64).tobytes() if arrays else b""
 
-    def _array(self, numbers: bytes) -> Array:
+    def _array(self, numbers: Numbers) -> Array:
         return np.frombuffer(numbers, self._alike or np.float64)
 
     def take(self) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 import secrets
 import time
 from collections.abc import Iterable
@@ -11,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from flywheel_serving.batcher import Outputs
+from flywheel_serving.batcher import Call, Outputs
 from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, RequestError
 from flywheel_serving.record import baseline, frames
@@ -26,7 +27,7 @@ from flywheel_serving.route.champion import DIRECT, Answer
 from flywheel_serving.signature import Signature
 
 # Work is done for so many values at once: enough that numpy's fixed costs are shared, few enough that nobody waits 0.1 ms for it.
-BATCH_VALUES = 1_024
+BATCH_VALUES = 4_096
 BATCH_REQUESTS = 64  # what lives on after its request is work for the garbage collector
 BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
 BATCH_SECONDS = 1.0
@@ -111,57 +112,42 @@ class Recorder:
             raise InvalidRequest(f"parameters.{name}: wanted text or a whole number, since it joins labels")
         return [str(found)[:KEY_LENGTH]]
 
-    def recording(
-        self,
-        request_id: str,
-        size: int,
-        keys: list[str] | None,
-        feeds: dict[str, Array],
-        names: list[str],
-        rows: int,
-        start: float,
-        answer: Answer,
-    ) -> Answer:
-        """`answer`, with what it is given recorded; `size` is the body's length, `names` are of the outputs."""
+    def recording(self, call: Call, answer: Answer, request_id: str, size: int, keys: list[str] | None) -> Answer:
+        """`answer`, with what it is given recorded; `size` is the length of the request's body."""
+        # Not `call` itself: it will hold what is made here, and only the garbage collector would part them.
+        feeds, names, rows, start = call.feeds, call.outputs, call.rows, call.submitted
+        form, block = call.form, call.block
 
         def record(found: Outputs, version: str = self._version, route: str = DIRECT, began: float = start) -> None:
             answer(found, version, route, began)
-            if not isinstance(found, RequestError):
-                seconds = time.perf_counter() - start
-                self._record(
-                    request_id, size, keys, feeds, dict(zip(names, found, strict=True)), rows, seconds, version, route
-                )
+            if isinstance(found, RequestError):
+                return
+            if self._counts is not None:
+                own = found if version == self._version else None
+                self._uncounted.append(self._counts.seen(feeds, names, own, rows, form, block))
+                self._values += rows * self._values_of_a_row
+            if name := self._sampled(request_id):
+                now, seconds = time.time_ns() // 1000, time.perf_counter() - start
+                given = dict(zip(names, found, strict=True))
+                self._pending.append(Recorded(name, now, feeds, given, rows, seconds, version, route, keys))
+                self._held += size
+            self._when_enough()
 
         return record
 
-    def _record(
-        self,
-        request_id: str,
-        size: int,
-        keys: list[str] | None,
-        feeds: dict[str, Array],
-        given: dict[str, Array],
-        rows: int,
-        seconds: float,
-        version: str,
-        route: str,
-    ) -> None:
-        if not request_id:
-            self._made += 1
-            request_id = f"{self._boot}-{self._made}"
-        counts, sampled = self._counts, place(request_id) < self._below
-        if counts is not None:
-            self._uncounted.append(counts.seen(feeds, given if version == self._version else {}, rows))
-        elif not sampled:
-            return
-        if sampled:
-            now = time.time_ns() // 1000
-            self._pending.append(Recorded(request_id, now, feeds, given, rows, seconds, version, route, keys))
-            self._held += size
-        self._values += rows * self._values_of_a_row
+    def _sampled(self, request_id: str) -> str:
+        """The id under which a request is logged; empty where it is not. Nobody asks for a request without an id, so chance may pick it."""
+        if request_id:
+            return request_id if place(request_id) < self._below else ""
+        if random.random() >= self._order.sample:
+            return ""
+        self._made += 1
+        return f"{self._boot}-{self._made}"
+
+    def _when_enough(self) -> None:
         if self._values >= BATCH_VALUES or self._held >= BATCH_BYTES or len(self._pending) >= BATCH_REQUESTS:
             self._work()
-        elif self._timer is None:
+        elif self._timer is None and (self._values or self._pending):
             self._timer = self._loop.call_later(BATCH_SECONDS, self._work)
 
     def _work(self) -> None:

@@ -9,6 +9,7 @@ from flywheel_serving import tensors
 from flywheel_serving.dataplane import InferRequest, InferResponse
 from flywheel_serving.datatypes import DTYPES, Array
 from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.rest.forms import Forms
 from flywheel_serving.signature import TensorSpec
 
 BINARY = "application/octet-stream"
@@ -28,8 +29,11 @@ class Wanted:
 PLAIN = Wanted(default=False, by_name={})
 
 
-def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
+def decode(body: bytes, json_length: int | None, forms: Forms) -> tuple[InferRequest, Wanted]:
     """`json_length` is Inference-Header-Content-Length, None where the whole body is JSON. Raises InvalidRequest."""
+    if json_length is None and (known := forms.read(body)) is not None:
+        form, block = known
+        return InferRequest("", form.inputs(block), [], size=len(body), form=form, block=block), PLAIN
     if json_length is not None and not 0 < json_length <= len(body):
         found = f"{json_length} for a body of {len(body)} bytes"
         raise InvalidRequest(
@@ -41,7 +45,10 @@ def decode(body: bytes, json_length: int | None) -> tuple[InferRequest, Wanted]:
         view = memoryview(body)
         document, raw = _parse(view[:json_length]), _Binary(view[json_length:])
     if len(document) == 1:  # as most come
-        return InferRequest("", _inputs(document, raw), [], size=len(body)), PLAIN
+        inputs = _inputs(document, raw)
+        if json_length is None:
+            forms.learn(body, document)
+        return InferRequest("", inputs, [], size=len(body)), PLAIN
     request_id = _typed(document, "id", str, "")
     parameters = _typed(document, "parameters", dict, None)
     decoded = _inputs(document, raw)

@@ -30,6 +30,7 @@ from flywheel_serving.errors import (
 from flywheel_serving.http.message import Reply, Request, Response, error
 from flywheel_serving.metrics import Answers
 from flywheel_serving.rest import codec, openapi, page, repository
+from flywheel_serving.rest.forms import Forms
 
 if TYPE_CHECKING:
     from flywheel_serving.auth.gate import Gate
@@ -62,6 +63,7 @@ class Routes:
         self._dataplane = dataplane
         self._metrics = dataplane.metrics
         self._description: bytes | None = None
+        self._forms = Forms()
         self._guard = _guard(gate)
         self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
         self._add("GET", "/", "/", self._page)
@@ -164,7 +166,7 @@ class Routes:
         if framing is None:
             framing = request.findings["framing"] = _framing(request.headers)
         length, timeout = framing
-        decoded, wanted = codec.decode(request.body, length)
+        decoded, wanted = codec.decode(request.body, length, self._forms)
         decoded.headers, decoded.pinned = request.headers, pinned
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))

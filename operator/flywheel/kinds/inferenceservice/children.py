@@ -58,7 +58,7 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
 
     What is not said in the spec is left out, so that a field that a later operator knows changes nothing for those who do not use it.
     """
-    fields = {"resources", "env", "image_pull_secrets", "placement", "shared_memory", "logging"}
+    fields = {"resources", "env", "image_pull_secrets", "placement", "shared_memory", "logging", "batching"}
     return {
         "version": target.version,
         "digest": target.digest,

@@ -9,7 +9,7 @@ from flywheel.core.settings import Settings
 from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
 from flywheel.kinds.inferenceservice import authentication, record, runtimes
 from flywheel.kinds.inferenceservice.runtimes import DRAIN_SECONDS, FINISH_SECONDS, GRPC_PORT, HTTP_PORT
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.inferenceservice.schema import Batching, InferenceServiceSpec, InferenceServiceStatus
 
 GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
@@ -69,6 +69,7 @@ def _server(
         **{f"--{name}": f"0.0.0.0:{port}" for name, port in ports},
         "--drain-seconds": str(DRAIN_SECONDS),
         "--grace-seconds": str(FINISH_SECONDS),
+        **_batching(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, host(service)),
         **record.flags(spec.logging, service.name, service.namespace, digest),
     }
@@ -97,6 +98,13 @@ def _server(
             *record.mounts(spec.logging),
         ],
     }
+
+
+def _batching(batching: Batching | None) -> dict[str, str]:
+    if batching is None:
+        return {}
+    latency = {"--max-batch-wait-seconds": f"{batching.max_latency.seconds:g}"} if batching.max_latency else {}
+    return {"--max-batch-rows": str(batching.max_batch_size), **latency}
 
 
 def host(service: Resource[InferenceServiceSpec, InferenceServiceStatus]) -> str:

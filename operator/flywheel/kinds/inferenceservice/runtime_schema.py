@@ -85,4 +85,8 @@ RULES = (
         "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.logging)",
         "our own server alone logs and counts predictions: with another spec.runtime leave spec.logging out",
     ),
+    rule(
+        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.batching)",
+        "our own server alone is told here how to batch: with another spec.runtime leave spec.batching out, and use its own settings",
+    ),
 )

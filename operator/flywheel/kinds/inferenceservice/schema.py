@@ -3,13 +3,23 @@
 from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
-from flywheel.core.values import Digest, ObjectName
+from flywheel.core.values import Digest, Latency, ObjectName
 from flywheel.kinds.inferenceservice import runtime_schema, scaling_schema
 from flywheel.kinds.inferenceservice.authentication import Authentication
 from flywheel.kinds.inferenceservice.record import Logging
 from flywheel.kinds.inferenceservice.rollout.schema import Rollout, RolloutStatus
 from flywheel.kinds.inferenceservice.runtime_schema import Runtime
 from flywheel.kinds.inferenceservice.scaling_schema import Scaling
+
+
+class Batching(Schema):
+    """Requests that wait at the same time go through the model in one call, where the version's rows do not mix."""
+
+    max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows in one call of the model; 1 batches nothing.")
+    max_latency: Latency | None = Field(
+        None,
+        description="How long a request may wait for others to fill such a call, such as 5ms; absent, nobody waits for company.",
+    )
 
 
 class InferenceServiceSpec(Schema):
@@ -37,6 +47,7 @@ class InferenceServiceSpec(Schema):
         None, description="Servers come and go with the load, instead of a fixed number in replicas."
     )
     runtime: Runtime | None = Field(None, description="Which program answers; absent, our own server.")
+    batching: Batching | None = Field(None, description="How requests share calls of the model.")
     resources: Resources = Field(Resources(), description="What each server asks for and may use.")
     auth: Authentication | None = Field(None, description="Who may ask; required.")
     logging: Logging | None = Field(None, description="Keep a sample of predictions, and count all; absent, neither.")
