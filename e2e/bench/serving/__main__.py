@@ -14,7 +14,7 @@ from pathlib import Path
 from e2e.bench import promise
 from e2e.bench.promise import Figures
 from e2e.bench.serving import figures, models, report
-from e2e.bench.serving.peers import OURS, PEERS, Peer
+from e2e.bench.serving.peers import OURS, OURS_WITHOUT_GRPC, PEERS, Peer
 from e2e.cluster.progress import Failure, say
 
 
@@ -40,7 +40,7 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
             say(f"{report.WORKS[work]}: {question.name} {list(question.rows.shape)}")
             found |= named(work, figures.in_turn(peers, question, options.rounds, measure))
     if options.work is None:
-        found |= named("start", figures.starts(everybody, asked, options.rounds))
+        found |= named("start", figures.starts((*everybody, OURS_WITHOUT_GRPC), asked, options.rounds))
         found["added"] = figures.added(asked, seconds)
         found["overload"] = figures.overload(asked, seconds)
     return found

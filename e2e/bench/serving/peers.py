@@ -33,8 +33,9 @@ class Peer:
 
     def command(self, model: Path, http: int, grpc: int) -> list[str]:
         if not self.requirements:
-            flags = ["--model", str(model), "--name", "m", "--http", f"127.0.0.1:{http}", "--grpc", f"127.0.0.1:{grpc}"]
-            return [sys.executable, "-m", "flywheel_serving", *flags, "--threads", "1", "--drain-seconds", "0"]
+            flags = ["--model", str(model), "--name", "m", "--http", f"127.0.0.1:{http}"]
+            also = ["--grpc", f"127.0.0.1:{grpc}"] if self.grpc else []
+            return [sys.executable, "-m", "flywheel_serving", *flags, *also, "--threads", "1", "--drain-seconds", "0"]
         script = SERVERS / f"{self.name}_server.py"
         return [str(self.environment() / "bin/python"), str(script), str(model), str(http), str(grpc)]
 
@@ -54,6 +55,7 @@ class Peer:
 
 
 OURS = Peer("flywheel")
+OURS_WITHOUT_GRPC = Peer("flywheel-rest", grpc=False)
 PEERS = (
     Peer("kserve", ("kserve==0.21.0", ONNXRUNTIME)),
     Peer("mlserver", ("mlserver==1.7.1", ONNXRUNTIME)),

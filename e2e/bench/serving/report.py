@@ -31,7 +31,9 @@ def promises(found: Mapping[str, Figures]) -> list[Promise]:
         promised.append(Promise("added p50 over a bare onnxruntime call, 1 connection", added["added_ms"], 0.3, "ms"))
     if start := found.get(f"start_{OURS}"):
         promised.append(Promise("start to first right answer", start["start_seconds"], 1, "s"))
-        promised.append(Promise("peak RSS", start["peak_rss_mib"], 80, "MiB"))
+        promised.append(Promise("peak RSS, REST and gRPC", start["peak_rss_mib"], 80, "MiB"))
+    if alone := found.get(f"start_{OURS}-rest"):
+        promised.append(Promise("peak RSS, REST alone", alone["peak_rss_mib"], 80, "MiB"))
     if overload := found.get("overload"):
         promised += [
             Promise("3 times the peak offered: goodput ÷ peak", overload["goodput_ratio"], 0.9, "", True),

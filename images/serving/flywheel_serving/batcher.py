@@ -34,15 +34,27 @@ class Call:
     answer: Callable[[Outputs], None]
     submitted: float = 0.0  # on the same clock, and so is `started`
     started: float = 0.0
-    form: object = (
-        None  # calls of one form have inputs of the same names, types and shapes in `block`, [input, row, ...]
-    )
+    # Calls of one form have inputs of the same names, types and shapes, and all their numbers in `block`, [input, row, ...].
+    form: object = None
     block: Array | None = None
+    counted: bool = False  # with the others of its run, by `Batcher.count`
 
     @property
     def shape(self) -> tuple[tuple[int, ...], ...]:
         """Calls fit together where all axes but the first are the same."""
         return tuple([array.shape[1:] for array in self.feeds.values()])
+
+
+@dataclass(slots=True)
+class Run:
+    """One call of the model for several requests; `form` and `block` as a Call has them, where all have that form."""
+
+    calls: list[Call]
+    feeds: dict[str, Array]
+    outputs: list[str]
+    rows: int
+    form: object
+    block: Array | None
 
 
 class Batcher:
@@ -70,6 +82,7 @@ class Batcher:
         self._queue: deque[Call] = deque()
         self._due = False
         self.max_rows = max_rows
+        self.count: Callable[[Run, list[Array]], None] | None = None  # told of each run that succeeded
 
     def submit(self, call: Call) -> None:
         """Its answer comes later, on the event loop; Overloaded if it is still waiting when it expires."""
@@ -133,28 +146,23 @@ class Batcher:
         now = time.perf_counter()
         for call in batch:
             call.started = now
-        if len(batch) == 1:
-            call = batch[0]
-            self._metrics.batch_rows.observe(call.rows)
-            self._runner.run(call.feeds, call.outputs, lambda found: self._ended([call], call.outputs, found))
-            return
-        outputs = list(dict.fromkeys([name for call in batch for name in call.outputs]))
-        feeds = _together(batch)
-        self._metrics.batch_rows.observe(sum([call.rows for call in batch]))
-        self._runner.run(feeds, outputs, lambda found: self._ended(batch, outputs, found))
+        run = _together(batch)
+        self._metrics.batch_rows.observe(run.rows)
+        self._runner.run(run.feeds, run.outputs, lambda found: self._ended(run, found))
 
-    def _ended(self, batch: list[Call], outputs: list[str], found: Outputs) -> None:
+    def _ended(self, run: Run, found: Outputs) -> None:
+        batch = run.calls
         self._note(batch, found)
-        if len(batch) == 1:
-            batch[0].answer(found)
-        elif isinstance(found, ModelFailed):
+        if isinstance(found, ModelFailed) and len(batch) > 1:
             for call in batch:  # one request's row must not spoil the others' answers
                 self._run([call])
         elif isinstance(found, RequestError):
             for call in batch:
                 call.answer(found)
         else:
-            self._hand_out(batch, dict(zip(outputs, found, strict=True)))
+            self._hand_out(run, found)
+            if self.count is not None:
+                self.count(run, found)
         if self._queue:
             self._soon()
 
@@ -168,21 +176,28 @@ class Batcher:
             for call in batch:
                 statistics.failed(now - call.submitted)
 
-    def _hand_out(self, batch: list[Call], found: dict[str, Array]) -> None:
+    def _hand_out(self, run: Run, found: list[Array]) -> None:
+        if len(run.calls) == 1:
+            run.calls[0].answer(found)
+            return
         start = 0
-        arrays = list(found.values())
-        names = list(found)
-        for call in batch:
+        by_name = dict(zip(run.outputs, found, strict=True))
+        for call in run.calls:
             end = start + call.rows
-            given = arrays if call.outputs == names else [found[name] for name in call.outputs]
+            given = found if call.outputs == run.outputs else [by_name[name] for name in call.outputs]
             call.answer([array[start:end] for array in given])
             start = end
 
 
-def _together(batch: list[Call]) -> dict[str, Array]:
+def _together(batch: list[Call]) -> Run:
     first = batch[0]
-    if len(first.feeds) > 1:
-        blocks = [call.block for call in batch if call.block is not None and call.form is first.form]
-        if len(blocks) == len(batch):  # thirty columns are copied as quickly as one
-            return dict(zip(first.feeds, np.concatenate(blocks, axis=1), strict=True))
-    return {name: np.concatenate([call.feeds[name] for call in batch]) for name in first.feeds}
+    if len(batch) == 1:
+        return Run(batch, first.feeds, first.outputs, first.rows, first.form, first.block)
+    outputs = list(dict.fromkeys([name for call in batch for name in call.outputs]))
+    rows = sum([call.rows for call in batch])
+    blocks = [call.block for call in batch if call.block is not None and call.form is first.form]
+    if len(blocks) == len(batch):  # thirty columns are copied as quickly as one
+        block = np.concatenate(blocks, axis=1)
+        return Run(batch, dict(zip(first.feeds, block, strict=True)), outputs, rows, first.form, block)
+    feeds = {name: np.concatenate([call.feeds[name] for call in batch]) for name in first.feeds}
+    return Run(batch, feeds, outputs, rows, None, None)

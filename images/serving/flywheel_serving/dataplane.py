@@ -129,6 +129,7 @@ class DataPlane:
 
             self.recorder = Recorder(order, folder, self.signature, self.version)
             self.metrics.also(self.recorder.metrics)
+            self._batcher.count = self.recorder.count
             self.recorder.start()
 
     async def _warmed(self) -> None:
@@ -198,9 +199,11 @@ class DataPlane:
         call = Call(feeds, outputs, rows, expires, answer, start)
         if feeds is request.tensors:
             call.form, call.block = request.form, request.block
+        active = self.router.active
         if recorder and not (request.headers and FORWARDED_HEADER in request.headers):  # else its champion records it
-            call.answer = answer = recorder.recording(call, answer, request.id, request.size, keys)
-        if (active := self.router.active) is None:
+            direct = active is None
+            call.answer = answer = recorder.recording(call, answer, request.id, request.size, keys, is_direct=direct)
+        if active is None:
             self._batcher.submit(call)
         else:
             deadline = start + timeout if timeout else float("inf")

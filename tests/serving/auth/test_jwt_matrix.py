@@ -153,3 +153,17 @@ def test_methods_that_are_made_up_make_no_series(served: Served) -> None:
 
     assert "made.Up" not in text
     assert 'grpc_code="UNAUTHENTICATED"' in text
+
+
+def test_the_description_and_the_page_say_that_a_token_is_asked_for(served: Served) -> None:
+    server, issuer = served
+    token = issuer.token("RS256")
+
+    described = json.loads(asking.rest(server.http, "GET", "/openapi.json", token)[1])
+    page = asking.rest(server.http, "GET", "/", token)[1]
+
+    assert described["security"] == [{"bearer": []}]
+    assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
+    assert described["paths"]["/metrics"]["get"]["security"] == []
+    assert {"401", "403"} <= described["paths"]["/v2/models/echo/infer"]["post"]["responses"].keys()
+    assert '-H "Authorization: Bearer $TOKEN"' in page

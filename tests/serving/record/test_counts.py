@@ -194,3 +194,13 @@ def test_a_request_of_a_known_form_is_counted_alike(requests: list[list[tuple[An
         blocks.add([blocks.seen(feeds, names, found, count, form, np.stack([*feeds.values()]))])
 
     assert blocks.take() == plain.take()
+
+
+@settings(max_examples=25, deadline=None)
+@given(REQUESTS)
+def test_requests_that_ran_together_are_counted_as_if_alone(requests: list[list[tuple[Any, ...]]]) -> None:
+    together = Counts(BASELINE)
+    feeds, names, found, rows = request([row for each in requests for row in each])
+    together.add([together.seen(feeds, names, found, rows, requests=len(requests))])
+
+    assert together.take() == counted(requests)

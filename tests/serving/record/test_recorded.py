@@ -8,6 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +81,20 @@ def test_all_are_counted_and_the_sample_is_logged(logged_flights: Path, place: P
     chosen = {each for each in ids if order.place(each) < order.threshold(0.2)}
     assert {row["id"] for row in place.rows()} == chosen
     assert place.counts()["requests"] == 200
+
+
+def test_requests_that_ran_together_are_counted_as_each_of_them_asked(logged_flights: Path, place: Place) -> None:
+    """Eight clients at once; every other one wants the label alone, which carries no score."""
+    wants: list[dict[str, Any]] = [{}, {"outputs": [{"name": "label"}]}]
+    with serving(logged_flights, place.order(sample=0.1)) as server, ThreadPoolExecutor(8) as pool:
+        contents = [body([(1 + number % 12, 2.5, "UA")], **wants[number % 2]) for number in range(400)]
+        list(pool.map(lambda content: ask(server, content), contents))
+        ended(server)
+
+    counts = place.counts()
+    assert (counts["requests"], counts["rows"], counts["predictions"]["rows"]) == (400, 400, 200)
+    assert sum(counts["features"]["month"]["bins"]) == 400
+    assert 0 < len(place.rows()) < 200
 
 
 def test_no_answer_is_lost_when_the_sink_dies_and_rows_come_again(logged_flights: Path, place: Place) -> None:

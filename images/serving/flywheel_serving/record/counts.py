@@ -24,12 +24,14 @@ Numbers = Any  # bytes, or an array that lies in one piece
 
 @dataclass(slots=True)
 class Seen:
-    """One request: its numbers as they lie in memory, input after input; the values of its other inputs; the output with its scores."""
+    """Requests that ran together: their numbers as they lie in memory, input after input; the values of their other inputs; the output with
+    their scores."""
 
     numbers: Numbers
     others: list[list[Any]]
     score: Array | None
     rows: int
+    requests: int
 
 
 class Counts:
@@ -57,8 +59,9 @@ class Counts:
         rows: int,
         form: object = None,
         block: Array | None = None,
+        requests: int = 1,
     ) -> Seen:
-        """What of a request will be counted, taken at once while its many small arrays are still in the processor's cache.
+        """What of requests that ran together will be counted, taken at once while its many small arrays are still in the processor's cache.
 
         `found` are the outputs called `names`; None where another version answered. `block` has all numbers of the feeds, where these are
         of a known `form`.
@@ -66,7 +69,7 @@ class Counts:
         scores = self._baseline.scores
         score = found[names.index(scores[0])] if found and scores and scores[0] in names else None
         others = [feeds[name].ravel().tolist() for name in self._others]
-        return Seen(self._numbers_of(feeds, form, block), others, score, rows)
+        return Seen(self._numbers_of(feeds, form, block), others, score, rows, requests)
 
     def _numbers_of(self, feeds: Feeds, form: object, block: Array | None) -> Numbers:
         if block is not None:
@@ -78,15 +81,15 @@ class Counts:
 
     def add(self, several: Sequence[Seen]) -> None:
         """Count some requests."""
-        self.requests += len(several)
+        self.requests += sum([seen.requests for seen in several])
         self.rows += sum([seen.rows for seen in several])
         if self._baseline.numbers:
             single = [seen.numbers for seen in several if seen.rows == 1]
             if single:
                 self._numbers.add(self._array(b"".join(single)).reshape(len(single), -1))
-            for seen in several:
-                if seen.rows != 1:
-                    self._numbers.add(self._array(seen.numbers).reshape(-1, seen.rows).T)
+            columns = [self._array(seen.numbers).reshape(-1, seen.rows) for seen in several if seen.rows != 1]
+            if columns:
+                self._numbers.add(np.concatenate(columns, axis=1).T)
         counters: list[Counter[Any]] = [*self._texts.values(), *self._flags.values()]
         for place, counter in enumerate(counters):
             counter.update(chain.from_iterable([seen.others[place] for seen in several]))

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from flywheel_serving.batcher import Call, Outputs
+from flywheel_serving.batcher import Call, Outputs, Run
 from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import InvalidRequest, RequestError
 from flywheel_serving.record import baseline, frames
@@ -112,8 +112,18 @@ class Recorder:
             raise InvalidRequest(f"parameters.{name}: wanted text or a whole number, since it joins labels")
         return [str(found)[:KEY_LENGTH]]
 
-    def recording(self, call: Call, answer: Answer, request_id: str, size: int, keys: list[str] | None) -> Answer:
-        """`answer`, with what it is given recorded; `size` is the length of the request's body."""
+    def recording(
+        self, call: Call, answer: Answer, request_id: str, size: int, keys: list[str] | None, *, is_direct: bool
+    ) -> Answer:
+        """`answer`, with what it is given recorded; `size` is the length of the request's body.
+
+        Where `is_direct`, this server's model answers for sure, and the request is counted with all others of its run (`count`).
+        """
+        name = self._sampled(request_id)
+        if is_direct:
+            call.counted = self._counts is not None
+            if not name:
+                return answer
         # Not `call` itself: it will hold what is made here, and only the garbage collector would part them.
         feeds, names, rows, start = call.feeds, call.outputs, call.rows, call.submitted
         form, block = call.form, call.block
@@ -122,11 +132,9 @@ class Recorder:
             answer(found, version, route, began)
             if isinstance(found, RequestError):
                 return
-            if self._counts is not None:
-                own = found if version == self._version else None
-                self._uncounted.append(self._counts.seen(feeds, names, own, rows, form, block))
-                self._values += rows * self._values_of_a_row
-            if name := self._sampled(request_id):
+            if not is_direct:
+                self._see(feeds, names, found if version == self._version else None, rows, form, block)
+            if name:
                 now, seconds = time.time_ns() // 1000, time.perf_counter() - start
                 given = dict(zip(names, found, strict=True))
                 self._pending.append(Recorded(name, now, feeds, given, rows, seconds, version, route, keys))
@@ -134,6 +142,41 @@ class Recorder:
             self._when_enough()
 
         return record
+
+    def count(self, run: Run, found: list[Array]) -> None:
+        """The requests of one call of the model that are to be counted; `found` are its outputs."""
+        try:
+            alike = [call for call in run.calls if call.counted and call.outputs == run.outputs]
+            if len(alike) == len(run.calls):
+                self._see(run.feeds, run.outputs, found, run.rows, run.form, run.block, len(run.calls))
+            else:
+                self._count_each(run, found)
+            self._when_enough()
+        except Exception:  # a fault of ours in what nobody waits for must not reach the requests that wait
+            log.exception("%d requests were not counted", len(run.calls))
+
+    def _count_each(self, run: Run, found: list[Array]) -> None:
+        start, by_name = 0, dict(zip(run.outputs, found, strict=True))
+        for call in run.calls:
+            end = start + call.rows
+            if call.counted:
+                own = [by_name[name][start:end] for name in call.outputs]
+                self._see(call.feeds, call.outputs, own, call.rows, call.form, call.block)
+            start = end
+
+    def _see(
+        self,
+        feeds: dict[str, Array],
+        names: list[str],
+        found: list[Array] | None,
+        rows: int,
+        form: object,
+        block: Array | None,
+        requests: int = 1,
+    ) -> None:
+        if self._counts is not None:
+            self._uncounted.append(self._counts.seen(feeds, names, found, rows, form, block, requests))
+            self._values += rows * self._values_of_a_row
 
     def _sampled(self, request_id: str) -> str:
         """The id under which a request is logged; empty where it is not. Nobody asks for a request without an id, so chance may pick it."""
@@ -157,7 +200,7 @@ class Recorder:
         batch, self._pending = self._pending, []
         uncounted, self._uncounted = self._uncounted, []
         self._values = self._held = 0
-        self._total_requests += len(uncounted)
+        self._total_requests += sum([seen.requests for seen in uncounted])
         self._total_rows += sum([seen.rows for seen in uncounted])
         try:
             if self._counts is not None and uncounted:

@@ -3,6 +3,7 @@
 from typing import Any
 from urllib.parse import quote
 
+from flywheel_serving.auth import public
 from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.rest import codec, openapi_tensors
 
@@ -17,10 +18,14 @@ ERRORS = {
     "503": "Not ready, or the model was not free in time; ask again after Retry-After seconds",
     "504": "The request's own time was over before the model was free",
 }
+REFUSED = {
+    "401": "No token, or one that is not good; `www-authenticate` says what is wanted",
+    "403": "A good token of somebody who may not ask this model",
+}
 
 
-def document(dataplane: DataPlane) -> dict[str, Any]:
-    """The whole description; paths name this model and this version."""
+def document(dataplane: DataPlane, *, guarded: bool = False) -> dict[str, Any]:
+    """The whole description; paths name this model and this version. `guarded`: a bearer token is asked for."""
     name, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
     example = openapi_tensors.example(dataplane)
     paths: dict[str, Any] = {
@@ -35,12 +40,30 @@ def document(dataplane: DataPlane) -> dict[str, Any]:
     }
     for prefix in (f"/v2/models/{name}", f"/v2/models/{name}/versions/{version}"):
         paths |= _of_the_model(prefix, example)
-    return {
+    described = {
         "openapi": "3.1.0",
         "info": {"title": dataplane.name, "version": dataplane.version, "description": _about(dataplane)},
         "paths": paths,
         "components": {"schemas": _schemas(dataplane)},
     }
+    return _guarded(described) if guarded else described
+
+
+def _guarded(described: dict[str, Any]) -> dict[str, Any]:
+    """With the token that all but a few paths ask for."""
+    refusals = {
+        status: {"description": words, "content": _json({"$ref": "#/components/schemas/Error"})}
+        for status, words in REFUSED.items()
+    }
+    for path, methods in described["paths"].items():
+        for operation in methods.values():
+            if path in public.ROUTES:
+                operation["security"] = []
+            else:
+                operation["responses"] |= refusals
+    scheme = {"type": "http", "scheme": "bearer", "description": "A token of who may ask; docs/authentication.md"}
+    described["components"]["securitySchemes"] = {"bearer": scheme}
+    return {**described, "security": [{"bearer": []}]}
 
 
 def _about(dataplane: DataPlane) -> str:

@@ -8,8 +8,8 @@ from flywheel_serving.rest import codec
 from flywheel_serving.signature import TensorSpec
 
 
-def text(dataplane: DataPlane, host: str) -> str:
-    """Plain text, so that a browser and curl both show it and nothing in it can be markup."""
+def text(dataplane: DataPlane, host: str, *, guarded: bool = False) -> str:
+    """Plain text, so that a browser and curl both show it and nothing in it can be markup. `guarded`: a bearer token is asked for."""
     signature = dataplane.signature
     body = shlex.quote(codec.document(dataplane.example, signature.inputs).decode())
     state = "ready" if dataplane.ready else "not ready"
@@ -17,11 +17,12 @@ def text(dataplane: DataPlane, host: str) -> str:
     about = f"task: {task}, predicts {signature.extra.get('target')!r}\n" if task else ""
     path = f"/v2/models/{quote(dataplane.name, safe='')}"
     url = shlex.quote(f"http://{host}{path}/infer")
+    token = '-H "Authorization: Bearer $TOKEN" ' if guarded else ""
     return (
         f"{dataplane.name}, version {dataplane.version} ({state})\n{about}\n"
         f"It takes\n{_table(signature.inputs)}\nand gives\n{_table(signature.outputs)}\n"
         "-1 is any number of rows. Ask it with the Open Inference Protocol v2, for example:\n\n"
-        f"curl {url} -H 'Content-Type: application/json' -d {body}\n\n"
+        f"curl {url} {token}-H 'Content-Type: application/json' -d {body}\n\n"
         f"OpenAPI:    {path}/openapi.json\n"
         f"Metadata:   {path}\n"
         f"Statistics: {path}/stats\n"

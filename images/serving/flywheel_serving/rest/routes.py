@@ -140,7 +140,13 @@ class Routes:
 
     def _page(self, request: Request, reply: Reply) -> None:
         host = request.headers.get(b"host", b"localhost").decode("latin-1")
-        reply(Response(200, page.text(self._dataplane, host).encode(), "text/plain; charset=utf-8"))
+        reply(
+            Response(
+                200,
+                page.text(self._dataplane, host, guarded=self._guard is not None).encode(),
+                "text/plain; charset=utf-8",
+            )
+        )
 
     def _exposition(self, _request: Request, reply: Reply) -> None:
         reply(Response(200, self._metrics.text(), metrics.CONTENT_TYPE))
@@ -150,7 +156,8 @@ class Routes:
 
     def _openapi(self, _request: Request, reply: Reply) -> None:
         if self._description is None:  # on demand: a wide model's is long, and most servers are never asked for it
-            self._description = orjson.dumps(openapi.document(self._dataplane), option=orjson.OPT_INDENT_2)
+            described = openapi.document(self._dataplane, guarded=self._guard is not None)
+            self._description = orjson.dumps(described, option=orjson.OPT_INDENT_2)
         reply(Response(200, self._description))
 
     def _ready(self, _request: Request, reply: Reply) -> None:
