@@ -22,8 +22,8 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
     """By `<work>_<server>`, and the figures that only ours has."""
     everybody = (OURS, *(peer for peer in PEERS if peer.name in options.peers))
     speaking = tuple(peer for peer in everybody if peer.grpc)
-    for peer in everybody[1:]:
-        peer.environment()
+    for peer in everybody:
+        peer.compile()
     asked, seconds = models.trees(folder / "trees"), options.seconds
     many = models.trees(folder / "trees", rows=32)
     works = {

@@ -121,7 +121,7 @@ class Recorder:
         """
         name = self._sampled(request_id)
         if is_direct:
-            call.counted = self._counts is not None
+            call.counted = True
             if not name:
                 return answer
         # Not `call` itself: it will hold what is made here, and only the garbage collector would part them.
@@ -145,6 +145,8 @@ class Recorder:
 
     def count(self, run: Run, found: list[Array]) -> None:
         """The requests of one call of the model that are to be counted; `found` are its outputs."""
+        if self._counts is None:
+            return
         try:
             alike = [call for call in run.calls if call.counted and call.outputs == run.outputs]
             if len(alike) == len(run.calls):
