@@ -109,6 +109,22 @@ def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
         process.communicate(timeout=10)  # also closes its pipe
 
 
+@contextmanager
+def advertised(resource: str, count: int) -> Iterator[str]:
+    """The first node says that it has so many of an extended resource, such as `amd.com/gpu`, until the block ends; yields its name."""
+    node: str = json.loads(kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
+    path = f"/status/capacity/{resource.replace('/', '~1')}"
+
+    def patch(**operation: str) -> None:
+        kubectl("patch", "node", node, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
+
+    patch(op="add", path=path, value=str(count))
+    try:
+        yield node
+    finally:
+        patch(op="remove", path=path)
+
+
 def store_environment() -> dict[str, str]:
     """The trial store's address and credentials, as `make deploy` wrote them for the host."""
     lines = places.STORE_ENV.read_text().splitlines()

@@ -15,9 +15,8 @@ from e2e.cluster import places
 DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
 
-RESTING = (
-    places.KUBECONFIG.parent / "operator-rests"
-)  # locked by every story for which it does; how many replicas it has else
+# Locked by every story for which the installed operator rests; in it stands how many replicas that has else.
+RESTING = places.KUBECONFIG.parent / "operator-rests"
 
 
 @contextmanager

@@ -16,14 +16,8 @@ GPU = "gpu.intel.com/xe"  # each story that needs some advertises a name of its 
 @pytest.fixture(scope="module")
 def node() -> Iterator[str]:
     """A node that says it has two GPUs; it stops saying so afterwards."""
-    name = json.loads(kube.kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
-
-    def advertise(operation: dict[str, str]) -> None:
-        kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
-
-    advertise({"op": "add", "path": f"/status/capacity/{GPU.replace('/', '~1')}", "value": "2"})
-    yield name
-    advertise({"op": "remove", "path": f"/status/capacity/{GPU.replace('/', '~1')}"})
+    with kube.advertised(GPU, 2) as name:
+        yield name
 
 
 def ask(story: Story, count: int) -> None:

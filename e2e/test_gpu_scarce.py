@@ -18,19 +18,11 @@ GPU = "amd.com/gpu"
 @pytest.fixture(scope="module")
 def served(story: Story) -> Iterator[Story]:
     """Two servers with a GPU each, on a node that has two."""
-    name = json.loads(kube.kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
-
-    def advertise(operation: dict[str, str]) -> None:
-        kube.kubectl("patch", "node", name, "--subresource=status", "--type=json", "--patch", json.dumps([operation]))
-
-    advertise({"op": "add", "path": f"/status/capacity/{GPU.replace('/', '~1')}", "value": "2"})
-    try:
+    with kube.advertised(GPU, 2):
         rollouts.brings(story, {f"fraud-{each}": linear([float(each), 0.0]) for each in (1, 2, 3)})
         limits = {"resources": {"limits": {GPU: 1}}}
         rollouts.serves(story, "fraud-1", None, replicas=2, **limits)
         yield story
-    finally:
-        advertise({"op": "remove", "path": f"/status/capacity/{GPU.replace('/', '~1')}"})
 
 
 def is_served(story: Story, version: str) -> bool | None:

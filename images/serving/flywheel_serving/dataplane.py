@@ -128,7 +128,7 @@ class DataPlane:
             from flywheel_serving.record.recorder import Recorder  # the start of those who log nothing stays as short
 
             self.recorder = Recorder(order, folder, self.signature, self.version)
-            self.metrics.also(self.recorder.metrics)
+            self.metrics.register(self.recorder.metrics)
             self._batcher.count = self.recorder.count
             self.recorder.start()
 

@@ -80,10 +80,6 @@ class Metrics(Collector):
         self._registry.register(self)
         ProcessCollector(registry=self._registry)
 
-    def also(self, collector: Collector) -> None:
-        """Series of a part that is not always there."""
-        self._registry.register(collector)
-
     def rest(self, method: str, path: str) -> Answers:
         """Where a REST request is counted; `path` is the route's pattern, so that clients cannot make up series."""
         return self._rest.setdefault((method, path), Answers())

@@ -4,8 +4,6 @@ from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any, NoReturn
 
-import numpy as np
-
 from flywheel_serving.datatypes import DTYPES, Array, convert
 from flywheel_serving.errors import InvalidRequest, TooLarge
 
@@ -56,30 +54,12 @@ class Signature:
 
         A column of shape [n] is taken where the model has [-1, 1], and the reverse. Raises InvalidRequest or TooLarge.
         """
-        if self._is_plain(tensors, max_rows):
-            return tensors
         if tensors.keys() != self.names:
             self._refuse_names(tensors)
         fitted = {spec.name: _fit_one(spec, tensors[spec.name]) for spec in self.inputs}
         if self.batched:
             self._check_rows(fitted, max_rows)
         return fitted
-
-    @cached_property
-    def _only(self) -> "tuple[str, np.dtype[Any], tuple[int, ...]] | None":
-        """Name, type and row shape of the only input, where it has rows and they all have one shape."""
-        if len(self.inputs) != 1 or not self.batched or not self.alike:
-            return None
-        [spec] = self.inputs
-        return spec.name, DTYPES[spec.datatype], spec.shape[1:]
-
-    def _is_plain(self, tensors: dict[str, Array], max_rows: int) -> bool:
-        """Whether these are rows of the only input in its own type, as most come."""
-        if self._only is None or len(tensors) != 1:
-            return False
-        name, dtype, row = self._only
-        array = tensors.get(name)
-        return array is not None and array.dtype == dtype and array.shape[1:] == row and 0 < len(array) <= max_rows
 
     def _refuse_names(self, tensors: dict[str, Array]) -> NoReturn:
         wanted = self.names

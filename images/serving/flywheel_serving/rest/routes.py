@@ -140,13 +140,8 @@ class Routes:
 
     def _page(self, request: Request, reply: Reply) -> None:
         host = request.headers.get(b"host", b"localhost").decode("latin-1")
-        reply(
-            Response(
-                200,
-                page.text(self._dataplane, host, guarded=self._guard is not None).encode(),
-                "text/plain; charset=utf-8",
-            )
-        )
+        text = page.text(self._dataplane, host, guarded=self._guard is not None)
+        reply(Response(200, text.encode(), "text/plain; charset=utf-8"))
 
     def _exposition(self, _request: Request, reply: Reply) -> None:
         reply(Response(200, self._metrics.text(), metrics.CONTENT_TYPE))
