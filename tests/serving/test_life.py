@@ -1,5 +1,6 @@
 """The server's life: it refuses to start on what it cannot serve, is ready after its warm-up, and drains."""
 
+import contextlib
 import json
 import shutil
 import socket
@@ -20,6 +21,7 @@ from flywheel_serving.testing import LocalServer
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 
 LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1_000_000]}]}).encode()
+SHORT = LONG.replace(b"1000000", b"5")
 
 
 def status(server: LocalServer, path: str, body: bytes | None = None) -> int:
@@ -67,11 +69,55 @@ def test_on_sigterm_it_is_not_ready_answers_on_and_ends_with_nothing_lost(counti
         assert status(server, "/v2/models/counting/ready") == 503
         assert status(server, "/v2/health/live") == 200
         assert not triton_grpc.InferenceServerClient(server.grpc).is_server_ready()
-        assert status(server, "/v2/models/counting/infer", LONG.replace(b"1000000", b"5")) == 200
+        assert status(server, "/v2/models/counting/infer", SHORT) == 200
         assert rest.result() == 200
         assert rpc.result() == [1_000_000]
         assert server.wait() == 0
         assert server.wait_for("drained")["message"] == "drained, 0 inferences were cut"
+
+
+def test_while_requests_still_come_the_drain_goes_on(counting: Path) -> None:
+    """A node with much to do withdraws endpoints late; clients then still find this server, each time anew."""
+    flags = ("--name", "counting", "--drain-seconds", "0.2")
+    with LocalServer(counting, *flags) as server:
+        server.terminate()
+        server.wait_for("SIGTERM")
+        end = time.monotonic() + 2
+
+        while time.monotonic() < end:
+            assert status(server, "/v2/models/counting/infer", SHORT) == 200
+            time.sleep(0.05)
+
+        assert server.wait() == 0
+        assert "endpoints are withdrawn late" in server.wait_for("requests came for")["message"]
+
+
+def test_probes_do_not_prolong_the_drain(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--drain-seconds", "1", "--grace-seconds", "50") as server:
+        server.terminate()
+        server.wait_for("SIGTERM")
+        while server.process.poll() is None:
+            with contextlib.suppress(OSError):  # it ends meanwhile
+                assert status(server, "/v2/health/ready") == 503
+            time.sleep(0.05)
+
+        assert server.wait() == 0
+        assert not [line for line in server.log if line["message"].startswith("requests came for")]
+
+
+def test_a_draining_server_closes_connections_with_its_answers(counting: Path) -> None:
+    with (
+        LocalServer(counting, "--name", "counting", "--drain-seconds", "5") as server,
+        socket.create_connection(("127.0.0.1", server.ready["http"])) as kept,
+    ):
+        server.terminate()
+        server.wait_for("SIGTERM")
+        kept.sendall(b"GET /v2 HTTP/1.1\r\nHost: a\r\n\r\n")
+
+        answer = b"".join(iter(lambda: kept.recv(10_000), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200")
+    assert b"connection: close" in answer.lower()
 
 
 def test_requests_longer_than_the_drain_are_finished(counting: Path) -> None:

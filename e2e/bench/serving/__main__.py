@@ -56,7 +56,7 @@ def versions(peers: Iterable[Peer]) -> dict[str, str]:
     found = {OURS.name: promise.revision()}
     for peer in peers:
         python = str(peer.environment() / "bin/python")
-        found[peer.name] = subprocess.check_output([python, "-c", script, peer.name], text=True).strip()
+        found[peer.name] = subprocess.check_output([python, "-c", script, peer.package], text=True).strip()
     return found
 
 

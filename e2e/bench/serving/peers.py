@@ -24,29 +24,38 @@ ONNXRUNTIME = "onnxruntime==1.31.1"
 
 @dataclass(frozen=True)
 class Peer:
-    """`requirements`: what pip installs, empty for ours; `protocol`: speaks the Open Inference Protocol, else JSON of its own."""
+    """`requirements`: what pip installs, empty for ours; `protocol`: speaks the Open Inference Protocol, else JSON of its own.
+
+    `flags` go to its script; a server that is measured in two settings has the second's word after a dash in its name.
+    """
 
     name: str
     requirements: tuple[str, ...] = ()
     protocol: bool = True
     grpc: bool = True
+    flags: tuple[str, ...] = ()
+
+    @property
+    def package(self) -> str:
+        """On PyPI."""
+        return self.name.partition("-")[0]
 
     def command(self, model: Path, http: int, grpc: int) -> list[str]:
         if not self.requirements:
             flags = ["--model", str(model), "--name", "m", "--http", f"127.0.0.1:{http}"]
             also = ["--grpc", f"127.0.0.1:{grpc}"] if self.grpc else []
             return [sys.executable, "-m", "flywheel_serving", *flags, *also, "--threads", "1", "--drain-seconds", "0"]
-        script = SERVERS / f"{self.name}_server.py"
-        return [str(self.environment() / "bin/python"), str(script), str(model), str(http), str(grpc)]
+        script = SERVERS / f"{self.package}_server.py"
+        return [str(self.environment() / "bin/python"), str(script), str(model), str(http), str(grpc), *self.flags]
 
     def environment(self) -> Path:
         """Its virtual environment, made if it is not there."""
         mark = hashlib.sha256("\n".join(self.requirements).encode()).hexdigest()[:8]
-        place = places.cache() / "bench" / f"{self.name}-{mark}"
+        place = places.cache() / "bench" / f"{self.package}-{mark}"
         if (place / "made").exists():
             return place
-        log = places.cache() / "logs" / f"bench-{self.name}.log"
-        with step(f"{self.name} from PyPI"):
+        log = places.cache() / "logs" / f"bench-{self.package}.log"
+        with step(f"{self.package} from PyPI"):
             run([sys.executable, "-m", "venv", "--clear", str(place)], log)
             uv = Path(sys.executable).parent / "uv"
             run([str(uv), "pip", "install", "--python", str(place / "bin/python"), *self.requirements], log)
@@ -68,9 +77,11 @@ class Peer:
 
 OURS = Peer("flywheel")
 OURS_WITHOUT_GRPC = Peer("flywheel-rest", grpc=False)
+MLSERVER = ("mlserver==1.7.1", "uvloop==0.21.0", ONNXRUNTIME)  # its worker needs an older uvloop than it asks for
 PEERS = (
     Peer("kserve", ("kserve==0.21.0", ONNXRUNTIME)),
-    Peer("mlserver", ("mlserver==1.7.1", ONNXRUNTIME)),
+    Peer("mlserver", MLSERVER),  # as it comes: the model runs in a worker process
+    Peer("mlserver-inline", MLSERVER, flags=("--no-workers",)),  # its quickest setting on one core
     Peer("bentoml", ("bentoml==1.4.39", ONNXRUNTIME), protocol=False, grpc=False),
     Peer("fastapi", ("fastapi", "uvicorn[standard]", ONNXRUNTIME, "numpy"), protocol=False, grpc=False),
 )

@@ -1,6 +1,8 @@
 """The life of the server: load, listen, warm up, serve, drain.
 
 listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
+
+Draining lasts `--drain-seconds`, and longer while requests still come: a node with much to do withdraws endpoints late.
 """
 
 import asyncio
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Stop = Callable[[float], Awaitable[None]]
 DONE, FAILED, NEVER_WORKS = 0, 1, 2
+QUIET_SECONDS = 1.0  # without a request: its clients have been told of other servers
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +47,8 @@ async def _serve(settings: Settings) -> int:
     try:
         dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
         gate = _gate(settings)
-        ports = await _listen(settings, dataplane, gate, stops)
+        http = _rest(settings, dataplane, gate)
+        ports = await _listen(settings, http, dataplane, gate, stops)
         if gate is not None:
             await gate.start()
         difference = await dataplane.warm_up()
@@ -63,7 +67,7 @@ async def _serve(settings: Settings) -> int:
     facts = {"model": settings.name, "version": settings.version, **ports, "maxDifference": difference}
     facts["provider"] = dataplane.providers[0]
     log.info("ready after %.2f s", time.monotonic() - start, extra={"facts": facts})
-    await _drain(settings, dataplane, stops, await stopped)
+    await _drain(settings, dataplane, http, stops, await stopped)
     return DONE
 
 
@@ -80,12 +84,17 @@ def _gate(settings: Settings) -> "Gate | None":
     return gate.build(settings.auth)
 
 
-async def _listen(settings: Settings, dataplane: DataPlane, gate: "Gate | None", stops: list[Stop]) -> dict[str, int]:
-    """Starts both servers, adds to `stops` what ends them, and returns their ports."""
+def _rest(settings: Settings, dataplane: DataPlane, gate: "Gate | None") -> HttpServer:
     routes: Application = Routes(dataplane, gate)
     if settings.cors_origins:
         routes = cors.allow(routes, settings.cors_origins)
-    http = HttpServer(routes, settings.limits)
+    return HttpServer(routes, settings.limits)
+
+
+async def _listen(
+    settings: Settings, http: HttpServer, dataplane: DataPlane, gate: "Gate | None", stops: list[Stop]
+) -> dict[str, int]:
+    """Starts both servers, adds to `stops` what ends them, and returns their ports."""
     ports = {"http": await http.start(settings.http)}
     stops.append(http.stop)
     if settings.grpc is not None:
@@ -101,18 +110,33 @@ async def _stop(stops: list[Stop], seconds: float) -> None:
     await asyncio.gather(*(stop(seconds) for stop in stops))
 
 
-async def _drain(settings: Settings, dataplane: DataPlane, stops: list[Stop], received: signal.Signals) -> None:
+async def _drain(
+    settings: Settings, dataplane: DataPlane, http: HttpServer, stops: list[Stop], received: signal.Signals
+) -> None:
     dataplane.drain()
+    http.drain()
     # A person at a terminal has no endpoints to be withdrawn from.
     wait = settings.drain_seconds if received is signal.SIGTERM else 0.0
     log.info("%s: not ready, answering for %g s more", received.name, wait)
     await asyncio.sleep(wait)
-    await _stop(stops, settings.grace_seconds)
+    longer = await _until_quiet(http, settings.grace_seconds / 2) if wait else 0.0
+    await _stop(stops, settings.grace_seconds - longer)
     left = dataplane.in_flight
     if dataplane.recorder is not None:
         await dataplane.recorder.close()
     dataplane.close()
     log.info("drained, %d inferences were cut", left)
+
+
+async def _until_quiet(http: HttpServer, most: float) -> float:
+    """Waits while clients still find this server, `most` seconds; how long it waited."""
+    start = time.monotonic()
+    while http.quiet_seconds < QUIET_SECONDS and time.monotonic() - start < most:
+        await asyncio.sleep(0.1)
+    longer = time.monotonic() - start
+    if longer >= 0.1:
+        log.info("requests came for %.1f s more than the drain takes; endpoints are withdrawn late", longer)
+    return longer
 
 
 def _on_signals() -> "asyncio.Future[signal.Signals]":

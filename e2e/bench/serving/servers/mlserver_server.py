@@ -1,6 +1,6 @@
 """MLServer with onnxruntime, as its guide for custom runtimes says. Runs in a virtual environment of its own.
 
-python mlserver_server.py MODEL_FOLDER HTTP_PORT GRPC_PORT
+python mlserver_server.py MODEL_FOLDER HTTP_PORT GRPC_PORT [--no-workers]
 """
 
 import json
@@ -39,10 +39,11 @@ def decoded(tensor):
 
 
 if __name__ == "__main__":
-    _, folder, http, grpc = sys.argv
+    folder, http, grpc, *flags = sys.argv[1:]
     here = Path(tempfile.mkdtemp(prefix="mlserver-"))
     ports = {"host": "127.0.0.1", "http_port": int(http), "grpc_port": int(grpc), "metrics_port": int(http) + 50}
-    (here / "settings.json").write_text(json.dumps({**ports, "parallel_workers": 0, "debug": False}))
+    workers = {"parallel_workers": 0} if flags == ["--no-workers"] else {}
+    (here / "settings.json").write_text(json.dumps({**ports, **workers, "debug": False}))
     (here / "model-settings.json").write_text(json.dumps({"name": "m", "implementation": "mlserver_server.Onnx"}))
     os.environ["MODEL_FOLDER"] = folder
     os.environ["PYTHONPATH"] = str(Path(__file__).parent)

@@ -27,6 +27,7 @@ class HttpServer:
         self.loop = asyncio.get_running_loop()
         self.buffered = 0
         self.draining = False
+        self._last_post = float("-inf")
 
     async def start(self, address: Address) -> int:
         """Listens on `address` and returns its port. Raises OSError if it is taken."""
@@ -35,9 +36,18 @@ class HttpServer:
         self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
         return int(self._server.sockets[0].getsockname()[1])
 
+    def drain(self) -> None:
+        """Answers on, but closes each connection with its next answer, so that its client finds another server."""
+        self.draining = True
+
+    @property
+    def quiet_seconds(self) -> float:
+        """Since the last POST while draining: whoever asks now was sent here by endpoints. Probes, which are GET, do not count."""
+        return self.loop.time() - self._last_post
+
     async def stop(self, seconds: float) -> None:
         """Takes no new connection, lets requests in flight end for `seconds`, then cuts what is left."""
-        self.draining = True
+        self.drain()
         self._server.close()
         deadline = self.loop.time() + seconds
         while self._connections and self.loop.time() < deadline:
@@ -51,6 +61,8 @@ class HttpServer:
             connection.abort()
 
     def answer(self, request: Request, reply: Reply) -> None:
+        if self.draining and request.method == "POST":
+            self._last_post = self.loop.time()
         try:
             self._application(request, reply)
         except Exception:  # the last door: one request's bug must not take the connection's other requests along

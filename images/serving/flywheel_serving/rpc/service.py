@@ -103,6 +103,7 @@ class RpcServer:
             plane.check_model(request.model_name, request.model_version)
             plane.admit()
             decoded, raw = codec.decode(request)
+            _for_the_clock(decoded, context)
             if plane.router.active is not None:
                 _for_the_route(decoded, request, context)
             return codec.encode(await plane.infer(decoded), raw, plane.name)
@@ -178,16 +179,20 @@ class RpcServer:
         return health.HealthCheckResponse(status="SERVING" if self._dataplane.ready else "NOT_SERVING")
 
 
+def _for_the_clock(decoded: InferRequest, context: Context) -> None:
+    """How long the client waits."""
+    left = context.time_remaining()
+    if left is not None:
+        decoded.timeout = min(max(left, 1e-6), decoded.timeout or left)
+
+
 def _for_the_route(decoded: InferRequest, request: Any, context: Context) -> None:
-    """What it decides by, and how long the client waits: the champion must be asked in time if the challenger is late."""
+    """What it decides by."""
     decoded.headers = {
         name.encode(): value.encode() if isinstance(value, str) else value
         for name, value in context.invocation_metadata() or ()
     }
     decoded.pinned = bool(request.model_version)
-    left = context.time_remaining()
-    if left is not None:
-        decoded.timeout = min(max(left, 1e-6), decoded.timeout or left)
 
 
 def _guards(gate: "Gate | None", dataplane: DataPlane) -> list[Any]:
