@@ -78,7 +78,7 @@ def model_version(
         "experiment": experiment.name,
         "experimentUid": experiment.uid,
         "trial": best.trial,
-        "dataset": str(experiment.spec.dataset),
+        **({"dataset": str(experiment.spec.dataset)} if experiment.spec.dataset is not None else {}),
         "datasetVersion": data.version,
         "datasetDigest": str(data.digest),
         "image": best.image or (container.image if container else settings.runtime_image),

@@ -42,6 +42,8 @@ def data_of(experiment: Experiment, seen: Seen) -> Data | Plan:
     spec, status, dataset = experiment.spec, experiment.status, seen.dataset
     if status.data is not None and status.fingerprint == fingerprint(spec):
         return status.data
+    if spec.artifact is not None:
+        return Data(**spec.artifact.model_dump())
     if dataset is None:
         return _waits(experiment, "DatasetNotFound", words.no_dataset(experiment))
     if spec.dataset_version is not None:

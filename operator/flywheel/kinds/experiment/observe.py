@@ -62,7 +62,8 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
         for job in cluster.children(experiment.uid, JOB)
         if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP)
     ]
-    dataset = cluster.get(Reference(DATASET, experiment.namespace, experiment.spec.dataset))
+    name = experiment.spec.dataset
+    dataset = cluster.get(Reference(DATASET, experiment.namespace, name)) if name is not None else None
     mine = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
     return Seen(
         now=cluster.now,
@@ -76,7 +77,7 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
 def references(experiment: Experiment) -> list[Reference]:
     """What an Experiment depends on, and what it makes without owning it."""
     namespace, spec, best = experiment.namespace, experiment.spec, experiment.status.best
-    found = [Reference(DATASET, namespace, spec.dataset)]
+    found = [Reference(DATASET, namespace, spec.dataset)] if spec.dataset is not None else []
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         if best is not None and best.model is not None:

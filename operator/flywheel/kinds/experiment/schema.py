@@ -14,7 +14,7 @@ from flywheel.core.schema import (
     rule,
     validations,
 )
-from flywheel.core.values import Duration, Label, MetricName, Number, ObjectName
+from flywheel.core.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.trainer import Trainer
 
 Direction = Literal["Maximize", "Minimize"]
@@ -83,56 +83,43 @@ class Budget(Schema):
     )
 
 
-class ExperimentSpec(Schema):
-    """A search over hyperparameters, or one plain training, on one version of a Dataset."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.trainer.container) || has(self.objective)",
-                "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",
-            ),
-            rule(
-                "!(has(self.trainer.container) && has(self.validation))",
-                "validation is for trainer sklearn; a container judges its trials by itself",
-            ),
-            rule(
-                "!has(self.register) || !has(self.trainer.container) || has(self.trainer.container.model)",
-                "register needs trainer.container.model, the file that the container leaves",
-            ),
-            rule(
-                "!has(self.quantize) || has(self.register)",
-                "quantize is done when the model is registered; set register too, or leave quantize out",
-            ),
-            rule(
-                "self.search.algorithm != 'Grid' || !has(self.trainer.sklearn) || (has(self.trainer.sklearn.estimators) && self.trainer.sklearn.estimators.size() > 0)",
-                "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
-            ),
-            rule(
-                "self.search.algorithm != 'Grid' || !has(self.trainer.sklearn) || !has(self.trainer.sklearn.estimators) || self.trainer.sklearn.estimators.all(e, !has(e.search) || e.search.all(p, !has(e.search[p].float) || has(e.search[p].float.step)))",
-                "search.algorithm Grid needs a step in every float, or a choice",
-            ),
-            rule(
-                "self.search.algorithm != 'Grid' || !has(self.trainer.container) || !has(self.trainer.container.search) || self.trainer.container.search.all(p, !has(self.trainer.container.search[p].float) || has(self.trainer.container.search[p].float.step))",
-                "search.algorithm Grid needs a step in every float, or a choice",
-            ),
-            rule(
-                f"!has(self.trainer.sklearn) || !has(self.trainer.sklearn.estimators) || self.trainer.sklearn.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MOST_VALUES})",
-                _TOO_MANY_VALUES,
-            ),
-            rule(
-                f"!has(self.trainer.container) || !has(self.trainer.container.search) || self.trainer.container.search.size() * self.budget.maxTrials <= {MOST_VALUES}",
-                _TOO_MANY_VALUES,
-            ),
-        )
+def _template_rules() -> tuple[dict[str, Any], ...]:
+    sklearn, container = "self.trainer.sklearn", "self.trainer.container"
+    return (
+        rule(
+            "!has(self.trainer.container) || has(self.objective)",
+            "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",
+        ),
+        rule(
+            "!(has(self.trainer.container) && has(self.validation))",
+            "validation is for trainer sklearn; a container judges its trials by itself",
+        ),
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({sklearn}) || (has({sklearn}.estimators) && {sklearn}.estimators.size() > 0)",
+            "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
+        ),
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.all(p, !has(e.search[p].float) || has(e.search[p].float.step)))",
+            "search.algorithm Grid needs a step in every float, or a choice",
+        ),
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({container}) || !has({container}.search) || {container}.search.all(p, !has({container}.search[p].float) || has({container}.search[p].float.step))",
+            "search.algorithm Grid needs a step in every float, or a choice",
+        ),
+        rule(
+            f"!has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MOST_VALUES})",
+            _TOO_MANY_VALUES,
+        ),
+        rule(
+            f"!has({container}) || !has({container}.search) || {container}.search.size() * self.budget.maxTrials <= {MOST_VALUES}",
+            _TOO_MANY_VALUES,
+        ),
     )
 
-    dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
-    dataset_version: str | None = Field(
-        None,
-        max_length=253,
-        description="Pins one of its versions; absent, the one that is current when the search starts.",
-    )
+
+class ExperimentTemplate(Schema):
+    """All of an Experiment but its data and what becomes of the best trial: what a pipeline's step `train` says as well."""
+
     objective: Objective | None = Field(
         None,
         description="The number to compete for; absent, roc_auc for two classes, f1_macro for more, rmse for numbers.",
@@ -156,6 +143,43 @@ class ExperimentSpec(Schema):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
     placement: Placement = Field(default_factory=Placement, description="Where trials may run.")
+
+
+class Artifact(Schema):
+    """Data that a step of a TrainingRun prepared. TrainingRuns write this; people name a Dataset."""
+
+    digest: Digest = Field(description="The artifact in the store, of the same form as a Dataset's version.")
+    version: str = Field(max_length=253, description="The name that lineage gives to it.")
+    task: Literal["Classification", "Regression"] | None = Field(None, description="What its target asks for.")
+    classes: int | None = Field(None, description="How many classes its target has.")
+
+
+class ExperimentSpec(ExperimentTemplate):
+    """A search over hyperparameters, or one plain training, on one version of a Dataset."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            *_template_rules(),
+            rule("[has(self.dataset),has(self.artifact)].exists_one(x,x)", "give exactly one of dataset and artifact"),
+            rule("has(self.dataset) || !has(self.datasetVersion)", "datasetVersion pins a version of dataset"),
+            rule(
+                "!has(self.register) || !has(self.trainer.container) || has(self.trainer.container.model)",
+                "register needs trainer.container.model, the file that the container leaves",
+            ),
+            rule(
+                "!has(self.quantize) || has(self.register)",
+                "quantize is done when the model is registered; set register too, or leave quantize out",
+            ),
+        )
+    )
+
+    dataset: ObjectName | None = Field(None, description="The Dataset, in the same namespace.")
+    dataset_version: str | None = Field(
+        None,
+        max_length=253,
+        description="Pins one of its versions; absent, the one that is current when the search starts.",
+    )
+    artifact: Artifact | None = Field(None, description="Data that a TrainingRun prepared, in place of a Dataset.")
     register_: Label | None = Field(
         None,
         alias="register",
@@ -181,7 +205,8 @@ def _fixed(path: str, *optional: str) -> dict[str, Any]:
 
 
 FIXED_ONCE_STARTED = (
-    _fixed("dataset"),
+    _fixed("dataset", "dataset"),
+    _fixed("artifact", "artifact"),
     _fixed("datasetVersion", "datasetVersion"),
     _fixed("trainer"),
     _fixed("search"),
