@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from flywheel.core.api import JOB
 from flywheel.kinds.trainingrun.schema import StepStatus
 from flywheel.kinds.trainingrun.work.order import TrainingRun
-
 from tests.kinds.trainingrun.world import Ends, World, container, run
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
@@ -150,7 +149,10 @@ def test_more_memory_after_it_was_too_little() -> None:
 
 
 def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on() -> None:
-    world = World({"steps": [container("a"), container("b", "a"), container("c")]}, lambda name, _attempt: {"exit": 2 * (name == "a")})
+    world = World(
+        {"steps": [container("a"), container("b", "a"), container("c")]},
+        lambda name, _attempt: {"exit": 2 * (name == "a")},
+    )
 
     at = world.finish(run())
 
@@ -216,7 +218,11 @@ def test_wrong_parameters_end_the_run_with_a_sentence(parameters: dict[str, Any]
 
 
 def test_parameters_keep_their_types() -> None:
-    spec = {"image": "i", "args": ["--months=$(params.months)"], "parameters": {"n": "$(params.months)", "t": "a $(params.months)"}}
+    spec = {
+        "image": "i",
+        "args": ["--months=$(params.months)"],
+        "parameters": {"n": "$(params.months)", "t": "a $(params.months)"},
+    }
     parameters = [{"name": "months", "type": "Integer", "default": "3"}]
     world = World({"parameters": parameters, "steps": [{"name": "a", "container": spec}]})
 
@@ -285,5 +291,3 @@ def test_200_steps_fit_into_the_status() -> None:
 
     assert at.status.result == "Succeeded"
     assert len(at.status.model_dump_json(by_alias=True, exclude_none=True)) < 102_400
-
-

@@ -158,4 +158,11 @@ def _pod(at: TrainingRun, job: Manifest, step: str, result: Mapping[str, Any]) -
         fetch = terminated(1, {"v": 1, "reason": "ArtifactMissing", "message": "artifact is gone", "retry": True})
     main = terminated(code, "", reason="OOMKilled" if result.get("oom") else None)
     init = {"collect": terminated(0, told), "fetch": fetch}
-    return pod(at, f"{name}-pod", job=name, main=None if result.get("missing") else main, init=init, phase="Failed" if code else "Succeeded")
+    return pod(
+        at,
+        f"{name}-pod",
+        job=name,
+        main=None if result.get("missing") else main,
+        init=init,
+        phase="Failed" if code else "Succeeded",
+    )
