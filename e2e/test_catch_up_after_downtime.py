@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ spec:
 """
 
 
-def ticks(story: Story) -> list[dict]:
+def ticks(story: Story) -> list[dict[str, Any]]:
     found = kube.listed("jobs", story.namespace)
     return [job for job in found if job["metadata"]["labels"].get("flywheel.ml/trigger-name") == "each-minute"]
 

@@ -1,5 +1,7 @@
 """A real schedule, each minute: every tick starts one run, starts no pod of its own, and is over when its run is."""
 
+from typing import Any
+
 import pytest
 
 from e2e import kube, pipelines
@@ -31,7 +33,7 @@ def nightly(story: Story) -> Story:
     return story
 
 
-def done(story: Story) -> list[dict]:
+def done(story: Story) -> list[dict[str, Any]]:
     return [run for run in pipelines.runs(story) if (run.get("status") or {}).get("result") == "Succeeded"]
 
 
