@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from sklearn import metrics
 
 from flywheel_runtime.steps.evaluate import main as evaluate
-from flywheel_runtime.steps.evaluate import model
+from flywheel_runtime.steps.evaluate import model, slices
 from tests.steps.test_train import FEATURES, flights
 
 pytestmark = pytest.mark.integration
@@ -117,7 +117,6 @@ def test_worse_is_greater_where_less_is_better(judged: Any) -> None:
     [
         pytest.param("month", "Values", 12, id="few numbers"),
         pytest.param("temp", "Quantiles", 6, id="many numbers and missing ones"),
-        pytest.param("when", "Quantiles", 5, id="times"),
         pytest.param("delay", "Quantiles", 5, id="a column that is no feature"),
         pytest.param("id", "Quantiles", 5, id="a key"),
     ],
@@ -129,6 +128,21 @@ def test_every_column_can_be_sliced_by(judged: Any, column: str, kind: str, valu
     assert (part["kind"], len(part["values"])) == (kind, values)
     assert sum(each["rows"] for each in part["values"]) == report(result)["whole"]["rows"]
     assert (None in [each["value"] for each in part["values"]]) == (column == "temp")
+
+
+def test_times_are_shared_out_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "test.parquet"
+    with duckdb.connect() as connection:
+        hours = "TIMESTAMP '2013-01-01' + to_hours(i) AS flown FROM range(100) t(i)"
+        connection.execute(f"COPY (SELECT {hours}) TO '{file}' (FORMAT parquet)")
+        column = slices.read(connection, file, "flown", "Timestamp")
+
+    found = dict(column.slices())
+    assert sum(len(chosen) for chosen in found.values()) == 100
+    assert sorted(str(label) for label in found)[:2] == [
+        "2013-01-01T00:00:00Z to 2013-01-01T19:00:00Z",
+        "2013-01-01T19:00:00Z to 2013-01-02T15:00:00Z",
+    ]
 
 
 def test_the_curves_are_those_of_the_probabilities(judged: Any) -> None:
@@ -146,7 +160,7 @@ def test_the_page_names_the_worst(judged: Any) -> None:
     result, _, _ = judged("grade", "accuracy", by=["carrier"])
 
     page = (result.root / "outputs/evaluation/report.md").read_text()
-    worst = result.output("facts.json")["worst"]["carrier"]["value"]
+    worst = result.output("facts.json")["worst"]["carrier"]["value"] or "(missing)"
     assert page.startswith("# accuracy 0.")
     assert f"Worst with at least 30 rows: {worst}." in page
     assert "| is low |" in page

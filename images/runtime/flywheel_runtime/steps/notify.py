@@ -112,7 +112,8 @@ def _post(letter: Letter) -> int:
     url = letter.url
     connection = connect(url, letter.allowed, PATIENCE)
     # A host that sends a byte now and then would hold a socket's own timeout off for ever.
-    guard = threading.Timer(PATIENCE, _hang_up, (connection,))
+    late = threading.Event()
+    guard = threading.Timer(PATIENCE, _hang_up, (connection, late))
     guard.daemon = True
     guard.start()
     try:
@@ -120,8 +121,7 @@ def _post(letter: Letter) -> int:
         connection.request("POST", path, body=letter.body, headers=_headers(url))
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        late = not guard.is_alive()
-        raise NoAnswer(f"no answer within {PATIENCE:g} s" if late else _silent(error)) from None
+        raise NoAnswer(f"no answer within {PATIENCE:g} s" if late.is_set() else _silent(error)) from None
     finally:
         guard.cancel()
         connection.close()
@@ -135,7 +135,8 @@ def _headers(url: SplitResult) -> dict[str, str]:
     return headers | ({"Idempotency-Key": key} if key else {})
 
 
-def _hang_up(connection: http.client.HTTPConnection) -> None:
+def _hang_up(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
     try:
         connection.sock.shutdown(socket.SHUT_RDWR)
     except (OSError, AttributeError):
