@@ -82,7 +82,8 @@ def _row(run: Run, progress: Progress, name: str, left: StepStatus, right: StepS
             ended = work.outcome
             good = ended is not None and ended.result == "Succeeded"
             facts = {
-                key: str(value)[:1024] for key, value in (ended.facts if ended is not None and good else {}).items()
+                key: (value if isinstance(value, str) else json.dumps(value))[:1024]
+                for key, value in (ended.facts if ended is not None and good else {}).items()
             }
             progress.ended.extend([known.job] if known.job else [])
             return replace(
