@@ -1,5 +1,6 @@
 """Whether a run with reproduceOf came out like the run that it repeats: by digests, else by what the step `compare` finds, else by numbers."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
