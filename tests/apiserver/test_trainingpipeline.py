@@ -96,7 +96,7 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
             id="no trigger",
         ),
         pytest.param(
-            {"steps": [WORK], "parameters": [{"name": "n", "type": "Integer", "default": "three"}]},
+            {"steps": [WORK], "parameters": [{"name": "months", "type": "Integer", "default": "three"}]},
             "default must be a whole number in quotes",
             id="a default of another type",
         ),
