@@ -222,6 +222,29 @@ def test_a_model_without_a_signature_is_asked_by_its_own(run_step: Any, dataset:
 
 
 @pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        pytest.param('{"inputs": [{"name": "month"}]}', 0, id="which says no more than its inputs"),
+        pytest.param('{"inputs": "month"}', "SignatureInvalid", id="whose inputs are none"),
+        pytest.param("[1]", "SignatureInvalid", id="that is none"),
+        pytest.param('{"inputs": [{"name": "month"}], "task": "Regression"}', "DataMismatch", id="of another task"),
+        pytest.param('{"inputs": [{"name": "months"}]}', "DataMismatch", id="of other columns"),
+        pytest.param('{"inputs": [{"name": "month"}], "classes": ["0"]}', "ModelNotScorable", id="of fewer classes"),
+        pytest.param(
+            '{"inputs": [{"name": "month"}], "classes": ["0", "7"]}', "ModelNotScorable", id="of other classes"
+        ),
+    ],
+)
+def test_a_signature(run_step: Any, dataset: Any, tmp_path: Path, signature: str, code: int | str) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month())
+    (tmp_path / "signature.json").write_text(signature)
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="accuracy")
+
+    assert (result.failure["reason"] if result.code else 0) == code
+
+
+@pytest.mark.parametrize(
     ("params", "reason"),
     [
         pytest.param({"path": "none.onnx"}, "ModelMissing", id="no model"),

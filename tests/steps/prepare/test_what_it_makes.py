@@ -79,7 +79,11 @@ def test_a_filter_of_test_rows_changes_their_digest(run_prepare: Any, orders: Pa
         pytest.param(EVERYTHING, id="everything"),
         pytest.param("SELECT * FROM orders ORDER BY random()", id="in another order"),
         pytest.param("SELECT * FROM orders WHERE random() < 0.9", id="by chance"),
-        pytest.param("SELECT * FROM orders USING SAMPLE 100 ROWS", id="a sample of DuckDB's"),
+        pytest.param(
+            "SELECT o.*, mean FROM orders o JOIN (SELECT city, avg(price / 7) AS mean FROM orders GROUP BY city) USING (city)",
+            id="sums of floating numbers",
+        ),
+        pytest.param("SELECT * FROM orders USING SAMPLE reservoir(100 ROWS) REPEATABLE (7)", id="a sample of DuckDB's"),
     ],
 )
 def test_the_same_question_has_the_same_bytes(run_prepare: Any, orders: Path, sql: str) -> None:
@@ -162,6 +166,7 @@ def test_rows_without_their_split_are_split_anew_by_the_first_tables_rule(run_pr
         pytest.param("SELECT *, late AS copy FROM orders", "Classification", "LabelLeak", id="a leak"),
         pytest.param("FROM orders UNION ALL FROM orders", "Classification", "DuplicateKeys", id="twice"),
         pytest.param("SELECT * FROM orders WHERE day < now()", "Classification", "NotRepeatable", id="now"),
+        pytest.param("FROM orders USING SAMPLE 100 ROWS", "Classification", "NotRepeatable", id="a sample by chance"),
     ],
 )
 def test_what_is_odd_is_told(run_prepare: Any, orders: Path, sql: str, task: str | None, warning: str) -> None:
