@@ -26,7 +26,7 @@ def mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | N
     inputs = [each["name"] for each in signature["inputs"]]
     for role in ("target", "task"):
         if signature.get(role) not in (None, schema[role]):
-            return f"the {role} of the model is {signature[role]} and that of the data {schema[role]}"
+            return f"the {role} of the model is '{signature[role]}' and that of the data is '{schema[role]}'"
     if unknown := [name for name in inputs if types.get(name, "Timestamp") == "Timestamp"]:
         what = "a time, which no model takes" if unknown[0] in types else "no column of the data"
         return f"the model's input '{unknown[0]}' is {what}"
@@ -75,7 +75,7 @@ class TestSet:
             raise _not_scorable(f"its probabilities have the shape {list(found.shape)} for {len(mine)} classes")
         full = np.zeros((len(found), len(self.classes)))
         full[:, mine] = found
-        number = {value: place for place, value in enumerate(self.values)}
+        number = {self.values[place]: place for place in mine}
         labels = answers["label"].reshape(-1).tolist()
         if unknown := [each for each in set(labels) if each not in number]:
             raise _not_scorable(f"it answered the label {unknown[0]!r}, which is none of its classes")
