@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def dataset(checked: Any) -> Any:
     def build(target: str = "late") -> Path:
-        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"], size=2000))
+        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"]))
 
     return build
 
