@@ -72,6 +72,20 @@ def test_the_whole_is_what_the_trainer_measured(judged: Any, target: str, metric
     assert whole["interval"]["low"] < whole["metrics"][metric] < whole["interval"]["high"]
 
 
+def test_a_boolean_is_a_class(run_train: Any, run_step: Any, dataset: Any) -> None:
+    chosen = {"numeric": ["month", "delay"], "categorical": ["carrier"]}
+    trained = run_train(dataset("express"), features=chosen, objective={"metric": "accuracy"})
+    folder = trained.root / "outputs/model"
+
+    result = run_step(evaluate, {"model": folder, "data": dataset("express")}, metric="accuracy", by=["express"])
+
+    assert report(result)["confusionMatrix"]["classes"] == ["false", "true"]
+    assert report(result)["whole"]["metrics"]["accuracy"] == pytest.approx(
+        trained.output("metrics.json")["test_accuracy"]
+    )
+    assert {each["value"] for each in report(result)["slices"]["express"]["values"]} == {"true", "false"}
+
+
 def test_a_slice_is_its_rows(judged: Any) -> None:
     result, data, artifact = judged("late", "roc_auc", by=["carrier"])
 
