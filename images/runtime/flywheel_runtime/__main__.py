@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize|judge|batch-plan|batch-score|batch-finish`.
+"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize|judge|gates|promote|audit|batch-plan|batch-score|batch-finish`.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -14,6 +14,9 @@ MODULES = {
     "triton": "flywheel_runtime.triton.main",
     "quantize": "flywheel_runtime.quantize.main",
     "judge": "flywheel_runtime.steps.judge.main",
+    "gates": "flywheel_runtime.gates.main",
+    "promote": "flywheel_runtime.audit.promote",
+    "audit": "flywheel_runtime.audit.main",
     "batch-plan": "flywheel_runtime.batch.plan",
     "batch-score": "flywheel_runtime.batch.score",
     "batch-finish": "flywheel_runtime.batch.finish",
