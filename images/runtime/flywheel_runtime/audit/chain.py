@@ -54,7 +54,11 @@ def _faults(model: str, link: Link, before: Link | None) -> Iterator[str]:
     if (link.body.get("number"), link.body.get("model")) != (link.number, model):
         yield f"record {link.number} of Model '{model}' says that it is record {link.body.get('number')} of '{link.body.get('model')}'"
     if link.body.get("previous") != (before.sha256 if before else None):
-        changed = f"record {link.number - 1} was changed after it was written, or record {link.number} was" if before else "record 1 was changed"
+        changed = (
+            f"record {link.number - 1} was changed after it was written, or record {link.number} was"
+            if before
+            else "record 1 was changed"
+        )
         yield f"{changed}: the digest in record {link.number} of Model '{model}' is not that of the record before it"
     if link.text != records.canonical(link.body):
         yield f"record {link.number} of Model '{model}' was written by another hand: its bytes are not canonical JSON"

@@ -32,7 +32,12 @@ class Order:
             body = json.loads(text)
             timeout = body.get("timeoutSeconds")
             outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
-            order = cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs, body.get("audit"))
+            order = cls(
+                None if timeout is None else float(timeout),
+                float(body.get("graceSeconds", 10)),
+                outputs,
+                body.get("audit"),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
         for output in outputs:

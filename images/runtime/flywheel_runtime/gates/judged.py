@@ -188,7 +188,9 @@ def _own(contest: Contest) -> Answers:
 def _champion(contest: Contest) -> Answers:
     if isinstance(contest.champion, Answers):
         return contest.champion
-    raise Unmeasurable(f"champion '{contest.champion_name}' cannot be scored on the challenger's rows: {contest.champion}")
+    raise Unmeasurable(
+        f"champion '{contest.champion_name}' cannot be scored on the challenger's rows: {contest.champion}"
+    )
 
 
 def _known(rows: TestRows) -> tuple[str, ...]:

@@ -176,7 +176,7 @@ def _by_class(given: Array, said: list[str], wanted: list[str]) -> Array:
 def _numbered(found: Mapping[str, Array], probabilities: Array, values: list[Any]) -> Array:
     """The labels as class numbers; -1 for a class that the data does not have."""
     if "label" not in found:
-        return probabilities.argmax(axis=1)
+        return np.asarray(probabilities.argmax(axis=1))
     known, at = np.unique(found["label"].reshape(-1), return_inverse=True)
     numbers = [values.index(each) if each in values else -1 for each in known.tolist()]
     return np.asarray(numbers, dtype=int)[at]

@@ -127,7 +127,8 @@ def _of_counts(metric: str, truth: Array, answers: Answers) -> Measure:
             score = np.nan_to_num(2 * hits / (true + found))
         if metric == "f1_macro":
             return _average(score, true + found > 0)
-        return score[:, 1] if len(classes) == 2 else (score * true).sum(axis=1) / true.sum(axis=1)
+        weighted = (score * true).sum(axis=1) / true.sum(axis=1)
+        return np.asarray(score[:, 1] if len(classes) == 2 else weighted)
 
     return of
 
