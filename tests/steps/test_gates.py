@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def data(checked: Any) -> Path:
-    return Path(checked({"a.csv": flights(3000)}, target="late", keys=["id"]))
+    return Path(checked({"a.csv": flights(3000)}, target="late", keys=["id"], name="judged"))
 
 
 @pytest.fixture
@@ -42,12 +42,13 @@ class Pod:
 
     def __init__(self, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.root = root
+        self.monkeypatch = monkeypatch
         (root / "inputs").mkdir(parents=True)
-        monkeypatch.setenv("FLYWHEEL_ROOT", str(root))
-        monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(root / "termination-log"))
 
     def run(self, *asked: dict[str, Any], rival: Any = RIVAL, objective: str = "roc_auc", **inputs: Path) -> Any:
-        """The findings by name."""
+        """The findings by name. The trainings before it had roots of their own."""
+        self.monkeypatch.setenv("FLYWHEEL_ROOT", str(self.root))
+        self.monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(self.root / "termination-log"))
         for name, folder in inputs.items():
             (self.root / "inputs" / name.replace("_", "-")).symlink_to(folder)
         params = {"gates": list(asked), "objective": objective, "digest": GOOD, "champion": rival}
@@ -136,7 +137,9 @@ def test_a_champion_that_needs_what_the_data_lacks_cannot_be_beaten(
     pod: Pod, trained: Any, checked: Any, data: Path
 ) -> None:
     smaller = "\n".join(
-        ",".join(line.split(",")[:3] + line.split(",")[-4:]) for line in flights(600).split("\n") if '"é' not in line
+        ",".join(line.split(",")[:3] + line.split(",")[-4:])
+        for line in flights(600).strip().split("\n")
+        if '"é' not in line
     )
     lacking = Path(checked({"b.csv": smaller}, target="late", keys=["id"], name="lacking"))
     challenger = trained(WEAK, lacking)
@@ -163,7 +166,7 @@ def test_a_model_that_answers_otherwise_is_told(pod: Pod, data: Path, tmp_path: 
 
 
 def test_values_have_a_bootstrap_interval(pod: Pod, trained: Any, checked: Any) -> None:
-    data = Path(checked({"a.csv": flights(1000)}, target="delay", keys=["id"]))
+    data = Path(checked({"a.csv": flights(1000)}, target="delay", keys=["id"], name="delays"))
     said = {"estimator": "Ridge", "objective": {"metric": "rmse"}}
     gate = {"name": "g", "champion": {"metric": "rmse", "minGain": "0.1", "confidence": "90%"}}
 
@@ -192,6 +195,7 @@ def test_a_challenger_that_was_trained_on_the_champions_test_rows_is_refused_wit
             {"a.csv": flights(3000)},
             target="late",
             keys=["id"],
+            name="again",
             split={"by": "Random", "validation": "15%", "test": "15%", "seed": 9},
         )
     )
@@ -204,7 +208,7 @@ def test_a_challenger_that_was_trained_on_the_champions_test_rows_is_refused_wit
 
 
 def test_where_time_divides_yesterdays_test_may_be_trained_on(pod: Pod, trained: Any, checked: Any) -> None:
-    lines = flights(3000).split("\n")
+    lines = flights(3000).strip().split("\n")
     split = {"by": "Time", "validation": "15%", "test": "15%"}
     early, late = (
         Path(
