@@ -85,7 +85,7 @@ def approve(
 @pytest.fixture
 def made(team: Kubectl, request: pytest.FixtureRequest) -> str:
     """The name of a version of the test's own."""
-    name = request.node.name.partition("[")[0].replace("_", "-")[:40].strip("-")
+    name: str = request.node.name.partition("[")[0].replace("_", "-")[:40].strip("-")
     done = team("create", "--as", "joe", "-f", "-", stdin=version(name))
     assert done.returncode == 0, done.stderr
     return name
