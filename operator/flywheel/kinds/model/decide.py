@@ -219,7 +219,7 @@ def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None)
 
 
 def _as_it_was(model: Model) -> dict[str, object]:
-    kept = ("champion", "champion_digest", "champion_metric", "challenger")
+    kept = ("champion", "champion_digest", "champion_metric")
     return {field: getattr(model.status, field) for field in kept}
 
 
