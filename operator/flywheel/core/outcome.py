@@ -30,6 +30,7 @@ class Outcome:
     usage: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
     image: str | None = None  # of main, by digest, where the container runtime tells one
+    audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
         _usage(pod),
         pod.node,
         pod.image,
+        told.get("audit") or {},
     )
 
 

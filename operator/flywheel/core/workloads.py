@@ -66,6 +66,9 @@ class Step:
     ours: bool = True
     before: tuple[str, ...] = ()
     annotations: Mapping[str, str] = field(default_factory=dict)
+    audit: Mapping[str, Any] | None = (
+        None  # what collect records of a result that counts (images/README.md, "The audit records")
+    )
 
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:
@@ -204,6 +207,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "timeoutSeconds": timeout,
         "graceSeconds": 10,
         "outputs": [{"name": name, "required": True} for name in step.outputs],
+        **({"audit": step.audit} if step.audit else {}),
     }
     return {
         "name": "collect",

@@ -5,6 +5,7 @@ import json
 import os
 import select
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -66,7 +67,7 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
     if earlier:
         places.repeated.touch()
         places.collecting.touch()
-        return earlier
+        return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
     places.collecting.touch()
     watch = Watch(order.timeout, order.grace, places.fetched)
     watch.run(stop)
@@ -89,9 +90,15 @@ def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline:
         return ended(watch, error=failure, **found, outputs=_tracking_alone(places, keeper, deadline))
     try:
         found["outputs"] = keeper.outputs({**outputs, **tracking(places)}, deadline)
-        return keeper.commit(ended(watch, complete=True, **found), deadline)
+        committed = keeper.commit(ended(watch, complete=True, **found), deadline)
+        return audited(committed, order, keeper, deadline)
     except Failure as failure:
         return ended(watch, error=failure, **found)
+
+
+def audited(result: dict[str, Any], order: Order, keeper: Keeper, deadline: float) -> dict[str, Any]:
+    """The result, recorded where the order says so: one that is not recorded does not count."""
+    return {**result, "audit": keeper.audit(order.audit, result, deadline)} if order.audit else result
 
 
 def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:

@@ -1,7 +1,9 @@
 """What collect is told: FLYWHEEL_COLLECT, parsed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from flywheel_runtime.failure import Failure
 
@@ -16,11 +18,13 @@ class Output:
 
 @dataclass(frozen=True)
 class Order:
-    """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL."""
+    """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL.
+    `audit`: what to record of a result that counts (audit/records.py)."""
 
     timeout: float | None
     grace: float
     outputs: tuple[Output, ...]
+    audit: Mapping[str, Any] | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Order":
@@ -28,7 +32,12 @@ class Order:
             body = json.loads(text)
             timeout = body.get("timeoutSeconds")
             outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
-            order = cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
+            order = cls(
+                None if timeout is None else float(timeout),
+                float(body.get("graceSeconds", 10)),
+                outputs,
+                body.get("audit"),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
         for output in outputs:
