@@ -54,6 +54,8 @@ MODEL = flywheel("Model", "models")
 MODEL_VERSION = flywheel("ModelVersion", "modelversions")
 INFERENCE_SERVICE = flywheel("InferenceService", "inferenceservices")
 BATCH_INFERENCE = flywheel("BatchInference", "batchinferences")
+TRAINING_PIPELINE = flywheel("TrainingPipeline", "trainingpipelines")
+TRAINING_RUN = flywheel("TrainingRun", "trainingruns")
 
 
 @dataclass(frozen=True, order=True)

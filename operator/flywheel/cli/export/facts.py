@@ -1,0 +1,147 @@
+"""All that the API server knows of one version, as one JSON object: what cards and BOMs are written from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.cli.at import at, condition, picked, rows, said
+from flywheel.cli.connection import Connection
+from flywheel.cli.failure import Failure
+from flywheel.cluster.errors import ApiError
+from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, TRAINING_RUN, Api, Manifest
+
+_VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "approval", "archived")
+_VERSION_STATUS = (
+    "digest", "verifiedAt", "metrics", "testDigest", "signature", "golden", "quantization", "rejection",
+)  # fmt: skip
+_OF_MODEL = ("description", "owner", "objective", "gates", "promotion")
+_OF_DATA = ("digest", "content", "rows", "splits", "task", "classes", "testDigest", "warnings", "checkedAt")
+_OF_TRIAL = ("trial", "estimator", "parameters", "metrics", "image", "node", "usage", "finishedAt")
+_OF_STEP = ("name", "state", "reason", "cache", "cacheReason", "job", "image", "outputs", "metrics")
+
+
+def facts(connection: Connection, name: str) -> dict[str, Any]:
+    """What is known of a verified version; whatever is unknown is left out.
+
+    Raises:
+        Failure: there is no such version, or it was never verified.
+    """
+    version = connection.found(MODEL_VERSION, name)
+    if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
+        why = condition(version, "Ready").get("message") or "its verify Job has not ended."
+        raise Failure(f"ModelVersion '{name}' is not verified, so nothing is known of it yet: {why}")
+    lineage = at(version, "spec", "lineage") or {}
+    model = _other(connection, MODEL, at(version, "spec", "model"))
+    return said(
+        {
+            "version": _version(version),
+            "gates": _gates(version),
+            "model": said({"name": at(version, "spec", "model"), **picked(at(model, "spec"), *_OF_MODEL)}),
+            "standing": _standing(model, name),
+            "lineage": dict(lineage),
+            "dataset": _dataset(_other(connection, DATASET, at(lineage, "dataset")), lineage),
+            "experiment": _experiment(_other(connection, EXPERIMENT, at(lineage, "experiment")), lineage),
+            "run": _run(_other(connection, TRAINING_RUN, at(lineage, "run"))),
+            "services": services(connection.every(INFERENCE_SERVICE), name),
+        }
+    )
+
+
+def services(all_of_them: list[Manifest], version: str) -> list[dict[str, Any]]:
+    """The InferenceServices that serve a version, are told to, or try it."""
+    found = []
+    for service in all_of_them:
+        roles = {
+            "serves": at(service, "status", "version"),
+            "names": at(service, "spec", "version"),
+            "tries": at(service, "status", "rollout", "challenger"),
+        }
+        named = [role for role, of in roles.items() if of == version]
+        if named:
+            url = at(service, "status", "url")
+            found.append(said({"name": service["metadata"]["name"], "role": named[0], "url": url}))
+    return found
+
+
+def _other(connection: Connection, api: Api, name: Any) -> Manifest | None:
+    """A resource that may be gone, or whose kind this cluster or this user does not know: then it is not told of."""
+    if not isinstance(name, str):
+        return None
+    try:
+        return connection.get(api, name)
+    except ApiError as error:
+        if error.forbidden:
+            return None
+        raise
+
+
+def _version(version: Manifest) -> dict[str, Any]:
+    metadata = version["metadata"]
+    spec, status = picked(version.get("spec"), *_VERSION_SPEC), picked(version.get("status"), *_VERSION_STATUS)
+    return {
+        "name": metadata["name"],
+        "namespace": metadata["namespace"],
+        "createdAt": metadata.get("creationTimestamp", ""),
+        **spec,
+        **status,
+    }
+
+
+def _gates(version: Manifest) -> list[dict[str, Any]]:
+    """The results of the last gate Job, one for each gate."""
+    found = at(version, "status", "gates")
+    listed = rows({"found": found}, "found") or next(
+        (rows(found, key) for key in (found or {}) if rows(found, key)), []
+    )
+    return [picked(each, "name", "passed", "message", "slice", "metric", "value") for each in listed]
+
+
+def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
+    """What the Model says of this version, and when it was champion."""
+    verdict = next((each for each in rows(model, "status", "candidates") if each.get("version") == version), {})
+    reigns = [
+        picked(each, "since", "reason") for each in rows(model, "status", "history") if each.get("version") == version
+    ]
+    return said({**picked(verdict, "verdict", "message"), "reigns": reigns})
+
+
+def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """The version that trained it. The source is what the Dataset says now."""
+    named = said({"name": lineage.get("dataset"), "version": lineage.get("datasetVersion")})
+    version = next(
+        (each for each in rows(dataset, "status", "versions") if each.get("name") == named.get("version")), {}
+    )
+    known = {"digest": lineage.get("datasetDigest"), **picked(version, *_OF_DATA)}
+    told = {"source": at(dataset, "spec", "source"), "target": at(dataset, "spec", "target")}
+    return said({**named, **known, **told})
+
+
+def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
+    """The search; a namesake of another uid is another one."""
+    if experiment is None or lineage.get("experimentUid") not in (None, experiment["metadata"].get("uid")):
+        return {}
+    trials = [at(experiment, "status", "best"), *rows(experiment, "status", "lastTrials")]
+    trial: Any = next((each for each in trials if at(each, "trial") == lineage.get("trial")), None)
+    return said(
+        {
+            "name": experiment["metadata"]["name"],
+            "search": at(experiment, "spec", "search"),
+            "trials": at(experiment, "status", "trials"),
+            **picked(experiment.get("status"), "metric", "direction"),
+            "trial": picked(trial, *_OF_TRIAL),
+        }
+    )
+
+
+def _run(run: Manifest | None) -> dict[str, Any]:
+    if run is None:
+        return {}
+    steps = [picked(each, *_OF_STEP) for each in rows(run, "status", "steps")]
+    return said(
+        {
+            "name": run["metadata"]["name"],
+            "pipeline": at(run, "spec", "pipeline"),
+            **picked(run.get("spec"), "cause", "reproduceOf"),
+            **picked(run.get("status"), "revision", "parameters", "inputs", "reproduced"),
+            "steps": steps,
+        }
+    )
