@@ -68,7 +68,7 @@ def run(chosen: Namespace) -> int:
     model = connection.found(MODEL, chosen.model)
     version = _version(connection, model, chosen.version)
     manifests = [promoted_version(version, place, chosen.target_namespace)]
-    if not _declares(chosen.to, chosen.model):
+    if not declares(chosen.to, chosen.model):
         manifests.insert(0, promoted_model(model, chosen.target_namespace))
     for path in write(manifests, chosen.to, force=chosen.force):
         print(f"{path} is written")
@@ -217,7 +217,7 @@ def _manifest(
     return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": said(spec)}
 
 
-def _declares(folder: Path, model: str) -> bool:
+def declares(folder: Path, model: str) -> bool:
     """Whether a manifest below the folder makes that Model: then its gates are the target's own to say."""
     return any(
         at(one, "kind") == MODEL.kind

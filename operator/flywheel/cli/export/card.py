@@ -89,7 +89,7 @@ def _body(facts: dict[str, Any]) -> str:
         "Outputs": [f"- {code(tensor(each))}" for each in rows(version, "signature", "outputs")],
         "Metrics": _metrics(facts),
         "Gates": [
-            f"- {_mark(each)} {text(each.get('name'))}: {text(each.get('message'))}" for each in rows(facts, "gates")
+            f"- {text(each.get('name'))} {_mark(each)}: {text(each.get('message'))}" for each in rows(facts, "gates")
         ],
         "Training": _training(facts),
         "Data": _data(facts),

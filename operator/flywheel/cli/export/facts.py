@@ -1,6 +1,6 @@
 """All that the API server knows of one version, as one JSON object: what cards and BOMs are written from."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flywheel.cli.at import at, condition, picked, rows, said
@@ -29,27 +29,47 @@ def facts(connection: Connection, name: str) -> dict[str, Any]:
     if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
         why = condition(version, "Ready").get("message") or "its verify Job has not ended."
         raise Failure(f"ModelVersion '{name}' is not verified, so nothing is known of it yet: {why}")
+    spec = version.get("spec")
+    return told(
+        version,
+        model=_other(connection, MODEL, at(spec, "model")),
+        dataset=_other(connection, DATASET, at(spec, "lineage", "dataset")),
+        experiment=_other(connection, EXPERIMENT, at(spec, "lineage", "experiment")),
+        run=_other(connection, TRAINING_RUN, at(spec, "lineage", "run")),
+        services=connection.every(INFERENCE_SERVICE),
+    )
+
+
+def told(
+    version: Manifest,
+    *,
+    model: Manifest | None = None,
+    dataset: Manifest | None = None,
+    experiment: Manifest | None = None,
+    run: Manifest | None = None,
+    services: Sequence[Manifest] = (),
+) -> dict[str, Any]:
+    """The same from what was found."""
     lineage = at(version, "spec", "lineage") or {}
-    model = _other(connection, MODEL, at(version, "spec", "model"))
     return said(
         {
             "version": _version(version),
             "gates": _gates(version),
             "model": said({"name": at(version, "spec", "model"), **picked(at(model, "spec"), *_OF_MODEL)}),
-            "standing": _standing(model, name),
+            "standing": _standing(model, version["metadata"]["name"]),
             "lineage": dict(lineage),
-            "dataset": _dataset(_other(connection, DATASET, at(lineage, "dataset")), lineage),
-            "experiment": _experiment(_other(connection, EXPERIMENT, at(lineage, "experiment")), lineage),
-            "run": _run(_other(connection, TRAINING_RUN, at(lineage, "run"))),
-            "services": services(connection.every(INFERENCE_SERVICE), name),
+            "dataset": _dataset(dataset, lineage),
+            "experiment": _experiment(experiment, lineage),
+            "run": _run(run),
+            "services": serving(services, version["metadata"]["name"]),
         }
     )
 
 
-def services(all_of_them: list[Manifest], version: str) -> list[dict[str, Any]]:
+def serving(services: Iterable[Manifest], version: str) -> list[dict[str, Any]]:
     """The InferenceServices that serve a version, are told to, or try it."""
     found = []
-    for service in all_of_them:
+    for service in services:
         roles = {
             "serves": at(service, "status", "version"),
             "names": at(service, "spec", "version"),

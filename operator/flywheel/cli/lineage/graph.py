@@ -20,7 +20,7 @@ from flywheel.core.api import (
     TRAINING_RUN,
 )
 
-_READ = {
+READ = {
     DATASET: edges.of_dataset,
     TRAINING_PIPELINE: edges.of_pipeline,
     TRAINING_RUN: edges.of_run,
@@ -100,7 +100,7 @@ class Graph:
 def of(connection: Connection) -> Graph:
     """The graph of a namespace. A kind that this cluster does not know adds nothing."""
     graph = Graph()
-    for api, read in _READ.items():
+    for api, read in READ.items():
         for manifest in connection.every(api):
             graph.add(read(manifest))
     return graph
