@@ -13,7 +13,6 @@ import yaml
 from flywheel.cli import main
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
-from flywheel.cluster.errors import ApiError
 from flywheel.core.api import (
     DATASET,
     EXPERIMENT,
@@ -21,7 +20,6 @@ from flywheel.core.api import (
     JOB,
     MODEL,
     MODEL_VERSION,
-    TRAINING_PIPELINE,
     TRAINING_RUN,
     Api,
     Manifest,
@@ -280,44 +278,6 @@ def test_a_field_that_nobody_knows_is_refused(flywheel: Flywheel, tmp_path: Path
     assert ".spec.mood: field not declared in schema" in told
 
 
-@pytest.fixture(scope="module")
-def pipelines(client: Client) -> Client:
-    """With the kinds of pipelines, or plain stand-ins where this checkout has none."""
-    for api in (TRAINING_PIPELINE, TRAINING_RUN):
-        if not (CHECKOUT / f"crds/{api}.yaml").exists():
-            client.create(CRDS, stand_in(api))
-    until(lambda: served(client, TRAINING_RUN) and served(client, TRAINING_PIPELINE))
-    put(client, TRAINING_PIPELINE, world.PIPELINE)
-    return client
-
-
-def stand_in(api: Api) -> dict[str, Any]:
-    free = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    schema = {"type": "object", "properties": {"spec": free, "status": free}}
-    version = {
-        "name": api.version,
-        "served": True,
-        "storage": True,
-        "schema": {"openAPIV3Schema": schema},
-        "subresources": {"status": {}},
-    }
-    names = {"kind": api.kind, "plural": api.plural, "singular": api.kind.lower()}
-    return {
-        "apiVersion": CRDS.api_version,
-        "kind": CRDS.kind,
-        "metadata": {"name": str(api), "namespace": ""},
-        "spec": {"group": api.group, "scope": "Namespaced", "names": names, "versions": [version]},
-    }
-
-
-def served(client: Client, api: Api) -> bool:
-    try:
-        client.objects(api, NAMESPACE)
-    except ApiError:
-        return False
-    return True
-
-
 def until(true: Callable[[], bool], seconds: float = 30) -> None:
     end = time.monotonic() + seconds
     while not true():
@@ -350,11 +310,11 @@ class Operator:
 
 
 @pytest.fixture
-def operator(pipelines: Client) -> Iterator[Callable[..., Operator]]:
+def operator(client: Client) -> Iterator[Callable[..., Operator]]:
     started: list[Operator] = []
 
     def start(*statuses: dict[str, Any]) -> Operator:
-        started.append(Operator(pipelines, list(statuses)))
+        started.append(Operator(client, list(statuses)))
         started[-1].thread.start()
         return started[-1]
 
@@ -397,14 +357,14 @@ def test_a_run_is_followed_to_its_end(
     assert str(played.run["metadata"]["name"]).startswith("monthly-")
 
 
-def test_a_run_that_takes_too_long_goes_on(flywheel: Flywheel, pipelines: Client) -> None:
+def test_a_run_that_takes_too_long_goes_on(flywheel: Flywheel) -> None:
     code, told = flywheel("run", "monthly", "--wait", "--timeout", "1s")
 
     assert code == 1
     assert "has not ended within --timeout; it goes on" in told
 
 
-def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel, pipelines: Client) -> None:
+def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel) -> None:
     code, told = flywheel("run", "monthly")
 
     assert code == 0

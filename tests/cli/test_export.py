@@ -31,12 +31,13 @@ TRAINED = told(
 )
 OF_A_RUN = told(
     world.LATER,
-    model=world.DELAY,
+    model=world.GATED,
     dataset=world.FLIGHTS,
     experiment=world.SEARCH,
     run=world.RUN,
     services=[world.SERVICE],
 )
+PLAIN = {"name": "flights", "version": "flights-aaaaaaaa", "digest": world.DATA, "rows": 327346}
 ALONE = told(world.VERSION)
 BROUGHT = told(world.BROUGHT_VERSION, model=world.FRAUD)
 ALL = {"trained": TRAINED, "of_a_run": OF_A_RUN, "alone": ALONE, "brought": BROUGHT}
@@ -84,6 +85,14 @@ def test_every_reference_of_a_bom_leads_to_a_component(name: str) -> None:
 
     assert {each["ref"] for each in datasets} <= refs
     assert {end for each in bom["dependencies"] for end in (each["ref"], *each.get("dependsOn", []))} <= refs
+
+
+def test_what_is_known_of_a_datasets_rows_is_not_said_of_what_a_run_prepared_from_them() -> None:
+    data = OF_A_RUN["dataset"]
+
+    assert (data["digest"], data["preparedFrom"]) == (world.PREPARED, world.DATA)
+    assert "rows" not in data
+    assert TRAINED["dataset"] | PLAIN == TRAINED["dataset"]
 
 
 def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:

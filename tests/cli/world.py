@@ -108,20 +108,29 @@ VERSION = custom(
         "quantization": {"weights": 12, "rows": 50, "gap": "0.004", "sizeBefore": 48211, "size": 6410},
     },
 )  # fmt: skip
-# What this branch's CRD may not know yet, and a card must tell where it is there.
+# The same of a run that prepared data, gated, and approved.
+PREPARED = f"sha256:{'2' * 64}"
 LATER = {
     **VERSION,
     "spec": {
         **VERSION["spec"],
-        "lineage": {**LINEAGE, **OF_A_RUN},
+        "lineage": {**LINEAGE, **OF_A_RUN, "datasetDigest": PREPARED},
         "approval": {"by": "jane@example.org", "digest": SERVED, "reason": "ticket 214"},
     },
     "status": {
         **VERSION["status"],
+        "approval": {"by": "jane@example.org", "digest": SERVED, "reason": "ticket 214", "at": AT},
         "gates": {
             "digest": SERVED,
-            "results": [
-                {"name": "good-enough", "passed": True, "message": "roc_auc 0.693 is at least 0.60"},
+            "gates": "0123456789abcdef",
+            "champion": OLDER,
+            "championDigest": MADE,
+            "value": "0.693",
+            "championValue": "0.61",
+            "artifact": f"sha256:{'3' * 64}",
+            "at": AT,
+            "entries": [
+                {"name": "better", "passed": True, "message": "roc_auc 0.693 against 0.610: gain 0.083 [0.07, 0.09]"},
                 {
                     "name": "fair-to-every-airport",
                     "passed": False,
@@ -131,6 +140,11 @@ LATER = {
         },
     },
 }
+GATES = [
+    {"name": "good-enough", "threshold": {"metric": "roc_auc", "min": "0.60"}},
+    {"name": "better", "champion": {"metric": "roc_auc", "minGain": "0.002", "confidence": "95%"}},
+    {"name": "fair-to-every-airport", "slice": {"by": "origin", "metric": "roc_auc", "min": "0.60"}},
+]
 BROUGHT_VERSION = custom(
     MODEL_VERSION,
     FOREIGN,
@@ -166,6 +180,7 @@ DELAY = custom(
         "history": [{"version": CHAMPION, "since": AT, "reason": "FirstVersion"}],
     },
 )
+GATED = {**DELAY, "spec": {**DELAY["spec"], "gates": GATES}}
 FRAUD = custom(MODEL, "fraud", {}, status={"champion": FOREIGN, "championDigest": BROUGHT})
 RUN = custom(
     TRAINING_RUN,
@@ -218,4 +233,6 @@ EVERYTHING: dict[Api, tuple[dict[str, Any], ...]] = {
     MODEL_VERSION: (VERSION, BROUGHT_VERSION, UNVERIFIED),
     INFERENCE_SERVICE: (SERVICE,),
     BATCH_INFERENCE: (BATCH,),
+    TRAINING_PIPELINE: (PIPELINE,),
+    TRAINING_RUN: (RUN,),
 }

@@ -166,12 +166,22 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
             "name": data.get("name") or data.get("version") or "data",
             "version": data.get("version"),
             "hashes": [_hash(data["digest"])],
+            "pedigree": _pedigree(data),
             "data": [
                 said({"type": "dataset", "name": data.get("version"), "contents": said({"url": url})}),
             ],
             "properties": _properties({**told, "flywheel:hashOf": MANIFEST}),
         }
     )
+
+
+def _pedigree(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The version of the Dataset from which a run prepared the data."""
+    digest = data.get("preparedFrom")
+    if digest is None:
+        return {}
+    ancestor = {"type": "data", "name": data["name"], "version": data["version"], "hashes": [_hash(digest)]}
+    return {"ancestors": [ancestor]}
 
 
 def _image(facts: dict[str, Any]) -> dict[str, Any]:

@@ -107,6 +107,7 @@ def _body(facts: dict[str, Any]) -> str:
 def _identity(facts: dict[str, Any]) -> list[str]:
     version, standing = facts["version"], facts.get("standing") or {}
     approval = version.get("approval") or {}
+    by = [text(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
     since = ", ".join(
         f"champion since {each['since']} ({each.get('reason')})" for each in rows(standing, "reigns") if "since" in each
     )
@@ -119,7 +120,7 @@ def _identity(facts: dict[str, Any]) -> list[str]:
             "Verified": f"{version['verifiedAt']}, by loading it in the serving image",
             "Standing": ": ".join(text(standing[each]) for each in ("verdict", "message") if standing.get(each)),
             "History": since,
-            "Approved by": ", ".join(text(approval[each]) for each in ("by", "reason") if approval.get(each)),
+            "Approved by": ", ".join(by),
         }
     )
 
@@ -178,6 +179,7 @@ def _data(facts: dict[str, Any]) -> list[str]:
                 "Dataset": code(data.get("name")),
                 "Version": code(data.get("version")),
                 "Digest": code(data.get("digest")),
+                "Prepared from": code(data.get("preparedFrom")),
                 "Source": code(place),
                 "Target": code(data.get("target")),
                 "Rows": ", ".join(

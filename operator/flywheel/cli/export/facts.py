@@ -9,9 +9,9 @@ from flywheel.cli.failure import Failure
 from flywheel.cluster.errors import ApiError
 from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, TRAINING_RUN, Api, Manifest
 
-_VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "approval", "archived")
+_VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "archived")
 _VERSION_STATUS = (
-    "digest", "verifiedAt", "metrics", "testDigest", "signature", "golden", "quantization", "rejection",
+    "digest", "verifiedAt", "metrics", "testDigest", "signature", "golden", "quantization", "rejection", "approval",
 )  # fmt: skip
 _OF_MODEL = ("description", "owner", "objective", "gates", "promotion")
 _OF_DATA = ("digest", "content", "rows", "splits", "task", "classes", "testDigest", "warnings", "checkedAt")
@@ -55,6 +55,9 @@ def told(
         {
             "version": _version(version),
             "gates": _gates(version),
+            "measured": picked(
+                at(version, "status", "gates"), "champion", "championDigest", "value", "championValue", "artifact", "at"
+            ),
             "model": said({"name": at(version, "spec", "model"), **picked(at(model, "spec"), *_OF_MODEL)}),
             "standing": _standing(model, version["metadata"]["name"]),
             "lineage": dict(lineage),
@@ -107,32 +110,36 @@ def _version(version: Manifest) -> dict[str, Any]:
 
 
 def _gates(version: Manifest) -> list[dict[str, Any]]:
-    """The results of the last gate Job, one for each gate."""
-    found = at(version, "status", "gates")
-    listed = rows({"found": found}, "found") or next(
-        (rows(found, key) for key in (found or {}) if rows(found, key)), []
-    )
-    return [picked(each, "name", "passed", "message", "slice", "metric", "value") for each in listed]
+    """What the gates' Job measured last, one entry for each gate."""
+    found = rows(version, "status", "gates", "entries")
+    return [picked(each, "name", "passed", "message") for each in found]
 
 
 def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
     """What the Model says of this version, and when it was champion."""
     verdict = next((each for each in rows(model, "status", "candidates") if each.get("version") == version), {})
     reigns = [
-        picked(each, "since", "reason") for each in rows(model, "status", "history") if each.get("version") == version
+        picked(each, "number", "since", "reason", "approvedBy")
+        for each in rows(model, "status", "history")
+        if each.get("version") == version
     ]
     return said({**picked(verdict, "verdict", "message"), "reigns": reigns})
 
 
 def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """The version that trained it. The source is what the Dataset says now."""
+    """The version that trained it. Where a run prepared data from it, what is known of its rows is not true of that data.
+
+    The source is what the Dataset says now.
+    """
     named = said({"name": lineage.get("dataset"), "version": lineage.get("datasetVersion")})
-    version = next(
-        (each for each in rows(dataset, "status", "versions") if each.get("name") == named.get("version")), {}
-    )
-    known = {"digest": lineage.get("datasetDigest"), **picked(version, *_OF_DATA)}
+    listed = rows(dataset, "status", "versions")
+    version = next((each for each in listed if each.get("name") == named.get("version")), {})
+    digest = lineage.get("datasetDigest") or at(version, "digest")
+    prepared = at(version, "digest") not in (None, digest)
+    known = picked(version, "task", "classes") if prepared else picked(version, *_OF_DATA)
     told = {"source": at(dataset, "spec", "source"), "target": at(dataset, "spec", "target")}
-    return said({**named, **known, **told})
+    origin = at(version, "digest") if prepared else None
+    return said({**named, **known, "digest": digest, "preparedFrom": origin, **told})
 
 
 def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:

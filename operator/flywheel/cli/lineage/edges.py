@@ -105,17 +105,28 @@ def of_version(version: Manifest) -> Found:
     digest, format_ = at(version, "status", "digest"), at(version, "spec", "format")
     here = Node("ModelVersion", version["metadata"]["name"], digest, str(format_ or ""))
     yield here
-    trial, experiment = at(lineage, "trial"), at(lineage, "experiment")
-    yield from _caused_by("Experiment", experiment, here, how=f"trial {trial}" if trial is not None else "")
-    # What the Experiment began with, even where it is gone.
-    made = Node("Experiment", experiment, gone=True) if isinstance(experiment, str) else here
-    yield from _caused_by("TrainingRun", at(lineage, "run"), made)
-    kind = "DatasetVersion" if at(lineage, "dataset") else "PreparedData"
-    yield from _caused_by(kind, at(lineage, "datasetVersion"), made, at(lineage, "datasetDigest"))
+    yield from _made_by(lineage, here)
     source = at(version, "spec", "source")
     yield from _caused_by("Source", at(source, "s3", "uri") or at(source, "http", "url"), here)
     yield Edge(here.id, f"model/{at(version, 'spec', 'model')}")
     yield Node("Model", str(at(version, "spec", "model")), gone=True)
+
+
+def _made_by(lineage: Any, version: Node) -> Found:
+    """Data, then the run, then its search, as far as there were any, and also where they are gone."""
+    trial, experiment, run = (at(lineage, name) for name in ("trial", "experiment", "run"))
+    first = version
+    yield from _caused_by("Experiment", experiment, version, how=f"trial {trial}" if trial is not None else "")
+    if isinstance(experiment, str):
+        first = Node("Experiment", experiment, gone=True)
+    yield from _caused_by("TrainingRun", run, first)
+    if isinstance(run, str):
+        first = Node("TrainingRun", run, gone=True)
+        yield from _caused_by("TrainingPipeline", at(lineage, "pipeline"), first)
+    # A run may have prepared other data from that version, and the digest is then of that.
+    digest = None if isinstance(run, str) else at(lineage, "datasetDigest")
+    kind = "DatasetVersion" if at(lineage, "dataset") else "PreparedData"
+    yield from _caused_by(kind, at(lineage, "datasetVersion"), first, digest)
 
 
 def of_model(model: Manifest) -> Found:
