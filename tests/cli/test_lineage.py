@@ -17,6 +17,7 @@ def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
         for manifest in manifests:
             if manifest["metadata"]["name"] not in without:
                 found.add(READ[api](manifest))
+    found.settle()
     return found
 
 
@@ -95,6 +96,25 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
         "trainingrun/monthly-x7k2p",
     ]
     assert [each.cause for each in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
+
+
+def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
+    given = {"digest": world.DATA, "version": "flights-aaaaaaaa"}
+    owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}
+    experiment = {
+        "metadata": {"name": "step", "ownerReferences": [owner]},
+        "spec": {"artifact": given},
+        "status": {"data": given},
+    }
+    found = graph()
+    found.add(edges.of_experiment(experiment))
+    found.settle()
+
+    assert [each.cause for each in found.causes("experiment/step")] == [
+        "datasetversion/flights-aaaaaaaa",
+        "trainingrun/monthly-x7k2p",
+    ]
+    assert [each.cause for each in found.causes("datasetversion/flights-aaaaaaaa")] == ["dataset/flights"]
 
 
 def test_a_circle_ends() -> None:

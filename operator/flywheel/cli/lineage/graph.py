@@ -47,6 +47,17 @@ class Graph:
             elif each.id not in self.nodes or self.nodes[each.id].gone:
                 self.nodes[each.id] = each
 
+    def settle(self) -> None:
+        """An Experiment of a run says only which artifact it was given; where that is a Dataset's version, it is that."""
+        versions = {
+            node.digest: node.id for node in self.nodes.values() if node.kind == "DatasetVersion" and node.digest
+        }
+        given = [node for node in self.nodes.values() if node.kind == "PreparedData"]
+        same = {node.id: versions[node.digest] for node in given if node.digest in versions}
+        kept = (edge for edge in self.edges if edge.effect not in same)
+        self.edges = {Edge(same.get(edge.cause, edge.cause), edge.effect, edge.how) for edge in kept}
+        self.nodes = {key: node for key, node in self.nodes.items() if key not in same}
+
     def causes(self, node: str) -> Iterator[Edge]:
         """The edges that end there, in order."""
         return (edge for edge in sorted(self.edges) if edge.effect == node)
@@ -103,4 +114,5 @@ def of(connection: Connection) -> Graph:
     for api, read in READ.items():
         for manifest in connection.every(api):
             graph.add(read(manifest))
+    graph.settle()
     return graph
