@@ -16,7 +16,7 @@ def _above(field: str, what: str, condition: str = "true", *, inputs: bool = Fal
     if field.count(".") and field.split(".")[1] in ("data",):
         optional = f"{optional} || !has(s.{field})"
     taken = f"self.steps.exists(j, t, j < i && t.name == s.{field} && {condition})"
-    also = f" || self.inputs.exists(n, n.name == s.{field})" if inputs else ""
+    also = f" || (has(self.inputs) && self.inputs.exists(n, n.name == s.{field}))" if inputs else ""
     return rule(f"self.steps.all(i, s, {optional} || {taken}{also})", f"{what}")
 
 
@@ -26,7 +26,7 @@ RULES = (
         "dependsOn may name only steps above; correct the name, or move the step down",
     ),
     rule(
-        f"self.steps.all(i, s, !has(s.prepare) || s.prepare.from.all(d, self.inputs.exists(n, n.name == d) || self.steps.exists(j, t, j < i && t.name == d && {HAS_DATA})))",
+        f"self.steps.all(i, s, !has(s.prepare) || s.prepare.from.all(d, (has(self.inputs) && self.inputs.exists(n, n.name == d)) || self.steps.exists(j, t, j < i && t.name == d && {HAS_DATA})))",
         "prepare.from must name inputs, or steps above that leave data (prepare, container)",
     ),
     _above(
@@ -50,7 +50,7 @@ RULES = (
         HAS_MODEL,
     ),
     rule(
-        "self.steps.all(i, s, !has(s.container) || !has(s.container.inputs) || s.container.inputs.all(d, self.inputs.exists(n, n.name == d.from) || self.steps.exists(j, t, j < i && t.name == d.from)))",
+        "self.steps.all(i, s, !has(s.container) || !has(s.container.inputs) || s.container.inputs.all(d, (has(self.inputs) && self.inputs.exists(n, n.name == d.from)) || self.steps.exists(j, t, j < i && t.name == d.from)))",
         "container.inputs.from must name an input, or a step above",
     ),
     rule(
@@ -58,7 +58,7 @@ RULES = (
         "when.metric.step must name a step above",
     ),
     rule(
-        "self.steps.all(i, s, !has(s.when) || s.when.all(w, !has(w.parameter) || self.parameters.exists(p, p.name == w.parameter)))",
+        "self.steps.all(i, s, !has(s.when) || s.when.all(w, !has(w.parameter) || has(self.parameters) && self.parameters.exists(p, p.name == w.parameter)))",
         "when.parameter must name a parameter of the pipeline",
     ),
     rule(
@@ -66,7 +66,7 @@ RULES = (
         "when.run is for steps of finally",
     ),
     rule(
-        "!self.steps.exists(i, s, self.inputs.exists(n, n.name == s.name))",
+        "!has(self.inputs) || !self.steps.exists(i, s, self.inputs.exists(n, n.name == s.name))",
         "a step and an input may not have the same name",
     ),
     rule(
