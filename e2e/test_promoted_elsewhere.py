@@ -85,17 +85,22 @@ def test_a_champion_is_verified_again_and_becomes_champion_there(brought: Story,
 
 
 def test_a_version_by_digest_waits_for_its_bytes_and_no_longer(brought: Story, target: Story, tmp_path: Path) -> None:
-    artifact = digest(brought, "fraud-1")
-    brought.apply(VERSION % ("fraud-2", json.dumps({"artifact": {"digest": artifact}}), "0.72"))
+    file = linear([3.0, 2.0, 1.0])
+    source = {"s3": {"uri": brought.put("other.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
+    brought.apply(VERSION % ("fraud-2", json.dumps(source), "0.72"))
     brought.wait("fwver", "fraud-2")
-    flywheel(brought, "promote", "fraud", "--version", "fraud-2", "--to", tmp_path)
-    target.apply(tmp_path / "modelversion-fraud-2.yaml")
+    artifact = digest(brought, "fraud-2")
+    # As an Experiment names what it trained.
+    brought.apply(VERSION % ("fraud-3", json.dumps({"artifact": {"digest": artifact}}), "0.73"))
+    brought.wait("fwver", "fraud-3")
 
-    target.wait("fwver", "fraud-2", ready="False", reason="ArtifactMissing")
+    flywheel(brought, "promote", "fraud", "--version", "fraud-3", "--to", tmp_path)
+    target.apply(tmp_path / "modelversion-fraud-3.yaml")
+
+    target.wait("fwver", "fraud-3", ready="False", reason="ArtifactMissing")
     copied(brought, target, artifact)
-    target.wait("fwver", "fraud-2")
-
-    assert digest(target, "fraud-2") == artifact
+    target.wait("fwver", "fraud-3")
+    assert digest(target, "fraud-3") == artifact
 
 
 def test_a_card_of_the_real_thing_is_whole(brought: Story, tmp_path: Path) -> None:

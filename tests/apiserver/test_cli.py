@@ -385,3 +385,52 @@ def test_another_context_that_is_not_there_is_told(flywheel: Flywheel) -> None:
 
     assert code == 1
     assert "elsewhere" in told
+
+
+def test_every_step_of_a_pipeline_is_asked_about_and_what_steps_lead_to(flywheel: Flywheel) -> None:
+    code, told = flywheel("test", "-f", CHECKOUT / "crds/examples/trainingpipeline.yaml", namespace=TARGET)
+
+    assert code == 0, told
+    asked = [line.split(maxsplit=2)[1:] for line in told.splitlines() if line.startswith("taken")]
+    jobs = {words[1].split("'")[1].rpartition("-run-")[2].partition("-")[0] for words in asked if words[0] == "Job"}
+    assert {"window", "slices", "pack", "tell", "clean", "fit", "publish"} <= jobs, told
+    assert {"TrainingPipeline", "ControllerRevision", "CronJob", "Experiment", "Model", "ModelVersion"} <= {
+        words[0] for words in asked
+    }
+    assert any("of Experiment 'flight-delay-monthly-run-search" in words[1] for words in asked), told
+
+
+def test_a_step_that_takes_what_no_step_leaves_is_found(flywheel: Flywheel, tmp_path: Path) -> None:
+    silent = {"name": "silent", "container": {"image": "registry.example/a:1"}}
+    wants = {
+        "name": "wants",
+        "container": {"image": "registry.example/b:1", "inputs": [{"name": "data", "from": "silent"}]},
+    }
+    pipeline = {
+        "apiVersion": "flywheel.ml/v1alpha1",
+        "kind": "TrainingPipeline",
+        "metadata": {"name": "broken"},
+        "spec": {"steps": [silent, wants]},
+    }
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(pipeline))
+
+    code, told = flywheel("test", "-f", tmp_path / "one.yaml")
+
+    assert code == 1
+    assert "refused  TrainingPipeline 'broken': Step 'silent' left no output" in told
+
+
+def test_a_pipeline_that_cannot_work_is_refused_as_the_operator_would(flywheel: Flywheel, tmp_path: Path) -> None:
+    step = {"name": "one", "container": {"image": "registry.example/a:1", "args": ["$(params.nobody)"]}}
+    pipeline = {
+        "apiVersion": "flywheel.ml/v1alpha1",
+        "kind": "TrainingPipeline",
+        "metadata": {"name": "broken"},
+        "spec": {"steps": [step]},
+    }
+    (tmp_path / "one.yaml").write_text(yaml.safe_dump(pipeline))
+
+    code, told = flywheel("test", "-f", tmp_path / "one.yaml")
+
+    assert code == 1
+    assert "there is no $(params.nobody)" in told

@@ -72,7 +72,7 @@ class Kind(Generic[S, T, F]):
     `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may annotate (`Plan.touches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
-    `flywheel test`; a kind whose first plan has them all needs none.
+    `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.
     """
 
     api: Api

@@ -99,24 +99,27 @@ class Rehearsal:
         except InvalidSpec as error:
             yield Answer(_subject(manifest), str(error), asked=0)
             return
-        children, waits = self._children(kind, resource)
-        if waits is not None:
-            yield waits
+        children, finding = self._children(kind, resource)
+        if finding is not None:
+            yield finding
         accounts = {child.name for child in children if child.api == SERVICE_ACCOUNT}
         for child in children:
             yield from self._about(resource, child, accounts)
 
     def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], Answer | None]:
-        if kind.preview is not None:
-            return tuple(kind.preview(resource, self._settings)), None
+        """What it will make, and what a user should know of that."""
+        subject = f"{kind.api.kind} '{resource.name}'"
         stage = Stage(self._connection.client, self._kinds, self._tested, self._settings, datetime.now(UTC))
         plan = kind.decide(resource, kind.observe(resource, stage))
-        children = tuple(child for child in plan.children or () if isinstance(child, Child))
-        subject = f"{kind.api.kind} '{resource.name}'"
         if plan.stalled:
-            return children, Answer(subject, plan.message, asked=0)
+            return (), Answer(subject, plan.message, asked=0)
+        try:
+            made = plan.children or () if kind.preview is None else kind.preview(resource, self._settings)
+            children = tuple(child for child in made if isinstance(child, Child))
+        except ValueError as error:
+            return (), Answer(subject, str(error), asked=0)
         if not children:
-            return children, Answer(subject, note=f"leads to nothing yet. {plan.message}", asked=0)
+            return (), Answer(subject, note=f"leads to nothing yet. {plan.message}", asked=0)
         return children, None
 
     def _about(self, resource: AnyResource, child: Child, accounts: set[str]) -> Iterator[Answer]:
@@ -127,9 +130,15 @@ class Rehearsal:
             wanted["metadata"]["name"] = f"{names.within(child.name, names.LONGEST - 16)}-test"
         found, answer = self._ask(child.api, wanted, subject)
         yield answer
+        if found is None:
+            return
         template = at(wanted, "spec", "template")
-        if found is not None and template is not None:
+        if template is not None:
             yield self._about_pod(wanted, template, f"a pod of {subject}", accounts)
+        if child.api in self._kinds:
+            # One of ours: an Experiment that is a step of a run.
+            kind = self._kinds[child.api]
+            yield from self._led_to(kind, self._fresh(kind, found))
 
     def _about_pod(self, owner: dict[str, Any], template: dict[str, Any], subject: str, accounts: set[str]) -> Answer:
         spec = dict(template["spec"])
