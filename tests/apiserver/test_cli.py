@@ -264,7 +264,7 @@ def test_a_manifest_that_breaks_a_rule_leads_to_nothing_more(flywheel: Flywheel,
     assert "refused  Dataset 'wrong'" in told
     assert "give exactly one of s3, pvc and http" in told
     assert "Secret 's3': is no kind of Flywheel's" in told
-    assert "1 objects asked about, 1 refused" in told
+    assert "1 object asked about, 1 refused" in told
 
 
 def test_a_field_that_nobody_knows_is_refused(flywheel: Flywheel, tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -177,6 +177,31 @@ def test_what_was_changed_is_named(form: str, change: Change, where: str) -> Non
 
     assert "was changed after it was exported" in changed
     assert any(finding.startswith(where) for finding in others), others
+
+
+def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where the words and numbers of a JSON document stand."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield from leaves(each, *path, key)
+    if not isinstance(value, (dict, list)):
+        yield path
+
+
+@pytest.mark.parametrize("form", ["bom", "json"])
+def test_no_word_can_be_changed_unseen(form: str) -> None:
+    text = written(form, OF_A_RUN)
+    now = read(text, "cluster")
+    unseen = []
+    for path in leaves(json.loads(text)):
+        try:
+            changed = read(in_json(*path, value="another")(text), "file")
+        except Failure:
+            continue  # it is no export any more, and told so
+        if not compared(changed, now):
+            unseen.append(path)
+
+    assert unseen == []
 
 
 @pytest.mark.parametrize("form", FORMS)

@@ -180,7 +180,17 @@ DELAY = custom(
         "history": [{"version": CHAMPION, "since": AT, "reason": "FirstVersion"}],
     },
 )
-GATED = {**DELAY, "spec": {**DELAY["spec"], "gates": GATES}}
+GATED = {
+    **DELAY,
+    "spec": {**DELAY["spec"], "gates": GATES},
+    "status": {
+        **DELAY["status"],
+        "history": [
+            {"number": 4, "version": CHAMPION, "since": AT, "reason": "Better", "approvedBy": "jane@example.org"}
+        ],
+        "audit": {"recorded": 4, "number": 9, "sha256": "4" * 64},
+    },
+}
 FRAUD = custom(MODEL, "fraud", {}, status={"champion": FOREIGN, "championDigest": BROUGHT})
 RUN = custom(
     TRAINING_RUN,

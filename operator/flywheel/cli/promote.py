@@ -145,6 +145,8 @@ def _version(connection: "Connection", model: Manifest, name: str | None) -> Man
     if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
         why = condition(version, "Ready").get("message", "")
         raise Failure(f"ModelVersion '{chosen}' is not verified, so it is promoted nowhere. {why}".rstrip())
+    if at(version, "spec", "archived"):
+        raise Failure(f"ModelVersion '{chosen}' is archived; name another, or set its spec.archived to false")
     found = at(version, "status", "rejection", "message")
     if at(version, "status", "rejection") is not None:
         raise Failure(

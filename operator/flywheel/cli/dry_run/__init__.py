@@ -45,7 +45,7 @@ def run(chosen: Namespace) -> int:
     for answer in rehearsal.answers():
         asked, refused = asked + answer.asked, refused + (answer.refusal is not None)
         print(answer.line(), flush=True)
-    print(f"{asked} objects asked about, {refused} refused; nothing was made")
+    print(f"{asked} object{'' if asked == 1 else 's'} asked about, {refused} refused; nothing was made")
     return FAILED if refused else DONE
 
 

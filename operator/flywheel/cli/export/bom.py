@@ -216,6 +216,7 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
         "flywheel:testDigest": version.get("testDigest"),
         "flywheel:owner": at(facts, "model", "owner"),
         "flywheel:approvedBy": at(version, "approval", "by"),
+        "flywheel:auditRecord": at(facts, "standing", "audit", "sha256"),
         "flywheel:verdict": at(facts, "standing", "verdict"),
     }
 

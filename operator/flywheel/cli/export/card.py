@@ -106,7 +106,7 @@ def _body(facts: dict[str, Any]) -> str:
 
 def _identity(facts: dict[str, Any]) -> list[str]:
     version, standing = facts["version"], facts.get("standing") or {}
-    approval = version.get("approval") or {}
+    approval, audit = version.get("approval") or {}, standing.get("audit") or {}
     by = [text(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
     since = ", ".join(
         f"champion since {each['since']} ({each.get('reason')})" for each in rows(standing, "reigns") if "since" in each
@@ -120,6 +120,7 @@ def _identity(facts: dict[str, Any]) -> list[str]:
             "Verified": f"{version['verifiedAt']}, by loading it in the serving image",
             "Standing": ": ".join(text(standing[each]) for each in ("verdict", "message") if standing.get(each)),
             "History": since,
+            "Audit record": ", ".join(code(audit[each]) for each in ("number", "sha256") if each in audit),
             "Approved by": ", ".join(by),
         }
     )

@@ -116,14 +116,14 @@ def _gates(version: Manifest) -> list[dict[str, Any]]:
 
 
 def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
-    """What the Model says of this version, and when it was champion."""
+    """What the Model says of this version, when it was champion, and the audit record of that where it is the last one."""
     verdict = next((each for each in rows(model, "status", "candidates") if each.get("version") == version), {})
-    reigns = [
-        picked(each, "number", "since", "reason", "approvedBy")
-        for each in rows(model, "status", "history")
-        if each.get("version") == version
-    ]
-    return said({**picked(verdict, "verdict", "message"), "reigns": reigns})
+    mine = [each for each in rows(model, "status", "history") if each.get("version") == version]
+    reigns = [picked(each, "number", "since", "reason", "approvedBy") for each in mine]
+    audit = at(model, "status", "audit")
+    recorded = at(audit, "recorded") is not None and at(audit, "recorded") in [each.get("number") for each in mine]
+    record = picked(audit, "number", "sha256") if recorded else {}
+    return said({**picked(verdict, "verdict", "message"), "reigns": reigns, "audit": record})
 
 
 def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
