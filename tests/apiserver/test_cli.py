@@ -128,6 +128,26 @@ def test_a_changed_file_is_found_and_its_field_named(flywheel: Flywheel, tmp_pat
 
 
 @pytest.mark.parametrize(
+    ("change", "finding"),
+    [
+        pytest.param(("ONNX", "ONNX"), "is as it was exported", id="whole"),
+        pytest.param(("ONNX", "Pickle"), "was changed after it was exported", id="changed"),
+    ],
+)
+def test_a_file_whose_version_is_gone_is_checked_by_itself(
+    flywheel: Flywheel, tmp_path: Path, change: tuple[str, str], finding: str
+) -> None:
+    file = tmp_path / "card.md"
+    flywheel("export", world.CHAMPION, "--to", file)
+    file.write_text(file.read_text().replace(*change))
+
+    code, told = flywheel("export", "--check", file, namespace=TARGET)
+
+    assert code == 1
+    assert f"{finding}, and cannot be compared with the cluster: ModelVersion" in told
+
+
+@pytest.mark.parametrize(
     ("words", "code", "sentence"),
     [
         pytest.param(("export", "nobody"), 1, "ModelVersion 'nobody' in namespace 'cli' does not exist", id="no such version"),

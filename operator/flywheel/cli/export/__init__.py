@@ -70,7 +70,7 @@ def _facts(connection: Any, version: str) -> dict[str, Any]:
 
 def _check(chosen: Namespace) -> int:
     from flywheel.cli.connection import connect
-    from flywheel.cli.export.check import compared, read
+    from flywheel.cli.export.check import compared, is_whole, read
 
     try:
         text = chosen.check.read_text()
@@ -79,7 +79,11 @@ def _check(chosen: Namespace) -> int:
     document = read(text, str(chosen.check))
     if chosen.namespace is None:
         chosen.namespace = document.namespace
-    now = written(document.form, _facts(connect(chosen), document.version))
+    try:
+        now = written(document.form, _facts(connect(chosen), document.version))
+    except Failure as failure:
+        found = "is as it was exported" if is_whole(document) else "was changed after it was exported"
+        raise Failure(f"'{chosen.check}' {found}, and cannot be compared with the cluster: {failure}") from None
     findings = compared(document, read(now, "the cluster"))
     for finding in findings:
         print(finding)

@@ -39,12 +39,17 @@ def read(text: str, name: str) -> Document:
     return Document(form, namespace, version, content, stated)
 
 
+def is_whole(file: Document) -> bool:
+    """Whether the content has the digest that the file carries."""
+    return file.stated == seal(file.content)
+
+
 def compared(file: Document, now: Document) -> list[str]:
     """What speaks against the file, one sentence each; none where it is whole and the cluster says the same."""
     findings = []
     if file.stated is None:
         findings.append("The file carries no digest over its content: that line was removed.")
-    elif file.stated != seal(file.content):
+    elif not is_whole(file):
         findings.append(
             f"The file was changed after it was exported: its content has another digest than the {file.stated} that it carries."
         )
