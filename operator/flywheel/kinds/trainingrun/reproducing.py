@@ -1,5 +1,6 @@
 """Whether a run with reproduceOf came out like the run that it repeats: by digests, else by what the step `compare` finds, else by numbers."""
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 
@@ -82,7 +83,8 @@ def _row(run: Run, progress: Progress, name: str, left: StepStatus, right: StepS
             ended = work.outcome
             good = ended is not None and ended.result == "Succeeded"
             facts = {
-                key: str(value)[:1024] for key, value in (ended.facts if ended is not None and good else {}).items()
+                key: (value if isinstance(value, str) else json.dumps(value))[:1024]
+                for key, value in (ended.facts if ended is not None and good else {}).items()
             }
             progress.ended.extend([known.job] if known.job else [])
             return replace(

@@ -119,7 +119,8 @@ def kept_metrics(metrics: Mapping[str, float], named: frozenset[str]) -> dict[st
 
 
 def _succeeded(row: Row, ended: Outcome, now: datetime) -> Row:
-    facts = {str(name): value if isinstance(value, str) else _text(value) for name, value in ended.facts.items()}
+    told = {str(name): value for name, value in ended.facts.items() if value is not None}
+    facts = {name: value if isinstance(value, str) else _text(value) for name, value in told.items()}
     return row.having(
         state="Succeeded",
         reason=None,
