@@ -92,3 +92,14 @@ def test_a_parameter_that_the_pipeline_has_not_is_told(flywheel: Flywheel) -> No
 
     assert code == 1
     assert "spec.parameters.mood: the pipeline has no such parameter; it has code" in told
+
+
+def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywheel, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "{apiVersion: flywheel.ml/v1alpha1, kind: TrainingRun, metadata: {generateName: once-}, spec: {pipeline: commanded}}"
+    )
+
+    code, told = flywheel("test", "-f", tmp_path / "run.yaml")
+
+    assert code == 0, told
+    assert "taken    Job 'once-test-first-1-" in told

@@ -109,7 +109,8 @@ class Rehearsal:
     def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], Answer | None]:
         """What it will make, and what a user should know of that."""
         subject = f"{kind.api.kind} '{resource.name}'"
-        stage = Stage(self._connection.client, self._kinds, self._tested, self._settings, datetime.now(UTC))
+        client, own = self._connection.client, frozenset(kind.owns)
+        stage = Stage(client, self._kinds, self._tested, own, self._settings, datetime.now(UTC))
         plan = kind.decide(resource, kind.observe(resource, stage))
         if plan.stalled:
             return (), Answer(subject, plan.message, asked=0)

@@ -14,19 +14,27 @@ from flywheel.core.settings import Settings
 
 @dataclass(frozen=True)
 class Stage:
-    """Implements `flywheel.core.kind.Cluster` with live requests. Nothing that is tested has children yet."""
+    """Implements `flywheel.core.kind.Cluster` with live requests. Nothing that is tested has children yet: `own` are their types."""
 
     client: Client
     kinds: Mapping[Api, AnyKind]
     tested: Mapping[Reference, Manifest]
+    own: frozenset[Api]
     settings: Settings
     now: datetime
 
     def get(self, reference: Reference) -> Manifest | None:
-        """See Cluster. Children are not there, whatever an earlier life of the resource left."""
+        """See Cluster. Children are not there, whatever an earlier life of the resource left; nor is what the user may not see."""
         if reference in self.tested:
             return self.tested[reference]
-        return self.client.get(reference) if reference.api in self.kinds else None
+        if reference.api in self.own:
+            return None
+        try:
+            return self.client.get(reference)
+        except ApiError as error:
+            if error.forbidden:
+                return None
+            raise
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
         """See Cluster."""
