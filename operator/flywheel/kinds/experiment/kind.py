@@ -4,6 +4,7 @@ from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION
 from flywheel.core.kind import Kind
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import Seen, observe, references
+from flywheel.kinds.experiment.preview import preview
 from flywheel.kinds.experiment.record import ExperimentStatus
 from flywheel.kinds.experiment.schema import FIXED_ONCE_STARTED, ExperimentSpec
 
@@ -20,4 +21,5 @@ KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     references=references,
     bounded=True,
     rules=FIXED_ONCE_STARTED,
+    preview=preview,
 )

@@ -94,11 +94,6 @@ class Lineage(Schema):
     parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict, max_length=64, description="The trial's parameters, as text."
     )
-    pipeline: ObjectName | None = Field(None, description="The TrainingPipeline.")
-    run: ObjectName | None = Field(None, description="The TrainingRun.")
-    revision: str | None = Field(None, max_length=63, description="The revision of the pipeline.")
-    seed: int | None = Field(None, ge=0, description="The seed of the training.")
-    git_revision: str | None = Field(None, max_length=64, description="The commit of the code, where it is known.")
 
 
 # Field by field: the same rule on the whole spec is over the server's cost limit by a factor of 100 (measured).
