@@ -37,7 +37,7 @@ FLIGHTS = custom(
 )
 
 Ends = Callable[[int, int, list[float]], Mapping[str, Any]]
-"""How an attempt ends, from its trial, its number and its point: {"metrics": {…}}, {"exit": 1, "reason": …, "message": …} or {"lost": True}."""
+"""How an attempt ends, from its trial, its number and its point: {"metrics": {…}}, {"exit": 1, "reason": …, "message": …}, {"pruned": {"step", "value"}} or {"lost": True}."""
 
 
 def experiment(spec: Mapping[str, Any] | None = None, **more: Any) -> Experiment:
@@ -118,9 +118,14 @@ class World:
         trial, attempt = int(labels["flywheel.ml/step"].removeprefix("trial-")), int(labels["flywheel.ml/attempt"])
         result = self.ends(trial, attempt, json.loads(job["metadata"]["annotations"][TRIAL_ANNOTATION])["point"])
         code = int(result.get("exit", 0))
+        if "pruned" in result:
+            code = 143
         model = {"model": {"digest": "sha256:" + f"{trial:064x}", "size": 1, "files": 1}}
         told = {"v": 1, "phase": "Finished", "complete": code == 0, "repeated": False, "timedOut": False, "oomKills": 0}
         finished = {**told, "outputs": model, "metrics": result.get("metrics", {}), "facts": {}, "error": None}
+        if "pruned" in result:
+            why = {"reason": "Pruned", "message": "roc_auc was worse than the median", "retry": False}
+            finished |= {"outputs": {}, "metrics": {}, "pruned": result["pruned"], "error": why}
         finished |= {"usage": {"cpuSeconds": 12.3, "memoryPeakBytes": 312000000}}
         said = {key: result[key] for key in ("reason", "message") if key in result}
         ended = pod(

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 
+from flywheel_runtime.collect.prune.order import Order as Prune
 from flywheel_runtime.failure import Failure
 
 TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
@@ -21,6 +22,7 @@ class Order:
     timeout: float | None
     grace: float
     outputs: tuple[Output, ...]
+    prune: Prune | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Order":
@@ -28,7 +30,9 @@ class Order:
             body = json.loads(text)
             timeout = body.get("timeoutSeconds")
             outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
-            order = cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
+            prune = Prune.of(body["prune"]) if body.get("prune") else None
+            grace = float(body.get("graceSeconds", 10))
+            order = cls(None if timeout is None else float(timeout), grace, outputs, prune)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
         for output in outputs:

@@ -41,9 +41,16 @@ def trial_job(
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
         ours=container is None,
+        prune=_prune(spec, setup, point),
         annotations={TRIAL_ANNOTATION: json.dumps(made)},
     )
     return step_job(experiment, step, settings)
+
+
+def _prune(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] | None:
+    """Trials are compared within one search and one estimator: what a step is differs between them."""
+    group = f"{fingerprint(spec)}/{int(point[0])}"
+    return spec.pruner.told(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
 
 
 def model(experiment: Experiment, name: str, metric: str) -> Child:

@@ -55,11 +55,15 @@ def data_of(experiment: Experiment, seen: Seen) -> Data | Plan:
 
 
 def search_stalled(experiment: Experiment, progress: Progress) -> Plan | None:
-    """A trial can never work, or too many failed, or time is up without a success."""
+    """A trial can never work, too many failed, or there is none that could be the best."""
     if progress.ending == "Refused":
         reason, message = words.refused(progress)
     elif progress.ending == "TrialsFailed":
         reason, message = "TrialsFailed", words.trials_failed(experiment, progress)
+    elif progress.ending == "Infeasible":
+        reason, message = "Infeasible", words.infeasible(experiment, progress)
+    elif progress.ending == "AllPruned":
+        reason, message = "AllPruned", words.all_pruned(progress)
     elif progress.ending == "TimeSpent" and progress.memory.best is None:
         reason, message = "TimeSpent", words.no_time(experiment)
     else:

@@ -20,6 +20,7 @@ from flywheel.kinds.experiment.observe import TrialJob
 from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
 from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
+from flywheel.kinds.experiment.verdict import Verdict, judged
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # The store's trouble, not the trial's: it heals without a change of the spec.
@@ -35,6 +36,7 @@ class Memory:
     best: Trial | None
     last: tuple[Trial, ...]
     ended: tuple[str, ...] = ()
+    constrained: bool = False
 
     def numbers(self, *states: str) -> list[int]:
         """The trials in any of these states."""
@@ -47,7 +49,14 @@ class Memory:
             succeeded=len(self.numbers("Succeeded")),
             failed=len(self.numbers("Failed", "Invalid")),
             stopped=len(self.numbers("Stopped")),
+            pruned=len(self.numbers("Pruned")) or None,
+            feasible=len(self.feasible) if self.constrained else None,
         )
+
+    @property
+    def feasible(self) -> list[int]:
+        """The trials that could be the best."""
+        return [number for number in self.numbers("Succeeded") if self.records[number].over is None]
 
     @property
     def next_trial(self) -> int:
@@ -56,7 +65,13 @@ class Memory:
     def past(self) -> list[Past]:
         """As the search wants it. What was stopped may be tried again."""
         return [
-            Past(point(record), float(record.value) if record.value is not None else None, record.state == "Running")
+            Past(
+                point(record),
+                float(record.value) if record.value is not None else None,
+                record.state == "Running",
+                record.step,
+                float(record.over or 0),
+            )
             for record in self.records.values()
             if record.state != "Stopped"
         ]
@@ -84,9 +99,12 @@ def recall(experiment: Experiment) -> Memory:
         attempts=first | {attempt.trial: attempt for attempt in status.running},
         best=status.best,
         last=status.last_trials,
+        constrained=bool(experiment.spec.constraints),
     )
     if status.fingerprint not in (None, fingerprint(experiment.spec)):
-        return replace(stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Invalid")), best=None)
+        return replace(
+            stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Pruned", "Invalid")), best=None
+        )
     if status.refused_at not in (None, experiment.generation):
         return stopped(memory, memory.numbers("Invalid"))
     return memory
@@ -95,7 +113,10 @@ def recall(experiment: Experiment) -> Memory:
 def stopped(memory: Memory, trials: Sequence[int]) -> Memory:
     """These trials do not matter any more."""
     changed = {
-        number: memory.records[number].model_copy(update={"state": "Stopped", "value": None}) for number in trials
+        number: memory.records[number].model_copy(
+            update={"state": "Stopped", "value": None, "step": None, "over": None}
+        )
+        for number in trials
     }
     attempts = {number: attempt for number, attempt in memory.attempts.items() if number not in changed}
     return replace(memory, records={**memory.records, **changed}, attempts=attempts)
@@ -138,9 +159,13 @@ def judge(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime)
 def _ended(memory: Memory, attempt: Attempt, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Memory:
     if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
         return _tried_again(memory, attempt, outcome.message, now)
-    trial = shown(memory.records[job.trial], job, outcome, setup, now)
-    record = memory.records[job.trial].model_copy(update={"state": trial.state, "value": trial.value})
-    better = trial.state == "Succeeded" and is_better(trial, memory.best, maximize=setup.maximize)
+    verdict = judged(outcome, setup)
+    trial = shown(memory.records[job.trial], job, outcome, verdict, setup, now)
+    over = f"{verdict.over:.4g}" if verdict.over else None
+    told = {"state": trial.state, "value": trial.value, "step": verdict.step, "over": over}
+    record = memory.records[job.trial].model_copy(update=told)
+    may_be_best = trial.state == "Succeeded" and not over
+    better = may_be_best and is_better(trial, memory.best, maximize=setup.maximize)
     return replace(
         memory,
         records={**memory.records, job.trial: record},
@@ -161,31 +186,21 @@ def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> M
     return replace(memory, attempts={**memory.attempts, attempt.trial: again})
 
 
-def shown(record: Record, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Trial:
-    """A trial as people read it. A success without the objective is a failure of the trial's."""
+def shown(record: Record, job: TrialJob, outcome: Outcome, verdict: Verdict, setup: Setup, now: datetime) -> Trial:
+    """A trial as people read it."""
     estimator, searched = values(setup.space, point(record))
-    value = outcome.metrics.get(setup.metric)
-    state, reason, message = outcome.result, outcome.reason, outcome.message
-    if state == "Succeeded" and value is None:
-        found = ", ".join(sorted(outcome.metrics)) or "none"
-        state, reason = "Failed", "MetricMissing"
-        message = f"It reported no metric '{setup.metric}' (found: {found}); write it to metrics.json or correct spec.objective.metric."
-    elif state == "Succeeded" and value is not None and not math.isfinite(value):
-        state, reason = "Failed", "MetricsInvalid"
-        message = f"Its metric '{setup.metric}' is {value}; it must be a finite number."
-    succeeded = state == "Succeeded"
-    model = outcome.outputs.get("model") if succeeded else None
+    model = outcome.outputs.get("model") if verdict.state == "Succeeded" else None
     return Trial.model_validate(
         {
             "trial": record.trial,
-            "state": state,
+            "state": verdict.state,
             "estimator": estimator or None,
             "parameters": {name: str(each) for name, each in searched.items()},
             "metrics": {name[:63]: f"{each:.6g}" for name, each in sorted(outcome.metrics.items())[:64]},
-            "value": f"{value:.10g}" if succeeded and value is not None else None,
+            "value": None if verdict.value is None else f"{verdict.value:.10g}",
             "model": Digest.parse(model) if model else None,
-            "reason": None if succeeded else reason,
-            "message": None if succeeded else message[:512],
+            "reason": verdict.reason,
+            "message": verdict.message[:512] if verdict.message is not None else None,
             "job": job.name,
             "node": outcome.node,
             "image": outcome.image,

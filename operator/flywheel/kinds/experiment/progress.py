@@ -7,11 +7,23 @@ from typing import Literal
 
 from flywheel.kinds.experiment.memory import Memory, adopt, judge, point, recall, started, stopped
 from flywheel.kinds.experiment.observe import Seen, TrialJob
+from flywheel.kinds.experiment.plateau import is_flat
 from flywheel.kinds.experiment.record import Attempt, Data
 from flywheel.kinds.experiment.search import Point, size, suggest
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
 
-Ending = Literal["Refused", "TrialsFailed", "GoalReached", "BudgetSpent", "SpaceSearched", "Trained", "TimeSpent"]
+Ending = Literal[
+    "Refused",
+    "TrialsFailed",
+    "GoalReached",
+    "BudgetSpent",
+    "SpaceSearched",
+    "Trained",
+    "TimeSpent",
+    "Plateau",
+    "Infeasible",
+    "AllPruned",
+]
 
 
 @dataclass(frozen=True)
@@ -69,15 +81,17 @@ def _ending(
         value, goal = float(memory.best.value), objective.goal.value
         if value >= goal if setup.maximize else value <= goal:
             return "GoalReached"
-    ended, points = counts.succeeded + counts.failed, size(setup.space)
+    ended, points = counts.ended, size(setup.space)
     if ended >= setup.total(budget.max_trials):
-        if not counts.succeeded:
-            return "TrialsFailed"
+        if memory.best is None:
+            return "Infeasible" if counts.succeeded else "AllPruned" if counts.pruned else "TrialsFailed"
         if points is None or ended < points:
             return "BudgetSpent"
         return "Trained" if points == 1 else "SpaceSearched"
     if budget.duration is not None and start_time is not None and start_time + budget.duration.timedelta <= now:
         return "TimeSpent"
+    if budget.plateau is not None and is_flat(memory, budget.plateau, maximize=setup.maximize):
+        return "Plateau"
     return None
 
 
@@ -117,4 +131,4 @@ def _with_starts(
 
 def _unspent(memory: Memory, budget: int) -> bool:
     counts = memory.counts
-    return counts.running + counts.succeeded + counts.failed < budget
+    return counts.running + counts.ended < budget

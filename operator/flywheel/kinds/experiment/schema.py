@@ -15,6 +15,8 @@ from flywheel.core.schema import (
     validations,
 )
 from flywheel.core.values import Digest, Duration, Label, MetricName, Number, ObjectName
+from flywheel.kinds.experiment.constraints import Constraint
+from flywheel.kinds.experiment.pruner import Pruner
 from flywheel.kinds.experiment.trainer import Trainer
 
 Direction = Literal["Maximize", "Minimize"]
@@ -73,6 +75,19 @@ class Validation(Schema):
     holdout: Literal["Validation"] | None = Field(None, description="The Dataset's validation part.")
 
 
+class Plateau(Schema):
+    """When a search no longer finds anything better."""
+
+    trials: int = Field(
+        ge=1, le=MOST_TRIALS, description="So many trials in a row without a better one end the search."
+    )
+    min_delta: Number | None = Field(
+        None,
+        description="How much better counts as better; absent, anything.",
+        json_schema_extra=validations(rule("double(self) >= 0.0", "minDelta cannot be negative")),
+    )
+
+
 class Budget(Schema):
     """When enough is enough. It may be raised at any time, and the search goes on."""
 
@@ -81,6 +96,7 @@ class Budget(Schema):
     duration: Duration | None = Field(
         None, description="Time at most, from the first trial on; what runs then is stopped."
     )
+    plateau: Plateau | None = Field(None, description="The search ends sooner where it finds nothing better any more.")
 
 
 def _template_rules() -> tuple[dict[str, Any], ...]:
@@ -128,6 +144,15 @@ class ExperimentTemplate(Schema):
     search: Search = Field(default_factory=Search, description="How the next trial is chosen.")
     validation: Validation | None = Field(
         None, description="How a trial of trainer sklearn is judged; absent, on the Dataset's validation part."
+    )
+    constraints: tuple[Constraint, ...] = Field(
+        (),
+        max_length=8,
+        description="Bounds on other metrics; a trial beyond one of them is never the best.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
+    )
+    pruner: Pruner | None = Field(
+        None, description="When a trial is not worth going on; absent, all go on to their end."
     )
     budget: Budget = Field(default_factory=Budget, description="When enough is enough.")
     trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, as long as it likes.")
@@ -211,6 +236,7 @@ FIXED_ONCE_STARTED = (
     _fixed("trainer"),
     _fixed("search"),
     _fixed("validation", "validation"),
+    _fixed("constraints", "constraints"),
     _fixed("objective.metric", "objective"),
     _fixed("objective.direction", "objective", "objective.direction"),
 )

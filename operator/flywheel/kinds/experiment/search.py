@@ -122,11 +122,21 @@ Space = tuple[Branch, ...]
 
 @dataclass(frozen=True)
 class Past:
-    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value."""
+    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value.
+
+    A pruned one has the `step` where it ended, and its last value if that was finite. `violation` is how far it is beyond its constraints.
+    """
 
     point: Point
     value: float | None = None
     running: bool = False
+    step: int | None = None
+    violation: float = 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether the sampler learns from it."""
+        return self.value is not None or self.step is not None
 
 
 def size(space: Space) -> int | None:
@@ -168,7 +178,7 @@ def suggest(
     untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in tried)]
     if untried:
         return _draw(space, untried[0], random.Random(f"{seed}:{trial}"))
-    results = sum(each.value is not None for each in past)
+    results = sum(each.tells for each in past)
     if algorithm == "TPE" and results >= FIRST_AT_RANDOM:
         point = _ask(space, past, _number(seed, trial), maximize)
         if point not in tried:
@@ -213,7 +223,7 @@ def _ask(space: Space, past: Sequence[Past], seed: int, maximize: bool) -> Point
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, constant_liar=True)
     study = optuna.create_study(sampler=sampler, direction="maximize" if maximize else "minimize")
     for each in past:
-        if each.running or each.value is not None:
+        if each.running or each.tells:
             study.add_trial(_told(optuna, space, each))
     asked = study.ask()
     branch = asked.suggest_categorical("branch", list(range(len(space)))) if len(space) > 1 else 0
@@ -231,8 +241,16 @@ def _told(optuna: Any, space: Space, each: Past) -> Any:
     if len(space) > 1:
         distributions["branch"] = optuna.distributions.CategoricalDistribution(list(range(len(space))))
         params["branch"] = branch
-    state = optuna.trial.TrialState.RUNNING if each.running else optuna.trial.TrialState.COMPLETE
-    return optuna.trial.create_trial(state=state, value=each.value, params=params, distributions=distributions)
+    states = optuna.trial.TrialState
+    last = math.nan if each.value is None else each.value
+    return optuna.trial.create_trial(
+        state=states.RUNNING if each.running else states.PRUNED if each.step is not None else states.COMPLETE,
+        value=each.value,
+        params=params,
+        distributions=distributions,
+        intermediate_values={} if each.step is None else {each.step: last},
+        constraints={"all": each.violation} if each.violation else None,
+    )
 
 
 def _distribution(optuna: Any, dimension: Dimension) -> Any:

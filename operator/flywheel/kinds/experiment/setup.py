@@ -10,6 +10,7 @@ from typing import Any, Literal
 from flywheel.core import names
 from flywheel.core.kind import Resource
 from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
+from flywheel.kinds.experiment.constraints import Constraint
 from flywheel.kinds.experiment.presets import TABULAR, default_metric
 from flywheel.kinds.experiment.record import Data, ExperimentStatus
 from flywheel.kinds.experiment.schema import ExperimentSpec
@@ -20,7 +21,7 @@ from flywheel.kinds.experiment.trainer import Estimator
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
 # What the rules of the schema hold still once the search has started: with another value of these it is another search.
-FIXED = {"dataset", "dataset_version", "artifact", "trainer", "search", "validation", "objective"}
+FIXED = {"dataset", "dataset_version", "artifact", "trainer", "search", "validation", "objective", "constraints"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Setup:
     direction: Direction
     estimators: tuple[Estimator, ...]
     space: Space
+    constraints: tuple[Constraint, ...] = ()
 
     @property
     def maximize(self) -> bool:
@@ -57,7 +59,8 @@ def settle(spec: ExperimentSpec, data: Data) -> Setup | None:
     if spec.trainer.container is not None:
         assert spec.objective is not None, "a rule of the schema"
         branch = Branch("", _dimensions(spec.trainer.container.search))
-        return Setup(None, spec.objective.metric, _direction(spec, spec.objective.metric), (), (branch,))
+        metric = str(spec.objective.metric)
+        return Setup(None, metric, _direction(spec, metric), (), (branch,), spec.constraints)
     assert spec.trainer.sklearn is not None, "a rule of the schema"
     task = spec.trainer.sklearn.task or data.task
     if task is None:
@@ -65,7 +68,7 @@ def settle(spec: ExperimentSpec, data: Data) -> Setup | None:
     estimators = spec.trainer.sklearn.estimators or TABULAR[task]
     metric = str(spec.objective.metric) if spec.objective else default_metric(task, data.classes)
     space = tuple(Branch(estimator.name, _dimensions(estimator.search)) for estimator in estimators)
-    return Setup(task, metric, _direction(spec, metric), estimators, space)
+    return Setup(task, metric, _direction(spec, metric), estimators, space, spec.constraints)
 
 
 def params(experiment: Experiment, setup: Setup, point: Point) -> dict[str, Any]:
@@ -83,6 +86,7 @@ def params(experiment: Experiment, setup: Setup, point: Point) -> dict[str, Any]
         "objective": {"metric": setup.metric},
         "validation": spec.validation.model_dump(exclude_none=True) if spec.validation else {"holdout": "Validation"},
         "seed": spec.search.seed,
+        **({"curve": True} if spec.pruner else {}),
     }
 
 

@@ -67,6 +67,25 @@ def no_time(experiment: Experiment) -> str:
     return f"No trial succeeded within {experiment.spec.budget.duration}; raise spec.budget.duration to go on."
 
 
+def infeasible(experiment: Experiment, progress: Progress) -> str:
+    """Infeasible: with the trial that came last as an example."""
+    succeeded, last = progress.memory.counts.succeeded, progress.memory.last
+    trial = next((trial for trial in last if trial.reason == "Infeasible"), None)
+    example = f" Trial {trial.trial}: {trial.message}" if trial else ""
+    return (
+        f"None of {succeeded} trials that succeeded keeps to spec.constraints.{example} "
+        "Raise spec.budget.maxTrials to go on, or loosen spec.constraints to search again."
+    )
+
+
+def all_pruned(progress: Progress) -> str:
+    """AllPruned."""
+    return (
+        f"All {progress.memory.counts.ended} trials were pruned or failed, so there is no model; "
+        "loosen or remove spec.pruner, and raise spec.budget.maxTrials to go on."
+    )
+
+
 def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
     memory, running = progress.memory, progress.running.values()
@@ -91,10 +110,11 @@ def over(progress: Progress, registered: str | None) -> str:
     best, metric = progress.memory.best, progress.setup.metric
     assert best is not None, "without a success it would be stalled"
     counts = progress.memory.counts
-    ended = counts.succeeded + counts.failed
+    ended = counts.ended
     version = f" It is ModelVersion '{registered}'." if registered else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
-    return f"{ended} trials ended{failed}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
+    pruned = f", {counts.pruned} were pruned" if counts.pruned else ""
+    return f"{ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:
@@ -110,9 +130,11 @@ def readable(value: str) -> str:
 
 def _ended(experiment: Experiment, progress: Progress) -> str:
     counts, best = progress.memory.counts, progress.memory.best
-    ended = counts.succeeded + counts.failed
+    ended = counts.ended
     total = max(progress.setup.total(experiment.spec.budget.max_trials), ended)
     failed = f", {counts.failed} failed" if counts.failed else ""
+    failed += f", {counts.pruned} pruned" if counts.pruned else ""
+    failed += f", {counts.feasible} feasible" if counts.feasible is not None else ""
     if best is None or best.value is None:
         return f"{ended}/{total} trials{failed}"
     return f"{ended}/{total} trials{failed}, best {progress.setup.metric} {readable(best.value)} (trial {best.trial})"

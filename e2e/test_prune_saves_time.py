@@ -1,0 +1,93 @@
+"""A pruner ends the trials that are not worth it: the same best model for less than two thirds of the rounds."""
+
+import json
+from typing import Any
+
+import pytest
+
+from e2e import kube
+from e2e.cluster import places
+from e2e.story import Story
+
+ROUNDS = 24
+# The better `height` is, the quicker a round: bad trials are slow. All are known after few rounds.
+TRAINER = f"""
+import time
+from flywheel_runtime import run
+
+height = run.params["height"]
+for step in range({ROUNDS}):
+    time.sleep(0.1 + 0.05 * (10 - height))
+    run.log(step=step, score=height * (step + 1) / {ROUNDS}, done=1)
+run.finish({{"score": float(height)}})
+"""
+
+
+def experiment(name: str, image: str, **more: Any) -> dict[str, Any]:
+    container = {
+        "image": image,
+        "command": ["python3", "-c", TRAINER],
+        "search": {"height": {"int": {"min": 1, "max": 10}}},
+    }
+    spec = {
+        "dataset": "rows",
+        "objective": {"metric": "score", "direction": "Maximize"},
+        "trainer": {"container": container},
+        "budget": {"maxTrials": 10},
+        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        **more,
+    }
+    return {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Experiment", "metadata": {"name": name}, "spec": spec}
+
+
+@pytest.fixture(scope="module")
+def told(story: Story) -> Story:
+    """One Experiment whose trials all go on to their end, and the same with a pruner."""
+    rows = "id,x,y\n" + "".join(f"{number},{number % 7},{number % 2}\n" for number in range(60))
+    dataset = {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "y", "keys": ["id"]}
+    story.apply(
+        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "rows"}, "spec": dataset}
+    )
+    story.wait("fwds", "rows")
+    image = json.loads(places.IMAGES.read_text())["runtime"]["image"]
+    pruner = {"median": {"startupTrials": 2, "warmupSteps": 3}}
+    story.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner))
+    for name in ("patient", "pruned"):
+        story.wait("fwexp", name, seconds=400)
+    return story
+
+
+def status(story: Story, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (story.get("fwexp", name) or {})["status"]
+    return found
+
+
+def rounds(story: Story, name: str) -> int:
+    """All that its trials went through: those that were pruned up to their last step."""
+    history = status(story, name)["history"]
+    return sum(record["step"] + 1 if record["state"] == "Pruned" else ROUNDS for record in history)
+
+
+def test_the_best_is_the_same_for_less(told: Story) -> None:
+    with_pruner, without = status(told, "pruned"), status(told, "patient")
+
+    assert with_pruner["best"]["parameters"] == without["best"]["parameters"] == {"height": "10"}
+    assert without["trials"]["succeeded"] == 10
+    assert with_pruner["trials"]["pruned"] >= 3
+    assert with_pruner["trials"]["failed"] == 0
+    assert rounds(told, "pruned") * 3 <= rounds(told, "patient") * 2, with_pruner["history"]
+
+
+def test_it_says_why_a_trial_ended(told: Story) -> None:
+    pruned = [trial for trial in status(told, "pruned")["lastTrials"] if trial["state"] == "Pruned"]
+
+    assert pruned
+    assert all(trial["reason"] == "Pruned" and "the median of" in trial["message"] for trial in pruned)
+
+
+def test_curves_of_trials_that_succeeded_are_in_the_store(told: Story) -> None:
+    uid = (told.get("fwexp", "pruned") or {})["metadata"]["uid"]
+    prefix = f"{told.namespace}/curves/{uid}/"
+    found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=prefix).get("Contents", [])
+
+    assert len(found) == status(told, "pruned")["trials"]["succeeded"]
