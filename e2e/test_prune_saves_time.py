@@ -43,8 +43,8 @@ def experiment(name: str, image: str, **more: Any) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def told(story: Story) -> Story:
     """One Experiment whose trials all go on to their end, and the same with a pruner."""
-    rows = "id,x,y\n" + "".join(f"{number},{number % 7},{number % 2}\n" for number in range(60))
-    dataset = {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "y", "keys": ["id"]}
+    rows = "id,x,late\n" + "".join(f"{number},{number % 7},{number % 2}\n" for number in range(60))
+    dataset = {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "late", "keys": ["id"]}
     story.apply(
         {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "rows"}, "spec": dataset}
     )

@@ -178,3 +178,27 @@ def test_a_plateau_ends_the_search(best_at: dict[int, float], plateau: dict[str,
     assert len(world.experiment.status.history) == trials
     settled = world.settle()
     assert settled.reason == plan.reason
+
+
+def test_a_search_that_is_over_says_which_parameters_mattered() -> None:
+    world = World(experiment({"budget": {"maxTrials": 11}}), succeeds)
+    world.settle()
+    assert importance_of(world) == {}
+
+    world.run()
+    first = importance_of(world)
+    assert "HistGradientBoostingClassifier.l2_regularization" in first
+    assert sum(first.values()) == pytest.approx(1, abs=0.02)
+    before = len(world.writes)
+    world.settle()
+    assert len(world.writes) == before
+
+    with_spec(world, {"budget": {"maxTrials": 14}})
+    world.settle()
+    assert importance_of(world) == {}
+    world.run()
+    assert importance_of(world) not in ({}, first)
+
+
+def importance_of(world: World) -> dict[str, float]:
+    return {each.name: float(each.share) for each in world.experiment.status.importance}

@@ -12,7 +12,8 @@ from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.experiment import children, words
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Progress, advance
-from flywheel.kinds.experiment.record import Data, ExperimentStatus
+from flywheel.kinds.experiment.record import MOST_SHOWN, Data, ExperimentStatus, Importance
+from flywheel.kinds.experiment.search import importance
 from flywheel.kinds.experiment.setup import Experiment, fingerprint, settle
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
@@ -183,8 +184,19 @@ def _status(experiment: Experiment, progress: Progress, *, over: bool) -> Experi
         last_trials=memory.last,
         running=tuple(attempt for _, attempt in sorted(memory.attempts.items())),
         history=memory.history(),
+        importance=_importance(experiment, progress) if over else (),
         model_version=old.model_version,
     )
+
+
+def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:
+    """Worked out once, when the search ends: it takes a second where there are a thousand trials."""
+    old = experiment.status
+    if old.completion_time is not None and old.trials == progress.memory.counts:
+        return old.importance
+    setup = progress.setup
+    shares = importance(setup.space, progress.memory.past(), maximize=setup.maximize)
+    return tuple(Importance(name=name, share=f"{share:.3g}") for name, share in list(shares.items())[:MOST_SHOWN])
 
 
 def _plan(

@@ -92,6 +92,18 @@ class Counts(Schema):
         return self.succeeded + self.failed + (self.pruned or 0)
 
 
+class Importance(Schema):
+    """How much one parameter decided whether a trial was among the best."""
+
+    name: str = Field(
+        max_length=127,
+        description="The parameter, `Estimator.parameter` where there are several, or `estimator`, their choice.",
+    )
+    share: str = Field(
+        max_length=16, description="Its share; all add up to 1, or less where more than 10 are left out."
+    )
+
+
 class Data(Schema):
     """The data that the search started with; it stays the same until the end."""
 
@@ -122,4 +134,9 @@ class ExperimentStatus(Status):
     )
     running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that run, or that are tried again.")
     history: tuple[Record, ...] = Field((), max_length=MOST_REMEMBERED, description="Every trial, for the sampler.")
+    importance: tuple[Importance, ...] = Field(
+        (),
+        max_length=MOST_SHOWN,
+        description="Which parameters mattered, the most important first; there once the search is over, if 8 trials succeeded.",
+    )
     model_version: str | None = Field(None, max_length=63, description="The ModelVersion that the best trial became.")

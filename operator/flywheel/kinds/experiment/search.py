@@ -7,17 +7,17 @@ order of their names, a choice by its position. Real values have six significant
 import hashlib
 import math
 import random
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 Point = tuple[float | int, ...]
 Algorithm = Literal["TPE", "Random", "Grid"]
 
 FIRST_AT_RANDOM = 5  # TPE learns nothing from fewer results
 LONGEST_WALK = 2000  # points of a grid that may be visited
+FEWEST_FOR_IMPORTANCE = 8  # successes
 DRAWS = 20  # to find a point that nobody tried
 
 
@@ -180,7 +180,9 @@ def suggest(
         return _draw(space, untried[0], random.Random(f"{seed}:{trial}"))
     results = sum(each.tells for each in past)
     if algorithm == "TPE" and results >= FIRST_AT_RANDOM:
-        point = _ask(space, past, _number(seed, trial), maximize)
+        from flywheel.kinds.experiment import study  # Optuna takes 50 MB that an operator without a search never needs
+
+        point = study.ask(space, past, _number(seed, trial), maximize=maximize)
         if point not in tried:
             return point
     for attempt in range(DRAWS):
@@ -189,6 +191,16 @@ def suggest(
         if point not in tried:
             break
     return point
+
+
+def importance(space: Space, past: Sequence[Past], *, maximize: bool) -> dict[str, float]:
+    """The share of each parameter in whether a trial was among the best, the largest first; empty where too few succeeded (study.py)."""
+    done = [each for each in past if each.value is not None and each.step is None]
+    if len(done) < FEWEST_FOR_IMPORTANCE or all(len(each.point) == 1 for each in done):
+        return {}
+    from flywheel.kinds.experiment import study
+
+    return study.importance(space, done, maximize=maximize)
 
 
 def _walk(space: Space, points: int, seed: int) -> list[Point]:
@@ -212,76 +224,3 @@ def _draw(space: Space, branch: int, chance: random.Random) -> Point:
 
 def _number(seed: int, trial: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big")
-
-
-def _ask(space: Space, past: Sequence[Past], seed: int, maximize: bool) -> Point:
-    """Optuna's Tree-structured Parzen Estimator on a study made anew from the history; running trials repel (constant liar)."""
-    import optuna  # 50 MB that an operator without a search never needs
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, constant_liar=True)
-    study = optuna.create_study(sampler=sampler, direction="maximize" if maximize else "minimize")
-    for each in past:
-        if each.running or each.tells:
-            study.add_trial(_told(optuna, space, each))
-    asked = study.ask()
-    branch = asked.suggest_categorical("branch", list(range(len(space)))) if len(space) > 1 else 0
-    found: list[float | int] = [branch]
-    for name, dimension in space[branch].ordered:
-        found.append(_suggested(asked, f"{branch}.{name}", dimension))
-    return tuple(found)
-
-
-def _told(optuna: Any, space: Space, each: Past) -> Any:
-    branch = int(each.point[0])
-    pairs = [(f"{branch}.{name}", dimension) for name, dimension in space[branch].ordered]
-    distributions = {name: _distribution(optuna, dimension) for name, dimension in pairs}
-    params = {name: _inward(dimension, value) for (name, dimension), value in zip(pairs, each.point[1:], strict=True)}
-    if len(space) > 1:
-        distributions["branch"] = optuna.distributions.CategoricalDistribution(list(range(len(space))))
-        params["branch"] = branch
-    states = optuna.trial.TrialState
-    last = math.nan if each.value is None else each.value
-    return optuna.trial.create_trial(
-        state=states.RUNNING if each.running else states.PRUNED if each.step is not None else states.COMPLETE,
-        value=each.value,
-        params=params,
-        distributions=distributions,
-        intermediate_values={} if each.step is None else {each.step: last},
-        constraints={"all": each.violation} if each.violation else None,
-    )
-
-
-def _distribution(optuna: Any, dimension: Dimension) -> Any:
-    kinds = optuna.distributions
-    if isinstance(dimension, Choice):
-        return kinds.CategoricalDistribution(list(range(dimension.size)))
-    if isinstance(dimension, Real) and dimension.size is None:
-        return kinds.FloatDistribution(float(dimension.low), float(dimension.high), log=dimension.log)
-    if isinstance(dimension, Whole) and dimension.log:
-        return kinds.IntDistribution(dimension.low, dimension.high, log=True)
-    assert dimension.size is not None
-    return kinds.IntDistribution(0, dimension.size - 1)
-
-
-def _suggested(asked: Any, name: str, dimension: Dimension) -> float | int:
-    if isinstance(dimension, Choice):
-        return int(asked.suggest_categorical(name, list(range(dimension.size))))
-    if isinstance(dimension, Real) and dimension.size is None:
-        return dimension.rounded(
-            asked.suggest_float(name, float(dimension.low), float(dimension.high), log=dimension.log)
-        )
-    if isinstance(dimension, Whole) and dimension.log:
-        return int(asked.suggest_int(name, dimension.low, dimension.high, log=True))
-    assert dimension.size is not None
-    return dimension.at(int(asked.suggest_int(name, 0, dimension.size - 1)))
-
-
-def _inward(dimension: Dimension, value: float | int) -> float | int:
-    """A value as Optuna knows it: steps are counted, so that no sum of floats misses one."""
-    if isinstance(dimension, Real) and dimension.step is not None:
-        return round((Decimal(repr(value)) - dimension.low) / dimension.step)
-    if isinstance(dimension, Whole) and not dimension.log:
-        return (int(value) - dimension.low) // dimension.step
-    return value
