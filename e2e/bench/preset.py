@@ -116,11 +116,11 @@ def checked(name: str, root: Path, seed: int) -> Path:
     if name == "flights":
         for file in flights.written().iterdir():
             (source / file.name).symlink_to(file)
-        split = {"by": "Time", "validation": "15%", "test": "15%"}
-        spec = {"name": name, "target": "late", "keys": ["flight_id"], "eventTime": "time_hour", "split": split}
+        times: dict[str, Any] = {"by": "Time", "validation": "15%", "test": "15%"}
+        spec = {"name": name, "target": "late", "keys": ["flight_id"], "eventTime": "time_hour", "split": times}
     else:
         table(name).to_csv(source / "data.csv", index_label="row")
-        split = {"by": "Random", "stratify": "answer", "seed": seed}
+        split: dict[str, Any] = {"by": "Random", "stratify": "answer", "seed": seed}
         spec = {"name": name, "target": "answer", "keys": ["row"], "split": split}
     step(check.main, spec, root)
     return root / "outputs" / "data"

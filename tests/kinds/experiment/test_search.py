@@ -19,6 +19,7 @@ from flywheel.kinds.experiment.search import (
     Space,
     Whole,
     importance,
+    place,
     size,
     suggest,
     values,
@@ -174,6 +175,7 @@ def test_any_space_gives_points_within_it(space: Space, seed: int, algorithm: Al
             break
         found = dict(zip(dict(space[int(point[0])].ordered), point[1:], strict=True))
         assert all(within(space[int(point[0])].dimensions[name], value) for name, value in found.items())
+        assert place(space, *values(space, point)) == point
         past.append(Past(point, float(sum(point)), running=False))
 
 
@@ -198,6 +200,7 @@ def test_of_several_estimators_the_choice_and_their_parameters_are_named() -> No
     ("space", "past"),
     [
         pytest.param(WIDE, search(WIDE, 7), id="too few trials"),
+        pytest.param(WIDE, [replace(each, value=0.5) for each in search(WIDE, 9)], id="all are equal"),
         pytest.param(PLAIN, [Past((0,), 0.5)] * 9, id="nothing was searched"),
         pytest.param(WIDE, [Past(each.point, each.value, step=3) for each in search(WIDE, 9)], id="all pruned"),
     ],

@@ -26,6 +26,9 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
     data = data_of(experiment, seen)
     if isinstance(data, Plan):
         return data
+    missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
+    if missing and experiment.status.start_time is None:
+        return _waits(experiment, "WarmStartNotFound", words.no_lesson(experiment, missing[0]))
     setup = settle(experiment.spec, data)
     if setup is None:
         return _waits(experiment, "TargetMissing", words.no_target(experiment))

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core import names, outcome, trouble
-from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
@@ -52,6 +52,9 @@ class Seen:
     dataset: DatasetSeen | None = None
     jobs: tuple[TrialJob, ...] = ()
     existing: frozenset[Reference] = field(default_factory=frozenset)
+    earlier: Mapping[str, Manifest] = field(
+        default_factory=dict
+    )  # the Experiments of warmStartFrom that are there, by name
 
 
 def observe(experiment: Experiment, cluster: Cluster) -> Seen:
@@ -71,13 +74,19 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
         dataset=_dataset(dataset) if dataset is not None else None,
         jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.attempt))),
         existing=frozenset(reference for reference in mine if cluster.get(reference) is not None),
+        earlier={each.name: manifest for each in _earlier(experiment) if (manifest := cluster.get(each)) is not None},
     )
+
+
+def _earlier(experiment: Experiment) -> list[Reference]:
+    return [Reference(EXPERIMENT, experiment.namespace, each.experiment) for each in experiment.spec.warm_start_from]
 
 
 def references(experiment: Experiment) -> list[Reference]:
     """What an Experiment depends on, and what it makes without owning it."""
     namespace, spec, best = experiment.namespace, experiment.spec, experiment.status.best
     found = [Reference(DATASET, namespace, spec.dataset)] if spec.dataset is not None else []
+    found += _earlier(experiment)
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         if best is not None and best.model is not None:

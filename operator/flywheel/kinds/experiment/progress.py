@@ -1,6 +1,6 @@
 """Where a search stands: what it remembers, what it starts next, and whether it is over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
@@ -11,6 +11,7 @@ from flywheel.kinds.experiment.plateau import is_flat
 from flywheel.kinds.experiment.record import Attempt, Data
 from flywheel.kinds.experiment.search import Point, size, suggest
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
+from flywheel.kinds.experiment.warm import Lesson, lesson
 
 Ending = Literal[
     "Refused",
@@ -46,6 +47,7 @@ class Progress:
     running: Mapping[int, TrialJob]
     ending: Ending | None
     start_time: datetime | None
+    lessons: tuple[Lesson, ...] = ()
 
 
 def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Progress:
@@ -55,8 +57,9 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     start_time = experiment.status.start_time
     ending = _ending(experiment, memory, setup, start_time, seen.now)
     starts: tuple[Start, ...] = ()
+    lessons = tuple(lesson(name, manifest, setup) for name, manifest in sorted(seen.earlier.items()))
     if ending is None:
-        memory, starts = _with_starts(experiment, memory, setup, seen.now)
+        memory, starts = _with_starts(experiment, memory, setup, seen.now, lessons)
     else:
         memory = stopped(memory, memory.numbers("Running"))
     running = {
@@ -66,7 +69,7 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     }
     if start_time is None and memory.numbers("Running"):
         start_time = seen.now.replace(microsecond=0)
-    return Progress(memory, data, setup, starts, running, ending, start_time)
+    return Progress(memory, data, setup, starts, running, ending, start_time, lessons)
 
 
 def _ending(
@@ -96,7 +99,7 @@ def _ending(
 
 
 def _with_starts(
-    experiment: Experiment, memory: Memory, setup: Setup, now: datetime
+    experiment: Experiment, memory: Memory, setup: Setup, now: datetime, lessons: Sequence[Lesson]
 ) -> tuple[Memory, tuple[Start, ...]]:
     """Attempts that are due, then new trials."""
     spec, starts = experiment.spec, list[Start]()
@@ -117,6 +120,7 @@ def _with_starts(
             seed=spec.search.seed,
             maximize=setup.maximize,
             budget=spec.budget.max_trials,
+            earlier=[past for each in lessons for past in each.trials],
         )
         if place is None:
             break  # what is left of the space is running

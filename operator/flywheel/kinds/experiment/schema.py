@@ -133,6 +133,12 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
     )
 
 
+class Earlier(Schema):
+    """An Experiment whose trials teach this one where to look."""
+
+    experiment: ObjectName = Field(description="Its name, in the same namespace.")
+
+
 class ExperimentTemplate(Schema):
     """All of an Experiment but its data and what becomes of the best trial: what a pipeline's step `train` says as well."""
 
@@ -153,6 +159,12 @@ class ExperimentTemplate(Schema):
     )
     pruner: Pruner | None = Field(
         None, description="When a trial is not worth going on; absent, all go on to their end."
+    )
+    warm_start_from: tuple[Earlier, ...] = Field(
+        (),
+        max_length=4,
+        description="Earlier Experiments with the same objective: what their trials found is known from the start. Their models stay theirs.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["experiment"]},
     )
     budget: Budget = Field(default_factory=Budget, description="When enough is enough.")
     trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, as long as it likes.")
@@ -229,7 +241,11 @@ def _fixed(path: str, *optional: str) -> dict[str, Any]:
     )
 
 
-FIXED_ONCE_STARTED = (
+RULES = (
+    rule(
+        "!has(self.spec.warmStartFrom) || self.spec.warmStartFrom.all(each, each.experiment != self.metadata.name)",
+        "spec.warmStartFrom names other Experiments; an Experiment always knows its own trials",
+    ),
     _fixed("dataset", "dataset"),
     _fixed("artifact", "artifact"),
     _fixed("datasetVersion", "datasetVersion"),

@@ -156,6 +156,30 @@ def values(space: Space, point: Point) -> tuple[str, dict[str, float | int | str
     }
 
 
+def place(space: Space, branch: str, parameters: Mapping[str, float | int | str]) -> Point | None:
+    """The point that these words mean, the inverse of `values`; None where the space has no such point."""
+    number = next((number for number, each in enumerate(space) if each.name == branch), None)
+    if number is None or set(space[number].dimensions) != set(parameters):
+        return None
+    found = [_within(dimension, parameters[name]) for name, dimension in space[number].ordered]
+    known = [each for each in found if each is not None]
+    return (number, *known) if len(known) == len(found) else None
+
+
+def _within(dimension: Dimension, value: float | int | str) -> float | int | None:
+    if isinstance(dimension, Choice):
+        return dimension.values.index(str(value)) if str(value) in dimension.values else None
+    if isinstance(value, str) or not float(dimension.low) <= value <= float(dimension.high):
+        return None
+    if isinstance(dimension, Real):
+        if dimension.step is None:
+            return float(value)
+        near = dimension.at(round((Decimal(repr(value)) - dimension.low) / dimension.step))
+        return near if near == value else None
+    is_point = value == int(value) and (dimension.log or (int(value) - dimension.low) % dimension.step == 0)
+    return int(value) if is_point else None
+
+
 def suggest(
     space: Space,
     past: Sequence[Past],
@@ -165,8 +189,9 @@ def suggest(
     seed: int,
     maximize: bool,
     budget: int,
+    earlier: Sequence[Past] = (),
 ) -> Point | None:
-    """The point of the next trial, or None where all have been tried.
+    """The point of the next trial, or None where all have been tried. `earlier` are other searches' trials, which teach and may be tried again.
 
     A space with no more points than the budget is walked through, whatever the algorithm: nothing could be gained by guessing. So a space
     of one point is one plain training. Else every branch is tried once before any is preferred.
@@ -175,14 +200,15 @@ def suggest(
     points = size(space)
     if points is not None and (algorithm == "Grid" or points <= budget):
         return next((point for point in _walk(space, points, seed) if point not in tried), None)
-    untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in tried)]
+    known = tried | {each.point for each in earlier}
+    untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in known)]
     if untried:
         return _draw(space, untried[0], random.Random(f"{seed}:{trial}"))
-    results = sum(each.tells for each in past)
+    results = sum(each.tells for each in (*earlier, *past))
     if algorithm == "TPE" and results >= FIRST_AT_RANDOM:
         from flywheel.kinds.experiment import study  # Optuna takes 50 MB that an operator without a search never needs
 
-        point = study.ask(space, past, _number(seed, trial), maximize=maximize)
+        point = study.ask(space, (*earlier, *past), _number(seed, trial), maximize=maximize)
         if point not in tried:
             return point
     for attempt in range(DRAWS):

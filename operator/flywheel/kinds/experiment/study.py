@@ -87,6 +87,9 @@ def importance(space: Space, done: Sequence[Past], *, maximize: bool) -> dict[st
     A parameter of one estimator among several is named `Estimator.parameter`, and their choice `estimator`.
     """
     share = min(max(BEST_SHARE, FEWEST_BEST / len(done)), MOST_SHARE)
+    ranked = sorted((each.value for each in done if each.value is not None), reverse=maximize)
+    if ranked[math.ceil(share * len(ranked)) - 1] == ranked[-1]:
+        return {}  # all are as good as the good ones
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
     found = optuna.importance.get_param_importances(_study(space, done, maximize), evaluator=evaluator)
     return {_named(space, name): float(value) for name, value in found.items() if value > 0}

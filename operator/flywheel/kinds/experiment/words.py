@@ -23,6 +23,14 @@ def no_version(experiment: Experiment, dataset: DatasetSeen) -> str:
     )
 
 
+def no_lesson(experiment: Experiment, missing: str) -> str:
+    """WarmStartNotFound."""
+    return (
+        f"Waiting for Experiment '{missing}' in namespace '{experiment.namespace}'; "
+        "create it, or remove it from spec.warmStartFrom."
+    )
+
+
 def dataset_not_ready(experiment: Experiment, dataset: DatasetSeen) -> str:
     """DatasetNotReady."""
     return f"Waiting for Dataset '{experiment.spec.dataset}' to be Ready ({dataset.reason}): {dataset.message}"
@@ -102,7 +110,8 @@ def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
         return "Retrying", f"Trial {first.trial} is tried again at {when} (attempt {first.attempt}): {first.message}"
     names = ", ".join(str(number) for number in numbers[:10])
     run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
-    return "Searching", f"{run}; {_ended(experiment, progress)}."
+    lessons = "".join(f" {each.told}." for each in progress.lessons)
+    return "Searching", f"{run}; {_ended(experiment, progress)}.{lessons}"
 
 
 def over(progress: Progress, registered: str | None) -> str:
