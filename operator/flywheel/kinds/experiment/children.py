@@ -15,23 +15,31 @@ from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint, params
 
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
+REPEAT = "r"  # trial-7-r2
 USUAL_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
 
 
 def trial_job(
-    experiment: Experiment, setup: Setup, data: Data, point: Point, trial: int, attempt: int, settings: Settings
+    experiment: Experiment,
+    setup: Setup,
+    data: Data,
+    point: Point,
+    trial: int,
+    attempt: int,
+    settings: Settings,
+    repeat: int = 1,
 ) -> Child:
-    """The Job of one attempt of a trial; another attempt has the same parameters."""
+    """The Job of one attempt of a trial; another attempt has the same parameters, another repeat another seed."""
     spec = experiment.spec
     container = spec.trainer.container
     made = {"fingerprint": fingerprint(spec), "point": list(point)}
     step = Step(
-        name=f"trial-{trial}",
+        name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT}{repeat}",
         attempt=attempt,
         image=container.image if container else settings.runtime_image,
         command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
         args=container.args if container else (),
-        params=params(experiment, setup, point),
+        params=params(experiment, setup, point, repeat),
         inputs=(Input("data", artifact=data.digest),),
         outputs=("model",) if container is None or container.model is not None else (),
         timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,

@@ -89,7 +89,14 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
         return None
     jobs = [
         children.trial_job(
-            experiment, progress.setup, progress.data, start.point, start.trial, start.attempt, seen.settings
+            experiment,
+            progress.setup,
+            progress.data,
+            start.point,
+            start.trial,
+            start.attempt,
+            seen.settings,
+            start.repeat,
         )
         for start in progress.starts
     ]
@@ -218,7 +225,7 @@ def _plan(
 ) -> Plan:
     """What all plans of a search share. Jobs stay that run, that ended just now, and of the last failures."""
     failed = [trial.job for trial in progress.memory.last if trial.state in ("Failed", "Invalid") and trial.job]
-    kept = {*(job.name for job in progress.running.values()), *progress.memory.ended, *failed[:JOBS_TO_READ]}
+    kept = {*(job.name for job in progress.running), *progress.memory.ended, *failed[:JOBS_TO_READ]}
     kept -= {child.name for child in jobs}
     if look_again is None and progress.memory.ended:
         look_again = AT_ONCE

@@ -20,7 +20,7 @@ from flywheel.kinds.experiment.observe import TrialJob
 from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
 from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
-from flywheel.kinds.experiment.verdict import Verdict, judged
+from flywheel.kinds.experiment.verdict import Verdict, judged, together
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # The store's trouble, not the trial's: it heals without a change of the spec.
@@ -29,10 +29,10 @@ HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRef
 
 @dataclass(frozen=True)
 class Memory:
-    """Records of all trials and attempts of those that run, by number; `ended` are the names of Jobs that ended just now."""
+    """Records of all trials, by number; attempts of those that run, by trial and repeat; `ended` are the names of Jobs that ended just now."""
 
     records: Mapping[int, Record]
-    attempts: Mapping[int, Attempt]
+    attempts: Mapping[tuple[int, int], Attempt]
     best: Trial | None
     last: tuple[Trial, ...]
     ended: tuple[str, ...] = ()
@@ -93,10 +93,10 @@ def recall(experiment: Experiment) -> Memory:
     """
     status = experiment.status
     records = {record.trial: record for record in sorted(status.history, key=lambda record: record.trial)}
-    first = {number: Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
+    first = {(number, 1): Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
     memory = Memory(
         records=records,
-        attempts=first | {attempt.trial: attempt for attempt in status.running},
+        attempts=first | {attempt.key: attempt for attempt in status.running},
         best=status.best,
         last=status.last_trials,
         constrained=bool(experiment.spec.constraints),
@@ -118,12 +118,12 @@ def stopped(memory: Memory, trials: Sequence[int]) -> Memory:
         )
         for number in trials
     }
-    attempts = {number: attempt for number, attempt in memory.attempts.items() if number not in changed}
+    attempts = {key: attempt for key, attempt in memory.attempts.items() if attempt.trial not in changed}
     return replace(memory, records={**memory.records, **changed}, attempts=attempts)
 
 
-def adopt(memory: Memory, jobs: Sequence[TrialJob]) -> Memory:
-    """Take in the Jobs that status does not know yet."""
+def adopt(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
+    """Take in the Jobs that status does not know yet. Repeats that have no Job yet are due."""
     records, attempts = dict(memory.records), dict(memory.attempts)
     for job in jobs:
         known = records.get(job.trial)
@@ -131,10 +131,20 @@ def adopt(memory: Memory, jobs: Sequence[TrialJob]) -> Memory:
             records[job.trial] = started(job.trial, job.point)
         elif known.state != "Running":
             continue
-        attempt = attempts.get(job.trial)
+        found = attempt_of(job.trial, job.repeat, job.attempt)
+        attempt = attempts.get(found.key)
         if attempt is None or job.attempt >= attempt.attempt:
-            attempts[job.trial] = Attempt(trial=job.trial, attempt=job.attempt)
+            attempts[found.key] = found
+    for number in {trial for trial, _ in attempts}:
+        for repeat in range(1, setup.repeats + 1):
+            due = attempt_of(number, repeat, 1).model_copy(update={"not_before": now})
+            attempts.setdefault(due.key, due)
     return replace(memory, records=dict(sorted(records.items())), attempts=attempts)
+
+
+def attempt_of(trial: int, repeat: int, attempt: int) -> Attempt:
+    """An attempt that runs, or begins."""
+    return Attempt(trial=trial, attempt=attempt, repeat=repeat if repeat > 1 else None)
 
 
 def started(trial: int, place: Point) -> Record:
@@ -144,34 +154,49 @@ def started(trial: int, place: Point) -> Record:
 
 def judge(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
     """Take in how Jobs ended."""
-    by_attempt = {(job.trial, job.attempt): job for job in jobs}
-    for number, attempt in list(memory.attempts.items()):
-        job = by_attempt.get((number, attempt.attempt))
+    there = {(job.trial, job.repeat, job.attempt): job for job in jobs}
+    for key, attempt in list(memory.attempts.items()):
+        job = there.get((*key, attempt.attempt))
         if job is None and attempt.not_before is None:
             lost = f"The Job of attempt {attempt.attempt} was deleted before it ended."
             memory = _tried_again(memory, attempt, lost, now)
-        elif job is not None and job.outcome is not None:
-            memory = _ended(memory, attempt, job, job.outcome, setup, now)
+        elif job is not None and job.outcome is not None and _is_lost(job.outcome):
+            memory = _tried_again(memory, attempt, job.outcome.message, now)
             memory = replace(memory, ended=(*memory.ended, job.name))
+    for number in sorted({trial for trial, _ in memory.attempts}):
+        tried = [there.get((*key, each.attempt)) for key, each in memory.attempts.items() if key[0] == number]
+        memory = _ended(memory, number, tried, setup, now)
     return memory
 
 
-def _ended(memory: Memory, attempt: Attempt, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Memory:
-    if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
-        return _tried_again(memory, attempt, outcome.message, now)
-    verdict = judged(outcome, setup)
-    trial = shown(memory.records[job.trial], job, outcome, verdict, setup, now)
+def _is_lost(outcome: Outcome) -> bool:
+    return outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE
+
+
+def _ended(memory: Memory, number: int, tried: Sequence[TrialJob | None], setup: Setup, now: datetime) -> Memory:
+    """A trial is over when one of its repeats has failed, or all have succeeded. Till then their Jobs stay, and remember for us."""
+    done = [(job, job.outcome) for job in tried if job is not None and job.outcome is not None]
+    verdicts = [judged(outcome, setup) for _, outcome in done]
+    spoilt = next((place for place, verdict in enumerate(verdicts) if verdict.state != "Succeeded"), None)
+    if spoilt is not None:
+        verdict, place = verdicts[spoilt], spoilt
+    elif done and len(done) == len(tried):
+        verdict, place = together([outcome for _, outcome in done], setup)
+    else:
+        return memory
+    job, outcome = done[place]
+    trial = shown(memory.records[number], job, outcome, verdict, setup, now)
     over = f"{verdict.over:.4g}" if verdict.over else None
     told = {"state": trial.state, "value": trial.value, "step": verdict.step, "over": over}
-    record = memory.records[job.trial].model_copy(update=told)
     may_be_best = trial.state == "Succeeded" and not over
     better = may_be_best and is_better(trial, memory.best, maximize=setup.maximize)
     return replace(
         memory,
-        records={**memory.records, job.trial: record},
-        attempts={number: each for number, each in memory.attempts.items() if number != job.trial},
+        records={**memory.records, number: memory.records[number].model_copy(update=told)},
+        attempts={key: each for key, each in memory.attempts.items() if each.trial != number},
         best=trial if better else memory.best,
         last=(trial.model_copy(update={"metrics": {}}), *memory.last)[:MOST_SHOWN],
+        ended=(*memory.ended, *(job.name for job, _ in done)),
     )
 
 
@@ -179,11 +204,12 @@ def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> M
     doubled: timedelta = FIRST_PAUSE * 2 ** min(attempt.attempt - 1, 10)
     again = Attempt(
         trial=attempt.trial,
+        repeat=attempt.repeat,
         attempt=attempt.attempt + 1,
         not_before=now.replace(microsecond=0) + min(doubled, LONGEST_PAUSE),
         message=why[:512],
     )
-    return replace(memory, attempts={**memory.attempts, attempt.trial: again})
+    return replace(memory, attempts={**memory.attempts, attempt.key: again})
 
 
 def shown(record: Record, job: TrialJob, outcome: Outcome, verdict: Verdict, setup: Setup, now: datetime) -> Trial:
@@ -198,6 +224,8 @@ def shown(record: Record, job: TrialJob, outcome: Outcome, verdict: Verdict, set
             "parameters": {name: str(each) for name, each in searched.items()},
             "metrics": {name[:63]: f"{each:.6g}" for name, each in sorted(outcome.metrics.items())[:64]},
             "value": None if verdict.value is None else f"{verdict.value:.10g}",
+            "std": None if verdict.std is None else f"{verdict.std:.6g}",
+            "seed": None if verdict.std is None else setup.seed + job.repeat - 1,
             "model": Digest.parse(model) if model else None,
             "reason": verdict.reason,
             "message": verdict.message[:512] if verdict.message is not None else None,

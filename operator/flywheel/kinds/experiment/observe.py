@@ -12,7 +12,7 @@ from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, version_name
+from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, version_name
 from flywheel.kinds.experiment.record import Data
 from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment
@@ -41,6 +41,7 @@ class TrialJob:
     point: Point
     outcome: Outcome | None = None
     trouble: Trouble | None = None
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -72,7 +73,7 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
         now=cluster.now,
         settings=cluster.settings,
         dataset=_dataset(dataset) if dataset is not None else None,
-        jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.attempt))),
+        jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.repeat, job.attempt))),
         existing=frozenset(reference for reference in mine if cluster.get(reference) is not None),
         earlier={each.name: manifest for each in _earlier(experiment) if (manifest := cluster.get(each)) is not None},
     )
@@ -103,14 +104,16 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
 
+    trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP).partition(f"-{REPEAT}")
     return TrialJob(
-        trial=int(metadata["labels"][names.STEP_LABEL].removeprefix(STEP)),
+        trial=int(trial),
         attempt=int(metadata["labels"][names.ATTEMPT_LABEL]),
         name=metadata["name"],
         fingerprint=str(made.get("fingerprint", "")),
         point=tuple(made.get("point", ())),
         outcome=ended,
         trouble=trouble.find(job, of_job, events, cluster.now) if ended is None else None,
+        repeat=int(repeat or 1),
     )
 
 

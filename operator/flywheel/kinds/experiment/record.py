@@ -40,8 +40,14 @@ class Attempt(Schema):
 
     trial: int = Field(description="The trial's number.")
     attempt: int = Field(description="Which attempt it is; a lost one is made again with the same parameters.")
+    repeat: int | None = Field(None, description="Which of its repeats it is, from the second on.")
     not_before: datetime | None = Field(None, description="When it is tried again.")
     message: str | None = Field(None, max_length=512, description="Why it is tried again.")
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Its trial, and which of the trial's repeats it is, from 1."""
+        return self.trial, self.repeat or 1
 
 
 class Usage(Schema):
@@ -62,6 +68,12 @@ class Trial(Schema):
     )
     metrics: dict[Word, Word] = Field(default_factory=dict, max_length=64, description="The metrics that it reported.")
     value: str | None = Field(None, max_length=32, description="Its value of the objective.")
+    std: str | None = Field(
+        None, max_length=32, description="With repeats: their standard deviation; value is their mean."
+    )
+    seed: int | None = Field(
+        None, description="With repeats: the seed of the one nearest to the mean, whose model and metrics these are."
+    )
     model: Digest | None = Field(None, description="Its model in the store.")
     reason: Word | None = Field(None, description="Why it did not succeed, or cannot be the best, in one word.")
     message: str | None = Field(

@@ -22,6 +22,7 @@ from flywheel.kinds.experiment.trainer import Trainer
 Direction = Literal["Maximize", "Minimize"]
 
 MOST_TRIALS = 500
+MOST_AT_ONCE = 100  # status.running holds them
 # Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
 # parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
 MOST_VALUES = 4000
@@ -103,6 +104,18 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
     sklearn, container = "self.trainer.sklearn", "self.trainer.container"
     return (
         rule(
+            "!has(self.repeats) || !has(self.pruner)",
+            "give repeats or pruner, not both: a mean is known only when all repeats have ended",
+        ),
+        rule(
+            f"!has(self.repeats) || self.repeats * self.parallelism <= {MOST_AT_ONCE}",
+            f"repeats times parallelism may be at most {MOST_AT_ONCE} Jobs; lower either",
+        ),
+        rule(
+            f"!has(self.repeats) || !has({container}) || ((!has({container}.parameters) || !('seed' in {container}.parameters)) && (!has({container}.search) || !('seed' in {container}.search)))",
+            "repeats writes the parameter seed of each repeat; remove seed from parameters and search",
+        ),
+        rule(
             "!has(self.trainer.container) || has(self.objective)",
             "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",
         ),
@@ -156,6 +169,12 @@ class ExperimentTemplate(Schema):
         max_length=8,
         description="Bounds on other metrics; a trial beyond one of them is never the best.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
+    )
+    repeats: int | None = Field(
+        None,
+        ge=2,
+        le=10,
+        description="Each trial is trained so often, with the seeds search.seed, search.seed + 1, …; their mean competes, and the one nearest to it gives the model. Absent, once.",
     )
     pruner: Pruner | None = Field(
         None, description="When a trial is not worth going on; absent, all go on to their end."
@@ -253,6 +272,7 @@ RULES = (
     _fixed("search"),
     _fixed("validation", "validation"),
     _fixed("constraints", "constraints"),
+    _fixed("repeats", "repeats"),
     _fixed("objective.metric", "objective"),
     _fixed("objective.direction", "objective", "objective.direction"),
 )

@@ -1,6 +1,8 @@
 """What a trial's Job came to, in the eyes of the search."""
 
 import math
+import statistics
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from flywheel.core.outcome import Outcome
@@ -19,6 +21,7 @@ class Verdict:
     value: float | None = None
     step: int | None = None
     over: float = 0.0
+    std: float | None = None
 
 
 def judged(outcome: Outcome, setup: Setup) -> Verdict:
@@ -44,3 +47,15 @@ def judged(outcome: Outcome, setup: Setup) -> Verdict:
     if over:
         return replace(success, reason="Infeasible", message=f"It cannot be the best: {words}.", over=over)
     return success
+
+
+def together(outcomes: Sequence[Outcome], setup: Setup) -> tuple[Verdict, int]:
+    """Of a trial whose repeats have all succeeded: the means decide. And which repeat is nearest to the mean, from 0: its model stands for all."""
+    if len(outcomes) == 1:
+        return judged(outcomes[0], setup), 0
+    names = [name for name in outcomes[0].metrics if all(name in each.metrics for each in outcomes)]
+    means = {name: statistics.fmean(each.metrics[name] for each in outcomes) for name in names}
+    values = [each.metrics[setup.metric] for each in outcomes]
+    distances = [abs(value - means[setup.metric]) for value in values]
+    verdict = judged(replace(outcomes[0], metrics=means), setup)
+    return replace(verdict, std=statistics.stdev(values)), distances.index(min(distances))

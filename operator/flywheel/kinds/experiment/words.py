@@ -96,13 +96,14 @@ def all_pruned(progress: Progress) -> str:
 
 def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
-    memory, running = progress.memory, progress.running.values()
+    memory, running = progress.memory, progress.running
     numbers = memory.numbers("Running")
     if experiment.spec.suspend and not numbers:
         return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
     waiting = [attempt for attempt in memory.attempts.values() if attempt.not_before is not None]
     in_trouble = [job.trouble for job in running if job.trouble is not None]
-    if numbers and len(waiting) + len(in_trouble) == len(numbers):
+    ended = sum(job.outcome is not None for job in running)  # repeats that wait for the others
+    if numbers and len(waiting) + len(in_trouble) == len(memory.attempts) - ended > 0:
         if in_trouble:
             return in_trouble[0].reason, in_trouble[0].message
         first = min(waiting, key=lambda attempt: attempt.trial)
