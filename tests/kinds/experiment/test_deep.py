@@ -202,3 +202,18 @@ def test_a_search_that_is_over_says_which_parameters_mattered() -> None:
 
 def importance_of(world: World) -> dict[str, float]:
     return {each.name: float(each.share) for each in world.experiment.status.importance}
+
+
+@pytest.mark.parametrize(
+    "more",
+    [pytest.param({"over": "0.01235"}, id="beyond constraints"), pytest.param({"step": 1000}, id="pruned")],
+)
+def test_the_longest_history_stays_small(more: dict[str, Any]) -> None:
+    """500 trials of 8 parameters: MOST_TRIALS and MOST_VALUES."""
+    state = "Pruned" if "step" in more else "Succeeded"
+    point = json.dumps([0, *[0.0123457] * 8], separators=(",", ":"))
+    record = {"trial": 500, "state": state, "value": "0.7123456789", "point": point, **more}
+
+    told = json.dumps([record] * 500, separators=(",", ":"))
+
+    assert len(told) < 100_000, len(told)

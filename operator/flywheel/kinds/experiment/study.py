@@ -1,9 +1,11 @@
 """Optuna studies made anew from the history, and what they say: the next point, and which parameters mattered."""
 
 import math
+import threading
 import warnings
 from collections.abc import Sequence
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 import optuna
@@ -12,6 +14,9 @@ from flywheel.kinds.experiment.search import Choice, Dimension, Past, Point, Rea
 
 BEST_SHARE, FEWEST_BEST, MOST_SHARE = 0.1, 4, 0.5  # which trials count as good ones
 
+# Python code by and by: side by side it would be done no sooner, and the event loop would wait for each of them in turn.
+ONE_AT_A_TIME = threading.Lock()
+
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
 
@@ -19,7 +24,12 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 def ask(space: Space, past: Sequence[Past], seed: int, *, maximize: bool) -> Point:
     """Optuna's Tree-structured Parzen Estimator on a study made anew from the history; running trials repel (constant liar)."""
     sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, constant_liar=True)
-    asked = _study(space, [each for each in past if each.running or each.tells], maximize, sampler).ask()
+    with ONE_AT_A_TIME:
+        asked = _study(space, [each for each in past if each.running or each.tells], maximize, sampler).ask()
+        return _answers(space, asked)
+
+
+def _answers(space: Space, asked: Any) -> Point:
     branch = asked.suggest_categorical("branch", list(range(len(space)))) if len(space) > 1 else 0
     found: list[float | int] = [branch]
     for name, dimension in space[branch].ordered:
@@ -47,6 +57,7 @@ def _told(space: Space, each: Past) -> Any:
     )
 
 
+@cache
 def _distribution(dimension: Dimension) -> Any:
     kinds = optuna.distributions
     if isinstance(dimension, Choice):
@@ -91,7 +102,8 @@ def importance(space: Space, done: Sequence[Past], *, maximize: bool) -> dict[st
     if ranked[math.ceil(share * len(ranked)) - 1] == ranked[-1]:
         return {}  # all are as good as the good ones
     evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=share)
-    found = optuna.importance.get_param_importances(_study(space, done, maximize), evaluator=evaluator)
+    with ONE_AT_A_TIME:
+        found = optuna.importance.get_param_importances(_study(space, done, maximize), evaluator=evaluator)
     return {_named(space, name): float(value) for name, value in found.items() if value > 0}
 
 
