@@ -40,10 +40,32 @@ def experiment(name: str, image: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Experiment", "metadata": {"name": name}, "spec": spec}
 
 
+# Our own trainer: whoever learns slowly is behind from the first rounds on. With this seed the good rate comes first.
+BOOSTED = {
+    "dataset": "rows",
+    "objective": {"metric": "log_loss"},
+    "trainer": {
+        "sklearn": {
+            "estimators": [
+                {
+                    "name": "HistGradientBoostingClassifier",
+                    "parameters": {"max_iter": 2000, "max_leaf_nodes": 7},
+                    "search": {"learning_rate": {"choice": ["0.1", "0.001", "0.0005", "0.0002"]}},
+                }
+            ]
+        }
+    },
+    "search": {"seed": 2},
+    "pruner": {"percentile": {"percentile": 1, "startupTrials": 1}},
+    "parallelism": 1,
+    "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
+}
+
+
 @pytest.fixture(scope="module")
 def told(story: Story) -> Story:
     """One Experiment whose trials all go on to their end, and the same with a pruner."""
-    rows = "id,x,late\n" + "".join(f"{number},{number % 7},{number % 2}\n" for number in range(60))
+    rows = "id,x,late\n" + "".join(f"{n},{n % 97},{int(n % 97 > 50) ^ int(n % 11 == 0)}\n" for n in range(1500))
     dataset = {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "late", "keys": ["id"]}
     story.apply(
         {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "rows"}, "spec": dataset}
@@ -51,8 +73,9 @@ def told(story: Story) -> Story:
     story.wait("fwds", "rows")
     image = json.loads(places.IMAGES.read_text())["runtime"]["image"]
     pruner = {"median": {"startupTrials": 2, "warmupSteps": 3}}
-    story.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner))
-    for name in ("patient", "pruned"):
+    boosted = {**experiment("boosted", image), "spec": BOOSTED}
+    story.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner), boosted)
+    for name in ("patient", "pruned", "boosted"):
         story.wait("fwexp", name, seconds=400)
     return story
 
@@ -91,3 +114,12 @@ def test_curves_of_trials_that_succeeded_are_in_the_store(told: Story) -> None:
     found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=prefix).get("Contents", [])
 
     assert len(found) == status(told, "pruned")["trials"]["succeeded"]
+
+
+def test_our_own_trainer_tells_its_curve_and_is_pruned_too(told: Story) -> None:
+    boosted = status(told, "boosted")
+
+    assert boosted["best"]["parameters"] == {"learning_rate": "0.1"}
+    assert boosted["trials"]["succeeded"] + boosted["trials"]["pruned"] == 4
+    assert boosted["trials"]["pruned"] >= 2, boosted["history"]
+    assert {record["step"] for record in boosted["history"] if record["state"] == "Pruned"} <= {10, 15, 20, 30, 40, 60}

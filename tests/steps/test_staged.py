@@ -19,19 +19,19 @@ def estimator(name: str, **parameters: Any) -> Any:
 
 
 STAGED = [
-    pytest.param("HistGradientBoostingClassifier", {"max_iter": 35}, [10, 20, 30, 35], id="boosting on histograms"),
+    pytest.param("HistGradientBoostingClassifier", {"max_iter": 35}, [10, 15, 20, 30, 35], id="boosting on histograms"),
     pytest.param(
         "HistGradientBoostingClassifier",
         {"max_iter": 300, "early_stopping": True, "learning_rate": 0.5, "n_iter_no_change": 3},
         None,
         id="that stops by itself",
     ),
-    pytest.param("HistGradientBoostingRegressor", {"max_iter": 20, "max_features": 0.5}, [10, 20], id="by chance"),
+    pytest.param("HistGradientBoostingRegressor", {"max_iter": 20, "max_features": 0.5}, [10, 15, 20], id="by chance"),
     pytest.param("HistGradientBoostingRegressor", {"max_iter": 4}, [4], id="shorter than a look"),
-    pytest.param("GradientBoostingClassifier", {"n_estimators": 25, "subsample": 0.7}, [10, 20, 25], id="boosting"),
-    pytest.param("GradientBoostingRegressor", {"n_estimators": 20}, [10, 20], id="boosting of numbers"),
-    pytest.param("MLPClassifier", {"max_iter": 25, "hidden_layer_sizes": (8,)}, [10, 20, 25], id="a network"),
-    pytest.param("MLPRegressor", {"max_iter": 20, "early_stopping": True}, [10, 20], id="a network of numbers"),
+    pytest.param("GradientBoostingClassifier", {"n_estimators": 25, "subsample": 0.7}, [10, 15, 20, 25], id="boosting"),
+    pytest.param("GradientBoostingRegressor", {"n_estimators": 20}, [10, 15, 20], id="boosting of numbers"),
+    pytest.param("MLPClassifier", {"max_iter": 25, "hidden_layer_sizes": (8,)}, [10, 15, 20, 25], id="a network"),
+    pytest.param("MLPRegressor", {"max_iter": 20, "early_stopping": True}, [10, 15, 20], id="a network of numbers"),
 ]
 
 
@@ -57,7 +57,7 @@ def test_looking_changes_nothing(name: str, parameters: dict[str, Any], rounds: 
     np.testing.assert_array_equal(seen[-1][1], plain.predict(x))
 
 
-@pytest.mark.parametrize("stops_at", [10, 20])
+@pytest.mark.parametrize("stops_at", [10, 15, 20])
 def test_a_fit_that_stops_by_itself_at_a_look_goes_no_further(stops_at: int) -> None:
     """Early stopping in the last round before a look is found, though the fit could go on."""
     x, y = make_classification(n_samples=300, random_state=0)
@@ -68,6 +68,12 @@ def test_a_fit_that_stops_by_itself_at_a_look_goes_no_further(stops_at: int) -> 
     staged.fit(looked, x, y, lambda *_: None)
 
     assert looked.n_iter_ == plain.n_iter_ == stops_at
+
+
+def test_looks_are_the_same_for_all_and_ever_further_apart() -> None:
+    assert staged.looks(200) == [10, 15, 20, 30, 40, 60, 80, 120, 160, 200]
+    assert set(staged.looks(150)) - {150} <= set(staged.looks(1000))
+    assert staged.looks(3) == [3]
 
 
 def test_what_learns_all_at_once_is_never_looked_at() -> None:
@@ -93,7 +99,7 @@ def rows() -> str:
 @pytest.mark.parametrize(
     ("name", "parameters", "steps"),
     [
-        pytest.param("HistGradientBoostingClassifier", {"max_iter": 25}, [10, 20, 25], id="in rounds"),
+        pytest.param("HistGradientBoostingClassifier", {"max_iter": 25}, [10, 15, 20, 25], id="in rounds"),
         pytest.param("LogisticRegression", {}, [0], id="all at once"),
     ],
 )

@@ -7,7 +7,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-EVERY = 10  # rounds: of boosting, or over all rows; the same for all trials, since curves are compared step by step
+FIRST = 10  # rounds: of boosting, or over all rows
 
 Array = NDArray[Any]
 Look = Callable[[int, Any], None]
@@ -27,11 +27,24 @@ def fit(model: Any, x: Array, y: Array, look: Look) -> None:
         _boosting(model, x, y, look)
 
 
+def looks(rounds: int) -> list[int]:
+    """After 10, 15, 20, 30, 40, 60, 80, 120, … rounds, and after the last.
+
+    The same for every trial, since curves are compared step by step; further and further apart, since boosting that goes on first asks
+    all the trees that it has, and a look every ten rounds would make long fits many times as long.
+    """
+    found, step = list[int](), FIRST
+    while step < rounds:
+        found += [step, step * 3 // 2] if step * 3 // 2 < rounds else [step]
+        step *= 2
+    return [*found, rounds]
+
+
 def _histogram(model: Any, x: Array, y: Array, look: Look) -> None:
     """A fit that goes on where the one before stopped (warm_start) keeps its random numbers and its early stopping."""
     rounds, warm = model.max_iter, model.warm_start
     try:
-        for goal in [*range(EVERY, rounds, EVERY), rounds]:
+        for goal in looks(rounds):
             model.set_params(max_iter=goal, warm_start=True)
             model.fit(x, y)
             look(model.n_iter_, model)
@@ -50,9 +63,11 @@ def _stops(model: Any) -> bool:
 
 
 def _boosting(model: Any, x: Array, y: Array, look: Look) -> None:
+    due = set(looks(model.n_estimators))
+
     def monitor(number: int, fitting: Any, _: Any) -> bool:
         rounds = number + 1
-        if rounds % EVERY == 0 and rounds < fitting.n_estimators:
+        if rounds in due and rounds < fitting.n_estimators:
             whole = fitting.estimators_
             fitting.estimators_ = whole[:rounds]  # the rest is empty yet
             try:
@@ -67,11 +82,11 @@ def _boosting(model: Any, x: Array, y: Array, look: Look) -> None:
 
 def _network(model: Any, x: Array, y: Array, look: Look) -> None:
     """After each round over the rows a network asks itself whether it still improves."""
-    asks = model._update_no_improvement_count
+    asks, due = model._update_no_improvement_count, set(looks(model.max_iter))
 
     def asked(*arguments: Any) -> None:
         asks(*arguments)
-        if model.n_iter_ % EVERY == 0:
+        if model.n_iter_ in due:
             look(model.n_iter_, model)
 
     model._update_no_improvement_count = asked
@@ -79,7 +94,7 @@ def _network(model: Any, x: Array, y: Array, look: Look) -> None:
         model.fit(x, y)
     finally:
         del model._update_no_improvement_count
-    if model.n_iter_ % EVERY:
+    if model.n_iter_ not in due:
         look(model.n_iter_, model)
 
 
