@@ -29,13 +29,15 @@ TRIALS = 20
 LEAST = 0.99  # of the hand-tuned ROC AUC
 SPLITS = 3  # of small data
 
-# Found for each by trying some sixty combinations on the validation split, the whole of this list being what helped.
+# Of each the best of 60 combinations (flights: 10) of these, drawn at random, on the validation part of the first split.
 HAND_TUNED: dict[str, dict[str, Any]] = {
-    "flights": {"learning_rate": 0.06, "max_iter": 300, "max_leaf_nodes": 63, "min_samples_leaf": 40},
-    "breast_cancer": {"learning_rate": 0.05, "max_iter": 300, "max_leaf_nodes": 15, "min_samples_leaf": 10},
-    "digits": {"learning_rate": 0.1, "max_iter": 300, "max_leaf_nodes": 31, "min_samples_leaf": 10},
-    "diabetes": {"learning_rate": 0.03, "max_iter": 100, "max_leaf_nodes": 7, "min_samples_leaf": 20},
-}
+    "flights": {"learning_rate": 0.077, "max_iter": 300, "max_leaf_nodes": 63, "min_samples_leaf": 100},
+    "breast_cancer": {"learning_rate": 0.22, "max_iter": 300, "max_leaf_nodes": 7, "min_samples_leaf": 20},
+    "digits": {"learning_rate": 0.22, "max_iter": 300, "max_leaf_nodes": 7, "min_samples_leaf": 20},
+    "diabetes": {
+        "learning_rate": 0.044, "max_iter": 300, "max_leaf_nodes": 127, "min_samples_leaf": 40, "l2_regularization": 10,
+    },
+}  # fmt: skip
 
 
 def main() -> int:

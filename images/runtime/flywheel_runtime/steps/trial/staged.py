@@ -30,8 +30,7 @@ def fit(model: Any, x: Array, y: Array, look: Look) -> None:
 def looks(rounds: int) -> list[int]:
     """After 10, 15, 20, 30, 40, 60, 80, 120, … rounds, and after the last.
 
-    The same for every trial, since curves are compared step by step; further and further apart, since boosting that goes on first asks
-    all the trees that it has, and a look every ten rounds would make long fits many times as long.
+    The same for every trial, since curves are compared step by step; further and further apart, since each look asks all the trees so far.
     """
     found, step = list[int](), FIRST
     while step < rounds:
@@ -41,25 +40,53 @@ def looks(rounds: int) -> list[int]:
 
 
 def _histogram(model: Any, x: Array, y: Array, look: Look) -> None:
-    """A fit that goes on where the one before stopped (warm_start) keeps its random numbers and its early stopping."""
-    rounds, warm = model.max_iter, model.warm_start
+    """Each round begins by asking the loss for its gradient. Fitting round by round (warm_start) would sort all rows into bins each time:
+    three times as long for 230,000 rows (measured)."""
+    due, get_loss = set(looks(model.max_iter)), model._get_loss
+
+    def watched(*arguments: Any, **more: Any) -> _Loss:
+        return _Loss(get_loss(*arguments, **more), before_round)
+
+    def before_round() -> None:
+        rounds = len(model._predictors)
+        if rounds in due:
+            due.remove(rounds)
+            model._in_fit = False  # what is looked at are values, not the bins that a fit works on
+            try:
+                look(rounds, model)
+            finally:
+                model._in_fit = True
+
+    model._get_loss = watched
     try:
-        for goal in looks(rounds):
-            model.set_params(max_iter=goal, warm_start=True)
-            model.fit(x, y)
-            look(model.n_iter_, model)
-            if model.n_iter_ < goal or _stops(model):
-                return
+        model.fit(x, y)
     finally:
-        model.set_params(max_iter=rounds, warm_start=warm)
+        del model._get_loss
+        if isinstance(getattr(model, "_loss", None), _Loss):
+            model._loss = model._loss.real
+    look(model.n_iter_, model)
 
 
-def _stops(model: Any) -> bool:
-    """Whether early stopping ended the fit in its very last round; it would not know when it goes on."""
-    if not model.do_early_stopping_:
-        return False
-    scores = model.validation_score_ if len(model.validation_score_) else model.train_score_
-    return bool(model._should_stop(list(scores)))
+class _Loss:
+    """A loss that tells when it is asked for gradients."""
+
+    def __init__(self, real: Any, asked: Callable[[], None]) -> None:
+        self.real = real
+        self._asked = asked
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.real, name)
+
+    def __call__(self, *arguments: Any, **more: Any) -> Any:
+        return self.real(*arguments, **more)
+
+    def gradient(self, *arguments: Any, **more: Any) -> Any:
+        self._asked()
+        return self.real.gradient(*arguments, **more)
+
+    def gradient_hessian(self, *arguments: Any, **more: Any) -> Any:
+        self._asked()
+        return self.real.gradient_hessian(*arguments, **more)
 
 
 def _boosting(model: Any, x: Array, y: Array, look: Look) -> None:
