@@ -47,6 +47,7 @@ class Input:
 class Step:
     """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
     `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
+    `prune` tells collect which curve it compares with those of siblings, and by which rule (images/README.md).
     """
 
     name: str
@@ -65,6 +66,7 @@ class Step:
     shared_memory: Quantity | None = None
     ours: bool = True
     before: tuple[str, ...] = ()
+    prune: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     audit: Mapping[str, Any] | None = (
         None  # what collect records of a result that counts (images/README.md, "The audit records")
@@ -208,6 +210,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "graceSeconds": 10,
         "outputs": [{"name": name, "required": True} for name in step.outputs],
         **({"audit": step.audit} if step.audit else {}),
+        **({"prune": step.prune} if step.prune else {}),
     }
     return {
         "name": "collect",

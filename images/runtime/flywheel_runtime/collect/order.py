@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flywheel_runtime.collect.prune.order import Order as Prune
 from flywheel_runtime.failure import Failure
 
 TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
@@ -25,6 +26,7 @@ class Order:
     grace: float
     outputs: tuple[Output, ...]
     audit: Mapping[str, Any] | None = None
+    prune: Prune | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Order":
@@ -37,6 +39,7 @@ class Order:
                 float(body.get("graceSeconds", 10)),
                 outputs,
                 body.get("audit"),
+                Prune.of(body["prune"]) if body.get("prune") else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
