@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names, outcome, trouble
+from flywheel.core import indexed, names, queueing, trouble
 from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
@@ -89,7 +89,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     of_job = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == metadata["name"]]
-    ended = outcome.read(job, of_job)
+    ended = indexed.read(job, of_job)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
@@ -101,7 +101,9 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         fingerprint=str(made.get("fingerprint", "")),
         point=tuple(made.get("point", ())),
         outcome=ended,
-        trouble=trouble.find(job, of_job, events, cluster.now) if ended is None else None,
+        trouble=(queueing.waiting(job, cluster) or trouble.find(job, of_job, events, cluster.now))
+        if ended is None
+        else None,
     )
 
 

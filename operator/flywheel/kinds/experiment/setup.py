@@ -20,7 +20,7 @@ from flywheel.kinds.experiment.trainer import Estimator
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
 # What the rules of the schema hold still once the search has started: with another value of these it is another search.
-FIXED = {"dataset", "dataset_version", "artifact", "trainer", "search", "validation", "objective"}
+FIXED = {"dataset", "dataset_version", "artifact", "trainer", "search", "validation", "objective", "distributed"}
 
 
 @dataclass(frozen=True)
