@@ -19,6 +19,7 @@ import json
 import math
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -65,7 +66,13 @@ def new_checkpoint(name: str) -> Iterator[Path]:
 
     with run.new_checkpoint(f"step-{step}") as folder:
         torch.save(state, folder / "state.pt")
+
+    Where nobody keeps checkpoints it is thrown away, so that the same code runs everywhere.
     """
+    if not os.environ.get("FLYWHEEL_CHECKPOINT"):
+        with tempfile.TemporaryDirectory() as thrown_away:
+            yield Path(thrown_away)
+        return
     folder = root() / "checkpoints" / name
     part = folder.with_name(f".{name}")
     shutil.rmtree(part, ignore_errors=True)

@@ -75,9 +75,10 @@ def _read_group(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     failing, over = _failure(job), outcome.is_over(job)
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
     if not failing and not over:
-        gone = next((pod for pod in pods if "deletionTimestamp" in pod["metadata"]), None)
-        if gone is not None:
-            return _lost(gone)
+        gone = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
+        # The Job removes ranks too, after one has failed and before it says so.
+        if gone and all(pod in gone for pod in failed):
+            return _lost(gone[0])
     named = _named(failing)
     own = [pod for pod in failed if pod["metadata"]["name"] == named or not _swept(pod, failing)]
     told = [(pod, found) for pod, found in ((pod, outcome.of_pod(pod)) for pod in own) if found is not None]
