@@ -52,7 +52,10 @@ def ending(number: int, code: int = 1) -> str:
     return f"Container main for pod default/{NAME}-{number}-abcde failed with exit code {code} matching FailJob rule at index 1"
 
 
-REMOVED: dict[str, Any] = {"deletionTimestamp": "2026-01-01T12:02:05Z", "deletionGracePeriodSeconds": 120}  # asked for at 12:00:05
+REMOVED: dict[str, Any] = {
+    "deletionTimestamp": "2026-01-01T12:02:05Z",
+    "deletionGracePeriodSeconds": 120,
+}  # asked for at 12:00:05
 FAILED_AT_4 = {"type": "FailureTarget", "status": "True", "lastTransitionTime": "2026-01-01T12:00:04Z"}
 
 
