@@ -13,7 +13,7 @@ QUEUE_LABEL = f"{KUEUE}/queue-name"
 
 def labels(queue: str | None) -> dict[str, str]:
     """Of the Job."""
-    return {QUEUE_LABEL: queue} if queue else {}
+    return {QUEUE_LABEL: str(queue)} if queue else {}
 
 
 def job_fields(queue: str | None) -> dict[str, Any]:
