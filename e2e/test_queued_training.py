@@ -19,7 +19,7 @@ DATASET = """
 apiVersion: flywheel.ml/v1alpha1
 kind: Dataset
 metadata: {name: numbers}
-spec: {source: {s3: {uri: "%s"}}, target: y}
+spec: {source: {s3: {uri: "%s"}}, target: odd}
 """
 SCRIPT = "from flywheel_runtime import run; run.finish({'score': 1})"
 WORKLOADS = {
@@ -52,7 +52,7 @@ WORKLOADS = {
 def queued(story: Story) -> Iterator[Story]:
     if kube.kubectl("get", "crd", "workloads.kueue.x-k8s.io", "--ignore-not-found"):
         pytest.skip("this cluster has a Kueue, which would take the Job from us")
-    rows = "x,y\n" + "".join(f"{number},{number % 2}\n" for number in range(100))
+    rows = "number,odd\n" + "".join(f"{number},{number % 2}\n" for number in range(100))
     story.apply(DATASET % story.put("numbers.csv", rows))
     story.wait("fwds", "numbers")
     story.apply(json.dumps(experiment()))

@@ -56,6 +56,7 @@ REMOVED: dict[str, Any] = {
     "deletionTimestamp": "2026-01-01T12:02:05Z",
     "deletionGracePeriodSeconds": 120,
 }  # asked for at 12:00:05
+OVER = {"type": "Failed", "status": "True"}
 FAILED_AT_4 = {"type": "FailureTarget", "status": "True", "lastTransitionTime": "2026-01-01T12:00:04Z"}
 
 
@@ -102,6 +103,18 @@ def test_a_rank_that_the_job_removes_after_another_failed_is_not_lost() -> None:
     assert indexed.read(group(), [failed(0, "boom"), rank(1, running(), **REMOVED)]) is None
 
 
+def test_a_rank_that_the_job_removed_and_that_ended_by_it_is_not_lost_either() -> None:
+    assert indexed.read(group(), [failed(0, "boom"), failed(1, "", code=143, **REMOVED)]) is None
+
+
+def test_a_rank_removed_by_somebody_before_another_failed_is_lost_though_nobody_looked_then() -> None:
+    job = group("Failed", ending(0), status={"conditions": [{**FAILED_AT_4, "lastTransitionTime": LATE}, OVER]})
+
+    found = read(job, failed(0, "connection reset", at="2026-01-01T12:00:06Z"), failed(1, "", code=143, **REMOVED))
+
+    assert found.result == "Infrastructure"
+
+
 def test_an_evicted_rank_explains_why_the_others_failed() -> None:
     gone = evicted(TOY, f"{NAME}-1-abcde", job=NAME, labels={INDEX_LABEL: "1"})
 
@@ -135,7 +148,7 @@ def test_of_two_that_failed_in_the_same_second_the_one_that_ended_the_job_says_w
 
 def test_how_the_job_ended_the_others_tells_nothing() -> None:
     stopped = failed(0, "", at="2026-01-01T12:00:05Z", code=143, **REMOVED)
-    job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, {"type": "Failed", "status": "True"}]})
+    job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
 
     found = read(job, stopped, failed(1, "no column colour", at="2026-01-01T12:00:03Z"))
 
@@ -144,7 +157,7 @@ def test_how_the_job_ended_the_others_tells_nothing() -> None:
 
 def test_a_rank_that_failed_by_itself_and_was_then_removed_still_speaks() -> None:
     first = failed(0, "no column colour", at=EARLY, **REMOVED)
-    job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, {"type": "Failed", "status": "True"}]})
+    job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
 
     found = read(job, first, failed(1, "connection reset", at="2026-01-01T12:00:03Z"))
 

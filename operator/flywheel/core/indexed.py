@@ -130,8 +130,10 @@ def _named(failure: Mapping[str, Any]) -> str | None:
 def _swept(pod: Manifest, failure: Mapping[str, Any]) -> bool:
     """The Job removes the other pods when one has failed; how they end then tells nothing."""
     metadata, since = pod["metadata"], str(failure.get("lastTransitionTime") or "")
-    if "deletionTimestamp" not in metadata or not since:
+    if "deletionTimestamp" not in metadata:
         return False
+    if not since:
+        return True  # it has not said so yet
     grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
     asked = datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
     ended = _ended_at(pod)
