@@ -1,7 +1,7 @@
-"""A trial that waits for its turn in Kueue's queue says why, and runs when it is let in.
+"""A trial that waits for its turn in Kueue's queue says why, runs when it is let in, and waits again when it is sent back.
 
 There is no Kueue here. The story plays its part by the letter: its Workload with the Job's uid, the conditions that it writes, and
-`suspend: false` in the end.
+`suspend` in the Job's spec.
 """
 
 import json
@@ -21,7 +21,7 @@ kind: Dataset
 metadata: {name: numbers}
 spec: {source: {s3: {uri: "%s"}}, target: odd}
 """
-SCRIPT = "from flywheel_runtime import run; run.finish({'score': 1})"
+SCRIPT = "import time; from flywheel_runtime import run; time.sleep(8); run.finish({'score': 1})"
 WORKLOADS = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
@@ -120,11 +120,27 @@ def condition_of(story: Story) -> str | None:
     return kube.condition(story.get("fwexp", "patient")).get("message")
 
 
-def test_it_runs_when_it_is_let_in(queued: Story) -> None:
+def test_a_trial_that_is_sent_back_waits_again_and_then_runs_as_the_same_attempt(queued: Story) -> None:
     name = the_job(queued)["metadata"]["name"]
 
-    queued.kubectl("patch", "job", name, "--type=merge", "--patch", '{"spec":{"suspend":false}}')
+    let(queued, name, run=True)
+    kube.until(lambda: "Running" in phases(queued, name), 60, lambda: phases(queued, name))
+    let(queued, name, run=False)
+    queued.wait("fwexp", "patient", ready="False", reason="Queued", seconds=60)
+    kube.until(lambda: not phases(queued, name), 60, lambda: phases(queued, name))
+    let(queued, name, run=True)
 
     condition = queued.wait("fwexp", "patient")
     assert condition["reason"] == "Trained"
     assert (queued.get("fwexp", "patient") or {})["status"]["best"]["job"] == name
+
+
+def let(story: Story, job: str, *, run: bool) -> None:
+    """As Kueue admits a Job, and preempts it."""
+    patch = json.dumps({"spec": {"suspend": not run}})
+    story.kubectl("patch", "job", job, "--type=merge", "--patch", patch)
+
+
+def phases(story: Story, job: str) -> str:
+    selector = f"batch.kubernetes.io/job-name={job}"
+    return story.kubectl("get", "pods", "--selector", selector, "--output", "jsonpath={.items[*].status.phase}")

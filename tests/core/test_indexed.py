@@ -251,3 +251,13 @@ def test_items_together(outcomes: dict[int, Outcome], result: str, says: str) ->
 
     assert found.result == result
     assert says in found.message
+
+
+def test_items_together_have_every_items_outputs_and_the_means_of_the_metrics_that_all_have() -> None:
+    first = Outcome("Succeeded", "Succeeded", "", {"part": "sha256:a"}, {"rows": 10, "extra": 1})
+    last = Outcome("Succeeded", "Succeeded", "", {"part": "sha256:b", "tracking": "sha256:c"}, {"rows": 20})
+
+    found = indexed.together({3: first, 7: last}, 2)
+
+    assert found.outputs == {"part-3": "sha256:a", "part-7": "sha256:b", "tracking-7": "sha256:c"}
+    assert found.metrics == {"rows": 15}

@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from statistics import fmean
 from typing import Any
 
 from flywheel.core import outcome
@@ -43,15 +44,27 @@ def read_each(job: Manifest, pods: Sequence[Manifest]) -> dict[int, Outcome]:
 
 
 def together(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
-    """One outcome for all items: a success where all are; else the gravest, with how many there are like it."""
+    """One outcome for all items: a success where all are, with every item's outputs as `<output>-<item>` and the means of their metrics;
+    else the gravest, with how many there are that did not succeed."""
     bad = {number: each for number, each in outcomes.items() if each.result != "Succeeded"}
     if not bad and len(outcomes) == items:
-        return Outcome("Succeeded", "Succeeded", "")
+        return Outcome("Succeeded", "Succeeded", "", _outputs(outcomes), _means(outcomes))
     if not bad:
         words = f"{items - len(outcomes)} of {items} items have not ended; trying again."
         return Outcome("Infrastructure", "NoMessage", words)
     number, worst = min(bad.items(), key=lambda pair: (_GRAVEST.index(pair[1].result), pair[0]))
     return replace(worst, message=f"{len(bad)} of {items} items did not succeed; item {number}: {worst.message}")
+
+
+def _outputs(outcomes: Mapping[int, Outcome]) -> dict[str, str]:
+    return {f"{name}-{item}": digest for item, each in outcomes.items() for name, digest in each.outputs.items()}
+
+
+def _means(outcomes: Mapping[int, Outcome]) -> dict[str, float]:
+    """Of the metrics that every item has."""
+    every = [each.metrics for each in outcomes.values()]
+    shared = [name for name in every[0] if all(name in metrics for metrics in every)] if every else []
+    return {name: fmean(metrics[name] for metrics in every) for name in shared}
 
 
 _GRAVEST = ("Invalid", "Failed", "Infrastructure", "Succeeded")
