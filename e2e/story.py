@@ -8,7 +8,7 @@ from typing import Any
 from e2e import kube
 
 STORE_SECRET, RUNNER = "flywheel-store", "flywheel-runner"
-KINDS = ("fwds", "fwexp", "fwmodel", "fwver", "fwsvc", "fwbatch")
+KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
 
 
 class Story:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.steps import check, train
+from flywheel_runtime.steps.prepare import main as prepare
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,39 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
         return made[asked]
 
     return build
+
+
+@pytest.fixture
+def run_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """run_prepare({"orders": data folder}, "SELECT …", months=3) -> Result; `order` is what else params.json says."""
+    runs = iter(range(100))
+
+    def run(tables: dict[str, Path], sql: str | None = None, order: Any = None, **parameters: Any) -> Result:
+        root = tmp_path / f"prepare-{next(runs)}"
+        told = {"tables": list(tables), "sql": sql, "parameters": parameters, "run": {"date": "2026-11-21"}, "seed": 7}
+        _pod(root, told | (order or {}), monkeypatch)
+        (root / "inputs").mkdir()
+        for name, folder in tables.items():
+            (root / "inputs" / name).symlink_to(folder)
+        return Result(prepare.main(), root)
+
+    return run
+
+
+@pytest.fixture
+def run_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """run_step(module, {"model": folder}, by=["carrier"]) -> Result of a step with these inputs and params"""
+    runs = iter(range(100))
+
+    def run(step: Any, inputs: dict[str, Path], **params: Any) -> Result:
+        root = tmp_path / f"step-{next(runs)}"
+        _pod(root, params, monkeypatch)
+        (root / "inputs").mkdir()
+        for name, folder in inputs.items():
+            (root / "inputs" / name).symlink_to(folder)
+        return Result(step.main(), root)
+
+    return run
 
 
 @pytest.fixture

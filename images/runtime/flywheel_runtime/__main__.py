@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime fetch|collect|check|train|triton|quantize|judge|batch-plan|batch-score|batch-finish`.
+"""`python3 -m flywheel_runtime COMMAND`; the commands are the keys of MODULES.
 
 Each imports only what it needs, since two of them start in every pod.
 """
@@ -10,7 +10,12 @@ MODULES = {
     "fetch": "flywheel_runtime.fetch.main",
     "collect": "flywheel_runtime.collect.main",
     "check": "flywheel_runtime.steps.check",
+    "prepare": "flywheel_runtime.steps.prepare.main",
     "train": "flywheel_runtime.steps.train",
+    "evaluate": "flywheel_runtime.steps.evaluate.main",
+    "package": "flywheel_runtime.steps.package",
+    "notify": "flywheel_runtime.steps.notify",
+    "compare": "flywheel_runtime.steps.compare",
     "triton": "flywheel_runtime.triton.main",
     "quantize": "flywheel_runtime.quantize.main",
     "judge": "flywheel_runtime.steps.judge.main",

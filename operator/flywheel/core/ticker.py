@@ -13,6 +13,7 @@ from flywheel.core.schema import Schedule
 
 TICK = "tick"
 TRIGGER = "flywheel.ml/trigger"
+TRIGGER_LABEL = "flywheel.ml/trigger-name"
 SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
@@ -20,16 +21,17 @@ SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 class Tick:
     """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`.
 
-    `scheduled` is the time that the schedule meant, in its zone; None where somebody made the Job.
+    `scheduled` is the time that the schedule meant, in its zone; None where somebody made the Job. `trigger` as the ticker was given it.
     """
 
     name: str
     created: datetime
     scheduled: datetime | None = None
+    trigger: str = ""
 
 
-def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool) -> Child | None:
-    """The CronJob, or None without a schedule."""
+def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
+    """The CronJob, or None without a schedule; `trigger` tells several of one resource apart."""
     if schedule is None:
         return None
     # Nobody runs this pod; a Job must have one.
@@ -47,11 +49,11 @@ def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool) -
         "successfulJobsHistoryLimit": 1,
         "failedJobsHistoryLimit": 1,
         "jobTemplate": {
-            "metadata": {"labels": {names.STEP_LABEL: TICK}},
+            "metadata": {"labels": {names.STEP_LABEL: TICK, **({TRIGGER_LABEL: trigger} if trigger else {})}},
             "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
         },
     }
-    name = names.child(resource, longest=52)  # Kubernetes adds the time of the tick to it
+    name = names.child(resource, trigger, longest=52)  # Kubernetes adds the time of the tick to it
     return Child(
         CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
     )
@@ -72,6 +74,7 @@ def _tick(job: Manifest) -> Tick:
         metadata["name"],
         datetime.fromisoformat(metadata["creationTimestamp"]),
         datetime.fromisoformat(scheduled) if scheduled else None,
+        str(metadata["labels"].get(TRIGGER_LABEL, "")),
     )
 
 

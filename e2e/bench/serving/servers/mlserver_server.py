@@ -41,7 +41,13 @@ def decoded(tensor):
 if __name__ == "__main__":
     folder, http, grpc, *flags = sys.argv[1:]
     here = Path(tempfile.mkdtemp(prefix="mlserver-"))
-    ports = {"host": "127.0.0.1", "http_port": int(http), "grpc_port": int(grpc), "metrics_port": int(http) + 50, "metrics_dir": str(here)}
+    ports = {
+        "host": "127.0.0.1",
+        "http_port": int(http),
+        "grpc_port": int(grpc),
+        "metrics_port": int(http) + 50,
+        "metrics_dir": str(here),
+    }
     workers = {"parallel_workers": 0} if flags == ["--no-workers"] else {}
     (here / "settings.json").write_text(json.dumps({**ports, **workers, "debug": False}))
     (here / "model-settings.json").write_text(json.dumps({"name": "m", "implementation": "mlserver_server.Onnx"}))

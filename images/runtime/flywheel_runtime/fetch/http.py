@@ -23,8 +23,8 @@ class NoAnswer(Transient):
 class _PinnedHTTPS(http.client.HTTPSConnection):
     """TLS for a host name on a connection that was made to a checked address."""
 
-    def __init__(self, raw: socket.socket, host: str, port: int) -> None:
-        super().__init__(host, port, timeout=TIMEOUT)
+    def __init__(self, raw: socket.socket, host: str, port: int, timeout: float) -> None:
+        super().__init__(host, port, timeout=timeout)
         self.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
 
 
@@ -76,7 +76,7 @@ class Download:
         raise Failure("SourceInvalid", f"{self.url} redirects more than {MOST_REDIRECTS} times", retry=False)
 
     def _ask(self, url: SplitResult, start: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = _connect(url, self.allowed)
+        connection = connect(url, self.allowed)
         # Compressed files stay as they are; DuckDB reads them.
         headers = {"Host": url.netloc.rpartition("@")[2], "Accept-Encoding": "identity", "User-Agent": "flywheel"}
         if start and self.size is not None:
@@ -86,10 +86,11 @@ class Download:
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NoAnswer(_words(error)) from error
+            raise NoAnswer(words(error)) from error
 
 
-def _connect(url: SplitResult, allowed: tuple[str, ...]) -> http.client.HTTPConnection:
+def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT) -> http.client.HTTPConnection:
+    """A connection to an allowed host at an address that was checked. Raises NoAnswer, NoSuchHost, Failure."""
     host = url.hostname or ""
     if url.scheme not in ("http", "https") or not host:
         raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL", retry=False)
@@ -97,12 +98,12 @@ def _connect(url: SplitResult, allowed: tuple[str, ...]) -> http.client.HTTPConn
     port = url.port or (443 if url.scheme == "https" else 80)
     address = address_of(host, port, allowed)
     try:
-        raw = socket.create_connection((address, port), TIMEOUT)
+        raw = socket.create_connection((address, port), timeout)
         if url.scheme == "https":
-            return _PinnedHTTPS(raw, host, port)
+            return _PinnedHTTPS(raw, host, port, timeout)
     except OSError as error:
-        raise NoAnswer(_words(error)) from error
-    plain = http.client.HTTPConnection(host, port, timeout=TIMEOUT)
+        raise NoAnswer(words(error)) from error
+    plain = http.client.HTTPConnection(host, port, timeout=timeout)
     plain.sock = raw
     return plain
 
@@ -120,7 +121,7 @@ def _read(answer: http.client.HTTPResponse) -> bytes:
     try:
         chunk = answer.read1(CHUNK)
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(_words(error)) from error
+        raise NoAnswer(words(error)) from error
     if not chunk and answer.length:  # read1 does not tell a short body from a whole one
         raise NoAnswer(f"the answer ended {answer.length} bytes early")
     return chunk
@@ -130,7 +131,8 @@ def _length(answer: http.client.HTTPResponse) -> int | None:
     return answer.length if answer.getheader("Content-Length") else None
 
 
-def _words(error: Exception) -> str:
+def words(error: Exception) -> str:
+    """Why there was no answer, in a few words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is not trusted: {error.verify_message}"
     if isinstance(error, TimeoutError):

@@ -23,7 +23,7 @@ _DTYPES = {
 
 def read(golden: Path, model: bytes) -> tuple[Answers, dict[str, Any] | None]:
     """The rows of golden.json and that document; without one, 64 rows of standard normal numbers (the same each time). Raises Failure."""
-    inputs = _session(model).get_inputs()
+    inputs = session(model).get_inputs()
     if not golden.is_file():
         random = np.random.default_rng(SEED)
         return {each.name: _made_up(each, random) for each in inputs}, None
@@ -37,10 +37,14 @@ def read(golden: Path, model: bytes) -> tuple[Answers, dict[str, Any] | None]:
 
 def answers(model: bytes, given: Answers) -> Answers:
     """Every output for these rows, by name. Raises Failure."""
-    session = _session(model)
-    names = [output.name for output in session.get_outputs()]
+    return asked(session(model), given)
+
+
+def asked(loaded: Any, given: Answers) -> Answers:
+    """Every output of a session for these rows, by name. Raises Failure."""
+    names = [output.name for output in loaded.get_outputs()]
     try:
-        return dict(zip(names, session.run(names, given), strict=True))
+        return dict(zip(names, loaded.run(names, given), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base
         words = " ".join(str(error).split())[:400]
         raise Failure("WarmUpFailed", f"the model did not answer ({words}); export it again", retry=False) from error
@@ -68,16 +72,26 @@ def count(given: Answers) -> int:
     return len(next(iter(given.values()))) if given else 0
 
 
-def _session(model: bytes) -> Any:
+def session(model: bytes, threads: int = 0) -> Any:
+    """A model that can be asked; 0 threads are as many as there are cores. Raises Failure."""
     import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
     try:
-        return onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base
         words = " ".join(str(error).split())[:400]
         raise Failure(
             "ModelNotLoadable", f"the model cannot be loaded ({words}); export it again", retry=False
         ) from error
+
+
+def dtype_of(declared: str) -> Any:
+    """NumPy's type for ONNX's `tensor(...)`."""
+    if declared == "tensor(string)":
+        return np.dtype(object)
+    return np.dtype(_DTYPES.get(declared) or declared.removeprefix("tensor(").removesuffix(")"))
 
 
 def _shape(declared: Any) -> list[int]:
@@ -94,17 +108,13 @@ def _made_up(declared: Any, random: np.random.Generator) -> Array:
         return np.full(shape, "", dtype=object)
     numbers = random.standard_normal(shape)
     if "int" in declared.type:
-        return np.abs(numbers).astype(declared.type.removeprefix("tensor(").removesuffix(")"))
-    return numbers.astype(_DTYPES[declared.type])
+        numbers = np.abs(numbers)
+    made_up: Array = numbers.astype(dtype_of(declared.type))
+    return made_up
 
 
 def _given(declared: Any, values: Any) -> Array:
-    if declared.type == "tensor(string)":
-        found: Array = np.array(values, dtype=object)
-    elif "int" in declared.type:
-        found = np.array(values, dtype=declared.type.removeprefix("tensor(").removesuffix(")"))
-    else:
-        found = np.array(values, dtype=_DTYPES[declared.type])  # null becomes NaN
+    found: Array = np.array(values, dtype=dtype_of(declared.type))  # null becomes NaN
     wanted = len(declared.shape)
     if found.ndim == wanted - 1 and declared.shape[-1] == 1:
         found = found[..., None]

@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from flywheel_runtime.failure import Failure
 from flywheel_runtime.quantize import rows
 
-Array = NDArray[Any]
 MOST_ROWS = 200_000  # more say nothing new, and would need more memory than verify has
 
 
@@ -39,46 +36,24 @@ def _scored(
     """The metrics of the quantised model and of the one before, and on how many rows."""
     if not (data / "schema.json").is_file() or not (artifact / "signature.json").is_file():
         return None
-    from flywheel_runtime.steps.trial import scoring
+    from flywheel_runtime.steps.trial import scoring, testset
 
     signature = json.loads((artifact / "signature.json").read_bytes())
-    found = _rows(data, signature)
-    if found is None:
+    schema = json.loads((data / "schema.json").read_bytes())
+    if testset.mismatch(schema, signature):
         return None
-    given, truth, classes, values = found
+    with testset.opened(data, schema, signature) as split:
+        given = split.rows(MOST_ROWS)
+        truth = split.truth()[:MOST_ROWS]
     task = signature["task"]
-    names = list(scoring.KNOWN[task])
 
     def measured(model: bytes) -> dict[str, float]:
-        answers = rows.answers(model, given)
-        if task == "Regression":
-            return scoring.score(names, task, truth, answers["prediction"], np.empty((len(truth), 0)))
-        full = np.zeros((len(truth), len(classes)))
-        full[:, [classes.index(each) for each in signature["classes"]]] = answers["probabilities"]
-        label = np.array([values.index(each) for each in answers["label"].tolist()])
-        return scoring.score(names, task, truth, label, full)
+        label, probabilities = split.numbers(rows.answers(model, given))
+        return scoring.score(list(scoring.KNOWN[task]), task, truth, label, probabilities)
 
-    return measured(after), measured(before), len(truth)
-
-
-def _rows(data: Path, signature: Mapping[str, Any]) -> tuple[rows.Answers, Array, list[str], list[Any]] | None:
-    """Rows of the test split as a client would send them, the right answers, all classes, and the values that stand for them.
-
-    None if the model was made from other columns, or if the test split is empty.
-    """
-    import duckdb
-
-    from flywheel_runtime.steps.trial import onnx_model
-    from flywheel_runtime.steps.trial.features import Data, Feature
-
-    schema = json.loads((data / "schema.json").read_bytes())
-    types = {column["name"]: column["type"] for column in schema["columns"]}
-    inputs = [each["name"] for each in signature["inputs"]]
-    if signature.get("target") != schema["target"] or not set(inputs) <= set(types) or not schema["rows"].get("test"):
+    try:
+        return measured(after), measured(before), len(truth)
+    except Failure as failure:
+        if failure.reason != testset.NOT_SCORABLE:
+            raise
         return None
-    with duckdb.connect(config={"threads": 1}) as connection:
-        columns = Data(data, schema, tuple(Feature(name, types[name]) for name in inputs), connection)
-        given = columns.raw("test", MOST_ROWS)
-        truth = Data(data, schema, (), connection).read("test").y[:MOST_ROWS]
-    values = onnx_model.class_values(columns).tolist() if columns.classes else []
-    return given, truth, columns.classes, values

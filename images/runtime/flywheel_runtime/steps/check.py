@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
 
 import duckdb
 
 from flywheel_runtime.steps import duck, pod
-from flywheel_runtime.steps.dataset import anomalies, artifact, profile, source, split, sql_checks, target, types
+from flywheel_runtime.steps.dataset import anomalies, source, split, sql_checks, target, types, version
 from flywheel_runtime.steps.dataset.anomalies import Anomaly
 from flywheel_runtime.steps.dataset.schema import Previous, Schema, Spec, Split, parse_spec, parse_split, settle
-from flywheel_runtime.steps.pod import Step, StepFailed, say
-
-LONGEST_WARNING = 160
+from flywheel_runtime.steps.dataset.version import Version
+from flywheel_runtime.steps.pod import Step, say
 
 
 def main() -> int:
@@ -38,8 +36,10 @@ def check(step: Step) -> None:
         connection = duck.connect(folder)
         schema, answer, more = _learn_target(connection, spec, schema)
         _log(more)
-        _write(step, connection, spec, schema, answer, files, found + more, previous)
+        made = Version(schema, answer, split.assign(connection, schema), found + more, files)
+        version.write(step, connection, made, previous)
         connection.close()
+    say(f"Dataset '{spec.name}' is good: {made.total:,} rows, {len(made.found)} warnings")
 
 
 def _load(
@@ -100,88 +100,6 @@ def _learn_target(
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, answer.missing))
     chosen = parse_split(spec, answer.task if answer else None)
     return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), answer, found
-
-
-def _write(
-    step: Step,
-    connection: duckdb.DuckDBPyConnection,
-    spec: Spec,
-    schema: Schema,
-    answer: target.Target | None,
-    files: list[source.SourceFile],
-    found: list[Anomaly],
-    previous: Previous | None,
-) -> None:
-    rows = split.assign(connection, schema)
-    measured = profile.measure(connection, schema, previous, rows)
-    if answer:
-        measured["target"] = _target_rates(connection, answer)
-    folder = step.output("data")
-    content, tested = artifact.content_digest(files, schema), artifact.test_digest(connection, schema)
-    classes = target.class_names(answer) if answer else []
-    described = schema.as_json(
-        task=answer.task if answer else None, classes=classes, rows=rows, content=content, testDigest=tested
-    )
-    artifact.write_splits(connection, schema, folder)
-    pod.write_json(folder / "schema.json", described)
-    pod.write_json(folder / "profile.json", measured)
-    total = sum(rows.values()) + (answer.missing if answer else 0)
-    pod.write_json(folder / "report.json", _report(files, found, total, answer))
-    facts = {
-        "content": content,
-        "rows": sum(rows.values()),
-        "columns": len(schema.columns),
-        "splits": rows,
-        "task": described["task"],
-        "classes": len(classes),
-        "testDigest": tested,
-        "warnings": [],
-    }
-    metrics = {"rows": total, "columns": len(schema.columns), "warnings": len(found)}
-    metrics |= {f"{name}_rows": count for name, count in rows.items()}
-    step.finish(metrics, facts | {"warnings": _short(found, facts)})
-    say(f"Dataset '{spec.name}' is good: {total:,} rows, {len(found)} warnings")
-
-
-def _target_rates(connection: duckdb.DuckDBPyConnection, answer: target.Target) -> dict[str, Any]:
-    """Rows of each class in each split (Classification), or the name alone: its column has the counts."""
-    if answer.task == "Regression":
-        return {"name": answer.name}
-    column = duck.quoted(answer.name)
-    counted = connection.execute(f'SELECT "#split", {column}, count(*) FROM joined GROUP BY ALL').fetchall()
-    rates = {name: [0] * len(answer.classes) for name in split.NAMES}
-    for name, value, count in counted:
-        rates[name][answer.classes.index(value)] = count
-    alone = next((name for name in ("train",) if sum(count > 0 for count in rates[name]) < 2), None)
-    if alone:
-        message = f"The {alone} split has one class only of target '{answer.name}'; change spec.split."
-        raise StepFailed("OneClass", message)
-    return {"name": answer.name, "classes": target.class_names(answer), "counts": rates}
-
-
-def _report(
-    files: list[source.SourceFile], found: list[Anomaly], rows: int, answer: target.Target | None
-) -> dict[str, Any]:
-    return {
-        "v": 1,
-        "files": [{"path": file.name, "size": file.size, "sha256": file.sha256} for file in files],
-        "rows": rows,
-        "rowsWithoutTarget": answer.missing if answer else 0,
-        "anomalies": [anomaly.as_json() for anomaly in found],
-    }
-
-
-def _short(found: list[Anomaly], facts: dict[str, Any]) -> list[str]:
-    """As many warnings as facts.json has room for; report.json has all."""
-    shown: list[str] = []
-    for number, anomaly in enumerate(found):
-        line = f"{anomaly.kind}: {anomaly.message}"
-        line = line if len(line) <= LONGEST_WARNING else line[: LONGEST_WARNING - 1] + "…"
-        rest = f"and {len(found) - number} more in report.json"
-        if len(pod.canonical(facts | {"warnings": [*shown, line, rest]}).encode()) >= pod.FACTS_LIMIT:
-            return [*shown, rest]
-        shown.append(line)
-    return shown
 
 
 def _log(found: list[Anomaly]) -> None:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from flywheel_runtime.failure import Failure
+
 CAN_NEVER_WORK = 2
 COUNTED_FAILURE = 1
 
@@ -64,6 +66,10 @@ def run(work: Callable[[Step], None]) -> int:
         work(Step(root=root, params=params))
     except StepFailed as failure:
         return _report(failure)
+    except Failure as failure:
+        return _report(
+            StepFailed(failure.reason, failure.message, COUNTED_FAILURE if failure.retry else CAN_NEVER_WORK)
+        )
     except MemoryError:
         return _report(out_of_memory())
     except Exception as error:  # noqa: BLE001  (the last line of defence: the pod must say something)

@@ -103,7 +103,7 @@ class ContainerTrainer(Schema):
     args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
     env: tuple[Variable, ...] = Field(
         (),
-        max_length=64,
+        max_length=48,
         description="Environment variables, written out or from Secrets.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )

@@ -151,7 +151,7 @@ def evaluation(
     matrix = np.bincount(rows.y.astype(int) * size + label.astype(int), minlength=size * size).reshape(size, size)
     found["confusionMatrix"] = {"classes": data.classes, "rowsAre": "actual", "counts": matrix.tolist()}
     if size == 2 and 0 < rows.y.sum() < len(rows):
-        found["roc"] = _roc(rows.y, proba[:, 1])
+        found["roc"] = roc(rows.y, proba[:, 1])
     found["predictionsSample"] = [
         {
             "row": int(i),
@@ -164,7 +164,8 @@ def evaluation(
     return found
 
 
-def _roc(y: Array, score: Array) -> dict[str, list[float]]:
+def roc(y: Array, score: Array) -> dict[str, list[float]]:
+    """At most 101 points of the ROC curve of scores (rows,) against answers 0 and 1 (rows,)."""
     from sklearn.metrics import roc_curve
 
     false, true, thresholds = roc_curve(y, score)

@@ -94,13 +94,15 @@ class Data:
         groups = np.concatenate([np.asarray(part[f"c{len(self.features) + 1}"]) for part in parts]) if group else None
         return Rows(x, answers, groups)
 
-    def raw(self, split: str, limit: int) -> dict[str, NDArray[Any]]:
-        """The first rows of a split as a client would send them: each column (rows, 1), text or 32-bit floats."""
+    def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
+        """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
         columns = ", ".join(
             f"coalesce({quoted(f.name)}, '') AS c{i}" if f.is_text else f"{quoted(f.name)}::FLOAT AS c{i}"
             for i, f in enumerate(self.features)
         )
-        found = self.connection.execute(f"SELECT {columns} FROM {self._table(split)} LIMIT {limit}").fetchnumpy()
+        found = self.connection.execute(
+            f"SELECT {columns} FROM {self._table(split)} LIMIT {limit} OFFSET {start}"
+        ).fetchnumpy()
         values = {feature.name: found[f"c{i}"] for i, feature in enumerate(self.features)}
         return {
             f.name: (

@@ -1,0 +1,124 @@
+"""Each cause is delivered five times, to two operators that die after their first writes: there is one run for it."""
+
+import json
+import signal
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from e2e import audit, kube, pipelines
+from e2e.local_operator import LocalOperator, deployed_operator_rests
+from e2e.story import Story
+
+pytestmark = pytest.mark.operator_rests
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: once}
+spec:
+  inputs: [{name: patients, dataset: patients}]
+  steps:
+  - name: work
+    container:
+      image: %s
+      command: [python3, -c, "from flywheel_runtime import run; run.finish({'done': 1})"]
+      inputs: [{name: data, from: patients}]
+    cache: Never
+  triggers:
+  - name: new
+    newData: {dataset: patients}
+  - name: never
+    schedule: {cron: "0 0 29 2 *"}
+"""
+DELIVERIES = 5
+
+
+def test_one_run_for_each_cause(story: Story, tmp_path: Path) -> None:
+    image, began = pipelines.runtime_image(), datetime.now(UTC)
+    story.apply(pipelines.DATASET % story.put("patients.csv", pipelines.patients(tmp_path, 300)), PIPELINE % image)
+    with deployed_operator_rests(story.namespace) as settings:
+        kill_while_it_comes(story, settings, tmp_path, "first")
+        one = settled(story, settings, tmp_path, 1)
+        story.put("patients.csv", pipelines.patients(tmp_path, 400))
+        story.kubectl("annotate", "fwds", "patients", "flywheel.ml/check-requested=again")
+        story.kubectl("create", "job", "--from=cronjob/once-never", "by-hand")
+        kill_while_it_comes(story, settings, tmp_path, "second")
+        three = settled(story, settings, tmp_path, 3)
+
+    assert len(one) == 1
+    keys = [run["spec"]["cause"]["key"] for run in three]
+    assert len(set(keys)) == len(keys) == 3
+    assert {run["spec"]["cause"]["trigger"] for run in three} == {"new", "never"}
+    assert made(story, began, "trainingruns") == 3
+    assert made(story, began, "jobs", "-work-") == 3
+
+
+def kill_while_it_comes(story: Story, settings: dict[str, str], folder: Path, when: str) -> None:
+    """Two operators at a time, each of which may write a few times; whoever is left is killed. And each cause is told anew."""
+    for number in range(1, DELIVERIES + 1):
+        pair = [
+            LocalOperator(
+                settings,
+                folder / f"{when}-{number}-{side}.log",
+                f"{when}-{number}-{side}",
+                18180 + side,
+                FLYWHEEL_DIE_AFTER_WRITES=str(number),
+            )
+            for side in (1, 2)
+        ]
+        try:
+            told = json.dumps({"metadata": {"annotations": {"story/told": f"{when}-{number}"}}})
+            for kind, name in (("fwds", "patients"), ("fwpipe", "once")):
+                story.kubectl("patch", kind, name, "--type=merge", "--patch", told)
+            one_has_died(pair)
+        finally:
+            for each in pair:
+                each.signal(signal.SIGKILL)
+                each.end()
+        free_the_lease(story)
+
+
+def one_has_died(pair: list[LocalOperator]) -> None:
+    """Or ten seconds are over: with nothing to write nobody dies, and then they are killed where they are."""
+    end = time.monotonic() + 10
+    while time.monotonic() < end and all(each.process.poll() is None for each in pair):
+        time.sleep(0.1)
+
+
+def settled(story: Story, settings: dict[str, str], folder: Path, count: int) -> list[dict[str, Any]]:
+    survivor = LocalOperator(settings, folder / f"survivor-{count}.log", f"survivor-{count}", 18183)
+    try:
+        kube.until(lambda: len(pipelines.runs(story)) >= count, 180, lambda: f"{pipelines.runs(story)}")
+        for run in pipelines.runs(story):
+            assert pipelines.ended(story, run["metadata"]["name"])["result"] == "Succeeded"
+        story.wait("fwpipe", "once", reason="Live")
+        return pipelines.runs(story)
+    finally:
+        survivor.end()
+        free_the_lease(story)
+
+
+def free_the_lease(story: Story) -> None:
+    """A dead leader's Lease runs out after 15 s; that often it is a long story."""
+    story.kubectl(
+        "patch", "lease", "flywheel-operator", "--type", "merge", "--patch", '{"spec": {"holderIdentity": ""}}'
+    )
+
+
+def made(story: Story, began: datetime, resource: str, part: str = "") -> int:
+    """How many the API server has made."""
+    found = 0
+    for entry in audit.writes(began, user=audit.ADMIN):
+        where = entry.get("objectRef", {})
+        here = where.get("namespace") == story.namespace and where.get("resource") == resource
+        found += (
+            here
+            and entry["responseStatus"]["code"] == 201
+            and part in where["name"]
+            and entry["userAgent"] == "flywheel"
+        )
+    return found

@@ -1,0 +1,83 @@
+"""The model's answers to every test row, in batches, the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from flywheel_runtime.quantize import rows
+from flywheel_runtime.quantize.rows import Answers
+from flywheel_runtime.steps.evaluate.intervals import Judged
+from flywheel_runtime.steps.pod import StepFailed
+from flywheel_runtime.steps.trial.testset import TestSet
+
+BATCH = 50_000  # rows
+
+
+@dataclass(frozen=True)
+class Model:
+    """A loaded model: its session, what it takes and gives, and its digest."""
+
+    session: Any
+    signature: Mapping[str, Any]
+    sha256: str
+
+
+def load(artifact: Path, path: str, schema: Mapping[str, Any]) -> Model:
+    """The model at `path`, with its signature.json or, without one, what the file itself declares.
+
+    Raises:
+        StepFailed: ModelMissing, PathInvalid.
+        Failure: ModelNotLoadable.
+    """
+    file = artifact / inside(path)
+    if not file.is_file():
+        raise StepFailed("ModelMissing", f"The artifact has no file '{path}'; correct the path, or train again.")
+    content = file.read_bytes()
+    # One thread: with more, sums of floating numbers depend on how many.
+    session = rows.session(content, threads=1)
+    recorded = file.parent / "signature.json"
+    signature = json.loads(recorded.read_bytes()) if recorded.is_file() else _declared(session, schema)
+    return Model(session, signature, hashlib.sha256(content).hexdigest())
+
+
+def inside(path: str) -> PurePosixPath:
+    """A path that stays in its artifact; StepFailed PathInvalid for another."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise StepFailed("PathInvalid", f"Path '{path}' leaves the artifact; name a file inside it.")
+    return relative
+
+
+def _declared(session: Any, schema: Mapping[str, Any]) -> dict[str, Any]:
+    inputs = [{"name": each.name} for each in session.get_inputs()]
+    return {"task": schema["task"], "target": schema["target"], "classes": schema["classes"], "inputs": inputs}
+
+
+def judge(model: Model, test: TestSet) -> Judged:
+    """Truth and answers of all test rows.
+
+    Raises:
+        Failure: WarmUpFailed, ModelNotScorable.
+    """
+    truth = test.truth()
+    labels, probabilities = [], []
+    for start in range(0, len(truth), BATCH):
+        given = _as_declared(model.session, test.rows(BATCH, start))
+        label, found = test.numbers(rows.asked(model.session, given))
+        labels.append(label)
+        probabilities.append(found)
+    return Judged(truth, np.concatenate(labels), np.concatenate(probabilities))
+
+
+def _as_declared(session: Any, given: Answers) -> Answers:
+    """Numbers in the type that the model declares: one that was not trained here may want int64 or double."""
+    kinds = {each.name: rows.dtype_of(each.type) for each in session.get_inputs()}
+    with np.errstate(invalid="ignore"):
+        return {name: values.astype(kinds[name]) for name, values in given.items()}

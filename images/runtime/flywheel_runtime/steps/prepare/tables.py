@@ -1,0 +1,69 @@
+"""The tables of a prepare: each input is a view by its name, over its three splits."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from flywheel_runtime.steps.dataset.split import NAMES
+from flywheel_runtime.steps.duck import quoted, text
+from flywheel_runtime.steps.pod import StepFailed
+
+SPLIT = "flywheel_split"
+
+
+@dataclass(frozen=True)
+class Table:
+    """One input: its name in SQL, its folder, and the schema that its check wrote."""
+
+    name: str
+    folder: Path
+    schema: Mapping[str, Any]
+
+    @property
+    def files(self) -> list[Path]:
+        return [self.folder / f"{name}.parquet" for name in NAMES]
+
+
+def read(name: str, folder: Path) -> Table:
+    """The data set in `folder`.
+
+    Raises:
+        StepFailed: InputInvalid where it is none.
+    """
+    try:
+        schema = json.loads((folder / "schema.json").read_text())
+        table = Table(name, folder, schema)
+        columns = [column["name"] for column in schema["columns"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _no_data(name, f"its schema.json cannot be read ({type(error).__name__})") from error
+    missing = next((file.name for file in table.files if not file.is_file()), None)
+    if missing:
+        raise _no_data(name, f"it has no {missing}")
+    if SPLIT in (column.lower() for column in columns):
+        message = f"Table '{name}' has a column '{SPLIT}', which prepare keeps for the split of a row; rename it."
+        raise StepFailed("InputInvalid", message)
+    return table
+
+
+def _no_data(name: str, finding: str) -> StepFailed:
+    message = f"Input '{name}' is no data set: {finding}; prepare takes Datasets and what other prepare steps wrote."
+    return StepFailed("InputInvalid", message)
+
+
+def make_views(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:
+    """A view for each table, for this connection: its columns, and `flywheel_split` with train, validation or test."""
+    for table in tables:
+        parts = " UNION ALL BY NAME ".join(
+            f"SELECT *, {text(split)} AS {SPLIT} FROM read_parquet({text(str(file))})"
+            for split, file in zip(NAMES, table.files, strict=True)
+        )
+        try:
+            connection.execute(f"CREATE TEMP VIEW {quoted(table.name)} AS {parts}")
+        except (duckdb.IOException, duckdb.InvalidInputException) as error:
+            raise _no_data(table.name, f"its Parquet cannot be read ({str(error).splitlines()[0]})") from error

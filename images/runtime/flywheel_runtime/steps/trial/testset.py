@@ -1,0 +1,95 @@
+"""The test split as a model's clients would send it, and its answers as scikit-learn's metrics take them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.failure import Failure
+from flywheel_runtime.steps.trial import onnx_model
+from flywheel_runtime.steps.trial.features import Data, Feature
+
+Array = NDArray[Any]
+NOT_SCORABLE = "ModelNotScorable"
+
+
+def mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | None:
+    """Why a model with this signature cannot be asked rows of this data; None if it can."""
+    columns = {column["name"] for column in schema["columns"]}
+    inputs = [each["name"] for each in signature["inputs"]]
+    if signature.get("target") != schema["target"]:
+        return f"the model predicts '{signature.get('target')}' and the data's target is '{schema['target']}'"
+    if unknown := [name for name in inputs if name not in columns]:
+        return f"the model's input '{unknown[0]}' is no column of the data"
+    if not schema["rows"].get("test"):
+        return "the data has no test rows"
+    return None
+
+
+@dataclass(frozen=True)
+class TestSet:
+    """An open test split. `classes` are the data's, then those that only the model knows; `values` stand for them in answers."""
+
+    __test__ = False  # no test of pytest's
+
+    data: Data
+    signature: Mapping[str, Any]
+    classes: list[str]
+    values: list[Any]
+
+    def rows(self, most: int, start: int = 0) -> dict[str, Array]:
+        """At most that many rows from `start` on, each input (rows, 1)."""
+        return self.data.raw("test", most, start)
+
+    def truth(self) -> Array:
+        """The right answers (rows,): class numbers or values."""
+        return Data(self.data.folder, self.data.schema, (), self.data.connection).read("test").y
+
+    def numbers(self, answers: Mapping[str, Array]) -> tuple[Array, Array]:
+        """Class numbers or values (rows,), and probabilities (rows, classes), of a model's answers.
+
+        Raises:
+            Failure: ModelNotScorable where it has no outputs that say so.
+        """
+        wanted = ("label", "probabilities") if self.classes else ("prediction",)
+        if missing := [name for name in wanted if name not in answers]:
+            has = ", ".join(f"'{name}'" for name in answers)
+            raise _not_scorable(f"the model has the outputs {has} and no '{missing[0]}' to be judged by")
+        if not self.classes:
+            value = answers["prediction"].reshape(len(answers["prediction"]), -1)[:, 0]
+            return value, np.empty((len(value), 0))
+        found, mine = answers["probabilities"], [self.classes.index(each) for each in self.signature["classes"]]
+        if found.ndim != 2 or found.shape[1] != len(mine):
+            raise _not_scorable(f"its probabilities have the shape {list(found.shape)} for {len(mine)} classes")
+        full = np.zeros((len(found), len(self.classes)))
+        full[:, mine] = found
+        number = {value: place for place, value in enumerate(self.values)}
+        labels = answers["label"].reshape(-1).tolist()
+        if unknown := [each for each in set(labels) if each not in number]:
+            raise _not_scorable(f"it answered the label {unknown[0]!r}, which is none of its classes")
+        return np.array([number[each] for each in labels], dtype=np.int64), full
+
+
+def _not_scorable(finding: str) -> Failure:
+    return Failure(NOT_SCORABLE, f"{finding}; export the model with the outputs of images/README.md", retry=False)
+
+
+@contextmanager
+def opened(folder: Path, schema: Mapping[str, Any], signature: Mapping[str, Any]) -> Iterator[TestSet]:
+    """The test split of the data in `folder`, for a model whose signature does not mismatch."""
+    types = {column["name"]: column["type"] for column in schema["columns"]}
+    features = tuple(Feature(each["name"], types[each["name"]]) for each in signature["inputs"])
+    classes = list(schema["classes"])
+    classes += [each for each in signature.get("classes") or () if each not in classes]
+    with duckdb.connect(config={"threads": 1}) as connection:
+        data = Data(folder, schema, features, connection)
+        known = Data(folder, {**schema, "classes": classes}, (), connection)
+        values = onnx_model.class_values(known).tolist() if classes else []
+        yield TestSet(data, signature, classes, values)

@@ -1,0 +1,75 @@
+"""What a TrainingPipeline becomes: revisions, runs, and CronJobs that only tick."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core import names, ticker
+from flywheel.core.api import CONTROLLER_REVISION, TRAINING_RUN
+from flywheel.core.kind import Resource
+from flywheel.core.plan import Child
+from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, TrainingPipelineStatus
+from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
+
+TrainingPipeline = Resource[TrainingPipelineSpec, TrainingPipelineStatus]
+
+LONGEST_RUN = 52
+RESUME_ANNOTATION = "flywheel.ml/resume-triggers"
+
+
+def revision(pipeline: TrainingPipeline) -> Child:
+    """The present spec, frozen. `data` also has how it is tested, so that a test run needs nothing else."""
+    spec = pipeline.spec
+    test = spec.test.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.test else {}
+    manifest = {
+        "apiVersion": CONTROLLER_REVISION.api_version,
+        "kind": CONTROLLER_REVISION.kind,
+        "metadata": {"name": revision_name(pipeline.name, digest(spec))},
+        "data": {"template": content(spec), "test": test},
+        "revision": pipeline.generation,
+    }
+    return Child(CONTROLLER_REVISION, manifest, create_only=True)
+
+
+def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
+    """A CronJob for each trigger with a schedule."""
+    made = (
+        ticker.ticker(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
+        for trigger in pipeline.spec.triggers
+        if trigger.schedule is not None
+    )
+    return tuple(child for child in made if child is not None)
+
+
+def run_name(pipeline: TrainingPipeline, trigger: str, key: str) -> str:
+    """The same cause has the same name, so that it cannot start two runs."""
+    tail = f"-{names.digest(f'{pipeline.uid} {trigger} {key}')[:8]}"
+    return names.within(f"{pipeline.name}-{trigger}", LONGEST_RUN - len(tail)) + tail
+
+
+def run(
+    pipeline: TrainingPipeline, name: str, revision: str, parameters: Mapping[str, Any], cause: Mapping[str, Any]
+) -> Child:
+    """A run that a trigger starts."""
+    spec = {"pipeline": pipeline.name, "revision": revision, "cause": dict(cause)}
+    return _run(name, {**spec, **({"parameters": dict(parameters)} if parameters else {})})
+
+
+def test_run_name(pipeline: TrainingPipeline, revision: str) -> str:
+    """One for each revision."""
+    return run_name(pipeline, "test", revision)
+
+
+def test_run(pipeline: TrainingPipeline, revision: str) -> Child:
+    """The run on a sample that decides whether a revision becomes live."""
+    name = test_run_name(pipeline, revision)
+    return _run(name, {"pipeline": pipeline.name, "revision": revision, "test": True})
+
+
+def _run(name: str, spec: Mapping[str, Any]) -> Child:
+    manifest = {
+        "apiVersion": TRAINING_RUN.api_version,
+        "kind": TRAINING_RUN.kind,
+        "metadata": {"name": name},
+        "spec": dict(spec),
+    }
+    return Child(TRAINING_RUN, manifest, create_only=True)

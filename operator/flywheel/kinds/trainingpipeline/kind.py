@@ -1,0 +1,20 @@
+"""TrainingPipeline as the engine sees it."""
+
+from flywheel.core.api import CONTROLLER_REVISION, CRON_JOB, TRAINING_PIPELINE, TRAINING_RUN
+from flywheel.core.kind import Kind
+from flywheel.kinds.trainingpipeline.decide import decide
+from flywheel.kinds.trainingpipeline.observe import Seen, observe, references
+from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, TrainingPipelineStatus
+
+KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
+    api=TRAINING_PIPELINE,
+    short_name="fwpipe",
+    story="Steps from data to a registered model, what starts them by itself, and the one guard for all of it.",
+    spec=TrainingPipelineSpec,
+    status=TrainingPipelineStatus,
+    observe=observe,
+    decide=decide,
+    owns=(CONTROLLER_REVISION, TRAINING_RUN, CRON_JOB),
+    removes=(TRAINING_RUN,),
+    references=references,
+)

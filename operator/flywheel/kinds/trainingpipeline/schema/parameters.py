@@ -1,0 +1,72 @@
+"""What a run may be told, and what it works on."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, WithJsonSchema
+
+from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.values import Label, ObjectName, Word
+
+ParameterType = Literal["Integer", "Float", "String", "Boolean"]
+
+
+class ParameterName(Word):
+    """`months`: what `$(params.months)` stands for."""
+
+    __slots__ = ()
+    pattern = r"^[a-z][A-Za-z0-9_]*$"
+    form = "a name of letters, digits and _, beginning with a small letter, such as months"
+    longest = 40
+
+
+# As people write it in YAML: 6, "0.5", "text", "true".
+Given = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 1024,
+        }
+    ),
+]
+
+
+class Parameter(Schema):
+    """One parameter of a pipeline's runs."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.default) || self.type != 'Integer' || self.default.matches('^-?[0-9]{1,18}$')",
+                'default must be a whole number in quotes, such as "3"',
+            ),
+            rule(
+                "!has(self.default) || self.type != 'Float' || self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$')",
+                'default must be a number in quotes, such as "0.5"',
+            ),
+            rule(
+                "!has(self.default) || self.type != 'Boolean' || self.default in ['true', 'false']",
+                'default must be "true" or "false"',
+            ),
+        )
+    )
+
+    name: ParameterName = Field(description="The name; $(params.<name>) is its value.")
+    type: ParameterType = Field("String", description="What values it takes.")
+    default: str | None = Field(
+        None,
+        max_length=1024,
+        description="Its value where a run gives none, in quotes; absent, every run must give it.",
+    )
+    description: str | None = Field(None, max_length=256, description="What it is for.")
+
+
+class Source(Schema):
+    """A Dataset that runs work on; each run takes the version that is current when it starts."""
+
+    name: Label = Field(max_length=40, description="The name by which steps speak of it.")
+    dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
+    version: str | None = Field(
+        None, max_length=253, description="Pins one of its versions; absent, the one that is current when a run starts."
+    )

@@ -1,0 +1,22 @@
+"""A revision: what is frozen of a pipeline, and what it is called."""
+
+from typing import Any
+
+from flywheel.core import names
+from flywheel.kinds.trainingpipeline.schema.template import Template
+
+
+def content(template: Template) -> dict[str, Any]:
+    """The template as JSON, without what has its default: an operator that knows one more field sees the same revision."""
+    fields = set(Template.model_fields)
+    return template.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude_none=True, include=fields)
+
+
+def digest(template: Template) -> str:
+    """8 digits."""
+    return names.digest(content(template))[:8]
+
+
+def revision_name(pipeline: str, revision: str) -> str:
+    """Of the ControllerRevision."""
+    return names.within(f"{pipeline}-{revision}", names.LONGEST)

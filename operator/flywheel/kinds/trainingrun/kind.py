@@ -1,0 +1,22 @@
+"""TrainingRun as the engine sees it."""
+
+from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, TRAINING_RUN
+from flywheel.core.kind import Kind
+from flywheel.kinds.trainingrun.decide import decide
+from flywheel.kinds.trainingrun.observe import Seen, observe, references
+from flywheel.kinds.trainingrun.schema import FIXED, TrainingRunSpec, TrainingRunStatus
+
+KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
+    api=TRAINING_RUN,
+    short_name="fwrun",
+    story="One run of a TrainingPipeline: its steps, what each took from the cache and why, and what became of its model.",
+    spec=TrainingRunSpec,
+    status=TrainingRunStatus,
+    observe=observe,
+    decide=decide,
+    owns=(JOB, EXPERIMENT),
+    makes=(MODEL, MODEL_VERSION),
+    references=references,
+    bounded=True,
+    rules=FIXED,
+)
