@@ -259,5 +259,5 @@ def test_items_together_have_every_items_outputs_and_the_means_of_the_metrics_th
 
     found = indexed.together({3: first, 7: last}, 2)
 
-    assert found.outputs == {"part-3": "sha256:a", "part-7": "sha256:b", "tracking-7": "sha256:c"}
+    assert found.outputs == {"part-3": "sha256:a", "part-7": "sha256:b"}
     assert found.metrics == {"rows": 15}

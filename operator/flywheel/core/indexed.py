@@ -57,7 +57,12 @@ def together(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
 
 
 def _outputs(outcomes: Mapping[int, Outcome]) -> dict[str, str]:
-    return {f"{name}-{item}": digest for item, each in outcomes.items() for name, digest in each.outputs.items()}
+    return {
+        f"{name}-{item}": digest
+        for item, each in outcomes.items()
+        for name, digest in each.outputs.items()
+        if name != "tracking"
+    }
 
 
 def _means(outcomes: Mapping[int, Outcome]) -> dict[str, float]:
