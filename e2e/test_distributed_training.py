@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sklearn.datasets import load_breast_cancer
 
-from e2e import kube
+from e2e import kube, pipelines
 from e2e.cluster import story_images
 from e2e.story import Story
 
@@ -116,6 +116,30 @@ def test_a_rank_that_fails_says_why_and_ends_the_others(patients: Story, image: 
     assert condition["reason"] == "TrialsFailed"
     assert "Rank 1: " in condition["message"]
     assert "no column colour" in condition["message"]
+
+
+def test_a_step_of_a_pipeline_trains_in_two_pods_as_well(trained: Story, image: str) -> None:
+    container = {
+        "image": image,
+        "parameters": {"rounds": ROUNDS},
+        "inputs": [{"name": "data", "from": "patients"}],
+        "outputs": ["model"],
+        "distributed": TWO_RANKS,
+    }
+    spec = {
+        "inputs": [{"name": "patients", "dataset": "patients"}],
+        "steps": [{"name": "fit", "container": container, "resources": SMALL}],
+    }
+    head = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingPipeline", "metadata": {"name": "fitting"}}
+    trained.apply(json.dumps({**head, "spec": spec}))
+    trained.wait("fwpipe", "fitting", reason="Live")
+    pipelines.start(trained, "fitted", "fitting")
+
+    step = pipelines.step(pipelines.ended(trained, "fitted"), "fit")
+
+    assert step["state"] == "Succeeded", step
+    assert set(step["outputs"]) == {"model"}
+    assert float(step["metrics"]["log_loss"]) == pytest.approx(metric(trained, "alone", "log_loss"), abs=1e-3)
 
 
 def keeps_a_checkpoint(story: Story, name: str) -> bool:
