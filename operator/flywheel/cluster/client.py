@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from flywheel.core.api import Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
 EVENTS_ABOUT = Api("", "v1", "Event", "events")
+KUEUE_WORKLOADS = Api("kueue.x-k8s.io", "", "Workload", "workloads")
+JOB_UID = "kueue.x-k8s.io/job-uid"
 APPLY = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT = (5.0, 30.0)  # connect, read; seconds
@@ -72,7 +75,18 @@ class Client:
 
     def serves(self, group: str) -> bool:
         """Whether there is an API group of that name."""
-        return group in self._groups.names()
+        return group in self._groups.versions()
+
+    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
+        """Kueue's Workloads of the Job with that uid, in whatever version the API server prefers; none where there is no Kueue."""
+        version = self._groups.versions().get(KUEUE_WORKLOADS.group)
+        if version is None:
+            return []
+        path = _path(replace(KUEUE_WORKLOADS, version=version), namespace)
+        found: list[Manifest] = (
+            self._request("GET", path, query={"labelSelector": f"{JOB_UID}={uid}"}).get("items") or []
+        )
+        return found
 
     def apply(
         self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False

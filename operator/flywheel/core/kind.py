@@ -37,7 +37,7 @@ class Resource(Generic[S, T]):
 
 
 class Cluster(Protocol):
-    """All that `observe` may read. Everything but `events` and `serves` comes from the store, so it costs no request."""
+    """All that `observe` may read. Everything but `events`, `queued` and `serves` comes from the store, so it costs no request."""
 
     @property
     def now(self) -> datetime:
@@ -61,6 +61,9 @@ class Cluster(Protocol):
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """Kubernetes' events about one object, newest last. A live request: ask only for an object in trouble."""
+
+    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+        """Kueue's Workloads of one Job. A live request: ask only where `serves("kueue.x-k8s.io")`, for a Job that waits."""
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class _Ended:
 
 def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
-    over = _job_is_over(job)
+    over = is_over(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
     ended = [_ended(pod) for pod in newest_first if pod.get("status", {}).get("phase") in ("Succeeded", "Failed")]
     if not over and len(ended) < len(newest_first):
@@ -61,17 +61,24 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         outcome = _outcome(pod)
         if outcome is not None:
             return outcome
-    return _unknown(job) if over else None
+    return unknown(job) if over else None
 
 
-def _job_is_over(job: Manifest) -> bool:
+def of_pod(pod: Manifest) -> Outcome | None:
+    """What one pod that has ended tells, or None if it tells nothing."""
+    return _outcome(_ended(pod))
+
+
+def is_over(job: Manifest) -> bool:
+    """Whether a Job is Complete or Failed, which it is when all of its pods have ended."""
     conditions = job.get("status", {}).get("conditions") or []
     return any(
         condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in conditions
     )
 
 
-def _unknown(job: Manifest) -> Outcome:
+def unknown(job: Manifest) -> Outcome:
+    """Of a Job that ended and of whose pods nobody knows anything."""
     name = job["metadata"]["name"]
     return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, MODEL_VERSION, POD, Api
 from flywheel.core.kind import AnyKind
+from flywheel.core.queueing import KUEUE
 
 READ = ("get", "list", "watch")
 OWN = (*READ, "create", "patch", "delete")
@@ -62,6 +63,7 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
         # Kubernetes' own events can be asked for by the object's uid in the core group alone.
         Rule("why a pod does not run", POD.group, (EVENT.plural,), ("list",)),
+        Rule("why a Job waits in Kueue's queue, where there is Kueue", KUEUE, ("workloads",), ("list",)),
         Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
     )
 

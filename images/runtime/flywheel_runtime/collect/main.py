@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flywheel_runtime import message
+from flywheel_runtime.collect.checkpoints import Checkpoints
 from flywheel_runtime.collect.keep import Files, Keeper, tracking
 from flywheel_runtime.collect.order import Order
 from flywheel_runtime.collect.outputs import read_facts, read_metrics, read_output
@@ -73,13 +74,18 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
         return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
     places.collecting.touch()
     pruner = _pruner(order, places, keeper)
+    checkpoints = _checkpoints(order, places, keeper)
     watch = Watch(order.timeout, order.grace, places.fetched, pruner)
     watch.run(stop)
     grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
     deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
     if pruner is None:
-        return finish(order, places, watch, keeper, deadline)
-    return _compared(order, places, watch, keeper, deadline, pruner)
+        report = finish(order, places, watch, keeper, deadline)
+    else:
+        report = _compared(order, places, watch, keeper, deadline, pruner)
+    if checkpoints is not None and not report["complete"]:
+        checkpoints.last(deadline)
+    return report
 
 
 def _pruner(order: Order, places: Places, keeper: Keeper) -> Pruner | None:
@@ -108,11 +114,23 @@ def _compared(
     return told
 
 
+def _checkpoints(order: Order, places: Places, keeper: Keeper) -> Checkpoints | None:
+    """Those of a group are its leader's. They are kept beside the watch, which an upload must not hold up."""
+    if order.checkpoint_every is None or order.follows(keeper.attempt.index):
+        return None
+    checkpoints = Checkpoints(places.checkpoints, keeper.store, keeper.attempt)
+    checkpoints.start(order.checkpoint_every)
+    return checkpoints
+
+
 def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline: float) -> dict[str, Any]:
     """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
     if not watch.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
         return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
+    if order.follows(keeper.attempt.index):
+        # No result of its own: were this rank to run again within its attempt, it must take part again.
+        return ended(watch, complete=True)
     found: dict[str, Any] = {}
     try:
         found["metrics"] = read_metrics(places.metrics)

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from flywheel.core.api import MODEL, MODEL_VERSION
+from flywheel.core.distributed import Distributed
 from flywheel.core.plan import Child
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
+from flywheel.core.spread import Group, service
 from flywheel.core.values import Digest
 from flywheel.core.workloads import Input, Step, step_job
 from flywheel.kinds.experiment.record import Data, Trial
@@ -51,6 +53,9 @@ def trial_job(
         ours=container is None,
         prune=_prune(spec, setup, point),
         annotations={TRIAL_ANNOTATION: json.dumps(made)},
+        spread=_group(spec.distributed),
+        checkpoint=spec.checkpoint,
+        queue=spec.placement.queue_name,
     )
     return step_job(experiment, step, settings)
 
@@ -59,6 +64,17 @@ def _prune(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] |
     """Trials are compared within one search and one estimator: what a step is differs between them."""
     group = f"{fingerprint(spec)}/{int(point[0])}"
     return spec.pruner.told(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
+
+
+def _group(distributed: Distributed | None) -> Group | None:
+    if distributed is None:
+        return None
+    return Group(distributed.framework, distributed.nodes, distributed.processes_per_node)
+
+
+def of_ranks(experiment: Experiment) -> tuple[Child, ...]:
+    """What the ranks of distributed trials find one another by."""
+    return (service(experiment),) if experiment.spec.distributed else ()
 
 
 def model(experiment: Experiment, name: str, metric: str) -> Child:

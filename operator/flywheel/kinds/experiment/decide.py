@@ -235,7 +235,7 @@ def _plan(
         message=message,
         status=status,
         summary=words.summary(experiment, progress),
-        children=(*jobs, *(Kept(JOB, name) for name in sorted(kept))),
+        children=(*children.of_ranks(experiment), *jobs, *(Kept(JOB, name) for name in sorted(kept))),
         stalled=stalled,
         progressing=progressing,
         succeeded=succeeded,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names, outcome, trouble
+from flywheel.core import indexed, names, queueing, trouble
 from flywheel.core.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
@@ -99,7 +99,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     of_job = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == metadata["name"]]
-    ended = outcome.read(job, of_job)
+    ended = indexed.read(job, of_job)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
@@ -112,8 +112,10 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         fingerprint=str(made.get("fingerprint", "")),
         point=tuple(made.get("point", ())),
         outcome=ended,
-        trouble=trouble.find(job, of_job, events, cluster.now) if ended is None else None,
         repeat=int(repeat or 1),
+        trouble=(queueing.waiting(job, cluster) or trouble.find(job, of_job, events, cluster.now))
+        if ended is None
+        else None,
     )
 
 

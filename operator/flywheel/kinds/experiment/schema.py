@@ -4,11 +4,12 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from flywheel.core.distributed import Checkpoint, Distributed
 from flywheel.core.metrics import KNOWN_DIRECTIONS
 from flywheel.core.schema import (
-    Placement,
     PullSecret,
     Quantity,
+    QueuedPlacement,
     Resources,
     Schema,
     rule,
@@ -124,6 +125,10 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             "validation is for trainer sklearn; a container judges its trials by itself",
         ),
         rule(
+            "has(self.trainer.container) || !(has(self.distributed) || has(self.checkpoint))",
+            "distributed and checkpoint are for trainer container; ours trains in one pod, in one go",
+        ),
+        rule(
             f"self.search.algorithm != 'Grid' || !has({sklearn}) || (has({sklearn}.estimators) && {sklearn}.estimators.size() > 0)",
             "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
         ),
@@ -198,7 +203,14 @@ class ExperimentTemplate(Schema):
         description="Secrets to pull the trainer's image with.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    placement: Placement = Field(default_factory=Placement, description="Where trials may run.")
+    placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where trials may run.")
+    distributed: Distributed | None = Field(
+        None, description="Each trial of trainer container is one training in several pods; absent, it is one pod."
+    )
+    checkpoint: Checkpoint | None = Field(
+        None,
+        description="A lost trial of trainer container goes on from its newest checkpoint; absent, it begins anew.",
+    )
 
 
 class Artifact(Schema):
@@ -273,6 +285,7 @@ RULES = (
     _fixed("validation", "validation"),
     _fixed("constraints", "constraints"),
     _fixed("repeats", "repeats"),
+    _fixed("distributed", "distributed"),
     _fixed("objective.metric", "objective"),
     _fixed("objective.direction", "objective", "objective.direction"),
 )

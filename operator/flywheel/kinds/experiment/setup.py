@@ -31,6 +31,7 @@ FIXED = {
     "objective",
     "constraints",
     "repeats",
+    "distributed",
 }
 
 

@@ -48,4 +48,6 @@ def _of_the_trainer(step: Step) -> list[str]:
         return [f"{where}: trainer container needs model, the file that it leaves."]
     if trainer.container is not None and step.train.validation is not None:
         return [f"{where}: validation is for trainer sklearn; a container judges its trials by itself."]
+    if trainer.container is None and (step.train.distributed is not None or step.train.checkpoint is not None):
+        return [f"{where}: distributed and checkpoint are for trainer container; ours trains in one pod, in one go."]
     return []

@@ -4,7 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Variable, rule, validations
+from flywheel.core.distributed import Checkpoint, Distributed
+from flywheel.core.schema import PullSecret, Quantity, QueuedPlacement, Resources, Schema, Variable, rule, validations
 from flywheel.core.values import Duration, Label, MetricName, Number, Word
 from flywheel.kinds.experiment.schema import ExperimentTemplate
 from flywheel.kinds.experiment.space import Parameter
@@ -170,6 +171,12 @@ class Container(Schema):
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")
     image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull the image with.")
+    distributed: Distributed | None = Field(
+        None, description="One piece of work in several pods; absent, it is one pod."
+    )
+    checkpoint: Checkpoint | None = Field(
+        None, description="A lost attempt goes on from its newest checkpoint; absent, the next begins anew."
+    )
 
 
 class Secret(Schema):
@@ -239,7 +246,7 @@ class Step(StepBasics):
         description="Auto: where the same work on the same content was done before, its outputs are taken. Never: for steps with side effects.",
     )
     max_age: Duration | None = Field(None, description="How old work may be that is taken from the cache.")
-    placement: Placement = Field(default_factory=Placement, description="Where its pod may run.")
+    placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where its pod may run.")
     prepare: Prepare | None = Field(None, description="Data from data, by SQL.")
     train: Train | None = Field(None, description="A model from data.")
     evaluate: Evaluate | None = Field(None, description="What a model is worth, by slices.")
