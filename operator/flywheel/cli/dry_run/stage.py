@@ -59,6 +59,11 @@ class Stage:
         del namespace, uid
         return ()
 
+    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+        """See Cluster."""
+        del job
+        return ()
+
     def _listed(self, api: Api, namespace: str) -> Iterable[Manifest]:
         try:
             return self.client.objects(api, namespace)
