@@ -82,6 +82,22 @@ def test_without_quantize_the_artifact_is_what_it_was(run_step: Any, trained: An
     assert "quantization_gap" not in result.output("metrics.json")
 
 
+def test_a_model_of_another_name_gets_the_usual_one(run_step: Any, trained: Any, data: Path, tmp_path: Path) -> None:
+    """As a container may leave it: in a folder of its own, with its golden rows beside it."""
+    artifact = tmp_path / "own"
+    (artifact / "export").mkdir(parents=True)
+    for path in trained().iterdir():
+        name = {"model.onnx": "export/net.onnx", "golden.json": "export/golden.json"}.get(path.name, path.name)
+        (artifact / name).write_bytes(path.read_bytes())
+
+    result = run_step(package, {"model": artifact, "data": data}, path="export/net.onnx", quantize="Dynamic")
+
+    code, metrics, facts = verified(tmp_path / "verify", result.root / "outputs/model")
+    assert code == 0, facts
+    assert facts["golden"]["rows"] > 40
+    assert metrics["size_bytes"] == result.output("metrics.json")["size_bytes"]
+
+
 def test_trees_stay_and_say_so(run_step: Any, trained: Any, data: Path) -> None:
     artifact = trained("HistGradientBoostingClassifier", {"max_iter": 10})
 

@@ -55,6 +55,7 @@ def rules(of: Sequence[AnyKind]) -> str:
         "serverTokens": ("servers that ask who calls them, in the whole cluster", rbac.server_token_rules()),
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
+        "approver": ("who may approve versions", rbac.approver_rules()),
     }
     parts = [HEADER]
     for name, (who, table) in tables.items():

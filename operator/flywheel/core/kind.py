@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from flywheel.core.api import Api, Manifest, Reference
-from flywheel.core.plan import Plan
+from flywheel.core.plan import Child, Plan
 from flywheel.core.schema import Schema, Status
 from flywheel.core.settings import Settings
 
@@ -74,6 +74,8 @@ class Kind(Generic[S, T, F]):
     `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
     `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may annotate (`Plan.touches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
+    `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
+    `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.
     """
 
     api: Api
@@ -92,6 +94,7 @@ class Kind(Generic[S, T, F]):
     rules: tuple[Mapping[str, Any], ...] = ()
     selectable: tuple[str, ...] = ()
     scale: Mapping[str, str] | None = None
+    preview: Callable[[Resource[S, T], Settings], Iterable[Child]] | None = None
 
     @property
     def field_manager(self) -> str:

@@ -30,6 +30,7 @@ class Outcome:
     usage: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
     image: str | None = None  # of main, by digest, where the container runtime tells one
+    audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ def _outcome(pod: _Ended) -> Outcome | None:
     return (
         _was_done(pod)
         or _fetch_failed(pod)
+        or _was_pruned(pod)
         or _ran_out_of_memory(pod)
         or _took_too_long(pod)
         or _was_disrupted(pod)
@@ -111,6 +113,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
         _usage(pod),
         pod.node,
         pod.image,
+        told.get("audit") or {},
     )
 
 
@@ -127,6 +130,15 @@ def _fetch_failed(pod: _Ended) -> Outcome | None:
         )
     result: Result = "Infrastructure" if told.get("retry") else "Invalid"
     return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
+
+
+def _was_pruned(pod: _Ended) -> Outcome | None:
+    """collect ended main, since others were better at the same step. `facts`: the last step, and its value if it is finite."""
+    told = pod.collect.get("pruned")
+    if not isinstance(told, dict):
+        return None
+    why = (pod.collect.get("error") or {}).get("message")
+    return Outcome("Failed", "Pruned", _sentence(why), facts=told, usage=_usage(pod), node=pod.node)
 
 
 def _ran_out_of_memory(pod: _Ended) -> Outcome | None:

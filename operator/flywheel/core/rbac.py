@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, POD, Api
+from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, MODEL_VERSION, POD, Api
 from flywheel.core.kind import AnyKind
 from flywheel.core.queueing import KUEUE
 
@@ -98,6 +98,12 @@ def server_access_rules() -> tuple[Rule, ...]:
 def caller_rules() -> tuple[Rule, ...]:
     """Who may `get` an InferenceService with spec.auth.serviceAccount may call it."""
     return (Rule("calling InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("get",)),)
+
+
+def approver_rules() -> tuple[Rule, ...]:
+    """Who may let a version become champion: a verb that no other role has, which the chart's ValidatingAdmissionPolicies ask for."""
+    why = "approving versions, which is to write spec.approval"
+    return (Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),)
 
 
 def _plurals(apis: Iterable[Api]) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ class Input:
 class Step:
     """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
     `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
+    `prune` tells collect which curve it compares with those of siblings, and by which rule (images/README.md).
     `spread`: in several pods; a Group needs `spread.service(resource)` beside its Job. `queue`: the Job waits for Kueue's queue of that name.
     """
 
@@ -68,7 +69,11 @@ class Step:
     shared_memory: Quantity | None = None
     ours: bool = True
     before: tuple[str, ...] = ()
+    prune: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    audit: Mapping[str, Any] | None = (
+        None  # what collect records of a result that counts (images/README.md, "The audit records")
+    )
     spread: Spread | None = None
     checkpoint: Checkpoint | None = None
     queue: str | None = None
@@ -221,6 +226,8 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "timeoutSeconds": timeout,
         "graceSeconds": 10,
         "outputs": [{"name": name, "required": True} for name in step.outputs],
+        **({"audit": step.audit} if step.audit else {}),
+        **({"prune": step.prune} if step.prune else {}),
         **({"leader": LEADER} if isinstance(step.spread, Group) else {}),
         **checkpoints.told(step.checkpoint),
     }

@@ -23,7 +23,7 @@ from tests.kinds.experiment.world import experiment
 HERE = Path(__file__).parent
 DIGEST = "sha256:" + "a" * 64
 DATA = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})
-SHORT, LONG, CONTAINER, GROUP = (
+SHORT, LONG, CONTAINER, *_, GROUP = (
     resource(KIND, each["metadata"]["name"], each["spec"])
     for each in yaml.safe_load_all((HERE.parents[2] / "crds/examples/experiment.yaml").read_text())
 )

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 @pytest.fixture
 def dataset(checked: Any) -> Any:
     def build(target: str = "late") -> Path:
-        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"], size=2000))
+        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"]))
 
     return build
 
@@ -70,6 +70,20 @@ def test_the_whole_is_what_the_trainer_measured(judged: Any, target: str, metric
     assert result.output("facts.json")["testDigest"] == json.loads((data / "schema.json").read_text())["testDigest"]
     assert next(iter(result.output("metrics.json"))) == metric
     assert whole["interval"]["low"] < whole["metrics"][metric] < whole["interval"]["high"]
+
+
+def test_a_boolean_is_a_class(run_train: Any, run_step: Any, dataset: Any) -> None:
+    chosen = {"numeric": ["month", "delay"], "categorical": ["carrier"]}
+    trained = run_train(dataset("express"), features=chosen, objective={"metric": "accuracy"})
+    folder = trained.root / "outputs/model"
+
+    result = run_step(evaluate, {"model": folder, "data": dataset("express")}, metric="accuracy", by=["express"])
+
+    assert report(result)["confusionMatrix"]["classes"] == ["false", "true"]
+    assert report(result)["whole"]["metrics"]["accuracy"] == pytest.approx(
+        trained.output("metrics.json")["test_accuracy"]
+    )
+    assert {each["value"] for each in report(result)["slices"]["express"]["values"]} == {"true", "false"}
 
 
 def test_a_slice_is_its_rows(judged: Any) -> None:
@@ -219,6 +233,29 @@ def test_a_model_without_a_signature_is_asked_by_its_own(run_step: Any, dataset:
 
     assert result.code == 0, result.failure
     assert result.output("metrics.json")["roc_auc"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        pytest.param('{"inputs": [{"name": "month"}]}', 0, id="which says no more than its inputs"),
+        pytest.param('{"inputs": "month"}', "SignatureInvalid", id="whose inputs are none"),
+        pytest.param("[1]", "SignatureInvalid", id="that is none"),
+        pytest.param('{"inputs": [{"name": "month"}], "task": "Regression"}', "DataMismatch", id="of another task"),
+        pytest.param('{"inputs": [{"name": "months"}]}', "DataMismatch", id="of other columns"),
+        pytest.param('{"inputs": [{"name": "month"}], "classes": ["0"]}', "ModelNotScorable", id="of fewer classes"),
+        pytest.param(
+            '{"inputs": [{"name": "month"}], "classes": ["0", "7"]}', "ModelNotScorable", id="of other classes"
+        ),
+    ],
+)
+def test_a_signature(run_step: Any, dataset: Any, tmp_path: Path, signature: str, code: int | str) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month())
+    (tmp_path / "signature.json").write_text(signature)
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="accuracy")
+
+    assert (result.failure["reason"] if result.code else 0) == code
 
 
 @pytest.mark.parametrize(

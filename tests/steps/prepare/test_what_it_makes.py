@@ -79,7 +79,11 @@ def test_a_filter_of_test_rows_changes_their_digest(run_prepare: Any, orders: Pa
         pytest.param(EVERYTHING, id="everything"),
         pytest.param("SELECT * FROM orders ORDER BY random()", id="in another order"),
         pytest.param("SELECT * FROM orders WHERE random() < 0.9", id="by chance"),
-        pytest.param("SELECT * FROM orders USING SAMPLE 100 ROWS", id="a sample of DuckDB's"),
+        pytest.param(
+            "SELECT o.*, mean FROM orders o JOIN (SELECT city, avg(price / 7) AS mean FROM orders GROUP BY city) USING (city)",
+            id="sums of floating numbers",
+        ),
+        pytest.param("SELECT * FROM orders USING SAMPLE reservoir(100 ROWS) REPEATABLE (7)", id="a sample of DuckDB's"),
     ],
 )
 def test_the_same_question_has_the_same_bytes(run_prepare: Any, orders: Path, sql: str) -> None:
@@ -162,6 +166,7 @@ def test_rows_without_their_split_are_split_anew_by_the_first_tables_rule(run_pr
         pytest.param("SELECT *, late AS copy FROM orders", "Classification", "LabelLeak", id="a leak"),
         pytest.param("FROM orders UNION ALL FROM orders", "Classification", "DuplicateKeys", id="twice"),
         pytest.param("SELECT * FROM orders WHERE day < now()", "Classification", "NotRepeatable", id="now"),
+        pytest.param("FROM orders USING SAMPLE 100 ROWS", "Classification", "NotRepeatable", id="a sample by chance"),
     ],
 )
 def test_what_is_odd_is_told(run_prepare: Any, orders: Path, sql: str, task: str | None, warning: str) -> None:
@@ -216,3 +221,49 @@ def test_values_are_bound(run_prepare: Any, orders: Path, sql: str, values: Any,
     written = run_prepare({"orders": orders}, f"SELECT * FROM orders WHERE {keep} {expected}")
     assert bound.code == 0, bound.failure
     assert files(bound.data) == files(written.data)
+
+
+def test_what_does_not_fit_into_memory_goes_to_the_disk(
+    run_prepare: Any, orders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flywheel_runtime.steps.limits.memory_bytes", lambda: 128 * 2**20)
+    sql = """SELECT o.* FROM orders AS o JOIN (
+               SELECT id, md5(id || '-' || i) AS hash, row_number() OVER (ORDER BY hash) AS place
+               FROM orders, range(5000) AS numbers(i) QUALIFY place % 5000 = 0) AS many USING (id)
+             GROUP BY ALL"""
+
+    result = run_prepare({"orders": orders}, sql)
+
+    assert result.code == 0, result.failure
+
+
+def test_a_random_split_by_keys_is_the_same_split_again(run_prepare: Any, checked: Any) -> None:
+    data = Path(checked({"a.csv": ORDERS}, target="late", keys=["id"]))
+
+    anew = run_prepare({"orders": data}, "SELECT * EXCLUDE (flywheel_split) FROM orders")
+
+    facts = run_prepare({"orders": data}).output("facts.json")
+    assert anew.output("facts.json")["testDigest"] == facts["testDigest"]
+
+
+@pytest.mark.parametrize(
+    ("sql", "rule", "warnings"),
+    [
+        pytest.param(
+            "SELECT * EXCLUDE (flywheel_split) FROM orders", ("Group", "city"), [], id="split anew by its groups"
+        ),
+        pytest.param(
+            "SELECT * EXCLUDE (city) FROM orders", ("Random", None), ["SplitColumnLost"], id="groups are lost"
+        ),
+    ],
+)
+def test_groups_stay_together(run_prepare: Any, checked: Any, sql: str, rule: Any, warnings: list[str]) -> None:
+    split = {"by": "Group", "group": "city", "validation": "33%", "test": "33%"}
+    data = Path(checked({"a.csv": ORDERS}, target="late", keys=["id"], split=split))
+
+    result = run_prepare({"orders": data}, sql)
+
+    schema, facts = result.output("data/schema.json"), result.output("facts.json")
+    assert (schema["split"]["by"], schema["split"]["group"]) == rule
+    assert [line.partition(":")[0] for line in facts["warnings"]] == warnings
+    assert facts["splits"] == {"train": 100, "validation": 100, "test": 100}

@@ -1,8 +1,11 @@
 """What collect is told: FLYWHEEL_COLLECT, parsed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from flywheel_runtime.collect.prune.order import Order as Prune
 from flywheel_runtime.failure import Failure
 
 TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
@@ -17,12 +20,15 @@ class Output:
 @dataclass(frozen=True)
 class Order:
     """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL.
+    `audit`: what to record of a result that counts (audit/records.py).
     `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
     `checkpoint_every`: seconds between two looks for a new checkpoint, None: none is kept."""
 
     timeout: float | None
     grace: float
     outputs: tuple[Output, ...]
+    audit: Mapping[str, Any] | None = None
+    prune: Prune | None = None
     leader: int | None = None
     checkpoint_every: float | None = None
 
@@ -37,6 +43,8 @@ class Order:
                 None if timeout is None else float(timeout),
                 float(body.get("graceSeconds", 10)),
                 outputs,
+                body.get("audit"),
+                Prune.of(body["prune"]) if body.get("prune") else None,
                 None if body.get("leader") is None else int(body["leader"]),
                 None if every is None else float(every),
             )

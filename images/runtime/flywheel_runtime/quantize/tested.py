@@ -40,7 +40,7 @@ def _scored(
 
     signature = json.loads((artifact / "signature.json").read_bytes())
     schema = json.loads((data / "schema.json").read_bytes())
-    if testset.mismatch(schema, signature):
+    if signature.get("target") != schema["target"] or testset.mismatch(schema, signature):
         return None
     with testset.opened(data, schema, signature) as split:
         given = split.rows(MOST_ROWS)

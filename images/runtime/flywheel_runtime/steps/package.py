@@ -15,6 +15,7 @@ from flywheel_runtime.steps import pod
 from flywheel_runtime.steps.evaluate.model import inside
 from flywheel_runtime.steps.pod import Step, StepFailed, say
 
+MODEL, GOLDEN = "model.onnx", "golden.json"
 PREFIX = "fp32_"  # of what the model had before, as verify has it
 TOLD = ("weights", "rows", "gap", "sizeBefore", "size")
 
@@ -35,13 +36,24 @@ def package(step: Step) -> None:
         raise StepFailed("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
     artifact = step.output("model")
     # Inputs and outputs are two volumes, so no hard links. What an earlier packaging said of itself is not said again.
-    shutil.copytree(source, artifact, dirs_exist_ok=True, ignore=shutil.ignore_patterns(quantizing.REPORT))
-    report = quantizing.quantize(artifact, path, step.input("data")) if mode else None
+    skipped = shutil.ignore_patterns(quantizing.REPORT)
+    shutil.copytree(source, artifact, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=skipped)
+    model = _under_its_usual_name(artifact, path)
+    report = quantizing.quantize(artifact, MODEL, step.input("data")) if mode else None
     if report is not None:
         pod.write_json(artifact / quantizing.REPORT, report)
     evaluation = _test(artifact / "evaluation.json")
-    step.finish(_metrics(artifact / path, report, evaluation), _facts(report, evaluation))
-    say(f"packaged {path}: {(artifact / path).stat().st_size:,} bytes")
+    step.finish(_metrics(model, report, evaluation), _facts(report, evaluation))
+    say(f"packaged {path}: {model.stat().st_size:,} bytes")
+
+
+def _under_its_usual_name(artifact: Path, path: str) -> Path:
+    """The model as `model.onnx`, with the golden rows that lie beside it: whoever registers a package need not know where it was."""
+    model, beside = artifact / MODEL, (artifact / path).parent / GOLDEN
+    (artifact / path).replace(model)
+    if beside.is_file():
+        beside.replace(artifact / GOLDEN)
+    return model
 
 
 def _test(path: Path) -> Mapping[str, Any]:

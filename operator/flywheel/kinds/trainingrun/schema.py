@@ -41,6 +41,7 @@ class TrainingRunSpec(Schema):
     revision: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{8}$",
+        max_length=8,
         description="One of its revisions; absent, the one that is live when the run starts.",
     )
     parameters: dict[str, Given] | None = Field(

@@ -11,12 +11,11 @@ from typing import Any
 from flywheel_runtime.steps import pod
 from flywheel_runtime.steps.evaluate import intervals, model, report, slices
 from flywheel_runtime.steps.evaluate.intervals import Judged
+from flywheel_runtime.steps.evaluate.report import LEAST_ROWS
 from flywheel_runtime.steps.pod import Step, StepFailed, say
 from flywheel_runtime.steps.trial import scoring, testset
 from flywheel_runtime.steps.trial.testset import TestSet
 
-# Of fewer rows the worst slice is chance.
-LEAST_ROWS = 30
 DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
 LONGEST_VALUE = 80  # characters of a slice's value in facts.json
 

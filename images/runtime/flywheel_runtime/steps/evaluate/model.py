@@ -33,7 +33,7 @@ def load(artifact: Path, path: str, schema: Mapping[str, Any]) -> Model:
     """The model at `path`, with its signature.json or, without one, what the file itself declares.
 
     Raises:
-        StepFailed: ModelMissing, PathInvalid.
+        StepFailed: ModelMissing, PathInvalid, SignatureInvalid.
         Failure: ModelNotLoadable.
     """
     file = artifact / inside(path)
@@ -42,8 +42,8 @@ def load(artifact: Path, path: str, schema: Mapping[str, Any]) -> Model:
     content = file.read_bytes()
     # One thread: with more, sums of floating numbers depend on how many.
     session = rows.session(content, threads=1)
-    recorded = file.parent / "signature.json"
-    signature = json.loads(recorded.read_bytes()) if recorded.is_file() else _declared(session, schema)
+    recorded = artifact / "signature.json"
+    signature = _recorded(recorded) if recorded.is_file() else _declared(session, schema)
     return Model(session, signature, hashlib.sha256(content).hexdigest())
 
 
@@ -53,6 +53,18 @@ def inside(path: str) -> PurePosixPath:
     if relative.is_absolute() or ".." in relative.parts:
         raise StepFailed("PathInvalid", f"Path '{path}' leaves the artifact; name a file inside it.")
     return relative
+
+
+def _recorded(path: Path) -> dict[str, Any]:
+    try:
+        signature: dict[str, Any] = json.loads(path.read_bytes())
+        _ = [each["name"] for each in signature["inputs"]], signature.get("classes")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = (
+            f"The artifact's signature.json cannot be read ({type(error).__name__}); train again, or leave it out."
+        )
+        raise StepFailed("SignatureInvalid", message) from error
+    return signature
 
 
 def _declared(session: Any, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flywheel_runtime.steps.evaluate.intervals import Judged
 
 SMALLER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "mape"})
 SHOWN_SLICES = 20
+LEAST_ROWS = 30  # of fewer rows the worst slice is chance
 
 
 def document(
@@ -51,13 +52,14 @@ def page(told: Mapping[str, Any]) -> str:
 
 def _slices(part: Mapping[str, Any], metric: str, worst: Mapping[str, Any] | None) -> list[str]:
     sign = -1 if metric in SMALLER_IS_BETTER else 1
-    measured = [each for each in part["values"] if metric in each["metrics"]]
+    measured = [each for each in part["values"] if each["rows"] >= LEAST_ROWS and metric in each["metrics"]]
     shown = sorted(measured, key=lambda each: sign * each["metrics"][metric])[:SHOWN_SLICES]
     rows = [(_name(each["value"]), f"{each['rows']:,}", _sure(each, metric)) for each in shown]
-    head = f"Worst with at least 30 rows: {_name(worst['value'])}." if worst else "No slice has 30 rows and a value."
+    least = f"{LEAST_ROWS} rows"
+    head = f"Worst with at least {least}: {_name(worst['value'])}." if worst else f"No slice has {least} and a value."
     left = len(part["values"]) - len(shown) + part["others"]["values"]
-    tail = ["", f"{left:,} more slices are not shown."] if left else []
-    return [head, "", *_table(("value", "rows", metric), rows), *tail]
+    tail = ["", f"{left:,} more slices are better, or have fewer rows or no value."] if left else []
+    return [head, *(["", *_table(("value", "rows", metric), rows)] if rows else []), *tail]
 
 
 def _sure(told: Mapping[str, Any], metric: str) -> str:

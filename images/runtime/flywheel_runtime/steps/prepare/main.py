@@ -110,10 +110,8 @@ def _described(
 
 
 def _moments(bound: Bound) -> list[Anomaly]:
-    words = (
-        "The SQL asks for {}, which is another time in every run, so the same run gives other data; use $(run.date)."
-    )
-    return [Anomaly("NotRepeatable", "Warning", None, words.format(call)) for call in bound.of_the_moment]
+    words = "The SQL asks for {}, which gives something else in every run; use $(run.date), or REPEATABLE (7) with a sample."
+    return [Anomaly("NotRepeatable", "Warning", None, words.format(each)) for each in bound.of_the_moment]
 
 
 def _warnings(connection: duckdb.DuckDBPyConnection, schema: Schema, first: tables.Table) -> list[Anomaly]:

@@ -13,6 +13,7 @@ from flywheel_runtime.steps.prepare.tables import SPLIT, Table
 
 # A sample is for trying things out: five folds, a curve and a metric of each class need some rows of each.
 LEAST_ROWS = 20
+CURE = "take its window from the train rows alone, with WHERE flywheel_split <> 'train' OR …"
 
 
 def out(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool, first: Table) -> dict[str, int]:
@@ -37,9 +38,11 @@ def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table
     had = first.schema["rows"]
     empty = next((name for name in split.NAMES if not rows[name] and (name == "train" or had.get(name))), None)
     if empty:
+        # A window over data that is split by time: its train rows are the oldest.
+        cure = "it keeps them all with WHERE flywheel_split <> 'train' OR …" if empty != "train" else CURE
         message = (
             f"The {empty} split would have no row: the SQL of this step leaves out all {had.get(empty, 0):,} {empty} rows "
-            f"of table '{first.name}'; widen its condition, or leave {SPLIT} out to split the rows anew."
+            f"of table '{first.name}'; {cure}, or leave {SPLIT} out to split the rows anew."
         )
         raise StepFailed("SplitEmpty", message)
     return rows

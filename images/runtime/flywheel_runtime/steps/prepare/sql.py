@@ -23,17 +23,18 @@ QUOTED = re.compile(
 LINE_COMMENT = re.compile(r"--[^\n\r]*")
 BLOCK_EDGE = re.compile(r"/\*|\*/")
 PREFIX = "flywheel_value_"
-# Their answers are of the moment. random() is not among them: it is seeded.
+# Their answers are of the moment, or by chance. random() is not among them: it is seeded.
 OF_THE_MOMENT = re.compile(
     r"\b(?:(?:now|today|get_current_time|get_current_timestamp|transaction_timestamp|uuidv7)\s*\(\s*\)"
     r"|current_date|current_time|current_timestamp|localtime|localtimestamp)(?!\w)",
     re.IGNORECASE,
 )
+SAMPLE = re.compile(r"\b(?:using\s+sample|tablesample)\b(?!.*\brepeatable\b)", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True)
 class Bound:
-    """SQL with named parameters, their values, and the calls in it whose answer is another at another time."""
+    """SQL with named parameters, their values, and what in it has another answer at another time."""
 
     sql: str
     values: Mapping[str, Any]
@@ -56,7 +57,8 @@ def bind(sql: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Bou
             _refuse_inside(piece)
             parts.append(piece)
             continue
-        moments |= dict.fromkeys(found[0] for found in OF_THE_MOMENT.finditer(piece))
+        for pattern in (OF_THE_MOMENT, SAMPLE):
+            moments |= dict.fromkeys(found[0] for found in pattern.finditer(piece))
         parts.append(REFERENCE.sub(lambda found: _placeholder(found, known, names), piece))
     return Bound("".join(parts), {place: known[key] for key, place in names.items()}, tuple(moments))
 

@@ -22,12 +22,14 @@ NOT_SCORABLE = "ModelNotScorable"
 
 def mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | None:
     """Why a model with this signature cannot be asked rows of this data; None if it can."""
-    columns = {column["name"] for column in schema["columns"]}
+    types = {column["name"]: column["type"] for column in schema["columns"]}
     inputs = [each["name"] for each in signature["inputs"]]
-    if signature.get("target") != schema["target"]:
-        return f"the model predicts '{signature.get('target')}' and the data's target is '{schema['target']}'"
-    if unknown := [name for name in inputs if name not in columns]:
-        return f"the model's input '{unknown[0]}' is no column of the data"
+    for role in ("target", "task"):
+        if signature.get(role) not in (None, schema[role]):
+            return f"the {role} of the model is '{signature[role]}' and that of the data is '{schema[role]}'"
+    if unknown := [name for name in inputs if types.get(name, "Timestamp") == "Timestamp"]:
+        what = "a time, which no model takes" if unknown[0] in types else "no column of the data"
+        return f"the model's input '{unknown[0]}' is {what}"
     if not schema["rows"].get("test"):
         return "the data has no test rows"
     return None
@@ -35,12 +37,15 @@ def mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | N
 
 @dataclass(frozen=True)
 class TestSet:
-    """An open test split. `classes` are the data's, then those that only the model knows; `values` stand for them in answers."""
+    """An open test split. `classes` are the data's, then those that only the model knows; `values` stand for them in answers.
+
+    `known` are the model's own classes, in the order of its probabilities.
+    """
 
     __test__ = False  # no test of pytest's
 
     data: Data
-    signature: Mapping[str, Any]
+    known: list[str]
     classes: list[str]
     values: list[Any]
 
@@ -65,12 +70,12 @@ class TestSet:
         if not self.classes:
             value = answers["prediction"].reshape(len(answers["prediction"]), -1)[:, 0]
             return value, np.empty((len(value), 0))
-        found, mine = answers["probabilities"], [self.classes.index(each) for each in self.signature["classes"]]
+        found, mine = answers["probabilities"], [self.classes.index(each) for each in self.known]
         if found.ndim != 2 or found.shape[1] != len(mine):
             raise _not_scorable(f"its probabilities have the shape {list(found.shape)} for {len(mine)} classes")
         full = np.zeros((len(found), len(self.classes)))
         full[:, mine] = found
-        number = {value: place for place, value in enumerate(self.values)}
+        number = {self.values[place]: place for place in mine}
         labels = answers["label"].reshape(-1).tolist()
         if unknown := [each for each in set(labels) if each not in number]:
             raise _not_scorable(f"it answered the label {unknown[0]!r}, which is none of its classes")
@@ -86,10 +91,10 @@ def opened(folder: Path, schema: Mapping[str, Any], signature: Mapping[str, Any]
     """The test split of the data in `folder`, for a model whose signature does not mismatch."""
     types = {column["name"]: column["type"] for column in schema["columns"]}
     features = tuple(Feature(each["name"], types[each["name"]]) for each in signature["inputs"])
-    classes = list(schema["classes"])
-    classes += [each for each in signature.get("classes") or () if each not in classes]
+    known = list(signature.get("classes") or schema["classes"])
+    classes = [*schema["classes"], *(each for each in known if each not in schema["classes"])]
     with duckdb.connect(config={"threads": 1}) as connection:
         data = Data(folder, schema, features, connection)
-        known = Data(folder, {**schema, "classes": classes}, (), connection)
-        values = onnx_model.class_values(known).tolist() if classes else []
-        yield TestSet(data, signature, classes, values)
+        everything = Data(folder, {**schema, "classes": classes}, (), connection)
+        values = onnx_model.class_values(everything).tolist() if classes else []
+        yield TestSet(data, known, classes, values)

@@ -46,6 +46,7 @@ class TrainingPipelineSpec(Template):
     revision: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{8}$",
+        max_length=8,
         description="Pins a revision of status.revisions, also to roll back; absent, the newest that passed its test.",
     )
     retention: Retention = Field(default_factory=Retention, description="How many runs are kept.")

@@ -13,8 +13,7 @@ from flywheel.kinds.experiment.space import Parameter
 MOST_STEPS = 200
 MOST_ITEMS = 64
 KINDS = ("prepare", "train", "evaluate", "package", "register", "container", "notify")
-HAS_MODEL = "(has(t.train) || has(t.package) || has(t.container))"
-HAS_DATA = "(has(t.prepare) || has(t.container))"
+DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # which of them leave data, and which a model
 
 
 class StepName(Word):

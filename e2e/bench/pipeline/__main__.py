@@ -1,0 +1,54 @@
+"""Measure pipelines.
+
+python -m e2e.bench.pipeline             both, about 6 minutes; the development cluster must stand (make up images deploy)
+python -m e2e.bench.pipeline --kept      memory alone, which needs no cluster
+"""
+
+import argparse
+import sys
+
+from e2e.bench import promise
+from e2e.bench.pipeline import chain, kept
+from e2e.bench.promise import Figures, Promise
+
+RUNS = 1000
+
+
+def promises(found: dict[str, Figures]) -> list[Promise]:
+    """Of those figures that were measured."""
+    told: list[Promise] = []
+    if "chain" in found:
+        told.append(
+            Promise(
+                "20 steps in a chain: end of one to start of the next, p50",
+                found["chain"]["overhead_p50_seconds"],
+                1.5,
+                "s",
+            )
+        )
+        told.append(Promise("the same run again, all from the cache", found["cached"]["seconds"], 3, "s"))
+        told.append(Promise("its pods", found["cached"]["pods"], 0))
+    if "kept" in found:
+        told.append(
+            Promise(f"{RUNS:,} TrainingRuns kept: peak RSS of the operator", found["kept"]["rss_peak_mib"], 200, "MiB")
+        )
+    return told
+
+
+def main() -> int:
+    """0 if every promise is kept."""
+    parser = argparse.ArgumentParser(prog="python -m e2e.bench.pipeline", description=__doc__.partition("\n")[0])
+    parser.add_argument("--kept", action="store_true", help="memory with a thousand runs alone; writes no result")
+    options = parser.parse_args()
+    found: dict[str, Figures] = {} if options.kept else chain.measured()
+    found["kept"] = kept.measured(RUNS)
+    promised = promises(found)
+    if not options.kept:
+        promise.write("pipeline", " ".join(("python -m e2e.bench.pipeline", *sys.argv[1:])), found, promised)
+    print(found)
+    print(promise.shown(promised))
+    return 0 if all(line.holds for line in promised) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
