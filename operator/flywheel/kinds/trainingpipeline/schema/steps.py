@@ -137,7 +137,7 @@ class InputOf(Schema):
 class ForEach(Schema):
     """The same work for each of several sets of parameters, in pods of one Job."""
 
-    items: tuple[dict[str, Parameter], ...] = Field(
+    items: tuple[Annotated[dict[str, Parameter], Field(max_length=16)], ...] = Field(
         min_length=1,
         max_length=MOST_ITEMS,
         description="What each adds to the step's parameters; $(params.x) is replaced. An output `part` of the item 3 (the first is 0) is the step's output part-3; metrics are the means over all items.",
