@@ -1,5 +1,5 @@
 """One Indexed Job for many items: each has its own parameters and its own result, one that fails stops no other, and another attempt
-does only what is left. No kind is asked: this is what a pipeline's forEach stands on."""
+may do only what is left. First without any kind, then as a pipeline's forEach."""
 
 import json
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from e2e import kube
+from e2e import kube, pipelines
 from e2e.cluster import images
 from e2e.story import Story
 from flywheel.core import indexed
@@ -93,3 +93,39 @@ def test_they_are_judged_together(first: dict[int, Outcome]) -> None:
 
     assert found.result == "Failed"
     assert found.message.startswith("1 of 4 items did not succeed; item 2:")
+
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: yearly}
+spec:
+  parameters: [{name: last, type: Integer, default: "3"}]
+  steps:
+  - name: months
+    container:
+      image: %(image)s
+      command: [python3, -c, "from flywheel_runtime import run; month = run.params['month']; (run.output('part') / 'n').write_text(str(month)); run.finish({'month': month})"]
+      outputs: [part]
+      forEach:
+        parallelism: 2
+        items: [{month: 1}, {month: 2}, {month: $(params.last)}]
+  - name: year
+    container:
+      image: %(image)s
+      command: [python3, -c, "from flywheel_runtime import run; run.finish({'sum': sum(int((run.input(f'months-{item}') / 'n').read_text()) for item in range(3))})"]
+      inputs: [{name: months, from: months}]
+"""
+
+
+def test_a_pipelines_for_each_hands_every_item_on(story: Story) -> None:
+    story.apply(PIPELINE % {"image": images.recorded()["runtime"]["image"]})
+    story.wait("fwpipe", "yearly", reason="Live")
+    pipelines.start(story, "one", "yearly")
+
+    status = pipelines.ended(story, "one")
+
+    assert status["result"] == "Succeeded", status
+    assert set(pipelines.step(status, "months")["outputs"]) == {"part-0", "part-1", "part-2"}
+    assert pipelines.step(status, "months")["metrics"] == {"month": "2"}
+    assert pipelines.step(status, "year")["metrics"] == {"sum": "6"}

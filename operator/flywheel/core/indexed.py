@@ -22,12 +22,23 @@ _NAMED = re.compile(r"[Pp]od [a-z0-9-]+/(\S+) ")
 
 
 def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
-    """The outcome of an attempt, be it one pod or a group, or None while it has not ended. For Each, see `read_each`."""
+    """The outcome of an attempt, be it one pod, a group or many items, or None while it has not ended. `read_each` tells of each item."""
     if job.get("spec", {}).get("suspend") and not outcome.is_over(job):
         return None  # a queue holds it, or took it back: its pods go, and come again
-    if job["metadata"].get("labels", {}).get(SPREAD_LABEL) == "Group":
+    spread = job["metadata"].get("labels", {}).get(SPREAD_LABEL)
+    if spread == "Group":
         return _read_group(job, pods)
+    if spread == "Each":
+        return together(read_each(job, pods), job["spec"]["completions"]) if outcome.is_over(job) else None
     return outcome.read(job, pods)
+
+
+def progress(job: Manifest) -> str:
+    """How far a Job of many items is, in words; nothing to say of any other."""
+    if job["metadata"].get("labels", {}).get(SPREAD_LABEL) != "Each":
+        return ""
+    done = job.get("status", {}).get("succeeded") or 0
+    return f"{done} of {job['spec']['completions']} items are done"
 
 
 def read_each(job: Manifest, pods: Sequence[Manifest]) -> dict[int, Outcome]:
