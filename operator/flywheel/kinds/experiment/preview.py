@@ -16,7 +16,7 @@ def preview(experiment: Experiment, settings: Settings) -> Iterable[Child]:
     """What the first look makes where its data is there; one trial speaks for all."""
     version = experiment.spec.dataset_version or "stand-in"
     data = Data(version=version, digest=Digest(f"sha256:{'0' * 64}"), task="Classification", classes=2)
-    one = experiment.spec.model_copy(update={"parallelism": 1, "suspend": False})
+    one = experiment.spec.model_copy(update={"parallelism": 1, "suspend": False, "warm_start_from": ()})
     seen = Seen(now=experiment.created, settings=settings, dataset=DatasetSeen(True, "", "", versions=(data,)))
     plan = decide(replace(experiment, spec=one), seen)
     return tuple(child for child in plan.children or () if isinstance(child, Child))
