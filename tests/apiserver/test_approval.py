@@ -1,6 +1,7 @@
 """The chart's policies on a real API server: who may approve, in whose name, and what cannot be deleted."""
 
 import json
+import os
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import yaml
 
 from e2e.cluster import golang
 from e2e.kube import until
+from flywheel.kinds.model.approval import how_to_approve
+from flywheel.kinds.model.observe import Version
 
 pytestmark = pytest.mark.apiserver
 
@@ -106,6 +109,22 @@ def test_who_may_approve_does_and_may_take_it_back(team: Kubectl, made: str) -> 
     assert given.returncode == 0, given.stderr
     assert "may not write spec.approval" in refused.stderr
     assert taken.returncode == 0, taken.stderr
+
+
+def test_the_command_of_the_models_message_approves(team: Kubectl, made: str, apiserver: Path) -> None:
+    uid = team("get", "fwver", made, "-o", "jsonpath={.metadata.uid}").stdout
+    asked = Version(made, uid, "2026-01-01T00:00:00Z", ready=True, digest=DIGEST, namespace=NAMESPACE)
+    command = how_to_approve(asked, "").partition(": ")[2]
+    environment = {"PATH": f"{Path(golang.kubectl()).parent}:{os.environ['PATH']}", "KUBECONFIG": str(apiserver)}
+
+    done = subprocess.run(
+        ["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    given = json.loads(team("get", "fwver", made, "-o", "json").stdout)["spec"]["approval"]
+    assert (given["digest"], given["reason"]) == (DIGEST, "REASON")
+    assert given["by"]
 
 
 def test_nobody_approves_in_anothers_name(team: Kubectl, made: str) -> None:

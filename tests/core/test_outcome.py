@@ -143,3 +143,10 @@ def test_a_main_that_says_nothing_is_no_success() -> None:
 
     assert found is not None
     assert (found.result, found.reason) == ("Infrastructure", "NoMessage")
+
+
+def test_the_audit_record_of_a_result_is_known() -> None:
+    found = outcome.read(JOB, [pod(golden("pod_done_audited.json"))])
+
+    assert found is not None
+    assert found.audit == {"number": 12, "sha256": "5e0c2a9b" * 8}

@@ -19,6 +19,7 @@ from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import NotThere
+from tests.runtime.pods import golden
 
 pytestmark = pytest.mark.integration  # the other side is a real S3 server
 
@@ -167,6 +168,7 @@ def test_collect_records_what_it_committed(finished: dict[str, str], store: Stor
     [link] = chain.check(store, "fraud").links
     assert report["complete"]
     assert report["audit"] == {"number": 1, "sha256": link.sha256}
+    assert list(report) == list(golden("collect_finished_audited")["message"])
     assert link.body["found"]["outputs"] == {name: each["digest"] for name, each in report["outputs"].items()}
 
 

@@ -282,3 +282,21 @@ def test_the_same_look_later_changes_nothing() -> None:
     plan = looked(A, B, spec=GAIN, before=looked(A, spec=GAIN))
 
     assert decide(model(GAIN, plan), Seen(NOON + timedelta(days=1), (A, B))).status == plan.status
+
+
+def test_the_command_is_whole_however_long_the_names_are() -> None:
+    name = "b" * 52
+    long = replace(BETTER, name=name, namespace="n" * 63, digest=BETTER.digest, void="sha256:" + "7" * 64)
+    [found] = [each for each in looked(approved(A), long, spec=APPROVAL).status.candidates if each.version == name]  # type: ignore[attr-defined]
+
+    assert len(found.message) <= 512
+    assert found.message.endswith('\\"reason\\":\\"REASON\\"}}}"')
+
+
+def test_the_newest_of_those_that_were_refused_is_told() -> None:
+    old, new = version("a", "0.9", rejected="4 % errors"), version("b", "0.1")
+    spec = {"gates": [{"name": "enough", "threshold": {"metric": "roc_auc", "min": "0.5"}}]}
+
+    plan = looked(old, new, spec=spec)
+
+    assert (plan.reason, "ModelVersion 'b'" in plan.message) == ("GateFailed", True)

@@ -4,6 +4,8 @@ import json
 
 from flywheel.kinds.model.observe import Version
 
+LONGEST = 512  # of a verdict's message
+
 
 def how_to_approve(version: Version, numbers: str) -> str:
     """The sentence with the command. An approval of other bytes is void, and is said to be."""
@@ -16,6 +18,8 @@ def how_to_approve(version: Version, numbers: str) -> str:
         if version.void
         else ""
     )
-    told = f" ({numbers[:120]})" if numbers else ""
     command = f'kubectl patch fwver {version.name} -n {version.namespace} --type merge -p "{patch}"'
+    # A command that was cut would be worse than numbers that are.
+    room = LONGEST - len(f"{void}it waits for approval (): {command}")
+    told = f" ({numbers[:room]})" if numbers and room > 0 else ""
     return f"{void}it waits for approval{told}: {command}"

@@ -71,8 +71,8 @@ def there_is_no_champion(model: Model, seen: Seen) -> Plan | None:
     if not seen.versions:
         message = f"Model '{model.name}' has no version yet; let an Experiment register one (spec.register: {model.name}) or create a ModelVersion with spec.model: {model.name}."
         return Plan(ready=False, reason="NoVersion", message=message, status=status, summary="no version yet")
-    told = [verdict for word in (*WAITING, *REFUSALS) for verdict in status.candidates if verdict.verdict == word]
-    told = sorted(told, key=lambda verdict: verdict.verdict not in WAITING)
+    known = [verdict for verdict in status.candidates if verdict.verdict in (*WAITING, *REFUSALS)]
+    told = sorted(known, key=lambda verdict: verdict.verdict not in WAITING)
     reason = told[0].verdict if told else "WaitingForVersion"
     about = told[0] if told else status.candidates[0]
     return Plan(
