@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -145,6 +146,20 @@ def test_where_nothing_is_feasible_the_search_is_mended_in_place() -> None:
 
     with_spec(world, {"constraints": [{"metric": "p95_ms", "max": "50"}]})
     assert world.run().reason == "BudgetSpent"
+
+
+def test_time_that_is_up_without_a_feasible_trial_says_so() -> None:
+    spec = {"constraints": [{"metric": "p95_ms", "max": "5"}], "budget": {"duration": "30m"}}
+    world = World(experiment(spec), slow_where_good)
+    world.settle()
+    world.end(world.jobs()[0])
+    world.settle()
+    world.cluster.advance(timedelta(minutes=31))
+
+    plan = world.settle()
+
+    assert (plan.stalled, plan.reason) == (True, "TimeSpent")
+    assert plan.message.startswith("None of 1 trials that succeeded within 30m keeps to spec.constraints")
 
 
 def test_a_constraints_metric_that_is_missing_is_the_trials_failure() -> None:

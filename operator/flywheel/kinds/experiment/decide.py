@@ -69,7 +69,7 @@ def search_stalled(experiment: Experiment, progress: Progress) -> Plan | None:
     elif progress.ending == "AllPruned":
         reason, message = "AllPruned", words.all_pruned(progress)
     elif progress.ending == "TimeSpent" and progress.memory.best is None:
-        reason, message = "TimeSpent", words.no_time(experiment)
+        reason, message = "TimeSpent", words.no_time(experiment, progress)
     else:
         return None
     # After its time is up a search without a start would start again.

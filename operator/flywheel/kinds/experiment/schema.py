@@ -101,8 +101,7 @@ class Budget(Schema):
     plateau: Plateau | None = Field(None, description="The search ends sooner where it finds nothing better any more.")
 
 
-def _template_rules() -> tuple[dict[str, Any], ...]:
-    sklearn, container = "self.trainer.sklearn", "self.trainer.container"
+def _repeats_rules(container: str) -> tuple[dict[str, Any], ...]:
     return (
         rule(
             "!has(self.repeats) || !has(self.pruner)",
@@ -116,6 +115,13 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             f"!has(self.repeats) || !has({container}) || ((!has({container}.parameters) || !('seed' in {container}.parameters)) && (!has({container}.search) || !('seed' in {container}.search)))",
             "repeats writes the parameter seed of each repeat; remove seed from parameters and search",
         ),
+    )
+
+
+def _template_rules() -> tuple[dict[str, Any], ...]:
+    sklearn, container = "self.trainer.sklearn", "self.trainer.container"
+    return (
+        *_repeats_rules(container),
         rule(
             "!has(self.trainer.container) || has(self.objective)",
             "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",

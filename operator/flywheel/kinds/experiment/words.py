@@ -70,9 +70,11 @@ def trials_failed(experiment: Experiment, progress: Progress) -> str:
     return f"{count}; the last, trial {last.trial} ({named}{tried}): {_said(last)}{_logs(last)}{_mend(progress)}{more}"
 
 
-def no_time(experiment: Experiment) -> str:
-    """TimeSpent without a success."""
-    return f"No trial succeeded within {experiment.spec.budget.duration}; raise spec.budget.duration to go on."
+def no_time(experiment: Experiment, progress: Progress) -> str:
+    """TimeSpent without a trial that could be the best."""
+    counts, within = progress.memory.counts, f"within {experiment.spec.budget.duration}"
+    found = f"None of {counts.succeeded} trials that succeeded {within} keeps to spec.constraints"
+    return f"{found if counts.succeeded else f'No trial succeeded {within}'}; raise spec.budget.duration to go on."
 
 
 def infeasible(experiment: Experiment, progress: Progress) -> str:
