@@ -23,6 +23,7 @@ from flywheel.core.api import (
     TRAINING_RUN,
     Api,
     Manifest,
+    Reference,
 )
 from tests.apiserver.conftest import CHECKOUT, Kubectl
 from tests.cli import world
@@ -382,6 +383,38 @@ def test_a_run_that_takes_too_long_goes_on(flywheel: Flywheel) -> None:
 
     assert code == 1
     assert "has not ended within --timeout; it goes on" in told
+
+
+def test_a_run_that_is_deleted_is_not_waited_for(flywheel: Flywheel, client: Client) -> None:
+    before = {each["metadata"]["name"] for each in client.objects(TRAINING_RUN, NAMESPACE)}
+
+    def delete() -> None:
+        def new() -> list[Manifest]:
+            return [each for each in client.objects(TRAINING_RUN, NAMESPACE) if each["metadata"]["name"] not in before]
+
+        until(lambda: bool(new()))
+        metadata = new()[0]["metadata"]
+        client.delete(Reference(TRAINING_RUN, NAMESPACE, metadata["name"]), metadata["uid"])
+
+    thread = threading.Thread(target=delete, daemon=True)
+    thread.start()
+    code, told = flywheel("run", "monthly", "--wait", "--timeout", "1m")
+    thread.join(30)
+
+    assert code == 1
+    assert "was deleted while it ran" in told
+
+
+def test_who_stops_waiting_is_told_how_to_cancel(flywheel: Flywheel, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("flywheel.cli.run.time.sleep", interrupted)
+
+    code, told = flywheel("run", "monthly", "--wait")
+
+    assert code == 1
+    assert "The run goes on. To cancel it: kubectl patch fwrun monthly-" in told
 
 
 def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel) -> None:

@@ -130,8 +130,10 @@ class Registry(RuleBasedStateMachine):
         for passes in (True, False) * (len(self.versions) + 1):
             if self.status.challenger is None:
                 break
+            asked = self.status.challenger
             self.measure(passes, values=True)
             self.it_is_decided_and_comes_to_rest()
+            assert self.status.challenger != asked, "an answer is asked for again"
         assert self.status.challenger is None
 
     # Help.

@@ -5,7 +5,8 @@ Whatever is interrupted, the search goes on as if it were not, because
    while one of the two is there;
 2. status is written after the Jobs are made and before they are deleted, so a Job that status does not know is taken in, and a Job is
    left out of the children only after status knows how it ended;
-3. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
+3. of a trial with repeats all Jobs stay until the last of them has ended, so there are no half results to remember; and
+4. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
 """
 
 import json
