@@ -164,6 +164,25 @@ def test_a_rank_that_failed_by_itself_and_was_then_removed_still_speaks() -> Non
     assert "no column colour" in found.message
 
 
+def test_the_rank_that_was_stopped_on_purpose_explains_why_the_others_failed() -> None:
+    """Though another one's pod was the first to end, and the Job removed this one then."""
+    why = {"v": 1, "phase": "Finished", "pruned": {"message": "It was worse than half of its siblings."}}
+    stopped = rank(0, terminated(143, ""), why, at="2026-01-01T12:00:05Z", **REMOVED)
+    job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
+
+    found = read(job, stopped, failed(1, "connection reset", at="2026-01-01T12:00:05Z"))
+
+    assert (found.result, found.reason) == ("Failed", "Pruned")
+
+
+def test_memory_that_ran_out_is_no_consequence() -> None:
+    out_of_memory = rank(1, State({"terminated": {"exitCode": 137, "reason": "OOMKilled", "finishedAt": LATE}}))
+
+    found = read(group("Failed", ending(0)), failed(0, "connection reset"), out_of_memory)
+
+    assert found.reason == "OOMKilled"
+
+
 def test_a_failed_rank_waits_for_the_others_words() -> None:
     assert indexed.read(group(), [failed(0, "connection reset"), rank(1, running())]) is None
 

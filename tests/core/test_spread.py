@@ -105,6 +105,7 @@ def test_items_run_so_many_at_once_and_one_that_fails_stops_no_other() -> None:
 
     assert (spec["completionMode"], spec["completions"], spec["parallelism"]) == ("Indexed", 3, 2)
     assert spec["backoffLimitPerIndex"] == 0
+    assert "backoffLimit" not in spec
 
 
 def test_each_item_adds_its_parameters_to_the_steps() -> None:

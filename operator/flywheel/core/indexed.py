@@ -109,8 +109,12 @@ def _read_group(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         if gone and all(pod in gone for pod in failed):
             return _lost(gone[0])
     named = _named(failing)
-    own = [pod for pod in failed if pod["metadata"]["name"] == named or not _swept(pod, failing)]
-    told = [(pod, found) for pod, found in ((pod, outcome.of_pod(pod)) for pod in own) if found is not None]
+    read_all = [(pod, found) for pod, found in ((pod, outcome.of_pod(pod)) for pod in failed) if found is not None]
+    told = [
+        (pod, found)
+        for pod, found in read_all
+        if pod["metadata"]["name"] == named or found.reason in _CAUSES or not _swept(pod, failing)
+    ]
     for pod, found in told:
         if found.result == "Infrastructure":
             return _of_rank(pod, found)
@@ -118,7 +122,16 @@ def _read_group(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         return None  # a rank that failed may only miss another one, which has not reported yet
     if not told:
         return _unseen(job, failing)
-    return _of_rank(*min(told, key=lambda pair: (_ended_at(pair[0]), pair[0]["metadata"]["name"] != named)))
+    return _of_rank(*min(told, key=lambda pair: _when(pair[0], pair[1], named)))
+
+
+# No rank comes to these by the end of another one.
+_CAUSES = frozenset(("Pruned", "OOMKilled", "TimedOut"))
+
+
+def _when(pod: Manifest, found: Outcome, named: str | None) -> tuple[bool, str, bool]:
+    """Sorts ranks by who speaks first. Times are whole seconds, so the one that ended the Job goes before its equals."""
+    return found.reason not in _CAUSES, _ended_at(pod), pod["metadata"]["name"] != named
 
 
 def _leader_is_done(job: Manifest, ranks: Mapping[int, Sequence[Manifest]]) -> Outcome | None:

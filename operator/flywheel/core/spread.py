@@ -27,6 +27,7 @@ RENDEZVOUS_PORT = 29500  # torch's own default
 TRACKER_PORT = 9091  # the tracker of XGBoost, which rank 0 starts
 MOST_EACH_BYTES = 100_000  # one environment variable may have 128 KiB
 LEADER = 0
+ONCE = {"backoffLimit": 0}  # nothing is tried again inside a Job
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class Parts:
 def parts_of(resource: AnyResource, step: str, attempt: int, spread: Spread | None) -> Parts:
     """What is different for this step; nothing but the Job's name where it is one pod."""
     if spread is None:
-        return Parts(names.job(resource, step, attempt))
+        return Parts(names.job(resource, step, attempt), spec=ONCE)
     count = spread.nodes if isinstance(spread, Group) else len(spread.numbers)
     # A pod's host name is the Job's and its index, and may have as many characters as the Job's alone.
     name = names.job(resource, step, attempt, longest=names.LONGEST - len(f"-{count - 1}"))
@@ -131,7 +132,7 @@ def _group(resource: AnyResource, name: str, group: Group) -> Parts:
             "completionMode": "Indexed",
             "completions": group.nodes,
             "parallelism": group.nodes,
-            "backoffLimit": 0,
+            **ONCE,
             "podFailurePolicy": {"rules": [*_LOST_TOGETHER]},
         },
         pod={"subdomain": service_name(resource)},
@@ -194,7 +195,7 @@ def _each(name: str, each: Each) -> Parts:
             "completionMode": "Indexed",
             "completions": len(each.numbers),
             "parallelism": min(each.parallelism, len(each.numbers)),
-            "backoffLimitPerIndex": 0,
+            "backoffLimitPerIndex": 0,  # and no limit of the whole Job, which would end it with the first item that fails
         },
         labels={SPREAD_LABEL: "Each"},
         annotations={ITEMS_ANNOTATION: json.dumps(each.numbers)},

@@ -153,7 +153,6 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
             "annotations": {**step.annotations, **parts.annotations},
         },
         "spec": {
-            "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]

@@ -89,9 +89,9 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
 
 
 def _pruner(order: Order, places: Places, keeper: Keeper) -> Pruner | None:
-    if order.prune is None:
-        return None
     attempt = keeper.attempt
+    if order.prune is None or order.follows(attempt.index):
+        return None  # a group has one curve, its leader's
     folder = f"curves/{attempt.uid}/{order.prune.group}/"
     curve = Curve(places.curves, order.prune.metric)
     pruner = Pruner(order.prune, curve, Siblings(keeper.store, folder, attempt.step), places.metrics)
