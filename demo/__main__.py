@@ -35,10 +35,13 @@ def main() -> int:
         ("fwexp", "flight-delay", 600),
         ("fwmodel", "flight-delay", 120),
         ("fwsvc", "flight-delay", 120),
+        ("fwpipe", "flight-delay", 60),
     ):
         wait(kind, name, seconds)
-    show_table()
     show_best_trial()
+    wait("fwrun", the_run(), 300)
+    wait("fwsvc", "flight-delay", 120)
+    show_table()
     show_prediction()
     say(f"The story took {time.monotonic() - begin:.0f} s.")
     print(HOW_TO_GO_ON)
@@ -85,6 +88,18 @@ def wait(kind: str, name: str, seconds: float) -> None:
         lambda: f"{kind}/{name} is not Ready: {told}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
         pause=1,
     )
+
+
+def the_run() -> str:
+    """The run that the trigger `new-month` started, since the first version of the data was new to it."""
+
+    def fired() -> str | None:
+        status = (kube.get("fwpipe", "flight-delay", NAMESPACE) or {}).get("status") or {}
+        triggers = {each["name"]: each for each in status.get("triggers") or ()}
+        started: str | None = (triggers.get("new-month", {}).get("fired") or {}).get("run")
+        return started
+
+    return kube.until(fired, 60, "trigger 'new-month' of the pipeline has not fired")
 
 
 def show_table() -> None:

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.cluster import archive, buildah, golang, images, lock, packages
@@ -73,7 +74,11 @@ def import_pause() -> None:
 
 def load_images() -> dict[str, str]:
     """Brings what containerd lacks to it; returns the digest of each of our images by its name."""
-    names = [images.current_name(image) for image in images.IMAGES_OF_OURS]
+    return load([images.current_name(image) for image in images.IMAGES_OF_OURS])
+
+
+def load(names: Sequence[str]) -> dict[str, str]:
+    """The same for any images that are built."""
     with lock.held(RUNTIME / "images.lock", "The cluster's store of images"):
         known = digests()
         for name in names:

@@ -100,6 +100,54 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
             "status remembers every trial",
             id="more than status can remember",
         ),
+        pytest.param(
+            {"trainer": SKLEARN, "pruner": {"median": {}, "patient": {"patience": 3}}},
+            "give exactly one of median, percentile and patient",
+            id="two pruners",
+        ),
+        pytest.param({"trainer": SKLEARN, "pruner": {}}, "give exactly one of median", id="a pruner without a rule"),
+        pytest.param({"trainer": SKLEARN, "pruner": {"percentile": {"percentile": 100}}}, "99", id="all go on"),
+        pytest.param(
+            {"trainer": SKLEARN, "pruner": {"patient": {"patience": 1, "minDelta": "-0.1"}}},
+            "minDelta cannot be negative",
+            id="a negative delta",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "pruner": {"median": {}}, "repeats": 3},
+            "give repeats or pruner, not both",
+            id="repeats and a pruner",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "repeats": 10, "parallelism": 11},
+            "repeats times parallelism may be at most 100 Jobs",
+            id="too much at a time",
+        ),
+        pytest.param(
+            {"trainer": {"container": {"image": "a", "parameters": {"seed": 1}}}, "objective": F1, "repeats": 2},
+            "repeats writes the parameter seed",
+            id="a seed of one's own",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "constraints": [{"metric": "p95_ms"}]}, "give min, max or both", id="no bound"
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "constraints": [{"metric": "f1", "min": "0.9", "max": "0.5"}]},
+            "min may not exceed max",
+            id="bounds that nothing keeps",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "constraints": [{"metric": "f1", "min": "0.9"}, {"metric": "f1", "max": "1"}]},
+            "Duplicate value",
+            id="a metric bound twice",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "warmStartFrom": [{"experiment": "fraud"}]},
+            "spec.warmStartFrom names other Experiments",
+            id="taught by itself",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "budget": {"plateau": {"trials": 0}}}, "spec.budget.plateau.trials", id="no patience"
+        ),
     ],
 )
 def test_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:
@@ -130,6 +178,8 @@ def started(installed: Kubectl) -> str:
         pytest.param({"validation": {"folds": 3}}, "spec.validation", id="validation"),
         pytest.param({"objective": {"metric": "f1"}}, "spec.objective.metric", id="the metric"),
         pytest.param({"objective": {"direction": "Maximize"}}, "spec.objective.direction", id="the direction"),
+        pytest.param({"constraints": [{"metric": "f1", "min": "0.9"}]}, "spec.constraints", id="constraints"),
+        pytest.param({"repeats": 2}, "spec.repeats", id="repeats"),
     ],
 )
 def test_a_search_that_has_started_holds_still(
@@ -147,6 +197,9 @@ def test_a_search_that_has_started_holds_still(
         pytest.param({"objective": {"goal": "0.9"}}, id="the goal"),
         pytest.param({"parallelism": 4, "resources": {"limits": {"memory": "2Gi"}}}, id="what trials may use"),
         pytest.param({"suspend": True, "register": "fraud"}, id="suspend and register"),
+        pytest.param({"pruner": {"percentile": {"percentile": 25, "warmupSteps": 3}}}, id="the pruner"),
+        pytest.param({"budget": {"plateau": {"trials": 5, "minDelta": "0.001"}}}, id="a plateau"),
+        pytest.param({"warmStartFrom": [{"experiment": "last-month"}]}, id="lessons"),
     ],
 )
 def test_what_may_change_at_any_time(installed: Kubectl, started: str, change: dict[str, Any]) -> None:
@@ -155,16 +208,32 @@ def test_what_may_change_at_any_time(installed: Kubectl, started: str, change: d
     assert done.returncode == 0, done.stderr
 
 
-def test_the_server_takes_the_status_of_a_whole_search_as_it_is(installed: Kubectl) -> None:
-    """Nothing pruned, nothing refused: what is remembered must come back."""
-    world = World(
-        experiment({"register": "flight-delay", "budget": {"maxTrials": 3}}), lambda *_: {"metrics": {"roc_auc": 0.7}}
-    )
-    world.run()
-    status = world.experiment.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
-    installed("apply", "-f", "-", stdin=manifest({"trainer": SKLEARN}, "whole"))
+REPEATED = {"repeats": 2, "constraints": [{"metric": "p95_ms", "max": "20"}]}
 
-    patch = ("patch", "fwexp", "whole", "--subresource=status", "--type=merge", "-o", "json", "-p")
+
+@pytest.mark.parametrize(
+    ("spec", "last"),
+    [
+        pytest.param({}, {"metrics": {"roc_auc": 0.7}}, id="as it always was"),
+        pytest.param({"pruner": {"median": {}}}, {"pruned": {"step": 7, "value": 0.5}}, id="with pruned trials"),
+        pytest.param(REPEATED, {"metrics": {"roc_auc": 0.9, "p95_ms": 30}}, id="with repeats beyond their constraints"),
+    ],
+)
+def test_the_server_takes_the_status_of_a_whole_search_as_it_is(
+    installed: Kubectl, spec: dict[str, Any], last: dict[str, Any]
+) -> None:
+    """No field dropped, nothing refused: what is remembered must come back."""
+
+    def ends(trial: int, _attempt: int, _point: list[float]) -> dict[str, Any]:
+        return last if trial == 9 else {"metrics": {"roc_auc": 0.7 + trial / 100, "p95_ms": 10}}
+
+    world = World(experiment({"register": "flight-delay", "budget": {"maxTrials": 9}, **spec}), ends)
+    world.run()
+    assert world.experiment.status.importance
+    status = world.experiment.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
+    installed("apply", "-f", "-", stdin=manifest({"trainer": SKLEARN}, f"whole-{len(spec)}"))
+
+    patch = ("patch", "fwexp", f"whole-{len(spec)}", "--subresource=status", "--type=merge", "-o", "json", "-p")
     done = installed(*patch, json.dumps({"status": status}))
 
     stored = json.loads(done.stdout)["status"]

@@ -42,7 +42,43 @@ def manifest(spec: dict[str, Any]) -> str:
             id="a bound that is no number",
         ),
         pytest.param({"gates": [GATE, GATE]}, "Duplicate value", id="a gate twice"),
-        pytest.param({"promotion": "Approval"}, 'unknown field "spec.promotion"', id="a field of a later version"),
+        pytest.param({"promotion": "Vote"}, 'supported values: "Auto", "Approval"', id="a promotion nobody knows"),
+        pytest.param(
+            {"gates": [{"name": "g"}]}, "give exactly one of threshold, champion, slice", id="a gate that asks nothing"
+        ),
+        pytest.param({"gates": [{**GATE, "signature": {}}]}, "give exactly one of threshold", id="a gate of two sorts"),
+        pytest.param(
+            {"gates": [{"name": "g", "champion": {"metric": "happiness"}}]},
+            "spec.gates[0].champion.metric",
+            id="a metric that is not computed from rows",
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "champion": {"metric": "f1", "confidence": "5%"}}]},
+            "confidence must be at least 50%",
+            id="no confidence",
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "slice": {"by": "sex", "metric": "f1"}}]},
+            "give one of min and max",
+            id="a slice without a bound",
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "fairness": {"by": "sex", "measure": "DemographicParity", "maxGap": "0.1"}}]},
+            "must be a percentage below 100",
+            id="a gap that is no percentage",
+        ),
+        pytest.param({"gates": [{"name": "g", "serving": {}}]}, "give p95, size or both", id="a server without limits"),
+        pytest.param(
+            {"gates": [{"name": "g", "serving": {"p95": "2s"}}]}, "such as 500us or 5ms", id="a latency in seconds"
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "serving": {"size": "big"}}]}, "must be a quantity", id="a size that is none"
+        ),
+        pytest.param(
+            {"gates": [{"name": "g", "data": {"ignore": ["Ugly"]}}]},
+            "spec.gates[0].data.ignore",
+            id="an anomaly nobody knows",
+        ),
     ],
 )
 def test_a_bad_model_is_refused(
@@ -56,5 +92,23 @@ def test_a_bad_model_is_refused(
 
 def test_a_model_needs_no_spec_at_all_but_the_word(installed: Callable[..., CompletedProcess[str]]) -> None:
     answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest({}))
+
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_every_sort_of_gate_is_taken(installed: Callable[..., CompletedProcess[str]]) -> None:
+    gates = [
+        GATE,
+        {"name": "better", "champion": {"metric": "roc_auc", "minGain": "0.002", "confidence": "95%"}},
+        {"name": "slices", "slice": {"by": "origin", "metric": "roc_auc", "min": "0.65"}},
+        {"name": "fair", "fairness": {"by": "sex", "measure": "EqualOpportunity", "maxGap": "10%"}},
+        {"name": "honest", "calibration": {"maxError": "5%"}},
+        {"name": "quick", "serving": {"p95": "20ms", "size": "50Mi"}},
+        {"name": "fits", "signature": {}},
+        {"name": "clean", "data": {}},
+    ]
+    answer = installed(
+        "create", "--dry-run=server", "-f", "-", stdin=manifest({"gates": gates, "promotion": "Approval"})
+    )
 
     assert answer.returncode == 0, answer.stderr

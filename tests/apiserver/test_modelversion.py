@@ -45,7 +45,9 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
         pytest.param({"source": BROUGHT, "format": "Pickle"}, 'supported values: "ONNX"', id="a format that runs code"),
         pytest.param({"source": BROUGHT, "path": "/etc/passwd"}, "spec.path", id="a path out of the artifact"),
         pytest.param(
-            {"source": BROUGHT, "approval": {}}, 'unknown field "spec.approval"', id="a field of a later version"
+            {"source": BROUGHT, "approval": {"by": "jane", "digest": "latest", "reason": "why not"}},
+            "spec.approval.digest",
+            id="an approval of nothing in particular",
         ),
     ],
 )

@@ -87,6 +87,7 @@ def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> Non
         pytest.param(OPERATOR, "list", "datasets.flywheel.ml", "shop", "yes", id="the operator reads what users write"),
         pytest.param(OPERATOR, "patch", "datasets.flywheel.ml/status", "shop", "yes", id="and answers"),
         pytest.param(OPERATOR, "update", "datasets.flywheel.ml", "shop", "no", id="and changes no Dataset"),
+        pytest.param(OPERATOR, "approve", "modelversions.flywheel.ml", "shop", "no", id="and approves nothing"),
         pytest.param(OPERATOR, "create", "jobs.batch", "shop", "yes", id="it makes Jobs"),
         pytest.param(OPERATOR, "get", "secrets", "shop", "no", id="it reads no Secret"),
         pytest.param(OPERATOR, "get", "secrets", "flywheel-system", "no", id="not even its own"),

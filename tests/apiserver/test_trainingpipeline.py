@@ -115,9 +115,7 @@ def test_bad_pipelines_are_refused(installed: Kubectl, spec: dict[str, Any], sen
 
 
 def test_200_steps_with_nine_names_each_are_let_in(installed: Kubectl) -> None:
-    steps = [
-        {**WORK, "name": f"a-step-with-a-name-of-forty-characte{n:03}", "dependsOn": []} for n in range(200)
-    ]
+    steps = [{**WORK, "name": f"a-step-with-a-name-of-forty-characte{n:03}", "dependsOn": []} for n in range(200)]
     for n, each in enumerate(steps):
         each["dependsOn"] = [above["name"] for above in steps[max(0, n - 9) : n]]
 

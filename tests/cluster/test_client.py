@@ -19,7 +19,7 @@ MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child
 
 
 class Answers:
-    """The next answer, and what was asked."""
+    """The next answer (`pages`: the next ones), and what was asked."""
 
     status = 200
     headers: dict[str, str]
@@ -28,6 +28,7 @@ class Answers:
     def __init__(self) -> None:
         self.headers, self.body = {}, {}
         self.asked: list[tuple[str, str, Any]] = []
+        self.pages: list[Any] = []
 
 
 @pytest.fixture
@@ -41,7 +42,8 @@ def client(answers: Answers) -> Iterator[Client]:
         def answer(self) -> None:
             sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
             answers.asked.append((self.command, self.path, json.loads(sent) if sent else None))
-            body = answers.body if isinstance(answers.body, bytes) else json.dumps(answers.body).encode()
+            said = answers.pages.pop(0) if answers.pages else answers.body
+            body = said if isinstance(said, bytes) else json.dumps(said).encode()
             self.send_response(answers.status)
             for name, value in answers.headers.items():
                 self.send_header(name, value)
@@ -162,3 +164,25 @@ def test_without_the_lease_no_request_leaves(answers: Answers, client: Client, v
         calls[verb]()
 
     assert answers.asked == []
+
+
+def test_a_long_list_is_read_to_its_end(answers: Answers, client: Client) -> None:
+    one, two = ({"items": [{"metadata": {"name": name}}]} for name in ("one", "two"))
+    answers.pages = [{"metadata": {"continue": "more"}, **one}, two]
+
+    found = client.objects(CONFIG_MAP, "shop")
+
+    assert [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in found] == [
+        ("v1", "ConfigMap", "one"),
+        ("v1", "ConfigMap", "two"),
+    ]
+    assert [path for _, path, _ in answers.asked] == [
+        "/api/v1/namespaces/shop/configmaps?limit=500",
+        "/api/v1/namespaces/shop/configmaps?limit=500&continue=more",
+    ]
+
+
+def test_a_dry_run_says_so(answers: Answers, client: Client) -> None:
+    client.apply(CONFIG_MAP, MANIFEST, "test", dry_run=True)
+
+    assert answers.asked[0][1].endswith("?fieldManager=test&force=true&dryRun=All")

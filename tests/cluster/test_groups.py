@@ -15,17 +15,20 @@ class Server:
 
     def answer(self) -> dict[str, Any]:
         self.asked += 1
-        return {"kind": "APIGroupList", "groups": [{"name": name} for name in self.groups]}
+        return {
+            "kind": "APIGroupList",
+            "groups": [{"name": name, "preferredVersion": {"version": "v1"}} for name in self.groups],
+        }
 
 
 def test_what_is_installed_later_is_seen_a_minute_later() -> None:
     server = Server("apps")
     groups = Groups(server.answer, lambda: server.now)
-    assert groups.names() == {"apps"}
+    assert groups.versions() == {"apps": "v1"}
     server.groups = ("apps", "custom.metrics.k8s.io")
 
     server.now = FRESH - 1
-    assert (sorted(groups.names()), server.asked) == (["apps"], 1)
+    assert (sorted(groups.versions()), server.asked) == (["apps"], 1)
 
     server.now = FRESH
-    assert (sorted(groups.names()), server.asked) == (["apps", "custom.metrics.k8s.io"], 2)
+    assert (sorted(groups.versions()), server.asked) == (["apps", "custom.metrics.k8s.io"], 2)

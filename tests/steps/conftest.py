@@ -75,7 +75,7 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     made: dict[str, Path] = {}
 
     def build(files: Files, **params: Any) -> Path:
-        asked = json.dumps(params, sort_keys=True) + repr(files)
+        asked = repr(files) + json.dumps(params, sort_keys=True)
         if asked not in made:
             root = tmp_path_factory.mktemp("checked") / "pod"
             with pytest.MonkeyPatch.context() as patched:

@@ -1,5 +1,6 @@
 """On the development cluster: 20 steps in a chain that do nothing, and the same run again."""
 
+import itertools
 import statistics
 from datetime import datetime
 from typing import Any
@@ -56,7 +57,7 @@ def _gaps(status: dict[str, Any]) -> Figures:
     """From the end of one step's main to the first line of the next one's."""
     assert status["result"] == "Succeeded", status
     times = [(float(step["metrics"]["began"]), float(step["metrics"]["ended"])) for step in status["steps"]]
-    gaps = sorted(later[0] - earlier[1] for earlier, later in zip(times, times[1:], strict=False))
+    gaps = sorted(later[0] - earlier[1] for earlier, later in itertools.pairwise(times))
     return {
         "steps": len(times),
         "overhead_p50_seconds": round(statistics.median(gaps), 2),

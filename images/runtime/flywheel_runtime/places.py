@@ -1,5 +1,6 @@
 """Where the contract puts files, and which pod this is."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,6 +32,11 @@ class Places:
     @property
     def outputs(self) -> Path:
         return self.root / "outputs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Main writes a folder for each checkpoint here."""
+        return self.root / "checkpoints"
 
     @property
     def volumes(self) -> Path:
@@ -71,19 +77,37 @@ class Places:
 
 @dataclass(frozen=True)
 class Attempt:
-    """The (uid, step, attempt) that keys a result, and the namespace whose folder holds it."""
+    """The (uid, step, attempt) that keys a result, and the namespace whose folder holds it.
+
+    Of a step in several pods, `index` is this pod's, and `part` the number of its rank or item, which keys its own result.
+    """
 
     namespace: str
     uid: str
     step: str
     attempt: str
+    index: int | None = None
+    part: int | None = None
 
     @classmethod
     def of(cls, env: Mapping[str, str] = os.environ) -> "Attempt":
+        index = int(env["FLYWHEEL_INDEX"]) if env.get("FLYWHEEL_INDEX") else None
+        items = json.loads(env.get("FLYWHEEL_ITEMS") or "null")
         return cls(
-            env["FLYWHEEL_NAMESPACE"], env["FLYWHEEL_UID"], env["FLYWHEEL_STEP"], env.get("FLYWHEEL_ATTEMPT") or "1"
+            namespace=env["FLYWHEEL_NAMESPACE"],
+            uid=env["FLYWHEEL_UID"],
+            step=env["FLYWHEEL_STEP"],
+            attempt=env.get("FLYWHEEL_ATTEMPT") or "1",
+            index=index,
+            part=items[index] if items is not None and index is not None else index,
         )
 
     @property
     def result_key(self) -> str:
-        return f"results/{self.uid}/{self.step}/{self.attempt}.json"
+        of_part = "" if self.part is None else f"/{self.part}"
+        return f"results/{self.uid}/{self.step}/{self.attempt}{of_part}.json"
+
+    @property
+    def checkpoint_key(self) -> str:
+        """The same for every attempt, and for every rank of a group: what one leaves, all of the next begin with."""
+        return f"checkpoints/{self.uid}/{self.step}.json"

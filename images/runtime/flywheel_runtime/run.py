@@ -18,7 +18,10 @@ import functools
 import json
 import math
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, SupportsFloat
@@ -49,6 +52,33 @@ def output(name: str) -> Path:
     folder = root() / "outputs" / name
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def checkpoint() -> Path | None:
+    """The folder of the newest checkpoint that an earlier attempt of this step left, or None: begin anew."""
+    folder = root() / "inputs" / "checkpoint"
+    return folder if folder.is_dir() else None
+
+
+@contextmanager
+def new_checkpoint(name: str) -> Iterator[Path]:
+    """A folder to write a checkpoint into; it counts when the block ends without an error. Give every one a name of its own.
+
+    with run.new_checkpoint(f"step-{step}") as folder:
+        torch.save(state, folder / "state.pt")
+
+    Where nobody keeps checkpoints it is thrown away, so that the same code runs everywhere.
+    """
+    if not os.environ.get("FLYWHEEL_CHECKPOINT"):
+        with tempfile.TemporaryDirectory() as thrown_away:
+            yield Path(thrown_away)
+        return
+    folder = root() / "checkpoints" / name
+    part = folder.with_name(f".{name}")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    yield part
+    part.rename(folder)
 
 
 def log(step: int | None = None, **values: SupportsFloat) -> None:

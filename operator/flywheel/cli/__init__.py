@@ -6,23 +6,39 @@ import sys
 from collections.abc import Sequence
 
 import flywheel
+from flywheel.cluster.errors import ApiError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code."""
+    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    # Imported here, as what commands need is in their own functions: `flywheel operator` starts without them.
+    from flywheel.cli import dry_run, export, lineage, promote, run
+    from flywheel.cli.failure import FAILED, Failure, told
+
     parser = argparse.ArgumentParser(
-        prog="flywheel", description=flywheel.__doc__, formatter_class=argparse.RawTextHelpFormatter
+        prog="flywheel",
+        description=str(flywheel.__doc__).partition("\n")[0],
+        epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. 'flywheel COMMAND --help' has examples.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for command in (run, dry_run, export, lineage, promote):
+        command.add(commands)
     commands.add_parser("operator", help="run the operator in this process").set_defaults(run=_operator)
     commands.add_parser("version", help="print the version").set_defaults(run=_version)
     chosen = parser.parse_args(arguments)
-    code: int = chosen.run()
+    try:
+        code: int = chosen.run(chosen)
+    except Failure as failure:
+        print(f"flywheel: {failure}", file=sys.stderr)
+        return failure.code
+    except ApiError as error:
+        print(f"flywheel: {told(error)}", file=sys.stderr)
+        return FAILED
     return code
 
 
-def _operator() -> int:
-    # Imported here: other commands need neither the Kubernetes client nor kopf.
+def _operator(_chosen: argparse.Namespace) -> int:
+    # Imported here: other commands need neither kopf nor a server's loop.
     from flywheel.engine import discover
     from flywheel.engine.run import run
 
@@ -33,6 +49,6 @@ def _operator() -> int:
         return 2
 
 
-def _version() -> int:
+def _version(_chosen: argparse.Namespace) -> int:
     print(flywheel.__version__)
     return 0

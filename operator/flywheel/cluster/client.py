@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -16,9 +17,12 @@ from flywheel.core.api import Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
 EVENTS_ABOUT = Api("", "v1", "Event", "events")
+KUEUE_WORKLOADS = Api("kueue.x-k8s.io", "", "Workload", "workloads")
+JOB_UID = "kueue.x-k8s.io/job-uid"
 APPLY = "application/apply-patch+yaml"
 METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT = (5.0, 30.0)  # connect, read; seconds
+PAGE = 500  # objects of one answer, as kubectl asks for
 
 
 class Client:
@@ -50,6 +54,19 @@ class Client:
         query = {"labelSelector": selector} if selector else {}
         return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST)
 
+    def objects(self, api: Api, namespace: str) -> list[Manifest]:
+        """Every object of that type in a namespace, whole, in pages. For a command that looks once; the operator watches."""
+        found: list[Manifest] = []
+        query = {"limit": str(PAGE)}
+        while True:
+            page = self._request("GET", _path(api, namespace), query=query)
+            # Items of a list carry neither apiVersion nor kind.
+            found += [{"apiVersion": api.api_version, "kind": api.kind, **each} for each in page.get("items") or ()]
+            token = (page.get("metadata") or {}).get("continue")
+            if not token:
+                return found
+            query["continue"] = token
+
     def events_about(self, namespace: str, uid: str) -> list[Manifest]:
         """Kubernetes' events about one object, oldest first."""
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
@@ -58,19 +75,32 @@ class Client:
 
     def serves(self, group: str) -> bool:
         """Whether there is an API group of that name."""
-        return group in self._groups.names()
+        return group in self._groups.versions()
 
-    def apply(self, api: Api, manifest: Manifest, manager: str, subresource: str = "") -> tuple[dict[str, Any], bool]:
-        """Server-side apply, forced. Returns the object as stored, and whether it was created."""
+    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
+        """Kueue's Workloads of the Job with that uid, in whatever version the API server prefers; none where there is no Kueue."""
+        version = self._groups.versions().get(KUEUE_WORKLOADS.group)
+        if version is None:
+            return []
+        path = _path(replace(KUEUE_WORKLOADS, version=version), namespace)
+        found: list[Manifest] = (
+            self._request("GET", path, query={"labelSelector": f"{JOB_UID}={uid}"}).get("items") or []
+        )
+        return found
+
+    def apply(
+        self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
+    ) -> tuple[dict[str, Any], bool]:
+        """Server-side apply, forced. Returns the object as stored (or as it would be), and whether it was created."""
         metadata = manifest["metadata"]
         path = _path(api, metadata["namespace"], metadata["name"], subresource)
-        query = {"fieldManager": manager, "force": "true"}
+        query = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         # A string, since the client would walk a dict once more; JSON is YAML.
         status, body = self._answer("PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY)
         return body, status == HTTPStatus.CREATED
 
     def create(self, api: Api, manifest: Manifest) -> dict[str, Any]:
-        """POST. For what nobody reconciles: events and the Lease."""
+        """POST. For what nobody reconciles (events, the Lease) and for what has a generateName."""
         return self._request("POST", _path(api, manifest["metadata"]["namespace"]), body=dict(manifest))
 
     def replace(self, api: Api, manifest: Manifest) -> dict[str, Any]:

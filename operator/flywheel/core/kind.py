@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Generic, Protocol, TypeVar
 
 from flywheel.core.api import Api, Manifest, Reference
-from flywheel.core.plan import Plan
+from flywheel.core.plan import Child, Plan
 from flywheel.core.schema import Schema, Status
 from flywheel.core.settings import Settings
 
@@ -37,7 +37,7 @@ class Resource(Generic[S, T]):
 
 
 class Cluster(Protocol):
-    """All that `observe` may read. Everything but `events` and `serves` comes from the store, so it costs no request."""
+    """All that `observe` may read. Everything but `events`, `queued` and `serves` comes from the store, so it costs no request."""
 
     @property
     def now(self) -> datetime:
@@ -62,6 +62,9 @@ class Cluster(Protocol):
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """Kubernetes' events about one object, newest last. A live request: ask only for an object in trouble."""
 
+    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+        """Kueue's Workloads of one Job. A live request: ask only where `serves("kueue.x-k8s.io")`, for a Job that waits."""
+
 
 @dataclass(frozen=True)
 class Kind(Generic[S, T, F]):
@@ -71,6 +74,8 @@ class Kind(Generic[S, T, F]):
     `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
     `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may annotate (`Plan.touches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
+    `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
+    `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.
     """
 
     api: Api
@@ -89,6 +94,7 @@ class Kind(Generic[S, T, F]):
     rules: tuple[Mapping[str, Any], ...] = ()
     selectable: tuple[str, ...] = ()
     scale: Mapping[str, str] | None = None
+    preview: Callable[[Resource[S, T], Settings], Iterable[Child]] | None = None
 
     @property
     def field_manager(self) -> str:

@@ -38,10 +38,10 @@ def short_uid(uid: str) -> str:
     return uid.replace("-", "")[:8]
 
 
-def job(resource: AnyResource, step: str, attempt: int) -> str:
+def job(resource: AnyResource, step: str, attempt: int, longest: int = LONGEST) -> str:
     """`<name>-<step>-<attempt>-<8 hex of the uid>`, at most 63 characters."""
     tail = f"-{step}-{attempt}-{short_uid(resource.uid)}"
-    return within(resource.name, LONGEST - len(tail)) + tail
+    return within(resource.name, longest - len(tail)) + tail
 
 
 def child(resource: AnyResource, suffix: str = "", longest: int = LONGEST) -> str:

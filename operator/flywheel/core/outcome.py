@@ -30,6 +30,7 @@ class Outcome:
     usage: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
     image: str | None = None  # of main, by digest, where the container runtime tells one
+    audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class _Ended:
 
 def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
-    over = _job_is_over(job)
+    over = is_over(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
     ended = [_ended(pod) for pod in newest_first if pod.get("status", {}).get("phase") in ("Succeeded", "Failed")]
     if not over and len(ended) < len(newest_first):
@@ -60,17 +61,24 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         outcome = _outcome(pod)
         if outcome is not None:
             return outcome
-    return _unknown(job) if over else None
+    return unknown(job) if over else None
 
 
-def _job_is_over(job: Manifest) -> bool:
+def of_pod(pod: Manifest) -> Outcome | None:
+    """What one pod that has ended tells, or None if it tells nothing."""
+    return _outcome(_ended(pod))
+
+
+def is_over(job: Manifest) -> bool:
+    """Whether a Job is Complete or Failed, which it is when all of its pods have ended."""
     conditions = job.get("status", {}).get("conditions") or []
     return any(
         condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in conditions
     )
 
 
-def _unknown(job: Manifest) -> Outcome:
+def unknown(job: Manifest) -> Outcome:
+    """Of a Job that ended and of whose pods nobody knows anything."""
     name = job["metadata"]["name"]
     return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 
@@ -79,6 +87,7 @@ def _outcome(pod: _Ended) -> Outcome | None:
     return (
         _was_done(pod)
         or _fetch_failed(pod)
+        or _was_pruned(pod)
         or _ran_out_of_memory(pod)
         or _took_too_long(pod)
         or _was_disrupted(pod)
@@ -104,6 +113,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
         _usage(pod),
         pod.node,
         pod.image,
+        told.get("audit") or {},
     )
 
 
@@ -120,6 +130,15 @@ def _fetch_failed(pod: _Ended) -> Outcome | None:
         )
     result: Result = "Infrastructure" if told.get("retry") else "Invalid"
     return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
+
+
+def _was_pruned(pod: _Ended) -> Outcome | None:
+    """collect ended main, since others were better at the same step. `facts`: the last step, and its value if it is finite."""
+    told = pod.collect.get("pruned")
+    if not isinstance(told, dict):
+        return None
+    why = (pod.collect.get("error") or {}).get("message")
+    return Outcome("Failed", "Pruned", _sentence(why), facts=told, usage=_usage(pod), node=pod.node)
 
 
 def _ran_out_of_memory(pod: _Ended) -> Outcome | None:

@@ -4,8 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, POD, Api
+from flywheel.core.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, MODEL_VERSION, POD, Api
 from flywheel.core.kind import AnyKind
+from flywheel.core.queueing import KUEUE
 
 READ = ("get", "list", "watch")
 OWN = (*READ, "create", "patch", "delete")
@@ -62,6 +63,7 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
         # Kubernetes' own events can be asked for by the object's uid in the core group alone.
         Rule("why a pod does not run", POD.group, (EVENT.plural,), ("list",)),
+        Rule("why a Job waits in Kueue's queue, where there is Kueue", KUEUE, ("workloads",), ("list",)),
         Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
     )
 
@@ -96,6 +98,12 @@ def server_access_rules() -> tuple[Rule, ...]:
 def caller_rules() -> tuple[Rule, ...]:
     """Who may `get` an InferenceService with spec.auth.serviceAccount may call it."""
     return (Rule("calling InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("get",)),)
+
+
+def approver_rules() -> tuple[Rule, ...]:
+    """Who may let a version become champion: a verb that no other role has, which the chart's ValidatingAdmissionPolicies ask for."""
+    why = "approving versions, which is to write spec.approval"
+    return (Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),)
 
 
 def _plurals(apis: Iterable[Api]) -> tuple[str, ...]:

@@ -84,6 +84,15 @@ class Placement(Schema):
     priority_class_name: ObjectName | None = Field(None, description="The PriorityClass of the pods.")
 
 
+class QueuedPlacement(Placement):
+    """Where pods of Jobs may run, and whose turn it is."""
+
+    queue_name: Label | None = Field(
+        None,
+        description="The LocalQueue of Kueue in the same namespace; Jobs are made suspended, and start when Kueue lets them in.",
+    )
+
+
 class SecretKey(Schema):
     """One key of a Secret in the same namespace."""
 
@@ -153,6 +162,7 @@ __all__ = [
     "Placement",
     "PullSecret",
     "Quantity",
+    "QueuedPlacement",
     "Resources",
     "Scalar",
     "Schedule",

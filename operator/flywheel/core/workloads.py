@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
+from flywheel.core import checkpoints, names, queueing
 from flywheel.core.api import JOB
+from flywheel.core.distributed import Checkpoint
 from flywheel.core.kind import AnyResource
 from flywheel.core.plan import Child
 from flywheel.core.pods import constants, container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Variable
 from flywheel.core.settings import Settings
+from flywheel.core.spread import LEADER, Group, Parts, Spread, index_as, parts_of
 from flywheel.core.values import quantity
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
@@ -47,6 +49,8 @@ class Input:
 class Step:
     """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
     `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
+    `prune` tells collect which curve it compares with those of siblings, and by which rule (images/README.md).
+    `spread`: in several pods; a Group needs `spread.service(resource)` beside its Job. `queue`: the Job waits for Kueue's queue of that name.
     """
 
     name: str
@@ -65,7 +69,14 @@ class Step:
     shared_memory: Quantity | None = None
     ours: bool = True
     before: tuple[str, ...] = ()
+    prune: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
+    audit: Mapping[str, Any] | None = (
+        None  # what collect records of a result that counts (images/README.md, "The audit records")
+    )
+    spread: Spread | None = None
+    checkpoint: Checkpoint | None = None
+    queue: str | None = None
 
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:
@@ -126,7 +137,8 @@ def claim_volumes(inputs: Sequence[Input]) -> list[dict[str, Any]]:
 
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     """The Job of one attempt: collect (sidecar), fetch, main. Never retried inside the Job; a new attempt is a new Job."""
-    labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt)}
+    parts = parts_of(resource, step.name, step.attempt, step.spread)
+    labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **parts.labels}
     deadline = (
         {"activeDeadlineSeconds": int((step.timeout + BACKSTOP).total_seconds()) + GRACE_SECONDS}
         if step.timeout
@@ -136,9 +148,9 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
         "metadata": {
-            "name": names.job(resource, step.name, step.attempt),
-            "labels": labels,
-            "annotations": dict(step.annotations),
+            "name": parts.name,
+            "labels": {**labels, **queueing.labels(step.queue)},
+            "annotations": {**step.annotations, **parts.annotations},
         },
         "spec": {
             "backoffLimit": 0,
@@ -146,14 +158,16 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
+            **parts.spec,
             **deadline,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, settings)},
+            **queueing.job_fields(step.queue),
+            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, parts, settings)},
         },
     }
     return Child(JOB, manifest, create_only=True)
 
 
-def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any]:
+def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) -> dict[str, Any]:
     variables = {
         "FLYWHEEL_KIND": resource.api.kind,
         "FLYWHEEL_NAME": resource.name,
@@ -164,9 +178,18 @@ def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any
         "FLYWHEEL_IMAGE": step.image,
         "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
+        **parts.variables,
+        **checkpoints.variables(step.checkpoint),
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
-    fetch = fetch_container(step.inputs, settings, variables, fetch_limit(step.resources, settings), step.params)
+    of_fetch = {**variables, **parts.of_fetch}
+    fetch = fetch_container(step.inputs, settings, of_fetch, fetch_limit(step.resources, settings), step.params)
+    inits = [
+        _collect(step, settings, variables),
+        fetch,
+        *(_before(step, command, settings, variables) for command in step.before),
+    ]
+    main = _main(step, {**variables, **parts.of_main}, parts.fields_of_main)
     return {
         "restartPolicy": "Never",
         "serviceAccountName": settings.runner_service_account,
@@ -175,27 +198,26 @@ def _pod(resource: AnyResource, step: Step, settings: Settings) -> dict[str, Any
         "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
         "securityContext": pod_security(),
+        **parts.pod,
         **placed(step.placement),
         **pulls(step.pull_secrets, settings),
-        "initContainers": [
-            _with_node(_collect(step, settings, variables)),
-            _with_node(fetch),
-            *(_with_node(_before(step, command, settings, variables)) for command in step.before),
-        ],
-        "containers": [_with_node(_main(step, variables))],
+        "initContainers": [_with_place(each, parts.fields) for each in inits],
+        "containers": [_with_place(main, parts.fields)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "outputs", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
             *([{"name": "shared-memory", "emptyDir": {"medium": "Memory", **shared}}] if step.shared_memory else []),
+            *checkpoints.volumes(step.checkpoint),
             *claim_volumes(step.inputs),
         ],
     }
 
 
-def _with_node(container: dict[str, Any]) -> dict[str, Any]:
+def _with_place(container: dict[str, Any], index: Sequence[str]) -> dict[str, Any]:
+    """Where it runs: its node, and the index of its pod under the names that are asked for."""
     node = {"name": "FLYWHEEL_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return {**container, "env": [*container["env"], node]}
+    return {**container, "env": [*container["env"], *index_as(index), node]}
 
 
 def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -204,6 +226,10 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "timeoutSeconds": timeout,
         "graceSeconds": 10,
         "outputs": [{"name": name, "required": True} for name in step.outputs],
+        **({"audit": step.audit} if step.audit else {}),
+        **({"prune": step.prune} if step.prune else {}),
+        **({"leader": LEADER} if isinstance(step.spread, Group) else {}),
+        **checkpoints.told(step.checkpoint),
     }
     return {
         "name": "collect",
@@ -225,6 +251,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
+            *checkpoints.mounts(step.checkpoint),
         ],
     }
 
@@ -246,17 +273,19 @@ def _before(step: Step, command: str, settings: Settings, variables: Mapping[str
     }
 
 
-def _main(step: Step, variables: Mapping[str, str]) -> dict[str, Any]:
+def _main(step: Step, variables: Mapping[str, str], index: Sequence[str]) -> dict[str, Any]:
     mounts: list[dict[str, Any]] = [
         {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
         {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
         *claim_mounts(step.inputs),
         {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
         *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
+        *checkpoints.mounts(step.checkpoint),
     ]
     users = environment(step.env)
     taken = {variable["name"] for variable in users}
-    own = [variable for variable in constants(variables) if variable["name"] not in taken]
+    found = [*constants(variables), *index_as(index)]
+    own = [variable for variable in found if variable["name"] not in taken]
     return {
         "name": "main",
         "image": step.image,

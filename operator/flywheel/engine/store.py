@@ -166,7 +166,7 @@ class Store:
 
     def _concerned(self, reference: Reference, entry: _Entry) -> set[Reference]:
         """Itself, its owner, whom it refers to, and who refers to it."""
-        found = set(entry.references)
+        found = {each for each in entry.references if each.api in self._kinds}  # the keys of a cache are no resources
         if reference.api in self._kinds:
             found.add(reference)
             for api in self._kinds:

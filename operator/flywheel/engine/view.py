@@ -45,3 +45,12 @@ class View:
             ApiError: the request failed.
         """
         return tuple(self.client.events_about(namespace, uid))
+
+    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+        """See Cluster.
+
+        Raises:
+            ApiError: the request failed.
+        """
+        metadata = job["metadata"]
+        return tuple(self.client.workloads_of(metadata["namespace"], metadata["uid"]))

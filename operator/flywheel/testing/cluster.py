@@ -10,6 +10,7 @@ from flywheel.core.dress import dressed, reference
 from flywheel.core.kind import AnyKind, AnyResource, Resource
 from flywheel.core.parse import parse
 from flywheel.core.plan import Child, Plan
+from flywheel.core.queueing import KUEUE
 from flywheel.core.settings import Settings
 from flywheel.testing.resources import NOON, manifest, stamp, uid_of
 
@@ -34,6 +35,7 @@ class FakeCluster:
         self._kinds = {kind.api: kind for kind in kinds}
         self._objects: dict[Reference, Manifest] = {}
         self._events: list[Manifest] = []
+        self._queued: dict[str, tuple[Manifest, ...]] = {}
         self.put(*manifests)
 
     def put(self, *manifests: Manifest | AnyResource) -> "FakeCluster":
@@ -55,6 +57,15 @@ class FakeCluster:
         self._events.append(
             {**told, "lastTimestamp": stamp(self.now), "metadata": {"name": f"event-{len(self._events)}"}}
         )
+        return self
+
+    def queue(self, job: Manifest, **conditions: str) -> "FakeCluster":
+        """Let Kueue hold a Job: `QuotaReserved="insufficient quota"` is a condition of its Workload that is not met, in these words."""
+        told = [
+            {"type": each, "status": "False", "reason": "Pending", "message": why} for each, why in conditions.items()
+        ]
+        self._groups |= {KUEUE}
+        self._queued[job["metadata"]["uid"]] = ({"kind": "Workload", "status": {"conditions": told}},)
         return self
 
     def advance(self, time: timedelta) -> "FakeCluster":
@@ -108,6 +119,10 @@ class FakeCluster:
         """See Cluster."""
         found = (each for each in self._events if each["involvedObject"]["uid"] == uid)
         return tuple(each for each in found if each["involvedObject"]["namespace"] == namespace)
+
+    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+        """See Cluster."""
+        return self._queued.get(job["metadata"]["uid"], ())
 
     def _address(self, raw: Manifest) -> Reference:
         named = next((kind.api for kind in self._kinds.values() if kind.api.kind == raw["kind"]), None)

@@ -18,6 +18,8 @@ from flywheel.kinds.experiment.search import (
     Real,
     Space,
     Whole,
+    importance,
+    place,
     size,
     suggest,
     values,
@@ -173,4 +175,35 @@ def test_any_space_gives_points_within_it(space: Space, seed: int, algorithm: Al
             break
         found = dict(zip(dict(space[int(point[0])].ordered), point[1:], strict=True))
         assert all(within(space[int(point[0])].dimensions[name], value) for name, value in found.items())
+        assert place(space, *values(space, point)) == point
         past.append(Past(point, float(sum(point)), running=False))
+
+
+def test_what_decides_is_important() -> None:
+    space: Space = (Branch("", {"matters": Whole(1, 100), "not": Whole(1, 100)}),)
+    past = [Past((0, number, number * 37 % 101), value=number / 100) for number in range(1, 60)]
+
+    shares = importance(space, past, maximize=True)
+
+    assert list(shares) == ["matters", "not"]
+    assert shares["matters"] > 0.8
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_of_several_estimators_the_choice_and_their_parameters_are_named() -> None:
+    assert set(importance(WIDE, search(WIDE, 30), maximize=True)) <= {
+        "estimator", "Boosting.rate", "Boosting.leaves", "Linear.C", "Linear.penalty",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("space", "past"),
+    [
+        pytest.param(WIDE, search(WIDE, 7), id="too few trials"),
+        pytest.param(WIDE, [replace(each, value=0.5) for each in search(WIDE, 9)], id="all are equal"),
+        pytest.param(PLAIN, [Past((0,), 0.5)] * 9, id="nothing was searched"),
+        pytest.param(WIDE, [Past(each.point, each.value, step=3) for each in search(WIDE, 9)], id="all pruned"),
+    ],
+)
+def test_nothing_is_said_about_importance(space: Space, past: list[Past]) -> None:
+    assert importance(space, past, maximize=True) == {}

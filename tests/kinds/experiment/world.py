@@ -37,7 +37,7 @@ FLIGHTS = custom(
 )
 
 Ends = Callable[[int, int, list[float]], Mapping[str, Any]]
-"""How an attempt ends, from its trial, its number and its point: {"metrics": {…}}, {"exit": 1, "reason": …, "message": …} or {"lost": True}."""
+"""How an attempt ends, from its trial, its number and its point: {"metrics": {…}}, {"exit": 1, "reason": …, "message": …}, {"pruned": {"step", "value"}} or {"lost": True}."""
 
 
 def experiment(spec: Mapping[str, Any] | None = None, **more: Any) -> Experiment:
@@ -60,6 +60,7 @@ class World:
         self.cluster = FakeCluster(FLIGHTS, kinds=(KIND,), now=NOON)
         self.crash_after = crash_after
         self.ends_while_dead = False  # whether all that runs ends before a dead operator starts again
+        self.repeat = 1  # of the Job that ends now
         self.writes: list[str] = []
 
     def look(self) -> Plan:
@@ -115,12 +116,19 @@ class World:
     def end(self, job: Manifest) -> None:
         """Let one Job end as `ends` says."""
         name, labels = job["metadata"]["name"], job["metadata"]["labels"]
-        trial, attempt = int(labels["flywheel.ml/step"].removeprefix("trial-")), int(labels["flywheel.ml/attempt"])
+        number, _, repeat = labels["flywheel.ml/step"].removeprefix("trial-").partition("-r")
+        trial, attempt = int(number), int(labels["flywheel.ml/attempt"])
+        self.repeat = int(repeat or 1)
         result = self.ends(trial, attempt, json.loads(job["metadata"]["annotations"][TRIAL_ANNOTATION])["point"])
         code = int(result.get("exit", 0))
-        model = {"model": {"digest": "sha256:" + f"{trial:064x}", "size": 1, "files": 1}}
+        if "pruned" in result:
+            code = 143
+        model = {"model": {"digest": "sha256:" + f"{trial + 4096 * (self.repeat - 1):064x}", "size": 1, "files": 1}}
         told = {"v": 1, "phase": "Finished", "complete": code == 0, "repeated": False, "timedOut": False, "oomKills": 0}
         finished = {**told, "outputs": model, "metrics": result.get("metrics", {}), "facts": {}, "error": None}
+        if "pruned" in result:
+            why = {"reason": "Pruned", "message": "roc_auc was worse than the median", "retry": False}
+            finished |= {"outputs": {}, "metrics": {}, "pruned": result["pruned"], "error": why}
         finished |= {"usage": {"cpuSeconds": 12.3, "memoryPeakBytes": 312000000}}
         said = {key: result[key] for key in ("reason", "message") if key in result}
         ended = pod(

@@ -8,9 +8,10 @@ import pytest
 
 from flywheel.core.api import MODEL_VERSION
 from flywheel.core.plan import Plan, Removal
+from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND
-from flywheel.kinds.model.observe import Model, Seen, Version
+from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema import LONGEST_HISTORY, ModelStatus
 from flywheel.testing import NOON, resource
 

@@ -4,8 +4,9 @@ from typing import Any
 
 from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
+from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.kind import KIND
-from flywheel.kinds.model.observe import Model, Seen, observe
+from flywheel.kinds.model.observe import Seen, observe
 from flywheel.kinds.modelversion.kind import KIND as VERSION
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import custom

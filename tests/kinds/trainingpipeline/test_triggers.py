@@ -116,6 +116,18 @@ def test_a_tick_starts_one_run_and_is_over_when_that_is() -> None:
     assert len(world.runs()) == 1
 
 
+def test_a_run_that_somebody_deletes_does_not_hold_the_schedule_up() -> None:
+    world = World(pipeline(NIGHTLY))
+    world.tick("tick-1")
+    world.look()
+    [run] = world.runs()
+    world.cluster.remove(resource(RUN, run["metadata"]["name"], run["spec"]).reference)
+    world.look()
+
+    assert world.finished == {"tick-1"}
+    assert world.runs() == []
+
+
 def test_300_ticks_at_once_are_one_run() -> None:
     world = World(pipeline(NIGHTLY))
     for number in range(300):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flywheel_runtime import message
+from flywheel_runtime.audit import records
 from flywheel_runtime.collect.order import TRACKING
 from flywheel_runtime.failure import Failure, human_size
 from flywheel_runtime.places import Attempt, Places
@@ -57,6 +58,12 @@ class Keeper:
         held = self._within(deadline, late, lambda store: store.commit(self.attempt.result_key, body))
         return dict(result) if held == body else _repeated(held)
 
+    def audit(self, order: Mapping[str, Any], result: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Record the result in the Model's chain, once; the number and digest of the last record. Raises Failure."""
+        late = "writing the audit record took longer than the time that a pod has to end"
+        by = {"uid": self.attempt.uid, "step": self.attempt.step, "attempt": self.attempt.attempt}
+        return self._within(deadline, late, lambda store: records.record(store, order, by, result)).told()
+
     def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
         """`work` in a thread that is left behind when time is over: the report must be out before the kubelet kills."""
         done: list[T] = []
@@ -76,6 +83,8 @@ class Keeper:
                 raise failed[0]
         except S3Error as error:
             raise self._explained(error) from error
+        except records.Broken as error:
+            raise Failure("UploadFailed", f"nothing can be added to the audit records: {error}", retry=True) from error
         except (NotPlain, Changed, BadManifest) as error:
             raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}", retry=False) from error
         if not done:

@@ -5,14 +5,19 @@ import json
 import os
 import select
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from flywheel_runtime import message
+from flywheel_runtime.collect.checkpoints import Checkpoints
 from flywheel_runtime.collect.keep import Files, Keeper, tracking
 from flywheel_runtime.collect.order import Order
 from flywheel_runtime.collect.outputs import read_facts, read_metrics, read_output
+from flywheel_runtime.collect.prune.curve import Curve
+from flywheel_runtime.collect.prune.pruner import Pruner
+from flywheel_runtime.collect.prune.siblings import Siblings
 from flywheel_runtime.collect.watch import Stop, Watch
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.places import Attempt, Places
@@ -66,13 +71,56 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
     if earlier:
         places.repeated.touch()
         places.collecting.touch()
-        return earlier
+        return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
     places.collecting.touch()
-    watch = Watch(order.timeout, order.grace, places.fetched)
+    pruner = _pruner(order, places, keeper)
+    checkpoints = _checkpoints(order, places, keeper)
+    watch = Watch(order.timeout, order.grace, places.fetched, pruner)
     watch.run(stop)
     grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
     deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
-    return finish(order, places, watch, keeper, deadline)
+    if pruner is None:
+        report = finish(order, places, watch, keeper, deadline)
+    else:
+        report = _compared(order, places, watch, keeper, deadline, pruner)
+    if checkpoints is not None and not report["complete"]:
+        checkpoints.last(deadline)
+    return report
+
+
+def _pruner(order: Order, places: Places, keeper: Keeper) -> Pruner | None:
+    if order.prune is None:
+        return None
+    attempt = keeper.attempt
+    folder = f"curves/{attempt.uid}/{order.prune.group}/"
+    curve = Curve(places.curves, order.prune.metric)
+    pruner = Pruner(order.prune, curve, Siblings(keeper.store, folder, attempt.step), places.metrics)
+    pruner.start()
+    return pruner
+
+
+def _compared(
+    order: Order, places: Places, watch: Watch, keeper: Keeper, deadline: float, pruner: Pruner
+) -> dict[str, Any]:
+    """`finish` of a trial that siblings are compared with, or of one that was pruned."""
+    pruner.stop()
+    if watch.pruned and pruner.verdict is not None:
+        why = Failure("Pruned", pruner.verdict.message, retry=False)
+        told = ended(watch, error=why, outputs=_tracking_alone(places, keeper, deadline))
+        return {**told, "pruned": pruner.told}
+    told = finish(order, places, watch, keeper, deadline)
+    if told["complete"]:
+        pruner.publish(deadline)
+    return told
+
+
+def _checkpoints(order: Order, places: Places, keeper: Keeper) -> Checkpoints | None:
+    """Those of a group are its leader's. They are kept beside the watch, which an upload must not hold up."""
+    if order.checkpoint_every is None or order.follows(keeper.attempt.index):
+        return None
+    checkpoints = Checkpoints(places.checkpoints, keeper.store, keeper.attempt)
+    checkpoints.start(order.checkpoint_every)
+    return checkpoints
 
 
 def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline: float) -> dict[str, Any]:
@@ -80,6 +128,9 @@ def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline:
     if not watch.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
         return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
+    if order.follows(keeper.attempt.index):
+        # No result of its own: were this rank to run again within its attempt, it must take part again.
+        return ended(watch, complete=True)
     found: dict[str, Any] = {}
     try:
         found["metrics"] = read_metrics(places.metrics)
@@ -89,9 +140,15 @@ def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline:
         return ended(watch, error=failure, **found, outputs=_tracking_alone(places, keeper, deadline))
     try:
         found["outputs"] = keeper.outputs({**outputs, **tracking(places)}, deadline)
-        return keeper.commit(ended(watch, complete=True, **found), deadline)
+        committed = keeper.commit(ended(watch, complete=True, **found), deadline)
+        return audited(committed, order, keeper, deadline)
     except Failure as failure:
         return ended(watch, error=failure, **found)
+
+
+def audited(result: dict[str, Any], order: Order, keeper: Keeper, deadline: float) -> dict[str, Any]:
+    """The result, recorded where the order says so: one that is not recorded does not count."""
+    return {**result, "audit": keeper.audit(order.audit, result, deadline)} if order.audit else result
 
 
 def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:

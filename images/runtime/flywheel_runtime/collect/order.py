@@ -1,8 +1,11 @@
 """What collect is told: FLYWHEEL_COLLECT, parsed."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
+from flywheel_runtime.collect.prune.order import Order as Prune
 from flywheel_runtime.failure import Failure
 
 TRACKING = "tracking"  # the output that collect makes of metrics, curves, facts and parameters
@@ -16,11 +19,18 @@ class Output:
 
 @dataclass(frozen=True)
 class Order:
-    """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL."""
+    """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL.
+    `audit`: what to record of a result that counts (audit/records.py).
+    `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
+    `checkpoint_every`: seconds between two looks for a new checkpoint, None: none is kept."""
 
     timeout: float | None
     grace: float
     outputs: tuple[Output, ...]
+    audit: Mapping[str, Any] | None = None
+    prune: Prune | None = None
+    leader: int | None = None
+    checkpoint_every: float | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Order":
@@ -28,10 +38,23 @@ class Order:
             body = json.loads(text)
             timeout = body.get("timeoutSeconds")
             outputs = tuple(Output(str(o["name"]), bool(o.get("required"))) for o in body.get("outputs") or ())
-            order = cls(None if timeout is None else float(timeout), float(body.get("graceSeconds", 10)), outputs)
+            every = (body.get("checkpoint") or {}).get("everySeconds")
+            order = cls(
+                None if timeout is None else float(timeout),
+                float(body.get("graceSeconds", 10)),
+                outputs,
+                body.get("audit"),
+                Prune.of(body["prune"]) if body.get("prune") else None,
+                None if body.get("leader") is None else int(body["leader"]),
+                None if every is None else float(every),
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
         for output in outputs:
             if output.name in ("", ".", "..", TRACKING) or "/" in output.name:
                 raise Failure("OutputInvalid", f"no output may be named '{output.name}'; rename it", retry=False)
         return order
+
+    def follows(self, index: int | None) -> bool:
+        """Whether another pod of the group speaks for this one."""
+        return self.leader is not None and index != self.leader

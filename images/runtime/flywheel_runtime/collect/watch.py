@@ -14,6 +14,7 @@ from types import FrameType
 
 from flywheel_runtime.collect.cgroup import Meter, Usage
 from flywheel_runtime.collect.processes import Process, living, of_main, roots, send
+from flywheel_runtime.collect.prune.pruner import Pruner
 
 LOOK = 0.25  # seconds between two looks
 LOOK_OUT = 0.05  # while main has not been seen, so that short ones are
@@ -48,6 +49,7 @@ class Watch:
     timeout: float | None  # seconds from main's start
     grace: float  # seconds between SIGTERM and SIGKILL
     fetched: Path
+    pruner: Pruner | None = None  # says whether main should end though its time is not over
     everyone: Callable[[], dict[int, Process]] = living
     belongs: Callable[[dict[int, Process], list[int]], dict[int, Process]] = of_main
     meter_of: Callable[[int], Meter] = Meter.of_process
@@ -55,6 +57,7 @@ class Watch:
     usage: Usage = field(default_factory=Usage)
     started_at: datetime | None = None
     timed_out: bool = False
+    pruned: bool = False
     main_may_run: bool = False  # fetch has succeeded
     _others: list[int] | None = None
     _born: float | None = None  # CLOCK_BOOTTIME
@@ -109,16 +112,21 @@ class Watch:
                 self._measure()
 
     def _enforce(self, main: dict[int, Process]) -> None:
-        if self.timeout is None or self._born is None:
-            return
         now = time.monotonic()
         if self._asked_at is not None:
             if now - self._asked_at >= self.grace:
                 send(main.values(), signal.SIGKILL)
-        elif time.clock_gettime(time.CLOCK_BOOTTIME) - self._born >= self.timeout:
-            self.timed_out = True
+            return
+        self.timed_out = self._is_late()
+        self.pruned = not self.timed_out and self.pruner is not None and self.pruner.verdict is not None
+        if self.timed_out or self.pruned:
             self._asked_at = now
             send(roots(main), signal.SIGTERM)
+
+    def _is_late(self) -> bool:
+        if self.timeout is None or self._born is None:
+            return False
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._born >= self.timeout
 
     def _measure(self) -> None:
         if self._meter is not None:

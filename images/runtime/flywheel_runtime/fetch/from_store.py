@@ -5,10 +5,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from flywheel_runtime.checkpoint import Pointer
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.fetch.hosts import check_endpoint
 from flywheel_runtime.fetch.item import Item
 from flywheel_runtime.fetch.order import S3Source
+from flywheel_runtime.places import Attempt
 from flywheel_runtime.store import own
 from flywheel_runtime.store.artifacts import Missing, Store
 from flywheel_runtime.store.download import WrongDigest, download
@@ -46,6 +48,15 @@ def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapp
 
     with explained("the manifest"):
         return [Item(file.size, bring(file)) for file in store.manifest(digest).files]
+
+
+def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:
+    """The files of the newest checkpoint that an attempt of this step left; none where none did."""
+    store = own.open_store(env, retry)
+    with answered(store.bucket.access, own.owner(env)):
+        held = store.result(Attempt.of(env).checkpoint_key)
+    pointer = Pointer.parse(held) if held else None
+    return artifact_items("checkpoint", pointer.digest, folder, store, env) if pointer else []
 
 
 def object_items(

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from flywheel_runtime import message
 from flywheel_runtime.failure import Failure, human_size
+from flywheel_runtime.fetch import peers
 from flywheel_runtime.fetch.item import Item, too_large
 from flywheel_runtime.fetch.order import ArtifactSource, HTTPSource, Input, Order, S3Source
 from flywheel_runtime.places import Places
@@ -45,13 +47,15 @@ def fetch(env: Mapping[str, str], places: Places, retry: Retry) -> str:
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda item: item.bring(), items))
+            bring_checkpoint(env, places, retry, pool)
         params = places.params.with_name("params.json.part")
-        params.write_text(env.get("FLYWHEEL_PARAMS") or "{}", encoding="utf-8")
+        params.write_text(params_of(env), encoding="utf-8")
         params.rename(places.params)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise _disk_full(sum(item.size or 0 for item in items), places.inputs) from error
+    peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
     places.fetched.parent.mkdir(parents=True, exist_ok=True)
     places.fetched.write_text(
         json.dumps([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
@@ -79,6 +83,33 @@ def find(entry: Input, order: Order, env: Mapping[str, str], places: Places, ret
     from flywheel_runtime.fetch import from_volume
 
     return from_volume.items(entry.name, source, entry.sha256, folder, places.volumes / entry.name)
+
+
+def bring_checkpoint(env: Mapping[str, str], places: Places, retry: Retry, pool: ThreadPoolExecutor) -> None:
+    """What an earlier attempt left, as the input `checkpoint`, if this step keeps checkpoints. One that is lost is no failure: main begins anew."""
+    if not env.get("FLYWHEEL_CHECKPOINT"):
+        return
+    from flywheel_runtime.fetch import from_store
+
+    folder = places.inputs / "checkpoint"
+    try:
+        items = from_store.checkpoint_items(folder, retry, env)
+        check_disk(items, places.inputs)
+        list(pool.map(lambda item: item.bring(), items))
+    except Failure as failure:
+        if failure.reason not in ("ArtifactMissing", "DigestMismatch"):
+            raise
+        sys.stderr.write(f"the last checkpoint cannot be used, so the work begins anew: {failure.message}\n")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def params_of(env: Mapping[str, str]) -> str:
+    """The text of params.json: the step's, and in a pod for one of many items, that item's besides."""
+    text = env.get("FLYWHEEL_PARAMS") or "{}"
+    each = env.get("FLYWHEEL_EACH")
+    if not each:
+        return text
+    return json.dumps({**json.loads(text), **json.loads(each)[int(env["FLYWHEEL_INDEX"])]}, sort_keys=True)
 
 
 def check_size(items: list[Item], limit: int | None) -> None:

@@ -89,6 +89,10 @@ class Store:
         """Write an attempt's result once; the one that holds: ours, or that of whoever was first."""
         return self._put_once(self.root + key, result)
 
+    def replace(self, key: str, body: bytes) -> None:
+        """Write a small object, whatever is there: a pointer to the newest of something."""
+        self.retry.call(lambda: self.bucket.put(self.root + key, body))
+
     def _manifest_key(self, digest: str) -> str:
         return f"{self.root}manifests/sha256/{digest.removeprefix('sha256:')}.json"
 

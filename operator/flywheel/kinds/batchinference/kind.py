@@ -7,6 +7,7 @@ from flywheel.core.kind import Kind
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
 from flywheel.kinds.batchinference.observe import Seen, observe
+from flywheel.kinds.batchinference.preview import preview
 from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus
 
 
@@ -30,4 +31,5 @@ KIND: Kind[BatchInferenceSpec, BatchInferenceStatus, Seen] = Kind(
     removes=(BATCH_INFERENCE,),
     references=references,
     bounded=True,
+    preview=preview,
 )

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from flywheel.core.api import MODEL, MODEL_VERSION
+from flywheel.core.distributed import Distributed
 from flywheel.core.plan import Child
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
+from flywheel.core.spread import Group, service
 from flywheel.core.values import Digest
 from flywheel.core.workloads import Input, Step, step_job
 from flywheel.kinds.experiment.record import Data, Trial
@@ -15,23 +17,31 @@ from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint, params
 
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
+REPEAT = "r"  # trial-7-r2
 USUAL_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
 
 
 def trial_job(
-    experiment: Experiment, setup: Setup, data: Data, point: Point, trial: int, attempt: int, settings: Settings
+    experiment: Experiment,
+    setup: Setup,
+    data: Data,
+    point: Point,
+    trial: int,
+    attempt: int,
+    settings: Settings,
+    repeat: int = 1,
 ) -> Child:
-    """The Job of one attempt of a trial; another attempt has the same parameters."""
+    """The Job of one attempt of a trial; another attempt has the same parameters, another repeat another seed."""
     spec = experiment.spec
     container = spec.trainer.container
     made = {"fingerprint": fingerprint(spec), "point": list(point)}
     step = Step(
-        name=f"trial-{trial}",
+        name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT}{repeat}",
         attempt=attempt,
         image=container.image if container else settings.runtime_image,
         command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
         args=container.args if container else (),
-        params=params(experiment, setup, point),
+        params=params(experiment, setup, point, repeat),
         inputs=(Input("data", artifact=data.digest),),
         outputs=("model",) if container is None or container.model is not None else (),
         timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,
@@ -41,9 +51,30 @@ def trial_job(
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
         ours=container is None,
+        prune=_prune(spec, setup, point),
         annotations={TRIAL_ANNOTATION: json.dumps(made)},
+        spread=_group(spec.distributed),
+        checkpoint=spec.checkpoint,
+        queue=spec.placement.queue_name,
     )
     return step_job(experiment, step, settings)
+
+
+def _prune(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] | None:
+    """Trials are compared within one search and one estimator: what a step is differs between them."""
+    group = f"{fingerprint(spec)}/{int(point[0])}"
+    return spec.pruner.told(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
+
+
+def _group(distributed: Distributed | None) -> Group | None:
+    if distributed is None:
+        return None
+    return Group(distributed.framework, distributed.nodes, distributed.processes_per_node)
+
+
+def of_ranks(experiment: Experiment) -> tuple[Child, ...]:
+    """What the ranks of distributed trials find one another by."""
+    return (service(experiment),) if experiment.spec.distributed else ()
 
 
 def model(experiment: Experiment, name: str, metric: str) -> Child:

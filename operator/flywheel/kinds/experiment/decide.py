@@ -12,7 +12,8 @@ from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.experiment import children, words
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Progress, advance
-from flywheel.kinds.experiment.record import Data, ExperimentStatus
+from flywheel.kinds.experiment.record import MOST_SHOWN, Data, ExperimentStatus, Importance
+from flywheel.kinds.experiment.search import importance
 from flywheel.kinds.experiment.setup import Experiment, fingerprint, settle
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
@@ -25,6 +26,9 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
     data = data_of(experiment, seen)
     if isinstance(data, Plan):
         return data
+    missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
+    if missing and experiment.status.start_time is None:
+        return _waits(experiment, "WarmStartNotFound", words.no_lesson(experiment, missing[0]))
     setup = settle(experiment.spec, data)
     if setup is None:
         return _waits(experiment, "TargetMissing", words.no_target(experiment))
@@ -55,11 +59,15 @@ def data_of(experiment: Experiment, seen: Seen) -> Data | Plan:
 
 
 def search_stalled(experiment: Experiment, progress: Progress) -> Plan | None:
-    """A trial can never work, or too many failed, or time is up without a success."""
+    """A trial can never work, too many failed, or there is none that could be the best."""
     if progress.ending == "Refused":
         reason, message = words.refused(progress)
     elif progress.ending == "TrialsFailed":
         reason, message = "TrialsFailed", words.trials_failed(experiment, progress)
+    elif progress.ending == "Infeasible":
+        reason, message = "Infeasible", words.infeasible(experiment, progress)
+    elif progress.ending == "AllPruned":
+        reason, message = "AllPruned", words.all_pruned(progress)
     elif progress.ending == "TimeSpent" and progress.memory.best is None:
         reason, message = "TimeSpent", words.no_time(experiment)
     else:
@@ -81,7 +89,14 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
         return None
     jobs = [
         children.trial_job(
-            experiment, progress.setup, progress.data, start.point, start.trial, start.attempt, seen.settings
+            experiment,
+            progress.setup,
+            progress.data,
+            start.point,
+            start.trial,
+            start.attempt,
+            seen.settings,
+            start.repeat,
         )
         for start in progress.starts
     ]
@@ -179,8 +194,19 @@ def _status(experiment: Experiment, progress: Progress, *, over: bool) -> Experi
         last_trials=memory.last,
         running=tuple(attempt for _, attempt in sorted(memory.attempts.items())),
         history=memory.history(),
+        importance=_importance(experiment, progress) if over else (),
         model_version=old.model_version,
     )
+
+
+def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:
+    """Worked out once, when the search ends: it takes a second where there are a thousand trials."""
+    old = experiment.status
+    if old.completion_time is not None and old.trials == progress.memory.counts:
+        return old.importance
+    setup = progress.setup
+    shares = importance(setup.space, progress.memory.past(), maximize=setup.maximize)
+    return tuple(Importance(name=name, share=f"{share:.3g}") for name, share in list(shares.items())[:MOST_SHOWN])
 
 
 def _plan(
@@ -199,7 +225,7 @@ def _plan(
 ) -> Plan:
     """What all plans of a search share. Jobs stay that run, that ended just now, and of the last failures."""
     failed = [trial.job for trial in progress.memory.last if trial.state in ("Failed", "Invalid") and trial.job]
-    kept = {*(job.name for job in progress.running.values()), *progress.memory.ended, *failed[:JOBS_TO_READ]}
+    kept = {*(job.name for job in progress.running), *progress.memory.ended, *failed[:JOBS_TO_READ]}
     kept -= {child.name for child in jobs}
     if look_again is None and progress.memory.ended:
         look_again = AT_ONCE
@@ -209,7 +235,7 @@ def _plan(
         message=message,
         status=status,
         summary=words.summary(experiment, progress),
-        children=(*jobs, *(Kept(JOB, name) for name in sorted(kept))),
+        children=(*children.of_ranks(experiment), *jobs, *(Kept(JOB, name) for name in sorted(kept))),
         stalled=stalled,
         progressing=progressing,
         succeeded=succeeded,

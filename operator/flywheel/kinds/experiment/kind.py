@@ -1,11 +1,12 @@
 """Experiment as the engine sees it."""
 
-from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION
+from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
 from flywheel.core.kind import Kind
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import Seen, observe, references
+from flywheel.kinds.experiment.preview import preview
 from flywheel.kinds.experiment.record import ExperimentStatus
-from flywheel.kinds.experiment.schema import FIXED_ONCE_STARTED, ExperimentSpec
+from flywheel.kinds.experiment.schema import RULES, ExperimentSpec
 
 KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     api=EXPERIMENT,
@@ -15,9 +16,10 @@ KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     status=ExperimentStatus,
     observe=observe,
     decide=decide,
-    owns=(JOB,),
+    owns=(JOB, SERVICE),
     makes=(MODEL, MODEL_VERSION),
     references=references,
     bounded=True,
-    rules=FIXED_ONCE_STARTED,
+    rules=RULES,
+    preview=preview,
 )

@@ -5,7 +5,8 @@ Whatever is interrupted, the search goes on as if it were not, because
    while one of the two is there;
 2. status is written after the Jobs are made and before they are deleted, so a Job that status does not know is taken in, and a Job is
    left out of the children only after status knows how it ended;
-3. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
+3. of a trial with repeats all Jobs stay until the last of them has ended, so there are no half results to remember; and
+4. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
 """
 
 import json
@@ -20,6 +21,7 @@ from flywheel.kinds.experiment.observe import TrialJob
 from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
 from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
+from flywheel.kinds.experiment.verdict import Verdict, judged, together
 
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # The store's trouble, not the trial's: it heals without a change of the spec.
@@ -28,13 +30,14 @@ HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRef
 
 @dataclass(frozen=True)
 class Memory:
-    """Records of all trials and attempts of those that run, by number; `ended` are the names of Jobs that ended just now."""
+    """Records of all trials, by number; attempts of those that run, by trial and repeat; `ended` are the names of Jobs that ended just now."""
 
     records: Mapping[int, Record]
-    attempts: Mapping[int, Attempt]
+    attempts: Mapping[tuple[int, int], Attempt]
     best: Trial | None
     last: tuple[Trial, ...]
     ended: tuple[str, ...] = ()
+    constrained: bool = False
 
     def numbers(self, *states: str) -> list[int]:
         """The trials in any of these states."""
@@ -47,7 +50,14 @@ class Memory:
             succeeded=len(self.numbers("Succeeded")),
             failed=len(self.numbers("Failed", "Invalid")),
             stopped=len(self.numbers("Stopped")),
+            pruned=len(self.numbers("Pruned")) or None,
+            feasible=len(self.feasible) if self.constrained else None,
         )
+
+    @property
+    def feasible(self) -> list[int]:
+        """The trials that could be the best."""
+        return [number for number in self.numbers("Succeeded") if self.records[number].over is None]
 
     @property
     def next_trial(self) -> int:
@@ -56,7 +66,13 @@ class Memory:
     def past(self) -> list[Past]:
         """As the search wants it. What was stopped may be tried again."""
         return [
-            Past(point(record), float(record.value) if record.value is not None else None, record.state == "Running")
+            Past(
+                point(record),
+                float(record.value) if record.value is not None else None,
+                record.state == "Running",
+                record.step,
+                float(record.over or 0),
+            )
             for record in self.records.values()
             if record.state != "Stopped"
         ]
@@ -78,15 +94,18 @@ def recall(experiment: Experiment) -> Memory:
     """
     status = experiment.status
     records = {record.trial: record for record in sorted(status.history, key=lambda record: record.trial)}
-    first = {number: Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
+    first = {(number, 1): Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
     memory = Memory(
         records=records,
-        attempts=first | {attempt.trial: attempt for attempt in status.running},
+        attempts=first | {attempt.key: attempt for attempt in status.running},
         best=status.best,
         last=status.last_trials,
+        constrained=bool(experiment.spec.constraints),
     )
     if status.fingerprint not in (None, fingerprint(experiment.spec)):
-        return replace(stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Invalid")), best=None)
+        return replace(
+            stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Pruned", "Invalid")), best=None
+        )
     if status.refused_at not in (None, experiment.generation):
         return stopped(memory, memory.numbers("Invalid"))
     return memory
@@ -95,14 +114,17 @@ def recall(experiment: Experiment) -> Memory:
 def stopped(memory: Memory, trials: Sequence[int]) -> Memory:
     """These trials do not matter any more."""
     changed = {
-        number: memory.records[number].model_copy(update={"state": "Stopped", "value": None}) for number in trials
+        number: memory.records[number].model_copy(
+            update={"state": "Stopped", "value": None, "step": None, "over": None}
+        )
+        for number in trials
     }
-    attempts = {number: attempt for number, attempt in memory.attempts.items() if number not in changed}
+    attempts = {key: attempt for key, attempt in memory.attempts.items() if attempt.trial not in changed}
     return replace(memory, records={**memory.records, **changed}, attempts=attempts)
 
 
-def adopt(memory: Memory, jobs: Sequence[TrialJob]) -> Memory:
-    """Take in the Jobs that status does not know yet."""
+def adopt(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
+    """Take in the Jobs that status does not know yet. Repeats that have no Job yet are due."""
     records, attempts = dict(memory.records), dict(memory.attempts)
     for job in jobs:
         known = records.get(job.trial)
@@ -110,10 +132,20 @@ def adopt(memory: Memory, jobs: Sequence[TrialJob]) -> Memory:
             records[job.trial] = started(job.trial, job.point)
         elif known.state != "Running":
             continue
-        attempt = attempts.get(job.trial)
+        found = attempt_of(job.trial, job.repeat, job.attempt)
+        attempt = attempts.get(found.key)
         if attempt is None or job.attempt >= attempt.attempt:
-            attempts[job.trial] = Attempt(trial=job.trial, attempt=job.attempt)
+            attempts[found.key] = found
+    for number in {trial for trial, _ in attempts}:
+        for repeat in range(1, setup.repeats + 1):
+            due = attempt_of(number, repeat, 1).model_copy(update={"not_before": now})
+            attempts.setdefault(due.key, due)
     return replace(memory, records=dict(sorted(records.items())), attempts=attempts)
+
+
+def attempt_of(trial: int, repeat: int, attempt: int) -> Attempt:
+    """An attempt that runs, or begins."""
+    return Attempt(trial=trial, attempt=attempt, repeat=repeat if repeat > 1 else None)
 
 
 def started(trial: int, place: Point) -> Record:
@@ -123,30 +155,49 @@ def started(trial: int, place: Point) -> Record:
 
 def judge(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
     """Take in how Jobs ended."""
-    by_attempt = {(job.trial, job.attempt): job for job in jobs}
-    for number, attempt in list(memory.attempts.items()):
-        job = by_attempt.get((number, attempt.attempt))
+    there = {(job.trial, job.repeat, job.attempt): job for job in jobs}
+    for key, attempt in list(memory.attempts.items()):
+        job = there.get((*key, attempt.attempt))
         if job is None and attempt.not_before is None:
             lost = f"The Job of attempt {attempt.attempt} was deleted before it ended."
             memory = _tried_again(memory, attempt, lost, now)
-        elif job is not None and job.outcome is not None:
-            memory = _ended(memory, attempt, job, job.outcome, setup, now)
+        elif job is not None and job.outcome is not None and _is_lost(job.outcome):
+            memory = _tried_again(memory, attempt, job.outcome.message, now)
             memory = replace(memory, ended=(*memory.ended, job.name))
+    for number in sorted({trial for trial, _ in memory.attempts}):
+        tried = [there.get((*key, each.attempt)) for key, each in memory.attempts.items() if key[0] == number]
+        memory = _ended(memory, number, tried, setup, now)
     return memory
 
 
-def _ended(memory: Memory, attempt: Attempt, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Memory:
-    if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
-        return _tried_again(memory, attempt, outcome.message, now)
-    trial = shown(memory.records[job.trial], job, outcome, setup, now)
-    record = memory.records[job.trial].model_copy(update={"state": trial.state, "value": trial.value})
-    better = trial.state == "Succeeded" and is_better(trial, memory.best, maximize=setup.maximize)
+def _is_lost(outcome: Outcome) -> bool:
+    return outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE
+
+
+def _ended(memory: Memory, number: int, tried: Sequence[TrialJob | None], setup: Setup, now: datetime) -> Memory:
+    """A trial is over when one of its repeats has failed, or all have succeeded. Till then their Jobs stay, and remember for us."""
+    done = [(job, job.outcome) for job in tried if job is not None and job.outcome is not None]
+    verdicts = [judged(outcome, setup) for _, outcome in done]
+    spoilt = next((place for place, verdict in enumerate(verdicts) if verdict.state != "Succeeded"), None)
+    if spoilt is not None:
+        verdict, place = verdicts[spoilt], spoilt
+    elif done and len(done) == len(tried):
+        verdict, place = together([outcome for _, outcome in done], setup)
+    else:
+        return memory
+    job, outcome = done[place]
+    trial = shown(memory.records[number], job, outcome, verdict, setup, now)
+    over = f"{verdict.over:.4g}" if verdict.over else None
+    told = {"state": trial.state, "value": trial.value, "step": verdict.step, "over": over}
+    may_be_best = trial.state == "Succeeded" and not over
+    better = may_be_best and is_better(trial, memory.best, maximize=setup.maximize)
     return replace(
         memory,
-        records={**memory.records, job.trial: record},
-        attempts={number: each for number, each in memory.attempts.items() if number != job.trial},
+        records={**memory.records, number: memory.records[number].model_copy(update=told)},
+        attempts={key: each for key, each in memory.attempts.items() if each.trial != number},
         best=trial if better else memory.best,
         last=(trial.model_copy(update={"metrics": {}}), *memory.last)[:MOST_SHOWN],
+        ended=(*memory.ended, *(job.name for job, _ in done)),
     )
 
 
@@ -154,38 +205,31 @@ def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> M
     doubled: timedelta = FIRST_PAUSE * 2 ** min(attempt.attempt - 1, 10)
     again = Attempt(
         trial=attempt.trial,
+        repeat=attempt.repeat,
         attempt=attempt.attempt + 1,
         not_before=now.replace(microsecond=0) + min(doubled, LONGEST_PAUSE),
         message=why[:512],
     )
-    return replace(memory, attempts={**memory.attempts, attempt.trial: again})
+    return replace(memory, attempts={**memory.attempts, attempt.key: again})
 
 
-def shown(record: Record, job: TrialJob, outcome: Outcome, setup: Setup, now: datetime) -> Trial:
-    """A trial as people read it. A success without the objective is a failure of the trial's."""
+def shown(record: Record, job: TrialJob, outcome: Outcome, verdict: Verdict, setup: Setup, now: datetime) -> Trial:
+    """A trial as people read it."""
     estimator, searched = values(setup.space, point(record))
-    value = outcome.metrics.get(setup.metric)
-    state, reason, message = outcome.result, outcome.reason, outcome.message
-    if state == "Succeeded" and value is None:
-        found = ", ".join(sorted(outcome.metrics)) or "none"
-        state, reason = "Failed", "MetricMissing"
-        message = f"It reported no metric '{setup.metric}' (found: {found}); write it to metrics.json or correct spec.objective.metric."
-    elif state == "Succeeded" and value is not None and not math.isfinite(value):
-        state, reason = "Failed", "MetricsInvalid"
-        message = f"Its metric '{setup.metric}' is {value}; it must be a finite number."
-    succeeded = state == "Succeeded"
-    model = outcome.outputs.get("model") if succeeded else None
+    model = outcome.outputs.get("model") if verdict.state == "Succeeded" else None
     return Trial.model_validate(
         {
             "trial": record.trial,
-            "state": state,
+            "state": verdict.state,
             "estimator": estimator or None,
             "parameters": {name: str(each) for name, each in searched.items()},
             "metrics": {name[:63]: f"{each:.6g}" for name, each in sorted(outcome.metrics.items())[:64]},
-            "value": f"{value:.10g}" if succeeded and value is not None else None,
+            "value": None if verdict.value is None else f"{verdict.value:.10g}",
+            "std": None if verdict.std is None else f"{verdict.std:.6g}",
+            "seed": None if verdict.std is None else setup.seed + job.repeat - 1,
             "model": Digest.parse(model) if model else None,
-            "reason": None if succeeded else reason,
-            "message": None if succeeded else message[:512],
+            "reason": verdict.reason,
+            "message": verdict.message[:512] if verdict.message is not None else None,
             "job": job.name,
             "node": outcome.node,
             "image": outcome.image,

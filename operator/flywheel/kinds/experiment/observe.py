@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names, outcome, trouble
-from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core import indexed, names, queueing, trouble
+from flywheel.core.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, version_name
+from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, version_name
 from flywheel.kinds.experiment.record import Data
 from flywheel.kinds.experiment.search import Point
 from flywheel.kinds.experiment.setup import Experiment
@@ -41,6 +41,7 @@ class TrialJob:
     point: Point
     outcome: Outcome | None = None
     trouble: Trouble | None = None
+    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,9 @@ class Seen:
     dataset: DatasetSeen | None = None
     jobs: tuple[TrialJob, ...] = ()
     existing: frozenset[Reference] = field(default_factory=frozenset)
+    earlier: Mapping[str, Manifest] = field(
+        default_factory=dict
+    )  # the Experiments of warmStartFrom that are there, by name
 
 
 def observe(experiment: Experiment, cluster: Cluster) -> Seen:
@@ -69,15 +73,21 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
         now=cluster.now,
         settings=cluster.settings,
         dataset=_dataset(dataset) if dataset is not None else None,
-        jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.attempt))),
+        jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.repeat, job.attempt))),
         existing=frozenset(reference for reference in mine if cluster.get(reference) is not None),
+        earlier={each.name: manifest for each in _earlier(experiment) if (manifest := cluster.get(each)) is not None},
     )
+
+
+def _earlier(experiment: Experiment) -> list[Reference]:
+    return [Reference(EXPERIMENT, experiment.namespace, each.experiment) for each in experiment.spec.warm_start_from]
 
 
 def references(experiment: Experiment) -> list[Reference]:
     """What an Experiment depends on, and what it makes without owning it."""
     namespace, spec, best = experiment.namespace, experiment.spec, experiment.status.best
     found = [Reference(DATASET, namespace, spec.dataset)] if spec.dataset is not None else []
+    found += _earlier(experiment)
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
         if best is not None and best.model is not None:
@@ -89,19 +99,23 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     of_job = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == metadata["name"]]
-    ended = outcome.read(job, of_job)
+    ended = indexed.read(job, of_job)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
 
+    trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP).partition(f"-{REPEAT}")
     return TrialJob(
-        trial=int(metadata["labels"][names.STEP_LABEL].removeprefix(STEP)),
+        trial=int(trial),
         attempt=int(metadata["labels"][names.ATTEMPT_LABEL]),
         name=metadata["name"],
         fingerprint=str(made.get("fingerprint", "")),
         point=tuple(made.get("point", ())),
         outcome=ended,
-        trouble=trouble.find(job, of_job, events, cluster.now) if ended is None else None,
+        repeat=int(repeat or 1),
+        trouble=(queueing.waiting(job, cluster) or trouble.find(job, of_job, events, cluster.now))
+        if ended is None
+        else None,
     )
 
 

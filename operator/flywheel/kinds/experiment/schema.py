@@ -4,22 +4,26 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from flywheel.core.distributed import Checkpoint, Distributed
 from flywheel.core.metrics import KNOWN_DIRECTIONS
 from flywheel.core.schema import (
-    Placement,
     PullSecret,
     Quantity,
+    QueuedPlacement,
     Resources,
     Schema,
     rule,
     validations,
 )
 from flywheel.core.values import Digest, Duration, Label, MetricName, Number, ObjectName
+from flywheel.kinds.experiment.constraints import Constraint
+from flywheel.kinds.experiment.pruner import Pruner
 from flywheel.kinds.experiment.trainer import Trainer
 
 Direction = Literal["Maximize", "Minimize"]
 
 MOST_TRIALS = 500
+MOST_AT_ONCE = 100  # status.running holds them
 # Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
 # parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
 MOST_VALUES = 4000
@@ -73,6 +77,19 @@ class Validation(Schema):
     holdout: Literal["Validation"] | None = Field(None, description="The Dataset's validation part.")
 
 
+class Plateau(Schema):
+    """When a search no longer finds anything better."""
+
+    trials: int = Field(
+        ge=1, le=MOST_TRIALS, description="So many trials in a row without a better one end the search."
+    )
+    min_delta: Number | None = Field(
+        None,
+        description="How much better counts as better; absent, anything.",
+        json_schema_extra=validations(rule("double(self) >= 0.0", "minDelta cannot be negative")),
+    )
+
+
 class Budget(Schema):
     """When enough is enough. It may be raised at any time, and the search goes on."""
 
@@ -81,11 +98,24 @@ class Budget(Schema):
     duration: Duration | None = Field(
         None, description="Time at most, from the first trial on; what runs then is stopped."
     )
+    plateau: Plateau | None = Field(None, description="The search ends sooner where it finds nothing better any more.")
 
 
 def _template_rules() -> tuple[dict[str, Any], ...]:
     sklearn, container = "self.trainer.sklearn", "self.trainer.container"
     return (
+        rule(
+            "!has(self.repeats) || !has(self.pruner)",
+            "give repeats or pruner, not both: a mean is known only when all repeats have ended",
+        ),
+        rule(
+            f"!has(self.repeats) || self.repeats * self.parallelism <= {MOST_AT_ONCE}",
+            f"repeats times parallelism may be at most {MOST_AT_ONCE} Jobs; lower either",
+        ),
+        rule(
+            f"!has(self.repeats) || !has({container}) || ((!has({container}.parameters) || !('seed' in {container}.parameters)) && (!has({container}.search) || !('seed' in {container}.search)))",
+            "repeats writes the parameter seed of each repeat; remove seed from parameters and search",
+        ),
         rule(
             "!has(self.trainer.container) || has(self.objective)",
             "trainer container needs objective.metric, the name of a metric that it writes to metrics.json",
@@ -93,6 +123,10 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
         rule(
             "!(has(self.trainer.container) && has(self.validation))",
             "validation is for trainer sklearn; a container judges its trials by itself",
+        ),
+        rule(
+            "has(self.trainer.container) || !(has(self.distributed) || has(self.checkpoint))",
+            "distributed and checkpoint are for trainer container; ours trains in one pod, in one go",
         ),
         rule(
             f"self.search.algorithm != 'Grid' || !has({sklearn}) || (has({sklearn}.estimators) && {sklearn}.estimators.size() > 0)",
@@ -117,6 +151,12 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
     )
 
 
+class Earlier(Schema):
+    """An Experiment whose trials teach this one where to look."""
+
+    experiment: ObjectName = Field(description="Its name, in the same namespace.")
+
+
 class ExperimentTemplate(Schema):
     """All of an Experiment but its data and what becomes of the best trial: what a pipeline's step `train` says as well."""
 
@@ -128,6 +168,27 @@ class ExperimentTemplate(Schema):
     search: Search = Field(default_factory=Search, description="How the next trial is chosen.")
     validation: Validation | None = Field(
         None, description="How a trial of trainer sklearn is judged; absent, on the Dataset's validation part."
+    )
+    constraints: tuple[Constraint, ...] = Field(
+        (),
+        max_length=8,
+        description="Bounds on other metrics; a trial beyond one of them is never the best.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["metric"]},
+    )
+    repeats: int | None = Field(
+        None,
+        ge=2,
+        le=10,
+        description="Each trial is trained so often, with the seeds search.seed, search.seed + 1, …; their mean competes, and the one nearest to it gives the model. Absent, once.",
+    )
+    pruner: Pruner | None = Field(
+        None, description="When a trial is not worth going on; absent, all go on to their end."
+    )
+    warm_start_from: tuple[Earlier, ...] = Field(
+        (),
+        max_length=4,
+        description="Earlier Experiments with the same objective: what their trials found is known from the start. Their models stay theirs.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["experiment"]},
     )
     budget: Budget = Field(default_factory=Budget, description="When enough is enough.")
     trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, as long as it likes.")
@@ -142,7 +203,14 @@ class ExperimentTemplate(Schema):
         description="Secrets to pull the trainer's image with.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
-    placement: Placement = Field(default_factory=Placement, description="Where trials may run.")
+    placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where trials may run.")
+    distributed: Distributed | None = Field(
+        None, description="Each trial of trainer container is one training in several pods; absent, it is one pod."
+    )
+    checkpoint: Checkpoint | None = Field(
+        None,
+        description="A lost trial of trainer container goes on from its newest checkpoint; absent, it begins anew.",
+    )
 
 
 class Artifact(Schema):
@@ -204,13 +272,20 @@ def _fixed(path: str, *optional: str) -> dict[str, Any]:
     )
 
 
-FIXED_ONCE_STARTED = (
+RULES = (
+    rule(
+        "!has(self.spec.warmStartFrom) || self.spec.warmStartFrom.all(each, each.experiment != self.metadata.name)",
+        "spec.warmStartFrom names other Experiments; an Experiment always knows its own trials",
+    ),
     _fixed("dataset", "dataset"),
     _fixed("artifact", "artifact"),
     _fixed("datasetVersion", "datasetVersion"),
     _fixed("trainer"),
     _fixed("search"),
     _fixed("validation", "validation"),
+    _fixed("constraints", "constraints"),
+    _fixed("repeats", "repeats"),
+    _fixed("distributed", "distributed"),
     _fixed("objective.metric", "objective"),
     _fixed("objective.direction", "objective", "objective.direction"),
 )

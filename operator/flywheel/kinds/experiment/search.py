@@ -7,17 +7,17 @@ order of their names, a choice by its position. Real values have six significant
 import hashlib
 import math
 import random
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Literal
 
 Point = tuple[float | int, ...]
 Algorithm = Literal["TPE", "Random", "Grid"]
 
 FIRST_AT_RANDOM = 5  # TPE learns nothing from fewer results
 LONGEST_WALK = 2000  # points of a grid that may be visited
+FEWEST_FOR_IMPORTANCE = 8  # successes
 DRAWS = 20  # to find a point that nobody tried
 
 
@@ -122,11 +122,21 @@ Space = tuple[Branch, ...]
 
 @dataclass(frozen=True)
 class Past:
-    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value."""
+    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value.
+
+    A pruned one has the `step` where it ended, and its last value if that was finite. `violation` is how far it is beyond its constraints.
+    """
 
     point: Point
     value: float | None = None
     running: bool = False
+    step: int | None = None
+    violation: float = 0.0
+
+    @property
+    def tells(self) -> bool:
+        """Whether the sampler learns from it."""
+        return self.value is not None or self.step is not None
 
 
 def size(space: Space) -> int | None:
@@ -146,6 +156,30 @@ def values(space: Space, point: Point) -> tuple[str, dict[str, float | int | str
     }
 
 
+def place(space: Space, branch: str, parameters: Mapping[str, float | int | str]) -> Point | None:
+    """The point that these words mean, the inverse of `values`; None where the space has no such point."""
+    number = next((number for number, each in enumerate(space) if each.name == branch), None)
+    if number is None or set(space[number].dimensions) != set(parameters):
+        return None
+    found = [_within(dimension, parameters[name]) for name, dimension in space[number].ordered]
+    known = [each for each in found if each is not None]
+    return (number, *known) if len(known) == len(found) else None
+
+
+def _within(dimension: Dimension, value: float | int | str) -> float | int | None:
+    if isinstance(dimension, Choice):
+        return dimension.values.index(str(value)) if str(value) in dimension.values else None
+    if isinstance(value, str) or not float(dimension.low) <= value <= float(dimension.high):
+        return None
+    if isinstance(dimension, Real):
+        if dimension.step is None:
+            return float(value)
+        near = dimension.at(round((Decimal(repr(value)) - dimension.low) / dimension.step))
+        return near if near == value else None
+    is_point = value == int(value) and (dimension.log or (int(value) - dimension.low) % dimension.step == 0)
+    return int(value) if is_point else None
+
+
 def suggest(
     space: Space,
     past: Sequence[Past],
@@ -155,8 +189,9 @@ def suggest(
     seed: int,
     maximize: bool,
     budget: int,
+    earlier: Sequence[Past] = (),
 ) -> Point | None:
-    """The point of the next trial, or None where all have been tried.
+    """The point of the next trial, or None where all have been tried. `earlier` are other searches' trials, which teach and may be tried again.
 
     A space with no more points than the budget is walked through, whatever the algorithm: nothing could be gained by guessing. So a space
     of one point is one plain training. Else every branch is tried once before any is preferred.
@@ -165,12 +200,15 @@ def suggest(
     points = size(space)
     if points is not None and (algorithm == "Grid" or points <= budget):
         return next((point for point in _walk(space, points, seed) if point not in tried), None)
-    untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in tried)]
+    known = tried | {each.point for each in earlier}
+    untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in known)]
     if untried:
         return _draw(space, untried[0], random.Random(f"{seed}:{trial}"))
-    results = sum(each.value is not None for each in past)
+    results = sum(each.tells for each in (*earlier, *past))
     if algorithm == "TPE" and results >= FIRST_AT_RANDOM:
-        point = _ask(space, past, _number(seed, trial), maximize)
+        from flywheel.kinds.experiment import study  # Optuna takes 50 MB that an operator without a search never needs
+
+        point = study.ask(space, (*earlier, *past), _number(seed, trial), maximize=maximize)
         if point not in tried:
             return point
     for attempt in range(DRAWS):
@@ -179,6 +217,16 @@ def suggest(
         if point not in tried:
             break
     return point
+
+
+def importance(space: Space, past: Sequence[Past], *, maximize: bool) -> dict[str, float]:
+    """The share of each parameter in whether a trial was among the best, the largest first; empty where too few succeeded (study.py)."""
+    done = [each for each in past if each.value is not None and each.step is None]
+    if len(done) < FEWEST_FOR_IMPORTANCE or all(len(each.point) == 1 for each in done):
+        return {}
+    from flywheel.kinds.experiment import study
+
+    return study.importance(space, done, maximize=maximize)
 
 
 def _walk(space: Space, points: int, seed: int) -> list[Point]:
@@ -202,68 +250,3 @@ def _draw(space: Space, branch: int, chance: random.Random) -> Point:
 
 def _number(seed: int, trial: int) -> int:
     return int.from_bytes(hashlib.sha256(f"{seed}:{trial}".encode()).digest()[:4], "big")
-
-
-def _ask(space: Space, past: Sequence[Past], seed: int, maximize: bool) -> Point:
-    """Optuna's Tree-structured Parzen Estimator on a study made anew from the history; running trials repel (constant liar)."""
-    import optuna  # 50 MB that an operator without a search never needs
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning)
-    sampler = optuna.samplers.TPESampler(seed=seed, n_startup_trials=0, constant_liar=True)
-    study = optuna.create_study(sampler=sampler, direction="maximize" if maximize else "minimize")
-    for each in past:
-        if each.running or each.value is not None:
-            study.add_trial(_told(optuna, space, each))
-    asked = study.ask()
-    branch = asked.suggest_categorical("branch", list(range(len(space)))) if len(space) > 1 else 0
-    found: list[float | int] = [branch]
-    for name, dimension in space[branch].ordered:
-        found.append(_suggested(asked, f"{branch}.{name}", dimension))
-    return tuple(found)
-
-
-def _told(optuna: Any, space: Space, each: Past) -> Any:
-    branch = int(each.point[0])
-    pairs = [(f"{branch}.{name}", dimension) for name, dimension in space[branch].ordered]
-    distributions = {name: _distribution(optuna, dimension) for name, dimension in pairs}
-    params = {name: _inward(dimension, value) for (name, dimension), value in zip(pairs, each.point[1:], strict=True)}
-    if len(space) > 1:
-        distributions["branch"] = optuna.distributions.CategoricalDistribution(list(range(len(space))))
-        params["branch"] = branch
-    state = optuna.trial.TrialState.RUNNING if each.running else optuna.trial.TrialState.COMPLETE
-    return optuna.trial.create_trial(state=state, value=each.value, params=params, distributions=distributions)
-
-
-def _distribution(optuna: Any, dimension: Dimension) -> Any:
-    kinds = optuna.distributions
-    if isinstance(dimension, Choice):
-        return kinds.CategoricalDistribution(list(range(dimension.size)))
-    if isinstance(dimension, Real) and dimension.size is None:
-        return kinds.FloatDistribution(float(dimension.low), float(dimension.high), log=dimension.log)
-    if isinstance(dimension, Whole) and dimension.log:
-        return kinds.IntDistribution(dimension.low, dimension.high, log=True)
-    assert dimension.size is not None
-    return kinds.IntDistribution(0, dimension.size - 1)
-
-
-def _suggested(asked: Any, name: str, dimension: Dimension) -> float | int:
-    if isinstance(dimension, Choice):
-        return int(asked.suggest_categorical(name, list(range(dimension.size))))
-    if isinstance(dimension, Real) and dimension.size is None:
-        return dimension.rounded(
-            asked.suggest_float(name, float(dimension.low), float(dimension.high), log=dimension.log)
-        )
-    if isinstance(dimension, Whole) and dimension.log:
-        return int(asked.suggest_int(name, dimension.low, dimension.high, log=True))
-    assert dimension.size is not None
-    return dimension.at(int(asked.suggest_int(name, 0, dimension.size - 1)))
-
-
-def _inward(dimension: Dimension, value: float | int) -> float | int:
-    """A value as Optuna knows it: steps are counted, so that no sum of floats misses one."""
-    if isinstance(dimension, Real) and dimension.step is not None:
-        return round((Decimal(repr(value)) - dimension.low) / dimension.step)
-    if isinstance(dimension, Whole) and not dimension.log:
-        return (int(value) - dimension.low) // dimension.step
-    return value

@@ -10,6 +10,7 @@ from typing import Any, Literal
 from flywheel.core import names
 from flywheel.core.kind import Resource
 from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
+from flywheel.kinds.experiment.constraints import Constraint
 from flywheel.kinds.experiment.presets import TABULAR, default_metric
 from flywheel.kinds.experiment.record import Data, ExperimentStatus
 from flywheel.kinds.experiment.schema import ExperimentSpec
@@ -20,7 +21,18 @@ from flywheel.kinds.experiment.trainer import Estimator
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
 # What the rules of the schema hold still once the search has started: with another value of these it is another search.
-FIXED = {"dataset", "dataset_version", "artifact", "trainer", "search", "validation", "objective"}
+FIXED = {
+    "dataset",
+    "dataset_version",
+    "artifact",
+    "trainer",
+    "search",
+    "validation",
+    "objective",
+    "constraints",
+    "repeats",
+    "distributed",
+}
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,9 @@ class Setup:
     direction: Direction
     estimators: tuple[Estimator, ...]
     space: Space
+    constraints: tuple[Constraint, ...] = ()
+    repeats: int = 1
+    seed: int = 0  # of the first repeat; the others have the next ones
 
     @property
     def maximize(self) -> bool:
@@ -57,7 +72,8 @@ def settle(spec: ExperimentSpec, data: Data) -> Setup | None:
     if spec.trainer.container is not None:
         assert spec.objective is not None, "a rule of the schema"
         branch = Branch("", _dimensions(spec.trainer.container.search))
-        return Setup(None, spec.objective.metric, _direction(spec, spec.objective.metric), (), (branch,))
+        metric = str(spec.objective.metric)
+        return Setup(None, metric, _direction(spec, metric), (), (branch,), spec.constraints, **_repeated(spec))
     assert spec.trainer.sklearn is not None, "a rule of the schema"
     task = spec.trainer.sklearn.task or data.task
     if task is None:
@@ -65,15 +81,21 @@ def settle(spec: ExperimentSpec, data: Data) -> Setup | None:
     estimators = spec.trainer.sklearn.estimators or TABULAR[task]
     metric = str(spec.objective.metric) if spec.objective else default_metric(task, data.classes)
     space = tuple(Branch(estimator.name, _dimensions(estimator.search)) for estimator in estimators)
-    return Setup(task, metric, _direction(spec, metric), estimators, space)
+    return Setup(task, metric, _direction(spec, metric), estimators, space, spec.constraints, **_repeated(spec))
 
 
-def params(experiment: Experiment, setup: Setup, point: Point) -> dict[str, Any]:
+def _repeated(spec: ExperimentSpec) -> dict[str, int]:
+    return {"repeats": spec.repeats or 1, "seed": spec.search.seed}
+
+
+def params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:
     """`params.json` of a trial: the step train's (images/README.md), or the container's own parameters, all flat."""
+    seed = setup.seed + repeat - 1
     spec, (name, searched) = experiment.spec, values(setup.space, point)
     if spec.trainer.container is not None:
         told = {**spec.trainer.container.parameters, **searched}
-        return {parameter: literal(value) for parameter, value in told.items()}
+        given = {parameter: literal(value) for parameter, value in told.items()}
+        return {**given, "seed": seed} if spec.repeats else given
     features = spec.trainer.sklearn.features if spec.trainer.sklearn else None
     return {
         "estimator": name,
@@ -82,7 +104,8 @@ def params(experiment: Experiment, setup: Setup, point: Point) -> dict[str, Any]
         "features": features.model_dump(mode="json") if features else None,
         "objective": {"metric": setup.metric},
         "validation": spec.validation.model_dump(exclude_none=True) if spec.validation else {"holdout": "Validation"},
-        "seed": spec.search.seed,
+        "seed": seed,
+        **({"curve": True} if spec.pruner else {}),
     }
 
 

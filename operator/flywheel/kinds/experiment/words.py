@@ -23,6 +23,14 @@ def no_version(experiment: Experiment, dataset: DatasetSeen) -> str:
     )
 
 
+def no_lesson(experiment: Experiment, missing: str) -> str:
+    """WarmStartNotFound."""
+    return (
+        f"Waiting for Experiment '{missing}' in namespace '{experiment.namespace}'; "
+        "create it, or remove it from spec.warmStartFrom."
+    )
+
+
 def dataset_not_ready(experiment: Experiment, dataset: DatasetSeen) -> str:
     """DatasetNotReady."""
     return f"Waiting for Dataset '{experiment.spec.dataset}' to be Ready ({dataset.reason}): {dataset.message}"
@@ -67,15 +75,35 @@ def no_time(experiment: Experiment) -> str:
     return f"No trial succeeded within {experiment.spec.budget.duration}; raise spec.budget.duration to go on."
 
 
+def infeasible(experiment: Experiment, progress: Progress) -> str:
+    """Infeasible: with the trial that came last as an example."""
+    succeeded, last = progress.memory.counts.succeeded, progress.memory.last
+    trial = next((trial for trial in last if trial.reason == "Infeasible"), None)
+    example = f" Trial {trial.trial}: {trial.message}" if trial else ""
+    return (
+        f"None of {succeeded} trials that succeeded keeps to spec.constraints.{example} "
+        "Raise spec.budget.maxTrials to go on, or loosen spec.constraints to search again."
+    )
+
+
+def all_pruned(progress: Progress) -> str:
+    """AllPruned."""
+    return (
+        f"All {progress.memory.counts.ended} trials were pruned or failed, so there is no model; "
+        "loosen or remove spec.pruner, and raise spec.budget.maxTrials to go on."
+    )
+
+
 def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
-    memory, running = progress.memory, progress.running.values()
+    memory, running = progress.memory, progress.running
     numbers = memory.numbers("Running")
     if experiment.spec.suspend and not numbers:
         return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
     waiting = [attempt for attempt in memory.attempts.values() if attempt.not_before is not None]
     in_trouble = [job.trouble for job in running if job.trouble is not None]
-    if numbers and len(waiting) + len(in_trouble) == len(numbers):
+    ended = sum(job.outcome is not None for job in running)  # repeats that wait for the others
+    if numbers and len(waiting) + len(in_trouble) == len(memory.attempts) - ended > 0:
         if in_trouble:
             return in_trouble[0].reason, in_trouble[0].message
         first = min(waiting, key=lambda attempt: attempt.trial)
@@ -83,7 +111,8 @@ def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
         return "Retrying", f"Trial {first.trial} is tried again at {when} (attempt {first.attempt}): {first.message}"
     names = ", ".join(str(number) for number in numbers[:10])
     run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
-    return "Searching", f"{run}; {_ended(experiment, progress)}."
+    lessons = "".join(f" {each.told}." for each in progress.lessons)
+    return "Searching", f"{run}; {_ended(experiment, progress)}.{lessons}"
 
 
 def over(progress: Progress, registered: str | None) -> str:
@@ -91,10 +120,11 @@ def over(progress: Progress, registered: str | None) -> str:
     best, metric = progress.memory.best, progress.setup.metric
     assert best is not None, "without a success it would be stalled"
     counts = progress.memory.counts
-    ended = counts.succeeded + counts.failed
+    ended = counts.ended
     version = f" It is ModelVersion '{registered}'." if registered else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
-    return f"{ended} trials ended{failed}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
+    pruned = f", {counts.pruned} were pruned" if counts.pruned else ""
+    return f"{ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:
@@ -110,9 +140,11 @@ def readable(value: str) -> str:
 
 def _ended(experiment: Experiment, progress: Progress) -> str:
     counts, best = progress.memory.counts, progress.memory.best
-    ended = counts.succeeded + counts.failed
+    ended = counts.ended
     total = max(progress.setup.total(experiment.spec.budget.max_trials), ended)
     failed = f", {counts.failed} failed" if counts.failed else ""
+    failed += f", {counts.pruned} pruned" if counts.pruned else ""
+    failed += f", {counts.feasible} feasible" if counts.feasible is not None else ""
     if best is None or best.value is None:
         return f"{ended}/{total} trials{failed}"
     return f"{ended}/{total} trials{failed}, best {progress.setup.metric} {readable(best.value)} (trial {best.trial})"

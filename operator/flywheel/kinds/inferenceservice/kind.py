@@ -8,6 +8,7 @@ from flywheel.core.schema import rule
 from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.observe import Seen, observe
+from flywheel.kinds.inferenceservice.preview import preview
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 
 
@@ -44,4 +45,5 @@ KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
         "statusReplicasPath": ".status.replicas",
         "labelSelectorPath": ".status.selector",
     },
+    preview=preview,
 )

@@ -6,21 +6,33 @@ So whatever goes missing, the servers that follow the Model keep what they have.
 
 from flywheel.core.api import MODEL_VERSION
 from flywheel.core.plan import Event, Plan, Removal
+from flywheel.core.values import Digest
+from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.judge import LONGEST_MESSAGE, Choice, choose, judge, number
-from flywheel.kinds.model.observe import Model, Seen, Version
-from flywheel.kinds.model.schema import LONGEST_HISTORY, MOST_VERDICTS, ModelStatus, Reign, Verdict
+from flywheel.kinds.model.observe import Seen, Version
+from flywheel.kinds.model.recording import recorded
+from flywheel.kinds.model.schema import (
+    LONGEST_HISTORY,
+    MOST_VERDICTS,
+    Challenger,
+    ModelStatus,
+    Reign,
+    Verdict,
+)
 
-REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing")
+REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "Archived")
+WAITING = ("AwaitingApproval", "Measuring")  # nothing is wrong with these, and somebody would like to know
 
 
 def decide(model: Model, seen: Seen) -> Plan:
     """The plan for what is seen."""
-    return (
+    plan = (
         pinned_champion_is_missing(model, seen)
         or there_is_no_champion(model, seen)
         or champion_is_no_longer_verified(model, seen)
         or there_is_a_champion(model, seen)
     )
+    return recorded(model, seen, plan)
 
 
 def pinned_champion_is_missing(model: Model, seen: Seen) -> Plan | None:
@@ -59,9 +71,10 @@ def there_is_no_champion(model: Model, seen: Seen) -> Plan | None:
     if not seen.versions:
         message = f"Model '{model.name}' has no version yet; let an Experiment register one (spec.register: {model.name}) or create a ModelVersion with spec.model: {model.name}."
         return Plan(ready=False, reason="NoVersion", message=message, status=status, summary="no version yet")
-    refused = next((verdict for verdict in status.candidates if verdict.verdict in REFUSALS), None)
-    reason = refused.verdict if refused else "WaitingForVersion"
-    about = refused or status.candidates[0]
+    told = [verdict for word in (*WAITING, *REFUSALS) for verdict in status.candidates if verdict.verdict == word]
+    told = sorted(told, key=lambda verdict: verdict.verdict not in WAITING)
+    reason = told[0].verdict if told else "WaitingForVersion"
+    about = told[0] if told else status.candidates[0]
     return Plan(
         ready=False,
         reason=reason,
@@ -93,19 +106,23 @@ def there_is_a_champion(model: Model, seen: Seen) -> Plan:
     champion = choice.champion
     assert champion is not None, "that was asked before"
     status = _status(model, seen, choice)
-    newest = status.candidates[0]
-    refused = newest.verdict in REFUSALS
-    why = f" The newest, '{newest.version}', is not ({newest.verdict}): {newest.message}." if refused else ""
+    newest = next((each for each in status.candidates if each.verdict == "AwaitingApproval"), status.candidates[0])
+    refused = newest.verdict in (*REFUSALS, "AwaitingApproval")
+    which = "The newest" if newest is status.candidates[0] else "Another"
+    told = refused or newest.verdict == "Measuring"
+    why = f" {which}, '{newest.version}', is not ({newest.verdict}): {newest.message}." if told else ""
     hint = (
         " Name it in spec.champion to serve it all the same."
-        if newest.verdict in ("NotComparable", "NoObjective")
+        if newest.verdict == "NoObjective"
+        else " Name it in spec.champion to serve it all the same, or add a gate 'champion', which scores both on the same rows."
+        if newest.verdict == "NotComparable"
         else ""
     )
     pinned = _about_the_pin(model, seen)
     changed = status.history[-1:] != model.status.history[-1:]
     return Plan(
         ready=True,
-        reason="PinRolledBack"
+        reason=_barred_pin(model, seen)
         if pin_was_rolled_back(model, seen)
         else "Pinned"
         if model.spec.champion
@@ -121,9 +138,9 @@ def there_is_a_champion(model: Model, seen: Seen) -> Plan:
 
 
 def pin_was_rolled_back(model: Model, seen: Seen) -> bool:
-    """Git asks for a version that a rollout found bad; it is not offered until somebody clears that."""
+    """Git asks for a version that a rollout found bad, or that is archived; it is not offered until somebody clears that."""
     pinned = _named(model.spec.champion, seen)
-    return pinned is not None and pinned.rejected is not None
+    return pinned is not None and pinned.barred
 
 
 def _about_the_pin(model: Model, seen: Seen) -> str:
@@ -132,17 +149,26 @@ def _about_the_pin(model: Model, seen: Seen) -> str:
     if not pin_was_rolled_back(model, seen):
         return " It is pinned by spec.champion."
     pinned = _named(model.spec.champion, seen)
+    if pinned is not None and pinned.rejected is None:
+        return (
+            f" spec.champion names '{pinned.name}', which is archived; set its spec.archived to false, or name another."
+        )
     finding = pinned.rejected if pinned else ""
     return f" spec.champion names '{model.spec.champion}', which was rolled back: {finding} To offer it again, set annotation flywheel.ml/clear-rejection on it to any new value."
+
+
+def _barred_pin(model: Model, seen: Seen) -> str:
+    pinned = _named(model.spec.champion, seen)
+    return "PinRolledBack" if pinned is not None and pinned.rejected is not None else "PinArchived"
 
 
 def _choice(model: Model, seen: Seen) -> Choice:
     current = _named(model.status.champion, seen)
     pinned = _named(model.spec.champion, seen)
-    if current is not None and current.rejected is not None:
+    if current is not None and current.barred:
         return _whoever_was_before(model, seen, current)
-    if pinned is not None and pinned.rejected is not None and current is not None:
-        return Choice(current)
+    if pinned is not None and pinned.barred:
+        return Choice(current) if current is not None else choose(model.spec, None, seen.versions)
     if pinned is None:
         return choose(model.spec, current, seen.versions)
     if current is not None and pinned.name == current.name:
@@ -151,25 +177,44 @@ def _choice(model: Model, seen: Seen) -> Choice:
 
 
 def _whoever_was_before(model: Model, seen: Seen, current: Version) -> Choice:
-    """The champion was rolled back: the last one before it that is good becomes champion again; a rollout back is no gain to be proven."""
+    """The champion was rolled back or archived: the last one before it that is good becomes champion again; a rollout back is no gain to be proven."""
     for reign in reversed(model.status.history):
         before = _named(reign.version, seen)
-        if before is not None and before.ready and before.rejected is None:
-            finding = f"'{current.name}' was rolled back: {current.rejected}"[:LONGEST_MESSAGE]
-            return Choice(before, Verdict(version=before.name, verdict="RolledBack", message=finding))
+        if before is not None and before.ready and not before.barred:
+            why = "Archived" if current.rejected is None else "RolledBack"
+            words = "was archived" if current.rejected is None else f"was rolled back: {current.rejected}"
+            finding = f"'{current.name}' {words}"[:LONGEST_MESSAGE]
+            return Choice(before, Verdict(version=before.name, verdict=why, message=finding))
     return choose(model.spec, None, seen.versions)
 
 
 def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
     champion, metric = choice.champion, model.spec.objective.metric if model.spec.objective else None
     verdicts = [judge(model.spec, version, champion) for version in reversed(seen.versions)]
+    history = _history(model, seen, choice)
     return ModelStatus(
         champion=champion.name if champion else None,
         champion_digest=champion.digest if champion else None,
         champion_metric=champion.metrics.get(metric) if champion and metric else None,
         versions=len(seen.versions),
         candidates=tuple(verdicts[:MOST_VERDICTS]),
-        history=_history(model, seen, choice),
+        challenger=_challenger(model, verdicts, champion),
+        promotions=history[-1].number if history else None,
+        audit=model.status.audit,
+        history=history,
+    )
+
+
+def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None) -> Challenger | None:
+    """The oldest of those that wait to be measured: one at a time, since whoever wins is whom the next one has to beat."""
+    oldest = next((each for each in reversed(verdicts) if each.verdict == "Measuring"), None)
+    if oldest is None:
+        return None
+    return Challenger(
+        version=oldest.version,
+        champion=champion.name if champion else None,
+        champion_digest=Digest(champion.digest) if champion and champion.digest else None,
+        gates=model.spec.gates_hash(),
     )
 
 
@@ -185,13 +230,18 @@ def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
     first = "Succession" if old else "FirstVersion"
     reason = first if choice.won.verdict == "Champion" else choice.won.verdict
     before = f", after '{model.status.champion}'" if model.status.champion else ""
+    approved = choice.champion.approved if model.spec.promotion == "Approval" and reason != "Pinned" else None
+    by = f", approved by '{approved.by}' ({approved.reason})" if approved else ""
     numbers = f": {choice.won.message}" if choice.won.message else ""
     reign = Reign(
+        number=(model.status.promotions or 0) + 1,
         version=choice.champion.name,
         digest=choice.champion.digest,
         since=seen.now.replace(microsecond=0),
         reason=reason,
-        message=f"'{choice.champion.name}' is champion{before} ({reason}){numbers}"[:LONGEST_MESSAGE],
+        message=f"'{choice.champion.name}' is champion{before} ({reason}{by}){numbers}"[:LONGEST_MESSAGE],
+        approved_by=approved.by if approved else None,
+        approved_at=approved.at if approved else None,
     )
     return (*old, reign)[-LONGEST_HISTORY:]
 
@@ -201,7 +251,8 @@ def _removals(model: Model, seen: Seen, champion: Version | None) -> tuple[Remov
     retention = model.spec.retention
     if retention is None:
         return ()
-    stay = {champion.name if champion else None, model.spec.champion, model.status.champion}
+    nominated = model.status.challenger.version if model.status.challenger else None
+    stay = {champion.name if champion else None, model.spec.champion, model.status.champion, nominated}
     may_go = [each for each in seen.versions if each.name not in stay and not each.served and each.registered]
     surplus = max(0, len(seen.versions) - retention.versions)
     return tuple(Removal(MODEL_VERSION, each.name, each.uid) for each in may_go[:surplus])

@@ -1,12 +1,15 @@
-"""Whether a version may be champion. A version is compared with the champion alone, by one number, on the same test data."""
+"""Whether a version may be champion. A version is compared with the champion alone, on the same test data."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from flywheel.kinds.model.approval import how_to_approve
+from flywheel.kinds.model.gates import compared_by_gate, first_finding, is_measured_for, needs_rows
 from flywheel.kinds.model.observe import Version
-from flywheel.kinds.model.schema import Gate, ModelSpec, Verdict
+from flywheel.kinds.model.schema import ModelSpec, Verdict
 
 LONGEST_MESSAGE = 512
+WON = ("Champion", "Better")
 
 
 @dataclass(frozen=True)
@@ -22,23 +25,28 @@ def choose(spec: ModelSpec, current: Version | None, versions: Iterable[Version]
     choice = Choice(current)
     for version in versions:
         verdict = judge(spec, version, choice.champion)
-        if verdict.verdict in ("Champion", "Better") and version is not choice.champion:
+        if verdict.verdict in WON and version is not choice.champion:
             choice = Choice(version, verdict)
     return choice
 
 
 def judge(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict:
     """What speaks for or against one version."""
-    if champion is not None and version.name == champion.name and version.rejected is None:
+    if champion is not None and version.name == champion.name and not version.barred:
         return _verdict(version, "Champion", _own_number(spec, version))
-    return (
+    verdict = (
         _was_rolled_back(version)
+        or _is_archived(version)
         or _is_not_ready(version)
-        or _fails_a_gate(spec, version)
+        or _fails_a_gate(spec, version, champion)
+        or _is_passed_over(spec, version, champion)
+        or _is_measured(spec, version, champion)
         or _is_the_first(spec, version, champion)
+        or _won_by_a_gate(spec, version, champion)
         or _cannot_be_compared(spec, version, champion)
         or _compared(spec, version, champion)
     )
+    return _awaits_approval(spec, version, verdict) or verdict
 
 
 def number(metric: str, version: Version) -> float | None:
@@ -53,30 +61,39 @@ def _was_rolled_back(version: Version) -> Verdict | None:
     return _verdict(version, "RolledBack", f"a rollout found it bad: {version.rejected}"[:LONGEST_MESSAGE])
 
 
+def _is_archived(version: Version) -> Verdict | None:
+    if not version.archived:
+        return None
+    return _verdict(version, "Archived", "it is archived; set its spec.archived to false to let it compete")
+
+
 def _is_not_ready(version: Version) -> Verdict | None:
     if version.ready:
         return None
     return _verdict(version, "NotReady", f"it is not verified ({version.reason})")
 
 
-def _fails_a_gate(spec: ModelSpec, version: Version) -> Verdict | None:
-    for gate in spec.gates:
-        finding = _finding(gate, version)
-        if finding is not None:
-            return _verdict(version, "GateFailed", f"gate '{gate.name}': {finding}")
-    return None
+def _fails_a_gate(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
+    finding = first_finding(spec, version, champion)
+    return _verdict(version, "GateFailed", finding) if finding is not None else None
 
 
-def _finding(gate: Gate, version: Version) -> str | None:
-    metric, least, most = gate.threshold.metric, gate.threshold.min, gate.threshold.max
-    value = number(metric, version)
-    if value is None:
-        return f"the version reports no {metric}"
-    if least is not None and not value >= least.value:
-        return f"{metric} {value:.4g} is below {least}"
-    if most is not None and not value <= most.value:
-        return f"{metric} {value:.4g} is above {most}"
-    return None
+def _is_passed_over(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
+    """Only what is newer than the champion is measured, so that nobody waits for the whole past to be."""
+    if champion is None or not needs_rows(spec, champion) or is_measured_for(spec, version, champion):
+        return None
+    if version.created >= champion.created:
+        return None
+    words = f"it is older than champion '{champion.name}' and is not measured against it"
+    return _verdict(version, "NotBetter", words)
+
+
+def _is_measured(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
+    if not needs_rows(spec, champion) or is_measured_for(spec, version, champion):
+        return None
+    beside = f" beside champion '{champion.name}'" if champion else ""
+    trouble = f" ({version.gates_trouble})" if version.gates_trouble else ""
+    return _verdict(version, "Measuring", f"its gates are measured{beside}{trouble}")
 
 
 def _is_the_first(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
@@ -85,11 +102,20 @@ def _is_the_first(spec: ModelSpec, version: Version, champion: Version | None) -
     return _verdict(version, "Champion", _own_number(spec, version))
 
 
+def _won_by_a_gate(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
+    """A champion gate on the objective's own metric, or where there is no objective, is the comparison."""
+    assert champion is not None, "the first version needs no comparison"
+    message = compared_by_gate(spec, version)
+    return _verdict(version, "Better", message) if message is not None else None
+
+
 def _cannot_be_compared(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
     assert champion is not None, "the first version needs no comparison"
     if spec.objective is None:
         return _verdict(version, "NoObjective", "spec.objective is absent, so nothing says which version is better")
     metric = spec.objective.metric
+    if _measured_numbers(spec, version, champion) is not None:
+        return None
     if number(metric, version) is None:
         return _verdict(version, "MetricMissing", f"the version reports no {metric}")
     if number(metric, champion) is None:
@@ -107,13 +133,30 @@ def _compared(spec: ModelSpec, version: Version, champion: Version | None) -> Ve
     assert champion is not None, "the first version needs no comparison"
     assert spec.objective is not None, "without an objective nothing is compared"
     metric = spec.objective.metric
-    mine, theirs = number(metric, version) or 0.0, number(metric, champion) or 0.0
+    measured = _measured_numbers(spec, version, champion)
+    mine, theirs = measured or (number(metric, version) or 0.0, number(metric, champion) or 0.0)
     better = mine > theirs if spec.objective.maximize else mine < theirs
     return _verdict(
         version,
         "Better" if better else "NotBetter",
-        f"{metric} {mine:.6g} against {theirs:.6g} of champion '{champion.name}'",
+        f"{metric} {mine:.6g} against {theirs:.6g} of champion '{champion.name}'{' on the same rows' if measured else ''}",
     )
+
+
+def _measured_numbers(spec: ModelSpec, version: Version, champion: Version) -> tuple[float, float] | None:
+    """The objective of both as the gates' Job measured it on the same rows, if it did."""
+    result = version.gates
+    if result is None or not needs_rows(spec, champion) or not is_measured_for(spec, version, champion):
+        return None
+    if result.value is None or result.champion_value is None:
+        return None
+    return float(result.value), float(result.champion_value)
+
+
+def _awaits_approval(spec: ModelSpec, version: Version, verdict: Verdict) -> Verdict | None:
+    if spec.promotion != "Approval" or verdict.verdict not in WON or version.approved is not None:
+        return None
+    return _verdict(version, "AwaitingApproval", how_to_approve(version, verdict.message)[:LONGEST_MESSAGE])
 
 
 def _own_number(spec: ModelSpec, version: Version) -> str:
@@ -126,4 +169,4 @@ def _short(digest: str | None) -> str:
 
 
 def _verdict(version: Version, verdict: str, message: str) -> Verdict:
-    return Verdict(version=version.name, verdict=verdict, message=message)
+    return Verdict(version=version.name, verdict=verdict, message=message[:LONGEST_MESSAGE])

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.kind import Kind
+from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
-from flywheel.kinds.model.observe import Model, Seen, observe
+from flywheel.kinds.model.observe import Seen, observe
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
 
 
@@ -23,6 +24,7 @@ KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     status=ModelStatus,
     observe=observe,
     decide=decide,
+    owns=(JOB,),
     removes=(MODEL_VERSION,),
     references=references,
 )

@@ -4,20 +4,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
-from flywheel.core.kind import Cluster, Resource
+from flywheel.core import names, outcome
+from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.kind import Cluster
+from flywheel.core.outcome import Outcome
+from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
-from flywheel.kinds.model.schema import ModelSpec, ModelStatus
-from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
-
-Model = Resource[ModelSpec, ModelStatus]
+from flywheel.kinds.model.children import Model, attempt, step_of, unrecorded
+from flywheel.kinds.modelversion.schema import (
+    Approved,
+    GatesResult,
+    ModelVersionSpec,
+    ModelVersionStatus,
+    Signature,
+)
 
 
 @dataclass(frozen=True)
 class Version:
     """One ModelVersion. `metrics` and `digest` stay known when a later verification fails.
     `served`: an InferenceService names or serves it; `registered`: an Experiment made it.
-    `rejected`: what a rollout found against it; None once somebody has cleared that."""
+    `rejected`: what a rollout found against it; None once somebody has cleared that. `data`: the artifact of the data that it was made from.
+    `gates`: what its gates' Job measured last, and `gates_trouble` why it cannot. `approved`: who approves this very artifact;
+    `void`: the digest of an approval of another one."""
 
     name: str
     uid: str
@@ -30,15 +39,31 @@ class Version:
     served: bool = False
     registered: bool = False
     rejected: str | None = None
+    namespace: str = "default"
+    archived: bool = False
+    data: str | None = None
+    signature: Signature | None = None
+    gates: GatesResult | None = None
+    gates_trouble: str | None = None
+    approved: Approved | None = None
+    void: str | None = None
+
+    @property
+    def barred(self) -> bool:
+        """Whether it may be nobody's champion, whatever it can."""
+        return self.archived or self.rejected is not None
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`versions` oldest first. `pinned_belongs_to`: the Model of the pinned version, where that is another one."""
+    """`versions` oldest first. `pinned_belongs_to`: the Model of the pinned version, where that is another one.
+    `recording`: how the Job that records the next change of champion ended."""
 
     now: datetime
     versions: tuple[Version, ...] = ()
     pinned_belongs_to: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    recording: Outcome | None = None
 
 
 def observe(model: Model, cluster: Cluster) -> Seen:
@@ -54,7 +79,24 @@ def observe(model: Model, cluster: Cluster) -> Seen:
         now=cluster.now,
         versions=tuple(sorted(found, key=lambda version: (version.created, version.name))),
         pinned_belongs_to=_other_model(model, cluster),
+        settings=cluster.settings,
+        recording=_recording(model, cluster),
     )
+
+
+def _recording(model: Model, cluster: Cluster) -> Outcome | None:
+    """How the Job `promote` ended that the next unrecorded change of champion has."""
+    reign = unrecorded(model.status)
+    if reign is None:
+        return None
+    name = names.job(model, step_of(reign), attempt(model.status))
+    job = cluster.get(Reference(JOB, model.namespace, name))
+    pods = [
+        pod
+        for pod in cluster.children(model.uid, POD)
+        if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name
+    ]
+    return outcome.read(job, pods) if job else None
 
 
 def _version(raw: Manifest, served: bool) -> Version:
@@ -71,8 +113,16 @@ def _version(raw: Manifest, served: bool) -> Version:
         metrics=status.metrics,
         test_digest=status.test_digest,
         served=served,
-        registered=spec.lineage is not None and spec.lineage.experiment is not None,
+        registered=spec.lineage is not None and (spec.lineage.experiment or spec.lineage.run) is not None,
         rejected=status.rejection.message or "no finding" if status.rejection else None,
+        namespace=raw["metadata"]["namespace"],
+        archived=spec.archived,
+        data=spec.lineage.dataset_digest if spec.lineage else None,
+        signature=status.signature,
+        gates=status.gates,
+        gates_trouble=status.gates_retry.message if status.gates_retry else None,
+        approved=status.approval,
+        void=spec.approval.digest if spec.approval and spec.approval.digest != status.digest else None,
     )
 
 

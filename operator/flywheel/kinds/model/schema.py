@@ -1,12 +1,15 @@
 """What a user writes into a Model, and what is read from it."""
 
 from datetime import datetime
+from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from flywheel.core import names
 from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
 from flywheel.core.schema import Schema, Status, rule, validations
-from flywheel.core.values import Digest, Label, MetricName, Number, ObjectName
+from flywheel.core.values import Digest, MetricName, ObjectName
+from flywheel.kinds.model.gate_schema import Gate
 
 LONGEST_HISTORY = 50
 MOST_VERDICTS = 20
@@ -37,32 +40,6 @@ class Objective(Schema):
         return (self.direction or KNOWN_DIRECTIONS.get(self.metric, "Maximize")) == "Maximize"
 
 
-class Threshold(Schema):
-    """A metric that must lie within bounds; a metric that a version does not report fails."""
-
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("has(self.min) || has(self.max)", "give min, max or both"),
-            rule(
-                "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-                "min must not be greater than max",
-            ),
-        )
-    )
-
-    metric: MetricName = Field(description="The metric, such as roc_auc, p95_ms or size_bytes.")
-    min: Number | None = Field(None, description='The least value that passes, such as "0.70".')
-    max: Number | None = Field(None, description='The greatest value that passes, such as "0.2".')
-
-
-class Gate(Schema):
-    """One condition that a version must meet before it may become champion."""
-
-    name: Label = Field(description="The gate's name, shown where a version fails it.")
-    description: str | None = Field(None, max_length=256, description="What the gate is for.")
-    threshold: Threshold = Field(description="Compare one metric with fixed bounds.")
-
-
 class Retention(Schema):
     """How much history is kept."""
 
@@ -88,10 +65,23 @@ class ModelSpec(Schema):
         description="What a version must pass before it may become champion.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )
+    promotion: Literal["Auto", "Approval"] = Field(
+        "Auto",
+        description="Auto: a version that passes all gates and is better takes over. Approval: it waits until somebody with the verb approve on modelversions writes its spec.approval.",
+    )
     champion: ObjectName | None = Field(
         None, description="Pins one ModelVersion as champion (also to roll back); absent, the operator decides."
     )
     retention: Retention | None = Field(None, description="How many versions are kept; absent, all of them.")
+
+    def measured_gates(self) -> list[dict[str, Any]]:
+        """Those that need rows, as the gates' Job reads them."""
+        return [gate.told() for gate in self.gates if gate.is_measured]
+
+    def gates_hash(self) -> str:
+        """16 digits that change when a measurement made before says no longer what is asked."""
+        metric = str(self.objective.metric) if self.objective else None
+        return names.digest({"gates": self.measured_gates(), "objective": metric})[:16]
 
 
 class Verdict(Schema):
@@ -100,20 +90,44 @@ class Verdict(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     verdict: str = Field(
         max_length=63,
-        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady or RolledBack (until its mark is cleared).",
+        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady, Measuring (its gates' Job), AwaitingApproval, Archived or RolledBack (until its mark is cleared).",
     )
     message: str = Field("", max_length=512, description="The numbers behind the verdict.")
+
+
+class Challenger(Schema):
+    """The one version whose gates are measured now, and against whom."""
+
+    version: str = Field(max_length=253, description="The ModelVersion.")
+    champion: str | None = Field(None, max_length=253, description="The champion then; absent, nobody is to be beaten.")
+    champion_digest: Digest | None = Field(None, description="The champion's artifact.")
+    gates: str = Field(max_length=16, description="Digest of the gates that are measured.")
+
+
+class Audit(Schema):
+    """How far changes of champion are recorded in the store, by Jobs `promote`."""
+
+    recorded: int | None = Field(None, description="The number of the last change of champion that is recorded.")
+    number: int | None = Field(None, description="The audit record of it, audit/<model>/<number>.json.")
+    sha256: str | None = Field(None, max_length=64, description="That record's SHA-256: the chain's end as known here.")
+    attempts: int | None = Field(None, description="Failed attempts to record the next one.")
+    message: str | None = Field(None, max_length=512, description="Why the last attempt failed.")
+    retry_at: datetime | None = Field(None, description="When it is tried again.")
 
 
 class Reign(Schema):
     """One change of champion."""
 
+    number: int | None = Field(None, description="Counts the changes of champion, from 1.")
     version: str = Field(max_length=253, description="The ModelVersion that became champion.")
     digest: Digest | None = Field(None, description="Its artifact.")
     since: datetime = Field(description="When it became champion.")
     reason: str = Field(
-        max_length=63, description="FirstVersion, Better, Pinned, Succession or RolledBack (the one before it was)."
+        max_length=63,
+        description="FirstVersion, Better, Pinned, Succession, RolledBack or Archived (the one before it was).",
     )
+    approved_by: str | None = Field(None, max_length=253, description="The user who approved it.")
+    approved_at: datetime | None = Field(None, description="When the approval was seen.")
     message: str = Field("", max_length=512, description="The numbers behind it.")
 
 
@@ -127,6 +141,9 @@ class ModelStatus(Status):
     candidates: tuple[Verdict, ...] = Field(
         (), max_length=MOST_VERDICTS, description="The newest versions, and why each is or is not champion."
     )
+    challenger: Challenger | None = Field(None, description="The version whose gates are measured now.")
+    promotions: int | None = Field(None, description="How many changes of champion there were; each is audited.")
+    audit: Audit | None = Field(None, description="How far they are recorded in the store.")
     history: tuple[Reign, ...] = Field(
         (), max_length=LONGEST_HISTORY, description="Every change of champion, oldest first; the last 50 are kept."
     )

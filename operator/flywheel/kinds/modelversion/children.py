@@ -34,6 +34,7 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
         before=("quantize",) if spec.quantize else (),
+        audit={"model": spec.model, "entries": [{"event": "Verified", "version": version.name}]},
     )
     return step_job(version, step, settings)
 

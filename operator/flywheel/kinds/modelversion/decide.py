@@ -13,6 +13,7 @@ from flywheel.core.api import JOB
 from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.modelversion import children, quantization
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
+from flywheel.kinds.modelversion.gating import gated, kept_facts
 from flywheel.kinds.modelversion.mark import marked
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
 from flywheel.kinds.modelversion.report import failed, succeeded, summary
@@ -31,7 +32,7 @@ def decide(version: ModelVersion, seen: Seen) -> Plan:
         or model_is_verified(version, seen, status)
         or verification_runs(version, seen, status)
     )
-    return marked(version, seen, plan)
+    return marked(version, seen, kept_facts(version, seen, gated(version, seen, plan)))
 
 
 def after(version: ModelVersion, seen: Seen) -> ModelVersionStatus:

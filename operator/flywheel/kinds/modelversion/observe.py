@@ -5,15 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flywheel.core import names, outcome, trouble
-from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, POD, Manifest, Reference
+from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
-from flywheel.kinds.modelversion.schema import Rejection
+from flywheel.kinds.modelversion.gating_job import GatesSeen, Question, step_of
+from flywheel.kinds.modelversion.schema import ModelVersionSpec, Rejection
 
 REQUEST_ANNOTATION = "flywheel.ml/verify-requested"
 CLEAR_ANNOTATION = "flywheel.ml/clear-rejection"
@@ -23,7 +24,7 @@ CLEAR_ANNOTATION = "flywheel.ml/clear-rejection"
 class Seen:
     """`attempt` is the one that runs or comes next; `outcome` is None until it has ended.
     `objective` is the Model's metric, for the summary. `rejections`: what rollouts found against it, oldest first;
-    `clear`: the value by which somebody clears that."""
+    `clear`: the value by which somebody clears that. `gates`: what the Model would like to have measured; None where nothing."""
 
     now: datetime
     settings: Settings
@@ -35,19 +36,14 @@ class Seen:
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
     clear: str = ""
+    gates: GatesSeen | None = None
+    served_by: tuple[str, ...] = ()
 
 
 def observe(version: ModelVersion, cluster: Cluster) -> Seen:
     """One look at the verify Job of the next attempt, and at the Model."""
     attempt = (version.status.attempts or 0) + 1
-    name = names.job(version, VERIFY, attempt)
-    job = cluster.get(Reference(JOB, version.namespace, name))
-    pods = [pod for pod in cluster.children(version.uid, POD) if _job_of(pod) == name]
-    ended = outcome.read(job, pods) if job else None
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(version.namespace, uid)
-
+    ended, stuck = _ended(version, names.job(version, VERIFY, attempt), cluster)
     model = cluster.get(Reference(MODEL, version.namespace, version.spec.model)) or {}
     objective = ModelSpec.model_validate(model.get("spec") or {}).objective
     return Seen(
@@ -56,12 +52,72 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         attempt=attempt,
         requested=version.annotations.get(REQUEST_ANNOTATION, "")[:128],
         outcome=ended,
-        trouble=trouble.find(job, pods, events, cluster.now) if job and ended is None else None,
+        trouble=stuck,
         champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
         clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
+        gates=_gates(version, model, cluster),
+        served_by=tuple(sorted(_served_by(version, cluster)))[:50],
     )
+
+
+def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Trouble | None]:
+    """How a Job ended, or what stands in its way."""
+    job = cluster.get(Reference(JOB, version.namespace, name))
+    if job is None:
+        return None, None
+    pods = [pod for pod in cluster.children(version.uid, POD) if _job_of(pod) == name]
+    ended = outcome.read(job, pods)
+
+    def events(uid: str) -> Sequence[Manifest]:
+        return cluster.events(version.namespace, uid)
+
+    return ended, trouble.find(job, pods, events, cluster.now) if ended is None else None
+
+
+def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> GatesSeen | None:
+    """What is to be measured, if the Model names this version and its status speaks of its present gates."""
+    status, spec = (
+        ModelStatus.model_validate(model.get("status") or {}),
+        ModelSpec.model_validate(model.get("spec") or {}),
+    )
+    challenger, lineage = status.challenger, version.spec.lineage
+    if challenger is None or challenger.version != version.name or challenger.gates != spec.gates_hash():
+        return None
+    if version.status.digest is None or lineage is None or lineage.dataset_digest is None:
+        return None
+    question = Question(
+        model=version.spec.model,
+        digest=str(version.status.digest),
+        data=str(lineage.dataset_digest),
+        champion=challenger.champion,
+        champion_digest=challenger.champion_digest,
+        champion_data=_data_of(version, challenger.champion, cluster),
+        gates=tuple(spec.measured_gates()),
+        gates_hash=challenger.gates,
+        objective=str(spec.objective.metric) if spec.objective else None,
+    )
+    retry = version.status.gates_retry
+    attempt = retry.attempts + 1 if retry and retry.question == question.short else 1
+    ended, stuck = _ended(version, names.job(version, step_of(question), attempt), cluster)
+    return GatesSeen(question, attempt, ended, stuck)
+
+
+def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:
+    raw = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
+    lineage = ModelVersionSpec.model_validate(raw["spec"]).lineage if raw else None
+    return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
+
+
+def _served_by(version: ModelVersion, cluster: Cluster) -> Iterator[str]:
+    for service in cluster.referring(INFERENCE_SERVICE, version.reference):
+        spec = InferenceServiceSpec.model_validate(service["spec"])
+        status = InferenceServiceStatus.model_validate(service.get("status") or {})
+        rollout = status.rollout
+        at_work = {spec.version, status.version, *((rollout.challenger, rollout.champion) if rollout else ())}
+        if version.name in at_work and "deletionTimestamp" not in service["metadata"]:
+            yield str(service["metadata"]["name"])
 
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:

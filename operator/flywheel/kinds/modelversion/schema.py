@@ -7,7 +7,10 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.schema import Placement, PullSecret, Resources, Schema, Status, rule, validations
 from flywheel.core.values import Digest, Number, ObjectName, Sha256
+from flywheel.kinds.modelversion.gating_schema import Approval, Approved, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.quantization import Quantization
+
+__all__ = ["Approval", "Approved", "GatesResult", "GatesRetry", "ModelVersionSpec", "ModelVersionStatus"]
 
 
 class ArtifactSource(Schema):
@@ -72,7 +75,7 @@ class Source(Schema):
 
 
 class Lineage(Schema):
-    """Where a trained version comes from; written by the Experiment."""
+    """Where a trained version comes from; written by the Experiment or the TrainingRun that registers it."""
 
     experiment: ObjectName | None = Field(None, description="The Experiment.")
     experiment_uid: str | None = Field(None, max_length=63, description="Its uid, which tells it from a namesake.")
@@ -134,9 +137,16 @@ class ModelVersionSpec(Schema):
         description='Metrics that the bringer, or the container that trained it, declares, such as roc_auc: "0.71". What verify reads from the artifact wins.',
         json_schema_extra=_FROZEN,
     )
+    approval: Approval | None = Field(
+        None,
+        description="Who lets this version become champion of a Model with promotion: Approval. Writing it needs the verb approve on modelversions.",
+    )
+    archived: bool = Field(
+        False, description="An archived version is never champion; it is kept, and can be served by name."
+    )
     resources: Resources = Field(
         Resources(),
-        description="What the verify Job asks for and may use. A version that had failed is verified again when this changes.",
+        description="What the verify and gates Jobs ask for and may use. A version that had failed is verified again when this changes.",
     )
     placement: Placement = Field(Placement(), description="Where the verify Job may run; may be changed.")
     image_pull_secrets: tuple[PullSecret, ...] = Field(
@@ -225,6 +235,18 @@ class ModelVersionStatus(Status):
     failure: Failure | None = Field(None, description="How the last verification failed; absent after a good one.")
     verify_requested: str | None = Field(
         None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last answered."
+    )
+    gates: GatesResult | None = Field(
+        None, description="What the gates' Job measured last; it counts for those artifacts and gates alone."
+    )
+    gates_retry: GatesRetry | None = Field(None, description="Why the gates' Job could not measure yet.")
+    approval: Approved | None = Field(
+        None, description="The approval of this very artifact; one of another digest is void and not here."
+    )
+    served_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+        (),
+        max_length=50,
+        description="InferenceServices that serve it or are told to. While there are any, it cannot be deleted.",
     )
     rejection: Rejection | None = Field(
         None,

@@ -87,7 +87,7 @@ def _answer(
 ) -> Answer:
     name = str(trigger.name)
     known = next((each for each in pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
-    finish = (*overtaken(trigger, seen), *_answered_ticks(trigger, seen))
+    finish = (*overtaken(trigger, seen), *_answered_ticks(trigger, known, seen))
     found = cause(trigger, known, seen)
     if found is None:
         return Answer(known, finish=finish)
@@ -108,12 +108,12 @@ def _answer(
     return Answer(_skipped(known, found, no, seen.now), finish=finish, until=min(times) if times else None)
 
 
-def _answered_ticks(trigger: Trigger, seen: Seen) -> tuple[str, ...]:
-    """Their run has ended: now Kubernetes may make the next one."""
-    waiting = {tick.name for tick in seen.ticks if tick.trigger == trigger.name}
-    return tuple(
-        run.tick for run in seen.runs if run.tick in waiting and run.tick is not None and run.result is not None
-    )
+def _answered_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
+    """Their run has ended, or somebody has deleted it: now Kubernetes may make the next one."""
+    runs = {run.tick: run for run in seen.runs if run.tick is not None}
+    waiting = [tick.name for tick in seen.ticks if tick.trigger == trigger.name]
+    ended = [name for name in waiting if name in runs and runs[name].result is not None]
+    return (*ended, *(name for name in waiting if name == known.answered and name not in runs))
 
 
 def _fired(known: TriggerStatus, found: Cause, run: str, at: datetime) -> TriggerStatus:

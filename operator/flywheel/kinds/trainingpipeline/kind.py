@@ -4,6 +4,7 @@ from flywheel.core.api import CONTROLLER_REVISION, CRON_JOB, TRAINING_PIPELINE, 
 from flywheel.core.kind import Kind
 from flywheel.kinds.trainingpipeline.decide import decide
 from flywheel.kinds.trainingpipeline.observe import Seen, observe, references
+from flywheel.kinds.trainingpipeline.preview import preview
 from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, TrainingPipelineStatus
 
 KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
@@ -17,4 +18,5 @@ KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
     owns=(CONTROLLER_REVISION, TRAINING_RUN, CRON_JOB),
     removes=(TRAINING_RUN,),
     references=references,
+    preview=preview,
 )

@@ -6,8 +6,9 @@ cause is answered, and another run is another attempt. What is missing before it
 
 from datetime import timedelta
 
-from flywheel.core.api import EXPERIMENT, JOB
+from flywheel.core.api import EXPERIMENT, JOB, SERVICE
 from flywheel.core.plan import Child, Event, Kept, Plan
+from flywheel.core.spread import service_name
 from flywheel.kinds.trainingrun import reproducing, words
 from flywheel.kinds.trainingrun.beginning import Begun, begin
 from flywheel.kinds.trainingrun.frozen import sampled
@@ -100,7 +101,7 @@ def it_goes_on(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -
         message=message,
         status=status,
         summary=words.summary(status),
-        children=_children(progress, status),
+        children=(*_children(progress, status), *_of_ranks(run, progress)),
         progressing=not stopped,
         look_again=max(min(times), AT_ONCE) if times else None,
     )
@@ -124,6 +125,13 @@ def _children(progress: Progress, status: TrainingRunStatus) -> tuple[Child | Ke
     jobs = tuple(Kept(JOB, name) for name in sorted(names))
     left = tuple(each for each in _left(status) if each.name not in names | starting)
     return (*progress.starts, *jobs, *left, *(each for each in _experiments(status) if each.name not in starting))
+
+
+def _of_ranks(run: TrainingRun, progress: Progress) -> tuple[Kept, ...]:
+    """What ranks find one another by stays while there are any; a step that starts now brings it."""
+    groups = [row for row in progress.running if row.step.container and row.step.container.distributed]
+    starts = any(child.api == SERVICE for child in progress.starts)
+    return (Kept(SERVICE, service_name(run)),) if groups and not starts else ()
 
 
 def _left(status: TrainingRunStatus, but: frozenset[str] = frozenset()) -> tuple[Kept, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
+from flywheel.core.spread import Each
 from flywheel.core.values import Number
 from flywheel.kinds.trainingpipeline.schema.parameters import Given, Parameter
-from flywheel.kinds.trainingpipeline.schema.steps import Prepare, Step, StepName
+from flywheel.kinds.trainingpipeline.schema.steps import ForEach, Prepare, Step, StepName
 from flywheel.kinds.trainingpipeline.schema.template import Template
 
 Value = bool | int | float | str
@@ -51,6 +52,15 @@ class Values:
         names = {found[1] for found in PLACEHOLDER.finditer(text)}
         told = {name.removeprefix("params."): self.named(name) for name in sorted(names) if name != "run.date"}
         return told, "run.date" in names
+
+
+def each_of(wanted: ForEach, values: Values) -> Each:
+    """The items of a step with what stands for `$(params.x)`. Raises Refused."""
+    items = tuple({name: values.value(given) for name, given in item.items()} for item in wanted.items)
+    try:
+        return Each(items, wanted.parallelism)
+    except ValueError as error:
+        raise Refused(f"forEach is too long: {error}; divide the step.") from error
 
 
 def parameters(declared: tuple[Parameter, ...], given: Mapping[str, Given]) -> dict[str, Value]:

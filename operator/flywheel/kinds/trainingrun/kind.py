@@ -1,6 +1,6 @@
 """TrainingRun as the engine sees it."""
 
-from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, TRAINING_RUN
+from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE, TRAINING_RUN
 from flywheel.core.kind import Kind
 from flywheel.kinds.trainingrun.decide import decide
 from flywheel.kinds.trainingrun.observe import Seen, observe, references
@@ -14,7 +14,7 @@ KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     status=TrainingRunStatus,
     observe=observe,
     decide=decide,
-    owns=(JOB, EXPERIMENT),
+    owns=(JOB, EXPERIMENT, SERVICE),
     makes=(MODEL, MODEL_VERSION),
     references=references,
     bounded=True,

@@ -8,7 +8,7 @@ from pydantic import ConfigDict, Field
 from flywheel.core.schema import Schema, Status, rule, validations
 from flywheel.core.values import Digest, ObjectName
 from flywheel.kinds.trainingpipeline.schema.parameters import Given
-from flywheel.kinds.trainingpipeline.schema.steps import MOST_STEPS
+from flywheel.kinds.trainingpipeline.schema.steps import MOST_ITEMS, MOST_STEPS
 
 State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancelled"]
 MOST_METRICS = 8
@@ -108,7 +108,9 @@ class StepStatus(Schema):
     cache_reason: str | None = Field(None, max_length=128, description="From which run, or why not.")
     key: str | None = Field(None, max_length=64, description="Digest of all that decides what it does.")
     job: Word | None = Field(None, description="Its Job, Experiment or ModelVersion.")
-    outputs: dict[Word, Digest] = Field(default_factory=dict, max_length=8, description="What it left, in the store.")
+    outputs: dict[Word, Digest] = Field(
+        default_factory=dict, max_length=MOST_ITEMS, description="What it left, in the store."
+    )
     metrics: dict[Word, Annotated[str, Field(max_length=32)]] = Field(
         default_factory=dict, max_length=MOST_METRICS, description="Numbers that it reported."
     )

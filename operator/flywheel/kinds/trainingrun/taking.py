@@ -5,7 +5,7 @@ from typing import Any
 
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun.frozen import Refused, Values, trained_on
+from flywheel.kinds.trainingrun.frozen import Refused, Values, each_of, trained_on
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.schema import InputUsed, StepStatus
 from flywheel.kinds.trainingrun.table import Row, Table
@@ -26,9 +26,10 @@ def order(
 ) -> Order:
     """The order for the next attempt of a step whose needs are met. Raises Refused."""
     step, status = row.step, row.status
-    taken = {
-        name: _taken(inputs, rows, producer, output) for name, (producer, output) in _folders(template, step).items()
-    }
+    folders = _of_items(rows, _folders(template, step)) if step.container else _folders(template, step)
+    taken = {name: _taken(inputs, rows, producer, output) for name, (producer, output) in folders.items()}
+    if step.container and step.container.for_each:
+        each_of(step.container.for_each, values)  # refused here, where a refusal is told
     doublings = (status.tries.out_of_memory or 0) if status.tries else 0
     return Order(
         step=step,
@@ -63,6 +64,21 @@ def _folders(template: Template, step: Step) -> dict[str, tuple[str, str | None]
     found: dict[str, tuple[str, str | None]] = {"model": (str(model_step.from_), "model")}
     data = trained_on(template, str(model_step.from_))
     return {**found, "data": (data, "data")} if step.package and data is not None else found
+
+
+def _of_items(rows: Table, folders: Mapping[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
+    """What is taken from a step with forEach, and from no item by its number, is one folder for each item."""
+    found: dict[str, tuple[str, str | None]] = {}
+    for name, (producer, output) in folders.items():
+        of = rows[producer].step.container if producer in rows else None
+        if of is None or of.for_each is None or output in rows[producer].status.outputs:
+            found[name] = (producer, output)
+            continue
+        wanted = output or (str(of.outputs[0]) if len(of.outputs) == 1 else None)
+        if wanted is None:
+            raise Refused(f"Step '{producer}' leaves several outputs; say which in container.inputs[].output.")
+        found |= {f"{name}-{item}": (producer, f"{wanted}-{item}") for item in range(len(of.for_each.items))}
+    return found
 
 
 def _taken(inputs: Inputs, rows: Table, producer: str, output: str | None) -> Taken:

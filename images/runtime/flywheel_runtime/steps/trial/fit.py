@@ -23,6 +23,7 @@ from flywheel_runtime.steps.trial import (
     onnx_model,
     pipeline,
     scoring,
+    staged,
 )
 from flywheel_runtime.steps.trial.features import Data, Rows
 
@@ -76,8 +77,9 @@ def _task(params: Mapping[str, Any], data: Data) -> estimators.Task:
 def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[str], task: str) -> Judged:
     scores: list[dict[str, float]] = []
     fitted, predictions = None, (np.empty(0), np.empty((0, 0)))
+    curve = plan.is_holdout and bool(step.params.get("curve")) and staged.is_staged(unfitted[-1])
     for number, (fit, judge) in enumerate(plan.folds):
-        fitted = _fit(unfitted, plan.rows, fit)
+        fitted = _fit(unfitted, plan.rows, fit, _Watched(step, names[0], task, judge, data) if curve else None)
         predictions = scoring.predict(fitted, plan.rows.x[judge], len(data.classes))
         scores.append(scoring.score(names, task, plan.rows.y[judge], *predictions))
         if names[0] not in scores[-1]:
@@ -86,7 +88,8 @@ def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[
                 "use another metric or fewer folds."
             )
             raise StepFailed("MetricUndefined", message)
-        _log(step, number, scores[-1])
+        if not curve:
+            _log(step, number, scores[-1])
         say(f"fold {number + 1} of {len(plan.folds)}: {names[0]} {scores[-1][names[0]]:.6f}")
     in_all = [name for name in names if all(name in score for score in scores)]
     values = {name: [score[name] for score in scores] for name in in_all}
@@ -94,7 +97,29 @@ def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[
     return Judged({name: float(np.mean(values[name])) for name in in_all}, spread, fitted, predictions)
 
 
-def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices) -> Any:
+@dataclass(frozen=True)
+class _Watched:
+    """A fit whose objective is logged while it goes on, so that a trial that is not worth it can be ended."""
+
+    step: Step
+    metric: str
+    task: str
+    judge: folds.Indices
+    data: Data
+
+    def fit(self, fitted: Any, rows: Rows, chosen: folds.Indices) -> None:
+        columns, model = fitted[:-1], fitted[-1]
+        x = columns.fit_transform(rows.x[chosen], rows.y[chosen])
+        judged = columns.transform(rows.x[self.judge])
+
+        def look(rounds: int, now: Any) -> None:
+            predictions = scoring.predict(now, judged, len(self.data.classes))
+            _log(self.step, rounds, scoring.score([self.metric], self.task, rows.y[self.judge], *predictions))
+
+        staged.fit(model, x, rows.y[chosen], look)
+
+
+def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices, watched: _Watched | None = None) -> Any:
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
 
@@ -102,7 +127,10 @@ def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices) -> Any:
     try:
         with warnings.catch_warnings(record=True) as told:
             warnings.simplefilter("always", ConvergenceWarning)
-            fitted.fit(rows.x[chosen], rows.y[chosen])
+            if watched is None:
+                fitted.fit(rows.x[chosen], rows.y[chosen])
+            else:
+                watched.fit(fitted, rows, chosen)
     except (ValueError, TypeError) as error:
         name = type(fitted[-1]).__name__
         message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"

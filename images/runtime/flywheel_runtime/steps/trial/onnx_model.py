@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.steps.pod import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.steps.trial import thresholds
 from flywheel_runtime.steps.trial.features import UNKNOWN, Data, Feature
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
@@ -68,6 +69,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
         words = " ".join(str(error).split())
         message = f"The fitted pipeline cannot become ONNX with these parameters: {words[:400]}; change them."
         raise StepFailed("ExportFailed", message, COUNTED_FAILURE) from error
+    thresholds.round_down(model.graph, pipeline[-1])
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those that it was asked to write for.
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())

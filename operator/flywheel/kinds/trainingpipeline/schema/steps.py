@@ -4,12 +4,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Variable, rule, validations
+from flywheel.core.distributed import Checkpoint, Distributed
+from flywheel.core.schema import PullSecret, Quantity, QueuedPlacement, Resources, Schema, Variable, rule, validations
 from flywheel.core.values import Duration, Label, MetricName, Number, Word
 from flywheel.kinds.experiment.schema import ExperimentTemplate
 from flywheel.kinds.experiment.space import Parameter
 
 MOST_STEPS = 200
+MOST_ITEMS = 64
 KINDS = ("prepare", "train", "evaluate", "package", "register", "container", "notify")
 DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # which of them leave data, and which a model
 
@@ -127,12 +129,30 @@ class InputOf(Schema):
     name: Label = Field(description="The folder's name.")
     from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above.")
     output: Label | None = Field(
-        None, description="Which output of that step; absent, its only one, or the one called model or data."
+        None,
+        description="Which output of that step; absent, its only one, or the one called model or data. Of a step with forEach it is that of every item, in the folders <name>-0, <name>-1, …",
     )
+
+
+class ForEach(Schema):
+    """The same work for each of several sets of parameters, in pods of one Job."""
+
+    items: tuple[Annotated[dict[str, Parameter], Field(max_length=16)], ...] = Field(
+        min_length=1,
+        max_length=MOST_ITEMS,
+        description="What each adds to the step's parameters; $(params.x) is replaced. An output `part` of the item 3 (the first is 0) is the step's output part-3; metrics are the means over all items.",
+    )
+    parallelism: int = Field(4, ge=1, le=MOST_ITEMS, description="Items that are worked on at the same time.")
 
 
 class Container(Schema):
     """Any image and language, by the file contract."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("!(has(self.forEach) && has(self.distributed))", "give forEach or distributed, not both")
+        )
+    )
 
     image: str = Field(
         min_length=1,
@@ -170,6 +190,13 @@ class Container(Schema):
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")
     image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull the image with.")
+    for_each: ForEach | None = Field(None, description="The same work for several sets of parameters.")
+    distributed: Distributed | None = Field(
+        None, description="One piece of work in several pods; absent, it is one pod."
+    )
+    checkpoint: Checkpoint | None = Field(
+        None, description="A lost attempt goes on from its newest checkpoint; absent, the next begins anew."
+    )
 
 
 class Secret(Schema):
@@ -239,7 +266,7 @@ class Step(StepBasics):
         description="Auto: where the same work on the same content was done before, its outputs are taken. Never: for steps with side effects.",
     )
     max_age: Duration | None = Field(None, description="How old work may be that is taken from the cache.")
-    placement: Placement = Field(default_factory=Placement, description="Where its pod may run.")
+    placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where its pod may run.")
     prepare: Prepare | None = Field(None, description="Data from data, by SQL.")
     train: Train | None = Field(None, description="A model from data.")
     evaluate: Evaluate | None = Field(None, description="What a model is worth, by slices.")

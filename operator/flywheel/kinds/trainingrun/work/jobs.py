@@ -1,17 +1,19 @@
 """Steps that are Jobs: prepare, evaluate, package, container, notify. Params and outputs are those of images/README.md."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flywheel.core import outcome, trouble
+from flywheel.core import indexed, queueing, trouble
 from flywheel.core.api import JOB, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.plan import Child
 from flywheel.core.schema import Resources, SecretKey, Variable
+from flywheel.core.spread import Group, Spread, service
 from flywheel.core.values import quantity
 from flywheel.core.workloads import Input, Step, step_job
-from flywheel.kinds.trainingrun.frozen import is_sampling
+from flywheel.kinds.trainingpipeline.schema.steps import Container
+from flywheel.kinds.trainingrun.frozen import Values, each_of, is_sampling
 from flywheel.kinds.trainingrun.work.order import Order, Seen, TrainingRun
 
 USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
@@ -25,7 +27,9 @@ class JobWorker:
 
     def children(self, run: TrainingRun, order: Order) -> tuple[Child, ...]:
         """See Worker."""
-        return (step_job(run, self._step(run, order), order.settings),)
+        step = self._step(run, order)
+        ranks = (service(run),) if isinstance(step.spread, Group) else ()
+        return (*ranks, step_job(run, step, order.settings))
 
     def identity(self, run: TrainingRun, order: Order) -> Mapping[str, Any] | str:
         """See Worker."""
@@ -39,6 +43,7 @@ class JobWorker:
             "inputs": {each.name: each.artifact for each in step.inputs},
             "outputs": list(step.outputs),
             "env": [variable.model_dump(mode="json", exclude_none=True) for variable in step.env],
+            **_identity(step.spread),
         }
 
     def read(self, run: TrainingRun, name: str, cluster: Cluster) -> Seen:
@@ -47,13 +52,15 @@ class JobWorker:
         if job is None:
             return Seen(exists=False)
         pods = [each for each in cluster.children(run.uid, POD) if _job_of(each) == name]
-        ended = outcome.read(job, pods)
+        ended = indexed.read(job, pods)
 
         def events(uid: str) -> Sequence[Manifest]:
             return cluster.events(run.namespace, uid)
 
-        stuck = trouble.find(job, pods, events, cluster.now) if ended is None else None
-        return Seen(exists=True, outcome=ended, trouble=stuck)
+        if ended is not None:
+            return Seen(exists=True, outcome=ended)
+        stuck = queueing.waiting(job, cluster) or trouble.find(job, pods, events, cluster.now)
+        return Seen(exists=True, trouble=stuck, note=indexed.progress(job))
 
     def _step(self, run: TrainingRun, order: Order) -> Step:
         step, wanted = self.described(run, order), order.step
@@ -63,6 +70,7 @@ class JobWorker:
             timeout=wanted.timeout.timedelta if wanted.timeout else None,
             resources=_with_memory(asked, order.memory),
             placement=wanted.placement,
+            queue=wanted.placement.queue_name,
         )
 
 
@@ -128,7 +136,24 @@ def _container(_run: TrainingRun, order: Order) -> Step:
         pull_secrets=wanted.image_pull_secrets,
         shared_memory=wanted.shared_memory,
         ours=False,
+        spread=_spread(wanted, values),
+        checkpoint=wanted.checkpoint,
     )
+
+
+def _spread(wanted: Container, values: Values) -> Spread | None:
+    if wanted.for_each is not None:
+        return each_of(wanted.for_each, values)
+    if wanted.distributed is None:
+        return None
+    return Group(wanted.distributed.framework, wanted.distributed.nodes, wanted.distributed.processes_per_node)
+
+
+def _identity(spread: Spread | None) -> dict[str, Any]:
+    """How many pods do it together may change what comes out; how many items are done at a time may not."""
+    if isinstance(spread, Group):
+        return {"distributed": asdict(spread)}
+    return {"each": list(spread.parameters)} if spread is not None else {}
 
 
 def _notify(run: TrainingRun, order: Order) -> Step:

@@ -40,7 +40,7 @@ class Training:
         told = {
             name: value
             for name, value in spec.items()
-            if name not in ("placement", "resources", "parallelism", "artifact")
+            if name not in ("placement", "resources", "parallelism", "checkpoint", "artifact")
         }
         return {"image": image or order.settings.runtime_image, "experiment": told, "data": order.taken["data"].digest}
 

@@ -1,0 +1,138 @@
+"""Who may not approve is refused with the role that is missing; who may, promotes; an approval of other bytes is void; what is served stays."""
+
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from e2e import kube
+from e2e.kube import Refused
+from e2e.onnx_models import linear
+from e2e.story import Story
+
+MODEL = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: fraud}
+spec: {objective: {metric: roc_auc}, promotion: Approval}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: fraud}
+spec: {model: fraud, auth: {none: {}}}
+"""
+VERSION = """
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {name: %(name)s}
+spec:
+  model: fraud
+  source: {s3: {uri: "%(uri)s"}, sha256: "%(sha256)s"}
+  metrics: {roc_auc: "%(roc_auc)s"}
+  lineage: {datasetDigest: "sha256:1111111111111111111111111111111111111111111111111111111111111111"}
+"""
+
+
+@pytest.fixture(scope="module")
+def team(story: Story) -> Story:
+    """jane may approve, joe may edit; two versions are verified and wait."""
+    for user, role in (
+        ("jane", "flywheel-approver"),
+        ("jane", "flywheel-view"),
+        ("joe", "flywheel-edit"),
+        ("joe", "flywheel-view"),
+    ):
+        story.kubectl("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
+    story.apply(MODEL)
+    bring(story, "fraud-1", [1.0, 2.0], "0.71")
+    return story
+
+
+def bring(story: Story, name: str, weights: list[float], roc_auc: str) -> None:
+    model = linear(weights)
+    uri, sha256 = story.put(f"{name}.onnx", model), hashlib.sha256(model).hexdigest()
+    story.apply(VERSION % {"name": name, "uri": uri, "sha256": sha256, "roc_auc": roc_auc})
+    story.wait("fwver", name)
+    kube.until(lambda: verdict(story, name) == "AwaitingApproval", 60, lambda: f"{name}: {verdict(story, name)}")
+
+
+def model(story: Story) -> dict[str, Any]:
+    found: dict[str, Any] = (story.get("fwmodel", "fraud") or {}).get("status") or {}
+    return found
+
+
+def verdict(story: Story, version: str) -> str | None:
+    return next((each["verdict"] for each in model(story).get("candidates") or [] if each["version"] == version), None)
+
+
+def approve(story: Story, version: str, who: str, digest: str | None = None) -> None:
+    """As that user would."""
+    own = (story.get("fwver", version) or {})["status"]["digest"]
+    approval = {"by": who, "digest": digest or own, "reason": "ticket 214"}
+    patch = json.dumps({"spec": {"approval": approval}})
+    story.kubectl("patch", "fwver", version, "--as", who, "--type", "merge", "--patch", patch)
+
+
+def test_nobody_is_champion_before_somebody_says_so(team: Story) -> None:
+    condition = team.wait("fwmodel", "fraud", ready="False", reason="AwaitingApproval")
+
+    assert "kubectl patch fwver fraud-1" in condition["message"]
+    assert "champion" not in model(team)
+
+
+def test_who_may_only_edit_is_refused(team: Story) -> None:
+    with pytest.raises(Refused, match=r"user 'joe' may not write spec\.approval; bind ClusterRole flywheel-approver"):
+        approve(team, "fraud-1", "joe")
+
+
+def test_an_approval_of_other_bytes_is_void(team: Story) -> None:
+    approve(team, "fraud-1", "jane", digest="sha256:" + "7" * 64)
+
+    kube.until(
+        lambda: "The approval of 'jane' is void" in kube.condition(team.get("fwver", "fraud-1")).get("message", ""),
+        60,
+        lambda: str(kube.condition(team.get("fwver", "fraud-1"))),
+    )
+    assert verdict(team, "fraud-1") == "AwaitingApproval"
+
+
+def test_who_may_approve_promotes_and_it_is_served(team: Story) -> None:
+    approve(team, "fraud-1", "jane")
+
+    team.wait("fwmodel", "fraud")
+    team.wait("fwsvc", "fraud")
+    [reign] = model(team)["history"]
+    assert (reign["version"], reign["approvedBy"]) == ("fraud-1", "jane")
+    assert "approved by 'jane' (ticket 214)" in reign["message"]
+
+
+def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Story) -> None:
+    bring(team, "fraud-2", [1.0, 3.0], "0.78")
+
+    assert model(team)["champion"] == "fraud-1"
+    with pytest.raises(Refused, match="user 'joe' may not pin a champion of, or end, promotion: Approval"):
+        team.kubectl(
+            "patch", "fwmodel", "fraud", "--as", "joe", "--type", "merge", "--patch", '{"spec":{"champion":"fraud-2"}}'
+        )
+    approve(team, "fraud-2", "jane")
+    kube.until(lambda: model(team).get("champion") == "fraud-2", 60, lambda: str(model(team)))
+
+
+def test_what_is_served_cannot_be_deleted(team: Story) -> None:
+    served = kube.until(
+        lambda: (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
+        180,
+        lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
+    )
+
+    assert served == ["fraud"]
+    with pytest.raises(Refused, match="ModelVersion 'fraud-2' is served by InferenceService 'fraud'"):
+        team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")
+    team.kubectl("delete", "fwsvc", "fraud")
+    kube.until(
+        lambda: not (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
+        60,
+        lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
+    )
+    team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")

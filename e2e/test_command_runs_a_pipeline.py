@@ -1,0 +1,105 @@
+"""`flywheel test` before there is anything, then `flywheel run --wait`: what people and CI do with a pipeline."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from e2e import pipelines
+from e2e.cluster import cluster
+from e2e.story import RUNNER, Story
+from flywheel.cli import main
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: commanded}
+spec:
+  parameters: [{name: code, type: Integer, default: "0"}]
+  steps:
+  - name: first
+    container:
+      image: %(image)s
+      command: [python3, -c, "import sys; from flywheel_runtime import run; run.params['code'] and sys.exit('told to fail'); run.finish({'done': 1})"]
+      parameters: {code: $(params.code)}
+  - name: second
+    container:
+      image: %(image)s
+      command: [python3, -c, "from flywheel_runtime import run; run.finish({'done': 2})"]
+    dependsOn: [first]
+"""
+
+Flywheel = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def flywheel(story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
+    """Runs a command in the story's namespace; its exit code and what it printed."""
+    monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
+
+    def call(*words: str | Path) -> tuple[int, str]:
+        code = main([*(str(word) for word in words), "--namespace", story.namespace])
+        told = capsys.readouterr()
+        return code, told.out + told.err
+
+    return call
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Path:
+    file = tmp_path / "pipeline.yaml"
+    file.write_text(PIPELINE % {"image": pipelines.runtime_image()})
+    return file
+
+
+def test_a_namespace_that_is_not_ready_for_it_is_found_first(story: Story, flywheel: Flywheel, manifest: Path) -> None:
+    story.kubectl("delete", "serviceaccount", RUNNER)
+    code, told = flywheel("test", "-f", manifest)
+    story.kubectl("create", "serviceaccount", RUNNER)
+
+    assert code == 1
+    assert f'serviceaccount "{RUNNER}" not found' in told
+    assert story.get("fwpipe", "commanded") is None
+
+
+def test_every_pod_would_be_let_in(story: Story, flywheel: Flywheel, manifest: Path) -> None:
+    code, told = flywheel("test", "-f", manifest)
+
+    assert code == 0, told
+    assert told.count("taken    a pod of Job 'commanded-run-") == 2
+    assert story.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
+
+
+def test_a_run_is_followed_to_its_good_end(story: Story, flywheel: Flywheel, manifest: Path) -> None:
+    story.apply(manifest)
+    story.wait("fwpipe", "commanded", reason="Live")
+
+    code, told = flywheel("run", "commanded", "--wait", "--timeout", "3m")
+
+    assert code == 0, told
+    assert told.index("step 'first' Succeeded") < told.index("step 'second' Succeeded")
+
+
+def test_a_run_that_fails_says_so_by_its_exit_code(flywheel: Flywheel) -> None:
+    code, told = flywheel("run", "commanded", "-p", "code=3", "--wait", "--timeout", "3m")
+
+    assert code == 1
+    assert "told to fail" in told
+
+
+def test_a_parameter_that_the_pipeline_has_not_is_told(flywheel: Flywheel) -> None:
+    code, told = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m")
+
+    assert code == 1
+    assert "spec.parameters.mood: the pipeline has no such parameter; it has code" in told
+
+
+def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywheel, tmp_path: Path) -> None:
+    (tmp_path / "run.yaml").write_text(
+        "{apiVersion: flywheel.ml/v1alpha1, kind: TrainingRun, metadata: {generateName: once-}, spec: {pipeline: commanded}}"
+    )
+
+    code, told = flywheel("test", "-f", tmp_path / "run.yaml")
+
+    assert code == 0, told
+    assert "taken    Job 'once-test-first-1-" in told

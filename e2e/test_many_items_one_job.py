@@ -1,0 +1,131 @@
+"""One Indexed Job for many items: each has its own parameters and its own result, one that fails stops no other, and another attempt
+may do only what is left. First without any kind, then as a pipeline's forEach."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from e2e import kube, pipelines
+from e2e.cluster import images
+from e2e.story import Story
+from flywheel.core import indexed
+from flywheel.core.dress import dressed
+from flywheel.core.outcome import Outcome, is_over
+from flywheel.core.schema import Resources
+from flywheel.core.settings import Settings
+from flywheel.core.spread import Each
+from flywheel.core.workloads import Step, step_job
+from flywheel.kinds.experiment.kind import KIND
+from flywheel.testing import resource
+
+SCRIPT = """
+from flywheel_runtime import run
+month = run.params["month"]
+if month == 3:
+    raise SystemExit("no flights in month 3")
+(run.output("part") / "month.txt").write_text(str(month))
+run.finish({"month": month, "year": run.params["year"]})
+"""
+MONTHS = tuple({"month": month} for month in (1, 2, 3, 4))
+
+
+@pytest.fixture(scope="module")
+def first(story: Story) -> dict[int, Outcome]:
+    return told(story, Each(MONTHS, parallelism=2), attempt=1)
+
+
+def told(story: Story, each: Each, attempt: int) -> dict[int, Outcome]:
+    """What is read of the Job when it is over."""
+    owner = resource(KIND, "flights", {"dataset": "flights", "trainer": {"sklearn": {}}}, namespace=story.namespace)
+    step = Step(
+        name="months",
+        attempt=attempt,
+        image=images.recorded()["runtime"]["image"],
+        command=("python3", "-c", SCRIPT),
+        params={"year": 2013},
+        outputs=("part",),
+        resources=Resources(requests={"cpu": "20m", "memory": "64Mi"}),
+        spread=each,
+    )
+    child = step_job(owner, step, Settings(runtime_image=images.recorded()["runtime"]["image"]))
+    manifest = dressed(owner, child)
+    del manifest["metadata"]["ownerReferences"]  # nobody of that uid lives here, and what has no owner left is removed
+    story.apply(json.dumps(manifest))
+
+    def over() -> Mapping[str, Any] | None:
+        job = story.get("job", child.name)
+        return job if job is not None and is_over(job) else None
+
+    job = kube.until(over, 120, lambda: story.kubectl("get", "pods"))
+    pods = kube.listed("pods", story.namespace)
+    mine = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == child.name]
+    return indexed.read_each(job, mine)
+
+
+def test_every_item_ends_by_itself(first: dict[int, Outcome]) -> None:
+    assert {item: found.result for item, found in first.items()} == {
+        0: "Succeeded",
+        1: "Succeeded",
+        2: "Failed",
+        3: "Succeeded",
+    }
+    assert "no flights in month 3" in first[2].message
+
+
+def test_every_item_has_its_own_parameters_and_output(first: dict[int, Outcome]) -> None:
+    assert {item: dict(first[item].metrics) for item in (0, 3)} == {
+        0: {"month": 1, "year": 2013},
+        3: {"month": 4, "year": 2013},
+    }
+    assert len({first[item].outputs["part"] for item in (0, 1, 3)}) == 3
+
+
+def test_another_attempt_does_only_what_is_left(story: Story, first: dict[int, Outcome]) -> None:
+    found = told(story, Each(({}, {}, {"month": 12}, {}), parallelism=2, items=(2,)), attempt=2)
+
+    assert {item: each.metrics["month"] for item, each in found.items()} == {2: 12}
+
+
+def test_they_are_judged_together(first: dict[int, Outcome]) -> None:
+    found = indexed.together(first, len(MONTHS))
+
+    assert found.result == "Failed"
+    assert found.message.startswith("1 of 4 items did not succeed; item 2:")
+
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: yearly}
+spec:
+  parameters: [{name: last, type: Integer, default: "3"}]
+  steps:
+  - name: months
+    container:
+      image: %(image)s
+      command: [python3, -c, "from flywheel_runtime import run; month = run.params['month']; (run.output('part') / 'n').write_text(str(month)); run.finish({'month': month})"]
+      outputs: [part]
+      forEach:
+        parallelism: 2
+        items: [{month: 1}, {month: 2}, {month: $(params.last)}]
+  - name: year
+    container:
+      image: %(image)s
+      command: [python3, -c, "from flywheel_runtime import run; run.finish({'sum': sum(int((run.input(f'months-{item}') / 'n').read_text()) for item in range(3))})"]
+      inputs: [{name: months, from: months}]
+"""
+
+
+def test_a_pipelines_for_each_hands_every_item_on(story: Story) -> None:
+    story.apply(PIPELINE % {"image": images.recorded()["runtime"]["image"]})
+    story.wait("fwpipe", "yearly", reason="Live")
+    pipelines.start(story, "one", "yearly")
+
+    status = pipelines.ended(story, "one")
+
+    assert status["result"] == "Succeeded", status
+    assert set(pipelines.step(status, "months")["outputs"]) == {"part-0", "part-1", "part-2"}
+    assert pipelines.step(status, "months")["metrics"] == {"month": "2"}
+    assert pipelines.step(status, "year")["metrics"] == {"sum": "6"}

@@ -1,0 +1,119 @@
+"""February's flights arrive: the pipeline retrains by itself, the new model beats January's on February's rows, and its server takes over
+without a failed request."""
+
+import gzip
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from demo import flights
+from e2e import kube, pipelines
+from e2e.story import Story
+
+MANIFESTS = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Dataset
+metadata: {name: flights}
+spec:
+  source: {s3: {uri: "%s"}}
+  target: late
+  keys: [flight_id]
+  eventTime: time_hour
+  split: {by: Time, validation: "15%%", test: "15%%"}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: late}
+spec:
+  objective: {metric: roc_auc}
+  gates: [{name: better-than-today, champion: {metric: roc_auc, minGain: "0.001"}}]
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: monthly}
+spec:
+  inputs: [{name: flights, dataset: flights}]
+  steps:
+  - name: busy
+    prepare:
+      from: [flights]
+      sql: SELECT *, count(*) OVER (PARTITION BY origin, time_hour) AS leaving FROM flights
+  - name: fit
+    train:
+      from: busy
+      objective: {metric: roc_auc}
+      trainer: {sklearn: {estimators: [{name: HistGradientBoostingClassifier, parameters: {max_iter: 40}}]}}
+      budget: {maxTrials: 1}
+  - name: slices
+    evaluate: {from: fit, by: [origin]}
+  - name: register
+    register: {from: fit, model: late}
+    dependsOn: [slices]
+  triggers:
+  - {name: new-month, newData: {dataset: flights, minNewRows: 1000}}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: late}
+spec: {model: late, auth: {none: {}}}
+"""
+# One flight of four is enough for a difference of some hundredths.
+QUERY = """
+    COPY (SELECT * FROM read_csv('%s', types = {'time_hour': 'VARCHAR'}) WHERE month <= %d AND hash(flight_id) %% 4 = 0 ORDER BY time_hour, flight_id)
+    TO '%s' (FORMAT csv, HEADER true)
+"""
+
+
+def until(month: int, folder: Path) -> bytes:
+    """The flights from January to that month."""
+    plain = folder / f"until-{month}.csv"
+    duckdb.connect().execute(QUERY % (flights.written() / "flights-2013-q1.csv.gz", month, plain))
+    return gzip.compress(plain.read_bytes(), mtime=0)
+
+
+def champion(story: Story) -> str | None:
+    return ((story.get("fwmodel", "late") or {}).get("status") or {}).get("champion")
+
+
+@pytest.fixture(scope="module")
+def january(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    folder = Path(tmp_path_factory.mktemp("flights"))
+    story.apply(MANIFESTS % story.put("flights.csv.gz", until(1, folder)))
+    [run] = kube.until(lambda: pipelines.runs(story) or None, 120, "no first run")
+    status = pipelines.ended(story, run["metadata"]["name"], 360)
+    assert status["result"] == "Succeeded", status
+    story.wait("fwsvc", "late", seconds=180)
+    return story
+
+
+def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
+    january: Story, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    old = champion(january)
+    january.put("flights.csv.gz", until(2, Path(tmp_path_factory.mktemp("more"))))
+    january.kubectl("annotate", "fwds", "flights", "flywheel.ml/check-requested=february")
+    kube.until(lambda: len(pipelines.runs(january)) == 2 or None, 120, "no second run")
+    second = pipelines.runs(january)[-1]
+    status = pipelines.ended(january, second["metadata"]["name"], 360)
+
+    assert status["result"] == "Succeeded", status
+    assert status["challenger"]["verdict"] == "Champion", status["challenger"]
+    new = champion(january)
+    assert new == status["challenger"]["version"] != old
+    kube.until(
+        lambda: ((january.get("fwsvc", "late") or {})["status"].get("version") == new) or None,
+        180,
+        lambda: f"never served: {january.get('fwsvc', 'late')}",
+    )
+    january.wait("fwsvc", "late")
+    said = (january.get("fwpipe", "monthly") or {})["status"]["triggers"][0]["fired"]["cause"]
+    assert "more than the run before had" in said
+
+
+def test_the_version_tells_the_numbers_it_won_by(january: Story) -> None:
+    version = january.get("fwver", champion(january) or "") or {}
+    [gate] = version["status"]["gates"]["entries"]
+
+    assert gate["passed"] is True
+    assert "roc_auc" in gate["message"]

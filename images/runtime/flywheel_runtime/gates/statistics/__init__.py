@@ -1,0 +1,1 @@
+"""The numbers behind gates, from arrays alone: NumPy and the standard library."""

@@ -1,0 +1,236 @@
+"""CycloneDX 1.6 ML-BOM: the model with its card, the data and the image that made it, as plain JSON.
+
+https://cyclonedx.org/docs/1.6/json. `hashes` of an artifact of ours are the SHA-256 of its manifest, the list of its files with theirs
+(images/README.md, "The store"); the property flywheel:hashOf says so.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from uuid import NAMESPACE_URL, uuid5
+
+import flywheel
+from flywheel.cli.at import at, rows, said
+from flywheel.cli.export.image import Image
+from flywheel.cli.export.seal import seal
+
+SEAL = "flywheel:contentDigest"
+SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
+MANIFEST = "artifact manifest"
+
+
+def document(facts: dict[str, Any]) -> str:
+    """The BOM with its seal, in JSON."""
+    bom = contents(facts)
+    bom["metadata"]["properties"].append({"name": SEAL, "value": seal(contents(facts))})
+    return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
+
+
+def unsealed(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+    """What the BOM says, and the seal that it carries."""
+    found = rows(bom, "metadata", "properties")
+    kept = [each for each in found if each.get("name") != SEAL]
+    before = at(bom, "metadata")
+    metadata = {**(before if isinstance(before, Mapping) else {}), "properties": kept}
+    return {**bom, "metadata": metadata}, next((each.get("value") for each in found if each.get("name") == SEAL), None)
+
+
+def contents(facts: dict[str, Any]) -> dict[str, Any]:
+    """The BOM without its seal. The same facts give the same BOM, serial number and time included."""
+    version = facts["version"]
+    model, data, image = _model(facts), _data(facts), _image(facts)
+    made_from = [each for each in (data, image) if each]
+    serial = uuid5(NAMESPACE_URL, f"{version['namespace']}/{version['name']}@{version['digest']}")
+    return {
+        "$schema": SCHEMA,
+        "bomFormat": "CycloneDX",
+        "specVersion": "1.6",
+        "serialNumber": f"urn:uuid:{serial}",
+        "version": 1,
+        "metadata": {
+            "timestamp": version["verifiedAt"],
+            "lifecycles": [{"phase": "post-build"}],
+            "tools": {
+                "components": [{"type": "application", "name": "flywheel", "version": flywheel.__version__}],
+            },
+            "component": model,
+            "properties": _properties(_about(facts)),
+        },
+        "components": made_from,
+        "dependencies": [
+            {"ref": model["bom-ref"], "dependsOn": [each["bom-ref"] for each in made_from]},
+            *({"ref": each["bom-ref"]} for each in made_from),
+        ],
+    }
+
+
+def _model(facts: dict[str, Any]) -> dict[str, Any]:
+    version, source = facts["version"], facts["version"].get("source") or {}
+    place = at(source, "s3", "uri") or at(source, "http", "url")
+    file = [{"alg": "SHA-256", "content": source["sha256"]}] if "sha256" in source else []
+    return said(
+        {
+            "type": "machine-learning-model",
+            "bom-ref": f"model:{version['digest']}",
+            "group": version["namespace"],
+            "name": version["model"],
+            "version": version["name"],
+            "description": at(facts, "model", "description"),
+            "hashes": [_hash(version["digest"])],
+            "externalReferences": [said({"type": "distribution", "url": place, "hashes": file})] if place else [],
+            "modelCard": _card(facts),
+            "properties": _properties({"flywheel:format": version.get("format"), "flywheel:hashOf": MANIFEST}),
+        }
+    )
+
+
+def _card(facts: dict[str, Any]) -> dict[str, Any]:
+    task, signature = at(facts, "dataset", "task"), at(facts, "version", "signature")
+    parameters = at(facts, "lineage", "parameters") or {}
+    return said(
+        {
+            "modelParameters": said(
+                {
+                    "approach": {"type": "supervised"} if task else None,
+                    "task": task.lower() if task else None,
+                    "modelArchitecture": parameters.get("estimator"),
+                    "datasets": [{"ref": _data_ref(facts)}] if _data_ref(facts) else [],
+                    "inputs": [{"format": tensor(each)} for each in rows(signature, "inputs")],
+                    "outputs": [{"format": tensor(each)} for each in rows(signature, "outputs")],
+                }
+            ),
+            "quantitativeAnalysis": said({"performanceMetrics": _metrics(facts)}),
+            "considerations": _considerations(facts),
+            "properties": _properties(
+                {f"flywheel:parameter:{name}": str(value) for name, value in parameters.items() if name != "estimator"}
+            ),
+        }
+    )
+
+
+def tensor(each: Mapping[str, Any]) -> str:
+    """`month: FP32[-1,1]`."""
+    shape = ",".join(str(size) for size in each.get("shape") or ())
+    return f"{each.get('name')}: {each.get('datatype')}[{shape}]"
+
+
+def _metrics(facts: dict[str, Any]) -> list[dict[str, str]]:
+    return [
+        {"type": name, "value": str(value)} for name, value in sorted((facts["version"].get("metrics") or {}).items())
+    ]
+
+
+def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
+    gates = [each for each in facts.get("gates") or () if each.get("message")]
+    fair = {each["name"] for each in rows(facts, "model", "gates") if "fairness" in each or "slice" in each}
+    quantized = facts["version"].get("quantization") or {}
+    rejection = at(facts, "version", "rejection", "message")
+    return said(
+        {
+            "useCases": said_list(at(facts, "model", "description")),
+            "technicalLimitations": said_list(rejection),
+            "performanceTradeoffs": [
+                f"int8 weights: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}; largest relative difference of an answer {quantized.get('gap')}"
+            ]
+            if quantized.get("weights")
+            else [],
+            "fairnessAssessments": [
+                {"groupAtRisk": each["name"], "harms": each["message"]} for each in gates if each.get("name") in fair
+            ],
+        }
+    )
+
+
+def said_list(text: Any) -> list[str]:
+    """A list of that text, or an empty one."""
+    return [str(text)] if text else []
+
+
+def _data_ref(facts: dict[str, Any]) -> str | None:
+    digest = at(facts, "dataset", "digest")
+    return f"data:{digest}" if digest else None
+
+
+def _data(facts: dict[str, Any]) -> dict[str, Any]:
+    data, ref = facts.get("dataset") or {}, _data_ref(facts)
+    if ref is None:
+        return {}
+    source = data.get("source") or {}
+    url = at(source, "s3", "uri") or at(source, "http", "url")
+    told = {"flywheel:rows": data.get("rows"), "flywheel:testDigest": data.get("testDigest")}
+    told |= {"flywheel:content": data.get("content"), "flywheel:claim": at(source, "pvc", "claimName")}
+    return said(
+        {
+            "type": "data",
+            "bom-ref": ref,
+            "name": data.get("name") or data.get("version") or "data",
+            "version": data.get("version"),
+            "hashes": [_hash(data["digest"])],
+            "pedigree": _pedigree(data),
+            "data": [
+                said({"type": "dataset", "name": data.get("version"), "contents": said({"url": url})}),
+            ],
+            "properties": _properties({**told, "flywheel:hashOf": MANIFEST}),
+        }
+    )
+
+
+def _pedigree(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The version of the Dataset from which a run prepared the data."""
+    digest = data.get("preparedFrom")
+    if digest is None:
+        return {}
+    ancestor = {"type": "data", "name": data["name"], "version": data["version"], "hashes": [_hash(digest)]}
+    return {"ancestors": [ancestor]}
+
+
+def _image(facts: dict[str, Any]) -> dict[str, Any]:
+    """The image that trained it."""
+    text = at(facts, "lineage", "image")
+    if not text:
+        return {}
+    image = Image.parse(text)
+    return said(
+        {
+            "type": "container",
+            "bom-ref": f"image:{text}",
+            "name": image.name,
+            "version": image.digest or image.tag,
+            "purl": image.purl,
+            "hashes": [_hash(image.digest)] if image.digest else [],
+            "properties": _properties({"flywheel:role": "training"}),
+        }
+    )
+
+
+def _about(facts: dict[str, Any]) -> dict[str, Any]:
+    """Where the version comes from, beyond its components."""
+    version, lineage = facts["version"], facts.get("lineage") or {}
+    told = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
+    told |= {f"flywheel:gate:{each['name']}": _passed(each) for each in facts.get("gates") or () if "name" in each}
+    told |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
+    return {
+        **told,
+        "flywheel:namespace": version["namespace"],
+        "flywheel:modelVersion": version["name"],
+        "flywheel:testDigest": version.get("testDigest"),
+        "flywheel:owner": at(facts, "model", "owner"),
+        "flywheel:approvedBy": at(version, "approval", "by"),
+        "flywheel:auditRecord": at(facts, "standing", "audit", "sha256"),
+        "flywheel:verdict": at(facts, "standing", "verdict"),
+    }
+
+
+_LINEAGE = ("experiment", "experimentUid", "trial", "pipeline", "run", "revision", "seed", "gitRevision")
+
+
+def _passed(gate: Mapping[str, Any]) -> str:
+    return "passed" if gate.get("passed") else "failed"
+
+
+def _properties(told: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"name": name, "value": str(value)} for name, value in sorted(told.items()) if value is not None]
+
+
+def _hash(digest: str) -> dict[str, str]:
+    return {"alg": "SHA-256", "content": digest.removeprefix("sha256:")}

@@ -1,0 +1,227 @@
+"""A model card: Markdown with a YAML head in the form of Hugging Face (https://huggingface.co/docs/hub/model-cards), for people and tools."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import yaml
+
+from flywheel.cli.at import at, rows, said
+from flywheel.cli.export.bom import tensor
+from flywheel.cli.export.seal import seal
+
+TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}
+OURS = "flywheel"
+_SPECIAL = re.compile(r"([\\`*_{}\[\]|#~])")
+
+
+def card(facts: dict[str, Any]) -> str:
+    """The card with its seal."""
+    head, body = _head(facts), _body(facts)
+    head[OURS]["contentDigest"] = seal({"head": _head(facts), "body": body})
+    written = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{written}---\n{body}"
+
+
+def unsealed(head: dict[str, Any], body: str) -> tuple[dict[str, Any], str | None]:
+    """What the card says, and the seal that it carries."""
+    before = head.get(OURS)
+    ours = before if isinstance(before, Mapping) else {}
+    kept = {key: value for key, value in ours.items() if key != "contentDigest"}
+    return {"head": {**head, OURS: kept}, "body": body}, ours.get("contentDigest")
+
+
+def _head(facts: dict[str, Any]) -> dict[str, Any]:
+    version, data = facts["version"], facts.get("dataset") or {}
+    task = TASKS.get(str(data.get("task")))
+    metrics = _numbers(version.get("metrics") or {})
+    return said(
+        {
+            "model_name": version["name"],
+            "library_name": str(version.get("format", "onnx")).lower(),
+            "pipeline_tag": task,
+            "tags": ["flywheel", *(["tabular"] if task else [])],
+            "datasets": [data["name"]] if "name" in data else [],
+            "metrics": sorted(metrics),
+            "model-index": [_results(version, data, task, metrics)] if task and metrics and data else [],
+            OURS: said(
+                {
+                    "namespace": version["namespace"],
+                    "version": version["name"],
+                    "model": version["model"],
+                    "digest": version["digest"],
+                    "testDigest": version.get("testDigest"),
+                    "verifiedAt": version["verifiedAt"],
+                    "datasetVersion": data.get("version"),
+                    "datasetDigest": data.get("digest"),
+                    "image": at(facts, "lineage", "image"),
+                }
+            ),
+        }
+    )
+
+
+def _results(version: Mapping[str, Any], data: Mapping[str, Any], task: str, metrics: Mapping[str, float]) -> Any:
+    """One entry of `model-index`: all metrics were measured on the test split."""
+    dataset = {"name": data.get("name"), "type": data.get("name"), "revision": data.get("version"), "split": "test"}
+    measured = [{"type": name, "value": metrics[name]} for name in sorted(metrics)]
+    return {
+        "name": version["name"],
+        "results": [{"task": {"type": task}, "dataset": said(dataset), "metrics": measured}],
+    }
+
+
+def _numbers(metrics: Mapping[str, str]) -> dict[str, float]:
+    found = {}
+    for name, text in metrics.items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            continue
+    return found
+
+
+def _body(facts: dict[str, Any]) -> str:
+    version = facts["version"]
+    sections = {
+        "What it is": _identity(facts),
+        "Inputs": [f"- {code(tensor(each))}" for each in rows(version, "signature", "inputs")],
+        "Outputs": [f"- {code(tensor(each))}" for each in rows(version, "signature", "outputs")],
+        "Metrics": _metrics(facts),
+        "Gates": [
+            f"- {text(each.get('name'))} {_mark(each)}: {text(each.get('message'))}" for each in rows(facts, "gates")
+        ],
+        "Training": _training(facts),
+        "Data": _data(facts),
+        "Limits": _limits(facts),
+        "Services": [f"- {code(each['name'])} {each['role']} it" for each in rows(facts, "services")],
+    }
+    parts = [
+        f"# {text(version['name'])}",
+        text(at(facts, "model", "description") or f"A version of {version['model']}."),
+    ]
+    parts += [f"## {title}\n" + "\n".join(lines) for title, lines in sections.items() if lines]
+    return "\n\n".join(parts) + "\n"
+
+
+def _identity(facts: dict[str, Any]) -> list[str]:
+    version, standing = facts["version"], facts.get("standing") or {}
+    approval, audit = version.get("approval") or {}, standing.get("audit") or {}
+    by = [text(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
+    since = ", ".join(
+        f"champion since {each['since']} ({each.get('reason')})" for each in rows(standing, "reigns") if "since" in each
+    )
+    return _lines(
+        {
+            "Model": code(version["model"]),
+            "Owner": text(at(facts, "model", "owner")),
+            "Format": text(version.get("format")),
+            "Artifact": code(version["digest"]),
+            "Verified": f"{version['verifiedAt']}, by loading it in the serving image",
+            "Standing": ": ".join(text(standing[each]) for each in ("verdict", "message") if standing.get(each)),
+            "History": since,
+            "Audit record": ", ".join(code(audit[each]) for each in ("number", "sha256") if each in audit),
+            "Approved by": ", ".join(by),
+        }
+    )
+
+
+def _metrics(facts: dict[str, Any]) -> list[str]:
+    found = facts["version"].get("metrics") or {}
+    if not found:
+        return []
+    test = facts["version"].get("testDigest")
+    on = [f"On the test data {code(test)}; latency and size in the serving image.", ""] if test else []
+    return [
+        *on,
+        "| Metric | Value |",
+        "|---|---|",
+        *(f"| {text(name)} | {text(found[name])} |" for name in sorted(found)),
+    ]
+
+
+def _training(facts: dict[str, Any]) -> list[str]:
+    lineage, trial = facts.get("lineage") or {}, at(facts, "experiment", "trial") or {}
+    run = facts.get("run") or {}
+    pipeline = lineage.get("pipeline") or run.get("pipeline")
+    parameters = [
+        f"- Parameter {code(name)}: {code(value)}" for name, value in sorted((lineage.get("parameters") or {}).items())
+    ]
+    number = lineage.get("trial")
+    usage = trial.get("usage") or {}
+    spent = (("cpuSeconds", "s CPU"), ("memoryPeakBytes", "bytes of memory"))
+    return [
+        *_lines(
+            {
+                "Experiment": code(lineage.get("experiment")) + (f", trial {number}" if number is not None else "")
+                if lineage.get("experiment")
+                else "",
+                "Pipeline": code(pipeline),
+                "Run": code(lineage.get("run")),
+                "Revision": code(lineage.get("revision") or run.get("revision")),
+                "Image": code(lineage.get("image")),
+                "Git revision": code(lineage.get("gitRevision")),
+                "Seed": code(lineage.get("seed", at(facts, "experiment", "search", "seed"))),
+                "Used": ", ".join(f"{usage[key]} {words}" for key, words in spent if key in usage),
+            }
+        ),
+        *parameters,
+    ]
+
+
+def _data(facts: dict[str, Any]) -> list[str]:
+    data = facts.get("dataset") or {}
+    source = data.get("source") or {}
+    splits = data.get("splits") or {}
+    place = at(source, "s3", "uri") or at(source, "http", "url") or at(source, "pvc", "claimName")
+    return [
+        *_lines(
+            {
+                "Dataset": code(data.get("name")),
+                "Version": code(data.get("version")),
+                "Digest": code(data.get("digest")),
+                "Prepared from": code(data.get("preparedFrom")),
+                "Source": code(place),
+                "Target": code(data.get("target")),
+                "Rows": ", ".join(
+                    f"{splits[part]} {part}" for part in ("train", "validation", "test") if part in splits
+                ),
+            }
+        ),
+        *(f"- Warning: {text(each)}" for each in data.get("warnings") or ()),
+    ]
+
+
+def _limits(facts: dict[str, Any]) -> list[str]:
+    version = facts["version"]
+    rejection, quantized = version.get("rejection") or {}, version.get("quantization") or {}
+    found = []
+    if rejection:
+        found.append(f"- A rollout found it bad: {text(rejection.get('message'))}")
+    if quantized.get("weights"):
+        found.append(
+            f"- Its weights are int8: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}, and no number of an answer moved by more than {quantized.get('gap')} (relative)"
+        )
+    if not version.get("testDigest"):
+        found.append("- Nothing says on what data its metrics were measured")
+    return found
+
+
+def _lines(told: Mapping[str, str]) -> list[str]:
+    return [f"- {name}: {value}" for name, value in told.items() if value]
+
+
+def _mark(gate: Mapping[str, Any]) -> str:
+    return "passed" if gate.get("passed") else "failed"
+
+
+def text(value: Any) -> str:
+    """A stranger's words as words: no Markdown, no HTML, one line."""
+    words = " ".join(str("" if value is None else value).split())
+    return _SPECIAL.sub(r"\\\1", words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+def code(value: Any) -> str:
+    """A name or a digest as code; empty where there is none."""
+    words = "" if value is None else " ".join(str(value).replace("`", "'").split())
+    return f"`{words}`" if words else ""

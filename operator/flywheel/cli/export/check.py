@@ -1,0 +1,144 @@
+"""An exported file beside what would be exported now: whether somebody changed it, and what differs."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from flywheel.cli.at import at, rows
+from flywheel.cli.export import bom, card, plain_json
+from flywheel.cli.export.seal import seal
+from flywheel.cli.failure import Failure
+
+MOST = 20  # findings that are told one by one
+LONGEST = 120  # characters of one value
+
+
+@dataclass(frozen=True)
+class Document:
+    """A file that `flywheel export` wrote, taken apart. `stated` is the seal that it carries."""
+
+    form: str
+    namespace: str
+    version: str
+    content: Mapping[str, Any]
+    stated: str | None
+
+
+def read(text: str, name: str) -> Document:
+    """Any of the three forms.
+
+    Raises:
+        Failure: it is none of them, or does not say which version it is of.
+    """
+    form, content, stated, namespace, version = _taken_apart(text, name)
+    if not isinstance(namespace, str) or not isinstance(version, str):
+        raise Failure(f"'{name}' does not say of which ModelVersion it is; export it anew")
+    return Document(form, namespace, version, content, stated)
+
+
+def is_whole(file: Document) -> bool:
+    """Whether the content has the digest that the file carries."""
+    return file.stated == seal(file.content)
+
+
+def compared(file: Document, now: Document) -> list[str]:
+    """What speaks against the file, one sentence each; none where it is whole and the cluster says the same."""
+    findings = []
+    if file.stated is None:
+        findings.append("The file carries no digest over its content: that line was removed.")
+    elif not is_whole(file):
+        findings.append(
+            f"The file was changed after it was exported: its content has another digest than the {file.stated} that it carries."
+        )
+    differing = list(differences(_comparable(file), _comparable(now)))
+    findings += [
+        f"{where}: the file says {_short(mine)}, the cluster {_short(theirs)}"
+        for where, mine, theirs in differing[:MOST]
+    ]
+    if len(differing) > MOST:
+        findings.append(f"and {len(differing) - MOST} more differences")
+    return findings
+
+
+def differences(file: Any, cluster: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
+    """Path, the file's value and the cluster's, of each leaf that differs; None for what is absent."""
+    if isinstance(file, Mapping) and isinstance(cluster, Mapping):
+        for key in sorted({*file, *cluster}, key=str):
+            yield from differences(file.get(key), cluster.get(key), f"{where}.{key}" if where else str(key))
+    elif isinstance(file, list) and isinstance(cluster, list):
+        mine, theirs = _keyed(file), _keyed(cluster)
+        for key in dict.fromkeys((*mine, *theirs)):
+            yield from differences(mine.get(key), theirs.get(key), f"{where}[{key}]")
+    elif file != cluster or type(file) is not type(cluster):
+        yield where, file, cluster
+
+
+def _keyed(items: list[Any]) -> dict[Any, Any]:
+    """By what names an item, so that one that was taken out does not make all after it differ; else by its place."""
+    for name in ("name", "bom-ref", "type"):
+        keys = [at(each, name) for each in items]
+        if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
+            return dict(zip(keys, items, strict=True))
+    return dict(enumerate(items))
+
+
+def _taken_apart(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
+    if text.startswith("---\n"):
+        return _card(text, name)
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise Failure(
+            f"'{name}' is neither a model card nor JSON ({error}); give a file that 'flywheel export' wrote"
+        ) from None
+    if at(document, "bomFormat") == "CycloneDX":
+        content, stated = bom.unsealed(document)
+        told = {each.get("name"): each.get("value") for each in rows(document, "metadata", "properties")}
+        return "bom", content, stated, told.get("flywheel:namespace"), told.get("flywheel:modelVersion")
+    if at(document, "document") == plain_json.DOCUMENT:
+        content, stated = plain_json.unsealed(document)
+        return "json", content, stated, at(document, "version", "namespace"), at(document, "version", "name")
+    raise Failure(f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {plain_json.DOCUMENT}")
+
+
+def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
+    written, end, body = text.removeprefix("---\n").partition("\n---\n")
+    try:
+        head = yaml.safe_load(written) if end else None
+    except yaml.YAMLError as error:
+        raise Failure(f"the head of '{name}' is not YAML: {error}") from None
+    if not isinstance(head, dict):
+        raise Failure(f"'{name}' has no YAML head between two lines '---'; give a file that 'flywheel export' wrote")
+    content, stated = card.unsealed(head, body)
+    ours = at(head, card.OURS)
+    return "card", content, stated, at(ours, "namespace"), at(ours, "version")
+
+
+def _comparable(document: Document) -> Any:
+    """A card's text line by line under its headings, so that a finding says where; a BOM without the version of who wrote it."""
+    if document.form == "card":
+        return {"head": document.content["head"], "body": _sections(str(document.content["body"]))}
+    if document.form == "bom":
+        metadata = {key: value for key, value in document.content["metadata"].items() if key != "tools"}
+        return {**document.content, "metadata": metadata}
+    return document.content
+
+
+def _sections(body: str) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {"": []}
+    title = ""
+    for line in body.splitlines():
+        if line.startswith("#"):
+            title = line.lstrip("# ")
+            found.setdefault(title, [])
+        else:
+            found[title].append(line)
+    return found
+
+
+def _short(value: Any) -> str:
+    words = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"

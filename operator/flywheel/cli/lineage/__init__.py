@@ -1,0 +1,48 @@
+"""`flywheel lineage`: from data to services and back, for whatever has a name or a digest.
+
+source ─▶ Dataset ─▶ its versions ─▶ Experiment (of a TrainingRun) ─▶ ModelVersion ─▶ Model, InferenceService, BatchInference
+"""
+
+import json
+from argparse import ArgumentParser, Namespace
+from typing import TYPE_CHECKING
+
+from flywheel.cli.failure import DONE
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+STORY = "Print where a version comes from and what it led to, from the digest of its data to the services that answer with it."
+EXAMPLES = """\
+examples:
+  flywheel lineage flight-delay-3f9a1c2e          of a ModelVersion
+  flywheel lineage flights-f430cdc0               which models came from this version of a Dataset?
+  flywheel lineage sha256:3f9a…                   of whatever has that digest
+  flywheel lineage experiment/flight-delay        where several kinds share the name
+"""
+
+
+def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    """The command line of `flywheel lineage`."""
+    from flywheel.cli.connection import options
+    from flywheel.cli.words import command
+
+    parser = command(commands, "lineage", STORY, EXAMPLES)
+    parser.add_argument("name", metavar="NAME", help="a name, KIND/NAME, or a digest")
+    parser.add_argument("--format", choices=("tree", "json"), default="tree", help="how to print (tree)")
+    options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: Namespace) -> int:
+    """Print the lineage."""
+    from flywheel.cli.connection import connect
+    from flywheel.cli.lineage import graph, tree
+
+    known = graph.of(connect(chosen))
+    start = known.named(chosen.name)
+    if chosen.format == "json":
+        print(json.dumps(known.around(start), indent=2, sort_keys=True, ensure_ascii=False))
+    else:
+        print(tree.printed(known, start))
+    return DONE

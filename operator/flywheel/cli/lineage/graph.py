@@ -1,0 +1,118 @@
+"""What led to what in a namespace, read from specs and statuses: nothing is kept for it, so it cannot disagree with them."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from flywheel.cli.at import said
+from flywheel.cli.connection import Connection
+from flywheel.cli.failure import WRONG_USAGE, Failure
+from flywheel.cli.lineage import edges
+from flywheel.cli.lineage.edges import Edge, Node
+from flywheel.core.api import (
+    BATCH_INFERENCE,
+    DATASET,
+    EXPERIMENT,
+    INFERENCE_SERVICE,
+    MODEL,
+    MODEL_VERSION,
+    TRAINING_PIPELINE,
+    TRAINING_RUN,
+)
+
+READ = {
+    DATASET: edges.of_dataset,
+    TRAINING_PIPELINE: edges.of_pipeline,
+    TRAINING_RUN: edges.of_run,
+    EXPERIMENT: edges.of_experiment,
+    MODEL_VERSION: edges.of_version,
+    MODEL: edges.of_model,
+    INFERENCE_SERVICE: edges.of_service,
+    BATCH_INFERENCE: edges.of_batch,
+}
+
+
+@dataclass
+class Graph:
+    """Nodes by their id, and edges from cause to effect. `gone`: named by something, but not in the cluster."""
+
+    nodes: dict[str, Node] = field(default_factory=dict)
+    edges: set[Edge] = field(default_factory=set)
+
+    def add(self, found: Iterable[Node | Edge]) -> None:
+        """A node that is there wins over one that is only named."""
+        for each in found:
+            if isinstance(each, Edge):
+                self.edges.add(each)
+            elif each.id not in self.nodes or self.nodes[each.id].gone:
+                self.nodes[each.id] = each
+
+    def settle(self) -> None:
+        """An Experiment of a run says only which artifact it was given; where that is a Dataset's version, it is that."""
+        versions = {
+            node.digest: node.id for node in self.nodes.values() if node.kind == "DatasetVersion" and node.digest
+        }
+        given = [node for node in self.nodes.values() if node.kind == "PreparedData"]
+        same = {node.id: versions[node.digest] for node in given if node.digest in versions}
+        kept = (edge for edge in self.edges if edge.effect not in same)
+        self.edges = {Edge(same.get(edge.cause, edge.cause), edge.effect, edge.how) for edge in kept}
+        self.nodes = {key: node for key, node in self.nodes.items() if key not in same}
+
+    def causes(self, node: str) -> Iterator[Edge]:
+        """The edges that end there, in order."""
+        return (edge for edge in sorted(self.edges) if edge.effect == node)
+
+    def effects(self, node: str) -> Iterator[Edge]:
+        """The edges that begin there, in order."""
+        return (edge for edge in sorted(self.edges) if edge.cause == node)
+
+    def named(self, name: str) -> str:
+        """The id of what a user means: KIND/NAME, a name, or a digest.
+
+        Raises:
+            Failure: nothing is called so, or several kinds are.
+        """
+        kind, _, rest = name.rpartition("/")
+        found = [
+            node.id
+            for node in self.nodes.values()
+            if (rest in (node.name, node.digest)) and kind.lower() in ("", node.kind.lower(), f"{node.kind.lower()}s")
+        ]
+        if not found:
+            raise Failure(
+                f"nothing called '{name}' has a lineage in this namespace; 'kubectl get flywheel' lists what is there"
+            )
+        if len(found) > 1:
+            raise Failure(
+                f"'{name}' is several: {', '.join(sorted(found))}; name one of these, with its kind", WRONG_USAGE
+            )
+        return found[0]
+
+    def around(self, start: str) -> dict[str, Any]:
+        """All that led to it and all that it led to, as JSON."""
+        reached = self._reached(start, back=True) | self._reached(start, back=False)
+        kept = [edge for edge in sorted(self.edges) if edge.cause in reached and edge.effect in reached]
+        return {
+            "start": start,
+            "nodes": [self.nodes[each].told() for each in sorted(reached)],
+            "edges": [said({"from": each.cause, "to": each.effect, "how": each.how}) for each in kept],
+        }
+
+    def _reached(self, start: str, *, back: bool) -> set[str]:
+        reached, waiting = {start}, [start]
+        while waiting:
+            here = waiting.pop()
+            ends = [edge.cause for edge in self.causes(here)] if back else [edge.effect for edge in self.effects(here)]
+            waiting += [each for each in ends if each not in reached]
+            reached |= set(ends)
+        return reached
+
+
+def of(connection: Connection) -> Graph:
+    """The graph of a namespace. A kind that this cluster does not know adds nothing."""
+    graph = Graph()
+    for api, read in READ.items():
+        for manifest in connection.every(api):
+            graph.add(read(manifest))
+    graph.settle()
+    return graph

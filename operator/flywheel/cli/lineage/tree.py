@@ -1,0 +1,40 @@
+"""A lineage for people: two trees, one back to the data, one on to the services."""
+
+from collections.abc import Callable, Iterator
+
+from flywheel.cli.lineage.edges import Edge, Node
+from flywheel.cli.lineage.graph import Graph
+
+Next = Callable[[Graph, str], Iterator[tuple[Edge, str]]]
+
+
+def printed(graph: Graph, start: str) -> str:
+    """The node, what led to it, and what it led to."""
+    lines = [_line(graph.nodes[start])]
+    for title, step in (("comes from", _back), ("led to", _on)):
+        branches = list(_branches(graph, start, step, "", frozenset({start})))
+        lines += [title, *(branches or ["└─ nothing that this namespace knows of"])]
+    return "\n".join(lines)
+
+
+def _back(graph: Graph, here: str) -> Iterator[tuple[Edge, str]]:
+    return ((edge, edge.cause) for edge in graph.causes(here))
+
+
+def _on(graph: Graph, here: str) -> Iterator[tuple[Edge, str]]:
+    return ((edge, edge.effect) for edge in graph.effects(here))
+
+
+def _branches(graph: Graph, here: str, step: Next, indent: str, path: frozenset[str]) -> Iterator[str]:
+    """What is reached by several ways is shown on each of them; a circle ends where it closes."""
+    ends = [(edge, end) for edge, end in step(graph, here) if end not in path]
+    for number, (edge, end) in enumerate(ends, 1):
+        last = number == len(ends)
+        how = f", {edge.how}" if edge.how else ""
+        yield f"{indent}{'└─' if last else '├─'} {_line(graph.nodes[end])}{how}"
+        yield from _branches(graph, end, step, indent + ("   " if last else "│  "), path | {end})
+
+
+def _line(node: Node) -> str:
+    told = (f"{node.kind} {node.name}", node.digest, node.detail, "no longer in the cluster" if node.gone else None)
+    return ", ".join(each for each in told if each)

@@ -1,0 +1,249 @@
+"""`flywheel promote`: a version as manifests for another namespace or cluster, to be committed to its Git repository.
+
+There it is verified again: loaded in the serving image, golden rows replayed, gates judged. An approval never travels.
+"""
+
+import re
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from flywheel.cli.at import at, condition, picked, said
+from flywheel.cli.failure import DONE, WRONG_USAGE, Failure
+from flywheel.core.api import MODEL, MODEL_VERSION, Api, Manifest
+from flywheel.core.values import Number, Sha256
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from flywheel.cli.connection import Connection
+
+STORY = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."
+EXAMPLES = """\
+examples:
+  flywheel promote flight-delay --to ../production/models
+  flywheel promote flight-delay --version flight-delay-3f9a1c2e --to ../production/models --target-namespace shop
+  flywheel promote flight-delay --to ../production/models --source s3://models/flight-delay-3f9a1c2e.onnx --sha256 9b1c…
+
+Without --source a trained version is named by its artifact's digest, which must be in the store's folder of the target namespace.
+"""
+FROM_ANNOTATION = "flywheel.ml/promoted-from"
+MEASURED_HERE = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # the target measures its own
+MOST_METRICS = 32
+MODEL_FILE = "model.onnx"  # what a served artifact calls its model (images/README.md, "A model artifact")
+
+
+def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    """The command line of `flywheel promote`."""
+    from flywheel.cli.connection import options
+    from flywheel.cli.words import command
+
+    parser = command(commands, "promote", STORY, EXAMPLES)
+    parser.add_argument("model", metavar="MODEL", help="the Model")
+    parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write into")
+    parser.add_argument("--version", metavar="MODELVERSION", help="one of its versions; absent, its champion")
+    parser.add_argument(
+        "--target-namespace", metavar="NAMESPACE", help="written into the manifests; absent, they have none"
+    )
+    parser.add_argument(
+        "--source", metavar="S3_URI", help="where the target finds the file, such as s3://bucket/model.onnx"
+    )
+    parser.add_argument("--sha256", help="SHA-256 of that file ('sha256sum' prints it)")
+    parser.add_argument("--secret", metavar="NAME", help="the target's Secret with the credentials of that bucket")
+    parser.add_argument("--endpoint", help="the S3 endpoint, where it is not the target installation's; needs --secret")
+    parser.add_argument("--force", action="store_true", help="overwrite files of other content")
+    options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: Namespace) -> int:
+    """Write the manifests."""
+    from flywheel.cli.connection import connect
+
+    place = _place(chosen)
+    connection = connect(chosen)
+    model = connection.found(MODEL, chosen.model)
+    version = _version(connection, model, chosen.version)
+    manifests = [promoted_version(version, place, chosen.target_namespace)]
+    if not declares(chosen.to, chosen.model):
+        manifests.insert(0, promoted_model(model, chosen.target_namespace))
+    for path in write(manifests, chosen.to, force=chosen.force):
+        print(f"{path} is written")
+    print(_next_step(version, place))
+    return DONE
+
+
+def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str | None = None) -> dict[str, Any]:
+    """The ModelVersion for elsewhere: content by digest, declared metrics, lineage; no approval, no status.
+
+    `place`: `s3` and `sha256` of --source, or empty.
+    """
+    spec, status = version["spec"], version.get("status") or {}
+    metadata, own = version["metadata"], spec.get("source") or {}
+    # Whatever verify packed, of a brought, quantised or otherwise named file, the artifact that is served has the usual name.
+    artifact = {"source": {"artifact": {"digest": status["digest"]}}, "path": MODEL_FILE}
+    named = {"source": own} if "sha256" in own and not spec.get("quantize") else artifact
+    lineage = spec.get("lineage")
+    return _manifest(
+        MODEL_VERSION,
+        metadata["name"],
+        namespace,
+        {
+            **picked(spec, "model", "format"),
+            **({"source": dict(place)} if place else named),
+            "metrics": _declared(status.get("metrics") or {}),
+            "lineage": dict(lineage) if lineage else {},
+            **picked(spec, "resources", "imagePullSecrets"),
+        },
+        {FROM_ANNOTATION: f"{metadata['namespace']}/{metadata['name']}@{status['digest']}"},
+    )
+
+
+def promoted_model(model: Manifest, namespace: str | None = None) -> dict[str, Any]:
+    """The Model with its objective and gates. A pinned champion is a decision of here, not of there."""
+    spec = {key: value for key, value in model["spec"].items() if key != "champion"}
+    return _manifest(MODEL, model["metadata"]["name"], namespace, spec, {})
+
+
+def write(manifests: Iterable[dict[str, Any]], folder: Path, *, force: bool) -> list[Path]:
+    """One file each; all or none. A file that says the same is left alone. The paths written.
+
+    Raises:
+        Failure: a file says something else, or the folder cannot be written.
+    """
+    from flywheel.cli.generate import dump
+
+    texts = {folder / f"{one['kind'].lower()}-{one['metadata']['name']}.yaml": dump(one) for one in manifests}
+    try:
+        other = [path for path, text in texts.items() if path.exists() and path.read_text() != text]
+        if other and not force:
+            raise Failure(f"'{other[0]}' exists with other content; look at it, then overwrite it with --force")
+        folder.mkdir(parents=True, exist_ok=True)
+        differing = [path for path, text in texts.items() if not path.exists() or path in other]
+        for path in differing:
+            path.write_text(texts[path])
+    except (OSError, UnicodeDecodeError) as error:
+        raise Failure(f"'{folder}' cannot be written: {error}; choose another --to") from None
+    return differing
+
+
+def _version(connection: "Connection", model: Manifest, name: str | None) -> Manifest:
+    """A version that is verified and that nobody found bad."""
+    of_model = model["metadata"]["name"]
+    chosen = name or at(model, "status", "champion")
+    if chosen is None:
+        why = condition(model, "Ready").get("message", "")
+        raise Failure(f"Model '{of_model}' has no champion to promote; name a version with --version. {why}".rstrip())
+    version = connection.found(MODEL_VERSION, chosen)
+    if at(version, "spec", "model") != of_model:
+        raise Failure(
+            f"ModelVersion '{chosen}' is of Model '{at(version, 'spec', 'model')}', not of '{of_model}'; name that one"
+        )
+    if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
+        why = condition(version, "Ready").get("message", "")
+        raise Failure(f"ModelVersion '{chosen}' is not verified, so it is promoted nowhere. {why}".rstrip())
+    if at(version, "spec", "archived"):
+        raise Failure(f"ModelVersion '{chosen}' is archived; name another, or set its spec.archived to false")
+    found = at(version, "status", "rejection", "message")
+    if at(version, "status", "rejection") is not None:
+        raise Failure(
+            f"ModelVersion '{chosen}' was rolled back: {found} Clear that first with annotation flywheel.ml/clear-rejection"
+        )
+    return version
+
+
+def _place(chosen: Namespace) -> dict[str, Any]:
+    """`s3` and `sha256` of a ModelVersion's source, from --source and what belongs to it."""
+    if chosen.source is None:
+        given = [name for name in ("sha256", "secret", "endpoint") if getattr(chosen, name) is not None]
+        if given:
+            raise Failure(f"--{given[0]} speaks of --source; give that too", WRONG_USAGE)
+        return {}
+    if not re.fullmatch(r"s3://[^/]+/.*[^/]", chosen.source):
+        raise Failure(
+            f"--source is '{chosen.source}'; give one file in a bucket, such as s3://models/delay.onnx", WRONG_USAGE
+        )
+    if chosen.endpoint is not None and chosen.secret is None:
+        raise Failure(
+            "--endpoint is of a foreign store; give --secret too, the target's Secret with its credentials", WRONG_USAGE
+        )
+    if chosen.sha256 is None:
+        raise Failure(
+            "--source needs --sha256, since an artifact's digest is not that of its file: 'sha256sum' of the file prints it, "
+            "and so does the store's manifests/sha256/<the artifact's 64 digits>.json in the line of model.onnx",
+            WRONG_USAGE,
+        )
+    try:
+        sha256 = str(Sha256.parse(chosen.sha256))
+    except ValueError as error:
+        raise Failure(f"--sha256: {error}", WRONG_USAGE) from None
+    s3 = said({"uri": chosen.source, "endpoint": chosen.endpoint, "secretName": chosen.secret})
+    return {"s3": s3, "sha256": sha256}
+
+
+def _declared(metrics: Mapping[str, Any]) -> dict[str, str]:
+    """Metrics as a spec may declare them: decimal numbers of at most 18 digits after the point, and no measurements of this cluster."""
+    kept = {
+        name: str(value)
+        for name, value in sorted(metrics.items())
+        if name not in MEASURED_HERE and not name.startswith("fp32_")
+    }
+    numbers = {name: number for name, text in kept.items() if (number := _number(text)) is not None}
+    return dict(list(numbers.items())[:MOST_METRICS])
+
+
+def _number(text: str) -> str | None:
+    for candidate in (text, f"{float(text):.15e}" if _is_float(text) else ""):
+        try:
+            return str(Number.parse(candidate))
+        except ValueError:
+            continue
+    return None
+
+
+def _is_float(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _manifest(
+    api: Api, name: str, namespace: str | None, spec: Mapping[str, Any], annotations: Mapping[str, str]
+) -> dict[str, Any]:
+    metadata = said({"name": name, "namespace": namespace, "annotations": dict(annotations)})
+    return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": said(spec)}
+
+
+def declares(folder: Path, model: str) -> bool:
+    """Whether a manifest below the folder makes that Model: then its gates are the target's own to say."""
+    return any(
+        at(one, "kind") == MODEL.kind
+        and at(one, "metadata", "name") == model
+        and str(at(one, "apiVersion")).startswith(MODEL.group)
+        for one in _manifests(folder)
+    )
+
+
+def _manifests(folder: Path) -> Iterator[Any]:
+    """Every manifest that can be read; a template of another tool is passed over."""
+    for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
+        try:
+            yield from yaml.safe_load_all(path.read_text())
+        except (OSError, UnicodeDecodeError, yaml.YAMLError):
+            continue
+
+
+def _next_step(version: Manifest, place: Mapping[str, Any]) -> str:
+    digest = str(version["status"]["digest"])
+    if place or "sha256" in (version["spec"].get("source") or {}):
+        return "Commit what is new. The target verifies the version again before it may become champion."
+    return (
+        f"Commit what is new. The target finds the version by its artifact {digest}: its namespace's folder in its store must hold "
+        f"manifests/sha256/{digest.removeprefix('sha256:')}.json and the blobs that this names; where it does not, copy them, or write "
+        "the version anew with --source and --sha256."
+    )

@@ -1,0 +1,172 @@
+"""`flywheel run`: start a TrainingPipeline now, and follow it if asked to."""
+
+import re
+import time
+from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from flywheel.cli.at import at, condition, rows, said
+from flywheel.cli.failure import DONE, FAILED, WRONG_USAGE, Failure
+from flywheel.cluster.errors import ApiError
+from flywheel.core.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
+from flywheel.core.values import Duration
+
+if TYPE_CHECKING:
+    from argparse import _SubParsersAction
+
+    from flywheel.cli.connection import Connection
+
+STORY = "Start a TrainingPipeline now: makes a TrainingRun, and with --wait follows it to its end."
+EXAMPLES = """\
+examples:
+  flywheel run flight-delay-monthly
+  flywheel run flight-delay-monthly -p months=6 --wait
+  flywheel run flight-delay-monthly --reproduce-of flight-delay-monthly-x7k2p --wait
+
+With --wait, 0 says that the run succeeded, 1 that it did not.
+"""
+PARAMETER = re.compile(r"([a-z][A-Za-z0-9_]{0,39})=(.*)", re.DOTALL)
+LOOK_EVERY = 1.0  # seconds
+PATIENCE = 10  # looks in a row that may fail before --wait gives up
+
+
+def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
+    """The command line of `flywheel run`."""
+    from flywheel.cli.connection import options
+    from flywheel.cli.words import command
+
+    parser = command(commands, "run", STORY, EXAMPLES)
+    parser.add_argument("pipeline", metavar="PIPELINE", help="the TrainingPipeline")
+    parser.add_argument(
+        "-p",
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter of the pipeline; may be repeated",
+    )
+    parser.add_argument("--revision", help="one of the pipeline's revisions; absent, the live one")
+    parser.add_argument("--reproduce-of", metavar="RUN", help="do again what that TrainingRun did, and compare")
+    parser.add_argument("--wait", action="store_true", help="follow the run; ends with it")
+    parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h; absent, until the end")
+    options(parser)
+    parser.set_defaults(run=run)
+
+
+def run(chosen: Namespace) -> int:
+    """Make the TrainingRun."""
+    from flywheel.cli.connection import connect
+
+    given, seconds = parameters(chosen.parameter), _seconds(chosen)
+    if chosen.reproduce_of is not None and given:
+        raise Failure("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
+    connection = connect(chosen)
+    connection.found(TRAINING_PIPELINE, chosen.pipeline)
+    spec = said(
+        {
+            "pipeline": chosen.pipeline,
+            "parameters": given,
+            "revision": chosen.revision,
+            "reproduceOf": chosen.reproduce_of,
+        }
+    )
+    made = connection.client.create(TRAINING_RUN, manifest(chosen.pipeline, connection.namespace, spec))
+    name = str(made["metadata"]["name"])
+    print(f"TrainingRun '{name}' in namespace '{connection.namespace}' is made", flush=True)
+    if not chosen.wait:
+        print(f"'kubectl get fwrun {name} -n {connection.namespace}' shows how it goes")
+        return DONE
+    try:
+        return follow(connection, name, seconds)
+    except KeyboardInterrupt:
+        patch = '{"spec":{"cancel":true}}'
+        print(
+            f"\nThe run goes on. To cancel it: kubectl patch fwrun {name} -n {connection.namespace} --type=merge -p '{patch}'"
+        )
+        return FAILED
+
+
+def manifest(pipeline: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
+    """The TrainingRun; the server completes its name."""
+    metadata = {"generateName": f"{pipeline[:40].rstrip('-.')}-", "namespace": namespace}
+    return {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
+
+
+def parameters(given: Sequence[str]) -> dict[str, str]:
+    """`["months=6"]` as a spec has them: text, to which the pipeline gives its types.
+
+    Raises:
+        Failure: one has another form, or comes twice.
+    """
+    found: dict[str, str] = {}
+    for each in given:
+        parts = PARAMETER.fullmatch(each)
+        if parts is None:
+            raise Failure(f"-p {each}: write NAME=VALUE, such as -p months=6", WRONG_USAGE)
+        if parts[1] in found:
+            raise Failure(f"-p {parts[1]} is given twice; give it once", WRONG_USAGE)
+        found[parts[1]] = parts[2]
+    return found
+
+
+def follow(connection: "Connection", name: str, seconds: float | None) -> int:
+    """Print each change of the run and its steps as one line, until it has succeeded or failed; the exit code."""
+    ends = None if seconds is None else time.monotonic() + seconds
+    told: dict[str, str] = {}
+    failures = 0
+    while True:
+        try:
+            found = connection.get(TRAINING_RUN, name)
+            failures = 0
+        except ApiError as error:
+            failures += 1
+            if failures >= PATIENCE or error.forbidden:
+                raise
+            found = {}
+        if found is None:
+            raise Failure(f"TrainingRun '{name}' was deleted while it ran; 'flywheel run' starts another")
+        for subject, line in changes(found, told):
+            told[subject] = line
+            print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
+        succeeded = condition(found, "Succeeded").get("status")
+        if succeeded in ("True", "False"):
+            return DONE if succeeded == "True" else FAILED
+        if ends is not None and time.monotonic() >= ends:
+            raise Failure(
+                f"TrainingRun '{name}' has not ended within --timeout; it goes on, and 'kubectl get fwrun {name}' shows how"
+            )
+        time.sleep(LOOK_EVERY)
+
+
+def changes(run: Manifest, told: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """What is new since `told`, by subject: each step, then the run itself."""
+    for step in rows(run, "status", "steps"):
+        line = _step(step)
+        if line is not None and told.get(f"step {step.get('name')}") != line:
+            yield f"step {step.get('name')}", line
+    ready = condition(run, "Succeeded") or condition(run, "Ready")
+    line = f"{ready.get('reason')}: {ready.get('message')}"
+    if ready and told.get("run") != line:
+        yield "run", line
+
+
+def _step(step: Any) -> str | None:
+    state = at(step, "state")
+    if state in (None, "Waiting"):
+        return None
+    cache = ", from the cache" if at(step, "cache") == "Hit" else ""
+    message = f": {at(step, 'message')}" if at(step, "message") else ""
+    return f"step '{at(step, 'name')}' {state}{cache}{message}"
+
+
+def _seconds(chosen: Namespace) -> float | None:
+    if chosen.timeout is None:
+        return None
+    if not chosen.wait:
+        raise Failure("--timeout is of --wait; give that too", WRONG_USAGE)
+    try:
+        return float(Duration.parse(chosen.timeout).seconds)
+    except ValueError as error:
+        raise Failure(f"--timeout: {error}", WRONG_USAGE) from None

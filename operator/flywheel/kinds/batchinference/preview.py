@@ -1,0 +1,35 @@
+"""A run as it will be, whatever the model and the input: for `flywheel test`, which asks the API server about it before there is either."""
+
+from collections.abc import Iterable
+from datetime import UTC
+
+from flywheel.core.plan import Child
+from flywheel.core.settings import Settings
+from flywheel.core.ticker import ticker
+from flywheel.core.values import Digest
+from flywheel.kinds.batchinference import children
+from flywheel.kinds.batchinference.children import BatchInference
+from flywheel.kinds.batchinference.schema import Run
+
+
+def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
+    """The CronJob where there is a schedule, and the Jobs of plan, score and finish."""
+    clock = ticker(batch, batch.spec.schedule, suspend=batch.spec.suspend)
+    began, digest = batch.created.astimezone(UTC), Digest(f"sha256:{'0' * 64}")
+    planned = Run(
+        number=1,
+        phase="Planning",
+        spec="",
+        time=began,
+        version=batch.spec.version or "stand-in",
+        digest=digest,
+        input=children.input_of(batch.spec, began),
+        output=children.filled(batch.spec.output.s3.uri, began),
+        retries=0,
+        started_at=began,
+    )
+    shards = {"plan": digest, "shards": batch.spec.shards or 1}
+    scored = planned.model_copy(update={"number": 2, "phase": "Scoring", **shards})
+    finished = planned.model_copy(update={"number": 3, "phase": "Finishing", **shards})
+    jobs = (children.job(batch, run, settings) for run in (planned, scored, finished))
+    return (*((clock,) if clock is not None else ()), *jobs)

@@ -1,0 +1,42 @@
+"""What a trial's other metrics must keep to, for it to be the best."""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.values import MetricName, Number
+
+
+class Constraint(Schema):
+    """A bound that the best trial must keep, such as p95_ms of at most 20."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.min) || has(self.max)", "give min, max or both"),
+            rule("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", "min may not exceed max"),
+        )
+    )
+
+    metric: MetricName = Field(description="A metric that every trial reports.")
+    min: Number | None = Field(None, description="The least that is allowed.")
+    max: Number | None = Field(None, description="The most that is allowed.")
+
+    def broken(self, value: float) -> tuple[float, str] | None:
+        """By how much of the bound a value is beyond it, and that in words; None where it is kept."""
+        if self.max is not None and value > self.max.value:
+            return _excess(value, self.max.value), f"{self.metric} {value:.6g} is above {self.max}"
+        if self.min is not None and value < self.min.value:
+            return _excess(value, self.min.value), f"{self.metric} {value:.6g} is below {self.min}"
+        return None
+
+
+def violation(constraints: Sequence[Constraint], metrics: Mapping[str, float]) -> tuple[float, str]:
+    """All that is beyond its bound, added up (0: nothing), and in words. Every metric must be there."""
+    found = [broken for each in constraints if (broken := each.broken(metrics[each.metric]))]
+    return sum(excess for excess, _ in found), ", ".join(words for _, words in found)
+
+
+def _excess(value: float, bound: float) -> float:
+    """As a part of the bound, so that milliseconds and shares can be added; of a bound of 0 as it is."""
+    return abs(value - bound) / (abs(bound) or 1)

@@ -1,0 +1,22 @@
+"""A trial as it will be, whatever the data: for `flywheel test`, which asks the API server about it before there is any."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from flywheel.core.plan import Child
+from flywheel.core.settings import Settings
+from flywheel.core.values import Digest
+from flywheel.kinds.experiment.decide import decide
+from flywheel.kinds.experiment.observe import DatasetSeen, Seen
+from flywheel.kinds.experiment.record import Data
+from flywheel.kinds.experiment.setup import Experiment
+
+
+def preview(experiment: Experiment, settings: Settings) -> Iterable[Child]:
+    """What the first look makes where its data is there; one trial speaks for all."""
+    version = experiment.spec.dataset_version or "stand-in"
+    data = Data(version=version, digest=Digest(f"sha256:{'0' * 64}"), task="Classification", classes=2)
+    one = experiment.spec.model_copy(update={"parallelism": 1, "suspend": False, "warm_start_from": ()})
+    seen = Seen(now=experiment.created, settings=settings, dataset=DatasetSeen(True, "", "", versions=(data,)))
+    plan = decide(replace(experiment, spec=one), seen)
+    return tuple(child for child in plan.children or () if isinstance(child, Child))

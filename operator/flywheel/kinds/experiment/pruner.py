@@ -1,0 +1,62 @@
+"""How a user says when a trial is not worth going on, and how that is told to collect (images/README.md)."""
+
+from typing import Any
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.values import Number
+
+_STARTUP = "So many trials must have succeeded before any is pruned; absent, 5."
+_WARMUP = "No trial is pruned before this step of its curve; absent, 0."
+
+
+class MedianPruner(Schema):
+    """Prune a trial whose best value so far is worse than the median of the others at the same step."""
+
+    startup_trials: int | None = Field(None, ge=1, le=500, description=_STARTUP)
+    warmup_steps: int | None = Field(None, ge=0, le=1_000_000_000, description=_WARMUP)
+
+
+class PercentilePruner(Schema):
+    """Prune a trial whose best value so far is not among the best of the others at the same step."""
+
+    percentile: int = Field(ge=1, le=99, description="The share that goes on, in percent; 50 is the median.")
+    startup_trials: int | None = Field(None, ge=1, le=500, description=_STARTUP)
+    warmup_steps: int | None = Field(None, ge=0, le=1_000_000_000, description=_WARMUP)
+
+
+class PatientPruner(Schema):
+    """Prune a trial that no longer becomes better, whatever the others do."""
+
+    patience: int = Field(ge=0, le=1_000_000, description="Steps without a better value that are borne.")
+    min_delta: Number | None = Field(
+        None,
+        description="How much worse the lately best value must be than the one before; absent, anything worse.",
+        json_schema_extra=validations(rule("double(self) >= 0.0", "minDelta cannot be negative")),
+    )
+
+
+class Pruner(Schema):
+    """When a trial ends early: exactly one of median, percentile, patient.
+
+    Trials are compared by the curve of objective.metric that they log (metrics.jsonl), each with those of the same estimator that succeeded.
+    """
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.median),has(self.percentile),has(self.patient)].exists_one(x,x)",
+                "give exactly one of median, percentile and patient",
+            )
+        )
+    )
+
+    median: MedianPruner | None = Field(None, description="Worse than the median of the others at the same step.")
+    percentile: PercentilePruner | None = Field(None, description="Not among the best of the others at the same step.")
+    patient: PatientPruner | None = Field(None, description="No longer becoming better.")
+
+    def told(self, metric: str, group: str, *, maximize: bool) -> dict[str, Any]:
+        """As collect reads it: `group` names the trials that are compared with each other."""
+        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {"metric": metric, "maximize": maximize, "group": group, "rule": said}

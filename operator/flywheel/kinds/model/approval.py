@@ -1,0 +1,21 @@
+"""Approval by a person: a field of the version that only who has the verb `approve` may write (the chart's ValidatingAdmissionPolicy)."""
+
+import json
+
+from flywheel.kinds.model.observe import Version
+
+
+def how_to_approve(version: Version, numbers: str) -> str:
+    """The sentence with the command. An approval of other bytes is void, and is said to be."""
+    who = "$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"
+    approval = {"by": who, "digest": version.digest, "reason": "REASON"}
+    # In double quotes, so that a shell puts the user's own name in.
+    patch = json.dumps({"spec": {"approval": approval}}, separators=(",", ":")).replace('"', '\\"')
+    void = (
+        f"its approval is void, since it is of {version.void[:15]} and the artifact is another; "
+        if version.void
+        else ""
+    )
+    told = f" ({numbers[:120]})" if numbers else ""
+    command = f'kubectl patch fwver {version.name} -n {version.namespace} --type merge -p "{patch}"'
+    return f"{void}it waits for approval{told}: {command}"

@@ -1,0 +1,171 @@
+"""The chart's policies on a real API server: who may approve, in whose name, and what cannot be deleted."""
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+from e2e.cluster import golang
+from e2e.kube import until
+
+pytestmark = pytest.mark.apiserver
+
+Kubectl = Callable[..., CompletedProcess[str]]
+CHART = Path(__file__).resolve().parents[2] / "charts" / "flywheel"
+NAMESPACE = "approvals"
+OURS = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole"}
+DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+
+
+def version(name: str, **spec: Any) -> str:
+    source = {"artifact": {"digest": DIGEST}}
+    body = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "ModelVersion", "metadata": {"name": name}}
+    return yaml.safe_dump({**body, "spec": {"model": "fraud", "source": source, **spec}})
+
+
+def approval(by: str, digest: str = DIGEST) -> dict[str, str]:
+    return {"by": by, "digest": digest, "reason": "ticket 214"}
+
+
+@pytest.fixture(scope="module")
+def team(installed: Kubectl) -> Iterator[Kubectl]:
+    """kubectl in a namespace with jane, who may approve, and joe, who may edit."""
+
+    def run(*words: str, stdin: str = "") -> CompletedProcess[str]:
+        return installed("--namespace", NAMESPACE, *words, stdin=stdin)
+
+    def must(*words: str, stdin: str = "") -> None:
+        done = run(*words, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+
+    rendered = subprocess.run(
+        [golang.build(golang.HELM), "template", "flywheel", str(CHART)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    ).stdout
+    found = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in OURS]
+    names = ("flywheel-approv", "flywheel-promotion", "flywheel-served", "flywheel-edit", "flywheel-view")
+    objects = yaml.safe_dump_all([each for each in found if each["metadata"]["name"].startswith(names)])
+    must("create", "namespace", NAMESPACE)
+    must("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=objects)
+    for user, role in (
+        ("jane", "flywheel-approver"),
+        ("jane", "flywheel-view"),
+        ("joe", "flywheel-edit"),
+        ("joe", "flywheel-view"),
+    ):
+        must("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
+
+    def policies_are_known() -> bool:
+        probe = run(
+            "create", "--as", "joe", "--dry-run=server", "-f", "-", stdin=version("p", approval=approval("joe"))
+        )
+        return "may not write spec.approval" in probe.stderr
+
+    until(policies_are_known, 60, "the API server does not apply the policies")
+    yield run
+    # What belongs to the cluster would be in the way of a release of another module.
+    run("delete", "-f", "-", stdin=objects)
+
+
+def approve(
+    team: Kubectl, name: str, who: str, *, by: str | None = None, digest: str = DIGEST
+) -> CompletedProcess[str]:
+    patch = json.dumps({"spec": {"approval": approval(by or who, digest)}})
+    return team("patch", "fwver", name, "--as", who, "--type", "merge", "--patch", patch)
+
+
+@pytest.fixture
+def made(team: Kubectl, request: pytest.FixtureRequest) -> str:
+    """The name of a version of the test's own."""
+    name: str = request.node.name.partition("[")[0].replace("_", "-")[:40].strip("-")
+    done = team("create", "--as", "joe", "-f", "-", stdin=version(name))
+    assert done.returncode == 0, done.stderr
+    return name
+
+
+def test_who_may_only_edit_is_refused_with_the_role_that_is_missing(team: Kubectl, made: str) -> None:
+    answer = approve(team, made, "joe")
+
+    assert answer.returncode != 0
+    assert "user 'joe' may not write spec.approval; bind ClusterRole flywheel-approver" in answer.stderr
+
+
+def test_who_may_approve_does_and_may_take_it_back(team: Kubectl, made: str) -> None:
+    given = approve(team, made, "jane")
+    removal = ("patch", "fwver", made, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/approval"}]')
+    refused, taken = team(*removal, "--as", "joe"), team(*removal, "--as", "jane")
+
+    assert given.returncode == 0, given.stderr
+    assert "may not write spec.approval" in refused.stderr
+    assert taken.returncode == 0, taken.stderr
+
+
+def test_nobody_approves_in_anothers_name(team: Kubectl, made: str) -> None:
+    answer = approve(team, made, "jane", by="the-boss")
+
+    assert "spec.approval.by is 'the-boss', and you are 'jane'; nobody approves in another's name" in answer.stderr
+
+
+def test_an_approved_version_cannot_be_created_without_the_verb(team: Kubectl) -> None:
+    answer = team("create", "--as", "joe", "-f", "-", stdin=version("born-approved", approval=approval("joe")))
+
+    assert "user 'joe' may not write spec.approval" in answer.stderr
+
+
+def test_who_may_only_edit_changes_everything_else_of_an_approved_version(team: Kubectl, made: str) -> None:
+    assert approve(team, made, "jane").returncode == 0
+
+    answer = team("patch", "fwver", made, "--as", "joe", "--type", "merge", "--patch", '{"spec": {"archived": true}}')
+    changed = approve(team, made, "joe", by="jane", digest=OTHER)
+
+    assert answer.returncode == 0, answer.stderr
+    assert "user 'joe' may not write spec.approval" in changed.stderr
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param({"champion": "fraud-2"}, id="a pin"),
+        pytest.param({"promotion": "Auto"}, id="an end of approvals"),
+    ],
+)
+def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict[str, str]) -> None:
+    model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "fraud"}}
+    made = team("apply", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {"promotion": "Approval"}}))
+    assert made.returncode == 0, made.stderr
+    words = ("patch", "fwmodel", "fraud", "--type", "merge", "--dry-run=server")
+    patch = ("--patch", json.dumps({"spec": change}))
+
+    refused, allowed = (
+        team(*words, *patch, "--as", "joe"),
+        team(*words, *patch, "--as", "jane-admin", "--as-group", "system:masters"),
+    )
+    other = team(*words, "--patch", '{"spec": {"owner": "joe"}}', "--as", "joe")
+
+    assert "user 'joe' may not pin a champion of, or end, promotion: Approval" in refused.stderr
+    assert allowed.returncode == 0, allowed.stderr
+    assert other.returncode == 0, other.stderr
+
+
+def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, made: str) -> None:
+    serve = json.dumps({"status": {"servedBy": ["checkout", "search"]}})
+    told = team("patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch", serve)
+    assert told.returncode == 0, told.stderr
+
+    refused = team("delete", "fwver", made, "--as", "joe")
+    freed = team(
+        "patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch", '{"status": {"servedBy": []}}'
+    )
+    gone = team("delete", "fwver", made, "--as", "joe")
+
+    assert f"ModelVersion '{made}' is served by InferenceService 'checkout', 'search'; let that serve" in refused.stderr
+    assert freed.returncode == 0, freed.stderr
+    assert gone.returncode == 0, gone.stderr

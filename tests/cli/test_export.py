@@ -1,0 +1,273 @@
+"""Cards and BOMs: what they say, that they are of the official form, and that a changed word is found."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+import yaml
+from packageurl import PackageURL
+
+import flywheel
+from flywheel.cli.export import written
+from flywheel.cli.export.check import compared, read
+from flywheel.cli.export.facts import told
+from flywheel.cli.export.image import Image
+from flywheel.cli.failure import Failure
+from tests.cli import world
+
+GOLDEN = Path(__file__).parent / "golden"
+SCHEMAS = files("cyclonedx.schema._res")
+FORMS = ("card", "bom", "json")
+SUFFIX = {"card": "md", "bom": "cdx.json", "json": "json"}
+Change = Callable[[str], str]
+
+TRAINED = told(
+    world.VERSION, model=world.DELAY, dataset=world.FLIGHTS, experiment=world.SEARCH, services=[world.SERVICE]
+)
+OF_A_RUN = told(
+    world.LATER,
+    model=world.GATED,
+    dataset=world.FLIGHTS,
+    experiment=world.SEARCH,
+    run=world.RUN,
+    services=[world.SERVICE],
+)
+PLAIN = {"name": "flights", "version": "flights-aaaaaaaa", "digest": world.DATA, "rows": 327346}
+ALONE = told(world.VERSION)
+BROUGHT = told(world.BROUGHT_VERSION, model=world.FRAUD)
+ALL = {"trained": TRAINED, "of_a_run": OF_A_RUN, "alone": ALONE, "brought": BROUGHT}
+
+
+@pytest.fixture(scope="module")
+def official() -> jsonschema_rs.Draft7Validator:
+    """CycloneDX's own JSON schema of 1.6, with formats checked."""
+    names = ("spdx.SNAPSHOT.schema.json", "jsf-0.82.SNAPSHOT.schema.json")
+    others = [(f"http://cyclonedx.org/schema/{name}", json.loads((SCHEMAS / name).read_text())) for name in names]
+    schema = json.loads((SCHEMAS / "bom-1.6.SNAPSHOT.schema.json").read_text())
+    return jsonschema_rs.Draft7Validator(schema, validate_formats=True, registry=jsonschema_rs.Registry(others))
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ALL)
+def test_a_document_is_the_golden_one(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(flywheel, "__version__", "1.2.3")  # a release changes no golden file
+    file = GOLDEN / f"{name}.{SUFFIX[form]}"
+    text = written(form, ALL[name])
+    if os.environ.get("GOLDEN") == "write":
+        file.write_text(text)
+
+    assert file.read_text() == text
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_a_bom_is_of_the_official_form(official: jsonschema_rs.Draft7Validator, name: str) -> None:
+    assert [error.message for error in official.iter_errors(json.loads(written("bom", ALL[name])))] == []
+
+
+def test_the_official_form_does_refuse(official: jsonschema_rs.Draft7Validator) -> None:
+    bom = json.loads(written("bom", TRAINED))
+    bom["metadata"]["component"]["modelCard"]["modelParameters"]["mood"] = "good"
+
+    assert not official.is_valid(bom)
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_every_reference_of_a_bom_leads_to_a_component(name: str) -> None:
+    bom = json.loads(written("bom", ALL[name]))
+    model = bom["metadata"]["component"]
+    refs = {each["bom-ref"] for each in (model, *bom["components"])}
+    datasets = model["modelCard"].get("modelParameters", {}).get("datasets", [])
+
+    assert {each["ref"] for each in datasets} <= refs
+    assert {end for each in bom["dependencies"] for end in (each["ref"], *each.get("dependsOn", []))} <= refs
+
+
+def test_what_is_known_of_a_datasets_rows_is_not_said_of_what_a_run_prepared_from_them() -> None:
+    data = OF_A_RUN["dataset"]
+
+    assert (data["digest"], data["preparedFrom"]) == (world.PREPARED, world.DATA)
+    assert "rows" not in data
+    assert TRAINED["dataset"] | PLAIN == TRAINED["dataset"]
+
+
+def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:
+    head = next(yaml.safe_load_all(written("card", TRAINED).removeprefix("---\n").partition("\n---\n")[0]))
+
+    [result] = head["model-index"][0]["results"]
+    assert result["task"] == {"type": "tabular-classification"}
+    assert {each["type"]: each["value"] for each in result["metrics"]}["roc_auc"] == 0.6931471805599453
+    assert all(isinstance(each["value"], float) for each in result["metrics"])
+
+
+def test_a_strangers_words_are_no_markup() -> None:
+    body = written("card", TRAINED)
+
+    assert "<img" not in body.partition("\n---\n")[2]
+    assert "&lt;15&gt; minutes late \\| or more?" in body
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("name", ALL)
+def test_a_whole_document_has_nothing_against_it(name: str, form: str) -> None:
+    text = written(form, ALL[name])
+
+    assert compared(read(text, "file"), read(text, "cluster")) == []
+
+
+def in_json(*path: str | int, value: Any) -> Change:
+    """A change of one place of a JSON document."""
+
+    def change(text: str) -> str:
+        whole = json.loads(text)
+        here = whole
+        for step in path[:-1]:
+            here = here[step]
+        here[path[-1]] = value
+        return json.dumps(whole)
+
+    return change
+
+
+def in_text(old: str, new: str) -> Change:
+    def change(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return change
+
+
+CARD_METRIC = "head.model-index[delay-cccccccc].results[0].metrics[roc_auc].value"
+
+
+@pytest.mark.parametrize(
+    ("form", "change", "where"),
+    [
+        pytest.param("card", in_text("value: 0.6931471805599453", "value: 0.93"), CARD_METRIC, id="a better metric in a head"),
+        pytest.param("card", in_text("| 0.6931471805599453 |", "| 0.93 |"), "body.Metrics[", id="a better metric in a text"),
+        pytest.param("card", in_text("airport failed", "airport passed"), "body.Gates[", id="a gate that was failed"),
+        pytest.param("card", in_text(f"digest: {world.SERVED}", f"digest: {world.MADE}"), "head.flywheel.digest", id="other weights"),
+        pytest.param("card", in_text("## Limits", "## Praise"), "body.Praise", id="another heading"),
+        pytest.param(
+            "bom",
+            in_json("metadata", "component", "hashes", 0, "content", value="0" * 64),
+            "metadata.component.hashes[0].content",
+            id="another hash",
+        ),
+        pytest.param(
+            "bom",
+            in_json("metadata", "component", "modelCard", "quantitativeAnalysis", "performanceMetrics", 0, "value", value="0"),
+            "metadata.component.modelCard.quantitativeAnalysis.performanceMetrics[log_loss].value",
+            id="a better metric in a bom",
+        ),
+        pytest.param("bom", in_json("components", value=[]), "components[flights]", id="data that was hushed up"),
+        pytest.param("bom", in_json("metadata", "timestamp", value="2020-01-01T00:00:00Z"), "metadata.timestamp", id="another time"),
+        pytest.param("json", in_json("version", "metrics", "roc_auc", value="0.93"), "version.metrics.roc_auc", id="a better fact"),
+        pytest.param("json", in_json("version", "praise", value="good"), "version.praise", id="a fact of somebody's own"),
+    ],
+)  # fmt: skip
+def test_what_was_changed_is_named(form: str, change: Change, where: str) -> None:
+    text = written(form, OF_A_RUN)
+
+    changed, *others = compared(read(change(text), "file"), read(text, "cluster"))
+
+    assert "was changed after it was exported" in changed
+    assert any(finding.startswith(where) for finding in others), others
+
+
+def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
+    """Where the words and numbers of a JSON document stand."""
+    items = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, each in items:
+        yield from leaves(each, *path, key)
+    if not isinstance(value, (dict, list)):
+        yield path
+
+
+@pytest.mark.parametrize("form", ["bom", "json"])
+def test_no_word_can_be_changed_unseen(form: str) -> None:
+    text = written(form, OF_A_RUN)
+    now = read(text, "cluster")
+    unseen = []
+    for path in leaves(json.loads(text)):
+        try:
+            changed = read(in_json(*path, value="another")(text), "file")
+        except Failure:
+            continue  # it is no export any more, and told so
+        if not compared(changed, now):
+            unseen.append(path)
+
+    assert unseen == []
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) -> None:
+    better = {**OF_A_RUN, "version": {**OF_A_RUN["version"], "metrics": {"roc_auc": "0.99"}}}
+
+    findings = compared(read(written(form, better), "file"), read(written(form, OF_A_RUN), "cluster"))
+
+    assert findings
+    assert not any("was changed after" in finding for finding in findings)
+    assert any("roc_auc" in finding or "Metrics" in finding for finding in findings)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
+    text = written(form, TRAINED)
+    sealed = read(text, "file")
+    assert sealed.stated is not None
+    lines = {
+        "card": lambda: in_text(f"  contentDigest: {sealed.stated}\n", "")(text),
+        "json": lambda: json.dumps({key: value for key, value in json.loads(text).items() if key != "contentDigest"}),
+        "bom": lambda: in_text(sealed.stated, "")(text),
+    }
+
+    findings = compared(read(lines[form](), "file"), read(text, "cluster"))
+
+    assert "digest" in findings[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        pytest.param("", "neither a model card nor JSON", id="nothing"),
+        pytest.param("[1]", "is not what 'flywheel export' writes", id="a list"),
+        pytest.param('{"bomFormat": "SPDX"}', "is not what 'flywheel export' writes", id="another sort of BOM"),
+        pytest.param('{"bomFormat": "CycloneDX"}', "does not say of which ModelVersion it is", id="somebody's BOM"),
+        pytest.param('{"bomFormat": "CycloneDX", "metadata": [1]}', "does not say of which", id="a broken BOM"),
+        pytest.param("---\nname: [\n---\n# a\n", "is not YAML", id="a head that is no YAML"),
+        pytest.param("---\nname: x\n", "has no YAML head", id="a head without an end"),
+        pytest.param("---\nflywheel: [1]\n---\n# a\n", "does not say of which ModelVersion it is", id="a strange head"),
+    ],
+)
+def test_what_nobody_exported_is_told(text: str, sentence: str) -> None:
+    with pytest.raises(Failure, match=sentence):
+        read(text, "it")
+
+
+@pytest.mark.parametrize(
+    ("text", "name", "tag", "digest"),
+    [
+        pytest.param(world.IMAGE, "registry.example:5000/team/runtime", "1.2", f"sha256:{'f' * 64}", id="all of it"),
+        pytest.param(
+            "registry.example:5000/runtime", "registry.example:5000/runtime", None, None, id="a port is no tag"
+        ),
+        pytest.param("runtime:dev", "runtime", "dev", None, id="a tag"),
+        pytest.param("runtime@sha256:abc", "runtime", None, None, id="half a digest is none"),
+    ],
+)
+def test_the_parts_of_an_image(text: str, name: str, tag: str | None, digest: str | None) -> None:
+    image = Image.parse(text)
+
+    assert (image.name, image.tag, image.digest) == (name, tag, digest)
+
+
+def test_an_images_package_url_is_one() -> None:
+    purl = PackageURL.from_string(str(Image.parse(world.IMAGE).purl))
+
+    assert (purl.type, purl.name, purl.version) == ("oci", "runtime", f"sha256:{'f' * 64}")
+    assert purl.qualifiers == {"repository_url": "registry.example:5000/team/runtime", "tag": "1.2"}

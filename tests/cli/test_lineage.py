@@ -1,0 +1,157 @@
+"""What led to what, and what it led to."""
+
+import pytest
+
+from flywheel.cli.failure import Failure
+from flywheel.cli.lineage import edges, tree
+from flywheel.cli.lineage.graph import READ, Graph
+from flywheel.core.api import MODEL_VERSION
+from tests.cli import world
+
+
+def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
+    """The world's; `later` with a run of a pipeline."""
+    found = Graph()
+    there = {**world.EVERYTHING, **({MODEL_VERSION: (world.LATER,)} if later else {})}
+    for api, manifests in there.items():
+        for manifest in manifests:
+            if manifest["metadata"]["name"] not in without:
+                found.add(READ[api](manifest))
+    found.settle()
+    return found
+
+
+def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
+    known = graph()
+
+    assert tree.printed(known, known.named(world.CHAMPION)).splitlines() == [
+        f"ModelVersion {world.CHAMPION}, {world.SERVED}, ONNX",
+        "comes from",
+        "└─ Experiment delay-search, best roc_auc 0.639 (trial 7), trial 7",
+        f"   └─ DatasetVersion flights-aaaaaaaa, {world.DATA}, 327,346 rows",
+        "      └─ Dataset flights",
+        "         └─ Source s3://flywheel/demo/flights/",
+        "led to",
+        "├─ BatchInference tomorrow, scores with it",
+        "├─ InferenceService delay, http://delay.shop.svc:8080, serves it",
+        f"└─ Model delay, champion {world.CHAMPION}",
+    ]
+
+
+def test_the_data_tells_which_versions_came_from_it() -> None:
+    known = graph()
+    reached = {each["id"] for each in known.around(known.named("flights-aaaaaaaa"))["nodes"]}
+
+    assert {f"modelversion/{world.CHAMPION}", f"modelversion/{world.OLDER}", "inferenceservice/delay"} <= reached
+    assert f"modelversion/{world.FOREIGN}" not in reached
+
+
+def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
+    known = graph(later=True)
+
+    told = tree.printed(known, known.named(world.CHAMPION)).splitlines()
+    begin = told.index("   └─ TrainingRun monthly-x7k2p, revision 1a2b3c4d")
+    assert [line.strip(" │├└─").split(",")[0] for line in told[begin + 1 : begin + 5]] == [
+        "DatasetVersion flights-aaaaaaaa",
+        "Dataset flights",
+        "Source s3://flywheel/demo/flights/",
+        "TrainingPipeline monthly",
+    ]
+
+
+def test_a_digest_is_a_name() -> None:
+    known = graph()
+
+    assert known.named(world.SERVED) == f"modelversion/{world.CHAMPION}"
+    assert known.named(world.DATA) == "datasetversion/flights-aaaaaaaa"
+
+
+def test_what_is_gone_is_still_told() -> None:
+    known = graph(without=("delay-search", "flights"))
+    told = tree.printed(known, known.named(world.CHAMPION))
+
+    assert "Experiment delay-search, no longer in the cluster, trial 7" in told
+    assert f"DatasetVersion flights-aaaaaaaa, {world.DATA}, no longer in the cluster" in told
+
+
+def test_a_brought_version_comes_from_its_file() -> None:
+    known = graph()
+
+    assert "└─ Source s3://acme/fraud.onnx" in tree.printed(known, known.named(world.FOREIGN))
+
+
+def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
+    prepared = {"digest": world.DATA, "version": "monthly-window"}
+    owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}
+    experiment = {
+        "metadata": {"name": "step", "ownerReferences": [owner]},
+        "spec": {"artifact": prepared},
+        "status": {"data": prepared},
+    }
+    found = Graph()
+    found.add(edges.of_experiment(experiment))
+
+    assert [each.cause for each in found.causes("experiment/step")] == [
+        "prepareddata/monthly-window",
+        "trainingrun/monthly-x7k2p",
+    ]
+    assert [each.cause for each in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
+
+
+def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
+    given = {"digest": world.DATA, "version": "flights-aaaaaaaa"}
+    owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}
+    experiment = {
+        "metadata": {"name": "step", "ownerReferences": [owner]},
+        "spec": {"artifact": given},
+        "status": {"data": given},
+    }
+    found = graph()
+    found.add(edges.of_experiment(experiment))
+    found.settle()
+
+    assert [each.cause for each in found.causes("experiment/step")] == [
+        "datasetversion/flights-aaaaaaaa",
+        "trainingrun/monthly-x7k2p",
+    ]
+    assert [each.cause for each in found.causes("datasetversion/flights-aaaaaaaa")] == ["dataset/flights"]
+
+
+def test_a_circle_ends() -> None:
+    known = Graph()
+    known.add(
+        [
+            edges.Node("Model", "a"),
+            edges.Node("Model", "b"),
+            edges.Edge("model/a", "model/b"),
+            edges.Edge("model/b", "model/a"),
+        ]
+    )
+
+    assert tree.printed(known, "model/a").splitlines() == [
+        "Model a",
+        "comes from",
+        "└─ Model b",
+        "led to",
+        "└─ Model b",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "sentence"),
+    [
+        pytest.param("delay", 2, "inferenceservice/delay, model/delay", id="a name of several kinds"),
+        pytest.param("nothing", 1, "nothing called 'nothing' has a lineage", id="a name of nothing"),
+        pytest.param("dataset/delay", 1, "nothing called 'dataset/delay'", id="another kind's name"),
+    ],
+)
+def test_a_name_that_leads_nowhere(name: str, code: int, sentence: str) -> None:
+    with pytest.raises(Failure, match=sentence) as caught:
+        graph().named(name)
+
+    assert caught.value.code == code
+
+
+@pytest.mark.parametrize("name", ["model/delay", "Model/delay", "models/delay"])
+def test_a_kind_may_be_named_as_people_do(name: str) -> None:
+    assert graph().named(name) == "model/delay"

@@ -1,0 +1,144 @@
+"""What is written for elsewhere, and what is refused before anything is."""
+
+from argparse import ArgumentParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from flywheel.cli import promote
+from flywheel.cli.failure import Failure
+from flywheel.core.values import Number
+from flywheel.kinds.model.schema import ModelSpec
+from flywheel.kinds.modelversion.schema import ModelVersionSpec
+from tests.cli import world
+
+S3 = {"s3": {"uri": "s3://production/delay.onnx", "secretName": "store"}, "sha256": "7" * 64}
+
+
+def test_a_trained_version_travels_by_the_digest_of_what_is_served() -> None:
+    written = promote.promoted_version(world.VERSION, {}, "production")
+
+    assert written["metadata"] == {
+        "name": world.CHAMPION,
+        "namespace": "production",
+        "annotations": {"flywheel.ml/promoted-from": f"default/{world.CHAMPION}@{world.SERVED}"},
+    }
+    assert written["spec"] | {"metrics": {}, "lineage": {}} == {
+        "model": "delay",
+        "format": "ONNX",
+        "source": {"artifact": {"digest": world.SERVED}},
+        "path": "model.onnx",
+        "metrics": {},
+        "lineage": {},
+    }
+    assert written["spec"]["lineage"] == world.LINEAGE
+
+
+def test_a_brought_version_stays_where_it_was_brought_from() -> None:
+    written = promote.promoted_version(world.BROUGHT_VERSION, {})
+
+    assert written["spec"]["source"] == world.BROUGHT_VERSION["spec"]["source"]
+    assert "namespace" not in written["metadata"]
+
+
+def test_a_place_of_the_targets_own_wins() -> None:
+    assert promote.promoted_version(world.VERSION, S3)["spec"]["source"] == S3
+
+
+def test_metrics_are_declared_as_a_spec_takes_them_and_what_was_measured_here_is_not() -> None:
+    metrics = promote.promoted_version(world.VERSION, {})["spec"]["metrics"]
+
+    assert sorted(metrics) == ["log_loss", "roc_auc"]
+    assert all(Number.parse(value) for value in metrics.values())
+    assert float(metrics["log_loss"]) == pytest.approx(0.00012345678901234567, rel=1e-14)
+
+
+def test_an_approval_never_travels() -> None:
+    assert "approval" not in promote.promoted_version(world.LATER, {})["spec"]
+
+
+def test_a_pinned_champion_is_a_decision_of_here() -> None:
+    spec = promote.promoted_model(world.DELAY)["spec"]
+
+    assert spec == {key: value for key, value in world.DELAY["spec"].items() if key != "champion"}
+
+
+@pytest.mark.parametrize("version", [world.VERSION, world.BROUGHT_VERSION], ids=["trained", "brought"])
+@pytest.mark.parametrize("place", [{}, S3], ids=["by digest", "by file"])
+def test_what_is_written_fits_the_kind(version: dict[str, Any], place: dict[str, Any]) -> None:
+    ModelVersionSpec.model_validate(promote.promoted_version(version, place)["spec"], extra="forbid")
+    ModelSpec.model_validate(promote.promoted_model(world.DELAY)["spec"], extra="forbid")
+
+
+def test_files_are_written_once(tmp_path: Path) -> None:
+    manifests = [promote.promoted_model(world.DELAY), promote.promoted_version(world.VERSION, {})]
+
+    written = promote.write(manifests, tmp_path / "new", force=False)
+
+    assert [path.name for path in written] == ["model-delay.yaml", f"modelversion-{world.CHAMPION}.yaml"]
+    assert yaml.safe_load(written[1].read_text()) == manifests[1]
+    assert promote.write(manifests, tmp_path / "new", force=False) == []
+
+
+def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) -> None:
+    manifests = [promote.promoted_model(world.DELAY), promote.promoted_version(world.VERSION, {})]
+    mine = tmp_path / f"modelversion-{world.CHAMPION}.yaml"
+    mine.write_text("mine")
+
+    with pytest.raises(Failure, match="exists with other content"):
+        promote.write(manifests, tmp_path, force=False)
+
+    assert [path.name for path in tmp_path.iterdir()] == [mine.name]
+    assert len(promote.write(manifests, tmp_path, force=True)) == 2
+    assert mine.read_text() != "mine"
+
+
+def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(Failure, match="cannot be written"):
+        promote.write([promote.promoted_model(world.DELAY)], tmp_path / "file" / "below", force=False)
+
+
+@pytest.mark.parametrize(
+    ("content", "there"),
+    [
+        pytest.param({"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "delay"}}, True, id="it is there"),
+        pytest.param({"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "fraud"}}, False, id="another one"),
+        pytest.param({"apiVersion": "cluster.x-k8s.io/v1", "kind": "Model", "metadata": {"name": "delay"}}, False, id="somebody else's"),
+        pytest.param("{{ .Values.all }}: [", False, id="a template of another tool"),
+        pytest.param(["kind", "Model"], False, id="a list"),
+    ],
+)  # fmt: skip
+def test_a_model_that_the_target_has_is_its_own(tmp_path: Path, content: Any, there: bool) -> None:
+    (tmp_path / "deep").mkdir()
+    text = content if isinstance(content, str) else yaml.safe_dump(content)
+    (tmp_path / "deep" / "a.yaml").write_text(text)
+
+    assert promote.declares(tmp_path, "delay") is there
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        pytest.param(["--source", "s3://b/m.onnx"], "--source needs --sha256", id="a file of unknown content"),
+        pytest.param(["--source", "s3://b/folder/", "--sha256", "7" * 64], "give one file in a bucket", id="a folder"),
+        pytest.param(["--source", "https://b/m", "--sha256", "7" * 64], "give one file in a bucket", id="no bucket"),
+        pytest.param(["--source", "s3://b/m", "--sha256", "xyz"], "--sha256: 'xyz' must be 64", id="no digest"),
+        pytest.param(["--sha256", "7" * 64], "--sha256 speaks of --source", id="a digest of nothing"),
+        pytest.param(
+            ["--source", "s3://b/m", "--sha256", "7" * 64, "--endpoint", "https://x"], "give --secret too", id="a foreign store"
+        ),
+    ],
+)  # fmt: skip
+def test_a_source_that_cannot_be_one(words: list[str], sentence: str) -> None:
+    parser = ArgumentParser()
+    promote.add(parser.add_subparsers())
+    chosen = parser.parse_args(["promote", "delay", "--to", "x", *words])
+
+    with pytest.raises(Failure, match=sentence) as caught:
+        chosen.run(chosen)
+
+    assert caught.value.code == 2

@@ -1,0 +1,59 @@
+"""What is told of a Job that waits in Kueue's queue."""
+
+import pytest
+
+from flywheel.core import queueing
+from flywheel.testing import FakeCluster, job, resource
+from tests.core.toy import KIND
+
+TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
+QUEUED = {queueing.QUEUE_LABEL: "team"}
+HELD = job(TOY, "flights-trial-1-1", state="Suspended", labels=QUEUED)
+
+
+def test_kueues_own_words_are_told() -> None:
+    cluster = FakeCluster(HELD).queue(
+        HELD, QuotaReserved="couldn't assign flavors to pod set main: insufficient quota for cpu"
+    )
+
+    found = queueing.waiting(HELD, cluster)
+
+    assert found is not None
+    assert found.reason == "Queued"
+    assert found.message.endswith(
+        "in queue 'team': couldn't assign flavors to pod set main: insufficient quota for cpu."
+    )
+
+
+def test_quota_matters_more_than_a_check_that_comes_after_it() -> None:
+    cluster = FakeCluster(HELD).queue(HELD, Admitted="waiting for checks", QuotaReserved="insufficient quota")
+
+    found = queueing.waiting(HELD, cluster)
+
+    assert found is not None
+    assert "insufficient quota" in found.message
+
+
+def test_kueue_that_has_said_nothing_yet_is_waited_for() -> None:
+    found = queueing.waiting(HELD, FakeCluster(HELD, groups=(queueing.KUEUE,)))
+
+    assert found is not None
+    assert "kubectl get localqueue team" in found.message
+
+
+def test_without_kueue_nobody_would_ever_start_it() -> None:
+    found = queueing.waiting(HELD, FakeCluster(HELD))
+
+    assert found is not None
+    assert found.reason == "KueueMissing"
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(job(TOY, "a", state="Running", labels=QUEUED), id="it was let in"),
+        pytest.param(job(TOY, "a", state="Suspended"), id="somebody else holds it"),
+    ],
+)
+def test_nothing_is_told_of_a_job_that_does_not_wait_in_a_queue(job: dict[str, object]) -> None:
+    assert queueing.waiting(job, FakeCluster(groups=(queueing.KUEUE,))) is None

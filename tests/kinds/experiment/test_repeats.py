@@ -1,0 +1,136 @@
+"""A trial that is trained several times with other seeds: the mean competes, and the model nearest to it stands for all."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flywheel.core.api import MODEL_VERSION, Reference
+from tests.kinds.experiment.test_life import memory, succeeds
+from tests.kinds.experiment.world import World, experiment
+
+THREE = {"repeats": 3, "budget": {"maxTrials": 4}, "register": "m"}
+SPREAD = {1: -0.04, 2: 0.01, 3: 0.06}  # around a mean that the second is nearest to
+
+
+def repeated(spec: Mapping[str, Any] | None = None, **more: Any) -> World:
+    """Repeats that differ by SPREAD; the first attempt of every third Job is lost."""
+    world = World(experiment({**THREE, **(spec or {})}), succeeds, **more)
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        if (trial + world.repeat) % 3 == 0 and attempt == 1:
+            return {"lost": True}
+        value = succeeds(trial, attempt, point)["metrics"]["roc_auc"] + SPREAD[world.repeat]
+        return {"metrics": {"roc_auc": value, "of": world.repeat}}
+
+    world.ends = ends
+    return world
+
+
+def test_the_mean_competes_and_the_model_nearest_to_it_is_the_trials() -> None:
+    world = repeated()
+
+    plan = world.run()
+
+    status = world.experiment.status
+    best = status.best
+    assert plan.summary.startswith("4/4 trials")
+    assert best is not None
+    history = {record.trial: record for record in status.history}
+    point = json.loads(history[best.trial].point)
+    mean = succeeds(best.trial, 1, point)["metrics"]["roc_auc"] + 0.01
+    assert float(best.value or 0) == pytest.approx(mean)
+    assert history[best.trial].value == best.value
+    assert float(best.std or 0) == pytest.approx(0.05)
+    assert best.seed == 1
+    assert best.metrics["of"] == "2"
+    assert best.model == "sha256:" + f"{best.trial + 4096:064x}"
+    version = world.cluster.get(Reference(MODEL_VERSION, "default", status.model_version or ""))
+    assert version is not None
+    assert version["spec"]["source"]["artifact"]["digest"] == best.model
+
+
+def test_each_repeat_has_its_own_job_and_seed() -> None:
+    world = World(experiment({"repeats": 3, "parallelism": 1, "search": {"seed": 40}}), succeeds)
+
+    world.settle()
+
+    told = {}
+    for job in world.jobs():
+        fetch = job["spec"]["template"]["spec"]["initContainers"][1]
+        params = {each["name"]: each.get("value") for each in fetch["env"]}["FLYWHEEL_PARAMS"]
+        told[job["metadata"]["labels"]["flywheel.ml/step"]] = json.loads(params or "")["seed"]
+    assert told == {"trial-1": 40, "trial-1-r2": 41, "trial-1-r3": 42}
+
+
+def test_a_container_gets_its_seed_only_where_it_is_repeated() -> None:
+    container = {"image": "any", "search": {"rate": {"float": {"min": "0.1", "max": "0.9"}}}}
+    spec = {"trainer": {"container": container}, "objective": {"metric": "roc_auc"}, "parallelism": 1}
+
+    def params(**more: Any) -> list[dict[str, Any]]:
+        world = World(experiment({**spec, **more}), succeeds)
+        world.settle()
+        inits = [job["spec"]["template"]["spec"]["initContainers"][1] for job in world.jobs()]
+        return [json.loads({e["name"]: e.get("value") for e in init["env"]}["FLYWHEEL_PARAMS"]) for init in inits]
+
+    assert [set(each) for each in params()] == [{"rate"}]
+    assert [each["seed"] for each in params(repeats=2)] == [0, 1]
+
+
+def test_one_repeat_that_fails_ends_its_trial_and_the_others() -> None:
+    def fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        return {"exit": 1, "reason": "ParameterRefused", "message": "C must be > 0"}
+
+    world = World(experiment({**THREE, "parallelism": 1, "budget": {"maxFailedTrials": 1}}), fails)
+    world.settle()
+    assert len(world.jobs()) == 3
+
+    world.end(world.jobs()[1])
+    plan = world.settle()
+
+    assert (plan.stalled, plan.reason) == (True, "TrialsFailed")
+    assert [record.state for record in world.experiment.status.history] == ["Failed"]
+    assert len(world.jobs()) == 1  # its logs can be read
+
+
+def test_constraints_bind_the_mean() -> None:
+    world = World(experiment({**THREE, "constraints": [{"metric": "p95_ms", "max": "20"}]}), succeeds)
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        slow = {1: 10, 2: 25, 3: 22 if trial < 3 else 28}[world.repeat]
+        return {"metrics": {"roc_auc": 0.7, "p95_ms": slow}}
+
+    world.ends = ends
+    world.run()
+
+    assert [record.over for record in world.experiment.status.history] == [None, None, "0.05", "0.05"]
+
+
+WHOLE = repeated()
+WHOLE.run()
+
+
+@pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
+def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
+    world = repeated(crash_after=crash_after)
+    world.run()
+
+    assert memory(world) == memory(WHOLE)
+    assert sorted(write for write in world.writes if write.startswith("make")) == sorted(
+        write for write in WHOLE.writes if write.startswith("make")
+    )
+
+
+@settings(max_examples=10, deadline=None)
+@given(data=st.data())
+def test_in_any_order_every_trial_has_the_mean_of_its_repeats(data: st.DataObject) -> None:
+    world = repeated()
+
+    world.run(order=lambda jobs: data.draw(st.sampled_from(jobs)))
+
+    for record in world.experiment.status.history:
+        mean = succeeds(record.trial, 1, json.loads(record.point))["metrics"]["roc_auc"] + 0.01
+        assert float(record.value or 0) == pytest.approx(mean)
