@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flywheel_runtime.steps.prepare.sql import bind
@@ -165,6 +165,7 @@ def test_memory_has_its_own_words(run_prepare: Any, orders: Path, monkeypatch: p
     assert (result.code, result.failure["reason"]) == (1, "OutOfMemory")
 
 
+@settings(deadline=None)  # each example opens a DuckDB
 @given(
     text=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30), kind=st.integers(0, 5)
 )
