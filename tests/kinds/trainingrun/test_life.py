@@ -291,3 +291,26 @@ def test_200_steps_fit_into_the_status() -> None:
 
     assert at.status.result == "Succeeded"
     assert len(at.status.model_dump_json(by_alias=True, exclude_none=True)) < 102_400
+
+
+@pytest.mark.parametrize(
+    ("again", "verdict", "words"),
+    [
+        ({}, "Equal", ""),
+        ({"bytes": "other"}, "Different", "step 'a': output 'data' has other bytes"),
+        ({"metrics": {"rows": 11.0}}, "Different", "step 'a': rows was 10, and is 11"),
+        ({"exit": 1}, "Different", "step 'a': it was Succeeded, and is Failed"),
+    ],
+)
+def test_a_repeated_run_says_whether_it_came_out_alike(again: dict[str, Any], verdict: str, words: str) -> None:
+    told: dict[str, Any] = {"metrics": {"rows": 10.0}}
+    world = World({"steps": [container("a")]}, lambda _name, _attempt: told)
+    world.finish(run("one"))
+    told |= again
+
+    at = world.finish(run("two", reproduceOf="one"))
+
+    assert at.status.reproduced is not None
+    assert at.status.reproduced.verdict == verdict
+    assert "".join(at.status.reproduced.differs) == words
+    assert step(at, "a").cache == "Miss"

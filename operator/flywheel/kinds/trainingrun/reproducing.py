@@ -14,6 +14,7 @@ from flywheel.kinds.trainingrun.table import Row
 from flywheel.kinds.trainingrun.work.order import TrainingRun
 
 COMPARE = "compare-"
+COMPARED = frozenset(("model", "evaluation"))  # outputs whose numbers tell more than their bytes
 TOLERANCE = 1e-9
 LONGEST = timedelta(minutes=30)
 
@@ -56,6 +57,11 @@ def _judged(left: StepStatus | None, right: StepStatus, compare: StepStatus | No
         return "Equal", ""
     if compare is not None and compare.facts.get("verdict"):
         return compare.facts["verdict"], "" if compare.facts["verdict"] == "Equal" else compare.facts.get("differs", "")
+    other = sorted(
+        name for name in {*left.outputs, *right.outputs} - COMPARED if left.outputs.get(name) != right.outputs.get(name)
+    )
+    if other:
+        return "Different", f"output '{other[0]}' has other bytes"
     apart = [
         name
         for name in left.metrics.keys() | right.metrics.keys()
