@@ -40,6 +40,7 @@ def main() -> int:
         wait(kind, name, seconds)
     show_best_trial()
     wait("fwrun", the_run(), 300)
+    wait("fwver", registered(), 120)
     wait("fwsvc", "flight-delay", 120)
     show_table()
     show_prediction()
@@ -88,6 +89,12 @@ def wait(kind: str, name: str, seconds: float) -> None:
         lambda: f"{kind}/{name} is not Ready: {told}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
         pause=1,
     )
+
+
+def registered() -> str:
+    """The version that the Experiment's best trial became."""
+    version: str = (kube.get("fwexp", "flight-delay", NAMESPACE) or {})["status"]["modelVersion"]
+    return version
 
 
 def the_run() -> str:
