@@ -2,11 +2,24 @@
 
 from datetime import datetime
 
+from flywheel.core.api import Manifest
 from flywheel.core.plan import Plan
 from flywheel.core.schema import Condition
 
 READY, SUCCEEDED, RECONCILING, STALLED = "Ready", "Succeeded", "Reconciling", "Stalled"
 LONGEST_MESSAGE = 1024
+
+
+def found(resource: Manifest, type_: str = READY) -> Manifest:
+    """One condition of a resource as the API server has it, or an empty object."""
+    conditions = (resource.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == type_), {})
+
+
+def is_ready(resource: Manifest) -> bool:
+    """Whether the spec as it is now was judged Ready."""
+    ready = found(resource)
+    return ready.get("status") == "True" and ready.get("observedGeneration") == resource["metadata"].get("generation")
 
 
 def conditions(

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from flywheel.core.api import MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core import conditions
+from flywheel.core.api import MODEL, MODEL_VERSION, Reference
 from flywheel.core.kind import Cluster
 
 
@@ -35,7 +36,9 @@ def _champion(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
     status = model.get("status") or {}
     champion, digest = status.get("champion"), status.get("championDigest")
     if champion is None or digest is None:
-        return Missing("NoChampion", f"Model '{name}' has no champion yet. {_ready(model).get('message', '')}".strip())
+        return Missing(
+            "NoChampion", f"Model '{name}' has no champion yet. {conditions.found(model).get('message', '')}".strip()
+        )
     return Target(champion, digest)
 
 
@@ -44,12 +47,7 @@ def _version(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
     if version is None:
         finding = f"ModelVersion '{name}' does not exist in namespace '{namespace}'"
         return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
-    ready, digest = _ready(version), (version.get("status") or {}).get("digest")
+    ready, digest = conditions.found(version), (version.get("status") or {}).get("digest")
     if digest is None or ready.get("status") != "True":
         return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {ready.get('message', '')}".strip())
     return Target(name, digest)
-
-
-def _ready(resource: Manifest) -> Manifest:
-    conditions = (resource.get("status") or {}).get("conditions") or []
-    return next((each for each in conditions if each["type"] == "Ready"), {})

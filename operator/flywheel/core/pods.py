@@ -3,13 +3,20 @@
 Every pod satisfies Pod Security `restricted`; nothing a user writes passes into a pod but through the typed fields here.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from flywheel.core.api import Manifest
 from flywheel.core.schema import Placement, PullSecret, Resources, Variable
 from flywheel.core.settings import Settings
 
 USER = 65532
+JOB_LABEL = "batch.kubernetes.io/job-name"
+
+
+def of_job(name: str, pods: Iterable[Manifest]) -> list[Manifest]:
+    """Those that the Job of that name made."""
+    return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
 
 
 def pod_security() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from flywheel.core.api import JOB, POD, Manifest
 from flywheel.core.kind import Cluster
 from flywheel.core.offered import Missing, Target, offered
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.ticker import Tick
 from flywheel.core.trouble import Trouble
@@ -56,7 +57,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
-    found = [_job(batch, job, _pods_of(job, pods), cluster) for job in ours]
+    found = [_job(batch, job, of_job(job["metadata"]["name"], pods), cluster) for job in ours]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -130,8 +131,3 @@ def _main(pod: Manifest) -> Mapping[str, Any]:
         if container["name"] == "main":
             return container.get("state", {}).get("terminated") or {}
     return {}
-
-
-def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
-    name = job["metadata"]["name"]
-    return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]

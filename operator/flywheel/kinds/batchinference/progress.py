@@ -5,10 +5,11 @@ annotation. A Job is deleted only in the look that knows how it ended and makes 
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flywheel.core import names
+from flywheel.core.backoff import backoff
 from flywheel.core.offered import Target
 from flywheel.core.outcome import Outcome
 from flywheel.core.ticker import Tick
@@ -17,7 +18,6 @@ from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInfe
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema import MOST_REMEMBERED, Ended, Run, depends_on
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # A run of a schedule must not keep the next one waiting for ever: about an hour of pauses.
 MOST_RETRIES_OF_TICK = 10
 ENDED = ("Succeeded", "Failed")
@@ -82,7 +82,7 @@ def judged(run: Run, ended: Outcome, now: datetime, *, scheduled: bool) -> Run:
     told: dict[str, Any] = {"reason": ended.reason, "message": ended.message[:1024]}
     again = ended.reason in PLANNED_ANEW or not (ended.result == "Invalid" or ended.reason in HOPELESS)
     if again and not (scheduled and run.retries >= MOST_RETRIES_OF_TICK):
-        later = {"retries": run.retries + 1, "not_before": now + pause(run.retries)}
+        later = {"retries": run.retries + 1, "not_before": now + backoff(run.retries)}
         anew = _anew(ended.reason)
         return run.model_copy(update=told | later | anew)
     return run.model_copy(update=told | {"phase": "Failed", "finished_at": now})
@@ -105,12 +105,6 @@ def _further(run: Run, ended: Outcome, now: datetime) -> Run:
         return run.model_copy(update=calm | found | {"phase": "Scoring"})
     done = {**counted, "finished_at": now} if run.phase == "Finishing" else {}
     return run.model_copy(update=calm | done | {"phase": NEXT_PHASE[run.phase]})
-
-
-def pause(retries: int) -> timedelta:
-    """10 s, 20 s, 40 s, … to 10 minutes."""
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(retries, 10)
-    return min(doubled, LONGEST_PAUSE)
 
 
 @dataclass(frozen=True)

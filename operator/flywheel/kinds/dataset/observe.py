@@ -10,6 +10,7 @@ from flywheel.core import names, outcome, ticker, trouble
 from flywheel.core.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.ticker import Tick
 from flywheel.core.trouble import Trouble
@@ -44,7 +45,9 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     """One look at the Jobs of a Dataset and at who cites its versions."""
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
-    checks = [_check(dataset, job, _pods_of(job, pods), cluster) for job in jobs if _step(job) == CHECK]
+    checks = [
+        _check(dataset, job, of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK
+    ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -82,11 +85,6 @@ def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
         versions.append(experiment["spec"].get("datasetVersion"))
         versions.append(((experiment.get("status") or {}).get("data") or {}).get("version"))
     return [version for version in versions if version]
-
-
-def _pods_of(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
-    name = job["metadata"]["name"]
-    return [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name]
 
 
 def _step(job: Manifest) -> str | None:

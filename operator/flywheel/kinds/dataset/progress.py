@@ -5,17 +5,17 @@ its annotation. A Job is deleted only after status knows how it ended, so it can
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from flywheel.core import names
+from flywheel.core.backoff import backoff
 from flywheel.core.outcome import Outcome
 from flywheel.core.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema import MOST_VERSIONS, MOST_WARNINGS, LastCheck, Splits, Version
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # Nobody needs to touch the Dataset for these to heal: a bucket may be made, a file may arrive, a password may be corrected.
 HEALS_ELSEWHERE = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
 
@@ -77,16 +77,10 @@ def judged(check: LastCheck, ended: Outcome, now: datetime) -> LastCheck:
         )
     told = {"reason": ended.reason, "message": ended.message[:1024], "finished_at": now}
     if ended.result == "Infrastructure" or ended.reason in HEALS_ELSEWHERE:
-        later = now + pause(check.retries)
+        later = now + backoff(check.retries)
         again = {"result": "Retrying", "retries": check.retries + 1, "not_before": later}
         return check.model_copy(update=told | again)
     return check.model_copy(update=told | {"result": "Failed"})
-
-
-def pause(retries: int) -> timedelta:
-    """10 s, 20 s, 40 s, … to 10 minutes."""
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(retries, 10)
-    return min(doubled, LONGEST_PAUSE)
 
 
 def version_of(dataset: Dataset, ended: Outcome, now: datetime) -> Version:

@@ -13,8 +13,9 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from flywheel.core.backoff import backoff
 from flywheel.core.outcome import Outcome
 from flywheel.core.values import Digest
 from flywheel.kinds.experiment.observe import TrialJob
@@ -23,7 +24,6 @@ from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
 from flywheel.kinds.experiment.verdict import Verdict, judged, together
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=10)
 # The store's trouble, not the trial's: it heals without a change of the spec.
 HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
 
@@ -202,12 +202,11 @@ def _ended(memory: Memory, number: int, tried: Sequence[TrialJob | None], setup:
 
 
 def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> Memory:
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(attempt.attempt - 1, 10)
     again = Attempt(
         trial=attempt.trial,
         repeat=attempt.repeat,
         attempt=attempt.attempt + 1,
-        not_before=now.replace(microsecond=0) + min(doubled, LONGEST_PAUSE),
+        not_before=now.replace(microsecond=0) + backoff(attempt.attempt - 1),
         message=why[:512],
     )
     return replace(memory, attempts={**memory.attempts, attempt.key: again})

@@ -6,10 +6,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import indexed, names, queueing, trouble
+from flywheel.core import conditions, indexed, names, queueing, trouble
 from flywheel.core.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, version_name
@@ -98,8 +99,8 @@ def references(experiment: Experiment) -> list[Reference]:
 def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
-    of_job = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == metadata["name"]]
-    ended = indexed.read(job, of_job)
+    own = of_job(metadata["name"], pods)
+    ended = indexed.read(job, own)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
@@ -113,7 +114,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         point=tuple(made.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        trouble=(queueing.waiting(job, cluster) or trouble.find(job, of_job, events, cluster.now))
+        trouble=(queueing.waiting(job, cluster) or trouble.find(job, own, events, cluster.now))
         if ended is None
         else None,
     )
@@ -121,14 +122,13 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
 
 def _dataset(dataset: Manifest) -> DatasetSeen:
     status = dataset.get("status") or {}
-    ready: Mapping[str, Any] = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
-    judged = ready.get("observedGeneration") == dataset["metadata"].get("generation")
+    ready = conditions.found(dataset)
     versions = tuple(
         Data(version=each["name"], digest=each["digest"], task=each.get("task"), classes=each.get("classes"))
         for each in status.get("versions") or ()
     )
     return DatasetSeen(
-        ready=ready.get("status") == "True" and judged and bool(versions),
+        ready=conditions.is_ready(dataset) and bool(versions),
         reason=str(ready.get("reason", "Pending")),
         message=str(ready.get("message", "")),
         versions=versions,

@@ -8,6 +8,7 @@ from flywheel.core import names, outcome
 from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 from flywheel.kinds.model.children import Model, attempt, step_of, unrecorded
@@ -91,12 +92,7 @@ def _recording(model: Model, cluster: Cluster) -> Outcome | None:
         return None
     name = names.job(model, step_of(reign), attempt(model.status))
     job = cluster.get(Reference(JOB, model.namespace, name))
-    pods = [
-        pod
-        for pod in cluster.children(model.uid, POD)
-        if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == name
-    ]
-    return outcome.read(job, pods) if job else None
+    return outcome.read(job, of_job(name, cluster.children(model.uid, POD))) if job else None
 
 
 def _version(raw: Manifest, served: bool) -> Version:

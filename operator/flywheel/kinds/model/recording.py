@@ -5,12 +5,13 @@ from datetime import timedelta
 
 from flywheel.core import names
 from flywheel.core.api import JOB
+from flywheel.core.backoff import backoff
 from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.model.children import Model, attempt, promote_job, step_of, unrecorded
 from flywheel.kinds.model.observe import Seen
 from flywheel.kinds.model.schema import Audit, ModelStatus, Reign
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=5)
 AT_ONCE = timedelta(seconds=1)
 
 
@@ -43,7 +44,7 @@ def _ended(model: Model, seen: Seen, plan: Plan, status: ModelStatus, reign: Rei
         audit = Audit(recorded=reign.number, number=number, sha256=sha256)
     else:
         failed = attempt(model.status)
-        pause = min(FIRST_PAUSE * 2 ** min(failed - 1, 16), LONGEST_PAUSE)
+        pause = backoff(failed - 1, longest=LONGEST_PAUSE)
         again = (seen.now + pause).replace(microsecond=0)
         audit = old.model_copy(update={"attempts": failed, "message": found.message[:512], "retry_at": again})
     job = Kept(JOB, names.job(model, step_of(reign), attempt(model.status)))

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from flywheel.core import names
 from flywheel.core.api import JOB
+from flywheel.core.backoff import backoff
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Child, Event, Kept, Plan
 from flywheel.core.values import Digest
@@ -19,7 +20,7 @@ from flywheel.kinds.modelversion.report import written
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
 SOON, AT_ONCE = timedelta(seconds=15), timedelta(seconds=1)
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=5)
 UNMEASURED = "measurement"  # the entry of a Job that can never measure
 
 
@@ -70,7 +71,7 @@ def _ended(
     kept = Kept(JOB, names.job(version, step_of(asked.question), asked.attempt))
     result = result_of(asked.question, outcome, seen.now)
     if result is None:
-        pause = min(FIRST_PAUSE * 2 ** min(asked.attempt - 1, 16), LONGEST_PAUSE)
+        pause = backoff(asked.attempt - 1, longest=LONGEST_PAUSE)
         retry = GatesRetry(
             question=asked.question.short,
             attempts=asked.attempt,

@@ -8,6 +8,7 @@ from flywheel.core import names, outcome, trouble
 from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
@@ -67,7 +68,7 @@ def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome 
     job = cluster.get(Reference(JOB, version.namespace, name))
     if job is None:
         return None, None
-    pods = [pod for pod in cluster.children(version.uid, POD) if _job_of(pod) == name]
+    pods = of_job(name, cluster.children(version.uid, POD))
     ended = outcome.read(job, pods)
 
     def events(uid: str) -> Sequence[Manifest]:
@@ -128,8 +129,3 @@ def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:
             if each.version == version.name:
                 name = service["metadata"]["name"]
                 yield Rejection(service=name, at=each.at, message=each.message, numbers=each.numbers)
-
-
-def _job_of(pod: Manifest) -> str | None:
-    name: str | None = pod["metadata"]["labels"].get("batch.kubernetes.io/job-name")
-    return name

@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from flywheel.core.backoff import backoff
 from flywheel.core.outcome import Outcome
 from flywheel.kinds.modelversion import quantization
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema import Failure, Golden, ModelVersionStatus, Signature
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=5)
 MOST_METRICS = 64
 LONGEST_FINDING = 700
 MEASURED = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
@@ -50,7 +51,7 @@ def failed(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionS
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
     again = outcome.result == "Infrastructure" or outcome.reason in MAY_ARRIVE
-    pause = min(FIRST_PAUSE * 2 ** min(in_a_row - 1, 16), LONGEST_PAUSE)
+    pause = backoff(in_a_row - 1, longest=LONGEST_PAUSE)
     failure = Failure(
         reason=outcome.reason,
         message=_sentence(version, outcome),

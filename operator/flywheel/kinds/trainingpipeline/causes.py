@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from flywheel.core import conditions
 from flywheel.core.api import Manifest
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import OnCondition, Trigger, TriggerStatus
@@ -78,14 +79,12 @@ def _of_resource(trigger: Trigger, known: TriggerStatus, found: Manifest | None)
         words = f"Model '{trigger.model_version.model}' has champion '{champion}'"
         return Cause(str(champion), words) if champion else None
     assert trigger.condition is not None, "a rule of the schema"
-    return _condition(trigger.condition, status)
+    return _condition(trigger.condition, found)
 
 
 def _new_data(name: str, least: int, known: TriggerStatus, found: Manifest, status: Mapping[str, Any]) -> Cause | None:
     versions = status.get("versions") or ()
-    ready = _conditions(status).get("Ready", {})
-    judged = ready.get("observedGeneration") == found["metadata"].get("generation")
-    if not versions or ready.get("status") != "True" or not judged:
+    if not versions or not conditions.is_ready(found):
         return None
     newest = versions[0]
     rows = newest.get("rows")
@@ -100,10 +99,10 @@ def _new_data(name: str, least: int, known: TriggerStatus, found: Manifest, stat
     return Cause(str(newest["name"]), message, rows=rows, too_little=too_little)
 
 
-def _condition(wanted: OnCondition, status: Mapping[str, Any]) -> Cause | None:
+def _condition(wanted: OnCondition, resource: Manifest) -> Cause | None:
     """A condition's time of transition tells this time from the last; a change of reason alone is a cause as well, if reasons are named."""
-    found = _conditions(status).get(wanted.type)
-    if found is None or found["status"] != wanted.status:
+    found = conditions.found(resource, wanted.type)
+    if found.get("status") != wanted.status:
         return None
     reason = str(found.get("reason", ""))
     if wanted.reasons and reason not in wanted.reasons:
@@ -111,7 +110,3 @@ def _condition(wanted: OnCondition, status: Mapping[str, Any]) -> Cause | None:
     key = f"{wanted.type}={wanted.status}@{found.get('lastTransitionTime')}" + (f" {reason}" if wanted.reasons else "")
     words = f"{wanted.kind} '{wanted.name}' says {wanted.type}={wanted.status} ({reason}): {found.get('message', '')}"
     return Cause(key, words)
-
-
-def _conditions(status: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    return {each["type"]: each for each in status.get("conditions") or ()}

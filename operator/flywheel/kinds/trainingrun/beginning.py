@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flywheel.core.api import Manifest
+from flywheel.core.conditions import is_ready
 from flywheel.core.plan import Plan
 from flywheel.core.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema.faults import faults
@@ -101,21 +102,11 @@ def _current(source: Source, dataset: Manifest | None) -> InputUsed:
     if source.version is not None:
         chosen = next((each for each in versions if each["name"] == source.version), None)
     else:
-        chosen = versions[0] if versions and _is_ready(dataset or {}) else None
+        chosen = versions[0] if versions and is_ready(dataset or {}) else None
     if chosen is None:
         return nothing
     facts = {ours: str(chosen[theirs]) for theirs, ours in FACTS.items() if chosen.get(theirs) is not None}
     return nothing.model_copy(update={"version": chosen["name"], "digest": Digest(chosen["digest"]), "facts": facts})
-
-
-def _is_ready(dataset: Manifest) -> bool:
-    conditions = (dataset.get("status") or {}).get("conditions") or ()
-    return any(
-        each["type"] == "Ready"
-        and each["status"] == "True"
-        and each.get("observedGeneration") == dataset["metadata"].get("generation")
-        for each in conditions
-    )
 
 
 def _waits(

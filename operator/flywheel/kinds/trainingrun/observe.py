@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from flywheel.core import conditions
 from flywheel.core.api import (
     CONTROLLER_REVISION,
     DATASET,
@@ -110,9 +111,8 @@ def references(run: TrainingRun) -> Iterable[Reference]:
 
 
 def _pipeline(pipeline: Manifest) -> PipelineSeen:
-    status = pipeline.get("status") or {}
-    ready: Mapping[str, Any] = next((each for each in status.get("conditions") or () if each["type"] == "Ready"), {})
-    return PipelineSeen(pipeline["metadata"]["uid"], status.get("revision"), str(ready.get("message", "")))
+    revision = (pipeline.get("status") or {}).get("revision")
+    return PipelineSeen(pipeline["metadata"]["uid"], revision, str(conditions.found(pipeline).get("message", "")))
 
 
 def _frozen(run: TrainingRun, revision: str, cluster: Cluster) -> Frozen | None:

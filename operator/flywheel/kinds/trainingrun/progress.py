@@ -1,7 +1,7 @@
 """Where a run stands: what its steps say, which of them start now, and whether it is over."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -204,19 +204,15 @@ def _from_cache(run: Run, row: Row, hit: Entry) -> Row:
     # The age of work is that of its doing, however often it was taken since.
     when = hit.step.started or hit.step.finished
     from_run = f"done by run '{hit.run}'" if hit.step.cache != "Hit" else str(hit.step.cache_reason)
-    finished = hit.step.finished
-    return replace(
-        row.having(
-            state="Succeeded",
-            cache="Hit",
-            cache_reason=from_run[:128],
-            started=when,
-            finished=finished,
-            reason=None,
-            message=None,
-            **told,
-        ),
-        news=True,
+    return row.having(
+        state="Succeeded",
+        cache="Hit",
+        cache_reason=from_run[:128],
+        started=when,
+        finished=hit.step.finished,
+        reason=None,
+        message=None,
+        **told,
     )
 
 

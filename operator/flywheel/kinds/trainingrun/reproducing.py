@@ -1,7 +1,6 @@
 """Whether a run with reproduceOf came out like the run that it repeats: by digests, else by what the step `compare` finds, else by numbers."""
 
 import json
-from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.workloads import Input, Step, step_job
@@ -93,9 +92,7 @@ def _row(run: Run, progress: Progress, name: str, left: StepStatus, right: StepS
                 for key, value in (ended.facts if ended is not None and good else {}).items()
             }
             progress.ended.extend([known.job] if known.job else [])
-            return replace(
-                row.having(state="Succeeded" if good else "Failed", facts=facts, finished=run.now), news=True
-            )
+            return row.having(state="Succeeded" if good else "Failed", facts=facts, finished=run.now)
         return row
     params = {
         "leftMetrics": {each: float(value) for each, value in left.metrics.items()},

@@ -11,12 +11,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from flywheel.core.backoff import backoff
 from flywheel.core.outcome import Outcome
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.frozen import needs
 from flywheel.kinds.trainingrun.schema import MOST_FACTS, MOST_METRICS, StepStatus, Tries
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=10)
+FIRST_PAUSE = timedelta(seconds=5)
 OVER = frozenset(("Succeeded", "Failed", "Skipped", "Cancelled"))
 LOST = "ArtifactMissing"
 MOST_HEALINGS = 3
@@ -25,11 +26,10 @@ GOOD_METRICS = ("roc_auc", "f1", "rmse", "accuracy", "log_loss")  # kept first w
 
 @dataclass(frozen=True)
 class Row:
-    """A step and where it stands; `news`: it ended at this look."""
+    """A step and where it stands."""
 
     step: Step
     status: StepStatus
-    news: bool = False
 
     @property
     def name(self) -> str:
@@ -60,7 +60,7 @@ def judged(row: Row, ended: Outcome, now: datetime) -> Row:
     """The row after its attempt has ended."""
     now = now.replace(microsecond=0)
     if ended.result == "Succeeded":
-        return replace(_succeeded(row, ended, now), news=True)
+        return _succeeded(row, ended, now)
     told: dict[str, object] = {"reason": ended.reason[:63], "message": ended.message[:512]}
     tries, retry = row.status.tries or Tries(), row.step.retry
     blame, limit = _blamed(ended, retry.user, retry.out_of_memory, retry.infrastructure)
@@ -68,16 +68,10 @@ def judged(row: Row, ended: Outcome, now: datetime) -> Row:
     if done >= limit:
         again = f" It was tried {done + 1} times." if done else ""
         told["message"] = f"{ended.message[:470]}{again}"
-        return replace(row.having(state="Failed", finished=now, **told), news=True)
-    later = now + pause(done) if blame != "out_of_memory" else None
+        return row.having(state="Failed", finished=now, **told)
+    later = now + backoff(done, first=FIRST_PAUSE) if blame != "out_of_memory" else None
     counted = tries.model_copy(update={blame: done + 1})
-    return replace(row.having(state="Waiting", tries=counted, not_before=later, **told), news=True)
-
-
-def pause(tries: int) -> timedelta:
-    """5 s, 10 s, 20 s, … to 10 minutes."""
-    doubled: timedelta = FIRST_PAUSE * 2 ** min(tries, 10)
-    return min(doubled, LONGEST_PAUSE)
+    return row.having(state="Waiting", tries=counted, not_before=later, **told)
 
 
 def healed(rows: Table, ended: str, now: datetime) -> Table:
@@ -89,9 +83,7 @@ def healed(rows: Table, ended: str, now: datetime) -> Table:
     if not above or count >= MOST_HEALINGS:
         words = "What it takes is no longer in the store, and no step of this run can make it again; "
         mend = "ask the Dataset for another check, and start a new run."
-        return rows | {
-            ended: replace(row.having(state="Failed", reason=LOST, message=words + mend, finished=now), news=True)
-        }
+        return rows | {ended: row.having(state="Failed", reason=LOST, message=words + mend, finished=now)}
     again = dict(rows)
     for name in above:
         fresh = f"an output was lost from the store, as step '{ended}' found"
@@ -105,16 +97,14 @@ def healed(rows: Table, ended: str, now: datetime) -> Table:
         )
         again[name] = Row(rows[name].step, blank)
     counted = tries.model_copy(update={"infrastructure": count + 1})
-    again[ended] = replace(
-        row.having(state="Waiting", tries=counted, reason=LOST, message="Waits for what was lost."), news=True
-    )
+    again[ended] = row.having(state="Waiting", tries=counted, reason=LOST, message="Waits for what was lost.")
     return again
 
 
-def kept_metrics(metrics: Mapping[str, float], named: frozenset[str]) -> dict[str, str]:
-    """Those that a condition asks for, well-known ones, then the first; NaN is left out, since nothing can be said of it."""
+def kept_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Well-known ones, then the first; NaN is left out, since nothing can be said of it."""
     finite = {name: value for name, value in metrics.items() if value == value and abs(value) != float("inf")}
-    order = sorted(finite, key=lambda name: (name not in named, name not in GOOD_METRICS))
+    order = sorted(finite, key=lambda name: name not in GOOD_METRICS)
     return {name: f"{finite[name]:.12g}" for name in sorted(order[:MOST_METRICS])}
 
 
@@ -127,7 +117,7 @@ def _succeeded(row: Row, ended: Outcome, now: datetime) -> Row:
         message=None,
         not_before=None,
         outputs={name: digest for name, digest in sorted(ended.outputs.items()) if name != "tracking"},
-        metrics=kept_metrics(ended.metrics, frozenset()),
+        metrics=kept_metrics(ended.metrics),
         facts=dict(sorted((name, text) for name, text in facts.items() if len(text) <= 1024)[:MOST_FACTS]),
         image=ended.image,
         finished=now,

@@ -1,8 +1,6 @@
 """What a run says: object, finding, next step."""
 
-from collections.abc import Mapping
-from typing import Any
-
+from flywheel.core import conditions
 from flywheel.core.api import Manifest
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress
@@ -43,8 +41,7 @@ def no_data(run: TrainingRun, used: InputUsed, dataset: Manifest | None) -> tupl
             "DatasetVersionNotFound",
             f"{where} has no version '{used.version}'; correct input '{used.name}' of the pipeline.",
         )
-    conditions = (dataset.get("status") or {}).get("conditions") or ()
-    ready: Mapping[str, Any] = next((each for each in conditions if each["type"] == "Ready"), {})
+    ready = conditions.found(dataset)
     return (
         "DatasetNotReady",
         f"Waiting for {where} to be Ready ({ready.get('reason', 'Pending')}): {ready.get('message', '')}",

@@ -8,6 +8,7 @@ from flywheel.core import names, outcome, trouble
 from flywheel.core.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
+from flywheel.core.pods import of_job
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.rollout import slots
@@ -118,11 +119,7 @@ def _judgement(service: InferenceService, cluster: Cluster) -> tuple[Outcome | N
     job = cluster.get(Reference(JOB, service.namespace, name))
     if job is None:
         return None, None
-    pods = [
-        each
-        for each in cluster.children(service.uid, POD)
-        if (each["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name") == name
-    ]
+    pods = of_job(name, cluster.children(service.uid, POD))
     ended = outcome.read(job, pods)
     if ended is not None:
         return ended, None

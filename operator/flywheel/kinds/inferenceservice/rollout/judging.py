@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
+from flywheel.core.backoff import backoff
 from flywheel.core.offered import Target
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Event
@@ -23,7 +24,7 @@ from flywheel.kinds.inferenceservice.rollout.move import (
 )
 from flywheel.kinds.inferenceservice.rollout.schema import MOST_REJECTIONS, Rejection, RolloutStatus
 
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=10), timedelta(minutes=5)
+LONGEST_PAUSE = timedelta(minutes=5)
 LONGEST_FINDING = 400
 
 
@@ -83,7 +84,7 @@ def _held(service: InferenceService, seen: Seen, standing: Target, status: Rollo
     after, times = _after(status, outcome, "CannotMeasure"), (status.held or 0) + 1
     change: dict[str, Any] = {"phase": "Holding", "held": times}
     if outcome.result != "Succeeded":
-        pause = min(FIRST_PAUSE * 2 ** min(times - 1, 16), LONGEST_PAUSE)
+        pause = backoff(times - 1, longest=LONGEST_PAUSE)
         words = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
         change |= {"retry_at": whole(seen.now + pause), "message": words}
     held = after.model_copy(update=change)

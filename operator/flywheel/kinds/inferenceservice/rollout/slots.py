@@ -7,6 +7,7 @@ from flywheel.core import names
 from flywheel.core.api import GROUP, Manifest
 from flywheel.core.kind import AnyResource
 from flywheel.core.plan import Child, Kept
+from flywheel.core.pods import JOB_LABEL
 
 Slot = Literal["a", "b"]
 ROLE_LABEL = f"{GROUP}/role"
@@ -46,7 +47,7 @@ def pods_name(service: AnyResource, slot: Slot) -> str:
 def slot_of(manifest: Manifest) -> Slot | None:
     """The slot that an object's labels name. None for a Job's pod."""
     labels = manifest["metadata"].get("labels") or {}
-    if "batch.kubernetes.io/job-name" in labels:
+    if JOB_LABEL in labels:
         return None
     found: Slot = "b" if labels.get(ROLE_LABEL) == ROLES["b"] else "a"
     return found

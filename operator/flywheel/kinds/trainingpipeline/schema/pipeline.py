@@ -96,4 +96,3 @@ class TrainingPipelineStatus(Status):
     resumed_at: datetime | None = Field(
         None, description="When triggers were last let go on; challengers before do not count."
     )
-    resumed_generation: int | None = Field(None, description="The generation of the spec then.")

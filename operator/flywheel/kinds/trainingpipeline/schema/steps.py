@@ -5,7 +5,17 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 
 from flywheel.core.distributed import Checkpoint, Distributed
-from flywheel.core.schema import PullSecret, Quantity, QueuedPlacement, Resources, Schema, Variable, rule, validations
+from flywheel.core.schema import (
+    PullSecret,
+    Quantity,
+    QueuedPlacement,
+    Resources,
+    Schema,
+    SecretKey,
+    Variable,
+    rule,
+    validations,
+)
 from flywheel.core.values import Duration, Label, MetricName, Number, Word
 from flywheel.kinds.experiment.schema import ExperimentTemplate
 from flywheel.kinds.experiment.space import Parameter
@@ -199,13 +209,6 @@ class Container(Schema):
     )
 
 
-class Secret(Schema):
-    """One key of a Secret in the same namespace."""
-
-    name: str = Field(max_length=253, description="The Secret's name.")
-    key: str = Field(min_length=1, max_length=253, description="The key in it.")
-
-
 class Notify(Schema):
     """A JSON document to a webhook; the host must be on the installation's list."""
 
@@ -216,7 +219,7 @@ class Notify(Schema):
     )
 
     url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="The address.")
-    secret: Secret | None = Field(None, description="A Secret that holds the address, where it contains a token.")
+    secret: SecretKey | None = Field(None, description="A Secret that holds the address, where it contains a token.")
     text: str | None = Field(None, max_length=2048, description="Sent as `text`; $(params.x) is replaced.")
 
 

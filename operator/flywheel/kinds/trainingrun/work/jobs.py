@@ -8,7 +8,8 @@ from flywheel.core import indexed, queueing, trouble
 from flywheel.core.api import JOB, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
 from flywheel.core.plan import Child
-from flywheel.core.schema import Resources, SecretKey, Variable
+from flywheel.core.pods import of_job
+from flywheel.core.schema import Resources, Variable
 from flywheel.core.spread import Group, Spread, service
 from flywheel.core.values import quantity
 from flywheel.core.workloads import Input, Step, step_job
@@ -51,7 +52,7 @@ class JobWorker:
         job = cluster.get(Reference(JOB, run.namespace, name))
         if job is None:
             return Seen(exists=False)
-        pods = [each for each in cluster.children(run.uid, POD) if _job_of(each) == name]
+        pods = of_job(name, cluster.children(run.uid, POD))
         ended = indexed.read(job, pods)
 
         def events(uid: str) -> Sequence[Manifest]:
@@ -168,8 +169,7 @@ def _notify(run: TrainingRun, order: Order) -> Step:
         "body": body,
         "allowedHosts": list(order.settings.allowed_http_hosts),
     }
-    key = SecretKey(name=secret.name, key=secret.key) if secret else None
-    env = (Variable(name="NOTIFY_URL", secret=key),) if key else ()
+    env = (Variable(name="NOTIFY_URL", secret=secret),) if secret else ()
     return replace(_ours(order, "notify", params, ()), env=env)
 
 
@@ -191,10 +191,6 @@ def _with_memory(resources: Resources, factor: int) -> Resources:
         return {name: int(quantity(value) * factor) if name == "memory" else value for name, value in asked.items()}
 
     return Resources(requests=more(resources.requests), limits=more(resources.limits))
-
-
-def _job_of(pod: Manifest) -> str:
-    return str((pod["metadata"].get("labels") or {}).get("batch.kubernetes.io/job-name", ""))
 
 
 WORKERS = {

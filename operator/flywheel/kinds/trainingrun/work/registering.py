@@ -5,7 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.api import MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core import conditions
+from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.conditions import STALLED
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Child
@@ -47,10 +49,7 @@ class Registering:
         version = cluster.get(Reference(MODEL_VERSION, run.namespace, name))
         if version is None:
             return Seen(exists=False)
-        ready = _ready(version)
-        stalled: Mapping[str, Any] = next(
-            (each for each in (version.get("status") or {}).get("conditions") or () if each["type"] == "Stalled"), {}
-        )
+        ready, stalled = conditions.found(version), conditions.found(version, STALLED)
         if ready.get("status") != "True" and stalled.get("status") == "True":
             words = f"ModelVersion '{name}': {ready.get('message', '')}"[:512]
             return Seen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "NotVerified")), words))
@@ -96,11 +95,6 @@ def _lineage(run: TrainingRun, order: Order) -> dict[str, Any]:
     }
     lineage = {name: value for name, value in told.items() if value is not None}
     return {**lineage, **({"parameters": dict(sorted(parameters.items())[:64])} if parameters else {})}
-
-
-def _ready(resource: Manifest) -> Manifest:
-    conditions = (resource.get("status") or {}).get("conditions") or ()
-    return next((each for each in conditions if each["type"] == "Ready"), {})
 
 
 REGISTERING = Registering()

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core import names
+from flywheel.core import conditions, names
 from flywheel.core.api import EXPERIMENT, Manifest, Reference
+from flywheel.core.conditions import STALLED, SUCCEEDED
 from flywheel.core.kind import Cluster
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Child
@@ -50,11 +51,10 @@ class Training:
         if experiment is None:
             return Seen(exists=False)
         status = experiment.get("status") or {}
-        conditions = {each["type"]: each for each in status.get("conditions") or ()}
-        succeeded, ready = conditions.get("Succeeded", {}), conditions.get("Ready", {})
+        succeeded, ready = conditions.found(experiment, SUCCEEDED), conditions.found(experiment)
         if succeeded.get("status") == "True":
             return Seen(exists=True, outcome=_outcome(name, experiment, status))
-        if succeeded.get("status") == "False" and conditions.get("Stalled", {}).get("status") == "True":
+        if succeeded.get("status") == "False" and conditions.found(experiment, STALLED).get("status") == "True":
             words = f"Experiment '{name}': {ready.get('message', '')}"[:512]
             return Seen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "Failed")), words))
         if ready.get("reason") in ("Pending", "Searching", "Registering", None):
