@@ -161,14 +161,41 @@ def test_sigterm_ends_the_watch(fetched: Path) -> None:
 PAUSE, COLLECT, FETCH, MAIN, WORKER, ORPHAN, PROBE = 1, os.getpid(), 20, 30, 31, 32, 40
 
 
-def test_main_is_whatever_was_not_there_before() -> None:
+def test_main_is_whatever_was_not_there_before(tmp_path: Path) -> None:
     parents = {PAUSE: 0, COLLECT: 0, FETCH: 0, MAIN: 0, WORKER: MAIN, ORPHAN: PAUSE, PROBE: COLLECT}
     everyone = {pid: Process(pid, parent, 0) for pid, parent in parents.items()}
 
-    found = of_main(everyone, [PAUSE, COLLECT, FETCH])
+    found = of_main(everyone, [PAUSE, COLLECT, FETCH], tmp_path)
 
     assert set(found) == {MAIN, WORKER, ORPHAN}
     assert {process.pid for process in roots(found)} == {MAIN, ORPHAN}
+
+
+@pytest.mark.parametrize(
+    ("cgroups", "mains"),
+    [
+        pytest.param({"1": "/pause", "self": "/collect", "50": "/collect", "30": "/main"}, {30, 31}, id="told apart"),
+        pytest.param({"1": "/", "self": "/", "50": "/", "30": "/"}, {30, 31, 50}, id="all alike"),
+    ],
+)
+def test_what_is_executed_in_our_container_is_not_mains(
+    cgroups: dict[str, str], mains: set[int], tmp_path: Path
+) -> None:
+    for pid, path in cgroups.items():
+        (tmp_path / pid).mkdir()
+        (tmp_path / pid / "cgroup").write_text(f"0::{path}\n")
+    everyone = {pid: Process(pid, parent, 0) for pid, parent in {PAUSE: 0, COLLECT: 0, 30: 0, 31: 30, 50: 0}.items()}
+
+    assert set(of_main(everyone, [PAUSE, COLLECT], tmp_path)) == mains
+
+
+def test_the_watch_is_over_when_main_is(fetched: Path) -> None:
+    with main_runs("import time; time.sleep(0.5)") as process:
+        stop = Stop()
+        Watch(None, 10, fetched, belongs=Belongs(process.pid)).run(stop)
+
+        assert process.wait() == 0
+        assert stop.at is not None
 
 
 def test_a_process_with_parentheses_in_its_name_is_read(tmp_path: Path) -> None:

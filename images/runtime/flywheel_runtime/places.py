@@ -70,6 +70,11 @@ class Places:
         return self.root / "run" / "refused"
 
     @property
+    def reported(self) -> Path:
+        """collect's last message: were collect started once more after it has ended, it would say the same."""
+        return self.root / "run" / "reported"
+
+    @property
     def fetched(self) -> Path:
         """Written last by fetch: the ids of the processes that lived then, none of which is main's."""
         return self.root / "run" / "fetched"

@@ -52,7 +52,7 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
     over = is_over(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    ended = [_ended(pod) for pod in newest_first if pod.get("status", {}).get("phase") in ("Succeeded", "Failed")]
+    ended = [_ended(pod) for pod in newest_first if _has_ended(pod)]
     if not over and len(ended) < len(newest_first):
         return None
     if not over and (not ended or ended[0].disrupted):
@@ -62,6 +62,11 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         if outcome is not None:
             return outcome
     return unknown(job) if over else None
+
+
+def _has_ended(pod: Manifest) -> bool:
+    """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say."""
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _was_done(_ended(pod)) is not None
 
 
 def of_pod(pod: Manifest) -> Outcome | None:

@@ -7,6 +7,7 @@ import select
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
@@ -30,23 +31,34 @@ MARGIN = 5.0  # seconds of the grace period that are left for the last message
 
 
 def main(env: Mapping[str, str] = os.environ) -> int:
-    """Stay until SIGTERM, report, and end with 0 whatever happened to main: the message is the outcome."""
+    """Stay until main has ended, report, and end with 0 whatever happened to main: the message is the outcome."""
     places, stop = Places.of(env), Stop()
     stop.listen()
     hide()
     message.write(places.termination_log, message.RUNNING)
     try:
-        report = collect(env, places, stop)
+        report = _reported(places) or collect(env, places, stop)
     except Failure as failure:
         report = ended(error=failure)
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         report = ended(error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True))
     message.write(places.termination_log, report)
+    with suppress(OSError):  # a full disk; the message is out
+        places.reported.write_bytes(message.encode(report))
     sys.stderr.write(message.encode(report).decode() + "\n")
     sys.stderr.flush()
-    while stop.at is None:  # the kubelet would start us again
+    while stop.at is None:  # while main has not ended, the kubelet would start us again
         select.select([stop], [], [])
     os._exit(0)  # an upload that hangs must not hold us
+
+
+def _reported(places: Places) -> dict[str, Any] | None:
+    """What an earlier collect of this pod said, had it ended before the kubelet saw that main had."""
+    try:
+        found = json.loads(places.reported.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def hide() -> None:

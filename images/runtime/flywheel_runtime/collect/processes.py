@@ -44,9 +44,9 @@ def _parse(stat: str) -> Process | None:
     return Process(int(head.partition(" ")[0]), int(fields[1]), int(fields[19]) / TICKS)
 
 
-def of_main(everyone: dict[int, Process], others: Iterable[int]) -> dict[int, Process]:
-    """All but the pause process, ourselves, whatever lived while fetch ran, and the descendants of those."""
-    not_main = {*others, os.getpid()} - {PAUSE}
+def of_main(everyone: dict[int, Process], others: Iterable[int], proc: Path = Path("/proc")) -> dict[int, Process]:
+    """All but the pause process, whatever lived while fetch ran, the descendants of those, and our container with what is executed in it."""
+    not_main = {*others, os.getpid(), *_of_our_container(everyone, proc)} - {PAUSE}
 
     def belongs(process: Process) -> bool:
         seen: Process | None = process
@@ -57,6 +57,23 @@ def of_main(everyone: dict[int, Process], others: Iterable[int]) -> dict[int, Pr
         return process.pid != PAUSE
 
     return {pid: process for pid, process in everyone.items() if belongs(process)}
+
+
+def _of_our_container(everyone: dict[int, Process], proc: Path) -> set[int]:
+    """Those that have no parent but came into our container, as `kubectl exec` makes them; none where control groups
+    of containers cannot be told apart, as in some sandboxes."""
+    ours = _cgroup(proc, "self")
+    if ours is None or ours == _cgroup(proc, str(PAUSE)):
+        return set()
+    orphans = (pid for pid, process in everyone.items() if process.parent == PAUSE or process.parent not in everyone)
+    return {pid for pid in orphans if _cgroup(proc, str(pid)) == ours}
+
+
+def _cgroup(proc: Path, pid: str) -> str | None:
+    try:
+        return (proc / pid / "cgroup").read_text(errors="replace")
+    except OSError:
+        return None
 
 
 def roots(main: dict[int, Process]) -> list[Process]:

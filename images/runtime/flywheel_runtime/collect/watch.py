@@ -1,4 +1,4 @@
-"""Watching main until the signal that says it has ended, and stopping it when its time is over."""
+"""Watching main until it has ended, and stopping it when its time is over."""
 
 import json
 import os
@@ -17,12 +17,15 @@ from flywheel_runtime.collect.processes import Process, living, of_main, roots, 
 from flywheel_runtime.collect.prune.pruner import Pruner
 
 LOOK = 0.25  # seconds between two looks
-LOOK_OUT = 0.05  # while main has not been seen, so that short ones are
+LOOK_OUT = 0.02  # while main has not been seen, so that short ones are
 
 
 @dataclass
 class Stop:
-    """SIGTERM: the kubelet says that main has ended. Readable, so that it can be waited for beside other things."""
+    """That main has ended: the kubelet's SIGTERM says so, or main's processes, which are gone up to two seconds earlier.
+
+    Readable, so that the signal can be waited for beside other things.
+    """
 
     at: float | None = None  # time.monotonic
     _ends: tuple[int, int] = field(default_factory=os.pipe, repr=False)
@@ -34,9 +37,13 @@ class Stop:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._heard)
 
-    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+    def now(self) -> None:
+        """The first time counts."""
         if self.at is None:
             self.at = time.monotonic()
+
+    def _heard(self, _number: int, _frame: FrameType | None) -> None:
+        self.now()
 
     def fileno(self) -> int:
         return self._ends[0]
@@ -60,14 +67,19 @@ class Watch:
     pruned: bool = False
     main_may_run: bool = False  # fetch has succeeded
     _others: list[int] | None = None
+    _lives: bool = False
     _born: float | None = None  # CLOCK_BOOTTIME
     _asked_at: float | None = None  # time.monotonic, when SIGTERM was sent
     _meter: Meter | None = None
 
     def run(self, stop: Stop) -> None:
-        """Until `stop`. The end of a process wakes it, so that the last numbers are read before its cgroup is gone."""
+        """Until `stop`, which it says itself when main was seen and is gone. The end of a process wakes it, so that
+        the last numbers are read before its cgroup is gone."""
         while stop.at is None:
             ends = self._look()
+            if self._born is not None and not self._lives:
+                stop.now()
+                break
             pause = LOOK_OUT if self.main_may_run and self._born is None else LOOK
             with suppress(InterruptedError):
                 select.select([stop.fileno(), *ends], [], [], pause)
@@ -82,6 +94,7 @@ class Watch:
         if not self._look_for_fetched():
             return []
         main = self.belongs(self.everyone(), self._others or [])
+        self._lives = bool(main)
         if main:
             self._greet(main)
             self._enforce(main)
