@@ -53,6 +53,23 @@ def test_a_pod_is_read_as_the_contract_says(path: Path) -> None:
     assert found.result == "Succeeded" or found.message
 
 
+@pytest.mark.parametrize("name", ["pod_done.json", "pod_done_repeated.json", "pod_refused.json"])
+def test_what_has_nothing_more_to_say_is_not_waited_for(name: str) -> None:
+    """The phase comes seconds after the containers' ends, and never where collect does not let main in."""
+    found = outcome.read(RUNNING_JOB, [pod(golden(name), phase="Pending")])
+
+    assert found is not None
+    assert found.reason == json.loads((CONTRACTS / name).read_text())["reading"]["reason"]
+
+
+@pytest.mark.parametrize(
+    "name", ["pod_exit_1.json", "pod_oom.json", "pod_evicted.json", "pod_exit_0_not_uploaded.json"]
+)
+def test_a_failure_is_read_when_the_pod_has_ended(name: str) -> None:
+    """Why it was stopped from outside may come last."""
+    assert outcome.read(RUNNING_JOB, [pod(golden(name), phase="Running")]) is None
+
+
 def golden(name: str) -> dict[str, Any]:
     told: dict[str, Any] = json.loads((CONTRACTS / name).read_text())["pod"]
     return told

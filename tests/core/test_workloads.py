@@ -7,10 +7,13 @@ from typing import Any
 import pytest
 
 from flywheel.core import workloads
+from flywheel.core.distributed import Checkpoint
+from flywheel.core.fetch import Input
 from flywheel.core.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
 from flywheel.core.settings import Settings
-from flywheel.core.values import ObjectName
-from flywheel.core.workloads import Input, Step
+from flywheel.core.spread import Each
+from flywheel.core.values import Duration, ObjectName
+from flywheel.core.workloads import Step
 from flywheel.testing import resource
 from tests.core.toy import KIND
 
@@ -55,6 +58,33 @@ def test_collect_comes_first_as_a_sidecar_then_fetch_then_main() -> None:
     assert pod()["initContainers"][0]["restartPolicy"] == "Always"
     assert [each["name"] for each in pod()["containers"]] == ["main"]
     assert pod()["shareProcessNamespace"] is True
+
+
+def test_a_step_with_nothing_to_bring_has_no_fetch_and_collect_is_told_the_parameters() -> None:
+    bare = Step(name="check", attempt=1, image="i", command=("c",), params={"n": 1})
+
+    [collect] = pod(bare)["initContainers"]
+
+    assert collect["name"] == "collect"
+    assert {"name": "FLYWHEEL_PARAMS", "value": '{"n": 1}'} in collect["env"]
+    assert "FLYWHEEL_PARAMS" not in json.dumps(pod()["initContainers"][0]["env"])
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{"before": ("quantize",)}, {"spread": Each(({"n": 1},), 1)}, {"checkpoint": Checkpoint(every=Duration("60s"))}],
+    ids=["before", "items", "checkpoint"],
+)
+def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
+    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, **more)
+
+    assert "fetch" in [each["name"] for each in pod(step)["initContainers"]]
+
+
+def test_nothing_starts_before_collect_is_closed() -> None:
+    [hook] = pod()["initContainers"][0]["lifecycle"]["postStart"].values()
+
+    assert "/flywheel/run/collecting" in hook["command"][-1]
 
 
 def test_a_job_is_one_attempt_and_its_name_says_which() -> None:

@@ -210,6 +210,57 @@ def test_a_second_run_of_an_attempt_repeats_the_first_ones_words(pod: Pod) -> No
     assert Places.of(pod).collecting.exists()
 
 
+def alone(pod: Pod) -> Pod:
+    """The pod of a step that fetches nothing: collect lets main in."""
+    Places.of(pod).fetched.unlink()
+    return {**pod, "FLYWHEEL_PARAMS": '{"rate": 0.2}'}
+
+
+def test_where_nothing_is_fetched_collect_brings_the_parameters(pod: Pod) -> None:
+    told = report(alone(pod))
+
+    assert told["complete"]
+    assert json.loads(Places.of(pod).params.read_text()) == {"rate": 0.2}
+    assert os.getpid() in json.loads(Places.of(pod).fetched.read_text())
+    assert Places.of(pod).collecting.exists()
+
+
+def test_where_nothing_is_fetched_main_is_not_let_in_twice(pod: Pod) -> None:
+    first = report(pod)
+    Places.of(pod).collecting.unlink()
+
+    assert report(alone(pod)) == {**first, "repeated": True}
+    assert not Places.of(pod).collecting.exists()
+
+
+def test_where_nothing_is_fetched_collect_says_that_the_store_refuses(pod: Pod) -> None:
+    told = report({**alone(pod), "AWS_ACCESS_KEY_ID": "nobody"})
+
+    assert (told["refused"], told["error"]["reason"], told["error"]["retry"]) == (True, "StoreRefused", True)
+    assert list(told) == list(golden("refused"))
+    assert not Places.of(pod).collecting.exists()
+
+
+def test_a_collect_that_is_started_again_repeats_its_last_message(pod: Pod) -> None:
+    no_metrics(outputs(pod))
+    log = Path(pod["FLYWHEEL_TERMINATION_LOG"])
+    command = [sys.executable, "-m", "flywheel_runtime", "collect"]
+    variables = {**os.environ, **pod, "PYTHONPATH": str(SOURCES)}
+    said = []
+    for _ in range(2):
+        with subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL) as process:
+            while not log.exists() or not log.read_bytes():  # it listens before it writes
+                time.sleep(0.02)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+        said.append(json.loads(log.read_bytes()))
+        log.unlink()
+        (outputs(pod) / "metrics.json").write_text('{"loss": 0.1}')
+
+    assert said[0]["error"]["reason"] == "MetricsMissing"
+    assert said[1] == said[0]
+
+
 def test_another_attempt_is_not_a_repetition(pod: Pod) -> None:
     report(pod)
 

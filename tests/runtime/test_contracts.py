@@ -22,7 +22,7 @@ def test_every_golden_message_fits_and_has_the_keys_of_its_writer(file: Path) ->
     told = body["message"]
     assert len(message.encode(told)) <= message.LIMIT
     if told.get("phase") == "Finished":
-        assert [key for key in told if key not in ("shortened", "pruned", "audit")] == list(ended())
+        assert [key for key in told if key not in ("shortened", "pruned", "audit", "refused")] == list(ended())
         assert told["complete"] is (told["error"] is None)
     elif file.stem.startswith("fetch_"):
         assert list(told) == ["v", "reason", "message", "retry"]

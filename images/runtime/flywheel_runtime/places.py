@@ -56,7 +56,7 @@ class Places:
 
     @property
     def collecting(self) -> Path:
-        """Made by collect when it is undumpable and ready; its startup probe waits for it."""
+        """Made by collect when it is undumpable and ready; its postStart hook waits for it."""
         return self.root / "run" / "collecting"
 
     @property

@@ -65,8 +65,10 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
 
 
 def _has_ended(pod: Manifest) -> bool:
-    """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say."""
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or _was_done(_ended(pod)) is not None
+    """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say.
+    One whose main is not let in would try for ever."""
+    ended = _ended(pod)
+    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or bool(_was_done(ended) or _refused(ended))
 
 
 def of_pod(pod: Manifest) -> Outcome | None:
@@ -92,6 +94,7 @@ def _outcome(pod: _Ended) -> Outcome | None:
     return (
         _was_done(pod)
         or _fetch_failed(pod)
+        or _refused(pod)
         or _was_pruned(pod)
         or _ran_out_of_memory(pod)
         or _took_too_long(pod)
@@ -135,6 +138,16 @@ def _fetch_failed(pod: _Ended) -> Outcome | None:
         )
     result: Result = "Infrastructure" if told.get("retry") else "Invalid"
     return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
+
+
+def _refused(pod: _Ended) -> Outcome | None:
+    """collect did not let main in, since the store cannot take results, and no fetch is there to say so."""
+    if not pod.collect.get("refused"):
+        return None
+    error = pod.collect["error"]
+    result: Result = "Infrastructure" if error.get("retry") else "Invalid"
+    reason = "CredentialsRefused" if error["reason"] == "StoreRefused" else str(error["reason"])
+    return Outcome(result, reason, _sentence(error["message"]), node=pod.node)
 
 
 def _was_pruned(pod: _Ended) -> Outcome | None:

@@ -1,4 +1,4 @@
-"""Pods as the contract of images/README.md wants them: Jobs for steps, and `fetch`, which a Deployment shares with them."""
+"""Jobs for steps, with pods as the contract of images/README.md wants them."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -9,40 +9,17 @@ from typing import Any
 from flywheel.core import checkpoints, names, queueing
 from flywheel.core.api import JOB
 from flywheel.core.distributed import Checkpoint
+from flywheel.core.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
 from flywheel.core.kind import AnyResource
 from flywheel.core.plan import Child
 from flywheel.core.pods import constants, container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Variable
 from flywheel.core.settings import Settings
 from flywheel.core.spread import LEADER, Group, Parts, Spread, index_as, parts_of
-from flywheel.core.values import quantity
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
+LET_IN = f"timeout 60 sh -c 'until test -e {ROOT}/run/collecting; do sleep 0.02; done'"
 BACKSTOP = timedelta(minutes=15)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
-ROOT = "/flywheel"
-
-
-@dataclass(frozen=True)
-class Input:
-    """Something that `fetch` brings to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume.
-
-    `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
-    """
-
-    name: str
-    artifact: str | None = None
-    s3: Mapping[str, Any] | None = None
-    http: Mapping[str, Any] | None = None
-    volume: str | None = None
-    claim: str | None = None
-    secret: str | None = None
-    sha256: str | None = None
-
-    def told(self) -> dict[str, Any]:
-        """As `fetch` reads it."""
-        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "sha256": self.sha256}
-        volume = {"volume": {"path": self.volume}} if self.volume is not None else {}
-        return {"name": self.name, **{key: value for key, value in source.items() if value is not None}, **volume}
 
 
 @dataclass(frozen=True)
@@ -78,65 +55,14 @@ class Step:
     checkpoint: Checkpoint | None = None
     queue: str | None = None
 
-
-def fetch_limit(resources: Resources, settings: Settings) -> int:
-    """How many bytes `fetch` may bring: the pod's own ephemeral-storage limit, else the installation's."""
-    return int(quantity(resources.limits.get("ephemeral-storage", settings.fetch_limit)))
-
-
-def fetch_container(
-    inputs: Sequence[Input],
-    settings: Settings,
-    variables: Mapping[str, str],
-    limit: int,
-    params: Mapping[str, Any] | None = None,
-) -> dict[str, Any]:
-    """The init container that brings inputs by digest. Its mount `/flywheel` is the emptyDir `flywheel`."""
-    told = {"limitBytes": limit, "inputs": [each.told() for each in inputs]}
-    own = {
-        **variables,
-        "FLYWHEEL_FETCH": json.dumps(told, sort_keys=True),
-        "FLYWHEEL_PARAMS": json.dumps(params or {}, sort_keys=True),
-    }
-    foreign = [{"prefix": "SOURCE_", "secretRef": {"name": each.secret}} for each in inputs if each.secret]
-    return {
-        "name": "fetch",
-        "image": settings.runtime_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "flywheel_runtime", "fetch"],
-        "env": constants(own),
-        "envFrom": [{"secretRef": {"name": settings.store_secret}}, *foreign],
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": container_security(),
-        "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": [
-            {"name": "flywheel", "mountPath": ROOT},
-            *claim_mounts(inputs),
-            {"name": "tmp", "mountPath": "/tmp"},
-        ],
-    }
-
-
-def claim_mounts(inputs: Sequence[Input]) -> list[dict[str, Any]]:
-    """Users' volumes are read, never written."""
-    return [
-        {"name": f"claim-{each.name}", "mountPath": f"{ROOT}/volumes/{each.name}", "readOnly": True}
-        for each in inputs
-        if each.claim
-    ]
-
-
-def claim_volumes(inputs: Sequence[Input]) -> list[dict[str, Any]]:
-    """The volumes of `claim_mounts`."""
-    return [
-        {"name": f"claim-{each.name}", "persistentVolumeClaim": {"claimName": each.claim, "readOnly": True}}
-        for each in inputs
-        if each.claim
-    ]
+    @property
+    def fetches(self) -> bool:
+        """Where nothing comes before main, collect lets it in: a container less is a second less."""
+        return bool(self.inputs or self.before or self.spread or self.checkpoint)
 
 
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
-    """The Job of one attempt: collect (sidecar), fetch, main. Never retried inside the Job; a new attempt is a new Job."""
+    """The Job of one attempt: collect (sidecar), fetch if there is anything to bring, main. Never retried inside the Job; a new attempt is a new Job."""
     parts = parts_of(resource, step.name, step.attempt, step.spread)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **parts.labels}
     deadline = (
@@ -181,11 +107,9 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         **checkpoints.variables(step.checkpoint),
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
-    of_fetch = {**variables, **parts.of_fetch}
-    fetch = fetch_container(step.inputs, settings, of_fetch, fetch_limit(step.resources, settings), step.params)
     inits = [
         _collect(step, settings, variables),
-        fetch,
+        *([_fetch(step, settings, {**variables, **parts.of_fetch})] if step.fetches else []),
         *(_before(step, command, settings, variables) for command in step.before),
     ]
     main = _main(step, {**variables, **parts.of_main}, parts.fields_of_main)
@@ -219,6 +143,10 @@ def _with_place(container: dict[str, Any], index: Sequence[str]) -> dict[str, An
     return {**container, "env": [*container["env"], *index_as(index), node]}
 
 
+def _fetch(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
+    return fetch_container(step.inputs, settings, variables, fetch_limit(step.resources, settings), step.params)
+
+
 def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
     timeout = int(step.timeout.total_seconds()) if step.timeout else None
     told = {
@@ -236,16 +164,18 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "command": ["python3", "-m", "flywheel_runtime", "collect"],
-        "env": constants({**variables, "FLYWHEEL_COLLECT": json.dumps(told, sort_keys=True)}),
+        "env": constants(
+            {
+                **variables,
+                "FLYWHEEL_COLLECT": json.dumps(told, sort_keys=True),
+                **({} if step.fetches else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}),
+            }
+        ),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "securityContext": container_security(),
-        # Before collect cannot be read by its neighbours, none of them starts.
-        "startupProbe": {
-            "exec": {"command": ["test", "-e", f"{ROOT}/run/collecting"]},
-            "periodSeconds": 1,
-            "failureThreshold": 60,
-        },
+        # Before collect cannot be read by its neighbours, none of them starts. The kubelet heeds a probe a second later.
+        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", LET_IN]}}},
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},

@@ -17,7 +17,7 @@ from flywheel.testing.pods import (
     unschedulable,
     waiting,
 )
-from flywheel.testing.resources import NOON, job, manifest, resource, uid_of
+from flywheel.testing.resources import NOON, job, manifest, params, resource, uid_of
 
 __all__ = [
     "NOON",
@@ -27,6 +27,7 @@ __all__ = [
     "job",
     "manifest",
     "oom_killed",
+    "params",
     "pod",
     "resource",
     "running",

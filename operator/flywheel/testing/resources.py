@@ -1,5 +1,6 @@
 """Builders of our own resources and of Jobs."""
 
+import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -119,3 +120,15 @@ def job(
         "spec": {"suspend": state == "Suspended"},
         "status": status,
     }
+
+
+def params(job: Mapping[str, Any]) -> dict[str, Any]:
+    """What main of a step's Job finds in params.json, whichever container writes it."""
+    told = [
+        variable.get("value", "{}").replace("$$", "$")
+        for container in job["spec"]["template"]["spec"]["initContainers"]
+        for variable in container["env"]
+        if variable["name"] == "FLYWHEEL_PARAMS"
+    ]
+    found: dict[str, Any] = json.loads(told[0])
+    return found

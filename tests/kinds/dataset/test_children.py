@@ -8,9 +8,9 @@ import pytest
 import yaml
 
 from flywheel.core.dress import dressed
+from flywheel.core.fetch import Input
 from flywheel.core.settings import Settings
 from flywheel.core.ticker import ticker
-from flywheel.core.workloads import Input
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
 from flywheel.kinds.dataset.kind import KIND

@@ -1,6 +1,5 @@
 """A new version is judged before it answers everybody: how it takes over."""
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,7 +8,7 @@ import pytest
 from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.rollout.move import steps_of
-from flywheel.testing import pod
+from flywheel.testing import params, pod
 from tests.kinds.inferenceservice.situations import (
     JUST_OVER,
     SETTLED,
@@ -69,14 +68,7 @@ def test_once_it_answers_it_gets_the_first_share_and_a_judge() -> None:
 
 def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> None:
     world = challenged()
-    [fetch] = [
-        each
-        for each in world.child("Job", world.job)["spec"]["template"]["spec"]["initContainers"]
-        if each["name"] == "fetch"
-    ]
-    told = {each["name"]: each.get("value") for each in fetch["env"]}
-
-    assert json.loads(told["FLYWHEEL_PARAMS"]) == {
+    assert params(world.child("Job", world.job)) == {
         "mode": "Canary",
         "model": "delay",
         "percent": 5,

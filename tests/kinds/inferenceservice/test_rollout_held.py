@@ -1,13 +1,12 @@
 """A new version that does not take over: rolled back, held, paused, aborted, or no longer wanted."""
 
-import json
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from flywheel.core.api import CONFIG_MAP, JOB, SERVICE, Reference
-from flywheel.testing import unschedulable
+from flywheel.testing import params, unschedulable
 from tests.kinds.inferenceservice.situations import (
     SETTLED,
     challenged,
@@ -99,9 +98,7 @@ def test_what_cannot_be_measured_is_held_and_measured_again() -> None:
 
 def at_most(world: World) -> int:
     """How long the judge that runs may measure, in seconds."""
-    pod = world.child("Job", world.job)["spec"]["template"]["spec"]
-    told = {each["name"]: each.get("value", "") for each in pod["initContainers"][1]["env"]}
-    return int(json.loads(told["FLYWHEEL_PARAMS"])["atMostSeconds"])
+    return int(params(world.child("Job", world.job))["atMostSeconds"])
 
 
 def test_each_time_it_cannot_be_measured_it_is_measured_twice_as_long() -> None:

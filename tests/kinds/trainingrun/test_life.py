@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flywheel.core.api import JOB
 from flywheel.kinds.trainingrun.schema import StepStatus
 from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.testing import params
 from tests.kinds.trainingrun.world import Ends, World, container, run
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
@@ -230,9 +231,8 @@ def test_parameters_keep_their_types() -> None:
 
     [job] = world.running(at)
     [main] = job["spec"]["template"]["spec"]["containers"]
-    fetch = job["spec"]["template"]["spec"]["initContainers"][1]
     assert main["args"] == ["--months=6"]
-    assert next(each["value"] for each in fetch["env"] if each["name"] == "FLYWHEEL_PARAMS") == '{"n": 6, "t": "a 6"}'
+    assert params(job) == {"n": 6, "t": "a 6"}
 
 
 def test_cancelled_and_suspended() -> None:

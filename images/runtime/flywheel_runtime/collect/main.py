@@ -21,6 +21,7 @@ from flywheel_runtime.collect.prune.pruner import Pruner
 from flywheel_runtime.collect.prune.siblings import Siblings
 from flywheel_runtime.collect.watch import Stop, Watch
 from flywheel_runtime.failure import Failure
+from flywheel_runtime.fetch.hand_over import hand_over
 from flywheel_runtime.places import Attempt, Places
 from flywheel_runtime.store import own
 from flywheel_runtime.store.retry import Retry
@@ -43,12 +44,13 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         report = ended(error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True))
     message.write(places.termination_log, report)
-    with suppress(OSError):  # a full disk; the message is out
-        places.reported.write_bytes(message.encode(report))
     sys.stderr.write(message.encode(report).decode() + "\n")
     sys.stderr.flush()
-    while stop.at is None:  # while main has not ended, the kubelet would start us again
-        select.select([stop], [], [])
+    if places.collecting.exists():  # else main does not start: the kubelet's next collect tries again
+        with suppress(OSError):  # a full disk; the message is out
+            places.reported.write_bytes(message.encode(report))
+        while stop.at is None:  # while main has not ended, the kubelet would start us again
+            select.select([stop], [], [])
     os._exit(0)  # an upload that hangs must not hold us
 
 
@@ -68,7 +70,9 @@ def hide() -> None:
 
 
 def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any]:
-    """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch."""
+    """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch;
+    in a pod without fetch, main is let in here, or not."""
+    alone = "FLYWHEEL_PARAMS" in env
     places.collecting.parent.mkdir(parents=True, exist_ok=True)
     try:
         order = Order.parse(env.get("FLYWHEEL_COLLECT") or "{}")
@@ -76,14 +80,19 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
         keeper = Keeper(store, Attempt.of(env), own.owner(env))
         earlier = keeper.earlier()
     except Failure as failure:
+        if alone:
+            return {**ended(error=failure), "refused": True}
         refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}
         places.refused.write_text(json.dumps(refusal), encoding="utf-8")
         places.collecting.touch()
         raise
     if earlier:
-        places.repeated.touch()
-        places.collecting.touch()
+        if not alone:
+            places.repeated.touch()
+            places.collecting.touch()
         return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
+    if alone:
+        hand_over(env, places)
     places.collecting.touch()
     pruner = _pruner(order, places, keeper)
     checkpoints = _checkpoints(order, places, keeper)

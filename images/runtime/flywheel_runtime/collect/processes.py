@@ -60,20 +60,23 @@ def of_main(everyone: dict[int, Process], others: Iterable[int], proc: Path = Pa
 
 
 def _of_our_container(everyone: dict[int, Process], proc: Path) -> set[int]:
-    """Those that have no parent but came into our container, as `kubectl exec` makes them; none where control groups
-    of containers cannot be told apart, as in some sandboxes."""
-    ours = _cgroup(proc, "self")
-    if ours is None or ours == _cgroup(proc, str(PAUSE)):
-        return set()
+    """Those that have no parent but came into our container, as probes and `kubectl exec` do."""
     orphans = (pid for pid, process in everyone.items() if process.parent == PAUSE or process.parent not in everyone)
-    return {pid for pid in orphans if _cgroup(proc, str(pid)) == ours}
+    ours = container(os.getpid(), proc)
+    return {pid for pid in orphans if ours is not None and container(pid, proc) == ours}
 
 
-def _cgroup(proc: Path, pid: str) -> str | None:
+def container(pid: int, proc: Path = Path("/proc")) -> str | None:
+    """The mount namespace, of which each container has one. None: gone, on its way into a container, or closed to us."""
     try:
-        return (proc / pid / "cgroup").read_text(errors="replace")
+        return str((proc / str(pid) / "ns" / "mnt").readlink())
     except OSError:
         return None
+
+
+def is_surely_main(process: Process, proc: Path = Path("/proc")) -> bool:
+    """Of one of main's roots: whether it is in another container, and not on its way into ours."""
+    return container(process.pid, proc) not in (None, container(os.getpid(), proc))
 
 
 def roots(main: dict[int, Process]) -> list[Process]:

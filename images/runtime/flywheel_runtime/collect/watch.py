@@ -13,11 +13,12 @@ from pathlib import Path
 from types import FrameType
 
 from flywheel_runtime.collect.cgroup import Meter, Usage
-from flywheel_runtime.collect.processes import Process, living, of_main, roots, send
+from flywheel_runtime.collect.processes import Process, is_surely_main, living, of_main, roots, send
 from flywheel_runtime.collect.prune.pruner import Pruner
 
 LOOK = 0.25  # seconds between two looks
-LOOK_OUT = 0.02  # while main has not been seen, so that short ones are
+LOOK_OUT = 0.005  # while main is expected, so that short ones are seen
+EXPECTED = 5.0  # seconds after which its image seems to be pulled, and it is no more looked out for
 
 
 @dataclass
@@ -59,6 +60,7 @@ class Watch:
     pruner: Pruner | None = None  # says whether main should end though its time is not over
     everyone: Callable[[], dict[int, Process]] = living
     belongs: Callable[[dict[int, Process], list[int]], dict[int, Process]] = of_main
+    surely: Callable[[Process], bool] = is_surely_main
     meter_of: Callable[[int], Meter] = Meter.of_process
 
     usage: Usage = field(default_factory=Usage)
@@ -68,6 +70,9 @@ class Watch:
     main_may_run: bool = False  # fetch has succeeded
     _others: list[int] | None = None
     _lives: bool = False
+    _seen: bool = False  # surely main's: when it is gone, main has ended
+    _expected_at: float | None = None  # time.monotonic
+    _passed: bool = False  # what was seen so far is gone, and was not surely main's
     _born: float | None = None  # CLOCK_BOOTTIME
     _asked_at: float | None = None  # time.monotonic, when SIGTERM was sent
     _meter: Meter | None = None
@@ -77,16 +82,21 @@ class Watch:
         the last numbers are read before its cgroup is gone."""
         while stop.at is None:
             ends = self._look()
-            if self._born is not None and not self._lives:
+            if self._seen and not self._lives:
                 stop.now()
                 break
-            pause = LOOK_OUT if self.main_may_run and self._born is None else LOOK
+            pause = LOOK_OUT if self._expects_main(time.monotonic()) else LOOK
             with suppress(InterruptedError):
                 select.select([stop.fileno(), *ends], [], [], pause)
             for end in ends:
                 os.close(end)
             self._measure()
         self._look_for_fetched()
+
+    def _expects_main(self, now: float) -> bool:
+        if self.main_may_run and self._expected_at is None:
+            self._expected_at = now
+        return self._expected_at is not None and not self._seen and now - self._expected_at < EXPECTED
 
     def _look(self) -> list[int]:
         """One look: measure, stop what is late; descriptors that become readable when main's roots end."""
@@ -98,6 +108,8 @@ class Watch:
         if main:
             self._greet(main)
             self._enforce(main)
+        elif not self._seen:
+            self._passed = True
         ends = []
         for process in roots(main):
             with suppress(OSError):  # ended, or a kernel without pidfds: the next look must do
@@ -112,6 +124,9 @@ class Watch:
         return self.main_may_run
 
     def _greet(self, main: dict[int, Process]) -> None:
+        if self._passed:  # what was seen before was a probe of our own container, on its way in
+            self._born, self._meter, self._passed = None, None, False
+        self._seen = self._seen or any(self.surely(process) for process in roots(main))
         if self._born is None:
             # The process's own start: after a restart of collect the time goes on, it does not begin again.
             self._born = min(process.started for process in main.values())

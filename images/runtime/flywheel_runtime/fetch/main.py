@@ -12,6 +12,7 @@ from pathlib import Path
 from flywheel_runtime import message
 from flywheel_runtime.failure import Failure, human_size
 from flywheel_runtime.fetch import peers
+from flywheel_runtime.fetch.hand_over import hand_over
 from flywheel_runtime.fetch.item import Item, too_large
 from flywheel_runtime.fetch.order import ArtifactSource, HTTPSource, Input, Order, S3Source
 from flywheel_runtime.places import Places
@@ -48,18 +49,12 @@ def fetch(env: Mapping[str, str], places: Places, retry: Retry) -> str:
         with ThreadPoolExecutor(AT_ONCE) as pool:
             list(pool.map(lambda item: item.bring(), items))
             bring_checkpoint(env, places, retry, pool)
-        params = places.params.with_name("params.json.part")
-        params.write_text(params_of(env), encoding="utf-8")
-        params.rename(places.params)
+        peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
+        hand_over(env, places)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise _disk_full(sum(item.size or 0 for item in items), places.inputs) from error
-    peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
-    places.fetched.parent.mkdir(parents=True, exist_ok=True)
-    places.fetched.write_text(
-        json.dumps([int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()])
-    )
     size = human_size(sum(item.size or 0 for item in items))
     return f"{_count(len(order.inputs), 'input')}, {_count(len(items), 'file')}, {size}"
 
@@ -101,15 +96,6 @@ def bring_checkpoint(env: Mapping[str, str], places: Places, retry: Retry, pool:
             raise
         sys.stderr.write(f"the last checkpoint cannot be used, so the work begins anew: {failure.message}\n")
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def params_of(env: Mapping[str, str]) -> str:
-    """The text of params.json: the step's, and in a pod for one of many items, that item's besides."""
-    text = env.get("FLYWHEEL_PARAMS") or "{}"
-    each = env.get("FLYWHEEL_EACH")
-    if not each:
-        return text
-    return json.dumps({**json.loads(text), **json.loads(each)[int(env["FLYWHEEL_INDEX"])]}, sort_keys=True)
 
 
 def check_size(items: list[Item], limit: int | None) -> None:

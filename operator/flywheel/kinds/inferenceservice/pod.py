@@ -3,10 +3,10 @@
 from typing import Any
 
 from flywheel.core import names
+from flywheel.core.fetch import ROOT, Input, fetch_container, fetch_limit
 from flywheel.core.kind import Resource
 from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import ROOT, Input, fetch_container, fetch_limit
 from flywheel.kinds.inferenceservice import authentication, record, runtimes
 from flywheel.kinds.inferenceservice.runtimes import DRAIN_SECONDS, FINISH_SECONDS, GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import Batching, InferenceServiceSpec, InferenceServiceStatus

@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core import names
+from flywheel.core.fetch import Input
 from flywheel.core.outcome import Outcome
 from flywheel.core.plan import Child
 from flywheel.core.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.core.workloads import Input, Step, step_job
+from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.modelversion.children import ModelVersion
 
 TIMEOUT = timedelta(minutes=30)

@@ -6,13 +6,14 @@ from typing import Any
 
 from flywheel.core import indexed, queueing, trouble
 from flywheel.core.api import JOB, POD, Manifest, Reference
+from flywheel.core.fetch import Input
 from flywheel.core.kind import Cluster
 from flywheel.core.plan import Child
 from flywheel.core.pods import of_job
 from flywheel.core.schema import Resources, Variable
 from flywheel.core.spread import Group, Spread, service
 from flywheel.core.values import quantity
-from flywheel.core.workloads import Input, Step, step_job
+from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.trainingpipeline.schema.steps import Container
 from flywheel.kinds.trainingrun.frozen import Values, each_of, is_sampling
 from flywheel.kinds.trainingrun.work.order import Order, Seen, TrainingRun

@@ -1,0 +1,26 @@
+"""The last thing before main: its parameters, and the word that it may come."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from flywheel_runtime.places import Places
+
+
+def hand_over(env: Mapping[str, str], places: Places) -> None:
+    """Write params.json, then the ids of the processes that live now, none of which is main's."""
+    params = places.params.with_name("params.json.part")
+    params.write_text(params_of(env), encoding="utf-8")
+    params.rename(places.params)
+    places.fetched.parent.mkdir(parents=True, exist_ok=True)
+    living = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    places.fetched.write_text(json.dumps(living))
+
+
+def params_of(env: Mapping[str, str]) -> str:
+    """The text of params.json: the step's, and in a pod for one of many items, that item's besides."""
+    text = env.get("FLYWHEEL_PARAMS") or "{}"
+    each = env.get("FLYWHEEL_EACH")
+    if not each:
+        return text
+    return json.dumps({**json.loads(text), **json.loads(each)[int(env["FLYWHEEL_INDEX"])]}, sort_keys=True)
