@@ -174,6 +174,18 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict
     assert other.returncode == 0, other.stderr
 
 
+def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, made: str) -> None:
+    words = ("patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch")
+    told = team(*words, json.dumps({"status": {"scoredBy": ["nightly"]}}))
+    assert told.returncode == 0, told.stderr
+
+    refused = team("delete", "fwver", made, "--as", "joe")
+    freed = team(*words, '{"status": {"scoredBy": []}}')
+
+    assert f"BatchInference 'nightly' scores with ModelVersion '{made}'; wait until that has ended" in refused.stderr
+    assert freed.returncode == 0, freed.stderr
+
+
 def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, made: str) -> None:
     serve = json.dumps({"status": {"servedBy": ["checkout", "search"]}})
     told = team("patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch", serve)

@@ -67,6 +67,20 @@ def test_what_is_touched_gets_the_annotation_and_keeps_all_else(world: World) ->
     assert world.condition("one")[0] == "True"
 
 
+def test_what_is_owned_goes_with_the_resource_until_it_is_not(world: World) -> None:
+    before = unowned(world)
+    uid = before["metadata"]["uid"]
+    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, "old", uid, owned=True),)))
+    world.widget("one")
+    [owner] = world.get(CONFIG_MAP, "old")["metadata"]["ownerReferences"]
+
+    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, "old", uid),)))
+    world.widget("one", text="again")
+
+    assert (owner["name"], owner["controller"]) == ("one", False)
+    assert not world.get(CONFIG_MAP, "old")["metadata"].get("ownerReferences")
+
+
 @pytest.mark.parametrize("name", ["old", "gone"])
 def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(world: World, name: str) -> None:
     unowned(world)

@@ -72,7 +72,7 @@ class Kind(Generic[S, T, F]):
 
     `references` names the resources that this one depends on or belongs to. A change on either side wakes the other.
     `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
-    `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may annotate (`Plan.touches`).
+    `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may mark (`Plan.touches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
     `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.

@@ -62,13 +62,13 @@ def labels(resource: AnyResource) -> dict[str, str]:
     }
 
 
-def owner_reference(resource: AnyResource) -> dict[str, Any]:
-    """Deleting the resource deletes what carries this."""
+def owner_reference(resource: AnyResource, *, controls: bool = True) -> dict[str, Any]:
+    """Deleting the resource deletes what carries this. `controls`: it is the resource's child, of which nobody else is parent."""
     return {
         "apiVersion": resource.api.api_version,
         "kind": resource.api.kind,
         "name": resource.name,
         "uid": resource.uid,
-        "controller": True,
-        "blockOwnerDeletion": True,
+        "controller": controls,
+        "blockOwnerDeletion": controls,
     }

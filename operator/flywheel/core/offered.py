@@ -1,9 +1,10 @@
-"""What a Model or a ModelVersion offers to whoever answers or scores with it, read from what their status says for others."""
+"""What a Model or a ModelVersion offers to whoever answers or scores with it, read from what their status says for others; and who those are."""
 
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from flywheel.core import conditions
-from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.api import MODEL, MODEL_VERSION, Api, Manifest, Reference
 from flywheel.core.kind import Cluster
 
 
@@ -51,3 +52,11 @@ def _version(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
     if digest is None or ready.get("status") != "True":
         return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {ready.get('message', '')}".strip())
     return Target(name, digest)
+
+
+def users(
+    version: Reference, api: Api, versions_at_work: Callable[[Manifest], Collection[str]], cluster: Cluster
+) -> tuple[str, ...]:
+    """Names of the resources of a kind that use a ModelVersion, by what that kind's schema says of each."""
+    found = (each for each in cluster.referring(api, version) if version.name in versions_at_work(each))
+    return tuple(sorted(each["metadata"]["name"] for each in found))

@@ -1,7 +1,7 @@
 """What a decision says: the children that should exist, what is true of the resource, and when to look again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -55,13 +55,15 @@ class Removal:
 
 @dataclass(frozen=True)
 class Touch:
-    """Annotations for an object that somebody else made of a child of ours: a pod of our Deployment, whose kubelet should look again.
+    """A small mark on an object that is no child: annotations for a pod of our Deployment, whose kubelet should look again;
+    or that it is `owned`, so that it goes with the resource, though its life is its own. What was marked before and is not now, is taken off.
     Written only while it still has this uid and if `Kind.touches` has its type."""
 
     api: Api
     name: str
     uid: str
-    annotations: Mapping[str, str]
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    owned: bool = False
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ class Plan:
 
     `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
     `removals`: unowned objects to delete, after the children are applied.
-    `touches`: pods to annotate, after the children are applied.
+    `touches`: objects to mark, after the children are applied.
     `finish` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
     writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.

@@ -54,7 +54,7 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     for group in sorted({api.group for api in touched}):
         plurals = _plurals(api for api in touched if api.group == group)
         rules.append(
-            Rule("an annotation, so that a kubelet brings a changed route at once", group, plurals, ("patch",))
+            Rule("a mark: a route that a kubelet brings at once, or who goes with whom", group, plurals, ("patch",))
         )
     if CRON_JOB in owned:
         rules.append(Rule("answering a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))

@@ -18,7 +18,7 @@ from flywheel.core.settings import Settings
 from flywheel.core.spread import LEADER, Group, Parts, Spread, index_as, parts_of
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
-LET_IN = f"timeout 60 sh -c 'until test -e {ROOT}/run/collecting; do sleep 0.02; done'"
+LET_IN = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
 BACKSTOP = timedelta(minutes=15)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
 
 
@@ -175,7 +175,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "securityContext": container_security(),
         # Before collect cannot be read by its neighbours, none of them starts. The kubelet heeds a probe a second later.
-        "lifecycle": {"postStart": {"exec": {"command": ["sh", "-c", LET_IN]}}},
+        "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", LET_IN]}}},
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},

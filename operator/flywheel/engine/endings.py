@@ -9,6 +9,7 @@ from typing import Any
 from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
+from flywheel.core import names
 from flywheel.core.api import Reference
 from flywheel.core.kind import AnyKind, AnyResource
 from flywheel.core.plan import Plan, Touch
@@ -88,9 +89,14 @@ class Endings:
             raise refused(error, where, resource) from error
 
     def _touch(self, kind: AnyKind, resource: AnyResource, touch: Touch) -> None:
-        """It only makes things faster, so a pod that went meanwhile, or a right that was not granted, holds nothing up."""
+        """Nothing waits for it, so an object that went meanwhile, or a right that was not granted, holds nothing up."""
         where = Reference(touch.api, resource.namespace, touch.name)
-        metadata = {"name": touch.name, "namespace": resource.namespace, "annotations": dict(touch.annotations)}
+        metadata = {
+            "name": touch.name,
+            "namespace": resource.namespace,
+            **({"annotations": dict(touch.annotations)} if touch.annotations else {}),
+            **({"ownerReferences": [names.owner_reference(resource, controls=False)]} if touch.owned else {}),
+        }
         manifest = {"apiVersion": touch.api.api_version, "kind": touch.api.kind, "metadata": metadata}
         try:
             self._store.wrote(touch.api, self._writer.update(touch.api, manifest, kind.field_manager, touch.uid))

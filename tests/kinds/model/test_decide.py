@@ -211,7 +211,7 @@ def test_a_lost_status_is_found_again_from_the_versions() -> None:
     [
         pytest.param((A, B, version("c", "0.1"), version("d", "0.1")), 2, ["a", "c"], id="the oldest first, never the champion"),
         pytest.param((A, B, version("c", "0.1")), 3, [], id="no more than there may be"),
-        pytest.param((replace(A, served=True), B, version("c", "0.1")), 1, ["c"], id="never one that is served"),
+        pytest.param((replace(A, used=True), B, version("c", "0.1")), 1, ["c"], id="never one that is served"),
         pytest.param((replace(A, registered=False), B, version("c", "0.1")), 1, ["c"], id="never one that a person wrote"),
         pytest.param((A, B), None, [], id="without retention none"),
     ],
@@ -273,3 +273,20 @@ def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() 
     plan = looked(replace(B, rejected=ROLLED_BACK))
 
     assert (plan.reason, plan.status.champion) == ("RolledBack", None)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("policy", "owned", "marked"),
+    [
+        pytest.param("Delete", False, [("a", True)], id="they go with it"),
+        pytest.param("Delete", True, [], id="they are told once"),
+        pytest.param("Retain", True, [("a", False)], id="no more"),
+        pytest.param("Retain", False, [], id="they stay"),
+    ],
+)
+def test_versions_go_with_their_model_where_it_says_so(
+    policy: str, owned: bool, marked: list[tuple[str, bool]]
+) -> None:
+    plan = looked(replace(A, owned=owned), spec={"deletionPolicy": policy})
+
+    assert [(touch.name, touch.owned) for touch in plan.touches] == marked

@@ -3,6 +3,7 @@
 from typing import Any
 
 from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
+from flywheel.kinds.batchinference.kind import KIND as BATCH
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.kind import KIND
@@ -35,7 +36,7 @@ def service(name: str, spec: dict[str, Any], status: dict[str, Any] | None = Non
 
 def seen(*manifests: Manifest, **spec: Any) -> Seen:
     model: Model = resource(KIND, "delay", spec)
-    return observe(model, FakeCluster(*manifests, kinds=(KIND, VERSION, SERVICE), now=NOON))
+    return observe(model, FakeCluster(*manifests, kinds=(KIND, VERSION, SERVICE, BATCH), now=NOON))
 
 
 def test_it_sees_its_own_versions_and_what_was_found_of_them() -> None:
@@ -43,7 +44,7 @@ def test_it_sees_its_own_versions_and_what_was_found_of_them() -> None:
 
     assert (found.name, found.ready, found.reason, found.digest) == ("delay-1", True, "Verified", DIGEST)
     assert (found.metrics, found.test_digest) == ({"roc_auc": "0.7"}, DIGEST)
-    assert not found.served
+    assert not found.used
     assert not found.registered
 
 
@@ -69,7 +70,7 @@ def test_served_is_who_is_named_and_who_still_answers() -> None:
 
     found = seen(named, held, version("delay-3"), version("delay-4"), *services).versions
 
-    assert [each.name for each in found if each.served] == ["delay-1", "delay-2", "delay-3"]
+    assert [each.name for each in found if each.used] == ["delay-1", "delay-2", "delay-3"]
 
 
 def test_a_pinned_version_of_another_model_is_recognised() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from flywheel.core import names
 from flywheel.core.api import JOB
 from flywheel.core.plan import Child, Kept, Plan
+from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
@@ -22,7 +23,7 @@ class World:
 
     def __init__(self, *versions: Any) -> None:
         self.model: Model = resource(KIND, "delay", {"objective": {"metric": "roc_auc"}})
-        self.cluster = FakeCluster(*versions, kinds=(KIND, VERSIONS, SERVICES))
+        self.cluster = FakeCluster(*versions, kinds=(KIND, VERSIONS, SERVICES, BATCHES))
 
     def look(self) -> Plan:
         plan = decide(self.model, observe(self.model, self.cluster))

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 
 from flywheel.core import names
-from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, Manifest
+from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, Manifest
 from flywheel.kinds.model.schema import ModelSpec
 from flywheel.testing import NOON, job, oom_killed, pod, terminated, waiting
-from flywheel.testing.resources import custom
+from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.world import TRAINED, World, trained
 
 RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
@@ -280,6 +280,40 @@ def test_who_serves_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
     found.look()
 
     assert found.version.status.served_by == by
+
+
+def batch(spec: dict[str, Any], **run: Any) -> Manifest:
+    io = {
+        "input": {"s3": {"uri": "s3://rows/a.csv"}, "format": "CSV"},
+        "output": {"s3": {"uri": "s3://rows/out/$(run.date)/"}},
+    }
+    began = {
+        "number": 1, "spec": "1", "time": stamp(NOON), "digest": TRAINED, "input": "a", "output": "b", "retries": 0,
+        "startedAt": stamp(NOON), "version": "flight-delay-3f9a1c2e", **run,
+    }  # fmt: skip
+    return custom(BATCH_INFERENCE, "nightly", {**io, **spec}, status={"run": began} if run else {})
+
+
+THIS = {"version": "flight-delay-3f9a1c2e"}
+
+
+@pytest.mark.parametrize(
+    ("one", "by"),
+    [
+        pytest.param(batch(THIS), ("nightly",), id="one that names it and comes"),
+        pytest.param(batch(THIS, phase="Succeeded"), (), id="not one that has ended"),
+        pytest.param(
+            batch({**THIS, "schedule": {"cron": "0 3 * * *"}}, phase="Failed"), ("nightly",), id="one that comes again"
+        ),
+        pytest.param(batch({"model": "flight-delay"}, phase="Scoring"), ("nightly",), id="one that runs"),
+        pytest.param(batch({"model": "flight-delay"}, phase="Succeeded"), (), id="not one that ran"),
+    ],
+)
+def test_who_scores_with_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
+    found = world(one, nominated=model(challenger=None))
+    found.look()
+
+    assert found.version.status.scored_by == by
 
 
 def test_the_job_is_named_by_its_question() -> None:

@@ -7,6 +7,7 @@ from flywheel.core import names
 from flywheel.core.api import JOB, MODEL, Manifest
 from flywheel.core.conditions import conditions
 from flywheel.core.plan import Plan
+from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.decide import decide
@@ -63,7 +64,7 @@ class World:
 
     def __init__(self, version: ModelVersion, *manifests: Manifest) -> None:
         self.version = version
-        self.cluster = FakeCluster(*manifests, kinds=(KIND, SERVICES))
+        self.cluster = FakeCluster(*manifests, kinds=(KIND, SERVICES, BATCHES))
         self.plan = Plan(ready=None, reason="", message="", status=version.status)
 
     def look(self) -> Plan:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
+from flywheel.core.api import Manifest
 from flywheel.core.schema import Placement, PullSecret, Resources, Schedule, Schema, Status, rule, validations
 from flywheel.core.values import Digest, Duration, ObjectName
 
@@ -210,6 +211,11 @@ class Run(Schema):
     finished_at: datetime | None = Field(None, description="When it ended.")
 
 
+def is_under_way(run: Run) -> bool:
+    """Whether it has not ended yet."""
+    return run.phase not in ("Succeeded", "Failed")
+
+
 class Ended(Schema):
     """A run that has ended."""
 
@@ -234,3 +240,13 @@ def depends_on(spec: BatchInferenceSpec) -> dict[str, Any]:
     """The fields that decide what a run gives; a change of any other leaves it alone."""
     fields = {"model", "version", "input", "output", "shards", "max_row_errors"}
     return spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields)
+
+
+def versions_at_work(batch: Manifest) -> set[str]:
+    """ModelVersions that a BatchInference scores with now or will: that of its run, or one that it names and has not ended with, or comes back to."""
+    spec = BatchInferenceSpec.model_validate(batch["spec"])
+    run = BatchInferenceStatus.model_validate(batch.get("status") or {}).run
+    now = run.version if run is not None and is_under_way(run) else None
+    will = spec.version if spec.schedule is not None or run is None else None
+    known = {str(name) for name in (now, will) if name}
+    return set() if "deletionTimestamp" in batch["metadata"] else known

@@ -2,6 +2,7 @@
 
 from pydantic import ConfigDict, Field
 
+from flywheel.core.api import Manifest
 from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.values import Digest, Latency, ObjectName
 from flywheel.kinds.inferenceservice import runtime_schema, scaling_schema
@@ -97,3 +98,12 @@ class InferenceServiceStatus(Status):
         None, max_length=1, description="The slot that the Service leads to, where it is the second one."
     )
     rollout: RolloutStatus | None = Field(None, description="The rollout that is under way, or the last one.")
+
+
+def versions_at_work(service: Manifest) -> set[str]:
+    """ModelVersions that an InferenceService serves, is told to, or has in a rollout; none of one that is being deleted."""
+    spec = InferenceServiceSpec.model_validate(service["spec"])
+    status = InferenceServiceStatus.model_validate(service.get("status") or {})
+    in_rollout = (status.rollout.challenger, status.rollout.champion) if status.rollout else ()
+    known = {str(name) for name in (spec.version, status.version, *in_rollout) if name}
+    return set() if "deletionTimestamp" in service["metadata"] else known

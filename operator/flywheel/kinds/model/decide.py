@@ -4,8 +4,10 @@ The champion in the status stays until another version beats it, spec.champion n
 So whatever goes missing, the servers that follow the Model keep what they have.
 """
 
+from dataclasses import replace
+
 from flywheel.core.api import MODEL_VERSION
-from flywheel.core.plan import Event, Plan, Removal
+from flywheel.core.plan import Event, Plan, Removal, Touch
 from flywheel.core.values import Digest
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.judge import LONGEST_MESSAGE, Choice, choose, judge, number
@@ -32,7 +34,15 @@ def decide(model: Model, seen: Seen) -> Plan:
         or champion_is_no_longer_verified(model, seen)
         or there_is_a_champion(model, seen)
     )
-    return recorded(model, seen, plan)
+    return replace(recorded(model, seen, plan), touches=_touches(model, seen))
+
+
+def _touches(model: Model, seen: Seen) -> tuple[Touch, ...]:
+    """Those that should go with the Model carry its owner reference, and the others do not."""
+    wanted = model.spec.deletion_policy == "Delete"
+    return tuple(
+        Touch(MODEL_VERSION, each.name, each.uid, owned=wanted) for each in seen.versions if each.owned != wanted
+    )
 
 
 def pinned_champion_is_missing(model: Model, seen: Seen) -> Plan | None:
@@ -253,7 +263,7 @@ def _removals(model: Model, seen: Seen, champion: Version | None) -> tuple[Remov
         return ()
     nominated = model.status.challenger.version if model.status.challenger else None
     stay = {champion.name if champion else None, model.spec.champion, model.status.champion, nominated}
-    may_go = [each for each in seen.versions if each.name not in stay and not each.served and each.registered]
+    may_go = [each for each in seen.versions if each.name not in stay and not each.used and each.registered]
     surplus = max(0, len(seen.versions) - retention.versions)
     return tuple(Removal(MODEL_VERSION, each.name, each.uid) for each in may_go[:surplus])
 

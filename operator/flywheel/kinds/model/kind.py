@@ -26,5 +26,6 @@ KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     decide=decide,
     owns=(JOB,),
     removes=(MODEL_VERSION,),
+    touches=(MODEL_VERSION,),
     references=references,
 )

@@ -1,16 +1,18 @@
 """Everything that matters to a Model, in one look: its versions, and who serves them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from flywheel.core import names, outcome
-from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
+from flywheel.core.offered import users
 from flywheel.core.outcome import Outcome
 from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.batchinference import schema as batchinference
+from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.children import Model, attempt, step_of, unrecorded
 from flywheel.kinds.modelversion.schema import (
     Approved,
@@ -24,7 +26,7 @@ from flywheel.kinds.modelversion.schema import (
 @dataclass(frozen=True)
 class Version:
     """One ModelVersion. `metrics` and `digest` stay known when a later verification fails.
-    `served`: an InferenceService names or serves it; `registered`: an Experiment made it.
+    `used`: somebody serves it or scores with it; `owned`: it goes with its Model; `registered`: an Experiment made it.
     `rejected`: what a rollout found against it; None once somebody has cleared that. `data`: the artifact of the data that it was made from.
     `gates`: what its gates' Job measured last, and `gates_trouble` why it cannot. `approved`: who approves this very artifact;
     `void`: the digest of an approval of another one."""
@@ -37,7 +39,8 @@ class Version:
     digest: str | None = None
     metrics: Mapping[str, str] = field(default_factory=dict)
     test_digest: str | None = None
-    served: bool = False
+    used: bool = False
+    owned: bool = False
     registered: bool = False
     rejected: str | None = None
     namespace: str = "default"
@@ -74,8 +77,7 @@ def observe(model: Model, cluster: Cluster) -> Seen:
         for each in cluster.referring(MODEL_VERSION, model.reference)
         if each["spec"].get("model") == model.name and "deletionTimestamp" not in each["metadata"]
     ]
-    served = set(_served(model, raw, cluster))
-    found = [_version(each, each["metadata"]["name"] in served) for each in raw]
+    found = [_version(model, each, _is_used(each, cluster)) for each in raw]
     return Seen(
         now=cluster.now,
         versions=tuple(sorted(found, key=lambda version: (version.created, version.name))),
@@ -95,7 +97,7 @@ def _recording(model: Model, cluster: Cluster) -> Outcome | None:
     return outcome.read(job, of_job(name, cluster.children(model.uid, POD))) if job else None
 
 
-def _version(raw: Manifest, served: bool) -> Version:
+def _version(model: Model, raw: Manifest, used: bool) -> Version:
     spec = ModelVersionSpec.model_validate(raw["spec"])
     status = ModelVersionStatus.model_validate(raw.get("status") or {})
     ready = next((condition for condition in status.conditions if condition.type == "Ready"), None)
@@ -108,7 +110,8 @@ def _version(raw: Manifest, served: bool) -> Version:
         digest=status.digest,
         metrics=status.metrics,
         test_digest=status.test_digest,
-        served=served,
+        used=used,
+        owned=any(owner["uid"] == model.uid for owner in raw["metadata"].get("ownerReferences") or ()),
         registered=spec.lineage is not None and (spec.lineage.experiment or spec.lineage.run) is not None,
         rejected=status.rejection.message or "no finding" if status.rejection else None,
         namespace=raw["metadata"]["namespace"],
@@ -122,16 +125,13 @@ def _version(raw: Manifest, served: bool) -> Version:
     )
 
 
-def _served(model: Model, versions: Iterable[Manifest], cluster: Cluster) -> Iterable[str]:
-    """Names of versions that an InferenceService names in its spec or tells to serve in its status."""
-    references = [Reference(MODEL_VERSION, model.namespace, each["metadata"]["name"]) for each in versions]
-    for reference in (model.reference, *references):
-        for service in cluster.referring(INFERENCE_SERVICE, reference):
-            spec = InferenceServiceSpec.model_validate(service["spec"])
-            status = InferenceServiceStatus.model_validate(service.get("status") or {})
-            yield from (name for name in (spec.version, status.version) if name)
-            if status.rollout is not None:
-                yield from (status.rollout.challenger, status.rollout.champion)
+def _is_used(raw: Manifest, cluster: Cluster) -> bool:
+    """Whether anybody serves it, scores with it, or is told to."""
+    version = Reference(MODEL_VERSION, raw["metadata"]["namespace"], raw["metadata"]["name"])
+    return bool(
+        users(version, INFERENCE_SERVICE, inferenceservice.versions_at_work, cluster)
+        or users(version, BATCH_INFERENCE, batchinference.versions_at_work, cluster)
+    )
 
 
 def _other_model(model: Model, cluster: Cluster) -> str | None:

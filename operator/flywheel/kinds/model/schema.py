@@ -73,6 +73,10 @@ class ModelSpec(Schema):
         None, description="Pins one ModelVersion as champion (also to roll back); absent, the operator decides."
     )
     retention: Retention | None = Field(None, description="How many versions are kept; absent, all of them.")
+    deletion_policy: Literal["Retain", "Delete"] = Field(
+        "Retain",
+        description="What becomes of the ModelVersions when the Model is deleted. Retain: they stay, and a Model of the same name has them again. Delete: they go too, each as soon as nobody uses it. Artifacts stay in the store.",
+    )
 
     def measured_gates(self) -> list[dict[str, Any]]:
         """Those that need rows, as the gates' Job reads them."""

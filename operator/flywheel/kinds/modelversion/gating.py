@@ -28,7 +28,9 @@ def kept_facts(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
     """The plan with who serves it, and with an approval if it is of these bytes."""
     assert isinstance(plan.status, ModelVersionStatus), "that is this kind's status"
     approved = _approved(version, seen, plan.status)
-    status = plan.status.model_copy(update={"served_by": seen.served_by, "approval": approved})
+    status = plan.status.model_copy(
+        update={"served_by": seen.served_by, "scored_by": seen.scored_by, "approval": approved}
+    )
     is_new = approved is not None and approved != version.status.approval
     news = (
         (Event("Approved", f"'{approved.by}' approves {approved.digest}: {approved.reason}", action="Approve"),)

@@ -5,13 +5,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flywheel.core import names, outcome, trouble
-from flywheel.core.api import INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.kind import Cluster
+from flywheel.core.offered import users
 from flywheel.core.outcome import Outcome
 from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.batchinference import schema as batchinference
+from flywheel.kinds.inferenceservice import schema as inferenceservice
+from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gating_job import GatesSeen, Question, step_of
@@ -39,6 +42,7 @@ class Seen:
     clear: str = ""
     gates: GatesSeen | None = None
     served_by: tuple[str, ...] = ()
+    scored_by: tuple[str, ...] = ()
 
 
 def observe(version: ModelVersion, cluster: Cluster) -> Seen:
@@ -59,7 +63,8 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
         clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
         gates=_gates(version, model, cluster),
-        served_by=tuple(sorted(_served_by(version, cluster)))[:50],
+        served_by=users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_at_work, cluster)[:50],
+        scored_by=users(version.reference, BATCH_INFERENCE, batchinference.versions_at_work, cluster)[:50],
     )
 
 
@@ -109,16 +114,6 @@ def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str |
     raw = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
     lineage = ModelVersionSpec.model_validate(raw["spec"]).lineage if raw else None
     return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
-
-
-def _served_by(version: ModelVersion, cluster: Cluster) -> Iterator[str]:
-    for service in cluster.referring(INFERENCE_SERVICE, version.reference):
-        spec = InferenceServiceSpec.model_validate(service["spec"])
-        status = InferenceServiceStatus.model_validate(service.get("status") or {})
-        rollout = status.rollout
-        at_work = {spec.version, status.version, *((rollout.challenger, rollout.champion) if rollout else ())}
-        if version.name in at_work and "deletionTimestamp" not in service["metadata"]:
-            yield str(service["metadata"]["name"])
 
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:

@@ -248,6 +248,11 @@ class ModelVersionStatus(Status):
         max_length=50,
         description="InferenceServices that serve it or are told to. While there are any, it cannot be deleted.",
     )
+    scored_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+        (),
+        max_length=50,
+        description="BatchInferences that score with it now or will. While there are any, it cannot be deleted.",
+    )
     rejection: Rejection | None = Field(
         None,
         description="A rollout found it bad: it cannot be champion. Annotation flywheel.ml/clear-rejection, set to a new value, clears this.",
