@@ -136,3 +136,16 @@ def test_what_is_served_cannot_be_deleted(team: Story) -> None:
         lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
     )
     team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")
+
+
+def test_versions_go_with_their_model_where_it_says_so(team: Story) -> None:
+    def owners() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (team.get("fwver", "fraud-1") or {})["metadata"].get("ownerReferences") or []
+        return found
+
+    assert not owners()
+    team.kubectl("patch", "fwmodel", "fraud", "--type", "merge", "--patch", '{"spec":{"deletionPolicy":"Delete"}}')
+    kube.until(owners, 60, lambda: str(team.get("fwver", "fraud-1")))
+    team.kubectl("delete", "fwmodel", "fraud")
+
+    kube.until(lambda: team.get("fwver", "fraud-1") is None, 60, lambda: str(team.get("fwver", "fraud-1")))

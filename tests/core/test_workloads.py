@@ -81,6 +81,20 @@ def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
     assert "fetch" in [each["name"] for each in pod(step)["initContainers"]]
 
 
+def test_the_last_container_before_main_lets_it_in() -> None:
+    """Or collect would take the ones between for main."""
+    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, before=("inherit", "quantize"))
+
+    told = {
+        each["name"]: variable["value"]
+        for each in pod(step)["initContainers"]
+        for variable in each["env"]
+        if variable["name"] == "FLYWHEEL_LETS_IN"
+    }
+
+    assert told == {"fetch": "quantize", "inherit": "quantize", "quantize": "quantize"}
+
+
 def test_nothing_starts_before_collect_is_closed() -> None:
     [hook] = pod()["initContainers"][0]["lifecycle"]["postStart"].values()
 

@@ -10,8 +10,10 @@ import pytest
 
 from flywheel_runtime.failure import Failure
 from flywheel_runtime.fetch.from_store import target_of
+from flywheel_runtime.fetch.hand_over import let_main_in
 from flywheel_runtime.fetch.item import Item
 from flywheel_runtime.fetch.main import check_disk, main
+from flywheel_runtime.places import Places
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.s3 import Listed
 from flywheel_runtime.store.upload import blob_key
@@ -246,3 +248,14 @@ def test_a_store_that_cannot_take_the_results_stops_the_pod_before_main(pod: Pod
 def test_an_order_that_cannot_be_read_is_told(pod: Pod) -> None:
     assert main({**pod.env, "FLYWHEEL_FETCH": "{"}, IMPATIENT) == 2
     assert pod.message["reason"] == "InternalError"
+
+
+def test_main_is_let_in_by_the_last_container_before_it(pod: Pod) -> None:
+    places = Places.of(pod.env)
+
+    assert pod.fetch(FLYWHEEL_LETS_IN="quantize") == 0
+    assert places.params.exists()
+    assert not places.fetched.exists()
+
+    let_main_in({"FLYWHEEL_LETS_IN": "quantize"}, places, "quantize")
+    assert os.getpid() in json.loads(places.fetched.read_text())

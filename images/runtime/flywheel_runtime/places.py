@@ -76,7 +76,7 @@ class Places:
 
     @property
     def fetched(self) -> Path:
-        """Written last by fetch: the ids of the processes that lived then, none of which is main's."""
+        """Written last by fetch, or by the last container before main: the ids of the processes that lived then, none of which is main's."""
         return self.root / "run" / "fetched"
 
 

@@ -107,10 +107,11 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         **checkpoints.variables(step.checkpoint),
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
+    lets_in = {"FLYWHEEL_LETS_IN": step.before[-1]} if step.before else {}
     inits = [
         _collect(step, settings, variables),
-        *([_fetch(step, settings, {**variables, **parts.of_fetch})] if step.fetches else []),
-        *(_before(step, command, settings, variables) for command in step.before),
+        *([_fetch(step, settings, {**variables, **parts.of_fetch, **lets_in})] if step.fetches else []),
+        *(_before(step, command, settings, {**variables, **lets_in}) for command in step.before),
     ]
     main = _main(step, {**variables, **parts.of_main}, parts.fields_of_main)
     return {

@@ -21,7 +21,7 @@ from flywheel_runtime.collect.prune.pruner import Pruner
 from flywheel_runtime.collect.prune.siblings import Siblings
 from flywheel_runtime.collect.watch import Stop, Watch
 from flywheel_runtime.failure import Failure
-from flywheel_runtime.fetch.hand_over import hand_over
+from flywheel_runtime.fetch.hand_over import let_main_in, write_params
 from flywheel_runtime.places import Attempt, Places
 from flywheel_runtime.store import own
 from flywheel_runtime.store.retry import Retry
@@ -92,7 +92,8 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
             places.collecting.touch()
         return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
     if alone:
-        hand_over(env, places)
+        write_params(env, places)
+        let_main_in(env, places, "collect")
     places.collecting.touch()
     pruner = _pruner(order, places, keeper)
     checkpoints = _checkpoints(order, places, keeper)

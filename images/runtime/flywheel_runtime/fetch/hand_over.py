@@ -7,11 +7,17 @@ from pathlib import Path
 from flywheel_runtime.places import Places
 
 
-def hand_over(env: Mapping[str, str], places: Places) -> None:
-    """Write params.json, then the ids of the processes that live now, none of which is main's."""
+def write_params(env: Mapping[str, str], places: Places) -> None:
+    """params.json, whole or not at all."""
     params = places.params.with_name("params.json.part")
     params.write_text(params_of(env), encoding="utf-8")
     params.rename(places.params)
+
+
+def let_main_in(env: Mapping[str, str], places: Places, container: str) -> None:
+    """Write the ids of the processes that live now, none of which is main's; if `container` is the last one before main."""
+    if env.get("FLYWHEEL_LETS_IN", container) != container:
+        return
     places.fetched.parent.mkdir(parents=True, exist_ok=True)
     living = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
     places.fetched.write_text(json.dumps(living))

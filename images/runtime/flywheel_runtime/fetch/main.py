@@ -12,7 +12,7 @@ from pathlib import Path
 from flywheel_runtime import message
 from flywheel_runtime.failure import Failure, human_size
 from flywheel_runtime.fetch import peers
-from flywheel_runtime.fetch.hand_over import hand_over
+from flywheel_runtime.fetch.hand_over import let_main_in, write_params
 from flywheel_runtime.fetch.item import Item, too_large
 from flywheel_runtime.fetch.order import ArtifactSource, HTTPSource, Input, Order, S3Source
 from flywheel_runtime.places import Places
@@ -50,7 +50,8 @@ def fetch(env: Mapping[str, str], places: Places, retry: Retry) -> str:
             list(pool.map(lambda item: item.bring(), items))
             bring_checkpoint(env, places, retry, pool)
         peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
-        hand_over(env, places)
+        write_params(env, places)
+        let_main_in(env, places, "fetch")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
