@@ -5,9 +5,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
-
 from flywheel.core import names
 from flywheel.core.api import CRON_JOB, DATASET, MODEL, TRAINING_RUN, Manifest
 from flywheel.core.dress import dressed
@@ -369,51 +366,3 @@ def test_each_schedule_has_a_ticker_of_its_own() -> None:
         "loop-nightly": "Etc/UTC",
         "loop-weekly": "Europe/Berlin",
     }
-
-
-EVENTS = st.lists(
-    st.one_of(
-        st.tuples(st.just("tick"), st.integers(0, 30)),
-        st.tuples(st.just("data"), st.integers(0, 5)),
-        st.tuples(st.just("pass"), st.integers(-30, 3000)),  # clocks also go back
-        st.tuples(st.just("end"), st.sampled_from(["Succeeded", "Failed", "Cancelled"])),
-        st.tuples(st.just("look"), st.booleans()),
-    ),
-    max_size=40,
-)
-
-
-@settings(max_examples=80, deadline=None)
-@given(EVENTS)
-def test_whatever_comes_no_cause_starts_two_runs_and_no_tick_is_left(events: list[tuple[str, Any]]) -> None:
-    world = World(
-        pipeline(
-            NIGHTLY, NEW_DATA, guard={"cooldown": "30m", "maxRunsPerDay": 4}, retention={"succeeded": 1, "failed": 1}
-        )
-    )
-    started: set[tuple[str, str]] = set()
-    ticks: set[str] = set()
-    for what, value in events:
-        before = world.names()
-        if what == "tick":
-            world.tick(f"tick-{value:02}")
-            ticks.add(f"tick-{value:02}")
-        elif what == "data":
-            world.data(f"flights-{value}", 1000 * value)
-        elif what == "pass":
-            world.cluster.advance(timedelta(minutes=value))
-        elif what == "end":
-            world.end_all(result=value)
-        else:
-            world.look(write=bool(value))
-        for run in world.runs():
-            if run["metadata"]["name"] not in before:
-                cause = run["spec"]["cause"]
-                assert (cause["trigger"], cause["key"]) not in started or cause["trigger"] == "new"
-                started.add((cause["trigger"], cause["key"]))
-        assert sum(not (run.get("status") or {}).get("result") for run in world.runs()) <= 1
-    for _ in range(40):
-        world.look()
-        world.end_all()
-        world.cluster.advance(timedelta(days=2))
-    assert ticks <= world.finished
