@@ -23,6 +23,7 @@ ENDS: dict[str, Mapping[str, Any]] = {
     "with its node": {"exit": 137, "lost": True},
     "without its input": {"exit": 1, "missing": True},
 }
+HARMLESS = ("well", "with other bytes")
 which = st.integers(0, 30)
 
 
@@ -44,6 +45,7 @@ class Scheduling(RuleBasedStateMachine):
         self.at = run()
         self.ended: str | None = None
         self.known: set[str] = set()
+        self.harmed = False
         self.look()
 
     # What Jobs, nodes, people and clocks do.
@@ -54,6 +56,7 @@ class Scheduling(RuleBasedStateMachine):
         jobs = self.jobs()
         self.world.ends = lambda _step, _attempt: ENDS[how]
         self.world.end(self.at, jobs[which % len(jobs)])
+        self.harmed = self.harmed or how not in HARMLESS
         self.look()
 
     @rule(writes=st.integers(1, 4))
@@ -72,6 +75,7 @@ class Scheduling(RuleBasedStateMachine):
     @precondition(lambda self: len(self.world.made) > 4)
     @rule()
     def somebody_cancels(self) -> None:
+        self.harmed = True
         self.change(cancel=True)
 
     # What must always be so.
@@ -92,6 +96,10 @@ class Scheduling(RuleBasedStateMachine):
         assert len(running) == len(set(running))
 
     @invariant()
+    def nothing_fails_by_itself(self) -> None:
+        assert self.harmed or {each.state for each in self.at.status.steps} <= {"Waiting", "Running", "Succeeded"}
+
+    @invariant()
     def an_end_is_an_end(self) -> None:
         if self.ended is not None:
             assert self.at.status.result == self.ended
@@ -106,6 +114,7 @@ class Scheduling(RuleBasedStateMachine):
         self.world.ends = lambda _step, _attempt: {}
         self.at = self.world.finish(replace(self.at, spec=self.at.spec.model_copy(update={"suspend": False})))
         assert all(each.state not in ("Waiting", "Running") for each in self.at.status.steps)
+        assert self.harmed or self.at.status.result == "Succeeded"
 
     def change(self, **spec: Any) -> None:
         self.at = replace(self.at, spec=self.at.spec.model_copy(update=spec))
