@@ -35,6 +35,7 @@ def pod(told: dict[str, Any], phase: str = "Failed", **status: Any) -> dict[str,
         "status": {
             "phase": phase,
             "reason": told.get("reason"),
+            "message": told.get("message"),
             "initContainerStatuses": [ended("collect"), ended("fetch")],
             "containerStatuses": [ended("main")],
             **status,

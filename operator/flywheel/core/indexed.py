@@ -15,6 +15,7 @@ from typing import Any
 from flywheel.core import outcome
 from flywheel.core.api import Manifest
 from flywheel.core.outcome import Outcome
+from flywheel.core.pod_end import json_object
 from flywheel.core.spread import INDEX_LABEL, ITEMS_ANNOTATION, LEADER, SPREAD_LABEL
 
 # How Job conditions name the pod that made a rule of podFailurePolicy end the Job: "Container main for pod shop/x-1-abcde failed with …".
@@ -152,7 +153,7 @@ def _leader_is_done(job: Manifest, ranks: Mapping[int, Sequence[Manifest]]) -> O
 def _is_repeated(pod: Manifest) -> bool:
     states = {each["name"]: each.get("state", {}) for each in pod["status"].get("initContainerStatuses") or []}
     ended = states.get("collect", {}).get("terminated") or {}
-    return bool(outcome.json_object(ended.get("message")).get("repeated"))
+    return bool(json_object(ended.get("message")).get("repeated"))
 
 
 def _failure(job: Manifest) -> Mapping[str, Any]:

@@ -4,16 +4,22 @@ A Job can be Complete although nothing was uploaded, and Failed although the wor
 The messages are the contract of images/README.md; tests/contracts/*.json holds golden ones.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from flywheel.core.api import Manifest
+from flywheel.core.pod_end import PodEnd, json_object
 
 Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
 # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: nobody sends these; the program's own fault brings them about.
 CRASHES = frozenset(128 + number for number in (4, 6, 7, 8, 11, 31))
+# The kubelet's words about a pod that broke limits of its own (pkg/kubelet/eviction/helpers.go).
+OWN_STORAGE = (
+    "exceeds the limit",
+    "exceeds the total limit of containers",
+    "exceeded its local ephemeral storage limit",
+)
 SIGNALLED = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
 
 
@@ -33,26 +39,11 @@ class Outcome:
     audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
 
 
-@dataclass(frozen=True)
-class _Ended:
-    """What one pod left behind."""
-
-    name: str
-    node: str | None
-    reason: str | None  # of the pod: Evicted, DeadlineExceeded, …
-    disrupted: bool
-    collect: Mapping[str, Any]
-    fetch: Mapping[str, Any] | None  # the container's terminated state
-    main: Mapping[str, Any] | None
-    memory_limit: str | None
-    image: str | None
-
-
 def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
     over = is_over(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    ended = [_ended(pod) for pod in newest_first if _has_ended(pod)]
+    ended = [PodEnd.of(pod) for pod in newest_first if _has_ended(pod)]
     if not over and len(ended) < len(newest_first):
         return None
     if not over and (not ended or ended[0].disrupted):
@@ -67,13 +58,13 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
 def _has_ended(pod: Manifest) -> bool:
     """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say.
     One whose main is not let in would try for ever."""
-    ended = _ended(pod)
+    ended = PodEnd.of(pod)
     return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or bool(_was_done(ended) or _refused(ended))
 
 
 def of_pod(pod: Manifest) -> Outcome | None:
     """What one pod that has ended tells, or None if it tells nothing."""
-    return _outcome(_ended(pod))
+    return _outcome(PodEnd.of(pod))
 
 
 def is_over(job: Manifest) -> bool:
@@ -90,13 +81,14 @@ def unknown(job: Manifest) -> Outcome:
     return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 
 
-def _outcome(pod: _Ended) -> Outcome | None:
+def _outcome(pod: PodEnd) -> Outcome | None:
     return (
         _was_done(pod)
         or _fetch_failed(pod)
         or _refused(pod)
         or _was_pruned(pod)
         or _ran_out_of_memory(pod)
+        or _wrote_too_much(pod)
         or _took_too_long(pod)
         or _was_disrupted(pod)
         or _main_failed(pod)
@@ -104,7 +96,7 @@ def _outcome(pod: _Ended) -> Outcome | None:
     )
 
 
-def _was_done(pod: _Ended) -> Outcome | None:
+def _was_done(pod: PodEnd) -> Outcome | None:
     """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
     main_is_done = pod.main is not None and pod.main.get("exitCode") == 0 and not pod.collect.get("timedOut")
     if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
@@ -125,7 +117,7 @@ def _was_done(pod: _Ended) -> Outcome | None:
     )
 
 
-def _fetch_failed(pod: _Ended) -> Outcome | None:
+def _fetch_failed(pod: PodEnd) -> Outcome | None:
     if pod.fetch is None or pod.fetch.get("exitCode") == 0:
         return None
     told = json_object(pod.fetch.get("message"))
@@ -140,7 +132,7 @@ def _fetch_failed(pod: _Ended) -> Outcome | None:
     return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
 
 
-def _refused(pod: _Ended) -> Outcome | None:
+def _refused(pod: PodEnd) -> Outcome | None:
     """collect did not let main in, since the store cannot take results, and no fetch is there to say so."""
     if not pod.collect.get("refused"):
         return None
@@ -150,7 +142,7 @@ def _refused(pod: _Ended) -> Outcome | None:
     return Outcome(result, reason, _sentence(error["message"]), node=pod.node)
 
 
-def _was_pruned(pod: _Ended) -> Outcome | None:
+def _was_pruned(pod: PodEnd) -> Outcome | None:
     """collect ended main, since others were better at the same step. `facts`: the last step, and its value if it is finite."""
     told = pod.collect.get("pruned")
     if not isinstance(told, dict):
@@ -159,7 +151,7 @@ def _was_pruned(pod: _Ended) -> Outcome | None:
     return Outcome("Failed", "Pruned", _sentence(why), facts=told, usage=_usage(pod), node=pod.node)
 
 
-def _ran_out_of_memory(pod: _Ended) -> Outcome | None:
+def _ran_out_of_memory(pod: PodEnd) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     if pod.main.get("reason") != "OOMKilled" and not pod.collect.get("oomKills"):
@@ -174,7 +166,19 @@ def _ran_out_of_memory(pod: _Ended) -> Outcome | None:
     )
 
 
-def _took_too_long(pod: _Ended) -> Outcome | None:
+def _wrote_too_much(pod: PodEnd) -> Outcome | None:
+    """Evicted for what it wrote itself, and not for its node's sake: it would write that again."""
+    if not any(words in pod.evicted_for for words in OWN_STORAGE):
+        return None
+    return Outcome(
+        "Failed",
+        "StorageExceeded",
+        f"Pod '{pod.name}' was evicted, since it wrote more than it may: {_sentence(pod.evicted_for)} Write less, or raise the limit ephemeral-storage in resources.",
+        node=pod.node,
+    )
+
+
+def _took_too_long(pod: PodEnd) -> Outcome | None:
     if not pod.collect.get("timedOut"):
         return None
     return Outcome(
@@ -186,7 +190,7 @@ def _took_too_long(pod: _Ended) -> Outcome | None:
     )
 
 
-def _was_disrupted(pod: _Ended) -> Outcome | None:
+def _was_disrupted(pod: PodEnd) -> Outcome | None:
     """Evicted, preempted, lost, or killed by a signal that was not ours."""
     main = pod.main or {}
     if main.get("reason") == "StartError":
@@ -207,7 +211,7 @@ def _was_disrupted(pod: _Ended) -> Outcome | None:
     )
 
 
-def _main_failed(pod: _Ended) -> Outcome | None:
+def _main_failed(pod: PodEnd) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     code = int(pod.main["exitCode"])
@@ -224,7 +228,7 @@ def _main_failed(pod: _Ended) -> Outcome | None:
     )
 
 
-def _was_not_kept(pod: _Ended) -> Outcome | None:
+def _was_not_kept(pod: PodEnd) -> Outcome | None:
     """main is done, and collect says why its work is not in the store."""
     if pod.main is None or pod.collect.get("phase") != "Finished":
         return None
@@ -234,51 +238,8 @@ def _was_not_kept(pod: _Ended) -> Outcome | None:
     return Outcome(result, str(error["reason"]), _sentence(error["message"]), usage=_usage(pod), node=pod.node)
 
 
-def _usage(pod: _Ended) -> Mapping[str, Any]:
+def _usage(pod: PodEnd) -> Mapping[str, Any]:
     return pod.collect.get("usage") or {}
-
-
-def _ended(pod: Manifest) -> _Ended:
-    status = pod.get("status", {})
-    containers = {
-        each["name"]: each
-        for each in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    }
-
-    def terminated(name: str) -> Mapping[str, Any] | None:
-        found = containers.get(name, {})
-        state: Mapping[str, Any] | None = found.get("state", {}).get("terminated") or found.get("lastState", {}).get(
-            "terminated"
-        )
-        return state
-
-    specs = {each["name"]: each for each in pod.get("spec", {}).get("containers", [])}
-    # A pod without collect keeps its own results, and main reports them as collect would.
-    before = [each["name"] for each in pod.get("spec", {}).get("initContainers", [])]
-    reporter = "main" if before and "collect" not in before else "collect"
-    image = str(containers.get("main", {}).get("imageID", "")).removeprefix("docker-pullable://")
-    return _Ended(
-        name=pod["metadata"]["name"],
-        node=pod.get("spec", {}).get("nodeName"),
-        reason=status.get("reason"),
-        disrupted=any(
-            each["type"] == "DisruptionTarget" and each["status"] == "True" for each in status.get("conditions") or []
-        ),
-        collect=json_object((terminated(reporter) or {}).get("message")),
-        fetch=terminated("fetch"),
-        main=terminated("main"),
-        image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing
-        memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
-    )
-
-
-def json_object(text: object) -> Mapping[str, Any]:
-    """A termination message that is a JSON object; whatever else it may be, an empty one."""
-    try:
-        value = json.loads(str(text))
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}
 
 
 def _line(state: Mapping[str, Any]) -> str:

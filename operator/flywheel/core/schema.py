@@ -120,8 +120,22 @@ class PullSecret(Schema):
     name: ObjectName = Field(description="The Secret's name.")
 
 
+# Days that no month of those named has: Kubernetes takes such a schedule and waits for ever.
+_SHORT = r"(0?[2469]|11|(?i:feb|apr|jun|sep|nov))"
+_NEVER = rf"^\S+\s+\S+\s+(31\s+{_SHORT}(,{_SHORT})*|(30|30,31|31,30|30-31)\s+(0?2|(?i:feb)))\s+[*?]\s*$"
+
+
 class Schedule(Schema):
     """When to do something again; as in a CronJob."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"!self.cron.matches(r'{_NEVER}')",
+                "cron names a day that its month does not have, so it would never fire; correct the day or the month",
+            )
+        )
+    )
 
     cron: str = Field(min_length=9, max_length=100, description="Cron expression of five fields, such as '0 2 * * *'.")
     time_zone: str = Field("Etc/UTC", max_length=64, description="IANA time zone, such as America/New_York.")

@@ -17,6 +17,7 @@ class Settings:
     allowed_http_hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()  # empty: all
     fetch_limit: str = "20Gi"  # what fetch may bring into one pod, where no ephemeral-storage limit says less
+    output_limit: str = "20Gi"  # what main may write into its outputs, where no ephemeral-storage limit says less
     resync: timedelta = timedelta(minutes=10)
 
     @staticmethod
@@ -43,5 +44,6 @@ class Settings:
             allowed_http_hosts=words("FLYWHEEL_ALLOWED_HTTP_HOSTS"),
             namespaces=words("FLYWHEEL_NAMESPACES"),
             fetch_limit=environment.get("FLYWHEEL_FETCH_LIMIT", standard.fetch_limit),
+            output_limit=environment.get("FLYWHEEL_OUTPUT_LIMIT", standard.output_limit),
             resync=timedelta(seconds=int(resync)),
         )

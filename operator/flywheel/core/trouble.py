@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.api import Manifest
-from flywheel.core.outcome import json_object
+from flywheel.core.pod_end import json_object
 
 Events = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
 

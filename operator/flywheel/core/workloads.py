@@ -107,6 +107,7 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         **checkpoints.variables(step.checkpoint),
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
+    output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
     lets_in = {"FLYWHEEL_LETS_IN": step.before[-1]} if step.before else {}
     inits = [
         _collect(step, settings, variables),
@@ -129,7 +130,7 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         "containers": [_with_place(main, parts.fields)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
-            {"name": "outputs", "emptyDir": {}},
+            {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
             {"name": "tmp", "emptyDir": {}},
             *([{"name": "shared-memory", "emptyDir": {"medium": "Memory", **shared}}] if step.shared_memory else []),
             *checkpoints.volumes(step.checkpoint),

@@ -12,6 +12,7 @@ from flywheel.core.api import JOB, POD, Manifest
 from flywheel.core.kind import Cluster
 from flywheel.core.offered import Missing, Target, offered
 from flywheel.core.outcome import Outcome
+from flywheel.core.pod_end import json_object
 from flywheel.core.pods import of_job
 from flywheel.core.settings import Settings
 from flywheel.core.ticker import Tick
@@ -110,7 +111,7 @@ def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
     last = ""
     for pod in pods:
         ended = _main(pod)
-        told = outcome.json_object(ended.get("message"))
+        told = json_object(ended.get("message"))
         if ended.get("exitCode") == 0 and told.get("complete"):
             index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
             done[str(index)] = told.get("metrics") or {}
