@@ -284,6 +284,19 @@ def test_any_graph_ends_with_each_step_done_once_whenever_the_operator_dies(
     assert sorted(world.made) == sorted(calm.made)
 
 
+def test_a_metric_that_is_asked_for_is_kept_however_many_there_are() -> None:
+    when = [{"metric": {"step": "a", "name": "z_last"}, "min": "3"}]
+    world = World(
+        {"steps": [container("a"), container("b", dependsOn=["a"], when=when)]},
+        lambda _name, _attempt: {"metrics": {**{f"a_{n}": n for n in range(20)}, "z_last": 5}},
+    )
+
+    at = world.finish(run())
+
+    assert step(at, "a").metrics["z_last"] == "5"
+    assert states(at)["b"] == "Succeeded"
+
+
 def test_200_steps_fit_into_the_status() -> None:
     steps = [container("s0"), *(container(f"s{n}", f"s{n - 1}") for n in range(1, 200))]
     metrics = {f"a_metric_of_some_length_{n}": n / 7 for n in range(8)}

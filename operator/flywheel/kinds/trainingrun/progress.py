@@ -77,7 +77,9 @@ class Run:
 def advance(run: Run) -> Progress:
     """Take in what steps say, then write the table from above to below."""
     status = run.resource.status
-    progress = Progress(table(run.template.steps, status.steps), table(run.template.last, status.steps))
+    steps, last = run.template.steps, run.template.last
+    every = (*steps, *last)
+    progress = Progress(table(steps, status.steps, every), table(last, status.steps, every))
     for rows in (progress.rows, progress.last):
         _take_in(run, rows, progress)
     if run.stopped is not None:

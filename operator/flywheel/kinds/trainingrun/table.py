@@ -26,10 +26,11 @@ GOOD_METRICS = ("roc_auc", "f1", "rmse", "accuracy", "log_loss")  # kept first w
 
 @dataclass(frozen=True)
 class Row:
-    """A step and where it stands."""
+    """A step and where it stands. `asked`: the metrics by which a `when` of another step decides."""
 
     step: Step
     status: StepStatus
+    asked: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -47,13 +48,17 @@ class Row:
 Table = dict[str, Row]
 
 
-def table(steps: tuple[Step, ...], known: tuple[StepStatus, ...]) -> Table:
-    """The rows of these steps, as status knows them."""
+def table(steps: tuple[Step, ...], known: tuple[StepStatus, ...], every: tuple[Step, ...]) -> Table:
+    """The rows of these steps, as status knows them; `every` step may ask for their metrics."""
     by_name = {status.name: status for status in known}
-    return {
-        str(step.name): Row(step, by_name.get(str(step.name)) or StepStatus(name=str(step.name), state="Waiting"))
-        for step in steps
-    }
+    asked = [when.metric for step in every for when in step.when if when.metric is not None]
+
+    def row(step: Step) -> Row:
+        name = str(step.name)
+        metrics = frozenset(str(metric.name) for metric in asked if metric.step == step.name)
+        return Row(step, by_name.get(name) or StepStatus(name=name, state="Waiting"), metrics)
+
+    return {str(step.name): row(step) for step in steps}
 
 
 def judged(row: Row, ended: Outcome, now: datetime) -> Row:
@@ -101,10 +106,10 @@ def healed(rows: Table, ended: str, now: datetime) -> Table:
     return again
 
 
-def kept_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Well-known ones, then the first; NaN is left out, since nothing can be said of it."""
+def kept_metrics(metrics: Mapping[str, float], asked: frozenset[str]) -> dict[str, str]:
+    """Those that are asked for, then well-known ones, then the first; NaN is left out, since nothing can be said of it."""
     finite = {name: value for name, value in metrics.items() if value == value and abs(value) != float("inf")}
-    order = sorted(finite, key=lambda name: name not in GOOD_METRICS)
+    order = sorted(finite, key=lambda name: (name not in asked, name not in GOOD_METRICS))
     return {name: f"{finite[name]:.12g}" for name in sorted(order[:MOST_METRICS])}
 
 
@@ -117,7 +122,7 @@ def _succeeded(row: Row, ended: Outcome, now: datetime) -> Row:
         message=None,
         not_before=None,
         outputs={name: digest for name, digest in sorted(ended.outputs.items()) if name != "tracking"},
-        metrics=kept_metrics(ended.metrics),
+        metrics=kept_metrics(ended.metrics, row.asked),
         facts=dict(sorted((name, text) for name, text in facts.items() if len(text) <= 1024)[:MOST_FACTS]),
         image=ended.image,
         finished=now,
