@@ -57,12 +57,13 @@ def told(story: Story) -> Story:
     story.apply(
         pipeline("mars", container("a"), triggers=cron("0 3 * * *", "Mars/Olympus")),
         pipeline("names", container("a", parameters={"n": "$(params.nowhere)"})),
+        pipeline("hook", {"name": "a", "notify": {"url": "https://hooks.example.org/T0/secret", "text": "done"}}),
         pipeline("leak", container("a", LEAK, **small)),
         pipeline("nan", container("a", NAN)),
         pipeline("when", container("a"), container("b", dependsOn=["a"], when=when)),
         pipeline("needs", container("a"), parameters=[{"name": "months", "type": "Integer"}]),
     )
-    for name in ("leak", "nan", "when", "needs"):
+    for name in ("hook", "leak", "nan", "when", "needs"):
         story.wait("fwpipe", name, reason="Live")
         pipelines.start(story, f"{name}-1", name)
     return story
@@ -82,6 +83,14 @@ def test_a_parameter_that_is_not_declared(told: Story) -> None:
     condition = told.wait("fwpipe", "names", ready="False")
 
     assert "nowhere" in condition["message"]
+
+
+def test_a_host_that_may_not_be_told(told: Story) -> None:
+    step = pipelines.step(pipelines.ended(told, "hook-1"), "a")
+
+    assert (step["state"], step["reason"]) == ("Failed", "HostNotAllowed")
+    assert "hooks.example.org" in step["message"]
+    assert "T0" not in step["message"], "an address may hold a token"
 
 
 def test_a_metric_that_is_not_a_number(told: Story) -> None:
