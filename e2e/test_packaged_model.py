@@ -1,0 +1,48 @@
+"""A pipeline makes its model smaller before it registers it: what is verified, judged and served is the small one."""
+
+from pathlib import Path
+
+import pytest
+
+from e2e import pipelines
+from e2e.story import Story
+
+PIPELINE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: TrainingPipeline
+metadata: {name: small}
+spec:
+  inputs: [{name: patients, dataset: patients}]
+  steps:
+  - name: train
+    train:
+      from: patients
+      trainer: {sklearn: {estimators: [{name: MLPClassifier, parameters: {hidden_layer_sizes: "64", max_iter: "300"}}]}}
+      budget: {maxTrials: 1}
+  - name: int8
+    package: {from: train, quantize: Dynamic}
+  - name: register
+    register: {from: int8, model: malignant}
+"""
+
+
+@pytest.fixture(scope="module")
+def done(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+    content = pipelines.patients(Path(tmp_path_factory.mktemp("data")))
+    story.apply(pipelines.DATASET % story.put("patients.csv", content), PIPELINE)
+    story.wait("fwds", "patients")
+    story.wait("fwpipe", "small", reason="Live")
+    pipelines.start(story, "one", "small")
+    return story
+
+
+def test_the_small_model_is_the_one_that_is_registered(done: Story) -> None:
+    status = pipelines.ended(done, "one", 300)
+
+    assert status["result"] == "Succeeded", status
+    packaged = pipelines.step(status, "int8")
+    assert float(packaged["metrics"]["size_bytes"]) < 0.8 * float(packaged["metrics"]["fp32_size_bytes"])
+    version = done.get("fwver", status["challenger"]["version"]) or {}
+    assert version["status"]["digest"] == packaged["outputs"]["model"]
+    assert version["status"]["digest"] != pipelines.step(status, "train")["outputs"]["model"]
+    assert float(version["status"]["metrics"]["roc_auc"]) > 0.9
