@@ -1,6 +1,7 @@
 """What the pages promise is there: manifests that fit their schema, commands that exist, links that lead somewhere."""
 
 import re
+import subprocess
 from collections.abc import Iterator
 
 import pytest
@@ -105,3 +106,14 @@ def test_the_links_of_a_page_are_found() -> None:
     text = "[a](docs/a.md#part), [b](demo/) and [c](https://example.com/c)"
 
     assert links(text) == ["docs/a.md", "demo/"]
+
+
+def test_no_merge_was_left_half_done() -> None:
+    tracked = subprocess.run(
+        ["git", "ls-files"], cwd=CHECKOUT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    marks = re.compile(rb"^(<{7} |>{7} |={7}$)", re.MULTILINE)
+
+    assert [
+        name for name in tracked if (CHECKOUT / name).is_file() and marks.search((CHECKOUT / name).read_bytes())
+    ] == []

@@ -225,6 +225,15 @@ def test_where_nothing_is_fetched_collect_brings_the_parameters(pod: Pod) -> Non
     assert Places.of(pod).collecting.exists()
 
 
+def test_a_collect_that_starts_again_still_knows_whose_mains_processes_are(pod: Pod) -> None:
+    again = {**pod, "FLYWHEEL_PARAMS": '{"rate": 0.2}'}
+    Places.of(pod).fetched.write_text("[1, 7]")
+
+    report(again)
+
+    assert Places.of(pod).fetched.read_text() == "[1, 7]"
+
+
 def test_where_nothing_is_fetched_main_is_not_let_in_twice(pod: Pod) -> None:
     first = report(pod)
     Places.of(pod).collecting.unlink()

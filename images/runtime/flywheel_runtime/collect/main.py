@@ -91,10 +91,15 @@ def collect(env: Mapping[str, str], places: Places, stop: Stop) -> dict[str, Any
             places.repeated.touch()
             places.collecting.touch()
         return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
-    if alone:
+    if alone and not places.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, places)
         let_main_in(env, places, "collect")
     places.collecting.touch()
+    return watched(env, order, places, stop, keeper)
+
+
+def watched(env: Mapping[str, str], order: Order, places: Places, stop: Stop, keeper: Keeper) -> dict[str, Any]:
+    """Watch main to its end, and keep what it left."""
     pruner = _pruner(order, places, keeper)
     checkpoints = _checkpoints(order, places, keeper)
     watch = Watch(order.timeout, order.grace, places.fetched, pruner)
