@@ -270,6 +270,27 @@ def test_a_collect_that_is_started_again_repeats_its_last_message(pod: Pod) -> N
     assert said[1] == said[0]
 
 
+@pytest.mark.parametrize(
+    ("keep", "kept"),
+    [
+        pytest.param({"metric": "loss", "maximize": False, "reach": 0.5}, True, id="better"),
+        pytest.param({"metric": "loss", "maximize": False, "reach": 0.4}, True, id="as good"),
+        pytest.param({"metric": "loss", "maximize": False, "reach": 0.3999999999}, True, id="as good, but for digits"),
+        pytest.param({"metric": "loss", "maximize": False, "reach": 0.39}, False, id="worse"),
+        pytest.param({"metric": "loss", "maximize": True, "reach": 0.41}, False, id="worse where more is better"),
+        pytest.param({"metric": "other", "maximize": True, "reach": 9.0}, True, id="not reported"),
+    ],
+)
+def test_only_what_is_among_the_best_is_kept(keep: dict[str, Any], kept: bool, pod: Pod) -> None:
+    pod["FLYWHEEL_COLLECT"] = json.dumps({"outputs": [{"name": "model", "required": True}], "keep": keep})
+
+    told = report(pod)
+
+    assert told["complete"]
+    assert told["metrics"] == {"loss": 0.4}
+    assert set(told["outputs"]) == {"tracking", *(["model"] if kept else [])}
+
+
 def test_another_attempt_is_not_a_repetition(pod: Pod) -> None:
     report(pod)
 

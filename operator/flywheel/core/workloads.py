@@ -27,6 +27,7 @@ class Step:
     """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
     `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
     `prune` tells collect which curve it compares with those of siblings, and by which rule (images/README.md).
+    `keep` tells collect what a metric must reach for outputs to be kept; absent, they always are.
     `spread`: in several pods; a Group needs `spread.service(resource)` beside its Job. `queue`: the Job waits for Kueue's queue of that name.
     """
 
@@ -47,6 +48,7 @@ class Step:
     ours: bool = True
     before: tuple[str, ...] = ()
     prune: Mapping[str, Any] | None = None
+    keep: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
     audit: Mapping[str, Any] | None = (
         None  # what collect records of a result that counts (images/README.md, "The audit records")
@@ -157,6 +159,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "outputs": [{"name": name, "required": True} for name in step.outputs],
         **({"audit": step.audit} if step.audit else {}),
         **({"prune": step.prune} if step.prune else {}),
+        **({"keep": step.keep} if step.keep else {}),
         **({"leader": LEADER} if isinstance(step.spread, Group) else {}),
         **checkpoints.told(step.checkpoint),
     }

@@ -124,6 +124,8 @@ class World:
         if "pruned" in result:
             code = 143
         model = {"model": {"digest": "sha256:" + f"{trial + 4096 * (self.repeat - 1):064x}", "size": 1, "files": 1}}
+        if not _is_kept(job, result.get("metrics", {})):
+            model = {}
         told = {"v": 1, "phase": "Finished", "complete": code == 0, "repeated": False, "timedOut": False, "oomKills": 0}
         finished = {**told, "outputs": model, "metrics": result.get("metrics", {}), "facts": {}, "error": None}
         if "pruned" in result:
@@ -159,3 +161,14 @@ class World:
         self.writes.append(what)
         if len(self.writes) == self.crash_after:
             raise Died
+
+
+def _is_kept(job: Manifest, metrics: Mapping[str, float]) -> bool:
+    """As collect decides (images/README.md, "Keeping the best")."""
+    containers = {each["name"]: each for each in job["spec"]["template"]["spec"]["initContainers"]}
+    told = {each["name"]: each.get("value", "") for each in containers["collect"]["env"]}
+    keep = json.loads(told["FLYWHEEL_COLLECT"]).get("keep")
+    if keep is None:
+        return True
+    value = metrics[keep["metric"]]
+    return bool(value >= keep["reach"] if keep["maximize"] else value <= keep["reach"])

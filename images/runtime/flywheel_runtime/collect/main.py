@@ -163,6 +163,8 @@ def finish(order: Order, places: Places, watch: Watch, keeper: Keeper, deadline:
         found["metrics"] = read_metrics(places.metrics)
         found["facts"] = read_facts(places.facts)
         outputs = _outputs(order, places)
+        if order.keep is not None and not order.keep.takes(found["metrics"]):
+            outputs = {}  # they are whole, and others are better
     except Failure as failure:
         return ended(watch, error=failure, **found, outputs=_tracking_alone(places, keeper, deadline))
     try:

@@ -18,10 +18,32 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Keep:
+    """Outputs are kept where `metric` reaches what others have, which are enough to keep."""
+
+    metric: str
+    maximize: bool
+    reach: float
+
+    @classmethod
+    def of(cls, body: Mapping[str, Any]) -> "Keep":
+        return cls(str(body["metric"]), bool(body["maximize"]), float(body["reach"]))
+
+    def takes(self, metrics: Mapping[str, float]) -> bool:
+        """`reach` was rounded to ten digits, so what is as good as equal reaches it."""
+        value = metrics.get(self.metric)
+        if value is None:
+            return True
+        gap = value - self.reach if self.maximize else self.reach - value
+        return gap >= -1e-9 * abs(self.reach)
+
+
+@dataclass(frozen=True)
 class Order:
     """`timeout` in seconds, None: main is never stopped; `grace`: seconds between SIGTERM and SIGKILL.
     `audit`: what to record of a result that counts (audit/records.py).
     `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
+    `keep`: None, every result's outputs are kept.
     `checkpoint_every`: seconds between two looks for a new checkpoint, None: none is kept."""
 
     timeout: float | None
@@ -31,6 +53,7 @@ class Order:
     prune: Prune | None = None
     leader: int | None = None
     checkpoint_every: float | None = None
+    keep: Keep | None = None
 
     @classmethod
     def parse(cls, text: str) -> "Order":
@@ -47,6 +70,7 @@ class Order:
                 Prune.of(body["prune"]) if body.get("prune") else None,
                 None if body.get("leader") is None else int(body["leader"]),
                 None if every is None else float(every),
+                Keep.of(body["keep"]) if body.get("keep") else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error

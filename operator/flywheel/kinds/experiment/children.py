@@ -31,6 +31,7 @@ def trial_job(
     attempt: int,
     settings: Settings,
     repeat: int = 1,
+    keep: dict[str, Any] | None = None,
 ) -> Child:
     """The Job of one attempt of a trial; another attempt has the same parameters, another repeat another seed."""
     spec = experiment.spec
@@ -53,6 +54,7 @@ def trial_job(
         shared_memory=spec.shared_memory,
         ours=container is None,
         prune=_prune(spec, setup, point),
+        keep=keep,
         annotations={TRIAL_ANNOTATION: json.dumps(made)},
         spread=_group(spec.distributed),
         checkpoint=spec.checkpoint,

@@ -10,6 +10,7 @@ from datetime import timedelta
 from flywheel.core.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.plan import Child, Kept, Plan
 from flywheel.kinds.experiment import children, words
+from flywheel.kinds.experiment.keeping import bar
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Progress, advance
 from flywheel.kinds.experiment.record import MOST_SHOWN, Data, ExperimentStatus, Importance
@@ -87,6 +88,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
     """Trials run, or wait to be tried again, or may not start."""
     if progress.ending is not None:
         return None
+    keep = bar(progress.memory.records.values(), experiment.spec.keep_artifacts, progress.setup)
     jobs = [
         children.trial_job(
             experiment,
@@ -97,6 +99,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
             start.attempt,
             seen.settings,
             start.repeat,
+            keep,
         )
         for start in progress.starts
     ]

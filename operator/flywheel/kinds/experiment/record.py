@@ -74,7 +74,9 @@ class Trial(Schema):
     seed: int | None = Field(
         None, description="With repeats: the seed of the one nearest to the mean, whose model and metrics these are."
     )
-    model: Digest | None = Field(None, description="Its model in the store.")
+    model: Digest | None = Field(
+        None, description="Its model in the store; absent where spec.keepArtifacts others were as good."
+    )
     reason: Word | None = Field(None, description="Why it did not succeed, or cannot be the best, in one word.")
     message: str | None = Field(
         None, max_length=512, description="Why it did not succeed, or cannot be the best, in a sentence."

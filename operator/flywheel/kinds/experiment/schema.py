@@ -147,6 +147,10 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             "search.algorithm Grid needs a step in every float, or a choice",
         ),
         rule(
+            "!has(self.keepArtifacts) || !has(self.repeats)",
+            "of a trial with repeats the mean decides, which none of them knows; leave keepArtifacts or repeats out",
+        ),
+        rule(
             f"!has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MOST_VALUES})",
             _TOO_MANY_VALUES,
         ),
@@ -189,6 +193,12 @@ class ExperimentTemplate(Schema):
     )
     pruner: Pruner | None = Field(
         None, description="When a trial is not worth going on; absent, all go on to their end."
+    )
+    keep_artifacts: int | None = Field(
+        None,
+        ge=1,
+        le=100,
+        description="A trial leaves its model in the store only if it is among so many of the best when it ends; absent, every one does. The best trial's is always kept.",
     )
     warm_start_from: tuple[Earlier, ...] = Field(
         (),
