@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from sklearn import metrics as m
 
-from flywheel_runtime.gates.statistics.measures import CLASSIFICATION, REGRESSION, Answers, measure, value
+from flywheel_runtime.gates.statistics.measures import Answers, measure, value
+from flywheel_runtime.metrics import CLASSIFICATION, REGRESSION
 from flywheel_runtime.steps.trial import scoring
 
 Array = NDArray[Any]

@@ -13,7 +13,8 @@ import numpy as np
 
 from flywheel_runtime.gates.scored import TestRows, Unmeasurable
 from flywheel_runtime.gates.statistics import calibration, groups, intervals, measures
-from flywheel_runtime.gates.statistics.measures import LESS_IS_BETTER, Answers
+from flywheel_runtime.gates.statistics.measures import Answers
+from flywheel_runtime.metrics import CLASSIFICATION, LESS_IS_BETTER, REGRESSION
 
 WORST_SHOWN = 20  # groups in gates.json
 
@@ -194,7 +195,7 @@ def _champion(contest: Contest) -> Answers:
 
 
 def _known(rows: TestRows) -> tuple[str, ...]:
-    return measures.CLASSIFICATION if rows.classes else measures.REGRESSION
+    return CLASSIFICATION if rows.classes else REGRESSION
 
 
 def _check(metric: str, rows: TestRows) -> None:

@@ -36,6 +36,7 @@ def _scored(
     """The metrics of the quantised model and of the one before, and on how many rows."""
     if not (data / "schema.json").is_file() or not (artifact / "signature.json").is_file():
         return None
+    from flywheel_runtime.metrics import KNOWN
     from flywheel_runtime.steps.trial import scoring, testset
 
     signature = json.loads((artifact / "signature.json").read_bytes())
@@ -49,7 +50,7 @@ def _scored(
 
     def measured(model: bytes) -> dict[str, float]:
         label, probabilities = split.numbers(rows.answers(model, given))
-        return scoring.score(list(scoring.KNOWN[task]), task, truth, label, probabilities)
+        return scoring.score(list(KNOWN[task]), task, truth, label, probabilities)
 
     try:
         return measured(after), measured(before), len(truth)

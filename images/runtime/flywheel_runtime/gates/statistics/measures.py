@@ -16,19 +16,6 @@ Array = NDArray[Any]
 Measure = Callable[[Array], Array]
 """Weights (resamples, rows) to values (resamples,); NaN where the metric is undefined, as an area where only one class occurs."""
 
-CLASSIFICATION = (
-    "roc_auc",
-    "average_precision",
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "f1_macro",
-    "log_loss",
-    "brier",
-)
-REGRESSION = ("rmse", "mae", "r2", "mape")
-LESS_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape"))
-
 
 @dataclass(frozen=True)
 class Answers:
@@ -47,7 +34,7 @@ def measure(metric: str, truth: Array, answers: Answers) -> Measure:
     """The metric of these answers, where `truth` (rows,) holds class numbers or values.
 
     Raises:
-        KeyError: the metric is not one of the task's; see `CLASSIFICATION` and `REGRESSION`.
+        KeyError: the metric is not one of the task's; see flywheel_runtime/metrics.py.
     """
     if answers.probabilities.shape[1] == 0:
         return _regression(metric, truth.astype(float), answers.label.astype(float))

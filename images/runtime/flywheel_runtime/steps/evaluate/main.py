@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flywheel_runtime.metrics import LESS_IS_BETTER
 from flywheel_runtime.steps import pod
 from flywheel_runtime.steps.evaluate import intervals, model, report, slices
 from flywheel_runtime.steps.evaluate.intervals import Judged
@@ -116,7 +117,7 @@ def _worst(part: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
     told = [each for each in part["values"] if each["rows"] >= LEAST_ROWS and metric in each["metrics"]]
     if not told:
         return None
-    pick = max if metric in report.SMALLER_IS_BETTER else min
+    pick = max if metric in LESS_IS_BETTER else min
     found = pick(told, key=lambda each: each["metrics"][metric])
     return {"value": found["value"], "metric": found["metrics"][metric], "rows": found["rows"]}
 

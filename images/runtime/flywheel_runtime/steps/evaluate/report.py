@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_runtime.metrics import LESS_IS_BETTER
 from flywheel_runtime.steps.evaluate import curves
 from flywheel_runtime.steps.evaluate.intervals import Judged
 
-SMALLER_IS_BETTER = frozenset({"log_loss", "brier", "rmse", "mae", "mape"})
 SHOWN_SLICES = 20
 LEAST_ROWS = 30  # of fewer rows the worst slice is chance
 
@@ -51,7 +51,7 @@ def page(told: Mapping[str, Any]) -> str:
 
 
 def _slices(part: Mapping[str, Any], metric: str, worst: Mapping[str, Any] | None) -> list[str]:
-    sign = -1 if metric in SMALLER_IS_BETTER else 1
+    sign = -1 if metric in LESS_IS_BETTER else 1
     measured = [each for each in part["values"] if each["rows"] >= LEAST_ROWS and metric in each["metrics"]]
     shown = sorted(measured, key=lambda each: sign * each["metrics"][metric])[:SHOWN_SLICES]
     rows = [(_name(each["value"]), f"{each['rows']:,}", _sure(each, metric)) for each in shown]

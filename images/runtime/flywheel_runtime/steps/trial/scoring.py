@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flywheel_runtime.metrics import KNOWN
 from flywheel_runtime.steps.pod import StepFailed
 
 Array = NDArray[Any]
@@ -60,20 +61,6 @@ def _regression() -> dict[str, Callable[[Array, Array, Array], float]]:
         "r2": lambda y, value, _: float(m.r2_score(y, value)) if len(y) > 1 else float("nan"),
         "mape": lambda y, value, _: float(m.mean_absolute_percentage_error(y, value)),
     }
-
-
-CLASSIFICATION = (
-    "roc_auc",
-    "average_precision",
-    "accuracy",
-    "balanced_accuracy",
-    "f1",
-    "f1_macro",
-    "log_loss",
-    "brier",
-)
-REGRESSION = ("rmse", "mae", "r2", "mape")
-KNOWN = {"Classification": CLASSIFICATION, "Regression": REGRESSION}
 
 
 def order(task: str, objective: str) -> list[str]:
