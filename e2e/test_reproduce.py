@@ -24,6 +24,7 @@ spec:
       from: grown
       trainer: {sklearn: {estimators: [{name: LogisticRegression, search: {C: {float: {min: "0.01", max: "10", log: true}}}}]}}
       budget: {maxTrials: 3}
+      keepArtifacts: 1
   - name: slices
     evaluate: {from: search, by: [large]}
   - name: register
