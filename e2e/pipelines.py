@@ -36,6 +36,14 @@ def patients(folder: Path, rows: int = 569) -> bytes:
     return path.read_bytes()
 
 
+def begun(story: Story, folder: Path, pipeline: str, name: str) -> None:
+    """The patients as a Dataset, the pipeline of that name, and its first run by hand, `one`."""
+    story.apply(DATASET % story.put("patients.csv", patients(folder)), pipeline)
+    story.wait("fwds", "patients")
+    story.wait("fwpipe", name, reason="Live")
+    start(story, "one", name)
+
+
 def runtime_image() -> str:
     """Any Python code can be a container's in it."""
     deployment = kube.get("deployment", "flywheel-operator", "flywheel-system")

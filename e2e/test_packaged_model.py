@@ -28,11 +28,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def done(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    content = pipelines.patients(Path(tmp_path_factory.mktemp("data")))
-    story.apply(pipelines.DATASET % story.put("patients.csv", content), PIPELINE)
-    story.wait("fwds", "patients")
-    story.wait("fwpipe", "small", reason="Live")
-    pipelines.start(story, "one", "small")
+    pipelines.begun(story, Path(tmp_path_factory.mktemp("data")), PIPELINE, "small")
     return story
 
 

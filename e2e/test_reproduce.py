@@ -35,11 +35,7 @@ spec:
 
 @pytest.fixture(scope="module")
 def done(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    content = pipelines.patients(Path(tmp_path_factory.mktemp("data")))
-    story.apply(pipelines.DATASET % story.put("patients.csv", content), PIPELINE)
-    story.wait("fwds", "patients")
-    story.wait("fwpipe", "malignant", reason="Live")
-    pipelines.start(story, "one", "malignant")
+    pipelines.begun(story, Path(tmp_path_factory.mktemp("data")), PIPELINE, "malignant")
     status = pipelines.ended(story, "one", 300)
     assert status["result"] == "Succeeded", status
     return story

@@ -43,7 +43,7 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
     over = is_over(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    ended = [PodEnd.of(pod) for pod in newest_first if _has_ended(pod)]
+    ended = [end for end in map(PodEnd.of, newest_first) if _has_ended(end)]
     if not over and len(ended) < len(newest_first):
         return None
     if not over and (not ended or ended[0].disrupted):
@@ -55,11 +55,10 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     return unknown(job) if over else None
 
 
-def _has_ended(pod: Manifest) -> bool:
+def _has_ended(pod: PodEnd) -> bool:
     """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say.
     One whose main is not let in would try for ever."""
-    ended = PodEnd.of(pod)
-    return pod.get("status", {}).get("phase") in ("Succeeded", "Failed") or bool(_was_done(ended) or _refused(ended))
+    return pod.phase in ("Succeeded", "Failed") or bool(_was_done(pod) or _refused(pod))
 
 
 def of_pod(pod: Manifest) -> Outcome | None:

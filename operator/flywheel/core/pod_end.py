@@ -14,6 +14,7 @@ class PodEnd:
 
     name: str
     node: str | None
+    phase: str | None
     reason: str | None  # of the pod: Evicted, DeadlineExceeded, …
     disrupted: bool
     evicted_for: str  # the kubelet's words about an eviction
@@ -47,6 +48,7 @@ class PodEnd:
         return cls(
             name=pod["metadata"]["name"],
             node=pod.get("spec", {}).get("nodeName"),
+            phase=status.get("phase"),
             reason=status.get("reason"),
             evicted_for=str(status.get("message") or "") if status.get("reason") == "Evicted" else "",
             disrupted=any(

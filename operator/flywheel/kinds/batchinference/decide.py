@@ -17,8 +17,8 @@ from flywheel.core.ticker import ticker
 from flywheel.kinds.batchinference import children, words
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
-from flywheel.kinds.batchinference.progress import ENDED, Progress, advance, begun, cause, remembered
-from flywheel.kinds.batchinference.schema import BatchInferenceStatus, Run
+from flywheel.kinds.batchinference.progress import Progress, advance, begun, cause, remembered
+from flywheel.kinds.batchinference.schema import ENDED, BatchInferenceStatus, Run
 
 SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
 AT_ONCE = timedelta(seconds=1)

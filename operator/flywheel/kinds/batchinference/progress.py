@@ -16,11 +16,10 @@ from flywheel.core.ticker import Tick
 from flywheel.core.values import Digest
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, filled, input_of
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
-from flywheel.kinds.batchinference.schema import MOST_REMEMBERED, Ended, Run, depends_on
+from flywheel.kinds.batchinference.schema import ENDED, MOST_REMEMBERED, Ended, Run, depends_on
 
 # A run of a schedule must not keep the next one waiting for ever: about an hour of pauses.
 MOST_RETRIES_OF_TICK = 10
-ENDED = ("Succeeded", "Failed")
 # A main of ours says by its exit code whether trying again can help; what the kernel or the kubelet did to it, it cannot say.
 HOPELESS = frozenset(("OOMKilled", "TimedOut"))
 # The input is another, or the plan cannot be read (any more); of a model that is not in the store the next plan will say so.

@@ -10,6 +10,7 @@ from flywheel.core.schema import Placement, PullSecret, Resources, Schedule, Sch
 from flywheel.core.values import Digest, Duration, ObjectName
 
 MOST_REMEMBERED = 10
+ENDED = ("Succeeded", "Failed")  # phases of a run
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -211,11 +212,6 @@ class Run(Schema):
     finished_at: datetime | None = Field(None, description="When it ended.")
 
 
-def is_under_way(run: Run) -> bool:
-    """Whether it has not ended yet."""
-    return run.phase not in ("Succeeded", "Failed")
-
-
 class Ended(Schema):
     """A run that has ended."""
 
@@ -246,7 +242,7 @@ def versions_at_work(batch: Manifest) -> set[str]:
     """ModelVersions that a BatchInference scores with now or will: that of its run, or one that it names and has not ended with, or comes back to."""
     spec = BatchInferenceSpec.model_validate(batch["spec"])
     run = BatchInferenceStatus.model_validate(batch.get("status") or {}).run
-    now = run.version if run is not None and is_under_way(run) else None
+    now = run.version if run is not None and run.phase not in ENDED else None
     will = spec.version if spec.schedule is not None or run is None else None
     known = {str(name) for name in (now, will) if name}
     return set() if "deletionTimestamp" in batch["metadata"] else known

@@ -3,10 +3,11 @@
 from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
 from flywheel.core.kind import Kind
 from flywheel.kinds.experiment.decide import decide
+from flywheel.kinds.experiment.fixed import RULES
 from flywheel.kinds.experiment.observe import Seen, observe, references
 from flywheel.kinds.experiment.preview import preview
 from flywheel.kinds.experiment.record import ExperimentStatus
-from flywheel.kinds.experiment.schema import RULES, ExperimentSpec
+from flywheel.kinds.experiment.schema import ExperimentSpec
 
 KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     api=EXPERIMENT,

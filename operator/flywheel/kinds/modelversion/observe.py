@@ -14,7 +14,6 @@ from flywheel.core.settings import Settings
 from flywheel.core.trouble import Trouble
 from flywheel.kinds.batchinference import schema as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
-from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gating_job import GatesSeen, Question, step_of
@@ -119,7 +118,7 @@ def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str |
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:
     """Each InferenceService keeps those of its own rollouts."""
     for service in cluster.referring(INFERENCE_SERVICE, version.reference):
-        rollout = InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
+        rollout = inferenceservice.InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
         for each in rollout.rejected if rollout else ():
             if each.version == version.name:
                 name = service["metadata"]["name"]

@@ -100,7 +100,7 @@ def healed(rows: Table, ended: str, now: datetime) -> Table:
             cache_reason=fresh[:128],
             reason="OutputLost",
         )
-        again[name] = Row(rows[name].step, blank)
+        again[name] = replace(rows[name], status=blank)
     counted = tries.model_copy(update={"infrastructure": count + 1})
     again[ended] = row.having(state="Waiting", tries=counted, reason=LOST, message="Waits for what was lost.")
     return again
