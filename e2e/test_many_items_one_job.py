@@ -10,13 +10,13 @@ import pytest
 from e2e import kube, pipelines
 from e2e.cluster import images
 from e2e.story import Story
-from flywheel.core import indexed
-from flywheel.core.dress import dressed
-from flywheel.core.outcome import Outcome, is_over
-from flywheel.core.schema import Resources
+from flywheel.core.diagnosis import indexed_outcome
+from flywheel.core.diagnosis.outcome import Outcome, is_over
+from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.core.spread import Each
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.testing import resource
 
@@ -61,7 +61,7 @@ def told(story: Story, each: Each, attempt: int) -> dict[int, Outcome]:
     job = kube.until(over, 120, lambda: story.kubectl("get", "pods"))
     pods = kube.listed("pods", story.namespace)
     mine = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == child.name]
-    return indexed.read_each(job, mine)
+    return indexed_outcome.read_each(job, mine)
 
 
 def test_every_item_ends_by_itself(first: dict[int, Outcome]) -> None:
@@ -90,7 +90,7 @@ def test_another_attempt_does_only_what_is_left(story: Story, first: dict[int, O
 
 
 def test_they_are_judged_together(first: dict[int, Outcome]) -> None:
-    found = indexed.together(first, len(MONTHS))
+    found = indexed_outcome.together(first, len(MONTHS))
 
     assert found.result == "Failed"
     assert found.message.startswith("1 of 4 items did not succeed; item 0:")

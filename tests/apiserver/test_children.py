@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.dress import dressed
-from flywheel.core.kind import AnyResource
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child
+from flywheel.core.resource.kind import AnyResource
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.engine.canonical import satisfied
+from flywheel.engine.apply.canonical import satisfied
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.modelversion.children import verify_job

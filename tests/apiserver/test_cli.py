@@ -13,7 +13,7 @@ import yaml
 from flywheel.cli import main
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
-from flywheel.core.api import (
+from flywheel.core.resource.api import (
     DATASET,
     EXPERIMENT,
     INFERENCE_SERVICE,

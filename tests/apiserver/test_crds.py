@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from flywheel.cli.generate import dump
-from flywheel.core.crd import crd
-from flywheel.core.kind import AnyKind
+from flywheel.core.generate.crd import crd
+from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 from tests.apiserver.conftest import Kubectl
 from tests.core.toy import KIND as TOY

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core import spread
-from flywheel.core.dress import dressed
-from flywheel.core.plan import Child
+from flywheel.core.pods import indexed_job
+from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.core.spread import Each
-from flywheel.core.workloads import Step, step_job
-from flywheel.engine.canonical import satisfied
+from flywheel.engine.apply.canonical import satisfied
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.record import Data
@@ -94,7 +94,7 @@ def items() -> Child:
 
 MADE = {
     "a group": trial(),
-    "its Service": spread.service(OWNER),
+    "its Service": indexed_job.service(OWNER),
     "a queued group": trial(placement={"queueName": "team"}),
     "items": items(),
 }

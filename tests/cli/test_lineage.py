@@ -5,7 +5,7 @@ import pytest
 from flywheel.cli.failure import Failure
 from flywheel.cli.lineage import edges, tree
 from flywheel.cli.lineage.graph import READ, Graph
-from flywheel.core.api import MODEL_VERSION
+from flywheel.core.resource.api import MODEL_VERSION
 from tests.cli import world
 
 

@@ -9,7 +9,7 @@ import yaml
 
 from flywheel.cli import promote
 from flywheel.cli.failure import Failure
-from flywheel.core.values import Number
+from flywheel.core.resource.values import Number
 from flywheel.kinds.model.schema import ModelSpec
 from flywheel.kinds.modelversion.schema import ModelVersionSpec
 from tests.cli import world

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.core.api import (
+from flywheel.core.resource.api import (
     BATCH_INFERENCE,
     DATASET,
     EXPERIMENT,

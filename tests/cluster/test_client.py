@@ -12,7 +12,7 @@ from kubernetes.client import Configuration
 from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError, NotLeading
-from flywheel.core.api import CONFIG_MAP, Reference
+from flywheel.core.resource.api import CONFIG_MAP, Reference
 
 CHILD = Reference(CONFIG_MAP, "shop", "child")
 MANIFEST = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "child", "namespace": "shop"}}

@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flywheel.core.conditions import LONGEST_MESSAGE, conditions
-from flywheel.core.plan import Plan
-from flywheel.core.schema import Condition, Status
+from flywheel.core.resource.conditions import LONGEST_MESSAGE, conditions
+from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.schema import Condition, Status
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 READY = Plan(ready=True, reason="Checked", message="All is well.", status=Status())

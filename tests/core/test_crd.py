@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from flywheel.core.crd import crd, root_schema
-from flywheel.core.kind import AnyKind
-from flywheel.core.schema import Schema, Status
-from flywheel.core.structural import Unfit
+from flywheel.core.generate.crd import crd, root_schema
+from flywheel.core.generate.structural import Unfit
+from flywheel.core.resource.kind import AnyKind
+from flywheel.core.resource.schema import Schema, Status
 from flywheel.engine import discover
 from tests.core.toy import KIND
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.kind import Resource
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import Resource
 from tests.core.toy import KIND as TOY
 from tests.core.toy import Bucket, Source, ToySpec, ToyStatus
 

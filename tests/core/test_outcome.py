@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import outcome
+from flywheel.core.diagnosis import outcome
 
 CONTRACTS = Path(__file__).parents[1] / "contracts"
 GOLDEN = [

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flywheel.core.pods import constants
+from flywheel.core.pods.pod_spec import constants
 
 SECRET = {"AWS_SECRET_ACCESS_KEY": "hunter2"}
 

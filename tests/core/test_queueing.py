@@ -2,7 +2,7 @@
 
 import pytest
 
-from flywheel.core import queueing
+from flywheel.core.pods import queueing
 from flywheel.testing import FakeCluster, job, resource
 from tests.core.toy import KIND
 

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from flywheel.core import rbac
-from flywheel.core.api import CRON_JOB, DATASET, POD
-from flywheel.core.kind import AnyKind
+from flywheel.core.generate import rbac
+from flywheel.core.resource.api import CRON_JOB, DATASET, POD
+from flywheel.core.resource.kind import AnyKind
 from tests.core.toy import KIND
 
 

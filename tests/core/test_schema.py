@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flywheel.core import schema
+from flywheel.core.resource import schema
 
 
 @pytest.mark.parametrize("cron", ["0 3 31 2 *", "0 3 30 feb ?", "* * 30,31 02 *", "0 3 31 4,6,9,11 *", "0 3 31 Apr *"])

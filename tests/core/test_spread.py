@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import spread
-from flywheel.core.distributed import Checkpoint
+from flywheel.core.pods import indexed_job
+from flywheel.core.pods.distributed import Checkpoint
+from flywheel.core.pods.indexed_job import Each, Group
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
-from flywheel.core.spread import Each, Group
-from flywheel.core.values import Duration
-from flywheel.core.workloads import Step, step_job
 from flywheel.testing import resource
 from tests.core.toy import KIND
 
@@ -83,13 +83,13 @@ def test_fetch_waits_for_every_rank_and_collect_knows_who_speaks() -> None:
 
 
 def test_ranks_have_names_before_they_are_ready() -> None:
-    service = spread.service(TOY).manifest
+    service = indexed_job.service(TOY).manifest
     pod = job(TORCH)["spec"]["template"]
 
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert pod["spec"]["subdomain"] == service["metadata"]["name"]
-    assert pod["metadata"]["labels"][spread.SPREAD_LABEL] == service["spec"]["selector"][spread.SPREAD_LABEL]
+    assert pod["metadata"]["labels"][indexed_job.SPREAD_LABEL] == service["spec"]["selector"][indexed_job.SPREAD_LABEL]
 
 
 @pytest.mark.parametrize("nodes", [1, 10, 11, 256])
@@ -123,7 +123,8 @@ def test_another_attempt_does_only_what_is_left_and_keeps_its_numbers() -> None:
     assert (job(again)["spec"]["completions"], job(again)["spec"]["parallelism"]) == (2, 2)
     assert json.loads(variables(again, "fetch")["FLYWHEEL_EACH"]) == [{"month": 1}, {"month": 3}]
     assert (
-        variables(again, "collect")["FLYWHEEL_ITEMS"] == job(again)["metadata"]["annotations"][spread.ITEMS_ANNOTATION]
+        variables(again, "collect")["FLYWHEEL_ITEMS"]
+        == job(again)["metadata"]["annotations"][indexed_job.ITEMS_ANNOTATION]
     )
 
 

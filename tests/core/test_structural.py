@@ -5,9 +5,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from flywheel.core.schema import Quantity, Scalar, Schema, rule, validations
-from flywheel.core.structural import Unfit, structural
-from flywheel.core.values import Duration, Label
+from flywheel.core.generate.structural import Unfit, structural
+from flywheel.core.resource.schema import Quantity, Scalar, Schema, rule, validations
+from flywheel.core.resource.values import Duration, Label
 from tests.core.toy import Budget, ToySpec
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import trouble
+from flywheel.core.diagnosis import pending
 from flywheel.testing import NOON, State, job, oom_killed, pod, resource, running, terminated, unschedulable, waiting
 from tests.core.toy import KIND
 
@@ -61,12 +61,12 @@ def event(reason: str, words: str) -> dict[str, Any]:
             [pod(TOY, "a", main=running()), pod(TOY, "b", main=NO_IMAGE)],
             "ImagePullFailed",
             "pod 'b'",
-            id="the second pod's trouble is seen as well",
+            id="the second pod's diagnosis is seen as well",
         ),
     ],
 )
 def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) -> None:
-    found = trouble.find(JOB, pods, lambda _uid: (), NOON)
+    found = pending.diagnose(JOB, pods, lambda _uid: (), NOON)
 
     assert found is not None
     assert found.reason == reason
@@ -74,11 +74,11 @@ def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) ->
 
 
 def test_a_pod_that_runs_is_no_trouble() -> None:
-    assert trouble.find(JOB, [pod(TOY, "p", main=running())], lambda _uid: (), NOON) is None
+    assert pending.diagnose(JOB, [pod(TOY, "p", main=running())], lambda _uid: (), NOON) is None
 
 
 def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
-    found = trouble.find(REPLICAS_REFUSED, [], lambda _uid: (), NOON)
+    found = pending.diagnose(REPLICAS_REFUSED, [], lambda _uid: (), NOON)
 
     assert found is not None
     assert found.reason == "QuotaExceeded"
@@ -97,9 +97,9 @@ def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
     ],
 )
 def test_a_job_without_pods_is_explained_by_its_events(words: str, reason: str) -> None:
-    pending = {**JOB, "status": {}}
+    job = {**JOB, "status": {}}
 
-    found = trouble.find(pending, [], lambda _uid: (event("FailedCreate", words),), NOON + timedelta(seconds=4))
+    found = pending.diagnose(job, [], lambda _uid: (event("FailedCreate", words),), NOON + timedelta(seconds=4))
 
     assert found is not None
     assert found.reason == reason
@@ -110,14 +110,14 @@ def test_a_job_is_given_three_seconds_before_events_are_asked_for() -> None:
     def asked(_uid: str) -> tuple[()]:
         raise AssertionError("a request for nothing")
 
-    assert trouble.find({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
+    assert pending.diagnose({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
 
 
 def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> None:
     stuck = pod(TOY, "p", init={"collect": waiting()}, main=waiting(), phase="Pending")
     events = (event("FailedMount", 'persistentvolumeclaim "data" not found'),)
 
-    found = trouble.find(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
+    found = pending.diagnose(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
 
     assert found is not None
     assert 'persistentvolumeclaim "data" not found' in found.message
@@ -126,9 +126,9 @@ def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> No
 def test_what_fetch_says_of_itself_is_passed_on() -> None:
     words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
     for state in (waiting("CrashLoopBackOff", restarts=3, last=terminated(2, words)), terminated(2, words)):
-        found = trouble.find(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
+        found = pending.diagnose(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
 
-        assert found == trouble.Trouble("DigestMismatch", "wanted sha256:1, found sha256:2")
+        assert found == pending.Diagnosis("DigestMismatch", "wanted sha256:1, found sha256:2")
 
 
 WORDS = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
@@ -149,7 +149,7 @@ def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
 ) -> None:
     starting = pod(TOY, "p", init={"fetch": state}, main=waiting())
 
-    found = trouble.find(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
+    found = pending.diagnose(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
 
     assert (found is not None) == is_told
 
@@ -158,4 +158,4 @@ def test_a_step_whose_main_has_failed_while_collect_still_works_is_no_trouble() 
     ending = pod(TOY, "p", main=terminated(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
     ending["spec"]["restartPolicy"] = "Never"
 
-    assert trouble.find(JOB, [ending], lambda _uid: (), NOON) is None
+    assert pending.diagnose(JOB, [ending], lambda _uid: (), NOON) is None

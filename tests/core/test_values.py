@@ -6,7 +6,7 @@ from decimal import Decimal
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from flywheel.core.values import (
+from flywheel.core.resource.values import (
     Digest,
     Duration,
     Label,

@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import workloads
-from flywheel.core.distributed import Checkpoint
-from flywheel.core.fetch import Input
-from flywheel.core.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
+from flywheel.core.pods import job
+from flywheel.core.pods.distributed import Checkpoint
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.job import Step
+from flywheel.core.resource.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
+from flywheel.core.resource.values import Duration, ObjectName
 from flywheel.core.settings import Settings
-from flywheel.core.spread import Each
-from flywheel.core.values import Duration, ObjectName
-from flywheel.core.workloads import Step
 from flywheel.testing import resource
 from tests.core.toy import KIND
 
@@ -45,7 +45,7 @@ STEP = Step(
 
 
 def pod(step: Step = STEP) -> dict[str, Any]:
-    spec: dict[str, Any] = workloads.step_job(TOY, step, Settings()).manifest["spec"]["template"]["spec"]
+    spec: dict[str, Any] = job.step_job(TOY, step, Settings()).manifest["spec"]["template"]["spec"]
     return spec
 
 
@@ -102,7 +102,7 @@ def test_nothing_starts_before_collect_is_closed() -> None:
 
 
 def test_a_job_is_one_attempt_and_its_name_says_which() -> None:
-    manifest = workloads.step_job(TOY, STEP, Settings()).manifest
+    manifest = job.step_job(TOY, STEP, Settings()).manifest
 
     assert manifest["metadata"]["name"] == f"flights-trial-7-2-{TOY.uid.replace('-', '')[:8]}"
     assert manifest["spec"]["backoffLimit"] == 0
@@ -111,10 +111,7 @@ def test_a_job_is_one_attempt_and_its_name_says_which() -> None:
 
 
 def test_the_jobs_own_deadline_is_only_a_backstop() -> None:
-    assert (
-        workloads.step_job(TOY, STEP, Settings()).manifest["spec"]["activeDeadlineSeconds"]
-        > 600 + workloads.GRACE_SECONDS
-    )
+    assert job.step_job(TOY, STEP, Settings()).manifest["spec"]["activeDeadlineSeconds"] > 600 + job.GRACE_SECONDS
 
 
 def test_only_fetch_and_collect_see_the_stores_secret() -> None:

@@ -4,11 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.api import CONFIG_MAP, CRON_JOB, DATASET, JOB, Reference, flywheel
-from flywheel.core.kind import Cluster, Kind, Resource
-from flywheel.core.plan import Plan
-from flywheel.core.schema import Quantity, Resources, Scalar, Schema, Status, Variable, rule, validations
-from flywheel.core.values import Duration, Label, ObjectName, Percent
+from flywheel.core.resource.api import CONFIG_MAP, CRON_JOB, DATASET, JOB, Reference, flywheel
+from flywheel.core.resource.kind import Cluster, Kind, Resource
+from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.schema import Quantity, Resources, Scalar, Schema, Status, Variable, rule, validations
+from flywheel.core.resource.values import Duration, Label, ObjectName, Percent
 
 
 class Bucket(Schema):

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.engine.canonical import satisfied
+from flywheel.engine.apply.canonical import satisfied
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, JOB, Reference
-from flywheel.core.plan import Plan, Removal, Touch
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, JOB, Reference
+from flywheel.core.resource.plan import Plan, Removal, Touch
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
 from tests.engine.world import World
 

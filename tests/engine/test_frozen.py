@@ -2,8 +2,8 @@
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import DEPLOYMENT
+from flywheel.core.resource import names
+from flywheel.core.resource.api import DEPLOYMENT
 from tests.engine.world import World
 
 pytestmark = pytest.mark.apiserver

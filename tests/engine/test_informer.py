@@ -10,10 +10,10 @@ import pytest
 from aiohttp import web
 
 from flywheel.cluster.credentials import Credentials
-from flywheel.core.api import Reference
-from flywheel.engine import informer
-from flywheel.engine.informer import WatchFailed
-from flywheel.engine.store import Store
+from flywheel.core.resource.api import Reference
+from flywheel.engine.cache import informer
+from flywheel.engine.cache.informer import WatchFailed
+from flywheel.engine.cache.store import Store
 from tests.engine.widget import KIND, WIDGETS
 
 GONE = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "reason": "Expired"}}

@@ -8,7 +8,7 @@ import pytest
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import LEASE, Reference
+from flywheel.core.resource.api import LEASE, Reference
 from flywheel.engine.leader import FENCE_SECONDS, LEASE_SECONDS, RENEW_DEADLINE, Leader
 from tests.engine.world import World, eventually
 

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from e2e.cluster.apiserver import free_port
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, LEASE
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, LEASE
 from tests.engine.widget import WIDGETS
 from tests.engine.world import World, eventually
 
@@ -187,7 +187,7 @@ def test_a_missing_crd_is_named(apiserver: Path, world: World, tmp_path: Path) -
 MISSING = """
 import os, sys
 from dataclasses import replace
-from flywheel.core.api import flywheel
+from flywheel.core.resource.api import flywheel
 from flywheel.engine.run import run
 from tests.engine.widget import KIND
 sys.exit(run((replace(KIND, api=flywheel("Gadget", "gadgets")),), os.environ))

@@ -4,7 +4,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from flywheel.core.api import Reference
+from flywheel.core.resource.api import Reference
 from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome, Queue
 from tests.engine.widget import WIDGETS
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, Api
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Api
 from tests.engine.widget import WIDGETS
 from tests.engine.world import World
 

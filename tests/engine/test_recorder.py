@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from flywheel.cluster.errors import ApiError
-from flywheel.core.plan import Event
-from flywheel.engine.recorder import BURST, REFILL, SERIES_LASTS, Recorder
+from flywheel.core.resource.plan import Event
+from flywheel.engine.apply.event_recorder import BURST, REFILL, SERIES_LASTS, Recorder
 from flywheel.testing import NOON, resource
 from tests.engine.widget import KIND
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, Reference
-from flywheel.engine.store import LAST_APPLIED, Store
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, Reference
+from flywheel.engine.cache.store import LAST_APPLIED, Store
 from tests.engine.widget import KIND, WIDGETS
 
 CHILD = Reference(CONFIG_MAP, "shop", "child")

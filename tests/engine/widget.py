@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, Reference, flywheel
-from flywheel.core.kind import Cluster, Kind, Resource
-from flywheel.core.plan import Child, Plan
-from flywheel.core.schema import Schema, Status
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Reference, flywheel
+from flywheel.core.resource.kind import Cluster, Kind, Resource
+from flywheel.core.resource.plan import Child, Plan
+from flywheel.core.resource.schema import Schema, Status
 
 WIDGETS = flywheel("Widget", "widgets")
 

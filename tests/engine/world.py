@@ -11,14 +11,14 @@ from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import EVENT, Api, Reference
-from flywheel.core.kind import AnyKind
+from flywheel.core.resource.api import EVENT, Api, Reference
+from flywheel.core.resource.kind import AnyKind
 from flywheel.core.settings import Settings
+from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.cache.resync import Resync
+from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Outcome
 from flywheel.engine.reconcile import Reconciler
-from flywheel.engine.recorder import Recorder
-from flywheel.engine.resync import Resync
-from flywheel.engine.store import Store
 from tests.engine.widget import CRD, KIND, WIDGETS
 
 NAMESPACES = Api("", "v1", "Namespace", "namespaces")

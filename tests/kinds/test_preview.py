@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.kind import AnyKind, AnyResource
-from flywheel.core.plan import Child
+from flywheel.core.resource.kind import AnyKind, AnyResource
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.engine import discover
 from flywheel.testing import resource

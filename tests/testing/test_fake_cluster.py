@@ -1,7 +1,7 @@
 """The fake cluster answers as the engine's store would."""
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, POD, Reference
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, POD, Reference
 from flywheel.testing import FakeCluster, job, oom_killed, pod, resource, terminated, unschedulable
 from tests.engine.widget import KIND, WIDGETS, decide, observe
 

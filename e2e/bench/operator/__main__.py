@@ -16,7 +16,7 @@ from e2e.bench.operator import copies, figures, report, resources, world
 from e2e.bench.operator.figures import Watched
 from e2e.bench.promise import Figures
 from e2e.cluster.progress import Failure, say
-from flywheel.core.api import INFERENCE_SERVICE, MODEL
+from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL
 
 PER_LOOP = 3  # Dataset, Experiment, InferenceService: what is counted; a Model and a ModelVersion come on top
 BY_THE_OPERATOR = 50  # loops that the operator brings to their end; the others are copies of the first

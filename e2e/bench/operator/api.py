@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import yaml
 
-from flywheel.core.api import Api, Manifest
+from flywheel.core.resource.api import Api, Manifest
 
 Object = dict[str, Any]
 APPLY, MERGE = "application/apply-patch+yaml", "application/merge-patch+json"

@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from e2e.bench.operator.api import Object, path, path_of
 from e2e.bench.operator.resources import NAMESPACE
 from e2e.bench.operator.world import WRITERS, World
-from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
-from flywheel.core.dress import dressed
-from flywheel.core.names import short_uid
-from flywheel.core.offered import Target
-from flywheel.core.parse import parse
-from flywheel.core.plan import Child
+from flywheel.core.pods.schedule import ticker
+from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.names import short_uid
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.parse import parse
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import ticker
-from flywheel.engine.frozen import stamped
+from flywheel.engine.apply.template_pinning import stamped
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.experiment.setup import fingerprint

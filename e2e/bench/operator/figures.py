@@ -11,7 +11,7 @@ from e2e.bench.operator import resources
 from e2e.bench.operator.api import Object, path
 from e2e.bench.operator.world import Operator, World
 from e2e.bench.promise import Figures
-from flywheel.core.api import INFERENCE_SERVICE
+from flywheel.core.resource.api import INFERENCE_SERVICE
 
 RECONCILES, DEPTH = "controller_runtime_reconcile_total", 'workqueue_depth{name="flywheel"}'
 WORKERS = "controller_runtime_active_workers"

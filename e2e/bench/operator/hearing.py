@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from e2e.bench.operator.api import Object, Server
 from e2e.cluster import cluster
-from flywheel.core.api import Api
+from flywheel.core.resource.api import Api
 
 PATIENCE = 120.0  # seconds
 OPENED = 1.0  # seconds after which the watch hears what happens; a later event would be heard late

@@ -17,9 +17,9 @@ from typing import Any
 from e2e.bench.operator.api import Object, Refused, Server, path, path_of
 from e2e.cluster.places import CHECKOUT
 from e2e.cluster.progress import say
-from flywheel.core.api import DEPLOYMENT, JOB, POD, Api
-from flywheel.core.names import STEP_LABEL
-from flywheel.engine.informer import MANAGED
+from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, Api
+from flywheel.core.resource.names import STEP_LABEL
+from flywheel.engine.cache.informer import MANAGED
 
 HANDS = 6
 JOB_NAME = "batch.kubernetes.io/job-name"

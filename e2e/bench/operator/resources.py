@@ -6,7 +6,7 @@ Dataset (schedule: a CronJob) ── Experiment (a failed trial's Job stays) ─
 from collections.abc import Iterator
 
 from e2e.bench.operator.api import Object
-from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
+from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
 
 NAMESPACE = "bench"
 SHARED = "shared"  # the Model of services that have no loop of their own

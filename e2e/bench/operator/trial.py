@@ -18,8 +18,8 @@ from e2e.local_operator import DEPLOYMENT as OPERATOR
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
-from flywheel.core.api import INFERENCE_SERVICE, JOB, POD
-from flywheel.core.names import NAME_LABEL, UID_LABEL
+from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, POD
+from flywheel.core.resource.names import NAME_LABEL, UID_LABEL
 
 TRIALS = 3  # as many failed trials' Jobs stay for their logs
 ROUNDS = 2

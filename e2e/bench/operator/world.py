@@ -20,8 +20,8 @@ from e2e.cluster import apiserver, certificates, kubeconfig
 from e2e.cluster.certificates import Identity
 from e2e.cluster.places import CHECKOUT
 from e2e.local_operator import LocalOperator
-from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
-from flywheel.core.rbac import operator_rules, own_namespace_rules
+from flywheel.core.generate.rbac import operator_rules, own_namespace_rules
+from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
 from flywheel.engine.discover import kinds
 
 CRDS = Api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")

@@ -6,7 +6,7 @@ from pathlib import Path
 from e2e.bench.operator import figures, resources, world
 from e2e.bench.operator.api import Object, path
 from e2e.bench.promise import Figures
-from flywheel.core.api import TRAINING_PIPELINE, TRAINING_RUN
+from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN
 from flywheel.kinds.trainingpipeline.schema.revision import digest
 from flywheel.kinds.trainingpipeline.schema.template import Template
 

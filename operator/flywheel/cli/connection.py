@@ -9,7 +9,7 @@ from flywheel.cli.failure import Failure
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import Unconfigured, of_user
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import Api, Manifest, Reference
+from flywheel.core.resource.api import Api, Manifest, Reference
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from typing import Any
 import yaml
 
 from flywheel.cli.reference import reference
-from flywheel.core import rbac
-from flywheel.core.crd import crd
-from flywheel.core.kind import AnyKind
+from flywheel.core.generate import rbac
+from flywheel.core.generate.crd import crd
+from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 
 CHECKOUT = Path(__file__).resolve().parents[3]

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from flywheel.cli.at import at, condition, picked, said
 from flywheel.cli.failure import DONE, WRONG_USAGE, Failure
-from flywheel.core.api import MODEL, MODEL_VERSION, Api, Manifest
-from flywheel.core.values import Number, Sha256
+from flywheel.cli.fields import at, condition, picked, said
+from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
+from flywheel.core.resource.values import Number, Sha256
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -39,7 +39,7 @@ MODEL_FILE = "model.onnx"  # what a served artifact calls its model (images/READ
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel promote`."""
     from flywheel.cli.connection import options
-    from flywheel.cli.words import command
+    from flywheel.cli.parser import command
 
     parser = command(commands, "promote", STORY, EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="the Model")

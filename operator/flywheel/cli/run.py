@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.at import at, condition, rows, said
 from flywheel.cli.failure import DONE, FAILED, WRONG_USAGE, Failure
+from flywheel.cli.fields import at, condition, rows, said
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
-from flywheel.core.values import Duration
+from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
+from flywheel.core.resource.values import Duration
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
@@ -35,7 +35,7 @@ PATIENCE = 10  # looks in a row that may fail before --wait gives up
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel run`."""
     from flywheel.cli.connection import options
-    from flywheel.cli.words import command
+    from flywheel.cli.parser import command
 
     parser = command(commands, "run", STORY, EXAMPLES)
     parser.add_argument("pipeline", metavar="PIPELINE", help="the TrainingPipeline")

@@ -8,7 +8,7 @@ from typing import Any
 
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import NotLeading
-from flywheel.core.api import Api, Manifest, Reference
+from flywheel.core.resource.api import Api, Manifest, Reference
 
 logger = logging.getLogger(__name__)
 

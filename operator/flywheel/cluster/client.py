@@ -13,7 +13,7 @@ from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
 from flywheel.cluster.groups import Groups
-from flywheel.core.api import Api, Manifest, Reference
+from flywheel.core.resource.api import Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
 EVENTS_ABOUT = Api("", "v1", "Event", "events")

@@ -4,7 +4,7 @@ import importlib
 import pkgutil
 
 import flywheel.kinds
-from flywheel.core.kind import AnyKind, Kind
+from flywheel.core.resource.kind import AnyKind, Kind
 
 
 def kinds() -> tuple[AnyKind, ...]:

@@ -16,7 +16,7 @@ from typing import Any
 
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import LEASE, Reference
+from flywheel.core.resource.api import LEASE, Reference
 
 LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS = 15, 10.0, 2.0
 FOLLOWER_RETRY_SECONDS = 1.0  # a released Lease is found within this

@@ -18,15 +18,16 @@ from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration, credentials
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import LEASE, POD, Reference
-from flywheel.core.kind import AnyKind
+from flywheel.core.resource.api import LEASE, POD, Reference
+from flywheel.core.resource.kind import AnyKind
 from flywheel.core.settings import Settings
-from flywheel.engine import health, informer, metrics
+from flywheel.engine import health, metrics
+from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.cache import informer
+from flywheel.engine.cache.resync import NotInstalled, Resync
+from flywheel.engine.cache.store import Store
 from flywheel.engine.leader import Leader
 from flywheel.engine.reconcile import Reconciler
-from flywheel.engine.recorder import Recorder
-from flywheel.engine.resync import NotInstalled, Resync
-from flywheel.engine.store import Store
 from flywheel.engine.workers import Workers
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from flywheel.core.api import Reference
+from flywheel.core.resource.api import Reference
 
 FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 300.0  # seconds
 JITTER = 0.2

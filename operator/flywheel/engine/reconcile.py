@@ -8,19 +8,19 @@ from typing import Any
 from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError, NotLeading
-from flywheel.core.api import Reference
-from flywheel.core.kind import AnyKind, AnyResource
-from flywheel.core.parse import InvalidSpec, parse
-from flywheel.core.plan import Plan
+from flywheel.core.resource.api import Reference
+from flywheel.core.resource.kind import AnyKind, AnyResource
+from flywheel.core.resource.parse import InvalidSpec, parse
+from flywheel.core.resource.plan import Plan
 from flywheel.core.settings import Settings
-from flywheel.engine import status
-from flywheel.engine.children import Children
-from flywheel.engine.endings import Endings, refresh
+from flywheel.engine.apply import status
+from flywheel.engine.apply.apply_errors import Setback, troubled
+from flywheel.engine.apply.children import Children
+from flywheel.engine.apply.deletion import Endings, refresh
+from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.cache.store import Store
+from flywheel.engine.cache.view import View
 from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome
-from flywheel.engine.recorder import Recorder
-from flywheel.engine.setback import Setback, troubled
-from flywheel.engine.store import Store
-from flywheel.engine.view import View
 
 logger = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ class Reconciler:
         self._endings = Endings(store, client, writer, clock)
 
     def __call__(self, key: Reference) -> Outcome:
-        """Look at one resource. Never raises: one resource's trouble is its own."""
+        """Look at one resource. Never raises: one resource's diagnosis is its own."""
         raw = self._store.get(key)
         # What it owns goes with it, by owner references.
         if raw is None or "deletionTimestamp" in raw["metadata"]:

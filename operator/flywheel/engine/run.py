@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import uvloop
 
-from flywheel.core.kind import AnyKind
+from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import logs
 from flywheel.engine.operator import Operator
 

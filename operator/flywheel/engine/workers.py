@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from flywheel.core.api import Reference
+from flywheel.core.resource.api import Reference
 from flywheel.engine import metrics
 from flywheel.engine.queue import RETRY, Outcome, Queue
 

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.core import api, names
-from flywheel.core.api import Api, Manifest, Reference
-from flywheel.core.dress import dressed, reference
-from flywheel.core.kind import AnyKind, AnyResource, Resource
-from flywheel.core.parse import parse
-from flywheel.core.plan import Child, Plan
-from flywheel.core.queueing import KUEUE
+from flywheel.core.pods.queueing import KUEUE
+from flywheel.core.resource import api, names
+from flywheel.core.resource.api import Api, Manifest, Reference
+from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
+from flywheel.core.resource.ownership import dressed, reference
+from flywheel.core.resource.parse import parse
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.testing.resources import NOON, manifest, stamp, uid_of
 
@@ -18,7 +18,7 @@ _KNOWN = {known.kind: known for known in vars(api).values() if isinstance(known,
 
 
 class FakeCluster:
-    """Implements `flywheel.core.kind.Cluster`. `kinds` are those whose references `referring` follows, `groups` the API groups
+    """Implements `flywheel.core.resource.kind.Cluster`. `kinds` are those whose references `referring` follows, `groups` the API groups
     that a cluster may lack."""
 
     def __init__(

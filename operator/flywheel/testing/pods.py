@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.kind import AnyResource
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import AnyResource
 from flywheel.testing.resources import NOON, stamp, uid_of
 
 Json = Mapping[str, Any]

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 from uuid import NAMESPACE_DNS, uuid5
 
-from flywheel.core import names
-from flywheel.core.api import Api
-from flywheel.core.kind import AnyKind, AnyResource
-from flywheel.core.parse import parse
+from flywheel.core.resource import names
+from flywheel.core.resource.api import Api
+from flywheel.core.resource.kind import AnyKind, AnyResource
+from flywheel.core.resource.parse import parse
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 

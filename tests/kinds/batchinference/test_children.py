@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.dress import dressed
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.values import Digest
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND

@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import BATCH_INFERENCE, MODEL
-from flywheel.core.plan import Removal
+from flywheel.core.resource import names
+from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
+from flywheel.core.resource.plan import Removal
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
 from flywheel.testing import NOON, oom_killed, pod, terminated
 from flywheel.testing.resources import custom

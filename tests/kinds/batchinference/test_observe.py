@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import MODEL_VERSION
-from flywheel.core.offered import Missing, Target
+from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.model_reference import Missing, Target
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import observe
 from flywheel.testing import oom_killed, pod, running, terminated, waiting

@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta, timezone
 
-from flywheel.core.api import CRON_JOB, JOB, Reference
+from flywheel.core.resource.api import CRON_JOB, JOB, Reference
 from tests.kinds.batchinference.world import DAILY, World, failing
 
 EVENING = datetime(2026, 11, 21, 22, tzinfo=timezone(timedelta(hours=-5)))

@@ -5,11 +5,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import JOB, MODEL, Manifest, Reference
-from flywheel.core.conditions import conditions
-from flywheel.core.plan import Plan
-from flywheel.core.ticker import SCHEDULED_ANNOTATION, TICK
+from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, MODEL, Manifest, Reference
+from flywheel.core.resource.conditions import conditions
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
 from flywheel.kinds.batchinference.kind import KIND

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.dress import dressed
-from flywheel.core.fetch import Input
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.schedule import ticker
+from flywheel.core.resource.ownership import dressed
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import ticker
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
 from flywheel.kinds.dataset.kind import KIND

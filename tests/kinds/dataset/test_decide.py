@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import Tick
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
@@ -38,7 +38,7 @@ NO_FILE = Outcome(
     "Invalid", "SourceMissing", "No object at s3://flywheel/demo/flights/; put it there or correct spec.source.s3.uri."
 )
 STORE_DOWN = Outcome("Infrastructure", "StoreUnreachable", "The store does not answer.")
-NO_SECRET = Trouble(
+NO_SECRET = Diagnosis(
     "SecretNotFound", "Waiting for Secret 's3-read' in namespace 'default'; create it or correct its name in the spec."
 )
 
@@ -86,7 +86,13 @@ ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
         pytest.param(dataset(), NOTHING, False, "Checking", False, 1, id="a new Dataset is checked"),
         pytest.param(dataset(), seen(check()), False, "Checking", False, 0, id="one check at a time"),
         pytest.param(
-            dataset(), seen(check(trouble=NO_SECRET)), False, "SecretNotFound", False, 0, id="a missing secret is named"
+            dataset(),
+            seen(check(diagnosis=NO_SECRET)),
+            False,
+            "SecretNotFound",
+            False,
+            0,
+            id="a missing secret is named",
         ),
         pytest.param(dataset(), seen(check(outcome=PASSED)), True, "Checked", False, 0, id="good data is ready"),
         pytest.param(dataset(), seen(check(outcome=EMPTY)), False, "EmptyFile", True, 0, id="bad data stalls"),
@@ -126,7 +132,7 @@ ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
         ),
         pytest.param(
             ASKED,
-            seen(check(2, request="today", trouble=NO_SECRET)),
+            seen(check(2, request="today", diagnosis=NO_SECRET)),
             True,
             "SecretNotFound",
             False,

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flywheel.core.api import EXPERIMENT, MODEL_VERSION
-from flywheel.core.ticker import Tick
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource.api import EXPERIMENT, MODEL_VERSION
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import observe
@@ -39,8 +39,8 @@ def test_a_running_check_with_what_it_answers_and_what_stands_in_its_way() -> No
     [check] = observe(FLIGHTS, cluster(running, stuck)).checks
 
     assert (check.number, check.generation, check.request, check.tick) == (4, 2, "today", NOON)
-    assert check.trouble is not None
-    assert (check.outcome, check.trouble.reason) == (None, "SecretNotFound")
+    assert check.diagnosis is not None
+    assert (check.outcome, check.diagnosis.reason) == (None, "SecretNotFound")
 
 
 def test_a_check_that_ended_is_read_from_its_own_pod() -> None:

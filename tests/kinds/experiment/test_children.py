@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.dress import dressed
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.values import Digest
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.record import Data, Trial

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import JOB
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetSeen, Seen, TrialJob
 from flywheel.kinds.experiment.record import Data, ExperimentStatus
@@ -26,7 +26,7 @@ UNREADY = DatasetSeen(False, "EmptyFile", "flights.csv has no rows.", (FLIGHTS,)
 UNTARGETED = replace(READY, versions=(FLIGHTS.model_copy(update={"task": None}),))
 
 SEEN = Seen(now=NOON, settings=Settings(), dataset=READY)
-NO_GPU = Trouble("Unschedulable", "Pod 'p' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+NO_GPU = Diagnosis("Unschedulable", "Pod 'p' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
 STORE_DOWN = Outcome("Infrastructure", "StoreUnreachable", "The store does not answer.")
 
 
@@ -39,11 +39,13 @@ def started(start: Experiment, *looks: Seen) -> Experiment:
     return start
 
 
-def trial(start: Experiment, number: int, outcome: Outcome | None = None, trouble: Trouble | None = None) -> TrialJob:
+def trial(
+    start: Experiment, number: int, outcome: Outcome | None = None, diagnosis: Diagnosis | None = None
+) -> TrialJob:
     """The Job of a trial of a started Experiment."""
     record = start.status.history[number - 1]
     point = tuple(float(each) for each in record.point.strip("[]").split(","))
-    return TrialJob(number, 1, f"trial-{number}-1", fingerprint(start.spec), point, outcome, trouble)
+    return TrialJob(number, 1, f"trial-{number}-1", fingerprint(start.spec), point, outcome, diagnosis)
 
 
 def jobs(plan: Plan) -> list[Any]:
@@ -111,7 +113,7 @@ def test_the_metric_follows_from_the_target(task: str, classes: int | None, metr
 
 def test_trouble_is_told_when_no_trial_can_run() -> None:
     searching = started(experiment())
-    stuck = (trial(searching, 1, trouble=NO_GPU), trial(searching, 2, trouble=NO_GPU))
+    stuck = (trial(searching, 1, diagnosis=NO_GPU), trial(searching, 2, diagnosis=NO_GPU))
 
     plan = decide(searching, replace(SEEN, jobs=stuck))
 
@@ -121,7 +123,7 @@ def test_trouble_is_told_when_no_trial_can_run() -> None:
 def test_trouble_of_one_trial_is_not_told_while_another_runs() -> None:
     searching = started(experiment())
 
-    plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1), trial(searching, 2, trouble=NO_GPU))))
+    plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1), trial(searching, 2, diagnosis=NO_GPU))))
 
     assert plan.reason == "Searching"
 

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import JOB, POD, SERVICE
-from flywheel.core.plan import Child
-from flywheel.core.spread import INDEX_LABEL
+from flywheel.core.pods.indexed_job import INDEX_LABEL
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, POD, SERVICE
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe

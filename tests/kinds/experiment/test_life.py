@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.api import MODEL, MODEL_VERSION, Reference
 from flywheel.kinds.experiment.record import Usage
 from flywheel.kinds.experiment.setup import Experiment
 from tests.kinds.experiment.world import Ends, World, experiment

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.api import MODEL_VERSION, Reference
+from flywheel.core.resource.api import MODEL_VERSION, Reference
 from tests.kinds.experiment.test_life import memory, succeeds
 from tests.kinds.experiment.world import World, experiment
 

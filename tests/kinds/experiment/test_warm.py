@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import EXPERIMENT, Reference
+from flywheel.core.resource.api import EXPERIMENT, Reference
 from flywheel.kinds.experiment.memory import recall
 from flywheel.kinds.experiment.record import Data
 from flywheel.kinds.experiment.search import Past

@@ -9,9 +9,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.api import DATASET, JOB, POD, Manifest, Reference
-from flywheel.core.dress import dressed, reference
-from flywheel.core.plan import Child, Plan
+from flywheel.core.resource.api import DATASET, JOB, POD, Manifest, Reference
+from flywheel.core.resource.ownership import dressed, reference
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.experiment.children import TRIAL_ANNOTATION
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND

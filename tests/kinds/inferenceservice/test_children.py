@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.api import CONFIG_MAP, JOB, MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
-from flywheel.core.dress import dressed
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child
+from flywheel.core.resource.api import CONFIG_MAP, JOB, MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import DEPLOYMENT
-from flywheel.core.offered import Missing, Target
-from flywheel.core.plan import Child, Plan
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource import names
+from flywheel.core.resource.api import DEPLOYMENT
+from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
@@ -44,8 +44,8 @@ SERVING = Seen(NOON, SETTINGS, wanted=V1, servers=servers(V1))
 NEW = replace(SERVING, servers=None)
 CHANGED = replace(SERVING, wanted=V2)
 ROLLING = replace(SERVING, wanted=V2, servers=servers(V2, existing=3, updated=1, ready=2))
-PULL = Trouble("ImagePullFailed", "Image 'x' cannot be pulled.")
-FLIPPED = Trouble("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
+PULL = Diagnosis("ImagePullFailed", "Image 'x' cannot be pulled.")
+FLIPPED = Diagnosis("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
 GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it or correct spec.model.")
 
 
@@ -55,12 +55,12 @@ GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'defa
         pytest.param(SERVING, True, None, "Serving", "All 2 servers answer with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
         pytest.param(NEW, False, None, "Starting", "0 of 2 servers answer", id="none exists yet"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers answer", id="one still warms up"),
-        pytest.param(replace(SERVING, servers=servers(V1, ready=0), trouble=PULL), False, None, "ImagePullFailed", "cannot be pulled", id="none can start"),
-        pytest.param(replace(SERVING, servers=servers(V1, ready=1), trouble=FLIPPED), False, None, "DigestMismatch", "sha256 1 and should have 2", id="a new one finds other bytes"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=0), diagnosis=PULL), False, None, "ImagePullFailed", "cannot be pulled", id="none can start"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=1), diagnosis=FLIPPED), False, None, "DigestMismatch", "sha256 1 and should have 2", id="a new one finds other bytes"),
         pytest.param(CHANGED, True, True, "RollingOut", "0 of 2 servers are replaced, and 2 answer", id="a new champion is not applied yet"),
         pytest.param(replace(SERVING, servers=servers(V1, settled=False)), True, True, "RollingOut", "0 of 2", id="its controller has not looked yet"),
         pytest.param(ROLLING, True, True, "RollingOut", "1 of 2 servers are replaced", id="one is replaced"),
-        pytest.param(replace(ROLLING, trouble=PULL), True, True, "RolloutStuck", "2 answer meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
+        pytest.param(replace(ROLLING, diagnosis=PULL), True, True, "RolloutStuck", "2 answer meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
         pytest.param(replace(SERVING, servers=servers(V1, existing=3)), True, True, "RollingOut", "", id="an old one is still there"),
         pytest.param(replace(SERVING, wanted=None, missing=GONE), True, True, "ModelNotFound", "All servers answer. What is served now goes on", id="the Model vanished"),
         pytest.param(replace(SERVING, wanted=None, missing=GONE, servers=None), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
@@ -141,8 +141,8 @@ def test_what_may_be_stuck_is_looked_at_again() -> None:
     assert decide(service(), SERVING).look_again is None
 
 
-NO_GPU = Trouble("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
-NO_CPU = Trouble("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient cpu.")
+NO_GPU = Diagnosis("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
+NO_CPU = Diagnosis("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient cpu.")
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
 
 
@@ -152,16 +152,16 @@ def gpu_servers(target: Target, **counts: Any) -> Servers:
     return replace(servers(target, **counts), inputs=inputs)
 
 
-SURGING = replace(CHANGED, servers=gpu_servers(V2, existing=3, updated=1), trouble=NO_GPU)
+SURGING = replace(CHANGED, servers=gpu_servers(V2, existing=3, updated=1), diagnosis=NO_GPU)
 
 
 @pytest.mark.parametrize(
     ("spec", "seen", "surge"),
     [
         pytest.param(GPU, SURGING, 0, id="a surge that finds no GPU goes without"),
-        pytest.param(GPU, replace(SURGING, trouble=None, servers=gpu_servers(V2, ready=1, updated=1, one_by_one=True)), 0, id="and so to its end"),
-        pytest.param(GPU, replace(SURGING, trouble=None, servers=gpu_servers(V2, one_by_one=True)), 1, id="the next one tries to surge again"),
-        pytest.param(GPU, replace(SURGING, trouble=NO_CPU), 1, id="a lack of CPU is waited out"),
+        pytest.param(GPU, replace(SURGING, diagnosis=None, servers=gpu_servers(V2, ready=1, updated=1, one_by_one=True)), 0, id="and so to its end"),
+        pytest.param(GPU, replace(SURGING, diagnosis=None, servers=gpu_servers(V2, one_by_one=True)), 1, id="the next one tries to surge again"),
+        pytest.param(GPU, replace(SURGING, diagnosis=NO_CPU), 1, id="a lack of CPU is waited out"),
         pytest.param({}, replace(SURGING, servers=servers(V2, existing=3, updated=1)), 1, id="who asks for no GPU does not lack one"),
         pytest.param(GPU, replace(SURGING, servers=gpu_servers(V2, ready=0, updated=2)), 1, id="where nobody answers there is nobody to go first"),
     ],
@@ -175,7 +175,7 @@ def test_where_gpus_are_scarce(spec: dict[str, Any], seen: Seen, surge: int) -> 
 
 
 def test_how_servers_are_replaced_is_no_reason_to_replace_them() -> None:
-    surging, narrow = decide(service(**GPU), replace(SURGING, trouble=None)), decide(service(**GPU), SURGING)
+    surging, narrow = decide(service(**GPU), replace(SURGING, diagnosis=None)), decide(service(**GPU), SURGING)
 
     assert deployment(surging).inputs == deployment(narrow).inputs
     assert deployment(surging).manifest["spec"]["template"] == deployment(narrow).manifest["spec"]["template"]

@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
-from flywheel.core.names import INPUTS_ANNOTATION
-from flywheel.core.offered import Missing, Target
-from flywheel.core.plan import Child
-from flywheel.engine.frozen import stamped
+from flywheel.core.resource.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.names import INPUTS_ANNOTATION
+from flywheel.core.resource.plan import Child
+from flywheel.engine.apply.template_pinning import stamped
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
@@ -154,4 +154,4 @@ def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
     leaving = fetch_failed("DigestMismatch", "no matter")
     cluster.put({**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
 
-    assert observe(service(), cluster).trouble is None
+    assert observe(service(), cluster).diagnosis is None

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import MODEL_VERSION
-from flywheel.core.offered import Target
+from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.model_reference import Target
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children, record
 from flywheel.kinds.inferenceservice.children import InferenceService

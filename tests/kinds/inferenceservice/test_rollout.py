@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.rollout.move import steps_of
 from flywheel.testing import params, pod

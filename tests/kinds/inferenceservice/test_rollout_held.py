@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import CONFIG_MAP, JOB, SERVICE, Reference
+from flywheel.core.resource.api import CONFIG_MAP, JOB, SERVICE, Reference
 from flywheel.testing import params, unschedulable
 from tests.kinds.inferenceservice.situations import (
     SETTLED,

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import DEPLOYMENT, NETWORK_POLICY, Api
-from flywheel.core.dress import dressed
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child
+from flywheel.core.resource.api import DEPLOYMENT, NETWORK_POLICY, Api
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, Api
-from flywheel.core.dress import dressed
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child, Plan
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource import names
+from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, Api
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import autoscaler, children
 from flywheel.kinds.inferenceservice.autoscaler import Autoscaler, Blindness
 from flywheel.kinds.inferenceservice.children import InferenceService
@@ -50,7 +50,7 @@ def servers(count: int, **counts: int) -> Servers:
 
 
 SERVING = Seen(NOON, SETTINGS, wanted=V1, servers=servers(3), autoscaler=Autoscaler(exists=True))
-FULL = Trouble("Unschedulable", "Pod 'x' fits on no node.")
+FULL = Diagnosis("Unschedulable", "Pod 'x' fits on no node.")
 BLIND = Blindness("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
 
 
@@ -60,7 +60,7 @@ BLIND = Blindness("MetricsMissing", "The number of servers stays as it is; insta
         pytest.param(SERVING, True, None, "Serving", "All 3 servers answer", id="between its limits, the autoscaler's number is right"),
         pytest.param(replace(SERVING, servers=servers(5, ready=3, existing=3, updated=3)), True, True, "Scaling", "3 servers answer with version 'delay-1', and the autoscaler asks for 5", id="new servers are on their way"),
         pytest.param(replace(SERVING, servers=servers(2, existing=4, updated=4, ready=4)), True, True, "Scaling", "asks for 2", id="servers go"),
-        pytest.param(replace(SERVING, servers=servers(5, ready=4), trouble=FULL), True, True, "ScalingStuck", "asks for 5. Pod 'x' fits on no node", id="a new server fits nowhere"),
+        pytest.param(replace(SERVING, servers=servers(5, ready=4), diagnosis=FULL), True, True, "ScalingStuck", "asks for 5. Pod 'x' fits on no node", id="a new server fits nowhere"),
         pytest.param(replace(SERVING, servers=servers(3, ready=1)), False, None, "Starting", "1 of 2 servers answer", id="fewer than the fewest allowed answer"),
         pytest.param(replace(SERVING, servers=servers(3, updated=1)), True, True, "RollingOut", "1 of 3 servers are replaced", id="a rollout is still a rollout"),
         pytest.param(replace(SERVING, servers=servers(9)), True, True, "Scaling", "asks for 6", id="more run than the limit that was just lowered"),

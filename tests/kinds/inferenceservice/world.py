@@ -6,11 +6,11 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.api import DEPLOYMENT, JOB, MODEL, MODEL_VERSION, POD, SERVICE, Manifest, Reference
-from flywheel.core.conditions import conditions
-from flywheel.core.plan import Child, Kept, Plan
-from flywheel.engine.frozen import stamped
-from flywheel.engine.status import dumped
+from flywheel.core.resource.api import DEPLOYMENT, JOB, MODEL, MODEL_VERSION, POD, SERVICE, Manifest, Reference
+from flywheel.core.resource.conditions import conditions
+from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.engine.apply.status import dumped
+from flywheel.engine.apply.template_pinning import stamped
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import MODEL_VERSION
-from flywheel.core.plan import Plan, Removal
+from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.plan import Plan, Removal
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND

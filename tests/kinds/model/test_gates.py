@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.plan import Plan
-from flywheel.core.values import Digest
+from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema import ModelSpec
 from flywheel.kinds.modelversion.gating_schema import Approved, GateEntry, GatesResult

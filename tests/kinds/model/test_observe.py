@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.core.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
 from flywheel.kinds.batchinference.kind import KIND as BATCH
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.model.children import Model

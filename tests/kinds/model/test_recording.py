@@ -4,9 +4,9 @@ import json
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import JOB
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
 from flywheel.kinds.model.children import Model

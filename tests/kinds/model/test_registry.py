@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flywheel.core.values import Digest
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import DATASET, MODEL, Reference
-from flywheel.core.dress import dressed
+from flywheel.core.resource.api import DATASET, MODEL, Reference
+from flywheel.core.resource.ownership import dressed
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion, verify_job
 from flywheel.kinds.modelversion.kind import KIND

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, Manifest
+from flywheel.core.resource import names
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, Manifest
 from flywheel.kinds.model.schema import ModelSpec
 from flywheel.testing import NOON, job, oom_killed, pod, terminated, waiting
 from flywheel.testing.resources import custom, stamp

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core import names
-from flywheel.core.api import JOB, Reference
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION
 from flywheel.testing import evicted, oom_killed, terminated, waiting
 from flywheel.testing import pod as pod_of

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.api import INFERENCE_SERVICE, Reference
+from flywheel.core.resource.api import INFERENCE_SERVICE, Reference
 from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.world import World, model, trained
 

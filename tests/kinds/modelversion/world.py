@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import JOB, MODEL, Manifest
-from flywheel.core.conditions import conditions
-from flywheel.core.plan import Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, MODEL, Manifest
+from flywheel.core.resource.conditions import conditions
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
 from flywheel.kinds.modelversion.children import ModelVersion

@@ -5,10 +5,10 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import CRON_JOB, DATASET, MODEL, TRAINING_RUN, Manifest
-from flywheel.core.dress import dressed
-from flywheel.core.plan import Child, Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CRON_JOB, DATASET, MODEL, TRAINING_RUN, Manifest
+from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.trainingpipeline.children import TrainingPipeline
 from flywheel.kinds.trainingpipeline.decide import decide
 from flywheel.kinds.trainingpipeline.kind import KIND

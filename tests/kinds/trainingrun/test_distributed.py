@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flywheel.core.api import JOB, SERVICE, Reference
-from flywheel.core.plan import Kept, Plan
-from flywheel.core.spread import INDEX_LABEL
+from flywheel.core.pods.indexed_job import INDEX_LABEL
+from flywheel.core.resource.api import JOB, SERVICE, Reference
+from flywheel.core.resource.plan import Kept, Plan
 from flywheel.testing import pod, running
 from tests.kinds.trainingrun.world import World, container, run
 

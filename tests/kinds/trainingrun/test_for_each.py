@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.api import Manifest
-from flywheel.core.spread import INDEX_LABEL
+from flywheel.core.pods.indexed_job import INDEX_LABEL
+from flywheel.core.resource.api import Manifest
 from flywheel.kinds.trainingpipeline.schema.faults import faults
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.work.order import TrainingRun

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.api import JOB
+from flywheel.core.resource.api import JOB
 from flywheel.kinds.trainingrun.schema import StepStatus
 from flywheel.kinds.trainingrun.work.order import TrainingRun
 from flywheel.testing import params

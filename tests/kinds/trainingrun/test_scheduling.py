@@ -9,9 +9,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from flywheel.core import names
-from flywheel.core.api import Manifest
-from flywheel.core.plan import Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.plan import Plan
 from tests.kinds.trainingrun.world import World, container, run
 
 ENDS: dict[str, Mapping[str, Any]] = {

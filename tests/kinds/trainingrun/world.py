@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import CONTROLLER_REVISION, JOB, POD, TRAINING_PIPELINE, Manifest, Reference
-from flywheel.core.dress import dressed, reference
-from flywheel.core.plan import Child, Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, POD, TRAINING_PIPELINE, Manifest, Reference
+from flywheel.core.resource.ownership import dressed, reference
+from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.decide import decide

@@ -26,7 +26,7 @@ Pods are asked about as well: Pod Security, quotas and service accounts would el
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel test`."""
     from flywheel.cli.connection import options
-    from flywheel.cli.words import command
+    from flywheel.cli.parser import command
 
     parser = command(commands, "test", STORY, EXAMPLES)
     parser.add_argument("-f", "--file", required=True, metavar="FILE", help="the manifests; - is what comes in")
@@ -37,7 +37,7 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
 def run(chosen: Namespace) -> int:
     """Ask, and tell the answers."""
     from flywheel.cli.connection import connect
-    from flywheel.cli.dry_run.rehearsal import Rehearsal
+    from flywheel.cli.dry_run.simulation import Rehearsal
 
     manifests = read(chosen.file)
     rehearsal = Rehearsal(connect(chosen), manifests)

@@ -24,7 +24,7 @@ examples:
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel export`."""
     from flywheel.cli.connection import options
-    from flywheel.cli.words import command
+    from flywheel.cli.parser import command
 
     parser = command(commands, "export", STORY, EXAMPLES)
     parser.add_argument("version", nargs="?", metavar="MODELVERSION", help="the ModelVersion")
@@ -57,9 +57,9 @@ def run(chosen: Namespace) -> int:
 
 def written(form: str, facts: dict[str, Any]) -> str:
     """The document of that form; the same facts give the same bytes."""
-    from flywheel.cli.export import bom, card, plain_json
+    from flywheel.cli.export import bom, card, model_facts_json
 
-    return {"card": card.card, "bom": bom.document, "json": plain_json.document}[form](facts)
+    return {"card": card.card, "bom": bom.document, "json": model_facts_json.document}[form](facts)
 
 
 def _facts(connection: Any, version: str) -> dict[str, Any]:

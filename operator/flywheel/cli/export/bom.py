@@ -10,9 +10,9 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import flywheel
-from flywheel.cli.at import at, rows, said
+from flywheel.cli.export.content_digest import seal
 from flywheel.cli.export.image import Image
-from flywheel.cli.export.seal import seal
+from flywheel.cli.fields import at, rows, said
 
 SEAL = "flywheel:contentDigest"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"

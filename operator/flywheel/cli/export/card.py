@@ -6,9 +6,9 @@ from typing import Any
 
 import yaml
 
-from flywheel.cli.at import at, rows, said
 from flywheel.cli.export.bom import tensor
-from flywheel.cli.export.seal import seal
+from flywheel.cli.export.content_digest import seal
+from flywheel.cli.fields import at, rows, said
 
 TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}
 OURS = "flywheel"

@@ -7,10 +7,10 @@ from typing import Any
 
 import yaml
 
-from flywheel.cli.at import at, rows
-from flywheel.cli.export import bom, card, plain_json
-from flywheel.cli.export.seal import seal
+from flywheel.cli.export import bom, card, model_facts_json
+from flywheel.cli.export.content_digest import seal
 from flywheel.cli.failure import Failure
+from flywheel.cli.fields import at, rows
 
 MOST = 20  # findings that are told one by one
 LONGEST = 120  # characters of one value
@@ -98,10 +98,10 @@ def _taken_apart(text: str, name: str) -> tuple[str, dict[str, Any], str | None,
         content, stated = bom.unsealed(document)
         told = {each.get("name"): each.get("value") for each in rows(document, "metadata", "properties")}
         return "bom", content, stated, told.get("flywheel:namespace"), told.get("flywheel:modelVersion")
-    if at(document, "document") == plain_json.DOCUMENT:
-        content, stated = plain_json.unsealed(document)
+    if at(document, "document") == model_facts_json.DOCUMENT:
+        content, stated = model_facts_json.unsealed(document)
         return "json", content, stated, at(document, "version", "namespace"), at(document, "version", "name")
-    raise Failure(f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {plain_json.DOCUMENT}")
+    raise Failure(f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {model_facts_json.DOCUMENT}")
 
 
 def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:

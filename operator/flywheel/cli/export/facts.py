@@ -3,11 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from flywheel.cli.at import at, condition, picked, rows, said
 from flywheel.cli.connection import Connection
 from flywheel.cli.failure import Failure
+from flywheel.cli.fields import at, condition, picked, rows, said
 from flywheel.cluster.errors import ApiError
-from flywheel.core.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, TRAINING_RUN, Api, Manifest
+from flywheel.core.resource.api import (
+    DATASET,
+    EXPERIMENT,
+    INFERENCE_SERVICE,
+    MODEL,
+    MODEL_VERSION,
+    TRAINING_RUN,
+    Api,
+    Manifest,
+)
 
 _VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "archived")
 _VERSION_STATUS = (

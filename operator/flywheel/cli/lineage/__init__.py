@@ -25,7 +25,7 @@ examples:
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel lineage`."""
     from flywheel.cli.connection import options
-    from flywheel.cli.words import command
+    from flywheel.cli.parser import command
 
     parser = command(commands, "lineage", STORY, EXAMPLES)
     parser.add_argument("name", metavar="NAME", help="a name, KIND/NAME, or a digest")

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.cli.at import at, picked, rows, said
-from flywheel.core.api import Manifest
+from flywheel.cli.fields import at, picked, rows, said
+from flywheel.core.resource.api import Manifest
 
 Found = Iterator["Node | Edge"]
 OUTSIDE = ("Source", "PreparedData")  # places and contents of stores: no object of the cluster, so none can be missing

@@ -4,12 +4,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from flywheel.cli.at import said
 from flywheel.cli.connection import Connection
 from flywheel.cli.failure import WRONG_USAGE, Failure
+from flywheel.cli.fields import said
 from flywheel.cli.lineage import edges
 from flywheel.cli.lineage.edges import Edge, Node
-from flywheel.core.api import (
+from flywheel.core.resource.api import (
     BATCH_INFERENCE,
     DATASET,
     EXPERIMENT,

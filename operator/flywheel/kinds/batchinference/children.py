@@ -4,10 +4,10 @@ import json
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import JOB
-from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.pod import batch_pod
 from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus, Run, S3Input, S3Output

@@ -9,18 +9,18 @@ Ready says: the output of the last run is there, whole. With a schedule it also 
 from dataclasses import replace
 from datetime import timedelta
 
-from flywheel.core import names
-from flywheel.core.api import BATCH_INFERENCE, JOB, Reference
-from flywheel.core.offered import Missing
-from flywheel.core.plan import Child, Kept, Plan, Removal
-from flywheel.core.ticker import ticker
+from flywheel.core.pods.schedule import ticker
+from flywheel.core.resource import names
+from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
+from flywheel.core.resource.model_reference import Missing
+from flywheel.core.resource.plan import Child, Kept, Plan, Removal
 from flywheel.kinds.batchinference import children, words
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
 from flywheel.kinds.batchinference.progress import Progress, advance, begun, cause, remembered
 from flywheel.kinds.batchinference.schema import ENDED, BatchInferenceStatus, Run
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
 
 
@@ -179,7 +179,7 @@ def tick_is_awaited(batch: BatchInference, seen: Seen, progress: Progress) -> Pl
 
 
 def _under_way(batch: BatchInference, seen: Seen, progress: Progress, run: Run, job: Child | Kept) -> Plan:
-    trouble = progress.job.trouble if progress.job is not None and isinstance(job, Kept) else None
+    diagnosis = progress.job.diagnosis if progress.job is not None and isinstance(job, Kept) else None
     return _plan(
         batch,
         seen,
@@ -188,8 +188,8 @@ def _under_way(batch: BatchInference, seen: Seen, progress: Progress, run: Run, 
         job,
         ready=_is_good(batch),
         progressing=True,
-        reason=trouble.reason if trouble else run.phase,
-        message=trouble.message if trouble else words.under_way(run, job.name),
+        reason=diagnosis.reason if diagnosis else run.phase,
+        message=diagnosis.message if diagnosis else words.under_way(run, job.name),
         look_again=SOON,
     )
 

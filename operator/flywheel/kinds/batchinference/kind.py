@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import BATCH_INFERENCE, CRON_JOB, JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import BATCH_INFERENCE, CRON_JOB, JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
 from flywheel.kinds.batchinference.observe import Seen, observe

@@ -7,16 +7,18 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core import names, outcome, ticker, trouble
-from flywheel.core.api import JOB, POD, Manifest
-from flywheel.core.kind import Cluster
-from flywheel.core.offered import Missing, Target, offered
-from flywheel.core.outcome import Outcome
-from flywheel.core.pod_end import json_object
-from flywheel.core.pods import of_job
+from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.pod_status import json_object
+from flywheel.core.pods import schedule
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, POD, Manifest
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.model_reference import Missing, Target, offered
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import Tick
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
 from flywheel.kinds.batchinference.schema import Run
 
@@ -38,7 +40,7 @@ class BatchJob:
     name: str
     run: Run
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     shards: Shards = Shards()
 
 
@@ -64,7 +66,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
         settings=cluster.settings,
         model=offered(batch.namespace, batch.spec.model, batch.spec.version, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
-        ticks=ticker.waiting(jobs),
+        ticks=schedule.waiting(jobs),
     )
 
 
@@ -84,7 +86,7 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
         name=metadata["name"],
         run=run,
         outcome=ended,
-        trouble=trouble.find(job, pods, events, cluster.now) if ended is None else None,
+        diagnosis=pending.diagnose(job, pods, events, cluster.now) if ended is None else None,
         shards=_shards(job, pods) if scores else Shards(),
     )
 

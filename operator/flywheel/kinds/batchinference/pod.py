@@ -6,10 +6,10 @@ The container that loads a model has no credentials; the one that has them loads
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
-from flywheel.core.kind import Resource
-from flywheel.core.pods import constants, container_security, needs, placed, pod_security, pulls
-from flywheel.core.schema import Resources
+from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
+from flywheel.core.pods.pod_spec import constants, container_security, needs, placed, pod_security, pulls
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus, Run
 

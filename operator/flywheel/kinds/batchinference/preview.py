@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from flywheel.core.plan import Child
+from flywheel.core.pods.schedule import ticker
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import ticker
-from flywheel.core.values import Digest
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.schema import Run

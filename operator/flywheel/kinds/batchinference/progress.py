@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names
 from flywheel.core.backoff import backoff
-from flywheel.core.offered import Target
-from flywheel.core.outcome import Outcome
-from flywheel.core.ticker import Tick
-from flywheel.core.values import Digest
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource import names
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, filled, input_of
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema import ENDED, MOST_REMEMBERED, Ended, Run, depends_on

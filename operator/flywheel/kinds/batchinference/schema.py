@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.api import Manifest
-from flywheel.core.schema import Placement, PullSecret, Resources, Schedule, Schema, Status, rule, validations
-from flywheel.core.values import Digest, Duration, ObjectName
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schedule, Schema, Status, rule, validations
+from flywheel.core.resource.values import Digest, Duration, ObjectName
 
 MOST_REMEMBERED = 10
 ENDED = ("Succeeded", "Failed")  # phases of a run

@@ -10,16 +10,17 @@ Ready says: there is a version that the present spec was checked to be true of. 
 
 from datetime import timedelta
 
-from flywheel.core import names, ticker
-from flywheel.core.api import JOB, Reference
-from flywheel.core.plan import Child, Event, Kept, Plan
+from flywheel.core.pods import schedule
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB, Reference
+from flywheel.core.resource.plan import Child, Event, Kept, Plan
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import Seen
 from flywheel.kinds.dataset.progress import Progress, advance, next_check
 from flywheel.kinds.dataset.schema import DatasetStatus, LastCheck, Version
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
 
 
@@ -65,17 +66,19 @@ def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Plan | None:
     """Its Job has not ended; what stands in its way is told."""
     if progress.check is None or progress.check.result != "Running" or progress.job is None:
         return None
-    job, good, trouble = Kept(JOB, progress.job.name), good_version(dataset, progress), progress.job.trouble
-    if good is not None and trouble is None:
+    job, good, diagnosis = Kept(JOB, progress.job.name), good_version(dataset, progress), progress.job.diagnosis
+    if good is not None and diagnosis is None:
         return _plan(
             dataset, seen, progress, job, ready=True, reason="Checked", message=_checked(good), look_again=SOON
         )
-    if good is not None and trouble is not None:
-        message = f"Version {good.name} stands, but the next check cannot run. {trouble.message}"
-        return _plan(dataset, seen, progress, job, ready=True, reason=trouble.reason, message=message, look_again=SOON)
-    reason = trouble.reason if trouble else "Checking"
+    if good is not None and diagnosis is not None:
+        message = f"Version {good.name} stands, but the next check cannot run. {diagnosis.message}"
+        return _plan(
+            dataset, seen, progress, job, ready=True, reason=diagnosis.reason, message=message, look_again=SOON
+        )
+    reason = diagnosis.reason if diagnosis else "Checking"
     message = (
-        trouble.message if trouble else f"Job '{job.name}' compares the data of {source(dataset)} with its schema."
+        diagnosis.message if diagnosis else f"Job '{job.name}' compares the data of {source(dataset)} with its schema."
     )
     return _plan(dataset, seen, progress, job, ready=False, reason=reason, message=message, look_again=SOON)
 
@@ -218,7 +221,7 @@ def _plan(
     """What all plans of a Dataset share: its status, its ticker, and the ticks that are answered."""
     check = check or progress.check
     current = progress.versions[0] if progress.versions else None
-    clock = ticker.ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
+    clock = schedule.ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     answered = check.tick if check is not None and check.result in ("Passed", "Failed") else None
     ended = [tick.name for tick in seen.ticks if answered is not None and tick.created <= answered]
     return Plan(

@@ -1,7 +1,7 @@
 """Dataset as the engine sees it."""
 
-from flywheel.core.api import CRON_JOB, DATASET, JOB
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import CRON_JOB, DATASET, JOB
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.observe import Seen, observe
 from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus

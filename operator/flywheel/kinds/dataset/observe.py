@@ -6,14 +6,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names, outcome, ticker, trouble
-from flywheel.core.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
-from flywheel.core.kind import Cluster
-from flywheel.core.outcome import Outcome
-from flywheel.core.pods import of_job
+from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods import schedule
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource import names
+from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
+from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
-from flywheel.core.ticker import Tick
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
 
 
@@ -27,7 +29,7 @@ class CheckJob:
     request: str | None = None
     tick: datetime | None = None
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,7 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
         now=cluster.now,
         settings=cluster.settings,
         checks=tuple(sorted(checks, key=lambda check: check.number)),
-        ticks=ticker.waiting(jobs),
+        ticks=schedule.waiting(jobs),
         cited=frozenset(_cited(dataset, cluster)),
     )
 
@@ -72,7 +74,7 @@ def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: C
         request=cause.get("request"),
         tick=datetime.fromisoformat(cause["tick"]) if cause.get("tick") else None,
         outcome=ended,
-        trouble=trouble.find(job, pods, events, cluster.now) if ended is None else None,
+        diagnosis=pending.diagnose(job, pods, events, cluster.now) if ended is None else None,
     )
 
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import names
 from flywheel.core.backoff import backoff
-from flywheel.core.outcome import Outcome
-from flywheel.core.values import Digest
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource import names
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema import MOST_VERSIONS, MOST_WARNINGS, LastCheck, Splits, Version

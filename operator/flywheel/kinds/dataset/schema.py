@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Placement, Resources, Schedule, Schema, Status, rule, validations
-from flywheel.core.values import Digest, Label, Number, ObjectName, Percent, Sha256
+from flywheel.core.resource.schema import Placement, Resources, Schedule, Schema, Status, rule, validations
+from flywheel.core.resource.values import Digest, Label, Number, ObjectName, Percent, Sha256
 
 MOST_VERSIONS = 200  # kept in the history, the cited ones included
 MOST_WARNINGS = 20

@@ -3,15 +3,15 @@
 import json
 from typing import Any
 
-from flywheel.core.api import MODEL, MODEL_VERSION
-from flywheel.core.distributed import Distributed
-from flywheel.core.fetch import Input
-from flywheel.core.plan import Child
-from flywheel.core.schema import Resources
+from flywheel.core.pods.distributed import Distributed
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.indexed_job import Group, service
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource.api import MODEL, MODEL_VERSION
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.spread import Group, service
-from flywheel.core.values import Digest
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.experiment.record import Data, Trial
 from flywheel.kinds.experiment.schema import ExperimentSpec
 from flywheel.kinds.experiment.search import Point

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import MetricName, Number
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import MetricName, Number
 
 
 class Constraint(Schema):

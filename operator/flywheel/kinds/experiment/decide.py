@@ -7,8 +7,8 @@ come of a stalled search, `startTime` is forgotten, so that the schema lets the 
 
 from datetime import timedelta
 
-from flywheel.core.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.kinds.experiment import children, words
 from flywheel.kinds.experiment.keeping import bar
 from flywheel.kinds.experiment.observe import Seen
@@ -17,7 +17,7 @@ from flywheel.kinds.experiment.record import MOST_SHOWN, Data, ExperimentStatus,
 from flywheel.kinds.experiment.search import importance
 from flywheel.kinds.experiment.setup import Experiment, fingerprint, settle
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
 JOBS_TO_READ = 3  # failed trials whose Jobs stay for their logs
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.core.schema import rule
+from flywheel.core.resource.schema import rule
 
 
 def _fixed(path: str, *optional: str) -> dict[str, Any]:

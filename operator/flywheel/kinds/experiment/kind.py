@@ -1,7 +1,7 @@
 """Experiment as the engine sees it."""
 
-from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.fixed import RULES
 from flywheel.kinds.experiment.observe import Seen, observe, references

@@ -16,15 +16,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flywheel.core.backoff import backoff
-from flywheel.core.outcome import Outcome
-from flywheel.core.values import Digest
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.observe import TrialJob
 from flywheel.kinds.experiment.record import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
 from flywheel.kinds.experiment.search import Past, Point, values
 from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
 from flywheel.kinds.experiment.verdict import Verdict, judged, together
 
-# The store's trouble, not the trial's: it heals without a change of the spec.
+# The store's diagnosis, not the trial's: it heals without a change of the spec.
 HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
 
 

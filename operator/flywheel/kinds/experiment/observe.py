@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import conditions, indexed, names, queueing, trouble
-from flywheel.core.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.outcome import Outcome
-from flywheel.core.pods import of_job
+from flywheel.core.diagnosis import indexed_outcome, pending
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods import queueing
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.resource import conditions, names
+from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, version_name
 from flywheel.kinds.experiment.record import Data
 from flywheel.kinds.experiment.search import Point
@@ -41,7 +43,7 @@ class TrialJob:
     fingerprint: str
     point: Point
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     repeat: int = 1
 
 
@@ -100,7 +102,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     own = of_job(metadata["name"], pods)
-    ended = indexed.read(job, own)
+    ended = indexed_outcome.read(job, own)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
@@ -114,7 +116,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         point=tuple(made.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        trouble=(queueing.waiting(job, cluster) or trouble.find(job, own, events, cluster.now))
+        diagnosis=(queueing.waiting(job, cluster) or pending.diagnose(job, own, events, cluster.now))
         if ended is None
         else None,
     )

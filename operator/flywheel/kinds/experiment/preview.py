@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from flywheel.core.plan import Child
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.values import Digest
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetSeen, Seen
 from flywheel.kinds.experiment.record import Data

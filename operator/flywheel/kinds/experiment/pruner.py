@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Number
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Number
 
 _STARTUP = "So many trials must have succeeded before any is pruned; absent, 5."
 _WARMUP = "No trial is pruned before this step of its curve; absent, 0."

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.schema import Schema, Status
-from flywheel.core.values import Digest
+from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.trainer import MOST_PARAMETERS
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned", "Stopped", "Invalid"]

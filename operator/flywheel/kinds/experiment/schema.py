@@ -4,18 +4,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.distributed import Checkpoint, Distributed
-from flywheel.core.metrics import KNOWN_DIRECTIONS
-from flywheel.core.schema import (
-    PullSecret,
-    Quantity,
-    QueuedPlacement,
-    Resources,
-    Schema,
-    rule,
-    validations,
-)
-from flywheel.core.values import Digest, Duration, Label, MetricName, Number, ObjectName
+from flywheel.core.pods.distributed import Checkpoint, Distributed
+from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS
+from flywheel.core.resource.schema import PullSecret, Quantity, QueuedPlacement, Resources, Schema, rule, validations
+from flywheel.core.resource.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.constraints import Constraint
 from flywheel.kinds.experiment.pruner import Pruner
 from flywheel.kinds.experiment.trainer import Trainer

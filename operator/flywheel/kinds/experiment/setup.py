@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Literal
 
-from flywheel.core import names
-from flywheel.core.kind import Resource
-from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
 from flywheel.kinds.experiment.constraints import Constraint
 from flywheel.kinds.experiment.presets import TABULAR, default_metric
 from flywheel.kinds.experiment.record import Data, ExperimentStatus

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Number
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Number
 
 # A fixed parameter. A string is a literal, as in JSON where it can be read so: specs hold no floats and no booleans.
 Parameter = Annotated[

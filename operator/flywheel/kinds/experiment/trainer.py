@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, Variable, rule, validations
+from flywheel.core.resource.schema import Schema, Variable, rule, validations
 from flywheel.kinds.experiment.space import Distribution, Parameter, short_names
 
 MOST_PARAMETERS = 16

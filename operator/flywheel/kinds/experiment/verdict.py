@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from flywheel.core.outcome import Outcome
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.kinds.experiment.constraints import violation
 from flywheel.kinds.experiment.record import State
 from flywheel.kinds.experiment.setup import Setup

@@ -103,7 +103,7 @@ def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     if experiment.spec.suspend and not numbers:
         return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
     waiting = [attempt for attempt in memory.attempts.values() if attempt.not_before is not None]
-    in_trouble = [job.trouble for job in running if job.trouble is not None]
+    in_trouble = [job.diagnosis for job in running if job.diagnosis is not None]
     ended = sum(job.outcome is not None for job in running)  # repeats that wait for the others
     if numbers and len(waiting) + len(in_trouble) == len(memory.attempts) - ended > 0:
         if in_trouble:

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Word
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Word
 
 # What the chart's value `namespaces` puts into each namespace: the ServiceAccount that may ask whose a token is.
 SERVER_ACCOUNT = "flywheel-server"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import HORIZONTAL_POD_AUTOSCALER, Manifest, Reference
-from flywheel.core.kind import Cluster, Resource
+from flywheel.core.resource import names
+from flywheel.core.resource.api import HORIZONTAL_POD_AUTOSCALER, Manifest, Reference
+from flywheel.core.resource.kind import Cluster, Resource
 from flywheel.kinds.inferenceservice.scaling import POD_METRICS, is_automatic
 from flywheel.kinds.inferenceservice.scaling_schema import Scaling
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
@@ -45,12 +45,12 @@ def look(service: Resource[InferenceServiceSpec, InferenceServiceStatus], cluste
     missing = _api_missing(scaling, cluster)
     if missing is not None:
         return Autoscaler(exists, blind=missing)
-    trouble = _trouble(live) if live else None
-    if trouble is None:
+    diagnosis = _trouble(live) if live else None
+    if diagnosis is None:
         return Autoscaler(exists)
-    if cluster.now - _since(trouble) < PATIENCE:
+    if cluster.now - _since(diagnosis) < PATIENCE:
         return Autoscaler(exists, unsure=True)
-    return Autoscaler(exists, blind=_blind(scaling, trouble))
+    return Autoscaler(exists, blind=_blind(scaling, diagnosis))
 
 
 def _api_missing(scaling: Scaling, cluster: Cluster) -> Blindness | None:
@@ -89,8 +89,8 @@ def _since(condition: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")) if stamp else datetime.min.replace(tzinfo=UTC)
 
 
-def _blind(scaling: Scaling, trouble: Mapping[str, Any]) -> Blindness:
-    words = str(trouble.get("message") or trouble.get("reason")).rstrip(".")
+def _blind(scaling: Scaling, diagnosis: Mapping[str, Any]) -> Blindness:
+    words = str(diagnosis.get("message") or diagnosis.get("reason")).rstrip(".")
     if scaling.metric in POD_METRICS:
         step = f"let Prometheus scrape the pods and the adapter offer '{POD_METRICS[scaling.metric]}' for pods"
     else:

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import (
+from flywheel.core.resource import names
+from flywheel.core.resource.api import (
     CONFIG_MAP,
     DEPLOYMENT,
     HORIZONTAL_POD_AUTOSCALER,
@@ -15,9 +15,9 @@ from flywheel.core.api import (
     SERVICE_ACCOUNT,
     Api,
 )
-from flywheel.core.kind import Resource
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child, Kept
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.plan import Child, Kept
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import authentication, runtimes, scaling
 from flywheel.kinds.inferenceservice.pod import server_pod

@@ -6,9 +6,9 @@ does, so Ready stays True and Reconciling says what goes on. Nothing that goes m
 
 from datetime import timedelta
 
-from flywheel.core import names
-from flywheel.core.offered import Target
-from flywheel.core.plan import Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.inferenceservice import children, scaling
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
@@ -18,7 +18,7 @@ from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 LATER = timedelta(seconds=60)  # nothing tells us that somebody installs an API
 NONE = Servers(target=None, inputs="", settled=False)
 
@@ -80,8 +80,8 @@ def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Ta
     if ready >= needed:
         return None
     reason, words = "Starting", f"Servers of version '{target.version}' start."
-    if seen.trouble is not None and seen.servers is not None:
-        reason, words = seen.trouble.reason, seen.trouble.message
+    if seen.diagnosis is not None and seen.servers is not None:
+        reason, words = seen.diagnosis.reason, seen.diagnosis.message
     return _plan(
         service,
         seen,
@@ -99,14 +99,14 @@ def the_autoscaler_changes_their_number(service: InferenceService, seen: Seen, t
     like_each_other = _is_current(service, seen, target) and servers.settled and servers.updated == servers.existing
     if service.spec.scaling is None or not like_each_other or is_rolled_out(service, seen, target):
         return None
-    words = f" {seen.trouble.message}" if seen.trouble else ""
+    words = f" {seen.diagnosis.message}" if seen.diagnosis else ""
     return _plan(
         service,
         seen,
         target,
         ready=True,
         progressing=True,
-        reason="ScalingStuck" if seen.trouble else "Scaling",
+        reason="ScalingStuck" if seen.diagnosis else "Scaling",
         message=f"{servers.ready} servers answer with version '{target.version}', and the autoscaler asks for {asked}.{words}{_held(seen)}",
         look_again=SOON,
     )
@@ -118,14 +118,14 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
     if is_rolled_out(service, seen, target):
         return None
     updated = servers.updated if _is_current(service, seen, target) and servers.settled else 0
-    words = f" {seen.trouble.message}" if seen.trouble else ""
+    words = f" {seen.diagnosis.message}" if seen.diagnosis else ""
     return _plan(
         service,
         seen,
         target,
         ready=True,
         progressing=True,
-        reason="RolloutStuck" if seen.trouble else "RollingOut",
+        reason="RolloutStuck" if seen.diagnosis else "RollingOut",
         message=f"Version '{target.version}' rolls out: {min(updated, asked)} of {asked} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
         look_again=SOON,
     )

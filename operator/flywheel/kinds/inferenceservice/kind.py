@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, POD, Reference
-from flywheel.core.kind import Kind
-from flywheel.core.schema import rule
+from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, POD, Reference
+from flywheel.core.resource.kind import Kind
+from flywheel.core.resource.schema import rule
 from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.observe import Seen, observe

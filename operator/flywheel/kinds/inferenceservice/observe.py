@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel.core import trouble
-from flywheel.core.api import DEPLOYMENT, MODEL_VERSION, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.offered import Missing, Target, offered
+from flywheel.core.diagnosis import pending
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource.api import DEPLOYMENT, MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.model_reference import Missing, Target, offered
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.inferenceservice import autoscaler, record
 from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
 from flywheel.kinds.inferenceservice.children import InferenceService
@@ -23,7 +23,7 @@ from flywheel.kinds.modelversion.schema import ModelVersionStatus
 class Seen:
     """`wanted` or `missing`: what the spec asks for, or why that cannot be had. `servers`: None where there is no Deployment.
 
-    `servers` and `trouble` are of those to whom the front Service leads; what else there is, `rollout` knows.
+    `servers` and `diagnosis` are of those to whom the front Service leads; what else there is, `rollout` knows.
     """
 
     now: datetime
@@ -31,7 +31,7 @@ class Seen:
     wanted: Target | None = None
     missing: Missing | None = None
     servers: Servers | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     note: str = ""  # what the server does without, and why
     autoscaler: Autoscaler = field(default_factory=Autoscaler)
     rollout: Facts = field(default_factory=Facts)
@@ -57,7 +57,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         missing=found if isinstance(found, Missing) else None,
         autoscaler=autoscaler.look(service, cluster),
         servers=servers(deployment) if deployment else None,
-        trouble=trouble.find(deployment, pods, events, cluster.now) if deployment else None,
+        diagnosis=pending.diagnose(deployment, pods, events, cluster.now) if deployment else None,
         note=_note(service, found, cluster),
         rollout=facts.gather(service, cluster, active, _mark(service, cluster, wanted)),
     )

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.fetch import ROOT, Input, fetch_container, fetch_limit
-from flywheel.core.kind import Resource
-from flywheel.core.pods import container_security, environment, needs, placed, pod_security, pulls
+from flywheel.core.pods.fetch import ROOT, Input, fetch_container, fetch_limit
+from flywheel.core.pods.pod_spec import container_security, environment, needs, placed, pod_security, pulls
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import Resource
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import authentication, record, runtimes
 from flywheel.kinds.inferenceservice.runtimes import DRAIN_SECONDS, FINISH_SECONDS, GRPC_PORT, HTTP_PORT

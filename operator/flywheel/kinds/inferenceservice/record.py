@@ -10,9 +10,9 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, SecretKey, rule, validations
+from flywheel.core.resource.schema import Schema, SecretKey, rule, validations
+from flywheel.core.resource.values import Number, Percent
 from flywheel.core.settings import Settings
-from flywheel.core.values import Number, Percent
 
 STORE_FOLDER, HMAC_FOLDER, HMAC_FILE = "/etc/flywheel/store", "/etc/flywheel/hmac", "key"
 WRITE_SECONDS = 8  # for the child to write what is left, after the last request was answered

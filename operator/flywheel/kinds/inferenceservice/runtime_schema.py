@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, rule, validations
 
 Word = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=1024, le=65535)]

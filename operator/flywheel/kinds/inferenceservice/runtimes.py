@@ -10,9 +10,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.fetch import ROOT
-from flywheel.core.kind import Resource
-from flywheel.core.pods import constants, container_security, environment
+from flywheel.core.pods.fetch import ROOT
+from flywheel.core.pods.pod_spec import constants, container_security, environment
+from flywheel.core.resource.kind import Resource
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.runtime_schema import CustomRuntime, TritonRuntime
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus

@@ -8,10 +8,10 @@ The number of servers has one owner at a time. Without `spec.scaling` it is this
 
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
-from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
+from flywheel.core.resource import names
+from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.inferenceservice.scaling_schema import Scaling
 from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
 

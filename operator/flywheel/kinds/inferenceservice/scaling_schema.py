@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from flywheel.core.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, rule, validations
 
 Metric = Literal["CPU", "Memory", "InFlight", "RequestsPerSecond"]
 STANDARD_TARGET = "70%"

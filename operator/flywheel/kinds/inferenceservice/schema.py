@@ -2,9 +2,19 @@
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.api import Manifest
-from flywheel.core.schema import Placement, PullSecret, Quantity, Resources, Schema, Status, Variable, rule, validations
-from flywheel.core.values import Digest, Latency, ObjectName
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.schema import (
+    Placement,
+    PullSecret,
+    Quantity,
+    Resources,
+    Schema,
+    Status,
+    Variable,
+    rule,
+    validations,
+)
+from flywheel.core.resource.values import Digest, Latency, ObjectName
 from flywheel.kinds.inferenceservice import runtime_schema, scaling_schema
 from flywheel.kinds.inferenceservice.authentication import Authentication
 from flywheel.kinds.inferenceservice.record import Logging

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from flywheel.core import names
-from flywheel.core.api import Manifest
-from flywheel.core.offered import Target
+from flywheel.core.resource import names
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.model_reference import Target
 from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION
 
 

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
-from flywheel.core.schema import Resources
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus, Reign
 
 Model = Resource[ModelSpec, ModelStatus]

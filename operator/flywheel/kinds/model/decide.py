@@ -6,9 +6,9 @@ So whatever goes missing, the servers that follow the Model keep what they have.
 
 from dataclasses import replace
 
-from flywheel.core.api import MODEL_VERSION
-from flywheel.core.plan import Event, Plan, Removal, Touch
-from flywheel.core.values import Digest
+from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.plan import Event, Plan, Removal, Touch
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.judge import LONGEST_MESSAGE, Choice, choose, judge, number
 from flywheel.kinds.model.observe import Seen, Version

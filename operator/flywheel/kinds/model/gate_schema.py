@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Quantity, Schema, rule, validations
-from flywheel.core.values import Label, Latency, MetricName, Number, Percent
+from flywheel.core.resource.schema import Quantity, Schema, rule, validations
+from flywheel.core.resource.values import Label, Latency, MetricName, Number, Percent
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 # What the gates' Job computes from rows by itself (images/README.md, "gates"); a threshold takes any metric that a version reports.

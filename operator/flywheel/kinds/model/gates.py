@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flywheel.core.values import quantity
+from flywheel.core.resource.values import quantity
 from flywheel.kinds.model.gate_schema import Gate, ServingGate, Threshold
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema import ModelSpec

@@ -92,8 +92,8 @@ def _is_measured(spec: ModelSpec, version: Version, champion: Version | None) ->
     if not needs_rows(spec, champion) or is_measured_for(spec, version, champion):
         return None
     beside = f" beside champion '{champion.name}'" if champion else ""
-    trouble = f" ({version.gates_trouble})" if version.gates_trouble else ""
-    return _verdict(version, "Measuring", f"its gates are measured{beside}{trouble}")
+    diagnosis = f" ({version.gates_trouble})" if version.gates_trouble else ""
+    return _verdict(version, "Measuring", f"its gates are measured{beside}{diagnosis}")
 
 
 def _is_the_first(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:

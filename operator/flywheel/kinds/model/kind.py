@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, observe

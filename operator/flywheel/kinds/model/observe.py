@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel.core import names, outcome
-from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.offered import users
-from flywheel.core.outcome import Outcome
-from flywheel.core.pods import of_job
+from flywheel.core.diagnosis import outcome
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.resource import names
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.model_reference import users
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import schema as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice

@@ -3,10 +3,10 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from flywheel.core import names
-from flywheel.core.api import JOB
 from flywheel.core.backoff import backoff
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.kinds.model.children import Model, attempt, promote_job, step_of, unrecorded
 from flywheel.kinds.model.observe import Seen
 from flywheel.kinds.model.schema import Audit, ModelStatus, Reign

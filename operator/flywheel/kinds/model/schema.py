@@ -5,10 +5,10 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core import names
-from flywheel.core.metrics import KNOWN_DIRECTIONS, Direction
-from flywheel.core.schema import Schema, Status, rule, validations
-from flywheel.core.values import Digest, MetricName, ObjectName
+from flywheel.core.resource import names
+from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
+from flywheel.core.resource.schema import Schema, Status, rule, validations
+from flywheel.core.resource.values import Digest, MetricName, ObjectName
 from flywheel.kinds.model.gate_schema import Gate
 
 LONGEST_HISTORY = 50

@@ -3,12 +3,12 @@
 from datetime import timedelta
 from urllib.parse import unquote, urlsplit
 
-from flywheel.core.fetch import Input
-from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
-from flywheel.core.schema import Resources
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
 
 ModelVersion = Resource[ModelVersionSpec, ModelVersionStatus]

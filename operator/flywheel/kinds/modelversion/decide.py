@@ -8,9 +8,9 @@ Ready says: these bytes were loaded in the serving image, answered, and gave wha
 
 from datetime import timedelta
 
-from flywheel.core import names
-from flywheel.core.api import JOB
-from flywheel.core.plan import Child, Kept, Plan
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.kinds.modelversion import children, quantization
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gating import gated, kept_facts
@@ -19,7 +19,7 @@ from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
 from flywheel.kinds.modelversion.report import failed, succeeded, summary
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
 
 
@@ -113,8 +113,8 @@ def verification_runs(version: ModelVersion, seen: Seen, status: ModelVersionSta
     return Plan(
         ready=again,
         progressing=True,
-        reason=seen.trouble.reason if seen.trouble else "Verifying",
-        message=seen.trouble.message if seen.trouble else loads,
+        reason=seen.diagnosis.reason if seen.diagnosis else "Verifying",
+        message=seen.diagnosis.message if seen.diagnosis else loads,
         status=status,
         summary=summary(status, seen) if again else "being verified",
         children=(job,),

@@ -6,12 +6,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core import names
-from flywheel.core.api import JOB
 from flywheel.core.backoff import backoff
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child, Event, Kept, Plan
-from flywheel.core.values import Digest
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource import names
+from flywheel.core.resource.api import JOB
+from flywheel.core.resource.plan import Child, Event, Kept, Plan
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.gating_job import GatesSeen, Question, gates_job, step_of
 from flywheel.kinds.modelversion.gating_schema import Approved, GateEntry, GatesResult, GatesRetry
@@ -62,7 +62,7 @@ def gated(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
         return replace(plan, message=plan.message + words, look_again=max(retry.retry_at - seen.now, AT_ONCE))
     job: Child = gates_job(version, asked.question, asked.attempt, seen.settings)
     beside = f" beside champion '{asked.question.champion}'" if asked.question.champion else ""
-    stuck = asked.trouble.message if asked.trouble else f"Job '{job.name}' measures its gates{beside}."
+    stuck = asked.diagnosis.message if asked.diagnosis else f"Job '{job.name}' measures its gates{beside}."
     return replace(plan, message=f"{plan.message} {stuck}", children=(*(plan.children or ()), job), look_again=SOON)
 
 

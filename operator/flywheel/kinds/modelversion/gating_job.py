@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.fetch import Input
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child
-from flywheel.core.schema import Resources
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource import names
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.modelversion.children import ModelVersion
 
 TIMEOUT = timedelta(minutes=30)
@@ -48,7 +48,7 @@ class GatesSeen:
     question: Question
     attempt: int
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
 
 
 def step_of(question: Question) -> str:

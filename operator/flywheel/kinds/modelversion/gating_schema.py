@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from flywheel.core.schema import Schema
-from flywheel.core.values import Digest
+from flywheel.core.resource.schema import Schema
+from flywheel.core.resource.values import Digest
 
 Number = Annotated[str, Field(max_length=32)]
 

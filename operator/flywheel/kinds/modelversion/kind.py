@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable
 
-from flywheel.core.api import DATASET, JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import DATASET, JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.decide import decide
 from flywheel.kinds.modelversion.observe import Seen, observe

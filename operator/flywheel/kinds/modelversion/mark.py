@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flywheel.core.plan import Plan
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.observe import CLEAR_ANNOTATION, Seen
 from flywheel.kinds.modelversion.schema import Cleared, ModelVersionStatus, Rejection

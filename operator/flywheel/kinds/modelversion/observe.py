@@ -4,14 +4,24 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core import names, outcome, trouble
-from flywheel.core.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.offered import users
-from flywheel.core.outcome import Outcome
-from flywheel.core.pods import of_job
+from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.resource import names
+from flywheel.core.resource.api import (
+    BATCH_INFERENCE,
+    INFERENCE_SERVICE,
+    JOB,
+    MODEL,
+    MODEL_VERSION,
+    POD,
+    Manifest,
+    Reference,
+)
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.model_reference import users
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.batchinference import schema as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.schema import ModelSpec, ModelStatus
@@ -34,7 +44,7 @@ class Seen:
     attempt: int
     requested: str
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     champion: bool = False
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
@@ -56,7 +66,7 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         attempt=attempt,
         requested=version.annotations.get(REQUEST_ANNOTATION, "")[:128],
         outcome=ended,
-        trouble=stuck,
+        diagnosis=stuck,
         champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
@@ -67,7 +77,7 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
     )
 
 
-def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Trouble | None]:
+def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
     """How a Job ended, or what stands in its way."""
     job = cluster.get(Reference(JOB, version.namespace, name))
     if job is None:
@@ -78,7 +88,7 @@ def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(version.namespace, uid)
 
-    return ended, trouble.find(job, pods, events, cluster.now) if ended is None else None
+    return ended, pending.diagnose(job, pods, events, cluster.now) if ended is None else None
 
 
 def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> GatesSeen | None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flywheel.core.schema import Schema
+from flywheel.core.resource.schema import Schema
 
 
 class Quantization(Schema):

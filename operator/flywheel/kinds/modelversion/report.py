@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.core.backoff import backoff
-from flywheel.core.outcome import Outcome
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.kinds.modelversion import quantization
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen

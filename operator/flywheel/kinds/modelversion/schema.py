@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Placement, PullSecret, Resources, Schema, Status, rule, validations
-from flywheel.core.values import Digest, Number, ObjectName, Sha256
+from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schema, Status, rule, validations
+from flywheel.core.resource.values import Digest, Number, ObjectName, Sha256
 from flywheel.kinds.modelversion.gating_schema import Approval, Approved, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.quantization import Quantization
 

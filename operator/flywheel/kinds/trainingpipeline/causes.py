@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.core import conditions
-from flywheel.core.api import Manifest
+from flywheel.core.resource import conditions
+from flywheel.core.resource.api import Manifest
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.schema.triggers import OnCondition, Trigger, TriggerStatus
 

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core import names, ticker
-from flywheel.core.api import CONTROLLER_REVISION, TRAINING_RUN
-from flywheel.core.kind import Resource
-from flywheel.core.plan import Child
+from flywheel.core.pods import schedule
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONTROLLER_REVISION, TRAINING_RUN
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
 
@@ -33,7 +34,7 @@ def revision(pipeline: TrainingPipeline) -> Child:
 def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
     """A CronJob for each trigger with a schedule."""
     made = (
-        ticker.ticker(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
+        schedule.ticker(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
         for trigger in pipeline.spec.triggers
         if trigger.schedule is not None
     )

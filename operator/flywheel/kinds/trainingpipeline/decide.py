@@ -7,8 +7,8 @@ the run is named by its cause, so that neither a lost status nor a second operat
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from flywheel.core.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
-from flywheel.core.plan import Child, Event, Kept, Plan, Removal
+from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
+from flywheel.core.resource.plan import Child, Event, Kept, Plan, Removal
 from flywheel.kinds.trainingpipeline import children, words
 from flywheel.kinds.trainingpipeline.causes import Cause, cause, overtaken
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION, TrainingPipeline

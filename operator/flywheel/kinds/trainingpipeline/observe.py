@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import api, ticker
-from flywheel.core.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.ticker import Tick
+from flywheel.core.pods import schedule
+from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource import api
+from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.trainingpipeline.children import TrainingPipeline
 
 _KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
@@ -53,7 +54,7 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     return Seen(
         now=cluster.now,
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
-        ticks=ticker.waiting(cluster.children(pipeline.uid, JOB)),
+        ticks=schedule.waiting(cluster.children(pipeline.uid, JOB)),
         looked_at={name: manifest for name, manifest in found.items() if manifest is not None},
     )
 

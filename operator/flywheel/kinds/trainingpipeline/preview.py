@@ -5,12 +5,12 @@ The one place where this kind looks at the runs that it starts: what a step beco
 
 from collections.abc import Iterable, Iterator
 
-from flywheel.core.api import TRAINING_RUN
-from flywheel.core.kind import Resource
-from flywheel.core.names import within
-from flywheel.core.plan import Child
+from flywheel.core.resource.api import TRAINING_RUN
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.names import within
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.core.values import Digest
 from flywheel.kinds.trainingpipeline import children
 from flywheel.kinds.trainingpipeline.children import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.parameters import Parameter

@@ -1,6 +1,6 @@
 """What a pipeline says: object, finding, next step."""
 
-from flywheel.core.plan import Child
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION, TrainingPipeline
 from flywheel.kinds.trainingpipeline.observe import Seen
 from flywheel.kinds.trainingpipeline.revisions import Revisions

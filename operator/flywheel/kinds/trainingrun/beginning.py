@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core.api import Manifest
-from flywheel.core.conditions import is_ready
-from flywheel.core.plan import Plan
-from flywheel.core.values import Digest, Duration
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.conditions import is_ready
+from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema.faults import faults
 from flywheel.kinds.trainingpipeline.schema.parameters import Source
 from flywheel.kinds.trainingpipeline.schema.template import Template

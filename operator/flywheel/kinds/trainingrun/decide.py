@@ -6,9 +6,9 @@ cause is answered, and another run is another attempt. What is missing before it
 
 from datetime import timedelta
 
-from flywheel.core.api import EXPERIMENT, JOB, SERVICE
-from flywheel.core.plan import Child, Event, Kept, Plan
-from flywheel.core.spread import service_name
+from flywheel.core.pods.indexed_job import service_name
+from flywheel.core.resource.api import EXPERIMENT, JOB, SERVICE
+from flywheel.core.resource.plan import Child, Event, Kept, Plan
 from flywheel.kinds.trainingrun import reproducing, words
 from flywheel.kinds.trainingrun.beginning import Begun, begin
 from flywheel.kinds.trainingrun.frozen import sampled
@@ -17,7 +17,7 @@ from flywheel.kinds.trainingrun.progress import Progress, Run, advance
 from flywheel.kinds.trainingrun.schema import Challenger, TrainingRunStatus
 from flywheel.kinds.trainingrun.work.order import TrainingRun
 
-SOON = timedelta(seconds=15)  # events of a pod in trouble do not wake us
+SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
 JOBS_TO_READ = 3  # failed steps whose Jobs stay for their logs
 MOST_BYTES = 100_000  # of status

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from flywheel.core.spread import Each
-from flywheel.core.values import Number
+from flywheel.core.pods.indexed_job import Each
+from flywheel.core.resource.values import Number
 from flywheel.kinds.trainingpipeline.schema.parameters import Given, Parameter
 from flywheel.kinds.trainingpipeline.schema.steps import ForEach, Prepare, Step, StepName
 from flywheel.kinds.trainingpipeline.schema.template import Template

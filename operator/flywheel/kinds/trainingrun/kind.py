@@ -1,7 +1,7 @@
 """TrainingRun as the engine sees it."""
 
-from flywheel.core.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE, TRAINING_RUN
-from flywheel.core.kind import Kind
+from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE, TRAINING_RUN
+from flywheel.core.resource.kind import Kind
 from flywheel.kinds.trainingrun.decide import decide
 from flywheel.kinds.trainingrun.observe import Seen, observe, references
 from flywheel.kinds.trainingrun.schema import FIXED, TrainingRunSpec, TrainingRunStatus

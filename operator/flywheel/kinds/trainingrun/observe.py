@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core import conditions
-from flywheel.core.api import (
+from flywheel.core.resource import conditions
+from flywheel.core.resource.api import (
     CONTROLLER_REVISION,
     DATASET,
     JOB,
@@ -18,7 +18,7 @@ from flywheel.core.api import (
     Reference,
     flywheel,
 )
-from flywheel.core.kind import Cluster
+from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun import taking
 from flywheel.kinds.trainingrun.conditions import Ended, Undefined, first_unmet

@@ -3,8 +3,8 @@
 import json
 from datetime import timedelta
 
-from flywheel.core.fetch import Input
-from flywheel.core.workloads import Step, step_job
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.job import Step, step_job
 from flywheel.kinds.trainingpipeline.schema.steps import Step as Wanted
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
 from flywheel.kinds.trainingrun.observe import Seen

@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, Status, rule, validations
-from flywheel.core.values import Digest, ObjectName
+from flywheel.core.resource.schema import Schema, Status, rule, validations
+from flywheel.core.resource.values import Digest, ObjectName
 from flywheel.kinds.trainingpipeline.schema.parameters import Given
 from flywheel.kinds.trainingpipeline.schema.steps import MOST_ITEMS, MOST_STEPS
 

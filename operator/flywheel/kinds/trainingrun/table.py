@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from flywheel.core.backoff import backoff
-from flywheel.core.outcome import Outcome
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.frozen import needs
 from flywheel.kinds.trainingrun.schema import MOST_FACTS, MOST_METRICS, StepStatus, Tries

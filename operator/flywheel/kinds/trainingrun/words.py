@@ -1,7 +1,7 @@
 """What a run says: object, finding, next step."""
 
-from flywheel.core import conditions
-from flywheel.core.api import Manifest
+from flywheel.core.resource import conditions
+from flywheel.core.resource.api import Manifest
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress
 from flywheel.kinds.trainingrun.schema import InputUsed, TrainingRunStatus
@@ -56,7 +56,9 @@ def suspended(run: TrainingRun) -> str:
 def going_on(run: TrainingRun, seen: Seen, progress: Progress) -> tuple[str, str]:
     """Running; or what stands in the way of everything that runs."""
     running = progress.running
-    stuck = [seen.work[row.name].trouble for row in running if row.name in seen.work and seen.work[row.name].trouble]
+    stuck = [
+        seen.work[row.name].diagnosis for row in running if row.name in seen.work and seen.work[row.name].diagnosis
+    ]
     if running and len(stuck) == len(running) and stuck[0] is not None:
         return stuck[0].reason, f"Step '{running[0].name}': {stuck[0].message}"
     if not running and run.spec.suspend:

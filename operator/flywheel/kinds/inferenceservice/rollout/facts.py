@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core import names, outcome, trouble
-from flywheel.core.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
-from flywheel.core.kind import Cluster
-from flywheel.core.outcome import Outcome
-from flywheel.core.pods import of_job
-from flywheel.core.trouble import Trouble
+from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.resource import names
+from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.rollout import slots
 from flywheel.kinds.inferenceservice.rollout.schema import RolloutStatus
@@ -41,14 +42,14 @@ class Mark:
 @dataclass(frozen=True)
 class Facts:
     """`active`: whom the front Service leads to; `other`: the Deployment of the other slot, None where there is none.
-    `outcome` and `judge_trouble` are of the judge Job that runs or comes next; `abort`: the version that somebody wants no more.
+    `outcome` and `judge_diagnosis` are of the judge Job that runs or comes next; `abort`: the version that somebody wants no more.
     `leaving`: servers of the other slot that are on their way out, and still answer whoever kept a connection to them."""
 
     active: Slot = "a"
     other: Servers | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     outcome: Outcome | None = None
-    judge_trouble: Trouble | None = None
+    judge_diagnosis: Diagnosis | None = None
     pods: tuple[ServerPod, ...] = ()
     mark: Mark = Mark()
     abort: str = ""
@@ -86,9 +87,9 @@ def gather(service: InferenceService, cluster: Cluster, active: Slot, mark: Mark
     return Facts(
         active=active,
         other=servers(deployment) if deployment else None,
-        trouble=trouble.find(deployment, pods[away], events, cluster.now) if deployment else None,
+        diagnosis=pending.diagnose(deployment, pods[away], events, cluster.now) if deployment else None,
         outcome=ended,
-        judge_trouble=stuck,
+        judge_diagnosis=stuck,
         pods=tuple(_pod(each, slot) for slot, every in pods.items() for each in every),
         mark=mark,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
@@ -111,7 +112,7 @@ def is_ours(service: InferenceService, manifest: Manifest) -> bool:
     return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
 
 
-def _judgement(service: InferenceService, cluster: Cluster) -> tuple[Outcome | None, Trouble | None]:
+def _judgement(service: InferenceService, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
     status = service.status.rollout
     if status is None:
         return None, None
@@ -127,7 +128,7 @@ def _judgement(service: InferenceService, cluster: Cluster) -> tuple[Outcome | N
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(service.namespace, uid)
 
-    return None, trouble.find(job, pods, events, cluster.now)
+    return None, pending.diagnose(job, pods, events, cluster.now)
 
 
 def _pod(manifest: Manifest, slot: Slot) -> ServerPod:

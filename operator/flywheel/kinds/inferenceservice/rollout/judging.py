@@ -5,9 +5,9 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.backoff import backoff
-from flywheel.core.offered import Target
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Event
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.move import (
@@ -46,15 +46,15 @@ def _judge_measures(service: InferenceService, seen: Seen, standing: Target, sta
     rollout = service.spec.rollout
     assert rollout is not None, "who has no rollout has no step"
     waits = status.retry_at is not None and status.retry_at > seen.now
-    trouble = seen.rollout.judge_trouble
+    diagnosis = seen.rollout.judge_diagnosis
     reason, words = f"{status.mode}Judged", f"It is measured for {step_now(service, status).duration}."
     if status.phase == "Holding" and status.message:
         reason, words = (
             "CannotMeasure",
             f"This step is held and measured again, for up to {at_most(service, status)}: {status.message}",
         )
-    if trouble is not None:
-        reason, words = "CannotMeasure", f"The judge does not run: {trouble.message}"
+    if diagnosis is not None:
+        reason, words = "CannotMeasure", f"The judge does not run: {diagnosis.message}"
     if rollout.paused:
         reason, words = "RolloutPaused", "It stays here while spec.rollout.paused is true."
     left = status.retry_at - seen.now if waits and status.retry_at is not None else SOON

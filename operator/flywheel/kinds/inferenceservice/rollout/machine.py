@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import Literal
 
-from flywheel.core.offered import Target
+from flywheel.core.resource.model_reference import Target
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
@@ -219,10 +219,8 @@ def challenger_takes_over(service: InferenceService, seen: Seen, standing: Targe
         return promoted(service, seen, wanted, standing, other(seen.rollout.active), _takes_over(wanted, standing))
     found = seen.rollout.other
     ready = min(found.ready, count) if found else 0
-    trouble = f" {seen.rollout.trouble.message}" if seen.rollout.trouble else ""
-    words = (
-        f"'{wanted.version}' passed every step; {ready} of {count} of its servers answer, then it takes over.{trouble}"
-    )
+    diagnosis = f" {seen.rollout.diagnosis.message}" if seen.rollout.diagnosis else ""
+    words = f"'{wanted.version}' passed every step; {ready} of {count} of its servers answer, then it takes over.{diagnosis}"
     return Move(
         standing,
         seen.rollout.active,
@@ -249,13 +247,13 @@ def told(service: InferenceService, status: RolloutStatus, standing: Target, wor
 def _waits_for_servers(
     service: InferenceService, seen: Seen, standing: Target, wanted: Target, status: RolloutStatus
 ) -> Move:
-    found, trouble = seen.rollout.other, seen.rollout.trouble
+    found, diagnosis = seen.rollout.other, seen.rollout.diagnosis
     count = servers_for(service, step_now(service, status).percent)
     ready = min(found.ready, count) if found and found.target == wanted else 0
     reason, words = "ChallengerStarting", f"{ready} of {count} servers of challenger '{wanted.version}' answer."
-    if trouble is not None and found is not None and found.target == wanted:
-        reason = "ChallengerDoesNotFit" if does_not_fit(service, trouble.message) else "ChallengerStuck"
-        words = f"{words} {trouble.message}"
+    if diagnosis is not None and found is not None and found.target == wanted:
+        reason = "ChallengerDoesNotFit" if does_not_fit(service, diagnosis.message) else "ChallengerStuck"
+        words = f"{words} {diagnosis.message}"
     if reason == "ChallengerDoesNotFit":
         words = f"{words} It is tried until there is room; or remove spec.rollout, and servers are replaced one by one without a challenger."
     return Move(

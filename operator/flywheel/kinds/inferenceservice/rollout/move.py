@@ -4,9 +4,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
-from flywheel.core import names
-from flywheel.core.offered import Target
-from flywheel.core.plan import Event
+from flywheel.core.resource import names
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen

@@ -5,14 +5,14 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core import names
-from flywheel.core.api import CONFIG_MAP, JOB, POD, SERVICE
-from flywheel.core.offered import Target
-from flywheel.core.plan import Child, Kept, Touch
-from flywheel.core.schema import Resources
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CONFIG_MAP, JOB, POD, SERVICE
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.plan import Child, Kept, Touch
+from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.values import Duration, Number, Percent
 from flywheel.core.settings import Settings
-from flywheel.core.values import Duration, Number, Percent
-from flywheel.core.workloads import Step, step_job
 from flywheel.kinds.inferenceservice.children import InferenceService, deployment, named, ports
 from flywheel.kinds.inferenceservice.rollout import schema, slots
 from flywheel.kinds.inferenceservice.rollout.facts import ROUTE_ANNOTATION, Facts, judge_name, judge_step

@@ -1,7 +1,7 @@
 """Where a new server does not fit beside the old ones, because both want something that cannot be shared, such as a GPU."""
 
-from flywheel.core import names
-from flywheel.core.offered import Target
+from flywheel.core.resource import names
+from flywheel.core.resource.model_reference import Target
 from flywheel.kinds.inferenceservice import children, scaling
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
@@ -21,8 +21,8 @@ def goes_one_by_one(service: InferenceService, seen: Seen, target: Target) -> bo
         return False
     if servers.one_by_one:
         return True
-    stuck = seen.trouble is not None and seen.trouble.reason == "Unschedulable"
-    return stuck and seen.trouble is not None and servers.ready > 0 and does_not_fit(service, seen.trouble.message)
+    stuck = seen.diagnosis is not None and seen.diagnosis.reason == "Unschedulable"
+    return stuck and seen.diagnosis is not None and servers.ready > 0 and does_not_fit(service, seen.diagnosis.message)
 
 
 def words(narrow: bool) -> str:

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Digest, Duration, Number, Percent
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Digest, Duration, Number, Percent
 
 MOST_REJECTIONS = 5
 

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from flywheel.core import names
-from flywheel.core.api import GROUP, Manifest
-from flywheel.core.kind import AnyResource
-from flywheel.core.plan import Child, Kept
-from flywheel.core.pods import JOB_LABEL
+from flywheel.core.pods.pod_spec import JOB_LABEL
+from flywheel.core.resource import names
+from flywheel.core.resource.api import GROUP, Manifest
+from flywheel.core.resource.kind import AnyResource
+from flywheel.core.resource.plan import Child, Kept
 
 Slot = Literal["a", "b"]
 ROLE_LABEL = f"{GROUP}/role"

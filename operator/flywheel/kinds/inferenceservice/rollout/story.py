@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-from flywheel.core.plan import Plan
+from flywheel.core.resource.plan import Plan
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.observe import Seen
@@ -17,8 +17,8 @@ def after(seen: Seen, move: Move) -> Seen:
     facts = seen.rollout
     if move.active == facts.active:
         return seen
-    turned = replace(facts, active=move.active, other=seen.servers, trouble=seen.trouble)
-    return replace(seen, servers=facts.other, trouble=facts.trouble, rollout=turned)
+    turned = replace(facts, active=move.active, other=seen.servers, diagnosis=seen.diagnosis)
+    return replace(seen, servers=facts.other, diagnosis=facts.diagnosis, rollout=turned)
 
 
 def rollout_goes_on(service: InferenceService, seen: Seen, move: Move, plan: Callable[..., Plan]) -> Plan | None:

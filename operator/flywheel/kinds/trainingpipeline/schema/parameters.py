@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, WithJsonSchema
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Label, ObjectName, Word
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Label, ObjectName, Word
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, Status, rule, validations
+from flywheel.core.resource.schema import Schema, Status, rule, validations
 from flywheel.kinds.trainingpipeline.schema.template import RULES, Template
 from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger, TriggerStatus
 

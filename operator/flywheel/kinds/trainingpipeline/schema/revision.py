@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.core import names
+from flywheel.core.resource import names
 from flywheel.kinds.trainingpipeline.schema.template import Template
 
 

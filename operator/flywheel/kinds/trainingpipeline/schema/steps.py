@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.distributed import Checkpoint, Distributed
-from flywheel.core.schema import (
+from flywheel.core.pods.distributed import Checkpoint, Distributed
+from flywheel.core.resource.schema import (
     PullSecret,
     Quantity,
     QueuedPlacement,
@@ -16,7 +16,7 @@ from flywheel.core.schema import (
     rule,
     validations,
 )
-from flywheel.core.values import Duration, Label, MetricName, Number, Word
+from flywheel.core.resource.values import Duration, Label, MetricName, Number, Word
 from flywheel.kinds.experiment.schema import ExperimentTemplate
 from flywheel.kinds.experiment.space import Parameter
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schema, rule, validations
-from flywheel.core.values import Duration
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Duration
 from flywheel.kinds.trainingpipeline.schema.parameters import Parameter, Source
 from flywheel.kinds.trainingpipeline.schema.steps import DATA, MODEL, MOST_STEPS, LastStep, Step
 

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.schema import Schedule, Schema, rule, validations
-from flywheel.core.values import Duration, MetricName, Number, ObjectName, Percent
+from flywheel.core.resource.schema import Schedule, Schema, rule, validations
+from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
 from flywheel.kinds.trainingpipeline.schema.parameters import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
 

@@ -4,16 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flywheel.core import indexed, queueing, trouble
-from flywheel.core.api import JOB, POD, Manifest, Reference
-from flywheel.core.fetch import Input
-from flywheel.core.kind import Cluster
-from flywheel.core.plan import Child
-from flywheel.core.pods import of_job
-from flywheel.core.schema import Resources, Variable
-from flywheel.core.spread import Group, Spread, service
-from flywheel.core.values import quantity
-from flywheel.core.workloads import Step, step_job
+from flywheel.core.diagnosis import indexed_outcome, pending
+from flywheel.core.pods import queueing
+from flywheel.core.pods.fetch import Input
+from flywheel.core.pods.indexed_job import Group, Spread, service
+from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.resource.api import JOB, POD, Manifest, Reference
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Resources, Variable
+from flywheel.core.resource.values import quantity
 from flywheel.kinds.trainingpipeline.schema.steps import Container
 from flywheel.kinds.trainingrun.frozen import Values, each_of, is_sampling
 from flywheel.kinds.trainingrun.work.order import Order, Seen, TrainingRun
@@ -54,15 +55,15 @@ class JobWorker:
         if job is None:
             return Seen(exists=False)
         pods = of_job(name, cluster.children(run.uid, POD))
-        ended = indexed.read(job, pods)
+        ended = indexed_outcome.read(job, pods)
 
         def events(uid: str) -> Sequence[Manifest]:
             return cluster.events(run.namespace, uid)
 
         if ended is not None:
             return Seen(exists=True, outcome=ended)
-        stuck = queueing.waiting(job, cluster) or trouble.find(job, pods, events, cluster.now)
-        return Seen(exists=True, trouble=stuck, note=indexed.progress(job))
+        stuck = queueing.waiting(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
+        return Seen(exists=True, diagnosis=stuck, note=indexed_outcome.progress(job))
 
     def _step(self, run: TrainingRun, order: Order) -> Step:
         step, wanted = self.described(run, order), order.step

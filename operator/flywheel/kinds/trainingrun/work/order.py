@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from flywheel.core import names
-from flywheel.core.kind import Cluster, Resource
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource import names
+from flywheel.core.resource.kind import Cluster, Resource
+from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.core.trouble import Trouble
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.frozen import Values
 from flywheel.kinds.trainingrun.schema import TrainingRunSpec, TrainingRunStatus
@@ -47,11 +47,11 @@ class Order:
 
 @dataclass(frozen=True)
 class Seen:
-    """What became of an attempt: nothing yet (`exists` and no outcome), trouble, an outcome; or its object is gone."""
+    """What became of an attempt: nothing yet (`exists` and no outcome), diagnosis, an outcome; or its object is gone."""
 
     exists: bool
     outcome: Outcome | None = None
-    trouble: Trouble | None = None
+    diagnosis: Diagnosis | None = None
     note: str = ""
 
 

@@ -5,12 +5,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core import conditions
-from flywheel.core.api import MODEL, MODEL_VERSION, Reference
-from flywheel.core.conditions import STALLED
-from flywheel.core.kind import Cluster
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource import conditions
+from flywheel.core.resource.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.conditions import STALLED
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingrun.work.order import Order, Seen, TrainingRun
 
 OPEN = frozenset(("NotReady", "Measuring"))  # verdicts that another one will follow

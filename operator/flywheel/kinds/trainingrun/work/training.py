@@ -5,13 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core import conditions, names
-from flywheel.core.api import EXPERIMENT, Manifest, Reference
-from flywheel.core.conditions import STALLED, SUCCEEDED
-from flywheel.core.kind import Cluster
-from flywheel.core.outcome import Outcome
-from flywheel.core.plan import Child
-from flywheel.core.trouble import Trouble
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource import conditions, names
+from flywheel.core.resource.api import EXPERIMENT, Manifest, Reference
+from flywheel.core.resource.conditions import STALLED, SUCCEEDED
+from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingrun.work.order import Order, Seen, TrainingRun
 
 LONGEST_NAME = 52
@@ -60,7 +60,7 @@ class Training:
         if ready.get("reason") in ("Pending", "Searching", "Registering", None):
             return Seen(exists=True, note=str(status.get("summary") or ""))
         return Seen(
-            exists=True, trouble=Trouble(str(ready["reason"]), f"Experiment '{name}': {ready.get('message', '')}")
+            exists=True, diagnosis=Diagnosis(str(ready["reason"]), f"Experiment '{name}': {ready.get('message', '')}")
         )
 
 

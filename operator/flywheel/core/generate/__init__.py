@@ -1,0 +1,1 @@
+"""Generators of CRDs and RBAC rules from the kinds."""

@@ -1,0 +1,130 @@
+"""From a Kind to its CustomResourceDefinition. Every rule that the operator relies on stands in it, so that `kubectl apply` refuses a bad manifest
+with a sentence, and the operator need not.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core.generate.structural import Fragment, Unfit, structural
+from flywheel.core.resource.api import GROUP, VERSION
+from flywheel.core.resource.kind import AnyKind
+from flywheel.core.resource.schema import rule
+from flywheel.core.resource.values import Label
+
+# Children's names are made from it. In CEL, since a pattern would be quoted at the user; on the field, so that the message says where.
+NAME: Fragment = {
+    "type": "string",
+    "maxLength": 253,
+    "x-kubernetes-validations": [
+        rule(
+            f"size(self) <= {Label.longest} && self.matches(r'{Label.pattern}')",
+            f"must be {Label.form}, of at most {Label.longest} characters",
+        )
+    ],
+}
+# A filter with `||` would silently drop its column and all after it (measured), so each column asks for one thing.
+COLUMNS = (
+    {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
+    {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
+    {"name": "Detail", "type": "string", "jsonPath": ".status.summary"},
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
+)
+# What is shown before the operator has looked: no column is ever blank. The year 1970 says "not yet" to core/conditions.py.
+PENDING = {
+    "conditions": [
+        {
+            "type": "Ready",
+            "status": "Unknown",
+            "reason": "Pending",
+            "message": "Waiting for the operator; if this stays, see whether its pods are Running.",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }
+    ],
+    # Stays where the operator has no number to tell: its apply leaves alone what it does not mention.
+    "summary": "-",
+}
+
+
+def crd(kind: AnyKind) -> dict[str, Any]:
+    """The manifest of apiextensions.k8s.io/v1.
+
+    Raises:
+        Unfit: the kind's spec or status cannot be said in a CRD; the message names the field.
+    """
+    api = kind.api
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{api.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "flywheel"}},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": api.kind,
+                "listKind": f"{api.kind}List",
+                "plural": api.plural,
+                "singular": api.kind.lower(),
+                "shortNames": [kind.short_name],
+                "categories": ["flywheel"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "additionalPrinterColumns": [dict(column) for column in COLUMNS],
+                    "subresources": _subresources(kind),
+                    **(
+                        {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
+                        if kind.selectable
+                        else {}
+                    ),
+                    "schema": {"openAPIV3Schema": root_schema(kind)},
+                }
+            ],
+        },
+    }
+
+
+def root_schema(kind: AnyKind) -> Fragment:
+    """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
+    spec = structural(kind.spec, "spec")
+    spec["description"] = "What is wanted."
+    if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
+        spec["default"] = {}
+    return {
+        "description": kind.story,
+        "type": "object",
+        **({"x-kubernetes-validations": [dict(one) for one in kind.rules]} if kind.rules else {}),
+        "required": ["spec"],
+        "properties": {
+            "apiVersion": {"description": f"{GROUP}/{VERSION}.", "type": "string"},
+            "kind": {"description": f"{kind.api.kind}.", "type": "string"},
+            "metadata": {"type": "object", "properties": {"name": NAME}},
+            "spec": spec,
+            "status": _status_schema(kind),
+        },
+    }
+
+
+def _status_schema(kind: AnyKind) -> Fragment:
+    status = structural(kind.status, "status")
+    path = next(_defaults(status, "status"), None)
+    if path is not None:
+        raise Unfit(f"{path} has a default; a status says only what was found: use None, or an empty list or map")
+    properties = status.pop("properties")
+    return {**status, "description": "What is true.", "default": PENDING, "properties": properties}
+
+
+def _defaults(schema: Mapping[str, Any], at: str) -> Any:
+    if "default" in schema and schema["default"] != "":
+        yield at
+    for name, field in schema.get("properties", {}).items():
+        yield from _defaults(field, f"{at}.{name}")
+    for key in ("items", "additionalProperties"):
+        if key in schema:
+            yield from _defaults(schema[key], f"{at}[]")
+
+
+def _subresources(kind: AnyKind) -> dict[str, Any]:
+    return {"status": {}, **({"scale": dict(kind.scale)} if kind.scale else {})}

@@ -1,0 +1,1 @@
+"""Builders of pods, Jobs and CronJobs from typed fields of a spec."""

@@ -1,0 +1,83 @@
+"""Schedules: a CronJob whose Jobs never start a pod. Kubernetes keeps the time, the zone and the policy; a kind answers each tick."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from flywheel.core.pods.pod_spec import pod_security
+from flywheel.core.resource import names
+from flywheel.core.resource.api import CRON_JOB, Manifest
+from flywheel.core.resource.kind import AnyResource
+from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Schedule
+
+TICK = "tick"
+TRIGGER = "flywheel.ml/trigger"
+TRIGGER_LABEL = "flywheel.ml/trigger-name"
+SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+
+@dataclass(frozen=True)
+class Tick:
+    """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`.
+
+    `scheduled` is the time that the schedule meant, in its zone; None where somebody made the Job. `trigger` as the ticker was given it.
+    """
+
+    name: str
+    created: datetime
+    scheduled: datetime | None = None
+    trigger: str = ""
+
+
+def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
+    """The CronJob, or None without a schedule; `trigger` tells several of one resource apart."""
+    if schedule is None:
+        return None
+    # Nobody runs this pod; a Job must have one.
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": pod_security(),
+        "containers": [{"name": TICK, "image": TICK}],
+    }
+    spec = {
+        "schedule": schedule.cron,
+        "timeZone": schedule.time_zone,
+        "concurrencyPolicy": schedule.concurrency_policy,
+        "startingDeadlineSeconds": schedule.starting_deadline_seconds,
+        "suspend": suspend,
+        "successfulJobsHistoryLimit": 1,
+        "failedJobsHistoryLimit": 1,
+        "jobTemplate": {
+            "metadata": {"labels": {names.STEP_LABEL: TICK, **({TRIGGER_LABEL: trigger} if trigger else {})}},
+            "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
+        },
+    }
+    name = names.child(resource, trigger, longest=52)  # Kubernetes adds the time of the tick to it
+    return Child(
+        CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
+    )
+
+
+def waiting(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
+    """The ticks among a resource's Jobs that wait for an answer, oldest first."""
+    found = [
+        _tick(job) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == TICK and not _is_over(job)
+    ]
+    return tuple(sorted(found, key=lambda tick: (tick.created, tick.name)))
+
+
+def _tick(job: Manifest) -> Tick:
+    metadata = job["metadata"]
+    scheduled = (metadata.get("annotations") or {}).get(SCHEDULED_ANNOTATION)
+    return Tick(
+        metadata["name"],
+        datetime.fromisoformat(metadata["creationTimestamp"]),
+        datetime.fromisoformat(scheduled) if scheduled else None,
+        str(metadata["labels"].get(TRIGGER_LABEL, "")),
+    )
+
+
+def _is_over(job: Manifest) -> bool:
+    conditions = (job.get("status") or {}).get("conditions") or []
+    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

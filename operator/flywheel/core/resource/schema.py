@@ -1,0 +1,190 @@
+"""What every kind's schema is made of. The CRDs are generated from these models (core/crd.py), so each field carries its description,
+and each rule that pydantic alone knows must also be a CEL rule: the API server is the door at which users are told.
+"""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic.alias_generators import to_camel
+
+from flywheel.core.resource.values import Duration, Label, ObjectName
+
+
+def rule(expression: str, message: str) -> dict[str, Any]:
+    """One CEL rule of a model or field, with the sentence that kubectl prints when it is broken."""
+    return {"rule": expression, "message": message}
+
+
+def validations(*rules: dict[str, Any]) -> dict[str, Any]:
+    """`model_config = Schema.config(validations(rule(...)))` or `Field(json_schema_extra=validations(rule(...)))`."""
+    return {"x-kubernetes-validations": list(rules)}
+
+
+class Schema(BaseModel):
+    """A part of a manifest: immutable, camelCase outside. Unknown fields are ignored here, since the API server refuses or prunes them,
+    and an older operator must be able to read what a newer CRD let in."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+Quantity = Annotated[
+    int | str,
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "anyOf": [{"type": "integer"}, {"type": "string"}],
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                rule("type(self) == int || isQuantity(self)", "must be a quantity such as 2, 500m, 512Mi or 1Gi")
+            ],
+        }
+    ),
+]
+Scalar = Annotated[
+    int | str | bool,
+    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True}),
+]
+
+
+class Resources(Schema):
+    """What one pod asks for and may use; any resource name that a node advertises, such as nvidia.com/gpu."""
+
+    requests: dict[str, Quantity] = Field(
+        default_factory=dict, max_length=16, description="What the scheduler sets aside for each pod, by resource name."
+    )
+    limits: dict[str, Quantity] = Field(
+        default_factory=dict, max_length=16, description="What each pod may use at most, by resource name."
+    )
+
+
+class Toleration(Schema):
+    """As in a pod."""
+
+    key: str | None = Field(
+        None, max_length=316, description="The taint's key; absent with operator Exists means every taint."
+    )
+    operator: Literal["Exists", "Equal"] | None = Field(
+        None, description="Exists ignores the value; Equal compares it."
+    )
+    value: str | None = Field(None, max_length=63, description="The taint's value.")
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
+        None, description="The effect to tolerate; absent means all."
+    )
+    toleration_seconds: int | None = Field(None, ge=0, description="How long NoExecute is tolerated, in seconds.")
+
+
+class Placement(Schema):
+    """Where pods may run."""
+
+    node_selector: dict[str, Annotated[str, Field(max_length=63)]] = Field(
+        default_factory=dict, max_length=16, description="Labels that a node must have."
+    )
+    tolerations: tuple[Toleration, ...] = Field((), max_length=16, description="Taints that pods tolerate.")
+    priority_class_name: ObjectName | None = Field(None, description="The PriorityClass of the pods.")
+
+
+class QueuedPlacement(Placement):
+    """Where pods of Jobs may run, and whose turn it is."""
+
+    queue_name: Label | None = Field(
+        None,
+        description="The LocalQueue of Kueue in the same namespace; Jobs are made suspended, and start when Kueue lets them in.",
+    )
+
+
+class SecretKey(Schema):
+    """One key of a Secret in the same namespace."""
+
+    name: ObjectName = Field(description="The Secret's name.")
+    key: str = Field(min_length=1, max_length=253, description="The key in it.")
+
+
+class Variable(Schema):
+    """One environment variable, written out or from a Secret."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("[has(self.value),has(self.secret)].exists_one(x,x)", "give exactly one of value and secret")
+        )
+    )
+
+    name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128, description="The variable's name.")
+    value: str | None = Field(None, max_length=4096, description="The value itself.")
+    secret: SecretKey | None = Field(None, description="Take the value from a Secret.")
+
+
+class PullSecret(Schema):
+    """A Secret of type kubernetes.io/dockerconfigjson."""
+
+    name: ObjectName = Field(description="The Secret's name.")
+
+
+# Days that no month of those named has: Kubernetes takes such a schedule and waits for ever.
+_SHORT = r"(0?[2469]|11|(?i:feb|apr|jun|sep|nov))"
+_NEVER = rf"^\S+\s+\S+\s+(31\s+{_SHORT}(,{_SHORT})*|(30|30,31|31,30|30-31)\s+(0?2|(?i:feb)))\s+[*?]\s*$"
+
+
+class Schedule(Schema):
+    """When to do something again; as in a CronJob."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"!self.cron.matches(r'{_NEVER}')",
+                "cron names a day that its month does not have, so it would never fire; correct the day or the month",
+            )
+        )
+    )
+
+    cron: str = Field(min_length=9, max_length=100, description="Cron expression of five fields, such as '0 2 * * *'.")
+    time_zone: str = Field("Etc/UTC", max_length=64, description="IANA time zone, such as America/New_York.")
+    concurrency_policy: Literal["Allow", "Forbid", "Replace"] = Field(
+        "Forbid", description="What to do when the last one still runs."
+    )
+    starting_deadline_seconds: int = Field(3600, ge=10, description="How late a missed tick may still start.")
+
+
+class Condition(Schema):
+    """metav1.Condition."""
+
+    type: str = Field(max_length=63, description="What is judged, such as Ready.")
+    status: Literal["True", "False", "Unknown"] = Field(description="The judgement.")
+    reason: str = Field(max_length=63, description="Why, in one CamelCase word.")
+    message: str = Field("", max_length=4096, description="Why, in a whole sentence: object, finding, next step.")
+    last_transition_time: datetime = Field(description="When the status last changed.")
+    observed_generation: int | None = Field(None, description="The generation of the spec that was judged.")
+
+
+class Status(Schema):
+    """What every kind tells. Kinds add their own fields in a subclass; none of them may have a default that is not None or empty."""
+
+    conditions: tuple[Condition, ...] = Field(
+        (),
+        max_length=8,
+        description="What is true of the resource, as metav1.Condition; Ready is always there.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
+    )
+    observed_generation: int | None = Field(None, description="The generation of the spec that this status speaks of.")
+    summary: str | None = Field(None, max_length=256, description="The one thing that matters most, for kubectl get.")
+
+
+__all__ = [
+    "Condition",
+    "Duration",
+    "Label",
+    "Placement",
+    "PullSecret",
+    "Quantity",
+    "QueuedPlacement",
+    "Resources",
+    "Scalar",
+    "Schedule",
+    "Schema",
+    "SecretKey",
+    "Status",
+    "Toleration",
+    "Variable",
+    "rule",
+    "validations",
+]

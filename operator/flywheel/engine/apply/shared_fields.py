@@ -1,0 +1,56 @@
+"""Fields of a child that somebody else sets, such as `spec.replicas` under an autoscaler.
+
+To leave a field out of what we apply removes it, if nobody else owns it: `replicas` would fall to its default, 1, for a moment
+(measured: 3 becomes 1). So before it is left out for the first time, a second field manager applies the value that it has. An
+annotation, which comes with the apply that leaves it out, says that this is done; whoever dies in between does it again.
+"""
+
+from typing import Any
+
+from flywheel.core.resource import names
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.plan import Child
+
+MANAGER = "-handover"  # the end of the second field manager's name
+
+
+def is_due(child: Child, live: Manifest) -> bool:
+    """Whether the fields are still ours to hand over. Again where there is none of something: an autoscaler leaves 0 alone for ever."""
+    if not child.yields:
+        return False
+    return _annotation(live) != _written(child) or any(not live["spec"].get(field) for field in child.yields)
+
+
+def handover(desired: dict[str, Any], child: Child, live: Manifest) -> dict[str, Any]:
+    """What the second field manager applies: the values that are there; where there is none, those that we want.
+
+    Its resourceVersion is sent along: were a value changed meanwhile, this would undo the change.
+    """
+    metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
+    return {
+        "apiVersion": desired["apiVersion"],
+        "kind": desired["kind"],
+        "metadata": metadata,
+        "spec": {field: live["spec"].get(field) or desired["spec"][field] for field in child.yields},
+    }
+
+
+def left_out(desired: dict[str, Any], child: Child) -> dict[str, Any]:
+    """The manifest without those fields, and with the annotation that says so."""
+    if not child.yields:
+        return desired
+    metadata = desired["metadata"]
+    annotations = {**metadata.get("annotations", {}), names.YIELDS_ANNOTATION: _written(child)}
+    return {
+        **desired,
+        "metadata": {**metadata, "annotations": annotations},
+        "spec": {field: value for field, value in desired["spec"].items() if field not in child.yields},
+    }
+
+
+def _written(child: Child) -> str:
+    return ",".join(sorted(child.yields))
+
+
+def _annotation(live: Manifest) -> str:
+    return str((live["metadata"].get("annotations") or {}).get(names.YIELDS_ANNOTATION, ""))

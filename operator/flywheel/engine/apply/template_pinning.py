@@ -1,0 +1,66 @@
+"""A pod template is rendered anew only when its inputs change: a new operator, which may render other bytes, restarts nothing.
+
+Two annotations on the child remember: `flywheel.ml/inputs`, a hash of what the template was rendered from, and `flywheel.ml/rendered`,
+hashes of the rest of the manifest and of the template as they were last applied. The hashes also catch a field that was dropped, which
+a comparison with the live object cannot.
+
+| inputs  | template's hash | what is applied                                                             |
+|---------|-----------------|-----------------------------------------------------------------------------|
+| changed | any             | everything as rendered now                                                  |
+| same    | same            | everything, if the live object differs: drift heals                         |
+| same    | other           | the rest as rendered now; the template as it is live, so nothing restarts   |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core.resource import names
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.plan import Child
+
+DIGITS = 16
+
+
+def stamped(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
+    """The rendered manifest with its hashes, in place. What is written once needs none."""
+    if child.create_only:
+        return manifest
+    annotations: dict[str, str] = {}
+    ours = {key: value for key, value in manifest.get("spec", {}).items() if key not in child.yields}
+    rest = names.digest({**manifest, "spec": {**ours, "template": None}})[:DIGITS]
+    template = names.digest(manifest.get("spec", {}).get("template") or {})[:DIGITS]
+    if child.inputs is not None:
+        annotations[names.INPUTS_ANNOTATION] = names.digest(child.inputs)[:DIGITS]
+    annotations[names.RENDERED_ANNOTATION] = f"{rest}-{template}"
+    metadata = manifest["metadata"]
+    metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
+    return manifest
+
+
+def thawed_or_kept(desired: dict[str, Any], live: Manifest) -> dict[str, Any]:
+    """What to apply, by the table above.
+
+    The kept template is sent whole as it is live, defaults included. Leaving it out would remove the fields that only we own; sending it
+    changes nothing, so the workload's generation stays and nothing restarts. Its resourceVersion is sent along: were it changed meanwhile,
+    this would undo the change.
+    """
+    inputs = _annotation(desired, names.INPUTS_ANNOTATION)
+    rest, _, template = _annotation(desired, names.RENDERED_ANNOTATION).partition("-")
+    _live_rest, _, live_template = _annotation(live, names.RENDERED_ANNOTATION).partition("-")
+    if not inputs or inputs != _annotation(live, names.INPUTS_ANNOTATION) or template == live_template:
+        return desired
+    metadata = desired["metadata"]
+    annotations = {**metadata["annotations"], names.RENDERED_ANNOTATION: f"{rest}-{live_template}"}
+    return {
+        **desired,
+        "metadata": {
+            **metadata,
+            "annotations": annotations,
+            "resourceVersion": live["metadata"]["resourceVersion"],
+        },
+        "spec": {**desired["spec"], "template": live["spec"]["template"]},
+    }
+
+
+def _annotation(manifest: Mapping[str, Any], name: str) -> str:
+    return str((manifest["metadata"].get("annotations") or {}).get(name, ""))
