@@ -14,7 +14,7 @@ from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus, LastCheck
 Dataset = Resource[DatasetSpec, DatasetStatus]
 
 CHECK = "check"
-CAUSE_ANNOTATION = "flywheel.ml/check"  # what a check's Job answers, so that a lost status can be made again from it
+CAUSE_ANNOTATION = "flywheel.ml/check"  # why a check was made, so that a lost status can be made again from its Job
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
 USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 

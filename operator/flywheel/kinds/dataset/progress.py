@@ -1,4 +1,4 @@
-"""From what status remembers and what the Jobs say to where the Dataset stands: pure, and the same however often it is asked.
+"""Where a Dataset stands, from what status remembers and what its Jobs say: pure, and the same however often it is computed.
 
 Status is written after the Job is made, so it may be one step behind: a Job with a higher number than status knows is taken in from
 its annotation. A Job is deleted only after status knows how it ended, so it cannot be one step ahead.
@@ -22,35 +22,41 @@ HEALS_ELSEWHERE = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefus
 
 @dataclass(frozen=True)
 class Progress:
-    """`check` is the one that runs or ran last, `job` its Job if it is there; `generation` is the one that `versions[0]` answers."""
+    """Where the Dataset stands.
+
+    `check` starts now, runs, or ran last; `job` is its Job, None if that is not made yet or is gone. `generation` is the one of the spec
+    that `versions[0]` was checked against, and `good` that version if it is the present one.
+    """
 
     check: LastCheck | None
     job: CheckJob | None
     versions: tuple[Version, ...]
     generation: int | None
-    news: bool  # the check ended just now, so status does not know it yet
+    good: Version | None
+    just_ended: bool = False  # status does not say yet how the check ended
 
 
 def advance(dataset: Dataset, seen: Seen) -> Progress:
-    """Take in what the Jobs say."""
-    status = dataset.status
-    check = _with_what_status_missed(status.check, seen)
-    if check is None:
-        return Progress(None, None, status.versions, status.generation, news=False)
-    job = next((each for each in seen.checks if each.number == check.number), None)
-    if check.result != "Running":
-        return Progress(check, job, status.versions, status.generation, news=False)
-    ended = job.outcome if job is not None else _vanished(check)
-    if ended is None:
-        return Progress(check, job, status.versions, status.generation, news=False)
-    check_after = judged(check, ended, seen.now)
-    if check_after.result != "Passed":
-        return Progress(check_after, job, status.versions, status.generation, news=True)
-    versions = remembered(dataset, version_of(dataset, ended, seen.now), check, seen.cited)
-    return Progress(check_after, job, versions, check.generation, news=True)
+    """Take in how Jobs ended, and start the next check if one is due."""
+    check = _with_newest_job(dataset.status.check, seen)
+    job = next((each for each in seen.checks if check is not None and each.number == check.number), None)
+    versions, generation, just_ended = dataset.status.versions, dataset.status.generation, False
+    if check is not None and check.result == "Running":
+        outcome = job.outcome if job is not None else _vanished(check)
+        if outcome is not None:
+            just_ended = True
+            if outcome.result == "Succeeded":
+                versions = _with_version(dataset, found_version(dataset, outcome, seen.now), check, seen.cited)
+                generation = check.generation
+            check = ended(check, outcome, seen.now)
+    due = next_check(dataset, check, seen)
+    if due is not None:
+        check, job = due, None
+    good = versions[0] if versions and generation == dataset.generation else None
+    return Progress(check, job, versions, generation, good, just_ended)
 
 
-def _with_what_status_missed(known: LastCheck | None, seen: Seen) -> LastCheck | None:
+def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
     newest = seen.checks[-1] if seen.checks else None
     if newest is None or (known is not None and newest.number <= known.number):
         return known
@@ -68,25 +74,24 @@ def _vanished(check: LastCheck) -> Outcome:
     return Outcome("Infrastructure", "JobVanished", f"The Job of check {check.number} was deleted before it ended.")
 
 
-def judged(check: LastCheck, ended: Outcome, now: datetime) -> LastCheck:
+def ended(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
     now = now.replace(microsecond=0)
-    if ended.result == "Succeeded":
-        return check.model_copy(
-            update={"result": "Passed", "finished_at": now, "retries": 0, "reason": None, "message": None}
-        )
-    told = {"reason": ended.reason, "message": ended.message[:1024], "finished_at": now}
-    if ended.result == "Infrastructure" or ended.reason in HEALS_ELSEWHERE:
-        later = now + backoff(check.retries)
-        again = {"result": "Retrying", "retries": check.retries + 1, "not_before": later}
-        return check.model_copy(update=told | again)
-    return check.model_copy(update=told | {"result": "Failed"})
+    if outcome.result == "Succeeded":
+        changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
+        return check.model_copy(update=changes | {"finished_at": now})
+    changes = {"reason": outcome.reason, "message": outcome.message[:1024], "finished_at": now}
+    if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
+        pause = backoff(check.retries)
+        retry = {"result": "Retrying", "retries": check.retries + 1, "not_before": now + pause}
+        return check.model_copy(update=changes | retry)
+    return check.model_copy(update=changes | {"result": "Failed"})
 
 
-def version_of(dataset: Dataset, ended: Outcome, now: datetime) -> Version:
+def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
     """The version that a check found. Facts may be cut off where a message is too long; then the artifact names the version."""
-    facts = ended.facts
-    digest = Digest.parse(ended.outputs["data"])
+    facts = outcome.facts
+    digest = Digest.parse(outcome.outputs["data"])
     content = Digest.parse(str(facts.get("content") or digest))
     splits = facts.get("splits")
     return Version(
@@ -103,7 +108,7 @@ def version_of(dataset: Dataset, ended: Outcome, now: datetime) -> Version:
     )
 
 
-def remembered(dataset: Dataset, found: Version, check: LastCheck, cited: frozenset[str]) -> tuple[Version, ...]:
+def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: frozenset[str]) -> tuple[Version, ...]:
     """The history with the found version first. The same content is the same version, and what is known of it stays.
 
     Two things are taken anew: warnings, where the spec has changed since; the artifact, where the store had lost it.
@@ -121,36 +126,32 @@ def remembered(dataset: Dataset, found: Version, check: LastCheck, cited: frozen
     return tuple([found, *older[:kept], *spared][:MOST_VERSIONS])
 
 
-def request_of(dataset: Dataset) -> str | None:
-    """What stands in the annotation flywheel.ml/check-requested."""
-    text = dataset.annotations.get(REQUEST_ANNOTATION)
-    return text[:256] if text else None
-
-
-def next_check(dataset: Dataset, progress: Progress, seen: Seen) -> LastCheck | None:
+def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastCheck | None:
     """The check that should start now, or None. A running one is overtaken by a new spec, and by a tick under policy Replace."""
-    last = progress.check
     newest_tick = seen.ticks[-1].created if seen.ticks else None
-    ticked = newest_tick is not None and (last is None or last.tick is None or newest_tick > last.tick)
-    request = request_of(dataset)
-    if last is None:
-        why = True
-    elif last.result == "Running":
-        replaces = dataset.spec.schedule is not None and dataset.spec.schedule.concurrency_policy == "Replace"
-        why = last.generation != dataset.generation or (ticked and replaces)
-    else:
-        due = last.result == "Retrying" and (last.not_before is None or last.not_before <= seen.now)
-        asked = request is not None and request != last.request
-        why = last.generation != dataset.generation or asked or ticked or due
-    if not why or dataset.spec.suspend:
+    request = dataset.annotations.get(REQUEST_ANNOTATION, "")[:256] or None
+    if dataset.spec.suspend:
         return None
-    again = last is not None and last.result == "Retrying"
+    if last is None:
+        return LastCheck(
+            number=1, generation=dataset.generation, request=request, tick=newest_tick, result="Running", retries=0
+        )
+    ticked = newest_tick is not None and (last.tick is None or newest_tick > last.tick)
+    if last.result == "Running":
+        replaces = dataset.spec.schedule is not None and dataset.spec.schedule.concurrency_policy == "Replace"
+        starts = ticked and replaces
+    else:
+        retry_is_due = last.result == "Retrying" and (last.not_before is None or last.not_before <= seen.now)
+        starts = ticked or retry_is_due or (request is not None and request != last.request)
+    if not starts and last.generation == dataset.generation:
+        return None
+    is_retry = last.result == "Retrying"
     return LastCheck(
-        number=(last.number if last is not None else 0) + 1,
+        number=last.number + 1,
         generation=dataset.generation,
         request=request,
-        tick=newest_tick or (last.tick if last is not None else None),
+        tick=newest_tick or last.tick,
         result="Running",
-        reason=last.reason if last is not None and again else None,
-        retries=last.retries if last is not None and again else 0,
+        reason=last.reason if is_retry else None,
+        retries=last.retries if is_retry else 0,
     )

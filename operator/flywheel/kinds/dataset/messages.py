@@ -1,0 +1,48 @@
+"""The messages of a Dataset's conditions, and its summary."""
+
+from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
+from flywheel.kinds.dataset.schema import Version
+
+
+def checking(dataset: Dataset, job: str) -> str:
+    """The first check of a spec runs."""
+    return f"Job '{job}' compares the data of {_source(dataset)} with its schema."
+
+
+def passed(version: Version) -> str:
+    """The check of a version passed: its rows, its split and its warnings."""
+    rows = f"{version.rows:,} rows" if version.rows is not None else "all rows"
+    splits = version.splits
+    divided = (
+        f" ({splits.train:,} to train, {splits.validation:,} to validate, {splits.test:,} to test)" if splits else ""
+    )
+    warnings = f" Warnings: {'; '.join(version.warnings)}." if version.warnings else ""
+    return f"Version {version.name} has {rows}{divided} and passed its check.{warnings}"
+
+
+def next_step(dataset: Dataset) -> str:
+    """What to do about a check that failed."""
+    if dataset.spec.schedule is not None:
+        return f"The data is checked again at the next tick of '{dataset.spec.schedule.cron}' ({dataset.spec.schedule.time_zone})."
+    return (
+        "Change the spec; or mend the data, and then ask for another check with "
+        f"'kubectl annotate fwds {dataset.name} -n {dataset.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'."
+    )
+
+
+def summary(version: Version | None, reason: str) -> str:
+    """`327,346 rows, version flights-3f9a1c2e, 1 warning`."""
+    if version is None:
+        return "no version yet" if reason in ("Checking", "Suspended") else f"no version yet: {reason}"
+    rows = f"{version.rows:,} rows, " if version.rows is not None else ""
+    count = len(version.warnings)
+    return f"{rows}version {version.name}" + (f", {count} warning{'s' * (count > 1)}" if count else "")
+
+
+def _source(dataset: Dataset) -> str:
+    where = dataset.spec.source
+    if where.s3 is not None:
+        return f"'{where.s3.uri}'"
+    if where.http is not None:
+        return f"'{where.http.url}'"
+    return f"'{where.pvc.path}' in PersistentVolumeClaim '{where.pvc.claim_name}'" if where.pvc else "its source"
