@@ -27,6 +27,7 @@ EXTRAS = ("dev", "operator", "runtime", "serving")
 
 def setup() -> None:
     """Nothing, if .venv was made from exactly these requirements by this Python."""
+    check_commit_messages()
     stamp = ENVIRONMENT / "made-from"
     wanted = content()
     if stamp.exists() and stamp.read_text() == wanted:
@@ -41,6 +42,12 @@ def setup() -> None:
             "--require-hashes", "-r", REQUIREMENTS / "dev.txt",
         )  # fmt: skip
     stamp.write_text(wanted)
+
+
+def check_commit_messages() -> None:
+    """Point git to .githooks, where `commit-msg` holds CONTRIBUTING's form; a copy without git has no commits to check."""
+    if (CHECKOUT / ".git").exists() and shutil.which("git"):
+        call("git", "config", "core.hooksPath", ".githooks")
 
 
 def lock() -> None:
