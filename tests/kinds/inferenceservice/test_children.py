@@ -14,8 +14,8 @@ from flywheel.core.resource.ownership import dressed
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import resource
 from tests.golden import same_as
 from tests.pod_security import containers, violations

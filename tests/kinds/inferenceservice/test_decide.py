@@ -12,11 +12,10 @@ from flywheel.core.resource.model_reference import Missing, Target
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, resource
 

@@ -9,10 +9,10 @@ from flywheel.core.resource.model_reference import Missing, Target
 from flywheel.core.resource.names import INPUTS_ANNOTATION
 from flywheel.core.resource.plan import Child
 from flywheel.engine.apply.template_pinning import stamped
-from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
+from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
 from flywheel.testing.resources import custom
 

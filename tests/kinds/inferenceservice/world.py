@@ -11,11 +11,11 @@ from flywheel.core.resource.conditions import conditions
 from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.engine.apply.status import dumped
 from flywheel.engine.apply.template_pinning import stamped
-from flywheel.kinds.inferenceservice.children import InferenceService
+from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
-from flywheel.kinds.inferenceservice.rollout import slots
+from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import NOON, FakeCluster, job, pod, resource, running, terminated
 from flywheel.testing.resources import custom
 

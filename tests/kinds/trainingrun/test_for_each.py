@@ -7,9 +7,9 @@ import pytest
 
 from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource.api import Manifest
-from flywheel.kinds.trainingpipeline.schema.faults import faults
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingpipeline.schema.validation import faults
+from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.testing import pod, terminated
 from tests.kinds.trainingrun.world import World, container, run
 

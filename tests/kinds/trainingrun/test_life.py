@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import JOB
-from flywheel.kinds.trainingrun.schema import StepStatus
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingrun.schema import TrainingRun
+from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.testing import params
 from tests.kinds.trainingrun.world import Ends, World, container, run
 

@@ -17,8 +17,7 @@ from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.decide import decide
 from flywheel.kinds.trainingrun.kind import KIND
 from flywheel.kinds.trainingrun.observe import observe
-from flywheel.kinds.trainingrun.schema import TrainingRunStatus
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.testing import NOON, FakeCluster, pod, resource, terminated, uid_of
 from flywheel.testing.resources import custom, stamp
 

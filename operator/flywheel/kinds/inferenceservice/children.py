@@ -15,18 +15,19 @@ from flywheel.core.resource.api import (
     SERVICE_ACCOUNT,
     Api,
 )
-from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.plan import Child, Kept
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import authentication, runtimes, scaling
+from flywheel.kinds.inferenceservice import slots
+from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.pod import server_pod
-from flywheel.kinds.inferenceservice.rollout import slots
-from flywheel.kinds.inferenceservice.rollout.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
-from flywheel.kinds.inferenceservice.runtimes import GRPC_PORT, HTTP_PORT
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
-
-InferenceService = Resource[InferenceServiceSpec, InferenceServiceStatus]
+from flywheel.kinds.inferenceservice.runtimes import container
+from flywheel.kinds.inferenceservice.runtimes import ports as server_ports
+from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT
+from flywheel.kinds.inferenceservice.scaling import autoscaler
+from flywheel.kinds.inferenceservice.scaling import replicas as scaling
+from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
 
 VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
@@ -44,7 +45,7 @@ def everything(
     count = scaling.wanted(service, arrangement.running)
     yields = scaling.is_automatic(service) or arrangement.autoscaled
     servers = deployment(service, target, settings, slot, count, one_by_one=arrangement.one_by_one, yields=yields)
-    scaled = scaling.autoscalers(service, slots.deployment_name(service, slot))
+    scaled = autoscaler.autoscalers(service, slots.deployment_name(service, slot))
     return (*around, *budget, servers, *arrangement.more, *scaled)
 
 
@@ -67,7 +68,7 @@ def inputs(service: InferenceService, target: Target, settings: Settings) -> Map
             **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
             **authentication.inputs(service.spec.auth),
         },
-        **runtimes.chosen(service),
+        **container.chosen(service),
     }
 
 
@@ -91,7 +92,7 @@ def deployment(
     }
     scraped = {
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(runtimes.metrics_port(service)),
+        "prometheus.io/port": str(server_ports.metrics_port(service)),
         "prometheus.io/path": "/metrics",
     }
     template = {
@@ -164,7 +165,7 @@ def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
 
 def network_policy(service: InferenceService, arrangement: Arrangement = PLAIN) -> Child:
     """Nothing but the server's ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    reachable = [{"protocol": "TCP", "port": port} for port in runtimes.ports(service).values()]
+    reachable = [{"protocol": "TCP", "port": port} for port in server_ports.ports(service).values()]
     everybody = {
         "matchLabels": {names.UID_LABEL: service.uid},
         "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],

@@ -9,13 +9,14 @@ from datetime import timedelta
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.plan import Plan
-from flywheel.kinds.inferenceservice import children, scaling
-from flywheel.kinds.inferenceservice.children import InferenceService
+from flywheel.kinds.inferenceservice import children, slots
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.pod import host
-from flywheel.kinds.inferenceservice.rollout import machine, slots, story
-from flywheel.kinds.inferenceservice.runtimes import HTTP_PORT
-from flywheel.kinds.inferenceservice.schema import InferenceServiceStatus
+from flywheel.kinds.inferenceservice.rollout import state_machine
+from flywheel.kinds.inferenceservice.rollout.plan import after, rollout_goes_on, with_rollout
+from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
+from flywheel.kinds.inferenceservice.scaling import replicas as scaling
+from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import Servers
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
@@ -25,22 +26,22 @@ NONE = Servers(target=None, inputs="", settled=False)
 
 def decide(service: InferenceService, seen: Seen) -> Plan:
     """The plan for what is seen: what a rollout makes of it, and then how the champion's servers are."""
-    move = machine.move(service, seen)
+    move = state_machine.move(service, seen)
     target = move.champion
     if target is None:
         return nothing_was_ever_served(service, seen)
-    seen = story.after(seen, move)
+    seen = after(seen, move)
     plan = (
         nobody_should_answer(service, seen, target)
         or some_servers_do_not_answer(service, seen, target)
         or the_autoscaler_changes_their_number(service, seen, target)
         or new_servers_replace_old_ones(service, seen, target)
-        or story.rollout_goes_on(service, seen, move, _plan)
+        or rollout_goes_on(service, seen, move, _plan)
         or what_is_served_is_no_longer_offered(service, seen, target)
         or the_autoscaler_cannot_measure(service, seen, target)
         or all_servers_answer(service, seen, target)
     )
-    return story.with_rollout(service, seen, move, plan)
+    return with_rollout(service, seen, move, plan)
 
 
 def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:

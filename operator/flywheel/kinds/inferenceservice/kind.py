@@ -5,11 +5,11 @@ from collections.abc import Iterable
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, POD, Reference
 from flywheel.core.resource.kind import Kind
 from flywheel.core.resource.schema import rule
-from flywheel.kinds.inferenceservice.children import OWNS, InferenceService
+from flywheel.kinds.inferenceservice.children import OWNS
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.observe import Seen, observe
 from flywheel.kinds.inferenceservice.preview import preview
-from flywheel.kinds.inferenceservice.schema import InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceSpec, InferenceServiceStatus
 
 
 def references(service: InferenceService) -> Iterable[Reference]:

@@ -10,11 +10,11 @@ from flywheel.core.resource.api import DEPLOYMENT, MODEL_VERSION, Manifest, Refe
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import Missing, Target, offered
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import autoscaler, record
-from flywheel.kinds.inferenceservice.autoscaler import Autoscaler
-from flywheel.kinds.inferenceservice.children import InferenceService
-from flywheel.kinds.inferenceservice.rollout import facts, slots
-from flywheel.kinds.inferenceservice.rollout.facts import Facts, Mark
+from flywheel.kinds.inferenceservice import slots
+from flywheel.kinds.inferenceservice.logging import prediction_logging
+from flywheel.kinds.inferenceservice.rollout.observe import Facts, Mark, active_slot, gather, is_ours, pods_of
+from flywheel.kinds.inferenceservice.scaling.observe import Autoscaler, observe_autoscaler
+from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers, servers
 from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
@@ -39,11 +39,11 @@ class Seen:
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
     """One look at the Model or version, the Deployment, all its pods, and what scales them."""
-    active = facts.active_slot(service, cluster)
+    active = active_slot(service, cluster)
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, active)))
-    if deployment is not None and not facts.is_ours(service, deployment):
+    if deployment is not None and not is_ours(service, deployment):
         deployment = None  # somebody else's: the engine says NameTaken
-    pods = facts.pods_of(service, cluster, active)
+    pods = pods_of(service, cluster, active)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(service.namespace, uid)
@@ -55,11 +55,11 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         settings=cluster.settings,
         wanted=wanted,
         missing=found if isinstance(found, Missing) else None,
-        autoscaler=autoscaler.look(service, cluster),
+        autoscaler=observe_autoscaler(service, cluster),
         servers=servers(deployment) if deployment else None,
         diagnosis=pending.diagnose(deployment, pods, events, cluster.now) if deployment else None,
         note=_note(service, found, cluster),
-        rollout=facts.gather(service, cluster, active, _mark(service, cluster, wanted)),
+        rollout=gather(service, cluster, active, _mark(service, cluster, wanted)),
     )
 
 
@@ -70,7 +70,7 @@ def _note(service: InferenceService, found: Target | Missing, cluster: Cluster) 
     version = cluster.get(Reference(MODEL_VERSION, service.namespace, found.version)) or {}
     signature = ModelVersionStatus.model_validate(version.get("status") or {}).signature
     tensors = (*signature.inputs, *signature.outputs) if signature else ()
-    return record.misfit(service.spec.logging, {each.name: each.datatype for each in tensors})
+    return prediction_logging.misfit(service.spec.logging, {each.name: each.datatype for each in tensors})
 
 
 def _mark(service: InferenceService, cluster: Cluster, wanted: Target | None) -> Mark:

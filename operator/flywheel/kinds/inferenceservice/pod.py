@@ -5,11 +5,14 @@ from typing import Any
 from flywheel.core.pods.fetch import ROOT, Input, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.resource import names
-from flywheel.core.resource.kind import Resource
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import authentication, record, runtimes
-from flywheel.kinds.inferenceservice.runtimes import DRAIN_SECONDS, FINISH_SECONDS, GRPC_PORT, HTTP_PORT
-from flywheel.kinds.inferenceservice.schema import Batching, InferenceServiceSpec, InferenceServiceStatus
+from flywheel.kinds.inferenceservice.auth import authentication
+from flywheel.kinds.inferenceservice.logging import prediction_logging
+from flywheel.kinds.inferenceservice.runtimes import container
+from flywheel.kinds.inferenceservice.runtimes.container import DRAIN_SECONDS, FINISH_SECONDS
+from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT
+from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceSpec
+from flywheel.kinds.inferenceservice.schema.spec import Batching
 
 GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
@@ -17,7 +20,7 @@ ROUTE_FOLDER = "/etc/flywheel/route"
 
 
 def server_pod(
-    service: Resource[InferenceServiceSpec, InferenceServiceStatus],
+    service: InferenceService,
     version: str,
     digest: str,
     route: str,
@@ -39,12 +42,12 @@ def server_pod(
         "serviceAccountName": authentication.account(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS + record.grace(spec.logging),
+        "terminationGracePeriodSeconds": GRACE_SECONDS + prediction_logging.grace(spec.logging),
         "securityContext": pod_security(),
         **placed(spec.placement),
         **pulls(spec.image_pull_secrets, settings),
-        "initContainers": [fetch, *runtimes.preparations(service, fetch, settings)],
-        "containers": [runtimes.adapted(_server(service, version, digest, settings), service, version)],
+        "initContainers": [fetch, *container.preparations(service, fetch, settings)],
+        "containers": [container.adapted(_server(service, version, digest, settings), service, version)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
@@ -52,14 +55,12 @@ def server_pod(
             {"name": "route", "configMap": {"name": route, "optional": True}},
             *authentication.volumes(spec.auth),
             *_shared_memory(spec),
-            *record.volumes(spec.logging, settings),
+            *prediction_logging.volumes(spec.logging, settings),
         ],
     }
 
 
-def _server(
-    service: Resource[InferenceServiceSpec, InferenceServiceStatus], version: str, digest: str, settings: Settings
-) -> dict[str, Any]:
+def _server(service: InferenceService, version: str, digest: str, settings: Settings) -> dict[str, Any]:
     spec = service.spec
     ports = (("http", HTTP_PORT), ("grpc", GRPC_PORT))
     flags = {
@@ -71,9 +72,9 @@ def _server(
         "--grace-seconds": str(FINISH_SECONDS),
         **_batching(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, host(service)),
-        **record.flags(spec.logging, service.name, service.namespace, digest),
+        **prediction_logging.flags(spec.logging, service.name, service.namespace, digest),
     }
-    env = [*record.variables(spec.logging), *environment(spec.env)]
+    env = [*prediction_logging.variables(spec.logging), *environment(spec.env)]
     return {
         "name": "server",
         "image": settings.serving_image,
@@ -95,7 +96,7 @@ def _server(
             {"name": "tmp", "mountPath": "/tmp"},
             *authentication.mounts(spec.auth),
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if spec.shared_memory else []),
-            *record.mounts(spec.logging),
+            *prediction_logging.mounts(spec.logging),
         ],
     }
 
@@ -107,7 +108,7 @@ def _batching(batching: Batching | None) -> dict[str, str]:
     return {"--max-batch-rows": str(batching.max_batch_size), **latency}
 
 
-def host(service: Resource[InferenceServiceSpec, InferenceServiceStatus]) -> str:
+def host(service: InferenceService) -> str:
     """The Service's DNS name."""
     return f"{names.child(service)}.{service.namespace}.svc"
 

@@ -6,9 +6,9 @@ from dataclasses import replace
 from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice.children import InferenceService
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.observe import Seen
+from flywheel.kinds.inferenceservice.schema import InferenceService
 
 
 def preview(service: InferenceService, settings: Settings) -> Iterable[Child]:

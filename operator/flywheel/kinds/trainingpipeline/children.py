@@ -6,12 +6,9 @@ from typing import Any
 from flywheel.core.pods import schedule
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONTROLLER_REVISION, TRAINING_RUN
-from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
-from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, TrainingPipelineStatus
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
-
-TrainingPipeline = Resource[TrainingPipelineSpec, TrainingPipelineStatus]
 
 LONGEST_RUN = 52
 RESUME_ANNOTATION = "flywheel.ml/resume-triggers"

@@ -9,17 +9,17 @@ from datetime import datetime, timedelta
 
 from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
 from flywheel.core.resource.plan import Child, Event, Kept, Plan, Removal
-from flywheel.kinds.trainingpipeline import children, words
-from flywheel.kinds.trainingpipeline.causes import Cause, cause, overtaken
-from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION, TrainingPipeline
-from flywheel.kinds.trainingpipeline.guard import Held, breaker, held, recent
+from flywheel.kinds.trainingpipeline import children, messages
+from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.revisions import Revisions, advance
-from flywheel.kinds.trainingpipeline.schema import TrainingPipelineStatus
-from flywheel.kinds.trainingpipeline.schema.faults import faults
-from flywheel.kinds.trainingpipeline.schema.pipeline import Breaker, Start
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
+from flywheel.kinds.trainingpipeline.schema.status import Breaker, Start
 from flywheel.kinds.trainingpipeline.schema.triggers import Fired, Skipped, Trigger, TriggerStatus
+from flywheel.kinds.trainingpipeline.schema.validation import faults
+from flywheel.kinds.trainingpipeline.triggers.causes import Cause, cause, overtaken
+from flywheel.kinds.trainingpipeline.triggers.guard import Held, breaker, held, recent
 
 AT_ONCE = timedelta(seconds=1)
 
@@ -184,7 +184,7 @@ def _plan(
         made.append(children.test_run(pipeline, revisions.present.name))
     names = {child.name for child in made}
     old = tuple(Kept(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen) if name != present.name)
-    ready, reason, message = words.state(pipeline, seen, revisions, stopped)
+    ready, reason, message = messages.state(pipeline, seen, revisions, stopped)
     times = [max(answer.until - seen.now, AT_ONCE) for answer in answers if answer.until is not None]
     news = tuple(_event(answer) for answer in answers if answer.run is not None)
     ticks = dict.fromkeys(tick for answer in answers for tick in answer.finish)
@@ -193,7 +193,7 @@ def _plan(
         reason=reason,
         message=message,
         status=_status(pipeline, seen, revisions, let, stopped, starts, answers),
-        summary=words.summary(seen, revisions, made),
+        summary=messages.summary(seen, revisions, made),
         children=(
             present,
             *children.tickers(pipeline),

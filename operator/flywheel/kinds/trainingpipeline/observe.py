@@ -10,7 +10,7 @@ from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import api
 from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.kinds.trainingpipeline.children import TrainingPipeline
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 
 _KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
 

@@ -12,16 +12,16 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline import children
-from flywheel.kinds.trainingpipeline.children import TrainingPipeline
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.parameters import Parameter
 from flywheel.kinds.trainingpipeline.schema.steps import Step
-from flywheel.kinds.trainingrun.frozen import Values, parameters
 from flywheel.kinds.trainingrun.observe import Seen
-from flywheel.kinds.trainingrun.schema import InputUsed, StepStatus, TrainingRunSpec, TrainingRunStatus
-from flywheel.kinds.trainingrun.table import Row, Table
-from flywheel.kinds.trainingrun.taking import order
-from flywheel.kinds.trainingrun.work import WORKERS
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingrun.parameters import Values, parameters
+from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunSpec, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
+from flywheel.kinds.trainingrun.steps import WORKERS
+from flywheel.kinds.trainingrun.steps.step_inputs import order
+from flywheel.kinds.trainingrun.steps.step_states import Row, Table
 
 STAND_IN = Digest(f"sha256:{'0' * 64}")
 VALUES = {"Integer": "1", "Float": "1", "String": "stand-in", "Boolean": "true"}

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from flywheel.kinds.trainingpipeline import children
-from flywheel.kinds.trainingpipeline.children import TrainingPipeline
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
-from flywheel.kinds.trainingpipeline.schema.pipeline import MOST_REVISIONS, Revision
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.revision import digest
+from flywheel.kinds.trainingpipeline.schema.status import MOST_REVISIONS, Revision
 
 
 @dataclass(frozen=True)

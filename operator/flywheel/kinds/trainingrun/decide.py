@@ -9,13 +9,13 @@ from datetime import timedelta
 from flywheel.core.pods.indexed_job import service_name
 from flywheel.core.resource.api import EXPERIMENT, JOB, SERVICE
 from flywheel.core.resource.plan import Child, Event, Kept, Plan
-from flywheel.kinds.trainingrun import reproducing, words
-from flywheel.kinds.trainingrun.beginning import Begun, begin
-from flywheel.kinds.trainingrun.frozen import sampled
+from flywheel.kinds.trainingrun import messages, reproduce
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress, Run, advance
-from flywheel.kinds.trainingrun.schema import Challenger, TrainingRunStatus
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema.status import Challenger
+from flywheel.kinds.trainingrun.start.prerequisites import Begun, begin
+from flywheel.kinds.trainingrun.steps.sampling import sampled
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
@@ -32,7 +32,7 @@ def decide(run: TrainingRun, seen: Seen) -> Plan:
         return begun
     template = sampled(begun.template) if run.spec.test else begun.template
     going = Run(run, seen, template, begun.values, begun.inputs, _stopped(run, seen, begun))
-    progress = reproducing.compared(going, advance(going))
+    progress = reproduce.compared(going, advance(going))
     return it_ends(run, seen, begun, progress) or it_goes_on(run, seen, begun, progress)
 
 
@@ -47,7 +47,7 @@ def it_is_over(run: TrainingRun) -> Plan:
         reason=status.reason or str(status.result),
         message=status.message or "",
         status=status,
-        summary=words.summary(status),
+        summary=messages.summary(status),
         children=_left(status),
     )
 
@@ -56,14 +56,14 @@ def it_ends(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> P
     """The last step has ended. The record comes first; what is left over goes at the next look."""
     if not progress.is_over:
         return None
-    result, reason, message = words.ending(run, progress, _stopped(run, seen, begun))
+    result, reason, message = messages.ending(run, progress, _stopped(run, seen, begun))
     status = _status(run, begun, progress).model_copy(
         update={
             "result": result,
             "reason": reason,
             "message": message[:1024],
             "completion_time": seen.now.replace(microsecond=0),
-            "reproduced": reproducing.verdict(run, seen, progress),
+            "reproduced": reproduce.verdict(run, seen, progress),
         }
     )
     good = result == "Succeeded"
@@ -75,7 +75,7 @@ def it_ends(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> P
         reason=reason,
         message=message,
         status=status,
-        summary=words.summary(status),
+        summary=messages.summary(status),
         children=(*kept, *_left(status, but=frozenset(progress.ended)), *_experiments(status)),
         events=() if good else (Event(reason, message, "Warning", "Run"),),
         look_again=AT_ONCE,
@@ -84,7 +84,7 @@ def it_ends(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> P
 
 def it_goes_on(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> Plan:
     """Steps run, or wait for their time."""
-    reason, message = words.going_on(run, seen, progress)
+    reason, message = messages.going_on(run, seen, progress)
     status = _status(run, begun, progress)
     times = [*progress.look_again]
     if begun.deadline is not None:
@@ -100,7 +100,7 @@ def it_goes_on(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -
         reason=reason,
         message=message,
         status=status,
-        summary=words.summary(status),
+        summary=messages.summary(status),
         children=(*_children(progress, status), *_of_ranks(run, progress)),
         progressing=not stopped,
         look_again=max(min(times), AT_ONCE) if times else None,

@@ -4,7 +4,8 @@ from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SE
 from flywheel.core.resource.kind import Kind
 from flywheel.kinds.trainingrun.decide import decide
 from flywheel.kinds.trainingrun.observe import Seen, observe, references
-from flywheel.kinds.trainingrun.schema import FIXED, TrainingRunSpec, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema import TrainingRunSpec, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema.rules import FIXED
 
 KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     api=TRAINING_RUN,

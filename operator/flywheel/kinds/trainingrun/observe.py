@@ -22,10 +22,10 @@ from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun.schema import StepStatus, TrainingRunStatus
-from flywheel.kinds.trainingrun.work import WORKERS
-from flywheel.kinds.trainingrun.work.order import Seen as Work
-from flywheel.kinds.trainingrun.work.order import TrainingRun
+from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.kinds.trainingrun.steps import WORKERS
+from flywheel.kinds.trainingrun.steps.executor import Seen as Work
 
 # No such resource: runs refer to it by the keys of their steps, so that a run finds those that did the same work before.
 CACHE_KEY = flywheel("CacheKey", "cachekeys")

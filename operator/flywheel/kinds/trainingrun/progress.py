@@ -8,14 +8,15 @@ from typing import Any
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun import taking
-from flywheel.kinds.trainingrun.conditions import Ended, Undefined, first_unmet
-from flywheel.kinds.trainingrun.frozen import Refused, Values, needs
 from flywheel.kinds.trainingrun.observe import Entry, Seen
-from flywheel.kinds.trainingrun.schema import InputUsed, StepStatus
-from flywheel.kinds.trainingrun.table import LOST, OVER, Row, Table, healed, judged, table
-from flywheel.kinds.trainingrun.work import WORKERS
-from flywheel.kinds.trainingrun.work.order import Order, TrainingRun, key
+from flywheel.kinds.trainingrun.parameters import Refused, Values
+from flywheel.kinds.trainingrun.schema import TrainingRun
+from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
+from flywheel.kinds.trainingrun.steps import WORKERS, step_inputs
+from flywheel.kinds.trainingrun.steps.dependencies import needs
+from flywheel.kinds.trainingrun.steps.executor import Order, key
+from flywheel.kinds.trainingrun.steps.step_states import LOST, OVER, Row, Table, healed, judged, table
+from flywheel.kinds.trainingrun.steps.when import Ended, Undefined, first_unmet
 
 SKIPPED_IN_TESTS = frozenset(("register", "notify"))
 
@@ -165,7 +166,7 @@ def _begun(run: Run, progress: Progress, row: Row) -> Row:
         progress.look_again.append(row.status.not_before - run.seen.now)
         return row
     try:
-        order = taking.order(
+        order = step_inputs.order(
             run.resource, run.template, run.inputs, run.values, run.seen, progress.rows, row, run.sample
         )
     except Refused as refused:

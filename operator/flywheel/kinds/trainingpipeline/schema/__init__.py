@@ -1,9 +1,13 @@
 """What a user writes into a TrainingPipeline, and what is read from it.
 
-`template` (what a revision freezes) stands on `steps` and `parameters`; `triggers` says what starts a run.
+`template` (the content of a revision) builds on `steps` and `parameters`; `triggers` says what starts a run.
 """
 
-from flywheel.kinds.trainingpipeline.schema.pipeline import TrainingPipelineSpec, TrainingPipelineStatus
+from flywheel.core.resource.kind import Resource
+from flywheel.kinds.trainingpipeline.schema.spec import TrainingPipelineSpec
+from flywheel.kinds.trainingpipeline.schema.status import TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.template import Template
 
-__all__ = ["Template", "TrainingPipelineSpec", "TrainingPipelineStatus"]
+TrainingPipeline = Resource[TrainingPipelineSpec, TrainingPipelineStatus]
+
+__all__ = ["Template", "TrainingPipeline", "TrainingPipelineSpec", "TrainingPipelineStatus"]

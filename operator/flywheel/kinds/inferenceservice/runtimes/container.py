@@ -1,0 +1,99 @@
+"""Servers that are not ours, in the pod of ours: the same fetch, the same ports of the Service, the same question before Ready.
+
+| | ours | triton | custom |
+|---|---|---|---|
+| the artifact | /flywheel/inputs/model | /flywheel/repository, laid out by an init container | /flywheel/inputs/model |
+| ready | a warm-up was answered | strict readiness, after its own warm-up | its route says so |
+| ends | drains by itself | a pause before SIGTERM, while endpoints are withdrawn | the same |
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core.pods.fetch import ROOT
+from flywheel.core.pods.pod_spec import constants, container_security, environment
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, TRITON_METRICS_PORT, ports
+from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, TritonRuntime
+
+DRAIN_SECONDS, FINISH_SECONDS = 5, 20
+REPOSITORY = f"{ROOT}/repository"
+
+
+def chosen(service: InferenceService) -> dict[str, Any]:
+    """What of the choice shapes the pod. Nothing for our own server, said or not: to say it restarts nobody."""
+    runtime = service.spec.runtime
+    if runtime is None or runtime.flywheel is not None:
+        return {}
+    return {"runtime": runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
+
+
+def preparations(service: InferenceService, fetch: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
+    """Init containers between `fetch` and the server: Triton wants the model in a repository of its own layout."""
+    runtime = service.spec.runtime
+    if runtime is None or runtime.triton is None:
+        return []
+    own = {key: fetch[key] for key in ("imagePullPolicy", "securityContext", "resources", "terminationMessagePolicy")}
+    return [
+        {
+            **own,
+            "name": "repository",
+            "image": settings.runtime_image,
+            "command": ["python3", "-m", "flywheel_runtime", "triton"],
+            "env": constants({"FLYWHEEL_MODEL_NAME": service.name}),
+            "volumeMounts": [{"name": "flywheel", "mountPath": ROOT}, {"name": "tmp", "mountPath": "/tmp"}],
+        }
+    ]
+
+
+def adapted(ours: dict[str, Any], service: InferenceService, version: str) -> dict[str, Any]:
+    """The container of our server, or of the chosen one in its place."""
+    runtime = service.spec.runtime
+    if runtime is not None and runtime.triton is not None:
+        return {**_foreign(ours, service, version, runtime.triton.image), **_triton(runtime.triton)}
+    if runtime is not None and runtime.custom is not None:
+        return {**_foreign(ours, service, version, runtime.custom.image), **_custom(runtime.custom)}
+    return ours
+
+
+def _foreign(ours: dict[str, Any], service: InferenceService, version: str, image: str) -> dict[str, Any]:
+    told = {
+        "FLYWHEEL_MODEL_DIR": f"{ROOT}/inputs/model",
+        "FLYWHEEL_MODEL_NAME": service.name,
+        "FLYWHEEL_MODEL_VERSION": version,
+    }
+    ready = {**ours["readinessProbe"], "httpGet": {"path": f"/v2/models/{service.name}/ready", "port": "http"}}
+    return {
+        **{key: value for key, value in ours.items() if key not in ("command", "args")},
+        "image": image,
+        "env": [*constants(told), *environment(service.spec.env)],
+        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(service).items()],
+        "securityContext": container_security(read_only=False),
+        "readinessProbe": ready,
+        # Not every server goes on answering after SIGTERM; the node's proxies need a moment to send nobody here any more.
+        "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
+    }
+
+
+def _triton(runtime: TritonRuntime) -> dict[str, Any]:
+    flags = {
+        "model-repository": REPOSITORY,
+        "strict-readiness": "true",
+        "exit-on-error": "true",
+        "http-port": HTTP_PORT,
+        "grpc-port": GRPC_PORT,
+        "metrics-port": TRITON_METRICS_PORT,
+        "exit-timeout-secs": FINISH_SECONDS,
+    }
+    return {
+        "command": ["tritonserver"],
+        "args": [*(f"--{name}={value}" for name, value in flags.items()), *runtime.args],
+    }
+
+
+def _custom(runtime: CustomRuntime) -> dict[str, Any]:
+    return {
+        **({"command": list(runtime.command)} if runtime.command else {}),
+        **({"args": list(runtime.args)} if runtime.args else {}),
+    }

@@ -1,0 +1,99 @@
+"""`spec.auth`: who may call a service."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import Word
+
+Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+
+
+class Audience(Word):
+    """What a token must be made for."""
+
+    __slots__ = ()
+    pattern = r"^[^\s]+$"
+    form = "an audience without spaces, such as fraud.shop.svc"
+
+
+class HttpsAddress(Word):
+    """Where keys are published."""
+
+    __slots__ = ()
+    pattern = r"^https://[^\s/?#@]+(/[^\s#]*)?$"
+    form = "an https:// address, such as https://login.example.org/keys"
+    longest = 1024
+
+
+class NoAuthentication(Schema):
+    """Everybody who can reach the Service may ask."""
+
+
+class ServiceAccounts(Schema):
+    """Whoever the API server knows by a token, and lets `get` this InferenceService."""
+
+    audiences: tuple[Audience, ...] = Field(
+        (),
+        max_length=8,
+        description="Audiences, one of which a token must be made for; empty: the Service's name, <service>.<namespace>.svc, so that a token for one service is worth nothing at another.",
+    )
+
+
+class RequiredClaim(Schema):
+    """A claim that a token must have."""
+
+    name: str = Field(min_length=1, max_length=253, description="The claim's name, such as groups.")
+    values: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+        (), max_length=32, description="Its value, or one of its items, must be one of these; empty: any will do."
+    )
+
+
+class JwtIssuer(Schema):
+    """Whoever shows a JSON Web Token of this issuer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.jwksUri) || self.issuer.startsWith('https://')",
+                "issuer must be an https:// address, where its discovery document says where its keys are; else give jwksUri",
+            )
+        )
+    )
+
+    issuer: str = Field(min_length=1, max_length=512, description="What the claim iss must be, to the letter.")
+    audiences: tuple[Audience, ...] = Field(
+        min_length=1, max_length=8, description="The claim aud must be or hold one of these."
+    )
+    jwks_uri: HttpsAddress | None = Field(
+        None, description="Where the issuer's keys (JWKS) are; absent, its discovery document is asked."
+    )
+    algorithms: tuple[Algorithm, ...] = Field(
+        (), max_length=10, description="Signature algorithms to accept; empty means RS256 and ES256."
+    )
+    required_claims: tuple[RequiredClaim, ...] = Field(
+        (),
+        max_length=8,
+        description="Claims that a token must have besides; who lacks one is refused with 403.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    certificate_authority: str | None = Field(
+        None,
+        max_length=16_384,
+        description="Certificates (PEM) that the issuer's must lead to; absent, those that the system trusts.",
+        json_schema_extra=validations(
+            rule("self.contains('-----BEGIN CERTIFICATE-----')", "must be certificates in PEM form")
+        ),
+    )
+
+
+class Authentication(Schema):
+    """Who may ask: exactly one of these."""
+
+    none: NoAuthentication | None = Field(None, description="Everybody who can reach the Service may ask.")
+    service_account: ServiceAccounts | None = Field(
+        None,
+        description="Kubernetes tokens: who may get this InferenceService (ClusterRole flywheel-inference-caller) may ask.",
+    )
+    jwt: JwtIssuer | None = Field(None, description="JSON Web Tokens of an issuer, such as a company's login.")

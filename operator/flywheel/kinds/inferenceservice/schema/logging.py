@@ -1,0 +1,67 @@
+"""`spec.logging`: which predictions the server stores."""
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import Schema, SecretKey, rule, validations
+from flywheel.core.resource.values import Number, Percent
+
+
+class Share(Percent):
+    """`0%` to `100%`."""
+
+    __slots__ = ()
+    pattern = r"^(100|([0-9]|[1-9][0-9])(\.[0-9]{1,2})?)%$"
+    form = "a percentage of at most 100 with at most two decimals, such as 100%, 10% or 0.5%"
+
+
+class LoggedColumn(Schema):
+    """How one column is kept private."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("has(self.width) == (self.action == 'Bucket')", "width belongs to action Bucket, which needs it")
+        )
+    )
+
+    name: str = Field(min_length=1, max_length=253, description="An input or output of the model, or the key.")
+    action: Literal["Drop", "Hmac", "Bucket"] = Field(
+        description="Drop leaves it out; Hmac writes a keyed hash, equal for equal values; Bucket rounds a number down to a multiple of width."
+    )
+    width: Number | None = Field(
+        None,
+        description="How wide a bucket is, in the column's unit.",
+        json_schema_extra=validations(rule("self.matches('^[0-9]*[.]?[0-9]*[1-9]')", "width must be above 0")),
+    )
+
+
+class Logging(Schema):
+    """Which predictions are kept in the store, for labels that come later and for monitoring. Never slows an answer."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "has(self.hmac) || !has(self.columns) || !self.columns.exists(c, c.action == 'Hmac')",
+                "hmac is required by a column with action Hmac: name a Secret's key that holds the hash's key",
+            )
+        )
+    )
+
+    sample: Share = Field(
+        Share("10%"),
+        description="Share of requests whose rows are logged, chosen by a hash of the request's id. All requests are counted, whatever it is.",
+    )
+    key: str | None = Field(
+        None,
+        min_length=1,
+        max_length=253,
+        description="Name of the request's parameter, or of an extra input, that is logged beside the row and not given to the model: it joins late labels.",
+    )
+    columns: tuple[LoggedColumn, ...] = Field(
+        (),
+        max_length=64,
+        description="Columns that are not logged as they are.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    hmac: SecretKey | None = Field(None, description="Where the key of Hmac columns is.")

@@ -1,0 +1,86 @@
+"""What a user writes into an InferenceService, and what is read from it."""
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import (
+    Placement,
+    PullSecret,
+    Quantity,
+    Resources,
+    Schema,
+    Variable,
+    rule,
+    validations,
+)
+from flywheel.core.resource.values import Latency, ObjectName
+from flywheel.kinds.inferenceservice.schema import runtimes
+from flywheel.kinds.inferenceservice.schema import scaling as scaling_rules
+from flywheel.kinds.inferenceservice.schema.auth import Authentication
+from flywheel.kinds.inferenceservice.schema.logging import Logging
+from flywheel.kinds.inferenceservice.schema.rollout import Rollout
+from flywheel.kinds.inferenceservice.schema.runtimes import Runtime
+from flywheel.kinds.inferenceservice.schema.scaling import Scaling
+
+
+class Batching(Schema):
+    """Requests that wait at the same time go through the model in one call, where the version's rows do not mix."""
+
+    max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows in one call of the model; 1 batches nothing.")
+    max_latency: Latency | None = Field(
+        None,
+        description="How long a request may wait for others to fill such a call, such as 5ms; absent, nobody waits for company.",
+    )
+
+
+class InferenceServiceSpec(Schema):
+    """One model, answered by a number of like servers."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "[has(self.model),has(self.version)].exists_one(x,x)",
+                "give exactly one of model (its champion) and version (that one)",
+            ),
+            rule(
+                "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
+                "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
+            ),
+            *scaling_rules.RULES,
+            *runtimes.RULES,
+        )
+    )
+
+    model: ObjectName | None = Field(None, description="Serve this Model's champion, and follow it.")
+    version: ObjectName | None = Field(None, description="Serve this ModelVersion and no other.")
+    replicas: int = Field(1, ge=0, le=1000, description="How many servers answer.")
+    scaling: Scaling | None = Field(
+        None, description="Servers come and go with the load, instead of a fixed number in replicas."
+    )
+    runtime: Runtime | None = Field(None, description="Which program answers; absent, our own server.")
+    batching: Batching | None = Field(None, description="How requests share calls of the model.")
+    resources: Resources = Field(Resources(), description="What each server asks for and may use.")
+    auth: Authentication | None = Field(None, description="Who may ask; required.")
+    logging: Logging | None = Field(None, description="Keep a sample of predictions, and count all; absent, neither.")
+    env: tuple[Variable, ...] = Field(
+        (),
+        max_length=64,
+        description="Environment of the server.",
+        json_schema_extra={
+            "x-kubernetes-list-type": "map",
+            "x-kubernetes-list-map-keys": ["name"],
+            **validations(
+                rule(
+                    "self.all(e, !e.name.startsWith('FLYWHEEL_'))", "names that start with FLYWHEEL_ are the operator's"
+                )
+            ),
+        },
+    )
+    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
+    placement: Placement = Field(Placement(), description="Where the servers may run.")
+    shared_memory: Quantity | None = Field(
+        None, description="Size of /dev/shm, such as 1Gi; absent, the runtime's own."
+    )
+    rollout: Rollout | None = Field(
+        None, description="How a new version takes over; absent, its servers replace the old ones one at a time."
+    )
+    suspend: bool = Field(False, description="True stops all servers and keeps everything else.")

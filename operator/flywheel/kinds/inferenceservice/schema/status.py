@@ -1,0 +1,43 @@
+"""What is read from an InferenceService."""
+
+from pydantic import Field
+
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.schema import (
+    Status,
+)
+from flywheel.core.resource.values import Digest
+from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
+from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
+
+
+class InferenceServiceStatus(Status):
+    """What answers, and where."""
+
+    url: str | None = Field(
+        None,
+        max_length=256,
+        description="Where HTTP is answered inside the cluster; gRPC is port 8081 of the same host.",
+    )
+    version: str | None = Field(
+        None, max_length=253, description="The ModelVersion that the servers are told to serve."
+    )
+    digest: Digest | None = Field(None, description="Its artifact.")
+    replicas: int | None = Field(None, description="How many servers exist.")
+    ready_replicas: int | None = Field(None, description="How many of them answered a warm-up request.")
+    selector: str | None = Field(
+        None, max_length=512, description="The label selector of the servers, for autoscalers."
+    )
+    slot: str | None = Field(
+        None, max_length=1, description="The slot that the Service leads to, where it is the second one."
+    )
+    rollout: RolloutStatus | None = Field(None, description="The rollout that is under way, or the last one.")
+
+
+def versions_in_use(service: Manifest) -> set[str]:
+    """ModelVersions that an InferenceService serves, is told to, or has in a rollout; none of one that is being deleted."""
+    spec = InferenceServiceSpec.model_validate(service["spec"])
+    status = InferenceServiceStatus.model_validate(service.get("status") or {})
+    in_rollout = (status.rollout.challenger, status.rollout.champion) if status.rollout else ()
+    known = {str(name) for name in (spec.version, status.version, *in_rollout) if name}
+    return set() if "deletionTimestamp" in service["metadata"] else known

@@ -1,0 +1,47 @@
+"""The whole spec of a TrainingPipeline, and its status."""
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.kinds.trainingpipeline.schema.template import RULES, Template
+from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger
+
+
+class Retention(Schema):
+    """How much history is kept."""
+
+    succeeded: int = Field(10, ge=1, le=1000, description="TrainingRuns that ended well, the newest.")
+    failed: int = Field(10, ge=1, le=1000, description="TrainingRuns that did not, the newest.")
+
+
+class TrainingPipelineSpec(Template):
+    """Steps from data to a registered model, and what starts them."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            *RULES,
+            rule(
+                "!has(self.test) || !has(self.test.checks) || self.test.checks.all(c, self.steps.exists(i, s, s.name == c.step))",
+                "test.checks.step must name a step",
+            ),
+        )
+    )
+
+    triggers: tuple[Trigger, ...] = Field(
+        (),
+        max_length=16,
+        description="What starts runs by itself.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    guard: Guard = Field(default_factory=Guard, description="What all triggers together may do.")
+    test: Test | None = Field(
+        None, description="How a changed pipeline is tried before triggers use it; absent, it is used at once."
+    )
+    revision: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{8}$",
+        max_length=8,
+        description="Pins a revision of status.revisions, also to roll back; absent, the newest that passed its test.",
+    )
+    retention: Retention = Field(default_factory=Retention, description="How many runs are kept.")
+    suspend: bool = Field(False, description="True: no trigger fires; runs under way go on.")

@@ -1,0 +1,17 @@
+"""Rules over a whole TrainingRun: which fields of its spec never change."""
+
+from typing import Any
+
+from flywheel.core.resource.schema import rule
+
+
+def _fixed(field: str) -> dict[str, Any]:
+    same = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+    return rule(same, f"spec.{field} cannot change; make another TrainingRun")
+
+
+FIXED = (
+    rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; make another TrainingRun"),
+    *(_fixed(field) for field in ("revision", "parameters", "reproduceOf", "test")),
+    rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; make another TrainingRun"),
+)

@@ -1,0 +1,55 @@
+"""What a user or a trigger writes into a TrainingRun, and what is read from it."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import ObjectName
+from flywheel.kinds.trainingpipeline.schema.parameters import Given
+
+Word = Annotated[str, Field(max_length=63)]
+Text = Annotated[str, Field(max_length=1024)]
+
+
+class Cause(Schema):
+    """Why a trigger started the run; written by the operator."""
+
+    trigger: str = Field(max_length=40, description="The trigger of the pipeline.")
+    key: str = Field(max_length=128, description="What tells this cause from all others.")
+    message: str = Field(max_length=256, description="The cause in words.")
+    tick: str | None = Field(None, max_length=63, description="The Job of the schedule that it answers.")
+    scheduled: datetime | None = Field(None, description="The time that the schedule meant.")
+
+
+class TrainingRunSpec(Schema):
+    """One run of a TrainingPipeline."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("!has(self.reproduceOf) || !has(self.parameters)", "reproduceOf takes the parameters of that run"),
+        )
+    )
+
+    pipeline: ObjectName = Field(description="The TrainingPipeline, in the same namespace.")
+    revision: str | None = Field(
+        None,
+        pattern=r"^[0-9a-f]{8}$",
+        max_length=8,
+        description="One of its revisions; absent, the one that is live when the run starts.",
+    )
+    parameters: dict[str, Given] | None = Field(
+        None, max_length=32, description="Values of the pipeline's parameters, such as {months: 6}."
+    )
+    reproduce_of: ObjectName | None = Field(
+        None,
+        description="Do again what that run did, with the same revision, data, seeds and images, and compare; nothing is taken from the cache.",
+    )
+    cause: Cause | None = Field(None, description="Why a trigger started it; absent where somebody did.")
+    test: bool | None = Field(
+        None,
+        description="True: on a sample, as spec.test of the pipeline says; nothing is registered. Written by the operator.",
+    )
+    suspend: bool = Field(False, description="True: no new step starts; those that run go on.")
+    cancel: bool = Field(False, description="True: what runs is stopped; only finally is still done.")

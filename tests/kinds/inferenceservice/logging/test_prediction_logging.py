@@ -1,0 +1,130 @@
+"""What `spec.logging` makes of the server's pod, and what is said where it does not fit the model."""
+
+import json
+from typing import Any
+
+import pytest
+
+from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import children
+from flywheel.kinds.inferenceservice.decide import decide
+from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.logging import prediction_logging
+from flywheel.kinds.inferenceservice.observe import observe
+from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.schema.logging import Logging
+from flywheel.testing import FakeCluster, resource
+from flywheel.testing.resources import custom
+from flywheel_serving.record import order
+
+TARGET = Target("delay-1", "sha256:" + "1" * 64)
+SECRETIVE = {"columns": [{"name": "carrier", "action": "Hmac"}], "hmac": {"name": "log-key", "key": "hmac"}}
+
+
+def service(**logging: Any) -> InferenceService:
+    found: InferenceService = resource(KIND, "delay", {"version": "delay-1", "auth": {"none": {}}, "logging": logging})
+    return found
+
+
+def pod(**logging: Any) -> Any:
+    return children.deployment(service(**logging), TARGET, Settings()).manifest["spec"]["template"]["spec"]
+
+
+def test_the_server_reads_the_order_that_the_operator_writes() -> None:
+    [server] = pod(sample="12.5%", key="flight_id", **SECRETIVE)["containers"]
+    text = server["args"][server["args"].index("--record") + 1].replace("$(FLYWHEEL_POD)", "delay-7d9c")
+    found = order.parse(text)
+
+    assert (found.sample, found.service, found.namespace, found.pod) == (0.125, "delay", "default", "delay-7d9c")
+    assert (found.digest, found.key) == (TARGET.digest, "flight_id")
+    assert found.columns == (order.Column("carrier", "Hmac"),)
+    mounted = [mount["mountPath"] for mount in server["volumeMounts"]]
+    assert found.store in mounted
+    assert found.hmac_file.rpartition("/")[0] in mounted
+
+
+def test_a_name_that_looks_like_a_variable_is_left_alone() -> None:
+    told = prediction_logging.flags(Logging(key="$(HOME)"), "delay", "default", "sha256:1")["--record"]
+
+    # The kubelet writes $$(HOME) as $(HOME).
+    assert "$$(HOME)" in told
+    assert json.loads(told.replace("$$(", "$("))["key"] == "$(HOME)"
+
+
+def test_the_store_may_be_missing_and_the_key_of_hashes_may_not() -> None:
+    volumes = {volume["name"]: volume["secret"] for volume in pod(**SECRETIVE)["volumes"] if "secret" in volume}
+
+    assert volumes["store"] == {"secretName": "flywheel-store", "optional": True}
+    assert volumes["hmac"] == {"secretName": "log-key", "items": [{"key": "hmac", "path": "key"}]}
+
+
+def test_no_key_of_the_store_is_in_the_servers_environment() -> None:
+    [server] = pod()["containers"]
+
+    assert "envFrom" not in server
+    assert [variable["name"] for variable in server["env"]] == ["FLYWHEEL_POD"]
+
+
+def test_the_pods_end_leaves_the_sink_its_time() -> None:
+    [server] = pod()["containers"]
+    found = order.parse(server["args"][server["args"].index("--record") + 1])
+    quiet: InferenceService = resource(KIND, "delay", {"version": "delay-1", "auth": {"none": {}}})
+    plain = children.deployment(quiet, TARGET, Settings()).manifest["spec"]["template"]["spec"]
+
+    assert pod()["terminationGracePeriodSeconds"] - plain["terminationGracePeriodSeconds"] > found.drain_seconds
+
+
+@pytest.mark.parametrize(
+    ("logging", "words"),
+    [
+        pytest.param({}, "", id="everything as it is"),
+        pytest.param({"columns": [{"name": "wind", "action": "Bucket", "width": "5"}]}, "", id="buckets of a number"),
+        pytest.param({"columns": [{"name": "label", "action": "Drop"}]}, "", id="an output"),
+        pytest.param({"key": "id", "columns": [{"name": "id", "action": "Drop"}]}, "", id="the key"),
+        pytest.param(
+            {"columns": [{"name": "winds", "action": "Drop"}]},
+            "column 'winds' is no input or output of the model, which has carrier, label, wind",
+            id="a name with a slip",
+        ),
+        pytest.param(
+            {"columns": [{"name": "carrier", "action": "Bucket", "width": "5"}]},
+            "column 'carrier' is no number and has no buckets; use Hmac or Drop",
+            id="buckets of text",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_model_is_said(logging: dict[str, Any], words: str) -> None:
+    found = prediction_logging.misfit(
+        Logging.model_validate(logging), {"wind": "FP32", "carrier": "BYTES", "label": "INT64"}
+    )
+
+    assert words in found
+    assert bool(found) is bool(words)
+
+
+def test_a_model_whose_signature_is_not_known_is_not_judged() -> None:
+    assert (
+        prediction_logging.misfit(Logging.model_validate({"columns": [{"name": "winds", "action": "Drop"}]}), {}) == ""
+    )
+
+
+@pytest.mark.parametrize(("column", "said"), [("wind", False), ("winds", True)])
+def test_the_status_says_that_predictions_are_not_logged(column: str, said: bool) -> None:
+    ready = {
+        "type": "Ready",
+        "status": "True",
+        "reason": "Verified",
+        "message": "",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    signature = {"inputs": [{"name": "wind", "datatype": "FP32", "shape": [-1, 1]}], "outputs": []}
+    status = {"digest": TARGET.digest, "conditions": [ready], "signature": signature}
+    cluster = FakeCluster().put(custom(MODEL_VERSION, "delay-1", {"model": "delay"}, status=status))
+    asked = service(columns=[{"name": column, "action": "Drop"}])
+
+    plan = decide(asked, observe(asked, cluster))
+
+    assert ("Predictions are not logged: column 'winds'" in plan.message) is said
+    assert plan.children, "it is served all the same"
