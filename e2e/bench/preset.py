@@ -19,10 +19,12 @@ from typing import Any
 from demo import flights
 from e2e.bench import promise
 from e2e.bench.promise import Figures, Promise
+from flywheel.kinds.experiment.children import params
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.search import Past, suggest
-from flywheel.kinds.experiment.setup import params, settle
+from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.sampler import suggest
+from flywheel.kinds.experiment.search.space import Past
 from flywheel.testing import resource
 
 TRIALS = 20

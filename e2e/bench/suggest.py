@@ -18,7 +18,8 @@ from e2e.bench.promise import Figures, Promise
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
-from flywheel.kinds.experiment.search import Branch, Past, Real, Space, importance, suggest
+from flywheel.kinds.experiment.search.sampler import importance, suggest
+from flywheel.kinds.experiment.search.space import Branch, Past, Real, Space
 from flywheel.testing import FakeCluster, resource
 
 TRIALS, PARAMETERS, ROUNDS, AT_ONCE = 1000, 8, 15, 4

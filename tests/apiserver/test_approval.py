@@ -13,8 +13,8 @@ import yaml
 
 from e2e.cluster import golang
 from e2e.kube import until
-from flywheel.kinds.model.approval import how_to_approve
 from flywheel.kinds.model.observe import Version
+from flywheel.kinds.model.promotion.approval import how_to_approve
 
 pytestmark = pytest.mark.apiserver
 

@@ -17,8 +17,8 @@ from flywheel.core.settings import Settings
 from flywheel.engine.apply.canonical import satisfied
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.setup import settle
+from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.search.defaults import settle
 from flywheel.testing import resource
 
 pytestmark = pytest.mark.apiserver

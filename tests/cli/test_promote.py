@@ -10,8 +10,8 @@ import yaml
 from flywheel.cli import promote
 from flywheel.cli.failure import Failure
 from flywheel.core.resource.values import Number
-from flywheel.kinds.model.schema import ModelSpec
-from flywheel.kinds.modelversion.schema import ModelVersionSpec
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from tests.cli import world
 
 S3 = {"s3": {"uri": "s3://production/delay.onnx", "secretName": "store"}, "sha256": "7" * 64}

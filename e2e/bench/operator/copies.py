@@ -22,7 +22,7 @@ from flywheel.core.settings import Settings
 from flywheel.engine.apply.template_pinning import stamped
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
-from flywheel.kinds.experiment.setup import fingerprint
+from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.inferenceservice import children as of_service
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE_KIND
 

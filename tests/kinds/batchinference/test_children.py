@@ -12,7 +12,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND
-from flywheel.kinds.batchinference.schema import Run
+from flywheel.kinds.batchinference.schema.status import Run
 from flywheel.testing import NOON, resource
 from tests.golden import same_as
 from tests.kinds.batchinference.world import DIGEST, PLAN, SPEC

@@ -14,7 +14,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
 from flywheel.kinds.dataset.kind import KIND
-from flywheel.kinds.dataset.schema import DatasetStatus, LastCheck
+from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 from flywheel.testing import NOON, resource
 from tests.golden import same_as
 

@@ -15,7 +15,7 @@ from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.schema import DatasetStatus
+from flywheel.kinds.dataset.schema.status import DatasetStatus
 from flywheel.testing import NOON, resource
 
 SPEC: dict[str, Any] = {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}, "target": "late"}

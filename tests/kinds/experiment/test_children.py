@@ -10,12 +10,13 @@ from flywheel.core.resource.ownership import dressed
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment import children
+from flywheel.kinds.experiment.children import Experiment, literal, params
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.kinds.experiment.record import Data, Trial
-from flywheel.kinds.experiment.search import Point
-from flywheel.kinds.experiment.setup import Experiment, literal, params, settle
-from flywheel.kinds.model.schema import ModelSpec
-from flywheel.kinds.modelversion.schema import ModelVersionSpec
+from flywheel.kinds.experiment.schema.status import Data, Trial
+from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.space import Point
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.testing import resource
 from tests.golden import same_as
 from tests.kinds.experiment.world import experiment

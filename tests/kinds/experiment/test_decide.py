@@ -11,10 +11,11 @@ from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, Kept, Plan
 from flywheel.core.settings import Settings
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetSeen, Seen, TrialJob
-from flywheel.kinds.experiment.record import Data, ExperimentStatus
-from flywheel.kinds.experiment.setup import Experiment, fingerprint
+from flywheel.kinds.experiment.schema.immutable import fingerprint
+from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus
 from flywheel.testing import NOON
 from tests.kinds.experiment.world import experiment
 

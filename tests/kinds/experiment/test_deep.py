@@ -8,9 +8,10 @@ from typing import Any
 import pytest
 
 from flywheel.kinds.experiment.children import trial_job
-from flywheel.kinds.experiment.memory import recall
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.setup import fingerprint, settle
+from flywheel.kinds.experiment.schema.immutable import fingerprint
+from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.trials import recall
 from flywheel.testing import FakeCluster
 from tests.kinds.experiment.test_life import succeeds, with_spec
 from tests.kinds.experiment.world import World, experiment

@@ -9,7 +9,7 @@ from flywheel.core.resource.plan import Child
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
-from flywheel.kinds.experiment.setup import fingerprint
+from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.testing import pod, running
 from tests.kinds.experiment.world import World, experiment
 

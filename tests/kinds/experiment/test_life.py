@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Reference
-from flywheel.kinds.experiment.record import Usage
-from flywheel.kinds.experiment.setup import Experiment
+from flywheel.kinds.experiment.children import Experiment
+from flywheel.kinds.experiment.schema.status import Usage
 from tests.kinds.experiment.world import Ends, World, experiment
 
 

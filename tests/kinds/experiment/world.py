@@ -12,12 +12,11 @@ from typing import Any
 from flywheel.core.resource.api import DATASET, JOB, POD, Manifest, Reference
 from flywheel.core.resource.ownership import dressed, reference
 from flywheel.core.resource.plan import Child, Plan
-from flywheel.kinds.experiment.children import TRIAL_ANNOTATION
+from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, Experiment
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
-from flywheel.kinds.experiment.record import ExperimentStatus
-from flywheel.kinds.experiment.setup import Experiment
+from flywheel.kinds.experiment.schema.status import ExperimentStatus
 from flywheel.testing import NOON, FakeCluster, pod, resource, terminated, uid_of
 from flywheel.testing.resources import custom, stamp
 

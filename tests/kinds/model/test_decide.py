@@ -12,7 +12,7 @@ from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema import LONGEST_HISTORY, ModelStatus
+from flywheel.kinds.model.schema.status import LONGEST_HISTORY, ModelStatus
 from flywheel.testing import NOON, resource
 
 TEST, OTHER_TEST = "sha256:" + "1" * 64, "sha256:" + "2" * 64

@@ -13,8 +13,9 @@ from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema import LONGEST_HISTORY, ModelSpec, ModelStatus
-from flywheel.kinds.modelversion.gating_schema import Approved, GateEntry, GatesResult
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.model.schema.status import LONGEST_HISTORY, ModelStatus
+from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
 from flywheel.testing import NOON, resource
 
 GATES = {

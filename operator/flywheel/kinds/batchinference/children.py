@@ -9,8 +9,9 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.kinds.batchinference.pod import batch_pod
-from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus, Run, S3Input, S3Output
+from flywheel.kinds.batchinference.batch_pod import batch_pod
+from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec, S3Input, S3Output
+from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
 
 BatchInference = Resource[BatchInferenceSpec, BatchInferenceStatus]
 

@@ -14,11 +14,11 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
 from flywheel.core.resource.model_reference import Missing
 from flywheel.core.resource.plan import Child, Kept, Plan, Removal
-from flywheel.kinds.batchinference import children, words
+from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
 from flywheel.kinds.batchinference.progress import Progress, advance, begun, cause, remembered
-from flywheel.kinds.batchinference.schema import ENDED, BatchInferenceStatus, Run
+from flywheel.kinds.batchinference.schema.status import ENDED, BatchInferenceStatus, Run
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
@@ -63,7 +63,7 @@ def run_is_suspended(batch: BatchInference, seen: Seen, progress: Progress) -> P
         return None
     if run is not None and run.not_before is None:
         run = run.model_copy(update={"not_before": seen.now.replace(microsecond=0)})
-    done = f" {words.shards(run)}" if run is not None else ""
+    done = f" {messages.shards(run)}" if run is not None else ""
     message = f"BatchInference '{batch.name}' is suspended.{done} Set spec.suspend to false to go on."
     return _plan(batch, seen, progress, run, None, ready=False, reason="Suspended", message=message, progressing=False)
 
@@ -145,7 +145,7 @@ def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | 
         ready=False,
         succeeded=False,
         reason=run.reason or "Failed",
-        message=f"{run.message} {words.next_step(batch)}",
+        message=f"{run.message} {messages.next_step(batch)}",
         stalled=batch.spec.schedule is None,
         look_again=_until_ttl(batch, seen, run),
     )
@@ -165,7 +165,7 @@ def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Plan
         ready=True,
         succeeded=True,
         reason="Scored",
-        message=words.scored(run),
+        message=messages.scored(run),
         look_again=AT_ONCE if progress.news else _until_ttl(batch, seen, run),
     )
 
@@ -189,7 +189,7 @@ def _under_way(batch: BatchInference, seen: Seen, progress: Progress, run: Run, 
         ready=_is_good(batch),
         progressing=True,
         reason=diagnosis.reason if diagnosis else run.phase,
-        message=diagnosis.message if diagnosis else words.under_way(run, job.name),
+        message=diagnosis.message if diagnosis else messages.under_way(run, job.name),
         look_again=SOON,
     )
 
@@ -235,7 +235,7 @@ def _plan(
         reason=reason,
         message=message,
         status=BatchInferenceStatus(run=run, history=remembered(batch, progress)),
-        summary=names.within(words.summary(run, reason), 256),
+        summary=names.within(messages.summary(run, reason), 256),
         children=tuple(child for child in (job, clock) if child is not None),
         finish=(Reference(JOB, batch.namespace, str(run.tick)),) if answered and run is not None else (),
         stalled=stalled,

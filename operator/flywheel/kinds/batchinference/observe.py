@@ -20,7 +20,7 @@ from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import Missing, Target, offered
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
-from flywheel.kinds.batchinference.schema import Run
+from flywheel.kinds.batchinference.schema.status import Run
 
 
 @dataclass(frozen=True)

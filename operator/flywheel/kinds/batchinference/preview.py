@@ -9,7 +9,7 @@ from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
-from flywheel.kinds.batchinference.schema import Run
+from flywheel.kinds.batchinference.schema.status import Run
 
 
 def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:

@@ -16,7 +16,8 @@ from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, filled, input_of
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
-from flywheel.kinds.batchinference.schema import ENDED, MOST_REMEMBERED, Ended, Run, depends_on
+from flywheel.kinds.batchinference.schema.spec import depends_on
+from flywheel.kinds.batchinference.schema.status import ENDED, MOST_REMEMBERED, Ended, Run
 
 # A run of a schedule must not keep the next one waiting for ever: about an hour of pauses.
 MOST_RETRIES_OF_TICK = 10

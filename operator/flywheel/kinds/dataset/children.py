@@ -9,7 +9,8 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus, LastCheck
+from flywheel.kinds.dataset.schema.spec import DatasetSpec
+from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]
 

@@ -18,7 +18,7 @@ from flywheel.kinds.dataset import children, messages
 from flywheel.kinds.dataset.children import Dataset
 from flywheel.kinds.dataset.observe import Seen
 from flywheel.kinds.dataset.progress import Progress, advance
-from flywheel.kinds.dataset.schema import DatasetStatus
+from flywheel.kinds.dataset.schema.status import DatasetStatus
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)

@@ -4,7 +4,8 @@ from flywheel.core.resource.api import CRON_JOB, DATASET, JOB
 from flywheel.core.resource.kind import Kind
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.observe import Seen, observe
-from flywheel.kinds.dataset.schema import DatasetSpec, DatasetStatus
+from flywheel.kinds.dataset.schema.spec import DatasetSpec
+from flywheel.kinds.dataset.schema.status import DatasetStatus
 
 KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
     api=DATASET,

@@ -1,7 +1,7 @@
 """The messages of a Dataset's conditions, and its summary."""
 
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
-from flywheel.kinds.dataset.schema import Version
+from flywheel.kinds.dataset.schema.status import Version
 
 
 def checking(dataset: Dataset, job: str) -> str:

@@ -14,7 +14,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.schema import MOST_VERSIONS, MOST_WARNINGS, LastCheck, Splits, Version
+from flywheel.kinds.dataset.schema.status import MOST_VERSIONS, MOST_WARNINGS, LastCheck, Splits, Version
 
 # Nobody needs to touch the Dataset for these to heal: a bucket may be made, a file may arrive, a password may be corrected.
 HEALS_ELSEWHERE = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))

@@ -13,5 +13,5 @@
     best trial ──► Model and ModelVersion, which belong to nobody
 
 All that the search knows is in `status.history` and in its Jobs, so an operator that dies at any moment goes on where it was
-(memory.py says why). The search itself is in search.py, which knows no Kubernetes.
+(trials.py says why). The search itself is in search/, which knows no Kubernetes.
 """

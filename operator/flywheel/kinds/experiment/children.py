@@ -1,6 +1,7 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion that belong to nobody."""
 
 import json
+import math
 from typing import Any
 
 from flywheel.core.pods.distributed import Distributed
@@ -8,14 +9,18 @@ from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Group, service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
+from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
-from flywheel.kinds.experiment.record import Data, Trial
-from flywheel.kinds.experiment.schema import ExperimentSpec
-from flywheel.kinds.experiment.search import Point
-from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint, params
+from flywheel.kinds.experiment.schema.immutable import fingerprint
+from flywheel.kinds.experiment.schema.spec import ExperimentSpec
+from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus, Trial
+from flywheel.kinds.experiment.search.defaults import Setup
+from flywheel.kinds.experiment.search.space import Point, values
+
+Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
 REPEAT = "r"  # trial-7-r2
@@ -140,3 +145,36 @@ def model_version(
         create_only=True,
         owned=False,
     )
+
+
+def params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:
+    """`params.json` of a trial: the step train's (images/README.md), or the container's own parameters, all flat."""
+    seed = setup.seed + repeat - 1
+    spec, (name, searched) = experiment.spec, values(setup.space, point)
+    if spec.trainer.container is not None:
+        told = {**spec.trainer.container.parameters, **searched}
+        given = {parameter: literal(value) for parameter, value in told.items()}
+        return {**given, "seed": seed} if spec.repeats else given
+    features = spec.trainer.sklearn.features if spec.trainer.sklearn else None
+    return {
+        "estimator": name,
+        "parameters": {**setup.estimators[int(point[0])].parameters, **searched},
+        "task": setup.task,
+        "features": features.model_dump(mode="json") if features else None,
+        "objective": {"metric": setup.metric},
+        "validation": spec.validation.model_dump(exclude_none=True) if spec.validation else {"holdout": "Validation"},
+        "seed": seed,
+        **({"curve": True} if spec.pruner else {}),
+    }
+
+
+def literal(value: float | int | str) -> Any:
+    """A string that reads as a JSON number, boolean, null or string is that; any other is itself."""
+    if not isinstance(value, str):
+        return value
+    try:
+        read = json.loads(value)
+    except ValueError:
+        return value
+    no_json = isinstance(read, float) and not math.isfinite(read)
+    return value if no_json or isinstance(read, dict | list) else read

@@ -9,13 +9,15 @@ from datetime import timedelta
 
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.plan import Child, Kept, Plan
-from flywheel.kinds.experiment import children, words
-from flywheel.kinds.experiment.keeping import bar
+from flywheel.kinds.experiment import children, messages
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Progress, advance
-from flywheel.kinds.experiment.record import MOST_SHOWN, Data, ExperimentStatus, Importance
-from flywheel.kinds.experiment.search import importance
-from flywheel.kinds.experiment.setup import Experiment, fingerprint, settle
+from flywheel.kinds.experiment.retention import bar
+from flywheel.kinds.experiment.schema.immutable import fingerprint
+from flywheel.kinds.experiment.schema.status import MOST_SHOWN, Data, ExperimentStatus, Importance
+from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.sampler import importance
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
@@ -29,10 +31,10 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
         return data
     missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
     if missing and experiment.status.start_time is None:
-        return _waits(experiment, "WarmStartNotFound", words.no_lesson(experiment, missing[0]))
+        return _waits(experiment, "WarmStartNotFound", messages.no_lesson(experiment, missing[0]))
     setup = settle(experiment.spec, data)
     if setup is None:
-        return _waits(experiment, "TargetMissing", words.no_target(experiment))
+        return _waits(experiment, "TargetMissing", messages.no_target(experiment))
     progress = advance(experiment, seen, data, setup)
     return (
         search_stalled(experiment, progress)
@@ -50,27 +52,27 @@ def data_of(experiment: Experiment, seen: Seen) -> Data | Plan:
     if spec.artifact is not None:
         return Data(**spec.artifact.model_dump())
     if dataset is None:
-        return _waits(experiment, "DatasetNotFound", words.no_dataset(experiment))
+        return _waits(experiment, "DatasetNotFound", messages.no_dataset(experiment))
     if spec.dataset_version is not None:
         pinned = next((version for version in dataset.versions if version.version == spec.dataset_version), None)
-        return pinned or _waits(experiment, "DatasetVersionNotFound", words.no_version(experiment, dataset))
+        return pinned or _waits(experiment, "DatasetVersionNotFound", messages.no_version(experiment, dataset))
     if not dataset.ready:
-        return _waits(experiment, "DatasetNotReady", words.dataset_not_ready(experiment, dataset))
+        return _waits(experiment, "DatasetNotReady", messages.dataset_not_ready(experiment, dataset))
     return dataset.versions[0]
 
 
 def search_stalled(experiment: Experiment, progress: Progress) -> Plan | None:
     """A trial can never work, too many failed, or there is none that could be the best."""
     if progress.ending == "Refused":
-        reason, message = words.refused(progress)
+        reason, message = messages.refused(progress)
     elif progress.ending == "TrialsFailed":
-        reason, message = "TrialsFailed", words.trials_failed(experiment, progress)
+        reason, message = "TrialsFailed", messages.trials_failed(experiment, progress)
     elif progress.ending == "Infeasible":
-        reason, message = "Infeasible", words.infeasible(experiment, progress)
+        reason, message = "Infeasible", messages.infeasible(experiment, progress)
     elif progress.ending == "AllPruned":
-        reason, message = "AllPruned", words.all_pruned(progress)
+        reason, message = "AllPruned", messages.all_pruned(progress)
     elif progress.ending == "TimeSpent" and progress.memory.best is None:
-        reason, message = "TimeSpent", words.no_time(experiment, progress)
+        reason, message = "TimeSpent", messages.no_time(experiment, progress)
     else:
         return None
     # After its time is up a search without a start would start again.
@@ -103,7 +105,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
         )
         for start in progress.starts
     ]
-    reason, message = words.going_on(experiment, progress)
+    reason, message = messages.going_on(experiment, progress)
     quiet = experiment.spec.suspend and not progress.memory.numbers("Running")
     return _plan(
         experiment,
@@ -154,7 +156,7 @@ def search_is_over(experiment: Experiment, progress: Progress) -> Plan:
         status,
         ready=True,
         reason=progress.ending,
-        message=words.over(progress, registered),
+        message=messages.over(progress, registered),
         succeeded=True,
         look_again=AT_ONCE if progress.memory.ended else None,
     )
@@ -237,7 +239,7 @@ def _plan(
         reason=reason,
         message=message,
         status=status,
-        summary=words.summary(experiment, progress),
+        summary=messages.summary(experiment, progress),
         children=(*children.of_ranks(experiment), *jobs, *(Kept(JOB, name) for name in sorted(kept))),
         stalled=stalled,
         progressing=progressing,

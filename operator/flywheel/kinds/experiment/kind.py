@@ -3,11 +3,11 @@
 from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL, MODEL_VERSION, SERVICE
 from flywheel.core.resource.kind import Kind
 from flywheel.kinds.experiment.decide import decide
-from flywheel.kinds.experiment.fixed import RULES
 from flywheel.kinds.experiment.observe import Seen, observe, references
 from flywheel.kinds.experiment.preview import preview
-from flywheel.kinds.experiment.record import ExperimentStatus
-from flywheel.kinds.experiment.schema import ExperimentSpec
+from flywheel.kinds.experiment.schema.immutable import RULES
+from flywheel.kinds.experiment.schema.spec import ExperimentSpec
+from flywheel.kinds.experiment.schema.status import ExperimentStatus
 
 KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     api=EXPERIMENT,

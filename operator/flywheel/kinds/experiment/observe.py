@@ -15,10 +15,9 @@ from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
-from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, version_name
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.search import Point
-from flywheel.kinds.experiment.setup import Experiment
+from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, Experiment, version_name
+from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.search.space import Point
 
 STEP = "trial-"
 

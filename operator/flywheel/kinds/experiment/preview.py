@@ -6,10 +6,10 @@ from dataclasses import replace
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetSeen, Seen
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.setup import Experiment
+from flywheel.kinds.experiment.schema.status import Data
 
 
 def preview(experiment: Experiment, settings: Settings) -> Iterable[Child]:

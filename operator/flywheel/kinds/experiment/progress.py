@@ -5,13 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from flywheel.kinds.experiment.memory import Memory, adopt, attempt_of, judge, point, recall, started, stopped
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen, TrialJob
-from flywheel.kinds.experiment.plateau import is_flat
-from flywheel.kinds.experiment.record import Data
-from flywheel.kinds.experiment.search import Point, size, suggest
-from flywheel.kinds.experiment.setup import Experiment, Setup, fingerprint
-from flywheel.kinds.experiment.warm import Lesson, lesson
+from flywheel.kinds.experiment.schema.immutable import fingerprint
+from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.search.defaults import Setup
+from flywheel.kinds.experiment.search.plateau import is_flat
+from flywheel.kinds.experiment.search.sampler import suggest
+from flywheel.kinds.experiment.search.space import Point, size
+from flywheel.kinds.experiment.search.warm_start import Lesson, lesson
+from flywheel.kinds.experiment.trials import Memory, adopt, attempt_of, judge, point, recall, started, stopped
 
 Ending = Literal[
     "Refused",

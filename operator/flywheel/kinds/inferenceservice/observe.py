@@ -16,7 +16,7 @@ from flywheel.kinds.inferenceservice.rollout.observe import Facts, Mark, active_
 from flywheel.kinds.inferenceservice.scaling.observe import Autoscaler, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers, servers
-from flywheel.kinds.modelversion.schema import ModelVersionStatus
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.model.schema import ModelSpec, ModelStatus, Reign
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.model.schema.status import ModelStatus, Reign
 
 Model = Resource[ModelSpec, ModelStatus]
 

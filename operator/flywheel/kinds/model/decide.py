@@ -9,18 +9,11 @@ from dataclasses import replace
 from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.plan import Event, Plan, Removal, Touch
 from flywheel.core.resource.values import Digest
+from flywheel.kinds.model.audit import recorded
 from flywheel.kinds.model.children import Model
-from flywheel.kinds.model.judge import LONGEST_MESSAGE, Choice, choose, judge, number
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.recording import recorded
-from flywheel.kinds.model.schema import (
-    LONGEST_HISTORY,
-    MOST_VERDICTS,
-    Challenger,
-    ModelStatus,
-    Reign,
-    Verdict,
-)
+from flywheel.kinds.model.promotion.comparison import LONGEST_MESSAGE, Choice, choose, judge, number
+from flywheel.kinds.model.schema.status import LONGEST_HISTORY, MOST_VERDICTS, Challenger, ModelStatus, Reign, Verdict
 
 REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "Archived")
 WAITING = ("AwaitingApproval", "Measuring")  # nothing is wrong with these, and somebody would like to know

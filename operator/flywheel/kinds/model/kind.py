@@ -7,7 +7,8 @@ from flywheel.core.resource.kind import Kind
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, observe
-from flywheel.kinds.model.schema import ModelSpec, ModelStatus
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.model.schema.status import ModelStatus
 
 
 def references(model: Model) -> Iterable[Reference]:

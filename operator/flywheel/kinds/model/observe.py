@@ -12,16 +12,12 @@ from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, 
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import users
 from flywheel.core.settings import Settings
-from flywheel.kinds.batchinference import schema as batchinference
+from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.children import Model, attempt, step_of, unrecorded
-from flywheel.kinds.modelversion.schema import (
-    Approved,
-    GatesResult,
-    ModelVersionSpec,
-    ModelVersionStatus,
-    Signature,
-)
+from flywheel.kinds.modelversion.schema.gate_results import Approved, GatesResult
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Signature
 
 
 @dataclass(frozen=True)

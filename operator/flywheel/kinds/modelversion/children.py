@@ -9,7 +9,8 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 ModelVersion = Resource[ModelVersionSpec, ModelVersionStatus]
 

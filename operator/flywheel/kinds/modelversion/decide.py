@@ -11,13 +11,14 @@ from datetime import timedelta
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, Kept, Plan
-from flywheel.kinds.modelversion import children, quantization
+from flywheel.kinds.modelversion import children
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
-from flywheel.kinds.modelversion.gating import gated, kept_facts
-from flywheel.kinds.modelversion.mark import marked
+from flywheel.kinds.modelversion.gates.measurement import gated, kept_facts
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
-from flywheel.kinds.modelversion.report import failed, succeeded, summary
-from flywheel.kinds.modelversion.schema import ModelVersionStatus
+from flywheel.kinds.modelversion.rejection import marked
+from flywheel.kinds.modelversion.schema import quantization
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
+from flywheel.kinds.modelversion.verification import failed, succeeded, summary
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)

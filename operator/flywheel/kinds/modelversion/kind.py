@@ -7,7 +7,8 @@ from flywheel.core.resource.kind import Kind
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.decide import decide
 from flywheel.kinds.modelversion.observe import Seen, observe
-from flywheel.kinds.modelversion.schema import ModelVersionSpec, ModelVersionStatus
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 def references(version: ModelVersion) -> Iterable[Reference]:

@@ -22,12 +22,14 @@ from flywheel.core.resource.api import (
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import users
 from flywheel.core.settings import Settings
-from flywheel.kinds.batchinference import schema as batchinference
+from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
-from flywheel.kinds.model.schema import ModelSpec, ModelStatus
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.model.schema.status import ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
-from flywheel.kinds.modelversion.gating_job import GatesSeen, Question, step_of
-from flywheel.kinds.modelversion.schema import ModelVersionSpec, Rejection
+from flywheel.kinds.modelversion.gates.gates_job import GatesSeen, Question, step_of
+from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
+from flywheel.kinds.modelversion.schema.status import Rejection
 
 REQUEST_ANNOTATION = "flywheel.ml/verify-requested"
 CLEAR_ANNOTATION = "flywheel.ml/clear-rejection"

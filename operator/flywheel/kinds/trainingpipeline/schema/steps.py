@@ -17,8 +17,8 @@ from flywheel.core.resource.schema import (
     validations,
 )
 from flywheel.core.resource.values import Duration, Label, MetricName, Number, Word
-from flywheel.kinds.experiment.schema import ExperimentTemplate
-from flywheel.kinds.experiment.space import Parameter
+from flywheel.kinds.experiment.schema.distributions import Parameter
+from flywheel.kinds.experiment.schema.spec import ExperimentTemplate
 
 MOST_STEPS = 200
 MOST_ITEMS = 64

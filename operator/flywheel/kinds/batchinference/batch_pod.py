@@ -1,0 +1,120 @@
+"""The pod of a batch step: `fetch` brings model and plan, `server` answers on loopback as it does online, `main` reads, asks and writes.
+
+The container that loads a model has no credentials; the one that has them loads none. They share no process namespace.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
+from flywheel.core.pods.pod_spec import constants, container_security, needs, placed, pod_security, pulls
+from flywheel.core.resource.kind import Resource
+from flywheel.core.resource.schema import Resources
+from flywheel.core.settings import Settings
+from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
+from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
+
+PORT = 8080
+PLAN_INPUT = "plan"
+MAIN_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
+SERVER_RESOURCES = Resources(requests={"cpu": "250m", "memory": "256Mi"})
+GRACE_SECONDS = 30
+
+
+def batch_pod(
+    batch: Resource[BatchInferenceSpec, BatchInferenceStatus],
+    run: Run,
+    step: str,
+    params: Mapping[str, Any],
+    settings: Settings,
+) -> dict[str, Any]:
+    """The pod's spec."""
+    spec = batch.spec
+    variables = {
+        "FLYWHEEL_KIND": batch.api.kind,
+        "FLYWHEEL_NAME": batch.name,
+        "FLYWHEEL_NAMESPACE": batch.namespace,
+        "FLYWHEEL_UID": batch.uid,
+        "FLYWHEEL_STEP": step,
+        "FLYWHEEL_ATTEMPT": str(run.number),
+        "FLYWHEEL_STORE_SECRET": settings.store_secret,
+    }
+    asks = step != "finish"
+    inputs = [Input("model", artifact=str(run.digest))] if asks else []
+    if run.plan is not None:
+        inputs.append(Input(PLAN_INPUT, artifact=str(run.plan)))
+    claims = _claims(spec, run)
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.runner_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": pod_security(),
+        **placed(spec.placement),
+        **pulls(spec.image_pull_secrets, settings),
+        "initContainers": [
+            fetch_container(inputs, settings, variables, fetch_limit(spec.resources, settings), params),
+            *([_server(batch.name, run, spec.resources, settings)] if asks else []),
+        ],
+        "containers": [_main(step, spec, claims, variables, settings)],
+        "volumes": [{"name": "flywheel", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *claim_volumes(claims)],
+    }
+
+
+def _claims(spec: BatchInferenceSpec, run: Run) -> tuple[Input, ...]:
+    if spec.input.pvc is None:
+        return ()
+    return (Input("source", volume=run.input, claim=str(spec.input.pvc.claim_name)),)
+
+
+def _server(name: str, run: Run, resources: Resources, settings: Settings) -> dict[str, Any]:
+    """A native sidecar: it is there before main starts, and goes when main has ended."""
+    flags = {
+        "--model": f"{ROOT}/inputs/model",
+        "--name": name,
+        "--version": run.version,
+        "--http": f"127.0.0.1:{PORT}",
+        "--drain-seconds": "0",
+        "--grace-seconds": "2",
+    }
+    wanted = resources if resources.requests or resources.limits else SERVER_RESOURCES
+    return {
+        "name": "server",
+        "image": settings.serving_image,
+        "imagePullPolicy": "IfNotPresent",
+        "restartPolicy": "Always",
+        "command": ["python3", "-m", "flywheel_serving"],
+        "args": [word for flag in flags.items() for word in flag],
+        "resources": needs(wanted),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
+            {"name": "tmp", "mountPath": "/tmp", "subPath": "server"},
+        ],
+    }
+
+
+def _main(
+    step: str, spec: BatchInferenceSpec, claims: tuple[Input, ...], variables: Mapping[str, str], settings: Settings
+) -> dict[str, Any]:
+    source = spec.input.s3.secret_name if spec.input.s3 is not None else None
+    foreign = (("SOURCE_", source), ("OUTPUT_", spec.output.s3.secret_name))
+    secrets = [{"prefix": prefix, "secretRef": {"name": str(name)}} for prefix, name in foreign if name is not None]
+    return {
+        "name": "main",
+        "image": settings.runtime_image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": ["python3", "-m", "flywheel_runtime", f"batch-{step}"],
+        "env": constants({**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
+        "envFrom": [{"secretRef": {"name": settings.store_secret}}, *secrets],
+        "resources": needs(MAIN_RESOURCES),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT},
+            *claim_mounts(claims),
+            {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
+        ],
+    }

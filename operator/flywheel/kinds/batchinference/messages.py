@@ -1,0 +1,52 @@
+"""What a BatchInference says of itself."""
+
+from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference
+from flywheel.kinds.batchinference.schema.status import Run
+
+
+def under_way(run: Run, job: str) -> str:
+    """What the run's Job does."""
+    if run.phase == "Planning":
+        return f"Job '{job}' looks at '{run.input}' and cuts it into shards for version {run.version}."
+    if run.phase == "Finishing":
+        return f"Job '{job}' puts the parts of {run.shards} shards together in '{run.output}'."
+    return f"Job '{job}' scores {run.rows or 0:,} rows of '{run.input}' with version {run.version}. {shards(run)}"
+
+
+def shards(run: Run) -> str:
+    """How far it is."""
+    if run.shards is None:
+        return "Nothing is scored yet."
+    return f"{run.shards_done or 0} of {run.shards} shards are done."
+
+
+def scored(run: Run) -> str:
+    """What the run gave."""
+    errors = run.row_errors or 0
+    failed = f" {errors:,} rows could not be scored; see '{run.output}_errors/'." if errors else ""
+    return f"Version {run.version} scored {run.rows_done or 0:,} rows of '{run.input}' into '{run.output}'.{failed}"
+
+
+def next_step(batch: BatchInference) -> str:
+    """What to do about a run that failed."""
+    if batch.spec.schedule is not None:
+        return f"The next run comes at the next tick of '{batch.spec.schedule.cron}' ({batch.spec.schedule.time_zone})."
+    return (
+        "Change the spec; or mend what it found, and then ask for another run with "
+        f"'kubectl annotate fwbatch {batch.name} -n {batch.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'."
+    )
+
+
+def summary(run: Run | None, reason: str) -> str:
+    """`12/16 shards, 1,200,000 rows, 3 row errors, 82,000 rows/s`."""
+    if run is None:
+        return "no run yet"
+    if run.phase == "Planning":
+        return "looking at the input" if reason == "Planning" else f"no output yet: {reason}"
+    parts = [
+        f"{run.shards_done or 0}/{run.shards} shards" if run.phase != "Succeeded" and run.shards else "",
+        f"{run.rows_done:,} rows" if run.rows_done is not None else "",
+        f"{run.row_errors:,} row error{'s' * (run.row_errors > 1)}" if run.row_errors else "",
+        f"{run.rows_per_second:,} rows/s" if run.rows_per_second else "",
+    ]
+    return ", ".join(part for part in parts if part) or reason

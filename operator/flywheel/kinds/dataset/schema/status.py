@@ -1,0 +1,70 @@
+"""What is read from a Dataset: its versions and its last check."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.values import Digest
+
+MOST_VERSIONS = 200  # kept in the history, the cited ones included
+
+
+MOST_WARNINGS = 20
+
+
+Message = Annotated[str, Field(max_length=512)]
+
+
+class Splits(Schema):
+    """Rows in each part."""
+
+    train: int = Field(description="Rows to train on.")
+    validation: int = Field(description="Rows to choose models by.")
+    test: int = Field(description="Rows that no training sees.")
+
+
+class Version(Schema):
+    """One state of the data, named by its content."""
+
+    name: str = Field(max_length=253, description="The Dataset's name and 8 digits of the content's digest.")
+    digest: Digest = Field(description="The artifact with the splits, the schema and the profile.")
+    content: Digest = Field(description="Digest of the source's bytes and of the settings that shape the version.")
+    rows: int | None = Field(None, description="All rows.")
+    splits: Splits | None = Field(None, description="Rows in each part.")
+    task: Literal["Classification", "Regression"] | None = Field(None, description="What the target asks for.")
+    classes: int | None = Field(None, description="How many classes the target has.")
+    test_digest: Digest | None = Field(None, description="Digest of the test part; models compare on the same one.")
+    warnings: tuple[Message, ...] = Field(
+        (), max_length=MOST_WARNINGS, description="Anomalies that do not make the data unfit."
+    )
+    checked_at: datetime | None = Field(None, description="When it was first found good.")
+
+
+class LastCheck(Schema):
+    """The check that runs, or the last one that ran."""
+
+    number: int = Field(description="The attempt; each has a Job of its own.")
+    generation: int = Field(description="The generation of the spec that it answers.")
+    request: str | None = Field(
+        None, max_length=256, description="The annotation flywheel.ml/check-requested that it answers."
+    )
+    tick: datetime | None = Field(None, description="The time of the newest tick of the schedule that it answers.")
+    result: Literal["Running", "Passed", "Failed", "Retrying"] = Field(description="What became of it.")
+    reason: str | None = Field(None, max_length=63, description="Why it failed, in one word.")
+    message: str | None = Field(None, max_length=1024, description="Why it failed, in a sentence.")
+    retries: int = Field(description="How often it was tried again, since nobody's data was to blame.")
+    not_before: datetime | None = Field(None, description="When it is tried again.")
+    finished_at: datetime | None = Field(None, description="When it ended.")
+
+
+class DatasetStatus(Status):
+    """The version to use now, the ones before, and the last check."""
+
+    version: str | None = Field(None, max_length=253, description="The version to use now.")
+    digest: Digest | None = Field(None, description="Its artifact.")
+    rows: int | None = Field(None, description="Its rows.")
+    generation: int | None = Field(None, description="The generation of the spec that the version answers.")
+    check: LastCheck | None = Field(None, description="The check that runs, or the last one that ran.")
+    versions: tuple[Version, ...] = Field((), max_length=MOST_VERSIONS, description="Versions, the current one first.")

@@ -1,0 +1,135 @@
+"""How a user writes what a trial runs."""
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource.schema import Schema, Variable, rule, validations
+from flywheel.kinds.experiment.schema.distributions import Distribution, Parameter, short_names
+
+MOST_PARAMETERS = 16
+
+ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class Features(Schema):
+    """The columns to learn from, by the way they are prepared."""
+
+    numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as numbers.")
+    categorical: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as categories.")
+
+
+class Estimator(Schema):
+    """One scikit-learn estimator, its fixed parameters and its own space."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+                "a parameter stands either in parameters or in search, not in both",
+            )
+        )
+    )
+
+    name: str = Field(
+        pattern=r"^[A-Z][A-Za-z0-9]*$",
+        max_length=63,
+        description="The estimator's class name, from the list of those allowed.",
+    )
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=32,
+        description='Fixed parameters. A string is a literal: "1.0", "null", "true", "balanced".',
+        json_schema_extra=short_names(),
+    )
+    search: dict[str, Distribution] = Field(
+        default_factory=dict,
+        max_length=MOST_PARAMETERS,
+        description="Parameters to search, each with its distribution.",
+        json_schema_extra=short_names(),
+    )
+
+
+class SklearnTrainer(Schema):
+    """A scikit-learn pipeline, exported to ONNX. All of it may be left out: then it follows from the data."""
+
+    task: Literal["Classification", "Regression"] | None = Field(
+        None, description="Absent, it follows from the target."
+    )
+    features: Features | None = Field(
+        None, description="Absent, all columns but target, keys and eventTime, by their types."
+    )
+    estimators: tuple[Estimator, ...] = Field(
+        (),
+        max_length=8,
+        description="Estimators to try, each with its own space; absent, the preset Tabular.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+
+
+class ContainerModel(Schema):
+    """Where the container leaves its model."""
+
+    path: str = Field(
+        "model.onnx",
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        max_length=256,
+        description="The file below /flywheel/outputs/model/.",
+        json_schema_extra=validations(
+            rule("!self.split('/').exists(part, part == '..')", "path must stay inside the output; remove '..'")
+        ),
+    )
+    format: Literal["ONNX"] = Field("ONNX", description="The file's format.")
+
+
+class ContainerTrainer(Schema):
+    """Any image and language: reads /flywheel/params.json and /flywheel/inputs/data/, writes /flywheel/outputs/."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+                "a parameter stands either in parameters or in search, not in both",
+            )
+        )
+    )
+
+    image: str = Field(
+        min_length=1, max_length=1024, description="The image; one named by digest gives the same run again."
+    )
+    command: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(
+        (), max_length=64, description="The command; absent, the image's entrypoint."
+    )
+    args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
+    env: tuple[Variable, ...] = Field(
+        (),
+        max_length=48,
+        description="Environment variables, written out or from Secrets.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    parameters: dict[str, Parameter] = Field(
+        default_factory=dict,
+        max_length=64,
+        description='Fixed parameters, written to params.json. A string is a literal: "0.1", "null", "true", "adamw".',
+        json_schema_extra=short_names(),
+    )
+    search: dict[str, Distribution] = Field(
+        default_factory=dict,
+        max_length=MOST_PARAMETERS,
+        description="Parameters to search, written to params.json beside the fixed ones; absent, it is one plain training.",
+        json_schema_extra=short_names(),
+    )
+    model: ContainerModel | None = Field(None, description="Where the container leaves its model; register needs it.")
+
+
+class Trainer(Schema):
+    """What a trial runs: exactly one of sklearn, container."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule("[has(self.sklearn),has(self.container)].exists_one(x,x)", "give exactly one of sklearn and container")
+        )
+    )
+
+    sklearn: SklearnTrainer | None = Field(None, description="A scikit-learn pipeline, exported to ONNX.")
+    container: ContainerTrainer | None = Field(None, description="Any image and language, by the file contract.")

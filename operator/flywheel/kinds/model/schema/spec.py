@@ -1,0 +1,84 @@
+"""What a user writes into a Model, and what is read from it."""
+
+from typing import Any, Literal
+
+from pydantic import ConfigDict, Field
+
+from flywheel.core.resource import names
+from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
+from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.values import MetricName, ObjectName
+from flywheel.kinds.model.schema.gates import Gate
+
+_KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
+
+
+class Objective(Schema):
+    """The one number by which versions are compared."""
+
+    model_config = ConfigDict(
+        json_schema_extra=validations(
+            rule(
+                f"has(self.direction) || self.metric in [{_KNOWN}]",
+                "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
+            )
+        )
+    )
+
+    metric: MetricName = Field(description="A test metric that every version reports, such as roc_auc.")
+    direction: Direction | None = Field(
+        None, description="Whether more or less of it is better; follows from the metric where that is known."
+    )
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more is better."""
+        return (self.direction or KNOWN_DIRECTIONS.get(self.metric, "Maximize")) == "Maximize"
+
+
+class Retention(Schema):
+    """How much history is kept."""
+
+    versions: int = Field(
+        ge=1,
+        le=1000,
+        description="How many ModelVersions are kept; the oldest go first. The champion, versions that an InferenceService serves or names, and those that no Experiment made always stay.",
+    )
+
+
+class ModelSpec(Schema):
+    """A name that lasts while versions come and go, and the rule by which one of them is champion."""
+
+    description: str | None = Field(None, max_length=1024, description="What the model predicts, for people.")
+    owner: str | None = Field(None, max_length=128, description="Who answers for the model, for people.")
+    objective: Objective | None = Field(
+        None,
+        description="How versions are compared. Without it the first version stays champion until spec.champion names another.",
+    )
+    gates: tuple[Gate, ...] = Field(
+        (),
+        max_length=16,
+        description="What a version must pass before it may become champion.",
+        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+    )
+    promotion: Literal["Auto", "Approval"] = Field(
+        "Auto",
+        description="Auto: a version that passes all gates and is better takes over. Approval: it waits until somebody with the verb approve on modelversions writes its spec.approval.",
+    )
+    champion: ObjectName | None = Field(
+        None, description="Pins one ModelVersion as champion (also to roll back); absent, the operator decides."
+    )
+    retention: Retention | None = Field(None, description="How many versions are kept; absent, all of them.")
+    deletion_policy: Literal["Retain", "Delete"] = Field(
+        "Retain",
+        description="What becomes of the ModelVersions when the Model is deleted. Retain: they stay, and a Model of the same name has them again. Delete: they go too, each as soon as nobody uses it. Artifacts stay in the store.",
+    )
+
+    def measured_gates(self) -> list[dict[str, Any]]:
+        """Those that need rows, as the gates' Job reads them."""
+        return [gate.told() for gate in self.gates if gate.is_measured]
+
+    def gates_hash(self) -> str:
+        """16 digits that change when a measurement made before says no longer what is asked."""
+        metric = str(self.objective.metric) if self.objective else None
+        return names.digest({"gates": self.measured_gates(), "objective": metric})[:16]

@@ -1,0 +1,326 @@
+"""A version that its Model nominates is measured once for each champion; what is found stays with it. Approvals, and who serves it."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from flywheel.core.resource import names
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, Manifest
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.testing import NOON, job, oom_killed, pod, terminated, waiting
+from flywheel.testing.resources import custom, stamp
+from tests.kinds.modelversion.world import TRAINED, World, trained
+
+RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
+SPEC = {
+    "objective": {"metric": "roc_auc"},
+    "gates": [
+        {"name": "better", "champion": {"metric": "roc_auc", "minGain": "0.002", "confidence": "95%"}},
+        {"name": "quick", "serving": {"p95": "20ms"}},
+    ],
+}
+FOUND = {"gates": [{"name": "better", "passed": False, "message": "gain -0.1"}]}
+TOLD = {
+    "v": 1,
+    "phase": "Finished",
+    "complete": True,
+    "outputs": {"gates": {"digest": "sha256:" + "e" * 64, "size": 1, "files": 1}},
+    "metrics": {"roc_auc": 0.64, "champion_roc_auc": 0.74},
+    "facts": FOUND,
+}
+
+
+def model(challenger: str | None = "flight-delay-3f9a1c2e", rival: str | None = RIVAL, **spec: Any) -> Manifest:
+    """The Model, which nominates a version."""
+    whole = {**SPEC, **spec}
+    told: dict[str, Any] = {"version": challenger, "gates": ModelSpec.model_validate(whole).gates_hash()}
+    if rival is not None:
+        told |= {"champion": "flight-delay-old", "championDigest": rival}
+    status = {"champion": "flight-delay-old", **({"challenger": told} if challenger else {})}
+    return custom(MODEL, "flight-delay", whole, status=status)
+
+
+def world(*more: Manifest, nominated: Manifest | None = None) -> World:
+    """A verified version, all looks done."""
+    lineage = {"lineage": {"experiment": "search", "dataset": "flights", "datasetDigest": DATA}}
+    found = World(trained(spec=lineage), model(challenger=None), *more)
+    found.look()
+    found.succeeds()
+    found.look()
+    found.look()
+    assert found.jobs == []
+    found.cluster.put(nominated or model())
+    return found
+
+
+def ends(world: World, message: dict[str, Any] | None = TOLD, **states: Any) -> None:
+    """Let the one Job end."""
+    [name] = world.jobs
+    init = {"collect": terminated(0, message), "fetch": terminated(0)} if message else {}
+    fields: dict[str, Any] = {"main": terminated(0), "init": init, **states}
+    ended = job(world.version, name, state="Complete" if message else "Failed")
+    world.cluster.put(ended, pod(world.version, f"{name}-x", job=name, **fields))
+
+
+def test_a_nominated_version_is_measured_beside_the_champion() -> None:
+    old = {"source": {"artifact": {"digest": RIVAL}}, "model": "flight-delay", "lineage": {"datasetDigest": OLD_DATA}}
+    champion = custom(trained().api, "flight-delay-old", old)
+    found = world(champion)
+
+    plan = found.look()
+    [name] = found.jobs
+    spec = found.cluster.children(found.version.uid, JOB)[0]["spec"]["template"]["spec"]
+    containers = {each["name"]: each for each in (*spec["initContainers"], *spec["containers"])}
+    env = {name: {e["name"]: e.get("value") for e in each["env"]} for name, each in containers.items()}
+    inputs = {each["name"]: each["artifact"] for each in json.loads(env["fetch"]["FLYWHEEL_FETCH"])["inputs"]}
+    params = json.loads(env["fetch"]["FLYWHEEL_PARAMS"])
+
+    assert (plan.ready, plan.reason) == (True, "Verified")
+    assert f"Job '{name}' measures its gates beside champion 'flight-delay-old'." in plan.message
+    assert inputs == {"model": TRAINED, "data": DATA, "champion": RIVAL, "champion-data": OLD_DATA}
+    assert params["champion"] == {"version": "flight-delay-old", "digest": RIVAL}
+    assert [gate["name"] for gate in params["gates"]] == ["better"]
+    assert json.loads(env["collect"]["FLYWHEEL_COLLECT"])["audit"]["entries"][0]["event"] == "Measured"
+    assert containers["main"]["command"] == ["python3", "-m", "flywheel_runtime", "gates"]
+
+
+def test_with_no_champion_yet_there_is_none_to_fetch() -> None:
+    found = world(nominated=model(rival=None))
+    found.look()
+    spec = found.cluster.children(found.version.uid, JOB)[0]["spec"]["template"]["spec"]
+    fetch = next(each for each in spec["initContainers"] if each["name"] == "fetch")
+    env = {each["name"]: each.get("value") for each in fetch["env"]}
+
+    assert [each["name"] for each in json.loads(env["FLYWHEEL_FETCH"])["inputs"]] == ["model", "data"]
+    assert json.loads(env["FLYWHEEL_PARAMS"])["champion"] is None
+
+
+def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
+    found = world()
+    found.look()
+    ends(found)
+    told = found.look()
+    result = found.version.status.gates
+
+    assert result is not None
+    assert (result.digest, result.champion_digest, result.champion) == (TRAINED, RIVAL, "flight-delay-old")
+    assert result.gates == ModelSpec.model_validate(SPEC).gates_hash()
+    assert [(each.name, each.passed, each.message) for each in result.entries] == [("better", False, "gain -0.1")]
+    assert (result.value, result.champion_value, result.artifact) == ("0.64", "0.74", "sha256:" + "e" * 64)
+    assert any("1 of 1 measured gates failed beside champion" in event.message for event in told.events)
+    assert found.jobs != []
+    found.look()
+    assert found.jobs == []
+    assert found.look().status.gates == result  # type: ignore[attr-defined]
+
+
+def test_another_champion_is_another_question() -> None:
+    found = world()
+    found.look()
+    first = found.jobs
+    ends(found)
+    for _ in range(2):
+        found.look()
+    found.cluster.put(model(rival="sha256:" + "4" * 64))
+    found.look()
+
+    assert len(found.jobs) == 1
+    assert found.jobs != first
+
+
+def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
+    found = world()
+    found.look()
+    first = found.jobs
+    found.cluster.put(model(rival="sha256:" + "4" * 64))
+    found.look()
+
+    assert len(found.jobs) == 1
+    assert found.jobs != first
+    assert found.version.status.gates is None
+
+
+@pytest.mark.parametrize(
+    "nominated",
+    [
+        pytest.param(model(challenger="somebody-else"), id="another one is asked"),
+        pytest.param(model(challenger=None), id="nobody is asked"),
+    ],
+)
+def test_who_is_not_asked_makes_nothing(nominated: Manifest) -> None:
+    found = world(nominated=nominated)
+    found.look()
+
+    assert found.jobs == []
+
+
+def test_gates_that_changed_since_the_nomination_are_waited_for() -> None:
+    stale = model()
+    stale["spec"]["gates"][0]["champion"] = {"metric": "f1"}
+    found = world(nominated=stale)
+    found.look()
+
+    assert found.jobs == []
+
+
+def test_a_lost_message_is_tried_again_after_a_pause() -> None:
+    found = world()
+    found.look()
+    [first] = found.jobs
+    ends(found, {**TOLD, "facts": {}})
+    found.look()
+    waits = found.look()
+    found.cluster.advance(timedelta(minutes=1))
+    found.look()
+
+    assert (waits.ready, found.version.status.gates) == (True, None)
+    assert "Its gates could not be measured" in waits.message
+    assert len(found.jobs) == 1
+    assert first not in found.jobs
+    ends(found)
+    found.look()
+    assert found.version.status.gates is not None
+    assert found.version.status.gates_retry is None
+
+
+@pytest.mark.parametrize(
+    ("states", "words"),
+    [
+        pytest.param({"main": oom_killed(), "phase": "Failed"}, "raise spec.resources.limits.memory", id="out of memory"),
+        pytest.param(
+            {
+                "init": {"fetch": terminated(2, {"v": 1, "reason": "ArtifactMissing", "message": "artifact sha256:d is gone", "retry": False})},
+                "main": waiting(),
+                "phase": "Failed",
+            },
+            "artifact sha256:d is gone. When that is mended",
+            id="its data is gone",
+        ),
+    ],
+)  # fmt: skip
+def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: dict[str, Any], words: str) -> None:
+    found = world()
+    found.look()
+    ends(found, None, **states)
+    found.look()
+    result = found.version.status.gates
+
+    assert result is not None
+    assert [entry.passed for entry in result.entries] == [False]
+    assert words in result.entries[0].message
+    assert "flywheel.ml/verify-requested" in result.entries[0].message
+
+
+def test_being_verified_anew_forgets_what_was_measured() -> None:
+    found = world()
+    found.look()
+    ends(found)
+    for _ in range(2):
+        found.look()
+    found.change(annotations={"flywheel.ml/verify-requested": "again"})
+    found.look()
+    found.succeeds(2)
+    found.look()
+
+    assert found.version.status.gates is None
+
+
+APPROVAL = {"by": "jane", "digest": TRAINED, "reason": "ticket 214"}
+
+
+def approve(found: World, **changes: str) -> None:
+    """Let jane write her approval."""
+    body = found.version.spec.model_dump(by_alias=True) | {"approval": {**APPROVAL, **changes}}
+    found.change(spec=type(found.version.spec).model_validate(body))
+
+
+def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> None:
+    found = world(nominated=model(challenger=None))
+    approve(found)
+    first = found.look()
+    found.cluster.advance(timedelta(hours=1))
+    second = found.look()
+    approval = found.version.status.approval
+
+    assert approval is not None
+    assert (approval.by, approval.reason, approval.at) == ("jane", "ticket 214", NOON)
+    assert [event.reason for event in first.events] == ["Approved"]
+    assert second.events == ()
+
+
+def test_an_approval_of_other_bytes_is_void_and_says_so() -> None:
+    found = world(nominated=model(challenger=None))
+    approve(found, digest=RIVAL)
+    plan = found.look()
+
+    assert found.version.status.approval is None
+    assert f"The approval of 'jane' is void: it is of {RIVAL}, and the artifact is {TRAINED}." in plan.message
+
+
+def service(spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manifest:
+    return custom(INFERENCE_SERVICE, "delay", {"auth": {"none": {}}, **spec}, status=status or {})
+
+
+@pytest.mark.parametrize(
+    ("one", "by"),
+    [
+        pytest.param(service({"version": "flight-delay-3f9a1c2e"}), ("delay",), id="who is told to"),
+        pytest.param(
+            service({"model": "flight-delay"}, {"version": "flight-delay-3f9a1c2e"}), ("delay",), id="who does"
+        ),
+        pytest.param(
+            service({"model": "flight-delay"}, {"version": "flight-delay-old"}), (), id="not who serves another"
+        ),
+    ],
+)
+def test_who_serves_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
+    found = world(one, nominated=model(challenger=None))
+    found.look()
+
+    assert found.version.status.served_by == by
+
+
+def batch(spec: dict[str, Any], **run: Any) -> Manifest:
+    io = {
+        "input": {"s3": {"uri": "s3://rows/a.csv"}, "format": "CSV"},
+        "output": {"s3": {"uri": "s3://rows/out/$(run.date)/"}},
+    }
+    began = {
+        "number": 1, "spec": "1", "time": stamp(NOON), "digest": TRAINED, "input": "a", "output": "b", "retries": 0,
+        "startedAt": stamp(NOON), "version": "flight-delay-3f9a1c2e", **run,
+    }  # fmt: skip
+    return custom(BATCH_INFERENCE, "nightly", {**io, **spec}, status={"run": began} if run else {})
+
+
+THIS = {"version": "flight-delay-3f9a1c2e"}
+
+
+@pytest.mark.parametrize(
+    ("one", "by"),
+    [
+        pytest.param(batch(THIS), ("nightly",), id="one that names it and comes"),
+        pytest.param(batch(THIS, phase="Succeeded"), (), id="not one that has ended"),
+        pytest.param(
+            batch({**THIS, "schedule": {"cron": "0 3 * * *"}}, phase="Failed"), ("nightly",), id="one that comes again"
+        ),
+        pytest.param(batch({"model": "flight-delay"}, phase="Scoring"), ("nightly",), id="one that runs"),
+        pytest.param(batch({"model": "flight-delay"}, phase="Succeeded"), (), id="not one that ran"),
+    ],
+)
+def test_who_scores_with_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
+    found = world(one, nominated=model(challenger=None))
+    found.look()
+
+    assert found.version.status.scored_by == by
+
+
+def test_the_job_is_named_by_its_question() -> None:
+    found = world()
+    found.look()
+    [name] = found.jobs
+
+    assert name.startswith("flight-delay-3f9a1c2e-gates-")
+    assert name.endswith(f"-1-{names.short_uid(found.version.uid)}")
+    assert len(name) <= 63
