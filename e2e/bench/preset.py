@@ -102,7 +102,7 @@ def hand_tuned(name: str) -> dict[str, Any]:
 
 def trial(data: Path, told: Mapping[str, Any], root: Path) -> dict[str, float]:
     """The metrics of one trial, by the step `train`."""
-    from flywheel_runtime.steps import train
+    from flywheel_runtime.commands.train import main as train
 
     (root / "inputs").mkdir(parents=True)
     (root / "inputs" / "data").symlink_to(data)
@@ -113,7 +113,7 @@ def trial(data: Path, told: Mapping[str, Any], root: Path) -> dict[str, float]:
 
 def checked(name: str, root: Path, seed: int) -> Path:
     """The version of a Dataset, by the step `check`."""
-    from flywheel_runtime.steps import check
+    from flywheel_runtime.commands.check import main as check
 
     source = root / "inputs" / "source"
     source.mkdir(parents=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.fetch.main import main
+from flywheel_runtime.commands.fetch.main import main
 from flywheel_runtime.store.retry import Retry
 
 IMPATIENT = Retry(patience=2)

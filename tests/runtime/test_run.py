@@ -11,8 +11,8 @@ import pytest
 
 import flywheel_runtime
 from flywheel_runtime import run
-from flywheel_runtime.collect.outputs import read_facts, read_metrics
-from flywheel_runtime.places import Places
+from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics
+from flywheel_runtime.contract.paths import Paths
 
 SOURCES = Path(flywheel_runtime.__file__).parents[1]
 
@@ -61,10 +61,10 @@ def test_what_finish_writes_is_what_collect_reads(root: Path) -> None:
 
     run.finish({"loss": 0.4, "steps": 100}, facts={"rows": 3})
 
-    places = Places.of({"FLYWHEEL_ROOT": str(root)})
-    assert read_metrics(places.metrics) == {"loss": 0.4, "steps": 100.0}
-    assert read_facts(places.facts) == {"rows": 3}
-    assert {path.name for path in places.outputs.iterdir()} == {"metrics.json", "facts.json", "model"}
+    paths = Paths.of({"FLYWHEEL_ROOT": str(root)})
+    assert read_metrics(paths.metrics) == {"loss": 0.4, "steps": 100.0}
+    assert read_facts(paths.facts) == {"rows": 3}
+    assert {path.name for path in paths.outputs.iterdir()} == {"metrics.json", "facts.json", "model"}
 
 
 def test_a_metric_that_is_not_finite_is_named_at_once(root: Path) -> None:
@@ -84,7 +84,9 @@ def test_large_facts_are_refused_at_once(root: Path) -> None:
     [
         pytest.param("flywheel_runtime.run", ("botocore", "asyncio", "numpy"), id="the helper"),
         pytest.param(
-            "flywheel_runtime.fetch.main", ("botocore", "ssl", "http.client"), id="fetch before it has an input"
+            "flywheel_runtime.commands.fetch.main",
+            ("botocore", "ssl", "http.client"),
+            id="fetch before it has an input",
         ),
     ],
 )

@@ -26,7 +26,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 from flywheel_serving.testing import LocalServer
-from tests.runtime import conftest as s3
+from tests.runtime import s3_server as s3
 
 FEATURES, CONNECTIONS = 30, 8
 NAMES = [f"f{number}" for number in range(FEATURES)]

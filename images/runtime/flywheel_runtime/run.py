@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, SupportsFloat
 
-from flywheel_runtime import gpu
+from flywheel_runtime.contract import gpu_usage
 
 FACTS_LIMIT = 2000  # bytes
 
@@ -101,7 +101,7 @@ def _append(step: int | None, values: Mapping[str, SupportsFloat]) -> None:
 
 @functools.cache
 def _watch_gpus() -> None:
-    gpu.start(lambda use: _append(None, use))
+    gpu_usage.start_sampling(lambda use: _append(None, use))
 
 
 def finish(metrics: Mapping[str, SupportsFloat], facts: Mapping[str, Any] | None = None) -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.runtime.conftest import Server as S3
 from tests.runtime.conftest import bucket, server
+from tests.runtime.s3_server import Server as S3
 from tests.serving.record.logged import Place
 
 __all__ = ["bucket", "server"]

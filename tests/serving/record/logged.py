@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from flywheel_serving.testing import LocalServer
-from tests.runtime.conftest import Server as S3
+from tests.runtime.s3_server import Server as S3
 
 Row = dict[str, Any]
 SOURCE = "read_parquet($1, hive_partitioning = false)"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel_runtime.steps.dataset import profile
+from flywheel_runtime.datasets import profile
 from flywheel_serving.datatypes import Array
 from flywheel_serving.record import baseline
 from flywheel_serving.record.baseline import Baseline, BaselineInvalid

@@ -10,7 +10,7 @@ from typing import Any
 from flywheel_runtime.audit import records
 from flywheel_runtime.audit.records import Link
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.s3 import NotThere
+from flywheel_runtime.store.errors import NotThere
 
 
 @dataclass(frozen=True)

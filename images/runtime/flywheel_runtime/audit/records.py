@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.s3 import NotThere
+from flywheel_runtime.store.errors import NotThere
 
 RECORD_LIMIT = 1 << 20  # bytes
 LOOKED_BACK = 32  # records among which a retry looks for what an earlier try wrote

@@ -6,10 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.download import WrongDigest, download
+from flywheel_runtime.store.errors import AlreadyThere, NotThere
 from flywheel_runtime.store.manifest import DIGEST, BadManifest, File, Manifest
 from flywheel_runtime.store.retry import Retry
-from flywheel_runtime.store.s3 import Access, AlreadyThere, Bucket, NotThere
+from flywheel_runtime.store.s3 import Bucket
 from flywheel_runtime.store.upload import blob_key, upload
 
 AT_ONCE = 4  # transfers side by side

@@ -4,7 +4,8 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flywheel_runtime.store.retry import Retry, Transient
+from flywheel_runtime.contract.errors import Transient
+from flywheel_runtime.store.retry import Retry
 
 HASH_CHUNK = 1 << 20
 OpenStream = Callable[[int], Iterator[bytes]]

@@ -6,13 +6,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from flywheel_runtime.contract.errors import Transient
+
 T = TypeVar("T")
 FIRST_PAUSE = 0.1  # seconds
 LONGEST_PAUSE = 5.0
-
-
-class Transient(Exception):
-    """May go away by itself: a lost connection, 5xx, SlowDown."""
 
 
 @dataclass(frozen=True)

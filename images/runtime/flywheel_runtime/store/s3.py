@@ -3,7 +3,7 @@
 botocore is what boto3 stands on; used alone, a client is ready about 0.1 s sooner, and two clients start in every pod.
 """
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cache, partial
@@ -14,8 +14,17 @@ import botocore.exceptions
 import botocore.session
 from botocore.config import Config
 
-from flywheel_runtime.store.retry import Transient
-from flywheel_runtime.store.words import plain_words
+from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.errors import (
+    AlreadyThere,
+    Busy,
+    NoBucket,
+    NotThere,
+    Refused,
+    S3Error,
+    Unreachable,
+    connection_problem,
+)
 
 T = TypeVar("T")
 CONNECTIONS = 8
@@ -39,73 +48,6 @@ SILENCE = (
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.IncompleteReadError,
 )
-
-
-class S3Error(Exception):
-    """The store's answer, with its code."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}" if detail and detail != code else code)
-        self.code = code
-
-
-class NotThere(S3Error):
-    """No such object."""
-
-
-class NoBucket(S3Error):
-    """No such bucket."""
-
-
-class Refused(S3Error):
-    """The credentials are wrong, absent, or may not do this."""
-
-
-class AlreadyThere(S3Error):
-    """412: the object exists (If-None-Match), or is no longer the same one (If-Match)."""
-
-
-class Busy(S3Error, Transient):
-    """Answered with 5xx or a request to slow down."""
-
-
-class Unreachable(S3Error, Transient):
-    """Did not answer, or stopped in the middle."""
-
-
-@dataclass(frozen=True)
-class Access:
-    """Where a bucket is and who asks. Without a key, `anonymous` asks unsigned, else botocore's own chain is used."""
-
-    bucket: str
-    endpoint: str | None
-    region: str
-    key_id: str | None
-    secret: str | None
-    token: str | None
-    anonymous: bool = False
-
-    @classmethod
-    def of(cls, env: Mapping[str, str], bucket: str, prefix: str = "") -> "Access":
-        """From `AWS_*` variables, or those with a prefix such as `SOURCE_`."""
-
-        def value(name: str) -> str | None:
-            return env.get(prefix + name) or None
-
-        return cls(
-            bucket=bucket,
-            endpoint=value("AWS_ENDPOINT_URL"),
-            region=value("AWS_REGION") or "us-east-1",
-            key_id=value("AWS_ACCESS_KEY_ID"),
-            secret=value("AWS_SECRET_ACCESS_KEY"),
-            token=value("AWS_SESSION_TOKEN"),
-            anonymous=bool(prefix) and not value("AWS_ACCESS_KEY_ID"),
-        )
-
-    @property
-    def place(self) -> str:
-        """The endpoint as messages name it."""
-        return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
 
 
 @dataclass(frozen=True)
@@ -268,7 +210,7 @@ class Bucket:
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise Refused("NoCredentials", "there are no credentials") from error
         except (*SILENCE, OSError) as error:
-            raise Unreachable("Unreachable", plain_words(error)) from error
+            raise Unreachable("Unreachable", connection_problem(error)) from error
         except botocore.exceptions.BotoCoreError as error:
             raise S3Error("Invalid", str(error)) from error
 

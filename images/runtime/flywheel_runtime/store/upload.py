@@ -6,10 +6,11 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
-from flywheel_runtime.plain import open_plain
+from flywheel_runtime.contract.safe_files import open_regular_file
+from flywheel_runtime.store.errors import S3Error
 from flywheel_runtime.store.manifest import File
 from flywheel_runtime.store.retry import Retry
-from flywheel_runtime.store.s3 import Bucket, S3Error
+from flywheel_runtime.store.s3 import Bucket
 
 PART = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 MiB
 MOST_PARTS = 9_000  # S3 allows 10,000
@@ -24,7 +25,7 @@ def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> Fi
 
     Large files are read twice, hashed both times, and never held in memory.
     """
-    with open_plain(path) as file:
+    with open_regular_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size <= PART:
             body = file.read()
@@ -43,7 +44,7 @@ def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> Fi
 
 def put_file(bucket: Bucket, key: str, path: Path, retry: Retry) -> File:
     """Put a file's bytes at a key of the caller's choice, whatever is there; its name, SHA-256 and size."""
-    with open_plain(path) as file:
+    with open_regular_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         line = File(path.name, hashlib.file_digest(file, "sha256").hexdigest(), size)
         file.seek(0)

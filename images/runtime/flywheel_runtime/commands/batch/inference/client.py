@@ -1,0 +1,170 @@
+"""The model server in the same pod, asked as any client asks it: Open Inference Protocol v2 over REST, tensors as bytes.
+
+Source: https://github.com/kserve/open-inference-protocol, and its binary tensor data extension.
+"""
+
+import http.client
+import json
+import threading
+import time
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.errors import Failure
+
+Array = NDArray[Any]
+PATIENCE = 600.0  # seconds: a big model may load for minutes, and a server that was killed starts again
+PAUSE = 0.2
+LENGTH = "Inference-Header-Content-Length"
+DTYPES = {
+    "BOOL": np.dtype("?"),
+    "UINT8": np.dtype("u1"),
+    "UINT16": np.dtype("<u2"),
+    "UINT32": np.dtype("<u4"),
+    "UINT64": np.dtype("<u8"),
+    "INT8": np.dtype("i1"),
+    "INT16": np.dtype("<i2"),
+    "INT32": np.dtype("<i4"),
+    "INT64": np.dtype("<i8"),
+    "FP16": np.dtype("<f2"),
+    "FP32": np.dtype("<f4"),
+    "FP64": np.dtype("<f8"),
+}
+
+
+class Refused(Exception):
+    """The server answered that it cannot score these rows; the same rows would be refused again."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One input or output of the model; -1 in the shape is any length."""
+
+    name: str
+    datatype: str
+    shape: tuple[int, ...]
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> "Tensor":
+        return cls(str(body["name"]), str(body["datatype"]), tuple(int(axis) for axis in body["shape"]))
+
+
+class Client:
+    """Thread-safe: each thread has a connection of its own, until the block ends that the client is used in."""
+
+    def __init__(self, model: str, address: tuple[str, int], patience: float = PATIENCE) -> None:
+        self._path = f"/v2/models/{model}"
+        self._address = address
+        self._patience = patience
+        self._own = threading.local()
+        self._held: list[http.client.HTTPConnection] = []
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for connection in self._held:
+            connection.close()
+
+    def signature(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
+        """The model's inputs and outputs, once it is ready. Failure ServerLost."""
+        self._ask("GET", f"{self._path}/ready", b"", {})
+        body = json.loads(self._ask("GET", self._path, b"", {})[1])
+        return tuple(map(Tensor.of, body["inputs"])), tuple(map(Tensor.of, body["outputs"]))
+
+    def infer(self, inputs: tuple[Tensor, ...], feeds: dict[str, Array]) -> dict[str, Array]:
+        """The model's answers by the outputs' names. Refused, or Failure ServerLost."""
+        parts = [_to_bytes(feeds[each.name]) for each in inputs]
+        told = [
+            {
+                "name": each.name,
+                "datatype": each.datatype,
+                "shape": list(feeds[each.name].shape),
+                "parameters": {"binary_data_size": len(part)},
+            }
+            for each, part in zip(inputs, parts, strict=True)
+        ]
+        head = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
+        headers = {"Content-Type": "application/octet-stream", LENGTH: str(len(head))}
+        length, body = self._ask("POST", f"{self._path}/infer", b"".join((head, *parts)), headers)
+        return _answers(body, length)
+
+    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """The length of the answer's JSON part, and the answer. What passes by itself is waited for."""
+        give_up = time.monotonic() + self._patience
+        words = ""
+        while time.monotonic() < give_up:
+            try:
+                connection = self._connection()
+                connection.request(method, path, body, headers)
+                answer = connection.getresponse()
+                content = answer.read()
+            except (OSError, http.client.HTTPException) as error:
+                self._drop()
+                words = f"{type(error).__name__}: {error}"
+            else:
+                if answer.status == http.HTTPStatus.OK:
+                    return int(answer.headers.get(LENGTH) or len(content)), content
+                words = _words(content)
+                if answer.status not in (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS):
+                    raise Refused(words)
+            time.sleep(PAUSE)
+        finding = f"the model server beside this container did not answer for {self._patience:.0f} s ({words})"
+        raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)
+
+    def _connection(self) -> http.client.HTTPConnection:
+        held: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
+        if held is None:
+            held = http.client.HTTPConnection(*self._address, timeout=300)
+            self._own.connection = held
+            self._held.append(held)
+        return held
+
+    def _drop(self) -> None:
+        held = getattr(self._own, "connection", None)
+        if held is not None:
+            held.close()  # the next request opens it again
+
+
+def _words(content: bytes) -> str:
+    try:
+        return str(json.loads(content)["error"])
+    except (ValueError, KeyError, TypeError):
+        return content[:200].decode(errors="replace")
+
+
+def _to_bytes(array: Array) -> bytes:
+    if array.dtype != object:
+        return array.tobytes()
+    texts = [value.encode() for value in array.ravel()]
+    return b"".join(part for text in texts for part in (len(text).to_bytes(4, "little"), text))
+
+
+def _answers(body: bytes, length: int) -> dict[str, Array]:
+    told = json.loads(body[:length])
+    found: dict[str, Array] = {}
+    at = length
+    for output in told["outputs"]:
+        size, shape = int(output["parameters"]["binary_data_size"]), output["shape"]
+        raw = body[at : at + size]
+        at += size
+        if output["datatype"] == "BYTES":
+            texts = np.empty(shape, object)
+            texts.ravel()[:] = _texts(raw)
+            found[output["name"]] = texts
+        else:
+            found[output["name"]] = np.frombuffer(raw, DTYPES[output["datatype"]]).reshape(shape)
+    return found
+
+
+def _texts(raw: bytes) -> list[str]:
+    texts: list[str] = []
+    at = 0
+    while at < len(raw):
+        size = int.from_bytes(raw[at : at + 4], "little")
+        texts.append(raw[at + 4 : at + 4 + size].decode())
+        at += 4 + size
+    return texts

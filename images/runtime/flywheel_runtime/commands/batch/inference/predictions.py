@@ -1,0 +1,78 @@
+"""From the tensors that the model gives to columns of the output."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from flywheel_runtime.commands.batch.config import Prediction
+from flywheel_runtime.commands.batch.inference.client import Array, Tensor
+from flywheel_runtime.contract.errors import Failure
+
+# The outputs of a trained model (images/README.md, "A model artifact").
+CLASS, REGRESSION, PROBABILITIES = "label", "prediction", "probabilities"
+SQL_TYPES = {
+    "BOOL": "BOOLEAN",
+    "UINT8": "UTINYINT",
+    "UINT16": "USMALLINT",
+    "UINT32": "UINTEGER",
+    "UINT64": "UBIGINT",
+    "INT8": "TINYINT",
+    "INT16": "SMALLINT",
+    "INT32": "INTEGER",
+    "INT64": "BIGINT",
+    "FP16": "FLOAT",
+    "FP32": "FLOAT",
+    "FP64": "DOUBLE",
+    "BYTES": "VARCHAR",
+}
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One column of predictions: `at` is its place in the output's second axis, None where the whole row is the value."""
+
+    name: str
+    type: str  # in DuckDB's words
+    output: str
+    at: int | None = None
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def choose(outputs: Sequence[Tensor], prediction: Prediction | None, classes: Sequence[str]) -> list[Answer]:
+    """The columns that the spec asks for. Failure OutputsDiffer where the model does not give them."""
+    if prediction is None:
+        return [column for output in outputs for column in _columns(output, output.name, classes)]
+    named = {output.name: output for output in outputs}
+    if prediction == "Class":
+        output = named.get(CLASS) or named.get(REGRESSION)
+        if output is not None:
+            return _columns(output, "prediction", classes)
+    elif PROBABILITIES in named:
+        return _columns(named[PROBABILITIES], PROBABILITIES, classes)
+    words = f"the model gives {', '.join(map(repr, named))} and nothing that is a {prediction}"
+    raise Failure("OutputsDiffer", f"{words}; leave spec.output.prediction out to keep what it gives", retry=False)
+
+
+def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:
+    kind = SQL_TYPES[output.datatype]
+    if len(output.shape) <= 1:
+        return [Answer(name, kind, output.name)]
+    if output.name == PROBABILITIES and len(output.shape) == 2 and output.shape[1] in (-1, len(classes)) and classes:
+        return [Answer(f"probability_{each}", kind, output.name, at) for at, each in enumerate(classes)]
+    if len(output.shape) == 2 and output.shape[1] == 1:
+        return [Answer(name, kind, output.name, 0)]
+    if len(output.shape) == 2 and output.shape[1] > 1:
+        return [Answer(f"{name}_{at}", kind, output.name, at) for at in range(output.shape[1])]
+    return [Answer(name, kind + "[]" * (len(output.shape) - 1), output.name)]
+
+
+def cells(answer: Answer, found: Mapping[str, Array], *, as_text: bool) -> list[Any]:
+    """The column's cells as Python has them. In text a float keeps its own shortest digits, which read back as the same number."""
+    array = found[answer.output]
+    if answer.at is not None:
+        array = array[:, answer.at]
+    if as_text and array.dtype.kind == "f" and array.dtype.itemsize < 8:
+        array = array.astype("U").astype("f8")
+    return array.tolist()  # type: ignore[no-any-return]

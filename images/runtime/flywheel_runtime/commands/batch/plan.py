@@ -1,0 +1,180 @@
+"""`batch-plan`: what will be scored, checked as far as it can be before the first row, and frozen."""
+
+import json
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import ceil
+from pathlib import Path
+from typing import Any
+
+from flywheel_runtime.commands.batch.config import BatchConfig
+from flywheel_runtime.commands.batch.formats import Head, Slice
+from flywheel_runtime.commands.batch.formats.choice import FORMATS, name_of
+from flywheel_runtime.commands.batch.inference import predictions, row_independence
+from flywheel_runtime.commands.batch.inference.client import Client, Tensor
+from flywheel_runtime.commands.batch.inference.features import match
+from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
+from flywheel_runtime.commands.batch.step import Report, Step, run, say
+from flywheel_runtime.commands.batch.storage import manifest
+from flywheel_runtime.commands.batch.storage.source import File, Source, open_output, open_source
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.store import installation
+from flywheel_runtime.store.errors import S3Error, as_failure
+from flywheel_runtime.store.retry import Retry
+
+AT_ONCE = 8  # files looked at side by side
+USUAL, LEAST = 64 << 20, 4 << 20  # bytes of a shard
+MOST_SHARDS = 1000
+BYTES_OF_CALL, ROWS_OF_CALL = 4 << 20, 4096  # the server takes 10,000 rows in a request
+
+
+def main() -> int:
+    """The exit code of the contract."""
+    return run(plan)
+
+
+def plan(step: Step) -> Report:
+    """Freezes the plan as an artifact, whose digest is in the report. Failure says what stands in the way."""
+    output = open_output(step.order, step.env)
+    manifest.probe(output)
+    source = open_source(step.order, step.paths, step.env)
+    frozen = _frozen(step, source)
+    done = manifest.present(output)
+    facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _kept(step, frozen), "id": frozen.id}
+    if done is not None and done.get("plan") == frozen.id:
+        return Report(_counts(done), {**facts, "manifest": manifest.uri(output)}, repeated=True)
+    if done is not None and not step.order.overwrite:
+        words = f"'{manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
+        cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
+        raise Failure("OutputExists", f"{words}; {cure}", retry=False)
+    return Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
+
+
+@dataclass(frozen=True)
+class Table:
+    """The input as it is: files, and for each of them what it says of itself and where it can be cut."""
+
+    format: str
+    files: list[File]
+    heads: list[Head]
+    slices: list[list[Slice]]
+    most: int  # shards
+
+
+def _frozen(step: Step, source: Source) -> Plan:
+    order = step.order
+    with step.client as client:
+        inputs, outputs = client.signature()
+        table = _table(order, source, inputs)
+        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, order)
+    found = shards(table.slices, table.most)
+    rows = sum(part.rows for parts in table.slices for part in parts)
+    say(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
+    heads = tuple(dict.fromkeys(table.heads))
+    included = _included(order, heads)
+    chosen = predictions.choose(outputs, order.prediction, _classes(step.paths.inputs / "model" / "signature.json"))
+    _check_names([name for name, _ in included] + [answer.name for answer in chosen])
+    return Plan(
+        output=order.output.uri,
+        model=order.digest,
+        format=table.format,
+        output_format=order.output_format,
+        features=order.features,
+        files=tuple((file, heads.index(head)) for file, head in zip(table.files, table.heads, strict=True)),
+        heads=heads,
+        included=included,
+        answers=tuple(chosen),
+        rows_per_call=rows_per_call,
+        shards=tuple(found),
+    )
+
+
+def _table(order: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
+    """Failure where it does not fit the model."""
+    files = source.files()
+    name = name_of(files, order.format)
+    reader = FORMATS[name]
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        heads = list(pool.map(lambda file: reader.head(source, file), files))
+        for file, head in zip(files, heads, strict=True):
+            _check_columns(order, inputs, file, head)
+        size = sum(file.size for file in files)
+        most = _most_shards(order, size)
+        slices = list(pool.map(lambda file: reader.slices(source, file, max(1, ceil(size / most))), files))
+    if not any(slices):
+        raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
+    return Table(name, files, heads, slices, most)
+
+
+def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: tuple[Tensor, ...]) -> bool:
+    """Asked with the first rows of the input."""
+    at = next(at for at, parts in enumerate(table.slices) if parts)
+    file, head = table.files[at], table.heads[at]
+    features = match(inputs, step.order.features, head.columns, file.path)
+    names = [name for each in features for name in each.columns]
+    some = next(FORMATS[table.format].rows(source, file, head, table.slices[at][0], names, step.scratch))
+    return row_independence.rows_mix(client, features, some)
+
+
+def _check_columns(order: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
+    match(inputs, order.features, head.columns, file.path)
+    missing = [name for name in order.include if name not in head.columns]
+    if missing:
+        words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"
+        shown = ", ".join(f"'{name}'" for name in head.columns[:10])
+        raise Failure("ColumnsMissing", f"{words}; it has {shown}", retry=False)
+
+
+def _most_shards(order: BatchConfig, size: int) -> int:
+    if order.shards is not None:
+        return order.shards
+    return max(1, min(MOST_SHARDS, max(ceil(size / USUAL), min(order.parallelism, ceil(size / LEAST)))))
+
+
+def _included(order: BatchConfig, heads: tuple[Head, ...]) -> tuple[tuple[str, str], ...]:
+    """Names and types: as Parquet states them (text where files disagree), else text."""
+
+    def kind(name: str) -> str:
+        stated = {head.types[head.columns.index(name)] if head.types else "VARCHAR" for head in heads}
+        return stated.pop() if len(stated) == 1 else "VARCHAR"
+
+    return tuple((name, kind(name)) for name in dict.fromkeys(order.include))
+
+
+def _check_names(names: list[str]) -> None:
+    twice = next((name for name in names if [each.lower() for each in names].count(name.lower()) > 1), None)
+    if twice is not None:
+        words = f"the output would have two columns '{twice}'"
+        raise Failure("ColumnsDiffer", f"{words}; take it out of spec.output.include or rename it", retry=False)
+
+
+def _rows_per_call(inputs: tuple[Tensor, ...], order: BatchConfig) -> int:
+    """As many as the server surely takes; 1 where the model's first axis is fixed."""
+    if any(each.shape[:1] != (-1,) for each in inputs):
+        return 1
+    width = sum(8 * (len(order.features) or max(each.shape[-1], 1)) for each in inputs)
+    return max(1, min(ROWS_OF_CALL, BYTES_OF_CALL // width))
+
+
+def _classes(path: Path) -> list[str]:
+    """Of signature.json, which not every artifact has."""
+    found = json.loads(path.read_bytes()).get("classes") if path.is_file() else None
+    return [str(each) for each in found or ()]
+
+
+def _kept(step: Step, frozen: Plan) -> str:
+    """The plan as an artifact of the namespace's store; its digest."""
+    store = installation.open_store(step.env, Retry())
+    try:
+        with tempfile.TemporaryDirectory(dir=step.scratch) as folder:
+            path = Path(folder) / FILE
+            path.write_bytes(frozen.encode())
+            return store.put([(FILE, path)]).digest
+    except S3Error as error:
+        owner = installation.owner(step.env)
+        raise as_failure(error, store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed") from error
+
+
+def _counts(done: dict[str, Any]) -> dict[str, float]:
+    return {name: float(done.get(name) or 0) for name in ("rows", "errors")}

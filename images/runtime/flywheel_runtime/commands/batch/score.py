@@ -1,0 +1,175 @@
+"""`batch-score`: one shard. Its rows go to the server in the same pod, its part and its errors to the output, and its result is written last."""
+
+import json
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flywheel_runtime.commands.batch.formats import RowError, Rows
+from flywheel_runtime.commands.batch.formats.choice import FORMATS
+from flywheel_runtime.commands.batch.inference import predictions
+from flywheel_runtime.commands.batch.inference.client import Array, Client, Refused
+from flywheel_runtime.commands.batch.inference.features import Feature, match, tensors
+from flywheel_runtime.commands.batch.scoring_plan import FILE, Piece, Plan
+from flywheel_runtime.commands.batch.step import Report, Step, run, say
+from flywheel_runtime.commands.batch.storage import results
+from flywheel_runtime.commands.batch.storage.part_files import Part
+from flywheel_runtime.commands.batch.storage.results import Result
+from flywheel_runtime.commands.batch.storage.source import Source, open_output, open_source
+from flywheel_runtime.contract.errors import Failure
+
+TOO_MANY = "TooManyRowErrors"
+CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Rows with the model's answers, and those without."""
+
+    rows: Rows
+    found: dict[str, Array]
+    errors: list[RowError]
+
+
+@dataclass
+class Shard:
+    """One shard on its way. Errors are written as they come."""
+
+    step: Step
+    plan: Plan
+    client: Client
+    errors: Path
+    failed: int = 0
+    scored: int = 0
+    part: Part | None = None
+    _features: dict[int, list[Feature]] = field(default_factory=dict)
+
+    def score(self, source: Source, pieces: tuple[Piece, ...], path: Path) -> Path | None:
+        """The part file, or None where no row could be scored. Failure TooManyRowErrors."""
+        with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(CALLS) as pool:
+            waiting: deque[tuple[str, Future[Scored]]] = deque()
+            for piece, rows in self._chunks(source, pieces):
+                waiting.append((self.plan.files[piece.file][0].path, pool.submit(self._ask, piece, rows)))
+                if len(waiting) > CALLS:
+                    self._keep(*_ended(waiting), log, path)
+            while waiting:
+                self._keep(*_ended(waiting), log, path)
+        return self.part.close() if self.part else None
+
+    def _chunks(self, source: Source, pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, Rows]]:
+        plan = self.plan
+        reader = FORMATS[plan.format]
+        inputs, _ = self.client.signature()
+        for piece in pieces:
+            file, head_at = plan.files[piece.file]
+            head = plan.heads[head_at]
+            features = self._features.setdefault(head_at, match(inputs, plan.features, head.columns, file.path))
+            wanted = list(dict.fromkeys([c for f in features for c in f.columns] + [name for name, _ in plan.included]))
+            for rows in reader.rows(source, file, head, piece.slice, wanted, self.step.scratch):
+                bad = rows.bad
+                for start in range(0, max(len(rows), 1), plan.rows_per_call):
+                    some = range(start, min(start + plan.rows_per_call, len(rows)))
+                    picked = rows.only(some)
+                    yield piece, Rows(picked.numbers, picked.columns, bad)
+                    bad = []
+
+    def _ask(self, piece: Piece, rows: Rows) -> Scored:
+        features = self._features[self.plan.files[piece.file][1]]
+        good, feeds, errors = tensors(features, rows)
+        found, refused = self._infer(features, feeds, good)
+        errors = sorted([*rows.bad, *errors, *refused], key=lambda error: error.row)
+        if not refused:
+            return Scored(good, found, errors)
+        lost = {error.row for error in refused}
+        return Scored(good.only([at for at, number in enumerate(good.numbers) if number not in lost]), found, errors)
+
+    def _infer(
+        self, features: list[Feature], feeds: dict[str, Array], rows: Rows
+    ) -> tuple[dict[str, Array], list[RowError]]:
+        """All rows in one call; if that is refused, each half by itself, down to the row that is to blame."""
+        if not len(rows):
+            return {}, []
+        try:
+            return self.client.infer(tuple(each.tensor for each in features), feeds), []
+        except Refused as refusal:
+            if len(rows) == 1:
+                return {}, [RowError(rows.numbers[0], "Refused", str(refusal))]
+        middle = len(rows) // 2
+        halves = (slice(0, middle), slice(middle, len(rows)))
+        asked = [
+            self._infer(features, {name: a[h] for name, a in feeds.items()}, rows.only(range(len(rows))[h]))
+            for h in halves
+        ]
+        answered = [found for found, _ in asked if found]
+        joined = {name: np.concatenate([found[name] for found in answered]) for name in (answered or [{}])[0]}
+        return joined, [error for _, errors in asked for error in errors]
+
+    def _keep(self, file: str, scored: Scored, log: Any, path: Path) -> None:
+        for error in scored.errors:
+            told = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
+            log.write(json.dumps(told, ensure_ascii=False) + "\n")
+        self.failed += len(scored.errors)
+        most = self.step.order.max_row_errors
+        if most is not None and self.failed > most:
+            last = scored.errors[-1]
+            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
+            cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
+            raise Failure(TOO_MANY, f"{words}; {cure}", retry=False)
+        if not len(scored.rows):
+            return
+        if self.part is None:
+            self.part = Part(path, self.step.order.output_format, self.plan.columns)
+        included = [scored.rows.columns[name] for name, _ in self.plan.included]
+        as_text = self.plan.output_format != "Parquet"
+        found = [predictions.cells(answer, scored.found, as_text=as_text) for answer in self.plan.answers]
+        self.part.append([*included, *found])
+        self.scored += len(scored.rows)
+
+
+def main() -> int:
+    """The exit code of the contract."""
+    return run(score)
+
+
+def score(step: Step) -> Report:
+    """The shard of this pod's index, unless it is done already."""
+    index = int(step.env["JOB_COMPLETION_INDEX"])
+    plan = Plan.read(step.paths.inputs / "plan" / FILE)
+    output = open_output(step.order, step.env)
+    keeper = results.Results.of(step.env, plan.id)
+    earlier = keeper.read(index)
+    if earlier is not None and results.are_there(output, earlier):
+        return _report(earlier, 0.0, repeated=True)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(dir=step.scratch) as folder, step.client as client:
+        errors = Path(folder) / "errors.jsonl"
+        shard = Shard(step, plan, client, errors)
+        source = open_source(step.order, step.paths, step.env)
+        try:
+            part = shard.score(source, plan.shards[index], Path(folder) / "part")
+        except Failure as failure:
+            if failure.reason == TOO_MANY:
+                results.kept(output, plan, index, None, errors, 0, shard.failed)  # for whoever mends them
+            raise
+        result = results.kept(output, plan, index, part, errors if shard.failed else None, shard.scored, shard.failed)
+    keeper.write(index, result)
+    seconds = time.monotonic() - started
+    say(f"shard {index}: {shard.scored} rows, {shard.failed} row errors in {seconds:.1f} s")
+    return _report(result, seconds, repeated=False)
+
+
+def _ended(waiting: "deque[tuple[str, Future[Scored]]]") -> tuple[str, Scored]:
+    file, future = waiting.popleft()
+    return file, future.result()
+
+
+def _report(result: Result, seconds: float, *, repeated: bool) -> Report:
+    metrics = {"rows": float(result.rows), "errors": float(result.errors), "seconds": round(seconds, 3)}
+    return Report(metrics, repeated=repeated)

@@ -1,0 +1,207 @@
+"""Where rows come from, and where predictions go: files by listing, bytes by range, with every answer of a store in words."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from flywheel_runtime.commands.batch.config import BatchConfig, Place
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.store import installation
+from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.errors import AlreadyThere, NotThere, Owner, S3Error, as_failure
+from flywheel_runtime.store.manifest import BadManifest, check_path
+from flywheel_runtime.store.retry import Retry
+from flywheel_runtime.store.s3 import Bucket
+from flywheel_runtime.transport.hosts import check_endpoint
+
+BLOCK = 8 << 20  # bytes of one request
+OURS = ("blobs/", "manifests/", "results/")  # folders of the installation's store that are not for outputs
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of the input: its path from there, its size in bytes, and the tag that tells its versions apart."""
+
+    path: str
+    size: int
+    etag: str
+
+
+class Source(Protocol):
+    """The input."""
+
+    @property
+    def name(self) -> str:
+        """How messages call it."""
+
+    def files(self) -> list[File]:
+        """All files in the order of their paths; Failure SourceMissing or EmptySource."""
+
+    def part(self, file: File, start: int, stop: int) -> bytes:
+        """The bytes from `start` up to `stop`; Failure InputChanged if the file is no longer the one that was listed."""
+
+
+def blocks(source: Source, file: File, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    """A range of a file (the whole of it by default), block after block."""
+    end = file.size if stop is None else stop
+    for at in range(start, end, BLOCK):
+        yield source.part(file, at, min(at + BLOCK, end))
+
+
+def open_source(order: BatchConfig, paths: Paths, env: Mapping[str, str]) -> Source:
+    """The input of the order. Failure where its address cannot be right."""
+    if isinstance(order.input, str):
+        return Volume(order.input, paths.volumes / "source" / order.input)
+    return Folder(order.input, *_access(order.input, env, "SOURCE_", "spec.input.s3"))
+
+
+def open_output(order: BatchConfig, env: Mapping[str, str]) -> "Folder":
+    """The output's folder. Failure OutputNotAllowed inside the input, and where the installation's own credentials would write into
+    what is others'."""
+    place, source = order.output, order.input
+    if isinstance(source, Place) and _is_inside(place, source):
+        words = f"'{place.uri}' lies inside the input '{source.uri}', where the next run would read it"
+        raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri", retry=False)
+    folder = Folder(place, *_access(place, env, "OUTPUT_", "spec.output.s3"))
+    if place.foreign or place.bucket != env.get("FLYWHEEL_BUCKET"):
+        return folder
+    prefix = (env.get("FLYWHEEL_PREFIX") or "").strip("/")
+    home = f"{prefix}/{env['FLYWHEEL_NAMESPACE']}/" if prefix else f"{env['FLYWHEEL_NAMESPACE']}/"
+    below = place.key.removeprefix(home)
+    if below == place.key or not below or below.startswith(OURS):
+        words = f"'{place.uri}' is in the installation's bucket, where this namespace writes below 's3://{place.bucket}/{home}'"
+        cure = f"but for {', '.join(OURS)}; correct spec.output.s3.uri or give the output a Secret of its own"
+        raise Failure("OutputNotAllowed", f"{words} {cure}", retry=False)
+    return folder
+
+
+def _is_inside(place: Place, folder: Place) -> bool:
+    return folder.uri.endswith("/") and place.uri.startswith(folder.uri) and place.endpoint == folder.endpoint
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder, or one object, in a store."""
+
+    place: Place
+    bucket: Bucket
+    owner: Owner
+    retry: Retry = field(default_factory=Retry)
+
+    @property
+    def name(self) -> str:
+        return self.place.uri
+
+    def files(self) -> list[File]:
+        prefix = self.place.key
+        with self.answered():
+            if prefix and not prefix.endswith("/"):
+                return [self._one(prefix)]
+            found = self.retry.call(lambda: list(self.bucket.list(prefix)))
+        files = [File(each.key.removeprefix(prefix), each.size, each.etag) for each in found if each.size]
+        return _sorted(self.name, files)
+
+    def _one(self, key: str) -> File:
+        try:
+            found = self.retry.call(lambda: self.bucket.head(key))
+        except NotThere as error:
+            words = f"'{self.name}' does not exist at {self.bucket.access.place}"
+            raise Failure("SourceMissing", f"{words}; upload it or correct spec.input", retry=True) from error
+        if not found.size:
+            raise Failure(
+                "EmptySource", f"'{self.name}' has no bytes; upload the data or correct spec.input", retry=True
+            )
+        return File(key.rpartition("/")[2], found.size, found.etag)
+
+    def part(self, file: File, start: int, stop: int) -> bytes:
+        whole = self.place.key.endswith("/") or not self.place.key
+        key = self.place.key + file.path if whole else self.place.key
+        with self.answered():
+            try:
+                return self.retry.call(lambda: self.bucket.part(key, start, stop, file.etag))
+            except (AlreadyThere, NotThere) as error:
+                raise _changed(self.name, file) from error
+
+    @contextmanager
+    def answered(self) -> Iterator[None]:
+        """Turns what the store answers into the sentence about it."""
+        try:
+            yield
+        except S3Error as error:
+            failed = "SourceUnreachable" if self.owner.foreign else "StoreUnreachable"
+            access = self.bucket.access
+            raise as_failure(error, access, self.owner, refused="CredentialsRefused", failed=failed) from error
+
+
+@dataclass(frozen=True)
+class Volume:
+    """Files on a PersistentVolumeClaim."""
+
+    name: str
+    root: Path
+
+    def files(self) -> list[File]:
+        if not self.root.exists():
+            words = f"'{self.name}' does not exist on the volume"
+            raise Failure("SourceMissing", f"{words}; write it or correct spec.input.pvc.path", retry=True)
+        if self.root.is_file():
+            return [self._file(self.root, self.root.name)]
+        paths = sorted(path for path in self.root.rglob("*") if path.is_file() and not path.is_symlink())
+        found = [self._file(path, path.relative_to(self.root).as_posix()) for path in paths]
+        return _sorted(self.name, [file for file in found if file.size])
+
+    def _file(self, path: Path, name: str) -> File:
+        facts = path.stat()
+        return File(name, facts.st_size, f"{facts.st_mtime_ns}-{facts.st_size}")
+
+    def part(self, file: File, start: int, stop: int) -> bytes:
+        path = self.root if self.root.is_file() else self.root / file.path
+        try:
+            with path.open("rb") as stream:
+                stream.seek(start)
+                body = stream.read(stop - start)
+            if self._file(path, file.path) == file:
+                return body
+        except OSError as error:
+            raise Failure("SourceUnreachable", f"'{path}' cannot be read ({error.strerror})", retry=True) from error
+        raise _changed(self.name, file)
+
+
+def _changed(name: str, file: File) -> Failure:
+    words = f"file '{file.path}' of '{name}' changed after it was listed"
+    return Failure("InputChanged", f"{words}; the input is planned anew", retry=False)
+
+
+def _sorted(name: str, files: list[File]) -> list[File]:
+    """Without hidden files and markers such as _SUCCESS; what a batch wrote is another's input without its manifest and errors."""
+    seen = [file for file in files if not any(part.startswith((".", "_")) for part in file.path.split("/"))]
+    if not seen:
+        raise Failure("EmptySource", f"'{name}' holds no data; upload the data or correct spec.input", retry=True)
+    for file in seen:
+        try:
+            check_path(file.path)
+        except BadManifest as error:
+            words = f"file '{file.path}' of '{name}' cannot be read: {error}; rename it"
+            raise Failure("SourceInvalid", words, retry=False) from error
+    return sorted(seen, key=lambda file: file.path)
+
+
+def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
+    if not place.foreign:
+        access = Access.of(env, place.bucket)
+        owner = Owner(installation.owner(env).secret, f"{where}.uri")
+    else:
+        changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
+        told = {key: value for key, value in changed.items() if value}
+        access = Access.of({**env, **told}, place.bucket, prefix)
+        check_endpoint(urlsplit(access.place).hostname or "")
+        owner = Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
+    try:
+        return Bucket(access), owner
+    except ValueError as error:
+        words = f"the endpoint '{access.endpoint}' is no URL; correct {where}.endpoint"
+        raise Failure("SourceInvalid", words, retry=False) from error

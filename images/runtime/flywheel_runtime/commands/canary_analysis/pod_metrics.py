@@ -1,0 +1,84 @@
+"""Every pod of one side, found by the DNS of its headless Service, and asked for its metrics."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
+
+PATIENCE = 2.0  # seconds, for one pod
+MOST_BYTES = 4 << 20
+
+
+@dataclass(frozen=True)
+class Side:
+    """Champion or challenger: the version that its pods serve, and where they are found."""
+
+    version: str
+    host: str
+    port: int
+
+    @staticmethod
+    def of(params: Mapping[str, Any]) -> Side:
+        return Side(str(params["version"]), str(params["host"]), int(params["port"]))
+
+
+def addresses(side: Side) -> list[str]:
+    """The pods' addresses now; none where the name is not known (no pod, or no DNS)."""
+    try:
+        found = socket.getaddrinfo(side.host, side.port, type=socket.SOCK_STREAM)
+    except OSError:
+        return []
+    return sorted({str(each[4][0]) for each in found})
+
+
+def pages(side: Side, threads: ThreadPoolExecutor) -> dict[str, Mapping[Series, float]]:
+    """The metrics of every pod that answers, by address."""
+    where = addresses(side)
+    texts = threads.map(lambda address: get(address, side.port, "/metrics"), where)
+    return {address: parse(text.decode(errors="replace")) for address, text in zip(where, texts, strict=True) if text}
+
+
+def examples(side: Side, model: str, threads: ThreadPoolExecutor) -> list[dict[str, Any]]:
+    """The worst disagreements that the champion's pods remember, the largest difference first."""
+    texts = threads.map(lambda each: get(each, side.port, f"/v2/models/{quote(model)}/shadow"), addresses(side))
+    return sorted(_examples(texts), key=lambda each: -_difference(each))[:20]
+
+
+def get(address: str, port: int, path: str) -> bytes | None:
+    """The body of a 200; None whatever else happens, since a pod that comes or goes is no failure of the judge."""
+    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE)
+    try:
+        connection.request("GET", path, headers={"accept": "*/*"})
+        answer = connection.getresponse()
+        body = answer.read(MOST_BYTES)
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+    return body if answer.status == 200 else None
+
+
+def _examples(texts: Iterable[bytes | None]) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for text in texts:
+        try:
+            told = json.loads(text or b"{}")
+        except ValueError:
+            continue
+        each = told.get("examples") if isinstance(told, dict) else None
+        found += [example for example in each or [] if isinstance(example, dict)]
+    return found
+
+
+def _difference(example: Mapping[str, Any]) -> float:
+    """Where it is not a number, the answers differ in kind: worst of all."""
+    value = example.get("difference")
+    return float(value) if isinstance(value, int | float) else float("inf")

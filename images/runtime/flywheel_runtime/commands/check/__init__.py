@@ -1,0 +1,1 @@
+"""`check`: compare a source with its schema, and write a version of the Dataset."""

@@ -1,0 +1,76 @@
+"""Keeping main's checkpoints while it works, and the last one when it was stopped in the middle.
+
+A checkpoint that cannot be kept is told in the log and tried again at the next look; the work itself goes on.
+"""
+
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from flywheel_runtime.commands.collect.outputs import read_output
+from flywheel_runtime.contract import checkpoint
+from flywheel_runtime.contract.checkpoint import Pointer
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Attempt
+from flywheel_runtime.contract.safe_files import UnsafeFile
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.errors import S3Error
+from flywheel_runtime.store.manifest import BadManifest
+from flywheel_runtime.store.upload import Changed
+
+
+@dataclass
+class Checkpoints:
+    """Of one attempt. `last` may be called once `start` was; both look at the same folder, one after the other."""
+
+    folder: Path
+    store: Store
+    attempt: Attempt
+    _kept: str | None = None
+    _one: threading.Lock = field(default_factory=threading.Lock)
+
+    def start(self, every: float) -> None:
+        """Look every so many seconds, in a thread that ends with the process."""
+
+        def look() -> None:
+            while True:
+                time.sleep(every)
+                self.keep(self.store)
+
+        threading.Thread(target=look, daemon=True).start()
+
+    def last(self, deadline: float) -> None:
+        """One more look, within the time that a pod has to end (time.monotonic)."""
+        thread = threading.Thread(target=self.keep, args=(self.store.until(deadline),), daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+
+    def keep(self, store: Store) -> None:
+        """Upload the newest checkpoint if it is not there yet, then let the pointer name it."""
+        with self._one:
+            found = checkpoint.newest(self.folder)
+            if found is None or found.name == self._kept:
+                return
+            try:
+                if self._write(store, found):
+                    sys.stderr.write(f"checkpoint '{found.name}' is kept\n")
+                self._kept = found.name
+            except Failure as failure:
+                sys.stderr.write(f"checkpoint '{found.name}' was not kept: {failure.message}\n")
+            except (OSError, UnsafeFile, Changed, BadManifest, S3Error) as error:
+                # Main removes old ones while it works, so this is no surprise; the next look finds a newer one.
+                sys.stderr.write(f"checkpoint '{found.name}' was not kept: {type(error).__name__}: {error}\n")
+
+    def _write(self, store: Store, folder: Path) -> bool:
+        """False where a later attempt has left one already: ours is of the past then."""
+        held = store.result(self.attempt.checkpoint_key)
+        known = Pointer.parse(held) if held else None
+        if known is not None and known.attempt > int(self.attempt.attempt):
+            return False
+        manifest = store.put(read_output("checkpoint", folder, required=True))
+        store.replace(
+            self.attempt.checkpoint_key, Pointer(manifest.digest, folder.name, int(self.attempt.attempt)).encode()
+        )
+        return True

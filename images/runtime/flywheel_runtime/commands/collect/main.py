@@ -1,0 +1,204 @@
+"""collect: unreadable to its neighbours, then watching, then keeping, then one message that says how it ended."""
+
+import ctypes
+import json
+import os
+import select
+import sys
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from flywheel_runtime.commands.collect.checkpoints import Checkpoints
+from flywheel_runtime.commands.collect.config import CollectConfig
+from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
+from flywheel_runtime.commands.collect.prune.curve import Curve
+from flywheel_runtime.commands.collect.prune.pruner import Pruner
+from flywheel_runtime.commands.collect.prune.siblings import Siblings
+from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
+from flywheel_runtime.commands.collect.watch import Stop, Watch
+from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Attempt, Paths
+from flywheel_runtime.contract.start_signal import start_main, write_params
+from flywheel_runtime.store import installation
+from flywheel_runtime.store.retry import Retry
+
+PR_SET_DUMPABLE = 4  # prctl(2)
+START_PATIENCE = 15.0  # seconds for the store's first answer
+MARGIN = 5.0  # seconds of the grace period that are left for the last message
+
+
+def main(env: Mapping[str, str] = os.environ) -> int:
+    """Stay until main has ended, report, and end with 0 whatever happened to main: the message is the outcome."""
+    paths, stop = Paths.of(env), Stop()
+    stop.listen()
+    hide()
+    termination_message.write(paths.termination_log, termination_message.RUNNING)
+    try:
+        report = _reported(paths) or collect(env, paths, stop)
+    except Failure as failure:
+        report = ended(error=failure)
+    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
+        report = ended(error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True))
+    termination_message.write(paths.termination_log, report)
+    sys.stderr.write(termination_message.encode(report).decode() + "\n")
+    sys.stderr.flush()
+    if paths.collecting.exists():  # else main does not start: the kubelet's next collect tries again
+        with suppress(OSError):  # a full disk; the message is out
+            paths.reported.write_bytes(termination_message.encode(report))
+        while stop.at is None:  # while main has not ended, the kubelet would start us again
+            select.select([stop], [], [])
+    os._exit(0)  # an upload that hangs must not hold us
+
+
+def _reported(paths: Paths) -> dict[str, Any] | None:
+    """What an earlier collect of this pod said, had it ended before the kubelet saw that main had."""
+    try:
+        found = json.loads(paths.reported.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def hide() -> None:
+    """Close our memory, environment and root to processes of the same user, main's among them."""
+    if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed, so main could read the store's credentials")
+
+
+def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
+    """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch;
+    in a pod without fetch, main is let in here, or not."""
+    alone = "FLYWHEEL_PARAMS" in env
+    paths.collecting.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        order = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
+        store = installation.open_store(env, Retry(patience=START_PATIENCE))
+        keeper = ResultStore(store, Attempt.of(env), installation.owner(env))
+        earlier = keeper.earlier()
+    except Failure as failure:
+        if alone:
+            return {**ended(error=failure), "refused": True}
+        refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}
+        paths.refused.write_text(json.dumps(refusal), encoding="utf-8")
+        paths.collecting.touch()
+        raise
+    if earlier:
+        if not alone:
+            paths.repeated.touch()
+            paths.collecting.touch()
+        return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
+    if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
+        write_params(env, paths)
+        start_main(env, paths, "collect")
+    paths.collecting.touch()
+    return watched(env, order, paths, stop, keeper)
+
+
+def watched(
+    env: Mapping[str, str], order: CollectConfig, paths: Paths, stop: Stop, keeper: ResultStore
+) -> dict[str, Any]:
+    """Watch main to its end, and keep what it left."""
+    pruner = _pruner(order, paths, keeper)
+    checkpoints = _checkpoints(order, paths, keeper)
+    watch = Watch(order.timeout, order.grace, paths.fetched, pruner)
+    watch.run(stop)
+    grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
+    deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
+    if pruner is None:
+        report = finish(order, paths, watch, keeper, deadline)
+    else:
+        report = _compared(order, paths, watch, keeper, deadline, pruner)
+    if checkpoints is not None and not report["complete"]:
+        checkpoints.last(deadline)
+    return report
+
+
+def _pruner(order: CollectConfig, paths: Paths, keeper: ResultStore) -> Pruner | None:
+    attempt = keeper.attempt
+    if order.prune is None or order.follows(attempt.index):
+        return None  # a group has one curve, its leader's
+    folder = f"curves/{attempt.uid}/{order.prune.group}/"
+    curve = Curve(paths.curves, order.prune.metric)
+    pruner = Pruner(order.prune, curve, Siblings(keeper.store, folder, attempt.step), paths.metrics)
+    pruner.start()
+    return pruner
+
+
+def _compared(
+    order: CollectConfig, paths: Paths, watch: Watch, keeper: ResultStore, deadline: float, pruner: Pruner
+) -> dict[str, Any]:
+    """`finish` of a trial that siblings are compared with, or of one that was pruned."""
+    pruner.stop()
+    if watch.pruned and pruner.verdict is not None:
+        why = Failure("Pruned", pruner.verdict.message, retry=False)
+        told = ended(watch, error=why, outputs=_tracking_alone(paths, keeper, deadline))
+        return {**told, "pruned": pruner.told}
+    told = finish(order, paths, watch, keeper, deadline)
+    if told["complete"]:
+        pruner.publish(deadline)
+    return told
+
+
+def _checkpoints(order: CollectConfig, paths: Paths, keeper: ResultStore) -> Checkpoints | None:
+    """Those of a group are its leader's. They are kept beside the watch, which an upload must not hold up."""
+    if order.checkpoint_every is None or order.follows(keeper.attempt.index):
+        return None
+    checkpoints = Checkpoints(paths.checkpoints, keeper.store, keeper.attempt)
+    checkpoints.start(order.checkpoint_every)
+    return checkpoints
+
+
+def finish(order: CollectConfig, paths: Paths, watch: Watch, keeper: ResultStore, deadline: float) -> dict[str, Any]:
+    """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
+    if not watch.main_may_run:
+        words = "main never started because fetch did not finish; see fetch's message"
+        return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
+    if order.follows(keeper.attempt.index):
+        # No result of its own: were this rank to run again within its attempt, it must take part again.
+        return ended(watch, complete=True)
+    found: dict[str, Any] = {}
+    try:
+        found["metrics"] = read_metrics(paths.metrics)
+        found["facts"] = read_facts(paths.facts)
+        outputs = _outputs(order, paths)
+        if order.keep is not None and not order.keep.takes(found["metrics"]):
+            outputs = {}  # they are whole, and others are better
+    except Failure as failure:
+        return ended(watch, error=failure, **found, outputs=_tracking_alone(paths, keeper, deadline))
+    try:
+        found["outputs"] = keeper.outputs({**outputs, **tracking(paths)}, deadline)
+        committed = keeper.commit(ended(watch, complete=True, **found), deadline)
+        return audited(committed, order, keeper, deadline)
+    except Failure as failure:
+        return ended(watch, error=failure, **found)
+
+
+def audited(result: dict[str, Any], order: CollectConfig, keeper: ResultStore, deadline: float) -> dict[str, Any]:
+    """The result, recorded where the order says so: one that is not recorded does not count."""
+    return {**result, "audit": keeper.audit(order.audit, result, deadline)} if order.audit else result
+
+
+def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
+    """The final message, with what the watch has seen of main."""
+    if watch is None:
+        return termination_message.finished(error=error, **found)
+    return termination_message.finished(
+        error=error, timed_out=watch.timed_out, usage=watch.usage, started_at=watch.started_at, **found
+    )
+
+
+def _outputs(order: CollectConfig, paths: Paths) -> dict[str, Files]:
+    read = {o.name: read_output(o.name, paths.outputs / o.name, o.required) for o in order.outputs}
+    return {name: files for name, files in read.items() if files}
+
+
+def _tracking_alone(paths: Paths, keeper: ResultStore, deadline: float) -> dict[str, Any]:
+    """The curves of a failure are worth keeping, and not worth another failure."""
+    try:
+        return keeper.outputs(tracking(paths), deadline)
+    except Failure as failure:
+        sys.stderr.write(f"the curves were not kept: {failure.message}\n")
+        return {}

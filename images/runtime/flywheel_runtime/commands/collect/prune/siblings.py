@@ -1,0 +1,51 @@
+"""The curves of a group in the store: `curves/<uid>/<group>/<step>.json`, each written once, when its trial has succeeded."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from flywheel_runtime.commands.collect.prune.curve import MOST_POINTS, number
+from flywheel_runtime.commands.collect.prune.rules import Curve
+from flywheel_runtime.contract import termination_message
+from flywheel_runtime.store.artifacts import Store
+
+LIMIT = 1 << 20  # bytes of one curve
+
+
+@dataclass
+class Siblings:
+    """Those that have been read stay as they are. Raises what Store raises."""
+
+    store: Store
+    folder: str  # ends with /
+    mine: str  # the step's name
+    _read: dict[str, Curve] = field(default_factory=dict)
+
+    def curves(self) -> list[Curve]:
+        """All but our own, in the order of their keys."""
+        prefix = self.store.root + self.folder
+        for key in self.store.retry.call(lambda: [item.key for item in self.store.bucket.list(prefix)]):
+            if key not in self._read and key != prefix + self._name:
+                self._read[key] = _points(self._get(key))
+        return [curve for _, curve in sorted(self._read.items())]
+
+    def publish(self, points: Iterable[tuple[int, float]], store: Store) -> None:
+        """Our own curve for those who come after. Of two attempts the first counts."""
+        told = [[step, None if value != value else value] for step, value in points]
+        store.commit(self.folder + self._name, termination_message.encode({"v": 1, "points": told}))
+
+    @property
+    def _name(self) -> str:
+        return f"{self.mine}.json"
+
+    def _get(self, key: str) -> bytes:
+        return self.store.retry.call(lambda: self.store.bucket.get(key, limit=LIMIT))
+
+
+def _points(text: bytes) -> Curve:
+    """A damaged curve is one without points: a trial that succeeded, of which no more is known."""
+    try:
+        told = json.loads(text)["points"][:MOST_POINTS]
+        return {int(step): number(value) for step, value in told}
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}

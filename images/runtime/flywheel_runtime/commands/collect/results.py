@@ -1,0 +1,122 @@
+"""Keeping what main left: uploads within the time that is there, and the result that makes them count."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from flywheel_runtime.audit import records
+from flywheel_runtime.commands.collect.config import TRACKING
+from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Attempt, Paths
+from flywheel_runtime.contract.safe_files import UnsafeFile
+from flywheel_runtime.contract.termination_message import format_bytes
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.errors import Owner, S3Error, as_failure
+from flywheel_runtime.store.manifest import BadManifest
+from flywheel_runtime.store.upload import Changed
+
+T = TypeVar("T")
+Files = list[tuple[str, Path]]
+# Seconds before the deadline after which no attempt begins, so that the last one can say why the store fails rather than just that time is over.
+LAST_ATTEMPT = 0.5
+
+
+@dataclass(frozen=True)
+class ResultStore:
+    """The store as collect uses it: every error becomes a Failure for people."""
+
+    store: Store
+    attempt: Attempt
+    owner: Owner
+
+    def earlier(self) -> dict[str, Any] | None:
+        """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
+        try:
+            found = self.store.result(self.attempt.result_key)
+        except S3Error as error:
+            # A store that lets nobody list answers "denied" for what is not there.
+            if error.code == "AccessDenied":
+                return None
+            raise self._explained(error) from error
+        return _repeated(found) if found else None
+
+    def outputs(self, files: Mapping[str, Files], deadline: float) -> dict[str, Any]:
+        """Upload each output as an artifact; digest, size and number of files of each. Raises Failure."""
+        size = sum(path.lstat().st_size for output in files.values() for _, path in output)
+        late = f"uploading {format_bytes(size)} took longer than the time that a pod has to end"
+        return self._within(deadline, late, lambda store: {name: _put(store, output) for name, output in files.items()})
+
+    def commit(self, result: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Make the result count; ours, or the one of another run of this attempt that was first. Raises Failure."""
+        body = termination_message.encode(result)
+        late = "committing the result took longer than the time that a pod has to end"
+        held = self._within(deadline, late, lambda store: store.commit(self.attempt.result_key, body))
+        return dict(result) if held == body else _repeated(held)
+
+    def audit(self, order: Mapping[str, Any], result: Mapping[str, Any], deadline: float) -> dict[str, Any]:
+        """Record the result in the Model's chain, once; the number and digest of the last record. Raises Failure."""
+        late = "writing the audit record took longer than the time that a pod has to end"
+        by = {"uid": self.attempt.uid, "step": self.attempt.step, "attempt": self.attempt.attempt}
+        return self._within(deadline, late, lambda store: records.record(store, order, by, result)).told()
+
+    def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
+        """`work` in a thread that is left behind when time is over: the report must be out before the kubelet kills."""
+        done: list[T] = []
+        failed: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                done.append(work(self.store.until(deadline - LAST_ATTEMPT)))
+            except BaseException as error:  # noqa: BLE001 raised again in the thread that waits
+                failed.append(error)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(max(0.0, deadline - time.monotonic()))
+        try:
+            if failed:
+                raise failed[0]
+        except S3Error as error:
+            raise self._explained(error) from error
+        except records.Broken as error:
+            raise Failure("UploadFailed", f"nothing can be added to the audit records: {error}", retry=True) from error
+        except (UnsafeFile, Changed, BadManifest) as error:
+            raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}", retry=False) from error
+        if not done:
+            raise Failure("UploadFailed", f"{late}; the store at {self.store.bucket.access.place} is slow", retry=True)
+        return done[0]
+
+    def _explained(self, error: S3Error) -> Failure:
+        access = self.store.bucket.access
+        return as_failure(error, access, self.owner, refused="StoreRefused", failed="UploadFailed")
+
+
+def tracking(paths: Paths) -> dict[str, Files]:
+    """The files that say what happened, also of a main that failed, as the output `tracking`."""
+    plain = [path for path in (paths.metrics, paths.curves, paths.facts, paths.params) if _is_plain(path)]
+    return {TRACKING: [(path.name, path) for path in plain]} if plain else {}
+
+
+def _is_plain(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _put(store: Store, files: Files) -> dict[str, Any]:
+    manifest = store.put(files)
+    return {"digest": manifest.digest, "size": manifest.size, "files": len(manifest.files)}
+
+
+def _repeated(result: bytes) -> dict[str, Any]:
+    try:
+        body = json.loads(result)
+    except ValueError:
+        body = None
+    if not isinstance(body, dict) or body.get("v") != 1 or body.get("complete") is not True:
+        words = "the committed result of this attempt is damaged; delete it from results/ in the store"
+        raise Failure("InternalError", words, retry=True)
+    return {**body, "repeated": True}

@@ -1,0 +1,150 @@
+"""Inputs from object storage: artifacts of ours by digest, and objects of any bucket by URI."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from flywheel_runtime.commands.fetch.config import S3Source
+from flywheel_runtime.commands.fetch.item import Item
+from flywheel_runtime.contract.checkpoint import Pointer
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Attempt
+from flywheel_runtime.store import installation
+from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.artifacts import Missing, Store
+from flywheel_runtime.store.download import WrongDigest, download
+from flywheel_runtime.store.errors import AlreadyThere, NotThere, Owner, S3Error, as_failure
+from flywheel_runtime.store.manifest import BadManifest, File, check_path
+from flywheel_runtime.store.retry import Retry
+from flywheel_runtime.store.s3 import Bucket, Listed
+from flywheel_runtime.transport.hosts import check_endpoint
+
+
+def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapping[str, str]) -> list[Item]:
+    """Every file of a manifest, below the input's folder."""
+
+    @contextmanager
+    def explained(what: str) -> Iterator[None]:
+        try:
+            with answered(store.bucket.access, installation.owner(env)):
+                yield
+        except Missing as error:
+            words = f"input '{name}' ({digest}) is not in the store; run what made it again"
+            raise Failure("ArtifactMissing", words, retry=False) from error
+        except WrongDigest as error:
+            words = f"{what} of input '{name}' has sha256 {error.found} and should have {error.expected}"
+            cure = "it was changed in the store, so restore it or make it again"
+            raise Failure("DigestMismatch", f"{words}; {cure}", retry=False) from error
+        except BadManifest as error:
+            words = f"the manifest of input '{name}' ({digest}) is damaged: {error}; run what made it again"
+            raise Failure("ArtifactMissing", words, retry=False) from error
+
+    def bring(file: File) -> Callable[[], None]:
+        def one() -> None:
+            with explained(file.path):
+                store.bring(file, folder)
+
+        return one
+
+    with explained("the manifest"):
+        return [Item(file.size, bring(file)) for file in store.manifest(digest).files]
+
+
+def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:
+    """The files of the newest checkpoint that an attempt of this step left; none where none did."""
+    store = installation.open_store(env, retry)
+    with answered(store.bucket.access, installation.owner(env)):
+        held = store.result(Attempt.of(env).checkpoint_key)
+    pointer = Pointer.parse(held) if held else None
+    return artifact_items("checkpoint", pointer.digest, folder, store, env) if pointer else []
+
+
+def object_items(
+    source: S3Source, sha256: str | None, folder: Path, retry: Retry, env: Mapping[str, str]
+) -> list[Item]:
+    """One object under its last name, or every object below a prefix under its path from there."""
+    access, owner = _access(source, env)
+    with answered(access, owner):
+        bucket = _bucket(access)
+        try:
+            found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
+        except NotThere as error:
+            words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
+            raise Failure("SourceMissing", words, retry=False) from error
+    if not found or (not source.many and found[0].size == 0):
+        words = "has no bytes" if found else "holds no objects"
+        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source", retry=False)
+    if source.many and sha256:
+        raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file", retry=False)
+    return [_object_item(bucket, owner, source, item, sha256, folder, retry) for item in found]
+
+
+def _object_item(
+    bucket: Bucket, owner: Owner, source: S3Source, item: Listed, sha256: str | None, folder: Path, retry: Retry
+) -> Item:
+    target = target_of(item, source.key, folder)
+
+    def stream(start: int) -> Iterator[bytes]:
+        return bucket.stream(item.key, start=start, etag=item.etag)
+
+    def bring() -> None:
+        with answered(bucket.access, owner):
+            try:
+                download(target, stream, retry, sha256=sha256, size=item.size)
+            except WrongDigest as error:
+                words = f"{source.uri} has sha256 {error.found} and should have {error.expected}"
+                raise Failure("DigestMismatch", f"{words}; one of them is wrong", retry=False) from error
+            except (AlreadyThere, NotThere) as error:
+                words = f"object '{item.key}' changed while it was read; it is read again"
+                raise Failure("SourceUnreachable", words, retry=True) from error
+
+    return Item(item.size, bring)
+
+
+def target_of(item: Listed, prefix: str, folder: Path) -> Path:
+    """Where an object goes: its key below a prefix that ends with `/`, else its last name. Failure SourceInvalid."""
+    path = item.key.removeprefix(prefix) if not prefix or prefix.endswith("/") else item.key.rpartition("/")[2]
+    try:
+        check_path(path)
+    except BadManifest as error:
+        words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
+        raise Failure("SourceInvalid", words, retry=False) from error
+    return folder / path
+
+
+def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:
+    found = retry.call(lambda: list(bucket.list(source.key)))
+    return [item for item in found if not item.key.endswith("/")]  # markers of empty folders
+
+
+def _bucket(access: Access) -> Bucket:
+    try:
+        return Bucket(access)
+    except ValueError as error:
+        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
+        raise Failure("SourceInvalid", words, retry=False) from error
+
+
+def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
+    if not source.foreign:
+        return Access.of(env, source.bucket), Owner(installation.owner(env).secret, "the source's uri")
+    plain = dict(env)
+    if source.endpoint:
+        plain["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
+    if source.region:
+        plain["SOURCE_AWS_REGION"] = source.region
+    access = Access.of(plain, source.bucket, "SOURCE_")
+    check_endpoint(urlsplit(access.place).hostname or "")
+    secret = f"Secret '{source.secret}'" if source.secret else "the source's Secret"
+    return access, Owner(secret, "the source's uri", foreign=True)
+
+
+@contextmanager
+def answered(access: Access, owner: Owner) -> Iterator[None]:
+    """Turns what a store answers into the sentence about it."""
+    try:
+        yield
+    except S3Error as error:
+        failed = "SourceUnreachable" if owner.foreign else "StoreUnreachable"
+        raise as_failure(error, access, owner, refused="CredentialsRefused", failed=failed) from error

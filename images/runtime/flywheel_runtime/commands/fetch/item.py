@@ -1,0 +1,21 @@
+"""One file of an input, found before any of them is brought."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.termination_message import format_bytes
+
+
+@dataclass(frozen=True)
+class Item:
+    """`size` is None where nobody knows it before the end; `copied` is False for what stays where it is."""
+
+    size: int | None
+    bring: Callable[[], None]
+    copied: bool = True
+
+
+def too_large(size: int, limit: int, about: str = "") -> Failure:
+    words = f"the inputs have {about}{format_bytes(size)} and the limit is {format_bytes(limit)}"
+    return Failure("TooLarge", f"{words}; raise the limit or make the source smaller", retry=False)

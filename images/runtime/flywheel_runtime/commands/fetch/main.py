@@ -1,0 +1,144 @@
+"""fetch: the limit and the disk first, then every input, then the parameters, then the word that main may come."""
+
+import errno
+import json
+import os
+import shutil
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from flywheel_runtime.commands.fetch import peers
+from flywheel_runtime.commands.fetch.config import ArtifactSource, FetchConfig, HTTPSource, Input, S3Source
+from flywheel_runtime.commands.fetch.item import Item, too_large
+from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.contract.start_signal import start_main, write_params
+from flywheel_runtime.contract.termination_message import format_bytes
+from flywheel_runtime.store.retry import Retry
+
+AT_ONCE = 4  # transfers side by side
+SPARE = 64 << 20  # bytes of disk that stay free
+REPEATED = 3  # exit code: this attempt was done before
+
+
+def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int:
+    """Bring everything; the exit code of the contract, with the message that explains it written."""
+    paths = Paths.of(env)
+    try:
+        if paths.repeated.exists():
+            return _end(paths, "Repeated", "this attempt was done before; main does not start", False, REPEATED)
+        _store_took_collect(paths)
+        words = fetch(env, paths, retry or Retry())
+    except Failure as failure:
+        return _end(paths, failure.reason, failure.message, failure.retry, 1 if failure.retry else 2)
+    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
+        return _end(paths, "InternalError", f"fetch failed: {type(error).__name__}: {error}", True, 1)
+    return _end(paths, "Fetched", words, False, 0)
+
+
+def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
+    """Bring all inputs and the parameters; the sentence about them. Raises Failure."""
+    order = FetchConfig.parse(env.get("FLYWHEEL_FETCH") or "{}")
+    paths.inputs.mkdir(parents=True, exist_ok=True)
+    items = [item for entry in order.inputs for item in find(entry, order, env, paths, retry)]
+    check_size(items, order.limit)
+    check_disk(items, paths.inputs)
+    try:
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(pool.map(lambda item: item.bring(), items))
+            bring_checkpoint(env, paths, retry, pool)
+        peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
+        write_params(env, paths)
+        start_main(env, paths, "fetch")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise _disk_full(sum(item.size or 0 for item in items), paths.inputs) from error
+    size = format_bytes(sum(item.size or 0 for item in items))
+    return f"{_count(len(order.inputs), 'input')}, {_count(len(items), 'file')}, {size}"
+
+
+def find(entry: Input, order: FetchConfig, env: Mapping[str, str], paths: Paths, retry: Retry) -> list[Item]:
+    """The files of one input. Its module is imported only now: a client for object storage takes half a second."""
+    folder, source = paths.inputs / entry.name, entry.source
+    if isinstance(source, HTTPSource):
+        from flywheel_runtime.commands.fetch import from_http
+
+        return from_http.items(source, entry.sha256, folder, retry, order.limit)
+    if isinstance(source, S3Source):
+        from flywheel_runtime.commands.fetch import from_store
+
+        return from_store.object_items(source, entry.sha256, folder, retry, env)
+    if isinstance(source, ArtifactSource):
+        from flywheel_runtime.commands.fetch import from_store
+        from flywheel_runtime.store.installation import open_store
+
+        return from_store.artifact_items(entry.name, source.digest, folder, open_store(env, retry), env)
+    from flywheel_runtime.commands.fetch import from_volume
+
+    return from_volume.items(entry.name, source, entry.sha256, folder, paths.volumes / entry.name)
+
+
+def bring_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:
+    """What an earlier attempt left, as the input `checkpoint`, if this step keeps checkpoints. One that is lost is no failure: main begins anew."""
+    if not env.get("FLYWHEEL_CHECKPOINT"):
+        return
+    from flywheel_runtime.commands.fetch import from_store
+
+    folder = paths.inputs / "checkpoint"
+    try:
+        items = from_store.checkpoint_items(folder, retry, env)
+        check_disk(items, paths.inputs)
+        list(pool.map(lambda item: item.bring(), items))
+    except Failure as failure:
+        if failure.reason not in ("ArtifactMissing", "DigestMismatch"):
+            raise
+        sys.stderr.write(f"the last checkpoint cannot be used, so the work begins anew: {failure.message}\n")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_size(items: list[Item], limit: int | None) -> None:
+    """Failure TooLarge before the first byte, where sizes are known."""
+    size = sum(item.size or 0 for item in items)
+    if limit is not None and size > limit:
+        raise too_large(size, limit)
+
+
+def check_disk(items: list[Item], folder: Path) -> None:
+    """Failure DiskFull if what is copied would not leave the node some spare disk."""
+    need = sum(item.size or 0 for item in items if item.copied)
+    if need and need + SPARE > _free(folder):
+        raise _disk_full(need, folder)
+
+
+def _disk_full(need: int, folder: Path) -> Failure:
+    words = f"the inputs need {format_bytes(need)} and the node's disk has {format_bytes(_free(folder))} free"
+    return Failure("DiskFull", f"{words}; free disk on the node or use another node", retry=True)
+
+
+def _free(folder: Path) -> int:
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize
+
+
+def _store_took_collect(paths: Paths) -> None:
+    """Failure if collect found that the store cannot take results: then main would work for nothing."""
+    if not paths.refused.exists():
+        return
+    body = json.loads(paths.refused.read_text(encoding="utf-8"))
+    reason = "CredentialsRefused" if body["reason"] == "StoreRefused" else str(body["reason"])
+    raise Failure(reason, str(body["message"]), retry=bool(body["retry"]))
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _end(paths: Paths, reason: str, words: str, retry: bool, code: int) -> int:
+    text = termination_message.clip(words)
+    sys.stderr.write(f"{reason}: {text}\n")
+    termination_message.write(paths.termination_log, {"v": 1, "reason": reason, "message": text, "retry": retry})
+    return code

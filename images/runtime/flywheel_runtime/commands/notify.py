@@ -1,0 +1,162 @@
+"""The step `notify`: tell a webhook (images/README.md, "notify"). Its URL may hold a token: messages name the host alone."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import socket
+import sys
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from flywheel_runtime.contract.errors import Transient
+from flywheel_runtime.contract.step import COUNTED_FAILURE, Step, StepFailed, log_line, run_step
+from flywheel_runtime.transport.http import NoAnswer, connect, words
+
+TRIES = 3
+PAUSES = (1.0, 4.0)  # seconds between them
+PATIENCE = 10.0  # seconds for one try, whatever the host does
+MOST_BYTES = 64_000
+PRINTABLE = re.compile(r"[!-~]+")
+
+
+@dataclass(frozen=True)
+class Letter:
+    """Where to, what, and which hosts may be told."""
+
+    url: SplitResult
+    body: bytes
+    allowed: tuple[str, ...]
+
+    @property
+    def host(self) -> str:
+        return self.url.hostname or ""
+
+
+def main() -> int:
+    """Notify in FLYWHEEL_ROOT; 0 when the host took it, 2 when it refused, 1 when it did not answer three times."""
+    return run_step(notify)
+
+
+def notify(step: Step) -> None:
+    """POST the body of the parameters."""
+    letter = parsed(step.params, os.environ)
+    status = sent(letter, PAUSES)
+    step.finish({}, {})
+    log_line(f"host '{letter.host}' answered {status}")
+
+
+def parsed(params: Mapping[str, Any], env: Mapping[str, str]) -> Letter:
+    """The letter in params.json; the URL in NOTIFY_URL, which came from a Secret, goes before that in params.
+
+    Raises:
+        StepFailed: UrlInvalid, ParamsInvalid, BodyTooLarge.
+    """
+    url = _url(env.get("NOTIFY_URL", "").strip() or str(params.get("url") or ""))
+    allowed = params.get("allowedHosts") or ()
+    if not isinstance(allowed, list | tuple) or not isinstance(params.get("body"), Mapping):
+        raise StepFailed("ParamsInvalid", "notify needs body, an object, and allowedHosts, a list of names.")
+    body = json.dumps(params["body"], ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    if len(body) > MOST_BYTES:
+        message = f"The body of notify has {len(body):,} bytes and may have {MOST_BYTES:,}; say less."
+        raise StepFailed("BodyTooLarge", message)
+    return Letter(url, body, tuple(str(host) for host in allowed))
+
+
+def _url(given: str) -> SplitResult:
+    cure = "give notify.url, or a Secret's key with it, as https://host/path"
+    if not given:
+        raise StepFailed("UrlInvalid", f"notify has no URL; {cure}.")
+    try:
+        url = urlsplit(given)
+        _ = url.port  # raises for one that is no number
+        good = url.scheme in ("http", "https") and bool(url.hostname) and PRINTABLE.fullmatch(given)
+    except ValueError:
+        good = None
+    if not good or "@" in url.netloc:
+        # Nothing of it is repeated: it may be a secret.
+        raise StepFailed("UrlInvalid", f"notify's URL is no plain http or https URL; {cure}.")
+    return url
+
+
+def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
+    """The status of the host that took it, after one try more than there are pauses.
+
+    Raises:
+        StepFailed: NotifyRefused for 3xx and 4xx, NotifyFailed where the last try had no answer or 5xx.
+        Failure: HostNotAllowed.
+    """
+    for pause in (*pauses, None):
+        try:
+            return _post(letter)
+        except Transient as trouble:
+            log_line(f"host '{letter.host}' did not take it: {trouble}")
+            if pause is None:
+                message = (
+                    f"Host '{letter.host}' did not take the notification in {len(pauses) + 1} tries ({trouble}); "
+                    "see that it runs and can be reached from the cluster."
+                )
+                raise StepFailed("NotifyFailed", message, COUNTED_FAILURE) from None
+            time.sleep(pause)
+    raise AssertionError("unreachable")
+
+
+def _post(letter: Letter) -> int:
+    url = letter.url
+    connection = connect(url, letter.allowed, PATIENCE)
+    # A host that sends a byte now and then would hold a socket's own timeout off for ever.
+    late = threading.Event()
+    guard = threading.Timer(PATIENCE, _hang_up, (connection, late))
+    guard.daemon = True
+    guard.start()
+    try:
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        connection.request("POST", path, body=letter.body, headers=_headers(url))
+        answer = connection.getresponse()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise NoAnswer(f"no answer within {PATIENCE:g} s" if late.is_set() else _silent(error)) from None
+    finally:
+        guard.cancel()
+        connection.close()
+    return _judged(letter.host, answer.status)
+
+
+def _headers(url: SplitResult) -> dict[str, str]:
+    # The same for every try and every attempt of this step, so that a receiver can take it once.
+    key = "-".join(os.environ.get(name, "") for name in ("FLYWHEEL_UID", "FLYWHEEL_STEP")).strip("-")
+    headers = {"Host": url.netloc, "Content-Type": "application/json", "User-Agent": "flywheel"}
+    return headers | ({"Idempotency-Key": key} if key else {})
+
+
+def _hang_up(connection: http.client.HTTPConnection, late: threading.Event) -> None:
+    late.set()
+    try:
+        connection.sock.shutdown(socket.SHUT_RDWR)
+    except (OSError, AttributeError):
+        return  # it has ended meanwhile
+
+
+def _silent(error: Exception) -> str:
+    """Only what comes from the network: other errors may repeat the URL."""
+    return words(error) if isinstance(error, OSError) else type(error).__name__
+
+
+def _judged(host: str, status: int) -> int:
+    if 200 <= status < 300:
+        return status
+    if status >= 500 or status in (408, 429):
+        raise NoAnswer(f"it answered {status}")
+    finding = (
+        "which leads elsewhere; give the last URL" if 300 <= status < 400 else "correct the URL or what it expects"
+    )
+    raise StepFailed("NotifyRefused", f"Host '{host}' answered {status} to the notification: {finding}.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

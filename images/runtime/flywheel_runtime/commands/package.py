@@ -1,0 +1,87 @@
+"""The step `package`: a model's artifact as it will be registered, smaller if that is asked (images/README.md)."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from flywheel_runtime.contract.step import Step, StepFailed, log_line, path_in_artifact, run_step, write_json
+from flywheel_runtime.models.quantization import REPORT, quantize_artifact
+
+MODEL, GOLDEN = "model.onnx", "golden.json"
+PREFIX = "fp32_"  # of what the model had before, as verify has it
+TOLD = ("weights", "rows", "gap", "sizeBefore", "size")
+
+
+def main() -> int:
+    """Package in FLYWHEEL_ROOT; 0 with an artifact, 2 where the model cannot be packaged so."""
+    return run_step(package)
+
+
+def package(step: Step) -> None:
+    """Copy input `model` to output `model`, quantise it there if asked, with input `data` for its metrics."""
+    path = str(step.params.get("path") or "model.onnx")
+    mode = step.params.get("quantize")
+    if mode not in (None, "Dynamic"):
+        raise StepFailed("ParamsInvalid", f"quantize of package is {mode!r}; it is Dynamic, or absent.")
+    source = step.input("model")
+    if not (source / path_in_artifact(path)).is_file():
+        raise StepFailed("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
+    artifact = step.output("model")
+    # Inputs and outputs are two volumes, so no hard links. What an earlier packaging said of itself is not said again.
+    skipped = shutil.ignore_patterns(REPORT)
+    shutil.copytree(source, artifact, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=skipped)
+    model = _under_its_usual_name(artifact, path)
+    report = quantize_artifact(artifact, MODEL, step.input("data")) if mode else None
+    if report is not None:
+        write_json(artifact / REPORT, report)
+    evaluation = _test(artifact / "evaluation.json")
+    step.finish(_metrics(model, report, evaluation), _facts(report, evaluation))
+    log_line(f"packaged {path}: {model.stat().st_size:,} bytes")
+
+
+def _under_its_usual_name(artifact: Path, path: str) -> Path:
+    """The model as `model.onnx`, with the golden rows that lie beside it: whoever registers a package need not know where it was."""
+    model, beside = artifact / MODEL, (artifact / path).parent / GOLDEN
+    (artifact / path).replace(model)
+    if beside.is_file():
+        beside.replace(artifact / GOLDEN)
+    return model
+
+
+def _test(path: Path) -> Mapping[str, Any]:
+    try:
+        test = json.loads(path.read_bytes()).get("test") if path.is_file() else None
+    except (ValueError, AttributeError) as error:
+        message = f"The artifact's evaluation.json cannot be read ({type(error).__name__}); train again."
+        raise StepFailed("EvaluationInvalid", message) from error
+    return test if isinstance(test, dict) else {}
+
+
+def _metrics(model: Path, report: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> dict[str, float]:
+    """Size and gap first, then the test metrics of the packaged model, then those of the model before."""
+    found: dict[str, float] = {"size_bytes": model.stat().st_size}
+    if report is not None:
+        found |= {"quantization_gap": report["gap"], f"{PREFIX}size_bytes": report["sizeBefore"]}
+    given = evaluation.get("metrics") or {}
+    found |= {name: value for name, value in given.items() if type(value) in (int, float) and math.isfinite(value)}
+    before = (report or {}).get("metricsBefore") or {}
+    return found | {f"{PREFIX}{name}": value for name, value in before.items()}
+
+
+def _facts(report: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if report is not None:
+        facts["quantization"] = {name: report[name] for name in TOLD if name in report}
+    if isinstance(evaluation.get("digest"), str):
+        facts["testDigest"] = evaluation["digest"]
+    return facts
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,75 @@
+"""Which split a row of the result is of, and which rows a sample keeps."""
+
+from __future__ import annotations
+
+import duckdb
+
+from flywheel_runtime.commands.prepare.tables import SPLIT, Table
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets import split
+from flywheel_runtime.datasets.schema import Schema
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.target import Target
+
+# A sample is for trying things out: five folds, a curve and a metric of each class need some rows of each.
+LEAST_ROWS = 20
+CURE = "take its window from the train rows alone, with WHERE flywheel_split <> 'train' OR …"
+
+
+def out(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool, first: Table) -> dict[str, int]:
+    """Create `splits`: as the rows say, else anew by the rule of the schema. The rows of each split."""
+    return _carried(connection, schema, first) if carries else split.assign(connection, schema)
+
+
+def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table) -> dict[str, int]:
+    names = ", ".join(quote_literal(name) for name in split.NAMES)
+    wrong = connection.execute(
+        f"SELECT {SPLIT} FROM data WHERE {SPLIT} IS NULL OR {SPLIT} NOT IN ({names}) ORDER BY ALL LIMIT 1"
+    ).fetchone()
+    if wrong:
+        shown = "no value" if wrong[0] is None else f"'{wrong[0]}'"
+        message = f"A row of the result has {shown} as {SPLIT}, which is {names}; select it as the tables have it."
+        raise StepFailed("SplitInvalid", message)
+    has_target = f"{quote_identifier(schema.target)} IS NOT NULL" if schema.target else "true"
+    connection.execute(
+        f"CREATE TABLE splits AS SELECT rowid AS row, {SPLIT} AS split FROM data WHERE {has_target} ORDER BY rowid"
+    )
+    rows = count(connection)
+    had = first.schema["rows"]
+    empty = next((name for name in split.NAMES if not rows[name] and (name == "train" or had.get(name))), None)
+    if empty:
+        # A window over data that is split by time: its train rows are the oldest.
+        cure = "it keeps them all with WHERE flywheel_split <> 'train' OR …" if empty != "train" else CURE
+        message = (
+            f"The {empty} split would have no row: the SQL of this step leaves out all {had.get(empty, 0):,} {empty} rows "
+            f"of table '{first.name}'; {cure}, or leave {SPLIT} out to split the rows anew."
+        )
+        raise StepFailed("SplitEmpty", message)
+    return rows
+
+
+def count(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """The rows of each split."""
+    counted = dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall())
+    return {name: int(counted.get(name, 0)) for name in split.NAMES}
+
+
+def sample(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, answer: Target | None, part: float, seed: int
+) -> dict[str, int]:
+    """Keep that part of every split and class by the rows' hash, the same each time; at least 20 rows of each if it has them."""
+    is_classes = answer is not None and answer.task == "Classification"
+    stratum = quote_identifier(answer.name) if answer and is_classes else "0"
+    columns = list(schema.keys) or sorted(column.name for column in schema.columns)
+    hashed = f"md5({quote_literal(str(seed))} || chr(31) || {split.row_text(columns)})"
+    connection.execute(
+        f"""CREATE TABLE kept AS
+        WITH ranked AS (SELECT row, split, count(*) OVER same AS size,
+                               row_number() OVER (same ORDER BY hash, row) AS place
+                        FROM (SELECT splits.row, splits.split, {stratum} AS stratum, {hashed} AS hash
+                              FROM data JOIN splits ON data.rowid = splits.row)
+                        WINDOW same AS (PARTITION BY split, stratum))
+        SELECT row, split FROM ranked WHERE place <= greatest(ceil(size * {part}), {LEAST_ROWS}) ORDER BY row"""
+    )
+    connection.execute("DROP TABLE splits; ALTER TABLE kept RENAME TO splits")
+    return count(connection)

@@ -1,0 +1,27 @@
+"""`python3 -m flywheel_runtime promote`: the main of the Job that records a promotion. collect, which alone sees the store's Secret, writes
+the records and the champion's pointer when this is done."""
+
+from __future__ import annotations
+
+import sys
+
+from flywheel_runtime.contract.step import Step, StepFailed, log_line, run_step
+
+
+def main() -> int:
+    """Say who was promoted; 0."""
+    return run_step(promote)
+
+
+def promote(step: Step) -> None:
+    """Check what the operator asks to be recorded, and tell it in the log."""
+    try:
+        for reign in step.params["reigns"]:
+            log_line(f"{reign['since']} {reign['message']}")
+    except (KeyError, TypeError) as error:
+        raise StepFailed("ParamsInvalid", f"params.json of the promotion cannot be read: {error!r}.") from error
+    step.finish({}, {})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,198 @@
+"""Write the model artifact (images/README.md): what a server, a gate, a monitor and a reader need to know of a model."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import resource
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.step import write_json
+from flywheel_runtime.datasets.features import Data, Rows
+from flywheel_runtime.models import onnx_export
+from flywheel_runtime.models.onnx_export import Exported
+from flywheel_runtime.statistics.curves import roc_points
+
+Array = NDArray[Any]
+GOLDEN_ROWS = 50
+PREDICTION_BINS = 50
+SAMPLE_ROWS = 100
+
+
+def signature(data: Data, seen: list[str]) -> dict[str, Any]:
+    """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
+    inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features]
+    if seen:
+        is_text = onnx_export.class_values(data).dtype == object
+        outputs = [
+            {"name": "label", "datatype": "BYTES" if is_text else "INT64", "shape": [-1]},
+            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(seen)]},
+        ]
+    else:
+        outputs = [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
+    return {
+        "v": 1,
+        "task": data.schema["task"],
+        "target": data.target,
+        "classes": seen,
+        "inputs": inputs,
+        "outputs": outputs,
+        "columns": [{"name": f.name, "type": f.type} for f in data.features],
+    }
+
+
+def golden(exported: Exported, data: Data) -> dict[str, Any]:
+    """50 rows and their answers, which a server on another processor must repeat within `tolerance`.
+
+    Rows without missing numbers if there are any, since JSON has only null for NaN; no row whose two best classes are
+    so close that rounding could choose the other.
+    """
+    raw = data.raw("test" if data.count("test") else "train", onnx_export.ROWS_TO_COMPARE)
+    usable = ~_ties(exported.run(raw))
+    complete = usable.copy()
+    for feature in data.features:
+        if not feature.is_text:
+            complete &= ~np.isnan(raw[feature.name][:, 0])
+    chosen = next((np.flatnonzero(rows) for rows in (complete, usable) if rows.any()), np.arange(len(usable)))
+    rows = chosen[np.unique(np.linspace(0, len(chosen) - 1, GOLDEN_ROWS).astype(int))]
+    inputs = {name: values[rows] for name, values in raw.items()}
+    outputs = exported.run(inputs)
+    # Probabilities are compared as they are; values have the magnitude of the target.
+    scale = 1 + float(np.max(np.abs(outputs["prediction"]))) if "prediction" in outputs else 1.0
+    return {
+        "v": 1,
+        "tolerance": onnx_export.TOLERANCE * scale,
+        "inputs": {name: [_plain(value) for value in values[:, 0]] for name, values in inputs.items()},
+        "outputs": {name: values.tolist() for name, values in outputs.items()},
+    }
+
+
+def _ties(answers: Mapping[str, Array]) -> Array:
+    if "probabilities" not in answers:
+        return np.zeros(len(answers["prediction"]), dtype=bool)
+    best = np.sort(answers["probabilities"], axis=1)
+    ties: Array = best[:, -1] - best[:, -2] <= 2 * onnx_export.TOLERANCE
+    return ties
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, str):
+        return value
+    number = float(value)
+    if not np.isfinite(number):
+        return None
+    return int(number) if number.is_integer() else number
+
+
+def baseline(data: Data, judged: Mapping[str, tuple[Array, Array]]) -> dict[str, Any]:
+    """Frozen bins for monitoring: the train split's counts of each feature, and predictions in 50 bins for each split.
+
+    `judged` maps a split to (labels or values, probabilities) of rows that the model was not fitted to. Probabilities are
+    those of the last class; values are binned between their least and greatest.
+    """
+    profile = json.loads((data.folder / "profile.json").read_text())
+    features = {}
+    for feature in data.features:
+        column = profile["columns"][feature.name]
+        features[feature.name] = {key: value for key, value in column.items() if key != "splits"}
+        features[feature.name] |= {"counts": column["splits"]["train"]}
+    scores = {
+        split: (probabilities[:, -1] if probabilities.size else label).astype(np.float32)
+        for split, (label, probabilities) in judged.items()
+        if len(label)
+    }
+    edges = _prediction_edges(scores, is_probability=data.schema["task"] == "Classification")
+    counts = {split: np.histogram(values, bins=edges)[0].tolist() for split, values in scores.items()}
+    return {
+        "v": 1,
+        "rows": data.count("train"),
+        "features": features,
+        "target": profile.get("target"),
+        "predictions": {"edges": edges.tolist(), "counts": counts},
+    }
+
+
+def _prediction_edges(scores: Mapping[str, Array], is_probability: bool) -> Array:
+    if is_probability or not scores:
+        return np.linspace(0, 1, PREDICTION_BINS + 1)
+    everything = np.concatenate(list(scores.values())).astype(np.float64)
+    low, high = float(everything.min()), float(everything.max())
+    return np.linspace(low, high if high > low else low + 1, PREDICTION_BINS + 1)
+
+
+def evaluation(
+    data: Data,
+    validation: Mapping[str, float],
+    test: Mapping[str, float],
+    rows: Rows,
+    label: Array,
+    proba: Array,
+) -> dict[str, Any]:
+    """Metrics on validation and test, and on the test rows a confusion matrix, ROC points and a sample of predictions."""
+    found: dict[str, Any] = {
+        "v": 1,
+        "validation": dict(validation),
+        "test": {"digest": data.schema["testDigest"], "rows": len(rows), "metrics": dict(test)},
+    }
+    sample = np.unique(np.linspace(0, len(rows) - 1, SAMPLE_ROWS).astype(int)) if len(rows) else np.empty(0, dtype=int)
+    if not data.classes:
+        found["predictionsSample"] = [
+            {"row": int(i), "actual": float(rows.y[i]), "predicted": float(label[i])} for i in sample
+        ]
+        return found
+    size = len(data.classes)
+    matrix = np.bincount(rows.y.astype(int) * size + label.astype(int), minlength=size * size).reshape(size, size)
+    found["confusionMatrix"] = {"classes": data.classes, "rowsAre": "actual", "counts": matrix.tolist()}
+    if size == 2 and 0 < rows.y.sum() < len(rows):
+        found["roc"] = roc_points(rows.y, proba[:, 1])
+    found["predictionsSample"] = [
+        {
+            "row": int(i),
+            "actual": data.classes[int(rows.y[i])],
+            "predicted": data.classes[int(label[i])],
+            "probabilities": [round(float(p), 6) for p in proba[i]],
+        }
+        for i in sample
+    ]
+    return found
+
+
+def run_record(params: Mapping[str, Any], data: Data, exported: Exported, started: float) -> dict[str, Any]:
+    """What was run, on what, where, and what it took."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
+    return {
+        "v": 1,
+        "estimator": params["estimator"],
+        "parameters": dict(params.get("parameters") or {}),
+        "seed": params.get("seed", 0),
+        "validation": params["validation"],
+        "objective": params["objective"],
+        "features": [f.name for f in data.features],
+        "dataset": {"content": data.schema["content"], "testDigest": data.schema["testDigest"]},
+        "image": os.environ.get("FLYWHEEL_IMAGE"),
+        "node": os.environ.get("FLYWHEEL_NODE"),
+        "gitRevision": os.environ.get("FLYWHEEL_GIT_REVISION"),
+        "packages": names,
+        "parity": {"maxDifference": exported.difference, "rows": exported.compared},
+        "usage": {
+            "seconds": round(time.time() - started, 3),
+            "cpuSeconds": round(used.ru_utime + used.ru_stime, 3),
+            "memoryPeakBytes": used.ru_maxrss * 1024,
+            "gpuSeconds": None,
+        },
+    }
+
+
+def write(folder: Path, exported: Exported, documents: Mapping[str, Any]) -> None:
+    """Write model.onnx and each document as <name>.json."""
+    (folder / "model.onnx").write_bytes(exported.content)
+    for name, document in documents.items():
+        write_json(folder / f"{name}.json", document)

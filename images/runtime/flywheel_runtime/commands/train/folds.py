@@ -1,0 +1,62 @@
+"""Which rows a model is fitted to and which judge it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets.features import Data, Rows
+
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`rows` to draw on, pairs of (fit, judge) row numbers, and the rows that the final model is fitted to."""
+
+    rows: Rows
+    folds: list[tuple[Indices, Indices]]
+    final: Indices
+    is_holdout: bool
+
+
+def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
+    """Holdout: fit train, judge validation, keep that model. Folds: cross-validate both, then fit both."""
+    if "holdout" in validation:
+        if data.count("validation") == 0:
+            raise StepFailed(
+                "HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split."
+            )
+        rows = data.read("train", "validation")
+        boundary, everything = data.count("train"), np.arange(len(rows))
+        return Plan(rows, [(everything[:boundary], everything[boundary:])], everything[:boundary], True)
+    rows = data.read("train", "validation")
+    count = int(validation["folds"])
+    smallest = int(np.bincount(rows.y.astype(np.int64)).min()) if data.schema["task"] == "Classification" else len(rows)
+    if count < 2 or count > smallest:
+        what = "rows of the rarest class" if data.schema["task"] == "Classification" else "rows"
+        message = (
+            f"{count} folds need at least 2 folds and no more than the {smallest:,} {what}; change validation.folds."
+        )
+        raise StepFailed("FoldsInvalid", message)
+    folds = list(_splitter(data, count, seed).split(rows.x, rows.y, rows.groups))
+    return Plan(rows, folds, np.arange(len(rows)), False)
+
+
+def _splitter(data: Data, count: int, seed: int) -> Any:
+    """Folds that ask what the split asks: the future from the past, unseen groups from seen ones, else any from any."""
+    from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
+
+    by = data.schema["split"]["by"]
+    if by == "Time":
+        return TimeSeriesSplit(count)
+    if by == "Group":
+        return GroupKFold(count)
+    if data.schema["task"] == "Classification":
+        return StratifiedKFold(count, shuffle=True, random_state=seed)
+    return KFold(count, shuffle=True, random_state=seed)

@@ -1,0 +1,118 @@
+"""Where the contract puts files, and which pod this is."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Paths:
+    """The paths of a step pod, all below one root."""
+
+    root: Path
+    termination_log: Path
+
+    @classmethod
+    def of(cls, env: Mapping[str, str] = os.environ) -> "Paths":
+        return cls(
+            root=Path(env.get("FLYWHEEL_ROOT") or "/flywheel"),
+            termination_log=Path(env.get("FLYWHEEL_TERMINATION_LOG") or "/dev/termination-log"),
+        )
+
+    @property
+    def params(self) -> Path:
+        return self.root / "params.json"
+
+    @property
+    def inputs(self) -> Path:
+        return self.root / "inputs"
+
+    @property
+    def outputs(self) -> Path:
+        return self.root / "outputs"
+
+    @property
+    def checkpoints(self) -> Path:
+        """Main writes a folder for each checkpoint here."""
+        return self.root / "checkpoints"
+
+    @property
+    def volumes(self) -> Path:
+        return self.root / "volumes"
+
+    @property
+    def metrics(self) -> Path:
+        return self.outputs / "metrics.json"
+
+    @property
+    def curves(self) -> Path:
+        return self.outputs / "metrics.jsonl"
+
+    @property
+    def facts(self) -> Path:
+        return self.outputs / "facts.json"
+
+    @property
+    def collecting(self) -> Path:
+        """Made by collect when it is undumpable and ready; its postStart hook waits for it."""
+        return self.root / "run" / "collecting"
+
+    @property
+    def repeated(self) -> Path:
+        """Made by collect before `collecting`: this attempt was done before, so fetch ends with 3."""
+        return self.root / "run" / "repeated"
+
+    @property
+    def refused(self) -> Path:
+        """Made by collect before `collecting`: why the store cannot take results, as JSON, so fetch ends."""
+        return self.root / "run" / "refused"
+
+    @property
+    def reported(self) -> Path:
+        """collect's last message: were collect started once more after it has ended, it would say the same."""
+        return self.root / "run" / "reported"
+
+    @property
+    def fetched(self) -> Path:
+        """Written last by fetch, or by the last container before main: the ids of the processes that lived then, none of which is main's."""
+        return self.root / "run" / "fetched"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """The (uid, step, attempt) that keys a result, and the namespace whose folder holds it.
+
+    Of a step in several pods, `index` is this pod's, and `part` the number of its rank or item, which keys its own result.
+    """
+
+    namespace: str
+    uid: str
+    step: str
+    attempt: str
+    index: int | None = None
+    part: int | None = None
+
+    @classmethod
+    def of(cls, env: Mapping[str, str] = os.environ) -> "Attempt":
+        index = int(env["FLYWHEEL_INDEX"]) if env.get("FLYWHEEL_INDEX") else None
+        items = json.loads(env.get("FLYWHEEL_ITEMS") or "null")
+        return cls(
+            namespace=env["FLYWHEEL_NAMESPACE"],
+            uid=env["FLYWHEEL_UID"],
+            step=env["FLYWHEEL_STEP"],
+            attempt=env.get("FLYWHEEL_ATTEMPT") or "1",
+            index=index,
+            part=items[index] if items is not None and index is not None else index,
+        )
+
+    @property
+    def result_key(self) -> str:
+        of_part = "" if self.part is None else f"/{self.part}"
+        return f"results/{self.uid}/{self.step}/{self.attempt}{of_part}.json"
+
+    @property
+    def checkpoint_key(self) -> str:
+        """The same for every attempt, and for every rank of a group: what one leaves, all of the next begin with."""
+        return f"checkpoints/{self.uid}/{self.step}.json"

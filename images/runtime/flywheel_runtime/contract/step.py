@@ -1,0 +1,117 @@
+"""What every step shares with its pod: parameters in, outputs out, one sentence when it fails (images/README.md)."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from flywheel_runtime.contract.errors import Failure
+
+CAN_NEVER_WORK = 2
+COUNTED_FAILURE = 1
+
+# The kubelet keeps the last 4,096 bytes of a termination message; JSON escapes may double a character's length.
+MESSAGE_LIMIT = 1500
+FACTS_LIMIT = 2000
+
+
+class StepFailed(Exception):
+    """A failure that the user can read and mend: object, finding, next step."""
+
+    def __init__(self, reason: str, message: str, exit_code: int = CAN_NEVER_WORK) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.exit_code = exit_code
+
+
+@dataclass(frozen=True)
+class Step:
+    """The folders and parameters of one step; `root` is /flywheel in a pod."""
+
+    root: Path
+    params: Mapping[str, Any]
+
+    def input(self, name: str) -> Path:
+        return self.root / "inputs" / name
+
+    def output(self, name: str) -> Path:
+        folder = self.root / "outputs" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        return folder
+
+    def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
+        """Write facts.json, then metrics.json by a rename: it says that the outputs are whole."""
+        write_json(self.root / "outputs" / "facts.json", facts)
+        unfinished = self.root / "outputs" / ".metrics.json"
+        # In the order given: where a message has no room for all, the last are left out.
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        unfinished.write_text(json.dumps(finite) + "\n")
+        unfinished.replace(self.root / "outputs" / "metrics.json")
+
+
+def run_step(work: Callable[[Step], None]) -> int:
+    """Do `work` and return the exit code; a failure's reason and message go to the termination log."""
+    root = Path(os.environ.get("FLYWHEEL_ROOT", "/flywheel"))
+    try:
+        params = json.loads((root / "params.json").read_text())
+        (root / "outputs").mkdir(parents=True, exist_ok=True)
+        work(Step(root=root, params=params))
+    except StepFailed as failure:
+        return _report(failure)
+    except Failure as failure:
+        return _report(
+            StepFailed(failure.reason, failure.message, COUNTED_FAILURE if failure.retry else CAN_NEVER_WORK)
+        )
+    except MemoryError:
+        return _report(out_of_memory())
+    except Exception as error:  # noqa: BLE001  (the last line of defence: the pod must say something)
+        traceback.print_exc()
+        words = f"The step stopped on {type(error).__name__}: {error}. This is a fault of the step; its log has more."
+        return _report(StepFailed("StepFailed", words, COUNTED_FAILURE))
+    return 0
+
+
+def out_of_memory() -> StepFailed:
+    message = "The data did not fit into the pod's memory; raise resources.limits.memory."
+    return StepFailed("OutOfMemory", message, COUNTED_FAILURE)
+
+
+def _report(failure: StepFailed) -> int:
+    message = failure.message
+    if len(message) > MESSAGE_LIMIT:
+        message = message[: MESSAGE_LIMIT - 1] + "…"
+    log_line(f"{failure.reason}: {message}")
+    termination_log = Path(os.environ.get("FLYWHEEL_TERMINATION_LOG", "/dev/termination-log"))
+    termination_log.write_text(json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False))
+    return failure.exit_code
+
+
+def log_line(line: str) -> None:
+    """One line of the step's log, at once."""
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def path_in_artifact(path: str) -> PurePosixPath:
+    """A path that stays in its artifact; StepFailed PathInvalid for another."""
+    relative = PurePosixPath(path)
+    if relative.is_absolute() or ".." in relative.parts:
+        raise StepFailed("PathInvalid", f"Path '{path}' leaves the artifact; name a file inside it.")
+    return relative
+
+
+def canonical_json(value: Any) -> str:
+    """JSON with sorted keys and no spaces, so that equal values have equal bytes."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def write_json(path: Path, value: Any) -> None:
+    path.write_text(canonical_json(value) + "\n", encoding="utf-8")

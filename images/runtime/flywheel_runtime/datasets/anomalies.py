@@ -1,0 +1,249 @@
+"""Typed findings about a Dataset. An Error fails the check; a Warning goes into the report and the status."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import duckdb
+
+from flywheel_runtime.contract.step import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.datasets.schema import Column, Previous, Schema, Spec
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, value_of
+
+Severity = Literal["Error", "Warning"]
+EXAMPLES = 3
+
+# More missing values than last time by five percentage points, and by half as much again.
+NULL_RATE_STEP, NULL_RATE_FACTOR = 0.05, 1.5
+# A tail outside the last version's range is news once it is one row in a hundred.
+OUTSIDE_RANGE = 0.01
+CATEGORIES_TO_WATCH = 64
+
+
+@dataclass(frozen=True)
+class Anomaly:
+    """One finding: which kind, how grave, where, how often, and some of the values."""
+
+    kind: str
+    severity: Severity
+    column: str | None
+    message: str
+    count: int = 0
+    examples: tuple[str, ...] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def missing_columns(spec: Spec, present: list[str], previous: Previous | None) -> list[Anomaly]:
+    """Columns that the spec or the last good version has and the data does not."""
+    wanted = dict.fromkeys(previous.types, "the last good version") if previous else {}
+    wanted |= spec.named
+    return [
+        Anomaly(
+            "MissingColumn",
+            "Error",
+            name,
+            f"Column '{name}' of {place} is not in the data, which has {_listed(present)}; restore it or correct {place}."
+            if place.startswith("spec.")
+            else f"Column '{name}' was in {place} and is not in the data; restore it, or make a new Dataset without it.",
+        )
+        for name, place in wanted.items()
+        if name not in present
+    ]
+
+
+def extra_columns(spec: Spec, present: list[str], previous: Previous | None) -> list[Anomaly]:
+    """Columns that are new since the last good version."""
+    if previous is None:
+        return []
+    new = [name for name in present if name not in previous.types and name not in spec.named]
+    return [
+        Anomaly(
+            "ExtraColumn", "Warning", name, f"Column '{name}' is new and left out; name it in spec.columns to use it."
+        )
+        for name in new
+    ]
+
+
+def type_mismatches(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, stated: dict[str, str | None], inferred: dict[str, str]
+) -> list[Anomaly]:
+    """Cells of `raw` that say something which is not of their column's type."""
+    found = []
+    for column in schema.columns:
+        if column.type in ("String", inferred[column.name]):
+            continue
+        wrong = (
+            f"NOT {is_missing(column.name, column.type)} AND "
+            f"({value_of(column.name, stated[column.name], column.type)}) IS NULL"
+        )
+        count, examples = _violations(connection, "raw", column.name, wrong)
+        if count:
+            found.append(_mismatch(column, count, examples, schema.event_time))
+    return found
+
+
+def not_times(connection: duckdb.DuckDBPyConnection, name: str, wrong: str) -> list[Anomaly]:
+    """Cells of the time column in `raw` that meet the SQL condition `wrong`."""
+    count, examples = _violations(connection, "raw", name, wrong)
+    return [_not_a_time(name, count, examples)]
+
+
+def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:
+    message = (
+        f"Column '{name}' is spec.eventTime and {count:,} of its values are not times, such as {_listed(examples)}; "
+        "write them as 2013-01-31T05:00:00Z."
+    )
+    return Anomaly("TimeUnparsable", "Error", name, message, count, examples)
+
+
+def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time: str | None) -> Anomaly:
+    if column.name == event_time:
+        return _not_a_time(column.name, count, examples)
+    message = (
+        f"Column '{column.name}' is {column.type} and {count:,} of its values are not, such as {_listed(examples)}; "
+        "correct the data or set the column's type in spec.columns."
+    )
+    return Anomaly("TypeMismatch", "Error", column.name, message, count, examples)
+
+
+def column_findings(connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None) -> list[Anomaly]:
+    """What the values of each column of `data` say against the spec and the last good version."""
+    found: list[Anomaly] = []
+    rows = _one(connection, "SELECT count(*) FROM data")
+    for column in schema.columns:
+        before = previous.profile.get(column.name) if previous else None
+        name = quote_identifier(column.name)
+        counted = connection.execute(f"SELECT count({name}), min({name}) = max({name}) FROM data").fetchone()
+        filled, constant = counted or (0, None)
+        found += _nulls(column, rows, rows - filled, before)
+        found += _range(connection, column, rows, before)
+        found += _categories(connection, column, before)
+        if (constant or filled == 0) and column.name != schema.target:
+            value = "no value" if filled == 0 else "the same value"
+            message = f"Column '{column.name}' has {value} in all {rows:,} rows; a model learns nothing from it."
+            found.append(Anomaly("Constant", "Warning", column.name, message, rows))
+    return found
+
+
+def _nulls(column: Column, rows: int, nulls: int, before: dict[str, Any] | None) -> list[Anomaly]:
+    if nulls and not column.nullable:
+        message = (
+            f"Column '{column.name}' has {nulls:,} of {rows:,} values missing and spec.columns says nullable: false."
+        )
+        return [Anomaly("NullRateUp", "Error", column.name, message, nulls)]
+    if before is None:
+        return []
+    seen = sum(part["rows"] for part in before["splits"].values())
+    was = sum(part["missing"] for part in before["splits"].values()) / max(seen, 1)
+    now = nulls / rows
+    if now > was + NULL_RATE_STEP and now > was * NULL_RATE_FACTOR:
+        message = f"Column '{column.name}' has {now:.1%} of its values missing, {was:.1%} in the last version."
+        return [Anomaly("NullRateUp", "Warning", column.name, message, nulls)]
+    return []
+
+
+def _range(
+    connection: duckdb.DuckDBPyConnection, column: Column, rows: int, before: dict[str, Any] | None
+) -> list[Anomaly]:
+    name, kind = quote_identifier(column.name), SQL_TYPE[column.type]
+    if column.min is not None or column.max is not None:
+        low = f"{name} < {quote_literal(column.min)}::{kind}" if column.min is not None else "false"
+        high = f"{name} > {quote_literal(column.max)}::{kind}" if column.max is not None else "false"
+        count, examples = _violations(connection, "data", column.name, f"{low} OR {high}")
+        if count:
+            limits = " and ".join(
+                f"{word} {value}" for word, value in (("min", column.min), ("max", column.max)) if value is not None
+            )
+            message = f"Column '{column.name}' has {count:,} values outside {limits}, such as {_listed(examples)}."
+            return [Anomaly("OutOfRange", "Error", column.name, message, count, examples)]
+    low_seen, high_seen = _seen_range(before) if before and column.type in ("Integer", "Float") else (None, None)
+    if low_seen is None or high_seen is None:
+        return []
+    outside = f"{name}::DOUBLE NOT BETWEEN {low_seen!r} AND {high_seen!r}"
+    count, examples = _violations(connection, "data", column.name, outside)
+    if count <= rows * OUTSIDE_RANGE:
+        return []
+    message = (
+        f"Column '{column.name}' has {count:,} of {rows:,} values outside {low_seen:g} to {high_seen:g}, "
+        f"the range of the last version, such as {_listed(examples)}."
+    )
+    return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples)]
+
+
+def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:
+    parts = before["splits"].values()
+    lows = [part["min"] for part in parts if part.get("min") is not None]
+    highs = [part["max"] for part in parts if part.get("max") is not None]
+    return min(lows, default=None), max(highs, default=None)
+
+
+def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None) -> list[Anomaly]:
+    name = f"{quote_identifier(column.name)}::VARCHAR"
+    if column.categories is not None:
+        known, severity = list(column.categories), "Error"
+        where = "spec.columns"
+    elif before and before.get("categories") is not None and before.get("allCategories"):
+        known, severity, where = before["categories"], "Warning", "the last version"
+    else:
+        return []
+    new = f"{name} NOT IN ({', '.join(quote_literal(value) for value in known)})" if known else f"{name} IS NOT NULL"
+    count, examples = _violations(connection, "data", column.name, new)
+    if not count:
+        return []
+    message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_listed(examples)}."
+    return [
+        Anomaly("NewCategory", "Error" if severity == "Error" else "Warning", column.name, message, count, examples)
+    ]
+
+
+def duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
+    """Rows of `data` that share their keys with another row."""
+    if not schema.keys:
+        return []
+    keys = ", ".join(quote_identifier(key) for key in schema.keys)
+    repeated = f"SELECT {keys}, count(*) AS times FROM data GROUP BY ALL HAVING count(*) > 1"
+    count = _one(connection, f"SELECT count(*) FROM ({repeated})")
+    if not count:
+        return []
+    rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {EXAMPLES}".replace(", ALL", f", {keys}"))
+    examples = tuple(f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall())
+    message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row: {_listed(examples)}; "
+    message += "remove the repeated rows or correct spec.keys."
+    return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples)]
+
+
+def fail_on_errors(found: list[Anomaly], dataset: str) -> None:
+    """Raise with the first Error's kind as the reason and all of them in the message."""
+    errors = [anomaly for anomaly in found if anomaly.severity == "Error"]
+    if errors:
+        message = " ".join(anomaly.message for anomaly in errors)
+        raise StepFailed(errors[0].kind, f"Dataset '{dataset}' failed its check. {message}")
+
+
+def _violations(
+    connection: duckdb.DuckDBPyConnection, table: str, column: str, condition: str
+) -> tuple[int, tuple[str, ...]]:
+    count = _one(connection, f"SELECT count(*) FROM {table} WHERE {condition}")
+    if not count:
+        return 0, ()
+    values = connection.execute(
+        f"SELECT {quote_identifier(column)}::VARCHAR AS value FROM {table} WHERE {condition} "
+        f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {EXAMPLES}"
+    ).fetchall()
+    return count, tuple(str(row[0])[:60] for row in values)
+
+
+def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    if row is None:
+        raise StepFailed("StepFailed", "DuckDB counted nothing; this is a fault of the step.", COUNTED_FAILURE)
+    return int(row[0])
+
+
+def _listed(names: list[str] | tuple[str, ...]) -> str:
+    shown = ", ".join(f"'{name}'" for name in names[:8])
+    return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

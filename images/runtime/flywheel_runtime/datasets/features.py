@@ -1,0 +1,195 @@
+"""Read a Dataset's artifact into one 32-bit float matrix: numbers as they are, text by a dictionary of codes.
+
+The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (onnx_model.py). Numbers are
+32-bit before anything is fitted, because a served model receives them so: a threshold learnt from 64 bits could cut
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract import cgroup_limits
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+
+Floats = NDArray[np.float32]
+
+# More categories than this are names of things rather than kinds of things; the rarer ones count as unknown.
+MOST_CATEGORIES = 256
+UNKNOWN = -1.0
+OUTPUT_NAMES = ("label", "probabilities", "prediction")
+
+
+@dataclass(frozen=True)
+class Feature:
+    """One column: a number, or a category with its known values in the order of their codes 0, 1, …"""
+
+    name: str
+    type: str
+    categories: tuple[str, ...] | None = None
+
+    @property
+    def is_text(self) -> bool:
+        """Whether the model is given text; a category that is a number stays a number."""
+        return self.type == "String"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of one or more splits: `x` is (rows, features), `y` (rows,) holds class numbers or values, `groups` (rows,)."""
+
+    x: Floats
+    y: NDArray[Any]
+    groups: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Data:
+    """The artifact of a Dataset as a trial sees it."""
+
+    folder: Path
+    schema: Mapping[str, Any]
+    features: tuple[Feature, ...]
+    connection: duckdb.DuckDBPyConnection
+
+    @property
+    def target(self) -> str:
+        return str(self.schema["target"])
+
+    @property
+    def classes(self) -> list[str]:
+        return list(self.schema["classes"])
+
+    @property
+    def target_type(self) -> str:
+        return next(str(c["type"]) for c in self.schema["columns"] if c["name"] == self.target)
+
+    def count(self, split: str) -> int:
+        return int(self.schema["rows"][split])
+
+    def read(self, *splits: str) -> Rows:
+        """The rows of `splits`, one after the other, in the order in which the check wrote them."""
+        group = self.schema["split"]["group"] if self.schema["split"]["by"] == "Group" else None
+        columns = [_sql(feature) for feature in self.features] + [self._answer()]
+        columns += [f"hash({quote_identifier(group)})"] if group else []
+        named = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(columns))
+        parts = [self.connection.execute(f"SELECT {named} FROM {self._table(split)}").fetchnumpy() for split in splits]
+        x = np.empty((sum(len(part["c0"]) for part in parts), len(self.features)), dtype=np.float32)
+        for number in range(len(self.features)):
+            x[:, number] = np.concatenate([np.ma.filled(part[f"c{number}"], np.nan) for part in parts])
+        x[~np.isfinite(x)] = np.nan
+        answers = np.concatenate([np.asarray(part[f"c{len(self.features)}"]) for part in parts])
+        groups = np.concatenate([np.asarray(part[f"c{len(self.features) + 1}"]) for part in parts]) if group else None
+        return Rows(x, answers, groups)
+
+    def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
+        """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
+        columns = ", ".join(
+            f"coalesce({quote_identifier(f.name)}, '') AS c{i}"
+            if f.is_text
+            else f"{quote_identifier(f.name)}::FLOAT AS c{i}"
+            for i, f in enumerate(self.features)
+        )
+        found = self.connection.execute(
+            f"SELECT {columns} FROM {self._table(split)} LIMIT {limit} OFFSET {start}"
+        ).fetchnumpy()
+        values = {feature.name: found[f"c{i}"] for i, feature in enumerate(self.features)}
+        return {
+            f.name: (
+                np.asarray(values[f.name], dtype=object)
+                if f.is_text
+                else np.ma.filled(values[f.name], np.nan).astype(np.float32)
+            ).reshape(-1, 1)
+            for f in self.features
+        }
+
+    def _answer(self) -> str:
+        column = quote_identifier(self.target)
+        if self.schema["task"] == "Regression":
+            return f"{column}::DOUBLE"
+        classes = ", ".join(quote_literal(name) for name in self.classes)
+        return f"list_position([{classes}], {column}::VARCHAR) - 1"
+
+    def _table(self, split: str) -> str:
+        return f"read_parquet({quote_literal(str(self.folder / f'{split}.parquet'))})"
+
+
+def open_data(folder: Path, chosen: Mapping[str, list[str]] | None) -> Data:
+    """Open the artifact in `folder` with the chosen features, or with all that can be used."""
+    schema = json.loads((folder / "schema.json").read_text())
+    if schema["target"] is None:
+        raise StepFailed("TargetMissing", "The Dataset has no target; set its spec.target.")
+    connection = duckdb.connect(
+        config={
+            "memory_limit": f"{int(cgroup_limits.memory_bytes() * 0.3 / 2**20)}MiB",
+            "threads": cgroup_limits.cores(),
+        }
+    )
+    picked = _chosen(schema, chosen) if chosen else _usable(schema)
+    if not picked:
+        raise StepFailed("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
+    taken = next((feature.name for feature in picked if feature.name in OUTPUT_NAMES), None)
+    if taken is not None:
+        message = f"A feature cannot be called '{taken}': the model answers under that name; rename the column."
+        raise StepFailed("FeatureInvalid", message)
+    features = tuple(_with_categories(connection, folder, feature) for feature in picked)
+    return Data(folder, schema, features, connection)
+
+
+def _usable(schema: Mapping[str, Any]) -> list[Feature]:
+    """All columns but the target, keys, event time, group and other times: a time only ever grows, so it is no feature."""
+    roles = {schema["target"], schema["eventTime"], schema["split"]["group"], *schema["keys"]}
+    columns = [c for c in schema["columns"] if c["name"] not in roles and c["type"] != "Timestamp"]
+    return [Feature(c["name"], c["type"], () if c["type"] == "String" else None) for c in columns]
+
+
+def _chosen(schema: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> list[Feature]:
+    types = {column["name"]: column["type"] for column in schema["columns"]}
+    numeric, categorical = chosen.get("numeric") or [], chosen.get("categorical") or []
+    for name in [*numeric, *categorical]:
+        if name not in types:
+            raise StepFailed("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
+        if name == schema["target"] or types[name] == "Timestamp":
+            what = "the target" if name == schema["target"] else "a time"
+            raise StepFailed("FeatureInvalid", f"Feature '{name}' is {what} and cannot be a feature; leave it out.")
+        if name in numeric and types[name] == "String":
+            message = f"Feature '{name}' holds text; move it from features.numeric to features.categorical."
+            raise StepFailed("FeatureInvalid", message)
+    return [Feature(n, types[n]) for n in numeric] + [
+        Feature(n, types[n], None if types[n] == "Boolean" else ()) for n in categorical
+    ]
+
+
+def _with_categories(connection: duckdb.DuckDBPyConnection, folder: Path, feature: Feature) -> Feature:
+    if feature.categories is None:
+        return feature
+    # Known values come from the train split alone: validation and test stay unseen.
+    rows = connection.execute(
+        f"SELECT {_as_text(feature)} AS value FROM read_parquet({quote_literal(str(folder / 'train.parquet'))}) "
+        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {MOST_CATEGORIES}"
+    ).fetchall()
+    return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows))
+
+
+def _as_text(feature: Feature) -> str:
+    # The served model sees a number of 32 bits, so its category is the text of that number.
+    return quote_identifier(feature.name) if feature.is_text else f"{quote_identifier(feature.name)}::FLOAT::VARCHAR"
+
+
+def _sql(feature: Feature) -> str:
+    if feature.categories is None:
+        return f"{quote_identifier(feature.name)}::FLOAT"
+    known = ", ".join(quote_literal(value) for value in feature.categories)
+    return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"

@@ -1,0 +1,1 @@
+"""CSV, JSON and Parquet files of a source, read into DuckDB."""

@@ -1,0 +1,129 @@
+"""Load CSV: every cell as text, and a fault found again line by line so that its place can be told."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NoReturn
+
+import duckdb
+
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from flywheel_runtime.datasets.source import SourceFile
+
+DELIMITERS = ",;\t|"
+# DuckDB keeps several buffers of many times this.
+LONGEST_LINE = 2 * 2**20
+CHUNK = 2**20
+
+
+def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+    """Create `raw` from CSV files (also gzip) whose headers name the same columns, in any order."""
+    first = files[0]
+    _, columns = _header(first)
+    declared = ", ".join(f"{quote_identifier(name)} VARCHAR" for name in columns)
+    connection.execute(f"CREATE TABLE raw ({declared})")
+    for file in files:
+        delimiter, header = _header(file)
+        if set(header) != set(columns):
+            _refuse_other_columns(file, header, first, columns)
+        try:
+            connection.execute(f"INSERT INTO raw BY NAME SELECT * FROM {_reader(file, delimiter, header)}")
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            _explain(file, delimiter, len(header), error)
+    return dict.fromkeys(columns)
+
+
+def _reader(file: SourceFile, delimiter: str, header: list[str]) -> str:
+    # Nothing is guessed from a sample: the header was read by us and every cell arrives as text.
+    columns = ", ".join(f"{quote_literal(name)}: 'VARCHAR'" for name in header)
+    return (
+        f"read_csv({quote_literal(str(file.path))}, auto_detect = false, header = true, columns = {{{columns}}}, "
+        f"delim = {quote_literal(delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true, "
+        f"max_line_size = {LONGEST_LINE}, compression = '{'gzip' if file.gzipped else 'none'}')"
+    )
+
+
+def _header(file: SourceFile) -> tuple[str, list[str]]:
+    with file.open() as stream:
+        start = stream.read(CHUNK)
+    try:
+        line = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
+    except UnicodeDecodeError:
+        _refuse_encoding(file)
+    delimiter = max(DELIMITERS, key=lambda candidate: len(_first_row(line, candidate)))
+    header = [name.strip() for name in _first_row(line, delimiter)]
+    if not any(header):
+        raise StepFailed("HeaderInvalid", f"The first line of file '{file.name}' is blank; it must name the columns.")
+    if "" in header:
+        message = (
+            f"Column {header.index('') + 1} of file '{file.name}' has no name; name it or leave it out "
+            "(pandas writes such a column unless index=False)."
+        )
+        raise StepFailed("HeaderInvalid", message)
+    twice = next((name for name in header if [other.lower() for other in header].count(name.lower()) > 1), None)
+    if twice is not None:
+        message = f"File '{file.name}' names column '{twice}' twice (upper and lower case count as one); rename one."
+        raise StepFailed("HeaderInvalid", message)
+    return delimiter, header
+
+
+def _first_row(start: str, delimiter: str) -> list[str]:
+    csv.field_size_limit(LONGEST_LINE)
+    return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
+
+
+def _refuse_other_columns(file: SourceFile, header: list[str], first: SourceFile, columns: list[str]) -> NoReturn:
+    different = sorted(set(header) ^ set(columns))
+    message = (
+        f"File '{file.name}' and file '{first.name}' have different columns ({', '.join(different[:5])}); "
+        "all files of a folder need the same."
+    )
+    raise StepFailed("ColumnsDiffer", message)
+
+
+def _explain(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:
+    _refuse_encoding(file)
+    reader = csv.reader(_lines(file), delimiter=delimiter)
+    for row in reader:
+        if row and len(row) != width:
+            message = (
+                f"Line {reader.line_num} of file '{file.name}' has {len(row)} cells where the header has {width}; "
+                "put text that holds the delimiter in double quotes."
+            )
+            raise StepFailed("RaggedCSV", message) from error
+    words = str(error).splitlines()[0]
+    raise StepFailed("UnreadableCSV", f"File '{file.name}' is not valid CSV ({words}); write it again.") from error
+
+
+def _lines(file: SourceFile) -> Iterator[str]:
+    with file.open() as stream:
+        yield from io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
+
+
+def _refuse_encoding(file: SourceFile) -> None:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    offset = 0
+    with file.open() as stream:
+        while True:
+            chunk = stream.read(CHUNK)
+            waiting = len(decoder.getstate()[0])
+            try:
+                decoder.decode(chunk, final=not chunk)
+            except UnicodeDecodeError as error:
+                found = offset - waiting + error.start
+                message = (
+                    f"File '{file.name}' is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {found}; "
+                    "convert it, for example with iconv -f latin1 -t utf-8."
+                )
+                raise StepFailed("NotUTF8", message) from error
+            if not chunk:
+                return
+            offset += len(chunk)

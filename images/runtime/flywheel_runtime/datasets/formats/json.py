@@ -1,0 +1,87 @@
+"""Load JSON lines: one object a line; types from all lines, not from a sample."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, NoReturn
+
+import duckdb
+
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets.formats.parquet import type_of
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+
+if TYPE_CHECKING:
+    from flywheel_runtime.datasets.source import SourceFile
+
+LONGEST_LINE = 16 * 2**20
+
+
+def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+    """Create `raw` from JSON lines (also gzip); a key that a line does not have is a missing value."""
+    for file in files:
+        _check_first_line(file)
+    names = ", ".join(quote_literal(str(file.path)) for file in files)
+    try:
+        connection.execute(
+            f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
+            "maximum_depth = 2, union_by_name = true, compression = 'auto_detect', "
+            f"maximum_object_size = {LONGEST_LINE})"
+        )
+    except duckdb.OutOfMemoryException:
+        raise
+    except duckdb.Error as error:
+        _explain(files, error)
+    return {name: _settle(connection, name, kind) for name, kind in _columns(connection)}
+
+
+def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
+    return [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
+
+
+def _settle(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str | None:
+    """The column's type. DuckDB calls a column JSON where its values disagree (1 and "a"): that is text."""
+    if kind != "JSON":
+        return type_of(name, kind)
+    column = quote_identifier(name)
+    nested = connection.execute(
+        f"SELECT 1 FROM raw WHERE json_type({column}) IN ('OBJECT', 'ARRAY') LIMIT 1"
+    ).fetchone()
+    if nested:
+        return type_of(name, "nested values")
+    connection.execute(f"ALTER TABLE raw ALTER {column} TYPE VARCHAR USING {column} ->> '$'")
+    return None
+
+
+def _check_first_line(file: SourceFile) -> None:
+    with file.open() as stream:
+        start = stream.read(4096).lstrip()
+    if not start:
+        raise StepFailed("NoRows", f"File '{file.name}' has only blank lines; write rows or remove it.")
+    if start[:1] != b"{":
+        message = f"Line 1 of file '{file.name}' is not a JSON object; JSONL needs one object {{…}} on every line."
+        raise StepFailed("BrokenJSONL", message)
+
+
+def _explain(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
+    for file in files:
+        with file.open() as stream:
+            for number, line in enumerate(stream, start=1):
+                finding = _fault(line)
+                if finding:
+                    message = f"Line {number} of file '{file.name}' {finding}; write one JSON object on every line."
+                    raise StepFailed("BrokenJSONL", message) from error
+    words = str(error).splitlines()[0]
+    raise StepFailed("BrokenJSONL", f"The JSON lines cannot be read ({words}); write them again.") from error
+
+
+def _fault(line: bytes) -> str | None:
+    if not line.strip():
+        return None
+    try:
+        value = json.loads(line.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        return f"is not UTF-8 (byte {error.start + 1} of the line)"
+    except json.JSONDecodeError as error:
+        return f"is not JSON ({error.msg} at character {error.pos + 1})"
+    return None if isinstance(value, dict) else "is not a JSON object"

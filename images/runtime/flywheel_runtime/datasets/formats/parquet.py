@@ -1,0 +1,81 @@
+"""Load Parquet, whose columns state their types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import duckdb
+
+from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.datasets.sql import quote_literal
+
+if TYPE_CHECKING:
+    from flywheel_runtime.datasets.source import SourceFile
+
+TYPE_OF_PREFIX = {
+    "TINYINT": "Integer",
+    "SMALLINT": "Integer",
+    "INTEGER": "Integer",
+    "BIGINT": "Integer",
+    "HUGEINT": "Integer",
+    "UTINYINT": "Integer",
+    "USMALLINT": "Integer",
+    "UINTEGER": "Integer",
+    "UBIGINT": "Integer",
+    "FLOAT": "Float",
+    "DOUBLE": "Float",
+    "DECIMAL": "Float",
+    "BOOLEAN": "Boolean",
+    "VARCHAR": "String",
+    "ENUM": "String",
+    "UUID": "String",
+    "DATE": "Timestamp",
+    "TIMESTAMP": "Timestamp",
+}
+
+
+def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+    """Create `raw` from Parquet files that have the same columns."""
+    expected: dict[str, str] | None = None
+    for file in files:
+        columns = _describe(connection, file)
+        expected = expected if expected is not None else columns
+        if columns.keys() != expected.keys():
+            different = sorted(columns.keys() ^ expected.keys())
+            message = (
+                f"File '{file.name}' and file '{files[0].name}' have different columns ({', '.join(different[:5])}); "
+                "all files of a folder need the same."
+            )
+            raise StepFailed("ColumnsDiffer", message)
+    names = ", ".join(quote_literal(str(file.path)) for file in files)
+    try:
+        connection.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise StepFailed("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
+    described = connection.execute("DESCRIBE raw").fetchall()
+    return {str(row[0]): type_of(str(row[0]), str(row[1])) for row in described}
+
+
+def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:
+    try:
+        rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quote_literal(str(file.path))})").fetchall()
+    except (duckdb.IOException, duckdb.InvalidInputException) as error:
+        raise StepFailed("UnreadableParquet", _unreadable(file.name, error)) from error
+    return {str(row[0]): str(row[1]) for row in rows}
+
+
+def _unreadable(name: str, error: duckdb.Error) -> str:
+    words = str(error).splitlines()[0]
+    return f"File '{name}' is not readable Parquet ({words}); write it again."
+
+
+def type_of(name: str, kind: str) -> str:
+    """Our type for a type of DuckDB's."""
+    if not kind.endswith("]"):
+        for prefix, found in TYPE_OF_PREFIX.items():
+            if kind.startswith(prefix):
+                return found
+    message = (
+        f"Column '{name}' holds {kind}, which is none of Integer, Float, String, Boolean, Timestamp; leave it out."
+    )
+    raise StepFailed("UnsupportedType", message)

@@ -1,0 +1,138 @@
+"""Counts on frozen bins for every column and split: integers only, so that they can be added and compared.
+
+Numbers: 20 quantile bins of the train split (fewer where values repeat), the last one closed; `under`, `over`,
+`missing`, and `invalid` (infinite). Edges and values are compared as 32-bit floats, which is what a server receives.
+Text and Booleans: the 64 most frequent values, `other`, `missing`. Times: `missing`, `min`, `max`.
+`distinct` is an estimate (HyperLogLog) for columns that are not text.
+"""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import duckdb
+
+from flywheel_runtime.datasets.schema import Column, Previous, Schema
+from flywheel_runtime.datasets.split import NAMES
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+
+BINS = 20
+TOP_CATEGORIES = 64
+# Exact quantiles hold every value in memory; bins do not need more rows than this.
+QUANTILE_SAMPLE = 1_000_000
+
+
+def measure(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None, rows: dict[str, int]
+) -> dict[str, Any]:
+    """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
+    connection.execute(
+        'CREATE OR REPLACE VIEW joined AS SELECT data.*, splits.split AS "#split", splits.row AS "#row" '
+        "FROM data JOIN splits ON data.rowid = splits.row"
+    )
+    columns = {}
+    for column in schema.columns:
+        before = previous.profile.get(column.name) if previous else None
+        before = before if before and before["type"] == column.type else None
+        if column.type in ("Integer", "Float"):
+            found = _numbers(connection, column, before, rows)
+        elif column.type == "Timestamp":
+            found = {"splits": _common(connection, column, rows)}
+        else:
+            found = _texts(connection, column, before, rows)
+        columns[column.name] = {"type": column.type} | found
+    return {"v": 1, "rows": rows, "columns": columns}
+
+
+def _common(connection: duckdb.DuckDBPyConnection, column: Column, rows: dict[str, int]) -> dict[str, dict[str, Any]]:
+    name = quote_identifier(column.name)
+    found = connection.execute(
+        f'SELECT "#split", count({name}), min({name})::VARCHAR, max({name})::VARCHAR, approx_count_distinct({name}) '
+        f'FROM joined GROUP BY "#split"'
+    ).fetchall()
+    empty: dict[str, Any] = {"missing": 0, "min": None, "max": None, "distinct": 0}
+    parts = {split: {"rows": rows[split]} | empty for split in NAMES}
+    for split, filled, low, high, distinct in found:
+        parts[split] |= {"missing": rows[split] - filled, "min": low, "max": high, "distinct": distinct}
+    return parts
+
+
+def _numbers(
+    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
+) -> dict[str, Any]:
+    name = quote_identifier(column.name)
+    edges = before["edges"] if before and before.get("edges") else _edges(connection, column, rows["train"])
+    parts = _common(connection, column, rows)
+    value, finite = f"{name}::FLOAT", f"{'true' if column.type == 'Integer' else f'isfinite({name}::FLOAT)'}"
+    counts = [f"count_if({finite} AND {condition})" for condition in _conditions(value, edges)]
+    query = (
+        f'SELECT "#split", avg(CASE WHEN {finite} THEN {name}::DOUBLE END), count_if(NOT {finite}), '
+        f'{", ".join(counts)} FROM joined GROUP BY "#split" ORDER BY "#split"'
+    )
+    for part in parts.values():
+        part |= {"mean": None, "invalid": 0, "under": 0, "over": 0, "bins": [0] * max(len(edges) - 1, 0)}
+    for split, mean, invalid, under, over, *bins in connection.execute(query).fetchall():
+        # An average depends on the order of additions in its last digits; nine digits do not.
+        rounded = float(f"{mean:.9g}") if mean is not None else None
+        parts[split] |= {"mean": rounded, "invalid": invalid, "under": under, "over": over, "bins": bins}
+    for part in parts.values():
+        part |= {key: float(part[key]) if part[key] is not None else None for key in ("min", "max")}
+    return {"edges": edges, "splits": {split: _without_infinity(part) for split, part in parts.items()}}
+
+
+def _without_infinity(part: dict[str, Any]) -> dict[str, Any]:
+    return part | {key: None for key in ("min", "max") if part[key] in (float("inf"), float("-inf"))}
+
+
+def _edges(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> list[float]:
+    name = quote_identifier(column.name)
+    stride = max(1, rows // QUANTILE_SAMPLE)
+    points = ", ".join(f"{place / BINS}" for place in range(BINS + 1))
+    found = connection.execute(
+        f"SELECT quantile_disc({name}::FLOAT, [{points}]), min({name}::FLOAT), max({name}::FLOAT) FROM joined "
+        f'WHERE "#split" = \'train\' AND {name} IS NOT NULL AND isfinite({name}::FLOAT) AND "#row" % {stride} = 0'
+    ).fetchone()
+    if found is None or found[0] is None:
+        return []
+    edges = sorted({float(edge) for edge in found[0]})
+    return edges if len(edges) > 1 else edges * 2
+
+
+def _conditions(value: str, edges: list[float]) -> list[str]:
+    if not edges:
+        return ["false", "false"]
+    points = [f"{edge!r}::FLOAT" for edge in edges]
+    bins = [f"{value} >= {low} AND {value} < {high}" for low, high in itertools.pairwise(points)]
+    bins[-1] = f"{value} >= {points[-2]} AND {value} <= {points[-1]}"
+    return [f"{value} < {points[0]}", f"{value} > {points[-1]}", *bins]
+
+
+def _texts(
+    connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
+) -> dict[str, Any]:
+    name = f"{quote_identifier(column.name)}::VARCHAR"
+    known = (
+        before["categories"]
+        if before
+        else [
+            str(row[0])
+            for row in connection.execute(
+                f"SELECT {name} AS value FROM joined WHERE \"#split\" = 'train' AND value IS NOT NULL "
+                f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {TOP_CATEGORIES}"
+            ).fetchall()
+        ]
+    )
+    parts = _common(connection, column, rows)
+    for part in parts.values():
+        del part["min"], part["max"]
+        part |= {"counts": [0] * len(known), "other": part["rows"] - part["missing"]}
+    listed = ", ".join(quote_literal(value) for value in known) or "NULL"
+    counted = connection.execute(
+        f'SELECT "#split", {name} AS value, count(*) FROM joined WHERE {name} IN ({listed}) GROUP BY "#split", value'
+    ).fetchall()
+    for split, value, count in counted:
+        parts[split]["counts"][known.index(value)] = count
+        parts[split]["other"] -= count
+    # Only where the list is whole can a value outside it be called new.
+    return {"categories": known, "allCategories": parts["train"]["other"] == 0, "splits": parts}

@@ -1,0 +1,72 @@
+"""DuckDB inside the container's limits: it spills to /tmp instead of being killed."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from flywheel_runtime.contract import cgroup_limits
+from flywheel_runtime.contract.step import StepFailed, out_of_memory
+
+# The rest is for Python, NumPy and what DuckDB keeps outside its buffers.
+SHARE_OF_MEMORY = 0.5
+
+
+@contextmanager
+def scratch() -> Iterator[Path]:
+    """A folder for the database and for what spills; it goes when the step ends."""
+    with tempfile.TemporaryDirectory(prefix="flywheel-") as folder:
+        yield Path(folder)
+
+
+def connect(folder: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open the step's database. Read-only means that SQL of the user's can neither write nor leave the database."""
+    settings: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{int(cgroup_limits.memory_bytes() * SHARE_OF_MEMORY / 2**20)}MiB",
+        "threads": cgroup_limits.cores(),
+        "temp_directory": str(folder / "spill"),
+        "preserve_insertion_order": True,
+        "autoinstall_known_extensions": False,
+        "autoload_known_extensions": False,
+    }
+    connection = duckdb.connect(str(folder / "check.duckdb"), read_only=read_only, config=settings)
+    connection.execute("SET TimeZone = 'UTC'")
+    if read_only:
+        connection.execute("SET enable_external_access = false; SET lock_configuration = true")
+    return connection
+
+
+@contextmanager
+def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Rows keep their order inside: DuckDB 2.0 with two threads now and then fills a table in another (measured)."""
+    connection.execute("SET threads = 1")
+    yield
+    connection.execute(f"SET threads = {cgroup_limits.cores()}")
+
+
+@contextmanager
+def memory_is_explained() -> Iterator[None]:
+    """Turn DuckDB's running out of memory or disk into the step's own words."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise out_of_memory() from error
+    except duckdb.IOException as error:
+        if "No space left" not in str(error):
+            raise
+        message = "The pod's disk is full; raise the limit of ephemeral storage or make the data smaller."
+        raise StepFailed("DiskFull", message, 1) from error
+
+
+def quote_identifier(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_literal(value: str) -> str:
+    """A value as an SQL string."""
+    return "'" + value.replace("'", "''") + "'"

@@ -1,0 +1,191 @@
+"""The fitted pipeline as ONNX, with one input for each column, and the proof that both give the same answers.
+
+month  (FP32 [n,1]) ─────────────────────┐
+carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.step import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
+from flywheel_runtime.models import thresholds
+
+# Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
+OPSETS = {"": 18, "ai.onnx.ml": 3}
+TOLERANCE = 1e-4
+ROWS_TO_COMPARE = 2000
+MATRIX = "features"
+
+
+@dataclass(frozen=True)
+class Exported:
+    """A model and how it is called: its bytes, and the greatest difference from the pipeline that was seen."""
+
+    content: bytes
+    difference: float
+    compared: int
+
+    def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Predict rows as a server would: `inputs` maps each column to an array (rows, 1)."""
+        import onnxruntime
+
+        session = onnxruntime.InferenceSession(self.content, providers=["CPUExecutionProvider"])
+        names = [output.name for output in session.get_outputs()]
+        return dict(zip(names, session.run(names, inputs), strict=True))
+
+
+def export(pipeline: Any, data: Data) -> Exported:
+    """Export and compare; exit 1 if the two do not agree."""
+    content = _convert(pipeline, data)
+    split = "test" if data.count("test") else "train"
+    difference, compared = _compare(Exported(content, 0.0, 0), pipeline, data, split)
+    return Exported(content, difference, compared)
+
+
+def _convert(pipeline: Any, data: Data) -> bytes:
+    from onnx import helper
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    is_classifier = data.schema["task"] == "Classification"
+    try:
+        with warnings.catch_warnings():
+            # skl2onnx writes a boolean where protobuf 7 wants an int; hence the pin below 7.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            model = to_onnx(
+                pipeline,
+                initial_types=[(MATRIX, FloatTensorType([None, len(data.features)]))],
+                options={id(pipeline): {"zipmap": False}} if is_classifier else None,
+                target_opset=OPSETS,
+            )
+    except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
+        words = " ".join(str(error).split())
+        message = f"The fitted pipeline cannot become ONNX with these parameters: {words[:400]}; change them."
+        raise StepFailed("ExportFailed", message, COUNTED_FAILURE) from error
+    thresholds.round_down(model.graph, pipeline[-1])
+    # skl2onnx declares the lowest opsets that its own nodes need; ours need those that it was asked to write for.
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
+    outputs = _hide_names(model.graph)
+    _one_input_for_each_column(model.graph, data.features)
+    _name_outputs(model.graph, outputs, data, is_classifier)
+    return bytes(model.SerializeToString())
+
+
+def _hide_names(graph: Any) -> list[str]:
+    """Mark every name inside the graph with '#', so that a column may be called anything; return those of the outputs."""
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = ["#" + name if name else name for name in names]
+    for value in graph.initializer:
+        value.name = "#" + value.name
+    found = ["#" + output.name for output in graph.output]
+    del graph.output[:], graph.input[:], graph.value_info[:]
+    return found
+
+
+def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> None:
+    from onnx import TensorProto, helper
+
+    nodes, columns = [], []
+    for number, feature in enumerate(features):
+        kind = TensorProto.STRING if feature.is_text else TensorProto.FLOAT
+        graph.input.append(helper.make_tensor_value_info(feature.name, kind, [None, 1]))
+        if feature.categories is None:
+            columns.append(feature.name)
+            continue
+        keys: dict[str, Any] = (
+            {"keys_strings": list(feature.categories)}
+            if feature.is_text
+            else {"keys_floats": [float(value) for value in feature.categories]}
+        )
+        codes = [float(code) for code in range(len(feature.categories))]
+        if not codes:
+            # An attribute may not be empty: a value that no client can send stands for "none is known".
+            keys, codes = (
+                ({"keys_strings": ["\u0000"]} if feature.is_text else {"keys_floats": [float("inf")]}),
+                [UNKNOWN],
+            )
+        columns.append(f"#column {number}")
+        nodes.append(
+            helper.make_node(
+                "LabelEncoder",
+                [feature.name],
+                [columns[-1]],
+                domain="ai.onnx.ml",
+                default_float=UNKNOWN,
+                values_floats=codes,
+                **keys,
+            )
+        )
+    nodes.append(helper.make_node("Concat", columns, ["#" + MATRIX], axis=1))
+    for position, node in enumerate(nodes):
+        graph.node.insert(position, node)
+
+
+def _name_outputs(graph: Any, found: list[str], data: Data, is_classifier: bool) -> None:
+    from onnx import TensorProto, helper, numpy_helper
+
+    if not is_classifier:
+        shape = numpy_helper.from_array(np.array([-1], dtype=np.int64), "#flat shape")
+        graph.initializer.append(shape)
+        graph.node.append(helper.make_node("Reshape", [found[0], "#flat shape"], ["prediction"]))
+        graph.output.append(helper.make_tensor_value_info("prediction", TensorProto.FLOAT, [None]))
+        return
+    values = class_values(data)
+    kind = TensorProto.STRING if values.dtype == object else TensorProto.INT64
+    graph.initializer.append(numpy_helper.from_array(values, "#class values"))
+    # scikit-learn was given class numbers; the answer is the class itself.
+    _rename(graph, found[0], "#class number")
+    graph.node.append(helper.make_node("Gather", ["#class values", "#class number"], ["label"]))
+    graph.output.append(helper.make_tensor_value_info("label", kind, [None]))
+    _rename(graph, found[1], "probabilities")
+    graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, None]))
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for position, name in enumerate(names):
+                if name == old:
+                    names[position] = new
+
+
+def class_values(data: Data) -> NDArray[Any]:
+    """The classes as the model answers them: numbers for an Integer target, 0 and 1 for a Boolean, else text."""
+    if data.target_type == "Integer":
+        return np.array([int(name) for name in data.classes], dtype=np.int64)
+    if data.target_type == "Boolean":
+        return np.arange(len(data.classes), dtype=np.int64)
+    return np.array(data.classes, dtype=object)
+
+
+def _compare(exported: Exported, pipeline: Any, data: Data, split: str) -> tuple[float, int]:
+    """The greatest difference on up to 2,000 rows that go their own way in: text as text, never through our codes."""
+    rows = data.read(split).x[:ROWS_TO_COMPARE]
+    answers = exported.run(data.raw(split, ROWS_TO_COMPARE))
+    if data.schema["task"] == "Regression":
+        expected = pipeline.predict(rows).astype(np.float64)
+        difference = float(np.max(np.abs(answers["prediction"] - expected) / (1 + np.abs(expected))))
+    else:
+        expected = pipeline.predict_proba(rows)
+        difference = float(np.max(np.abs(answers["probabilities"] - expected)))
+        ordered = np.sort(expected, axis=1)
+        is_tie = ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE
+        labels = class_values(data)[pipeline.predict(rows).astype(int)]
+        wrong = int(np.sum((answers["label"] != labels) & ~is_tie))
+        difference = 1.0 if wrong else difference
+    if not difference <= TOLERANCE:
+        message = (
+            f"The ONNX model and the fitted pipeline differ by {difference:.2g} (allowed {TOLERANCE:g}) on "
+            f"{len(rows):,} rows of the {split} split; use another estimator or other parameters."
+        )
+        raise StepFailed("ParityFailed", message, COUNTED_FAILURE)
+    return difference, len(rows)

@@ -1,0 +1,39 @@
+"""Where a bucket is, and the credentials to use."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Access:
+    """Where a bucket is and who asks. Without a key, `anonymous` asks unsigned, else botocore's own chain is used."""
+
+    bucket: str
+    endpoint: str | None
+    region: str
+    key_id: str | None
+    secret: str | None
+    token: str | None
+    anonymous: bool = False
+
+    @classmethod
+    def of(cls, env: Mapping[str, str], bucket: str, prefix: str = "") -> "Access":
+        """From `AWS_*` variables, or those with a prefix such as `SOURCE_`."""
+
+        def value(name: str) -> str | None:
+            return env.get(prefix + name) or None
+
+        return cls(
+            bucket=bucket,
+            endpoint=value("AWS_ENDPOINT_URL"),
+            region=value("AWS_REGION") or "us-east-1",
+            key_id=value("AWS_ACCESS_KEY_ID"),
+            secret=value("AWS_SECRET_ACCESS_KEY"),
+            token=value("AWS_SESSION_TOKEN"),
+            anonymous=bool(prefix) and not value("AWS_ACCESS_KEY_ID"),
+        )
+
+    @property
+    def place(self) -> str:
+        """The endpoint as messages name it."""
+        return self.endpoint or f"https://s3.{self.region}.amazonaws.com"

@@ -1,0 +1,104 @@
+"""What a store can answer instead of the object, and the sentence for each: which object, what was found, what to do next."""
+
+import re
+from dataclasses import dataclass
+
+from flywheel_runtime.contract.errors import Failure, Transient
+from flywheel_runtime.store.access import Access
+
+NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})  # the keys are good, their rights are not
+
+
+class S3Error(Exception):
+    """The store's answer, with its code."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}" if detail and detail != code else code)
+        self.code = code
+
+
+class NotThere(S3Error):
+    """No such object."""
+
+
+class NoBucket(S3Error):
+    """No such bucket."""
+
+
+class Refused(S3Error):
+    """The credentials are wrong, absent, or may not do this."""
+
+
+class AlreadyThere(S3Error):
+    """412: the object exists (If-None-Match), or is no longer the same one (If-Match)."""
+
+
+class Busy(S3Error, Transient):
+    """Answered with 5xx or a request to slow down."""
+
+
+class Unreachable(S3Error, Transient):
+    """Did not answer, or stopped in the middle."""
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose store it is, as messages name it: where its keys stand, and where its bucket is written."""
+
+    secret: str
+    bucket_field: str
+    foreign: bool = False
+
+
+def as_failure(error: S3Error, access: Access, owner: Owner, *, refused: str, failed: str) -> Failure:
+    """A Failure for people; `refused` and `failed` are the caller's reasons for wrong keys and for all the rest."""
+    at = f"the store at {access.place}"
+    if isinstance(error, NoBucket):
+        words = f"bucket '{access.bucket}' does not exist at {access.place}"
+        return Failure("BucketMissing", f"{words}; create it or correct {owner.bucket_field}", retry=True)
+    if isinstance(error, Refused):
+        return Failure(refused, _refused(error, access, owner, at), retry=True)
+    if isinstance(error, Unreachable):
+        reason = "SourceUnreachable" if owner.foreign else "StoreUnreachable"
+        words = str(error).removeprefix("Unreachable: ")
+        cure = f"see that it runs and that AWS_ENDPOINT_URL in {owner.secret} is right"
+        if owner.foreign:
+            cure = "see that it runs, can be reached from the cluster, and that the source's endpoint is right"
+        return Failure(reason, f"{at} did not answer ({words}); {cure}", retry=True)
+    if isinstance(error, Busy):
+        return Failure(failed, f"{at} failed ({error}) again and again; see that it is well", retry=True)
+    return Failure(failed, f"{at} failed: {error}", retry=True)
+
+
+def _refused(error: Refused, access: Access, owner: Owner, at: str) -> str:
+    if access.anonymous:
+        words = f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code})"
+        return f"{words}; give the source a Secret"
+    if error.code not in NOT_ALLOWED:
+        return (
+            f"{at} refuses the credentials ({error.code}); "
+            f"correct AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in {owner.secret}"
+        )
+    rights = "read and list" if owner.foreign else "read, list and write"
+    cure = f"let the credentials in {owner.secret} {rights} bucket '{access.bucket}'"
+    return f"{at} refuses the request ({error.code}); {cure}"
+
+
+def connection_problem(error: Exception) -> str:
+    """The finding, without the library's wrapping."""
+    text = str(getattr(error, "kwargs", {}).get("error") or error)
+    for sign, words in (
+        ("Connection refused", "connection refused"),
+        ("Name or service not known", "its name is not known"),
+        ("Temporary failure in name resolution", "its name is not known"),
+        ("No address associated", "its name is not known"),
+        ("timed out", "timed out"),
+        ("imeout", "timed out"),
+        ("certificate", "its certificate is not trusted"),
+        ("reset", "connection lost"),
+        ("closed", "connection lost"),
+        ("No route", "no route to it"),
+    ):
+        if sign in text:
+            return words
+    return re.sub(r"\s+", " ", text)[:200]

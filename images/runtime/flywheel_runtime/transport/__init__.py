@@ -1,0 +1,1 @@
+"""HTTP, to hosts and addresses that are allowed."""

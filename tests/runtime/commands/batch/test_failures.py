@@ -1,0 +1,290 @@
+"""Whatever goes wrong is named, loses nothing, and is found as early as it can be."""
+
+import gzip
+import json
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.runtime.commands.batch.batch_pods import World
+
+pytestmark = pytest.mark.integration
+HEADER = "id,month,wind,carrier\n"
+GOOD = HEADER + "a,1,2.5,UA\nb,2,3.5,DL\nc,3,4.5,\n"
+
+
+def faults(world: World) -> list[dict[str, Any]]:
+    """All rows that could not be scored."""
+    paths = [each["path"] for each in world.document()["errorFiles"]]
+    return [json.loads(line) for path in paths for line in world.get(f"out/{path}").splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("files", "changes", "reason", "code", "words"),
+    [
+        pytest.param({}, {}, "EmptySource", 1, "holds no data", id="nothing there"),
+        pytest.param({"_SUCCESS": "1", ".hidden": "1"}, {}, "EmptySource", 1, "holds no data", id="markers alone"),
+        pytest.param({"a.csv": HEADER}, {}, "NoRows", 1, "has no rows", id="a header alone"),
+        pytest.param({"a.txt": GOOD}, {}, "FormatUnknown", 2, "set spec.input.format", id="an unknown name"),
+        pytest.param({"a.csv": GOOD, "b.jsonl": "{}"}, {}, "FormatMixed", 2, "keep one format", id="two formats"),
+        pytest.param({"a.csv": "id,month\na,1\n"}, {}, "ColumnsMissing", 2,
+                     "no column 'wind', 'carrier'; the model takes 'month', 'wind', 'carrier', and the file has 'id', 'month'", id="columns missing"),
+        pytest.param({"a.csv": GOOD, "b.csv": "id\n1\n"}, {}, "ColumnsMissing", 2, "file 'b.csv'", id="columns missing in one file"),
+        pytest.param({"a.csv": GOOD}, {"output": {"include": ["ident"]}}, "ColumnsMissing", 2, "'ident', which spec.output.include names", id="nothing to include"),
+        pytest.param({"a.csv": GOOD.replace("id", "label", 1)}, {"output": {"include": ["label"]}}, "ColumnsDiffer", 2, "two columns 'label'", id="a name twice"),
+        pytest.param({"a.csv": "a,,b"}, {}, "HeaderInvalid", 2, "must name each column once", id="no header"),
+        pytest.param({"a.parquet": "PAR1 but no Parquet"}, {}, "UnreadableParquet", 2, "is not Parquet", id="no Parquet"),
+        pytest.param({"a.parquet": b"PAR1" + b"\0" * 99 + b"\x20\0\0\0PAR1"}, {}, "UnreadableParquet", 2, "a.parquet", id="damaged Parquet"),
+        pytest.param({"a.csv.gz": gzip.compress(GOOD.encode())[:-9]}, {}, "BrokenGzip", 2, "a.csv.gz", id="broken gzip"),
+    ],
+)  # fmt: skip
+def test_the_plan_refuses(
+    world: World, files: dict[str, Any], changes: dict[str, Any], reason: str, code: int, words: str
+) -> None:
+    for name, content in files.items():
+        world.put(f"in/{name}", content)
+
+    ended, told = world.step("plan", **changes)
+
+    assert (ended, told["reason"], told["retry"]) == (code, reason, code == 1)
+    assert words in told["message"]
+    assert world.written() == []
+
+
+def test_one_object_that_is_not_there_is_waited_for(world: World) -> None:
+    uri = world.params["input"]["s3"]["uri"] + "rows.csv"
+
+    code, told = world.step("plan", input={"s3": {"uri": uri}})
+
+    assert (code, told["reason"]) == (1, "SourceMissing")
+    assert uri in told["message"]
+
+
+def test_an_output_inside_its_input_is_refused(world: World, bucket: str) -> None:
+    world.put("in/a.csv", GOOD)
+
+    code, told = world.step("plan", output={"s3": {"uri": f"s3://{bucket}/shop/in/scored/"}})
+
+    assert (code, told["reason"]) == (2, "OutputNotAllowed")
+    assert "lies inside the input" in told["message"]
+
+
+def test_a_plan_of_another_image_is_made_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan()
+    monkeypatch.setattr("flywheel_runtime.commands.batch.scoring_plan.VERSION", 2)
+
+    code, told = world.step("score")
+
+    assert (code, told["reason"]) == (2, "PlanOutdated")
+
+
+@pytest.mark.parametrize("below", ["", "other/", "shop/", "shop/blobs/", "shop/results/x/"])
+def test_what_is_others_is_not_written(world: World, bucket: str, below: str) -> None:
+    world.put("in/a.csv", GOOD)
+
+    code, told = world.step("plan", output={"s3": {"uri": f"s3://{bucket}/{below}"}})
+
+    assert (code, told["reason"]) == (2, "OutputNotAllowed")
+    assert f"s3://{bucket}/shop/" in told["message"]
+
+
+@pytest.mark.parametrize(
+    ("place", "field"),
+    [({"uri": "s3://no-such-bucket/out/"}, "spec.output.s3.uri"), ({"uri": "s3://{bucket}/out/", "foreign": True}, "OUTPUT")],
+)  # fmt: skip
+def test_an_output_that_cannot_be_written_is_told_before_the_work(
+    world: World, bucket: str, place: dict[str, Any], field: str
+) -> None:
+    world.put("in/a.csv", GOOD)
+    told_place = {**place, "uri": place["uri"].format(bucket=bucket), "endpoint": None, "secret": "partner"}
+    world.env |= {"OUTPUT_AWS_ENDPOINT_URL": world.env["AWS_ENDPOINT_URL"], "OUTPUT_AWS_ACCESS_KEY_ID": "nobody",
+                  "OUTPUT_AWS_SECRET_ACCESS_KEY": "wrong"}  # fmt: skip
+
+    code, told = world.step("plan", output={"s3": told_place})
+
+    assert (code, told["retry"]) == (1, True)
+    if field == "OUTPUT":
+        assert "partner" in told["message"]
+    else:
+        assert (told["reason"], field in told["message"]) == ("BucketMissing", True)
+
+
+def test_bad_rows_fail_alone_and_are_kept_with_their_numbers(world: World) -> None:
+    world.put("in/a.csv", HEADER + "a,1,2,UA\nb,many,2,UA\nc,3\nd,4,1e39,DL\ne,5,6,\n")
+    world.put("in/b.csv", HEADER + "f,1,2,UA\ng,?,2,UA\n")
+
+    told = world.whole(output={"include": ["id"]})
+
+    assert told["metrics"] == {"rows": 3.0, "errors": 4.0}
+    assert [(each["file"], each["row"], each["reason"]) for each in faults(world)] == [
+        ("a.csv", 2, "BadValue"),
+        ("a.csv", 3, "RaggedRow"),
+        ("a.csv", 4, "BadValue"),
+        ("b.csv", 2, "BadValue"),
+    ]
+    assert "column 'month': 'many' is no number" in faults(world)[0]["message"]
+    (part,) = world.document()["files"]
+    assert [json.loads(line)["id"] for line in world.get("out/" + part["path"]).splitlines()] == ["a", "e", "f"]
+
+
+@pytest.mark.parametrize(("most", "ends"), [(2, "TooManyRowErrors"), (3, None)])
+def test_row_errors_are_bounded_over_all_shards(world: World, most: int, ends: str | None) -> None:
+    bad = "".join(f"{name},?,2,UA\n" for name in "xyz")
+    world.put("in/a.csv", GOOD + bad)
+    world.plan(shards=6, maxRowErrors=most)
+    world.score_all(maxRowErrors=most)
+
+    code, told = world.step("finish", maxRowErrors=most)
+
+    assert (code, told.get("reason")) == (2 if ends else 0, ends)
+    assert ("_manifest.json" in world.written()) is (ends is None)
+
+
+def test_a_shard_with_too_many_row_errors_ends_at_once_and_leaves_them(world: World) -> None:
+    world.put("in/a.csv", HEADER + "x,?,2,UA\n" * 50)
+    world.plan(maxRowErrors=10)
+
+    code, told = world.step("score", maxRowErrors=10)
+
+    assert (code, told["reason"]) == (2, "TooManyRowErrors")
+    assert "'?' is no number" in told["message"]
+    (path,) = world.written()
+    assert path.startswith("_errors/")
+    assert json.loads(world.get(f"out/{path}").splitlines()[0])["row"] == 1
+
+
+def test_an_output_without_any_row_is_none(world: World) -> None:
+    world.put("in/a.csv", HEADER + "x,?,2,UA\n")
+    world.plan()
+    world.score_all()
+
+    code, told = world.step("finish")
+
+    assert (code, told["reason"]) == (2, "NoRowScored")
+
+
+def test_a_shard_that_is_done_is_not_done_again(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan()
+    (first,) = world.score_all()
+    before = {key: world.bucket.head(f"shop/out/{key}") for key in world.written()}
+    world.env["FLYWHEEL_SERVER"] = "127.0.0.1:1"
+
+    code, again = world.step("score")
+
+    assert (code, first["repeated"], again["repeated"]) == (0, False, True)
+    assert again["metrics"]["rows"] == first["metrics"]["rows"]
+    assert {key: world.bucket.head(f"shop/out/{key}") for key in world.written()} == before
+
+
+def test_a_part_that_somebody_removed_is_made_again_with_the_same_bytes(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan(output={"format": "Parquet"})
+    world.score_all()
+    (key,) = world.written()
+    before = world.get(f"out/{key}")
+    world.bucket.delete(f"shop/out/{key}")
+
+    (again,) = world.score_all()
+
+    assert (again["repeated"], world.get(f"out/{key}")) == (False, before)
+
+
+def test_an_input_that_changed_after_the_plan_is_not_mixed(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan()
+    world.put("in/a.csv", GOOD.replace("2.5", "9.5"))
+
+    code, told = world.step("score")
+
+    assert (code, told["reason"]) == (2, "InputChanged")
+
+
+def test_without_all_shards_there_is_no_output(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan(shards=3)
+    world.step("score", 0)
+
+    code, told = world.step("finish")
+
+    assert (code, told["reason"]) == (1, "ShardMissing")
+    assert "_manifest.json" not in world.written()
+
+
+def test_an_output_of_the_same_work_is_done(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.whole()
+
+    told = world.plan()
+
+    assert told["repeated"] is True
+    assert (told["metrics"]["rows"], told["facts"]["manifest"]) == (
+        3.0,
+        world.params["output"]["s3"]["uri"] + "_manifest.json",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda world: world.put("in/a.csv", GOOD.replace("2.5", "9.5")), id="other rows"),
+        pytest.param(lambda world: world.params["model"].update(digest="sha256:" + "6" * 64), id="another model"),
+    ],
+)
+def test_an_output_of_other_work_is_refused_unless_it_may_be_overwritten(
+    world: World, change: Callable[[World], None]
+) -> None:
+    world.put("in/a.csv", GOOD)
+    world.whole()
+    before, old = world.written(), world.document()
+    change(world)
+
+    code, told = world.step("plan")
+    assert (code, told["reason"]) == (2, "OutputExists")
+    assert (world.written(), world.document()) == (before, old)
+
+    world.whole(output={"overwrite": True})
+    assert world.document()["plan"] != old["plan"]
+    assert len(world.written()) == len(before)
+    assert not {each["path"] for each in old["files"]} & set(world.written())
+
+
+def test_who_finishes_second_into_one_output_is_told(world: World) -> None:
+    world.put("in/a.csv", GOOD)
+    world.plan()
+    world.score_all()
+    first = world.planned
+    world.put("in/a.csv", GOOD.replace("2.5", "9.5"))
+    world.whole()
+    world.planned = first
+
+    code, told = world.step("finish")
+
+    assert (code, told["reason"]) == (2, "OutputExists")
+    assert world.document()["plan"] != first["facts"]["id"]
+
+
+def test_a_server_that_is_gone_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flywheel_runtime.commands.batch.inference.client.Client.__init__.__defaults__", (0.5,))
+    world.put("in/a.csv", GOOD)
+    world.server = "127.0.0.1:1"
+
+    code, told = world.step("plan")
+
+    assert (code, told["reason"]) == (1, "ServerLost")
+    assert "container 'server'" in told["message"]
+
+
+def test_the_output_is_an_input_again(world: World) -> None:
+    world.put("in/a.csv", HEADER + "a,1,2,UA\nb,?,2,UA\n")
+    include = {"include": ["id", "month", "wind", "carrier"]}
+    world.whole(output=include)
+    uri = world.params["output"]["s3"]["uri"]
+
+    told = world.whole(
+        input={"s3": {"uri": uri}}, output={"s3": {"uri": uri.replace("/out/", "/again/")}, "include": ["id"]}
+    )
+
+    assert told["metrics"] == {"rows": 1.0, "errors": 0.0}

@@ -1,0 +1,146 @@
+"""Models of other shapes: one wide input, rows that mix, rows that the model itself refuses."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from onnx import ModelProto, TensorProto, helper, numpy_helper
+
+from flywheel_serving.testing import LocalServer
+from tests.runtime.commands.batch.batch_pods import DIGEST, World
+
+pytestmark = pytest.mark.integration
+Serve = Callable[[ModelProto], World]
+
+
+def made(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: tuple[Any, ...] = ()) -> ModelProto:
+    graph = helper.make_graph(nodes, "made", inputs, outputs, list(constants))
+    model: ModelProto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    return model
+
+
+def doubling(width: int | None) -> ModelProto:
+    """y = x + x, of several columns."""
+    info = helper.make_tensor_value_info
+    x, y = info("x", TensorProto.FLOAT, [None, width]), info("y", TensorProto.FLOAT, [None, width])
+    return made([helper.make_node("Add", ["x", "x"], ["y"])], [x], [y])
+
+
+def centring() -> ModelProto:
+    """y = x - mean of the rows of the call."""
+    info = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], axes=[0], keepdims=1),
+        helper.make_node("Sub", ["x", "mean"], ["y"]),
+    ]
+    return made(nodes, [info("x", TensorProto.FLOAT, [None, 1])], [info("y", TensorProto.FLOAT, [None, 1])])
+
+
+def lookup() -> ModelProto:
+    """Row `at` of a table with three rows; any other is an error of the model."""
+    info = helper.make_tensor_value_info
+    table = numpy_helper.from_array(np.array([10, 20, 30], np.int64), "table")
+    nodes = [helper.make_node("Gather", ["table", "at"], ["found"], axis=0)]
+    return made(nodes, [info("at", TensorProto.INT64, [None])], [info("found", TensorProto.INT64, [None])], (table,))
+
+
+@pytest.fixture
+def serve(tmp_path: Path, env: dict[str, str], bucket: str) -> Iterator[Serve]:
+    servers: list[LocalServer] = []
+    params = {
+        "input": {"s3": {"uri": f"s3://{bucket}/shop/in/"}},
+        "output": {"s3": {"uri": f"s3://{bucket}/shop/out/"}, "format": "JSONL"},
+        "model": {"name": "m", "version": "m-1", "digest": DIGEST},
+    }
+
+    def start(model: ModelProto) -> World:
+        folder = tmp_path / "model"
+        folder.mkdir()
+        (folder / "model.onnx").write_bytes(model.SerializeToString())
+        servers.append(LocalServer(folder, "--name", "m").__enter__())
+        return World(tmp_path, env, folder, servers[-1].http, params)
+
+    yield start
+    for server in servers:
+        server.__exit__(None, None, None)
+
+
+def scored(world: World) -> list[dict[str, Any]]:
+    (part,) = world.document()["files"]
+    return [json.loads(line) for line in world.get("out/" + part["path"]).splitlines()]
+
+
+@pytest.mark.parametrize("width", [2, None])
+def test_named_columns_make_one_wide_input(serve: Serve, width: int | None) -> None:
+    world = serve(doubling(width))
+    world.put("in/a.csv", "b,a\n1,2\n3,\n")
+
+    world.whole(input={"features": ["a", "b"]})
+
+    wanted = [{"y_0": 4, "y_1": 2}, {"y_0": None, "y_1": 6}] if width else [{"y": [4, 2]}, {"y": [None, 6]}]
+    assert scored(world) == wanted
+
+
+def test_a_list_in_one_column_makes_one_wide_input(serve: Serve) -> None:
+    world = serve(doubling(2))
+    world.put("in/a.jsonl", '{"x": [1, 2]}\n{"x": [1]}\n{"x": 7}\n{"x": [3, "4"]}\n')
+
+    told = world.whole()
+
+    assert told["metrics"] == {"rows": 2.0, "errors": 2.0}
+    assert scored(world) == [{"y_0": 2, "y_1": 4}, {"y_0": 6, "y_1": 8}]
+
+
+@pytest.mark.parametrize(
+    ("features", "reason", "words"),
+    [
+        (["a"], "FeaturesInvalid", "names 1 columns and input 'x' of the model takes 2"),
+        (["a", "c"], "ColumnsMissing", "no column 'c'"),
+        ([], "ColumnsMissing", "no column 'x_0', 'x_1'"),
+    ],
+)
+def test_columns_that_do_not_fit_a_wide_input_are_named(
+    serve: Serve, features: list[str], reason: str, words: str
+) -> None:
+    world = serve(doubling(2))
+    world.put("in/a.csv", "a,b\n1,2\n")
+
+    code, told = world.step("plan", input={"features": features})
+
+    assert (code, told["reason"]) == (2, reason)
+    assert words in told["message"]
+
+
+def test_a_model_that_mixes_rows_is_asked_row_by_row(serve: Serve) -> None:
+    world = serve(centring())
+    world.put("in/a.csv", "x\n1\n5\n9\n")
+
+    world.whole()
+
+    assert scored(world) == [{"y": 0}, {"y": 0}, {"y": 0}]
+
+
+def test_a_row_that_the_model_refuses_fails_alone(serve: Serve) -> None:
+    world = serve(lookup())
+    world.put("in/a.csv", "at\n" + "".join(f"{7 if n in (2, 500) else n % 3}\n" for n in range(1, 1001)))
+
+    told = world.whole(output={"include": ["at"]})
+
+    assert told["metrics"] == {"rows": 998.0, "errors": 2.0}
+    (path,) = [each["path"] for each in world.document()["errorFiles"]]
+    faults = [json.loads(line) for line in world.get(f"out/{path}").splitlines()]
+    assert [(each["row"], each["reason"]) for each in faults] == [(2, "Refused"), (500, "Refused")]
+    assert all(row["found"] == 10 + 10 * int(row["at"]) for row in scored(world))
+
+
+def test_an_output_that_the_model_does_not_give_is_named(serve: Serve) -> None:
+    world = serve(lookup())
+    world.put("in/a.csv", "at\n1\n")
+
+    code, told = world.step("plan", output={"prediction": "Probability"})
+
+    assert (code, told["reason"]) == (2, "OutputsDiffer")
+    assert "the model gives 'found'" in told["message"]

@@ -1,0 +1,208 @@
+"""A model on the test split: the whole is what its trainer measured, and every part is what scikit-learn says of its rows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import onnxruntime
+import pytest
+from sklearn import metrics
+
+from flywheel_runtime.commands.evaluate import main as evaluate
+from flywheel_runtime.commands.evaluate import model, slices
+from tests.runtime.commands.flights import FEATURES, flights
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def dataset(checked: Any) -> Any:
+    def build(target: str = "late") -> Path:
+        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"]))
+
+    return build
+
+
+@pytest.fixture
+def judged(run_train: Any, run_step: Any, dataset: Any) -> Any:
+    """judged("late", "roc_auc", by=["carrier"]) -> (Result, data folder, model folder)"""
+
+    def run(target: str, metric: str, **params: Any) -> tuple[Any, Path, Path]:
+        estimator = "Ridge" if target == "delay" else "LogisticRegression"
+        done = run_train(dataset(target), estimator=estimator, features=FEATURES, objective={"metric": metric})
+        assert done.code == 0
+        folder = done.root / "outputs/model"
+        told = {"metric": metric, "by": [], "path": "model.onnx"} | params
+        return run_step(evaluate, {"model": folder, "data": dataset(target)}, **told), dataset(target), folder
+
+    return run
+
+
+def report(result: Any) -> Any:
+    return result.output("evaluation/report.json")
+
+
+@pytest.mark.parametrize(
+    ("target", "metric"),
+    [
+        ("late", "roc_auc"),
+        ("late", "accuracy"),
+        ("late", "log_loss"),
+        ("late", "f1"),
+        ("grade", "roc_auc"),
+        ("delay", "rmse"),
+        ("delay", "r2"),
+    ],
+)
+def test_the_whole_is_what_the_trainer_measured(judged: Any, target: str, metric: str) -> None:
+    result, data, artifact = judged(target, metric)
+
+    trained = json.loads((artifact / "evaluation.json").read_text())["test"]
+    whole = report(result)["whole"]
+    assert result.code == 0
+    assert whole["metrics"] == pytest.approx(trained["metrics"], rel=1e-5)
+    assert whole["rows"] == trained["rows"]
+    assert result.output("facts.json")["testDigest"] == json.loads((data / "schema.json").read_text())["testDigest"]
+    assert next(iter(result.output("metrics.json"))) == metric
+    assert whole["interval"]["low"] < whole["metrics"][metric] < whole["interval"]["high"]
+
+
+def test_a_boolean_is_a_class(run_train: Any, run_step: Any, dataset: Any) -> None:
+    chosen = {"numeric": ["month", "delay"], "categorical": ["carrier"]}
+    trained = run_train(dataset("express"), features=chosen, objective={"metric": "accuracy"})
+    folder = trained.root / "outputs/model"
+
+    result = run_step(evaluate, {"model": folder, "data": dataset("express")}, metric="accuracy", by=["express"])
+
+    assert report(result)["confusionMatrix"]["classes"] == ["false", "true"]
+    assert report(result)["whole"]["metrics"]["accuracy"] == pytest.approx(
+        trained.output("metrics.json")["test_accuracy"]
+    )
+    assert {each["value"] for each in report(result)["slices"]["express"]["values"]} == {"true", "false"}
+
+
+def test_a_slice_is_its_rows(judged: Any) -> None:
+    result, data, artifact = judged("late", "roc_auc", by=["carrier"])
+
+    session = onnxruntime.InferenceSession(artifact / "model.onnx", providers=["CPUExecutionProvider"])
+    with duckdb.connect() as connection:
+        rows = connection.execute(
+            f"SELECT month, temp, express, carrier, late FROM '{data}/test.parquet' WHERE carrier = 'DL'"
+        ).fetchall()
+    columns = list(zip(*rows, strict=True))
+    given = {
+        name: np.array([np.nan if value is None else value for value in values], dtype=np.float32)[:, None]
+        for name, values in zip(("month", "temp", "express"), columns[:3], strict=True)
+    }
+    given["carrier"] = np.array(columns[3], dtype=object)[:, None]
+    said = session.run(["probabilities"], given)[0][:, 1]
+    mine = next(each for each in report(result)["slices"]["carrier"]["values"] if each["value"] == "DL")
+    assert mine["rows"] == len(rows)
+    assert mine["metrics"]["roc_auc"] == pytest.approx(metrics.roc_auc_score(columns[4], said), rel=1e-9)
+
+
+def test_the_worst_slice_has_thirty_rows(judged: Any) -> None:
+    result, _, _ = judged("late", "roc_auc", by=["carrier"])
+
+    parts = report(result)["slices"]["carrier"]["values"]
+    worst = result.output("facts.json")["worst"]["carrier"]
+    large = [each for each in parts if each["rows"] >= 30]
+    assert len(large) < len(parts)
+    assert worst["metric"] == min(each["metrics"]["roc_auc"] for each in large)
+    assert worst["rows"] >= 30
+    assert result.output("metrics.json")["worst_carrier_roc_auc"] == worst["metric"]
+
+
+def test_worse_is_greater_where_less_is_better(judged: Any) -> None:
+    result, _, _ = judged("delay", "rmse", by=["express"])
+
+    parts = report(result)["slices"]["express"]["values"]
+    assert {each["value"] for each in parts} == {"true", "false"}
+    assert result.output("facts.json")["worst"]["express"]["metric"] == max(each["metrics"]["rmse"] for each in parts)
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "values"),
+    [
+        pytest.param("month", "Values", 12, id="few numbers"),
+        pytest.param("temp", "Quantiles", 6, id="many numbers and missing ones"),
+        pytest.param("delay", "Quantiles", 5, id="a column that is no feature"),
+        pytest.param("id", "Quantiles", 5, id="a key"),
+    ],
+)
+def test_every_column_can_be_sliced_by(judged: Any, column: str, kind: str, values: int) -> None:
+    result, _, _ = judged("late", "roc_auc", by=[column])
+
+    part = report(result)["slices"][column]
+    assert (part["kind"], len(part["values"])) == (kind, values)
+    assert sum(each["rows"] for each in part["values"]) == report(result)["whole"]["rows"]
+    assert (None in [each["value"] for each in part["values"]]) == (column == "temp")
+
+
+def test_times_are_shared_out_in_order(tmp_path: Path) -> None:
+    file = tmp_path / "test.parquet"
+    with duckdb.connect() as connection:
+        hours = "TIMESTAMP '2013-01-01' + to_hours(i) AS flown FROM range(100) t(i)"
+        connection.execute(f"COPY (SELECT {hours}) TO '{file}' (FORMAT parquet)")
+        column = slices.read(connection, file, "flown", "Timestamp")
+
+    found = dict(column.slices())
+    assert sum(len(chosen) for chosen in found.values()) == 100
+    assert sorted(str(label) for label in found)[:2] == [
+        "2013-01-01T00:00:00Z to 2013-01-01T19:00:00Z",
+        "2013-01-01T19:00:00Z to 2013-01-02T15:00:00Z",
+    ]
+
+
+def test_the_curves_are_those_of_the_probabilities(judged: Any) -> None:
+    result, _, _ = judged("late", "roc_auc")
+
+    curve = report(result)["curves"]["1"]
+    area = np.trapezoid(curve["roc"]["tpr"], curve["roc"]["fpr"])
+    assert area == pytest.approx(report(result)["whole"]["metrics"]["roc_auc"], abs=0.01)
+    assert sum(curve["reliability"]["rows"]) == report(result)["whole"]["rows"]
+    assert 0 <= curve["reliability"]["expectedCalibrationError"] < 0.2
+    assert report(result)["confusionMatrix"]["classes"] == ["0", "1"]
+
+
+def test_the_page_names_the_worst(judged: Any) -> None:
+    result, _, _ = judged("grade", "accuracy", by=["carrier"])
+
+    page = (result.root / "outputs/evaluation/report.md").read_text()
+    worst = result.output("facts.json")["worst"]["carrier"]["value"] or "(missing)"
+    assert page.startswith("# accuracy 0.")
+    assert f"Worst with at least 30 rows: {worst}." in page
+    assert "| is low |" in page
+
+
+def test_the_same_question_has_the_same_bytes(run_step: Any, judged: Any) -> None:
+    one, data, artifact = judged("late", "f1", by=["carrier", "temp"])
+
+    two = run_step(evaluate, {"model": artifact, "data": data}, metric="f1", by=["carrier", "temp"])
+
+    for name in ("report.json", "report.md"):
+        assert (one.root / "outputs/evaluation" / name).read_bytes() == (
+            two.root / "outputs/evaluation" / name
+        ).read_bytes()
+
+
+def test_batches_are_one_answer(judged: Any, run_step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, data, artifact = judged("late", "roc_auc")
+    monkeypatch.setattr(model, "BATCH", 7)
+
+    parts = run_step(evaluate, {"model": artifact, "data": data}, metric="roc_auc", by=[])
+
+    assert parts.output("metrics.json") == whole.output("metrics.json")
+
+
+def test_a_model_of_other_data_is_refused(judged: Any, run_step: Any, dataset: Any) -> None:
+    _, _, artifact = judged("late", "roc_auc")
+
+    result = run_step(evaluate, {"model": artifact, "data": dataset("grade")})
+
+    assert (result.code, result.failure["reason"]) == (2, "DataMismatch")
+    assert "'late'" in result.failure["message"]

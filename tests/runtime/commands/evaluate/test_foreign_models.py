@@ -1,0 +1,115 @@
+"""Models that were not trained here: asked by what they declare, and refused with a sentence."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from onnx import TensorProto, helper
+
+from flywheel_runtime.commands.evaluate import main as evaluate
+from tests.runtime.commands.flights import flights
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def dataset(checked: Any) -> Any:
+    def build(target: str = "late") -> Path:
+        return Path(checked({"a.csv": flights(2000)}, target=target, keys=["id"]))
+
+    return build
+
+
+def onnx_of_month(output: str = "probabilities", kind: int = TensorProto.INT64) -> bytes:
+    """month -> label = month > 6, and probabilities by its sign; a model of strangers, without a signature."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["month"], ["m"], to=TensorProto.FLOAT),
+            helper.make_node("Constant", [], ["six"], value_floats=[6.0]),
+            helper.make_node("Sub", ["m", "six"], ["over"]),
+            helper.make_node("Sigmoid", ["over"], ["p"]),
+            helper.make_node("Constant", [], ["one"], value_floats=[1.0]),
+            helper.make_node("Sub", ["one", "p"], ["q"]),
+            helper.make_node("Concat", ["q", "p"], [output], axis=1),
+            helper.make_node("ArgMax", [output], ["label"], axis=1, keepdims=0),
+        ],
+        "month",
+        [helper.make_tensor_value_info("month", kind, ["rows", 1])],
+        [
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["rows"]),
+            helper.make_tensor_value_info(output, TensorProto.FLOAT, ["rows", 2]),
+        ],
+    )
+    content: bytes = helper.make_model(
+        graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9
+    ).SerializeToString()
+    return content
+
+
+def test_a_model_without_a_signature_is_asked_by_its_own(run_step: Any, dataset: Any, tmp_path: Path) -> None:
+    (tmp_path / "own.onnx").write_bytes(onnx_of_month())
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="roc_auc", path="own.onnx")
+
+    assert result.code == 0, result.failure
+    assert result.output("metrics.json")["roc_auc"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("signature", "code"),
+    [
+        pytest.param('{"inputs": [{"name": "month"}]}', 0, id="which says no more than its inputs"),
+        pytest.param('{"inputs": "month"}', "SignatureInvalid", id="whose inputs are none"),
+        pytest.param("[1]", "SignatureInvalid", id="that is none"),
+        pytest.param('{"inputs": [{"name": "month"}], "task": "Regression"}', "DataMismatch", id="of another task"),
+        pytest.param('{"inputs": [{"name": "months"}]}', "DataMismatch", id="of other columns"),
+        pytest.param('{"inputs": [{"name": "month"}], "classes": ["0"]}', "ModelNotScorable", id="of fewer classes"),
+        pytest.param(
+            '{"inputs": [{"name": "month"}], "classes": ["0", "7"]}', "ModelNotScorable", id="of other classes"
+        ),
+    ],
+)
+def test_a_signature(run_step: Any, dataset: Any, tmp_path: Path, signature: str, code: int | str) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month())
+    (tmp_path / "signature.json").write_text(signature)
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="accuracy")
+
+    assert (result.failure["reason"] if result.code else 0) == code
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        pytest.param({"path": "none.onnx"}, "ModelMissing", id="no model"),
+        pytest.param({"path": "../model.onnx"}, "PathInvalid", id="a path that leaves"),
+        pytest.param({"path": "other.onnx"}, "ModelNotScorable", id="other outputs"),
+        pytest.param({"path": "broken.onnx"}, "ModelNotLoadable", id="no ONNX"),
+        pytest.param({"metric": "rmse"}, "MetricUnknown", id="a metric of another task"),
+        pytest.param({"by": ["carier"]}, "ColumnMissing", id="a column that is not there"),
+    ],
+)
+def test_what_cannot_be_evaluated(
+    run_step: Any, dataset: Any, tmp_path: Path, params: dict[str, Any], reason: str
+) -> None:
+    (tmp_path / "own.onnx").write_bytes(onnx_of_month())
+    (tmp_path / "other.onnx").write_bytes(onnx_of_month("scores"))
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+
+    result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, **({"path": "own.onnx"} | params))
+
+    assert (result.code, result.failure["reason"]) == (2, reason)
+
+
+def test_data_that_cannot_judge(run_step: Any, checked: Any, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(onnx_of_month())
+    none = checked({"a.csv": flights()}, keys=["id"])
+    untested = checked({"a.csv": flights()}, target="late", split={"by": "Random", "validation": "20%", "test": "0%"})
+
+    reasons = [
+        run_step(evaluate, {"model": tmp_path, "data": data}).failure["reason"] for data in (none, untested, tmp_path)
+    ]
+
+    assert reasons == ["TargetMissing", "DataMismatch", "InputInvalid"]

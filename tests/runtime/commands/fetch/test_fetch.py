@@ -1,0 +1,261 @@
+"""fetch brings inputs from stores and volumes, and says in the golden messages' words what stands in its way."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flywheel_runtime.commands.fetch.from_store import target_of
+from flywheel_runtime.commands.fetch.item import Item
+from flywheel_runtime.commands.fetch.main import check_disk, main
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.contract.start_signal import start_main
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.s3 import Listed
+from flywheel_runtime.store.upload import blob_key
+from tests.runtime.pods import IMPATIENT, Pod, golden
+
+pytestmark = pytest.mark.integration  # the other side is a real S3 server
+
+STORE = "http://store.flywheel:7070"
+
+
+@pytest.fixture
+def artifact(store: Store, tmp_path: Path) -> str:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "train.parquet").write_bytes(b"train")
+    (tmp_path / "data" / "schema.json").write_bytes(b"{}")
+    return store.put((file.name, file) for file in (tmp_path / "data").iterdir()).digest
+
+
+def s3(uri: str, **more: Any) -> dict[str, Any]:
+    return {"name": "source", "s3": {"uri": uri, **more}}
+
+
+def told(pod: Pod, name: str, **names: str) -> None:
+    """The message is the golden one, with the test's own names in place of the contract's."""
+    expected = golden(f"fetch_{name}")["message"]
+    text = expected["message"].replace(STORE, pod.env["AWS_ENDPOINT_URL"])
+    for there, here in names.items():
+        text = text.replace(there, here)
+    assert pod.message == {**expected, "message": text}
+
+
+def test_an_artifact_is_brought_with_its_parameters(pod: Pod, artifact: str) -> None:
+    assert pod.fetch({"name": "data", "artifact": artifact}) == 0
+
+    assert pod.files("data") == {"train.parquet": b"train", "schema.json": b"{}"}
+    assert (pod.root / "params.json").read_text() == '{"rate": 0.1}'
+    assert pod.message == {**golden("fetch_fetched")["message"], "message": "1 input, 2 files, 7 B"}
+    assert os.getpid() in json.loads((pod.root / "run" / "fetched").read_text())
+
+
+def test_nothing_to_bring_is_done_without_a_store(pod: Pod) -> None:
+    assert pod.fetch(AWS_ENDPOINT_URL="http://127.0.0.1:9") == 0
+
+
+def test_a_folder_of_objects_keeps_its_paths(pod: Pod, store: Store) -> None:
+    for key in ("raw/a.csv", "raw/2026/b.csv", "raw/empty-folder/", "rawer/c.csv"):
+        store.bucket.put(key, b"" if key.endswith("/") else key.encode())
+
+    assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/raw/")) == 0
+    assert pod.files("source") == {"a.csv": b"raw/a.csv", "2026/b.csv": b"raw/2026/b.csv"}
+
+
+def test_one_object_keeps_its_name_and_is_checked(pod: Pod, store: Store) -> None:
+    store.bucket.put("models/fraud.onnx", b"weights")
+    entry = s3(f"s3://{store.bucket.access.bucket}/models/fraud.onnx")
+
+    assert pod.fetch({**entry, "sha256": hashlib.sha256(b"weights").hexdigest()}) == 0
+    assert pod.files("source") == {"fraud.onnx": b"weights"}
+
+
+def test_a_foreign_store_is_read_with_its_own_credentials(pod: Pod, store: Store) -> None:
+    store.bucket.put("a.csv", b"x")
+    access = store.bucket.access
+    foreign = s3(f"s3://{access.bucket}/a.csv", foreign=True, endpoint=access.endpoint)
+    pod.env |= {"SOURCE_AWS_ACCESS_KEY_ID": str(access.key_id), "SOURCE_AWS_SECRET_ACCESS_KEY": str(access.secret)}
+
+    assert pod.fetch(foreign, AWS_ACCESS_KEY_ID="wrong") == 0
+    assert pod.files("source") == {"a.csv": b"x"}
+
+
+def test_a_foreign_store_that_wants_credentials_says_so(pod: Pod, store: Store) -> None:
+    store.bucket.put("a.csv", b"x")
+    access = store.bucket.access
+
+    assert pod.fetch(s3(f"s3://{access.bucket}/a.csv", foreign=True, endpoint=access.endpoint)) == 1
+    assert pod.message["reason"] == "CredentialsRefused"
+    assert pod.message["message"].endswith("without credentials (AccessDenied); give the source a Secret")
+
+
+def test_a_missing_object(pod: Pod, store: Store) -> None:
+    assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/flights.csv")) == 2
+    told(pod, "source_missing", raw=store.bucket.access.bucket)
+
+
+def test_a_missing_bucket(pod: Pod) -> None:
+    assert pod.fetch(s3("s3://raw/flights.csv")) == 1
+    told(pod, "bucket_missing")
+
+
+def test_an_empty_folder_of_objects(pod: Pod, store: Store) -> None:
+    assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/flights/")) == 2
+    told(pod, "empty_source", raw=store.bucket.access.bucket)
+
+
+def test_an_object_without_bytes(pod: Pod, store: Store) -> None:
+    store.bucket.put("empty.csv", b"")
+
+    assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/empty.csv")) == 2
+    assert pod.message["reason"] == "EmptySource"
+
+
+def test_refused_credentials(pod: Pod, artifact: str) -> None:
+    assert pod.fetch({"name": "data", "artifact": artifact}, AWS_ACCESS_KEY_ID="nobody") == 1
+    told(pod, "credentials_refused", InvalidAccessKeyId="XAdminUserNotFound")
+
+
+def test_a_wrong_secret(pod: Pod, artifact: str) -> None:
+    assert pod.fetch({"name": "data", "artifact": artifact}, AWS_SECRET_ACCESS_KEY="wrong") == 1
+    told(pod, "credentials_refused", InvalidAccessKeyId="SignatureDoesNotMatch")
+
+
+def test_a_store_that_does_not_answer(pod: Pod, artifact: str) -> None:
+    there = pod.env["AWS_ENDPOINT_URL"]
+
+    assert pod.fetch({"name": "data", "artifact": artifact}, AWS_ENDPOINT_URL="http://127.0.0.1:9") == 1
+    pod.env["AWS_ENDPOINT_URL"] = "http://127.0.0.1:9"
+    told(pod, "store_unreachable")
+    pod.env["AWS_ENDPOINT_URL"] = there
+
+
+def test_an_artifact_that_is_not_there(pod: Pod) -> None:
+    digest = "sha256:" + "3f9a1c" + "0" * 58
+
+    assert pod.fetch({"name": "data", "artifact": digest}) == 2
+    told(pod, "artifact_missing")
+
+
+def test_a_flipped_byte_in_the_store_is_named_with_both_digests(pod: Pod, store: Store, tmp_path: Path) -> None:
+    (tmp_path / "model.onnx").write_bytes(b"weights")
+    digest = store.put([("model.onnx", tmp_path / "model.onnx")]).digest
+    right, wrong = (hashlib.sha256(content).hexdigest() for content in (b"weights", b"weighty"))
+    store.bucket.put(blob_key(store.root, right), b"weighty")
+
+    assert pod.fetch({"name": "model", "artifact": digest}) == 2
+    told(pod, "digest_mismatch", **{"aa" * 32: wrong, "bb" * 32: right})
+    assert pod.files("model") == {}
+
+
+def test_a_limit_is_checked_before_the_first_byte(pod: Pod, store: Store) -> None:
+    store.bucket.put("raw/a.csv", b"x" * 3000)
+    store.bucket.put("raw/b.csv", b"x" * 3000)
+
+    assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/raw/"), limit=5000) == 2
+    told(pod, "too_large", **{"2.0 GiB": "5.9 KiB", "1.0 GiB": "4.9 KiB"})
+    assert pod.files("source") == {}
+
+
+def test_a_full_disk_is_found_before_the_first_byte(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match=r"the inputs need 1024\.0 TiB and the node's disk has") as caught:
+        check_disk([Item(2**50, lambda: None)], tmp_path)
+
+    assert getattr(caught.value, "reason", None) == "DiskFull"
+
+
+def test_what_stays_on_its_volume_needs_no_disk(tmp_path: Path) -> None:
+    check_disk([Item(2**50, lambda: None, copied=False)], tmp_path)
+
+
+@pytest.mark.parametrize("path", ["../../escape", "/etc/passwd", "back\\slash", ""])
+def test_an_object_whose_key_is_no_plain_path_is_refused(path: str, tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="cannot be a file"):
+        target_of(Listed(f"raw/{path}", 1, "etag"), "raw/", tmp_path)
+
+
+# the user's volume
+
+
+@pytest.fixture
+def volume(pod: Pod) -> Path:
+    folder = pod.root / "volumes" / "source"
+    (folder / "raw" / "2026").mkdir(parents=True)
+    (folder / "raw" / "a.csv").write_bytes(b"a")
+    (folder / "raw" / "2026" / "b.csv").write_bytes(b"b")
+    (folder / "raw" / ".hidden").write_bytes(b"h")
+    (folder / "empty.csv").write_bytes(b"")
+    (folder / "out").symlink_to("/etc")
+    return folder
+
+
+def on_volume(path: str) -> dict[str, Any]:
+    return {"name": "source", "volume": {"path": path}}
+
+
+def test_files_of_a_volume_are_linked(pod: Pod, volume: Path) -> None:
+    assert pod.fetch(on_volume("raw")) == 0
+    assert pod.files("source") == {"a.csv": b"a", "2026/b.csv": b"b"}
+    assert (pod.root / "inputs" / "source" / "a.csv").is_symlink()
+
+
+def test_one_file_of_a_volume(pod: Pod, volume: Path) -> None:
+    assert pod.fetch(on_volume("raw/a.csv")) == 0
+    assert pod.files("source") == {"a.csv": b"a"}
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        pytest.param("../secrets", "SourceInvalid", id="a path that leaves the volume"),
+        pytest.param("/etc/passwd", "SourceInvalid", id="an absolute path"),
+        pytest.param("out/passwd", "SourceInvalid", id="a link that leaves the volume"),
+        pytest.param("raw/c.csv", "SourceMissing", id="a file that is not there"),
+        pytest.param("empty.csv", "EmptySource", id="a file without bytes"),
+    ],
+)
+def test_what_a_volume_does_not_give(path: str, reason: str, pod: Pod, volume: Path) -> None:
+    assert pod.fetch(on_volume(path)) == 2
+    assert pod.message["reason"] == reason
+    if path == "../secrets":
+        assert pod.message == golden("fetch_source_invalid")["message"]
+
+
+# what collect found before
+
+
+def test_a_repeated_attempt_ends_with_3(pod: Pod) -> None:
+    (pod.root / "run").mkdir()
+    (pod.root / "run" / "repeated").touch()
+
+    assert pod.fetch() == golden("fetch_repeated")["exitCode"] == 3
+    assert pod.message == golden("fetch_repeated")["message"]
+
+
+def test_a_store_that_cannot_take_the_results_stops_the_pod_before_main(pod: Pod) -> None:
+    (pod.root / "run").mkdir()
+    refusal = {"reason": "StoreRefused", "message": "the store refuses", "retry": True}
+    (pod.root / "run" / "refused").write_text(json.dumps(refusal))
+
+    assert pod.fetch() == 1
+    assert pod.message == {"v": 1, "reason": "CredentialsRefused", "message": "the store refuses", "retry": True}
+
+
+def test_an_order_that_cannot_be_read_is_told(pod: Pod) -> None:
+    assert main({**pod.env, "FLYWHEEL_FETCH": "{"}, IMPATIENT) == 2
+    assert pod.message["reason"] == "InternalError"
+
+
+def test_main_is_let_in_by_the_last_container_before_it(pod: Pod) -> None:
+    paths = Paths.of(pod.env)
+
+    assert pod.fetch(FLYWHEEL_LETS_IN="quantize") == 0
+    assert paths.params.exists()
+    assert not paths.fetched.exists()
+
+    start_main({"FLYWHEEL_LETS_IN": "quantize"}, paths, "quantize")
+    assert os.getpid() in json.loads(paths.fetched.read_text())

@@ -1,0 +1,121 @@
+"""A fit that is looked at gives the same model as one that is not, and tells how it went."""
+
+import json
+import random
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.datasets import make_classification, make_regression
+
+from flywheel_runtime.commands.train import staged
+
+
+def estimator(name: str, **parameters: Any) -> Any:
+    import importlib
+
+    module = "sklearn.neural_network" if name.startswith("MLP") else "sklearn.ensemble"
+    return getattr(importlib.import_module(module), name)(random_state=3, **parameters)
+
+
+STAGED = [
+    pytest.param("HistGradientBoostingClassifier", {"max_iter": 35}, [10, 15, 20, 30, 35], id="boosting on histograms"),
+    pytest.param(
+        "HistGradientBoostingClassifier",
+        {"max_iter": 300, "early_stopping": True, "learning_rate": 0.5, "n_iter_no_change": 3},
+        None,
+        id="that stops by itself",
+    ),
+    pytest.param("HistGradientBoostingRegressor", {"max_iter": 20, "max_features": 0.5}, [10, 15, 20], id="by chance"),
+    pytest.param("HistGradientBoostingRegressor", {"max_iter": 4}, [4], id="shorter than a look"),
+    pytest.param("GradientBoostingClassifier", {"n_estimators": 25, "subsample": 0.7}, [10, 15, 20, 25], id="boosting"),
+    pytest.param("GradientBoostingRegressor", {"n_estimators": 20}, [10, 15, 20], id="boosting of numbers"),
+    pytest.param("MLPClassifier", {"max_iter": 25, "hidden_layer_sizes": (8,)}, [10, 15, 20, 25], id="a network"),
+    pytest.param("MLPRegressor", {"max_iter": 20, "early_stopping": True}, [10, 15, 20], id="a network of numbers"),
+]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("name", "parameters", "rounds"), STAGED)
+def test_looking_changes_nothing(name: str, parameters: dict[str, Any], rounds: list[int] | None) -> None:
+    make = make_classification if "Classifier" in name else make_regression
+    x, y = make(n_samples=300, n_features=8, random_state=0)
+    x = x.astype(np.float32)
+    plain = estimator(name, **parameters).fit(x, y)
+    seen: list[tuple[int, Any]] = []
+
+    looked = estimator(name, **parameters)
+    staged.fit(looked, x, y, lambda number, now: seen.append((number, now.predict(x))))
+
+    assert rounds is None or [number for number, _ in seen] == rounds
+    assert looked.get_params() == plain.get_params()
+    np.testing.assert_array_equal(looked.predict(x), plain.predict(x))
+    if "Classifier" in name:
+        np.testing.assert_array_equal(looked.predict_proba(x), plain.predict_proba(x))
+    if "n_iter_no_change" in parameters:
+        assert looked.n_iter_ == plain.n_iter_ < 300
+    np.testing.assert_array_equal(seen[-1][1], plain.predict(x))
+
+
+@pytest.mark.parametrize("stops_at", [10, 15, 20])
+def test_a_fit_that_stops_by_itself_at_a_look_goes_no_further(stops_at: int) -> None:
+    """Early stopping in the last round before a look is found, though the fit could go on."""
+    x, y = make_classification(n_samples=300, random_state=0)
+    never_better = {"early_stopping": True, "tol": 100.0, "n_iter_no_change": stops_at, "max_iter": 50}
+    plain = estimator("HistGradientBoostingClassifier", **never_better).fit(x, y)
+
+    looked = estimator("HistGradientBoostingClassifier", **never_better)
+    staged.fit(looked, x, y, lambda *_: None)
+
+    assert looked.n_iter_ == plain.n_iter_ == stops_at
+
+
+def test_looks_are_the_same_for_all_and_ever_further_apart() -> None:
+    assert staged.looks(200) == [10, 15, 20, 30, 40, 60, 80, 120, 160, 200]
+    assert set(staged.looks(150)) - {150} <= set(staged.looks(1000))
+    assert staged.looks(3) == [3]
+
+
+def test_what_learns_all_at_once_is_never_looked_at() -> None:
+    x, y = make_classification(n_samples=60, random_state=0)
+    forest = estimator("RandomForestClassifier", n_estimators=3)
+
+    staged.fit(forest, x, y, lambda *_: pytest.fail("it was looked at"))
+
+    assert forest.predict(x).shape == (60,)
+
+
+def rows() -> str:
+    """A number with gaps and a text, which the target depends on."""
+    chance = random.Random(1)
+    lines = ["id,temp,carrier,late"]
+    for number in range(400):
+        temp, carrier = chance.uniform(0, 100), chance.choice(["UA", "DL", "AA"])
+        late = int(temp + 20 * (carrier == "DL") + chance.gauss(0, 20) > 60)
+        lines.append(f"{number},{'' if number % 17 == 0 else f'{temp:.2f}'},{carrier},{late}")
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "steps"),
+    [
+        pytest.param("HistGradientBoostingClassifier", {"max_iter": 25}, [10, 15, 20, 25], id="in rounds"),
+        pytest.param("LogisticRegression", {}, [0], id="all at once"),
+    ],
+)
+def test_a_trial_logs_its_curve_where_it_is_asked_to(
+    run_train: Any, checked: Any, name: str, parameters: dict[str, Any], steps: list[int]
+) -> None:
+    data = checked({"a.csv": rows()}, target="late", keys=["id"])
+    plain = run_train(data, estimator=name, parameters=parameters)
+
+    asked = run_train(data, estimator=name, parameters=parameters, curve=True)
+
+    lines = [json.loads(line) for line in (asked.root / "outputs" / "metrics.jsonl").read_text().splitlines()]
+    curve = [(line["step"], line["value"]) for line in lines if line["name"] == "roc_auc"]
+    assert [step for step, _ in curve] == steps
+    assert curve[-1][1] == pytest.approx(asked.output("metrics.json")["roc_auc"])
+    assert asked.output("metrics.json") == plain.output("metrics.json")
+    assert (asked.root / "outputs/model/model.onnx").read_bytes() == (
+        plain.root / "outputs/model/model.onnx"
+    ).read_bytes()

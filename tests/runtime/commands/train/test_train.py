@@ -1,0 +1,258 @@
+"""A trial: every allowed estimator exports with the same answers; the files say what a server and a reader need."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+
+from flywheel_runtime.models.estimators import ESTIMATORS, literals
+from tests.runtime.commands.flights import FEATURES, flights
+
+SMALL: dict[str, dict[str, Any]] = {
+    name: {"max_iter": 20}
+    if name.startswith(("Hist", "MLP"))
+    else {"n_estimators": 10}
+    if "Forest" in name or "Trees" in name or "Gradient" in name
+    else {}
+    for name in ESTIMATORS
+}
+CLASSIFIERS = [name for name, found in ESTIMATORS.items() if found.task == "Classification"]
+REGRESSORS = [name for name, found in ESTIMATORS.items() if found.task == "Regression"]
+
+
+@pytest.fixture
+def dataset(checked: Any) -> Any:
+    def build(target: str = "late", **spec: Any) -> Path:
+        return Path(checked({"a.csv": flights()}, target=target, keys=["id"], **spec))
+
+    return build
+
+
+def model(result: Any, name: str) -> Any:
+    return result.output(f"model/{name}.json")
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("target", ["late", "grade"])
+@pytest.mark.parametrize("name", CLASSIFIERS)
+def test_every_classifier_gives_the_same_answers_in_onnx(run_train: Any, dataset: Any, name: str, target: str) -> None:
+    result = run_train(dataset(target), estimator=name, parameters=SMALL[name], features=FEATURES)
+
+    assert result.code == 0
+    assert model(result, "run")["parity"] == {"maxDifference": pytest.approx(0, abs=1e-4), "rows": 90}
+    assert result.output("metrics.json")["roc_auc"] > 0.7
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("name", REGRESSORS)
+def test_every_regressor_gives_the_same_answers_in_onnx(run_train: Any, dataset: Any, name: str) -> None:
+    result = run_train(
+        dataset("delay"), estimator=name, parameters=SMALL[name], features=FEATURES, objective={"metric": "rmse"}
+    )
+
+    assert result.code == 0
+    assert model(result, "run")["parity"]["maxDifference"] < 1e-4
+    assert next(iter(result.output("metrics.json"))) == "rmse"
+    assert model(result, "signature")["outputs"] == [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
+
+
+@pytest.mark.parametrize(
+    ("target", "datatype", "classes"),
+    [
+        ("late", "INT64", ["0", "1"]),
+        ("grade", "BYTES", ["high", "low", "mid"]),
+        ("express", "INT64", ["false", "true"]),
+    ],
+)
+def test_golden_rows_replay_through_the_signature(
+    run_train: Any, dataset: Any, target: str, datatype: str, classes: list[str]
+) -> None:
+    features = FEATURES | {"numeric": ["month", "temp"]}
+    result = run_train(dataset(target), features=features)
+
+    signature, golden = model(result, "signature"), model(result, "golden")
+    session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
+    kinds = {"FP32": np.float32, "BYTES": object}
+    inputs = {
+        i["name"]: np.array(golden["inputs"][i["name"]], dtype=kinds[i["datatype"]]).reshape(-1, 1)
+        for i in signature["inputs"]
+    }
+    label, probabilities = session.run([output["name"] for output in signature["outputs"]], inputs)
+    assert (signature["outputs"][0]["datatype"], signature["classes"]) == (datatype, classes)
+    assert label.tolist() == golden["outputs"]["label"]
+    assert np.allclose(probabilities, golden["outputs"]["probabilities"], atol=golden["tolerance"])
+    assert len(golden["outputs"]["label"]) == 50
+    assert len(set(golden["outputs"]["label"])) > 1
+
+
+def test_text_that_training_never_saw_is_answered(run_train: Any, dataset: Any) -> None:
+    result = run_train(dataset(), features=FEATURES)
+
+    session = onnxruntime.InferenceSession(result.root / "outputs" / "model" / "model.onnx")
+    number = np.array([[1.0], [np.nan]], dtype=np.float32)
+    answers = session.run(
+        ["probabilities"],
+        {"month": number, "temp": number, "express": number, "carrier": np.array([["never seen"], [""]], dtype=object)},
+    )
+    assert np.isfinite(answers[0]).all()
+
+
+def test_without_features_all_columns_but_keys_times_and_target_are_used(run_train: Any, dataset: Any) -> None:
+    result = run_train(dataset(eventTime="when"))
+
+    assert model(result, "run")["features"] == ["month", "temp", "carrier", "express", "delay", "grade", "group"]
+
+
+def test_a_number_can_be_a_category(run_train: Any, dataset: Any) -> None:
+    result = run_train(dataset(), features={"numeric": ["temp"], "categorical": ["month", "carrier"]})
+
+    assert result.code == 0
+    assert [i["datatype"] for i in model(result, "signature")["inputs"]] == ["FP32", "FP32", "BYTES"]
+
+
+def test_holdout_scores_the_model_that_is_kept(run_train: Any, dataset: Any) -> None:
+    result = run_train(dataset(), features=FEATURES)
+
+    metrics, evaluation = result.output("metrics.json"), model(result, "evaluation")
+    assert evaluation["validation"] == {k: v for k, v in metrics.items() if not k.startswith("test_")}
+    assert evaluation["test"]["metrics"] == {k[5:]: v for k, v in metrics.items() if k.startswith("test_")}
+    assert sorted(evaluation["validation"]) == [
+        "accuracy",
+        "average_precision",
+        "balanced_accuracy",
+        "brier",
+        "f1",
+        "f1_macro",
+        "log_loss",
+        "roc_auc",
+    ]
+    assert sum(map(sum, evaluation["confusionMatrix"]["counts"])) == evaluation["test"]["rows"] == 90
+    assert (evaluation["roc"]["fpr"][0], evaluation["roc"]["tpr"][-1]) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({}, id="stratified"),
+        pytest.param({"eventTime": "when", "split": {"by": "Time"}}, id="the future from the past"),
+        pytest.param({"split": {"by": "Group", "group": "group"}}, id="unseen groups from seen ones"),
+    ],
+)
+def test_folds_are_logged_one_by_one_and_averaged(run_train: Any, dataset: Any, spec: dict[str, Any]) -> None:
+    result = run_train(dataset(**spec), features=FEATURES, validation={"folds": 3})
+
+    logged = [json.loads(line) for line in (result.root / "outputs" / "metrics.jsonl").read_text().splitlines()]
+    scores = [line["value"] for line in logged if line["name"] == "roc_auc"]
+    assert ([line["step"] for line in logged if line["name"] == "roc_auc"], logged[0]["name"]) == ([0, 1, 2], "roc_auc")
+    assert result.output("metrics.json")["roc_auc"] == pytest.approx(np.mean(scores))
+    assert result.output("metrics.json")["roc_auc_std"] == pytest.approx(np.std(scores))
+
+
+@pytest.mark.parametrize("name", ["RandomForestClassifier", "MLPClassifier"])
+def test_the_same_seed_gives_the_same_model(run_train: Any, dataset: Any, name: str) -> None:
+    data = dataset()
+
+    one, two = (run_train(data, estimator=name, parameters=SMALL[name], features=FEATURES) for _ in range(2))
+
+    assert one.output("metrics.json") == two.output("metrics.json")
+    for file in ("model.onnx", "golden.json", "signature.json", "baseline.json", "evaluation.json"):
+        assert (one.root / "outputs/model" / file).read_bytes() == (two.root / "outputs/model" / file).read_bytes()
+
+
+def test_the_baseline_is_counts_on_the_datasets_bins(run_train: Any, dataset: Any) -> None:
+    data = dataset()
+    result = run_train(data, features=FEATURES)
+
+    baseline, profile = model(result, "baseline"), json.loads((data / "profile.json").read_text())
+    assert baseline["features"]["temp"]["edges"] == profile["columns"]["temp"]["edges"]
+    assert baseline["features"]["temp"]["counts"] == profile["columns"]["temp"]["splits"]["train"]
+    assert {name: sum(counts) for name, counts in baseline["predictions"]["counts"].items()} == {
+        "validation": 90,
+        "test": 90,
+    }
+    assert len(baseline["predictions"]["edges"]) == 51
+
+
+def test_the_run_is_recorded_without_asking(run_train: Any, dataset: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FLYWHEEL_NODE", "node-1")
+    monkeypatch.setenv("FLYWHEEL_IMAGE", "runtime@sha256:1")
+    monkeypatch.setenv("FLYWHEEL_GIT_REVISION", "abc")
+    data = dataset()
+
+    run = model(run_train(data, features=FEATURES, parameters={"C": "0.5"}), "run")
+
+    schema = json.loads((data / "schema.json").read_text())
+    assert (run["node"], run["image"], run["gitRevision"], run["seed"]) == ("node-1", "runtime@sha256:1", "abc", 7)
+    assert run["dataset"] == {"content": schema["content"], "testDigest": schema["testDigest"]}
+    assert "scikit-learn" in run["packages"]
+    assert run["usage"]["memoryPeakBytes"] > 0
+
+
+REFUSED = [
+    pytest.param(
+        {"estimator": "SVC"}, 2, "EstimatorNotAllowed", ["'SVC'", "LogisticRegression"], id="not in the table"
+    ),
+    pytest.param({"estimator": "Ridge"}, 2, "EstimatorNotAllowed", ["Classification"], id="of the other task"),
+    pytest.param({"parameters": {"C": -1}}, 1, "ParameterRefused", ["'C'", "must be", "-1"], id="a value out of range"),
+    pytest.param({"parameters": {"CC": 1}}, 1, "ParameterRefused", ["'CC'"], id="a name that does not exist"),
+    pytest.param(
+        {"parameters": {"solver": "liblinear", "l1_ratio": "0.5"}},
+        1,
+        "ParameterRefused",
+        ["liblinear"],
+        id="values that do not go together",
+    ),
+    pytest.param(
+        {"estimator": "HistGradientBoostingClassifier", "parameters": {"max_features": 1}},
+        1,
+        "ParameterRefused",
+        ["max_features"],
+        id="an int where a float is meant",
+    ),
+    pytest.param(
+        {"estimator": "HistGradientBoostingClassifier", "parameters": {"categorical_features": "[0]"}},
+        1,
+        "ParameterRefused",
+        ["ONNX"],
+        id="a parameter that ONNX loses",
+    ),
+    pytest.param({"objective": {"metric": "auc"}}, 2, "MetricUnknown", ["'auc'", "roc_auc"], id="an unknown metric"),
+    pytest.param(
+        {"objective": {"metric": "rmse"}}, 2, "MetricUnknown", ["Classification"], id="a metric of the other task"
+    ),
+    pytest.param({"task": "Regression"}, 2, "TaskMismatch", ["'late'"], id="a task that the target is not for"),
+    pytest.param(
+        {"features": {"numeric": ["speed"]}}, 2, "FeatureMissing", ["'speed'", "month"], id="a missing feature"
+    ),
+    pytest.param(
+        {"features": {"numeric": ["carrier"]}}, 2, "FeatureInvalid", ["features.categorical"], id="text as a number"
+    ),
+    pytest.param(
+        {"features": {"numeric": ["late"]}}, 2, "FeatureInvalid", ["the target"], id="the target as a feature"
+    ),
+    pytest.param({"validation": {"folds": 1}}, 2, "FoldsInvalid", ["at least 2"], id="one fold"),
+]
+
+
+@pytest.mark.parametrize(("params", "code", "reason", "words"), REFUSED)
+def test_what_cannot_work_is_refused(
+    run_train: Any, dataset: Any, params: dict[str, Any], code: int, reason: str, words: list[str]
+) -> None:
+    result = run_train(dataset(), **{"features": FEATURES} | params)
+
+    assert (result.code, result.failure["reason"]) == (code, reason)
+    assert [word for word in words if word not in result.failure["message"]] == [], result.failure["message"]
+
+
+def test_a_string_is_a_literal() -> None:
+    given = {"a": "1.0", "b": "null", "c": "true", "d": "sqrt", "e": "[64, 32]", "f": 3, "g": "NaN", "h": "12"}
+
+    found = literals(given)
+
+    assert found == {"a": 1.0, "b": None, "c": True, "d": "sqrt", "e": (64, 32), "f": 3, "g": "NaN", "h": 12}
+    assert type(found["a"]) is float

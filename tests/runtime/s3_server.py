@@ -1,0 +1,76 @@
+"""versitygw, a real S3 server, on loopback."""
+
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from e2e.cluster import golang
+from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.s3 import Bucket
+
+KEY, SECRET = "tester", "secret-of-tester"
+
+
+@dataclass(frozen=True)
+class Server:
+    """versitygw with its folder of buckets."""
+
+    port: int
+    folder: Path
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def env(self, bucket: str) -> dict[str, str]:
+        """The store's Secret."""
+        return {
+            "AWS_ENDPOINT_URL": self.endpoint,
+            "AWS_ACCESS_KEY_ID": KEY,
+            "AWS_SECRET_ACCESS_KEY": SECRET,
+            "AWS_REGION": "us-east-1",
+            "FLYWHEEL_BUCKET": bucket,
+        }
+
+    def make_bucket(self, name: str) -> None:
+        Bucket(Access.of(self.env(name), name))._ask("create_bucket")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[Server]:
+    """versitygw on a free port of loopback, with its buckets below `folder`."""
+    port = free_port()
+    buckets, log = folder / "buckets", folder / "log"
+    buckets.mkdir()
+    command = [
+        str(golang.build(golang.VERSITYGW)),
+        "--access",
+        KEY,
+        "--secret",
+        SECRET,
+        "--port",
+        f"127.0.0.1:{port}",
+        "posix",
+        str(buckets),
+    ]
+    with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
+        try:
+            for _ in range(200):
+                with socket.socket() as probe:
+                    if probe.connect_ex(("127.0.0.1", port)) == 0:
+                        break
+                assert process.poll() is None, log.read_text()
+                time.sleep(0.05)
+            yield Server(port, buckets)
+        finally:
+            process.terminate()
