@@ -130,7 +130,7 @@ def test_the_command_of_the_models_message_approves(team: Kubectl, made: str, ap
 def test_nobody_approves_in_anothers_name(team: Kubectl, made: str) -> None:
     answer = approve(team, made, "jane", by="the-boss")
 
-    assert "spec.approval.by is 'the-boss', and you are 'jane'; nobody approves in another's name" in answer.stderr
+    assert "spec.approval.by is 'the-boss', and you are 'jane'; set it to your own user name" in answer.stderr
 
 
 def test_an_approved_version_cannot_be_created_without_the_verb(team: Kubectl) -> None:
@@ -169,7 +169,7 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict
     )
     other = team(*words, "--patch", '{"spec": {"owner": "joe"}}', "--as", "joe")
 
-    assert "user 'joe' may not pin a champion of, or end, promotion: Approval" in refused.stderr
+    assert "user 'joe' may not pin a champion or change spec.promotion of a Model with promotion: Approval" in refused.stderr
     assert allowed.returncode == 0, allowed.stderr
     assert other.returncode == 0, other.stderr
 
@@ -182,7 +182,7 @@ def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(tea
     refused = team("delete", "fwver", made, "--as", "joe")
     freed = team(*words, '{"status": {"scoredBy": []}}')
 
-    assert f"BatchInference 'nightly' scores with ModelVersion '{made}'; wait until that has ended" in refused.stderr
+    assert f"BatchInference 'nightly' scores with ModelVersion '{made}'; wait until it has finished" in refused.stderr
     assert freed.returncode == 0, freed.stderr
 
 
@@ -197,6 +197,6 @@ def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, m
     )
     gone = team("delete", "fwver", made, "--as", "joe")
 
-    assert f"ModelVersion '{made}' is served by InferenceService 'checkout', 'search'; let that serve" in refused.stderr
+    assert f"ModelVersion '{made}' is served by InferenceService 'checkout', 'search'; change the version it serves" in refused.stderr
     assert freed.returncode == 0, freed.stderr
     assert gone.returncode == 0, gone.stderr

@@ -446,7 +446,7 @@ def test_every_step_of_a_pipeline_is_asked_about_and_what_steps_lead_to(flywheel
     assert code == 0, told
     asked = [line.split(maxsplit=2)[1:] for line in told.splitlines() if line.startswith("taken")]
     jobs = {words[1].split("'")[1].rpartition("-run-")[2].partition("-")[0] for words in asked if words[0] == "Job"}
-    assert {"window", "slices", "pack", "tell", "clean", "fit", "publish"} <= jobs, told
+    assert {"window", "slices", "pack", "alert", "clean", "fit", "publish"} <= jobs, told
     assert {"TrainingPipeline", "ControllerRevision", "CronJob", "Experiment", "Model", "ModelVersion"} <= {
         words[0] for words in asked
     }

@@ -52,7 +52,7 @@ def release(helm: Helm, kubectl: Kubectl) -> Kubectl:
         *VALUES,
     )
     assert done.returncode == 0, done.stderr
-    assert "Ready for work: shop." in done.stdout
+    assert "These namespaces are ready: shop." in done.stdout
     return kubectl
 
 

@@ -12,13 +12,13 @@ app.kubernetes.io/name: flywheel-{{ .component }}
 app.kubernetes.io/instance: {{ .top.Release.Name }}
 {{- end }}
 
-{{/* Name of an image: dict "top" $ "image" .Values.images.operator */}}
+{{/* Reference of an image: dict "top" $ "image" .Values.images.operator */}}
 {{- define "flywheel.image" -}}
 {{ .image.repository }}
 {{- if .image.digest }}@{{ .image.digest }}{{ else }}:{{ .image.tag | default .top.Chart.AppVersion }}{{ end }}
 {{- end }}
 
-{{/* What Pod Security "restricted" asks of a container, and a root file system that nobody writes. */}}
+{{/* The securityContext of a container: what Pod Security "restricted" requires, and a read-only root filesystem. */}}
 {{- define "flywheel.containerSecurity" -}}
 allowPrivilegeEscalation: false
 readOnlyRootFilesystem: true

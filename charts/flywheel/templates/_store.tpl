@@ -1,4 +1,4 @@
-{{/* The embedded store's secret: named by the values, else what an earlier release generated, else generated now, once for all templates. */}}
+{{/* The secret key of the embedded store: from the values, otherwise from an earlier release, otherwise generated once for all templates. */}}
 {{- define "flywheel.storeSecretKey" -}}
 {{- $embedded := .Values.store.embedded }}
 {{- if not $embedded.secretKey }}
@@ -9,7 +9,7 @@
 {{- $embedded.secretKey }}
 {{- end }}
 
-{{/* What step pods read of the store, as the data of a Secret. */}}
+{{/* The data of the Secret through which step pods access the store. */}}
 {{- define "flywheel.storeData" -}}
 {{- $store := .Values.store }}
 {{- if $store.embedded.enabled }}
