@@ -40,8 +40,8 @@ def run(of: BatchInference, phase: str) -> Run:
         "time": NOON,
         "version": "fraud-1",
         "digest": Digest(DIGEST),
-        "input": children.input_of(of.spec, NOON),
-        "output": children.filled(of.spec.output.s3.uri, NOON),
+        "input": children.input_location(of.spec, NOON),
+        "output": children.fill_in(of.spec.output.s3.uri, NOON),
         "plan": None if phase == "Planning" else Digest(PLAN),
         "shards": None if phase == "Planning" else 3,
         "retries": 0,
@@ -51,7 +51,7 @@ def run(of: BatchInference, phase: str) -> Run:
 
 
 def pod(of: BatchInference, phase: str) -> dict[str, Any]:
-    found: dict[str, Any] = children.job(of, run(of, phase), Settings()).manifest["spec"]["template"]["spec"]
+    found: dict[str, Any] = children.run_job(of, run(of, phase), Settings()).manifest["spec"]["template"]["spec"]
     return found
 
 
@@ -61,7 +61,7 @@ def containers(spec: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_jobs_of_the_example() -> None:
     flights: BatchInference = resource(KIND, "tomorrow", EXAMPLE["spec"])
-    jobs = [dressed(flights, children.job(flights, run(flights, phase), Settings())) for phase in children.STEPS]
+    jobs = [dressed(flights, children.run_job(flights, run(flights, phase), Settings())) for phase in children.STEPS]
 
     assert same_as(HERE / "golden/jobs.yaml", *jobs)
 
@@ -97,12 +97,12 @@ def test_a_volume_is_read_and_never_written() -> None:
 
     (mount,) = [each for each in containers(spec)["main"]["volumeMounts"] if each["name"] == "claim-source"]
     assert (mount["mountPath"], mount["readOnly"]) == ("/flywheel/volumes/source", True)
-    assert children.params(batch(**VOLUME), run(batch(**VOLUME), "Scoring"))["input"]["volume"] == {"path": "day/"}
+    assert children.step_params(batch(**VOLUME), run(batch(**VOLUME), "Scoring"))["input"]["volume"] == {"path": "day/"}
 
 
 def test_no_more_shards_at_once_than_there_are() -> None:
     of = batch(parallelism=50)
 
-    spec = children.job(of, run(of, "Scoring"), Settings()).manifest["spec"]
+    spec = children.run_job(of, run(of, "Scoring"), Settings()).manifest["spec"]
 
     assert (spec["completions"], spec["parallelism"]) == (3, 3)

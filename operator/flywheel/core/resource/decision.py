@@ -15,13 +15,14 @@ from flywheel.core.resource.schema import Status
 class Decision:
     """What one rule says of a resource. Every field means what the field of that name means in a Plan.
 
-    `children` are those of this rule alone, such as the Job that it starts.
+    `children` and `removals` are those of this rule alone, such as the Job that it starts.
     """
 
     ready: bool | None
     reason: str
     message: str
     children: tuple[Child | Kept, ...] = ()
+    removals: tuple[Removal, ...] = ()
     events: tuple[Event, ...] = ()
     stalled: bool = False
     progressing: bool | None = None
@@ -34,7 +35,6 @@ class Decision:
         *,
         summary: str = "",
         children: tuple[Child | Kept, ...] | None = (),
-        removals: tuple[Removal, ...] = (),
         touches: tuple[Touch, ...] = (),
         finish: tuple[Reference, ...] = (),
     ) -> Plan:
@@ -49,7 +49,7 @@ class Decision:
             status=status,
             summary=summary,
             children=None if children is None else (*self.children, *children),
-            removals=removals,
+            removals=self.removals,
             touches=touches,
             finish=finish,
             stalled=self.stalled,

@@ -3,7 +3,7 @@ and each rule that pydantic alone knows must also be a CEL rule: the API server 
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
@@ -26,6 +26,21 @@ class Schema(BaseModel):
     and an older operator must be able to read what a newer CRD let in."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
+
+
+A, B, C = TypeVar("A"), TypeVar("B"), TypeVar("C")
+
+
+def one_of(first: A | None, second: B | None, third: C | None = None) -> A | B | C:
+    """The one field that is given, where a rule of the schema lets exactly one in.
+
+    Raises:
+        ValueError: none is given, so the rule was not enforced.
+    """
+    for field in (first, second, third):
+        if field is not None:
+            return field
+    raise ValueError("exactly one of these fields must be given")
 
 
 Quantity = Annotated[
@@ -56,6 +71,10 @@ class Resources(Schema):
     limits: dict[str, Quantity] = Field(
         default_factory=dict, max_length=16, description="What each pod may use at most, by resource name."
     )
+
+    def or_default(self, default: "Resources") -> "Resources":
+        """These, or the default where nothing is given."""
+        return self if self.requests or self.limits else default
 
 
 class Toleration(Schema):
@@ -185,6 +204,7 @@ __all__ = [
     "Status",
     "Toleration",
     "Variable",
+    "one_of",
     "rule",
     "validations",
 ]

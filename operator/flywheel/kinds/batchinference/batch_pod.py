@@ -1,4 +1,4 @@
-"""The pod of a batch step: `fetch` brings model and plan, `server` answers on loopback as it does online, `main` reads, asks and writes.
+"""The pod of a batch step: `fetch` brings model and plan, `server` predicts on loopback as it does online, `main` reads, predicts and writes.
 
 The container that loads a model has no credentials; the one that has them loads none. They share no process namespace.
 """
@@ -39,8 +39,8 @@ def batch_pod(
         "FLYWHEEL_ATTEMPT": str(run.number),
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
-    asks = step != "finish"
-    inputs = [Input("model", artifact=str(run.digest))] if asks else []
+    predicts = step != "finish"
+    inputs = [Input("model", artifact=str(run.digest))] if predicts else []
     if run.plan is not None:
         inputs.append(Input(PLAN_INPUT, artifact=str(run.plan)))
     claims = _claims(spec, run)
@@ -55,7 +55,7 @@ def batch_pod(
         **pulls(spec.image_pull_secrets, settings),
         "initContainers": [
             fetch_container(inputs, settings, variables, fetch_limit(spec.resources, settings), params),
-            *([_server(batch.name, run, spec.resources, settings)] if asks else []),
+            *([_server(batch.name, run, spec.resources, settings)] if predicts else []),
         ],
         "containers": [_main(step, spec, claims, variables, settings)],
         "volumes": [{"name": "flywheel", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *claim_volumes(claims)],
@@ -78,15 +78,14 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "--drain-seconds": "0",
         "--grace-seconds": "2",
     }
-    wanted = resources if resources.requests or resources.limits else SERVER_RESOURCES
     return {
         "name": "server",
         "image": settings.serving_image,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "command": ["python3", "-m", "flywheel_serving"],
-        "args": [word for flag in flags.items() for word in flag],
-        "resources": needs(wanted),
+        "args": [argument for flag in flags.items() for argument in flag],
+        "resources": needs(resources.or_default(SERVER_RESOURCES)),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [

@@ -18,22 +18,22 @@ BatchInference = Resource[BatchInferenceSpec, BatchInferenceStatus]
 STEPS = {"Planning": "plan", "Scoring": "score", "Finishing": "finish"}
 RUN_ANNOTATION = "flywheel.ml/batch-run"  # the run as its Job was made, so that a lost status can be made again from it
 REQUEST_ANNOTATION = "flywheel.ml/run-requested"
-RETRIES_OF_SHARD = 4
+MAX_RETRIES_PER_SHARD = 4
 
 
-def job(batch: BatchInference, run: Run, settings: Settings) -> Child:
+def run_job(batch: BatchInference, run: Run, settings: Settings) -> Child:
     """The Job of the run's phase."""
     step = STEPS[run.phase]
     labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(run.number)}
-    told = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
-    template = {"metadata": {"labels": labels}, "spec": batch_pod(batch, run, step, params(batch, run), settings)}
+    recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
+    template = {"metadata": {"labels": labels}, "spec": batch_pod(batch, run, step, step_params(batch, run), settings)}
     manifest = {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
         "metadata": {
             "name": names.job(batch, step, run.number),
             "labels": labels,
-            "annotations": {RUN_ANNOTATION: told},
+            "annotations": {RUN_ANNOTATION: recorded},
         },
         "spec": {
             **(_indexed(batch, run) if step == "score" else {"backoffLimit": 0}),
@@ -58,18 +58,19 @@ def _indexed(batch: BatchInference, run: Run) -> dict[str, Any]:
         "completionMode": "Indexed",
         "completions": shards,
         "parallelism": min(batch.spec.parallelism, shards),
-        "backoffLimitPerIndex": RETRIES_OF_SHARD,
+        "backoffLimitPerIndex": MAX_RETRIES_PER_SHARD,
     }
 
 
-def params(batch: BatchInference, run: Run) -> dict[str, Any]:
+def step_params(batch: BatchInference, run: Run) -> dict[str, Any]:
     """`params.json` of the batch steps (images/README.md)."""
     spec = batch.spec
-    place = {"s3": _place(spec.input.s3, run.input)} if spec.input.s3 is not None else {"volume": {"path": run.input}}
+    location = spec.input.location
+    source = {"s3": _s3(location, run.input)} if isinstance(location, S3Input) else {"volume": {"path": run.input}}
     output = spec.output.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"s3"})
     return {
-        "input": {**place, "format": spec.input.format, "features": list(spec.input.features)},
-        "output": {**output, "s3": _place(spec.output.s3, run.output)},
+        "input": {**source, "format": spec.input.format, "features": list(spec.input.features)},
+        "output": {**output, "s3": _s3(spec.output.s3, run.output)},
         "model": {"name": batch.name, "version": run.version, "digest": str(run.digest)},
         "parallelism": spec.parallelism,
         "shards": spec.shards,
@@ -77,19 +78,17 @@ def params(batch: BatchInference, run: Run) -> dict[str, Any]:
     }
 
 
-def _place(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:
+def _s3(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:
     secret = str(s3.secret_name) if s3.secret_name is not None else None
     return {"uri": uri, "endpoint": s3.endpoint, "region": s3.region, "foreign": secret is not None, "secret": secret}
 
 
-def filled(text: str, time: datetime) -> str:
-    """`$(run.date)` is 2026-11-21, `$(run.time)` 2026-11-21T22-00, in the zone of the time."""
+def fill_in(text: str, time: datetime) -> str:
+    """The text with `$(run.date)` as 2026-11-21 and `$(run.time)` as 2026-11-21T22-00, in the zone of the time."""
     return text.replace("$(run.date)", f"{time:%Y-%m-%d}").replace("$(run.time)", f"{time:%Y-%m-%dT%H-%M}")
 
 
-def input_of(spec: BatchInferenceSpec, time: datetime) -> str:
-    """Where the rows of a run of that time are."""
-    if spec.input.s3 is not None:
-        return filled(spec.input.s3.uri, time)
-    assert spec.input.pvc is not None, "the schema lets no other input in"
-    return filled(spec.input.pvc.path, time)
+def input_location(spec: BatchInferenceSpec, time: datetime) -> str:
+    """Where the rows of a run of that time are: a URI, or a path in the volume."""
+    location = spec.input.location
+    return fill_in(location.uri if isinstance(location, S3Input) else location.path, time)

@@ -1,24 +1,23 @@
 """What a BatchInference needs next.
 
 Ready says: the output of the last run is there, whole. With a schedule it also says so while the next run is awaited or under way.
-- What may heal elsewhere (an input that is not there yet, a bucket, a password, a node) is tried again with growing pauses; a run of a
+- What may heal elsewhere (an input that is not there yet, a bucket, a password, a node) is retried with growing pauses; a run of a
   schedule gives up after an hour of that, so that the next one comes.
-- What cannot heal (no such column, too many bad rows, an output of other inputs) stalls until the spec changes or somebody asks again.
+- What cannot heal (no such column, too many bad rows, an output of other inputs) stalls until the spec changes or a run is requested.
 """
 
-from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.pods.schedule import ticker
-from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
-from flywheel.core.resource.model_reference import Missing
-from flywheel.core.resource.plan import Child, Kept, Plan, Removal
+from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import Kept, Plan, Removal
 from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
-from flywheel.kinds.batchinference.progress import Progress, advance, begun, cause, remembered
-from flywheel.kinds.batchinference.schema.status import ENDED, BatchInferenceStatus, Run
+from flywheel.kinds.batchinference.progress import Progress, advance
+from flywheel.kinds.batchinference.schema import BatchInferenceStatus
+from flywheel.kinds.batchinference.schema.status import Run
 
 SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
 AT_ONCE = timedelta(seconds=1)
@@ -27,218 +26,146 @@ AT_ONCE = timedelta(seconds=1)
 def decide(batch: BatchInference, seen: Seen) -> Plan:
     """The plan for what is seen."""
     progress = advance(batch, seen)
-    return (
-        time_is_over(batch, seen, progress)
-        or run_is_suspended(batch, seen, progress)
-        or model_is_missing(batch, seen, progress)
-        or run_starts(batch, seen, progress)
-        or next_job_starts(batch, seen, progress)
+    decision = (
+        ttl_is_over(batch, seen, progress)
+        or run_is_suspended(batch, progress)
+        or model_is_missing(progress)
         or job_runs(batch, seen, progress)
-        or run_is_tried_again(batch, seen, progress)
+        or run_is_retried(batch, seen, progress)
         or run_failed(batch, seen, progress)
         or run_succeeded(batch, seen, progress)
-        or tick_is_awaited(batch, seen, progress)
+        or tick_is_awaited(batch)
+    )
+    cron_job = ticker(batch, batch.spec.schedule, suspend=batch.spec.suspend)
+    answered = [tick.name for tick in seen.ticks if tick.name == progress.answered_tick]
+    return decision.plan(
+        status=BatchInferenceStatus(run=progress.run, history=progress.history),
+        summary=messages.summary(progress.run, decision.reason),
+        children=(cron_job,) if cron_job is not None else (),
+        finish=tuple(Reference(JOB, batch.namespace, tick) for tick in answered),
     )
 
 
-def time_is_over(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
+def ttl_is_over(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
     """It ended longer ago than spec.ttl. The output belongs to nobody and stays."""
     ttl, run = batch.spec.ttl, progress.run
-    if ttl is None or run is None or run.finished_at is None or progress.news or cause(batch, progress, seen):
+    if ttl is None or run is None or run.finished_at is None or progress.just_ended or progress.missing is not None:
         return None
     if run.finished_at + ttl.timedelta > seen.now:
         return None
-    good = run.phase == "Succeeded"
-    message = f"It ended at {run.finished_at:%Y-%m-%d %H:%M} UTC and is deleted after {ttl}; its output stays."
-    plan = _plan(batch, seen, progress, run, None, ready=good, succeeded=good, reason="TimeIsOver", message=message)
-    return replace(plan, removals=(Removal(BATCH_INFERENCE, batch.name, batch.uid),))
+    return Decision(
+        ready=run.phase == "Succeeded",
+        succeeded=run.phase == "Succeeded",
+        reason="TimeIsOver",
+        message=f"It ended at {run.finished_at:%Y-%m-%d %H:%M} UTC and is deleted after {ttl}; its output stays.",
+        removals=(Removal(BATCH_INFERENCE, batch.name, batch.uid),),
+    )
 
 
-def run_is_suspended(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
+def run_is_suspended(batch: BatchInference, progress: Progress) -> Decision | None:
     """Its Job goes, and with it the pods; shards that are done stay done. Before the first run, nothing starts."""
-    if not batch.spec.suspend:
-        return None
     run = progress.run
-    if run is not None and run.phase in ENDED:
+    if not batch.spec.suspend or (run is not None and run.is_over):
         return None
-    if run is not None and run.not_before is None:
-        run = run.model_copy(update={"not_before": seen.now.replace(microsecond=0)})
     done = f" {messages.shards(run)}" if run is not None else ""
     message = f"BatchInference '{batch.name}' is suspended.{done} Set spec.suspend to false to go on."
-    return _plan(batch, seen, progress, run, None, ready=False, reason="Suspended", message=message, progressing=False)
+    return Decision(ready=False, reason="Suspended", message=message, progressing=False)
 
 
-def model_is_missing(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
+def model_is_missing(progress: Progress) -> Decision | None:
     """A run should start and there is nothing to score with: seconds away, perhaps."""
-    if not isinstance(seen.model, Missing) or cause(batch, progress, seen) is None:
+    if progress.missing is None:
         return None
-    job = _kept(progress)
-    return _plan(
-        batch,
-        seen,
-        progress,
-        progress.run,
-        job,
+    return Decision(
         ready=False,
-        reason=seen.model.reason,
-        message=seen.model.message,
+        reason=progress.missing.reason,
+        message=progress.missing.message,
+        children=_kept(progress),
         look_again=SOON,
     )
 
 
-def run_starts(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
-    """First, and whenever the spec changes, the clock ticks, or somebody asks."""
-    why = cause(batch, progress, seen)
-    if why is None or isinstance(seen.model, Missing):
-        return None
-    run = begun(batch, why, seen.model, progress.run, seen.now)
-    return _under_way(batch, seen, progress, run, children.job(batch, run, seen.settings))
-
-
-def next_job_starts(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
-    """The phase is done and another begins, or a pause is over."""
-    if not progress.due or progress.run is None:
-        return None
-    run = progress.run.model_copy(update={"number": progress.run.number + 1, "not_before": None})
-    return _under_way(batch, seen, progress, run, children.job(batch, run, seen.settings))
-
-
-def job_runs(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
-    """It has not ended; what stands in its way is told."""
-    run, job = progress.run, progress.job
-    if run is None or job is None or run.phase in ENDED or run.not_before is not None:
-        return None
-    return _under_way(batch, seen, progress, run, Kept(JOB, job.name))
-
-
-def run_is_tried_again(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
-    """Nobody's spec was to blame, or what is missing may arrive."""
+def job_runs(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
+    """A Job starts now, or has not ended."""
     run = progress.run
-    if run is None or run.phase in ENDED or run.not_before is None:
+    if run is None or run.is_over or run.not_before is not None:
         return None
-    message = f"{run.message} Trying again at {run.not_before:%H:%M:%S} UTC."
-    return _plan(
-        batch,
-        seen,
-        progress,
-        run,
-        _kept(progress),
-        ready=_is_good(batch),
+    job = Kept(JOB, progress.job.name) if progress.job else children.run_job(batch, run, seen.settings)
+    diagnosis = progress.job.diagnosis if progress.job else None
+    return Decision(
+        ready=_output_stands(batch, progress),
+        progressing=True,
+        reason=diagnosis.reason if diagnosis else run.phase,
+        message=diagnosis.message if diagnosis else messages.job_runs(run, job.name),
+        children=(job,),
+        look_again=SOON,
+    )
+
+
+def run_is_retried(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
+    """Infrastructure broke, or what is missing may arrive."""
+    run = progress.run
+    if run is None or run.is_over or run.not_before is None:
+        return None
+    return Decision(
+        ready=_output_stands(batch, progress),
         progressing=True,
         reason=run.reason or "Retrying",
-        message=message,
+        message=f"{run.message} Trying again at {run.not_before:%H:%M:%S} UTC.",
+        children=_kept(progress),
         look_again=max(run.not_before - seen.now, AT_ONCE),
     )
 
 
-def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
+def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
     """Its Job stays, so that its logs can be read, until the next run starts."""
     run = progress.run
     if run is None or run.phase != "Failed":
         return None
-    return _plan(
-        batch,
-        seen,
-        progress,
-        run,
-        _kept(progress),
+    return Decision(
         ready=False,
         succeeded=False,
         reason=run.reason or "Failed",
         message=f"{run.message} {messages.next_step(batch)}",
+        children=_kept(progress),
         stalled=batch.spec.schedule is None,
         look_again=_until_ttl(batch, seen, run),
     )
 
 
-def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Plan | None:
-    """The output is there. The last Job may go once status knows."""
-    run = progress.run
+def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
+    """The output is there. The last Job may go once status says so."""
+    run, just_ended = progress.run, progress.just_ended
     if run is None or run.phase != "Succeeded":
         return None
-    return _plan(
-        batch,
-        seen,
-        progress,
-        run,
-        _kept(progress) if progress.news else None,
+    return Decision(
         ready=True,
         succeeded=True,
         reason="Scored",
         message=messages.scored(run),
-        look_again=AT_ONCE if progress.news else _until_ttl(batch, seen, run),
+        children=_kept(progress) if just_ended else (),
+        look_again=AT_ONCE if just_ended else _until_ttl(batch, seen, run),
     )
 
 
-def tick_is_awaited(batch: BatchInference, seen: Seen, progress: Progress) -> Plan:
+def tick_is_awaited(batch: BatchInference) -> Decision:
     """A schedule that has not ticked yet."""
     schedule = batch.spec.schedule
     when = f"'{schedule.cron}' ({schedule.time_zone})" if schedule is not None else "its schedule"
-    message = f"The first run comes at the next tick of {when}."
-    return _plan(batch, seen, progress, None, None, ready=True, reason="Scheduled", message=message)
+    return Decision(ready=True, reason="Scheduled", message=f"The first run comes at the next tick of {when}.")
 
 
-def _under_way(batch: BatchInference, seen: Seen, progress: Progress, run: Run, job: Child | Kept) -> Plan:
-    diagnosis = progress.job.diagnosis if progress.job is not None and isinstance(job, Kept) else None
-    return _plan(
-        batch,
-        seen,
-        progress,
-        run,
-        job,
-        ready=_is_good(batch),
-        progressing=True,
-        reason=diagnosis.reason if diagnosis else run.phase,
-        message=diagnosis.message if diagnosis else messages.under_way(run, job.name),
-        look_again=SOON,
-    )
-
-
-def _is_good(batch: BatchInference) -> bool:
+def _output_stands(batch: BatchInference, progress: Progress) -> bool:
     """With a schedule, the last output stands while the next one is made."""
-    history = batch.status.history
+    history = progress.history
     return batch.spec.schedule is not None and bool(history) and history[0].result == "Succeeded"
 
 
-def _kept(progress: Progress) -> Kept | None:
-    return Kept(JOB, progress.job.name) if progress.job is not None else None
+def _kept(progress: Progress) -> tuple[Kept, ...]:
+    return (Kept(JOB, progress.job.name),) if progress.job is not None else ()
 
 
 def _until_ttl(batch: BatchInference, seen: Seen, run: Run) -> timedelta | None:
     if batch.spec.ttl is None or run.finished_at is None:
         return None
     return max(run.finished_at + batch.spec.ttl.timedelta - seen.now, AT_ONCE)
-
-
-def _plan(
-    batch: BatchInference,
-    seen: Seen,
-    progress: Progress,
-    run: Run | None,
-    job: Child | Kept | None,
-    *,
-    ready: bool,
-    reason: str,
-    message: str,
-    succeeded: bool | None = None,
-    stalled: bool = False,
-    progressing: bool | None = None,
-    look_again: timedelta | None = None,
-) -> Plan:
-    """What all plans share: status, the ticker, and the tick that is answered."""
-    clock = ticker(batch, batch.spec.schedule, suspend=batch.spec.suspend)
-    waiting = {tick.name for tick in seen.ticks}
-    answered = run is not None and run.phase in ENDED and run.tick in waiting
-    return Plan(
-        ready=ready,
-        succeeded=succeeded,
-        reason=reason,
-        message=message,
-        status=BatchInferenceStatus(run=run, history=remembered(batch, progress)),
-        summary=names.within(messages.summary(run, reason), 256),
-        children=tuple(child for child in (job, clock) if child is not None),
-        finish=(Reference(JOB, batch.namespace, str(run.tick)),) if answered and run is not None else (),
-        stalled=stalled,
-        progressing=progressing,
-        look_again=look_again,
-    )

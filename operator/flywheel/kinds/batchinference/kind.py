@@ -8,14 +8,13 @@ from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
 from flywheel.kinds.batchinference.observe import Seen, observe
 from flywheel.kinds.batchinference.preview import preview
-from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
-from flywheel.kinds.batchinference.schema.status import ENDED, BatchInferenceStatus
+from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus
 
 
 def references(batch: BatchInference) -> Iterable[Reference]:
     """What it scores with, and what a run under way does."""
     run = batch.status.run
-    if run is not None and run.phase not in ENDED:
+    if run is not None and not run.is_over:
         yield Reference(MODEL_VERSION, batch.namespace, run.version)
     if batch.spec.model is not None:
         yield Reference(MODEL, batch.namespace, batch.spec.model)

@@ -1,15 +1,15 @@
-"""What a BatchInference says of itself."""
+"""The messages of a BatchInference's conditions, and its summary."""
 
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference
 from flywheel.kinds.batchinference.schema.status import Run
 
 
-def under_way(run: Run, job: str) -> str:
+def job_runs(run: Run, job: str) -> str:
     """What the run's Job does."""
     if run.phase == "Planning":
-        return f"Job '{job}' looks at '{run.input}' and cuts it into shards for version {run.version}."
+        return f"Job '{job}' reads '{run.input}' and divides it into shards for version {run.version}."
     if run.phase == "Finishing":
-        return f"Job '{job}' puts the parts of {run.shards} shards together in '{run.output}'."
+        return f"Job '{job}' merges the parts of {run.shards} shards in '{run.output}'."
     return f"Job '{job}' scores {run.rows or 0:,} rows of '{run.input}' with version {run.version}. {shards(run)}"
 
 
@@ -42,7 +42,7 @@ def summary(run: Run | None, reason: str) -> str:
     if run is None:
         return "no run yet"
     if run.phase == "Planning":
-        return "looking at the input" if reason == "Planning" else f"no output yet: {reason}"
+        return "reading the input" if reason == "Planning" else f"no output yet: {reason}"
     parts = [
         f"{run.shards_done or 0}/{run.shards} shards" if run.phase != "Succeeded" and run.shards else "",
         f"{run.rows_done:,} rows" if run.rows_done is not None else "",

@@ -1,4 +1,4 @@
-"""Everything that matters to a BatchInference, in one look."""
+"""What `decide` may know of a BatchInference: the model that it scores with, its Jobs, and the ticks of its schedule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -46,7 +46,7 @@ class BatchJob:
 
 @dataclass(frozen=True)
 class Seen:
-    """`jobs` by number; `ticks` are those that wait for an answer, oldest first."""
+    """`jobs` by number; `ticks` are those of the schedule that are not finished, oldest first."""
 
     now: datetime
     settings: Settings
@@ -56,7 +56,7 @@ class Seen:
 
 
 def observe(batch: BatchInference, cluster: Cluster) -> Seen:
-    """One look at the model, and at all Jobs and pods."""
+    """Read the model, and all Jobs and pods."""
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
@@ -77,7 +77,7 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
     except ValidationError:
         return None  # of an operator that wrote it otherwise; the run's next Job has another number
     scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
-    ended = _of_shards(job, pods) if scores else outcome.read(job, pods)
+    ended = _score_outcome(job, pods) if scores else outcome.read(job, pods)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(batch.namespace, uid)
@@ -91,32 +91,32 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
     )
 
 
-def _of_shards(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
-    """A score Job tells by itself whether all its shards are done; why one is not, its pods tell. The one that can never work speaks
-    first: the Job ended the others for its sake."""
+def _score_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
+    """The outcome of a score Job. Its condition says whether all shards are done, its pods why one is not; the first cause is the shard
+    that can never work, since the Job ended the others for its sake."""
     ended = {each["type"] for each in job.get("status", {}).get("conditions") or [] if each["status"] == "True"}
     if "Complete" in ended:
         return Outcome("Succeeded", "Succeeded", "")
     if "Failed" not in ended:
         return None
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
-    told = [found for found in (outcome.read(job, [pod]) for pod in failed) if found is not None]
-    return min(told, key=lambda found: _SPEAKS.index(found.result), default=outcome.read(job, []))
+    outcomes = [found for found in (outcome.read(job, [pod]) for pod in failed) if found is not None]
+    return min(outcomes, key=lambda found: _SEVERITY.index(found.result), default=outcome.read(job, []))
 
 
-_SPEAKS = ("Invalid", "Failed", "Infrastructure", "Succeeded")
+_SEVERITY = ("Invalid", "Failed", "Infrastructure", "Succeeded")
 
 
 def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
-    """From the messages of the pods that are done, one for each index."""
+    """Count rows and errors from the messages of the pods that are done, one for each index."""
     done: dict[str, Mapping[str, Any]] = {}
     last = ""
     for pod in pods:
-        ended = _main(pod)
-        told = json_object(ended.get("message"))
-        if ended.get("exitCode") == 0 and told.get("complete"):
+        ended = _terminated_main(pod)
+        message = json_object(ended.get("message"))
+        if ended.get("exitCode") == 0 and message.get("complete"):
             index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
-            done[str(index)] = told.get("metrics") or {}
+            done[str(index)] = message.get("metrics") or {}
             last = max(last, str(ended.get("finishedAt") or ""))
     started = job.get("status", {}).get("startTime")
     took = datetime.fromisoformat(last) - datetime.fromisoformat(started) if last and started else None
@@ -128,7 +128,7 @@ def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
     )
 
 
-def _main(pod: Manifest) -> Mapping[str, Any]:
+def _terminated_main(pod: Manifest) -> Mapping[str, Any]:
     """The terminated state of container main, or nothing."""
     for container in pod.get("status", {}).get("containerStatuses") or []:
         if container["name"] == "main":

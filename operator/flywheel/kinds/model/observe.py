@@ -127,7 +127,7 @@ def _is_used(raw: Manifest, cluster: Cluster) -> bool:
     version = Reference(MODEL_VERSION, raw["metadata"]["namespace"], raw["metadata"]["name"])
     return bool(
         users(version, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)
-        or users(version, BATCH_INFERENCE, batchinference.versions_at_work, cluster)
+        or users(version, BATCH_INFERENCE, batchinference.versions_in_use, cluster)
     )
 
 

@@ -75,7 +75,7 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
         gates=_gates(version, model, cluster),
         served_by=users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
-        scored_by=users(version.reference, BATCH_INFERENCE, batchinference.versions_at_work, cluster)[:50],
+        scored_by=users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schedule, Schema, rule, validations
+from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schedule, Schema, one_of, rule, validations
 from flywheel.core.resource.values import Duration, ObjectName
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -99,6 +99,11 @@ class Input(Schema):
         max_length=2000,
         description="For a model whose only input takes several numbers: the columns that it is made of, in order.",
     )
+
+    @property
+    def location(self) -> S3Input | ClaimInput:
+        """The one of s3 and pvc that is given."""
+        return one_of(self.s3, self.pvc)
 
 
 class Output(Schema):

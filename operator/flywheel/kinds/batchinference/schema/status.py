@@ -8,10 +8,7 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 
-MOST_REMEMBERED = 10
-
-
-ENDED = ("Succeeded", "Failed")  # phases of a run
+MAX_HISTORY = 10
 
 
 class Run(Schema):
@@ -45,8 +42,13 @@ class Run(Schema):
     started_at: datetime = Field(description="When it began.")
     finished_at: datetime | None = Field(None, description="When it ended.")
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it has ended, well or badly."""
+        return self.phase in ("Succeeded", "Failed")
 
-class Ended(Schema):
+
+class EndedRun(Schema):
     """A run that has ended."""
 
     time: datetime = Field(description="The time that the schedule meant, or when the run began.")
@@ -63,4 +65,4 @@ class BatchInferenceStatus(Status):
     """The run that is under way, and the ones before."""
 
     run: Run | None = Field(None, description="The run that is under way, or the last one.")
-    history: tuple[Ended, ...] = Field((), max_length=MOST_REMEMBERED, description="Runs that ended, newest first.")
+    history: tuple[EndedRun, ...] = Field((), max_length=MAX_HISTORY, description="Runs that ended, newest first.")
