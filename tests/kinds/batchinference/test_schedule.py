@@ -43,6 +43,7 @@ def test_ticks_are_answered_one_after_the_other() -> None:
     world.passes(seconds=1)
     world.ticks("scores-2", EVENING + timedelta(days=1))
     world.scored()
+    assert world.plan.finish == (Reference(JOB, "default", "scores-1"),), "else it would be answered again"
     world.cluster.remove(Reference(JOB, "default", "scores-1"))
 
     world.look()
