@@ -169,7 +169,10 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict
     )
     other = team(*words, "--patch", '{"spec": {"owner": "joe"}}', "--as", "joe")
 
-    assert "user 'joe' may not pin a champion or change spec.promotion of a Model with promotion: Approval" in refused.stderr
+    assert (
+        "user 'joe' may not pin a champion or change spec.promotion of a Model with promotion: Approval"
+        in refused.stderr
+    )
     assert allowed.returncode == 0, allowed.stderr
     assert other.returncode == 0, other.stderr
 
@@ -197,6 +200,9 @@ def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, m
     )
     gone = team("delete", "fwver", made, "--as", "joe")
 
-    assert f"ModelVersion '{made}' is served by InferenceService 'checkout', 'search'; change the version it serves" in refused.stderr
+    assert (
+        f"ModelVersion '{made}' is served by InferenceService 'checkout', 'search'; change the version it serves"
+        in refused.stderr
+    )
     assert freed.returncode == 0, freed.stderr
     assert gone.returncode == 0, gone.stderr
