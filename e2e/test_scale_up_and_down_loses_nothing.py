@@ -109,7 +109,7 @@ def test_no_request_is_lost_while_servers_come_and_go(served: Story) -> None:
 def test_it_says_so(served: Story) -> None:
     condition = served.wait("fwsvc", "fraud", reason="Serving")
 
-    assert "The server answers" in condition["message"]
+    assert "The server is ready" in condition["message"]
 
 
 def test_a_number_by_hand_takes_over_from_the_autoscaler(served: Story) -> None:

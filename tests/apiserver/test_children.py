@@ -47,7 +47,7 @@ BROUGHT = {
 
 def of_service(name: str, **spec: Any) -> tuple[AnyResource, tuple[Child, ...]]:
     service = resource(SERVICE, name, {"model": "delay", "auth": {"none": {}}, **spec}, namespace="restricted")
-    every = children.everything(service, TARGET, Settings())
+    every = children.service_children(service, TARGET, Settings())
     return service, tuple(child for child in every if isinstance(child, Child))
 
 

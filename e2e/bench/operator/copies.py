@@ -81,7 +81,7 @@ def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
     if clock is not None:
         yield DATASET_KIND.field_manager, clock, stamped(dressed(dataset, clock), clock)
     target = Target(service.status.version, str(service.status.digest))
-    every = of_service.everything(service, target, Settings())
+    every = of_service.service_children(service, target, Settings())
     for child in (each for each in every if isinstance(each, Child)):
         yield SERVICE_KIND.field_manager, child, stamped(dressed(service, child), child)
 

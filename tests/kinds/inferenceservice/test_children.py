@@ -61,7 +61,9 @@ def inputs(settings: Settings | None = None, target: Target = TARGET, **spec: An
 def test_the_children_are_the_golden_ones(name: str, spec: dict[str, Any]) -> None:
     asked = service(**spec)
     every = [
-        dressed(asked, child) for child in children.everything(asked, TARGET, Settings()) if isinstance(child, Child)
+        dressed(asked, child)
+        for child in children.service_children(asked, TARGET, Settings())
+        if isinstance(child, Child)
     ]
 
     assert same_as(HERE / f"golden/{name}.yaml", *every)
@@ -242,7 +244,7 @@ def test_a_route_that_comes_later_is_mounted_from_the_start() -> None:
 
 def test_a_single_server_has_no_budget_so_that_its_node_can_be_drained() -> None:
     def budgets(**spec: Any) -> int:
-        every = children.everything(service(**spec), TARGET, Settings())
+        every = children.service_children(service(**spec), TARGET, Settings())
         return sum(child.api == POD_DISRUPTION_BUDGET for child in every)
 
     assert (budgets(replicas=1), budgets(replicas=2), budgets(replicas=2, suspend=True)) == (0, 1, 0)
@@ -250,7 +252,7 @@ def test_a_single_server_has_no_budget_so_that_its_node_can_be_drained() -> None
 
 def test_every_child_is_a_type_that_the_kind_owns() -> None:
     scaled = {key: value for key, value in EVERYTHING.items() if key != "replicas"}
-    every = children.everything(service(**scaled, scaling={"maxReplicas": 3}), TARGET, Settings())
+    every = children.service_children(service(**scaled, scaling={"maxReplicas": 3}), TARGET, Settings())
 
     # ConfigMaps and Jobs come with a rollout (test_rollout.py).
     assert {child.api for child in every} == set(KIND.owns) - {CONFIG_MAP, JOB}

@@ -31,7 +31,7 @@ def service(**spec: Any) -> InferenceService:
 
 def servers(target: Target, count: int = 2, **counts: Any) -> Servers:
     """A Deployment that is rolled out, but for what is said."""
-    inputs = names.digest(dict(children.inputs(service(), target, SETTINGS)))[:16]
+    inputs = names.digest(dict(children.template_inputs(service(), target, SETTINGS)))[:16]
     return Servers(
         target=target,
         inputs=inputs,
@@ -39,10 +39,10 @@ def servers(target: Target, count: int = 2, **counts: Any) -> Servers:
     )
 
 
-SERVING = Seen(NOON, SETTINGS, wanted=V1, servers=servers(V1))
+SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(V1))
 NEW = replace(SERVING, servers=None)
-CHANGED = replace(SERVING, wanted=V2)
-ROLLING = replace(SERVING, wanted=V2, servers=servers(V2, existing=3, updated=1, ready=2))
+CHANGED = replace(SERVING, version=V2)
+ROLLING = replace(SERVING, version=V2, servers=servers(V2, existing=3, updated=1, ready=2))
 PULL = Diagnosis("ImagePullFailed", "Image 'x' cannot be pulled.")
 FLIPPED = Diagnosis("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
 GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it or correct spec.model.")
@@ -51,18 +51,18 @@ GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'defa
 @pytest.mark.parametrize(
     ("seen", "ready", "progressing", "reason", "words"),
     [
-        pytest.param(SERVING, True, None, "Serving", "All 2 servers answer with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
-        pytest.param(NEW, False, None, "Starting", "0 of 2 servers answer", id="none exists yet"),
-        pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers answer", id="one still warms up"),
+        pytest.param(SERVING, True, None, "Serving", "All 2 servers are ready with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
+        pytest.param(NEW, False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers are ready", id="one still warms up"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=0), diagnosis=PULL), False, None, "ImagePullFailed", "cannot be pulled", id="none can start"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=1), diagnosis=FLIPPED), False, None, "DigestMismatch", "sha256 1 and should have 2", id="a new one finds other bytes"),
-        pytest.param(CHANGED, True, True, "RollingOut", "0 of 2 servers are replaced, and 2 answer", id="a new champion is not applied yet"),
+        pytest.param(CHANGED, True, True, "RollingOut", "0 of 2 servers are replaced, and 2 are ready", id="a new champion is not applied yet"),
         pytest.param(replace(SERVING, servers=servers(V1, settled=False)), True, True, "RollingOut", "0 of 2", id="its controller has not looked yet"),
         pytest.param(ROLLING, True, True, "RollingOut", "1 of 2 servers are replaced", id="one is replaced"),
-        pytest.param(replace(ROLLING, diagnosis=PULL), True, True, "RolloutStuck", "2 answer meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
+        pytest.param(replace(ROLLING, diagnosis=PULL), True, True, "RolloutStuck", "2 are ready meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
         pytest.param(replace(SERVING, servers=servers(V1, existing=3)), True, True, "RollingOut", "", id="an old one is still there"),
-        pytest.param(replace(SERVING, wanted=None, missing=GONE), True, True, "ModelNotFound", "All servers answer. What is served now goes on", id="the Model vanished"),
-        pytest.param(replace(SERVING, wanted=None, missing=GONE, servers=None), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
+        pytest.param(replace(SERVING, version=GONE), True, True, "ModelNotFound", "All servers are ready. The served version stays", id="the Model vanished"),
+        pytest.param(replace(SERVING, version=GONE, servers=None), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
     ],
 )  # fmt: skip
 def test_decide(seen: Seen, ready: bool, progressing: bool | None, reason: str, words: str) -> None:
@@ -97,28 +97,28 @@ def deployment(plan: Plan) -> Child:
 
 def test_while_the_model_is_gone_the_deployment_stays_as_it_was() -> None:
     before = decide(service(), SERVING)
-    after = decide(service(), replace(SERVING, wanted=None, missing=GONE))
+    after = decide(service(), replace(SERVING, version=GONE))
 
     assert deployment(after).manifest == deployment(before).manifest
 
 
 def test_what_is_served_is_known_from_the_deployment_though_the_status_is_lost() -> None:
-    plan = decide(service(), replace(SERVING, wanted=None, missing=GONE))
+    plan = decide(service(), replace(SERVING, version=GONE))
 
-    assert deployment(plan).inputs == children.inputs(service(), V1, SETTINGS)
+    assert deployment(plan).inputs == children.template_inputs(service(), V1, SETTINGS)
 
 
 def test_a_deleted_deployment_comes_back_though_the_model_is_gone() -> None:
     status = InferenceServiceStatus.model_validate({"version": V1.version, "digest": V1.digest})
     lost = replace(service(), status=status)
 
-    plan = decide(lost, replace(SERVING, wanted=None, missing=GONE, servers=None))
+    plan = decide(lost, replace(SERVING, version=GONE, servers=None))
 
-    assert deployment(plan).inputs == children.inputs(service(), V1, SETTINGS)
+    assert deployment(plan).inputs == children.template_inputs(service(), V1, SETTINGS)
 
 
 def test_with_nothing_to_serve_no_child_is_touched() -> None:
-    assert decide(service(), replace(NEW, wanted=None, missing=GONE)).children is None
+    assert decide(service(), replace(NEW, version=GONE)).children is None
 
 
 def test_the_status_says_where_and_what() -> None:
@@ -147,7 +147,7 @@ GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
 
 def gpu_servers(target: Target, **counts: Any) -> Servers:
     """As `servers`, of a service that asks for GPUs."""
-    inputs = names.digest(dict(children.inputs(service(**GPU), target, SETTINGS)))[:16]
+    inputs = names.digest(dict(children.template_inputs(service(**GPU), target, SETTINGS)))[:16]
     return replace(servers(target, **counts), inputs=inputs)
 
 

@@ -107,7 +107,7 @@ class World:
     def front(self) -> str:
         """The version to which the front Service leads."""
         where = Reference(SERVICE, "default", "delay")
-        slot = slots.pointed_at(self.cluster.get(where) or {})
+        slot = slots.selected_slot(self.cluster.get(where) or {})
         return self.stands[slots.deployment_name(self.service, slot)]
 
     @property

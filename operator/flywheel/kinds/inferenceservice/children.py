@@ -1,4 +1,4 @@
-"""What an InferenceService becomes: a Deployment whose pods fetch one artifact and serve it, and what stands around it."""
+"""What an InferenceService becomes: a Deployment whose pods fetch one artifact and serve it, and the objects around it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -18,57 +18,63 @@ from flywheel.core.resource.api import (
 from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.plan import Child, Kept
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.auth import authentication
-from flywheel.kinds.inferenceservice.pod import server_pod
-from flywheel.kinds.inferenceservice.runtimes import container
-from flywheel.kinds.inferenceservice.runtimes import ports as server_ports
-from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT
-from flywheel.kinds.inferenceservice.scaling import autoscaler
-from flywheel.kinds.inferenceservice.scaling import replicas as scaling
+from flywheel.kinds.inferenceservice.runtimes.container import runtime_inputs
+from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, container_ports, metrics_port
+from flywheel.kinds.inferenceservice.scaling.autoscaler import autoscalers
+from flywheel.kinds.inferenceservice.scaling.replicas import (
+    desired_replicas,
+    has_autoscaler,
+    last_desired_replicas,
+    max_replicas,
+)
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.slots import PLAIN, ROLE_LABEL, ROLES, Arrangement, Slot, selector
+from flywheel.kinds.inferenceservice.server_pod import server_pod
+from flywheel.kinds.inferenceservice.slots import (
+    ROLE_LABEL,
+    ROLES,
+    Layout,
+    Slot,
+    deployment_name,
+    route_name,
+    slot_labels,
+)
 
 VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
-SURGING = {"maxSurge": 1, "maxUnavailable": 0}
+SURGE = {"maxSurge": 1, "maxUnavailable": 0}
 ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
+SINGLE_SLOT = Layout()
+# Fields of the spec that shape the pod. A field that is absent from the spec is absent here too, so that one which a later operator
+# knows restarts no server that does not use it.
+POD_FIELDS = {"resources", "env", "image_pull_secrets", "placement", "shared_memory", "logging", "batching"}
 
 
-def everything(
-    service: InferenceService, target: Target, settings: Settings, arrangement: Arrangement = PLAIN
+def service_children(
+    service: InferenceService, target: Target, settings: Settings, layout: Layout = SINGLE_SLOT
 ) -> tuple[Child | Kept, ...]:
     """All children, in the order in which they are applied."""
-    slot = arrangement.active
-    around = (service_account(service), network_policy(service, arrangement), front(service, slot))
-    budget = (disruption_budget(service, slot),) if scaling.most(service) > 1 else ()
-    count = scaling.wanted(service, arrangement.running)
-    yields = scaling.is_automatic(service) or arrangement.autoscaled
-    servers = deployment(service, target, settings, slot, count, one_by_one=arrangement.one_by_one, yields=yields)
-    scaled = autoscaler.autoscalers(service, slots.deployment_name(service, slot))
-    return (*around, *budget, servers, *arrangement.more, *scaled)
+    slot = layout.active
+    around = (service_account(service), network_policy(service, layout), front_service(service, slot))
+    budget = (disruption_budget(service, slot),) if max_replicas(service) > 1 else ()
+    count = desired_replicas(service, layout.running)
+    shared = has_autoscaler(service) or layout.autoscaled
+    servers = deployment(service, target, settings, slot, count, one_by_one=layout.one_by_one, shares_replicas=shared)
+    scaled = autoscalers(service, deployment_name(service, slot))
+    return (*around, *budget, servers, *layout.rollout_children, *scaled)
 
 
-def replicas(service: InferenceService) -> int:
-    """How many servers should run now. Under an autoscaler: as many as there were when the status was written, within its limits."""
-    return scaling.wanted(service, service.status.replicas or 0)
-
-
-def inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
-    """All that the pod template depends on, but for images: a new operator brings a new serving image, and restarts nobody for it.
-
-    What is not said in the spec is left out, so that a field that a later operator knows changes nothing for those who do not use it.
-    """
-    fields = {"resources", "env", "image_pull_secrets", "placement", "shared_memory", "logging", "batching"}
+def template_inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
+    """All that the pod template depends on, except images: a new operator has a new serving image, and restarts no server for it."""
     return {
         "version": target.version,
         "digest": target.digest,
         "store": settings.store_secret,
         "spec": {
-            **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=fields),
+            **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=POD_FIELDS),
             **authentication.inputs(service.spec.auth),
         },
-        **container.chosen(service),
+        **runtime_inputs(service),
     }
 
 
@@ -80,10 +86,29 @@ def deployment(
     count: int | None = None,
     *,
     one_by_one: bool = False,
-    yields: bool = False,
+    shares_replicas: bool = False,
 ) -> Child:
-    """A new pod answers before an old one goes; where both do not fit (`one_by_one`), an old one goes first. `yields`: an autoscaler changes their number."""
+    """The servers of one slot.
+
+    A new pod is ready before an old one stops; where both do not fit (`one_by_one`), an old one stops first.
+    `shares_replicas`: an autoscaler changes their number.
+    """
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
+    spec = {
+        "replicas": last_desired_replicas(service) if count is None else count,
+        "revisionHistoryLimit": 2,
+        "selector": {"matchLabels": slot_labels(service, slot)},
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGE},
+        "template": _template(service, target, settings, slot, served),
+    }
+    manifest = named_child(DEPLOYMENT, deployment_name(service, slot), {"spec": spec}, served).manifest
+    inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
+    return Child(DEPLOYMENT, manifest, inputs=inputs, yields=shared)
+
+
+def _template(
+    service: InferenceService, target: Target, settings: Settings, slot: Slot, served: Mapping[str, str]
+) -> dict[str, Any]:
     labels = {
         ROLE_LABEL: ROLES[slot],
         # By these, dashboards and tools made for KServe find the pods.
@@ -92,36 +117,26 @@ def deployment(
     }
     scraped = {
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(server_ports.metrics_port(service)),
+        "prometheus.io/port": str(metrics_port(service)),
         "prometheus.io/path": "/metrics",
     }
-    template = {
+    return {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
         "spec": {
-            **server_pod(service, target.version, target.digest, slots.route_name(service, slot), settings),
-            "topologySpreadConstraints": spread(service, slot),
+            **server_pod(service, target, route_name(service, slot), settings),
+            "topologySpreadConstraints": spread_constraints(service, slot),
         },
     }
-    spec = {
-        "replicas": replicas(service) if count is None else count,
-        "revisionHistoryLimit": 2,
-        "selector": {"matchLabels": selector(service, slot)},
-        "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGING},
-        "template": template,
-    }
-    child = named(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served)
-    handed = ("replicas",) if yields else ()
-    return Child(DEPLOYMENT, child.manifest, inputs=inputs(service, target, settings), yields=handed)
 
 
-def spread(service: InferenceService, slot: Slot = "a") -> list[dict[str, Any]]:
-    """Over nodes and zones as far as that goes: a server that can only run beside another one runs there."""
+def spread_constraints(service: InferenceService, slot: Slot = "a") -> list[dict[str, Any]]:
+    """Servers spread over nodes and zones as far as possible; one that fits only beside another still runs there."""
     return [
         {
             "maxSkew": 1,
             "topologyKey": key,
             "whenUnsatisfiable": "ScheduleAnyway",
-            "labelSelector": {"matchLabels": selector(service, slot)},
+            "labelSelector": {"matchLabels": slot_labels(service, slot)},
             # Servers that are about to be replaced do not count.
             "matchLabelKeys": ["pod-template-hash"],
         }
@@ -129,13 +144,13 @@ def spread(service: InferenceService, slot: Slot = "a") -> list[dict[str, Any]]:
     ]
 
 
-def front(service: InferenceService, slot: Slot = "a") -> Child:
-    """The Service, which leads to one slot's servers."""
-    return _child(SERVICE, service, {"spec": {"ports": ports(), "selector": selector(service, slot)}})
+def front_service(service: InferenceService, slot: Slot = "a") -> Child:
+    """The Service that clients use; it selects one slot's servers."""
+    return _child(SERVICE, service, {"spec": {"ports": service_ports(), "selector": slot_labels(service, slot)}})
 
 
-def ports() -> list[dict[str, Any]]:
-    """With the numbers that KServe's have."""
+def service_ports() -> list[dict[str, Any]]:
+    """The ports of a Service, with KServe's numbers."""
     return [
         {"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
         {
@@ -149,45 +164,46 @@ def ports() -> list[dict[str, Any]]:
 
 
 def service_account(service: InferenceService) -> Child:
-    """Without a token and without rights: a name of its own, for policies and audit."""
+    """A ServiceAccount without a token and without rights: an identity for policies and audit."""
     return _child(SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
 
 
 def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
-    """A drain takes one server at a time. Those that are not ready may always go."""
+    """A PodDisruptionBudget: a drain evicts one server at a time, and those that are not ready at any time."""
     spec = {
         "maxUnavailable": 1,
-        "selector": {"matchLabels": selector(service, slot)},
+        "selector": {"matchLabels": slot_labels(service, slot)},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
     return _child(POD_DISRUPTION_BUDGET, service, {"spec": spec})
 
 
-def network_policy(service: InferenceService, arrangement: Arrangement = PLAIN) -> Child:
-    """Nothing but the server's ports is reachable. What goes out is left open: fetch needs DNS and the store, whose address only pods know."""
-    reachable = [{"protocol": "TCP", "port": port} for port in server_ports.ports(service).values()]
-    everybody = {
+def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> Child:
+    """A NetworkPolicy that admits traffic to the server's ports alone.
+
+    Egress stays open: fetch needs DNS and the store, whose address only pods know.
+    """
+    reachable = [{"protocol": "TCP", "port": port} for port in container_ports(service).values()]
+    both_slots = {
         "matchLabels": {names.UID_LABEL: service.uid},
         "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],
     }
     spec = {
-        "podSelector": everybody if arrangement.both else {"matchLabels": selector(service)},
+        "podSelector": both_slots if layout.both_slots else {"matchLabels": slot_labels(service)},
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": reachable}],
     }
     return _child(NETWORK_POLICY, service, {"spec": spec})
 
 
-def _child(
-    api: Api, service: InferenceService, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
-) -> Child:
-    return named(api, names.child(service), content, annotations)
+def _child(api: Api, service: InferenceService, content: Mapping[str, Any]) -> Child:
+    return named_child(api, names.child(service), content)
 
 
-def named(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> Child:
+def named_child(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> Child:
     """A child of that name."""
-    noted = {"annotations": dict(annotations)} if annotations else {}
-    return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": {"name": name, **noted}, **content})
+    metadata = {"name": name, **({"annotations": dict(annotations)} if annotations else {})}
+    return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, **content})
 
 
 OWNS = (

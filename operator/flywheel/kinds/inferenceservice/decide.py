@@ -1,250 +1,228 @@
 """What an InferenceService needs next.
 
-Ready says: every server that should run answered a warm-up request. While a new template rolls out, old servers answer until a new one
-does, so Ready stays True and Reconciling says what goes on. Nothing that goes missing upstream stops a server that answers.
+Ready means: every server that should run has responded to a warm-up request. While a new template rolls out, old servers serve until a
+new one is ready, so Ready stays True and Reconciling reports the progress. Nothing that goes missing upstream stops a server.
 """
 
+from dataclasses import replace
 from datetime import timedelta
 
-from flywheel.core.resource import names
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.model_reference import Missing, Target
 from flywheel.core.resource.plan import Plan
-from flywheel.kinds.inferenceservice import children, slots
+from flywheel.kinds.inferenceservice import messages
+from flywheel.kinds.inferenceservice.children import service_children
 from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.pod import host
-from flywheel.kinds.inferenceservice.rollout import state_machine
-from flywheel.kinds.inferenceservice.rollout.plan import after, rollout_goes_on, with_rollout
-from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
-from flywheel.kinds.inferenceservice.scaling import replicas as scaling
+from flywheel.kinds.inferenceservice.rollout.capacity import ONE_BY_ONE_MESSAGE, replaces_one_by_one
+from flywheel.kinds.inferenceservice.rollout.children import rollout_children, route_touches
+from flywheel.kinds.inferenceservice.rollout.context import RolloutContext
+from flywheel.kinds.inferenceservice.rollout.state_machine import next_transition
+from flywheel.kinds.inferenceservice.rollout.transition import Transition
+from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, required_replicas
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
-from flywheel.kinds.inferenceservice.servers import Servers
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS
+from flywheel.kinds.inferenceservice.slots import Layout, slot_labels
 
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-LATER = timedelta(seconds=60)  # nothing tells us that somebody installs an API
-NONE = Servers(target=None, inputs="", settled=False)
+POD_CHECK_INTERVAL = timedelta(seconds=15)  # events of a pod that cannot start cause no reconcile
+API_CHECK_INTERVAL = timedelta(seconds=60)  # nor does the installation of an API
 
 
 def decide(service: InferenceService, seen: Seen) -> Plan:
-    """The plan for what is seen: what a rollout makes of it, and then how the champion's servers are."""
-    move = state_machine.move(service, seen)
-    target = move.champion
-    if target is None:
-        return nothing_was_ever_served(service, seen)
-    seen = after(seen, move)
-    plan = (
-        nobody_should_answer(service, seen, target)
-        or some_servers_do_not_answer(service, seen, target)
-        or the_autoscaler_changes_their_number(service, seen, target)
+    """The plan for what is observed: the transition of a rollout, then the state of the champion's servers."""
+    transition = _transition(service, seen)
+    if isinstance(transition, Missing):
+        return nothing_was_ever_served(service, seen, transition)
+    target, seen = transition.champion, seen.with_active(transition.active)
+    decision = (
+        no_server_should_run(service, seen, target)
+        or servers_are_not_ready(service, seen, target)
+        or autoscaler_changes_replicas(service, seen, target)
         or new_servers_replace_old_ones(service, seen, target)
-        or rollout_goes_on(service, seen, move, _plan)
-        or what_is_served_is_no_longer_offered(service, seen, target)
-        or the_autoscaler_cannot_measure(service, seen, target)
-        or all_servers_answer(service, seen, target)
+        or (transition.decision if seen.missing is None else None)
+        or served_version_is_unavailable(seen)
+        or autoscaler_cannot_measure(service, seen)
+        or all_servers_are_ready(service, seen, target)
     )
-    return with_rollout(service, seen, move, plan)
+    return _plan(service, seen, transition, decision)
 
 
-def nothing_was_ever_served(service: InferenceService, seen: Seen) -> Plan:
-    """It waits for a first version."""
-    assert seen.missing is not None, "either something is wanted, or it is said why not"
+def _transition(service: InferenceService, seen: Seen) -> Transition | Missing:
+    """The transition of this pass; or why there is still nothing to serve."""
+    champion = _served_version(service, seen)
+    if champion is None:
+        return Transition(seen.version, seen.rollout.active) if isinstance(seen.version, Target) else seen.version
+    if service.spec.rollout is None:
+        return Transition(seen.wanted or champion, seen.rollout.active)
+    return next_transition(
+        RolloutContext(
+            service=service,
+            spec=service.spec.rollout,
+            settings=seen.settings,
+            now=seen.now,
+            champion=champion,
+            servers=seen.servers,
+            wanted=seen.wanted,
+            status=service.status.rollout,
+            seen=seen.rollout,
+        )
+    )
+
+
+def _served_version(service: InferenceService, seen: Seen) -> Target | None:
+    """The version of the active slot's servers; without a Deployment, that of the status."""
+    if seen.servers is not None and seen.servers.target is not None:
+        return seen.servers.target
+    status = service.status
+    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+
+
+def nothing_was_ever_served(service: InferenceService, seen: Seen, missing: Missing) -> Plan:
+    """The service waits for a first version."""
     return Plan(
         ready=False,
-        reason=seen.missing.reason,
-        message=f"Waiting to serve: {seen.missing.message}",
-        status=InferenceServiceStatus(url=url(service), selector=selector(service, seen), replicas=0, ready_replicas=0),
+        reason=missing.reason,
+        message=f"Waiting to serve: {missing.message}",
+        status=_status(service, seen),
         summary="waiting for a model",
         children=None,  # a Deployment that cannot be read is better left alone
     )
 
 
-def nobody_should_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """Stopped by the user; not a failure, and not on its way to anywhere. None of none answer, so replicas: 0 is Ready."""
-    if wanted(service, seen) > 0:
+def no_server_should_run(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+    """A user suspended the service or scaled it to 0, which is no failure; 0 of 0 servers are ready, so replicas: 0 is Ready."""
+    if _desired_replicas(service, seen) > 0:
         return None
-    field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
-    step = "set it to false" if service.spec.suspend else "raise it"
-    return _plan(
-        service,
-        seen,
-        target,
+    return Decision(
         ready=not service.spec.suspend,
-        progressing=(seen.servers or NONE).existing > 0,
+        progressing=(seen.servers or NO_SERVERS).existing > 0,
         reason="Suspended" if service.spec.suspend else "NoReplicas",
-        message=f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'.",
-        summary=f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}",
+        message=messages.no_servers(service, target),
     )
 
 
-def some_servers_do_not_answer(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """Fewer than asked for, of whatever version."""
-    ready, needed = (seen.servers or NONE).ready, scaling.needed(service)
-    if ready >= needed:
+def servers_are_not_ready(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+    """Fewer servers are ready than required, whatever their version."""
+    ready, required = (seen.servers or NO_SERVERS).ready, required_replicas(service)
+    if ready >= required:
         return None
-    reason, words = "Starting", f"Servers of version '{target.version}' start."
+    reason, message = "Starting", f"Servers of version '{target.version}' start."
     if seen.diagnosis is not None and seen.servers is not None:
-        reason, words = seen.diagnosis.reason, seen.diagnosis.message
-    return _plan(
-        service,
-        seen,
-        target,
+        reason, message = seen.diagnosis.reason, seen.diagnosis.message
+    return Decision(
         ready=False,
         reason=reason,
-        message=f"{ready} of {needed} servers answer. {words}{_held(seen)}",
-        look_again=SOON,
+        message=f"{ready} of {required} servers are ready. {message}{messages.unavailable(seen.missing)}",
+        look_again=POD_CHECK_INTERVAL,
     )
 
 
-def the_autoscaler_changes_their_number(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """At least the fewest allowed answer, all of them with the newest template, and the others come or go."""
-    servers, asked = seen.servers or NONE, wanted(service, seen)
-    like_each_other = _is_current(service, seen, target) and servers.settled and servers.updated == servers.existing
-    if service.spec.scaling is None or not like_each_other or is_rolled_out(service, seen, target):
+def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+    """Enough servers are ready, all have the newest template, and others start or stop."""
+    servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
+    same_template = servers.updated == servers.existing and servers.has_template_of(service, target, seen.settings)
+    if (
+        service.spec.scaling is None
+        or not same_template
+        or not servers.settled
+        or _is_rolled_out(service, seen, target)
+    ):
         return None
-    words = f" {seen.diagnosis.message}" if seen.diagnosis else ""
-    return _plan(
-        service,
-        seen,
-        target,
+    return Decision(
         ready=True,
         progressing=True,
         reason="ScalingStuck" if seen.diagnosis else "Scaling",
-        message=f"{servers.ready} servers answer with version '{target.version}', and the autoscaler asks for {asked}.{words}{_held(seen)}",
-        look_again=SOON,
+        message=f"{servers.ready} servers are ready with version '{target.version}', and the autoscaler asks for {count}.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
+        look_again=POD_CHECK_INTERVAL,
     )
 
 
-def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """As many as asked for answer, but not all of them are what was asked for."""
-    servers, asked = seen.servers or NONE, wanted(service, seen)
-    if is_rolled_out(service, seen, target):
+def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+    """Enough servers are ready, but not all of them have the newest template."""
+    servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
+    if _is_rolled_out(service, seen, target):
         return None
-    updated = servers.updated if _is_current(service, seen, target) and servers.settled else 0
-    words = f" {seen.diagnosis.message}" if seen.diagnosis else ""
-    return _plan(
-        service,
-        seen,
-        target,
+    current = servers.settled and servers.has_template_of(service, target, seen.settings)
+    replaced = min(servers.updated, count) if current else 0
+    return Decision(
         ready=True,
         progressing=True,
         reason="RolloutStuck" if seen.diagnosis else "RollingOut",
-        message=f"Version '{target.version}' rolls out: {min(updated, asked)} of {asked} servers are replaced, and {servers.ready} answer meanwhile.{words}{_held(seen)}",
-        look_again=SOON,
+        message=f"Version '{target.version}' rolls out: {replaced} of {count} servers are replaced, and {servers.ready} are ready meanwhile.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
+        look_again=POD_CHECK_INTERVAL,
     )
 
 
-def what_is_served_is_no_longer_offered(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """The Model, its champion or the version is gone or in doubt; the servers stay."""
+def served_version_is_unavailable(seen: Seen) -> Decision | None:
+    """The Model, its champion or the version is missing or not verified; the servers stay."""
     if seen.missing is None:
         return None
-    return _plan(
-        service,
-        seen,
-        target,
-        ready=True,
-        progressing=True,
-        reason=seen.missing.reason,
-        message=f"All servers answer.{_held(seen)}",
-    )
+    message = f"All servers are ready.{messages.unavailable(seen.missing)}"
+    return Decision(ready=True, progressing=True, reason=seen.missing.reason, message=message)
 
 
-def the_autoscaler_cannot_measure(service: InferenceService, seen: Seen, target: Target) -> Plan | None:
-    """The servers that there are go on; only their number cannot follow the load."""
-    blind = seen.autoscaler.blind
-    if blind is None:
+def autoscaler_cannot_measure(service: InferenceService, seen: Seen) -> Decision | None:
+    """The servers go on; only their number does not follow the load."""
+    problem = seen.autoscaler.problem
+    if problem is None:
         return None
-    return _plan(
-        service,
-        seen,
-        target,
-        ready=True,
-        progressing=True,
-        reason=blind.reason,
-        message=f"{_who_answers(service, seen)}. {blind.message}",
-        look_again=LATER,
-    )
+    message = f"{messages.all_ready(_desired_replicas(service, seen))}. {problem.message}"
+    return Decision(ready=True, progressing=True, reason=problem.reason, message=message, look_again=API_CHECK_INTERVAL)
 
 
-def all_servers_answer(service: InferenceService, seen: Seen, target: Target) -> Plan:
-    """Nothing to do."""
-    return _plan(
-        service,
-        seen,
-        target,
+def all_servers_are_ready(service: InferenceService, seen: Seen, target: Target) -> Decision:
+    """Nothing is left to do."""
+    ready = messages.all_ready(_desired_replicas(service, seen))
+    return Decision(
         ready=True,
         reason="Serving",
-        message=f"{_who_answers(service, seen)} with version '{target.version}' at {url(service)}.",
-        look_again=SOON if seen.autoscaler.unsure else None,
+        message=f"{ready} with version '{target.version}' at {messages.url(service)}.",
+        look_again=POD_CHECK_INTERVAL if seen.autoscaler.starting else None,
     )
 
 
-def wanted(service: InferenceService, seen: Seen) -> int:
-    """How many servers should run now."""
-    return scaling.wanted(service, (seen.servers or NONE).replicas)
+def _desired_replicas(service: InferenceService, seen: Seen) -> int:
+    return desired_replicas(service, (seen.servers or NO_SERVERS).replicas)
 
 
-def is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
-    """Whether there are exactly the servers that should be, all of the newest template, and all of them answer."""
-    servers = seen.servers or NONE
-    counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
-    return _is_current(service, seen, target) and servers.settled and counts == {wanted(service, seen)}
+def _is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
+    count = _desired_replicas(service, seen)
+    return (seen.servers or NO_SERVERS).all_ready(service, target, seen.settings, count)
 
 
-def url(service: InferenceService) -> str:
-    """Where HTTP is answered inside the cluster."""
-    return f"http://{host(service)}:{HTTP_PORT}"
-
-
-def selector(service: InferenceService, seen: Seen) -> str:
-    """The servers' labels as autoscalers read them."""
-    return ",".join(f"{label}={value}" for label, value in sorted(slots.selector(service, seen.rollout.active).items()))
-
-
-def _is_current(service: InferenceService, seen: Seen, target: Target) -> bool:
-    """The engine writes the first digits of the inputs' hash onto the Deployment."""
-    written = (seen.servers or NONE).inputs
-    return bool(written) and names.digest(dict(children.inputs(service, target, seen.settings))).startswith(written)
-
-
-def _who_answers(service: InferenceService, seen: Seen) -> str:
-    count = wanted(service, seen)
-    return f"All {count} servers answer" if count > 1 else "The server answers"
-
-
-def _held(seen: Seen) -> str:
-    return (
-        f" What is served now goes on, since nothing can take its place: {seen.missing.message}" if seen.missing else ""
+def _plan(service: InferenceService, seen: Seen, transition: Transition, decision: Decision) -> Plan:
+    """The decision with all children, the rollout's status and its events."""
+    target, servers = transition.champion, seen.servers or NO_SERVERS
+    one_by_one = replaces_one_by_one(service, seen.servers, seen.diagnosis, target, seen.settings)
+    layout = Layout(
+        active=transition.active,
+        both_slots=transition.active == "b" or transition.challenger is not None,
+        one_by_one=one_by_one,
+        rollout_children=rollout_children(service, transition, seen.settings),
+        running=servers.replicas,
+        autoscaled=seen.autoscaler.exists,
+    )
+    checks = [each for each in (decision.look_again, transition.look_again) if each is not None]
+    complete = replace(
+        decision,
+        message=f"{decision.message}{seen.logging_note}{ONE_BY_ONE_MESSAGE if one_by_one else ''}",
+        events=(*decision.events, *transition.events),
+        look_again=min(checks, default=None),
+    )
+    served = {"version": target.version, "digest": target.digest, "rollout": transition.status}
+    return complete.plan(
+        _status(service, seen).model_copy(update={**served, "slot": "b" if transition.active == "b" else None}),
+        summary=messages.summary(service, servers.ready, _desired_replicas(service, seen), target),
+        children=service_children(service, target, seen.settings, layout),
+        touches=route_touches(service, seen.rollout, transition),
     )
 
 
-def _plan(
-    service: InferenceService,
-    seen: Seen,
-    target: Target,
-    *,
-    ready: bool,
-    reason: str,
-    message: str,
-    summary: str = "",
-    progressing: bool | None = None,
-    look_again: timedelta | None = None,
-) -> Plan:
-    servers = seen.servers or NONE
-    status = InferenceServiceStatus(
-        url=url(service),
-        version=target.version,
-        digest=target.digest,
+def _status(service: InferenceService, seen: Seen) -> InferenceServiceStatus:
+    """Where the service is reached, and how many servers there are."""
+    servers, labels = seen.servers or NO_SERVERS, slot_labels(service, seen.rollout.active)
+    return InferenceServiceStatus(
+        url=messages.url(service),
         replicas=servers.existing,
         ready_replicas=servers.ready,
-        selector=selector(service, seen),
-    )
-    asked = wanted(service, seen)
-    answering = f"{min(servers.ready, asked)}/{asked} ready"
-    return Plan(
-        ready=ready,
-        reason=reason,
-        message=message + seen.note,
-        status=status,
-        summary=summary or f"{answering}, {target.version}",
-        progressing=progressing,
-        look_again=look_again,
+        selector=",".join(f"{label}={value}" for label, value in sorted(labels.items())),
     )

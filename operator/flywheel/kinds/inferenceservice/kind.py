@@ -13,12 +13,14 @@ from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceSe
 
 
 def references(service: InferenceService) -> Iterable[Reference]:
-    """What it is told to serve, and what it serves: a Model keeps both from being deleted."""
+    """The Model and versions that the service wants or serves: a Model protects these versions from deletion."""
     if service.spec.model is not None:
         yield Reference(MODEL, service.namespace, service.spec.model)
     rollout = service.status.rollout
-    judged = {rollout.challenger, rollout.champion, *(each.version for each in rollout.rejected)} if rollout else set()
-    for version in sorted({service.spec.version, service.status.version, *judged} - {None}, key=str):
+    in_rollout = (
+        {rollout.challenger, rollout.champion, *(each.version for each in rollout.rejected)} if rollout else set()
+    )
+    for version in sorted({service.spec.version, service.status.version, *in_rollout} - {None}, key=str):
         yield Reference(MODEL_VERSION, service.namespace, str(version))
 
 

@@ -1,83 +1,95 @@
-"""Everything that matters to an InferenceService, in one look."""
+"""All facts that matter to an InferenceService."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flywheel.core.diagnosis import pending
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.resource.api import DEPLOYMENT, MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.api import MODEL_VERSION, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import Missing, Target, offered
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.logging import prediction_logging
-from flywheel.kinds.inferenceservice.rollout.observe import Facts, Mark, active_slot, gather, is_ours, pods_of
-from flywheel.kinds.inferenceservice.scaling.observe import Autoscaler, observe_autoscaler
+from flywheel.kinds.inferenceservice.rollout.observe import (
+    RejectionSeen,
+    RolloutSeen,
+    active_slot,
+    observe_rollout,
+    observe_slot,
+)
+from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.servers import Servers, servers
-from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
+from flywheel.kinds.inferenceservice.servers import Servers
+from flywheel.kinds.inferenceservice.slots import Slot
+from flywheel.kinds.modelversion.schema import ModelVersionStatus
 
 
 @dataclass(frozen=True)
 class Seen:
-    """`wanted` or `missing`: what the spec asks for, or why that cannot be had. `servers`: None where there is no Deployment.
+    """What was observed of a service.
 
-    `servers` and `diagnosis` are of those to whom the front Service leads; what else there is, `rollout` knows.
+    `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
+    front Service selects; `servers` is None where there is no Deployment. `rollout` has the other slot.
     """
 
     now: datetime
     settings: Settings
-    wanted: Target | None = None
-    missing: Missing | None = None
+    version: Target | Missing
     servers: Servers | None = None
     diagnosis: Diagnosis | None = None
-    note: str = ""  # what the server does without, and why
-    autoscaler: Autoscaler = field(default_factory=Autoscaler)
-    rollout: Facts = field(default_factory=Facts)
+    logging_note: str = ""  # why no predictions are logged
+    autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
+    rollout: RolloutSeen = field(default_factory=RolloutSeen)
+
+    @property
+    def wanted(self) -> Target | None:
+        """The version that the spec asks for, where it is available."""
+        return self.version if isinstance(self.version, Target) else None
+
+    @property
+    def missing(self) -> Missing | None:
+        """Why the version that the spec asks for is not available."""
+        return self.version if isinstance(self.version, Missing) else None
+
+    def with_active(self, slot: Slot) -> "Seen":
+        """The same after the pointer has moved to that slot, if it is the other one."""
+        if slot == self.rollout.active:
+            return self
+        rollout = replace(self.rollout, active=slot, other=self.servers, diagnosis=self.diagnosis)
+        return replace(self, servers=self.rollout.other, diagnosis=self.rollout.diagnosis, rollout=rollout)
 
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
-    """One look at the Model or version, the Deployment, all its pods, and what scales them."""
+    """Read the Model or version, the Deployments with their pods, the autoscaler and the judge."""
     active = active_slot(service, cluster)
-    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, active)))
-    if deployment is not None and not is_ours(service, deployment):
-        deployment = None  # somebody else's: the engine says NameTaken
-    pods = pods_of(service, cluster, active)
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(service.namespace, uid)
-
-    found = offered(service.namespace, service.spec.model, service.spec.version, cluster)
-    wanted = found if isinstance(found, Target) else None
+    servers, diagnosis, pods = observe_slot(service, cluster, active)
+    version = offered(service.namespace, service.spec.model, service.spec.version, cluster)
+    status = _version_status(service, version, cluster)
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        wanted=wanted,
-        missing=found if isinstance(found, Missing) else None,
+        version=version,
+        servers=servers,
+        diagnosis=diagnosis,
+        logging_note=_logging_note(service, status),
         autoscaler=observe_autoscaler(service, cluster),
-        servers=servers(deployment) if deployment else None,
-        diagnosis=pending.diagnose(deployment, pods, events, cluster.now) if deployment else None,
-        note=_note(service, found, cluster),
-        rollout=gather(service, cluster, active, _mark(service, cluster, wanted)),
+        rollout=observe_rollout(service, cluster, active, pods, _rejection(status)),
     )
 
 
-def _note(service: InferenceService, found: Target | Missing, cluster: Cluster) -> str:
-    """What of spec.logging does not fit the version that is asked for, as far as its status tells its signature."""
-    if service.spec.logging is None or isinstance(found, Missing):
-        return ""
-    version = cluster.get(Reference(MODEL_VERSION, service.namespace, found.version)) or {}
-    signature = ModelVersionStatus.model_validate(version.get("status") or {}).signature
-    tensors = (*signature.inputs, *signature.outputs) if signature else ()
-    return prediction_logging.misfit(service.spec.logging, {each.name: each.datatype for each in tensors})
+def _version_status(service: InferenceService, version: Target | Missing, cluster: Cluster) -> ModelVersionStatus:
+    """The status of the wanted ModelVersion, for services with logging or a rollout; empty for others."""
+    if isinstance(version, Missing) or (service.spec.logging is None and service.spec.rollout is None):
+        return ModelVersionStatus()
+    found = cluster.get(Reference(MODEL_VERSION, service.namespace, version.version)) or {}
+    return ModelVersionStatus.model_validate(found.get("status") or {})
 
 
-def _mark(service: InferenceService, cluster: Cluster, wanted: Target | None) -> Mark:
-    """What the wanted version says of itself; whoever has no rollout does not ask."""
-    if wanted is None or service.spec.rollout is None:
-        return Mark()
-    version = cluster.get(Reference(MODEL_VERSION, service.namespace, wanted.version)) or {}
-    status = ModelVersionStatus.model_validate(version.get("status") or {})
+def _logging_note(service: InferenceService, status: ModelVersionStatus) -> str:
+    """What in spec.logging does not match the version's signature, where that is known."""
+    tensors = (*status.signature.inputs, *status.signature.outputs) if status.signature else ()
+    return prediction_logging.mismatch_note(service.spec.logging, {each.name: each.datatype for each in tensors})
+
+
+def _rejection(status: ModelVersionStatus) -> RejectionSeen:
     finding = status.rejection.message if status.rejection else None
-    return Mark(finding, status.rejection_cleared.at if status.rejection_cleared else None)
+    return RejectionSeen(finding, status.rejection_cleared.at if status.rejection_cleared else None)

@@ -1,4 +1,4 @@
-"""A service as it will be, whatever the model: for `flywheel test`, which asks the API server about it before there is a version."""
+"""The children of a service before there is a version: `flywheel test` validates them against the API server."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,8 +12,8 @@ from flywheel.kinds.inferenceservice.schema import InferenceService
 
 
 def preview(service: InferenceService, settings: Settings) -> Iterable[Child]:
-    """What the first look makes where its version is there."""
-    target = Target(service.spec.version or "stand-in", f"sha256:{'0' * 64}")
-    awake = service.spec.model_copy(update={"suspend": False})
-    plan = decide(replace(service, spec=awake), Seen(now=service.created, settings=settings, wanted=target))
+    """The children of the first pass once the version exists."""
+    target = Target(service.spec.version or "placeholder", f"sha256:{'0' * 64}")
+    running = service.spec.model_copy(update={"suspend": False})
+    plan = decide(replace(service, spec=running), Seen(now=service.created, settings=settings, version=target))
     return tuple(child for child in plan.children or () if isinstance(child, Child))

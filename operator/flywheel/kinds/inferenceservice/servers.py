@@ -5,16 +5,18 @@ from dataclasses import dataclass
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.model_reference import Target
-from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, template_inputs
+from flywheel.kinds.inferenceservice.schema import InferenceService
 
 
 @dataclass(frozen=True)
 class Servers:
-    """What a Deployment was told to serve, by which inputs, and how far it is.
+    """What a Deployment serves, from which inputs, and how far it is.
 
-    `replicas` are told to run, `existing` do, `updated` of them have the newest template, `ready` of them answer, whatever template.
-    `settled`: the Deployment's controller has seen its newest spec. `proven`: its newest template was once rolled out whole.
-    `one_by_one`: an old server goes before a new one comes.
+    `replicas` are wanted by its spec, `existing` exist, `updated` of them have the newest template, `ready` of them are ready, whatever
+    their template. `settled`: the Deployment's controller has seen its newest spec. `proven`: its newest template was once rolled out
+    completely. `one_by_one`: an old server stops before a new one starts.
     """
 
     target: Target | None
@@ -27,8 +29,21 @@ class Servers:
     proven: bool = True
     one_by_one: bool = False
 
+    def has_template_of(self, service: InferenceService, target: Target, settings: Settings) -> bool:
+        """Whether the template is that of the target; the engine writes the first digits of its inputs' digest onto the Deployment."""
+        digest = names.digest(dict(template_inputs(service, target, settings)))
+        return bool(self.inputs) and digest.startswith(self.inputs)
 
-def servers(deployment: Manifest) -> Servers:
+    def all_ready(self, service: InferenceService, target: Target, settings: Settings, count: int) -> bool:
+        """Whether exactly `count` servers exist, all have the target's template, and all are ready."""
+        counts = {self.replicas, self.existing, self.updated, self.ready}
+        return self.settled and counts == {count} and self.has_template_of(service, target, settings)
+
+
+NO_SERVERS = Servers(target=None, inputs="", settled=False)
+
+
+def read_servers(deployment: Manifest) -> Servers:
     """The facts of one Deployment."""
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
     annotations = metadata.get("annotations") or {}

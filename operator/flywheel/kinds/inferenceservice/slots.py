@@ -1,4 +1,7 @@
-"""Two places in which servers can stand. The first is called and labelled as the only one of a service without rollouts."""
+"""The two slots of servers, a and b.
+
+Slot a has the names and labels that a service without rollouts uses for its only Deployment.
+"""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -14,13 +17,13 @@ ROLE_LABEL = f"{GROUP}/role"
 ROLES: dict[Slot, str] = {"a": "server", "b": "server-b"}
 
 
-def other(slot: Slot) -> Slot:
-    """Where a challenger of that slot's servers stands."""
+def other_slot(slot: Slot) -> Slot:
+    """The slot for a challenger of that slot's servers."""
     return "b" if slot == "a" else "a"
 
 
-def selector(service: AnyResource, slot: Slot = "a") -> dict[str, str]:
-    """The labels by which a slot's servers are found. A Deployment can never change its selector, so these stay as they are."""
+def slot_labels(service: AnyResource, slot: Slot = "a") -> dict[str, str]:
+    """The labels that select a slot's servers; they never change, since a Deployment's selector cannot."""
     return {names.UID_LABEL: service.uid, ROLE_LABEL: ROLES[slot]}
 
 
@@ -30,22 +33,22 @@ def deployment_name(service: AnyResource, slot: Slot) -> str:
 
 
 def route_name(service: AnyResource, slot: Slot = "a") -> str:
-    """The ConfigMap that tells a slot's servers to share their work. One for each slot: a challenger must not share with itself."""
+    """The ConfigMap with the route of a slot's servers; each slot has its own, since a challenger must not forward to itself."""
     return names.child(service, "route" if slot == "a" else "slot-b-route")
 
 
-def host_name(service: AnyResource, slot: Slot) -> str:
-    """The Service of one slot alone, ready servers only: whom a champion forwards to."""
+def slot_service_name(service: AnyResource, slot: Slot) -> str:
+    """The Service of one slot's ready servers, to which the other slot forwards."""
     return names.child(service, f"slot-{slot}")
 
 
-def pods_name(service: AnyResource, slot: Slot) -> str:
-    """The headless Service of one slot: its addresses are its pods'."""
+def headless_service_name(service: AnyResource, slot: Slot) -> str:
+    """The headless Service of one slot, whose addresses are its pods'."""
     return names.child(service, f"slot-{slot}-pods")
 
 
 def slot_of(manifest: Manifest) -> Slot | None:
-    """The slot that an object's labels name. None for a Job's pod."""
+    """The slot that an object's labels name; None for a Job's pod."""
     labels = manifest["metadata"].get("labels") or {}
     if JOB_LABEL in labels:
         return None
@@ -53,26 +56,23 @@ def slot_of(manifest: Manifest) -> Slot | None:
     return found
 
 
-def pointed_at(front: Manifest) -> Slot:
-    """The slot that the front Service leads to."""
+def selected_slot(front: Manifest) -> Slot:
+    """The slot that the front Service selects."""
     selected = (front.get("spec") or {}).get("selector") or {}
     return "b" if selected.get(ROLE_LABEL) == ROLES["b"] else "a"
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """What stands where: the slot that the front Service leads to, and what a rollout adds.
+class Layout:
+    """Which slot has what: the active one, which the front Service selects, and what a rollout adds.
 
-    `both`: servers stand in both slots, or in the second. `one_by_one`: an old server goes before a new one comes.
-    `running`: how many servers the active slot's Deployment is told to run; `autoscaled`: an autoscaler decides that, as long as it is there.
+    `both_slots`: servers run in both slots, or in the second. `one_by_one`: an old server stops before a new one starts.
+    `running`: the active Deployment's own number of servers; `autoscaled`: an autoscaler sets it, as long as it exists.
     """
 
     active: Slot = "a"
-    both: bool = False
+    both_slots: bool = False
     one_by_one: bool = False
-    more: tuple[Child | Kept, ...] = ()
+    rollout_children: tuple[Child | Kept, ...] = ()
     running: int = 0
     autoscaled: bool = False
-
-
-PLAIN = Arrangement()

@@ -96,7 +96,7 @@ def test_the_pods_end_leaves_the_sink_its_time() -> None:
     ],
 )
 def test_what_does_not_fit_the_model_is_said(logging: dict[str, Any], words: str) -> None:
-    found = prediction_logging.misfit(
+    found = prediction_logging.mismatch_note(
         Logging.model_validate(logging), {"wind": "FP32", "carrier": "BYTES", "label": "INT64"}
     )
 
@@ -106,7 +106,8 @@ def test_what_does_not_fit_the_model_is_said(logging: dict[str, Any], words: str
 
 def test_a_model_whose_signature_is_not_known_is_not_judged() -> None:
     assert (
-        prediction_logging.misfit(Logging.model_validate({"columns": [{"name": "winds", "action": "Drop"}]}), {}) == ""
+        prediction_logging.mismatch_note(Logging.model_validate({"columns": [{"name": "winds", "action": "Drop"}]}), {})
+        == ""
     )
 
 

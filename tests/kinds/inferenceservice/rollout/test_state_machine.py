@@ -7,7 +7,6 @@ import pytest
 
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.rollout.transition import steps_of
 from flywheel.testing import params, pod
 from tests.kinds.inferenceservice.situations import (
     JUST_OVER,
@@ -47,7 +46,7 @@ def test_a_challenger_comes_up_beside_the_champion_and_gets_nothing_yet() -> Non
     assert world.counts() == {"delay": 2, "delay-slot-b": 1}
     assert (world.front, route(world)) == ("delay-1", {"v": 1})
     assert (plan.ready, plan.progressing, plan.reason) == (True, True, "ChallengerStarting")
-    assert "0 of 1 servers of challenger 'delay-2' answer. Champion 'delay-1' answers meanwhile." in plan.message
+    assert "0 of 1 servers of challenger 'delay-2' are ready. Champion 'delay-1' answers meanwhile." in plan.message
 
 
 def test_once_it_answers_it_gets_the_first_share_and_a_judge() -> None:
@@ -127,7 +126,7 @@ def test_the_pointer_waits_until_every_server_of_the_winner_answers() -> None:
     world.look(5)
 
     assert (world.front, phase(world)) == ("delay-1", "Promoting")
-    assert "0 of 4 of its servers answer, then it takes over" in world.plan.message
+    assert "0 of 4 of its servers are ready, then it takes over" in world.plan.message
 
 
 def test_the_old_version_is_kept_warm_and_then_goes() -> None:
@@ -204,7 +203,7 @@ def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any])
     assert found is not None
     assert found.hundredths == world.service.status.rollout.percent * 100  # type: ignore[union-attr, operator]
     assert file.parse(world.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
-    for _ in steps_of(world.service.spec.rollout):  # type: ignore[arg-type]
+    for _ in world.service.spec.rollout.steps:  # type: ignore[union-attr]
         world.judge_says("Pass")
         world.look(4)
 

@@ -80,7 +80,7 @@ def test_a_version_that_another_service_rolled_back_is_not_tried() -> None:
     world.look(2)
 
     assert (world.stands, world.plan.reason) == ({"delay": "delay-1"}, "RolledBack")
-    assert "ModelVersion 'delay-2' was found bad: It was slow." in world.plan.message
+    assert "ModelVersion 'delay-2' was rejected: It was slow." in world.plan.message
 
 
 def test_what_cannot_be_measured_is_held_and_measured_again() -> None:

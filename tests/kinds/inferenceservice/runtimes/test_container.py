@@ -37,7 +37,7 @@ def service(**spec: Any) -> InferenceService:
 
 def made(api: Api, **spec: Any) -> dict[str, Any]:
     asked = service(**spec)
-    [found] = [each for each in children.everything(asked, TARGET, Settings()) if each.api == api]
+    [found] = [each for each in children.service_children(asked, TARGET, Settings()) if each.api == api]
     assert isinstance(found, Child)
     return dressed(asked, found)
 
@@ -53,7 +53,7 @@ def test_the_deployment_is_the_golden_one(name: str, runtime: dict[str, Any]) ->
 def test_to_say_that_it_is_ours_restarts_nobody() -> None:
     said, unsaid = service(runtime={"flywheel": {}}), service()
 
-    assert children.inputs(said, TARGET, Settings()) == children.inputs(unsaid, TARGET, Settings())
+    assert children.template_inputs(said, TARGET, Settings()) == children.template_inputs(unsaid, TARGET, Settings())
     assert (
         children.deployment(said, TARGET, Settings()).manifest
         == children.deployment(unsaid, TARGET, Settings()).manifest
@@ -62,9 +62,9 @@ def test_to_say_that_it_is_ours_restarts_nobody() -> None:
 
 @pytest.mark.parametrize("runtime", [TRITON, CUSTOM], ids=["triton", "custom"])
 def test_another_server_is_an_input(runtime: dict[str, Any]) -> None:
-    other = children.inputs(service(runtime=runtime), TARGET, Settings())
+    other = children.template_inputs(service(runtime=runtime), TARGET, Settings())
 
-    assert other != children.inputs(service(), TARGET, Settings())
+    assert other != children.template_inputs(service(), TARGET, Settings())
 
 
 @pytest.mark.parametrize("runtime", [TRITON, CUSTOM], ids=["triton", "custom"])

@@ -18,8 +18,8 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.rollout.observe import Facts
-from flywheel.kinds.inferenceservice.scaling.observe import Autoscaler, Blindness, observe_autoscaler
+from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
+from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, MetricsProblem, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, FakeCluster, resource
@@ -44,28 +44,28 @@ def service(**spec: Any) -> InferenceService:
 
 def servers(count: int, **counts: int) -> Servers:
     """A Deployment that is rolled out with that many servers, but for what is said."""
-    inputs = names.digest(dict(children.inputs(service(), V1, SETTINGS)))[:16]
+    inputs = names.digest(dict(children.template_inputs(service(), V1, SETTINGS)))[:16]
     every: dict[str, Any] = {"replicas": count, "existing": count, "updated": count, "ready": count, **counts}
     return Servers(target=V1, inputs=inputs, settled=True, **every)
 
 
-SERVING = Seen(NOON, SETTINGS, wanted=V1, servers=servers(3), autoscaler=Autoscaler(exists=True))
+SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(3), autoscaler=AutoscalerSeen(exists=True))
 FULL = Diagnosis("Unschedulable", "Pod 'x' fits on no node.")
-BLIND = Blindness("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
+NO_METRICS_SERVER = MetricsProblem("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
 
 
 @pytest.mark.parametrize(
     ("seen", "ready", "progressing", "reason", "words"),
     [
-        pytest.param(SERVING, True, None, "Serving", "All 3 servers answer", id="between its limits, the autoscaler's number is right"),
-        pytest.param(replace(SERVING, servers=servers(5, ready=3, existing=3, updated=3)), True, True, "Scaling", "3 servers answer with version 'delay-1', and the autoscaler asks for 5", id="new servers are on their way"),
+        pytest.param(SERVING, True, None, "Serving", "All 3 servers are ready", id="between its limits, the autoscaler's number is right"),
+        pytest.param(replace(SERVING, servers=servers(5, ready=3, existing=3, updated=3)), True, True, "Scaling", "3 servers are ready with version 'delay-1', and the autoscaler asks for 5", id="new servers are on their way"),
         pytest.param(replace(SERVING, servers=servers(2, existing=4, updated=4, ready=4)), True, True, "Scaling", "asks for 2", id="servers go"),
         pytest.param(replace(SERVING, servers=servers(5, ready=4), diagnosis=FULL), True, True, "ScalingStuck", "asks for 5. Pod 'x' fits on no node", id="a new server fits nowhere"),
-        pytest.param(replace(SERVING, servers=servers(3, ready=1)), False, None, "Starting", "1 of 2 servers answer", id="fewer than the fewest allowed answer"),
+        pytest.param(replace(SERVING, servers=servers(3, ready=1)), False, None, "Starting", "1 of 2 servers are ready", id="fewer than the fewest allowed answer"),
         pytest.param(replace(SERVING, servers=servers(3, updated=1)), True, True, "RollingOut", "1 of 3 servers are replaced", id="a rollout is still a rollout"),
         pytest.param(replace(SERVING, servers=servers(9)), True, True, "Scaling", "asks for 6", id="more run than the limit that was just lowered"),
-        pytest.param(replace(SERVING, autoscaler=Autoscaler(exists=True, blind=BLIND)), True, True, "MetricsMissing", "All 3 servers answer. The number of servers stays", id="nothing can be measured"),
-        pytest.param(replace(SERVING, servers=None), False, None, "Starting", "0 of 2 servers answer", id="none exists yet"),
+        pytest.param(replace(SERVING, autoscaler=AutoscalerSeen(exists=True, problem=NO_METRICS_SERVER)), True, True, "MetricsMissing", "All 3 servers are ready. The number of servers stays", id="nothing can be measured"),
+        pytest.param(replace(SERVING, servers=None), False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
     ],
 )  # fmt: skip
 def test_decide(seen: Seen, ready: bool, progressing: bool | None, reason: str, words: str) -> None:
@@ -97,7 +97,7 @@ def child(plan: Plan, api: Api) -> Child | None:
 def test_the_number_has_one_owner_at_a_time(
     spec: dict[str, Any], exists: bool, running: int, yields: tuple[str, ...], replicas: int, autoscaled: bool
 ) -> None:
-    seen = replace(SERVING, servers=servers(running), autoscaler=Autoscaler(exists=exists))
+    seen = replace(SERVING, servers=servers(running), autoscaler=AutoscalerSeen(exists=exists))
     plan = decide(service(**spec), seen)
     deployment = child(plan, DEPLOYMENT)
 
@@ -126,13 +126,17 @@ def test_the_autoscalers_are_the_golden_ones(name: str) -> None:
 
 def test_a_service_that_may_have_two_servers_has_a_budget() -> None:
     def budgets(**spec: Any) -> int:
-        return sum(each.api == POD_DISRUPTION_BUDGET for each in children.everything(service(**spec), V1, SETTINGS))
+        return sum(
+            each.api == POD_DISRUPTION_BUDGET for each in children.service_children(service(**spec), V1, SETTINGS)
+        )
 
     assert (budgets(), budgets(scaling={"maxReplicas": 1}), budgets(suspend=True)) == (1, 0, 0)
 
 
 def test_scaling_changes_no_pod() -> None:
-    assert children.inputs(service(), V1, SETTINGS) == children.inputs(service(scaling=None), V1, SETTINGS)
+    assert children.template_inputs(service(), V1, SETTINGS) == children.template_inputs(
+        service(scaling=None), V1, SETTINGS
+    )
     scaled, fixed = (children.deployment(each, V1, SETTINGS) for each in (service(), service(scaling=None)))
     assert scaled.manifest["spec"]["template"] == fixed.manifest["spec"]["template"]
 
@@ -162,25 +166,25 @@ def test_what_is_missing_is_said(
     groups: tuple[str, ...], scaling: dict[str, Any], status: dict[str, Any] | None, reason: str, words: str
 ) -> None:
     cluster = FakeCluster(*([status] if status else []), kinds=(KIND,), groups=groups)
-    blind = observe_autoscaler(service(scaling=scaling), cluster).blind
+    problem = observe_autoscaler(service(scaling=scaling), cluster).problem
 
-    assert blind is not None
-    assert blind.reason == reason
-    assert words in blind.message
+    assert problem is not None
+    assert problem.reason == reason
+    assert words in problem.message
 
 
 @pytest.mark.parametrize(
     ("groups", "scaling", "status", "found"),
     [
-        pytest.param(("custom.metrics.k8s.io",), IN_FLIGHT, None, Autoscaler(), id="an adapter is there"),
-        pytest.param(("metrics.k8s.io",), BY_CPU, live("True", "ValidMetricFound", "", OLD), Autoscaler(exists=True), id="it measures"),
-        pytest.param(("metrics.k8s.io",), BY_CPU, live("False", "FailedGetResourceMetric", NO_METRICS, NEW), Autoscaler(exists=True, unsure=True), id="the first scrapes are yet to come"),
-        pytest.param(("metrics.k8s.io",), BY_CPU, live("False", "ScalingDisabled", "replicas is 0", OLD), Autoscaler(exists=True), id="it starts from 0"),
-        pytest.param((), None, live("True", "ValidMetricFound", "", OLD), Autoscaler(exists=True), id="it is no longer wanted"),
+        pytest.param(("custom.metrics.k8s.io",), IN_FLIGHT, None, AutoscalerSeen(), id="an adapter is there"),
+        pytest.param(("metrics.k8s.io",), BY_CPU, live("True", "ValidMetricFound", "", OLD), AutoscalerSeen(exists=True), id="it measures"),
+        pytest.param(("metrics.k8s.io",), BY_CPU, live("False", "FailedGetResourceMetric", NO_METRICS, NEW), AutoscalerSeen(exists=True, starting=True), id="the first scrapes are yet to come"),
+        pytest.param(("metrics.k8s.io",), BY_CPU, live("False", "ScalingDisabled", "replicas is 0", OLD), AutoscalerSeen(exists=True), id="it starts from 0"),
+        pytest.param((), None, live("True", "ValidMetricFound", "", OLD), AutoscalerSeen(exists=True), id="it is no longer wanted"),
     ],
 )  # fmt: skip
 def test_what_is_not_missing(
-    groups: tuple[str, ...], scaling: dict[str, Any] | None, status: dict[str, Any] | None, found: Autoscaler
+    groups: tuple[str, ...], scaling: dict[str, Any] | None, status: dict[str, Any] | None, found: AutoscalerSeen
 ) -> None:
     cluster = FakeCluster(*([status] if status else []), kinds=(KIND,), groups=groups)
 
@@ -188,10 +192,12 @@ def test_what_is_not_missing(
 
 
 def test_what_may_be_missing_is_looked_at_again() -> None:
-    unsure = decide(service(), replace(SERVING, autoscaler=Autoscaler(exists=True, unsure=True)))
+    unsure = decide(service(), replace(SERVING, autoscaler=AutoscalerSeen(exists=True, starting=True)))
 
     assert (unsure.reason, unsure.look_again is not None) == ("Serving", True)
-    assert decide(service(), replace(SERVING, autoscaler=Autoscaler(blind=BLIND))).look_again is not None
+    assert (
+        decide(service(), replace(SERVING, autoscaler=AutoscalerSeen(problem=NO_METRICS_SERVER))).look_again is not None
+    )
     assert decide(service(), SERVING).look_again is None
 
 
@@ -209,7 +215,7 @@ def test_the_autoscaler_follows_the_pointer() -> None:
     }
     status = {"replicas": 3, "slot": "b", "rollout": {**before, "keepUntil": "2026-01-01T13:00:00Z"}}
     old = replace(servers(3), target=Target("delay-0", "sha256:" + "0" * 64))
-    seen = replace(SERVING, servers=servers(3), rollout=Facts(active="b", other=old))
+    seen = replace(SERVING, servers=servers(3), rollout=RolloutSeen(active="b", other=old))
     asked = service(rollout=rollout)
     asked = replace(asked, status=type(asked.status).model_validate(status))
 

@@ -1,6 +1,6 @@
-"""spec.auth: who may ask a service, and what its pod needs to find that out.
+"""What a server's pod needs for `spec.auth`.
 
-A service that says `none` has nothing of this in its pod, so that its template stays what it was before there was anything else.
+With `none` the pod has nothing of this, so that its template is the one from before authentication existed.
 """
 
 import json
@@ -9,21 +9,21 @@ from typing import Any
 
 from flywheel.kinds.inferenceservice.schema.auth import Authentication
 
-# What the chart's value `namespaces` puts into each namespace: the ServiceAccount that may ask whose a token is.
+# The chart's value `namespaces` creates this ServiceAccount in each namespace; it may create TokenReviews.
 SERVER_ACCOUNT = "flywheel-server"
-CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
-TOKEN_SECONDS = 3607  # the shortest that is renewed in time everywhere; what the admission plugin ServiceAccount uses
+CREDENTIALS_FOLDER = "/var/run/secrets/kubernetes.io/serviceaccount"
+TOKEN_SECONDS = 3607  # the shortest that is renewed in time everywhere; as the admission plugin ServiceAccount uses it
 
 
 def inputs(auth: Authentication | None) -> dict[str, Any]:
-    """What of it the pod template depends on; nothing where everybody may ask."""
+    """The inputs of the pod template; nothing without authentication."""
     if auth is None or auth.none is not None:
         return {}
     return {"auth": auth.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
 
 def flags(auth: Authentication | None, namespace: str, name: str, host: str) -> dict[str, str]:
-    """The server's flag; `host` is the Service's DNS name, the audience where none is said."""
+    """The server's flag; `host` is the Service's DNS name, which is the default audience."""
     if auth is not None and auth.jwt is not None:
         return {"--auth": _json({"jwt": auth.jwt.model_dump(mode="json", by_alias=True, exclude_defaults=True)})}
     if auth is not None and auth.service_account is not None:
@@ -32,14 +32,14 @@ def flags(auth: Authentication | None, namespace: str, name: str, host: str) -> 
     return {}
 
 
-def account(auth: Authentication | None, own: str) -> str:
-    """The pod's ServiceAccount: its own, which has no rights, or the one that may ask whose a token is."""
-    return SERVER_ACCOUNT if asks_the_api_server(auth) else own
+def service_account_name(auth: Authentication | None, default: str) -> str:
+    """The pod's ServiceAccount: the default one, which has no rights, or the one that may create TokenReviews."""
+    return SERVER_ACCOUNT if reviews_tokens(auth) else default
 
 
 def volumes(auth: Authentication | None) -> list[dict[str, Any]]:
-    """A token for the API server and its certificate, for the container `server` alone."""
-    if not asks_the_api_server(auth):
+    """A volume with a token for the API server and its certificate; the container `server` alone mounts it."""
+    if not reviews_tokens(auth):
         return []
     token = {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}}
     certificate = {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}}
@@ -47,14 +47,14 @@ def volumes(auth: Authentication | None) -> list[dict[str, Any]]:
 
 
 def mounts(auth: Authentication | None) -> list[dict[str, Any]]:
-    """Where it finds them."""
-    if not asks_the_api_server(auth):
+    """The mounts of `volumes`."""
+    if not reviews_tokens(auth):
         return []
-    return [{"name": "credentials", "mountPath": CREDENTIALS, "readOnly": True}]
+    return [{"name": "credentials", "mountPath": CREDENTIALS_FOLDER, "readOnly": True}]
 
 
-def asks_the_api_server(auth: Authentication | None) -> bool:
-    """Whether the pod needs a token of its own."""
+def reviews_tokens(auth: Authentication | None) -> bool:
+    """Whether the server creates TokenReviews, for which it needs a token of its own."""
     return auth is not None and auth.service_account is not None
 
 

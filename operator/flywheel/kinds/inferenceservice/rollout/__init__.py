@@ -1,18 +1,19 @@
-"""A new version is judged before it answers everybody.
+"""Progressive delivery: a new version is measured before it serves all traffic.
 
                      ┌───────────── front Service <name> ────────────┐ the pointer: its selector names one slot
-                     ▼                                               ┊ promotion moves it, nothing restarts
-    slot a: Deployment <name>  ──route.json: so much──▶  slot b: Deployment <name>-slot-b
-        champion, answers itself if                          challenger
+                     ▼                                               ┊ a promotion moves it, and no pod restarts
+    slot a: Deployment <name>  ──route.json: a share──▶  slot b: Deployment <name>-slot-b
+        champion, which responds itself if                   challenger
         the challenger does not                                  ▲
                      ▲                                           │
                      └──────────── judge Job reads /metrics of both ──▶ Pass | Breach | CannotMeasure
 
-    Starting ──ready──▶ Judging (step 1, 2, …) ──all passed──▶ Promoting ──full and ready──▶ Promoted (the old one is kept warm)
-                           │  ▲                                                                  │ wanted again
-                  cannot   ▼  │ measured                                                         ▼
-                  measure Holding      Breach ──▶ RolledBack (the version is marked)          pointer back at once
+    Starting ──ready──▶ Judging (step 1, 2, …) ──all passed──▶ Promoting ──all ready──▶ Promoted (the old one stays on standby)
+                           │  ▲                                                             │ wanted again
+                  cannot   ▼  │ measured                                                    ▼
+                  measure Holding      Breach ──▶ RolledBack (the version is rejected)      the pointer moves back at once
 
-`machine` decides, on facts that `facts` gathers, and `parts` builds what stands for it. The pointer's truth is the live Service, the versions'
-truth the live Deployments, and the rest is in `status.rollout`: so any moment of death is as good as another.
+`state_machine` decides on the facts that `observe` reads, in the types that `context` narrows; `children` builds the objects. The live
+front Service is the truth of the pointer, the live Deployments are that of the versions, and the rest is in `status.rollout`. So the
+operator may stop at any moment and go on from there.
 """

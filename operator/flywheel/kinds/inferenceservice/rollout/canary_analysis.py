@@ -1,4 +1,4 @@
-"""One step of a rollout: the judge Job measures, and its verdict says where to go."""
+"""Canary analysis of one step: the judge Job measures both sides, and its verdict decides how the rollout continues."""
 
 from collections.abc import Mapping
 from datetime import timedelta
@@ -6,154 +6,132 @@ from typing import Any
 
 from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.resource.model_reference import Target
 from flywheel.core.resource.plan import Event
-from flywheel.kinds.inferenceservice.observe import Seen
+from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.transition import (
-    AT_ONCE,
-    SETTLES,
-    SOON,
-    Move,
-    at_most,
-    remembered,
-    servers_for,
-    step_now,
-    steps_of,
-    whole,
+    NEXT_PASS,
+    POD_CHECK_INTERVAL,
+    ROUTE_GRACE_PERIOD,
+    Transition,
 )
-from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.schema.rollout import MOST_REJECTIONS, Rejection, RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import MAX_NUMBERS, MAX_REJECTIONS, Rejection, RolloutStatus
 
-LONGEST_PAUSE = timedelta(minutes=5)
-LONGEST_FINDING = 400
+MAX_RETRY_PAUSE = timedelta(minutes=5)
+MAX_FINDING_CHARACTERS = 400
+PAUSED = "It stays here while spec.rollout.paused is true."
 
 
-def step_is_judged(service: InferenceService, seen: Seen, standing: Target) -> Move:
-    """The verdict, if there is one; else the judge measures."""
-    status, outcome = service.status.rollout, seen.rollout.outcome
-    assert status is not None, "a step is judged only once a rollout is under way"
+def step_is_measured(rollout: RolloutInProgress) -> Transition:
+    """The judge measures until it has ended; then its verdict counts."""
+    outcome = rollout.seen.outcome
     if outcome is None:
-        return _judge_measures(service, seen, standing, status)
+        return _measure(rollout)
     verdict = str(outcome.facts.get("verdict") or "") if outcome.result == "Succeeded" else ""
     if verdict == "Breach":
-        return _rolled_back(service, seen, standing, _after(status, outcome, "Breach"))
+        return _roll_back(rollout, _status_after(rollout.status, outcome, "Breach"))
     if verdict == "Pass":
-        return _passed(service, seen, standing, _after(status, outcome, "Pass"))
-    return _held(service, seen, standing, status, outcome)
+        return _pass_step(rollout, _status_after(rollout.status, outcome, "Pass"))
+    return _hold(rollout, outcome)
 
 
-def _judge_measures(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus) -> Move:
-    rollout = service.spec.rollout
-    assert rollout is not None, "who has no rollout has no step"
-    waits = status.retry_at is not None and status.retry_at > seen.now
-    diagnosis = seen.rollout.judge_diagnosis
-    reason, words = f"{status.mode}Judged", f"It is measured for {step_now(service, status).duration}."
+def _measure(rollout: RolloutInProgress) -> Transition:
+    status, diagnosis, paused = rollout.status, rollout.seen.judge_diagnosis, rollout.spec.paused
+    wait = status.retry_at - rollout.now if status.retry_at is not None else timedelta(0)
+    waits = wait > timedelta(0)
+    reason, message = f"{status.mode}Judged", f"It is measured for {rollout.step.duration}."
     if status.phase == "Holding" and status.message:
-        reason, words = (
-            "CannotMeasure",
-            f"This step is held and measured again, for up to {at_most(service, status)}: {status.message}",
-        )
+        reason, message = "CannotMeasure", _holding_message(rollout, status.message)
     if diagnosis is not None:
-        reason, words = "CannotMeasure", f"The judge does not run: {diagnosis.message}"
-    if rollout.paused:
-        reason, words = "RolloutPaused", "It stays here while spec.rollout.paused is true."
-    left = status.retry_at - seen.now if waits and status.retry_at is not None else SOON
-    return _at_this_step(
-        service, seen, standing, status, reason, words, judge=not waits and not rollout.paused, look_again=left
-    )
+        reason, message = "CannotMeasure", f"The judge does not run: {diagnosis.message}"
+    if paused:
+        reason, message = "RolloutPaused", PAUSED
+    next_check = wait if waits else POD_CHECK_INTERVAL
+    return _at_this_step(rollout, status, reason, message, judge=not waits and not paused, look_again=next_check)
 
 
-def _passed(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus) -> Move:
-    rollout = service.spec.rollout
-    assert rollout is not None, "who has no rollout has no step"
-    if rollout.paused:
-        # The verdict is left where it is, and read when the pause is over.
-        words = "It stays here while spec.rollout.paused is true."
-        before = service.status.rollout
-        assert before is not None, "asked before"
-        return _at_this_step(service, seen, standing, before, "RolloutPaused", words)
-    last = (status.step or 1) >= len(steps_of(rollout))
+def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
+    if rollout.spec.paused:
+        # The verdict stays where it is, and is read when the pause is over.
+        return _at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED)
+    last = rollout.is_last_step
     change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": (status.step or 1) + 1}
-    following = status.model_copy(update={**change, "since": whole(seen.now)})
-    words = f"Step {status.step} is passed: it {status.message}"
-    return _at_this_step(service, seen, standing, following, "Promoting" if last else f"{status.mode}Judged", words)
+    following = status.model_copy(update={**change, "since": rollout.timestamp})
+    message = f"Step {status.step} is passed: it {status.message}"
+    return _at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)
 
 
-def _held(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus, outcome: Outcome) -> Move:
-    """Never on, and never back: what cannot be measured is measured again, longer each time; what failed, after longer and longer pauses."""
-    after, times = _after(status, outcome, "CannotMeasure"), (status.held or 0) + 1
+def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
+    """Neither forward nor back: a step without enough requests is measured for longer, a failed judge is retried after longer pauses."""
+    status, times = _status_after(rollout.status, outcome, "CannotMeasure"), (rollout.status.held or 0) + 1
     change: dict[str, Any] = {"phase": "Holding", "held": times}
     if outcome.result != "Succeeded":
-        pause = backoff(times - 1, longest=LONGEST_PAUSE)
-        words = f"the judge failed ({outcome.reason}): {outcome.message}"[:LONGEST_FINDING]
-        change |= {"retry_at": whole(seen.now + pause), "message": words}
-    held = after.model_copy(update=change)
-    said = f"This step is held and measured again, for up to {at_most(service, held)}: {held.message}"
-    return _at_this_step(service, seen, standing, held, "CannotMeasure", said)
+        pause = backoff(times - 1, longest=MAX_RETRY_PAUSE)
+        finding = f"the judge failed ({outcome.reason}): {outcome.message}"[:MAX_FINDING_CHARACTERS]
+        change |= {"retry_at": (rollout.now + pause).replace(microsecond=0), "message": finding}
+    held = status.model_copy(update=change)
+    message = _holding_message(rollout.with_status(held), held.message)
+    return _at_this_step(rollout, held, "CannotMeasure", message)
 
 
-def _rolled_back(service: InferenceService, seen: Seen, standing: Target, status: RolloutStatus) -> Move:
-    now = whole(seen.now)
+def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     finding = f"Challenger '{status.challenger}' {status.message}".rstrip(".")
-    words = f"{finding}; champion '{standing.version}' answers all traffic."
+    message = f"{finding}; champion '{rollout.champion.version}' answers all traffic."
     if status.mode == "Canary":
-        words = f"{words} What the challenger failed, the champion answered."
-    mark = Rejection(version=status.challenger, at=now, message=f"{finding}."[:512], numbers=status.numbers)
-    rejected = (*remembered(status, seen, None), mark)[-MOST_REJECTIONS:]
-    done = {"phase": "RolledBack", "since": now, "percent": None, "message": words, "rejected": rejected}
-    found = seen.rollout.other
-    return Move(
-        standing,
-        seen.rollout.active,
-        status.model_copy(update=done),
-        challenger=found.target if found else None,
-        count=found.replicas if found else 0,
-        kept=True,
+        message = f"{message} What the challenger failed, the champion answered."
+    rejection = Rejection(
+        version=status.challenger, at=rollout.timestamp, message=f"{finding}."[:512], numbers=status.numbers
+    )
+    rejected = (*rollout.valid_rejections(), rejection)[-MAX_REJECTIONS:]
+    ended = {"phase": "RolledBack", "since": rollout.timestamp, "percent": None, "message": message}
+    other = rollout.seen.other
+    return Transition(
+        rollout.champion,
+        rollout.seen.active,
+        status.model_copy(update={**ended, "rejected": rejected}),
+        challenger=other.target if other else None,
+        challenger_replicas=other.replicas if other else 0,
+        retain_judge=True,
         reason="RolledBack",
-        message=words,
+        message=message,
         progressing=False,
-        look_again=SETTLES,
-        events=(Event("ChallengerRejected", words, "Warning", action="RollBack"),),
+        look_again=ROUTE_GRACE_PERIOD,
+        events=(Event("ChallengerRejected", message, "Warning", action="RollBack"),),
     )
 
 
 def _at_this_step(
-    service: InferenceService,
-    seen: Seen,
-    standing: Target,
+    rollout: RolloutInProgress,
     status: RolloutStatus,
     reason: str,
-    words: str,
+    message: str,
     *,
     judge: bool = False,
-    look_again: timedelta = AT_ONCE,
-) -> Move:
-    """Everything stays where it is. Without `judge`, the Job that ended stays too, since its outcome is being written."""
-    before = service.status.rollout
-    assert before is not None, "a step is judged only once a rollout is under way"
-    share = step_now(service, before).percent
-    way = f"answers {share} %" if status.mode == "Canary" else f"gets copies of {share} %"
-    count = len(steps_of(service.spec.rollout)) if service.spec.rollout else 0
-    where = f"of the requests of '{standing.version}' (step {before.step} of {count})"
-    return Move(
-        standing,
-        seen.rollout.active,
+    look_again: timedelta = NEXT_PASS,
+) -> Transition:
+    """All servers and routes stay as they are. Without `judge`, the Job that ended stays too, since its outcome is being written."""
+    return Transition(
+        rollout.champion,
+        rollout.seen.active,
         status,
-        challenger=seen.wanted,
-        count=servers_for(service, share),
-        percent=share,
-        judge=judge,
-        kept=not judge,
+        challenger=rollout.wanted,
+        challenger_replicas=rollout.challenger_replicas,
+        percent=rollout.step.percent,
+        judge=rollout if judge else None,
+        retain_judge=not judge,
         reason=reason,
-        message=f"Challenger '{status.challenger}' {way} {where}. {words}",
+        message=f"{rollout.progress} {message}",
         progressing=reason != "RolloutPaused",
         look_again=look_again,
     )
 
 
-def _after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStatus:
+def _holding_message(rollout: RolloutInProgress, finding: str | None) -> str:
+    return f"This step is held and measured again, for up to {rollout.max_duration}: {finding}"
+
+
+def _status_after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStatus:
     """The status with what a judge Job found."""
-    finding = str(outcome.facts.get("message") or "")[:LONGEST_FINDING]
+    finding = str(outcome.facts.get("message") or "")[:MAX_FINDING_CHARACTERS]
     return status.model_copy(
         update={
             "judgements": (status.judgements or 0) + 1,
@@ -168,8 +146,8 @@ def _after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStat
 
 
 def _numbers(found: object) -> dict[str, str] | None:
-    """Six digits tell enough, and specs and statuses hold no floats."""
+    """The measured numbers as text of six digits, since specs and statuses hold no floats."""
     if not isinstance(found, Mapping):
         return None
-    told = {str(name): f"{value:.6g}" for name, value in list(found.items())[:24] if isinstance(value, int | float)}
-    return told or None
+    numbers = list(found.items())[:MAX_NUMBERS]
+    return {str(name): f"{value:.6g}" for name, value in numbers if isinstance(value, int | float)} or None

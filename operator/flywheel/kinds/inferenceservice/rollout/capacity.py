@@ -1,43 +1,32 @@
-"""Where a new server does not fit beside the old ones, because both want something that cannot be shared, such as a GPU."""
+"""Servers that do not fit beside one another, because both need something that cannot be shared, such as a GPU."""
 
-from flywheel.core.resource import names
+from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource.model_reference import Target
-from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.scaling import replicas as scaling
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, last_desired_replicas
 from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.servers import Servers
+
+ONE_BY_ONE_MESSAGE = " A new server does not fit beside the old ones, so they are replaced one by one: each stops before its successor starts."
 
 
-def does_not_fit(service: InferenceService, words: str) -> bool:
-    """Whether the scheduler misses something that cannot be shared, such as nvidia.com/gpu: it has a domain in its name."""
+def lacks_extended_resource(service: InferenceService, message: str) -> bool:
+    """Whether the scheduler's message says that an extended resource is missing: its name has a domain, as in nvidia.com/gpu."""
     resources = service.spec.resources
-    asked = {name for name in (*resources.requests, *resources.limits) if "/" in name}
-    return any(f"Insufficient {name}" in words for name in asked)
+    extended = {name for name in (*resources.requests, *resources.limits) if "/" in name}
+    return any(f"Insufficient {name}" in message for name in extended)
 
 
-def goes_one_by_one(service: InferenceService, seen: Seen, target: Target) -> bool:
-    """A rolling update whose surge does not fit goes on without one, to its end; the next one surges again if it can."""
-    servers = seen.servers
-    if servers is None or children.replicas(service) == 0 or _is_over(service, seen, target):
+def replaces_one_by_one(
+    service: InferenceService, servers: Servers | None, diagnosis: Diagnosis | None, target: Target, settings: Settings
+) -> bool:
+    """Whether a rolling update goes on without a surge: one that does not fit, until its end; the next one tries to surge again."""
+    if servers is None or last_desired_replicas(service) == 0:
+        return False
+    if servers.all_ready(service, target, settings, desired_replicas(service, servers.replicas)):
         return False
     if servers.one_by_one:
         return True
-    stuck = seen.diagnosis is not None and seen.diagnosis.reason == "Unschedulable"
-    return stuck and seen.diagnosis is not None and servers.ready > 0 and does_not_fit(service, seen.diagnosis.message)
-
-
-def words(narrow: bool) -> str:
-    """To be added to what is said of the update."""
-    if not narrow:
-        return ""
-    return " A new server does not fit beside the old ones, so they are replaced one by one: each goes before its successor comes."
-
-
-def _is_over(service: InferenceService, seen: Seen, target: Target) -> bool:
-    servers = seen.servers
-    assert servers is not None, "asked before"
-    current = bool(servers.inputs) and names.digest(dict(children.inputs(service, target, seen.settings))).startswith(
-        servers.inputs
-    )
-    counts = {servers.replicas, servers.existing, servers.updated, servers.ready}
-    return current and servers.settled and counts == {scaling.wanted(service, servers.replicas)}
+    if diagnosis is None or diagnosis.reason != "Unschedulable":
+        return False
+    return servers.ready > 0 and lacks_extended_resource(service, diagnosis.message)

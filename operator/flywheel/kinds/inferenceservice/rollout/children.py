@@ -13,168 +13,178 @@ from flywheel.core.resource.plan import Child, Kept, Touch
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Duration, Number, Percent
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice import slots
-from flywheel.kinds.inferenceservice.children import deployment, named, ports
-from flywheel.kinds.inferenceservice.rollout.observe import ROUTE_ANNOTATION, Facts, judge_name, judge_step
-from flywheel.kinds.inferenceservice.rollout.transition import Move, at_most, step_now
+from flywheel.kinds.inferenceservice.children import deployment, named_child, service_ports
+from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
+from flywheel.kinds.inferenceservice.rollout.observe import ROUTE_ANNOTATION, RolloutSeen, judge_name, judge_step
+from flywheel.kinds.inferenceservice.rollout.transition import Transition
 from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema import rollout as schema
-from flywheel.kinds.inferenceservice.schema.rollout import Rollout, RolloutStatus
-from flywheel.kinds.inferenceservice.slots import Arrangement, Slot, other
+from flywheel.kinds.inferenceservice.schema.rollout import Rollout
+from flywheel.kinds.inferenceservice.slots import (
+    ROLES,
+    Slot,
+    headless_service_name,
+    other_slot,
+    route_name,
+    slot_labels,
+    slot_service_name,
+)
 
-ALONE: Mapping[str, Any] = {"v": 1}
-TAKES_UP = timedelta(minutes=2)  # the kubelet brings a changed ConfigMap within its minute, if nobody nudges it
-MARGIN = timedelta(minutes=2)
+NO_FORWARDING: Mapping[str, Any] = {"v": 1}
+ROUTE_TIMEOUT = timedelta(minutes=2)  # the kubelet syncs a changed ConfigMap within its minute, if nothing triggers it
+JUDGE_MARGIN = timedelta(minutes=2)
 JUDGE_RESOURCES = Resources(requests={"cpu": "20m", "memory": "64Mi"})
 
 
-def arrangement(service: InferenceService, move: Move, settings: Settings, *, one_by_one: bool) -> Arrangement:
-    """What stands where after this move. A service that never had a rollout has one slot and nothing more."""
-    more: list[Child | Kept] = []
-    if service.spec.rollout is not None:
-        more += [route_map(service, slot, route(service, move, slot)) for slot in slots.ROLES]
-    if move.challenger is not None:
-        away = other(move.active)
-        more += [make(service, slot) for make in (slot_service, pods_service) for slot in slots.ROLES]
-        more.append(deployment(service, move.challenger, settings, away, move.count))
-    before = service.status.rollout
-    if before is not None and move.kept:
-        more.append(Kept(JOB, judge_name(service, before)))
-    if move.status is not None and move.judge and move.challenger is not None and move.champion is not None:
-        more.append(judge_job(service, move, move.status, settings))
-    both = move.active == "b" or move.challenger is not None
-    return Arrangement(move.active, both=both, one_by_one=one_by_one, more=tuple(more))
+def rollout_children(service: InferenceService, transition: Transition, settings: Settings) -> tuple[Child | Kept, ...]:
+    """The objects beside those of the active slot; none for a service that never had a rollout."""
+    spec, challenger, before = service.spec.rollout, transition.challenger, service.status.rollout
+    found: list[Child | Kept] = []
+    if spec is not None:
+        found += [route_config_map(service, slot, route(service, spec, transition, slot)) for slot in ROLES]
+    if challenger is not None:
+        found += [create(service, slot) for create in (slot_service, headless_service) for slot in ROLES]
+        slot = other_slot(transition.active)
+        found.append(deployment(service, challenger, settings, slot, transition.challenger_replicas))
+    if before is not None and transition.retain_judge:
+        found.append(Kept(JOB, judge_name(service, before)))
+    if transition.judge is not None:
+        found.append(judge_job(transition.judge))
+    return tuple(found)
 
 
-def touches(service: InferenceService, facts: Facts, move: Move) -> tuple[Touch, ...]:
-    """The kubelet brings a changed ConfigMap at once to a pod whose annotations change (measured: 0.3 s instead of up to a minute)."""
-    if service.spec.rollout is None:
+def route_touches(service: InferenceService, seen: RolloutSeen, transition: Transition) -> tuple[Touch, ...]:
+    """Annotations with the digest of each pod's route: the kubelet syncs a ConfigMap at once when a pod's annotations change.
+
+    Measured: 0.3 s instead of up to a minute.
+    """
+    spec = service.spec.rollout
+    if spec is None:
         return ()
-    wanted = {slot: names.digest(dict(route(service, move, slot)))[:16] for slot in slots.ROLES}
-    alone = names.digest(dict(ALONE))[:16]
+    wanted = {slot: _route_digest(route(service, spec, transition, slot)) for slot in ROLES}
+    initial = _route_digest(NO_FORWARDING)
     return tuple(
         Touch(POD, pod.name, pod.uid, {ROUTE_ANNOTATION: wanted[pod.slot]})
-        for pod in facts.pods
-        if (pod.route or alone) != wanted[pod.slot]
+        for pod in seen.pods
+        if (pod.route or initial) != wanted[pod.slot]
     )
 
 
-def route(service: InferenceService, move: Move, slot: Slot) -> Mapping[str, Any]:
-    """What a slot's servers are told (images/README.md, "The route").
+def route(service: InferenceService, spec: Rollout, transition: Transition, slot: Slot) -> Mapping[str, Any]:
+    """The route of a slot's servers (images/README.md, "The route").
 
-    Those kept warm after a promotion send everything on: a client that keeps its connection to them gets the new version's answers too.
+    Servers on standby forward everything, so that a client that keeps its connection to them gets the new version's responses too.
     """
-    rollout = service.spec.rollout
-    if rollout is None or move.challenger is None or move.champion is None:
-        return ALONE
-    if slot == move.active:
-        return ALONE if move.percent is None else _shared(service, rollout, move.challenger, slot, move.percent)
-    if move.status is None or move.status.phase != "Promoted":
-        return ALONE
-    return _forwarded(service, rollout, move.champion, slot, 100)
+    if transition.challenger is None:
+        return NO_FORWARDING
+    if slot == transition.active:
+        percent = transition.percent
+        return (
+            NO_FORWARDING if percent is None else _challenge_route(service, spec, transition.challenger, slot, percent)
+        )
+    if transition.status is None or transition.status.phase != "Promoted":
+        return NO_FORWARDING
+    return _forwarding_route(service, spec, transition.champion, slot, 100)
 
 
-def _shared(
-    service: InferenceService, rollout: Rollout, challenger: Target, slot: Slot, percent: int
+def _challenge_route(
+    service: InferenceService, spec: Rollout, challenger: Target, slot: Slot, percent: int
 ) -> dict[str, Any]:
-    told = _forwarded(service, rollout, challenger, slot, percent)
-    if rollout.canary is not None and rollout.canary.sticky is not None:
-        told["sticky"] = {"header": rollout.canary.sticky.header.lower()}
-    if rollout.shadow is not None:
-        tolerance = rollout.shadow.tolerance or schema.Tolerance()
-        told["mode"] = "Shadow"
-        told["tolerance"] = {
-            "absolute": Number(tolerance.absolute or schema.ABSOLUTE).value,
-            "relative": Number(tolerance.relative or schema.RELATIVE).value,
+    content = _forwarding_route(service, spec, challenger, slot, percent)
+    if spec.canary is not None and spec.canary.sticky is not None:
+        content["sticky"] = {"header": spec.canary.sticky.header.lower()}
+    if spec.shadow is not None:
+        tolerance = spec.shadow.tolerance or schema.Tolerance()
+        content["mode"] = "Shadow"
+        content["tolerance"] = {
+            "absolute": Number(tolerance.absolute or schema.DEFAULT_ABSOLUTE_TOLERANCE).value,
+            "relative": Number(tolerance.relative or schema.DEFAULT_RELATIVE_TOLERANCE).value,
         }
-    return told
+    return content
 
 
-def _forwarded(service: InferenceService, rollout: Rollout, to: Target, slot: Slot, percent: int) -> dict[str, Any]:
-    host = f"{slots.host_name(service, other(slot))}.{service.namespace}.svc"
+def _forwarding_route(service: InferenceService, spec: Rollout, to: Target, slot: Slot, percent: int) -> dict[str, Any]:
+    host = f"{slot_service_name(service, other_slot(slot))}.{service.namespace}.svc"
     return {
         "v": 1,
         "mode": "Canary",
         "percent": percent,
         "challenger": {"version": to.version, "host": host, "port": HTTP_PORT},
-        "timeoutSeconds": float(Duration(rollout.timeout or schema.TIMEOUT).seconds),
+        "timeoutSeconds": float(Duration(spec.timeout or schema.DEFAULT_TIMEOUT).seconds),
     }
 
 
-def route_map(service: InferenceService, slot: Slot, told: Mapping[str, Any]) -> Child:
-    """Every server of the slot has mounted it since before it existed."""
-    return named(
-        CONFIG_MAP, slots.route_name(service, slot), {"data": {"route.json": json.dumps(told, sort_keys=True)}}
-    )
+def _route_digest(content: Mapping[str, Any]) -> str:
+    return names.digest(dict(content))[:16]
+
+
+def route_config_map(service: InferenceService, slot: Slot, content: Mapping[str, Any]) -> Child:
+    """The ConfigMap that every server of the slot mounts, since before it existed."""
+    data = {"route.json": json.dumps(content, sort_keys=True)}
+    return named_child(CONFIG_MAP, route_name(service, slot), {"data": data})
 
 
 def slot_service(service: InferenceService, slot: Slot) -> Child:
-    """Whom the champion forwards to: one slot's ready servers."""
-    return named(
-        SERVICE, slots.host_name(service, slot), {"spec": {"ports": ports(), "selector": slots.selector(service, slot)}}
-    )
+    """The Service of one slot's ready servers, to which the other slot forwards."""
+    spec = {"ports": service_ports(), "selector": slot_labels(service, slot)}
+    return named_child(SERVICE, slot_service_name(service, slot), {"spec": spec})
 
 
-def pods_service(service: InferenceService, slot: Slot) -> Child:
-    """Headless: the judge asks each pod for its numbers, also one that is just not ready."""
+def headless_service(service: InferenceService, slot: Slot) -> Child:
+    """A headless Service: the judge reads the metrics of each pod, also of one that is not ready."""
     spec = {
         "clusterIP": "None",
         "publishNotReadyAddresses": True,
-        "ports": ports(),
-        "selector": slots.selector(service, slot),
+        "ports": service_ports(),
+        "selector": slot_labels(service, slot),
     }
-    return named(SERVICE, slots.pods_name(service, slot), {"spec": spec})
+    return named_child(SERVICE, headless_service_name(service, slot), {"spec": spec})
 
 
-def judge_job(service: InferenceService, move: Move, status: RolloutStatus, settings: Settings) -> Child:
-    """Measures one step, from both sides' metrics."""
-    rollout, length = service.spec.rollout, step_now(service, status).duration.timedelta
-    longest = at_most(service, status)
-    assert rollout is not None, "who has no rollout has no judge"
-    assert move.champion is not None, "a judge compares with a champion"
-    assert move.challenger is not None, "a judge compares a challenger"
+def judge_job(rollout: RolloutInProgress) -> Child:
+    """The Job that measures one step, from both sides' metrics."""
+    service, status, active = rollout.service, rollout.status, rollout.seen.active
     step = Step(
         name=judge_step(status),
         attempt=(status.judgements or 0) + 1,
-        image=settings.runtime_image,
+        image=rollout.settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "judge"),
         params={
             "mode": status.mode,
             "model": service.name,
-            "percent": move.percent,
-            "seconds": int(length.total_seconds()),
-            "atMostSeconds": int(longest.total_seconds()),
-            "takesUpSeconds": int(TAKES_UP.total_seconds()),
-            "champion": _side(service, move.champion, move.active),
-            "challenger": _side(service, move.challenger, other(move.active)),
-            "limits": limits(rollout),
+            "percent": rollout.step.percent,
+            "seconds": int(rollout.step.duration.timedelta.total_seconds()),
+            "atMostSeconds": int(rollout.max_duration.total_seconds()),
+            "takesUpSeconds": int(ROUTE_TIMEOUT.total_seconds()),
+            "champion": _side(service, rollout.champion, active),
+            "challenger": _side(service, rollout.wanted, other_slot(active)),
+            "limits": limits(rollout.spec),
         },
         outputs=("examples",) if status.mode == "Shadow" else (),
-        timeout=longest + TAKES_UP + MARGIN,
+        timeout=rollout.max_duration + ROUTE_TIMEOUT + JUDGE_MARGIN,
         resources=JUDGE_RESOURCES,
         placement=service.spec.placement.model_copy(update={"node_selector": {}}),
         pull_secrets=service.spec.image_pull_secrets,
     )
-    return step_job(service, step, settings)
+    return step_job(service, step, rollout.settings)
 
 
-def limits(rollout: Rollout) -> dict[str, Any]:
-    """As the judge reads them: shares as fractions."""
-    if rollout.shadow is not None:
+def limits(spec: Rollout) -> dict[str, Any]:
+    """The limits as the judge reads them, shares as fractions."""
+    if spec.shadow is not None:
         return {
-            "maxDisagreement": Percent(rollout.shadow.max_disagreement or schema.DISAGREEMENT).fraction,
-            "minRequests": rollout.shadow.min_requests or schema.REQUESTS,
+            "maxDisagreement": Percent(spec.shadow.max_disagreement or schema.DEFAULT_MAX_DISAGREEMENT).fraction,
+            "minRequests": spec.shadow.min_requests or schema.DEFAULT_MIN_REQUESTS,
         }
-    assert rollout.canary is not None, "the schema lets no rollout in without one of them"
-    analysis = rollout.canary.analysis or schema.CanaryAnalysis()
+    analysis = (spec.canary.analysis if spec.canary else None) or schema.CanaryAnalysis()
     return {
-        "maxErrorRate": Percent(analysis.max_error_rate or schema.ERROR_RATE).fraction,
-        "maxP99Ratio": Number(analysis.max_p99_ratio or schema.P99_RATIO).value,
-        "minRequests": analysis.min_requests or schema.REQUESTS,
+        "maxErrorRate": Percent(analysis.max_error_rate or schema.DEFAULT_MAX_ERROR_RATE).fraction,
+        "maxP99Ratio": Number(analysis.max_p99_ratio or schema.DEFAULT_MAX_P99_RATIO).value,
+        "minRequests": analysis.min_requests or schema.DEFAULT_MIN_REQUESTS,
     }
 
 
 def _side(service: InferenceService, target: Target, slot: Slot) -> dict[str, Any]:
-    host = f"{slots.pods_name(service, slot)}.{service.namespace}.svc"
+    host = f"{headless_service_name(service, slot)}.{service.namespace}.svc"
     return {"version": target.version, "host": host, "port": HTTP_PORT}

@@ -1,4 +1,4 @@
-"""What a rollout looks at."""
+"""What a rollout observes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +11,10 @@ from flywheel.core.pods.pod_spec import of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
-from flywheel.kinds.inferenceservice.servers import Servers, servers
-from flywheel.kinds.inferenceservice.slots import Slot
+from flywheel.kinds.inferenceservice.servers import Servers, read_servers
+from flywheel.kinds.inferenceservice.slots import Slot, deployment_name, other_slot, selected_slot, slot_of
 
 ABORT_ANNOTATION = "flywheel.ml/abort-rollout"
 ROUTE_ANNOTATION = "flywheel.ml/route"
@@ -23,7 +22,7 @@ ROUTE_ANNOTATION = "flywheel.ml/route"
 
 @dataclass(frozen=True)
 class ServerPod:
-    """One server, and the route that it was last pointed at."""
+    """One server, and the digest of the route that its pod was last annotated with."""
 
     name: str
     uid: str
@@ -32,18 +31,21 @@ class ServerPod:
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What the wanted ModelVersion says of itself: the finding for which it was rolled back, and when such a finding was last cleared."""
+class RejectionSeen:
+    """The wanted ModelVersion's rejection: the finding for which it was rolled back, and when such a finding was last cleared."""
 
     finding: str | None = None
     cleared_at: datetime | None = None
 
 
 @dataclass(frozen=True)
-class Facts:
-    """`active`: whom the front Service leads to; `other`: the Deployment of the other slot, None where there is none.
-    `outcome` and `judge_diagnosis` are of the judge Job that runs or comes next; `abort`: the version that somebody wants no more.
-    `leaving`: servers of the other slot that are on their way out, and still answer whoever kept a connection to them."""
+class RolloutSeen:
+    """The facts of a rollout.
+
+    `active`: the slot that the front Service selects; `other`: the Deployment of the other slot, if there is one, and its `diagnosis`.
+    `outcome` and `judge_diagnosis` are of the judge Job that runs or comes next; `abort`: the version that the annotation names.
+    `terminating`: pods of the other slot that are being deleted; clients that hold a connection still reach them.
+    """
 
     active: Slot = "a"
     other: Servers | None = None
@@ -51,87 +53,86 @@ class Facts:
     outcome: Outcome | None = None
     judge_diagnosis: Diagnosis | None = None
     pods: tuple[ServerPod, ...] = ()
-    mark: Mark = Mark()
+    rejection: RejectionSeen = RejectionSeen()
     abort: str = ""
-    leaving: int = 0
+    terminating: int = 0
 
 
 def active_slot(service: InferenceService, cluster: Cluster) -> Slot:
-    """As the live front Service says; without one, as it was when the status was written."""
+    """The slot that the live front Service selects; without one, that of the status."""
     front = cluster.get(Reference(SERVICE, service.namespace, names.child(service)))
-    if front is not None and is_ours(service, front):
-        return slots.pointed_at(front)
+    if front is not None and is_owned(service, front):
+        return selected_slot(front)
     return "b" if service.status.slot == "b" else "a"
 
 
-def pods_of(service: InferenceService, cluster: Cluster, slot: Slot) -> list[Manifest]:
-    """The servers of a slot that are not on their way out."""
-    found = cluster.children(service.uid, POD)
-    return [each for each in found if slots.slot_of(each) == slot and "deletionTimestamp" not in each["metadata"]]
+def is_owned(service: InferenceService, manifest: Manifest) -> bool:
+    """Whether the service owns the object; one of another owner is ignored, and the engine reports NameTaken."""
+    return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
 
 
-def gather(service: InferenceService, cluster: Cluster, active: Slot, mark: Mark) -> Facts:
-    """One look at the other slot, the judge and all servers; whoever has no rollout pays nothing for it."""
+def observe_slot(
+    service: InferenceService, cluster: Cluster, slot: Slot
+) -> tuple[Servers | None, Diagnosis | None, list[Manifest]]:
+    """The servers of a slot, their diagnosis, and their pods that are not being deleted."""
+    pods = cluster.children(service.uid, POD)
+    present = [each for each in pods if slot_of(each) == slot and "deletionTimestamp" not in each["metadata"]]
+    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, deployment_name(service, slot)))
+    if deployment is None or not is_owned(service, deployment):
+        return None, None, present
+    return read_servers(deployment), _diagnose(service, cluster, deployment, present), present
+
+
+def observe_rollout(
+    service: InferenceService, cluster: Cluster, active: Slot, pods: list[Manifest], rejection: RejectionSeen
+) -> RolloutSeen:
+    """Read the other slot and the judge; nothing for a service without a rollout. `pods` are those of the active slot."""
     if service.spec.rollout is None:
-        return Facts(active=active)
-    away = slots.other(active)
-    deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, slots.deployment_name(service, away)))
-    if deployment is not None and not is_ours(service, deployment):
-        deployment = None
-    pods = {slot: pods_of(service, cluster, slot) for slot in (active, away)}
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(service.namespace, uid)
-
-    ended, stuck = _judgement(service, cluster)
-    return Facts(
+        return RolloutSeen(active=active)
+    other = other_slot(active)
+    servers, diagnosis, others = observe_slot(service, cluster, other)
+    ended, judge_diagnosis = _observe_judge(service, cluster)
+    return RolloutSeen(
         active=active,
-        other=servers(deployment) if deployment else None,
-        diagnosis=pending.diagnose(deployment, pods[away], events, cluster.now) if deployment else None,
+        other=servers,
+        diagnosis=diagnosis,
         outcome=ended,
-        judge_diagnosis=stuck,
-        pods=tuple(_pod(each, slot) for slot, every in pods.items() for each in every),
-        mark=mark,
+        judge_diagnosis=judge_diagnosis,
+        pods=tuple(_server_pod(each, slot) for slot, every in ((active, pods), (other, others)) for each in every),
+        rejection=rejection,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
-        leaving=sum(slots.slot_of(each) == away for each in cluster.children(service.uid, POD)) - len(pods[away]),
+        terminating=sum(slot_of(each) == other for each in cluster.children(service.uid, POD)) - len(others),
     )
 
 
 def judge_step(status: RolloutStatus) -> str:
-    """The step's name, another one for each rollout: a result of an earlier one must not be taken for this one's."""
+    """The step's name, which differs for each rollout, so that the outcome of an earlier one is not taken for this one's."""
     return f"judge-{names.digest(f'{status.digest} {status.mode} {status.started.isoformat()}')[:6]}"
 
 
 def judge_name(service: InferenceService, status: RolloutStatus) -> str:
-    """The Job that runs or comes next."""
+    """The judge Job that runs or comes next."""
     return names.job(service, judge_step(status), (status.judgements or 0) + 1)
 
 
-def is_ours(service: InferenceService, manifest: Manifest) -> bool:
-    """Somebody else's is not looked at: the engine says NameTaken."""
-    return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
-
-
-def _judgement(service: InferenceService, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
+def _observe_judge(service: InferenceService, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
     status = service.status.rollout
-    if status is None:
-        return None, None
-    name = judge_name(service, status)
-    job = cluster.get(Reference(JOB, service.namespace, name))
+    name = judge_name(service, status) if status is not None else ""
+    job = cluster.get(Reference(JOB, service.namespace, name)) if name else None
     if job is None:
         return None, None
     pods = of_job(name, cluster.children(service.uid, POD))
     ended = outcome.read(job, pods)
-    if ended is not None:
-        return ended, None
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(service.namespace, uid)
-
-    return None, pending.diagnose(job, pods, events, cluster.now)
+    return (ended, None) if ended is not None else (None, _diagnose(service, cluster, job, pods))
 
 
-def _pod(manifest: Manifest, slot: Slot) -> ServerPod:
+def _diagnose(
+    service: InferenceService, cluster: Cluster, workload: Manifest, pods: Sequence[Manifest]
+) -> Diagnosis | None:
+    return pending.diagnose(workload, pods, lambda uid: cluster.events(service.namespace, uid), cluster.now)
+
+
+def _server_pod(manifest: Manifest, slot: Slot) -> ServerPod:
     metadata = manifest["metadata"]
     return ServerPod(
         metadata["name"], metadata["uid"], slot, (metadata.get("annotations") or {}).get(ROUTE_ANNOTATION, "")

@@ -1,283 +1,247 @@
-"""Where a rollout goes from what is seen: each rule is a situation with a name, the first that applies says the move."""
+"""Where a rollout goes from what is observed: each rule states a fact, and the first that applies gives the transition."""
 
 from dataclasses import replace
-from typing import Literal
 
 from flywheel.core.resource.model_reference import Target
-from flywheel.kinds.inferenceservice import children
-from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_judged
-from flywheel.kinds.inferenceservice.rollout.capacity import does_not_fit
+from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_measured
+from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
+from flywheel.kinds.inferenceservice.rollout.context import (
+    IN_PROGRESS,
+    Challenge,
+    RolloutContext,
+    RolloutInProgress,
+    is_under_way,
+)
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
-    AT_ONCE,
-    IN_PROGRESS,
-    SOON,
-    Move,
-    ended,
-    is_under_way,
-    promoted,
-    rejection,
-    remembered,
-    servers_for,
-    stands,
-    step_now,
-    steps_of,
-    whole,
+    NEXT_PASS,
+    POD_CHECK_INTERVAL,
+    Transition,
+    promote,
+    status_without_rollout,
+    with_standby,
     without_challenger,
 )
-from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
-from flywheel.kinds.inferenceservice.slots import other
+from flywheel.kinds.inferenceservice.slots import other_slot
 
 
-def move(service: InferenceService, seen: Seen) -> Move:
-    """What to do."""
-    standing = served_now(service, seen)
-    if standing is None or service.spec.rollout is None:
-        return Move(seen.wanted or standing, seen.rollout.active)
+def next_transition(context: RolloutContext) -> Transition:
+    """The transition of this pass."""
+    if context.wanted is None:
+        return pointer_was_moved(context) or no_server_should_run(context) or no_version_is_available(context)
+    challenge = context.challenged_by(context.wanted)
     return (
-        nobody_can_be_hurt(service, seen, standing)
-        or pointer_was_moved(service, seen, standing)
-        or nobody_should_answer(service, seen, standing)
-        or nothing_is_offered(service, seen, standing)
-        or what_is_wanted_is_served(service, seen, standing)
-        or wanted_was_rolled_back(service, seen, standing)
-        or wanted_was_aborted(service, seen, standing)
-        or wanted_is_kept_warm(service, seen, standing)
-        or a_challenger_comes(service, seen, standing)
-        or challenger_starts(service, seen, standing)
-        or challenger_takes_over(service, seen, standing)
-        or step_is_judged(service, seen, standing)
+        first_version_never_served(challenge)
+        or pointer_was_moved(context)
+        or no_server_should_run(context)
+        or wanted_version_is_served(challenge)
+        or wanted_version_was_rejected(challenge)
+        or wanted_version_was_aborted(challenge)
+        or wanted_version_is_on_standby(challenge)
+        or _rollout_transition(challenge)
     )
 
 
-def served_now(service: InferenceService, seen: Seen) -> Target | None:
-    """What those servers have to whom the front Service leads."""
-    if seen.servers is not None and seen.servers.target is not None:
-        return seen.servers.target
-    status = service.status
-    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+def _rollout_transition(challenge: Challenge) -> Transition:
+    status = challenge.status
+    if status is None or status.mode != challenge.spec.mode or not is_under_way(status, challenge.wanted):
+        return rollout_is_paused(challenge) or challenger_appears(challenge)
+    rollout = challenge.with_status(status)
+    return challenger_starts(rollout) or challenger_takes_over(rollout) or step_is_measured(rollout)
 
 
-def nobody_can_be_hurt(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """What stands never answered, so there is nobody to compare with and nothing to lose: the first version, or its correction."""
-    never = seen.servers is not None and seen.servers.ready == 0 and not seen.servers.proven
-    if not never or seen.wanted in (None, standing) or service.status.rollout is not None:
+def first_version_never_served(challenge: Challenge) -> Transition | None:
+    """The champion's servers were never ready, so nothing can be compared or lost: the wanted version replaces them."""
+    never = challenge.servers is not None and challenge.servers.ready == 0 and not challenge.servers.proven
+    if not never or challenge.wanted == challenge.champion or challenge.status is not None:
         return None
-    return Move(seen.wanted, seen.rollout.active)
+    return Transition(challenge.wanted, challenge.seen.active)
 
 
-def pointer_was_moved(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """The operator ended between moving the pointer and saying so."""
-    status, left = service.status.rollout, seen.rollout.other
-    if status is None or left is None or left.target is None:
+def pointer_was_moved(context: RolloutContext) -> Transition | None:
+    """The operator stopped between moving the pointer and writing the status."""
+    status, other, champion = context.status, context.seen.other, context.champion
+    if status is None or other is None or other.target is None:
         return None
-    went_back = status.phase == "Promoted" and (standing.version, left.target.version) == (
-        status.champion,
-        status.challenger,
-    )
-    if not went_back and not is_under_way(status, standing):
+    versions = (champion.version, other.target.version)
+    went_back = status.phase == "Promoted" and versions == (status.champion, status.challenger)
+    if not went_back and not is_under_way(status, champion):
         return None
-    return promoted(service, seen, standing, left.target, seen.rollout.active, _takes_over(standing, left.target))
+    return promote(context, champion, other.target, context.seen.active, _promotion_message(champion, other.target))
 
 
-def nobody_should_answer(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Suspended, or scaled to nothing. A new version is judged once somebody answers again."""
-    if children.replicas(service) > 0:
+def no_server_should_run(context: RolloutContext) -> Transition | None:
+    """The service is suspended or scaled to 0; a new version is measured once servers run again."""
+    if context.replicas > 0:
         return None
-    return Move(standing, seen.rollout.active, ended(service.status.rollout, seen.now, "No server runs."))
+    return Transition(context.champion, context.seen.active, status_without_rollout(context, "No server runs."))
 
 
-def nothing_is_offered(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """The Model or version is gone or in doubt: all stays as it is, and nothing goes on."""
-    if seen.wanted is not None:
+def no_version_is_available(context: RolloutContext) -> Transition:
+    """The Model or version is missing or not verified: everything stays as it is."""
+    status, other = context.status, context.seen.other
+    unchanged = Transition(context.champion, context.seen.active, status, retain_judge=True)
+    if status is None or status.phase not in IN_PROGRESS or other is None:
+        return with_standby(context, unchanged)
+    return replace(unchanged, challenger=other.target, challenger_replicas=other.replicas, percent=status.percent)
+
+
+def wanted_version_is_served(challenge: Challenge) -> Transition | None:
+    """There is nothing to roll out; what the last rollout left goes in its time, and its end stays reported."""
+    champion = challenge.champion
+    if challenge.wanted != champion:
         return None
-    status, found = service.status.rollout, seen.rollout.other
-    said = Move(standing, seen.rollout.active, status, kept=True)
-    if status is None or status.phase not in IN_PROGRESS or found is None:
-        return _with_the_warm_one(service, seen, said)
-    return replace(said, challenger=found.target, count=found.replicas, percent=status.percent)
-
-
-def what_is_wanted_is_served(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Nothing to roll out. What the last rollout left behind goes in its time, and its end stays told."""
-    if seen.wanted != standing:
-        return None
-    status = ended(service.status.rollout, seen.now, f"Version '{standing.version}' is wanted again.")
+    status = status_without_rollout(challenge, f"Version '{champion.version}' is wanted again.")
+    transition = Transition(champion, challenge.seen.active, status)
     if status is not None and status.phase == "Promoted":
-        return _with_the_warm_one(service, seen, Move(standing, seen.rollout.active, status))
-    said = Move(standing, seen.rollout.active, status)
+        return with_standby(challenge, transition)
     if status is not None and status.phase == "RolledBack" and status.message:
-        said = replace(said, reason="RolledBack", message=status.message, progressing=False)
-    return without_challenger(seen, said)
+        transition = replace(transition, reason="RolledBack", message=status.message, progressing=False)
+    return without_challenger(challenge, transition)
 
 
-def wanted_was_rolled_back(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Until somebody clears the mark, or asks for another version."""
-    assert seen.wanted is not None, "nothing_is_offered came before"
-    finding = rejection(seen, service.status.rollout, seen.wanted)
+def wanted_version_was_rejected(challenge: Challenge) -> Transition | None:
+    """A rollout found the version unfit; it is not tried until the rejection is cleared, or another version is wanted."""
+    finding, version = challenge.rejection, challenge.wanted.version
     if finding is None:
         return None
-    words = f"ModelVersion '{seen.wanted.version}' was found bad: {finding}"
-    status = ended(service.status.rollout, seen.now, words)
-    own = status is not None and status.phase == "RolledBack" and status.challenger == seen.wanted.version
-    said = status.message if own and status is not None and status.message else words
-    said = f"{said} To try it again, set annotation flywheel.ml/clear-rejection on ModelVersion '{seen.wanted.version}' to any new value."
-    held = Move(standing, seen.rollout.active, status, reason="RolledBack", message=said, progressing=False)
-    return without_challenger(seen, held)
+    message = f"ModelVersion '{version}' was rejected: {finding}"
+    status = status_without_rollout(challenge, message)
+    if status is not None and status.phase == "RolledBack" and status.challenger == version and status.message:
+        message = status.message
+    step = f"To try it again, set annotation flywheel.ml/clear-rejection on ModelVersion '{version}' to any new value."
+    return _stopped(challenge, status, "RolledBack", f"{message} {step}")
 
 
-def wanted_was_aborted(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Somebody said so by annotation; no mark on the version."""
-    assert seen.wanted is not None, "nothing_is_offered came before"
-    if seen.rollout.abort != seen.wanted.version:
+def wanted_version_was_aborted(challenge: Challenge) -> Transition | None:
+    """A user aborted the rollout by annotation, which rejects no version."""
+    version = challenge.wanted.version
+    if challenge.seen.abort != version:
         return None
-    words = f"The rollout of '{seen.wanted.version}' was aborted; champion '{standing.version}' answers all traffic."
-    status = ended(service.status.rollout, seen.now, words)
-    told = f"{words} Remove annotation {ABORT_ANNOTATION} to begin it again."
-    said = Move(standing, seen.rollout.active, status, reason="RolloutAborted", message=told, progressing=False)
-    return without_challenger(seen, said)
+    message = f"The rollout of '{version}' was aborted; champion '{challenge.champion.version}' answers all traffic."
+    status = status_without_rollout(challenge, message)
+    return _stopped(
+        challenge, status, "RolloutAborted", f"{message} Remove annotation {ABORT_ANNOTATION} to start it again."
+    )
 
 
-def wanted_is_kept_warm(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """It answered everybody until a short while ago, so it need not be judged: the pointer goes back."""
-    assert seen.wanted is not None, "nothing_is_offered came before"
-    status = service.status.rollout
-    if status is None or status.phase != "Promoted" or status.champion != seen.wanted.version:
+def wanted_version_is_on_standby(challenge: Challenge) -> Transition | None:
+    """The version served until a short while ago and its servers still run, so the pointer moves back without a measurement."""
+    status, wanted = challenge.status, challenge.wanted
+    if status is None or status.phase != "Promoted" or status.champion != wanted.version:
         return None
-    if not stands(service, seen, seen.wanted, children.replicas(service)):
+    if not challenge.is_ready_beside(wanted, challenge.replicas):
         return None
-    words = f"Version '{seen.wanted.version}', which was kept warm, answers again in place of '{standing.version}'."
-    return promoted(service, seen, seen.wanted, standing, other(seen.rollout.active), words)
+    replaced = challenge.champion
+    message = f"Version '{wanted.version}', which was on standby, answers again in place of '{replaced.version}'."
+    return promote(challenge, wanted, replaced, other_slot(challenge.seen.active), message)
 
 
-def a_challenger_comes(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Another version is wanted than the one that answers, and no rollout of it is under way."""
-    old, rollout, wanted = service.status.rollout, service.spec.rollout, seen.wanted
-    assert rollout is not None, "asked before"
-    assert wanted is not None, "nothing_is_offered came before"
-    mode: Literal["Canary", "Shadow"] = "Canary" if rollout.canary else "Shadow"
-    if old is not None and old.mode == mode and is_under_way(old, wanted):
+def rollout_is_paused(challenge: Challenge) -> Transition | None:
+    """The spec pauses rollouts, so that none starts."""
+    if not challenge.spec.paused:
         return None
-    if rollout.paused:
-        words = f"Version '{wanted.version}' waits, since spec.rollout.paused is true; champion '{standing.version}' answers all traffic."
-        status = ended(old, seen.now, words)
-        paused = Move(standing, seen.rollout.active, status, reason="RolloutPaused", message=words, progressing=False)
-        return without_challenger(seen, paused)
-    now = whole(seen.now)
+    champion = challenge.champion.version
+    message = f"Version '{challenge.wanted.version}' waits, since spec.rollout.paused is true; champion '{champion}' answers all traffic."
+    return _stopped(challenge, status_without_rollout(challenge, message), "RolloutPaused", message)
+
+
+def challenger_appears(challenge: Challenge) -> Transition:
+    """Another version than the champion is wanted, and no rollout of it is under way."""
+    wanted = challenge.wanted
     status = RolloutStatus(
         phase="Starting",
-        mode=mode,
+        mode=challenge.spec.mode,
         challenger=wanted.version,
         digest=wanted.digest,
-        champion=standing.version,
+        champion=challenge.champion.version,
         step=1,
-        started=now,
-        since=now,
-        rejected=remembered(old, seen, wanted),
+        started=challenge.timestamp,
+        since=challenge.timestamp,
+        rejected=challenge.valid_rejections(wanted.version),
     )
-    return _waits_for_servers(service, seen, standing, wanted, status)
+    return _awaiting_servers(challenge.with_status(status))
 
 
-def challenger_starts(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """Until as many of its servers answer as the step needs; then the step begins."""
-    status, wanted = service.status.rollout, seen.wanted
-    assert status is not None, "a_challenger_comes came before"
-    assert wanted is not None, "nothing_is_offered came before"
+def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
+    """The step begins once as many of the challenger's servers are ready as it needs."""
+    status, percent = rollout.status, rollout.step.percent
     if status.phase != "Starting":
         return None
-    step = step_now(service, status)
-    if not stands(service, seen, wanted, servers_for(service, step.percent)):
-        return _waits_for_servers(service, seen, standing, wanted, status)
-    began = status.model_copy(
-        update={"phase": "Judging", "percent": step.percent, "since": whole(seen.now), "verdict": None, "message": None}
-    )
-    return Move(
-        standing,
-        seen.rollout.active,
-        began,
-        challenger=wanted,
-        count=servers_for(service, step.percent),
-        percent=step.percent,
+    if not rollout.is_ready_beside(rollout.wanted, rollout.challenger_replicas):
+        return _awaiting_servers(rollout)
+    began = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
+    return Transition(
+        rollout.champion,
+        rollout.seen.active,
+        status.model_copy(update=began),
+        challenger=rollout.wanted,
+        challenger_replicas=rollout.challenger_replicas,
+        percent=percent,
         reason=f"{status.mode}Judged",
-        message=told(service, status, standing, f"Step {status.step} begins."),
-        look_again=AT_ONCE,
+        message=f"{rollout.progress} Step {status.step} begins.",
+        look_again=NEXT_PASS,
     )
 
 
-def challenger_takes_over(service: InferenceService, seen: Seen, standing: Target) -> Move | None:
-    """All steps are passed: as many of its servers as the champion has, then the pointer."""
-    status, wanted, rollout = service.status.rollout, seen.wanted, service.spec.rollout
-    assert status is not None, "a_challenger_comes came before"
-    assert wanted is not None, "nothing_is_offered came before"
-    assert rollout is not None, "asked before"
+def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
+    """All steps have passed: the challenger gets as many servers as the champion has, then the pointer moves."""
+    status, wanted, champion, paused = rollout.status, rollout.wanted, rollout.champion, rollout.spec.paused
     if status.phase != "Promoting":
         return None
-    count = children.replicas(service)
-    if not rollout.paused and stands(service, seen, wanted, count):
-        return promoted(service, seen, wanted, standing, other(seen.rollout.active), _takes_over(wanted, standing))
-    found = seen.rollout.other
-    ready = min(found.ready, count) if found else 0
-    diagnosis = f" {seen.rollout.diagnosis.message}" if seen.rollout.diagnosis else ""
-    words = f"'{wanted.version}' passed every step; {ready} of {count} of its servers answer, then it takes over.{diagnosis}"
-    return Move(
-        standing,
-        seen.rollout.active,
+    count, other = rollout.replicas, rollout.seen.other
+    if not paused and rollout.is_ready_beside(wanted, count):
+        slot = other_slot(rollout.seen.active)
+        return promote(rollout, wanted, champion, slot, _promotion_message(wanted, champion))
+    ready = min(other.ready, count) if other else 0
+    message = f"'{wanted.version}' passed every step; {ready} of {count} of its servers are ready, then it takes over."
+    if rollout.seen.diagnosis is not None:
+        message = f"{message} {rollout.seen.diagnosis.message}"
+    return Transition(
+        champion,
+        rollout.seen.active,
         status,
         challenger=wanted,
-        count=count,
+        challenger_replicas=count,
         percent=status.percent,
-        reason="RolloutPaused" if rollout.paused else "Promoting",
-        message=f"{words} spec.rollout.paused is true." if rollout.paused else words,
-        progressing=not rollout.paused,
-        look_again=SOON,
+        reason="RolloutPaused" if paused else "Promoting",
+        message=f"{message} spec.rollout.paused is true." if paused else message,
+        progressing=not paused,
+        look_again=POD_CHECK_INTERVAL,
     )
 
 
-def told(service: InferenceService, status: RolloutStatus, standing: Target, words: str) -> str:
-    """Who challenges whom, how far it is, and what goes on."""
-    assert service.spec.rollout is not None, "asked before"
-    count = len(steps_of(service.spec.rollout))
-    share = step_now(service, status).percent
-    way = f"answers {share} %" if status.mode == "Canary" else f"gets copies of {share} %"
-    return f"Challenger '{status.challenger}' {way} of the requests of '{standing.version}' (step {status.step} of {count}). {words}"
+def _stopped(challenge: Challenge, status: RolloutStatus | None, reason: str, message: str) -> Transition:
+    transition = Transition(
+        challenge.champion, challenge.seen.active, status, reason=reason, message=message, progressing=False
+    )
+    return without_challenger(challenge, transition)
 
 
-def _waits_for_servers(
-    service: InferenceService, seen: Seen, standing: Target, wanted: Target, status: RolloutStatus
-) -> Move:
-    found, diagnosis = seen.rollout.other, seen.rollout.diagnosis
-    count = servers_for(service, step_now(service, status).percent)
-    ready = min(found.ready, count) if found and found.target == wanted else 0
-    reason, words = "ChallengerStarting", f"{ready} of {count} servers of challenger '{wanted.version}' answer."
-    if diagnosis is not None and found is not None and found.target == wanted:
-        reason = "ChallengerDoesNotFit" if does_not_fit(service, diagnosis.message) else "ChallengerStuck"
-        words = f"{words} {diagnosis.message}"
-    if reason == "ChallengerDoesNotFit":
-        words = f"{words} It is tried until there is room; or remove spec.rollout, and servers are replaced one by one without a challenger."
-    return Move(
-        standing,
-        seen.rollout.active,
-        status,
+def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
+    other, diagnosis, wanted = rollout.seen.other, rollout.seen.diagnosis, rollout.wanted
+    count, exists = rollout.challenger_replicas, other is not None and other.target == wanted
+    ready = min(other.ready, count) if other is not None and exists else 0
+    reason = "ChallengerStarting"
+    message = f"{ready} of {count} servers of challenger '{wanted.version}' are ready."
+    if diagnosis is not None and exists:
+        reason, message = "ChallengerStuck", f"{message} {diagnosis.message}"
+        if lacks_extended_resource(rollout.service, diagnosis.message):
+            reason = "ChallengerDoesNotFit"
+            message = f"{message} It is tried until there is room; or remove spec.rollout, and servers are replaced one by one without a challenger."
+    return Transition(
+        rollout.champion,
+        rollout.seen.active,
+        rollout.status,
         challenger=wanted,
-        count=count,
-        percent=status.percent,
+        challenger_replicas=count,
+        percent=rollout.status.percent,
         reason=reason,
-        message=f"{words} Champion '{standing.version}' answers meanwhile.",
-        look_again=SOON,
+        message=f"{message} Champion '{rollout.champion.version}' answers meanwhile.",
+        look_again=POD_CHECK_INTERVAL,
     )
 
 
-def _with_the_warm_one(service: InferenceService, seen: Seen, said: Move) -> Move:
-    status, found = said.status, seen.rollout.other
-    if status is None or status.phase != "Promoted" or status.keep_until is None or found is None:
-        return said
-    left = status.keep_until - seen.now
-    if left.total_seconds() <= 0 or found.target is None:
-        return said
-    return replace(said, challenger=found.target, count=children.replicas(service), look_again=max(left, AT_ONCE))
-
-
-def _takes_over(winner: Target, loser: Target) -> str:
-    return f"Version '{winner.version}' passed every step and answers all traffic in place of '{loser.version}', which is kept warm."
+def _promotion_message(winner: Target, loser: Target) -> str:
+    return f"Version '{winner.version}' passed every step and answers all traffic in place of '{loser.version}', which stays on standby."

@@ -1,10 +1,10 @@
-"""Servers that are not ours, in the pod of ours: the same fetch, the same ports of the Service, the same question before Ready.
+"""Other serving runtimes in the pod of our server, with the same fetch, the same ports of the Service and the same readiness.
 
-| | ours | triton | custom |
+| | flywheel | triton | custom |
 |---|---|---|---|
 | the artifact | /flywheel/inputs/model | /flywheel/repository, laid out by an init container | /flywheel/inputs/model |
-| ready | a warm-up was answered | strict readiness, after its own warm-up | its route says so |
-| ends | drains by itself | a pause before SIGTERM, while endpoints are withdrawn | the same |
+| ready | after a warm-up request | strict readiness, after its own warm-up | as its endpoint reports |
+| stops | drains by itself | a pause before SIGTERM, while endpoints are removed | as triton |
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from typing import Any
 from flywheel.core.pods.fetch import ROOT
 from flywheel.core.pods.pod_spec import constants, container_security, environment
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, TRITON_METRICS_PORT, ports
+from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, TRITON_METRICS_PORT, container_ports
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, TritonRuntime
 
@@ -21,23 +21,25 @@ DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 REPOSITORY = f"{ROOT}/repository"
 
 
-def chosen(service: InferenceService) -> dict[str, Any]:
-    """What of the choice shapes the pod. Nothing for our own server, said or not: to say it restarts nobody."""
+def runtime_inputs(service: InferenceService) -> dict[str, Any]:
+    """The inputs of the pod template; nothing for our own server, named or not, so that naming it restarts no server."""
     runtime = service.spec.runtime
     if runtime is None or runtime.flywheel is not None:
         return {}
     return {"runtime": runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
 
-def preparations(service: InferenceService, fetch: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
-    """Init containers between `fetch` and the server: Triton wants the model in a repository of its own layout."""
+def init_containers(service: InferenceService, fetch: Mapping[str, Any], settings: Settings) -> list[dict[str, Any]]:
+    """Init containers between `fetch` and the server: one lays out Triton's model repository."""
     runtime = service.spec.runtime
     if runtime is None or runtime.triton is None:
         return []
-    own = {key: fetch[key] for key in ("imagePullPolicy", "securityContext", "resources", "terminationMessagePolicy")}
+    shared = {
+        key: fetch[key] for key in ("imagePullPolicy", "securityContext", "resources", "terminationMessagePolicy")
+    }
     return [
         {
-            **own,
+            **shared,
             "name": "repository",
             "image": settings.runtime_image,
             "command": ["python3", "-m", "flywheel_runtime", "triton"],
@@ -47,18 +49,18 @@ def preparations(service: InferenceService, fetch: Mapping[str, Any], settings: 
     ]
 
 
-def adapted(ours: dict[str, Any], service: InferenceService, version: str) -> dict[str, Any]:
-    """The container of our server, or of the chosen one in its place."""
+def runtime_container(ours: dict[str, Any], service: InferenceService, version: str) -> dict[str, Any]:
+    """The container of our server, or of the runtime that replaces it."""
     runtime = service.spec.runtime
     if runtime is not None and runtime.triton is not None:
-        return {**_foreign(ours, service, version, runtime.triton.image), **_triton(runtime.triton)}
+        return {**_other_runtime(ours, service, version, runtime.triton.image), **_triton(runtime.triton)}
     if runtime is not None and runtime.custom is not None:
-        return {**_foreign(ours, service, version, runtime.custom.image), **_custom(runtime.custom)}
+        return {**_other_runtime(ours, service, version, runtime.custom.image), **_custom(runtime.custom)}
     return ours
 
 
-def _foreign(ours: dict[str, Any], service: InferenceService, version: str, image: str) -> dict[str, Any]:
-    told = {
+def _other_runtime(ours: dict[str, Any], service: InferenceService, version: str, image: str) -> dict[str, Any]:
+    variables = {
         "FLYWHEEL_MODEL_DIR": f"{ROOT}/inputs/model",
         "FLYWHEEL_MODEL_NAME": service.name,
         "FLYWHEEL_MODEL_VERSION": version,
@@ -67,11 +69,13 @@ def _foreign(ours: dict[str, Any], service: InferenceService, version: str, imag
     return {
         **{key: value for key, value in ours.items() if key not in ("command", "args")},
         "image": image,
-        "env": [*constants(told), *environment(service.spec.env)],
-        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports(service).items()],
+        "env": [*constants(variables), *environment(service.spec.env)],
+        "ports": [
+            {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container_ports(service).items()
+        ],
         "securityContext": container_security(read_only=False),
         "readinessProbe": ready,
-        # Not every server goes on answering after SIGTERM; the node's proxies need a moment to send nobody here any more.
+        # Not every server handles requests after SIGTERM, and the nodes' proxies need a moment to stop sending them here.
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
     }
 

@@ -5,8 +5,8 @@ from flywheel.kinds.inferenceservice.schema import InferenceService
 HTTP_PORT, GRPC_PORT, TRITON_METRICS_PORT = 8080, 8081, 8082
 
 
-def ports(service: InferenceService) -> dict[str, int]:
-    """What the pod listens on, by the names to which the Service's ports lead."""
+def container_ports(service: InferenceService) -> dict[str, int]:
+    """The ports on which the server listens, by the names that the Service's target ports use."""
     runtime = service.spec.runtime
     if runtime and runtime.custom:
         grpc = {"grpc": runtime.custom.ports.grpc} if runtime.custom.ports.grpc else {}
@@ -16,6 +16,6 @@ def ports(service: InferenceService) -> dict[str, int]:
 
 
 def metrics_port(service: InferenceService) -> int:
-    """Where /metrics is."""
-    found = ports(service)
+    """The port of /metrics."""
+    found = container_ports(service)
     return found.get("metrics", found["http"])

@@ -1,4 +1,4 @@
-"""The autoscaler as it is, and why it cannot do its work: which API is missing, or what the HorizontalPodAutoscaler says of itself."""
+"""The autoscaler as it is, and why it cannot work: an API that is missing, or what the HorizontalPodAutoscaler reports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,75 +9,78 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import HORIZONTAL_POD_AUTOSCALER, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.scaling.autoscaler import POD_METRICS
-from flywheel.kinds.inferenceservice.scaling.replicas import is_automatic
+from flywheel.kinds.inferenceservice.scaling.replicas import has_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.scaling import Scaling
 
-# metrics-server knows a pod only after its first two scrapes; until then an autoscaler says that it cannot measure.
-PATIENCE = timedelta(minutes=2)
-RESOURCE_METRICS, CUSTOM_METRICS, KEDA = "metrics.k8s.io", "custom.metrics.k8s.io", "keda.sh"
+# metrics-server knows a pod only after its first two scrapes; until then an autoscaler reports that it cannot measure.
+METRICS_GRACE_PERIOD = timedelta(minutes=2)
+RESOURCE_METRICS_API, CUSTOM_METRICS_API, KEDA_API = "metrics.k8s.io", "custom.metrics.k8s.io", "keda.sh"
 
 
 @dataclass(frozen=True)
-class Blindness:
-    """Why nothing can be measured, in one CamelCase word and one sentence with a next step."""
+class MetricsProblem:
+    """Why nothing can be measured: a condition's reason, and its message with a next step."""
 
     reason: str
     message: str
 
 
 @dataclass(frozen=True)
-class Autoscaler:
-    """`exists`: there is a HorizontalPodAutoscaler of ours. `unsure`: it cannot measure yet, which may be over in a moment."""
+class AutoscalerSeen:
+    """The service's HorizontalPodAutoscaler.
+
+    `exists`: there is one, and it is ours. `starting`: it cannot measure yet, which may pass within the grace period.
+    """
 
     exists: bool = False
-    unsure: bool = False
-    blind: Blindness | None = None
+    starting: bool = False
+    problem: MetricsProblem | None = None
 
 
-def observe_autoscaler(service: InferenceService, cluster: Cluster) -> Autoscaler:
-    """At the HorizontalPodAutoscaler, and at the APIs that it asks."""
+def observe_autoscaler(service: InferenceService, cluster: Cluster) -> AutoscalerSeen:
+    """Read the HorizontalPodAutoscaler, and whether the APIs that it needs are served."""
     live = cluster.get(Reference(HORIZONTAL_POD_AUTOSCALER, service.namespace, names.child(service)))
     if live is not None and live["metadata"].get("labels", {}).get(names.UID_LABEL) != service.uid:
-        live = None  # somebody else's: the engine says NameTaken
+        live = None  # of another owner: the engine reports NameTaken
     exists, scaling = live is not None, service.spec.scaling
-    if scaling is None or not is_automatic(service):
-        return Autoscaler(exists)
-    missing = _api_missing(scaling, cluster)
+    if scaling is None or not has_autoscaler(service):
+        return AutoscalerSeen(exists)
+    missing = _missing_api(scaling, cluster)
     if missing is not None:
-        return Autoscaler(exists, blind=missing)
-    diagnosis = _trouble(live) if live else None
-    if diagnosis is None:
-        return Autoscaler(exists)
-    if cluster.now - _since(diagnosis) < PATIENCE:
-        return Autoscaler(exists, unsure=True)
-    return Autoscaler(exists, blind=_blind(scaling, diagnosis))
+        return AutoscalerSeen(exists, problem=missing)
+    condition = _failing_condition(live) if live else None
+    if condition is None:
+        return AutoscalerSeen(exists)
+    if cluster.now - _transition_time(condition) < METRICS_GRACE_PERIOD:
+        return AutoscalerSeen(exists, starting=True)
+    return AutoscalerSeen(exists, problem=_metrics_unavailable(scaling, condition))
 
 
-def _api_missing(scaling: Scaling, cluster: Cluster) -> Blindness | None:
+def _missing_api(scaling: Scaling, cluster: Cluster) -> MetricsProblem | None:
     if scaling.metric not in POD_METRICS:
-        if cluster.serves(RESOURCE_METRICS):
+        if cluster.serves(RESOURCE_METRICS_API):
             return None
-        return Blindness(
+        return MetricsProblem(
             "MetricsMissing",
-            f"The number of servers stays as it is, since the API server does not serve {RESOURCE_METRICS}, from which metric {scaling.metric} comes; install metrics-server.",
+            f"The number of servers stays as it is, since the API server does not serve {RESOURCE_METRICS_API}, from which metric {scaling.metric} comes; install metrics-server.",
         )
-    if cluster.serves(CUSTOM_METRICS):
+    if cluster.serves(CUSTOM_METRICS_API):
         return None
     name = POD_METRICS[scaling.metric]
     keda = (
         " KEDA is installed: instead, remove spec.scaling and let a ScaledObject target this InferenceService, whose scale subresource it can set."
-        if cluster.serves(KEDA)
+        if cluster.serves(KEDA_API)
         else ""
     )
-    return Blindness(
+    return MetricsProblem(
         "MetricsMissing",
-        f"The number of servers stays as it is, since the API server does not serve {CUSTOM_METRICS}, from which metric {scaling.metric} ('{name}' of each pod) comes; install prometheus-adapter, or set spec.scaling.metric to CPU.{keda}",
+        f"The number of servers stays as it is, since the API server does not serve {CUSTOM_METRICS_API}, from which metric {scaling.metric} ('{name}' of each pod) comes; install prometheus-adapter, or set spec.scaling.metric to CPU.{keda}",
     )
 
 
-def _trouble(live: Manifest) -> Mapping[str, Any] | None:
-    """The condition that says that it does not work. `ScalingDisabled` is said of 0 servers, and is over with the first."""
+def _failing_condition(live: Manifest) -> Mapping[str, Any] | None:
+    """The condition that reports a failure. `ScalingDisabled` is reported at 0 servers, and ends with the first."""
     for condition in (live.get("status") or {}).get("conditions") or []:
         works = condition["status"] != "False" or condition.get("reason") == "ScalingDisabled"
         if condition["type"] in ("AbleToScale", "ScalingActive") and not works:
@@ -85,18 +88,18 @@ def _trouble(live: Manifest) -> Mapping[str, Any] | None:
     return None
 
 
-def _since(condition: Mapping[str, Any]) -> datetime:
+def _transition_time(condition: Mapping[str, Any]) -> datetime:
     stamp = condition.get("lastTransitionTime")
     return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")) if stamp else datetime.min.replace(tzinfo=UTC)
 
 
-def _blind(scaling: Scaling, diagnosis: Mapping[str, Any]) -> Blindness:
-    words = str(diagnosis.get("message") or diagnosis.get("reason")).rstrip(".")
+def _metrics_unavailable(scaling: Scaling, condition: Mapping[str, Any]) -> MetricsProblem:
+    finding = str(condition.get("message") or condition.get("reason")).rstrip(".")
     if scaling.metric in POD_METRICS:
         step = f"let Prometheus scrape the pods and the adapter offer '{POD_METRICS[scaling.metric]}' for pods"
     else:
         step = "see whether metrics-server is healthy ('kubectl top pods' shows the same figures)"
-    return Blindness(
+    return MetricsProblem(
         "MetricsUnavailable",
-        f"The number of servers stays as it is, since the autoscaler cannot measure: {words}; {step}.",
+        f"The number of servers stays as it is, since the autoscaler cannot measure: {finding}; {step}.",
     )

@@ -8,11 +8,16 @@ from pydantic import ConfigDict, Field
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import Digest, Duration, Number, Percent
 
-MOST_REJECTIONS = 5
+MAX_REJECTIONS = 5
+MAX_NUMBERS = 24
 
 # No schema default inside the union of canary and shadow: a defaulted member would make the other one unappliable.
-ERROR_RATE, P99_RATIO, DISAGREEMENT, REQUESTS, TIMEOUT = "1%", "1.5", "1%", 100, "1s"
-ABSOLUTE, RELATIVE = "1e-6", "1e-3"
+DEFAULT_MAX_ERROR_RATE, DEFAULT_MAX_P99_RATIO, DEFAULT_MAX_DISAGREEMENT = "1%", "1.5", "1%"
+DEFAULT_MIN_REQUESTS, DEFAULT_TIMEOUT = 100, "1s"
+DEFAULT_ABSOLUTE_TOLERANCE, DEFAULT_RELATIVE_TOLERANCE = "1e-6", "1e-3"
+
+
+Mode = Literal["Canary", "Shadow"]
 
 
 class CanaryStep(Schema):
@@ -41,18 +46,18 @@ class CanaryAnalysis(Schema):
 
     max_error_rate: Percent | None = Field(
         None,
-        description=f"The largest share of forwarded requests that the challenger may fail, be late for or answer with nonsense; absent, {ERROR_RATE}.",
+        description=f"The largest share of forwarded requests that the challenger may fail, be late for or answer with nonsense; absent, {DEFAULT_MAX_ERROR_RATE}.",
     )
     max_p99_ratio: Number | None = Field(
         None,
-        description=f"The challenger's 99th percentile of latency may be so many times the champion's; absent, '{P99_RATIO}'.",
+        description=f"The challenger's 99th percentile of latency may be so many times the champion's; absent, '{DEFAULT_MAX_P99_RATIO}'.",
         json_schema_extra=validations(rule("double(self) >= 1.0", "must be at least '1'")),
     )
     min_requests: int | None = Field(
         None,
         ge=1,
         le=10_000_000,
-        description=f"A step with fewer forwarded requests cannot be judged and is held; absent, {REQUESTS}.",
+        description=f"A step with fewer forwarded requests cannot be judged and is held; absent, {DEFAULT_MIN_REQUESTS}.",
     )
 
 
@@ -81,11 +86,13 @@ class Tolerance(Schema):
     """Numbers that differ by less agree: |a - b| <= absolute + relative * |a| (as numpy.isclose)."""
 
     absolute: Number | None = Field(
-        None, description=f"In units of the answer; absent, '{ABSOLUTE}'.", json_schema_extra=_NOT_NEGATIVE
+        None,
+        description=f"In units of the answer; absent, '{DEFAULT_ABSOLUTE_TOLERANCE}'.",
+        json_schema_extra=_NOT_NEGATIVE,
     )
     relative: Number | None = Field(
         None,
-        description=f"As a share of the champion's answer; absent, '{RELATIVE}'.",
+        description=f"As a share of the champion's answer; absent, '{DEFAULT_RELATIVE_TOLERANCE}'.",
         json_schema_extra=_NOT_NEGATIVE,
     )
 
@@ -97,14 +104,14 @@ class Shadow(Schema):
     duration: Duration = Field(description="How long it is measured before it is judged, such as 30m.")
     max_disagreement: Percent | None = Field(
         None,
-        description=f"The largest share of copies whose answer differs or does not come; absent, {DISAGREEMENT}.",
+        description=f"The largest share of copies whose answer differs or does not come; absent, {DEFAULT_MAX_DISAGREEMENT}.",
     )
     tolerance: Tolerance | None = Field(None, description="When two numbers agree; classes must be equal.")
     min_requests: int | None = Field(
         None,
         ge=1,
         le=10_000_000,
-        description=f"With fewer compared requests it cannot be judged and is held; absent, {REQUESTS}.",
+        description=f"With fewer compared requests it cannot be judged and is held; absent, {DEFAULT_MIN_REQUESTS}.",
     )
 
 
@@ -121,7 +128,7 @@ class Rollout(Schema):
     shadow: Shadow | None = Field(None, description="The challenger gets copies of requests, and answers are compared.")
     timeout: Duration | None = Field(
         None,
-        description=f"An answer of the challenger that takes longer is late, and the champion answers itself; absent, {TIMEOUT}.",
+        description=f"An answer of the challenger that takes longer is late, and the champion answers itself; absent, {DEFAULT_TIMEOUT}.",
         json_schema_extra=validations(rule("self.matches(r'^([1-9]|[1-5][0-9]|60)s$')", "must be from 1s to 60s")),
     )
     keep_warm: Duration = Field(
@@ -131,6 +138,17 @@ class Rollout(Schema):
     paused: bool = Field(
         False, description="True keeps the rollout at the step where it is. A breach rolls back all the same."
     )
+
+    @property
+    def mode(self) -> Mode:
+        """How a challenger is measured."""
+        return "Canary" if self.canary is not None else "Shadow"
+
+    @property
+    def steps(self) -> tuple[CanaryStep, ...]:
+        """The steps of the canary; a shadow is one step."""
+        shadow = (CanaryStep(percent=self.shadow.percent, duration=self.shadow.duration),) if self.shadow else ()
+        return (*(self.canary.steps if self.canary else ()), *shadow)
 
 
 Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
@@ -144,14 +162,14 @@ class Rejection(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     at: datetime = Field(description="When it was rolled back.")
     message: str = Field("", max_length=512, description="What was found, with the numbers.")
-    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured.")
+    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="What the judge measured.")
 
 
 class RolloutStatus(Schema):
     """How far the rollout of a challenger is, or how the last one ended."""
 
     phase: Phase = Field(description="Starting, Judging, Holding, Promoting, Promoted, RolledBack or Aborted.")
-    mode: Literal["Canary", "Shadow"] = Field(description="How it is judged.")
+    mode: Mode = Field(description="How it is judged.")
     challenger: str = Field(max_length=253, description="The ModelVersion that wants to take over, or did.")
     digest: Digest | None = Field(None, description="The challenger's artifact.")
     champion: str = Field(max_length=253, description="The ModelVersion that it challenges, or challenged.")
@@ -162,7 +180,7 @@ class RolloutStatus(Schema):
     judgements: int | None = Field(None, description="How many judge Jobs of this rollout have ended.")
     verdict: str | None = Field(None, max_length=63, description="The last judgement: Pass, Breach or CannotMeasure.")
     message: str | None = Field(None, max_length=700, description="The last judgement in a sentence.")
-    numbers: Numbers | None = Field(None, max_length=24, description="What the judge measured last.")
+    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="What the judge measured last.")
     examples: Digest | None = Field(
         None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
     )
@@ -171,6 +189,6 @@ class RolloutStatus(Schema):
     keep_until: datetime | None = Field(None, description="How long the other version is kept warm.")
     rejected: tuple[Rejection, ...] = Field(
         (),
-        max_length=MOST_REJECTIONS,
+        max_length=MAX_REJECTIONS,
         description="The versions that were rolled back last, for their ModelVersions to copy.",
     )

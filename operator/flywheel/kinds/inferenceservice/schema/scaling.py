@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from flywheel.core.resource.schema import Schema, rule, validations
 
 Metric = Literal["CPU", "Memory", "InFlight", "RequestsPerSecond"]
-STANDARD_TARGET = "70%"
+DEFAULT_TARGET = "70%"
 
 Target = Annotated[
     int | str,
@@ -101,9 +101,9 @@ class Scaling(Schema):
     behavior: Behavior | None = Field(None, description="How fast servers come and go; absent, Kubernetes' own rules.")
 
     @property
-    def aim(self) -> str:
-        """The target as written, or the standard one."""
-        return STANDARD_TARGET if self.target is None else str(self.target)
+    def target_or_default(self) -> str:
+        """The target as written, or the default one."""
+        return DEFAULT_TARGET if self.target is None else str(self.target)
 
 
 def _requested(metric: str, resource: str) -> str:

@@ -1,15 +1,20 @@
-"""The pod of one server: `fetch` brings the artifact by its digest, then the server answers from it."""
+"""The pod of one server: `fetch` downloads the artifact by its digest, then the server loads it."""
 
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT, Input, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import container_security, environment, needs, placed, pod_security, pulls
 from flywheel.core.resource import names
+from flywheel.core.resource.model_reference import Target
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.logging import prediction_logging
-from flywheel.kinds.inferenceservice.runtimes import container
-from flywheel.kinds.inferenceservice.runtimes.container import DRAIN_SECONDS, FINISH_SECONDS
+from flywheel.kinds.inferenceservice.runtimes.container import (
+    DRAIN_SECONDS,
+    FINISH_SECONDS,
+    init_containers,
+    runtime_container,
+)
 from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceSpec
 from flywheel.kinds.inferenceservice.schema.spec import Batching
@@ -19,14 +24,8 @@ GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 ROUTE_FOLDER = "/etc/flywheel/route"
 
 
-def server_pod(
-    service: InferenceService,
-    version: str,
-    digest: str,
-    route: str,
-    settings: Settings,
-) -> dict[str, Any]:
-    """The pod's spec."""
+def server_pod(service: InferenceService, target: Target, route: str, settings: Settings) -> dict[str, Any]:
+    """The pod's spec; `route` is the ConfigMap that tells its server which requests to forward."""
     spec = service.spec
     variables = {
         "FLYWHEEL_KIND": service.api.kind,
@@ -37,21 +36,21 @@ def server_pod(
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
     limit = fetch_limit(spec.resources, settings)
-    fetch = fetch_container((Input("model", artifact=digest),), settings, variables, limit)
+    fetch = fetch_container((Input("model", artifact=target.digest),), settings, variables, limit)
     return {
-        "serviceAccountName": authentication.account(spec.auth, names.child(service)),
+        "serviceAccountName": authentication.service_account_name(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS + prediction_logging.grace(spec.logging),
+        "terminationGracePeriodSeconds": GRACE_SECONDS + prediction_logging.extra_grace_seconds(spec.logging),
         "securityContext": pod_security(),
         **placed(spec.placement),
         **pulls(spec.image_pull_secrets, settings),
-        "initContainers": [fetch, *container.preparations(service, fetch, settings)],
-        "containers": [container.adapted(_server(service, version, digest, settings), service, version)],
+        "initContainers": [fetch, *init_containers(service, fetch, settings)],
+        "containers": [runtime_container(_server(service, target, settings), service, target.version)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
-            # Optional, and there from the first pod on: a canary that comes later restarts nobody.
+            # Optional, and mounted from the first pod on, so that a later rollout restarts no server.
             {"name": "route", "configMap": {"name": route, "optional": True}},
             *authentication.volumes(spec.auth),
             *_shared_memory(spec),
@@ -60,29 +59,25 @@ def server_pod(
     }
 
 
-def _server(service: InferenceService, version: str, digest: str, settings: Settings) -> dict[str, Any]:
+def service_host(service: InferenceService) -> str:
+    """The Service's DNS name."""
+    return f"{names.child(service)}.{service.namespace}.svc"
+
+
+def _server(service: InferenceService, target: Target, settings: Settings) -> dict[str, Any]:
     spec = service.spec
-    ports = (("http", HTTP_PORT), ("grpc", GRPC_PORT))
-    flags = {
-        "--model": f"{ROOT}/inputs/model",
-        "--name": service.name,
-        "--version": version,
-        **{f"--{name}": f"0.0.0.0:{port}" for name, port in ports},
-        "--drain-seconds": str(DRAIN_SECONDS),
-        "--grace-seconds": str(FINISH_SECONDS),
-        **_batching(spec.batching),
-        **authentication.flags(spec.auth, service.namespace, service.name, host(service)),
-        **prediction_logging.flags(spec.logging, service.name, service.namespace, digest),
-    }
     env = [*prediction_logging.variables(spec.logging), *environment(spec.env)]
     return {
         "name": "server",
         "image": settings.serving_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "flywheel_serving"],
-        "args": [word for flag in flags.items() for word in flag],
+        "args": [argument for flag in _flags(service, target).items() for argument in flag],
         **({"env": env} if env else {}),
-        "ports": [{"name": name, "containerPort": port, "protocol": "TCP"} for name, port in ports],
+        "ports": [
+            {"name": name, "containerPort": port, "protocol": "TCP"}
+            for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT))
+        ],
         **({"resources": needs(spec.resources)} if needs(spec.resources) else {}),
         "securityContext": container_security(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
@@ -101,21 +96,32 @@ def _server(service: InferenceService, version: str, digest: str, settings: Sett
     }
 
 
-def _batching(batching: Batching | None) -> dict[str, str]:
+def _flags(service: InferenceService, target: Target) -> dict[str, str]:
+    spec = service.spec
+    return {
+        "--model": f"{ROOT}/inputs/model",
+        "--name": service.name,
+        "--version": target.version,
+        "--http": f"0.0.0.0:{HTTP_PORT}",
+        "--grpc": f"0.0.0.0:{GRPC_PORT}",
+        "--drain-seconds": str(DRAIN_SECONDS),
+        "--grace-seconds": str(FINISH_SECONDS),
+        **_batching_flags(spec.batching),
+        **authentication.flags(spec.auth, service.namespace, service.name, service_host(service)),
+        **prediction_logging.flags(spec.logging, service.name, service.namespace, target.digest),
+    }
+
+
+def _batching_flags(batching: Batching | None) -> dict[str, str]:
     if batching is None:
         return {}
     latency = {"--max-batch-wait-seconds": f"{batching.max_latency.seconds:g}"} if batching.max_latency else {}
     return {"--max-batch-rows": str(batching.max_batch_size), **latency}
 
 
-def host(service: InferenceService) -> str:
-    """The Service's DNS name."""
-    return f"{names.child(service)}.{service.namespace}.svc"
-
-
-def _probe(question: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
+def _probe(endpoint: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
     return {
-        "httpGet": {"path": f"/v2/health/{question}", "port": "http"},
+        "httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"},
         "periodSeconds": period,
         "timeoutSeconds": timeout,
         "failureThreshold": failures,

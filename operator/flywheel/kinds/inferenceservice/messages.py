@@ -1,0 +1,43 @@
+"""The messages of an InferenceService's conditions, and its summary."""
+
+from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.kinds.inferenceservice.observe import Seen
+from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
+from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.server_pod import service_host
+
+
+def url(service: InferenceService) -> str:
+    """The address of the service's REST API inside the cluster."""
+    return f"http://{service_host(service)}:{HTTP_PORT}"
+
+
+def no_servers(service: InferenceService, target: Target) -> str:
+    """The service is suspended or scaled to 0."""
+    field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
+    step = "set it to false" if service.spec.suspend else "raise it"
+    return (
+        f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'."
+    )
+
+
+def all_ready(count: int) -> str:
+    """Every server is ready; the begin of a sentence."""
+    return f"All {count} servers are ready" if count > 1 else "The server is ready"
+
+
+def unavailable(missing: Missing | None) -> str:
+    """Why no other version can replace the one that is served, or nothing."""
+    return f" The served version stays, since no other can replace it: {missing.message}" if missing else ""
+
+
+def diagnosis(seen: Seen) -> str:
+    """The diagnosis of the servers, or nothing."""
+    return f" {seen.diagnosis.message}" if seen.diagnosis else ""
+
+
+def summary(service: InferenceService, ready: int, count: int, target: Target) -> str:
+    """`2/2 ready, fraud-3`."""
+    if count == 0:
+        return f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}"
+    return f"{min(ready, count)}/{count} ready, {target.version}"

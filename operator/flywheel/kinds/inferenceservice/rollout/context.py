@@ -1,0 +1,131 @@
+"""What the rules of a rollout know: each type has the facts that the guards before it have established.
+
+RolloutContext      the spec has a rollout, and the active slot has a version, the champion
+Challenge           moreover, a version is wanted and available
+RolloutInProgress   moreover, that version is the challenger of the rollout in the status
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from flywheel.core.resource.model_reference import Target
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
+from flywheel.kinds.inferenceservice.scaling.replicas import last_desired_replicas
+from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.schema.rollout import CanaryStep, Rejection, Rollout, RolloutStatus
+from flywheel.kinds.inferenceservice.servers import Servers
+
+IN_PROGRESS = ("Starting", "Judging", "Holding", "Promoting")
+MAX_STEP_DURATION = timedelta(hours=6)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutContext:
+    """A service whose spec has a rollout, and whose active slot serves the champion with `servers`.
+
+    `wanted`: the version that the spec asks for, None where it is not available; `seen`: what was observed of the rollout.
+    """
+
+    service: InferenceService
+    spec: Rollout
+    settings: Settings
+    now: datetime
+    champion: Target
+    servers: Servers | None
+    wanted: Target | None
+    status: RolloutStatus | None
+    seen: RolloutSeen
+
+    @property
+    def timestamp(self) -> datetime:
+        """The time in whole seconds, as the API server stores it."""
+        return self.now.replace(microsecond=0)
+
+    @property
+    def replicas(self) -> int:
+        """How many servers the champion should have."""
+        return last_desired_replicas(self.service)
+
+    def challenged_by(self, version: Target) -> "Challenge":
+        """The same where that version is wanted."""
+        return Challenge(**{**vars(self), "wanted": version})
+
+    def is_ready_beside(self, target: Target, count: int) -> bool:
+        """Whether the other slot has exactly so many servers of the target, all ready, and no earlier one that still terminates."""
+        other = self.seen.other
+        if other is None or self.seen.terminating:
+            return False
+        return other.all_ready(self.service, target, self.settings, count)
+
+    def valid_rejections(self, version: str | None = None) -> tuple[Rejection, ...]:
+        """The rejections in the status, without those of that version which have been cleared since."""
+        cleared = self.seen.rejection.cleared_at
+        return tuple(
+            each
+            for each in (self.status.rejected if self.status else ())
+            if each.version != version or cleared is None or cleared < each.at
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Challenge(RolloutContext):
+    """A version is wanted and available."""
+
+    wanted: Target
+
+    @property
+    def rejection(self) -> str | None:
+        """What was found against the wanted version by a rollout of this or another service, unless it has been cleared since."""
+        own = [
+            each.message for each in self.valid_rejections(self.wanted.version) if each.version == self.wanted.version
+        ]
+        return own[-1] if own else self.seen.rejection.finding
+
+    def with_status(self, status: RolloutStatus) -> "RolloutInProgress":
+        """The rollout of the wanted version that has that status."""
+        return RolloutInProgress(**{**vars(self), "status": status})
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolloutInProgress(Challenge):
+    """The wanted version is the challenger of a rollout between its start and its end."""
+
+    status: RolloutStatus
+
+    @property
+    def step(self) -> CanaryStep:
+        """The step that the status names; the last one if the spec has fewer by now."""
+        steps = self.spec.steps
+        return steps[min(max(self.status.step or 1, 1), len(steps)) - 1]
+
+    @property
+    def is_last_step(self) -> bool:
+        """Whether the challenger is promoted after this step."""
+        return (self.status.step or 1) >= len(self.spec.steps)
+
+    @property
+    def challenger_replicas(self) -> int:
+        """The same share of the champion's servers as the step's share of its requests, and at least one."""
+        return max(1, ceil(self.replicas * self.step.percent / 100))
+
+    @property
+    def max_duration(self) -> timedelta:
+        """How long the step may be measured until there are enough requests; it doubles after each time when there were too few."""
+        duration = self.step.duration.timedelta
+        return max(duration, min(duration * (1 << min(self.status.held or 0, 16)), MAX_STEP_DURATION))
+
+    @property
+    def progress(self) -> str:
+        """Who challenges whom, and how far the rollout is, as the begin of a message."""
+        share = self.step.percent
+        effect = f"answers {share} %" if self.status.mode == "Canary" else f"gets copies of {share} %"
+        steps = f"step {self.status.step} of {len(self.spec.steps)}"
+        return f"Challenger '{self.status.challenger}' {effect} of the requests of '{self.champion.version}' ({steps})."
+
+
+def is_under_way(status: RolloutStatus, target: Target) -> bool:
+    """Whether the status is of a rollout of this target that is between its start and its end."""
+    challenger = (status.challenger, status.digest)
+    return status.phase in IN_PROGRESS and challenger == (target.version, target.digest)
