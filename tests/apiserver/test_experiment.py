@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment
 
 pytestmark = pytest.mark.apiserver
 
@@ -227,10 +227,10 @@ def test_the_server_takes_the_status_of_a_whole_search_as_it_is(
     def ends(trial: int, _attempt: int, _point: list[float]) -> dict[str, Any]:
         return last if trial == 9 else {"metrics": {"roc_auc": 0.7 + trial / 100, "p95_ms": 10}}
 
-    world = World(experiment({"register": "flight-delay", "budget": {"maxTrials": 9}, **spec}), ends)
-    world.run()
-    assert world.experiment.status.importance
-    status = world.experiment.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
+    search = Search(experiment({"register": "flight-delay", "budget": {"maxTrials": 9}, **spec}), ends)
+    search.finish()
+    assert search.status.importance
+    status = search.status.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"conditions"})
     installed("apply", "-f", "-", stdin=manifest({"trainer": SKLEARN}, f"whole-{len(spec)}"))
 
     patch = ("patch", "fwexp", f"whole-{len(spec)}", "--subresource=status", "--type=merge", "-o", "json", "-p")

@@ -1,9 +1,8 @@
 """The fake cluster answers as the engine's store would."""
 
-from flywheel.core.resource import names
-from flywheel.core.resource.api import CONFIG_MAP, POD, Reference
+from flywheel.core.resource.api import POD, Reference
 from flywheel.testing import FakeCluster, job, oom_killed, pod, resource, terminated, unschedulable
-from tests.engine.widget import KIND, WIDGETS, decide, observe
+from tests.engine.widget import KIND, WIDGETS
 
 ONE = resource(KIND, "one", {"friend": "two", "serve": True})
 
@@ -20,17 +19,6 @@ def test_it_finds_who_refers() -> None:
     assert [each["metadata"]["name"] for each in cluster.referring(WIDGETS, Reference(WIDGETS, "default", "two"))] == [
         "one"
     ]
-
-
-def test_it_does_with_children_what_the_engine_does() -> None:
-    cluster = FakeCluster(kinds=(KIND,)).put(ONE)
-    cluster.apply(ONE, decide(ONE, observe(ONE, cluster)))
-    assert [each["metadata"]["labels"][names.UID_LABEL] for each in cluster.children(ONE.uid, CONFIG_MAP)] == [ONE.uid]
-
-    without = resource(KIND, "one", {"config": False})
-    cluster.apply(without, decide(without, observe(without, cluster)))
-
-    assert cluster.children(ONE.uid, CONFIG_MAP) == ()
 
 
 def test_events_are_found_by_uid() -> None:

@@ -1,9 +1,10 @@
-"""A cluster in memory, as `observe` sees it."""
+"""A cluster in memory: what `observe` reads of it, and the writes that the engine sends to its API server."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
+from flywheel.cluster.errors import ApiError
 from flywheel.core.pods.queueing import KUEUE
 from flywheel.core.resource import api, names
 from flywheel.core.resource.api import Api, Manifest, Reference
@@ -12,14 +13,24 @@ from flywheel.core.resource.ownership import dressed, reference
 from flywheel.core.resource.parse import parse
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
+from flywheel.testing import server_side_apply
 from flywheel.testing.resources import NOON, manifest, stamp, uid_of
+from flywheel.testing.server_side_apply import LostKeys, Path
 
+Change = Literal["MODIFIED", "DELETED"]
+Watcher = Callable[[Change, Reference, Manifest], None]
+
+JOB_NAME = "batch.kubernetes.io/job-name"
 _KNOWN = {known.kind: known for known in vars(api).values() if isinstance(known, Api)}
+# What a client sends along in `metadata` to address the object or to state a condition, and what is not a field of its.
+_ADDRESS = frozenset({"name", "namespace", "uid", "resourceVersion"})
 
 
 class FakeCluster:
-    """Implements `flywheel.core.resource.kind.Cluster`. `kinds` are those whose references `referring` follows, `groups` the API groups
-    that a cluster may lack."""
+    """Implements `flywheel.core.resource.kind.Cluster`, and the writes of an API server: `apply` and `delete`.
+
+    `kinds` are those whose references `referring` follows, `groups` the API groups that a cluster may lack.
+    """
 
     def __init__(
         self,
@@ -34,6 +45,10 @@ class FakeCluster:
         self._groups = frozenset(groups)
         self._kinds = {kind.api: kind for kind in kinds}
         self._objects: dict[Reference, Manifest] = {}
+        self._managers: dict[tuple[Reference, str], frozenset[Path]] = {}  # the fields of each
+        self._watcher: Watcher = lambda _change, _reference, _manifest: None
+        self._version = 1  # so that no object has the resourceVersion "1", as in etcd
+        self._uses: dict[Reference, int] = {}  # how many objects had that name
         self._events: list[Manifest] = []
         self._queued: dict[str, tuple[Manifest, ...]] = {}
         self.put(*manifests)
@@ -42,13 +57,26 @@ class FakeCluster:
         """Add or replace objects; parsed resources are put as their manifests."""
         for each in manifests:
             raw = manifest(each) if isinstance(each, Resource) else each
-            self._objects[self._address(raw)] = raw
+            self._store(self._address(raw), raw)
         return self
 
     def remove(self, reference: Reference) -> "FakeCluster":
-        """Delete an object, if it is there."""
-        self._objects.pop(reference, None)
+        """Delete an object, if it is there, and what it owns."""
+        removed = self._objects.pop(reference, None)
+        if removed is None:
+            return self
+        self._managers = {key: value for key, value in self._managers.items() if key[0] != reference}
+        metadata = {**removed["metadata"], "resourceVersion": self._next_version()}
+        self._watcher("DELETED", reference, {**removed, "metadata": metadata})
+        for each in [key for key, value in self._objects.items() if _is_owned(value, removed)]:
+            self.remove(each)
         return self
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call it with every object that is there, and from now on with every change; it replaces the one before."""
+        self._watcher = watcher
+        for address, each in self._objects.items():
+            watcher("MODIFIED", address, each)
 
     def event(self, about: Manifest, reason: str, message: str, type: str = "Warning") -> "FakeCluster":
         """Let Kubernetes say something about an object."""
@@ -73,12 +101,55 @@ class FakeCluster:
         self.now += time
         return self
 
-    def apply(self, resource: AnyResource, plan: Plan) -> "FakeCluster":
+    def apply(self, api: Api, applied: Manifest, manager: str, subresource: str = "") -> tuple[Manifest, bool]:
+        """Server-side apply, forced. Returns the object as stored, and whether it was created.
+
+        Raises:
+            ApiError: 404, 409 or 422, as the API server answers.
+        """
+        metadata = applied["metadata"]
+        reference = Reference(api, metadata["namespace"], metadata["name"])
+        live = self._objects.get(reference)
+        _check_conditions(live, reference, metadata, subresource)
+        sets = _fields_of(applied, subresource)
+        owner = (reference, f"{manager}/{subresource}")
+        others = frozenset[Path]().union(
+            *(paths for key, paths in self._managers.items() if key[0] == reference and key != owner)
+        )
+        removed = self._managers.get(owner, frozenset()) - server_side_apply.fields(sets) - others
+        try:
+            merged = server_side_apply.merge(live or self._new(reference), sets, removed)
+        except LostKeys as error:
+            raise ApiError(422, "Invalid", f"{error}: must be an object, not null") from error
+        self._managers[owner] = server_side_apply.fields(sets)
+        if live is None or merged != live:
+            if live is not None and merged.get("spec") != live.get("spec"):
+                merged["metadata"]["generation"] = live["metadata"].get("generation", 1) + 1
+            self._store(reference, merged)
+        return self._objects[reference], live is None
+
+    def delete(self, reference: Reference, uid: str) -> Manifest | None:
+        """Delete the object of that uid and what it owns. None if it was gone already.
+
+        Raises:
+            ApiError: 409, the object has another uid.
+        """
+        live = self._objects.get(reference)
+        if live is None:
+            return None
+        if live["metadata"]["uid"] != uid:
+            raise ApiError(409, "Conflict", f"the UID in the precondition ({uid}) does not match that of {reference}")
+        self.remove(reference)
+        return {"kind": "Status", "status": "Success"}
+
+    def apply_plan(self, resource: AnyResource, plan: Plan) -> "FakeCluster":
         """Do what the engine would do with the children of a plan: make and change what it names, delete what left. Status is not written."""
         if plan.children is None:
             return self
         wanted = {reference(resource, child): child for child in plan.children}
-        for address in [key for key, value in self._objects.items() if key not in wanted and _owned(value, resource)]:
+        for address in [
+            key for key, value in self._objects.items() if key not in wanted and _is_controlled(value, resource)
+        ]:
             del self._objects[address]
         for address, child in wanted.items():
             if isinstance(child, Child) and not (child.create_only and address in self._objects):
@@ -86,8 +157,12 @@ class FakeCluster:
                 if child.yields:
                     old = self._objects.get(address, stored)["spec"]
                     stored["spec"] |= {field: old[field] for field in child.yields}
-                self._objects[address] = stored
+                self._store(address, stored)
         return self
+
+    def objects(self, api: Api) -> tuple[Manifest, ...]:
+        """All objects of that type, by name."""
+        return tuple(self._objects[key] for key in sorted(self._objects) if key.api == api)
 
     def serves(self, group: str) -> bool:
         """See Cluster."""
@@ -124,13 +199,69 @@ class FakeCluster:
         """See Cluster."""
         return self._queued.get(job["metadata"]["uid"], ())
 
+    def _new(self, reference: Reference) -> dict[str, Any]:
+        """What the API server gives to an object that is created. A name that is used again gets another uid."""
+        self._uses[reference] = self._uses.get(reference, 0) + 1
+        again = f"#{self._uses[reference]}" if self._uses[reference] > 1 else ""
+        metadata = {
+            "name": reference.name,
+            "namespace": reference.namespace,
+            "uid": uid_of(reference.api.kind + again, reference.namespace, reference.name),
+            "creationTimestamp": stamp(self.now),
+            "generation": 1,
+        }
+        return {"apiVersion": reference.api.api_version, "kind": reference.api.kind, "metadata": metadata}
+
+    def _store(self, reference: Reference, raw: Manifest) -> None:
+        given = {"uid": uid_of(reference.api.kind, reference.namespace, reference.name), **raw["metadata"]}
+        self._objects[reference] = {**raw, "metadata": {**given, "resourceVersion": self._next_version()}}
+        self._uses.setdefault(reference, 1)
+        self._watcher("MODIFIED", reference, self._objects[reference])
+
+    def _next_version(self) -> str:
+        self._version += 1
+        return str(self._version)
+
     def _address(self, raw: Manifest) -> Reference:
         named = next((kind.api for kind in self._kinds.values() if kind.api.kind == raw["kind"]), None)
         address = named or _KNOWN[raw["kind"]]
         return Reference(address, raw["metadata"]["namespace"], raw["metadata"]["name"])
 
 
-def _owned(raw: Manifest, owner: AnyResource) -> bool:
+def _fields_of(applied: Manifest, subresource: str) -> dict[str, Any]:
+    """What an apply sets: the status alone, or everything else."""
+    if subresource:
+        return {subresource: applied[subresource]}
+    metadata = {key: value for key, value in applied["metadata"].items() if key not in _ADDRESS}
+    return {**{key: value for key, value in applied.items() if key != "status"}, "metadata": metadata}
+
+
+def _check_conditions(
+    live: Manifest | None, reference: Reference, metadata: Mapping[str, Any], subresource: str
+) -> None:
+    """What the metadata of an apply demands of the live object, as measured (cluster/apply.py)."""
+    if live is None:
+        if subresource:
+            raise ApiError(404, "NotFound", f"{reference} not found")
+        if "uid" in metadata:
+            raise ApiError(409, "Conflict", f"{reference}: the UID in the precondition does not match: it is gone")
+        return
+    if metadata.get("resourceVersion", live["metadata"]["resourceVersion"]) != live["metadata"]["resourceVersion"]:
+        raise ApiError(409, "Conflict", f"{reference}: the object has been modified")
+    if metadata.get("uid", live["metadata"]["uid"]) != live["metadata"]["uid"]:
+        raise ApiError(422, "Invalid", f"{reference}: metadata.uid: field is immutable")
+
+
+def _is_owned(raw: Manifest, owner: Manifest) -> bool:
+    """Whether the garbage collector deletes an object together with that owner; a pod of ours names its Job by a label alone."""
+    metadata, of = raw["metadata"], owner["metadata"]
+    if raw["kind"] == "Pod" and owner["kind"] == "Job":
+        labels = metadata.get("labels") or {}
+        return (labels.get(JOB_NAME), metadata["namespace"]) == (of["name"], of["namespace"])
+    return any(each["uid"] == of["uid"] for each in metadata.get("ownerReferences") or ())
+
+
+def _is_controlled(raw: Manifest, owner: AnyResource) -> bool:
     references = raw["metadata"].get("ownerReferences", ())
     return raw["kind"] != "Pod" and any(each["uid"] == owner.uid and each.get("controller") for each in references)
 

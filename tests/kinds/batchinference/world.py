@@ -62,7 +62,7 @@ class World:
     def look(self, *, status_is_lost: bool = False) -> Plan:
         """Observe, decide, and do it; the status may be lost on its way, as in a crash."""
         self.plan = decide(self.batch, observe(self.batch, self.cluster))
-        self.cluster.apply(self.batch, self.plan)
+        self.cluster.apply_plan(self.batch, self.plan)
         told = conditions(
             self.plan, self.batch.status.conditions, self.batch.generation, self.cluster.now, bounded=True
         )

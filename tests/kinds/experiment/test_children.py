@@ -19,7 +19,7 @@ from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.testing import resource
 from tests.golden import same_as
-from tests.kinds.experiment.world import experiment
+from tests.kinds.experiment.situations import experiment
 
 HERE = Path(__file__).parent
 DIGEST = "sha256:" + "a" * 64

@@ -17,7 +17,7 @@ from flywheel.kinds.experiment.observe import DatasetSeen, Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus
 from flywheel.testing import NOON
-from tests.kinds.experiment.world import experiment
+from tests.kinds.experiment.situations import experiment
 
 DIGEST = "sha256:" + "a" * 64
 FLIGHTS = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})

@@ -13,8 +13,7 @@ from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.defaults import settle
 from flywheel.kinds.experiment.trials import recall
 from flywheel.testing import FakeCluster
-from tests.kinds.experiment.test_life import succeeds, with_spec
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment, succeeds
 
 MEDIAN = {"pruner": {"median": {"startupTrials": 3}}}
 
@@ -24,11 +23,11 @@ def prunes_every_third(trial: int, attempt: int, point: list[float]) -> Mapping[
 
 
 def test_pruned_trials_are_spent_and_remembered_with_their_last_value() -> None:
-    world = World(experiment({**MEDIAN, "register": "m"}), prunes_every_third)
+    search = Search(experiment({**MEDIAN, "register": "m"}), prunes_every_third)
 
-    plan = world.run()
+    plan = search.finish()
 
-    status = world.experiment.status
+    status = search.status
     assert (plan.ready, plan.reason) == (True, "BudgetSpent")
     assert "12/12 trials, 4 pruned, best roc_auc" in plan.summary
     assert status.trials is not None
@@ -43,10 +42,10 @@ def test_pruned_trials_are_spent_and_remembered_with_their_last_value() -> None:
 
 
 def test_the_sampler_learns_from_pruned_trials() -> None:
-    world = World(experiment(MEDIAN), prunes_every_third)
-    world.run()
+    search = Search(experiment(MEDIAN), prunes_every_third)
+    search.finish()
 
-    past = recall(world.experiment).past()
+    past = recall(search.resource).past()
 
     assert [each.step for each in past if each.step] == [10] * 4
     assert all(each.tells for each in past)
@@ -56,10 +55,10 @@ def test_a_pruned_trial_that_diverged_has_no_value() -> None:
     def diverges(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"pruned": {"step": 4, "value": None}} if trial == 8 else succeeds(trial, attempt, point)
 
-    world = World(experiment(MEDIAN), diverges)
-    world.run()
+    search = Search(experiment(MEDIAN), diverges)
+    search.finish()
 
-    [record] = [record for record in world.experiment.status.history if record.state == "Pruned"]
+    [record] = [record for record in search.status.history if record.state == "Pruned"]
     assert (record.value, record.step) == (None, 4)
 
 
@@ -67,8 +66,8 @@ def test_a_search_whose_trials_are_all_pruned_says_so() -> None:
     def hopeless(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"pruned": {"step": 4, "value": 0.1}}
 
-    world = World(experiment({"pruner": {"patient": {"patience": 1}}}), hopeless)
-    plan = world.run()
+    search = Search(experiment({"pruner": {"patient": {"patience": 1}}}), hopeless)
+    plan = search.finish()
 
     assert (plan.stalled, plan.reason) == (True, "AllPruned")
     assert "loosen or remove spec.pruner" in plan.message
@@ -78,7 +77,7 @@ def test_a_program_that_says_pruned_by_itself_has_failed() -> None:
     def says(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 1, "reason": "Pruned", "message": "I gave up"}
 
-    plan = World(experiment(MEDIAN), says).run()
+    plan = Search(experiment(MEDIAN), says).finish()
 
     assert plan.reason == "TrialsFailed"
 
@@ -115,11 +114,11 @@ def slow_where_good(trial: int, attempt: int, point: list[float]) -> Mapping[str
 
 
 def test_the_best_keeps_to_the_constraints() -> None:
-    world = World(experiment({"constraints": [{"metric": "p95_ms", "max": "20"}]}), slow_where_good)
+    search = Search(experiment({"constraints": [{"metric": "p95_ms", "max": "20"}]}), slow_where_good)
 
-    plan = world.run()
+    plan = search.finish()
 
-    status = world.experiment.status
+    status = search.status
     over = {record.trial for record in status.history if record.over}
     assert status.best is not None
     assert status.best.trial not in over
@@ -134,30 +133,30 @@ def test_the_best_keeps_to_the_constraints() -> None:
 def test_a_goal_beyond_the_constraints_is_not_reached() -> None:
     spec = {"constraints": [{"metric": "p95_ms", "max": "20"}], "objective": {"metric": "roc_auc", "goal": "0.72"}}
 
-    assert World(experiment(spec), slow_where_good).run().reason == "BudgetSpent"
+    assert Search(experiment(spec), slow_where_good).finish().reason == "BudgetSpent"
 
 
 def test_where_nothing_is_feasible_the_search_is_mended_in_place() -> None:
-    world = World(experiment({"constraints": [{"metric": "p95_ms", "max": "5"}]}), slow_where_good)
+    search = Search(experiment({"constraints": [{"metric": "p95_ms", "max": "5"}]}), slow_where_good)
 
-    plan = world.run()
+    plan = search.finish()
     assert (plan.stalled, plan.reason) == (True, "Infeasible")
     assert plan.message.startswith("None of 12 trials that succeeded keeps to spec.constraints. Trial ")
-    assert world.experiment.status.start_time is None
+    assert search.status.start_time is None
 
-    with_spec(world, {"constraints": [{"metric": "p95_ms", "max": "50"}]})
-    assert world.run().reason == "BudgetSpent"
+    search.patch_spec(**{"constraints": [{"metric": "p95_ms", "max": "50"}]})
+    assert search.finish().reason == "BudgetSpent"
 
 
 def test_time_that_is_up_without_a_feasible_trial_says_so() -> None:
     spec = {"constraints": [{"metric": "p95_ms", "max": "5"}], "budget": {"duration": "30m"}}
-    world = World(experiment(spec), slow_where_good)
-    world.settle()
-    world.end(world.jobs()[0])
-    world.settle()
-    world.cluster.advance(timedelta(minutes=31))
+    search = Search(experiment(spec), slow_where_good)
+    search.settle()
+    search.end(search.jobs()[0])
+    search.settle()
+    search.cluster.advance(timedelta(minutes=31))
 
-    plan = world.settle()
+    plan = search.settle()
 
     assert (plan.stalled, plan.reason) == (True, "TimeSpent")
     assert plan.message.startswith("None of 1 trials that succeeded within 30m keeps to spec.constraints")
@@ -166,7 +165,7 @@ def test_time_that_is_up_without_a_feasible_trial_says_so() -> None:
 def test_a_constraints_metric_that_is_missing_is_the_trials_failure() -> None:
     spec = {"constraints": [{"metric": "p95_ms", "max": "5"}], "budget": {"maxFailedTrials": 1}}
 
-    plan = World(experiment(spec), succeeds).run()
+    plan = Search(experiment(spec), succeeds).finish()
 
     assert "It reported no metric 'p95_ms' (found: roc_auc)" in plan.message
     assert "spec.constraints" in plan.message
@@ -187,37 +186,37 @@ def test_a_plateau_ends_the_search(best_at: dict[int, float], plateau: dict[str,
             return {"pruned": {"step": 1, "value": 0.1}}
         return {"metrics": {"roc_auc": best_at.get(trial, 0.5)}}
 
-    world = World(experiment({"budget": {"plateau": plateau}, "parallelism": 1}), ends)
-    plan = world.run()
+    search = Search(experiment({"budget": {"plateau": plateau}, "parallelism": 1}), ends)
+    plan = search.finish()
 
     assert plan.reason == ("Plateau" if best_at else "AllPruned")
-    assert len(world.experiment.status.history) == trials
-    settled = world.settle()
+    assert len(search.status.history) == trials
+    settled = search.settle()
     assert settled.reason == plan.reason
 
 
 def test_a_search_that_is_over_says_which_parameters_mattered() -> None:
-    world = World(experiment({"budget": {"maxTrials": 11}}), succeeds)
-    world.settle()
-    assert importance_of(world) == {}
+    search = Search(experiment({"budget": {"maxTrials": 11}}), succeeds)
+    search.settle()
+    assert importance_of(search) == {}
 
-    world.run()
-    first = importance_of(world)
+    search.finish()
+    first = importance_of(search)
     assert "HistGradientBoostingClassifier.l2_regularization" in first
     assert sum(first.values()) == pytest.approx(1, abs=0.02)
-    before = len(world.writes)
-    world.settle()
-    assert len(world.writes) == before
+    before = len(search.writes)
+    search.settle()
+    assert len(search.writes) == before
 
-    with_spec(world, {"budget": {"maxTrials": 14}})
-    world.settle()
-    assert importance_of(world) == {}
-    world.run()
-    assert importance_of(world) not in ({}, first)
+    search.patch_spec(**{"budget": {"maxTrials": 14}})
+    search.settle()
+    assert importance_of(search) == {}
+    search.finish()
+    assert importance_of(search) not in ({}, first)
 
 
-def importance_of(world: World) -> dict[str, float]:
-    return {each.name: float(each.share) for each in world.experiment.status.importance}
+def importance_of(search: Search) -> dict[str, float]:
+    return {each.name: float(each.share) for each in search.status.importance}
 
 
 @pytest.mark.parametrize(

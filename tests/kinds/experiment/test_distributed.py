@@ -11,21 +11,21 @@ from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.testing import pod, running
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment
 
 TRAINER = {"container": {"image": "train:1"}}
 AIM = {"trainer": TRAINER, "objective": {"metric": "roc_auc"}, "budget": {"maxTrials": 1}}
 GROUP = {**AIM, "distributed": {"framework": "XGBoost", "nodes": 2}}
 
 
-def started(spec: dict[str, Any]) -> World:
-    world = World(experiment(spec), lambda *_: {"metrics": {"roc_auc": 0.7}})
-    world.settle()
-    return world
+def started(spec: dict[str, Any]) -> Search:
+    search = Search(experiment(spec), lambda *_: {"metrics": {"roc_auc": 0.7}})
+    search.settle()
+    return search
 
 
-def services(world: World) -> list[str]:
-    plan = decide(world.experiment, observe(world.experiment, world.cluster))
+def services(search: Search) -> list[str]:
+    plan = decide(search.resource, observe(search.resource, search.cluster))
     return [child.name for child in plan.children or () if isinstance(child, Child) and child.api == SERVICE]
 
 
@@ -42,34 +42,35 @@ def test_a_search_of_before_is_the_same_search() -> None:
 
 
 def test_a_lost_rank_means_another_attempt_of_the_same_trial() -> None:
-    world = started(GROUP)
-    [job] = world.jobs()
+    search = started(GROUP)
+    [job] = search.jobs()
     for rank in (0, 1):
         name = f"{job['metadata']['name']}-{rank}-abcde"
-        world.cluster.put(
-            pod(world.experiment, name, job=job["metadata"]["name"], main=running(), labels={INDEX_LABEL: str(rank)})
+        search.cluster.put(
+            pod(search.resource, name, job=job["metadata"]["name"], main=running(), labels={INDEX_LABEL: str(rank)})
         )
     [lost] = [
-        each for each in world.cluster.children(world.experiment.uid, POD) if "-1-abcde" in each["metadata"]["name"]
+        each for each in search.cluster.children(search.resource.uid, POD) if "-1-abcde" in each["metadata"]["name"]
     ]
-    world.cluster.put({**lost, "metadata": {**lost["metadata"], "deletionTimestamp": "2026-01-01T12:02:00Z"}})
+    search.cluster.put({**lost, "metadata": {**lost["metadata"], "deletionTimestamp": "2026-01-01T12:02:00Z"}})
 
-    plan = world.settle()
+    plan = search.settle()
 
-    assert (plan.reason, world.experiment.status.running[0].attempt) == ("Retrying", 2)
+    assert (plan.reason, search.status.running[0].attempt) == ("Retrying", 2)
     assert "Rank 1" in plan.message
-    assert world.experiment.status.trials is not None
-    assert world.experiment.status.trials.failed == 0
+    assert search.status.trials is not None
+    assert search.status.trials.failed == 0
 
 
 def test_a_trial_that_waits_in_a_queue_says_so_and_goes_on_when_it_is_let_in() -> None:
-    world = started({**AIM, "placement": {"queueName": "team"}})
-    [job] = world.jobs()
-    world.cluster.queue(job, QuotaReserved="insufficient quota for cpu")
+    search = started({**AIM, "placement": {"queueName": "team"}})
+    [job] = search.jobs()
+    search.cluster.queue(job, QuotaReserved="insufficient quota for cpu")
+    search.advance(minutes=1)
 
-    waiting = world.settle()
-    world.cluster.put({**job, "spec": {**job["spec"], "suspend": False}})
-    over = world.run()
+    waiting = search.settle()
+    search.cluster.put({**job, "spec": {**job["spec"], "suspend": False}})
+    over = search.finish()
 
     assert (waiting.reason, waiting.ready) == ("Queued", False)
     assert "insufficient quota for cpu" in waiting.message
@@ -77,8 +78,8 @@ def test_a_trial_that_waits_in_a_queue_says_so_and_goes_on_when_it_is_let_in() -
 
 
 def test_the_queue_is_told_to_kueue_alone() -> None:
-    world = started({**AIM, "placement": {"queueName": "team", "nodeSelector": {"gpu": "a100"}}})
-    [job] = world.jobs()
+    search = started({**AIM, "placement": {"queueName": "team", "nodeSelector": {"gpu": "a100"}}})
+    [job] = search.jobs()
 
     assert job["spec"]["template"]["spec"]["nodeSelector"] == {"gpu": "a100"}
     assert "kueue.x-k8s.io/queue-name" not in job["spec"]["template"]["metadata"]["labels"]

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -10,16 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.resource.api import MODEL, MODEL_VERSION, Reference
-from flywheel.kinds.experiment.children import Experiment
+from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.kinds.experiment.schema.status import Usage
-from tests.kinds.experiment.world import Ends, World, experiment
-
-
-def succeeds(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
-    """Boosting at a rate near 0.1 is best."""
-    value = 0.8 - abs(point[2] - 0.1) if len(point) > 2 else 0.6
-    return {"metrics": {"roc_auc": round(value, 6)}}
+from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
 
 
 def sometimes_fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
@@ -29,116 +21,104 @@ def sometimes_fails(trial: int, attempt: int, point: list[float]) -> Mapping[str
     return {"lost": True} if trial % 3 == 0 and attempt == 1 else succeeds(trial, attempt, point)
 
 
-def with_spec(world: World, spec: Mapping[str, Any]) -> None:
-    """The user edits the spec."""
-    told = world.experiment.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    parsed: Experiment = experiment({**told, **spec})
-    world.experiment = replace(world.experiment, spec=parsed.spec, generation=world.experiment.generation + 1)
-
-
-def memory(world: World) -> tuple[Any, ...]:
-    status = world.experiment.status
-    return status.history, status.best and status.best.trial, status.best and status.best.value
-
-
 def test_the_short_form_searches_and_registers() -> None:
-    world = World(experiment({"register": "flight-delay"}), succeeds)
+    search = Search(experiment({"register": "flight-delay"}), succeeds)
 
-    plan = world.run()
+    plan = search.finish()
 
-    status = world.experiment.status
+    status = search.status
     assert (plan.ready, plan.succeeded, plan.reason) == (True, True, "BudgetSpent")
     assert status.best is not None
     assert plan.summary == f"12/12 trials, best roc_auc {float(status.best.value or 0):.3f} (trial {status.best.trial})"
     assert status.model_version is not None
-    version = world.cluster.get(Reference(MODEL_VERSION, "default", status.model_version))
+    version = search.cluster.get(Reference(MODEL_VERSION, "default", status.model_version))
     assert version is not None
     assert version["spec"]["lineage"]["trial"] == status.best.trial
-    assert world.cluster.get(Reference(MODEL, "default", "flight-delay")) is not None
+    assert search.cluster.get(Reference(MODEL, "default", "flight-delay")) is not None
     assert {record.state for record in status.history} == {"Succeeded"}
-    assert world.jobs() == ()
+    assert search.jobs() == ()
 
 
 def test_a_trial_tells_where_and_with_what_it_ran() -> None:
-    world = World(experiment({"register": "flight-delay"}), succeeds)
-    world.run()
-    best = world.experiment.status.best
+    search = Search(experiment({"register": "flight-delay"}), succeeds)
+    search.finish()
+    best = search.status.best
     assert best is not None
 
     assert (best.node, best.usage) == ("node-1", Usage(cpu_seconds=13, memory_peak_bytes=312000000))
     assert best.image == "flywheel.local/any@sha256:" + "0" * 64
-    address = Reference(MODEL_VERSION, "default", world.experiment.status.model_version or "")
-    version = world.cluster.get(address)
+    address = Reference(MODEL_VERSION, "default", search.status.model_version or "")
+    version = search.cluster.get(address)
     assert version is not None
     assert version["spec"]["lineage"]["image"] == best.image
 
 
 def test_nothing_is_written_once_it_is_over() -> None:
-    world = World(experiment({"register": "flight-delay"}), succeeds)
-    world.run()
-    before = len(world.writes)
+    search = Search(experiment({"register": "flight-delay"}), succeeds)
+    search.finish()
+    before = len(search.writes)
 
-    world.settle()
+    search.settle()
 
-    assert len(world.writes) == before
+    assert len(search.writes) == before
 
 
 def test_a_deleted_version_is_not_made_again() -> None:
-    world = World(experiment({"register": "flight-delay"}), succeeds)
-    world.run()
-    version = Reference(MODEL_VERSION, "default", world.experiment.status.model_version or "")
-    world.cluster.remove(version)
+    search = Search(experiment({"register": "flight-delay"}), succeeds)
+    search.finish()
+    version = Reference(MODEL_VERSION, "default", search.status.model_version or "")
+    search.cluster.remove(version)
 
-    plan = world.settle()
+    plan = search.settle()
 
-    assert (plan.ready, world.cluster.get(version)) == (True, None)
+    assert (plan.ready, search.cluster.get(version)) == (True, None)
 
 
 def test_never_more_trials_than_parallelism_and_budget() -> None:
-    world = World(experiment({"parallelism": 3, "budget": {"maxTrials": 7}}), succeeds)
+    search = Search(experiment({"parallelism": 3, "budget": {"maxTrials": 7}}), succeeds)
 
-    plan = world.settle()
-    assert len(world.jobs()) == 3
-    plan = world.run()
+    plan = search.settle()
+    assert len(search.jobs()) == 3
+    plan = search.finish()
 
     assert plan.summary.startswith("7/7 trials")
-    assert sum(write.startswith("make Job") for write in world.writes) == 7
+    assert sum(write.startswith("create Job") for write in search.writes) == 7
 
 
 def test_a_raised_budget_goes_on_with_what_is_known() -> None:
-    world = World(experiment({"budget": {"maxTrials": 4}, "register": "m"}), succeeds)
-    world.run()
-    first = world.experiment.status.history
+    search = Search(experiment({"budget": {"maxTrials": 4}, "register": "m"}), succeeds)
+    search.finish()
+    first = search.status.history
 
-    with_spec(world, {"budget": {"maxTrials": 9}})
-    plan = world.settle()
+    search.patch_spec(**{"budget": {"maxTrials": 9}})
+    plan = search.settle()
     assert (plan.ready, plan.succeeded, plan.reason) == (False, None, "Searching")
-    plan = world.run()
+    plan = search.finish()
 
-    assert world.experiment.status.history[:4] == first
+    assert search.status.history[:4] == first
     assert plan.summary.startswith("9/9 trials")
 
 
 def test_a_goal_ends_the_search_and_stops_what_runs() -> None:
-    world = World(experiment({"objective": {"metric": "roc_auc", "goal": "0.55"}, "parallelism": 3}), succeeds)
+    search = Search(experiment({"objective": {"metric": "roc_auc", "goal": "0.55"}, "parallelism": 3}), succeeds)
 
-    plan = world.run()
+    plan = search.finish()
 
     assert plan.reason == "GoalReached"
-    assert [record.state for record in world.experiment.status.history] == ["Succeeded", "Stopped", "Stopped"]
-    assert world.jobs() == ()
+    assert [record.state for record in search.status.history] == ["Succeeded", "Stopped", "Stopped"]
+    assert search.jobs() == ()
 
 
 def test_time_that_is_up_ends_the_search_with_the_best_so_far() -> None:
-    world = World(experiment({"budget": {"duration": "30m"}}), succeeds)
-    world.settle()
-    world.end(world.jobs()[0])
-    world.settle()
-    world.cluster.advance(timedelta(minutes=31))
+    search = Search(experiment({"budget": {"duration": "30m"}}), succeeds)
+    search.settle()
+    search.end(search.jobs()[0])
+    search.settle()
+    search.cluster.advance(timedelta(minutes=31))
 
-    plan = world.settle()
+    plan = search.settle()
 
-    assert (plan.ready, plan.reason, world.jobs()) == (True, "TimeSpent", ())
+    assert (plan.ready, plan.reason, search.jobs()) == (True, "TimeSpent", ())
 
 
 def test_lost_attempts_are_made_again_with_the_same_point_and_not_counted() -> None:
@@ -148,8 +128,8 @@ def test_lost_attempts_are_made_again_with_the_same_point_and_not_counted() -> N
         points.setdefault(trial, []).append(point)
         return sometimes_fails(trial, attempt, point)
 
-    world = World(experiment(), ends)
-    plan = world.run()
+    search = Search(experiment(), ends)
+    plan = search.finish()
 
     assert plan.reason == "BudgetSpent"
     assert [len(points[trial]) for trial in (3, 6, 9, 12)] == [2, 2, 2, 2]
@@ -158,50 +138,50 @@ def test_lost_attempts_are_made_again_with_the_same_point_and_not_counted() -> N
 
 
 def test_a_job_deleted_by_hand_is_made_again() -> None:
-    world = World(experiment(), succeeds)
-    world.settle()
-    deleted = world.jobs()[0]
-    world._delete(deleted)
+    search = Search(experiment(), succeeds)
+    search.settle()
+    deleted = search.jobs()[0]
+    search.cluster.remove(Reference(JOB, "default", deleted["metadata"]["name"]))
 
-    plan = world.run()
+    plan = search.finish()
 
     assert plan.reason == "BudgetSpent"
-    assert any(deleted["metadata"]["name"].replace("-1-1-", "-1-2-") in write for write in world.writes)
+    assert any(deleted["metadata"]["name"].replace("-1-1-", "-1-2-") in write for write in search.writes)
 
 
 def test_too_many_failures_stall_and_say_how_to_go_on() -> None:
     def fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 1, "reason": "ParameterRefused", "message": "C must be > 0"}
 
-    world = World(experiment(), fails)
-    plan = world.run()
+    search = Search(experiment(), fails)
+    plan = search.finish()
 
     assert (plan.stalled, plan.succeeded, plan.reason) == (True, False, "TrialsFailed")
     assert plan.message.startswith("3 of 3 allowed trials failed; the last, trial ")
     assert "C must be > 0. See 'kubectl logs job/flight-delay-trial-" in plan.message
-    assert world.experiment.status.start_time is None
-    assert len(world.jobs()) == 3  # their logs can be read
+    assert search.status.start_time is None
+    assert len(search.jobs()) == 3  # their logs can be read
 
-    world.ends = succeeds
-    with_spec(world, {"budget": {"maxFailedTrials": 5}})
-    assert world.run().reason == "BudgetSpent"
+    search.ends = succeeds
+    search.patch_spec(**{"budget": {"maxFailedTrials": 5}})
+    assert search.finish().reason == "BudgetSpent"
 
 
 def test_what_can_never_work_stalls_at_once_and_a_corrected_spec_starts_again() -> None:
     def refused(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 2, "reason": "EstimatorNotAllowed", "message": "estimator 'Foo' is not allowed"}
 
-    world = World(experiment({"trainer": {"sklearn": {"estimators": [{"name": "Foo"}]}}}), refused)
-    plan = world.run()
+    search = Search(experiment({"trainer": {"sklearn": {"estimators": [{"name": "Foo"}]}}}), refused)
+    plan = search.finish()
     assert (plan.stalled, plan.reason) == (True, "EstimatorNotAllowed")
     assert plan.message.startswith("Trial 1 can never work: estimator 'Foo' is not allowed.")
 
-    world.ends = succeeds
-    with_spec(world, {"trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}}})
-    plan = world.run()
+    search.ends = succeeds
+    search.patch_spec(**{"trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}}})
+    plan = search.finish()
 
     assert plan.reason == "Trained"
-    assert [(record.trial, record.state) for record in world.experiment.status.history] == [
+    assert [(record.trial, record.state) for record in search.status.history] == [
         (1, "Stopped"),
         (2, "Succeeded"),
     ]
@@ -211,39 +191,37 @@ def test_a_missing_metric_is_the_trials_failure_and_names_those_found() -> None:
     def other(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"metrics": {"accuracy": 0.9}}
 
-    world = World(experiment({"budget": {"maxFailedTrials": 1}}), other)
-    plan = world.run()
+    search = Search(experiment({"budget": {"maxFailedTrials": 1}}), other)
+    plan = search.finish()
 
     assert "It reported no metric 'roc_auc' (found: accuracy)" in plan.message
 
 
 def test_suspended_lets_run_what_runs_and_starts_nothing() -> None:
-    world = World(experiment(), succeeds)
-    world.settle()
-    with_spec(world, {"suspend": True})
-    for job in world.jobs():
-        world.end(job)
+    search = Search(experiment(), succeeds)
+    search.settle()
+    search.patch_spec(**{"suspend": True})
+    for job in search.jobs():
+        search.end(job)
 
-    plan = world.settle()
+    plan = search.settle()
 
-    assert (plan.reason, plan.progressing, world.jobs()) == ("Suspended", False, ())
-    assert [record.state for record in world.experiment.status.history] == ["Succeeded", "Succeeded"]
+    assert (plan.reason, plan.progressing, search.jobs()) == ("Suspended", False, ())
+    assert [record.state for record in search.status.history] == ["Succeeded", "Succeeded"]
 
 
-WHOLE = World(experiment({"register": "m"}), sometimes_fails)
-WHOLE.run()
+WHOLE = Search(experiment({"register": "m"}), sometimes_fails)
+WHOLE.finish()
 
 
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
 def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
-    world = World(experiment({"register": "m"}), sometimes_fails, crash_after=crash_after)
-    world.run()
+    search = Search(experiment({"register": "m"}), sometimes_fails, crash_after=crash_after)
+    search.finish()
 
-    assert memory(world) == memory(WHOLE)
-    assert world.experiment.status.model_version == WHOLE.experiment.status.model_version
-    assert sorted(write for write in world.writes if write.startswith("make")) == sorted(
-        write for write in WHOLE.writes if write.startswith("make")
-    )
+    assert search.history == WHOLE.history
+    assert search.status.model_version == WHOLE.status.model_version
+    assert search.created == WHOLE.created
 
 
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
@@ -254,25 +232,24 @@ def test_what_is_remembered_is_what_was_tried_though_trials_ended_while_nobody_l
         assert tried.setdefault(trial, point) == point
         return sometimes_fails(trial, attempt, point)
 
-    world = World(experiment({"register": "m"}), ends, crash_after=crash_after)
-    world.ends_while_dead = True
-    world.run()
+    search = Search(experiment({"register": "m"}), ends, crash_after=crash_after, ends_while_dead=True)
+    search.finish()
 
-    assert {record.trial: json.loads(record.point) for record in world.experiment.status.history} == tried
-    assert [record.trial for record in world.experiment.status.history] == list(range(1, 13))
+    assert {record.trial: json.loads(record.point) for record in search.status.history} == tried
+    assert [record.trial for record in search.status.history] == list(range(1, 13))
 
 
 @settings(max_examples=15, deadline=None)
 @given(data=st.data(), parallelism=st.integers(1, 4))
 def test_in_any_order_every_trial_ends_once_and_the_best_is_the_best(data: st.DataObject, parallelism: int) -> None:
     ends: Ends = sometimes_fails
-    world = World(experiment({"parallelism": parallelism}), ends)
+    search = Search(experiment({"parallelism": parallelism}), ends)
 
-    world.run(order=lambda jobs: data.draw(st.sampled_from(jobs)))
+    search.finish(choose=lambda jobs: data.draw(st.sampled_from(jobs)))
 
-    history = world.experiment.status.history
+    history = search.status.history
     values = [float(record.value) for record in history if record.value is not None]
-    best = world.experiment.status.best
+    best = search.status.best
     assert best is not None
     assert [record.trial for record in history] == list(range(1, 13))
     assert float(best.value or 0) == max(values)

@@ -9,33 +9,32 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import MODEL_VERSION, Reference
-from tests.kinds.experiment.test_life import memory, succeeds
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment, succeeds
 
 THREE = {"repeats": 3, "budget": {"maxTrials": 4}, "register": "m"}
 SPREAD = {1: -0.04, 2: 0.01, 3: 0.06}  # around a mean that the second is nearest to
 
 
-def repeated(spec: Mapping[str, Any] | None = None, **more: Any) -> World:
+def repeated(spec: Mapping[str, Any] | None = None, **more: Any) -> Search:
     """Repeats that differ by SPREAD; the first attempt of every third Job is lost."""
-    world = World(experiment({**THREE, **(spec or {})}), succeeds, **more)
+    search = Search(experiment({**THREE, **(spec or {})}), succeeds, **more)
 
     def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
-        if (trial + world.repeat) % 3 == 0 and attempt == 1:
+        if (trial + search.repeat) % 3 == 0 and attempt == 1:
             return {"lost": True}
-        value = succeeds(trial, attempt, point)["metrics"]["roc_auc"] + SPREAD[world.repeat]
-        return {"metrics": {"roc_auc": value, "of": world.repeat}}
+        value = succeeds(trial, attempt, point)["metrics"]["roc_auc"] + SPREAD[search.repeat]
+        return {"metrics": {"roc_auc": value, "of": search.repeat}}
 
-    world.ends = ends
-    return world
+    search.ends = ends
+    return search
 
 
 def test_the_mean_competes_and_the_model_nearest_to_it_is_the_trials() -> None:
-    world = repeated()
+    search = repeated()
 
-    plan = world.run()
+    plan = search.finish()
 
-    status = world.experiment.status
+    status = search.status
     best = status.best
     assert plan.summary.startswith("4/4 trials")
     assert best is not None
@@ -48,18 +47,18 @@ def test_the_mean_competes_and_the_model_nearest_to_it_is_the_trials() -> None:
     assert best.seed == 1
     assert best.metrics["of"] == "2"
     assert best.model == "sha256:" + f"{best.trial + 4096:064x}"
-    version = world.cluster.get(Reference(MODEL_VERSION, "default", status.model_version or ""))
+    version = search.cluster.get(Reference(MODEL_VERSION, "default", status.model_version or ""))
     assert version is not None
     assert version["spec"]["source"]["artifact"]["digest"] == best.model
 
 
 def test_each_repeat_has_its_own_job_and_seed() -> None:
-    world = World(experiment({"repeats": 3, "parallelism": 1, "search": {"seed": 40}}), succeeds)
+    search = Search(experiment({"repeats": 3, "parallelism": 1, "search": {"seed": 40}}), succeeds)
 
-    world.settle()
+    search.settle()
 
     told = {}
-    for job in world.jobs():
+    for job in search.jobs():
         fetch = job["spec"]["template"]["spec"]["initContainers"][1]
         params = {each["name"]: each.get("value") for each in fetch["env"]}["FLYWHEEL_PARAMS"]
         told[job["metadata"]["labels"]["flywheel.ml/step"]] = json.loads(params or "")["seed"]
@@ -71,9 +70,9 @@ def test_a_container_gets_its_seed_only_where_it_is_repeated() -> None:
     spec = {"trainer": {"container": container}, "objective": {"metric": "roc_auc"}, "parallelism": 1}
 
     def params(**more: Any) -> list[dict[str, Any]]:
-        world = World(experiment({**spec, **more}), succeeds)
-        world.settle()
-        inits = [job["spec"]["template"]["spec"]["initContainers"][1] for job in world.jobs()]
+        search = Search(experiment({**spec, **more}), succeeds)
+        search.settle()
+        inits = [job["spec"]["template"]["spec"]["initContainers"][1] for job in search.jobs()]
         return [json.loads({e["name"]: e.get("value") for e in init["env"]}["FLYWHEEL_PARAMS"]) for init in inits]
 
     assert [set(each) for each in params()] == [{"rate"}]
@@ -84,53 +83,51 @@ def test_one_repeat_that_fails_ends_its_trial_and_the_others() -> None:
     def fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 1, "reason": "ParameterRefused", "message": "C must be > 0"}
 
-    world = World(experiment({**THREE, "parallelism": 1, "budget": {"maxFailedTrials": 1}}), fails)
-    world.settle()
-    assert len(world.jobs()) == 3
+    search = Search(experiment({**THREE, "parallelism": 1, "budget": {"maxFailedTrials": 1}}), fails)
+    search.settle()
+    assert len(search.jobs()) == 3
 
-    world.end(world.jobs()[1])
-    plan = world.settle()
+    search.end(search.jobs()[1])
+    plan = search.settle()
 
     assert (plan.stalled, plan.reason) == (True, "TrialsFailed")
-    assert [record.state for record in world.experiment.status.history] == ["Failed"]
-    assert len(world.jobs()) == 1  # its logs can be read
+    assert [record.state for record in search.status.history] == ["Failed"]
+    assert len(search.jobs()) == 1  # its logs can be read
 
 
 def test_constraints_bind_the_mean() -> None:
-    world = World(experiment({**THREE, "constraints": [{"metric": "p95_ms", "max": "20"}]}), succeeds)
+    search = Search(experiment({**THREE, "constraints": [{"metric": "p95_ms", "max": "20"}]}), succeeds)
 
     def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
-        slow = {1: 10, 2: 25, 3: 22 if trial < 3 else 28}[world.repeat]
+        slow = {1: 10, 2: 25, 3: 22 if trial < 3 else 28}[search.repeat]
         return {"metrics": {"roc_auc": 0.7, "p95_ms": slow}}
 
-    world.ends = ends
-    world.run()
+    search.ends = ends
+    search.finish()
 
-    assert [record.over for record in world.experiment.status.history] == [None, None, "0.05", "0.05"]
+    assert [record.over for record in search.status.history] == [None, None, "0.05", "0.05"]
 
 
 WHOLE = repeated()
-WHOLE.run()
+WHOLE.finish()
 
 
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
 def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
-    world = repeated(crash_after=crash_after)
-    world.run()
+    search = repeated(crash_after=crash_after)
+    search.finish()
 
-    assert memory(world) == memory(WHOLE)
-    assert sorted(write for write in world.writes if write.startswith("make")) == sorted(
-        write for write in WHOLE.writes if write.startswith("make")
-    )
+    assert search.history == WHOLE.history
+    assert search.created == WHOLE.created
 
 
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_in_any_order_every_trial_has_the_mean_of_its_repeats(data: st.DataObject) -> None:
-    world = repeated()
+    search = repeated()
 
-    world.run(order=lambda jobs: data.draw(st.sampled_from(jobs)))
+    search.finish(choose=lambda jobs: data.draw(st.sampled_from(jobs)))
 
-    for record in world.experiment.status.history:
+    for record in search.status.history:
         mean = succeeds(record.trial, 1, json.loads(record.point))["metrics"]["roc_auc"] + 0.01
         assert float(record.value or 0) == pytest.approx(mean)

@@ -5,7 +5,7 @@ import pytest
 from flywheel.kinds.experiment.retention import bar
 from flywheel.kinds.experiment.schema.status import Record
 from flywheel.kinds.experiment.search.defaults import Setup
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment
 
 SETUP = Setup(None, "roc_auc", "Maximize", (), ())
 
@@ -35,13 +35,13 @@ def test_until_there_are_so_many_all_are_kept() -> None:
 @pytest.mark.parametrize("order", [0, -1], ids=["oldest first", "newest first"])
 def test_the_best_trials_model_is_always_kept(keep: int, order: int) -> None:
     values = [0.5, 0.7, 0.6, 0.7, 0.65, 0.9, 0.8, 0.9, 0.2, 0.3, 0.1, 0.4]
-    world = World(
+    search = Search(
         experiment({"keepArtifacts": keep, "parallelism": 3, "budget": {"maxTrials": 12}}),
         lambda trial, _attempt, _point: {"metrics": {"roc_auc": values[trial - 1]}},
     )
 
-    world.run(order=lambda jobs: jobs[order])
-    status = world.experiment.status
+    search.finish(choose=lambda jobs: jobs[order])
+    status = search.status
 
     assert status.best is not None
     assert (status.best.trial, status.best.value) == (6, "0.9")

@@ -38,7 +38,7 @@ def service(**spec: Any) -> InferenceService:
 def made(cluster: FakeCluster, asked: InferenceService, **status: Any) -> Manifest:
     """Let the engine make the children, and the Deployment get that status."""
     plan = decide(asked, observe(asked, cluster))
-    cluster.apply(asked, plan)
+    cluster.apply_plan(asked, plan)
     address = Reference(DEPLOYMENT, "default", "delay")
     child = next(each for each in plan.children or () if isinstance(each, Child) and each.api == DEPLOYMENT)
     live: dict[str, Any] = stamped({**(cluster.get(address) or {})}, child)

@@ -70,7 +70,7 @@ class World:
             self.plan = decide(self.service, observe(self.service, self.cluster))
             if self.looks in self.dies:
                 self._die(self.dies[self.looks])
-            self.cluster.apply(self.service, self.plan)
+            self.cluster.apply_plan(self.service, self.plan)
             self._come_up()
             if self.looks not in self.dies:
                 self._write()

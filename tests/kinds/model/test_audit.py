@@ -27,7 +27,7 @@ class World:
 
     def look(self) -> Plan:
         plan = decide(self.model, observe(self.model, self.cluster))
-        self.cluster.apply(self.model, plan)
+        self.cluster.apply_plan(self.model, plan)
         self.model = type(self.model)(**{**self.model.__dict__, "status": plan.status})
         return plan
 

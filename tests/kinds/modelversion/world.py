@@ -70,7 +70,7 @@ class World:
     def look(self) -> Plan:
         """Observe, decide, and do it."""
         self.plan = decide(self.version, observe(self.version, self.cluster))
-        self.cluster.apply(self.version, self.plan)
+        self.cluster.apply_plan(self.version, self.plan)
         told = conditions(
             self.plan, self.version.status.conditions, self.version.generation, self.cluster.now, bounded=False
         )

@@ -3,10 +3,10 @@
 from typing import Any
 
 from flywheel.core.pods.indexed_job import INDEX_LABEL
-from flywheel.core.resource.api import JOB, SERVICE, Reference
+from flywheel.core.resource.api import SERVICE, Reference
 from flywheel.core.resource.plan import Kept, Plan
 from flywheel.testing import pod, running
-from tests.kinds.trainingrun.world import World, container, run
+from tests.kinds.trainingrun.situations import Runs, container, run
 
 
 def in_two_pods(name: str, *needs: str, **more: Any) -> dict[str, Any]:
@@ -20,27 +20,29 @@ def services(plan: Plan) -> list[str]:
 
 
 def test_ranks_find_one_another_while_there_are_any() -> None:
-    world = World({"steps": [container("first"), in_two_pods("wide", "first"), container("last", "wide")]})
-    at, plan = world.settle(run())
+    runs = Runs({"steps": [container("first"), in_two_pods("wide", "first"), container("last", "wide")]})
+    runs.start(run())
+    plan = runs.plan
     assert services(plan) == []
 
-    world.end(at, world.running(at)[0])
-    at, plan = world.settle(at)
+    runs.end(runs.running()[0])
+    plan = runs.settle()
     [kept] = [child for child in plan.children or () if child.api == SERVICE]
     assert isinstance(kept, Kept)
-    assert world.cluster.get(Reference(SERVICE, "default", "one-ranks")) is not None
-    assert world.running(at)[0]["spec"]["completions"] == 2
+    assert runs.cluster.get(Reference(SERVICE, "default", "one-ranks")) is not None
+    assert runs.running()[0]["spec"]["completions"] == 2
 
 
 def test_a_lost_rank_costs_an_attempt_that_nobody_is_blamed_for() -> None:
-    world = World({"steps": [in_two_pods("wide")]})
-    at, _ = world.settle(run())
-    [job] = world.running(at)
+    runs = Runs({"steps": [in_two_pods("wide")]})
+    at = runs.start(run())
+    [job] = runs.running()
     name = job["metadata"]["name"]
     lost = pod(at, f"{name}-1-abcde", job=name, main=running(), labels={INDEX_LABEL: "1"})
-    world.cluster.put({**lost, "metadata": {**lost["metadata"], "deletionTimestamp": "2026-01-01T12:02:00Z"}})
+    runs.cluster.put({**lost, "metadata": {**lost["metadata"], "deletionTimestamp": "2026-01-01T12:02:00Z"}})
 
-    at, _ = world.look(at)
+    runs.reconcile()
+    at = runs.now
 
     [step] = at.status.steps
     assert (step.state, step.reason) == ("Waiting", "RankLost")
@@ -53,19 +55,20 @@ def test_how_many_pods_did_it_decides_what_was_done() -> None:
     three = {"framework": "Torch", "nodes": 3}
     steps = (container("wide"), in_two_pods("wide"), in_two_pods("wide", distributed=three))
 
-    keys = {World({"steps": [each]}).settle(run())[0].status.steps[0].key for each in steps}
+    keys = {Runs({"steps": [each]}).start(run()).status.steps[0].key for each in steps}
 
     assert len(keys) == 3
 
 
 def test_a_step_that_waits_in_a_queue_says_why() -> None:
-    world = World({"steps": [{**container("wide"), "placement": {"queueName": "team"}}]})
-    at, _ = world.settle(run())
-    [job] = world.cluster.children(at.uid, JOB)
+    runs = Runs({"steps": [{**container("wide"), "placement": {"queueName": "team"}}]})
+    runs.start(run())
+    [job] = runs.jobs()
     assert job["spec"]["suspend"] is True
-    world.cluster.queue(job, QuotaReserved="insufficient quota for cpu")
+    runs.cluster.queue(job, QuotaReserved="insufficient quota for cpu")
+    runs.advance(minutes=1)
 
-    at, plan = world.settle(at)
+    plan = runs.settle()
 
     assert plan.reason == "Queued"
     assert "insufficient quota for cpu" in plan.message

@@ -11,7 +11,7 @@ from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingpipeline.schema.validation import faults
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.testing import pod, terminated
-from tests.kinds.trainingrun.world import World, container, run
+from tests.kinds.trainingrun.situations import Runs, container, run
 
 MONTHS: list[dict[str, Any]] = [{"month": 1}, {"month": "$(params.last)"}]
 LAST = {"name": "last", "type": "Integer", "default": "12"}
@@ -26,7 +26,7 @@ def digest(number: int) -> str:
     return "sha256:" + f"{number:064x}"
 
 
-def ended(world: World, at: TrainingRun, job: Manifest, *codes: int) -> None:
+def ended(runs: Runs, at: TrainingRun, job: Manifest, *codes: int) -> None:
     """Let the pods of a Job end with these exit codes, the item's number in its metrics and digest."""
     name = job["metadata"]["name"]
     for index, code in enumerate(codes):
@@ -38,9 +38,9 @@ def ended(world: World, at: TrainingRun, job: Manifest, *codes: int) -> None:
         words = {"reason": "NoFlights", "message": "There are no flights."} if code else ""
         main = terminated(code, words)
         labels = {INDEX_LABEL: str(index)}
-        world.cluster.put(pod(at, f"{name}-{index}-abcde", job=name, main=main, init=init, labels=labels))
+        runs.cluster.put(pod(at, f"{name}-{index}-abcde", job=name, main=main, init=init, labels=labels))
     over = {"conditions": [{"type": "Failed" if any(codes) else "Complete", "status": "True"}]}
-    world.cluster.put({**job, "status": over})
+    runs.cluster.put({**job, "status": over})
 
 
 def fetched(job: Manifest) -> dict[str, str]:
@@ -51,10 +51,10 @@ def fetched(job: Manifest) -> dict[str, str]:
 
 
 def test_items_are_pods_of_one_job_with_their_parameters_filled_in() -> None:
-    world = World({"parameters": [LAST], "steps": [months(parallelism=1)]})
-    at, _ = world.settle(run())
+    runs = Runs({"parameters": [LAST], "steps": [months(parallelism=1)]})
+    runs.start(run())
 
-    [job] = world.running(at)
+    [job] = runs.running()
     told = json.dumps(job["spec"]["template"])
 
     assert (job["spec"]["completions"], job["spec"]["parallelism"]) == (2, 1)
@@ -62,13 +62,14 @@ def test_items_are_pods_of_one_job_with_their_parameters_filled_in() -> None:
 
 
 def test_a_step_below_finds_a_folder_for_every_item() -> None:
-    world = World({"parameters": [LAST], "steps": [months(), container("all", "months")]})
-    at, _ = world.settle(run())
-    ended(world, at, world.running(at)[0], 0, 0)
+    runs = Runs({"parameters": [LAST], "steps": [months(), container("all", "months")]})
+    at = runs.start(run())
+    ended(runs, at, runs.running()[0], 0, 0)
 
-    at, _ = world.settle(at)
+    runs.settle()
+    at = runs.now
 
-    assert fetched(world.running(at)[0]) == {"months-0": digest(0), "months-1": digest(1)}
+    assert fetched(runs.running()[0]) == {"months-0": digest(0), "months-1": digest(1)}
     assert at.status.steps[0].outputs == {"data-0": digest(0), "data-1": digest(1)}
     assert at.status.steps[0].metrics == {"rows": "0.5"}
 
@@ -76,21 +77,23 @@ def test_a_step_below_finds_a_folder_for_every_item() -> None:
 def test_one_item_can_be_taken_by_its_number() -> None:
     last = container("one")
     last["container"]["inputs"] = [{"name": "december", "from": "months", "output": "data-1"}]
-    world = World({"parameters": [LAST], "steps": [months(), last]})
-    at, _ = world.settle(run())
-    ended(world, at, world.running(at)[0], 0, 0)
+    runs = Runs({"parameters": [LAST], "steps": [months(), last]})
+    at = runs.start(run())
+    ended(runs, at, runs.running()[0], 0, 0)
 
-    at, _ = world.settle(at)
+    runs.settle()
+    at = runs.now
 
-    assert fetched(world.running(at)[0]) == {"december": digest(1)}
+    assert fetched(runs.running()[0]) == {"december": digest(1)}
 
 
 def test_a_step_one_of_whose_items_failed_has_failed_and_says_which() -> None:
-    world = World({"parameters": [LAST], "steps": [months()]})
-    at, _ = world.settle(run())
-    ended(world, at, world.running(at)[0], 0, 1)
+    runs = Runs({"parameters": [LAST], "steps": [months()]})
+    at = runs.start(run())
+    ended(runs, at, runs.running()[0], 0, 1)
 
-    at, _ = world.settle(at)
+    runs.settle()
+    at = runs.now
 
     [step] = at.status.steps
     assert (step.state, step.reason) == ("Failed", "NoFlights")
@@ -100,7 +103,7 @@ def test_a_step_one_of_whose_items_failed_has_failed_and_says_which() -> None:
 
 def test_how_many_run_at_a_time_is_no_other_work() -> None:
     def key(**more: Any) -> str | None:
-        return World({"parameters": [LAST], "steps": [months(**more)]}).settle(run())[0].status.steps[0].key
+        return Runs({"parameters": [LAST], "steps": [months(**more)]}).start(run()).status.steps[0].key
 
     assert key() == key(parallelism=9)
     assert key() != key(items=[{"month": 1}, {"month": 2}])

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flywheel.core.resource.api import JOB
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.testing import params
-from tests.kinds.trainingrun.world import Ends, World, container, run
+from tests.kinds.trainingrun.situations import Ends, Runs, container, run
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
 
@@ -24,46 +23,50 @@ def states(at: TrainingRun) -> dict[str, str]:
 
 
 def test_what_does_not_depend_on_one_another_runs_at_the_same_time() -> None:
-    world = World(DIAMOND)
-    at, _ = world.settle(run())
+    runs = Runs(DIAMOND)
+    at = runs.start(run())
     assert states(at) == {"a": "Running", "b": "Waiting", "c": "Waiting", "d": "Waiting"}
-    world.end(at, world.running(at)[0])
+    runs.end(runs.running()[0])
 
-    at, plan = world.settle(at)
+    plan = runs.settle()
+    at = runs.now
 
     assert states(at) == {"a": "Succeeded", "b": "Running", "c": "Running", "d": "Waiting"}
     assert "Steps 'b', 'c' run" in plan.message
 
 
 def test_a_run_that_ends_says_so_once_and_leaves_nothing() -> None:
-    world = World(DIAMOND)
-    at = world.finish(run())
-    at, plan = world.settle(at)
+    runs = Runs(DIAMOND)
+    at = runs.finish(run())
+    plan = runs.settle()
+    at = runs.now
 
     assert (plan.ready, plan.succeeded, plan.reason) == (True, True, "Succeeded")
     assert at.status.result == "Succeeded"
-    assert world.cluster.children(at.uid, JOB) == ()
+    assert runs.jobs() == ()
 
 
 def test_the_second_run_is_done_in_one_look_without_a_job() -> None:
-    world = World(DIAMOND)
-    world.finish(run("one"))
-    made = len(world.made)
+    runs = Runs(DIAMOND)
+    runs.finish(run("one"))
+    made = len(runs.created)
 
-    at, _ = world.look(run("two"))
+    runs.add(run("two"))
+    runs.reconcile()
 
+    at = runs.now
     assert at.status.result == "Succeeded"
     assert {each.cache for each in at.status.steps} == {"Hit"}
     assert step(at, "a").cache_reason == "done by run 'one'"
-    assert len(world.made) == made
+    assert len(runs.created) == made
 
 
 def test_hits_are_credited_to_who_did_the_work() -> None:
-    world = World(DIAMOND)
+    runs = Runs(DIAMOND)
     for name in ("one", "two"):
-        world.finish(run(name))
+        runs.finish(run(name))
 
-    assert step(world.finish(run("three")), "d").cache_reason == "done by run 'one'"
+    assert step(runs.finish(run("three")), "d").cache_reason == "done by run 'one'"
 
 
 @pytest.mark.parametrize(
@@ -74,21 +77,21 @@ def test_hits_are_credited_to_who_did_the_work() -> None:
     ],
 )
 def test_what_is_never_taken_from_the_cache_says_why(changed: dict[str, Any], reason: str) -> None:
-    world = World({"steps": [container("a") | changed]})
-    world.finish(run("one"))
+    runs = Runs({"steps": [container("a") | changed]})
+    runs.finish(run("one"))
 
-    found = step(world.finish(run("two")), "a")
+    found = step(runs.finish(run("two")), "a")
 
     assert found.cache == "Miss"
     assert reason in str(found.cache_reason)
 
 
 def test_work_that_is_too_old_is_done_again() -> None:
-    world = World({"steps": [container("a", maxAge="1h")]})
-    world.finish(run("one"))
-    world.cluster.advance(__import__("datetime").timedelta(hours=2))
+    runs = Runs({"steps": [container("a", maxAge="1h")]})
+    runs.finish(run("one"))
+    runs.advance(hours=2)
 
-    assert step(world.finish(run("two")), "a").cache_reason == "older than maxAge 1h"
+    assert step(runs.finish(run("two")), "a").cache_reason == "older than maxAge 1h"
 
 
 def test_an_output_that_the_store_lost_is_made_again_by_whoever_made_it() -> None:
@@ -98,14 +101,9 @@ def test_an_output_that_the_store_lost_is_made_again_by_whoever_made_it() -> Non
         missing = name == "b" and gone.pop("b", False)
         return {"missing": True, "exit": 1} if missing else {}
 
-    world = World({"steps": [container("a"), container("b", "a")]})
-    world.finish(run("one"))
-    world.cluster.remove(run("one").reference)  # so that b is no hit
-    world.finish(run("two"))
-    world.ends = ends
-    other = World({"steps": [container("a"), container("b", "a")]}, ends)
+    runs = Runs({"steps": [container("a"), container("b", "a")]}, ends)
 
-    at = other.finish(run("one"))
+    at = runs.finish(run("one"))
 
     assert at.status.result == "Succeeded"
     assert step(at, "a").attempt == 2
@@ -127,9 +125,9 @@ def test_an_output_that_the_store_lost_is_made_again_by_whoever_made_it() -> Non
 def test_a_step_is_tried_again_by_what_was_to_blame(
     ending: dict[str, Any], retry: dict[str, int], attempts: int, result: str
 ) -> None:
-    world = World({"steps": [container("a", retry=retry)]}, lambda _name, attempt: ending if attempt == 1 else {})
+    runs = Runs({"steps": [container("a", retry=retry)]}, lambda _name, attempt: ending if attempt == 1 else {})
 
-    at = world.finish(run())
+    at = runs.finish(run())
 
     assert (at.status.result, step(at, "a").attempt) == (result, attempts)
 
@@ -137,25 +135,25 @@ def test_a_step_is_tried_again_by_what_was_to_blame(
 def test_more_memory_after_it_was_too_little() -> None:
     asked = {"limits": {"memory": "1Gi"}}
     ends: Ends = lambda _name, attempt: {"exit": 137, "oom": True} if attempt < 3 else {}  # noqa: E731
-    world = World({"steps": [container("a", retry={"outOfMemory": 2}, resources=asked)]}, ends)
-    at = run()
+    runs = Runs({"steps": [container("a", retry={"outOfMemory": 2}, resources=asked)]}, ends)
+    runs.add(run())
     limits = []
     for _ in range(3):
-        at, _plan = world.settle(at)
-        [job] = world.running(at)
+        runs.settle()
+        [job] = runs.running()
         limits.append(job["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"])
-        world.end(at, job)
+        runs.end(job)
 
     assert limits == ["1Gi", 2 * 2**30, 4 * 2**30]
 
 
 def test_what_needs_a_failed_step_is_skipped_and_the_rest_goes_on() -> None:
-    world = World(
+    runs = Runs(
         {"steps": [container("a"), container("b", "a"), container("c")]},
         lambda name, _attempt: {"exit": 2 * (name == "a")},
     )
 
-    at = world.finish(run())
+    at = runs.finish(run())
 
     assert states(at) == {"a": "Failed", "b": "Skipped", "c": "Succeeded"}
     assert at.status.result == "Failed"
@@ -179,9 +177,9 @@ METRIC = [{"metric": {"step": "a", "name": "loss"}, "max": "0.5"}]
 def test_when(when: list[dict[str, Any]], metrics: dict[str, float], state: str, reason: str | None) -> None:
     parameters = [{"name": "months", "type": "Integer", "default": "3"}, {"name": "name", "default": "x"}]
     steps = [container("a"), container("b", "a", when=when)]
-    world = World({"parameters": parameters, "steps": steps}, lambda _name, _attempt: {"metrics": metrics})
+    runs = Runs({"parameters": parameters, "steps": steps}, lambda _name, _attempt: {"metrics": metrics})
 
-    found = step(world.finish(run()), "b")
+    found = step(runs.finish(run()), "b")
 
     assert (found.state, found.reason) == (state, reason)
 
@@ -194,8 +192,8 @@ def test_finally_is_done_however_the_steps_ended() -> None:
             {"name": "alarm", "container": {"image": "i"}, "when": [{"run": "Failed"}]},
         ],
     }
-    bad = World(template, lambda name, _attempt: {"exit": 2 * (name == "a")}).finish(run())
-    good = World(template).finish(run())
+    bad = Runs(template, lambda name, _attempt: {"exit": 2 * (name == "a")}).finish(run())
+    good = Runs(template).finish(run())
 
     assert (bad.status.result, states(bad)) == ("Failed", {"a": "Failed", "always": "Succeeded", "alarm": "Succeeded"})
     assert (good.status.result, states(good)["alarm"]) == ("Succeeded", "Skipped")
@@ -210,9 +208,10 @@ def test_finally_is_done_however_the_steps_ended() -> None:
     ],
 )
 def test_wrong_parameters_end_the_run_with_a_sentence(parameters: dict[str, Any], words: str) -> None:
-    world = World({"parameters": [{"name": "months", "type": "Integer"}], "steps": [container("a")]})
+    runs = Runs({"parameters": [{"name": "months", "type": "Integer"}], "steps": [container("a")]})
 
-    at, plan = world.settle(run(parameters=parameters))
+    at = runs.start(run(parameters=parameters))
+    plan = runs.plan
 
     assert (at.status.reason, plan.stalled) == ("ParameterInvalid", True)
     assert words in plan.message
@@ -225,31 +224,30 @@ def test_parameters_keep_their_types() -> None:
         "parameters": {"n": "$(params.months)", "t": "a $(params.months)"},
     }
     parameters = [{"name": "months", "type": "Integer", "default": "3"}]
-    world = World({"parameters": parameters, "steps": [{"name": "a", "container": spec}]})
+    runs = Runs({"parameters": parameters, "steps": [{"name": "a", "container": spec}]})
 
-    at, _ = world.settle(run(parameters={"months": 6}))
+    runs.start(run(parameters={"months": 6}))
 
-    [job] = world.running(at)
+    [job] = runs.running()
     [main] = job["spec"]["template"]["spec"]["containers"]
     assert main["args"] == ["--months=6"]
     assert params(job) == {"n": 6, "t": "a 6"}
 
 
 def test_cancelled_and_suspended() -> None:
-    world = World(DIAMOND)
-    at, _ = world.settle(run())
-    from dataclasses import replace
+    runs = Runs(DIAMOND)
+    runs.start(run())
+    runs.patch_spec(suspend=True)
+    runs.end(runs.running()[0])
+    plan = runs.settle()
+    assert (plan.reason, states(runs.now)["b"]) == ("Suspended", "Waiting")
 
-    held = replace(at, spec=at.spec.model_copy(update={"suspend": True}))
-    world.end(held, world.running(held)[0])
-    held, plan = world.settle(held)
-    assert (plan.reason, states(held)["b"]) == ("Suspended", "Waiting")
+    runs.patch_spec(cancel=True)
+    plan = runs.settle()
 
-    stopped, plan = world.settle(replace(held, spec=held.spec.model_copy(update={"cancel": True})))
-
-    assert (stopped.status.result, plan.reason) == ("Cancelled", "Cancelled")
-    assert states(stopped) == {"a": "Succeeded", "b": "Cancelled", "c": "Cancelled", "d": "Cancelled"}
-    assert world.cluster.children(stopped.uid, JOB) == ()
+    assert (runs.status.result, plan.reason) == ("Cancelled", "Cancelled")
+    assert states(runs.now) == {"a": "Succeeded", "b": "Cancelled", "c": "Cancelled", "d": "Cancelled"}
+    assert runs.jobs() == ()
 
 
 @st.composite
@@ -272,26 +270,26 @@ def test_any_graph_ends_with_each_step_done_once_whenever_the_operator_dies(
     def ends(name: str, attempt: int) -> dict[str, Any]:
         return {"exit": 1} if name in bad and attempt == 1 else {}
 
-    calm = World({"steps": steps}, ends)
+    calm = Runs({"steps": steps}, ends)
     expected = calm.finish(run())
-    world = World({"steps": steps}, ends, crash_after)
+    runs = Runs({"steps": steps}, ends, crash_after)
 
-    at = world.finish(run(), order=lambda jobs: data.draw(st.sampled_from(jobs)))
+    at = runs.finish(run(), choose=lambda jobs: data.draw(st.sampled_from(jobs)))
 
     assert states(at) == states(expected)
     assert at.status.result == expected.status.result
-    assert len(world.made) == len(set(world.made))
-    assert sorted(world.made) == sorted(calm.made)
+    assert len(runs.created) == len(set(runs.created))
+    assert sorted(runs.created) == sorted(calm.created)
 
 
 def test_a_metric_that_is_asked_for_is_kept_however_many_there_are() -> None:
     when = [{"metric": {"step": "a", "name": "z_last"}, "min": "3"}]
-    world = World(
+    runs = Runs(
         {"steps": [container("a"), container("b", dependsOn=["a"], when=when)]},
         lambda _name, _attempt: {"metrics": {**{f"a_{n}": n for n in range(20)}, "z_last": 5}},
     )
 
-    at = world.finish(run())
+    at = runs.finish(run())
 
     assert step(at, "a").metrics["z_last"] == "5"
     assert states(at)["b"] == "Succeeded"
@@ -300,7 +298,7 @@ def test_a_metric_that_is_asked_for_is_kept_however_many_there_are() -> None:
 def test_200_steps_fit_into_the_status() -> None:
     steps = [container("s0"), *(container(f"s{n}", f"s{n - 1}") for n in range(1, 200))]
     metrics = {f"a_metric_of_some_length_{n}": n / 7 for n in range(8)}
-    at = World({"steps": steps}, lambda _name, _attempt: {"metrics": metrics}).finish(run(), rounds=1000)
+    at = Runs({"steps": steps}, lambda _name, _attempt: {"metrics": metrics}).finish(run())
 
     assert at.status.result == "Succeeded"
     assert len(at.status.model_dump_json(by_alias=True, exclude_none=True)) < 102_400
@@ -317,11 +315,11 @@ def test_200_steps_fit_into_the_status() -> None:
 )
 def test_a_repeated_run_says_whether_it_came_out_alike(again: dict[str, Any], verdict: str, words: str) -> None:
     told: dict[str, Any] = {"metrics": {"rows": 10.0}}
-    world = World({"steps": [container("a")]}, lambda _name, _attempt: told)
-    world.finish(run("one"))
+    runs = Runs({"steps": [container("a")]}, lambda _name, _attempt: told)
+    runs.finish(run("one"))
     told |= again
 
-    at = world.finish(run("two", reproduceOf="one"))
+    at = runs.finish(run("two", reproduceOf="one"))
 
     assert at.status.reproduced is not None
     assert at.status.reproduced.verdict == verdict

@@ -1,8 +1,6 @@
 """Whatever happens to a run of any graph, in whatever order: no deadlock, no step twice or too early, and always a sentence."""
 
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
 from hypothesis import settings
@@ -12,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.plan import Plan
-from tests.kinds.trainingrun.world import World, container, run
+from tests.kinds.trainingrun.situations import Runs, container, run
 
 ENDS: dict[str, Mapping[str, Any]] = {
     "well": {},
@@ -41,8 +39,8 @@ class Scheduling(RuleBasedStateMachine):
     @initialize(steps=graphs())
     def it_begins(self, steps: list[dict[str, Any]]) -> None:
         self.needs = {each["name"]: {i["from"] for i in each["container"]["inputs"]} for each in steps}
-        self.world = World({"steps": steps})
-        self.at = run()
+        self.runs = Runs({"steps": steps})
+        self.runs.add(run())
         self.ended: str | None = None
         self.known: set[str] = set()
         self.harmed = False
@@ -54,25 +52,25 @@ class Scheduling(RuleBasedStateMachine):
     @rule(which=which, how=st.sampled_from(sorted(ENDS)))
     def a_job_ends(self, which: int, how: str) -> None:
         jobs = self.jobs()
-        self.world.ends = lambda _step, _attempt: ENDS[how]
-        self.world.end(self.at, jobs[which % len(jobs)])
+        self.runs.ends = lambda _step, _attempt: ENDS[how]
+        self.runs.end(jobs[which % len(jobs)])
         self.harmed = self.harmed or how not in HARMLESS
         self.look()
 
     @rule(writes=st.integers(1, 4))
     def the_operator_dies_soon(self, writes: int) -> None:
-        self.world.crash_after = len(self.world.writes) + writes
+        self.runs.crash_after = len(self.runs.writes) + writes
 
     @rule(minutes=st.sampled_from([1, 10, 600]))
     def time_passes(self, minutes: int) -> None:
-        self.world.cluster.advance(timedelta(minutes=minutes))
+        self.runs.advance(minutes=minutes)
         self.look()
 
     @rule(held=st.booleans())
     def somebody_suspends_or_resumes(self, held: bool) -> None:
         self.change(suspend=held)
 
-    @precondition(lambda self: len(self.world.made) > 4)
+    @precondition(lambda self: len(self.runs.created) > 4)
     @rule()
     def somebody_cancels(self) -> None:
         self.harmed = True
@@ -83,7 +81,7 @@ class Scheduling(RuleBasedStateMachine):
     @invariant()
     def nothing_starts_before_what_it_needs(self) -> None:
         """What runs already goes on though an output that it took was lost, and is made again."""
-        states = {each.name: each.state for each in self.at.status.steps}
+        states = {each.name: each.state for each in self.runs.status.steps}
         started = {job["metadata"]["name"]: job["metadata"]["labels"][names.STEP_LABEL] for job in self.jobs()}
         for job in started.keys() - self.known:
             assert {states[need] for need in self.needs[started[job]]} <= {"Succeeded"}, (job, states)
@@ -91,43 +89,44 @@ class Scheduling(RuleBasedStateMachine):
 
     @invariant()
     def no_attempt_is_made_twice_and_no_step_runs_twice(self) -> None:
-        assert len(self.world.made) == len(set(self.world.made))
+        assert len(self.runs.created) == len(set(self.runs.created))
         running = [job["metadata"]["labels"][names.STEP_LABEL] for job in self.jobs()]
         assert len(running) == len(set(running))
 
     @invariant()
     def nothing_fails_by_itself(self) -> None:
-        assert self.harmed or {each.state for each in self.at.status.steps} <= {"Waiting", "Running", "Succeeded"}
+        assert self.harmed or {each.state for each in self.runs.status.steps} <= {"Waiting", "Running", "Succeeded"}
 
     @invariant()
     def an_end_is_an_end(self) -> None:
         if self.ended is not None:
-            assert self.at.status.result == self.ended
+            assert self.runs.status.result == self.ended
             assert not self.jobs()
-        self.ended = self.at.status.result
+        self.ended = self.runs.status.result
 
     def teardown(self) -> None:
         """Whatever happened, the run comes to its end when nobody holds it up."""
-        if not hasattr(self, "world"):
+        if not hasattr(self, "runs"):
             return
-        self.world.crash_after = None
-        self.world.ends = lambda _step, _attempt: {}
-        self.at = self.world.finish(replace(self.at, spec=self.at.spec.model_copy(update={"suspend": False})))
-        assert all(each.state not in ("Waiting", "Running") for each in self.at.status.steps)
-        assert self.harmed or self.at.status.result == "Succeeded"
+        self.runs.crash_after = None
+        self.runs.ends = lambda _step, _attempt: {}
+        self.runs.patch_spec(suspend=False)
+        self.runs.finish()
+        assert all(each.state not in ("Waiting", "Running") for each in self.runs.status.steps)
+        assert self.harmed or self.runs.status.result == "Succeeded"
 
     def change(self, **spec: Any) -> None:
-        self.at = replace(self.at, spec=self.at.spec.model_copy(update=spec))
-        made = len(self.world.made)
+        self.runs.patch_spec(**spec)
+        made = len(self.runs.created)
         self.look()
-        assert not spec.get("suspend") or len(self.world.made) == made, "a suspended run starts nothing"
+        assert not spec.get("suspend") or len(self.runs.created) == made, "a suspended run starts nothing"
 
     def jobs(self) -> list[Manifest]:
-        return self.world.running(self.at)
+        return self.runs.running()
 
     def look(self) -> Plan:
         """Says what it does, whatever it met."""
-        self.at, plan = self.world.settle(self.at)
+        plan = self.runs.settle()
         assert plan.reason
         assert plan.message
         return plan

@@ -11,8 +11,7 @@ from flywheel.kinds.experiment.search.space import Past
 from flywheel.kinds.experiment.search.warm_start import Lesson, lesson
 from flywheel.kinds.experiment.trials import recall
 from flywheel.testing.resources import custom
-from tests.kinds.experiment.test_life import succeeds, with_spec
-from tests.kinds.experiment.world import World, experiment
+from tests.kinds.experiment.situations import Search, experiment, succeeds
 
 DATA = Data.model_validate({"version": "v", "digest": "sha256:" + "a" * 64, "task": "Classification", "classes": 2})
 BOOSTING = {"name": "HistGradientBoostingClassifier", "search": {"max_leaf_nodes": {"int": {"min": 10, "max": 50}}}}
@@ -109,18 +108,18 @@ WARM = {**OLD, "warmStartFrom": [{"experiment": "last-month"}], "parallelism": 1
 
 
 def test_it_waits_for_the_earlier_experiment_only_until_it_has_started() -> None:
-    world = World(experiment(WARM), succeeds)
+    search = Search(experiment(WARM), succeeds)
 
-    plan = world.settle()
-    assert (plan.reason, plan.stalled, world.jobs()) == ("WarmStartNotFound", False, ())
+    plan = search.settle()
+    assert (plan.reason, plan.stalled, search.jobs()) == ("WarmStartNotFound", False, ())
     assert "create it, or remove it from spec.warmStartFrom" in plan.message
 
-    world.cluster.put(old())
-    plan = world.settle()
+    search.cluster.put(old())
+    plan = search.settle()
     assert plan.reason == "Searching"
     assert plan.message.endswith("3 trials of Experiment 'last-month' teach the search.")
-    world.cluster.remove(Reference(EXPERIMENT, "default", "last-month"))
-    assert world.run().reason == "BudgetSpent"
+    search.cluster.remove(Reference(EXPERIMENT, "default", "last-month"))
+    assert search.finish().reason == "BudgetSpent"
 
 
 def test_the_search_begins_where_the_earlier_one_was_good_and_the_best_is_its_own() -> None:
@@ -128,26 +127,26 @@ def test_the_search_begins_where_the_earlier_one_was_good_and_the_best_is_its_ow
         {"trial": n, "state": "Succeeded", "value": f"{0.9 - abs(leaves - 15) / 100:.3f}", "point": f"[0,{leaves}]"}
         for n, leaves in enumerate(range(10, 51), start=1)
     ]
-    world = World(experiment({**WARM, **trainer(BOOSTING), "budget": {"maxTrials": 6}}), succeeds)
-    world.cluster.put(old(history=near_fifteen))
+    search = Search(experiment({**WARM, **trainer(BOOSTING), "budget": {"maxTrials": 6}}), succeeds)
+    search.cluster.put(old(history=near_fifteen))
 
-    world.run()
+    search.finish()
 
-    points = [each.point for each in recall(world.experiment).past()]
+    points = [each.point for each in recall(search.resource).past()]
     assert sum(point[1] < 25 for point in points) >= 4
-    status = world.experiment.status
+    status = search.status
     assert status.best is not None
     assert float(status.best.value or 1) < 0.85
     assert len(status.history) == 6
 
 
 def test_a_changed_lesson_does_not_change_the_search_that_it_teaches() -> None:
-    world = World(experiment(WARM), succeeds)
-    world.cluster.put(old())
-    world.settle()
-    before = world.experiment.status.fingerprint
+    search = Search(experiment(WARM), succeeds)
+    search.cluster.put(old())
+    search.settle()
+    before = search.status.fingerprint
 
-    with_spec(world, {"warmStartFrom": []})
-    world.settle()
+    search.patch_spec(**{"warmStartFrom": []})
+    search.settle()
 
-    assert world.experiment.status.fingerprint == before
+    assert search.status.fingerprint == before

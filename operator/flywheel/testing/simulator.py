@@ -1,0 +1,303 @@
+"""The operator in one process, on a FakeCluster and a simulated clock: the real store, queue and reconciler, without threads or watches.
+
+simulator = Simulator(DATASET_KIND, orders)
+simulator.settle()
+simulator.end_job("orders-check-1", main=oom_killed())
+assert simulator.settle().reason == "OOMKilled"
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+from flywheel.cluster.apply import MUST_BE_MISSING, Writer
+from flywheel.cluster.client import Client
+from flywheel.core.resource.api import EVENT, GROUP, JOB, Api, Manifest, Reference
+from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
+from flywheel.core.resource.names import MANAGED_BY
+from flywheel.core.resource.parse import parse
+from flywheel.core.resource.plan import Plan
+from flywheel.core.settings import Settings
+from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.cache.store import Store
+from flywheel.engine.queue import Queue
+from flywheel.engine.reconcile import Reconciler
+from flywheel.testing.cluster import Change, FakeCluster
+from flywheel.testing.pods import pod
+from flywheel.testing.resources import job
+
+MAX_RECONCILES = 1_000  # before `settle` gives up
+MAX_ROUNDS = 500  # before `run` gives up
+
+
+class Killed(BaseException):
+    """The operator's process was killed. No `except Exception` of the operator may catch it."""
+
+
+class Simulator:
+    """Reconciles the resources of one kind; those of `known` kinds are objects that they refer to.
+
+    `crash_after` kills the operator once, after that many writes; `crash_before` once, before the first write for which it is true.
+    A killed operator starts again with an empty cache. `writes` has every write, such as `create Job orders-check-1`.
+    """
+
+    def __init__(
+        self,
+        kind: AnyKind,
+        *objects: Manifest | AnyResource,
+        known: Sequence[AnyKind] = (),
+        crash_after: int | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        self.kind = kind
+        self.cluster = FakeCluster(kinds=(kind, *known), settings=settings)
+        self.crash_after = crash_after
+        self.crash_before: Callable[[str], bool] | None = None
+        self.writes: list[str] = []
+        self.plans: dict[Reference, Plan] = {}  # the last one of each resource
+        self._kinds = (kind, *known)
+        self._restart()
+        self.put(*objects)
+        named = [each.reference for each in objects if isinstance(each, Resource) and each.api == kind.api]
+        self._subject = named[0] if named else None
+
+    def put(self, *objects: Manifest | AnyResource) -> None:
+        """Add or replace objects, as their users or other controllers do."""
+        self.cluster.put(*objects)
+
+    @property
+    def resource(self) -> Any:
+        """The resource with which the simulator was made, as it is now."""
+        return self.read(self.subject)
+
+    @property
+    def status(self) -> Any:
+        """The status of that resource."""
+        return self.resource.status
+
+    @property
+    def plan(self) -> Plan:
+        """The last decision about that resource."""
+        return self.plans[self.subject]
+
+    @property
+    def subject(self) -> Reference:
+        """The address of that resource.
+
+        Raises:
+            AssertionError: the simulator was made without one.
+        """
+        if self._subject is None:
+            raise AssertionError("the simulator was made without a resource")
+        return self._subject
+
+    def read(self, reference: Reference) -> Any:
+        """One of our resources, parsed."""
+        return parse(self.kind, self.manifest(reference))
+
+    def manifest(self, reference: Reference) -> Any:
+        """An object that must be there.
+
+        Raises:
+            AssertionError: it is not.
+        """
+        found = self.cluster.get(reference)
+        if found is None:
+            raise AssertionError(f"{reference} does not exist")
+        return found
+
+    def patch_spec(self, **changes: Any) -> None:
+        """Change top-level fields of the resource's spec, as its user does; None removes one."""
+        raw = self.manifest(self.subject)
+        spec = {key: value for key, value in {**raw["spec"], **changes}.items() if value is not None}
+        self.put(
+            {**raw, "spec": spec, "metadata": {**raw["metadata"], "generation": raw["metadata"]["generation"] + 1}}
+        )
+
+    def annotate(self, **annotations: str) -> None:
+        """Replace the annotations `flywheel.ml/…` of the resource, as its user does; `abort_rollout` is `flywheel.ml/abort-rollout`."""
+        raw = self.manifest(self.subject)
+        named = {f"{GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
+        self.put({**raw, "metadata": {**raw["metadata"], "annotations": named}})
+
+    def wake(self) -> None:
+        """Let the operator look at every resource, as after a restart; a resource that has not changed causes no write."""
+        self._wake(set(self._store.addresses(self.kind.api)))
+
+    def reconcile(self, reference: Reference | None = None) -> Plan:
+        """Reconcile one resource once, and return its plan. The operator may be killed meanwhile."""
+        key = reference or self.subject
+        try:
+            self._reconciler(key)
+        except Killed:
+            self._restart()
+        return self.plans[key]
+
+    def settle(self) -> Plan:
+        """Reconcile what a change woke or is due, until nothing is left to do; return the last plan.
+
+        A killed operator starts again, after `while_dead`, and knows what the cluster knows.
+
+        Raises:
+            AssertionError: it never ends.
+        """
+        for _ in range(MAX_RECONCILES):
+            try:
+                if not self._reconcile_next():
+                    return self.plan
+            except Killed:
+                self.while_dead()
+                self._restart()
+        raise AssertionError(f"the operator is still busy after {MAX_RECONCILES} reconciles: {self.writes[-5:]}")
+
+    def run(
+        self,
+        is_over: Callable[[Plan], bool],
+        end: Callable[[Manifest], None],
+        choose: Callable[[list[Manifest]], Manifest] = lambda jobs: jobs[0],
+    ) -> Plan:
+        """Settle and end Jobs in turn, each chosen among those that run; where none runs, let time pass until something is due.
+
+        Raises:
+            AssertionError: it never ends.
+        """
+        for _ in range(MAX_ROUNDS):
+            plan = self.settle()
+            if is_over(plan):
+                return plan
+            if running := self.running():
+                end(choose(running))
+            else:
+                self.advance(seconds=self._queue.next_due() or 60.0)
+        raise AssertionError(f"it does not end: {plan.reason}: {plan.message}")
+
+    def while_dead(self) -> None:
+        """Override it with what happens in the cluster before a killed operator starts again."""
+
+    def advance(self, time: timedelta = timedelta(), **parts: float) -> None:
+        """Let time pass: a timedelta, or its parts, such as `minutes=5`."""
+        self.cluster.advance(time + timedelta(**parts))
+
+    def jobs(self, reference: Reference | None = None) -> tuple[Manifest, ...]:
+        """The Jobs of a resource, by name."""
+        return self.cluster.children(self.read(reference or self.subject).uid, JOB)
+
+    def running(self, reference: Reference | None = None) -> list[Manifest]:
+        """Those of its Jobs that have not ended."""
+        return [each for each in self.jobs(reference) if not (each.get("status") or {}).get("conditions")]
+
+    def end_job(self, name: str, *, failed: bool = False, lost: bool = False, **pod_fields: Any) -> None:
+        """End a Job of one pod. `pod_fields` is what `pod` takes; of a `lost` Job no pod is left."""
+        live = self.manifest(Reference(JOB, self._namespace(), name))
+        owner = self.read(Reference(self.kind.api, live["metadata"]["namespace"], self._owner(live)))
+        ended = job(owner, name, state="Failed" if failed else "Complete", finished=self.cluster.now)
+        self.put({**live, "status": ended["status"]})
+        if not lost:
+            self.put(pod(owner, f"{name}-pod", job=name, **pod_fields))
+
+    def events(self) -> list[str]:
+        """The reasons of the events that were recorded, in their order."""
+        return [each["reason"] for each in sorted(self.cluster.objects(EVENT), key=lambda each: each["eventTime"])]
+
+    def _namespace(self) -> str:
+        return self._subject.namespace if self._subject else "default"
+
+    def _owner(self, live: Manifest) -> str:
+        return next(str(each["name"]) for each in live["metadata"]["ownerReferences"] if each.get("controller"))
+
+    def _restart(self) -> None:
+        """Start a process that remembers nothing and lists what is there."""
+        self._queue = Queue(lambda: self.cluster.now.timestamp(), lambda: 0.5)
+        self._store = Store(self._kinds, self._wake)
+        client = _Client(self)
+        writer = Writer(client, lambda: True)
+        self._reconciler = Reconciler(
+            [replace(each, decide=self._recording_plans(each)) for each in self._kinds],
+            self._store,
+            client,
+            writer,
+            Recorder(writer, "simulator", lambda: self.cluster.now.timestamp()),
+            self.cluster.settings,
+            lambda: self.cluster.now,
+        )
+        self.cluster.watch(self._on_change)
+
+    def _recording_plans(self, kind: AnyKind) -> Callable[[AnyResource, Any], Plan]:
+        def decide(resource: AnyResource, seen: Any) -> Plan:
+            plan = self.plans[resource.reference] = kind.decide(resource, seen)
+            return plan
+
+        return decide
+
+    def _on_change(self, change: Change, reference: Reference, manifest: Manifest) -> None:
+        """What the informer does: it watches our kinds, and what carries our label."""
+        if change == "DELETED":
+            self._store.gone(reference.api, manifest)
+        elif reference.api.group == GROUP or (manifest["metadata"].get("labels") or {}).get(MANAGED_BY) == "flywheel":
+            self._store.saw(reference.api, manifest)
+
+    def _wake(self, keys: set[Reference]) -> None:
+        for key in sorted(keys):
+            if key.api == self.kind.api:
+                self._queue.add(key)
+
+    def _reconcile_next(self) -> bool:
+        """Reconcile the next resource of the queue, if one is due."""
+        taken = self._queue.take()
+        if taken is None:
+            return False
+        self._queue.done(taken[0], self._reconciler(taken[0]))
+        return True
+
+    def _before_write(self, verb: str, reference: Reference) -> None:
+        """Called before a write: the operator may be killed instead of it."""
+        if self.crash_before is not None and self.crash_before(f"{verb} {reference.api.kind} {reference.name}"):
+            self.crash_before = None
+            raise Killed
+
+    def _after_write(self, verb: str, reference: Reference) -> None:
+        self.writes.append(f"{verb} {reference.api.kind} {reference.name}")
+        if len(self.writes) == self.crash_after:
+            raise Killed
+
+
+class _Client(Client):
+    """The operator's client, whose requests a FakeCluster answers."""
+
+    def __init__(self, simulator: Simulator) -> None:
+        self._simulator = simulator
+        self._cluster = simulator.cluster
+
+    def get(self, reference: Reference) -> Any:
+        return self._cluster.get(reference)
+
+    def apply(
+        self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
+    ) -> tuple[Any, bool]:
+        if dry_run:
+            raise NotImplementedError("the engine makes no dry runs")
+        metadata = manifest["metadata"]
+        reference = Reference(api, metadata["namespace"], metadata["name"])
+        verb = subresource or ("create" if metadata.get("resourceVersion") == MUST_BE_MISSING else "update")
+        verb = "event" if api == EVENT else verb
+        self._simulator._before_write(verb, reference)
+        stored = self._cluster.apply(api, manifest, manager, subresource)
+        self._simulator._after_write(verb, reference)
+        return stored
+
+    def delete(self, reference: Reference, uid: str) -> Any:
+        self._simulator._before_write("delete", reference)
+        answer = self._cluster.delete(reference, uid)
+        if answer is not None:
+            self._simulator._after_write("delete", reference)
+        return answer
+
+    def events_about(self, namespace: str, uid: str) -> list[Manifest]:
+        return list(self._cluster.events(namespace, uid))
+
+    def serves(self, group: str) -> bool:
+        return self._cluster.serves(group)
+
+    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
+        return list(self._cluster.queued({"metadata": {"namespace": namespace, "uid": uid}}))
