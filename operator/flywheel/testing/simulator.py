@@ -144,7 +144,7 @@ class Simulator:
         """
         for _ in range(MAX_RECONCILES):
             try:
-                if not self._reconcile_next():
+                if not self.reconcile_next():
                     return self.plan
             except Killed:
                 self.while_dead()
@@ -242,7 +242,7 @@ class Simulator:
             if key.api == self.kind.api:
                 self._queue.add(key)
 
-    def _reconcile_next(self) -> bool:
+    def reconcile_next(self) -> bool:
         """Reconcile the next resource of the queue, if one is due."""
         taken = self._queue.take()
         if taken is None:
