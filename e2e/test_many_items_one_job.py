@@ -11,10 +11,10 @@ from e2e import kube, pipelines
 from e2e.cluster import images
 from e2e.story import Story
 from flywheel.core.diagnosis import indexed_outcome
-from flywheel.core.diagnosis.outcome import Outcome, is_over
-from flywheel.core.pods.indexed_job import Each
+from flywheel.core.diagnosis.outcome import Outcome, is_finished
+from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.kind import KIND
@@ -33,10 +33,10 @@ MONTHS = tuple({"month": month} for month in (1, 2, 3, 4))
 
 @pytest.fixture(scope="module")
 def first(story: Story) -> dict[int, Outcome]:
-    return told(story, Each(MONTHS, parallelism=2), attempt=1)
+    return told(story, ItemSet(MONTHS, parallelism=2), attempt=1)
 
 
-def told(story: Story, each: Each, attempt: int) -> dict[int, Outcome]:
+def told(story: Story, each: ItemSet, attempt: int) -> dict[int, Outcome]:
     """What is read of the Job when it is over."""
     owner = resource(KIND, "flights", {"dataset": "flights", "trainer": {"sklearn": {}}}, namespace=story.namespace)
     step = Step(
@@ -47,21 +47,21 @@ def told(story: Story, each: Each, attempt: int) -> dict[int, Outcome]:
         params={"year": 2013},
         outputs=("part",),
         resources=Resources(requests={"cpu": "20m", "memory": "64Mi"}),
-        spread=each,
+        indexed=each,
     )
     child = step_job(owner, step, Settings(runtime_image=images.recorded()["runtime"]["image"]))
-    manifest = dressed(owner, child)
+    manifest = with_owner(owner, child)
     del manifest["metadata"]["ownerReferences"]  # nobody of that uid lives here, and what has no owner left is removed
     story.apply(json.dumps(manifest))
 
     def over() -> Mapping[str, Any] | None:
         job = story.get("job", child.name)
-        return job if job is not None and is_over(job) else None
+        return job if job is not None and is_finished(job) else None
 
     job = kube.until(over, 120, lambda: story.kubectl("get", "pods"))
     pods = kube.listed("pods", story.namespace)
     mine = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == child.name]
-    return indexed_outcome.read_each(job, mine)
+    return indexed_outcome.item_outcomes(job, mine)
 
 
 def test_every_item_ends_by_itself(first: dict[int, Outcome]) -> None:
@@ -84,13 +84,13 @@ def test_every_item_has_its_own_parameters_and_output(first: dict[int, Outcome])
 
 
 def test_another_attempt_does_only_what_is_left(story: Story, first: dict[int, Outcome]) -> None:
-    found = told(story, Each(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
+    found = told(story, ItemSet(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
 
     assert {item: each.metrics["month"] for item, each in found.items()} == {0: 12}
 
 
 def test_they_are_judged_together(first: dict[int, Outcome]) -> None:
-    found = indexed_outcome.together(first, len(MONTHS))
+    found = indexed_outcome.merge_outcomes(first, len(MONTHS))
 
     assert found.result == "Failed"
     assert found.message.startswith("1 of 4 items did not succeed; item 0:")

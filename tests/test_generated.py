@@ -6,33 +6,33 @@ from flywheel.cli import generate
 from flywheel.engine import discover
 from tests.core.toy import KIND
 
-WANTED = generate.files((KIND,))
+WANTED = generate.generated_files((KIND,))
 
 
 def test_nothing_is_stale_in_this_checkout() -> None:
-    assert generate.stale(generate.files(discover.kinds()), generate.CHECKOUT) == [], (
+    assert generate.stale_files(generate.generated_files(discover.kinds()), generate.CHECKOUT) == [], (
         f"run '{generate.COMMAND}' and commit the result"
     )
 
 
 def test_what_was_written_is_not_stale_and_not_written_again(tmp_path: Path) -> None:
-    assert sorted(generate.write(WANTED, tmp_path)) == sorted(WANTED)
-    assert generate.stale(WANTED, tmp_path) == []
-    assert generate.write(WANTED, tmp_path) == []
+    assert sorted(generate.write_files(WANTED, tmp_path)) == sorted(WANTED)
+    assert generate.stale_files(WANTED, tmp_path) == []
+    assert generate.write_files(WANTED, tmp_path) == []
 
 
 def test_a_file_changed_by_hand_is_stale(tmp_path: Path) -> None:
-    generate.write(WANTED, tmp_path)
+    generate.write_files(WANTED, tmp_path)
     (tmp_path / "docs/reference.md").write_text("mine")
 
-    assert generate.stale(WANTED, tmp_path) == ["docs/reference.md"]
+    assert generate.stale_files(WANTED, tmp_path) == ["docs/reference.md"]
 
 
 def test_the_crd_of_a_kind_that_is_no_more_is_removed(tmp_path: Path) -> None:
-    generate.write(WANTED, tmp_path)
+    generate.write_files(WANTED, tmp_path)
     left = {path: text for path, text in WANTED.items() if "toys" not in path}
 
-    assert generate.write(left, tmp_path) == [
+    assert generate.write_files(left, tmp_path) == [
         "charts/flywheel/files/crds/toys.flywheel.ml.yaml",
         "crds/toys.flywheel.ml.yaml",
     ]
@@ -60,7 +60,7 @@ def test_generating_twice_says_nothing_the_second_time(tmp_path: Path) -> None:
 def test_no_yaml_anchor_is_written() -> None:
     shared = {"a": 1}
 
-    assert generate.dump({"one": shared, "two": shared}) == "one:\n  a: 1\ntwo:\n  a: 1\n"
+    assert generate.dump_yaml({"one": shared, "two": shared}) == "one:\n  a: 1\ntwo:\n  a: 1\n"
 
 
 def test_the_reference_names_every_field_with_its_default() -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.kind import AnyResource
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.engine.apply.canonical import satisfied
+from flywheel.engine.apply.canonical import matches
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.modelversion.children import verify_job
@@ -38,7 +38,7 @@ FULL: dict[str, Any] = {
     "imagePullSecrets": [{"name": "registry"}],
     "sharedMemory": "1024Mi",
 }
-TARGET = Target("delay-1", "sha256:" + "1" * 64)
+TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 BROUGHT = {
     "s3": {"uri": "s3://acme/fraud.onnx", "endpoint": "https://s3.example", "secretName": "acme"},
     "sha256": "c" * 64,
@@ -76,12 +76,12 @@ def restricted(kubectl: Kubectl) -> Kubectl:
 def test_children_are_taken_and_stay_as_they_were_wanted(restricted: Kubectl, which: str) -> None:
     owner, made = MADE[which]
     for child in made:
-        wanted = dressed(owner, child)
+        wanted = with_owner(owner, child)
         applied = restricted("apply", "--server-side", "--output", "json", "--filename", "-", stdin=json.dumps(wanted))
         assert applied.returncode == 0, applied.stderr
         assert "Warning" not in applied.stderr
 
-        assert satisfied(wanted, json.loads(applied.stdout)), child.api.kind
+        assert matches(wanted, json.loads(applied.stdout)), child.api.kind
 
 
 @pytest.mark.parametrize("which", MADE)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.cli.generate import dump
-from flywheel.core.generate.crd import crd
+from flywheel.cli.generate import dump_yaml
+from flywheel.core.generate.crd import crd_manifest
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 from tests.apiserver.conftest import Kubectl
@@ -30,7 +30,7 @@ def toy(spec: dict[str, Any], name: str = "bear") -> str:
 @pytest.fixture(scope="session")
 def playroom(installed: Kubectl) -> Iterator[Kubectl]:
     """kubectl, with the toy's CRD beside ours; removed afterwards, since others list what is installed."""
-    text = dump(crd(TOY))
+    text = dump_yaml(crd_manifest(TOY))
     done = installed("apply", "--server-side", "-f", "-", stdin=text)
     assert done.returncode == 0, done.stderr
     done = installed("wait", "--for=condition=Established", "--timeout=60s", "crd/toys.flywheel.ml")

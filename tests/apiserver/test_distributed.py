@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 from flywheel.core.pods import indexed_job
-from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.engine.apply.canonical import satisfied
+from flywheel.engine.apply.canonical import matches
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
@@ -88,13 +88,13 @@ def trial(**spec: Any) -> Child:
 
 
 def items() -> Child:
-    step = Step("s", 1, "i", ("c",), {}, spread=Each(({"a": 1}, {"a": 2}, {"a": 3}), 2, items=(0, 2)))
+    step = Step("s", 1, "i", ("c",), {}, indexed=ItemSet(({"a": 1}, {"a": 2}, {"a": 3}), 2, items=(0, 2)))
     return step_job(OWNER, step, Settings())
 
 
 MADE = {
     "a group": trial(),
-    "its Service": indexed_job.service(OWNER),
+    "its Service": indexed_job.headless_service(OWNER),
     "a queued group": trial(placement={"queueName": "team"}),
     "items": items(),
 }
@@ -102,11 +102,11 @@ MADE = {
 
 @pytest.mark.parametrize("which", MADE)
 def test_children_are_taken_and_stay_as_they_were_wanted(installed: Kubectl, which: str) -> None:
-    wanted = dressed(OWNER, MADE[which])
+    wanted = with_owner(OWNER, MADE[which])
     applied = installed(
         "apply", "--server-side", "--dry-run=server", "--output", "json", "--filename", "-", stdin=json.dumps(wanted)
     )
 
     assert applied.returncode == 0, applied.stderr
     assert "Warning" not in applied.stderr
-    assert satisfied(wanted, json.loads(applied.stdout))
+    assert matches(wanted, json.loads(applied.stdout))

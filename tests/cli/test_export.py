@@ -13,11 +13,11 @@ import yaml
 from packageurl import PackageURL
 
 import flywheel
-from flywheel.cli.export import written
-from flywheel.cli.export.check import compared, read
-from flywheel.cli.export.facts import told
+from flywheel.cli.errors import CommandError
+from flywheel.cli.export import render
+from flywheel.cli.export.check import compare, parse_document
+from flywheel.cli.export.facts import model_facts
 from flywheel.cli.export.image import Image
-from flywheel.cli.failure import Failure
 from tests.cli import world
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -26,10 +26,10 @@ FORMS = ("card", "bom", "json")
 SUFFIX = {"card": "md", "bom": "cdx.json", "json": "json"}
 Change = Callable[[str], str]
 
-TRAINED = told(
+TRAINED = model_facts(
     world.VERSION, model=world.DELAY, dataset=world.FLIGHTS, experiment=world.SEARCH, services=[world.SERVICE]
 )
-OF_A_RUN = told(
+OF_A_RUN = model_facts(
     world.LATER,
     model=world.GATED,
     dataset=world.FLIGHTS,
@@ -38,8 +38,8 @@ OF_A_RUN = told(
     services=[world.SERVICE],
 )
 PLAIN = {"name": "flights", "version": "flights-aaaaaaaa", "digest": world.DATA, "rows": 327346}
-ALONE = told(world.VERSION)
-BROUGHT = told(world.BROUGHT_VERSION, model=world.FRAUD)
+ALONE = model_facts(world.VERSION)
+BROUGHT = model_facts(world.BROUGHT_VERSION, model=world.FRAUD)
 ALL = {"trained": TRAINED, "of_a_run": OF_A_RUN, "alone": ALONE, "brought": BROUGHT}
 
 
@@ -57,7 +57,7 @@ def official() -> jsonschema_rs.Draft7Validator:
 def test_a_document_is_the_golden_one(name: str, form: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(flywheel, "__version__", "1.2.3")  # a release changes no golden file
     file = GOLDEN / f"{name}.{SUFFIX[form]}"
-    text = written(form, ALL[name])
+    text = render(form, ALL[name])
     if os.environ.get("GOLDEN") == "write":
         file.write_text(text)
 
@@ -66,11 +66,11 @@ def test_a_document_is_the_golden_one(name: str, form: str, monkeypatch: pytest.
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_bom_is_of_the_official_form(official: jsonschema_rs.Draft7Validator, name: str) -> None:
-    assert [error.message for error in official.iter_errors(json.loads(written("bom", ALL[name])))] == []
+    assert [error.message for error in official.iter_errors(json.loads(render("bom", ALL[name])))] == []
 
 
 def test_the_official_form_does_refuse(official: jsonschema_rs.Draft7Validator) -> None:
-    bom = json.loads(written("bom", TRAINED))
+    bom = json.loads(render("bom", TRAINED))
     bom["metadata"]["component"]["modelCard"]["modelParameters"]["mood"] = "good"
 
     assert not official.is_valid(bom)
@@ -78,7 +78,7 @@ def test_the_official_form_does_refuse(official: jsonschema_rs.Draft7Validator) 
 
 @pytest.mark.parametrize("name", ALL)
 def test_every_reference_of_a_bom_leads_to_a_component(name: str) -> None:
-    bom = json.loads(written("bom", ALL[name]))
+    bom = json.loads(render("bom", ALL[name]))
     model = bom["metadata"]["component"]
     refs = {each["bom-ref"] for each in (model, *bom["components"])}
     datasets = model["modelCard"].get("modelParameters", {}).get("datasets", [])
@@ -96,7 +96,7 @@ def test_what_is_known_of_a_datasets_rows_is_not_said_of_what_a_run_prepared_fro
 
 
 def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:
-    head = next(yaml.safe_load_all(written("card", TRAINED).removeprefix("---\n").partition("\n---\n")[0]))
+    head = next(yaml.safe_load_all(render("card", TRAINED).removeprefix("---\n").partition("\n---\n")[0]))
 
     [result] = head["model-index"][0]["results"]
     assert result["task"] == {"type": "tabular-classification"}
@@ -105,7 +105,7 @@ def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:
 
 
 def test_a_strangers_words_are_no_markup() -> None:
-    body = written("card", TRAINED)
+    body = render("card", TRAINED)
 
     assert "<img" not in body.partition("\n---\n")[2]
     assert "&lt;15&gt; minutes late \\| or more?" in body
@@ -114,9 +114,9 @@ def test_a_strangers_words_are_no_markup() -> None:
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("name", ALL)
 def test_a_whole_document_has_nothing_against_it(name: str, form: str) -> None:
-    text = written(form, ALL[name])
+    text = render(form, ALL[name])
 
-    assert compared(read(text, "file"), read(text, "cluster")) == []
+    assert compare(parse_document(text, "file"), parse_document(text, "cluster")) == []
 
 
 def in_json(*path: str | int, value: Any) -> Change:
@@ -171,9 +171,9 @@ CARD_METRIC = "head.model-index[delay-cccccccc].results[0].metrics[roc_auc].valu
     ],
 )  # fmt: skip
 def test_what_was_changed_is_named(form: str, change: Change, where: str) -> None:
-    text = written(form, OF_A_RUN)
+    text = render(form, OF_A_RUN)
 
-    changed, *others = compared(read(change(text), "file"), read(text, "cluster"))
+    changed, *others = compare(parse_document(change(text), "file"), parse_document(text, "cluster"))
 
     assert "was changed after it was exported" in changed
     assert any(finding.startswith(where) for finding in others), others
@@ -190,15 +190,15 @@ def leaves(value: Any, *path: str | int) -> Iterator[tuple[str | int, ...]]:
 
 @pytest.mark.parametrize("form", ["bom", "json"])
 def test_no_word_can_be_changed_unseen(form: str) -> None:
-    text = written(form, OF_A_RUN)
-    now = read(text, "cluster")
+    text = render(form, OF_A_RUN)
+    now = parse_document(text, "cluster")
     unseen = []
     for path in leaves(json.loads(text)):
         try:
-            changed = read(in_json(*path, value="another")(text), "file")
-        except Failure:
+            changed = parse_document(in_json(*path, value="another")(text), "file")
+        except CommandError:
             continue  # it is no export any more, and told so
-        if not compared(changed, now):
+        if not compare(changed, now):
             unseen.append(path)
 
     assert unseen == []
@@ -208,7 +208,7 @@ def test_no_word_can_be_changed_unseen(form: str) -> None:
 def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) -> None:
     better = {**OF_A_RUN, "version": {**OF_A_RUN["version"], "metrics": {"roc_auc": "0.99"}}}
 
-    findings = compared(read(written(form, better), "file"), read(written(form, OF_A_RUN), "cluster"))
+    findings = compare(parse_document(render(form, better), "file"), parse_document(render(form, OF_A_RUN), "cluster"))
 
     assert findings
     assert not any("was changed after" in finding for finding in findings)
@@ -217,8 +217,8 @@ def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) ->
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
-    text = written(form, TRAINED)
-    sealed = read(text, "file")
+    text = render(form, TRAINED)
+    sealed = parse_document(text, "file")
     assert sealed.stated is not None
     lines = {
         "card": lambda: in_text(f"  contentDigest: {sealed.stated}\n", "")(text),
@@ -226,7 +226,7 @@ def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
         "bom": lambda: in_text(sealed.stated, "")(text),
     }
 
-    findings = compared(read(lines[form](), "file"), read(text, "cluster"))
+    findings = compare(parse_document(lines[form](), "file"), parse_document(text, "cluster"))
 
     assert "digest" in findings[0]
 
@@ -245,8 +245,8 @@ def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
     ],
 )
 def test_what_nobody_exported_is_told(text: str, sentence: str) -> None:
-    with pytest.raises(Failure, match=sentence):
-        read(text, "it")
+    with pytest.raises(CommandError, match=sentence):
+        parse_document(text, "it")
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,9 @@
 
 import pytest
 
-from flywheel.cli.failure import Failure
+from flywheel.cli.errors import CommandError
 from flywheel.cli.lineage import edges, tree
-from flywheel.cli.lineage.graph import READ, Graph
+from flywheel.cli.lineage.graph import EDGES_BY_KIND, Graph
 from flywheel.core.resource.api import MODEL_VERSION
 from tests.cli import world
 
@@ -16,7 +16,7 @@ def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
     for api, manifests in there.items():
         for manifest in manifests:
             if manifest["metadata"]["name"] not in without:
-                found.add(READ[api](manifest))
+                found.add(EDGES_BY_KIND[api](manifest))
     found.settle()
     return found
 
@@ -24,7 +24,7 @@ def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
 def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
     known = graph()
 
-    assert tree.printed(known, known.named(world.CHAMPION)).splitlines() == [
+    assert tree.render_tree(known, known.named(world.CHAMPION)).splitlines() == [
         f"ModelVersion {world.CHAMPION}, {world.SERVED}, ONNX",
         "comes from",
         "└─ Experiment delay-search, best roc_auc 0.639 (trial 7), trial 7",
@@ -49,7 +49,7 @@ def test_the_data_tells_which_versions_came_from_it() -> None:
 def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
     known = graph(later=True)
 
-    told = tree.printed(known, known.named(world.CHAMPION)).splitlines()
+    told = tree.render_tree(known, known.named(world.CHAMPION)).splitlines()
     begin = told.index("   └─ TrainingRun monthly-x7k2p, revision 1a2b3c4d")
     assert [line.strip(" │├└─").split(",")[0] for line in told[begin + 1 : begin + 5]] == [
         "DatasetVersion flights-aaaaaaaa",
@@ -68,7 +68,7 @@ def test_a_digest_is_a_name() -> None:
 
 def test_what_is_gone_is_still_told() -> None:
     known = graph(without=("delay-search", "flights"))
-    told = tree.printed(known, known.named(world.CHAMPION))
+    told = tree.render_tree(known, known.named(world.CHAMPION))
 
     assert "Experiment delay-search, no longer in the cluster, trial 7" in told
     assert f"DatasetVersion flights-aaaaaaaa, {world.DATA}, no longer in the cluster" in told
@@ -77,7 +77,7 @@ def test_what_is_gone_is_still_told() -> None:
 def test_a_brought_version_comes_from_its_file() -> None:
     known = graph()
 
-    assert "└─ Source s3://acme/fraud.onnx" in tree.printed(known, known.named(world.FOREIGN))
+    assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.named(world.FOREIGN))
 
 
 def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
@@ -89,7 +89,7 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
         "status": {"data": prepared},
     }
     found = Graph()
-    found.add(edges.of_experiment(experiment))
+    found.add(edges.experiment_edges(experiment))
 
     assert [each.cause for each in found.causes("experiment/step")] == [
         "prepareddata/monthly-window",
@@ -107,7 +107,7 @@ def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
         "status": {"data": given},
     }
     found = graph()
-    found.add(edges.of_experiment(experiment))
+    found.add(edges.experiment_edges(experiment))
     found.settle()
 
     assert [each.cause for each in found.causes("experiment/step")] == [
@@ -128,7 +128,7 @@ def test_a_circle_ends() -> None:
         ]
     )
 
-    assert tree.printed(known, "model/a").splitlines() == [
+    assert tree.render_tree(known, "model/a").splitlines() == [
         "Model a",
         "comes from",
         "└─ Model b",
@@ -146,7 +146,7 @@ def test_a_circle_ends() -> None:
     ],
 )
 def test_a_name_that_leads_nowhere(name: str, code: int, sentence: str) -> None:
-    with pytest.raises(Failure, match=sentence) as caught:
+    with pytest.raises(CommandError, match=sentence) as caught:
         graph().named(name)
 
     assert caught.value.code == code

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flywheel.cli import promote
-from flywheel.cli.failure import Failure
+from flywheel.cli.errors import CommandError
 from flywheel.core.resource.values import Number
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
@@ -75,11 +75,11 @@ def test_what_is_written_fits_the_kind(version: dict[str, Any], place: dict[str,
 def test_files_are_written_once(tmp_path: Path) -> None:
     manifests = [promote.promoted_model(world.DELAY), promote.promoted_version(world.VERSION, {})]
 
-    written = promote.write(manifests, tmp_path / "new", force=False)
+    written = promote.write_manifests(manifests, tmp_path / "new", force=False)
 
     assert [path.name for path in written] == ["model-delay.yaml", f"modelversion-{world.CHAMPION}.yaml"]
     assert yaml.safe_load(written[1].read_text()) == manifests[1]
-    assert promote.write(manifests, tmp_path / "new", force=False) == []
+    assert promote.write_manifests(manifests, tmp_path / "new", force=False) == []
 
 
 def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) -> None:
@@ -87,19 +87,19 @@ def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) ->
     mine = tmp_path / f"modelversion-{world.CHAMPION}.yaml"
     mine.write_text("mine")
 
-    with pytest.raises(Failure, match="exists with other content"):
-        promote.write(manifests, tmp_path, force=False)
+    with pytest.raises(CommandError, match="exists with other content"):
+        promote.write_manifests(manifests, tmp_path, force=False)
 
     assert [path.name for path in tmp_path.iterdir()] == [mine.name]
-    assert len(promote.write(manifests, tmp_path, force=True)) == 2
+    assert len(promote.write_manifests(manifests, tmp_path, force=True)) == 2
     assert mine.read_text() != "mine"
 
 
 def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
-    with pytest.raises(Failure, match="cannot be written"):
-        promote.write([promote.promoted_model(world.DELAY)], tmp_path / "file" / "below", force=False)
+    with pytest.raises(CommandError, match="cannot be written"):
+        promote.write_manifests([promote.promoted_model(world.DELAY)], tmp_path / "file" / "below", force=False)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_a_model_that_the_target_has_is_its_own(tmp_path: Path, content: Any, th
     text = content if isinstance(content, str) else yaml.safe_dump(content)
     (tmp_path / "deep" / "a.yaml").write_text(text)
 
-    assert promote.declares(tmp_path, "delay") is there
+    assert promote.declares_model(tmp_path, "delay") is there
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_a_source_that_cannot_be_one(words: list[str], sentence: str) -> None:
     promote.add(parser.add_subparsers())
     chosen = parser.parse_args(["promote", "delay", "--to", "x", *words])
 
-    with pytest.raises(Failure, match=sentence) as caught:
+    with pytest.raises(CommandError, match=sentence) as caught:
         chosen.run(chosen)
 
     assert caught.value.code == 2

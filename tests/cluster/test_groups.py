@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from flywheel.cluster.groups import FRESH, Groups
+from flywheel.cluster.groups import CACHE_SECONDS, Groups
 
 
 class Server:
@@ -27,8 +27,8 @@ def test_what_is_installed_later_is_seen_a_minute_later() -> None:
     assert groups.versions() == {"apps": "v1"}
     server.groups = ("apps", "custom.metrics.k8s.io")
 
-    server.now = FRESH - 1
+    server.now = CACHE_SECONDS - 1
     assert (sorted(groups.versions()), server.asked) == (["apps"], 1)
 
-    server.now = FRESH
+    server.now = CACHE_SECONDS
     assert (sorted(groups.versions()), server.asked) == (["apps", "custom.metrics.k8s.io"], 2)

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from flywheel.core.resource.conditions import LONGEST_MESSAGE, conditions
+from flywheel.core.resource.conditions import MAX_MESSAGE_LENGTH, updated_conditions
 from flywheel.core.resource.plan import Plan
 from flywheel.core.resource.schema import Condition, Status
 
@@ -20,7 +20,7 @@ def today(
     plan: Plan, old: tuple[Condition, ...] = (), now: datetime = NOON, *, bounded: bool = False
 ) -> dict[str, Condition]:
     """Conditions by their type."""
-    return {condition.type: condition for condition in conditions(plan, old, 3, now, bounded=bounded)}
+    return {condition.type: condition for condition in updated_conditions(plan, old, 3, now, bounded=bounded)}
 
 
 @pytest.mark.parametrize(
@@ -50,9 +50,9 @@ def test_conditions(plan: Plan, bounded: bool, statuses: dict[str, str]) -> None
 
 
 def test_the_same_plan_an_hour_later_says_the_same() -> None:
-    first = conditions(WAITING, (), 3, NOON, bounded=True)
+    first = updated_conditions(WAITING, (), 3, NOON, bounded=True)
 
-    assert conditions(WAITING, first, 3, NOON + timedelta(hours=1), bounded=True) == first
+    assert updated_conditions(WAITING, first, 3, NOON + timedelta(hours=1), bounded=True) == first
 
 
 def test_a_condition_moves_only_when_its_status_does() -> None:
@@ -81,4 +81,4 @@ def test_the_generation_that_was_judged_is_told_with_it() -> None:
 
 
 def test_a_long_message_is_cut() -> None:
-    assert len(today(replace(READY, message="a" * 5000))["Ready"].message) == LONGEST_MESSAGE
+    assert len(today(replace(READY, message="a" * 5000))["Ready"].message) == MAX_MESSAGE_LENGTH

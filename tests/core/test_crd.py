@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from flywheel.core.generate.crd import crd, root_schema
-from flywheel.core.generate.structural import Unfit
+from flywheel.core.generate.crd import crd_manifest, root_schema
+from flywheel.core.generate.structural import UnsupportedSchema
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.engine import discover
@@ -21,13 +21,13 @@ each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.api.kin
 
 def version(kind: AnyKind = KIND) -> dict[str, Any]:
     """The one version."""
-    found: dict[str, Any] = crd(kind)["spec"]["versions"][0]
+    found: dict[str, Any] = crd_manifest(kind)["spec"]["versions"][0]
     return found
 
 
 def test_names() -> None:
-    assert crd(KIND)["metadata"]["name"] == "toys.flywheel.ml"
-    assert crd(KIND)["spec"]["names"] == {
+    assert crd_manifest(KIND)["metadata"]["name"] == "toys.flywheel.ml"
+    assert crd_manifest(KIND)["spec"]["names"] == {
         "kind": "Toy", "listKind": "ToyList", "plural": "toys", "singular": "toy",
         "shortNames": ["fwtoy"], "categories": ["flywheel"],
     }  # fmt: skip
@@ -69,8 +69,8 @@ def test_a_status_has_no_defaults() -> None:
 
         count: int = Field(0, description="D.")
 
-    with pytest.raises(Unfit, match=r"status\.count has a default"):
-        crd(replace(TOY, status=Boasting))
+    with pytest.raises(UnsupportedSchema, match=r"status\.count has a default"):
+        crd_manifest(replace(TOY, status=Boasting))
 
 
 def nodes(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -7,7 +7,7 @@ import pytest
 
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.pods.indexed_job import INDEX_LABEL, ITEMS_ANNOTATION, SPREAD_LABEL
+from flywheel.core.pods.indexed_job import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION
 from flywheel.testing import evicted, job, pod, resource, running, terminated
 from flywheel.testing.pods import State
 from tests.core.toy import KIND
@@ -22,7 +22,7 @@ EARLY, LATE = "2026-01-01T12:00:01Z", "2026-01-01T12:00:09Z"
 
 
 def group(state: Any = "Running", message: str = "", **more: Any) -> dict[str, Any]:
-    found = job(TOY, NAME, state=state, reason="PodFailurePolicy", message=message, labels={SPREAD_LABEL: "Group"})
+    found = job(TOY, NAME, state=state, reason="PodFailurePolicy", message=message, labels={INDEXED_LABEL: "Group"})
     return {**found, **more}
 
 
@@ -61,7 +61,7 @@ FAILED_AT_4 = {"type": "FailureTarget", "status": "True", "lastTransitionTime": 
 
 
 def read(job: dict[str, Any], *pods: dict[str, Any]) -> Outcome:
-    found = indexed_outcome.read(job, pods)
+    found = indexed_outcome.attempt_outcome(job, pods)
     assert found is not None
     return found
 
@@ -76,7 +76,7 @@ def test_a_group_is_done_when_all_are_and_tells_what_rank_0_tells() -> None:
 
 
 def test_rank_0_alone_makes_no_success() -> None:
-    assert indexed_outcome.read(group(), [rank(0, terminated(0), DONE), rank(1, running())]) is None
+    assert indexed_outcome.attempt_outcome(group(), [rank(0, terminated(0), DONE), rank(1, running())]) is None
 
 
 def test_a_complete_group_whose_rank_0_kept_nothing_is_no_success() -> None:
@@ -100,11 +100,11 @@ def test_a_removed_rank_loses_the_attempt_at_once() -> None:
 
 def test_a_rank_that_the_job_removes_after_another_failed_is_not_lost() -> None:
     """The Job removes the others before it says that it fails."""
-    assert indexed_outcome.read(group(), [failed(0, "boom"), rank(1, running(), **REMOVED)]) is None
+    assert indexed_outcome.attempt_outcome(group(), [failed(0, "boom"), rank(1, running(), **REMOVED)]) is None
 
 
 def test_a_rank_that_the_job_removed_and_that_ended_by_it_is_not_lost_either() -> None:
-    assert indexed_outcome.read(group(), [failed(0, "boom"), failed(1, "", code=143, **REMOVED)]) is None
+    assert indexed_outcome.attempt_outcome(group(), [failed(0, "boom"), failed(1, "", code=143, **REMOVED)]) is None
 
 
 def test_a_rank_removed_by_somebody_before_another_failed_is_lost_though_nobody_looked_then() -> None:
@@ -184,7 +184,7 @@ def test_memory_that_ran_out_is_no_consequence() -> None:
 
 
 def test_a_failed_rank_waits_for_the_others_words() -> None:
-    assert indexed_outcome.read(group(), [failed(0, "connection reset"), rank(1, running())]) is None
+    assert indexed_outcome.attempt_outcome(group(), [failed(0, "connection reset"), rank(1, running())]) is None
 
 
 def test_where_no_pod_is_left_the_jobs_own_words_are_told_and_it_is_tried_again() -> None:
@@ -214,18 +214,18 @@ def _refused(told: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("label", ["Group", "none"])
 def test_what_a_queue_holds_has_not_ended(label: str) -> None:
     """Kueue takes a Job back by suspending it: its pods go, and come again."""
-    held = job(TOY, NAME, state="Suspended", labels={SPREAD_LABEL: label})
+    held = job(TOY, NAME, state="Suspended", labels={INDEXED_LABEL: label})
 
-    assert indexed_outcome.read(held, [failed(0, "", code=143, **REMOVED)]) is None
+    assert indexed_outcome.attempt_outcome(held, [failed(0, "", code=143, **REMOVED)]) is None
 
 
 def items(state: Any, *numbers: int) -> dict[str, Any]:
     notes = {ITEMS_ANNOTATION: json.dumps(numbers)}
-    return job(TOY, NAME, state=state, reason="FailedIndexes", labels={SPREAD_LABEL: "Each"}, annotations=notes)
+    return job(TOY, NAME, state=state, reason="FailedIndexes", labels={INDEXED_LABEL: "Each"}, annotations=notes)
 
 
 def test_items_are_read_by_their_own_numbers() -> None:
-    found = indexed_outcome.read_each(items("Running", 3, 7), [rank(0, terminated(0), DONE), rank(1, running())])
+    found = indexed_outcome.item_outcomes(items("Running", 3, 7), [rank(0, terminated(0), DONE), rank(1, running())])
 
     assert {number: each.result for number, each in found.items()} == {3: "Succeeded"}
 
@@ -233,7 +233,7 @@ def test_items_are_read_by_their_own_numbers() -> None:
 def test_every_item_of_a_job_that_is_over_has_an_outcome() -> None:
     over = items("Failed", 3, 7, 8)
 
-    found = indexed_outcome.read_each(over, [rank(0, terminated(0), DONE), failed(1, "no such month")])
+    found = indexed_outcome.item_outcomes(over, [rank(0, terminated(0), DONE), failed(1, "no such month")])
 
     assert {number: each.result for number, each in found.items()} == {3: "Succeeded", 7: "Failed", 8: "Infrastructure"}
     assert "no such month" in found[7].message
@@ -243,7 +243,7 @@ def test_an_evicted_item_waits_for_its_new_pod() -> None:
     condition = {"type": "DisruptionTarget", "status": "True"}
     gone = evicted(TOY, f"{NAME}-0-abcde", labels={INDEX_LABEL: "0"}, conditions=(condition,))
 
-    assert indexed_outcome.read_each(items("Running", 3), [gone]) == {}
+    assert indexed_outcome.item_outcomes(items("Running", 3), [gone]) == {}
 
 
 GOOD, BAD = Outcome("Succeeded", "Succeeded", ""), Outcome("Failed", "ExitCode1", "No such month.")
@@ -266,7 +266,7 @@ AGAIN = Outcome("Infrastructure", "Evicted", "Trying again.")
     ],
 )
 def test_items_together(outcomes: dict[int, Outcome], result: str, says: str) -> None:
-    found = indexed_outcome.together(outcomes, 2)
+    found = indexed_outcome.merge_outcomes(outcomes, 2)
 
     assert found.result == result
     assert says in found.message
@@ -276,7 +276,7 @@ def test_items_together_have_every_items_outputs_and_the_means_of_the_metrics_th
     first = Outcome("Succeeded", "Succeeded", "", {"part": "sha256:a"}, {"rows": 10, "extra": 1})
     last = Outcome("Succeeded", "Succeeded", "", {"part": "sha256:b", "tracking": "sha256:c"}, {"rows": 20})
 
-    found = indexed_outcome.together({3: first, 7: last}, 2)
+    found = indexed_outcome.merge_outcomes({3: first, 7: last}, 2)
 
     assert found.outputs == {"part-3": "sha256:a", "part-7": "sha256:b"}
     assert found.metrics == {"rows": 15}

@@ -40,18 +40,18 @@ def test_the_namesake_of_yesterday_has_other_jobs() -> None:
 
 
 def test_two_long_names_stay_two_names() -> None:
-    one, other = (names.within("b" * 70 + last, 63) for last in "xy")
+    one, other = (names.truncate("b" * 70 + last, 63) for last in "xy")
 
     assert len(one) == len(other) == 63
     assert one != other
 
 
 def test_a_shortened_name_has_no_dash_before_its_dash() -> None:
-    assert "--" not in names.within("a" * 15 + "-" * 5 + "b" * 20, 24)
+    assert "--" not in names.truncate("a" * 15 + "-" * 5 + "b" * 20, 24)
 
 
 def test_what_fits_is_left_alone() -> None:
-    assert names.within("bear", 4) == "bear"
+    assert names.truncate("bear", 4) == "bear"
 
 
 def test_a_child_is_named_after_its_resource() -> None:

@@ -47,7 +47,7 @@ def pod(told: dict[str, Any], phase: str = "Failed", **status: Any) -> dict[str,
 def test_a_pod_is_read_as_the_contract_says(path: Path) -> None:
     golden = json.loads(path.read_text())
 
-    found = outcome.read(JOB, [pod(golden["pod"])])
+    found = outcome.job_outcome(JOB, [pod(golden["pod"])])
 
     assert found is not None
     assert (found.result, found.reason) == (golden["reading"]["result"], golden["reading"]["reason"])
@@ -57,7 +57,7 @@ def test_a_pod_is_read_as_the_contract_says(path: Path) -> None:
 @pytest.mark.parametrize("name", ["pod_done.json", "pod_done_repeated.json", "pod_refused.json"])
 def test_what_has_nothing_more_to_say_is_not_waited_for(name: str) -> None:
     """The phase comes seconds after the containers' ends, and never where collect does not let main in."""
-    found = outcome.read(RUNNING_JOB, [pod(golden(name), phase="Pending")])
+    found = outcome.job_outcome(RUNNING_JOB, [pod(golden(name), phase="Pending")])
 
     assert found is not None
     assert found.reason == json.loads((CONTRACTS / name).read_text())["reading"]["reason"]
@@ -68,7 +68,7 @@ def test_what_has_nothing_more_to_say_is_not_waited_for(name: str) -> None:
 )
 def test_a_failure_is_read_when_the_pod_has_ended(name: str) -> None:
     """Why it was stopped from outside may come last."""
-    assert outcome.read(RUNNING_JOB, [pod(golden(name), phase="Running")]) is None
+    assert outcome.job_outcome(RUNNING_JOB, [pod(golden(name), phase="Running")]) is None
 
 
 def golden(name: str) -> dict[str, Any]:
@@ -77,13 +77,13 @@ def golden(name: str) -> dict[str, Any]:
 
 
 def test_a_running_pod_has_no_outcome_yet() -> None:
-    assert outcome.read(RUNNING_JOB, [pod({}, phase="Running")]) is None
+    assert outcome.job_outcome(RUNNING_JOB, [pod({}, phase="Running")]) is None
 
 
 def test_a_job_that_is_over_without_any_pod_is_unknown_and_never_a_success() -> None:
     complete = {**JOB, "status": {"conditions": [{"type": "Complete", "status": "True"}]}}
 
-    found = outcome.read(complete, [])
+    found = outcome.job_outcome(complete, [])
 
     assert found is not None
     assert (found.result, found.reason) == ("Infrastructure", "NoMessage")
@@ -92,18 +92,18 @@ def test_a_job_that_is_over_without_any_pod_is_unknown_and_never_a_success() -> 
 def test_a_disrupted_pod_waits_for_the_pod_that_the_job_makes_in_its_place() -> None:
     disrupted = pod(golden("pod_evicted.json"), conditions=[{"type": "DisruptionTarget", "status": "True"}])
 
-    assert outcome.read(RUNNING_JOB, [disrupted]) is None
+    assert outcome.job_outcome(RUNNING_JOB, [disrupted]) is None
 
 
 def test_the_message_of_a_memory_kill_names_the_limit() -> None:
-    found = outcome.read(JOB, [pod(golden("pod_oom.json"))])
+    found = outcome.job_outcome(JOB, [pod(golden("pod_oom.json"))])
 
     assert found is not None
     assert "its limit of 1Gi" in found.message
 
 
 def test_outputs_metrics_and_usage_are_passed_on() -> None:
-    found = outcome.read(JOB, [pod(golden("pod_done.json"), phase="Succeeded")])
+    found = outcome.job_outcome(JOB, [pod(golden("pod_done.json"), phase="Succeeded")])
 
     assert found is not None
     assert found.outputs["model"].startswith("sha256:3f9a1c")
@@ -124,7 +124,7 @@ def test_the_image_is_told_by_digest(image_id: str, told: str | None) -> None:
     done = pod(golden("pod_done.json"), phase="Succeeded")
     next(each for each in done["status"]["containerStatuses"] if each["name"] == "main")["imageID"] = image_id
 
-    found = outcome.read(JOB, [done])
+    found = outcome.job_outcome(JOB, [done])
 
     assert found is not None
     assert found.image == told
@@ -141,7 +141,7 @@ FINISHED = json.dumps(json.loads((CONTRACTS / "main_batch_planned.json").read_te
 
 
 def test_where_there_is_no_collect_main_reports() -> None:
-    found = outcome.read(JOB, [of_its_own({"exitCode": 0, "message": FINISHED})])
+    found = outcome.job_outcome(JOB, [of_its_own({"exitCode": 0, "message": FINISHED})])
 
     assert found is not None
     assert (found.result, found.metrics["rows"], found.facts["shards"]) == ("Succeeded", 300, 3)
@@ -150,21 +150,21 @@ def test_where_there_is_no_collect_main_reports() -> None:
 def test_where_there_is_a_collect_main_cannot_report_for_it() -> None:
     collected = {"initContainers": [{"name": "collect"}, {"name": "fetch"}]}
 
-    found = outcome.read(JOB, [of_its_own({"exitCode": 0, "message": FINISHED}, **collected)])
+    found = outcome.job_outcome(JOB, [of_its_own({"exitCode": 0, "message": FINISHED}, **collected)])
 
     assert found is not None
     assert found.result == "Infrastructure"
 
 
 def test_a_main_that_says_nothing_is_no_success() -> None:
-    found = outcome.read(JOB, [of_its_own({"exitCode": 0})])
+    found = outcome.job_outcome(JOB, [of_its_own({"exitCode": 0})])
 
     assert found is not None
     assert (found.result, found.reason) == ("Infrastructure", "NoMessage")
 
 
 def test_the_audit_record_of_a_result_is_known() -> None:
-    found = outcome.read(JOB, [pod(golden("pod_done_audited.json"))])
+    found = outcome.job_outcome(JOB, [pod(golden("pod_done_audited.json"))])
 
     assert found is not None
     assert found.audit == {"number": 12, "sha256": "5e0c2a9b" * 8}

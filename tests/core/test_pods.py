@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from flywheel.core.pods.pod_spec import constants
+from flywheel.core.pods.pod_spec import literal_env
 
 SECRET = {"AWS_SECRET_ACCESS_KEY": "hunter2"}
 
@@ -20,6 +20,6 @@ def expanded(value: str) -> str:
     "words", ["plain", "", "$(AWS_SECRET_ACCESS_KEY)", "$$(AWS_SECRET_ACCESS_KEY)", "5$", "$x $$ $("]
 )
 def test_no_word_of_a_user_is_filled_in(words: str) -> None:
-    (variable,) = constants({"FLYWHEEL_PARAMS": words})
+    (variable,) = literal_env({"FLYWHEEL_PARAMS": words})
 
     assert expanded(variable.get("value", "")) == words

@@ -16,7 +16,7 @@ def test_kueues_own_words_are_told() -> None:
         HELD, QuotaReserved="couldn't assign flavors to pod set main: insufficient quota for cpu"
     )
 
-    found = queueing.waiting(HELD, cluster)
+    found = queueing.diagnose_queue(HELD, cluster)
 
     assert found is not None
     assert found.reason == "Queued"
@@ -28,21 +28,21 @@ def test_kueues_own_words_are_told() -> None:
 def test_quota_matters_more_than_a_check_that_comes_after_it() -> None:
     cluster = FakeCluster(HELD).queue(HELD, Admitted="waiting for checks", QuotaReserved="insufficient quota")
 
-    found = queueing.waiting(HELD, cluster)
+    found = queueing.diagnose_queue(HELD, cluster)
 
     assert found is not None
     assert "insufficient quota" in found.message
 
 
 def test_kueue_that_has_said_nothing_yet_is_waited_for() -> None:
-    found = queueing.waiting(HELD, FakeCluster(HELD, groups=(queueing.KUEUE,)))
+    found = queueing.diagnose_queue(HELD, FakeCluster(HELD, groups=(queueing.KUEUE,)))
 
     assert found is not None
     assert "kubectl get localqueue team" in found.message
 
 
 def test_without_kueue_nobody_would_ever_start_it() -> None:
-    found = queueing.waiting(HELD, FakeCluster(HELD))
+    found = queueing.diagnose_queue(HELD, FakeCluster(HELD))
 
     assert found is not None
     assert found.reason == "KueueMissing"
@@ -56,4 +56,4 @@ def test_without_kueue_nobody_would_ever_start_it() -> None:
     ],
 )
 def test_nothing_is_told_of_a_job_that_does_not_wait_in_a_queue(job: dict[str, object]) -> None:
-    assert queueing.waiting(job, FakeCluster(groups=(queueing.KUEUE,))) is None
+    assert queueing.diagnose_queue(job, FakeCluster(groups=(queueing.KUEUE,))) is None

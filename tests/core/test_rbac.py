@@ -38,7 +38,7 @@ def test_what_a_kind_may_remove_is_deleted_and_nothing_more() -> None:
 
 def test_pods_are_patched_only_where_a_kind_touches_them() -> None:
     assert verbs("", "pods") == {"get", "list", "watch"}
-    assert verbs("", "pods", replace(KIND, touches=(POD,))) == {"get", "list", "watch", "patch"}
+    assert verbs("", "pods", replace(KIND, patches=(POD,))) == {"get", "list", "watch", "patch"}
 
 
 def test_only_who_has_a_schedule_answers_ticks() -> None:

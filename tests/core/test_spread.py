@@ -8,7 +8,7 @@ import pytest
 
 from flywheel.core.pods import indexed_job
 from flywheel.core.pods.distributed import Checkpoint
-from flywheel.core.pods.indexed_job import Each, Group
+from flywheel.core.pods.indexed_job import ItemSet, RankGroup
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
@@ -17,8 +17,8 @@ from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 STEP = Step(name="trial-7", attempt=2, image="i", command=("c",), params={"rate": 1}, outputs=("model",), ours=False)
-TORCH = replace(STEP, spread=Group("Torch", nodes=3))
-ITEMS = replace(STEP, spread=Each(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=2))
+TORCH = replace(STEP, indexed=RankGroup("Torch", nodes=3))
+ITEMS = replace(STEP, indexed=ItemSet(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=2))
 
 
 def job(step: Step) -> Any:
@@ -54,14 +54,14 @@ def test_torch_finds_what_torchrun_and_init_process_group_read() -> None:
 
 
 def test_with_several_processes_a_pod_torchrun_alone_knows_each_ones_rank() -> None:
-    found = variables(replace(STEP, spread=Group("Torch", nodes=2, processes=4)))
+    found = variables(replace(STEP, indexed=RankGroup("Torch", nodes=2, processes=4)))
 
     assert "RANK" not in found
     assert (found["WORLD_SIZE"], found["PET_NPROC_PER_NODE"], found["PET_NODE_RANK"]) == ("8", "4", INDEX)
 
 
 def test_xgboost_finds_its_tracker_in_rank_0() -> None:
-    found = variables(replace(STEP, spread=Group("XGBoost", nodes=2)))
+    found = variables(replace(STEP, indexed=RankGroup("XGBoost", nodes=2)))
 
     assert found["DMLC_TRACKER_URI"] == found["FLYWHEEL_MASTER_ADDR"]
     assert (found["DMLC_TRACKER_PORT"], found["DMLC_NUM_WORKER"], found["DMLC_ROLE"]) == ("9091", "2", "worker")
@@ -70,7 +70,7 @@ def test_xgboost_finds_its_tracker_in_rank_0() -> None:
 
 
 def test_plain_finds_only_its_rank_how_many_there_are_and_the_first() -> None:
-    found = variables(replace(STEP, spread=Group("Plain", nodes=2)))
+    found = variables(replace(STEP, indexed=RankGroup("Plain", nodes=2)))
 
     assert found["FLYWHEEL_NODES"] == "2"
     assert not [name for name in found if name.startswith(("PET_", "DMLC_")) or name in ("RANK", "MASTER_ADDR")]
@@ -83,19 +83,21 @@ def test_fetch_waits_for_every_rank_and_collect_knows_who_speaks() -> None:
 
 
 def test_ranks_have_names_before_they_are_ready() -> None:
-    service = indexed_job.service(TOY).manifest
+    service = indexed_job.headless_service(TOY).manifest
     pod = job(TORCH)["spec"]["template"]
 
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert pod["spec"]["subdomain"] == service["metadata"]["name"]
-    assert pod["metadata"]["labels"][indexed_job.SPREAD_LABEL] == service["spec"]["selector"][indexed_job.SPREAD_LABEL]
+    assert (
+        pod["metadata"]["labels"][indexed_job.INDEXED_LABEL] == service["spec"]["selector"][indexed_job.INDEXED_LABEL]
+    )
 
 
 @pytest.mark.parametrize("nodes", [1, 10, 11, 256])
 def test_every_ranks_host_name_fits(nodes: int) -> None:
     long = resource(KIND, "a" * 52, {"source": {"s3": {"uri": "s3://bucket/"}}})
-    name = step_job(long, replace(STEP, spread=Group("Plain", nodes=nodes)), Settings()).name
+    name = step_job(long, replace(STEP, indexed=RankGroup("Plain", nodes=nodes)), Settings()).name
 
     assert len(f"{name}-{nodes - 1}") <= 63
 
@@ -118,7 +120,7 @@ def test_each_item_adds_its_parameters_to_the_steps() -> None:
 
 
 def test_another_attempt_does_only_what_is_left_and_keeps_its_numbers() -> None:
-    again = replace(STEP, spread=Each(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=9, items=(0, 2)))
+    again = replace(STEP, indexed=ItemSet(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=9, items=(0, 2)))
 
     assert (job(again)["spec"]["completions"], job(again)["spec"]["parallelism"]) == (2, 2)
     assert json.loads(variables(again, "fetch")["FLYWHEEL_EACH"]) == [{"month": 1}, {"month": 3}]
@@ -130,7 +132,7 @@ def test_another_attempt_does_only_what_is_left_and_keeps_its_numbers() -> None:
 
 def test_parameters_that_no_pod_could_be_told_are_refused() -> None:
     with pytest.raises(ValueError, match="may have 100000"):
-        Each(tuple({"text": "x" * 1000} for _ in range(200)), parallelism=1)
+        ItemSet(tuple({"text": "x" * 1000} for _ in range(200)), parallelism=1)
 
 
 def test_a_checkpoint_has_a_folder_that_main_writes_and_collect_reads() -> None:

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from flywheel.core.generate.structural import Unfit, structural
+from flywheel.core.generate.structural import UnsupportedSchema, structural_schema
 from flywheel.core.resource.schema import Quantity, Scalar, Schema, rule, validations
 from flywheel.core.resource.values import Duration, Label
 from tests.core.toy import Budget, ToySpec
@@ -14,7 +14,7 @@ from tests.core.toy import Budget, ToySpec
 def field(annotation: Any, value: Any = ..., **extra: Any) -> dict[str, Any]:
     """The schema of one field of that type."""
     model = create_model("Model", __base__=Schema, here=(annotation, Field(value, description="Here.", **extra)))
-    found: dict[str, Any] = structural(model, "spec")["properties"]["here"]
+    found: dict[str, Any] = structural_schema(model, "spec")["properties"]["here"]
     assert found.pop("description") == "Here."
     return found
 
@@ -48,7 +48,7 @@ class Inner(Schema):
             Duration | None, {"value": None},
             {
                 "type": "string", "maxLength": 7,
-                "x-kubernetes-validations": [rule(f"self.matches(r'{Duration.pattern}')", f"must be {Duration.form}")],
+                "x-kubernetes-validations": [rule(f"self.matches(r'{Duration.pattern}')", f"must be {Duration.description}")],
             },
             id="a word is refused with its meaning, not with its pattern",
         ),
@@ -59,7 +59,7 @@ class Inner(Schema):
                 "x-kubernetes-validations": [
                     rule(
                         f"self.all(key, size(key) <= 52 && key.matches(r'{Label.pattern}'))",
-                        f"each key must be {Label.form}, of at most 52 characters",
+                        f"each key must be {Label.description}, of at most 52 characters",
                     )
                 ],
             },
@@ -91,11 +91,11 @@ def test_a_quantity_is_an_integer_or_a_string() -> None:
 def test_a_parent_has_the_default(extra: dict[str, Any], default: dict[str, Any]) -> None:
     model = create_model("Model", __base__=Schema, here=(Inner, Field(description="Here.", **extra)))
 
-    assert structural(model, "spec")["properties"]["here"]["default"] == default
+    assert structural_schema(model, "spec")["properties"]["here"]["default"] == default
 
 
 def test_rules_of_a_field_and_of_its_type_add_up() -> None:
-    rules = structural(ToySpec, "spec")["properties"]["source"]["x-kubernetes-validations"]
+    rules = structural_schema(ToySpec, "spec")["properties"]["source"]["x-kubernetes-validations"]
 
     assert [one["message"] for one in rules] == ["give exactly one of s3 and pvc", "source cannot be changed"]
 
@@ -134,5 +134,5 @@ def test_is_refused(fields: dict[str, Any], config: dict[str, Any], message: str
 
     model = create_model("Model", __base__=Base, **fields)
 
-    with pytest.raises(Unfit, match=message.replace("(", r"\(")):
-        structural(model, "spec")
+    with pytest.raises(UnsupportedSchema, match=message.replace("(", r"\(")):
+        structural_schema(model, "spec")

@@ -14,10 +14,10 @@ from flywheel.core.resource.values import (
     MetricName,
     Number,
     ObjectName,
+    PatternString,
     Percent,
     Sha256,
-    Word,
-    quantity,
+    parse_quantity,
 )
 
 
@@ -28,7 +28,7 @@ from flywheel.core.resource.values import (
         (Label, "a"), (Label, "a-1"), (ObjectName, "a.b-c"), (MetricName, "roc_auc"), (Sha256, "0" * 64), (Digest, f"sha256:{'f' * 64}"),
     ],
 )  # fmt: skip
-def test_is_taken(word: type[Word], text: str) -> None:
+def test_is_taken(word: type[PatternString], text: str) -> None:
     assert word.parse(text) == text
     assert type(word.parse(text)) is word
 
@@ -52,11 +52,11 @@ def test_is_taken(word: type[Word], text: str) -> None:
         pytest.param(Sha256, "F" * 64, id="a digest in capitals"),
     ],
 )
-def test_is_refused_with_its_form(word: type[Word], text: str) -> None:
+def test_is_refused_with_its_form(word: type[PatternString], text: str) -> None:
     with pytest.raises(ValueError, match="must be") as refused:
         word.parse(text)
 
-    assert word.form in str(refused.value)
+    assert word.description in str(refused.value)
 
 
 def test_a_word_in_a_schema_is_that_word() -> None:
@@ -96,13 +96,13 @@ def test_numbers_and_digests_mean() -> None:
     ],
 )  # fmt: skip
 def test_a_quantity_is_read_as_kubernetes_reads_it(text: str | int, value: str) -> None:
-    assert quantity(text) == Decimal(value)
+    assert parse_quantity(text) == Decimal(value)
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "1 G", "1GB", "1e", "one", "1KI"])
 def test_what_is_no_quantity_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity; write 500m, 2, 512Mi or 1Gi"):
-        quantity(text)
+        parse_quantity(text)
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("500us", 0.0005), ("5ms", 0.005)])

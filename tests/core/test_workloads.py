@@ -9,7 +9,7 @@ import pytest
 from flywheel.core.pods import job
 from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.pods.job import Step
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
 from flywheel.core.resource.values import Duration, ObjectName
@@ -72,7 +72,11 @@ def test_a_step_with_nothing_to_bring_has_no_fetch_and_collect_is_told_the_param
 
 @pytest.mark.parametrize(
     "more",
-    [{"before": ("quantize",)}, {"spread": Each(({"n": 1},), 1)}, {"checkpoint": Checkpoint(every=Duration("60s"))}],
+    [
+        {"before": ("quantize",)},
+        {"indexed": ItemSet(({"n": 1},), 1)},
+        {"checkpoint": Checkpoint(every=Duration("60s"))},
+    ],
     ids=["before", "items", "checkpoint"],
 )
 def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:

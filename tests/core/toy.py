@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.api import CONFIG_MAP, CRON_JOB, DATASET, JOB, Reference, flywheel
+from flywheel.core.resource.api import CONFIG_MAP, CRON_JOB, DATASET, JOB, Reference, flywheel_api
 from flywheel.core.resource.kind import Cluster, Kind, Resource
 from flywheel.core.resource.plan import Plan
 from flywheel.core.resource.schema import Quantity, Resources, Scalar, Schema, Status, Variable, rule, validations
@@ -92,9 +92,9 @@ def decide(_resource: Resource[ToySpec, ToyStatus], seen: str) -> Plan:
 
 
 KIND = Kind[ToySpec, ToyStatus, str](
-    api=flywheel("Toy", "toys"),
+    api=flywheel_api("Toy", "toys"),
     short_name="fwtoy",
-    story="A toy with one of everything.",
+    description="A toy with one of everything.",
     spec=ToySpec,
     status=ToyStatus,
     observe=observe,

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.engine.apply.canonical import satisfied
+from flywheel.engine.apply.canonical import matches
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ from flywheel.engine.apply.canonical import satisfied
     ],
 )
 def test_satisfied(desired: dict[str, Any], live: dict[str, Any]) -> None:
-    assert satisfied(desired, live)
+    assert matches(desired, live)
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_satisfied(desired: dict[str, Any], live: dict[str, Any]) -> None:
     ],
 )
 def test_not_satisfied(desired: dict[str, Any], live: dict[str, Any]) -> None:
-    assert not satisfied(desired, live)
+    assert not matches(desired, live)

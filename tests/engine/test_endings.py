@@ -7,7 +7,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, Reference
-from flywheel.core.resource.plan import Plan, Removal, Touch
+from flywheel.core.resource.plan import Patch, Plan, Removal
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
 from tests.engine.world import World
 
@@ -17,8 +17,8 @@ NOTHING = Plan(True, "Done", "nothing is left to do", WidgetStatus())
 
 def planning(world: World, plan: Plan) -> None:
     """From now on every Widget decides so."""
-    touches = (CONFIG_MAP,)
-    world.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,), touches=touches),)
+    patches = (CONFIG_MAP,)
+    world.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,), patches=patches),)
     world.restart()
 
 
@@ -56,8 +56,8 @@ def test_a_type_that_the_kind_did_not_declare_is_never_removed(world: World) -> 
 
 def test_what_is_touched_gets_the_annotation_and_keeps_all_else(world: World) -> None:
     before = unowned(world)
-    touch = Touch(CONFIG_MAP, "old", before["metadata"]["uid"], {"flywheel.ml/route": "1"})
-    planning(world, replace(NOTHING, touches=(touch,)))
+    touch = Patch(CONFIG_MAP, "old", before["metadata"]["uid"], {"flywheel.ml/route": "1"})
+    planning(world, replace(NOTHING, patches=(touch,)))
 
     world.widget("one")
     after = world.get(CONFIG_MAP, "old")
@@ -70,11 +70,11 @@ def test_what_is_touched_gets_the_annotation_and_keeps_all_else(world: World) ->
 def test_what_is_owned_goes_with_the_resource_until_it_is_not(world: World) -> None:
     before = unowned(world)
     uid = before["metadata"]["uid"]
-    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, "old", uid, owned=True),)))
+    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid, owned=True),)))
     world.widget("one")
     [owner] = world.get(CONFIG_MAP, "old")["metadata"]["ownerReferences"]
 
-    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, "old", uid),)))
+    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid),)))
     world.widget("one", text="again")
 
     assert (owner["name"], owner["controller"]) == ("one", False)
@@ -84,7 +84,7 @@ def test_what_is_owned_goes_with_the_resource_until_it_is_not(world: World) -> N
 @pytest.mark.parametrize("name", ["old", "gone"])
 def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(world: World, name: str) -> None:
     unowned(world)
-    planning(world, replace(NOTHING, touches=(Touch(CONFIG_MAP, name, "uid-of-yesterday", {"a.b/c": "1"}),)))
+    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, name, "uid-of-yesterday", {"a.b/c": "1"}),)))
 
     world.widget("one")
 
@@ -94,7 +94,7 @@ def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(world:
 
 
 def test_a_type_that_the_kind_did_not_declare_is_never_touched(world: World) -> None:
-    planning(world, replace(NOTHING, touches=(Touch(JOB, "any", "uid", {}),)))
+    planning(world, replace(NOTHING, patches=(Patch(JOB, "any", "uid", {}),)))
 
     world.widget("one")
 
@@ -112,7 +112,7 @@ def test_an_answered_tick_is_complete_and_written_once(world: World, writes: lis
             "template": {"spec": {"restartPolicy": "Never", "containers": containers}},
         },
     )
-    planning(world, replace(NOTHING, finish=(Reference(JOB, world.namespace, "tick-1"),)))
+    planning(world, replace(NOTHING, completed_ticks=(Reference(JOB, world.namespace, "tick-1"),)))
 
     world.widget("one")
     world.restart()

@@ -9,7 +9,7 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import LEASE, Reference
-from flywheel.engine.leader import FENCE_SECONDS, LEASE_SECONDS, RENEW_DEADLINE, Leader
+from flywheel.engine.leader import FENCE_SECONDS, LEASE_SECONDS, RENEW_DEADLINE_SECONDS, Leader
 from tests.engine.world import World, eventually
 
 pytestmark = pytest.mark.apiserver
@@ -114,7 +114,7 @@ def test_a_leader_that_cannot_renew_gives_up(
 
     monkeypatch.setattr(Client, "get", refused)
 
-    first.clock.now += RENEW_DEADLINE + 1
+    first.clock.now += RENEW_DEADLINE_SECONDS + 1
     first.look()
 
     assert first.lost.is_set()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from flywheel.core.resource.api import Reference
-from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome, Queue
+from flywheel.engine.queue import DONE, REQUEUE, RETRY, Queue, Result
 from tests.engine.widget import WIDGETS
 
 KEYS = [Reference(WIDGETS, "shop", name) for name in ("a", "b", "c")]
@@ -64,8 +64,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.flying.add(key)
 
     @precondition(lambda self: self.flying)
-    @rule(data=st.data(), outcome=st.sampled_from([DONE, AGAIN, RETRY, Outcome(after=60.0), Outcome(True, 7.0)]))
-    def done(self, data: st.DataObject, outcome: Outcome) -> None:
+    @rule(data=st.data(), outcome=st.sampled_from([DONE, REQUEUE, RETRY, Result(after=60.0), Result(True, 7.0)]))
+    def done(self, data: st.DataObject, outcome: Result) -> None:
         key = data.draw(st.sampled_from(sorted(self.flying)))
         self.queue.done(key, outcome)
         self.flying.discard(key)

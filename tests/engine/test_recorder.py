@@ -6,7 +6,7 @@ import pytest
 
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.plan import Event
-from flywheel.engine.apply.event_recorder import BURST, REFILL, SERIES_LASTS, Recorder
+from flywheel.engine.apply.event_recorder import BURST_EVENTS, REFILL_SECONDS, SERIES_SECONDS, EventRecorder
 from flywheel.testing import NOON, resource
 from tests.engine.widget import KIND
 
@@ -45,11 +45,11 @@ def sent() -> Sent:
 
 
 @pytest.fixture
-def recorder(sent: Sent, clock: Clock) -> Recorder:
-    return Recorder(sent, "operator-0", clock)  # type: ignore[arg-type] # only `event` is used
+def recorder(sent: Sent, clock: Clock) -> EventRecorder:
+    return EventRecorder(sent, "operator-0", clock)  # type: ignore[arg-type] # only `event` is used
 
 
-def test_a_repetition_is_counted_in_the_first_one(recorder: Recorder, sent: Sent) -> None:
+def test_a_repetition_is_counted_in_the_first_one(recorder: EventRecorder, sent: Sent) -> None:
     for _time in range(3):
         recorder.tell(ONE, TOLD, NOON)
 
@@ -57,27 +57,27 @@ def test_a_repetition_is_counted_in_the_first_one(recorder: Recorder, sent: Sent
     assert [each.get("series", {}).get("count") for each in sent.manifests] == [None, 2, 3]
 
 
-def test_after_a_long_silence_it_is_a_new_story(recorder: Recorder, sent: Sent, clock: Clock) -> None:
+def test_after_a_long_silence_it_is_a_new_story(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
     recorder.tell(ONE, TOLD, NOON)
-    clock.now += SERIES_LASTS + 1
+    clock.now += SERIES_SECONDS + 1
     recorder.tell(ONE, TOLD, NOON.replace(hour=13))
 
     assert len({each["metadata"]["name"] for each in sent.manifests}) == 2
 
 
-def test_a_flood_is_dropped_and_then_trickles(recorder: Recorder, sent: Sent, clock: Clock) -> None:
-    for number in range(BURST + 10):
+def test_a_flood_is_dropped_and_then_trickles(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
+    for number in range(BURST_EVENTS + 10):
         recorder.tell(ONE, Event("Told", f"{number}"), NOON)
-    assert len(sent.manifests) == BURST
+    assert len(sent.manifests) == BURST_EVENTS
 
-    clock.now += REFILL
+    clock.now += REFILL_SECONDS
     for number in range(10):
         recorder.tell(ONE, Event("Told", f"later {number}"), NOON)
 
-    assert len(sent.manifests) == BURST + 1
+    assert len(sent.manifests) == BURST_EVENTS + 1
 
 
-def test_a_refused_event_costs_nothing(recorder: Recorder, sent: Sent) -> None:
+def test_a_refused_event_costs_nothing(recorder: EventRecorder, sent: Sent) -> None:
     sent.refuses = True
 
     recorder.tell(ONE, TOLD, NOON)

@@ -143,7 +143,7 @@ def test_a_reference_wakes_both_sides(store: Store, woken: set[Reference]) -> No
     store.saw(WIDGETS, widget("two", 2, "w2"))
 
     assert woken == {one, two}
-    assert [each["metadata"]["name"] for each in store.referring(WIDGETS, two)] == ["one"]
+    assert [each["metadata"]["name"] for each in store.referrers(WIDGETS, two)] == ["one"]
 
 
 def test_a_reference_that_moved_leaves_no_trace(store: Store) -> None:
@@ -151,7 +151,7 @@ def test_a_reference_that_moved_leaves_no_trace(store: Store) -> None:
 
     store.saw(WIDGETS, widget("one", 2, "w1", friend="three"))
 
-    assert store.referring(WIDGETS, Reference(WIDGETS, "shop", "two")) == ()
+    assert store.referrers(WIDGETS, Reference(WIDGETS, "shop", "two")) == ()
 
 
 def test_children_are_found_by_their_owner_and_by_name(store: Store) -> None:

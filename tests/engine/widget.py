@@ -6,12 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Reference, flywheel
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Reference, flywheel_api
 from flywheel.core.resource.kind import Cluster, Kind, Resource
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.resource.schema import Schema, Status
 
-WIDGETS = flywheel("Widget", "widgets")
+WIDGETS = flywheel_api("Widget", "widgets")
 
 
 class WidgetSpec(Schema):
@@ -68,7 +68,7 @@ def decide(widget: Widget, seen: Seen) -> Plan:
         status=WidgetStatus(told=seen.friend or widget.spec.message),
         summary=widget.spec.message,
         children=(*configs(widget), *jobs(widget), *deployments(widget)),
-        look_again=timedelta(hours=1),
+        requeue_after=timedelta(hours=1),
     )
 
 
@@ -115,7 +115,7 @@ def jobs(widget: Widget) -> tuple[Child, ...]:
 def deployments(widget: Widget) -> tuple[Child, ...]:
     if not widget.spec.serve:
         return ()
-    labels = {"widget": names.within(widget.name, 63)}
+    labels = {"widget": names.truncate(widget.name, 63)}
     manifest = {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -132,7 +132,7 @@ def deployments(widget: Widget) -> tuple[Child, ...]:
 KIND = Kind(
     api=WIDGETS,
     short_name="wg",
-    story="A widget tells.",
+    description="A widget tells.",
     spec=WidgetSpec,
     status=WidgetStatus,
     observe=observe,

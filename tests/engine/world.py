@@ -14,10 +14,10 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import EVENT, Api, Reference
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.settings import Settings
-from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.resync import Resync
 from flywheel.engine.cache.store import Store
-from flywheel.engine.queue import Outcome
+from flywheel.engine.queue import Result
 from flywheel.engine.reconcile import Reconciler
 from tests.engine.widget import CRD, KIND, WIDGETS
 
@@ -42,10 +42,10 @@ class World:
         own = [kind.api for kind in self.kinds]
         children = sorted({api for kind in self.kinds for api in kind.owns})
         self.woken: set[Reference] = set()
-        self.outcomes: dict[Reference, Outcome] = {}
+        self.outcomes: dict[Reference, Result] = {}
         self.store = Store(self.kinds, self.woken.update)
         self.resync = Resync(self.client, self.store, own, children, [self.namespace])
-        recorder = Recorder(self.writer, "test")
+        recorder = EventRecorder(self.writer, "test")
         self.look = Reconciler(
             self.kinds, self.store, self.client, self.writer, recorder, Settings(), lambda: datetime.now(UTC)
         )

@@ -16,7 +16,7 @@ def test_it_finds_pods_by_their_owner() -> None:
 def test_it_finds_who_refers() -> None:
     cluster = FakeCluster(kinds=(KIND,)).put(ONE, resource(KIND, "two", {}))
 
-    assert [each["metadata"]["name"] for each in cluster.referring(WIDGETS, Reference(WIDGETS, "default", "two"))] == [
+    assert [each["metadata"]["name"] for each in cluster.referrers(WIDGETS, Reference(WIDGETS, "default", "two"))] == [
         "one"
     ]
 

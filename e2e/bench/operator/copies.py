@@ -11,15 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from e2e.bench.operator.api import Object, path, path_of
 from e2e.bench.operator.resources import NAMESPACE
 from e2e.bench.operator.world import WRITERS, World
-from flywheel.core.pods.schedule import ticker
+from flywheel.core.pods.schedule import cron_job
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.names import short_uid
-from flywheel.core.resource.ownership import dressed
-from flywheel.core.resource.parse import parse
+from flywheel.core.resource.ownership import with_owner
+from flywheel.core.resource.parse import parse_resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
-from flywheel.engine.apply.template_pinning import stamped
+from flywheel.engine.apply.template_pinning import with_hashes
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.experiment.schema.immutable import fingerprint
@@ -55,7 +55,7 @@ class Original:
             changes |= _identity(original, stored)
             if api == EXPERIMENT:
                 # It covers the Dataset's name, and so is another for each copy.
-                changes[original["status"]["fingerprint"]] = fingerprint(parse(EXPERIMENT_KIND, stored).spec)
+                changes[original["status"]["fingerprint"]] = fingerprint(parse_resource(EXPERIMENT_KIND, stored).spec)
             status = _changed(original["status"], changes)
             made[api] = self._world.server.merge(path_of(api, stored, "status"), {"status": status})
         self._world.server.create(JOB, _unstarted(_changed(self._failed, changes)))
@@ -76,14 +76,17 @@ def grow(world: World, numbers: Iterable[int]) -> None:
 
 
 def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
-    dataset, service = parse(DATASET_KIND, made[DATASET]), parse(SERVICE_KIND, made[INFERENCE_SERVICE])
-    clock = ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
+    dataset, service = (
+        parse_resource(DATASET_KIND, made[DATASET]),
+        parse_resource(SERVICE_KIND, made[INFERENCE_SERVICE]),
+    )
+    clock = cron_job(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     if clock is not None:
-        yield DATASET_KIND.field_manager, clock, stamped(dressed(dataset, clock), clock)
-    target = Target(service.status.version, str(service.status.digest))
+        yield DATASET_KIND.field_manager, clock, with_hashes(with_owner(dataset, clock), clock)
+    target = ResolvedVersion(service.status.version, str(service.status.digest))
     every = of_service.service_children(service, target, Settings())
     for child in (each for each in every if isinstance(each, Child)):
-        yield SERVICE_KIND.field_manager, child, stamped(dressed(service, child), child)
+        yield SERVICE_KIND.field_manager, child, with_hashes(with_owner(service, child), child)
 
 
 def _identity(original: Object, stored: Object) -> dict[str, str]:

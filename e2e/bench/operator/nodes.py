@@ -19,7 +19,7 @@ from e2e.cluster.places import CHECKOUT
 from e2e.cluster.progress import say
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, Api
 from flywheel.core.resource.names import STEP_LABEL
-from flywheel.engine.cache.informer import MANAGED
+from flywheel.engine.cache.informer import MANAGED_SELECTOR
 
 HANDS = 6
 JOB_NAME = "batch.kubernetes.io/job-name"
@@ -55,7 +55,7 @@ class Nodes:
         while True:
             # A watch begins with all that is there, so nothing is missed when one ends; what is done already asks for nothing.
             with suppress(OSError, HTTPException, Refused):
-                for event, thing in self._server.watch(api, f"&labelSelector={MANAGED.replace('=', '%3D')}"):
+                for event, thing in self._server.watch(api, f"&labelSelector={MANAGED_SELECTOR.replace('=', '%3D')}"):
                     work = act(event, thing)
                     if work is not None:
                         self._work.put(work)

@@ -13,7 +13,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
     # Imported here, as what commands need is in their own functions: `flywheel operator` starts without them.
     from flywheel.cli import dry_run, export, lineage, promote, run
-    from flywheel.cli.failure import FAILED, Failure, told
+    from flywheel.cli.errors import FAILED, CommandError, describe_api_error
 
     parser = argparse.ArgumentParser(
         prog="flywheel",
@@ -28,11 +28,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     try:
         code: int = chosen.run(chosen)
-    except Failure as failure:
+    except CommandError as failure:
         print(f"flywheel: {failure}", file=sys.stderr)
         return failure.code
     except ApiError as error:
-        print(f"flywheel: {told(error)}", file=sys.stderr)
+        print(f"flywheel: {describe_api_error(error)}", file=sys.stderr)
         return FAILED
     return code
 

@@ -5,9 +5,9 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from flywheel.cli.failure import Failure
+from flywheel.cli.errors import CommandError
 from flywheel.cluster.client import Client
-from flywheel.cluster.credentials import Unconfigured, of_user
+from flywheel.cluster.credentials import NoKubeconfig, user_configuration
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Api, Manifest, Reference
 
@@ -35,7 +35,7 @@ class Connection:
         """
         manifest = self.get(api, name)
         if manifest is None:
-            raise Failure(
+            raise CommandError(
                 f"{self.reference(api, name)} does not exist; 'kubectl get {api} -n {self.namespace}' lists what does"
             )
         return manifest
@@ -58,15 +58,15 @@ def connect(arguments: Namespace, environment: Mapping[str, str] | None = None) 
         Failure: there is no kubeconfig.
     """
     try:
-        settings, namespace = of_user(os.environ if environment is None else environment, arguments.context)
-    except Unconfigured as error:
-        raise Failure(
+        settings, namespace = user_configuration(os.environ if environment is None else environment, arguments.context)
+    except NoKubeconfig as error:
+        raise CommandError(
             f"no cluster to speak to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
         ) from None
     return Connection(Client(settings), arguments.namespace or namespace)
 
 
-def options(parser: ArgumentParser) -> None:
+def add_options(parser: ArgumentParser) -> None:
     """What every command that speaks to a cluster takes."""
     parser.add_argument("-n", "--namespace", help="the namespace; absent, that of the kubeconfig's context")
     parser.add_argument("--context", help="the kubeconfig's context; absent, the current one")

@@ -11,9 +11,9 @@ from typing import Any
 
 import yaml
 
-from flywheel.cli.reference import reference
+from flywheel.cli.reference import reference_page
 from flywheel.core.generate import rbac
-from flywheel.core.generate.crd import crd
+from flywheel.core.generate.crd import crd_manifest
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 
@@ -21,31 +21,31 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 COMMAND = "make generate"
 HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
-LARGEST = 160_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
+MAX_CRD_BYTES = 160_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
 
 
-def files(of: Iterable[AnyKind]) -> dict[str, str]:
+def generated_files(of: Iterable[AnyKind]) -> dict[str, str]:
     """Path in the checkout → content, of all that is generated."""
     of = tuple(of)
     written: dict[str, str] = {}
     for kind in of:
-        text = HEADER + dump(crd(kind))
-        if len(text.encode()) > LARGEST:
+        text = HEADER + dump_yaml(crd_manifest(kind))
+        if len(text.encode()) > MAX_CRD_BYTES:
             raise ValueError(
-                f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {LARGEST:,}; shorten it"
+                f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {MAX_CRD_BYTES:,}; shorten it"
             )
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
-    written["charts/flywheel/files/rules.yaml"] = rules(of)
-    written["docs/reference.md"] = reference(of)
+    written["charts/flywheel/files/rules.yaml"] = chart_rules(of)
+    written["docs/reference.md"] = reference_page(of)
     return written
 
 
-def dump(value: Any) -> str:
+def dump_yaml(value: Any) -> str:
     """YAML in the order of the data, wrapped at 120."""
     return yaml.dump(value, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
 
 
-def rules(of: Sequence[AnyKind]) -> str:
+def chart_rules(of: Sequence[AnyKind]) -> str:
     """The chart's permission rules, each under its reason; templates/operator takes them by their key."""
     tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
         "operator": ("in every namespace that it watches", rbac.operator_rules(of)),
@@ -60,7 +60,7 @@ def rules(of: Sequence[AnyKind]) -> str:
     parts = [HEADER]
     for name, (who, table) in tables.items():
         parts.append(f"{name}: # {who}\n")
-        parts += [f"# {rule.why}\n{dump([rule.manifest()])}" for rule in table]
+        parts += [f"# {rule.why}\n{dump_yaml([rule.manifest()])}" for rule in table]
     return "".join(parts)
 
 
@@ -71,15 +71,15 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def stale(wanted: dict[str, str], root: Path) -> list[str]:
+def stale_files(wanted: dict[str, str], root: Path) -> list[str]:
     """Paths whose file is missing, differs, or is generated no longer."""
     differing = [path for path, text in wanted.items() if not _is(root / path, text)]
     return sorted([*differing, *_left_over(wanted, root)])
 
 
-def write(wanted: dict[str, str], root: Path) -> list[str]:
+def write_files(wanted: dict[str, str], root: Path) -> list[str]:
     """Write what differs, remove what is generated no longer; the paths touched."""
-    touched = stale(wanted, root)
+    touched = stale_files(wanted, root)
     for path in touched:
         if path not in wanted:
             (root / path).unlink()
@@ -106,12 +106,12 @@ def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] =
     )
     parser.add_argument("--root", type=Path, default=CHECKOUT, help="the checkout (default: this one)")
     options = parser.parse_args(arguments)
-    wanted = files(discover.kinds())
+    wanted = generated_files(discover.kinds())
     if not options.check:
-        for path in write(wanted, options.root):
+        for path in write_files(wanted, options.root):
             tell(f"wrote {path}\n" if path in wanted else f"removed {path}\n")
         return 0
-    found = stale(wanted, options.root)
+    found = stale_files(wanted, options.root)
     for path in found:
         tell(f"{path} is not what the code generates; run '{COMMAND}' and commit the result\n")
     return 1 if found else 0

@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 
-def command(commands: "_SubParsersAction[ArgumentParser]", name: str, story: str, examples: str) -> ArgumentParser:
+def add_command(commands: "_SubParsersAction[ArgumentParser]", name: str, story: str, examples: str) -> ArgumentParser:
     """A command with its story and examples in `--help`."""
     return commands.add_parser(
         name, help=story, description=story, epilog=examples, formatter_class=RawDescriptionHelpFormatter

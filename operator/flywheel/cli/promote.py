@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from flywheel.cli.failure import DONE, WRONG_USAGE, Failure
-from flywheel.cli.fields import at, condition, picked, said
+from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
+from flywheel.cli.fields import drop_empty, find_condition, get_field, pick_fields
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.values import Number, Sha256
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from flywheel.cli.connection import Connection
 
-STORY = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."
+DESCRIPTION = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."
 EXAMPLES = """\
 examples:
   flywheel promote flight-delay --to ../production/models
@@ -31,17 +31,17 @@ examples:
 Without --source a trained version is named by its artifact's digest, which must be in the store's folder of the target namespace.
 """
 FROM_ANNOTATION = "flywheel.ml/promoted-from"
-MEASURED_HERE = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # the target measures its own
-MOST_METRICS = 32
+LOCAL_MEASUREMENTS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # the target measures its own
+MAX_METRICS = 32
 MODEL_FILE = "model.onnx"  # what a served artifact calls its model (images/README.md, "A model artifact")
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel promote`."""
-    from flywheel.cli.connection import options
-    from flywheel.cli.parser import command
+    from flywheel.cli.connection import add_options
+    from flywheel.cli.parser import add_command
 
-    parser = command(commands, "promote", STORY, EXAMPLES)
+    parser = add_command(commands, "promote", DESCRIPTION, EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="the Model")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write into")
     parser.add_argument("--version", metavar="MODELVERSION", help="one of its versions; absent, its champion")
@@ -55,7 +55,7 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.add_argument("--secret", metavar="NAME", help="the target's Secret with the credentials of that bucket")
     parser.add_argument("--endpoint", help="the S3 endpoint, where it is not the target installation's; needs --secret")
     parser.add_argument("--force", action="store_true", help="overwrite files of other content")
-    options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -68,9 +68,9 @@ def run(chosen: Namespace) -> int:
     model = connection.found(MODEL, chosen.model)
     version = _version(connection, model, chosen.version)
     manifests = [promoted_version(version, place, chosen.target_namespace)]
-    if not declares(chosen.to, chosen.model):
+    if not declares_model(chosen.to, chosen.model):
         manifests.insert(0, promoted_model(model, chosen.target_namespace))
-    for path in write(manifests, chosen.to, force=chosen.force):
+    for path in write_manifests(manifests, chosen.to, force=chosen.force):
         print(f"{path} is written")
     print(_next_step(version, place))
     return DONE
@@ -92,11 +92,11 @@ def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str
         metadata["name"],
         namespace,
         {
-            **picked(spec, "model", "format"),
+            **pick_fields(spec, "model", "format"),
             **({"source": dict(place)} if place else named),
             "metrics": _declared(status.get("metrics") or {}),
             "lineage": dict(lineage) if lineage else {},
-            **picked(spec, "resources", "imagePullSecrets"),
+            **pick_fields(spec, "resources", "imagePullSecrets"),
         },
         {FROM_ANNOTATION: f"{metadata['namespace']}/{metadata['name']}@{status['digest']}"},
     )
@@ -108,48 +108,50 @@ def promoted_model(model: Manifest, namespace: str | None = None) -> dict[str, A
     return _manifest(MODEL, model["metadata"]["name"], namespace, spec, {})
 
 
-def write(manifests: Iterable[dict[str, Any]], folder: Path, *, force: bool) -> list[Path]:
+def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force: bool) -> list[Path]:
     """One file each; all or none. A file that says the same is left alone. The paths written.
 
     Raises:
         Failure: a file says something else, or the folder cannot be written.
     """
-    from flywheel.cli.generate import dump
+    from flywheel.cli.generate import dump_yaml
 
-    texts = {folder / f"{one['kind'].lower()}-{one['metadata']['name']}.yaml": dump(one) for one in manifests}
+    texts = {folder / f"{one['kind'].lower()}-{one['metadata']['name']}.yaml": dump_yaml(one) for one in manifests}
     try:
         other = [path for path, text in texts.items() if path.exists() and path.read_text() != text]
         if other and not force:
-            raise Failure(f"'{other[0]}' exists with other content; look at it, then overwrite it with --force")
+            raise CommandError(f"'{other[0]}' exists with other content; look at it, then overwrite it with --force")
         folder.mkdir(parents=True, exist_ok=True)
         differing = [path for path, text in texts.items() if not path.exists() or path in other]
         for path in differing:
             path.write_text(texts[path])
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"'{folder}' cannot be written: {error}; choose another --to") from None
+        raise CommandError(f"'{folder}' cannot be written: {error}; choose another --to") from None
     return differing
 
 
 def _version(connection: "Connection", model: Manifest, name: str | None) -> Manifest:
     """A version that is verified and that nobody found bad."""
     of_model = model["metadata"]["name"]
-    chosen = name or at(model, "status", "champion")
+    chosen = name or get_field(model, "status", "champion")
     if chosen is None:
-        why = condition(model, "Ready").get("message", "")
-        raise Failure(f"Model '{of_model}' has no champion to promote; name a version with --version. {why}".rstrip())
-    version = connection.found(MODEL_VERSION, chosen)
-    if at(version, "spec", "model") != of_model:
-        raise Failure(
-            f"ModelVersion '{chosen}' is of Model '{at(version, 'spec', 'model')}', not of '{of_model}'; name that one"
+        why = find_condition(model, "Ready").get("message", "")
+        raise CommandError(
+            f"Model '{of_model}' has no champion to promote; name a version with --version. {why}".rstrip()
         )
-    if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
-        why = condition(version, "Ready").get("message", "")
-        raise Failure(f"ModelVersion '{chosen}' is not verified, so it is promoted nowhere. {why}".rstrip())
-    if at(version, "spec", "archived"):
-        raise Failure(f"ModelVersion '{chosen}' is archived; name another, or set its spec.archived to false")
-    found = at(version, "status", "rejection", "message")
-    if at(version, "status", "rejection") is not None:
-        raise Failure(
+    version = connection.found(MODEL_VERSION, chosen)
+    if get_field(version, "spec", "model") != of_model:
+        raise CommandError(
+            f"ModelVersion '{chosen}' is of Model '{get_field(version, 'spec', 'model')}', not of '{of_model}'; name that one"
+        )
+    if get_field(version, "status", "digest") is None or get_field(version, "status", "verifiedAt") is None:
+        why = find_condition(version, "Ready").get("message", "")
+        raise CommandError(f"ModelVersion '{chosen}' is not verified, so it is promoted nowhere. {why}".rstrip())
+    if get_field(version, "spec", "archived"):
+        raise CommandError(f"ModelVersion '{chosen}' is archived; name another, or set its spec.archived to false")
+    found = get_field(version, "status", "rejection", "message")
+    if get_field(version, "status", "rejection") is not None:
+        raise CommandError(
             f"ModelVersion '{chosen}' was rolled back: {found} Clear that first with annotation flywheel.ml/clear-rejection"
         )
     return version
@@ -160,18 +162,18 @@ def _place(chosen: Namespace) -> dict[str, Any]:
     if chosen.source is None:
         given = [name for name in ("sha256", "secret", "endpoint") if getattr(chosen, name) is not None]
         if given:
-            raise Failure(f"--{given[0]} speaks of --source; give that too", WRONG_USAGE)
+            raise CommandError(f"--{given[0]} speaks of --source; give that too", WRONG_USAGE)
         return {}
     if not re.fullmatch(r"s3://[^/]+/.*[^/]", chosen.source):
-        raise Failure(
+        raise CommandError(
             f"--source is '{chosen.source}'; give one file in a bucket, such as s3://models/delay.onnx", WRONG_USAGE
         )
     if chosen.endpoint is not None and chosen.secret is None:
-        raise Failure(
+        raise CommandError(
             "--endpoint is of a foreign store; give --secret too, the target's Secret with its credentials", WRONG_USAGE
         )
     if chosen.sha256 is None:
-        raise Failure(
+        raise CommandError(
             "--source needs --sha256, since an artifact's digest is not that of its file: 'sha256sum' of the file prints it, "
             "and so does the store's manifests/sha256/<the artifact's 64 digits>.json in the line of model.onnx",
             WRONG_USAGE,
@@ -179,8 +181,8 @@ def _place(chosen: Namespace) -> dict[str, Any]:
     try:
         sha256 = str(Sha256.parse(chosen.sha256))
     except ValueError as error:
-        raise Failure(f"--sha256: {error}", WRONG_USAGE) from None
-    s3 = said({"uri": chosen.source, "endpoint": chosen.endpoint, "secretName": chosen.secret})
+        raise CommandError(f"--sha256: {error}", WRONG_USAGE) from None
+    s3 = drop_empty({"uri": chosen.source, "endpoint": chosen.endpoint, "secretName": chosen.secret})
     return {"s3": s3, "sha256": sha256}
 
 
@@ -189,10 +191,10 @@ def _declared(metrics: Mapping[str, Any]) -> dict[str, str]:
     kept = {
         name: str(value)
         for name, value in sorted(metrics.items())
-        if name not in MEASURED_HERE and not name.startswith("fp32_")
+        if name not in LOCAL_MEASUREMENTS and not name.startswith("fp32_")
     }
     numbers = {name: number for name, text in kept.items() if (number := _number(text)) is not None}
-    return dict(list(numbers.items())[:MOST_METRICS])
+    return dict(list(numbers.items())[:MAX_METRICS])
 
 
 def _number(text: str) -> str | None:
@@ -215,16 +217,16 @@ def _is_float(text: str) -> bool:
 def _manifest(
     api: Api, name: str, namespace: str | None, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    metadata = said({"name": name, "namespace": namespace, "annotations": dict(annotations)})
-    return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": said(spec)}
+    metadata = drop_empty({"name": name, "namespace": namespace, "annotations": dict(annotations)})
+    return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": drop_empty(spec)}
 
 
-def declares(folder: Path, model: str) -> bool:
+def declares_model(folder: Path, model: str) -> bool:
     """Whether a manifest below the folder makes that Model: then its gates are the target's own to say."""
     return any(
-        at(one, "kind") == MODEL.kind
-        and at(one, "metadata", "name") == model
-        and str(at(one, "apiVersion")).startswith(MODEL.group)
+        get_field(one, "kind") == MODEL.kind
+        and get_field(one, "metadata", "name") == model
+        and str(get_field(one, "apiVersion")).startswith(MODEL.group)
         for one in _manifests(folder)
     )
 

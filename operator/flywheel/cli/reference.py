@@ -20,16 +20,16 @@ A quantity is written as in a pod: `2`, `500m`, `1Gi`. Specs hold no floats: wri
 SUBJECTS = {"spec": "What you write", "status": "What you read"}
 
 
-def reference(kinds: Iterable[AnyKind]) -> str:
+def reference_page(kinds: Iterable[AnyKind]) -> str:
     """The whole page."""
     kinds = tuple(kinds)
-    contents = "".join(f"- [{kind.api.kind}](#{kind.api.kind.lower()}): {_cell(kind.story)}\n" for kind in kinds)
+    contents = "".join(f"- [{kind.api.kind}](#{kind.api.kind.lower()}): {_cell(kind.description)}\n" for kind in kinds)
     return "\n".join([INTRODUCTION, contents, *(_section(kind) for kind in kinds)])
 
 
 def _section(kind: AnyKind) -> str:
     schema = root_schema(kind)
-    lines = [f"## {kind.api.kind}", "", kind.story, "", f"`kubectl get {kind.short_name}` (or `{kind.api}`)", ""]
+    lines = [f"## {kind.api.kind}", "", kind.description, "", f"`kubectl get {kind.short_name}` (or `{kind.api}`)", ""]
     for part, subject in SUBJECTS.items():
         lines += [f"### {kind.api.kind}: {subject}", "", "| Field | Type | Default | Meaning |", "|---|---|---|---|"]
         lines += [_row(path, field, required) for path, field, required in _fields(schema["properties"][part], part)]

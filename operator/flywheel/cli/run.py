@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.failure import DONE, FAILED, WRONG_USAGE, Failure
-from flywheel.cli.fields import at, condition, rows, said
+from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
+from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.values import Duration
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from flywheel.cli.connection import Connection
 
-STORY = "Start a TrainingPipeline now: makes a TrainingRun, and with --wait follows it to its end."
+DESCRIPTION = "Start a TrainingPipeline now: makes a TrainingRun, and with --wait follows it to its end."
 EXAMPLES = """\
 examples:
   flywheel run flight-delay-monthly
@@ -28,16 +28,16 @@ examples:
 With --wait, 0 says that the run succeeded, 1 that it did not.
 """
 PARAMETER = re.compile(r"([a-z][A-Za-z0-9_]{0,39})=(.*)", re.DOTALL)
-LOOK_EVERY = 1.0  # seconds
-PATIENCE = 10  # looks in a row that may fail before --wait gives up
+POLL_SECONDS = 1.0  # seconds
+MAX_FAILED_POLLS = 10  # looks in a row that may fail before --wait gives up
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel run`."""
-    from flywheel.cli.connection import options
-    from flywheel.cli.parser import command
+    from flywheel.cli.connection import add_options
+    from flywheel.cli.parser import add_command
 
-    parser = command(commands, "run", STORY, EXAMPLES)
+    parser = add_command(commands, "run", DESCRIPTION, EXAMPLES)
     parser.add_argument("pipeline", metavar="PIPELINE", help="the TrainingPipeline")
     parser.add_argument(
         "-p",
@@ -51,7 +51,7 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.add_argument("--reproduce-of", metavar="RUN", help="do again what that TrainingRun did, and compare")
     parser.add_argument("--wait", action="store_true", help="follow the run; ends with it")
     parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h; absent, until the end")
-    options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,12 +59,12 @@ def run(chosen: Namespace) -> int:
     """Make the TrainingRun."""
     from flywheel.cli.connection import connect
 
-    given, seconds = parameters(chosen.parameter), _seconds(chosen)
+    given, seconds = parse_parameters(chosen.parameter), _seconds(chosen)
     if chosen.reproduce_of is not None and given:
-        raise Failure("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
+        raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
     connection = connect(chosen)
     connection.found(TRAINING_PIPELINE, chosen.pipeline)
-    spec = said(
+    spec = drop_empty(
         {
             "pipeline": chosen.pipeline,
             "parameters": given,
@@ -94,7 +94,7 @@ def manifest(pipeline: str, namespace: str, spec: dict[str, Any]) -> dict[str, A
     return {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
 
 
-def parameters(given: Sequence[str]) -> dict[str, str]:
+def parse_parameters(given: Sequence[str]) -> dict[str, str]:
     """`["months=6"]` as a spec has them: text, to which the pipeline gives its types.
 
     Raises:
@@ -104,9 +104,9 @@ def parameters(given: Sequence[str]) -> dict[str, str]:
     for each in given:
         parts = PARAMETER.fullmatch(each)
         if parts is None:
-            raise Failure(f"-p {each}: write NAME=VALUE, such as -p months=6", WRONG_USAGE)
+            raise CommandError(f"-p {each}: write NAME=VALUE, such as -p months=6", WRONG_USAGE)
         if parts[1] in found:
-            raise Failure(f"-p {parts[1]} is given twice; give it once", WRONG_USAGE)
+            raise CommandError(f"-p {parts[1]} is given twice; give it once", WRONG_USAGE)
         found[parts[1]] = parts[2]
     return found
 
@@ -122,51 +122,51 @@ def follow(connection: "Connection", name: str, seconds: float | None) -> int:
             failures = 0
         except ApiError as error:
             failures += 1
-            if failures >= PATIENCE or error.forbidden:
+            if failures >= MAX_FAILED_POLLS or error.forbidden:
                 raise
             found = {}
         if found is None:
-            raise Failure(f"TrainingRun '{name}' was deleted while it ran; 'flywheel run' starts another")
+            raise CommandError(f"TrainingRun '{name}' was deleted while it ran; 'flywheel run' starts another")
         for subject, line in changes(found, told):
             told[subject] = line
             print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
-        succeeded = condition(found, "Succeeded").get("status")
+        succeeded = find_condition(found, "Succeeded").get("status")
         if succeeded in ("True", "False"):
             return DONE if succeeded == "True" else FAILED
         if ends is not None and time.monotonic() >= ends:
-            raise Failure(
+            raise CommandError(
                 f"TrainingRun '{name}' has not ended within --timeout; it goes on, and 'kubectl get fwrun {name}' shows how"
             )
-        time.sleep(LOOK_EVERY)
+        time.sleep(POLL_SECONDS)
 
 
 def changes(run: Manifest, told: dict[str, str]) -> Iterator[tuple[str, str]]:
     """What is new since `told`, by subject: each step, then the run itself."""
-    for step in rows(run, "status", "steps"):
+    for step in list_objects(run, "status", "steps"):
         line = _step(step)
         if line is not None and told.get(f"step {step.get('name')}") != line:
             yield f"step {step.get('name')}", line
-    ready = condition(run, "Succeeded") or condition(run, "Ready")
+    ready = find_condition(run, "Succeeded") or find_condition(run, "Ready")
     line = f"{ready.get('reason')}: {ready.get('message')}"
     if ready and told.get("run") != line:
         yield "run", line
 
 
 def _step(step: Any) -> str | None:
-    state = at(step, "state")
+    state = get_field(step, "state")
     if state in (None, "Waiting"):
         return None
-    cache = ", from the cache" if at(step, "cache") == "Hit" else ""
-    message = f": {at(step, 'message')}" if at(step, "message") else ""
-    return f"step '{at(step, 'name')}' {state}{cache}{message}"
+    cache = ", from the cache" if get_field(step, "cache") == "Hit" else ""
+    message = f": {get_field(step, 'message')}" if get_field(step, "message") else ""
+    return f"step '{get_field(step, 'name')}' {state}{cache}{message}"
 
 
 def _seconds(chosen: Namespace) -> float | None:
     if chosen.timeout is None:
         return None
     if not chosen.wait:
-        raise Failure("--timeout is of --wait; give that too", WRONG_USAGE)
+        raise CommandError("--timeout is of --wait; give that too", WRONG_USAGE)
     try:
         return float(Duration.parse(chosen.timeout).seconds)
     except ValueError as error:
-        raise Failure(f"--timeout: {error}", WRONG_USAGE) from None
+        raise CommandError(f"--timeout: {error}", WRONG_USAGE) from None

@@ -16,13 +16,13 @@ from flywheel.cluster.groups import Groups
 from flywheel.core.resource.api import Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
-EVENTS_ABOUT = Api("", "v1", "Event", "events")
+CORE_EVENT = Api("", "v1", "Event", "events")
 KUEUE_WORKLOADS = Api("kueue.x-k8s.io", "", "Workload", "workloads")
-JOB_UID = "kueue.x-k8s.io/job-uid"
-APPLY = "application/apply-patch+yaml"
-METADATA_LIST = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-TIMEOUT = (5.0, 30.0)  # connect, read; seconds
-PAGE = 500  # objects of one answer, as kubectl asks for
+JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
+APPLY_CONTENT_TYPE = "application/apply-patch+yaml"
+METADATA_LIST_CONTENT_TYPE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+TIMEOUT_SECONDS = (5.0, 30.0)  # connect, read; seconds
+PAGE_SIZE = 500  # objects of one answer, as kubectl asks for
 
 
 class Client:
@@ -32,7 +32,7 @@ class Client:
         self,
         settings: Configuration,
         observe: Callable[[str, int], None] = lambda _method, _status: None,
-        timeout: tuple[float, float] = TIMEOUT,
+        timeout: tuple[float, float] = TIMEOUT_SECONDS,
     ) -> None:
         self._client = ApiClient(settings)
         self._client.user_agent = "flywheel"
@@ -52,12 +52,12 @@ class Client:
     def list_metadata(self, api: Api, namespace: str | None, selector: str = "") -> dict[str, Any]:
         """Name, uid and resourceVersion of every object, as PartialObjectMetadataList: 0.2 s for 10,000 (measured)."""
         query = {"labelSelector": selector} if selector else {}
-        return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST)
+        return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST_CONTENT_TYPE)
 
     def objects(self, api: Api, namespace: str) -> list[Manifest]:
         """Every object of that type in a namespace, whole, in pages. For a command that looks once; the operator watches."""
         found: list[Manifest] = []
-        query = {"limit": str(PAGE)}
+        query = {"limit": str(PAGE_SIZE)}
         while True:
             page = self._request("GET", _path(api, namespace), query=query)
             # Items of a list carry neither apiVersion nor kind.
@@ -70,7 +70,7 @@ class Client:
     def events_about(self, namespace: str, uid: str) -> list[Manifest]:
         """Kubernetes' events about one object, oldest first."""
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
-        found: list[Manifest] = self._request("GET", _path(EVENTS_ABOUT, namespace), query=query).get("items") or []
+        found: list[Manifest] = self._request("GET", _path(CORE_EVENT, namespace), query=query).get("items") or []
         return sorted(found, key=_told_at)
 
     def serves(self, group: str) -> bool:
@@ -84,7 +84,7 @@ class Client:
             return []
         path = _path(replace(KUEUE_WORKLOADS, version=version), namespace)
         found: list[Manifest] = (
-            self._request("GET", path, query={"labelSelector": f"{JOB_UID}={uid}"}).get("items") or []
+            self._request("GET", path, query={"labelSelector": f"{JOB_UID_LABEL}={uid}"}).get("items") or []
         )
         return found
 
@@ -96,7 +96,9 @@ class Client:
         path = _path(api, metadata["namespace"], metadata["name"], subresource)
         query = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
         # A string, since the client would walk a dict once more; JSON is YAML.
-        status, body = self._answer("PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY)
+        status, body = self._answer(
+            "PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY_CONTENT_TYPE
+        )
         return body, status == HTTPStatus.CREATED
 
     def create(self, api: Api, manifest: Manifest) -> dict[str, Any]:

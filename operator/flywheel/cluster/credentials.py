@@ -10,7 +10,7 @@ from kubernetes import config
 from kubernetes.client import Configuration
 
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-POOL = 32  # connections kept; measured: 16 threads on the default of 10 lose a sixth of their throughput
+POOL_SIZE = 32  # connections kept; measured: 16 threads on the default of 10 lose a sixth of their throughput
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Credentials:
     verify: bool
 
 
-class Unconfigured(Exception):
+class NoKubeconfig(Exception):
     """There is no kubeconfig that says where the API server is; the text says why."""
 
 
@@ -40,12 +40,12 @@ def configuration(environment: Mapping[str, str], context: str | None = None) ->
         config.load_incluster_config(client_configuration=settings)
     else:
         config.load_kube_config(environment.get("KUBECONFIG"), context=context, client_configuration=settings)
-    settings.connection_pool_maxsize = POOL
+    settings.connection_pool_maxsize = POOL_SIZE
     settings.retries = False  # the queue retries, with backoff, and counts
     return settings
 
 
-def of_user(environment: Mapping[str, str], context: str | None) -> tuple[Configuration, str]:
+def user_configuration(environment: Mapping[str, str], context: str | None) -> tuple[Configuration, str]:
     """How a user's command reaches the API server, and the namespace of that context.
 
     Raises:
@@ -57,7 +57,7 @@ def of_user(environment: Mapping[str, str], context: str | None) -> tuple[Config
             return settings, IN_CLUSTER_NAMESPACE.read_text().strip()
         contexts, active = config.list_kube_config_contexts(environment.get("KUBECONFIG"))
     except (config.ConfigException, yaml.YAMLError, OSError, ValueError) as error:
-        raise Unconfigured(str(error)) from error
+        raise NoKubeconfig(str(error)) from error
     chosen = next((each for each in contexts if each["name"] == context), active)
     return settings, str(chosen["context"].get("namespace") or "default")
 

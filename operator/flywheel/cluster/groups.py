@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-FRESH = 60.0  # seconds: what is installed by hand may be noticed a minute later
+CACHE_SECONDS = 60.0  # seconds: what is installed by hand may be noticed a minute later
 
 
 class Groups:
@@ -25,7 +25,7 @@ class Groups:
             ApiError: the request failed.
         """
         with self._lock:
-            if self._asked is None or self._clock() - self._asked >= FRESH:
+            if self._asked is None or self._clock() - self._asked >= CACHE_SECONDS:
                 found = self._ask().get("groups") or []
                 self._versions = {group["name"]: group["preferredVersion"]["version"] for group in found}
                 self._asked = self._clock()

@@ -9,8 +9,8 @@ from prometheus_client import generate_latest
 
 from flywheel.engine import metrics
 
-LONGEST_LAG = 10.0  # seconds: the event loop answers nobody
-LONGEST_LOOK = 900.0  # seconds: a worker is stuck
+MAX_LOOP_LAG_SECONDS = 10.0  # seconds: the event loop answers nobody
+MAX_RECONCILE_SECONDS = 900.0  # seconds: a worker is stuck
 
 
 class Health:
@@ -30,9 +30,9 @@ class Health:
     def livez(self) -> tuple[int, str]:
         """Restart this process?"""
         silent, look = self._clock() - self._beat, self.oldest_look()
-        if silent > LONGEST_LAG:
+        if silent > MAX_LOOP_LAG_SECONDS:
             return 500, f"the event loop has not answered for {silent:.0f} s"
-        if look > LONGEST_LOOK:
+        if look > MAX_RECONCILE_SECONDS:
             return 500, f"a worker has looked at one resource for {look:.0f} s"
         return 200, "ok"
 

@@ -18,7 +18,7 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import LEASE, Reference
 
-LEASE_SECONDS, RENEW_DEADLINE, RETRY_SECONDS = 15, 10.0, 2.0
+LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_SECONDS = 15, 10.0, 2.0
 FOLLOWER_RETRY_SECONDS = 1.0  # a released Lease is found within this
 FENCE_SECONDS = 10.0
 
@@ -99,7 +99,7 @@ class Leader:
             _log.warning("%s: %s", self._lease, error)
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a leader that never renews
             _log.exception("%s: could not be renewed", self._lease)
-        if self._renewed is not None and self._clock() - self._renewed > RENEW_DEADLINE:
+        if self._renewed is not None and self._clock() - self._renewed > RENEW_DEADLINE_SECONDS:
             self._renewed = None
         if self.leading and not was_leading:
             _log.info("leading as %s", self._identity)

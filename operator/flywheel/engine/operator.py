@@ -22,7 +22,7 @@ from flywheel.core.resource.api import LEASE, POD, Reference
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.settings import Settings
 from flywheel.engine import health, metrics
-from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache import informer
 from flywheel.engine.cache.resync import NotInstalled, Resync
 from flywheel.engine.cache.store import Store
@@ -32,11 +32,11 @@ from flywheel.engine.workers import Workers
 
 logger = logging.getLogger(__name__)
 
-GATE_RETRY = 0.1  # seconds
-GATE_QUIET = 1.0
-DRAIN = 5.0
+SYNC_POLL_SECONDS = 0.1  # seconds
+SYNC_QUIET_SECONDS = 1.0
+DRAIN_SECONDS = 5.0
 LEASE_NAME = "flywheel-operator"
-LEASE_TIMEOUT = (2.0, 5.0)  # connect, read; seconds: a renewal that takes longer has missed its point
+LEASE_TIMEOUT_SECONDS = (2.0, 5.0)  # connect, read; seconds: a renewal that takes longer has missed its point
 
 
 @dataclass(frozen=True)
@@ -87,14 +87,14 @@ class Operator:
         self._store = Store(kinds, lambda keys: self._workers.wake(keys))
         self._resync = Resync(client, self._store, self._own, self._children, self._settings.namespaces)
         self._leader = Leader(
-            Client(self._connection, timeout=LEASE_TIMEOUT),
+            Client(self._connection, timeout=LEASE_TIMEOUT_SECONDS),
             Reference(LEASE, self._process.lease_namespace, LEASE_NAME),
             self._process.identity,
             elected=lambda: self._tell(self._elected),
             lost=lambda: self._tell(self._lost),
         )
         writer = Writer(client, self._leader.may_write, self._process.die_after_writes)
-        recorder = Recorder(writer, self._process.identity)
+        recorder = EventRecorder(writer, self._process.identity)
         look = Reconciler(kinds, self._store, client, writer, recorder, self._settings, lambda: datetime.now(UTC))
         self._workers = Workers(look)
         self._health.oldest_look = self._workers.oldest_look
@@ -158,10 +158,10 @@ class Operator:
                 unseen = await asyncio.to_thread(self._resync.listed)
             except ApiError as error:
                 logger.warning("listing failed: %s", error)
-                await asyncio.sleep(GATE_QUIET)
+                await asyncio.sleep(SYNC_QUIET_SECONDS)
                 continue
             before, quiet_since = -1, self._loop.time()
-            while self._loop.time() - quiet_since < GATE_QUIET:
+            while self._loop.time() - quiet_since < SYNC_QUIET_SECONDS:
                 while unseen and self._store.knows(unseen[-1]):
                     unseen.pop()
                 if not unseen:
@@ -169,7 +169,7 @@ class Operator:
                     return
                 if self._store.count() != before:
                     before, quiet_since = self._store.count(), self._loop.time()
-                await asyncio.sleep(GATE_RETRY)
+                await asyncio.sleep(SYNC_POLL_SECONDS)
 
     async def _heal(self) -> None:
         while True:
@@ -189,7 +189,7 @@ class Operator:
 
     async def _end(self, tasks: Sequence[asyncio.Task[object]], watched: asyncio.Event) -> None:
         self._health.ready = False
-        await self._workers.drain(DRAIN)
+        await self._workers.drain(DRAIN_SECONDS)
         await asyncio.to_thread(self._leader.release)
         watched.set()
         for task in tasks[1:]:

@@ -8,21 +8,21 @@ from dataclasses import dataclass
 
 from flywheel.core.resource.api import Reference
 
-FIRST_BACKOFF, LONGEST_BACKOFF = 0.5, 300.0  # seconds
+MIN_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.5, 300.0  # seconds
 JITTER = 0.2
 
 
 @dataclass(frozen=True)
-class Outcome:
+class Result:
     """How a look ended. `after`: seconds until the next one, where something says so; a failure without it backs off."""
 
     failed: bool = False
     after: float | None = None
 
 
-DONE = Outcome()
-AGAIN = Outcome(after=0.0)
-RETRY = Outcome(failed=True)
+DONE = Result()
+REQUEUE = Result(after=0.0)
+RETRY = Result(failed=True)
 
 
 class Queue:
@@ -72,7 +72,7 @@ class Queue:
                 return key, self._clock() - since
         return None
 
-    def done(self, key: Reference, outcome: Outcome) -> None:
+    def done(self, key: Reference, outcome: Result) -> None:
         """The look has ended."""
         del self._flying[key]
         if outcome.failed:
@@ -119,5 +119,5 @@ class Queue:
 
     def _backoff(self, key: Reference) -> float:
         # The exponent is bounded, since 2.0 ** 1100 overflows after some days of failing.
-        doubled = FIRST_BACKOFF * 2.0 ** min(self._failures[key] - 1, 30)
-        return min(doubled, LONGEST_BACKOFF) * (1 - JITTER + 2 * JITTER * self._random())
+        doubled = MIN_BACKOFF_SECONDS * 2.0 ** min(self._failures[key] - 1, 30)
+        return min(doubled, MAX_BACKOFF_SECONDS) * (1 - JITTER + 2 * JITTER * self._random())

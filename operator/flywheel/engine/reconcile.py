@@ -10,17 +10,17 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError, NotLeading
 from flywheel.core.resource.api import Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.parse import InvalidSpec, parse
+from flywheel.core.resource.parse import InvalidSpec, parse_resource
 from flywheel.core.resource.plan import Plan
 from flywheel.core.settings import Settings
 from flywheel.engine.apply import status
-from flywheel.engine.apply.apply_errors import Setback, troubled
+from flywheel.engine.apply.apply_errors import ApplyError, error_plan
 from flywheel.engine.apply.children import Children
-from flywheel.engine.apply.deletion import Endings, refresh
-from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.apply.deletion import UnownedObjects, refresh
+from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
-from flywheel.engine.cache.view import View
-from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome
+from flywheel.engine.cache.view import ClusterView
+from flywheel.engine.queue import DONE, REQUEUE, RETRY, Result
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Reconciler:
         store: Store,
         client: Client,
         writer: Writer,
-        recorder: Recorder,
+        recorder: EventRecorder,
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
@@ -46,9 +46,9 @@ class Reconciler:
         self._settings = settings
         self._clock = clock
         self._children = Children(store, client, writer)
-        self._endings = Endings(store, client, writer, clock)
+        self._endings = UnownedObjects(store, client, writer, clock)
 
-    def __call__(self, key: Reference) -> Outcome:
+    def __call__(self, key: Reference) -> Result:
         """Look at one resource. Never raises: one resource's diagnosis is its own."""
         raw = self._store.get(key)
         # What it owns goes with it, by owner references.
@@ -57,21 +57,21 @@ class Reconciler:
         try:
             return self._look(self._kinds[key.api], raw)
         except NotLeading:
-            return AGAIN
+            return REQUEUE
         except ApiError as error:
             logger.info("%s: %s", key, error)
-            return Outcome(failed=True, after=error.retry_after)
+            return Result(failed=True, after=error.retry_after)
         except Exception:
             logger.exception("%s: could not be reconciled", key)
             return RETRY
 
-    def _look(self, kind: AnyKind, raw: dict[str, Any]) -> Outcome:
+    def _look(self, kind: AnyKind, raw: dict[str, Any]) -> Result:
         now = self._clock()
         resource, plan, outcome = self._decide(kind, raw, now)
         try:
             self._children.bring_about(kind, resource, plan)
             self._endings.bring_about(kind, resource, plan)
-        except Setback as setback:
+        except ApplyError as setback:
             instead = setback.plan(resource)
             if instead is None:
                 return setback.outcome
@@ -83,26 +83,28 @@ class Reconciler:
         # Status is written last: a reader who sees Ready may rely on every child.
         return self._tell(kind, resource, raw, plan, now) or outcome
 
-    def _decide(self, kind: AnyKind, raw: dict[str, Any], now: datetime) -> tuple[AnyResource, Plan, Outcome]:
+    def _decide(self, kind: AnyKind, raw: dict[str, Any], now: datetime) -> tuple[AnyResource, Plan, Result]:
         try:
-            resource = parse(kind, raw)
+            resource = parse_resource(kind, raw)
         except InvalidSpec as error:
-            return error.resource, troubled(error.resource, "InvalidSpec", str(error), stalled=True), DONE
+            return error.resource, error_plan(error.resource, "InvalidSpec", str(error), stalled=True), DONE
         try:
-            plan = kind.decide(resource, kind.observe(resource, View(self._store, self._client, self._settings, now)))
+            plan = kind.decide(
+                resource, kind.observe(resource, ClusterView(self._store, self._client, self._settings, now))
+            )
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - told and logged by _our_fault
             return resource, _our_fault(resource, error), RETRY
-        return resource, plan, Outcome(after=None if plan.look_again is None else plan.look_again.total_seconds())
+        return resource, plan, Result(after=None if plan.requeue_after is None else plan.requeue_after.total_seconds())
 
     def _tell(
         self, kind: AnyKind, resource: AnyResource, raw: dict[str, Any], plan: Plan, now: datetime
-    ) -> Outcome | None:
+    ) -> Result | None:
         """Write the status if it changed, and tell about it. None, or what the outcome must be instead."""
-        new = status.completed(kind, resource, plan, now)
-        body = status.dumped(new)
-        if not status.differs(body, raw.get("status") or {}):
+        new = status.complete_status(kind, resource, plan, now)
+        body = status.to_json(new)
+        if not status.needs_write(body, raw.get("status") or {}):
             return None
         metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
         manifest = {"apiVersion": kind.api.api_version, "kind": kind.api.kind, "metadata": metadata, "status": body}
@@ -114,15 +116,15 @@ class Reconciler:
             if not error.conflict:
                 raise
             refresh(self._client, self._store, resource.reference)
-            return AGAIN
-        for event in (*status.transition(resource.status.conditions, new.conditions, plan), *plan.events):
+            return REQUEUE
+        for event in (*status.ready_events(resource.status.conditions, new.conditions, plan), *plan.events):
             self._recorder.tell(resource, event, now)
         return None
 
 
 def _our_fault(resource: AnyResource, error: Exception) -> Plan:
     logger.error("%s: could not be reconciled", resource.reference, exc_info=error)
-    return troubled(
+    return error_plan(
         resource,
         "InternalError",
         f"{resource.reference} could not be judged ({type(error).__name__}); "

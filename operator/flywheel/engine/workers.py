@@ -8,28 +8,28 @@ from concurrent.futures import ThreadPoolExecutor
 
 from flywheel.core.resource.api import Reference
 from flywheel.engine import metrics
-from flywheel.engine.queue import RETRY, Outcome, Queue
+from flywheel.engine.queue import RETRY, Queue, Result
 
 logger = logging.getLogger(__name__)
 
-WORKERS = 16
-QUEUE = "flywheel"
+MAX_CONCURRENT_RECONCILES = 16
+QUEUE_NAME = "flywheel"
 
 
 class Workers:
     """Belongs to one event loop; `wake` may be called from any thread."""
 
-    def __init__(self, look: Callable[[Reference], Outcome]) -> None:
+    def __init__(self, look: Callable[[Reference], Result]) -> None:
         self._look = look
         self._loop = asyncio.get_running_loop()
         self._queue = Queue(time.monotonic)
-        self._pool = ThreadPoolExecutor(WORKERS, thread_name_prefix="worker")
+        self._pool = ThreadPoolExecutor(MAX_CONCURRENT_RECONCILES, thread_name_prefix="worker")
         self._news = asyncio.Event()
         self._stopping = False
         self._tasks: set[asyncio.Task[None]] = set()
-        metrics.longest_running.labels(name=QUEUE).set_function(self.oldest_look)
-        metrics.unfinished.labels(name=QUEUE).set_function(lambda: sum(self._queue.flying.values()))
-        metrics.queue_depth.labels(name=QUEUE).set_function(lambda: self._queue.waiting)
+        metrics.longest_running.labels(name=QUEUE_NAME).set_function(self.oldest_look)
+        metrics.unfinished.labels(name=QUEUE_NAME).set_function(lambda: sum(self._queue.flying.values()))
+        metrics.queue_depth.labels(name=QUEUE_NAME).set_function(lambda: self._queue.waiting)
 
     def wake(self, keys: set[Reference], *, low: bool = False) -> None:
         """Look at these; `low`: when there is nothing better to do."""
@@ -44,13 +44,13 @@ class Workers:
         """Work until `drain`."""
         while not self._stopping:
             self._news.clear()
-            while len(self._tasks) < WORKERS and (taken := self._queue.take()) is not None:
+            while len(self._tasks) < MAX_CONCURRENT_RECONCILES and (taken := self._queue.take()) is not None:
                 key, waited = taken
-                metrics.queue_seconds.labels(name=QUEUE).observe(waited)
+                metrics.queue_seconds.labels(name=QUEUE_NAME).observe(waited)
                 task = self._loop.create_task(self._one(key))
                 self._tasks.add(task)
             # A full house is woken by whoever leaves it.
-            timeout = None if len(self._tasks) >= WORKERS else self._queue.next_due()
+            timeout = None if len(self._tasks) >= MAX_CONCURRENT_RECONCILES else self._queue.next_due()
             try:
                 await asyncio.wait_for(self._news.wait(), timeout)
             except TimeoutError:
@@ -67,7 +67,7 @@ class Workers:
     def _add(self, keys: set[Reference], low: bool) -> None:
         for key in keys:
             self._queue.add(key, low=low)
-            metrics.queue_adds.labels(name=QUEUE).inc()
+            metrics.queue_adds.labels(name=QUEUE_NAME).inc()
         self._news.set()
 
     async def _one(self, key: Reference) -> None:
@@ -88,11 +88,11 @@ class Workers:
             self._tasks.discard(task)
         self._news.set()
 
-    def _measure(self, kind: str, outcome: Outcome, seconds: float) -> None:
+    def _measure(self, kind: str, outcome: Result, seconds: float) -> None:
         result = "error" if outcome.failed else "success" if outcome.after is None else "requeue_after"
         metrics.reconciles.labels(controller=kind, result=result).inc()
         metrics.reconcile_seconds.labels(controller=kind).observe(seconds)
-        metrics.work_seconds.labels(name=QUEUE).observe(seconds)
+        metrics.work_seconds.labels(name=QUEUE_NAME).observe(seconds)
         if outcome.failed:
             metrics.reconcile_errors.labels(controller=kind).inc()
-            metrics.queue_retries.labels(name=QUEUE).inc()
+            metrics.queue_retries.labels(name=QUEUE_NAME).inc()

@@ -9,8 +9,8 @@ from flywheel.core.pods.queueing import KUEUE
 from flywheel.core.resource import api, names
 from flywheel.core.resource.api import Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
-from flywheel.core.resource.ownership import dressed, reference
-from flywheel.core.resource.parse import parse
+from flywheel.core.resource.ownership import child_reference, with_owner
+from flywheel.core.resource.parse import parse_resource
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.testing import server_side_apply
@@ -29,7 +29,7 @@ _ADDRESS = frozenset({"name", "namespace", "uid", "resourceVersion"})
 class FakeCluster:
     """Implements `flywheel.core.resource.kind.Cluster`, and the writes of an API server: `apply` and `delete`.
 
-    `kinds` are those whose references `referring` follows, `groups` the API groups that a cluster may lack.
+    `kinds` are those whose references `referrers` follows, `groups` the API groups that a cluster may lack.
     """
 
     def __init__(
@@ -146,17 +146,17 @@ class FakeCluster:
         """Do what the engine would do with the children of a plan: make and change what it names, delete what left. Status is not written."""
         if plan.children is None:
             return self
-        wanted = {reference(resource, child): child for child in plan.children}
+        wanted = {child_reference(resource, child): child for child in plan.children}
         for address in [
             key for key, value in self._objects.items() if key not in wanted and _is_controlled(value, resource)
         ]:
             del self._objects[address]
         for address, child in wanted.items():
             if isinstance(child, Child) and not (child.create_only and address in self._objects):
-                stored = _as_stored(dressed(resource, child), self.now)
-                if child.yields:
+                stored = _as_stored(with_owner(resource, child), self.now)
+                if child.shared_fields:
                     old = self._objects.get(address, stored)["spec"]
-                    stored["spec"] |= {field: old[field] for field in child.yields}
+                    stored["spec"] |= {field: old[field] for field in child.shared_fields}
                 self._store(address, stored)
         return self
 
@@ -180,7 +180,7 @@ class FakeCluster:
             if key.api == api and self._objects[key]["metadata"].get("labels", {}).get(names.UID_LABEL) == uid
         )
 
-    def referring(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
+    def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """See Cluster.
 
         Raises:
@@ -188,14 +188,14 @@ class FakeCluster:
         """
         kind = self._kinds[api]
         of_kind = (self._objects[key] for key in sorted(self._objects) if key.api == api)
-        return tuple(each for each in of_kind if to in set(kind.references(parse(kind, each))))
+        return tuple(each for each in of_kind if to in set(kind.references(parse_resource(kind, each))))
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """See Cluster."""
         found = (each for each in self._events if each["involvedObject"]["uid"] == uid)
         return tuple(each for each in found if each["involvedObject"]["namespace"] == namespace)
 
-    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+    def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """See Cluster."""
         return self._queued.get(job["metadata"]["uid"], ())
 
@@ -213,7 +213,10 @@ class FakeCluster:
         return {"apiVersion": reference.api.api_version, "kind": reference.api.kind, "metadata": metadata}
 
     def _store(self, reference: Reference, raw: Manifest) -> None:
-        given = {"uid": uid_of(reference.api.kind, reference.namespace, reference.name), **raw["metadata"]}
+        given = {
+            "uid": uid_of(reference.api.kind, reference.namespace, reference.name),
+            **raw["metadata"],
+        }
         self._objects[reference] = {**raw, "metadata": {**given, "resourceVersion": self._next_version()}}
         self._uses.setdefault(reference, 1)
         self._watcher("MODIFIED", reference, self._objects[reference])

@@ -9,7 +9,7 @@ from uuid import NAMESPACE_DNS, uuid5
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Api
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.parse import parse
+from flywheel.core.resource.parse import parse_resource
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
@@ -62,7 +62,7 @@ def resource(kind: AnyKind, name: str, spec: Mapping[str, Any], **more: Any) -> 
     Raises:
         InvalidSpec: the spec does not fit the kind.
     """
-    return parse(kind, custom(kind.api, name, spec, **more))
+    return parse_resource(kind, custom(kind.api, name, spec, **more))
 
 
 def manifest(resource: AnyResource, **changes: Any) -> dict[str, Any]:

@@ -16,10 +16,10 @@ from flywheel.cluster.client import Client
 from flywheel.core.resource.api import EVENT, GROUP, JOB, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.names import MANAGED_BY
-from flywheel.core.resource.parse import parse
+from flywheel.core.resource.parse import parse_resource
 from flywheel.core.resource.plan import Plan
 from flywheel.core.settings import Settings
-from flywheel.engine.apply.event_recorder import Recorder
+from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Queue
 from flywheel.engine.reconcile import Reconciler
@@ -94,7 +94,7 @@ class Simulator:
 
     def read(self, reference: Reference) -> Any:
         """One of our resources, parsed."""
-        return parse(self.kind, self.manifest(reference))
+        return parse_resource(self.kind, self.manifest(reference))
 
     def manifest(self, reference: Reference) -> Any:
         """An object that must be there.
@@ -217,7 +217,7 @@ class Simulator:
             self._store,
             client,
             writer,
-            Recorder(writer, "simulator", lambda: self.cluster.now.timestamp()),
+            EventRecorder(writer, "simulator", lambda: self.cluster.now.timestamp()),
             self.cluster.settings,
             lambda: self.cluster.now,
         )
@@ -300,4 +300,4 @@ class _Client(Client):
         return self._cluster.serves(group)
 
     def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
-        return list(self._cluster.queued({"metadata": {"namespace": namespace, "uid": uid}}))
+        return list(self._cluster.kueue_workloads({"metadata": {"namespace": namespace, "uid": uid}}))

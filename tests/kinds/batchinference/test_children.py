@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
@@ -61,7 +61,7 @@ def containers(spec: dict[str, Any]) -> dict[str, Any]:
 
 def test_the_jobs_of_the_example() -> None:
     flights: BatchInference = resource(KIND, "tomorrow", EXAMPLE["spec"])
-    jobs = [dressed(flights, children.run_job(flights, run(flights, phase), Settings())) for phase in children.STEPS]
+    jobs = [with_owner(flights, children.run_job(flights, run(flights, phase), Settings())) for phase in children.STEPS]
 
     assert same_as(HERE / "golden/jobs.yaml", *jobs)
 

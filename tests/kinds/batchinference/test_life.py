@@ -49,7 +49,7 @@ def test_the_last_job_goes_and_then_nothing_happens() -> None:
     before = world.batch.status
     world.passes(days=3)
     assert world.look().status.run == before.run  # type: ignore[attr-defined]
-    assert world.plan.look_again is None
+    assert world.plan.requeue_after is None
 
 
 def test_a_lost_status_is_made_again_from_the_job() -> None:
@@ -141,8 +141,8 @@ def test_what_may_heal_is_tried_again_with_growing_pauses() -> None:
         world.ends("plan", number, main=failing("SourceMissing", retry=True))
         plan = world.look()
         assert (plan.ready, plan.stalled, plan.reason) == (False, False, "SourceMissing")
-        assert plan.look_again is not None
-        pauses.append(plan.look_again.total_seconds())
+        assert plan.requeue_after is not None
+        pauses.append(plan.requeue_after.total_seconds())
         world.passes(seconds=pauses[-1])
         world.look()
 
@@ -249,7 +249,7 @@ def test_after_its_ttl_it_goes_and_not_before() -> None:
 
     after = world.look()
 
-    assert (before.removals, before.look_again) == ((), timedelta(hours=1))
+    assert (before.removals, before.requeue_after) == ((), timedelta(hours=1))
     assert after.removals == (Removal(BATCH_INFERENCE, "scores", world.batch.uid),)
 
 

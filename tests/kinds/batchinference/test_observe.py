@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import MODEL_VERSION
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import observe
 from flywheel.testing import oom_killed, pod, running, terminated, waiting
@@ -24,16 +24,18 @@ FAILED = {**READY, "status": "False", "reason": "NotONNX", "message": "It is a p
         pytest.param(None, "VersionNotFound", id="it does not exist"),
         pytest.param({"conditions": [FAILED]}, "VersionNotReady", id="it is not verified"),
         pytest.param({"conditions": [FAILED], "digest": DIGEST}, "VersionNotReady", id="it is not verified any more"),
-        pytest.param({"conditions": [READY], "digest": DIGEST}, Target("fraud-1", DIGEST), id="it is verified"),
+        pytest.param(
+            {"conditions": [READY], "digest": DIGEST}, ResolvedVersion("fraud-1", DIGEST), id="it is verified"
+        ),
     ],
 )
-def test_a_pinned_version(version: Any, found: str | Target) -> None:
+def test_a_pinned_version(version: Any, found: str | ResolvedVersion) -> None:
     manifests = [custom(MODEL_VERSION, "fraud-1", {"model": "fraud"}, status=version)] if version else []
     world = World(*manifests, **PINNED)
 
     model = observe(world.batch, world.cluster).model
 
-    assert (model.reason if isinstance(model, Missing) else model) == found
+    assert (model.reason if isinstance(model, UnresolvedReference) else model) == found
 
 
 def test_a_quota_is_told_while_it_lasts() -> None:

@@ -29,9 +29,9 @@ def test_a_tick_is_answered_with_its_own_day_and_finished_when_the_run_has_ended
     run = world.batch.status.run
     assert run is not None
     assert (run.input, run.output) == ("s3://acme/day=2026-11-21/", "s3://acme/out/2026-11-21T22-00/")
-    finished.append(world.plan.finish)
+    finished.append(world.plan.completed_ticks)
     world.scored()
-    finished.append(world.plan.finish)
+    finished.append(world.plan.completed_ticks)
 
     assert finished == [(), (Reference(JOB, "default", "scores-1"),)]
     assert [(each.result, each.rows) for each in world.batch.status.history] == [("Succeeded", 297)]
@@ -43,7 +43,7 @@ def test_ticks_are_answered_one_after_the_other() -> None:
     world.passes(seconds=1)
     world.ticks("scores-2", EVENING + timedelta(days=1))
     world.scored()
-    assert world.plan.finish == (Reference(JOB, "default", "scores-1"),), "else it would be answered again"
+    assert world.plan.completed_ticks == (Reference(JOB, "default", "scores-1"),), "else it would be answered again"
     world.cluster.remove(Reference(JOB, "default", "scores-1"))
 
     world.look()
@@ -76,10 +76,10 @@ def test_a_run_of_a_schedule_gives_up_after_an_hour_so_that_the_next_one_comes()
     while world.plan.reason != "Failed" and world.batch.status.run and world.batch.status.run.phase == "Planning":
         world.ends("plan", world.batch.status.run.number, main=failing("SourceMissing", retry=True))
         world.look()
-        world.passes(seconds=(world.plan.look_again or timedelta(0)).total_seconds())
+        world.passes(seconds=(world.plan.requeue_after or timedelta(0)).total_seconds())
         if world.batch.status.run.phase == "Planning":
             world.look()
 
-    assert world.plan.finish == (Reference(JOB, "default", "scores-1"),)
+    assert world.plan.completed_ticks == (Reference(JOB, "default", "scores-1"),)
     assert (world.plan.ready, world.plan.stalled, world.plan.reason) == (False, False, "SourceMissing")
     assert timedelta(minutes=30) < world.cluster.now - started < timedelta(hours=2)

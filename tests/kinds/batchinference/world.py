@@ -8,7 +8,7 @@ from typing import Any
 from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, MODEL, Manifest, Reference
-from flywheel.core.resource.conditions import conditions
+from flywheel.core.resource.conditions import updated_conditions
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
@@ -63,7 +63,7 @@ class World:
         """Observe, decide, and do it; the status may be lost on its way, as in a crash."""
         self.plan = decide(self.batch, observe(self.batch, self.cluster))
         self.cluster.apply_plan(self.batch, self.plan)
-        told = conditions(
+        told = updated_conditions(
             self.plan, self.batch.status.conditions, self.batch.generation, self.cluster.now, bounded=True
         )
         if not status_is_lost:

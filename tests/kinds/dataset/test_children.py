@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.schedule import ticker
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.pods.schedule import cron_job
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
@@ -31,23 +31,23 @@ def dataset(spec: dict[str, Any]) -> Dataset:
 def test_the_check_of_the_example() -> None:
     flights = replace(dataset(EXAMPLE["spec"]), status=DatasetStatus.model_validate({"digest": "sha256:" + "d" * 64}))
 
-    job = dressed(flights, children.check_job(flights, CHECK, Settings()))
+    job = with_owner(flights, children.check_job(flights, CHECK, Settings()))
 
     assert same_as(HERE / "golden/check.yaml", job)
 
 
 def test_the_ticker_of_the_example() -> None:
     flights = dataset(EXAMPLE["spec"])
-    found = ticker(flights, flights.spec.schedule, suspend=False)
+    found = cron_job(flights, flights.spec.schedule, suspend=False)
     assert found is not None
 
-    assert same_as(HERE / "golden/ticker.yaml", dressed(flights, found))
+    assert same_as(HERE / "golden/ticker.yaml", with_owner(flights, found))
 
 
 def test_without_a_schedule_nothing_ticks() -> None:
     flights = dataset({"source": EXAMPLE["spec"]["source"]})
 
-    assert ticker(flights, flights.spec.schedule, suspend=False) is None
+    assert cron_job(flights, flights.spec.schedule, suspend=False) is None
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.pods.schedule import Tick
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
@@ -72,7 +72,7 @@ def jobs(plan: Plan) -> list[str]:
 
 
 def kept(plan: Plan) -> list[str]:
-    return [child.name for child in plan.children or () if isinstance(child, Kept)]
+    return [child.name for child in plan.children or () if isinstance(child, ExistingChild)]
 
 
 GOOD = after(dataset(), NOTHING, seen(check(outcome=PASSED)))
@@ -189,7 +189,7 @@ def test_a_job_goes_only_after_status_knows_how_it_ended() -> None:
     second = decide(GOOD, seen(check(outcome=PASSED)))
 
     assert (kept(first), kept(second)) == (["flights-check-1-uid"], [])
-    assert first.look_again is not None
+    assert first.requeue_after is not None
 
 
 def test_the_job_of_a_failed_check_stays_for_its_logs() -> None:
@@ -297,14 +297,14 @@ def test_a_tick_is_answered_by_a_check_and_finished_when_that_has_ended() -> Non
     ends = decide(running, seen(check(2, PASSED, tick=TICK_1.created), ticks=(TICK_1,)))
 
     assert len(jobs(starts)) == 1
-    assert (starts.finish, runs.finish) == ((), ())
-    assert [tick.name for tick in ends.finish] == [TICK_1.name]
+    assert (starts.completed_ticks, runs.completed_ticks) == ((), ())
+    assert [tick.name for tick in ends.completed_ticks] == [TICK_1.name]
 
 
 def test_a_check_that_is_tried_again_leaves_its_tick_open() -> None:
     running = after(TICKING, seen(ticks=(TICK_1,)))
 
-    assert decide(running, seen(check(2, STORE_DOWN, tick=TICK_1.created), ticks=(TICK_1,))).finish == ()
+    assert decide(running, seen(check(2, STORE_DOWN, tick=TICK_1.created), ticks=(TICK_1,))).completed_ticks == ()
 
 
 def test_a_finished_tick_starts_nothing_while_its_status_is_on_the_way() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment import children
@@ -33,7 +33,7 @@ SHORT, LONG, CONTAINER, *_, GROUP = (
 def job(experiment: Experiment, point: Point) -> dict[str, Any]:
     setup = settle(experiment.spec, DATA)
     assert setup is not None
-    return dressed(experiment, children.trial_job(experiment, setup, DATA, point, 7, 2, Settings()))
+    return with_owner(experiment, children.trial_job(experiment, setup, DATA, point, 7, 2, Settings()))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_what_is_registered() -> None:
     )
 
     assert all(child.create_only and not child.owned for child in made)
-    assert same_as(HERE / "golden/registered.yaml", *(dressed(SHORT, child) for child in made))
+    assert same_as(HERE / "golden/registered.yaml", *(with_owner(SHORT, child) for child in made))
 
 
 def test_a_quantised_version_has_a_name_of_its_own_and_says_so() -> None:

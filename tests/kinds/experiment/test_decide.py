@@ -9,7 +9,7 @@ import pytest
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.decide import decide
@@ -147,7 +147,7 @@ def test_a_job_goes_only_after_status_knows_how_it_ended() -> None:
     assert isinstance(first.status, ExperimentStatus)
     second = decide(replace(searching, status=first.status), ended)
 
-    assert Kept(JOB, "trial-1-1") in (first.children or ())
+    assert ExistingChild(JOB, "trial-1-1") in (first.children or ())
     assert "trial-1-1" not in {child.name for child in second.children or ()}
 
 
@@ -159,7 +159,7 @@ def test_a_budget_of_time_wakes_us_in_time() -> None:
         replace(SEEN, now=NOON + timedelta(minutes=29, seconds=55), jobs=(trial(searching, 1), trial(searching, 2))),
     )
 
-    assert plan.look_again == timedelta(seconds=5)
+    assert plan.requeue_after == timedelta(seconds=5)
 
 
 def test_time_without_a_success_stalls_until_there_is_more() -> None:

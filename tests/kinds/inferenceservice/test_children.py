@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import CONFIG_MAP, JOB, MODEL, MODEL_VERSION, POD_DISRUPTION_BUDGET, Reference
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
@@ -21,7 +21,7 @@ from tests.golden import same_as
 from tests.pod_security import containers, violations
 
 HERE = Path(__file__).parent
-TARGET = Target("delay-1", "sha256:" + "1" * 64)
+TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 EVERYTHING: dict[str, Any] = {
     "replicas": 3,
     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
@@ -53,7 +53,7 @@ def template(settings: Settings | None = None, **spec: Any) -> Any:
     return child.manifest["spec"]["template"]
 
 
-def inputs(settings: Settings | None = None, target: Target = TARGET, **spec: Any) -> Any:
+def inputs(settings: Settings | None = None, target: ResolvedVersion = TARGET, **spec: Any) -> Any:
     return children.deployment(service(**spec), target, settings or Settings()).inputs
 
 
@@ -61,7 +61,7 @@ def inputs(settings: Settings | None = None, target: Target = TARGET, **spec: An
 def test_the_children_are_the_golden_ones(name: str, spec: dict[str, Any]) -> None:
     asked = service(**spec)
     every = [
-        dressed(asked, child)
+        with_owner(asked, child)
         for child in children.service_children(asked, TARGET, Settings())
         if isinstance(child, Child)
     ]
@@ -186,8 +186,8 @@ def test_only_a_server_that_asks_the_api_server_has_a_token_and_fetch_does_not_s
 
 
 def test_another_artifact_is_an_input() -> None:
-    assert inputs(target=Target("delay-2", TARGET.digest)) != inputs()
-    assert inputs(target=Target("delay-1", "sha256:" + "2" * 64)) != inputs()
+    assert inputs(target=ResolvedVersion("delay-2", TARGET.digest)) != inputs()
+    assert inputs(target=ResolvedVersion("delay-1", "sha256:" + "2" * 64)) != inputs()
 
 
 @pytest.mark.parametrize("spec", [{"replicas": 5}, {"suspend": True}])

@@ -8,7 +8,7 @@ import pytest
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
@@ -20,7 +20,7 @@ from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, resource
 
 SETTINGS = Settings()
-V1, V2 = Target("delay-1", "sha256:" + "1" * 64), Target("delay-2", "sha256:" + "2" * 64)
+V1, V2 = ResolvedVersion("delay-1", "sha256:" + "1" * 64), ResolvedVersion("delay-2", "sha256:" + "2" * 64)
 
 
 def service(**spec: Any) -> InferenceService:
@@ -29,7 +29,7 @@ def service(**spec: Any) -> InferenceService:
     return found
 
 
-def servers(target: Target, count: int = 2, **counts: Any) -> Servers:
+def servers(target: ResolvedVersion, count: int = 2, **counts: Any) -> Servers:
     """A Deployment that is rolled out, but for what is said."""
     inputs = names.digest(dict(children.template_inputs(service(), target, SETTINGS)))[:16]
     return Servers(
@@ -45,7 +45,9 @@ CHANGED = replace(SERVING, version=V2)
 ROLLING = replace(SERVING, version=V2, servers=servers(V2, existing=3, updated=1, ready=2))
 PULL = Diagnosis("ImagePullFailed", "Image 'x' cannot be pulled.")
 FLIPPED = Diagnosis("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
-GONE = Missing("ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it or correct spec.model.")
+GONE = UnresolvedReference(
+    "ModelNotFound", "Model 'delay' does not exist in namespace 'default'; create it or correct spec.model."
+)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +137,9 @@ def test_the_summary_counts_who_answers() -> None:
 
 
 def test_what_may_be_stuck_is_looked_at_again() -> None:
-    assert decide(service(), NEW).look_again is not None
-    assert decide(service(), ROLLING).look_again is not None
-    assert decide(service(), SERVING).look_again is None
+    assert decide(service(), NEW).requeue_after is not None
+    assert decide(service(), ROLLING).requeue_after is not None
+    assert decide(service(), SERVING).requeue_after is None
 
 
 NO_GPU = Diagnosis("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are available: 1 Insufficient nvidia.com/gpu.")
@@ -145,7 +147,7 @@ NO_CPU = Diagnosis("Unschedulable", "Pod 'x' fits on no node: 0/1 nodes are avai
 GPU = {"resources": {"limits": {"nvidia.com/gpu": 1}}}
 
 
-def gpu_servers(target: Target, **counts: Any) -> Servers:
+def gpu_servers(target: ResolvedVersion, **counts: Any) -> Servers:
     """As `servers`, of a service that asks for GPUs."""
     inputs = names.digest(dict(children.template_inputs(service(**GPU), target, SETTINGS)))[:16]
     return replace(servers(target, **counts), inputs=inputs)

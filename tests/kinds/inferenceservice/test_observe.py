@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.names import INPUTS_ANNOTATION
 from flywheel.core.resource.plan import Child
-from flywheel.engine.apply.template_pinning import stamped
+from flywheel.engine.apply.template_pinning import with_hashes
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
@@ -41,7 +41,7 @@ def made(cluster: FakeCluster, asked: InferenceService, **status: Any) -> Manife
     cluster.apply_plan(asked, plan)
     address = Reference(DEPLOYMENT, "default", "delay")
     child = next(each for each in plan.children or () if isinstance(each, Child) and each.api == DEPLOYMENT)
-    live: dict[str, Any] = stamped({**(cluster.get(address) or {})}, child)
+    live: dict[str, Any] = with_hashes({**(cluster.get(address) or {})}, child)
     live = {**live, "metadata": {**live["metadata"], "generation": 1}, "status": {"observedGeneration": 1, **status}}
     cluster.put(live)
     return live
@@ -65,7 +65,7 @@ def made(cluster: FakeCluster, asked: InferenceService, **status: Any) -> Manife
 def test_what_is_missing(spec: dict[str, Any], manifests: tuple[Manifest, ...], reason: str, words: str) -> None:
     seen = observe(service(**spec), FakeCluster(*manifests, kinds=(KIND,)))
 
-    assert isinstance(seen.missing, Missing)
+    assert isinstance(seen.missing, UnresolvedReference)
     assert (seen.wanted, seen.missing.reason) == (None, reason)
     assert words in seen.missing.message
 
@@ -74,7 +74,7 @@ def test_what_is_missing(spec: dict[str, Any], manifests: tuple[Manifest, ...], 
 def test_what_is_wanted(spec: dict[str, Any]) -> None:
     seen = observe(service(**spec), FakeCluster(MODEL_1, VERSION_1, kinds=(KIND,)))
 
-    assert (seen.wanted, seen.missing) == (Target("delay-1", DIGEST), None)
+    assert (seen.wanted, seen.missing) == (ResolvedVersion("delay-1", DIGEST), None)
 
 
 def test_a_deployment_as_it_was_made_is_rolled_out_when_all_its_servers_answer() -> None:

@@ -7,10 +7,10 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.resource.api import DEPLOYMENT, JOB, MODEL, MODEL_VERSION, POD, SERVICE, Manifest, Reference
-from flywheel.core.resource.conditions import conditions
-from flywheel.core.resource.plan import Child, Kept, Plan
-from flywheel.engine.apply.status import dumped
-from flywheel.engine.apply.template_pinning import stamped
+from flywheel.core.resource.conditions import updated_conditions
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
+from flywheel.engine.apply.status import to_json
+from flywheel.engine.apply.template_pinning import with_hashes
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
@@ -136,20 +136,20 @@ class World:
         """Only so many children are applied, and whatever else there is stays."""
         assert self.plan.children is not None
         there = [
-            Kept(api, each["metadata"]["name"])
+            ExistingChild(api, each["metadata"]["name"])
             for api in KIND.owns
             for each in self.cluster.children(self.service.uid, api)
         ]
         applied = self.plan.children[:writes]
         done = {(each.api, each.name) for each in applied}
         left = tuple(each for each in there if (each.api, each.name) not in done)
-        self.plan = replace(self.plan, children=(*applied, *left), touches=())
+        self.plan = replace(self.plan, children=(*applied, *left), patches=())
 
     def _come_up(self) -> None:
         for child in self.plan.children or ():
             if isinstance(child, Child) and child.api == DEPLOYMENT:
                 self._comes_up(child)
-        for touch in self.plan.touches:
+        for touch in self.plan.patches:
             found = self.cluster.get(Reference(POD, "default", touch.name)) or {}
             self.cluster.put({**found, "metadata": {**found["metadata"], "annotations": dict(touch.annotations)}})
 
@@ -159,7 +159,7 @@ class World:
         ready = 0 if version in self.broken else count
         status = {"observedGeneration": 1, "replicas": count, "updatedReplicas": count, "readyReplicas": ready}
         proven = {"type": "Progressing", "status": "True", "reason": "NewReplicaSetAvailable"}
-        live = stamped({**live, "metadata": {**live["metadata"], "generation": 1}}, child)
+        live = with_hashes({**live, "metadata": {**live["metadata"], "generation": 1}}, child)
         self.cluster.put({**live, "status": {**status, "conditions": [proven] if ready else []}})
         for number in range(count):
             name = f"{child.name}-{version}-{number}"
@@ -170,10 +170,10 @@ class World:
                 self.cluster.put({**server, "metadata": {**server["metadata"], "labels": labels}})
 
     def _write(self) -> None:
-        told = conditions(
+        told = updated_conditions(
             self.plan, self.service.status.conditions, self.service.generation, self.cluster.now, bounded=False
         )
         status: Any = self.plan.status.model_copy(update={"conditions": told})
-        body = dumped(status)
+        body = to_json(status)
         assert "{}" not in json.dumps(body), "server-side apply makes a map that loses its keys null, and refuses it"
         self.change(status=type(status).model_validate(body))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
 from flywheel.kinds.model.children import Model
@@ -75,7 +75,7 @@ def test_what_is_recorded_stands_in_the_status_and_the_job_goes() -> None:
     audit: Any = kept.status.audit  # type: ignore[attr-defined]
 
     assert (audit.recorded, audit.number, audit.sha256) == (1, 4, "e" * 64)
-    assert isinstance((kept.children or ())[0], Kept)
+    assert isinstance((kept.children or ())[0], ExistingChild)
     assert world.look().children == ()
     assert world.jobs == []
     assert world.look().status == kept.status
@@ -94,7 +94,7 @@ def test_a_record_that_fails_is_tried_again_and_the_champion_serves_meanwhile() 
 
     assert (failed.ready, waits.ready, again.ready) == (True, True, True)
     assert "Its promotion is not recorded in the store yet" in waits.message
-    assert waits.look_again is not None
+    assert waits.requeue_after is not None
     assert waits.children == ()
     assert isinstance(child, Child)
     assert "-2-" in child.name

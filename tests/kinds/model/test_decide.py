@@ -289,4 +289,4 @@ def test_versions_go_with_their_model_where_it_says_so(
 ) -> None:
     plan = looked(replace(A, owned=owned), spec={"deletionPolicy": policy})
 
-    assert [(touch.name, touch.owned) for touch in plan.touches] == marked
+    assert [(touch.name, touch.owned) for touch in plan.patches] == marked

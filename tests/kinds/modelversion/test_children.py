@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DATASET, MODEL, Reference
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion, verify_job
 from flywheel.kinds.modelversion.kind import KIND
@@ -43,7 +43,7 @@ QUANTIZED = {
     [("trained", trained()), ("brought", brought(**FOREIGN)), ("quantized", trained(spec=QUANTIZED))],
 )
 def test_the_job_is_the_golden_one(name: str, version: ModelVersion) -> None:
-    job = dressed(version, verify_job(version, 1, SETTINGS))
+    job = with_owner(version, verify_job(version, 1, SETTINGS))
 
     assert same_as(HERE / f"golden/{name}.yaml", job)
 

@@ -188,10 +188,10 @@ def test_lost_pods_are_tried_again_with_growing_pauses() -> None:
         world.cluster.put(evicted(world.version, f"{name}-x", job=name))
         plan = world.look()
         assert (plan.ready, plan.stalled, plan.reason) == (False, False, "Evicted")
-        assert plan.look_again is not None
-        pauses.append(plan.look_again.total_seconds())
+        assert plan.requeue_after is not None
+        pauses.append(plan.requeue_after.total_seconds())
         assert world.look().children == plan.children, "nothing starts before the pause is over"
-        world.cluster.advance(plan.look_again)
+        world.cluster.advance(plan.requeue_after)
 
     world.look()
     world.succeeds(4)

@@ -5,7 +5,7 @@ from typing import Any
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, MODEL, Manifest
-from flywheel.core.resource.conditions import conditions
+from flywheel.core.resource.conditions import updated_conditions
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.batchinference.kind import KIND as BATCHES
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICES
@@ -71,7 +71,7 @@ class World:
         """Observe, decide, and do it."""
         self.plan = decide(self.version, observe(self.version, self.cluster))
         self.cluster.apply_plan(self.version, self.plan)
-        told = conditions(
+        told = updated_conditions(
             self.plan, self.version.status.conditions, self.version.generation, self.cluster.now, bounded=False
         )
         self.change(status=self.plan.status.model_copy(update={"conditions": told}))

@@ -4,7 +4,7 @@ from typing import Any
 
 from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource.api import SERVICE, Reference
-from flywheel.core.resource.plan import Kept, Plan
+from flywheel.core.resource.plan import ExistingChild, Plan
 from flywheel.testing import pod, running
 from tests.kinds.trainingrun.situations import Runs, container, run
 
@@ -28,7 +28,7 @@ def test_ranks_find_one_another_while_there_are_any() -> None:
     runs.end(runs.running()[0])
     plan = runs.settle()
     [kept] = [child for child in plan.children or () if child.api == SERVICE]
-    assert isinstance(kept, Kept)
+    assert isinstance(kept, ExistingChild)
     assert runs.cluster.get(Reference(SERVICE, "default", "one-ranks")) is not None
     assert runs.running()[0]["spec"]["completions"] == 2
 

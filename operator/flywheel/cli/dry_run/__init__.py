@@ -8,12 +8,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.failure import DONE, FAILED, Failure
+from flywheel.cli.errors import DONE, FAILED, CommandError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-STORY = "Ask the API server whether it would take a manifest and every Job and other object that it leads to. Nothing is made, nothing runs."
+DESCRIPTION = "Ask the API server whether it would take a manifest and every Job and other object that it leads to. Nothing is made, nothing runs."
 EXAMPLES = """\
 examples:
   flywheel test -f pipeline.yaml
@@ -25,22 +25,22 @@ Pods are asked about as well: Pod Security, quotas and service accounts would el
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel test`."""
-    from flywheel.cli.connection import options
-    from flywheel.cli.parser import command
+    from flywheel.cli.connection import add_options
+    from flywheel.cli.parser import add_command
 
-    parser = command(commands, "test", STORY, EXAMPLES)
+    parser = add_command(commands, "test", DESCRIPTION, EXAMPLES)
     parser.add_argument("-f", "--file", required=True, metavar="FILE", help="the manifests; - is what comes in")
-    options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
 def run(chosen: Namespace) -> int:
     """Ask, and tell the answers."""
     from flywheel.cli.connection import connect
-    from flywheel.cli.dry_run.simulation import Rehearsal
+    from flywheel.cli.dry_run.simulation import Simulation
 
-    manifests = read(chosen.file)
-    rehearsal = Rehearsal(connect(chosen), manifests)
+    manifests = read_manifests(chosen.file)
+    rehearsal = Simulation(connect(chosen), manifests)
     asked = refused = 0
     for answer in rehearsal.answers():
         asked, refused = asked + answer.asked, refused + (answer.refusal is not None)
@@ -49,7 +49,7 @@ def run(chosen: Namespace) -> int:
     return FAILED if refused else DONE
 
 
-def read(name: str) -> list[dict[str, Any]]:
+def read_manifests(name: str) -> list[dict[str, Any]]:
     """The manifests of a file, or of stdin where it is `-`.
 
     Raises:
@@ -61,16 +61,16 @@ def read(name: str) -> list[dict[str, Any]]:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
         found = [one for one in yaml.safe_load_all(text) if one is not None]
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"'{name}' cannot be read: {error}") from None
+        raise CommandError(f"'{name}' cannot be read: {error}") from None
     except yaml.YAMLError as error:
-        raise Failure(f"'{name}' is not YAML: {error}") from None
+        raise CommandError(f"'{name}' is not YAML: {error}") from None
     for one in found:
         if not (isinstance(one, dict) and isinstance(one.get("kind"), str) and _name(one)):
-            raise Failure(
+            raise CommandError(
                 f"'{name}' holds something without kind or metadata.name; each part between '---' must be a manifest"
             )
     if not found:
-        raise Failure(f"'{name}' holds no manifest")
+        raise CommandError(f"'{name}' holds no manifest")
     return found
 
 

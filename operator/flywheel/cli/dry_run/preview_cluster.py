@@ -8,12 +8,12 @@ from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind
-from flywheel.core.resource.parse import InvalidSpec, parse
+from flywheel.core.resource.parse import InvalidSpec, parse_resource
 from flywheel.core.settings import Settings
 
 
 @dataclass(frozen=True)
-class Stage:
+class PreviewCluster:
     """Implements `flywheel.core.resource.kind.Cluster` with live requests. Nothing that is tested has children yet: `own` are their types."""
 
     client: Client
@@ -41,7 +41,7 @@ class Stage:
         del uid, api
         return ()
 
-    def referring(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
+    def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """See Cluster."""
         there = {
             Reference(api, to.namespace, str(each["metadata"]["name"])): each
@@ -59,7 +59,7 @@ class Stage:
         del namespace, uid
         return ()
 
-    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+    def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """See Cluster."""
         del job
         return ()
@@ -75,6 +75,6 @@ class Stage:
     def _references(self, api: Api, manifest: Manifest) -> set[Reference]:
         kind = self.kinds[api]
         try:
-            return set(kind.references(parse(kind, manifest)))
+            return set(kind.references(parse_resource(kind, manifest)))
         except InvalidSpec:
             return set()

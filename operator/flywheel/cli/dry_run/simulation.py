@@ -7,25 +7,25 @@ from datetime import UTC, datetime
 from typing import Any
 
 from flywheel.cli.connection import Connection
-from flywheel.cli.dry_run.preview_cluster import Stage
-from flywheel.cli.failure import told
-from flywheel.cli.fields import at
+from flywheel.cli.dry_run.preview_cluster import PreviewCluster
+from flywheel.cli.errors import describe_api_error
+from flywheel.cli.fields import get_field
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import POD, SERVICE_ACCOUNT, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.ownership import dressed
-from flywheel.core.resource.parse import InvalidSpec, parse
+from flywheel.core.resource.ownership import with_owner
+from flywheel.core.resource.parse import InvalidSpec, parse_resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.engine import discover
 
 MANAGER = "flywheel-test"
-GENERATED = "test"  # what stands for the server's letters after a generateName
+GENERATED_SUFFIX = "test"  # what stands for the server's letters after a generateName
 
 
 @dataclass(frozen=True)
-class Answer:
+class DryRunResult:
     """What the server said of one object. `note`: what a user should know although nothing was refused; `asked`: 0 where nothing was."""
 
     subject: str
@@ -40,7 +40,7 @@ class Answer:
         return f"{'taken  ' if self.asked else '-      '}  {self.subject}{f': {self.note}' if self.note else ''}"
 
 
-class Rehearsal:
+class Simulation:
     """One test of the manifests of a file, in its order."""
 
     def __init__(self, connection: Connection, manifests: Sequence[dict[str, Any]]) -> None:
@@ -50,7 +50,7 @@ class Rehearsal:
         self._settings = Settings.from_environment(os.environ)
         self._tested: dict[Reference, Manifest] = {}
 
-    def answers(self) -> Iterator[Answer]:
+    def answers(self) -> Iterator[DryRunResult]:
         """One for each object; a manifest that is refused leads to nothing more.
 
         Raises:
@@ -62,7 +62,9 @@ class Rehearsal:
         for manifest in self._manifests:
             kind = ours.get((str(manifest.get("apiVersion")), manifest["kind"]))
             if kind is None:
-                yield Answer(_subject(manifest), note="is no kind of Flywheel's, and was not asked about", asked=0)
+                yield DryRunResult(
+                    _subject(manifest), note="is no kind of Flywheel's, and was not asked about", asked=0
+                )
                 continue
             found, answer = self._ask(kind.api, self._placed(manifest))
             yield answer
@@ -74,7 +76,7 @@ class Rehearsal:
     def _placed(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """With a namespace and a name, and without what only the server writes."""
         metadata = dict(manifest["metadata"])
-        name = metadata.pop("name", None) or f"{metadata['generateName']}{GENERATED}"
+        name = metadata.pop("name", None) or f"{metadata['generateName']}{GENERATED_SUFFIX}"
         metadata.pop("generateName", None)
         kept = {key: value for key, value in manifest.items() if key != "status"}
         return {
@@ -93,11 +95,11 @@ class Rehearsal:
         self._tested[Reference(kind.api, metadata["namespace"], metadata["name"])] = fresh
         return fresh
 
-    def _led_to(self, kind: AnyKind, manifest: Manifest) -> Iterator[Answer]:
+    def _led_to(self, kind: AnyKind, manifest: Manifest) -> Iterator[DryRunResult]:
         try:
-            resource = parse(kind, manifest)
+            resource = parse_resource(kind, manifest)
         except InvalidSpec as error:
-            yield Answer(_subject(manifest), str(error), asked=0)
+            yield DryRunResult(_subject(manifest), str(error), asked=0)
             return
         children, finding = self._children(kind, resource)
         if finding is not None:
@@ -106,34 +108,34 @@ class Rehearsal:
         for child in children:
             yield from self._about(resource, child, accounts)
 
-    def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], Answer | None]:
+    def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], DryRunResult | None]:
         """What it will make, and what a user should know of that."""
         subject = f"{kind.api.kind} '{resource.name}'"
         client, own = self._connection.client, frozenset(kind.owns)
-        stage = Stage(client, self._kinds, self._tested, own, self._settings, datetime.now(UTC))
+        stage = PreviewCluster(client, self._kinds, self._tested, own, self._settings, datetime.now(UTC))
         plan = kind.decide(resource, kind.observe(resource, stage))
         if plan.stalled:
-            return (), Answer(subject, plan.message, asked=0)
+            return (), DryRunResult(subject, plan.message, asked=0)
         try:
             made = plan.children or () if kind.preview is None else kind.preview(resource, self._settings)
             children = tuple(child for child in made if isinstance(child, Child))
         except ValueError as error:
-            return (), Answer(subject, str(error), asked=0)
+            return (), DryRunResult(subject, str(error), asked=0)
         if not children:
-            return (), Answer(subject, note=f"leads to nothing yet. {plan.message}", asked=0)
+            return (), DryRunResult(subject, note=f"leads to nothing yet. {plan.message}", asked=0)
         return children, None
 
-    def _about(self, resource: AnyResource, child: Child, accounts: set[str]) -> Iterator[Answer]:
-        wanted = dressed(resource, child)
+    def _about(self, resource: AnyResource, child: Child, accounts: set[str]) -> Iterator[DryRunResult]:
+        wanted = with_owner(resource, child)
         subject = f"{_subject(wanted)} of {resource.api.kind} '{resource.name}'"
         if child.create_only:
             # One of that name may be there from an earlier life, and could not be changed.
-            wanted["metadata"]["name"] = f"{names.within(child.name, names.LONGEST - 16)}-test"
+            wanted["metadata"]["name"] = f"{names.truncate(child.name, names.MAX_NAME_LENGTH - 16)}-test"
         found, answer = self._ask(child.api, wanted, subject)
         yield answer
         if found is None:
             return
-        template = at(wanted, "spec", "template")
+        template = get_field(wanted, "spec", "template")
         if template is not None:
             yield self._about_pod(wanted, template, f"a pod of {subject}", accounts)
         if child.api in self._kinds:
@@ -141,7 +143,9 @@ class Rehearsal:
             kind = self._kinds[child.api]
             yield from self._led_to(kind, self._fresh(kind, found))
 
-    def _about_pod(self, owner: dict[str, Any], template: dict[str, Any], subject: str, accounts: set[str]) -> Answer:
+    def _about_pod(
+        self, owner: dict[str, Any], template: dict[str, Any], subject: str, accounts: set[str]
+    ) -> DryRunResult:
         spec = dict(template["spec"])
         if spec.get("serviceAccountName") in accounts:
             spec["serviceAccountName"] = "default"  # its own would be made before it
@@ -162,19 +166,21 @@ class Rehearsal:
             if error.status == 0:
                 raise
             if error.forbidden and "cannot " in error.message and " resource " in error.message:
-                return Answer(subject, note="was not asked about, since you may not make pods", asked=0)
-            return Answer(subject, error.message)
-        return Answer(subject)
+                return DryRunResult(subject, note="was not asked about, since you may not make pods", asked=0)
+            return DryRunResult(subject, error.message)
+        return DryRunResult(subject)
 
-    def _ask(self, api: Api, manifest: dict[str, Any], subject: str | None = None) -> tuple[Manifest | None, Answer]:
+    def _ask(
+        self, api: Api, manifest: dict[str, Any], subject: str | None = None
+    ) -> tuple[Manifest | None, DryRunResult]:
         subject = subject or _subject(manifest)
         try:
             stored, _created = self._connection.client.apply(api, manifest, MANAGER, dry_run=True)
         except ApiError as error:
             if error.status == 0:
                 raise
-            return None, Answer(subject, told(error) if error.forbidden else error.message)
-        return stored, Answer(subject)
+            return None, DryRunResult(subject, describe_api_error(error) if error.forbidden else error.message)
+        return stored, DryRunResult(subject)
 
 
 def _subject(manifest: Manifest) -> str:

@@ -7,12 +7,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from flywheel.cli.failure import DONE, FAILED, WRONG_USAGE, Failure
+from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-STORY = "Write what is known of a ModelVersion: a model card, a CycloneDX ML-BOM, or JSON; or check such a file."
+DESCRIPTION = "Write what is known of a ModelVersion: a model card, a CycloneDX ML-BOM, or JSON; or check such a file."
 EXAMPLES = """\
 examples:
   flywheel export flight-delay-3f9a1c2e --format card --to MODEL_CARD.md
@@ -23,15 +23,15 @@ examples:
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel export`."""
-    from flywheel.cli.connection import options
-    from flywheel.cli.parser import command
+    from flywheel.cli.connection import add_options
+    from flywheel.cli.parser import add_command
 
-    parser = command(commands, "export", STORY, EXAMPLES)
+    parser = add_command(commands, "export", DESCRIPTION, EXAMPLES)
     parser.add_argument("version", nargs="?", metavar="MODELVERSION", help="the ModelVersion")
     parser.add_argument("--format", choices=("card", "bom", "json"), default="card", help="what to write (card)")
     parser.add_argument("--to", type=Path, metavar="FILE", help="where to; absent, to the terminal")
     parser.add_argument("--check", type=Path, metavar="FILE", help="compare an exported file with the cluster")
-    options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -40,51 +40,51 @@ def run(chosen: Namespace) -> int:
     from flywheel.cli.connection import connect
 
     if (chosen.check is None) == (chosen.version is None):
-        raise Failure("name the ModelVersion to export, or the file to --check, and not both", WRONG_USAGE)
+        raise CommandError("name the ModelVersion to export, or the file to --check, and not both", WRONG_USAGE)
     if chosen.check is not None:
         return _check(chosen)
-    text = written(chosen.format, _facts(connect(chosen), chosen.version))
+    text = render(chosen.format, _facts(connect(chosen), chosen.version))
     if chosen.to is None:
         print(text, end="")
         return DONE
     try:
         chosen.to.write_text(text)
     except OSError as error:
-        raise Failure(f"'{chosen.to}' cannot be written: {error.strerror}; choose another --to") from None
+        raise CommandError(f"'{chosen.to}' cannot be written: {error.strerror}; choose another --to") from None
     print(f"{chosen.to} is written: {chosen.format} of ModelVersion '{chosen.version}'")
     return DONE
 
 
-def written(form: str, facts: dict[str, Any]) -> str:
+def render(form: str, facts: dict[str, Any]) -> str:
     """The document of that form; the same facts give the same bytes."""
     from flywheel.cli.export import bom, card, model_facts_json
 
-    return {"card": card.card, "bom": bom.document, "json": model_facts_json.document}[form](facts)
+    return {"card": card.document, "bom": bom.document, "json": model_facts_json.document}[form](facts)
 
 
 def _facts(connection: Any, version: str) -> dict[str, Any]:
-    from flywheel.cli.export.facts import facts
+    from flywheel.cli.export.facts import fetch_facts
 
-    return facts(connection, version)
+    return fetch_facts(connection, version)
 
 
 def _check(chosen: Namespace) -> int:
     from flywheel.cli.connection import connect
-    from flywheel.cli.export.check import compared, is_whole, read
+    from flywheel.cli.export.check import compare, is_unmodified, parse_document
 
     try:
         text = chosen.check.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise Failure(f"'{chosen.check}' cannot be read: {error}") from None
-    document = read(text, str(chosen.check))
+        raise CommandError(f"'{chosen.check}' cannot be read: {error}") from None
+    document = parse_document(text, str(chosen.check))
     if chosen.namespace is None:
         chosen.namespace = document.namespace
     try:
-        now = written(document.form, _facts(connect(chosen), document.version))
-    except Failure as failure:
-        found = "is as it was exported" if is_whole(document) else "was changed after it was exported"
-        raise Failure(f"'{chosen.check}' {found}, and cannot be compared with the cluster: {failure}") from None
-    findings = compared(document, read(now, "the cluster"))
+        now = render(document.form, _facts(connect(chosen), document.version))
+    except CommandError as failure:
+        found = "is as it was exported" if is_unmodified(document) else "was changed after it was exported"
+        raise CommandError(f"'{chosen.check}' {found}, and cannot be compared with the cluster: {failure}") from None
+    findings = compare(document, parse_document(now, "the cluster"))
     for finding in findings:
         print(finding)
     if findings:

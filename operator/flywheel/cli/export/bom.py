@@ -10,11 +10,11 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid5
 
 import flywheel
-from flywheel.cli.export.content_digest import seal
+from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.export.image import Image
-from flywheel.cli.fields import at, rows, said
+from flywheel.cli.fields import drop_empty, get_field, list_objects
 
-SEAL = "flywheel:contentDigest"
+DIGEST_PROPERTY = "flywheel:contentDigest"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
 MANIFEST = "artifact manifest"
 
@@ -22,17 +22,19 @@ MANIFEST = "artifact manifest"
 def document(facts: dict[str, Any]) -> str:
     """The BOM with its seal, in JSON."""
     bom = contents(facts)
-    bom["metadata"]["properties"].append({"name": SEAL, "value": seal(contents(facts))})
+    bom["metadata"]["properties"].append({"name": DIGEST_PROPERTY, "value": content_digest(contents(facts))})
     return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
 
 
-def unsealed(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
+def split_digest(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
     """What the BOM says, and the seal that it carries."""
-    found = rows(bom, "metadata", "properties")
-    kept = [each for each in found if each.get("name") != SEAL]
-    before = at(bom, "metadata")
+    found = list_objects(bom, "metadata", "properties")
+    kept = [each for each in found if each.get("name") != DIGEST_PROPERTY]
+    before = get_field(bom, "metadata")
     metadata = {**(before if isinstance(before, Mapping) else {}), "properties": kept}
-    return {**bom, "metadata": metadata}, next((each.get("value") for each in found if each.get("name") == SEAL), None)
+    return {**bom, "metadata": metadata}, next(
+        (each.get("value") for each in found if each.get("name") == DIGEST_PROPERTY), None
+    )
 
 
 def contents(facts: dict[str, Any]) -> dict[str, Any]:
@@ -66,18 +68,18 @@ def contents(facts: dict[str, Any]) -> dict[str, Any]:
 
 def _model(facts: dict[str, Any]) -> dict[str, Any]:
     version, source = facts["version"], facts["version"].get("source") or {}
-    place = at(source, "s3", "uri") or at(source, "http", "url")
+    place = get_field(source, "s3", "uri") or get_field(source, "http", "url")
     file = [{"alg": "SHA-256", "content": source["sha256"]}] if "sha256" in source else []
-    return said(
+    return drop_empty(
         {
             "type": "machine-learning-model",
             "bom-ref": f"model:{version['digest']}",
             "group": version["namespace"],
             "name": version["model"],
             "version": version["name"],
-            "description": at(facts, "model", "description"),
+            "description": get_field(facts, "model", "description"),
             "hashes": [_hash(version["digest"])],
-            "externalReferences": [said({"type": "distribution", "url": place, "hashes": file})] if place else [],
+            "externalReferences": [drop_empty({"type": "distribution", "url": place, "hashes": file})] if place else [],
             "modelCard": _card(facts),
             "properties": _properties({"flywheel:format": version.get("format"), "flywheel:hashOf": MANIFEST}),
         }
@@ -85,21 +87,21 @@ def _model(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def _card(facts: dict[str, Any]) -> dict[str, Any]:
-    task, signature = at(facts, "dataset", "task"), at(facts, "version", "signature")
-    parameters = at(facts, "lineage", "parameters") or {}
-    return said(
+    task, signature = get_field(facts, "dataset", "task"), get_field(facts, "version", "signature")
+    parameters = get_field(facts, "lineage", "parameters") or {}
+    return drop_empty(
         {
-            "modelParameters": said(
+            "modelParameters": drop_empty(
                 {
                     "approach": {"type": "supervised"} if task else None,
                     "task": task.lower() if task else None,
                     "modelArchitecture": parameters.get("estimator"),
                     "datasets": [{"ref": _data_ref(facts)}] if _data_ref(facts) else [],
-                    "inputs": [{"format": tensor(each)} for each in rows(signature, "inputs")],
-                    "outputs": [{"format": tensor(each)} for each in rows(signature, "outputs")],
+                    "inputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "inputs")],
+                    "outputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "outputs")],
                 }
             ),
-            "quantitativeAnalysis": said({"performanceMetrics": _metrics(facts)}),
+            "quantitativeAnalysis": drop_empty({"performanceMetrics": _metrics(facts)}),
             "considerations": _considerations(facts),
             "properties": _properties(
                 {f"flywheel:parameter:{name}": str(value) for name, value in parameters.items() if name != "estimator"}
@@ -108,7 +110,7 @@ def _card(facts: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def tensor(each: Mapping[str, Any]) -> str:
+def describe_tensor(each: Mapping[str, Any]) -> str:
     """`month: FP32[-1,1]`."""
     shape = ",".join(str(size) for size in each.get("shape") or ())
     return f"{each.get('name')}: {each.get('datatype')}[{shape}]"
@@ -122,13 +124,13 @@ def _metrics(facts: dict[str, Any]) -> list[dict[str, str]]:
 
 def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
     gates = [each for each in facts.get("gates") or () if each.get("message")]
-    fair = {each["name"] for each in rows(facts, "model", "gates") if "fairness" in each or "slice" in each}
+    fair = {each["name"] for each in list_objects(facts, "model", "gates") if "fairness" in each or "slice" in each}
     quantized = facts["version"].get("quantization") or {}
-    rejection = at(facts, "version", "rejection", "message")
-    return said(
+    rejection = get_field(facts, "version", "rejection", "message")
+    return drop_empty(
         {
-            "useCases": said_list(at(facts, "model", "description")),
-            "technicalLimitations": said_list(rejection),
+            "useCases": text_list(get_field(facts, "model", "description")),
+            "technicalLimitations": text_list(rejection),
             "performanceTradeoffs": [
                 f"int8 weights: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}; largest relative difference of an answer {quantized.get('gap')}"
             ]
@@ -141,13 +143,13 @@ def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
     )
 
 
-def said_list(text: Any) -> list[str]:
+def text_list(text: Any) -> list[str]:
     """A list of that text, or an empty one."""
     return [str(text)] if text else []
 
 
 def _data_ref(facts: dict[str, Any]) -> str | None:
-    digest = at(facts, "dataset", "digest")
+    digest = get_field(facts, "dataset", "digest")
     return f"data:{digest}" if digest else None
 
 
@@ -156,10 +158,10 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
     if ref is None:
         return {}
     source = data.get("source") or {}
-    url = at(source, "s3", "uri") or at(source, "http", "url")
+    url = get_field(source, "s3", "uri") or get_field(source, "http", "url")
     told = {"flywheel:rows": data.get("rows"), "flywheel:testDigest": data.get("testDigest")}
-    told |= {"flywheel:content": data.get("content"), "flywheel:claim": at(source, "pvc", "claimName")}
-    return said(
+    told |= {"flywheel:content": data.get("content"), "flywheel:claim": get_field(source, "pvc", "claimName")}
+    return drop_empty(
         {
             "type": "data",
             "bom-ref": ref,
@@ -168,7 +170,7 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
             "hashes": [_hash(data["digest"])],
             "pedigree": _pedigree(data),
             "data": [
-                said({"type": "dataset", "name": data.get("version"), "contents": said({"url": url})}),
+                drop_empty({"type": "dataset", "name": data.get("version"), "contents": drop_empty({"url": url})}),
             ],
             "properties": _properties({**told, "flywheel:hashOf": MANIFEST}),
         }
@@ -186,11 +188,11 @@ def _pedigree(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _image(facts: dict[str, Any]) -> dict[str, Any]:
     """The image that trained it."""
-    text = at(facts, "lineage", "image")
+    text = get_field(facts, "lineage", "image")
     if not text:
         return {}
     image = Image.parse(text)
-    return said(
+    return drop_empty(
         {
             "type": "container",
             "bom-ref": f"image:{text}",
@@ -214,10 +216,10 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
         "flywheel:namespace": version["namespace"],
         "flywheel:modelVersion": version["name"],
         "flywheel:testDigest": version.get("testDigest"),
-        "flywheel:owner": at(facts, "model", "owner"),
-        "flywheel:approvedBy": at(version, "approval", "by"),
-        "flywheel:auditRecord": at(facts, "standing", "audit", "sha256"),
-        "flywheel:verdict": at(facts, "standing", "verdict"),
+        "flywheel:owner": get_field(facts, "model", "owner"),
+        "flywheel:approvedBy": get_field(version, "approval", "by"),
+        "flywheel:auditRecord": get_field(facts, "standing", "audit", "sha256"),
+        "flywheel:verdict": get_field(facts, "standing", "verdict"),
     }
 
 

@@ -6,36 +6,36 @@ from typing import Any
 
 import yaml
 
-from flywheel.cli.export.bom import tensor
-from flywheel.cli.export.content_digest import seal
-from flywheel.cli.fields import at, rows, said
+from flywheel.cli.export.bom import describe_tensor
+from flywheel.cli.export.content_digest import content_digest
+from flywheel.cli.fields import drop_empty, get_field, list_objects
 
 TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}
-OURS = "flywheel"
+FLYWHEEL_KEY = "flywheel"
 _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~])")
 
 
-def card(facts: dict[str, Any]) -> str:
+def document(facts: dict[str, Any]) -> str:
     """The card with its seal."""
     head, body = _head(facts), _body(facts)
-    head[OURS]["contentDigest"] = seal({"head": _head(facts), "body": body})
+    head[FLYWHEEL_KEY]["contentDigest"] = content_digest({"head": _head(facts), "body": body})
     written = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{written}---\n{body}"
 
 
-def unsealed(head: dict[str, Any], body: str) -> tuple[dict[str, Any], str | None]:
+def split_digest(head: dict[str, Any], body: str) -> tuple[dict[str, Any], str | None]:
     """What the card says, and the seal that it carries."""
-    before = head.get(OURS)
+    before = head.get(FLYWHEEL_KEY)
     ours = before if isinstance(before, Mapping) else {}
     kept = {key: value for key, value in ours.items() if key != "contentDigest"}
-    return {"head": {**head, OURS: kept}, "body": body}, ours.get("contentDigest")
+    return {"head": {**head, FLYWHEEL_KEY: kept}, "body": body}, ours.get("contentDigest")
 
 
 def _head(facts: dict[str, Any]) -> dict[str, Any]:
     version, data = facts["version"], facts.get("dataset") or {}
     task = TASKS.get(str(data.get("task")))
     metrics = _numbers(version.get("metrics") or {})
-    return said(
+    return drop_empty(
         {
             "model_name": version["name"],
             "library_name": str(version.get("format", "onnx")).lower(),
@@ -44,7 +44,7 @@ def _head(facts: dict[str, Any]) -> dict[str, Any]:
             "datasets": [data["name"]] if "name" in data else [],
             "metrics": sorted(metrics),
             "model-index": [_results(version, data, task, metrics)] if task and metrics and data else [],
-            OURS: said(
+            FLYWHEEL_KEY: drop_empty(
                 {
                     "namespace": version["namespace"],
                     "version": version["name"],
@@ -54,7 +54,7 @@ def _head(facts: dict[str, Any]) -> dict[str, Any]:
                     "verifiedAt": version["verifiedAt"],
                     "datasetVersion": data.get("version"),
                     "datasetDigest": data.get("digest"),
-                    "image": at(facts, "lineage", "image"),
+                    "image": get_field(facts, "lineage", "image"),
                 }
             ),
         }
@@ -67,15 +67,15 @@ def _results(version: Mapping[str, Any], data: Mapping[str, Any], task: str, met
     measured = [{"type": name, "value": metrics[name]} for name in sorted(metrics)]
     return {
         "name": version["name"],
-        "results": [{"task": {"type": task}, "dataset": said(dataset), "metrics": measured}],
+        "results": [{"task": {"type": task}, "dataset": drop_empty(dataset), "metrics": measured}],
     }
 
 
 def _numbers(metrics: Mapping[str, str]) -> dict[str, float]:
     found = {}
-    for name, text in metrics.items():
+    for name, value in metrics.items():
         try:
-            found[name] = float(text)
+            found[name] = float(value)
         except ValueError:
             continue
     return found
@@ -85,20 +85,23 @@ def _body(facts: dict[str, Any]) -> str:
     version = facts["version"]
     sections = {
         "What it is": _identity(facts),
-        "Inputs": [f"- {code(tensor(each))}" for each in rows(version, "signature", "inputs")],
-        "Outputs": [f"- {code(tensor(each))}" for each in rows(version, "signature", "outputs")],
+        "Inputs": [f"- {inline_code(describe_tensor(each))}" for each in list_objects(version, "signature", "inputs")],
+        "Outputs": [
+            f"- {inline_code(describe_tensor(each))}" for each in list_objects(version, "signature", "outputs")
+        ],
         "Metrics": _metrics(facts),
         "Gates": [
-            f"- {text(each.get('name'))} {_mark(each)}: {text(each.get('message'))}" for each in rows(facts, "gates")
+            f"- {escape_markdown(each.get('name'))} {_mark(each)}: {escape_markdown(each.get('message'))}"
+            for each in list_objects(facts, "gates")
         ],
         "Training": _training(facts),
         "Data": _data(facts),
         "Limits": _limits(facts),
-        "Services": [f"- {code(each['name'])} {each['role']} it" for each in rows(facts, "services")],
+        "Services": [f"- {inline_code(each['name'])} {each['role']} it" for each in list_objects(facts, "services")],
     }
     parts = [
-        f"# {text(version['name'])}",
-        text(at(facts, "model", "description") or f"A version of {version['model']}."),
+        f"# {escape_markdown(version['name'])}",
+        escape_markdown(get_field(facts, "model", "description") or f"A version of {version['model']}."),
     ]
     parts += [f"## {title}\n" + "\n".join(lines) for title, lines in sections.items() if lines]
     return "\n\n".join(parts) + "\n"
@@ -107,20 +110,24 @@ def _body(facts: dict[str, Any]) -> str:
 def _identity(facts: dict[str, Any]) -> list[str]:
     version, standing = facts["version"], facts.get("standing") or {}
     approval, audit = version.get("approval") or {}, standing.get("audit") or {}
-    by = [text(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
+    by = [escape_markdown(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
     since = ", ".join(
-        f"champion since {each['since']} ({each.get('reason')})" for each in rows(standing, "reigns") if "since" in each
+        f"champion since {each['since']} ({each.get('reason')})"
+        for each in list_objects(standing, "reigns")
+        if "since" in each
     )
     return _lines(
         {
-            "Model": code(version["model"]),
-            "Owner": text(at(facts, "model", "owner")),
-            "Format": text(version.get("format")),
-            "Artifact": code(version["digest"]),
+            "Model": inline_code(version["model"]),
+            "Owner": escape_markdown(get_field(facts, "model", "owner")),
+            "Format": escape_markdown(version.get("format")),
+            "Artifact": inline_code(version["digest"]),
             "Verified": f"{version['verifiedAt']}, by loading it in the serving image",
-            "Standing": ": ".join(text(standing[each]) for each in ("verdict", "message") if standing.get(each)),
+            "Standing": ": ".join(
+                escape_markdown(standing[each]) for each in ("verdict", "message") if standing.get(each)
+            ),
             "History": since,
-            "Audit record": ", ".join(code(audit[each]) for each in ("number", "sha256") if each in audit),
+            "Audit record": ", ".join(inline_code(audit[each]) for each in ("number", "sha256") if each in audit),
             "Approved by": ", ".join(by),
         }
     )
@@ -131,21 +138,22 @@ def _metrics(facts: dict[str, Any]) -> list[str]:
     if not found:
         return []
     test = facts["version"].get("testDigest")
-    on = [f"On the test data {code(test)}; latency and size in the serving image.", ""] if test else []
+    on = [f"On the test data {inline_code(test)}; latency and size in the serving image.", ""] if test else []
     return [
         *on,
         "| Metric | Value |",
         "|---|---|",
-        *(f"| {text(name)} | {text(found[name])} |" for name in sorted(found)),
+        *(f"| {escape_markdown(name)} | {escape_markdown(found[name])} |" for name in sorted(found)),
     ]
 
 
 def _training(facts: dict[str, Any]) -> list[str]:
-    lineage, trial = facts.get("lineage") or {}, at(facts, "experiment", "trial") or {}
+    lineage, trial = facts.get("lineage") or {}, get_field(facts, "experiment", "trial") or {}
     run = facts.get("run") or {}
     pipeline = lineage.get("pipeline") or run.get("pipeline")
     parameters = [
-        f"- Parameter {code(name)}: {code(value)}" for name, value in sorted((lineage.get("parameters") or {}).items())
+        f"- Parameter {inline_code(name)}: {inline_code(value)}"
+        for name, value in sorted((lineage.get("parameters") or {}).items())
     ]
     number = lineage.get("trial")
     usage = trial.get("usage") or {}
@@ -153,15 +161,16 @@ def _training(facts: dict[str, Any]) -> list[str]:
     return [
         *_lines(
             {
-                "Experiment": code(lineage.get("experiment")) + (f", trial {number}" if number is not None else "")
+                "Experiment": inline_code(lineage.get("experiment"))
+                + (f", trial {number}" if number is not None else "")
                 if lineage.get("experiment")
                 else "",
-                "Pipeline": code(pipeline),
-                "Run": code(lineage.get("run")),
-                "Revision": code(lineage.get("revision") or run.get("revision")),
-                "Image": code(lineage.get("image")),
-                "Git revision": code(lineage.get("gitRevision")),
-                "Seed": code(lineage.get("seed", at(facts, "experiment", "search", "seed"))),
+                "Pipeline": inline_code(pipeline),
+                "Run": inline_code(lineage.get("run")),
+                "Revision": inline_code(lineage.get("revision") or run.get("revision")),
+                "Image": inline_code(lineage.get("image")),
+                "Git revision": inline_code(lineage.get("gitRevision")),
+                "Seed": inline_code(lineage.get("seed", get_field(facts, "experiment", "search", "seed"))),
                 "Used": ", ".join(f"{usage[key]} {words}" for key, words in spent if key in usage),
             }
         ),
@@ -173,22 +182,22 @@ def _data(facts: dict[str, Any]) -> list[str]:
     data = facts.get("dataset") or {}
     source = data.get("source") or {}
     splits = data.get("splits") or {}
-    place = at(source, "s3", "uri") or at(source, "http", "url") or at(source, "pvc", "claimName")
+    place = get_field(source, "s3", "uri") or get_field(source, "http", "url") or get_field(source, "pvc", "claimName")
     return [
         *_lines(
             {
-                "Dataset": code(data.get("name")),
-                "Version": code(data.get("version")),
-                "Digest": code(data.get("digest")),
-                "Prepared from": code(data.get("preparedFrom")),
-                "Source": code(place),
-                "Target": code(data.get("target")),
+                "Dataset": inline_code(data.get("name")),
+                "Version": inline_code(data.get("version")),
+                "Digest": inline_code(data.get("digest")),
+                "Prepared from": inline_code(data.get("preparedFrom")),
+                "Source": inline_code(place),
+                "Target": inline_code(data.get("target")),
                 "Rows": ", ".join(
                     f"{splits[part]} {part}" for part in ("train", "validation", "test") if part in splits
                 ),
             }
         ),
-        *(f"- Warning: {text(each)}" for each in data.get("warnings") or ()),
+        *(f"- Warning: {escape_markdown(each)}" for each in data.get("warnings") or ()),
     ]
 
 
@@ -197,7 +206,7 @@ def _limits(facts: dict[str, Any]) -> list[str]:
     rejection, quantized = version.get("rejection") or {}, version.get("quantization") or {}
     found = []
     if rejection:
-        found.append(f"- A rollout found it bad: {text(rejection.get('message'))}")
+        found.append(f"- A rollout found it bad: {escape_markdown(rejection.get('message'))}")
     if quantized.get("weights"):
         found.append(
             f"- Its weights are int8: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}, and no number of an answer moved by more than {quantized.get('gap')} (relative)"
@@ -215,13 +224,13 @@ def _mark(gate: Mapping[str, Any]) -> str:
     return "passed" if gate.get("passed") else "failed"
 
 
-def text(value: Any) -> str:
+def escape_markdown(value: Any) -> str:
     """A stranger's words as words: no Markdown, no HTML, one line."""
     words = " ".join(str("" if value is None else value).split())
     return _SPECIAL.sub(r"\\\1", words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-def code(value: Any) -> str:
+def inline_code(value: Any) -> str:
     """A name or a digest as code; empty where there is none."""
     words = "" if value is None else " ".join(str(value).replace("`", "'").split())
     return f"`{words}`" if words else ""

@@ -7,13 +7,13 @@ from typing import Any
 
 import yaml
 
+from flywheel.cli.errors import CommandError
 from flywheel.cli.export import bom, card, model_facts_json
-from flywheel.cli.export.content_digest import seal
-from flywheel.cli.failure import Failure
-from flywheel.cli.fields import at, rows
+from flywheel.cli.export.content_digest import content_digest
+from flywheel.cli.fields import get_field, list_objects
 
-MOST = 20  # findings that are told one by one
-LONGEST = 120  # characters of one value
+MAX_FINDINGS = 20  # findings that are told one by one
+MAX_VALUE_LENGTH = 120  # characters of one value
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Document:
     stated: str | None
 
 
-def read(text: str, name: str) -> Document:
+def parse_document(text: str, name: str) -> Document:
     """Any of the three forms.
 
     Raises:
@@ -35,31 +35,31 @@ def read(text: str, name: str) -> Document:
     """
     form, content, stated, namespace, version = _taken_apart(text, name)
     if not isinstance(namespace, str) or not isinstance(version, str):
-        raise Failure(f"'{name}' does not say of which ModelVersion it is; export it anew")
+        raise CommandError(f"'{name}' does not say of which ModelVersion it is; export it anew")
     return Document(form, namespace, version, content, stated)
 
 
-def is_whole(file: Document) -> bool:
+def is_unmodified(file: Document) -> bool:
     """Whether the content has the digest that the file carries."""
-    return file.stated == seal(file.content)
+    return file.stated == content_digest(file.content)
 
 
-def compared(file: Document, now: Document) -> list[str]:
+def compare(file: Document, now: Document) -> list[str]:
     """What speaks against the file, one sentence each; none where it is whole and the cluster says the same."""
     findings = []
     if file.stated is None:
         findings.append("The file carries no digest over its content: that line was removed.")
-    elif not is_whole(file):
+    elif not is_unmodified(file):
         findings.append(
             f"The file was changed after it was exported: its content has another digest than the {file.stated} that it carries."
         )
     differing = list(differences(_comparable(file), _comparable(now)))
     findings += [
         f"{where}: the file says {_short(mine)}, the cluster {_short(theirs)}"
-        for where, mine, theirs in differing[:MOST]
+        for where, mine, theirs in differing[:MAX_FINDINGS]
     ]
-    if len(differing) > MOST:
-        findings.append(f"and {len(differing) - MOST} more differences")
+    if len(differing) > MAX_FINDINGS:
+        findings.append(f"and {len(differing) - MAX_FINDINGS} more differences")
     return findings
 
 
@@ -79,7 +79,7 @@ def differences(file: Any, cluster: Any, where: str = "") -> Iterator[tuple[str,
 def _keyed(items: list[Any]) -> dict[Any, Any]:
     """By what names an item, so that one that was taken out does not make all after it differ; else by its place."""
     for name in ("name", "bom-ref", "type"):
-        keys = [at(each, name) for each in items]
+        keys = [get_field(each, name) for each in items]
         if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
             return dict(zip(keys, items, strict=True))
     return dict(enumerate(items))
@@ -91,17 +91,25 @@ def _taken_apart(text: str, name: str) -> tuple[str, dict[str, Any], str | None,
     try:
         document = json.loads(text)
     except ValueError as error:
-        raise Failure(
+        raise CommandError(
             f"'{name}' is neither a model card nor JSON ({error}); give a file that 'flywheel export' wrote"
         ) from None
-    if at(document, "bomFormat") == "CycloneDX":
-        content, stated = bom.unsealed(document)
-        told = {each.get("name"): each.get("value") for each in rows(document, "metadata", "properties")}
+    if get_field(document, "bomFormat") == "CycloneDX":
+        content, stated = bom.split_digest(document)
+        told = {each.get("name"): each.get("value") for each in list_objects(document, "metadata", "properties")}
         return "bom", content, stated, told.get("flywheel:namespace"), told.get("flywheel:modelVersion")
-    if at(document, "document") == model_facts_json.DOCUMENT:
-        content, stated = model_facts_json.unsealed(document)
-        return "json", content, stated, at(document, "version", "namespace"), at(document, "version", "name")
-    raise Failure(f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {model_facts_json.DOCUMENT}")
+    if get_field(document, "document") == model_facts_json.DOCUMENT:
+        content, stated = model_facts_json.split_digest(document)
+        return (
+            "json",
+            content,
+            stated,
+            get_field(document, "version", "namespace"),
+            get_field(document, "version", "name"),
+        )
+    raise CommandError(
+        f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {model_facts_json.DOCUMENT}"
+    )
 
 
 def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
@@ -109,12 +117,14 @@ def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, A
     try:
         head = yaml.safe_load(written) if end else None
     except yaml.YAMLError as error:
-        raise Failure(f"the head of '{name}' is not YAML: {error}") from None
+        raise CommandError(f"the head of '{name}' is not YAML: {error}") from None
     if not isinstance(head, dict):
-        raise Failure(f"'{name}' has no YAML head between two lines '---'; give a file that 'flywheel export' wrote")
-    content, stated = card.unsealed(head, body)
-    ours = at(head, card.OURS)
-    return "card", content, stated, at(ours, "namespace"), at(ours, "version")
+        raise CommandError(
+            f"'{name}' has no YAML head between two lines '---'; give a file that 'flywheel export' wrote"
+        )
+    content, stated = card.split_digest(head, body)
+    ours = get_field(head, card.FLYWHEEL_KEY)
+    return "card", content, stated, get_field(ours, "namespace"), get_field(ours, "version")
 
 
 def _comparable(document: Document) -> Any:
@@ -141,4 +151,4 @@ def _sections(body: str) -> dict[str, list[str]]:
 
 def _short(value: Any) -> str:
     words = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-    return words if len(words) <= LONGEST else f"{words[: LONGEST - 1]}…"
+    return words if len(words) <= MAX_VALUE_LENGTH else f"{words[: MAX_VALUE_LENGTH - 1]}…"

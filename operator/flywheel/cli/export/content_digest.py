@@ -5,6 +5,6 @@ from typing import Any
 from flywheel.core.resource import names
 
 
-def seal(content: Any) -> str:
+def content_digest(content: Any) -> str:
     """`sha256:` and 64 digits over the content's canonical JSON."""
     return f"sha256:{names.digest(content)}"

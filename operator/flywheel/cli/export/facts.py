@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flywheel.cli.connection import Connection
-from flywheel.cli.failure import Failure
-from flywheel.cli.fields import at, condition, picked, rows, said
+from flywheel.cli.errors import CommandError
+from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects, pick_fields
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import (
     DATASET,
@@ -28,28 +28,28 @@ _OF_TRIAL = ("trial", "estimator", "parameters", "metrics", "image", "node", "us
 _OF_STEP = ("name", "state", "reason", "cache", "cacheReason", "job", "image", "outputs", "metrics")
 
 
-def facts(connection: Connection, name: str) -> dict[str, Any]:
+def fetch_facts(connection: Connection, name: str) -> dict[str, Any]:
     """What is known of a verified version; whatever is unknown is left out.
 
     Raises:
         Failure: there is no such version, or it was never verified.
     """
     version = connection.found(MODEL_VERSION, name)
-    if at(version, "status", "digest") is None or at(version, "status", "verifiedAt") is None:
-        why = condition(version, "Ready").get("message") or "its verify Job has not ended."
-        raise Failure(f"ModelVersion '{name}' is not verified, so nothing is known of it yet: {why}")
+    if get_field(version, "status", "digest") is None or get_field(version, "status", "verifiedAt") is None:
+        why = find_condition(version, "Ready").get("message") or "its verify Job has not ended."
+        raise CommandError(f"ModelVersion '{name}' is not verified, so nothing is known of it yet: {why}")
     spec = version.get("spec")
-    return told(
+    return model_facts(
         version,
-        model=_other(connection, MODEL, at(spec, "model")),
-        dataset=_other(connection, DATASET, at(spec, "lineage", "dataset")),
-        experiment=_other(connection, EXPERIMENT, at(spec, "lineage", "experiment")),
-        run=_other(connection, TRAINING_RUN, at(spec, "lineage", "run")),
+        model=_other(connection, MODEL, get_field(spec, "model")),
+        dataset=_other(connection, DATASET, get_field(spec, "lineage", "dataset")),
+        experiment=_other(connection, EXPERIMENT, get_field(spec, "lineage", "experiment")),
+        run=_other(connection, TRAINING_RUN, get_field(spec, "lineage", "run")),
         services=connection.every(INFERENCE_SERVICE),
     )
 
 
-def told(
+def model_facts(
     version: Manifest,
     *,
     model: Manifest | None = None,
@@ -59,38 +59,46 @@ def told(
     services: Sequence[Manifest] = (),
 ) -> dict[str, Any]:
     """The same from what was found."""
-    lineage = at(version, "spec", "lineage") or {}
-    return said(
+    lineage = get_field(version, "spec", "lineage") or {}
+    return drop_empty(
         {
             "version": _version(version),
             "gates": _gates(version),
-            "measured": picked(
-                at(version, "status", "gates"), "champion", "championDigest", "value", "championValue", "artifact", "at"
+            "measured": pick_fields(
+                get_field(version, "status", "gates"),
+                "champion",
+                "championDigest",
+                "value",
+                "championValue",
+                "artifact",
+                "at",
             ),
-            "model": said({"name": at(version, "spec", "model"), **picked(at(model, "spec"), *_OF_MODEL)}),
+            "model": drop_empty(
+                {"name": get_field(version, "spec", "model"), **pick_fields(get_field(model, "spec"), *_OF_MODEL)}
+            ),
             "standing": _standing(model, version["metadata"]["name"]),
             "lineage": dict(lineage),
             "dataset": _dataset(dataset, lineage),
             "experiment": _experiment(experiment, lineage),
             "run": _run(run),
-            "services": serving(services, version["metadata"]["name"]),
+            "services": services_with_role(services, version["metadata"]["name"]),
         }
     )
 
 
-def serving(services: Iterable[Manifest], version: str) -> list[dict[str, Any]]:
+def services_with_role(services: Iterable[Manifest], version: str) -> list[dict[str, Any]]:
     """The InferenceServices that serve a version, are told to, or try it."""
     found = []
     for service in services:
         roles = {
-            "serves": at(service, "status", "version"),
-            "names": at(service, "spec", "version"),
-            "tries": at(service, "status", "rollout", "challenger"),
+            "serves": get_field(service, "status", "version"),
+            "names": get_field(service, "spec", "version"),
+            "tries": get_field(service, "status", "rollout", "challenger"),
         }
         named = [role for role, of in roles.items() if of == version]
         if named:
-            url = at(service, "status", "url")
-            found.append(said({"name": service["metadata"]["name"], "role": named[0], "url": url}))
+            url = get_field(service, "status", "url")
+            found.append(drop_empty({"name": service["metadata"]["name"], "role": named[0], "url": url}))
     return found
 
 
@@ -108,7 +116,10 @@ def _other(connection: Connection, api: Api, name: Any) -> Manifest | None:
 
 def _version(version: Manifest) -> dict[str, Any]:
     metadata = version["metadata"]
-    spec, status = picked(version.get("spec"), *_VERSION_SPEC), picked(version.get("status"), *_VERSION_STATUS)
+    spec, status = (
+        pick_fields(version.get("spec"), *_VERSION_SPEC),
+        pick_fields(version.get("status"), *_VERSION_STATUS),
+    )
     return {
         "name": metadata["name"],
         "namespace": metadata["namespace"],
@@ -120,19 +131,21 @@ def _version(version: Manifest) -> dict[str, Any]:
 
 def _gates(version: Manifest) -> list[dict[str, Any]]:
     """What the gates' Job measured last, one entry for each gate."""
-    found = rows(version, "status", "gates", "entries")
-    return [picked(each, "name", "passed", "message") for each in found]
+    found = list_objects(version, "status", "gates", "entries")
+    return [pick_fields(each, "name", "passed", "message") for each in found]
 
 
 def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
     """What the Model says of this version, when it was champion, and the audit record of that where it is the last one."""
-    verdict = next((each for each in rows(model, "status", "candidates") if each.get("version") == version), {})
-    mine = [each for each in rows(model, "status", "history") if each.get("version") == version]
-    reigns = [picked(each, "number", "since", "reason", "approvedBy") for each in mine]
-    audit = at(model, "status", "audit")
-    recorded = at(audit, "recorded") is not None and at(audit, "recorded") in [each.get("number") for each in mine]
-    record = picked(audit, "number", "sha256") if recorded else {}
-    return said({**picked(verdict, "verdict", "message"), "reigns": reigns, "audit": record})
+    verdict = next((each for each in list_objects(model, "status", "candidates") if each.get("version") == version), {})
+    mine = [each for each in list_objects(model, "status", "history") if each.get("version") == version]
+    reigns = [pick_fields(each, "number", "since", "reason", "approvedBy") for each in mine]
+    audit = get_field(model, "status", "audit")
+    recorded = get_field(audit, "recorded") is not None and get_field(audit, "recorded") in [
+        each.get("number") for each in mine
+    ]
+    record = pick_fields(audit, "number", "sha256") if recorded else {}
+    return drop_empty({**pick_fields(verdict, "verdict", "message"), "reigns": reigns, "audit": record})
 
 
 def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
@@ -140,30 +153,30 @@ def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, 
 
     The source is what the Dataset says now.
     """
-    named = said({"name": lineage.get("dataset"), "version": lineage.get("datasetVersion")})
-    listed = rows(dataset, "status", "versions")
+    named = drop_empty({"name": lineage.get("dataset"), "version": lineage.get("datasetVersion")})
+    listed = list_objects(dataset, "status", "versions")
     version = next((each for each in listed if each.get("name") == named.get("version")), {})
-    digest = lineage.get("datasetDigest") or at(version, "digest")
-    prepared = at(version, "digest") not in (None, digest)
-    known = picked(version, "task", "classes") if prepared else picked(version, *_OF_DATA)
-    told = {"source": at(dataset, "spec", "source"), "target": at(dataset, "spec", "target")}
-    origin = at(version, "digest") if prepared else None
-    return said({**named, **known, "digest": digest, "preparedFrom": origin, **told})
+    digest = lineage.get("datasetDigest") or get_field(version, "digest")
+    prepared = get_field(version, "digest") not in (None, digest)
+    known = pick_fields(version, "task", "classes") if prepared else pick_fields(version, *_OF_DATA)
+    declared = {"source": get_field(dataset, "spec", "source"), "target": get_field(dataset, "spec", "target")}
+    origin = get_field(version, "digest") if prepared else None
+    return drop_empty({**named, **known, "digest": digest, "preparedFrom": origin, **declared})
 
 
 def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
     """The search; a namesake of another uid is another one."""
     if experiment is None or lineage.get("experimentUid") not in (None, experiment["metadata"].get("uid")):
         return {}
-    trials = [at(experiment, "status", "best"), *rows(experiment, "status", "lastTrials")]
-    trial: Any = next((each for each in trials if at(each, "trial") == lineage.get("trial")), None)
-    return said(
+    trials = [get_field(experiment, "status", "best"), *list_objects(experiment, "status", "lastTrials")]
+    trial: Any = next((each for each in trials if get_field(each, "trial") == lineage.get("trial")), None)
+    return drop_empty(
         {
             "name": experiment["metadata"]["name"],
-            "search": at(experiment, "spec", "search"),
-            "trials": at(experiment, "status", "trials"),
-            **picked(experiment.get("status"), "metric", "direction"),
-            "trial": picked(trial, *_OF_TRIAL),
+            "search": get_field(experiment, "spec", "search"),
+            "trials": get_field(experiment, "status", "trials"),
+            **pick_fields(experiment.get("status"), "metric", "direction"),
+            "trial": pick_fields(trial, *_OF_TRIAL),
         }
     )
 
@@ -171,13 +184,13 @@ def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict
 def _run(run: Manifest | None) -> dict[str, Any]:
     if run is None:
         return {}
-    steps = [picked(each, *_OF_STEP) for each in rows(run, "status", "steps")]
-    return said(
+    steps = [pick_fields(each, *_OF_STEP) for each in list_objects(run, "status", "steps")]
+    return drop_empty(
         {
             "name": run["metadata"]["name"],
-            "pipeline": at(run, "spec", "pipeline"),
-            **picked(run.get("spec"), "cause", "reproduceOf"),
-            **picked(run.get("status"), "revision", "parameters", "inputs", "reproduced"),
+            "pipeline": get_field(run, "spec", "pipeline"),
+            **pick_fields(run.get("spec"), "cause", "reproduceOf"),
+            **pick_fields(run.get("status"), "revision", "parameters", "inputs", "reproduced"),
             "steps": steps,
         }
     )

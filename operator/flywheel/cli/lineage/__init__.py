@@ -7,12 +7,12 @@ import json
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from flywheel.cli.failure import DONE
+from flywheel.cli.errors import DONE
 
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-STORY = "Print where a version comes from and what it led to, from the digest of its data to the services that answer with it."
+DESCRIPTION = "Print where a version comes from and what it led to, from the digest of its data to the services that answer with it."
 EXAMPLES = """\
 examples:
   flywheel lineage flight-delay-3f9a1c2e          of a ModelVersion
@@ -24,13 +24,13 @@ examples:
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     """The command line of `flywheel lineage`."""
-    from flywheel.cli.connection import options
-    from flywheel.cli.parser import command
+    from flywheel.cli.connection import add_options
+    from flywheel.cli.parser import add_command
 
-    parser = command(commands, "lineage", STORY, EXAMPLES)
+    parser = add_command(commands, "lineage", DESCRIPTION, EXAMPLES)
     parser.add_argument("name", metavar="NAME", help="a name, KIND/NAME, or a digest")
     parser.add_argument("--format", choices=("tree", "json"), default="tree", help="how to print (tree)")
-    options(parser)
+    add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -39,10 +39,10 @@ def run(chosen: Namespace) -> int:
     from flywheel.cli.connection import connect
     from flywheel.cli.lineage import graph, tree
 
-    known = graph.of(connect(chosen))
+    known = graph.build_graph(connect(chosen))
     start = known.named(chosen.name)
     if chosen.format == "json":
         print(json.dumps(known.around(start), indent=2, sort_keys=True, ensure_ascii=False))
     else:
-        print(tree.printed(known, start))
+        print(tree.render_tree(known, start))
     return DONE

@@ -4,11 +4,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.cli.fields import at, picked, rows, said
+from flywheel.cli.fields import drop_empty, get_field, list_objects, pick_fields
 from flywheel.core.resource.api import Manifest
 
 Found = Iterator["Node | Edge"]
-OUTSIDE = ("Source", "PreparedData")  # places and contents of stores: no object of the cluster, so none can be missing
+EXTERNAL_KINDS = (
+    "Source",
+    "PreparedData",
+)  # places and contents of stores: no object of the cluster, so none can be missing
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,7 @@ class Node:
     def told(self) -> dict[str, Any]:
         """As JSON."""
         gone = True if self.gone else None
-        return said(
+        return drop_empty(
             {
                 "id": self.id,
                 "kind": self.kind,
@@ -50,71 +53,71 @@ class Edge:
     how: str = ""
 
 
-def of_dataset(dataset: Manifest) -> Found:
+def dataset_edges(dataset: Manifest) -> Found:
     """Its source, and the versions that it remembers."""
     here = Node("Dataset", dataset["metadata"]["name"])
     yield here
-    source = at(dataset, "spec", "source")
-    place = at(source, "s3", "uri") or at(source, "http", "url") or _claim(source)
+    source = get_field(dataset, "spec", "source")
+    place = get_field(source, "s3", "uri") or get_field(source, "http", "url") or _claim(source)
     if place:
         yield Node("Source", place)
         yield Edge(f"source/{place}", here.id)
-    for version in rows(dataset, "status", "versions"):
+    for version in list_objects(dataset, "status", "versions"):
         detail = f"{version['rows']:,} rows" if isinstance(version.get("rows"), int) else ""
         node = Node("DatasetVersion", str(version.get("name")), version.get("digest"), detail)
         yield node
         yield Edge(here.id, node.id)
 
 
-def of_pipeline(pipeline: Manifest) -> Found:
+def pipeline_edges(pipeline: Manifest) -> Found:
     """Nothing led to it but its author."""
     yield Node("TrainingPipeline", pipeline["metadata"]["name"])
 
 
-def of_run(run: Manifest) -> Found:
+def run_edges(run: Manifest) -> Found:
     """Its pipeline, the data that it works on, and the run that it repeats."""
-    revision = at(run, "status", "revision")
+    revision = get_field(run, "status", "revision")
     here = Node("TrainingRun", run["metadata"]["name"], detail=f"revision {revision}" if revision else "")
     yield here
-    yield from _caused_by("TrainingPipeline", at(run, "spec", "pipeline"), here)
-    yield from _caused_by("TrainingRun", at(run, "spec", "reproduceOf"), here, how="reproduces it")
-    for data in rows(run, "status", "inputs"):
+    yield from _caused_by("TrainingPipeline", get_field(run, "spec", "pipeline"), here)
+    yield from _caused_by("TrainingRun", get_field(run, "spec", "reproduceOf"), here, how="reproduces it")
+    for data in list_objects(run, "status", "inputs"):
         yield from _caused_by("DatasetVersion", data.get("version"), here, data.get("digest"))
 
 
-def of_experiment(experiment: Manifest) -> Found:
+def experiment_edges(experiment: Manifest) -> Found:
     """The data that it started with, and the run whose step it is. What a run prepared is no version of a Dataset."""
     metadata, status = experiment["metadata"], experiment.get("status")
-    best, metric = at(status, "best"), at(status, "metric")
-    detail = f"best {metric} {at(best, 'value')} (trial {at(best, 'trial')})" if best and metric else ""
+    best, metric = get_field(status, "best"), get_field(status, "metric")
+    detail = f"best {metric} {get_field(best, 'value')} (trial {get_field(best, 'trial')})" if best and metric else ""
     here = Node("Experiment", metadata["name"], detail=detail)
     yield here
-    data = at(status, "data", "version") or at(experiment, "spec", "datasetVersion")
-    prepared = at(experiment, "spec", "artifact") is not None
+    data = get_field(status, "data", "version") or get_field(experiment, "spec", "datasetVersion")
+    prepared = get_field(experiment, "spec", "artifact") is not None
     kind = "PreparedData" if prepared else "DatasetVersion"
-    yield from _caused_by(kind, data, here, at(status, "data", "digest"))
-    for owner in rows(metadata, "ownerReferences"):
+    yield from _caused_by(kind, data, here, get_field(status, "data", "digest"))
+    for owner in list_objects(metadata, "ownerReferences"):
         yield from _caused_by(str(owner.get("kind")), owner.get("name"), here)
         if prepared and isinstance(data, str):
             yield Edge(f"{str(owner.get('kind')).lower()}/{owner.get('name')}", f"prepareddata/{data}")
 
 
-def of_version(version: Manifest) -> Found:
+def version_edges(version: Manifest) -> Found:
     """Where its lineage leads; an Experiment leads on to the data."""
-    lineage = at(version, "spec", "lineage")
-    digest, format_ = at(version, "status", "digest"), at(version, "spec", "format")
+    lineage = get_field(version, "spec", "lineage")
+    digest, format_ = get_field(version, "status", "digest"), get_field(version, "spec", "format")
     here = Node("ModelVersion", version["metadata"]["name"], digest, str(format_ or ""))
     yield here
     yield from _made_by(lineage, here)
-    source = at(version, "spec", "source")
-    yield from _caused_by("Source", at(source, "s3", "uri") or at(source, "http", "url"), here)
-    yield Edge(here.id, f"model/{at(version, 'spec', 'model')}")
-    yield Node("Model", str(at(version, "spec", "model")), gone=True)
+    source = get_field(version, "spec", "source")
+    yield from _caused_by("Source", get_field(source, "s3", "uri") or get_field(source, "http", "url"), here)
+    yield Edge(here.id, f"model/{get_field(version, 'spec', 'model')}")
+    yield Node("Model", str(get_field(version, "spec", "model")), gone=True)
 
 
 def _made_by(lineage: Any, version: Node) -> Found:
     """Data, then the run, then its search, as far as there were any, and also where they are gone."""
-    trial, experiment, run = (at(lineage, name) for name in ("trial", "experiment", "run"))
+    trial, experiment, run = (get_field(lineage, name) for name in ("trial", "experiment", "run"))
     first = version
     yield from _caused_by("Experiment", experiment, version, how=f"trial {trial}" if trial is not None else "")
     if isinstance(experiment, str):
@@ -122,46 +125,46 @@ def _made_by(lineage: Any, version: Node) -> Found:
     yield from _caused_by("TrainingRun", run, first)
     if isinstance(run, str):
         first = Node("TrainingRun", run, gone=True)
-        yield from _caused_by("TrainingPipeline", at(lineage, "pipeline"), first)
+        yield from _caused_by("TrainingPipeline", get_field(lineage, "pipeline"), first)
     # A run may have prepared other data from that version, and the digest is then of that.
-    digest = None if isinstance(run, str) else at(lineage, "datasetDigest")
-    kind = "DatasetVersion" if at(lineage, "dataset") else "PreparedData"
-    yield from _caused_by(kind, at(lineage, "datasetVersion"), first, digest)
+    digest = None if isinstance(run, str) else get_field(lineage, "datasetDigest")
+    kind = "DatasetVersion" if get_field(lineage, "dataset") else "PreparedData"
+    yield from _caused_by(kind, get_field(lineage, "datasetVersion"), first, digest)
 
 
-def of_model(model: Manifest) -> Found:
+def model_edges(model: Manifest) -> Found:
     """It knows its champion."""
-    champion = at(model, "status", "champion")
+    champion = get_field(model, "status", "champion")
     yield Node("Model", model["metadata"]["name"], detail=f"champion {champion}" if champion else "no champion")
 
 
-def of_service(service: Manifest) -> Found:
+def service_edges(service: Manifest) -> Found:
     """What it serves, and what it tries."""
-    here = Node("InferenceService", service["metadata"]["name"], detail=str(at(service, "status", "url") or ""))
+    here = Node("InferenceService", service["metadata"]["name"], detail=str(get_field(service, "status", "url") or ""))
     yield here
-    serves, tries = at(service, "status", "version"), at(service, "status", "rollout", "challenger")
+    serves, tries = get_field(service, "status", "version"), get_field(service, "status", "rollout", "challenger")
     yield from _caused_by("ModelVersion", serves, here, how="serves it")
     if tries != serves:
         yield from _caused_by("ModelVersion", tries, here, how="tries it")
 
 
-def of_batch(batch: Manifest) -> Found:
+def batch_edges(batch: Manifest) -> Found:
     """What its runs scored with."""
     here = Node("BatchInference", batch["metadata"]["name"])
     yield here
-    runs = [at(batch, "status", "run"), *rows(batch, "status", "history")]
-    for version in sorted({str(at(run, "version")) for run in runs if at(run, "version")}):
+    runs = [get_field(batch, "status", "run"), *list_objects(batch, "status", "history")]
+    for version in sorted({str(get_field(run, "version")) for run in runs if get_field(run, "version")}):
         yield from _caused_by("ModelVersion", version, here, how="scores with it")
 
 
 def _caused_by(kind: str, name: Any, effect: Node, digest: Any = None, how: str = "") -> Found:
     if not isinstance(name, str):
         return
-    cause = Node(kind, name, digest if isinstance(digest, str) else None, gone=kind not in OUTSIDE)
+    cause = Node(kind, name, digest if isinstance(digest, str) else None, gone=kind not in EXTERNAL_KINDS)
     yield cause
     yield Edge(cause.id, effect.id, how)
 
 
 def _claim(source: Mapping[str, Any] | None) -> str | None:
-    claim = picked(at(source, "pvc"), "claimName", "path")
+    claim = pick_fields(get_field(source, "pvc"), "claimName", "path")
     return f"pvc:{claim['claimName']}/{claim.get('path', '')}" if "claimName" in claim else None

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from flywheel.cli.connection import Connection
-from flywheel.cli.failure import WRONG_USAGE, Failure
-from flywheel.cli.fields import said
+from flywheel.cli.errors import WRONG_USAGE, CommandError
+from flywheel.cli.fields import drop_empty
 from flywheel.cli.lineage import edges
 from flywheel.cli.lineage.edges import Edge, Node
 from flywheel.core.resource.api import (
@@ -20,15 +20,15 @@ from flywheel.core.resource.api import (
     TRAINING_RUN,
 )
 
-READ = {
-    DATASET: edges.of_dataset,
-    TRAINING_PIPELINE: edges.of_pipeline,
-    TRAINING_RUN: edges.of_run,
-    EXPERIMENT: edges.of_experiment,
-    MODEL_VERSION: edges.of_version,
-    MODEL: edges.of_model,
-    INFERENCE_SERVICE: edges.of_service,
-    BATCH_INFERENCE: edges.of_batch,
+EDGES_BY_KIND = {
+    DATASET: edges.dataset_edges,
+    TRAINING_PIPELINE: edges.pipeline_edges,
+    TRAINING_RUN: edges.run_edges,
+    EXPERIMENT: edges.experiment_edges,
+    MODEL_VERSION: edges.version_edges,
+    MODEL: edges.model_edges,
+    INFERENCE_SERVICE: edges.service_edges,
+    BATCH_INFERENCE: edges.batch_edges,
 }
 
 
@@ -79,11 +79,11 @@ class Graph:
             if (rest in (node.name, node.digest)) and kind.lower() in ("", node.kind.lower(), f"{node.kind.lower()}s")
         ]
         if not found:
-            raise Failure(
+            raise CommandError(
                 f"nothing called '{name}' has a lineage in this namespace; 'kubectl get flywheel' lists what is there"
             )
         if len(found) > 1:
-            raise Failure(
+            raise CommandError(
                 f"'{name}' is several: {', '.join(sorted(found))}; name one of these, with its kind", WRONG_USAGE
             )
         return found[0]
@@ -95,7 +95,7 @@ class Graph:
         return {
             "start": start,
             "nodes": [self.nodes[each].told() for each in sorted(reached)],
-            "edges": [said({"from": each.cause, "to": each.effect, "how": each.how}) for each in kept],
+            "edges": [drop_empty({"from": each.cause, "to": each.effect, "how": each.how}) for each in kept],
         }
 
     def _reached(self, start: str, *, back: bool) -> set[str]:
@@ -108,10 +108,10 @@ class Graph:
         return reached
 
 
-def of(connection: Connection) -> Graph:
+def build_graph(connection: Connection) -> Graph:
     """The graph of a namespace. A kind that this cluster does not know adds nothing."""
     graph = Graph()
-    for api, read in READ.items():
+    for api, read in EDGES_BY_KIND.items():
         for manifest in connection.every(api):
             graph.add(read(manifest))
     graph.settle()

@@ -8,7 +8,7 @@ from flywheel.cli.lineage.graph import Graph
 Next = Callable[[Graph, str], Iterator[tuple[Edge, str]]]
 
 
-def printed(graph: Graph, start: str) -> str:
+def render_tree(graph: Graph, start: str) -> str:
     """The node, what led to it, and what it led to."""
     lines = [_line(graph.nodes[start])]
     for title, step in (("comes from", _back), ("led to", _on)):

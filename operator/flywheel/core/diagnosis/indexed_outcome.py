@@ -14,48 +14,50 @@ from typing import Any
 
 from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pod_status import json_object
-from flywheel.core.pods.indexed_job import INDEX_LABEL, ITEMS_ANNOTATION, LEADER, SPREAD_LABEL
+from flywheel.core.diagnosis.pod_status import parse_json_object
+from flywheel.core.pods.indexed_job import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION, LEADER_RANK
 from flywheel.core.resource.api import Manifest
 
 # How Job conditions name the pod that made a rule of podFailurePolicy end the Job: "Container main for pod shop/x-1-abcde failed with …".
 _NAMED = re.compile(r"[Pp]od [a-z0-9-]+/(\S+) ")
 
 
-def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
+def attempt_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of an attempt, be it one pod, a group or many items, or None while it has not ended. `read_each` tells of each item."""
-    if job.get("spec", {}).get("suspend") and not outcome.is_over(job):
+    if job.get("spec", {}).get("suspend") and not outcome.is_finished(job):
         return None  # a queue holds it, or took it back: its pods go, and come again
-    spread = job["metadata"].get("labels", {}).get(SPREAD_LABEL)
+    spread = job["metadata"].get("labels", {}).get(INDEXED_LABEL)
     if spread == "Group":
         return _read_group(job, pods)
     if spread == "Each":
-        return together(read_each(job, pods), job["spec"]["completions"]) if outcome.is_over(job) else None
-    return outcome.read(job, pods)
+        return (
+            merge_outcomes(item_outcomes(job, pods), job["spec"]["completions"]) if outcome.is_finished(job) else None
+        )
+    return outcome.job_outcome(job, pods)
 
 
-def progress(job: Manifest) -> str:
+def items_progress(job: Manifest) -> str:
     """How far a Job of many items is, in words; nothing to say of any other."""
-    if job["metadata"].get("labels", {}).get(SPREAD_LABEL) != "Each":
+    if job["metadata"].get("labels", {}).get(INDEXED_LABEL) != "Each":
         return ""
     done = job.get("status", {}).get("succeeded") or 0
     return f"{done} of {job['spec']['completions']} items are done"
 
 
-def read_each(job: Manifest, pods: Sequence[Manifest]) -> dict[int, Outcome]:
+def item_outcomes(job: Manifest, pods: Sequence[Manifest]) -> dict[int, Outcome]:
     """The outcome of each item that has ended, by its number. Once the Job is over, every item has one."""
     numbers: list[int] = json.loads(job["metadata"]["annotations"][ITEMS_ANNOTATION])
-    held, over = job.get("spec", {}).get("suspend"), outcome.is_over(job)
+    held, over = job.get("spec", {}).get("suspend"), outcome.is_finished(job)
     found: dict[int, Outcome] = {}
     for index, number in enumerate(numbers):
         # The item's own Job, as it were: over when this one is. Then no item is left without an outcome.
-        ended = None if held and not over else outcome.read(job, by_index(pods).get(index, []))
+        ended = None if held and not over else outcome.job_outcome(job, pods_by_index(pods).get(index, []))
         if ended is not None:
             found[number] = ended
     return found
 
 
-def together(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
+def merge_outcomes(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
     """One outcome for all items: a success where all are, with every item's outputs as `<output>-<item>` and the means of their metrics;
     else the gravest, with how many there are that did not succeed."""
     bad = {number: each for number, each in outcomes.items() if each.result != "Succeeded"}
@@ -87,7 +89,7 @@ def _means(outcomes: Mapping[int, Outcome]) -> dict[str, float]:
 _GRAVEST = ("Invalid", "Failed", "Infrastructure", "Succeeded")
 
 
-def by_index(pods: Sequence[Manifest]) -> dict[int, list[Manifest]]:
+def pods_by_index(pods: Sequence[Manifest]) -> dict[int, list[Manifest]]:
     """Pods of one Indexed Job by their completion index."""
     found: dict[int, list[Manifest]] = {}
     for pod in pods:
@@ -98,11 +100,11 @@ def by_index(pods: Sequence[Manifest]) -> dict[int, list[Manifest]]:
 
 
 def _read_group(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
-    ranks = by_index(pods)
+    ranks = pods_by_index(pods)
     done = _leader_is_done(job, ranks)
     if done is not None:
         return done
-    failing, over = _failure(job), outcome.is_over(job)
+    failing, over = _failure(job), outcome.is_finished(job)
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
     if not failing and not over:
         gone = [pod for pod in pods if "deletionTimestamp" in pod["metadata"]]
@@ -110,7 +112,7 @@ def _read_group(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         if gone and all(pod in gone for pod in failed):
             return _lost(gone[0])
     named = _named(failing)
-    read_all = [(pod, found) for pod, found in ((pod, outcome.of_pod(pod)) for pod in failed) if found is not None]
+    read_all = [(pod, found) for pod, found in ((pod, outcome.pod_outcome(pod)) for pod in failed) if found is not None]
     told = [
         (pod, found)
         for pod, found in read_all
@@ -141,19 +143,19 @@ def _leader_is_done(job: Manifest, ranks: Mapping[int, Sequence[Manifest]]) -> O
         each["type"] == "Complete" and each["status"] == "True"
         for each in job.get("status", {}).get("conditions") or []
     )
-    for pod in ranks.get(LEADER, ()):
+    for pod in ranks.get(LEADER_RANK, ()):
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             continue
-        found = outcome.of_pod(pod)
+        found = outcome.pod_outcome(pod)
         if found is not None and (complete or (found.result == "Succeeded" and _is_repeated(pod))):
             return found
-    return outcome.unknown(job) if complete else None
+    return outcome.unknown_outcome(job) if complete else None
 
 
 def _is_repeated(pod: Manifest) -> bool:
     states = {each["name"]: each.get("state", {}) for each in pod["status"].get("initContainerStatuses") or []}
     ended = states.get("collect", {}).get("terminated") or {}
-    return bool(json_object(ended.get("message")).get("repeated"))
+    return bool(parse_json_object(ended.get("message")).get("repeated"))
 
 
 def _failure(job: Manifest) -> Mapping[str, Any]:
@@ -202,7 +204,7 @@ def _unseen(job: Manifest, failure: Mapping[str, Any]) -> Outcome:
     """No pod is left to ask: what the Job says of the one that ended it, as infrastructure, since nobody knows better."""
     words = str(failure.get("message") or "").strip()
     if not words:
-        return outcome.unknown(job)
+        return outcome.unknown_outcome(job)
     return Outcome("Infrastructure", "RankLost", f"Job '{job['metadata']['name']}' ended: {words}; trying again.")
 
 

@@ -8,19 +8,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flywheel.core.diagnosis.pod_status import PodEnd, json_object
+from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
 from flywheel.core.resource.api import Manifest
 
 Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
 # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: nobody sends these; the program's own fault brings them about.
-CRASHES = frozenset(128 + number for number in (4, 6, 7, 8, 11, 31))
+CRASH_EXIT_CODES = frozenset(128 + number for number in (4, 6, 7, 8, 11, 31))
 # The kubelet's words about a pod that broke limits of its own (pkg/kubelet/eviction/helpers.go).
-OWN_STORAGE = (
+STORAGE_LIMIT_PHRASES = (
     "exceeds the limit",
     "exceeds the total limit of containers",
     "exceeded its local ephemeral storage limit",
 )
-SIGNALLED = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
+SIGNAL_EXIT_BASE = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,11 @@ class Outcome:
     audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
 
 
-def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
+def job_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
-    over = is_over(job)
+    over = is_finished(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    ended = [end for end in map(PodEnd.of, newest_first) if _has_ended(end)]
+    ended = [end for end in map(PodTermination.of, newest_first) if _has_ended(end)]
     if not over and len(ended) < len(newest_first):
         return None
     if not over and (not ended or ended[0].disrupted):
@@ -52,21 +52,21 @@ def read(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         outcome = _outcome(pod)
         if outcome is not None:
             return outcome
-    return unknown(job) if over else None
+    return unknown_outcome(job) if over else None
 
 
-def _has_ended(pod: PodEnd) -> bool:
+def _has_ended(pod: PodTermination) -> bool:
     """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say.
     One whose main is not let in would try for ever."""
     return pod.phase in ("Succeeded", "Failed") or bool(_was_done(pod) or _refused(pod))
 
 
-def of_pod(pod: Manifest) -> Outcome | None:
+def pod_outcome(pod: Manifest) -> Outcome | None:
     """What one pod that has ended tells, or None if it tells nothing."""
-    return _outcome(PodEnd.of(pod))
+    return _outcome(PodTermination.of(pod))
 
 
-def is_over(job: Manifest) -> bool:
+def is_finished(job: Manifest) -> bool:
     """Whether a Job is Complete or Failed, which it is when all of its pods have ended."""
     conditions = job.get("status", {}).get("conditions") or []
     return any(
@@ -74,13 +74,13 @@ def is_over(job: Manifest) -> bool:
     )
 
 
-def unknown(job: Manifest) -> Outcome:
+def unknown_outcome(job: Manifest) -> Outcome:
     """Of a Job that ended and of whose pods nobody knows anything."""
     name = job["metadata"]["name"]
     return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 
 
-def _outcome(pod: PodEnd) -> Outcome | None:
+def _outcome(pod: PodTermination) -> Outcome | None:
     return (
         _was_done(pod)
         or _fetch_failed(pod)
@@ -95,7 +95,7 @@ def _outcome(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _was_done(pod: PodEnd) -> Outcome | None:
+def _was_done(pod: PodTermination) -> Outcome | None:
     """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
     main_is_done = pod.main is not None and pod.main.get("exitCode") == 0 and not pod.collect.get("timedOut")
     if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
@@ -116,10 +116,10 @@ def _was_done(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _fetch_failed(pod: PodEnd) -> Outcome | None:
+def _fetch_failed(pod: PodTermination) -> Outcome | None:
     if pod.fetch is None or pod.fetch.get("exitCode") == 0:
         return None
-    told = json_object(pod.fetch.get("message"))
+    told = parse_json_object(pod.fetch.get("message"))
     if not told:
         return Outcome(
             "Infrastructure",
@@ -131,7 +131,7 @@ def _fetch_failed(pod: PodEnd) -> Outcome | None:
     return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
 
 
-def _refused(pod: PodEnd) -> Outcome | None:
+def _refused(pod: PodTermination) -> Outcome | None:
     """collect did not let main in, since the store cannot take results, and no fetch is there to say so."""
     if not pod.collect.get("refused"):
         return None
@@ -141,7 +141,7 @@ def _refused(pod: PodEnd) -> Outcome | None:
     return Outcome(result, reason, _sentence(error["message"]), node=pod.node)
 
 
-def _was_pruned(pod: PodEnd) -> Outcome | None:
+def _was_pruned(pod: PodTermination) -> Outcome | None:
     """collect ended main, since others were better at the same step. `facts`: the last step, and its value if it is finite."""
     told = pod.collect.get("pruned")
     if not isinstance(told, dict):
@@ -150,7 +150,7 @@ def _was_pruned(pod: PodEnd) -> Outcome | None:
     return Outcome("Failed", "Pruned", _sentence(why), facts=told, usage=_usage(pod), node=pod.node)
 
 
-def _ran_out_of_memory(pod: PodEnd) -> Outcome | None:
+def _ran_out_of_memory(pod: PodTermination) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     if pod.main.get("reason") != "OOMKilled" and not pod.collect.get("oomKills"):
@@ -165,9 +165,9 @@ def _ran_out_of_memory(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _wrote_too_much(pod: PodEnd) -> Outcome | None:
+def _wrote_too_much(pod: PodTermination) -> Outcome | None:
     """Evicted for what it wrote itself, and not for its node's sake: it would write that again."""
-    if not any(words in pod.evicted_for for words in OWN_STORAGE):
+    if not any(words in pod.evicted_for for words in STORAGE_LIMIT_PHRASES):
         return None
     return Outcome(
         "Failed",
@@ -177,7 +177,7 @@ def _wrote_too_much(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _took_too_long(pod: PodEnd) -> Outcome | None:
+def _took_too_long(pod: PodTermination) -> Outcome | None:
     if not pod.collect.get("timedOut"):
         return None
     return Outcome(
@@ -189,7 +189,7 @@ def _took_too_long(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _was_disrupted(pod: PodEnd) -> Outcome | None:
+def _was_disrupted(pod: PodTermination) -> Outcome | None:
     """Evicted, preempted, lost, or killed by a signal that was not ours."""
     main = pod.main or {}
     if main.get("reason") == "StartError":
@@ -200,7 +200,7 @@ def _was_disrupted(pod: PodEnd) -> Outcome | None:
             node=pod.node,
         )
     code = int(main.get("exitCode", 0))
-    killed = code > SIGNALLED and code not in CRASHES
+    killed = code > SIGNAL_EXIT_BASE and code not in CRASH_EXIT_CODES
     lost = main.get("reason") == "ContainerStatusUnknown"
     reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
     if reason is None:
@@ -210,11 +210,11 @@ def _was_disrupted(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _main_failed(pod: PodEnd) -> Outcome | None:
+def _main_failed(pod: PodTermination) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     code = int(pod.main["exitCode"])
-    told = json_object(pod.main.get("message"))
+    told = parse_json_object(pod.main.get("message"))
     result: Result = "Invalid" if code == 2 else "Failed"
     if told.get("reason"):
         return Outcome(result, str(told["reason"]), _sentence(told.get("message")), usage=_usage(pod), node=pod.node)
@@ -227,7 +227,7 @@ def _main_failed(pod: PodEnd) -> Outcome | None:
     )
 
 
-def _was_not_kept(pod: PodEnd) -> Outcome | None:
+def _was_not_kept(pod: PodTermination) -> Outcome | None:
     """main is done, and collect says why its work is not in the store."""
     if pod.main is None or pod.collect.get("phase") != "Finished":
         return None
@@ -237,7 +237,7 @@ def _was_not_kept(pod: PodEnd) -> Outcome | None:
     return Outcome(result, str(error["reason"]), _sentence(error["message"]), usage=_usage(pod), node=pod.node)
 
 
-def _usage(pod: PodEnd) -> Mapping[str, Any]:
+def _usage(pod: PodTermination) -> Mapping[str, Any]:
     return pod.collect.get("usage") or {}
 
 

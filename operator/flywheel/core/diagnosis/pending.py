@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis.pod_status import json_object
+from flywheel.core.diagnosis.pod_status import parse_json_object
 from flywheel.core.resource.api import Manifest
 
-Events = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
+EventLookup = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ _WAITING = {
 }
 
 
-def diagnose(workload: Manifest, pods: Sequence[Manifest], events: Events, now: datetime) -> Diagnosis | None:
+def diagnose(workload: Manifest, pods: Sequence[Manifest], events: EventLookup, now: datetime) -> Diagnosis | None:
     """The first thing that stands in the way, or None. Asks for events only where the objects themselves do not tell."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         diagnosis = _unschedulable(pod) or next(_of_containers(pod, now), None) or _stuck_before_start(pod, events, now)
@@ -125,7 +125,7 @@ def _crashed(
     pod: Manifest, container: Mapping[str, Any], where: str, last: Mapping[str, Any], limits: Mapping[str, Any]
 ) -> Diagnosis:
     """What a container that ends again and again said last; ours say it as `{"reason", "message"}`."""
-    told = json_object(last.get("message"))
+    told = parse_json_object(last.get("message"))
     if told.get("reason") and told.get("message"):
         return Diagnosis(str(told["reason"]), str(told["message"]))
     if last.get("reason") == "OOMKilled":
@@ -166,7 +166,7 @@ def _last_line(terminated: Mapping[str, Any]) -> str:
     return f"{lines[-1].strip()[:300]}." if lines else "it left no words."
 
 
-def _stuck_before_start(pod: Manifest, events: Events, now: datetime) -> Diagnosis | None:
+def _stuck_before_start(pod: Manifest, events: EventLookup, now: datetime) -> Diagnosis | None:
     """A pod that is scheduled and yet starts no container for 20 s: a volume that is missing, most often; only the events tell."""
     status = pod.get("status", {})
     if status.get("phase") != "Pending" or not pod.get("spec", {}).get("nodeName"):
@@ -197,7 +197,7 @@ def _replicas_refused(workload: Manifest) -> Diagnosis | None:
     return None
 
 
-def _pods_refused(workload: Manifest, events: Events, now: datetime) -> Diagnosis | None:
+def _pods_refused(workload: Manifest, events: EventLookup, now: datetime) -> Diagnosis | None:
     """A Job that has no pod after 3 s: a quota, most often; only its events tell."""
     if workload.get("kind") != "Job" or workload.get("status", {}).get("active"):
         return None

@@ -9,7 +9,7 @@ from flywheel.core.resource.api import Manifest
 
 
 @dataclass(frozen=True)
-class PodEnd:
+class PodTermination:
     """What one pod left behind."""
 
     name: str
@@ -25,7 +25,7 @@ class PodEnd:
     image: str | None
 
     @classmethod
-    def of(cls, pod: Manifest) -> "PodEnd":
+    def of(cls, pod: Manifest) -> "PodTermination":
         """Read from its spec and status."""
         status = pod.get("status", {})
         containers = {
@@ -55,7 +55,7 @@ class PodEnd:
                 each["type"] == "DisruptionTarget" and each["status"] == "True"
                 for each in status.get("conditions") or []
             ),
-            collect=json_object((terminated(reporter) or {}).get("message")),
+            collect=parse_json_object((terminated(reporter) or {}).get("message")),
             fetch=terminated("fetch"),
             main=terminated("main"),
             image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing
@@ -63,7 +63,7 @@ class PodEnd:
         )
 
 
-def json_object(text: object) -> Mapping[str, Any]:
+def parse_json_object(text: object) -> Mapping[str, Any]:
     """A termination message that is a JSON object; whatever else it may be, an empty one."""
     try:
         value = json.loads(str(text))

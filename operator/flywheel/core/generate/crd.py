@@ -5,7 +5,7 @@ with a sentence, and the operator need not.
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.generate.structural import Fragment, Unfit, structural
+from flywheel.core.generate.structural import Fragment, UnsupportedSchema, structural_schema
 from flywheel.core.resource.api import GROUP, VERSION
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.schema import rule
@@ -17,8 +17,8 @@ NAME: Fragment = {
     "maxLength": 253,
     "x-kubernetes-validations": [
         rule(
-            f"size(self) <= {Label.longest} && self.matches(r'{Label.pattern}')",
-            f"must be {Label.form}, of at most {Label.longest} characters",
+            f"size(self) <= {Label.max_length} && self.matches(r'{Label.pattern}')",
+            f"must be {Label.description}, of at most {Label.max_length} characters",
         )
     ],
 }
@@ -45,7 +45,7 @@ PENDING = {
 }
 
 
-def crd(kind: AnyKind) -> dict[str, Any]:
+def crd_manifest(kind: AnyKind) -> dict[str, Any]:
     """The manifest of apiextensions.k8s.io/v1.
 
     Raises:
@@ -88,12 +88,12 @@ def crd(kind: AnyKind) -> dict[str, Any]:
 
 def root_schema(kind: AnyKind) -> Fragment:
     """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
-    spec = structural(kind.spec, "spec")
+    spec = structural_schema(kind.spec, "spec")
     spec["description"] = "What is wanted."
     if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
         spec["default"] = {}
     return {
-        "description": kind.story,
+        "description": kind.description,
         "type": "object",
         **({"x-kubernetes-validations": [dict(one) for one in kind.rules]} if kind.rules else {}),
         "required": ["spec"],
@@ -108,10 +108,12 @@ def root_schema(kind: AnyKind) -> Fragment:
 
 
 def _status_schema(kind: AnyKind) -> Fragment:
-    status = structural(kind.status, "status")
+    status = structural_schema(kind.status, "status")
     path = next(_defaults(status, "status"), None)
     if path is not None:
-        raise Unfit(f"{path} has a default; a status says only what was found: use None, or an empty list or map")
+        raise UnsupportedSchema(
+            f"{path} has a default; a status says only what was found: use None, or an empty list or map"
+        )
     properties = status.pop("properties")
     return {**status, "description": "What is true.", "default": PENDING, "properties": properties}
 

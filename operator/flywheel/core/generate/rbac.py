@@ -8,8 +8,8 @@ from flywheel.core.pods.queueing import KUEUE
 from flywheel.core.resource.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, MODEL_VERSION, POD, Api
 from flywheel.core.resource.kind import AnyKind
 
-READ = ("get", "list", "watch")
-OWN = (*READ, "create", "patch", "delete")
+READ_VERBS = ("get", "list", "watch")
+OWNER_VERBS = (*READ_VERBS, "create", "patch", "delete")
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     owned = {api for kind in kinds for api in kind.owns}
     made = {api for kind in kinds for api in kind.makes} - owned
     rules = [
-        Rule("what users write", GROUP, ours, READ),
+        Rule("what users write", GROUP, ours, READ_VERBS),
         Rule("what the operator answers", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
         # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
         Rule(
@@ -49,8 +49,8 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         )
     for group in sorted({api.group for api in owned}):
         plurals = _plurals(api for api in owned if api.group == group)
-        rules.append(Rule("what resources own", group, plurals, OWN))
-    touched = {api for kind in kinds for api in kind.touches}
+        rules.append(Rule("what resources own", group, plurals, OWNER_VERBS))
+    touched = {api for kind in kinds for api in kind.patches}
     for group in sorted({api.group for api in touched}):
         plurals = _plurals(api for api in touched if api.group == group)
         rules.append(
@@ -60,7 +60,7 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
         rules.append(Rule("answering a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
     return (
         *rules,
-        Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ),
+        Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ_VERBS),
         # Kubernetes' own events can be asked for by the object's uid in the core group alone.
         Rule("why a pod does not run", POD.group, (EVENT.plural,), ("list",)),
         Rule("why a Job waits in Kueue's queue, where there is Kueue", KUEUE, ("workloads",), ("list",)),
@@ -75,7 +75,7 @@ def own_namespace_rules() -> tuple[Rule, ...]:
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     """Added to the cluster's roles view, edit and admin."""
-    return (Rule("reading every kind", GROUP, _plurals(kind.api for kind in kinds), READ),)
+    return (Rule("reading every kind", GROUP, _plurals(kind.api for kind in kinds), READ_VERBS),)
 
 
 def edit_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:

@@ -17,8 +17,8 @@ from flywheel.core.resource.schema import rule
 Fragment = dict[str, Any]
 
 # YAML 1.1 reads these keys as booleans: `on:` would arrive as `true:`.
-NOT_NAMES = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
-ORDER = (
+YAML_BOOLEANS = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null"))
+KEY_ORDER = (
     "description", "type", "format", "x-kubernetes-int-or-string", "x-kubernetes-preserve-unknown-fields", "anyOf", "enum", "default",
     "pattern", "minLength", "maxLength", "minimum", "exclusiveMinimum", "maximum", "exclusiveMaximum", "multipleOf", "minItems",
     "maxItems", "minProperties", "maxProperties", "x-kubernetes-list-type", "x-kubernetes-list-map-keys", "x-kubernetes-map-type",
@@ -27,11 +27,11 @@ ORDER = (
 EXACTLY_ONE = re.compile(r"\[(has\(self\.\w+\)(?:,\s*has\(self\.\w+\))*)\]\.exists_one")
 
 
-class Unfit(ValueError):
+class UnsupportedSchema(ValueError):
     """A model that would make a poor or a refused CRD; the message names the field and what to write instead."""
 
 
-def structural(model: type[BaseModel], at: str) -> Fragment:
+def structural_schema(model: type[BaseModel], at: str) -> Fragment:
     """The structural schema of a model. `at` is its path in the manifest, such as `spec`, for messages.
 
     Raises:
@@ -79,7 +79,7 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
         ]
     if "description" in found:
         found["description"] = " ".join(found["description"].split())
-    return {key: found[key] for key in sorted(found, key=lambda key: ORDER.index(key))}
+    return {key: found[key] for key in sorted(found, key=lambda key: KEY_ORDER.index(key))}
 
 
 def _inlined(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> Fragment:
@@ -89,7 +89,9 @@ def _inlined(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
         return here
     name = here.pop("$ref").rsplit("/", 1)[1]
     if name in inside:
-        raise Unfit(f"{at} contains itself ({name}); a CRD can hold no recursive type, so limit the depth by names")
+        raise UnsupportedSchema(
+            f"{at} contains itself ({name}); a CRD can hold no recursive type, so limit the depth by names"
+        )
     rules = [*defs[name].get("x-kubernetes-validations", ()), *here.get("x-kubernetes-validations", ())]
     merged = {**defs[name], **here, "inside": name}
     return {**merged, "x-kubernetes-validations": rules} if rules else merged
@@ -101,7 +103,9 @@ def _without_null(found: Fragment, defs: Mapping[str, Any], at: str, inside: tup
         return found
     choices = [choice for choice in found.pop("anyOf") if choice.get("type") != "null"]
     if len(choices) != 1:
-        raise Unfit(f"{at} is a free union; write one optional member for each variant and a rule with exists_one")
+        raise UnsupportedSchema(
+            f"{at} is a free union; write one optional member for each variant and a rule with exists_one"
+        )
     only = _inlined(choices[0], defs, at, inside)
     rules = [*only.get("x-kubernetes-validations", ()), *found.get("x-kubernetes-validations", ())]
     return {**only, **found, **({"x-kubernetes-validations": rules} if rules else {})}
@@ -109,16 +113,16 @@ def _without_null(found: Fragment, defs: Mapping[str, Any], at: str, inside: tup
 
 def _refuse_what_cannot_be_said(found: Mapping[str, Any], at: str) -> None:
     if found.get("type") == "number":
-        raise Unfit(
+        raise UnsupportedSchema(
             f"{at} is a float, which no two writers print alike; use values.Number, values.Percent or an integer"
         )
     if "oneOf" in found or "prefixItems" in found or found.get("uniqueItems"):
-        raise Unfit(
+        raise UnsupportedSchema(
             f"{at} is a tagged union, a tuple of fixed length or a set; a CRD has none: use members, fields or a list"
         )
-    unknown = sorted(set(found) - set(ORDER))
+    unknown = sorted(set(found) - set(KEY_ORDER))
     if unknown:
-        raise Unfit(
+        raise UnsupportedSchema(
             f"{at} uses {', '.join(unknown)}, which a CRD does not know; say it with what core/structural.py lists"
         )
 
@@ -133,16 +137,16 @@ def _convert_object(found: Fragment, defs: Mapping[str, Any], at: str, inside: t
         return
     fields = {name: _convert(field, defs, f"{at}.{name}", inside) for name, field in found["properties"].items()}
     for name, field in fields.items():
-        if name.lower() in NOT_NAMES:
-            raise Unfit(f"{at}.{name}: YAML reads the key '{name}' as a boolean; choose another name")
+        if name.lower() in YAML_BOOLEANS:
+            raise UnsupportedSchema(f"{at}.{name}: YAML reads the key '{name}' as a boolean; choose another name")
         if not field.get("description"):
-            raise Unfit(
+            raise UnsupportedSchema(
                 f"{at}.{name} has no description; add Field(description=...), which kubectl explain and the docs print"
             )
     found["properties"] = fields
     for name in _members_of_unions(found):
         if "default" in found["properties"].get(name, {}):
-            raise Unfit(
+            raise UnsupportedSchema(
                 f"{at}.{name} is one of several, so it must have no default: with one, no other could be chosen"
             )
 
@@ -156,7 +160,7 @@ def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
     if not checks:
         return
     if "x-kubernetes-preserve-unknown-fields" in found.get("additionalProperties", {}):
-        raise Unfit(
+        raise UnsupportedSchema(
             f"{at} is a map with checked keys and values of any type, which CEL cannot look at; write dict[str, ...]"
         )
     said = [one["message"].removeprefix("must be ") for one in rules] + (

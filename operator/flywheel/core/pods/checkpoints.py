@@ -9,12 +9,12 @@ BROUGHT = "/flywheel/inputs/checkpoint"
 VOLUME = "checkpoints"
 
 
-def variables(checkpoint: Checkpoint | None) -> dict[str, str]:
+def environment(checkpoint: Checkpoint | None) -> dict[str, str]:
     """Where the last checkpoint lies, if there is one; `fetch` brings none without this."""
     return {"FLYWHEEL_CHECKPOINT": BROUGHT} if checkpoint else {}
 
 
-def told(checkpoint: Checkpoint | None) -> dict[str, Any]:
+def collect_config(checkpoint: Checkpoint | None) -> dict[str, Any]:
     """What `collect` is told."""
     return {"checkpoint": {"everySeconds": checkpoint.every.seconds}} if checkpoint else {}
 

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import Duration
 
-MOST_NODES = 256
+MAX_NODES = 256
 
 Framework = Literal["Torch", "XGBoost", "Plain"]
 
@@ -27,7 +27,7 @@ class Distributed(Schema):
     framework: Framework = Field(
         description="Whose environment variables the pods find: Torch has torchrun's, XGBoost its tracker's, Plain FLYWHEEL_NODES, FLYWHEEL_NODE_RANK and FLYWHEEL_MASTER_ADDR alone."
     )
-    nodes: int = Field(ge=1, le=MOST_NODES, description="How many pods; each is one rank.")
+    nodes: int = Field(ge=1, le=MAX_NODES, description="How many pods; each is one rank.")
     processes_per_node: int = Field(
         1, ge=1, le=64, description="How many processes torchrun starts in each pod, such as one for each of its GPUs."
     )

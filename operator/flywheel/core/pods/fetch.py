@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.pods.pod_spec import constants, container_security
+from flywheel.core.pods.pod_spec import container_security_context, literal_env
 from flywheel.core.resource.schema import Resources
-from flywheel.core.resource.values import quantity
+from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 
 ROOT = "/flywheel"
@@ -38,7 +38,7 @@ class Input:
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:
     """How many bytes `fetch` may bring: the pod's own ephemeral-storage limit, else the installation's."""
-    return int(quantity(resources.limits.get("ephemeral-storage", settings.fetch_limit)))
+    return int(parse_quantity(resources.limits.get("ephemeral-storage", settings.fetch_limit)))
 
 
 def fetch_container(
@@ -61,10 +61,10 @@ def fetch_container(
         "image": settings.runtime_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "flywheel_runtime", "fetch"],
-        "env": constants(own),
+        "env": literal_env(own),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}, *foreign],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": container_security(),
+        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

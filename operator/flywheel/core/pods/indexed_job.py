@@ -20,18 +20,18 @@ from flywheel.core.resource.api import SERVICE
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child
 
-SPREAD_LABEL = f"{API_GROUP}/spread"  # Group or Each, on the Job and its pods
+INDEXED_LABEL = f"{API_GROUP}/spread"  # Group or Each, on the Job and its pods
 ITEMS_ANNOTATION = f"{API_GROUP}/items"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 RENDEZVOUS_PORT = 29500  # torch's own default
 TRACKER_PORT = 9091  # the tracker of XGBoost, which rank 0 starts
-MOST_EACH_BYTES = 100_000  # one environment variable may have 128 KiB
-LEADER = 0
-ONCE = {"backoffLimit": 0}  # nothing is tried again inside a Job
+MAX_ITEM_PARAMETERS_BYTES = 100_000  # one environment variable may have 128 KiB
+LEADER_RANK = 0
+NO_RETRIES = {"backoffLimit": 0}  # nothing is tried again inside a Job
 
 
 @dataclass(frozen=True)
-class Group:
+class RankGroup:
     """`nodes` ranks of one training, `processes` in each."""
 
     framework: Framework
@@ -40,7 +40,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Each:
+class ItemSet:
     """One pod for each of `parameters`, which add to the step's own; `items` are the numbers of those to do, absent: all.
 
     Raises:
@@ -53,8 +53,8 @@ class Each:
 
     def __post_init__(self) -> None:
         size = len(self.told().encode())
-        if size > MOST_EACH_BYTES:
-            raise ValueError(f"the parameters of all items have {size} bytes and may have {MOST_EACH_BYTES}")
+        if size > MAX_ITEM_PARAMETERS_BYTES:
+            raise ValueError(f"the parameters of all items have {size} bytes and may have {MAX_ITEM_PARAMETERS_BYTES}")
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -66,11 +66,11 @@ class Each:
         return json.dumps([self.parameters[number] for number in self.numbers], sort_keys=True)
 
 
-Spread = Group | Each
+Indexed = RankGroup | ItemSet
 
 
 @dataclass(frozen=True)
-class Parts:
+class JobAdditions:
     """What a spread adds to a Job: fields of its spec and of its pod's, labels, annotations, environment."""
 
     name: str
@@ -85,14 +85,14 @@ class Parts:
     fields_of_main: tuple[str, ...] = ()
 
 
-def parts_of(resource: AnyResource, step: str, attempt: int, spread: Spread | None) -> Parts:
+def job_additions(resource: AnyResource, step: str, attempt: int, indexed: Indexed | None) -> JobAdditions:
     """What is different for this step; nothing but the Job's name where it is one pod."""
-    if spread is None:
-        return Parts(names.job(resource, step, attempt), spec=ONCE)
-    count = spread.nodes if isinstance(spread, Group) else len(spread.numbers)
+    if indexed is None:
+        return JobAdditions(names.job(resource, step, attempt), spec=NO_RETRIES)
+    count = indexed.nodes if isinstance(indexed, RankGroup) else len(indexed.numbers)
     # A pod's host name is the Job's and its index, and may have as many characters as the Job's alone.
-    name = names.job(resource, step, attempt, longest=names.LONGEST - len(f"-{count - 1}"))
-    return _group(resource, name, spread) if isinstance(spread, Group) else _each(name, spread)
+    name = names.job(resource, step, attempt, longest=names.MAX_NAME_LENGTH - len(f"-{count - 1}"))
+    return _group(resource, name, indexed) if isinstance(indexed, RankGroup) else _each(name, indexed)
 
 
 def service_name(resource: AnyResource) -> str:
@@ -100,7 +100,7 @@ def service_name(resource: AnyResource) -> str:
     return names.child(resource, "ranks")
 
 
-def service(resource: AnyResource) -> Child:
+def headless_service(resource: AnyResource) -> Child:
     """A rank is found by name before it is ready: it is ready only when it has found the others."""
     return Child(
         SERVICE,
@@ -111,37 +111,37 @@ def service(resource: AnyResource) -> Child:
             "spec": {
                 "clusterIP": "None",
                 "publishNotReadyAddresses": True,
-                "selector": {names.UID_LABEL: resource.uid, SPREAD_LABEL: "Group"},
+                "selector": {names.UID_LABEL: resource.uid, INDEXED_LABEL: "Group"},
                 "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT, "protocol": "TCP"}],
             },
         },
     )
 
 
-def index_as(variables: Sequence[str]) -> list[dict[str, Any]]:
+def index_env(variables: Sequence[str]) -> list[dict[str, Any]]:
     """Environment variables that hold the index of the pod."""
     path = f"metadata.labels['{INDEX_LABEL}']"
     return [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name in variables]
 
 
-def _group(resource: AnyResource, name: str, group: Group) -> Parts:
+def _group(resource: AnyResource, name: str, group: RankGroup) -> JobAdditions:
     peers = [f"{name}-{rank}.{service_name(resource)}" for rank in range(group.nodes)]
-    return Parts(
+    return JobAdditions(
         name=name,
         spec={
             "completionMode": "Indexed",
             "completions": group.nodes,
             "parallelism": group.nodes,
-            **ONCE,
+            **NO_RETRIES,
             "podFailurePolicy": {"rules": [*_LOST_TOGETHER]},
         },
         pod={"subdomain": service_name(resource)},
-        labels={SPREAD_LABEL: "Group"},
+        labels={INDEXED_LABEL: "Group"},
         of_fetch={"FLYWHEEL_PEERS": json.dumps(peers)},
         of_main={
             "FLYWHEEL_NODES": str(group.nodes),
-            "FLYWHEEL_MASTER_ADDR": peers[LEADER],
-            **_framework(group, peers[LEADER]),
+            "FLYWHEEL_MASTER_ADDR": peers[LEADER_RANK],
+            **_framework(group, peers[LEADER_RANK]),
         },
         fields=("FLYWHEEL_INDEX",),
         fields_of_main=("FLYWHEEL_NODE_RANK", *_RANKS[group.framework], *_rank_of_one_process(group)),
@@ -162,12 +162,12 @@ _RANKS: Mapping[Framework, tuple[str, ...]] = {
 }
 
 
-def _rank_of_one_process(group: Group) -> tuple[str, ...]:
+def _rank_of_one_process(group: RankGroup) -> tuple[str, ...]:
     """torchrun gives each process its RANK; a pod's own process knows it only where it is the pod's only one."""
     return ("RANK",) if group.framework == "Torch" and group.processes == 1 else ()
 
 
-def _framework(group: Group, leader: str) -> dict[str, str]:
+def _framework(group: RankGroup, leader: str) -> dict[str, str]:
     if group.framework == "XGBoost":
         return {
             "DMLC_TRACKER_URI": leader,
@@ -188,8 +188,8 @@ def _framework(group: Group, leader: str) -> dict[str, str]:
     }
 
 
-def _each(name: str, each: Each) -> Parts:
-    return Parts(
+def _each(name: str, each: ItemSet) -> JobAdditions:
+    return JobAdditions(
         name=name,
         spec={
             "completionMode": "Indexed",
@@ -197,7 +197,7 @@ def _each(name: str, each: Each) -> Parts:
             "parallelism": min(each.parallelism, len(each.numbers)),
             "backoffLimitPerIndex": 0,  # and no limit of the whole Job, which would end it with the first item that fails
         },
-        labels={SPREAD_LABEL: "Each"},
+        labels={INDEXED_LABEL: "Each"},
         annotations={ITEMS_ANNOTATION: json.dumps(each.numbers)},
         variables={"FLYWHEEL_ITEMS": json.dumps(each.numbers)},
         of_fetch={"FLYWHEEL_EACH": each.told()},

@@ -9,15 +9,15 @@ from typing import Any
 from flywheel.core.pods import checkpoints, queueing
 from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
-from flywheel.core.pods.indexed_job import LEADER, Group, Parts, Spread, index_as, parts_of
+from flywheel.core.pods.indexed_job import LEADER_RANK, Indexed, JobAdditions, RankGroup, index_env, job_additions
 from flywheel.core.pods.pod_spec import (
-    constants,
-    container_security,
-    environment,
-    needs,
-    placed,
-    pod_security,
-    pulls,
+    container_security_context,
+    literal_env,
+    pod_security_context,
+    pull_secret_fields,
+    resource_requirements,
+    scheduling_fields,
+    user_env,
 )
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
@@ -27,8 +27,10 @@ from flywheel.core.resource.schema import Placement, PullSecret, Quantity, Resou
 from flywheel.core.settings import Settings
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
-LET_IN = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
-BACKSTOP = timedelta(minutes=15)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
+WAIT_FOR_COLLECT = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
+DEADLINE_MARGIN = timedelta(
+    minutes=15
+)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
 
 
 @dataclass(frozen=True)
@@ -62,22 +64,22 @@ class Step:
     audit: Mapping[str, Any] | None = (
         None  # what collect records of a result that counts (images/README.md, "The audit records")
     )
-    spread: Spread | None = None
+    indexed: Indexed | None = None
     checkpoint: Checkpoint | None = None
     queue: str | None = None
 
     @property
     def fetches(self) -> bool:
         """Where nothing comes before main, collect lets it in: a container less is a second less."""
-        return bool(self.inputs or self.before or self.spread or self.checkpoint)
+        return bool(self.inputs or self.before or self.indexed or self.checkpoint)
 
 
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     """The Job of one attempt: collect (sidecar), fetch if there is anything to bring, main. Never retried inside the Job; a new attempt is a new Job."""
-    parts = parts_of(resource, step.name, step.attempt, step.spread)
+    parts = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **parts.labels}
     deadline = (
-        {"activeDeadlineSeconds": int((step.timeout + BACKSTOP).total_seconds()) + GRACE_SECONDS}
+        {"activeDeadlineSeconds": int((step.timeout + DEADLINE_MARGIN).total_seconds()) + GRACE_SECONDS}
         if step.timeout
         else {}
     )
@@ -86,7 +88,7 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
         "kind": JOB.kind,
         "metadata": {
             "name": parts.name,
-            "labels": {**labels, **queueing.labels(step.queue)},
+            "labels": {**labels, **queueing.queue_labels(step.queue)},
             "annotations": {**step.annotations, **parts.annotations},
         },
         "spec": {
@@ -96,14 +98,14 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
             },
             **parts.spec,
             **deadline,
-            **queueing.job_fields(step.queue),
+            **queueing.queue_fields(step.queue),
             "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, parts, settings)},
         },
     }
     return Child(JOB, manifest, create_only=True)
 
 
-def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) -> dict[str, Any]:
+def _pod(resource: AnyResource, step: Step, parts: JobAdditions, settings: Settings) -> dict[str, Any]:
     variables = {
         "FLYWHEEL_KIND": resource.api.kind,
         "FLYWHEEL_NAME": resource.name,
@@ -115,7 +117,7 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
         **parts.variables,
-        **checkpoints.variables(step.checkpoint),
+        **checkpoints.environment(step.checkpoint),
     }
     shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
     output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
@@ -133,10 +135,10 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
         "enableServiceLinks": False,
         "shareProcessNamespace": True,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security(),
+        "securityContext": pod_security_context(),
         **parts.pod,
-        **placed(step.placement),
-        **pulls(step.pull_secrets, settings),
+        **scheduling_fields(step.placement),
+        **pull_secret_fields(step.pull_secrets, settings),
         "initContainers": [_with_place(each, parts.fields) for each in inits],
         "containers": [_with_place(main, parts.fields)],
         "volumes": [
@@ -153,7 +155,7 @@ def _pod(resource: AnyResource, step: Step, parts: Parts, settings: Settings) ->
 def _with_place(container: dict[str, Any], index: Sequence[str]) -> dict[str, Any]:
     """Where it runs: its node, and the index of its pod under the names that are asked for."""
     node = {"name": "FLYWHEEL_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return {**container, "env": [*container["env"], *index_as(index), node]}
+    return {**container, "env": [*container["env"], *index_env(index), node]}
 
 
 def _fetch(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
@@ -169,8 +171,8 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         **({"audit": step.audit} if step.audit else {}),
         **({"prune": step.prune} if step.prune else {}),
         **({"keep": step.keep} if step.keep else {}),
-        **({"leader": LEADER} if isinstance(step.spread, Group) else {}),
-        **checkpoints.told(step.checkpoint),
+        **({"leader": LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
+        **checkpoints.collect_config(step.checkpoint),
     }
     return {
         "name": "collect",
@@ -178,7 +180,7 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
         "command": ["python3", "-m", "flywheel_runtime", "collect"],
-        "env": constants(
+        "env": literal_env(
             {
                 **variables,
                 "FLYWHEEL_COLLECT": json.dumps(told, sort_keys=True),
@@ -187,9 +189,9 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
         ),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": container_security(),
+        "securityContext": container_security_context(),
         # Before collect cannot be read by its neighbours, none of them starts. The kubelet heeds a probe a second later.
-        "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", LET_IN]}}},
+        "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", WAIT_FOR_COLLECT]}}},
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
@@ -205,9 +207,9 @@ def _before(step: Step, command: str, settings: Settings, variables: Mapping[str
         "image": settings.runtime_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "flywheel_runtime", command],
-        "env": constants(variables),
-        **({"resources": needs(step.resources)} if needs(step.resources) else {}),
-        "securityContext": container_security(),
+        "env": literal_env(variables),
+        **({"resources": resource_requirements(step.resources)} if resource_requirements(step.resources) else {}),
+        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
@@ -225,9 +227,9 @@ def _main(step: Step, variables: Mapping[str, str], index: Sequence[str]) -> dic
         *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
         *checkpoints.mounts(step.checkpoint),
     ]
-    users = environment(step.env)
+    users = user_env(step.env)
     taken = {variable["name"] for variable in users}
-    found = [*constants(variables), *index_as(index)]
+    found = [*literal_env(variables), *index_env(index)]
     own = [variable for variable in found if variable["name"] not in taken]
     return {
         "name": "main",
@@ -236,8 +238,8 @@ def _main(step: Step, variables: Mapping[str, str], index: Sequence[str]) -> dic
         **({"command": list(step.command)} if step.command else {}),
         **({"args": list(step.args)} if step.args else {}),
         "env": [*own, *users],
-        **({"resources": needs(step.resources)} if needs(step.resources) else {}),
-        "securityContext": container_security(read_only=step.ours),
+        **({"resources": resource_requirements(step.resources)} if resource_requirements(step.resources) else {}),
+        "securityContext": container_security_context(read_only=step.ours),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": mounts,
     }

@@ -14,12 +14,12 @@ USER = 65532
 JOB_LABEL = "batch.kubernetes.io/job-name"
 
 
-def of_job(name: str, pods: Iterable[Manifest]) -> list[Manifest]:
+def pods_of_job(name: str, pods: Iterable[Manifest]) -> list[Manifest]:
     """Those that the Job of that name made."""
     return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
 
 
-def pod_security() -> dict[str, Any]:
+def pod_security_context() -> dict[str, Any]:
     """The pod's part of `restricted`."""
     return {
         "runAsNonRoot": True,
@@ -30,12 +30,12 @@ def pod_security() -> dict[str, Any]:
     }
 
 
-def container_security(*, read_only: bool = True) -> dict[str, Any]:
+def container_security_context(*, read_only: bool = True) -> dict[str, Any]:
     """The container's part of `restricted`."""
     return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": read_only}
 
 
-def placed(placement: Placement) -> dict[str, Any]:
+def scheduling_fields(placement: Placement) -> dict[str, Any]:
     """Where a pod may run, as fields of its spec; empties are left out, since the server drops them."""
     fields = {
         "nodeSelector": dict(placement.node_selector),
@@ -47,7 +47,7 @@ def placed(placement: Placement) -> dict[str, Any]:
     return {key: value for key, value in fields.items() if value}
 
 
-def environment(variables: Sequence[Variable]) -> list[dict[str, Any]]:
+def user_env(variables: Sequence[Variable]) -> list[dict[str, Any]]:
     """Sorted by name, since another order is another pod template."""
 
     def written(variable: Variable) -> dict[str, Any]:
@@ -61,7 +61,7 @@ def environment(variables: Sequence[Variable]) -> list[dict[str, Any]]:
     return [written(variable) for variable in sorted(variables, key=lambda variable: variable.name)]
 
 
-def constants(values: Mapping[str, str]) -> list[dict[str, Any]]:
+def literal_env(values: Mapping[str, str]) -> list[dict[str, Any]]:
     """Environment variables of ours, sorted; an empty one carries no value, as the server would have it.
 
     They hold users' words (columns, SQL), in which the kubelet would fill in `$(AWS_SECRET_ACCESS_KEY)`: `$$` is its word for `$`.
@@ -70,14 +70,14 @@ def constants(values: Mapping[str, str]) -> list[dict[str, Any]]:
     return [{"name": name, "value": value} if value else {"name": name} for name, value in literal.items()]
 
 
-def needs(resources: Resources) -> dict[str, Any]:
+def resource_requirements(resources: Resources) -> dict[str, Any]:
     """Requests and limits, without empties."""
     return {
         key: dict(value) for key, value in (("requests", resources.requests), ("limits", resources.limits)) if value
     }
 
 
-def pulls(pull_secrets: Sequence[PullSecret], settings: Settings) -> dict[str, Any]:
+def pull_secret_fields(pull_secrets: Sequence[PullSecret], settings: Settings) -> dict[str, Any]:
     """The user's pull secrets and the installation's, as a field of the pod's spec."""
     wanted = sorted({*(str(secret.name) for secret in pull_secrets), *settings.image_pull_secrets})
     return {"imagePullSecrets": [{"name": name} for name in wanted]} if wanted else {}

@@ -11,25 +11,25 @@ KUEUE = "kueue.x-k8s.io"
 QUEUE_LABEL = f"{KUEUE}/queue-name"
 
 
-def labels(queue: str | None) -> dict[str, str]:
+def queue_labels(queue: str | None) -> dict[str, str]:
     """Of the Job."""
     return {QUEUE_LABEL: str(queue)} if queue else {}
 
 
-def job_fields(queue: str | None) -> dict[str, Any]:
+def queue_fields(queue: str | None) -> dict[str, Any]:
     """Of the Job's spec. A Job of ours is written once, so `suspend` is Kueue's from then on."""
     return {"suspend": True} if queue else {}
 
 
-def is_held(job: Manifest) -> bool:
+def is_suspended(job: Manifest) -> bool:
     """Whether a Job has no pods because somebody suspended it, be it before its start or in the middle."""
     return bool(job.get("spec", {}).get("suspend"))
 
 
-def waiting(job: Manifest, cluster: Cluster) -> Diagnosis | None:
+def diagnose_queue(job: Manifest, cluster: Cluster) -> Diagnosis | None:
     """Why a suspended Job does not run, in Kueue's own words; None where nobody holds it."""
     queue = job["metadata"].get("labels", {}).get(QUEUE_LABEL)
-    if queue is None or not is_held(job):
+    if queue is None or not is_suspended(job):
         return None
     name = job["metadata"]["name"]
     if not cluster.serves(KUEUE):
@@ -37,7 +37,7 @@ def waiting(job: Manifest, cluster: Cluster) -> Diagnosis | None:
             "KueueMissing",
             f"Job '{name}' waits in queue '{queue}', and this cluster has no Kueue, which would start it; install Kueue or leave placement.queueName out.",
         )
-    said = next((words for words in map(_pending, cluster.queued(job)) if words), None)
+    said = next((words for words in map(_pending, cluster.kueue_workloads(job)) if words), None)
     if said is None:
         return Diagnosis(
             "Queued",

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core.pods.pod_spec import pod_security
+from flywheel.core.pods.pod_spec import pod_security_context
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CRON_JOB, Manifest
 from flywheel.core.resource.kind import AnyResource
@@ -12,7 +12,7 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Schedule
 
 TICK = "tick"
-TRIGGER = "flywheel.ml/trigger"
+TRIGGER_MANAGER = "flywheel.ml/trigger"
 TRIGGER_LABEL = "flywheel.ml/trigger-name"
 SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
@@ -30,14 +30,14 @@ class Tick:
     trigger: str = ""
 
 
-def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
+def cron_job(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
     """The CronJob, or None without a schedule; `trigger` tells several of one resource apart."""
     if schedule is None:
         return None
     # Nobody runs this pod; a Job must have one.
     pod = {
         "restartPolicy": "Never",
-        "securityContext": pod_security(),
+        "securityContext": pod_security_context(),
         "containers": [{"name": TICK, "image": TICK}],
     }
     spec = {
@@ -50,7 +50,7 @@ def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, t
         "failedJobsHistoryLimit": 1,
         "jobTemplate": {
             "metadata": {"labels": {names.STEP_LABEL: TICK, **({TRIGGER_LABEL: trigger} if trigger else {})}},
-            "spec": {"managedBy": TRIGGER, "template": {"spec": pod}},
+            "spec": {"managedBy": TRIGGER_MANAGER, "template": {"spec": pod}},
         },
     }
     name = names.child(resource, trigger, longest=52)  # Kubernetes adds the time of the tick to it
@@ -59,7 +59,7 @@ def ticker(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, t
     )
 
 
-def waiting(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
+def pending_ticks(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
     """The ticks among a resource's Jobs that wait for an answer, oldest first."""
     found = [
         _tick(job) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == TICK and not _is_over(job)

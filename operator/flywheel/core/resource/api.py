@@ -43,20 +43,20 @@ LEASE = Api("coordination.k8s.io", "v1", "Lease", "leases")
 EVENT = Api("events.k8s.io", "v1", "Event", "events")
 
 
-def flywheel(kind: str, plural: str) -> Api:
+def flywheel_api(kind: str, plural: str) -> Api:
     """One of our own kinds."""
     return Api(GROUP, VERSION, kind, plural)
 
 
 # Kinds refer to each other by these, so that no kind imports another kind's folder for an address.
-DATASET = flywheel("Dataset", "datasets")
-EXPERIMENT = flywheel("Experiment", "experiments")
-MODEL = flywheel("Model", "models")
-MODEL_VERSION = flywheel("ModelVersion", "modelversions")
-INFERENCE_SERVICE = flywheel("InferenceService", "inferenceservices")
-BATCH_INFERENCE = flywheel("BatchInference", "batchinferences")
-TRAINING_PIPELINE = flywheel("TrainingPipeline", "trainingpipelines")
-TRAINING_RUN = flywheel("TrainingRun", "trainingruns")
+DATASET = flywheel_api("Dataset", "datasets")
+EXPERIMENT = flywheel_api("Experiment", "experiments")
+MODEL = flywheel_api("Model", "models")
+MODEL_VERSION = flywheel_api("ModelVersion", "modelversions")
+INFERENCE_SERVICE = flywheel_api("InferenceService", "inferenceservices")
+BATCH_INFERENCE = flywheel_api("BatchInference", "batchinferences")
+TRAINING_PIPELINE = flywheel_api("TrainingPipeline", "trainingpipelines")
+TRAINING_RUN = flywheel_api("TrainingRun", "trainingruns")
 
 
 @dataclass(frozen=True, order=True)

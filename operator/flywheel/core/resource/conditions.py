@@ -7,22 +7,22 @@ from flywheel.core.resource.plan import Plan
 from flywheel.core.resource.schema import Condition
 
 READY, SUCCEEDED, RECONCILING, STALLED = "Ready", "Succeeded", "Reconciling", "Stalled"
-LONGEST_MESSAGE = 1024
+MAX_MESSAGE_LENGTH = 1024
 
 
-def found(resource: Manifest, type_: str = READY) -> Manifest:
+def find_condition(resource: Manifest, type_: str = READY) -> Manifest:
     """One condition of a resource as the API server has it, or an empty object."""
-    conditions = (resource.get("status") or {}).get("conditions") or ()
-    return next((each for each in conditions if each["type"] == type_), {})
+    listed = (resource.get("status") or {}).get("conditions") or ()
+    return next((each for each in listed if each["type"] == type_), {})
 
 
 def is_ready(resource: Manifest) -> bool:
     """Whether the spec as it is now was judged Ready."""
-    ready = found(resource)
+    ready = find_condition(resource)
     return ready.get("status") == "True" and ready.get("observedGeneration") == resource["metadata"].get("generation")
 
 
-def conditions(
+def updated_conditions(
     plan: Plan, old: tuple[Condition, ...], generation: int, now: datetime, *, bounded: bool
 ) -> tuple[Condition, ...]:
     """Ready always, Succeeded for bounded kinds, Reconciling and Stalled only while they are true (kstatus' abnormal-true).
@@ -44,7 +44,7 @@ def conditions(
                 "type": kind,
                 "status": status,
                 "reason": plan.reason,
-                "message": plan.message[:LONGEST_MESSAGE],
+                "message": plan.message[:MAX_MESSAGE_LENGTH],
                 "last_transition_time": since.replace(microsecond=0),
                 "observed_generation": generation,
             }

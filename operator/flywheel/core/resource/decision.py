@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from flywheel.core.resource.api import Reference
-from flywheel.core.resource.plan import Child, Event, Kept, Plan, Removal, Touch
+from flywheel.core.resource.plan import Child, Event, ExistingChild, Patch, Plan, Removal
 from flywheel.core.resource.schema import Status
 
 
@@ -21,22 +21,22 @@ class Decision:
     ready: bool | None
     reason: str
     message: str
-    children: tuple[Child | Kept, ...] = ()
+    children: tuple[Child | ExistingChild, ...] = ()
     removals: tuple[Removal, ...] = ()
     events: tuple[Event, ...] = ()
     stalled: bool = False
     progressing: bool | None = None
     succeeded: bool | None = None
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None
 
     def plan(
         self,
         status: Status,
         *,
         summary: str = "",
-        children: tuple[Child | Kept, ...] | None = (),
-        touches: tuple[Touch, ...] = (),
-        finish: tuple[Reference, ...] = (),
+        children: tuple[Child | ExistingChild, ...] | None = (),
+        patches: tuple[Patch, ...] = (),
+        completed_ticks: tuple[Reference, ...] = (),
     ) -> Plan:
         """The Plan: this decision, and what the kind adds to it.
 
@@ -50,11 +50,11 @@ class Decision:
             summary=summary,
             children=None if children is None else (*self.children, *children),
             removals=self.removals,
-            touches=touches,
-            finish=finish,
+            patches=patches,
+            completed_ticks=completed_ticks,
             stalled=self.stalled,
             progressing=self.progressing,
             succeeded=self.succeeded,
             events=self.events,
-            look_again=self.look_again,
+            requeue_after=self.requeue_after,
         )

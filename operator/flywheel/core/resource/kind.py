@@ -53,7 +53,7 @@ class Cluster(Protocol):
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
         """Objects of that type that carry the label `flywheel.ml/uid` of this owner, by name: its Jobs, and the pods of its Jobs."""
 
-    def referring(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
+    def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """Our resources of that kind whose `Kind.references` names `to`, by name: the ModelVersions of a Model."""
 
     def serves(self, group: str) -> bool:
@@ -62,7 +62,7 @@ class Cluster(Protocol):
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         """Kubernetes' events about one object, newest last. A live request: ask only for an object that does not run."""
 
-    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+    def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """Kueue's Workloads of one Job. A live request: ask only where `serves("kueue.x-k8s.io")`, for a Job that waits."""
 
 
@@ -72,7 +72,7 @@ class Kind(Generic[S, T, F]):
 
     `references` names the resources that this one depends on or belongs to. A change on either side wakes the other.
     `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
-    `removes` those that its plans may delete (`Plan.removals`), `touches` those that they may mark (`Plan.touches`).
+    `removes` those that its plans may delete (`Plan.removals`), `patches` those that they may mark (`Plan.patches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
     `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
     `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.
@@ -80,7 +80,7 @@ class Kind(Generic[S, T, F]):
 
     api: Api
     short_name: str
-    story: str
+    description: str
     spec: type[S]
     status: type[T]
     observe: Callable[[Resource[S, T], Cluster], F]
@@ -88,7 +88,7 @@ class Kind(Generic[S, T, F]):
     owns: tuple[Api, ...] = ()
     makes: tuple[Api, ...] = ()
     removes: tuple[Api, ...] = ()
-    touches: tuple[Api, ...] = ()
+    patches: tuple[Api, ...] = ()
     references: Callable[[Resource[S, T]], Iterable[Reference]] = lambda _resource: ()
     bounded: bool = False
     rules: tuple[Mapping[str, Any], ...] = ()

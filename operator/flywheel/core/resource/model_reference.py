@@ -9,7 +9,7 @@ from flywheel.core.resource.kind import Cluster
 
 
 @dataclass(frozen=True)
-class Target:
+class ResolvedVersion:
     """A version, and its artifact in the store."""
 
     version: str
@@ -17,46 +17,51 @@ class Target:
 
 
 @dataclass(frozen=True)
-class Missing:
+class UnresolvedReference:
     """Why what the spec asks for cannot be had yet."""
 
     reason: str
     message: str
 
 
-def offered(namespace: str, model: str | None, version: str | None, cluster: Cluster) -> Target | Missing:
+def resolve_version(
+    namespace: str, model: str | None, version: str | None, cluster: Cluster
+) -> ResolvedVersion | UnresolvedReference:
     """By a spec that has exactly one of `model` (its champion) and `version` (that one)."""
     return _version(namespace, version, cluster) if version is not None else _champion(namespace, str(model), cluster)
 
 
-def _champion(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
+def _champion(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | UnresolvedReference:
     model = cluster.get(Reference(MODEL, namespace, name))
     if model is None:
         finding = f"Model '{name}' does not exist in namespace '{namespace}'"
-        return Missing("ModelNotFound", f"{finding}; create it or correct spec.model.")
+        return UnresolvedReference("ModelNotFound", f"{finding}; create it or correct spec.model.")
     status = model.get("status") or {}
     champion, digest = status.get("champion"), status.get("championDigest")
     if champion is None or digest is None:
-        return Missing(
-            "NoChampion", f"Model '{name}' has no champion yet. {conditions.found(model).get('message', '')}".strip()
+        return UnresolvedReference(
+            "NoChampion",
+            f"Model '{name}' has no champion yet. {conditions.find_condition(model).get('message', '')}".strip(),
         )
-    return Target(champion, digest)
+    return ResolvedVersion(champion, digest)
 
 
-def _version(namespace: str, name: str, cluster: Cluster) -> Target | Missing:
+def _version(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | UnresolvedReference:
     version = cluster.get(Reference(MODEL_VERSION, namespace, name))
     if version is None:
         finding = f"ModelVersion '{name}' does not exist in namespace '{namespace}'"
-        return Missing("VersionNotFound", f"{finding}; create it or correct spec.version.")
-    ready, digest = conditions.found(version), (version.get("status") or {}).get("digest")
+        return UnresolvedReference("VersionNotFound", f"{finding}; create it or correct spec.version.")
+    ready, digest = conditions.find_condition(version), (version.get("status") or {}).get("digest")
     if digest is None or ready.get("status") != "True":
-        return Missing("VersionNotReady", f"ModelVersion '{name}' is not verified. {ready.get('message', '')}".strip())
-    return Target(name, digest)
+        return UnresolvedReference(
+            "VersionNotReady", f"ModelVersion '{name}' is not verified. {ready.get('message', '')}".strip()
+        )
+    return ResolvedVersion(name, digest)
 
 
-def users(
+def find_users(
     version: Reference, api: Api, versions_at_work: Callable[[Manifest], Collection[str]], cluster: Cluster
 ) -> tuple[str, ...]:
     """Names of the resources of a kind that use a ModelVersion, by what that kind's schema says of each."""
-    found = (each for each in cluster.referring(api, version) if version.name in versions_at_work(each))
+    found = (each for each in cluster.referrers(api, version) if version.name in versions_at_work(each))
     return tuple(sorted(each["metadata"]["name"] for each in found))

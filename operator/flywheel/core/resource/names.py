@@ -8,7 +8,7 @@ from typing import Any
 from flywheel.core.resource.api import GROUP
 from flywheel.core.resource.kind import AnyResource
 
-LONGEST = 63
+MAX_NAME_LENGTH = 63
 MANAGED_BY = "app.kubernetes.io/managed-by"
 KIND_LABEL = f"{GROUP}/kind"
 NAME_LABEL = f"{GROUP}/name"
@@ -17,7 +17,7 @@ STEP_LABEL = f"{GROUP}/step"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
 INPUTS_ANNOTATION = f"{GROUP}/inputs"
 RENDERED_ANNOTATION = f"{GROUP}/rendered"
-YIELDS_ANNOTATION = f"{GROUP}/yields"
+SHARED_FIELDS_ANNOTATION = f"{GROUP}/yields"
 
 
 def digest(value: Mapping[str, Any] | list[Any] | str) -> str:
@@ -26,7 +26,7 @@ def digest(value: Mapping[str, Any] | list[Any] | str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def within(text: str, longest: int) -> str:
+def truncate(text: str, longest: int) -> str:
     """The text if it fits; else its head and 6 digits of its hash, so that two long names stay two names."""
     if len(text) <= longest:
         return text
@@ -38,26 +38,26 @@ def short_uid(uid: str) -> str:
     return uid.replace("-", "")[:8]
 
 
-def job(resource: AnyResource, step: str, attempt: int, longest: int = LONGEST) -> str:
+def job(resource: AnyResource, step: str, attempt: int, longest: int = MAX_NAME_LENGTH) -> str:
     """`<name>-<step>-<attempt>-<8 hex of the uid>`, at most 63 characters."""
     tail = f"-{step}-{attempt}-{short_uid(resource.uid)}"
-    return within(resource.name, longest - len(tail)) + tail
+    return truncate(resource.name, longest - len(tail)) + tail
 
 
-def child(resource: AnyResource, suffix: str = "", longest: int = LONGEST) -> str:
+def child(resource: AnyResource, suffix: str = "", longest: int = MAX_NAME_LENGTH) -> str:
     """`<name>` or `<name>-<suffix>`."""
-    return within(f"{resource.name}-{suffix}" if suffix else resource.name, longest)
+    return truncate(f"{resource.name}-{suffix}" if suffix else resource.name, longest)
 
 
 def labels(resource: AnyResource) -> dict[str, str]:
     """What every child and every pod of a resource carries: by these they are watched and find their way back to it."""
     return {
-        "app.kubernetes.io/name": within(resource.name, LONGEST),
+        "app.kubernetes.io/name": truncate(resource.name, MAX_NAME_LENGTH),
         "app.kubernetes.io/component": resource.api.kind.lower(),
         "app.kubernetes.io/part-of": "flywheel",
         MANAGED_BY: "flywheel",
         KIND_LABEL: resource.api.kind,
-        NAME_LABEL: within(resource.name, LONGEST),
+        NAME_LABEL: truncate(resource.name, MAX_NAME_LENGTH),
         UID_LABEL: resource.uid,
     }
 

@@ -5,14 +5,14 @@ from typing import Any
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Reference
 from flywheel.core.resource.kind import AnyResource
-from flywheel.core.resource.plan import Child, Kept
+from flywheel.core.resource.plan import Child, ExistingChild
 
 # Where the workloads keep the metadata of what they make in turn.
 _TEMPLATES = (("spec", "template"), ("spec", "jobTemplate"), ("spec", "jobTemplate", "spec", "template"))
 _WORKLOADS = frozenset({"apps", "batch"})
 
 
-def dressed(resource: AnyResource, child: Child) -> dict[str, Any]:
+def with_owner(resource: AnyResource, child: Child) -> dict[str, Any]:
     """A new manifest with namespace, labels (also in pod templates) and, for an owned child, the owner reference.
 
     A child that outlives its maker does not carry the maker's uid: nothing may find it by that once the maker is gone.
@@ -36,7 +36,7 @@ def dressed(resource: AnyResource, child: Child) -> dict[str, Any]:
     return manifest
 
 
-def reference(resource: AnyResource, child: Child | Kept) -> Reference:
+def child_reference(resource: AnyResource, child: Child | ExistingChild) -> Reference:
     """Where the child lives: always beside its maker."""
     return Reference(child.api, resource.namespace, child.name)
 

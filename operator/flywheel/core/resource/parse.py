@@ -18,7 +18,7 @@ class InvalidSpec(ValueError):
         self.resource = resource
 
 
-def parse(kind: AnyKind, manifest: Manifest) -> AnyResource:
+def parse_resource(kind: AnyKind, manifest: Manifest) -> AnyResource:
     """One of our resources, typed.
 
     Raises:

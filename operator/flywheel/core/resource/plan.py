@@ -16,7 +16,7 @@ class Child:
     `manifest` needs apiVersion, kind, metadata.name and the wanted fields; the engine adds the namespace, our labels and the owner reference.
     `inputs` freezes a pod template: it is written anew only when these inputs change, so that a new operator, which may render
     other bytes from the same inputs, restarts nothing. None: the manifest is always compared.
-    `yields` names fields of `spec` that are somebody else's to change, such as `replicas` under an autoscaler: set when the object is
+    `shared_fields` names fields of `spec` that are somebody else's to change, such as `replicas` under an autoscaler: set when the object is
     made, handed over with the value that they have, and left alone from then on.
     `create_only`: written once and never again (a Job cannot change; a ModelVersion is history).
     `owned`: dies with the resource. A Model made by an Experiment does not.
@@ -25,7 +25,7 @@ class Child:
     api: Api
     manifest: Manifest
     inputs: Mapping[str, Any] | None = None
-    yields: tuple[str, ...] = ()
+    shared_fields: tuple[str, ...] = ()
     create_only: bool = False
     owned: bool = True
 
@@ -36,7 +36,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Kept:
+class ExistingChild:
     """A child that should stay as it is if it exists, and not be made if it does not: a Job that still runs."""
 
     api: Api
@@ -54,10 +54,10 @@ class Removal:
 
 
 @dataclass(frozen=True)
-class Touch:
+class Patch:
     """A small mark on an object that is no child: annotations for a pod of our Deployment, whose kubelet should look again;
     or that it is `owned`, so that it goes with the resource, though its life is its own. What was marked before and is not now, is taken off.
-    Written only while it still has this uid and if `Kind.touches` has its type."""
+    Written only while it still has this uid and if `Kind.patches` has its type."""
 
     api: Api
     name: str
@@ -82,8 +82,8 @@ class Plan:
 
     `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
     `removals`: unowned objects to delete, after the children are applied.
-    `touches`: objects to mark, after the children are applied.
-    `finish` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
+    `patches`: objects to mark, after the children are applied.
+    `completed_ticks` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
     writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
     `progressing`: overrides the condition Reconciling, which otherwise is "neither ready nor stalled".
@@ -96,12 +96,12 @@ class Plan:
     message: str
     status: Status
     summary: str = ""
-    children: tuple[Child | Kept, ...] | None = None
+    children: tuple[Child | ExistingChild, ...] | None = None
     removals: tuple[Removal, ...] = ()
-    touches: tuple[Touch, ...] = ()
-    finish: tuple[Reference, ...] = ()
+    patches: tuple[Patch, ...] = ()
+    completed_ticks: tuple[Reference, ...] = ()
     stalled: bool = False
     progressing: bool | None = None
     succeeded: bool | None = None
     events: tuple[Event, ...] = ()
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None

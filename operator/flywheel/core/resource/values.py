@@ -10,23 +10,23 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 
-class Word(str):
-    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and, in `form`, what kubectl
+class PatternString(str):
+    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and, in `description`, what kubectl
     tells whoever missed it; a pattern alone would be quoted at the user."""
 
     __slots__ = ()
     pattern: ClassVar[str]
-    form: ClassVar[str]
-    longest: ClassVar[int] = 253
+    description: ClassVar[str]
+    max_length: ClassVar[int] = 253
 
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
-        text = core_schema.str_schema(pattern=cls.pattern, max_length=cls.longest)
+        text = core_schema.str_schema(pattern=cls.pattern, max_length=cls.max_length)
         return core_schema.no_info_after_validator_function(cls, text, serialization=core_schema.to_string_ser_schema())
 
     @classmethod
     def __get_pydantic_json_schema__(cls, core: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        rule = {"rule": f"self.matches(r'{cls.pattern}')", "message": f"must be {cls.form}"}
+        rule = {"rule": f"self.matches(r'{cls.pattern}')", "message": f"must be {cls.description}"}
         without_pattern = {key: value for key, value in handler(core).items() if key != "pattern"}
         return {**without_pattern, "x-kubernetes-validations": [rule]}
 
@@ -37,18 +37,18 @@ class Word(str):
         Raises:
             ValueError: the text has another form.
         """
-        if len(text) > cls.longest or not re.fullmatch(cls.pattern, text):
-            raise ValueError(f"'{text}' must be {cls.form}, of at most {cls.longest} characters")
+        if len(text) > cls.max_length or not re.fullmatch(cls.pattern, text):
+            raise ValueError(f"'{text}' must be {cls.description}, of at most {cls.max_length} characters")
         return cls(text)
 
 
-class Duration(Word):
+class Duration(PatternString):
     """`30s`, `10m`, `6h`, `3d`."""
 
     __slots__ = ()
     pattern = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
-    form = "a whole number and s, m, h or d, such as 30s, 10m, 6h or 3d"
-    longest = 7
+    description = "a whole number and s, m, h or d, such as 30s, 10m, 6h or 3d"
+    max_length = 7
 
     @property
     def timedelta(self) -> timedelta:
@@ -62,13 +62,13 @@ class Duration(Word):
         return int(self.timedelta.total_seconds())
 
 
-class Latency(Word):
+class Latency(PatternString):
     """`500us`, `5ms`: shorter than a Duration can say."""
 
     __slots__ = ()
     pattern = r"^[1-9][0-9]{0,5}(us|ms)$"
-    form = "a whole number and us or ms, such as 500us or 5ms"
-    longest = 8
+    description = "a whole number and us or ms, such as 500us or 5ms"
+    max_length = 8
 
     @property
     def seconds(self) -> float:
@@ -76,13 +76,13 @@ class Latency(Word):
         return int(self[:-2]) / {"us": 1_000_000, "ms": 1_000}[self[-2:]]
 
 
-class Percent(Word):
+class Percent(PatternString):
     """`15%`, `0.5%`; below 100."""
 
     __slots__ = ()
     pattern = r"^([0-9]|[1-9][0-9])(\.[0-9]{1,2})?%$"
-    form = "a percentage below 100 with at most two decimals, such as 15% or 0.5%"
-    longest = 6
+    description = "a percentage below 100 with at most two decimals, such as 15% or 0.5%"
+    max_length = 6
 
     @property
     def fraction(self) -> float:
@@ -90,13 +90,13 @@ class Percent(Word):
         return float(self[:-1]) / 100
 
 
-class Number(Word):
+class Number(PatternString):
     """A decimal number as a string, since specs hold no floats: `"0.70"`, `"-3"`, `"1e-4"`."""
 
     __slots__ = ()
     pattern = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$"
-    form = "a decimal number in quotes, such as '0.70', '-3' or '1e-4'"
-    longest = 40
+    description = "a decimal number in quotes, such as '0.70', '-3' or '1e-4'"
+    max_length = 40
 
     @property
     def value(self) -> float:
@@ -104,49 +104,49 @@ class Number(Word):
         return float(self)
 
 
-class MetricName(Word):
+class MetricName(PatternString):
     """`roc_auc`, `f1`, `p95_ms`: what a step writes as a key of `metrics.json`."""
 
     __slots__ = ()
     pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
-    form = "the name of a metric, of letters, digits and _ . @ -, not beginning with a digit, such as roc_auc"
-    longest = 63
+    description = "the name of a metric, of letters, digits and _ . @ -, not beginning with a digit, such as roc_auc"
+    max_length = 63
 
 
-class Label(Word):
+class Label(PatternString):
     """A DNS label of at most 52 characters: the name of a step, a check, a resource, so that children's names and label values fit."""
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-    form = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
-    longest = 52
+    description = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
+    max_length = 52
 
 
-class ObjectName(Word):
+class ObjectName(PatternString):
     """The name of a Kubernetes object in the same namespace (DNS subdomain)."""
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
-    form = "the name of an object, of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
-    longest = 253
+    description = "the name of an object, of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
+    max_length = 253
 
 
-class Sha256(Word):
+class Sha256(PatternString):
     """64 hexadecimal digits."""
 
     __slots__ = ()
     pattern = r"^[0-9a-f]{64}$"
-    form = "64 hexadecimal digits in lower case"
-    longest = 64
+    description = "64 hexadecimal digits in lower case"
+    max_length = 64
 
 
-class Digest(Word):
+class Digest(PatternString):
     """`sha256:` and 64 hexadecimal digits: an artifact in the store."""
 
     __slots__ = ()
     pattern = r"^sha256:[0-9a-f]{64}$"
-    form = "sha256: and 64 hexadecimal digits in lower case"
-    longest = 71
+    description = "sha256: and 64 hexadecimal digits in lower case"
+    max_length = 71
 
     @property
     def short(self) -> str:
@@ -161,7 +161,7 @@ _SUFFIXES: dict[str, Decimal] = (
 )
 
 
-def quantity(text: str | int) -> Decimal:
+def parse_quantity(text: str | int) -> Decimal:
     """The value of a Kubernetes quantity: `500m`, `1Gi`, `2`, `1e3` (apimachinery's resource.Quantity).
 
     Raises:

@@ -7,17 +7,17 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Plan
-from flywheel.engine.queue import AGAIN, DONE, RETRY, Outcome
+from flywheel.engine.queue import DONE, REQUEUE, RETRY, Result
 
 # Nothing that a user could mend: no answer, or an API server that is just starting or stopping.
 _PASSING = frozenset({0, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-LONGEST_QUOTE = 700  # characters of the server's words
+MAX_QUOTE_LENGTH = 700  # characters of the server's words
 
 
-class Setback(Exception):
+class ApplyError(Exception):
     """A child could not be brought about. `plan` says so to the user; None says nothing, since it will be over in a moment."""
 
-    def __init__(self, outcome: Outcome, reason: str = "", message: str = "", *, stalled: bool = False) -> None:
+    def __init__(self, outcome: Result, reason: str = "", message: str = "", *, stalled: bool = False) -> None:
         super().__init__(message or "to be tried again")
         self.outcome = outcome
         self.reason = reason
@@ -25,11 +25,11 @@ class Setback(Exception):
 
     def plan(self, resource: AnyResource) -> Plan | None:
         """What is true instead."""
-        return troubled(resource, self.reason, str(self), stalled=self.stalled) if self.reason else None
+        return error_plan(resource, self.reason, str(self), stalled=self.stalled) if self.reason else None
 
 
-def troubled(resource: AnyResource, reason: str, message: str, *, stalled: bool = False) -> Plan:
-    """Says what is wrong and touches no child. The kind's own status stays as it was: nothing of a plan that failed may be believed."""
+def error_plan(resource: AnyResource, reason: str, message: str, *, stalled: bool = False) -> Plan:
+    """Says what is wrong and patches no child. The kind's own status stays as it was: nothing of a plan that failed may be believed."""
     return Plan(
         ready=False,
         reason=reason,
@@ -57,21 +57,21 @@ _FORBIDDEN = _Refusal(
 )
 
 
-def refused(error: ApiError, child: Reference, resource: AnyResource) -> Setback:
+def to_apply_error(error: ApiError, child: Reference, resource: AnyResource) -> ApplyError:
     """The Setback of a failed write to a child."""
     if error.namespace_terminating:
-        return Setback(DONE)
+        return ApplyError(DONE)
     if error.conflict:
-        return Setback(AGAIN)
+        return ApplyError(REQUEUE)
     if error.throttled:
-        return Setback(Outcome(failed=True, after=error.retry_after))
+        return ApplyError(Result(failed=True, after=error.retry_after))
     if error.status in _PASSING:
-        return Setback(RETRY)
+        return ApplyError(RETRY)
     refusal = _refusal(error)
     step = refusal.next_step.format(resource=resource.reference)
-    words = error.message if len(error.message) <= LONGEST_QUOTE else error.message[:LONGEST_QUOTE] + "…"
+    words = error.message if len(error.message) <= MAX_QUOTE_LENGTH else error.message[:MAX_QUOTE_LENGTH] + "…"
     message = f"{child} was refused: {words.rstrip('.')}; {step}"
-    return Setback(DONE if refusal.stalled else RETRY, refusal.reason, message, stalled=refusal.stalled)
+    return ApplyError(DONE if refusal.stalled else RETRY, refusal.reason, message, stalled=refusal.stalled)
 
 
 def _refusal(error: ApiError) -> _Refusal:
@@ -82,9 +82,9 @@ def _refusal(error: ApiError) -> _Refusal:
     return _FORBIDDEN if error.forbidden else _FAILED
 
 
-def taken(child: Reference, live: Manifest) -> Setback:
+def name_taken(child: Reference, live: Manifest) -> ApplyError:
     """The Setback of a name that belongs to somebody else."""
     owners = live["metadata"].get("ownerReferences") or []
     owner = next((f"{each['kind']} '{each['name']}'" for each in owners if each.get("controller")), "somebody else")
     message = f"{child} exists and belongs to {owner}; rename this resource, or delete that {child.api.kind}"
-    return Setback(RETRY, "NameTaken", message)
+    return ApplyError(RETRY, "NameTaken", message)

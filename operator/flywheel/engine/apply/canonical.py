@@ -6,7 +6,7 @@ Measured on Kubernetes 1.35: quantities are rewritten, some empty values are dro
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flywheel.core.resource.values import quantity
+from flywheel.core.resource.values import parse_quantity
 
 # Lists that the server merges by a key; an element that somebody else added there is not ours to judge. All others are whole values.
 KEYED = {
@@ -76,7 +76,7 @@ DROPPED_EMPTIES = frozenset(
 )
 
 
-def satisfied(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
+def matches(desired: Mapping[str, Any], live: Mapping[str, Any]) -> bool:
     """Whether every desired field is in the live object with the same meaning. What else is there does not matter."""
     return _mapping(desired, live, "")
 
@@ -122,6 +122,6 @@ def _identity(element: Mapping[str, Any], keys: tuple[str, ...]) -> tuple[Any, .
 
 def _amount(text: Any) -> Any:
     try:
-        return quantity(text)
+        return parse_quantity(text)
     except ValueError:
         return text

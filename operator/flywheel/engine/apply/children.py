@@ -9,11 +9,11 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.ownership import dressed, reference
+from flywheel.core.resource.ownership import child_reference, with_owner
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.engine.apply import shared_fields, template_pinning
-from flywheel.engine.apply.apply_errors import Setback, refused, taken
-from flywheel.engine.apply.canonical import satisfied
+from flywheel.engine.apply.apply_errors import ApplyError, name_taken, to_apply_error
+from flywheel.engine.apply.canonical import matches
 from flywheel.engine.apply.deletion import refresh, remove
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import RETRY
@@ -45,21 +45,21 @@ class Children:
                 try:
                     self._ensure(kind, resource, child)
                 except ApiError as error:
-                    raise refused(error, reference(resource, child), resource) from error
-        self._prune(kind, resource, {reference(resource, child) for child in plan.children})
+                    raise to_apply_error(error, child_reference(resource, child), resource) from error
+        self._prune(kind, resource, {child_reference(resource, child) for child in plan.children})
 
     def _ensure(self, kind: AnyKind, resource: AnyResource, child: Child) -> None:
-        where = reference(resource, child)
+        where = child_reference(resource, child)
         live: Manifest | None = self._store.get(where)
-        desired = template_pinning.stamped(dressed(resource, child), child)
+        desired = template_pinning.with_hashes(with_owner(resource, child), child)
         if live is None:
             live = self._create(kind, where, desired)
             if live is None:
                 return
         if not _ours(resource, child, live):
             if _of_a_predecessor(resource, live):
-                raise Setback(RETRY)
-            raise taken(where, live)
+                raise ApplyError(RETRY)
+            raise name_taken(where, live)
         if not child.create_only and "deletionTimestamp" not in live["metadata"]:
             self._update(kind, child, where, desired, live)
 
@@ -74,24 +74,27 @@ class Children:
             return None
         live = self._client.get(where)
         if live is None:
-            raise Setback(RETRY)  # deleted between the two requests
+            raise ApplyError(RETRY)  # deleted between the two requests
         if live["metadata"].get("labels", {}).get(names.MANAGED_BY) == "flywheel":
             self._store.wrote(where.api, live)
         return live
 
     def _update(self, kind: AnyKind, child: Child, where: Reference, desired: dict[str, Any], live: Manifest) -> None:
-        if shared_fields.is_due(child, live):
+        if shared_fields.needs_handover(child, live):
             live = self._write(
-                where, shared_fields.handover(desired, child, live), kind.field_manager + shared_fields.MANAGER, live
+                where,
+                shared_fields.handover_manifest(desired, child, live),
+                kind.field_manager + shared_fields.MANAGER_SUFFIX,
+                live,
             )
-        wanted = shared_fields.left_out(template_pinning.thawed_or_kept(desired, live), child)
-        if satisfied(wanted, live):
+        wanted = shared_fields.without_shared_fields(template_pinning.pin_template(desired, live), child)
+        if matches(wanted, live):
             self._settled.pop(where, None)
             return
         if self._settled.get(where) == (names.digest(wanted), _essence(live)):
             return
         stored = self._write(where, wanted, kind.field_manager, live)
-        if not satisfied(wanted, stored):
+        if not matches(wanted, stored):
             logger.warning("%s: the server keeps it in another form than it was applied; not applied again", where)
             self._settled[where] = names.digest(wanted), _essence(stored)
 
@@ -117,7 +120,7 @@ class Children:
                 try:
                     remove(self._client, self._store, self._writer, where, live["metadata"]["uid"])
                 except ApiError as error:
-                    raise refused(error, where, resource) from error
+                    raise to_apply_error(error, where, resource) from error
 
 
 def _controller(live: Manifest) -> dict[str, Any]:

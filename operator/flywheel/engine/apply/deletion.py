@@ -1,4 +1,4 @@
-"""What a plan ends: unowned objects that should go, ticks whose work is done; and what it touches.
+"""What a plan ends: unowned objects that should go, ticks whose work is done; and what it patches.
 And how an end or a surprise reaches the store at once."""
 
 import logging
@@ -12,8 +12,8 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.plan import Plan, Touch
-from flywheel.engine.apply.apply_errors import refused
+from flywheel.core.resource.plan import Patch, Plan
+from flywheel.engine.apply.apply_errors import to_apply_error
 from flywheel.engine.cache.store import Store
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ def remove(client: Client, store: Store, writer: Writer, where: Reference, uid: 
         store.wrote(where.api, answer)  # a finalizer holds it; it has its deletionTimestamp now
 
 
-class Endings:
+class UnownedObjects:
     """Removals and finished ticks of a plan, after its children."""
 
     def __init__(self, store: Store, client: Client, writer: Writer, clock: Callable[[], datetime]) -> None:
@@ -66,17 +66,17 @@ class Endings:
         Raises:
             Setback: something could not be done.
             NotLeading: a write was held back.
-            ValueError: the plan removes or touches a type that its kind does not declare; a fault of the kind's.
+            ValueError: the plan removes or patches a type that its kind does not declare; a fault of the kind's.
         """
         for removal in plan.removals:
             if removal.api not in kind.removes:
                 raise ValueError(f"{kind.api.kind} removes {removal.api} without declaring it in Kind.removes")
             self._remove(resource, Reference(removal.api, resource.namespace, removal.name), removal.uid)
-        for touch in plan.touches:
-            if touch.api not in kind.touches:
-                raise ValueError(f"{kind.api.kind} touches {touch.api} without declaring it in Kind.touches")
+        for touch in plan.patches:
+            if touch.api not in kind.patches:
+                raise ValueError(f"{kind.api.kind} patches {touch.api} without declaring it in Kind.patches")
             self._touch(kind, resource, touch)
-        for tick in plan.finish:
+        for tick in plan.completed_ticks:
             self._finish(kind, resource, tick)
 
     def _remove(self, resource: AnyResource, where: Reference, uid: str) -> None:
@@ -86,9 +86,9 @@ class Endings:
         try:
             remove(self._client, self._store, self._writer, where, uid)
         except ApiError as error:
-            raise refused(error, where, resource) from error
+            raise to_apply_error(error, where, resource) from error
 
-    def _touch(self, kind: AnyKind, resource: AnyResource, touch: Touch) -> None:
+    def _touch(self, kind: AnyKind, resource: AnyResource, touch: Patch) -> None:
         """Nothing waits for it, so an object that went meanwhile, or a right that was not granted, holds nothing up."""
         where = Reference(touch.api, resource.namespace, touch.name)
         metadata = {
@@ -102,7 +102,7 @@ class Endings:
             self._store.wrote(touch.api, self._writer.update(touch.api, manifest, kind.field_manager, touch.uid))
         except ApiError as error:
             if not (error.conflict or error.missing or error.forbidden):
-                raise refused(error, where, resource) from error
+                raise to_apply_error(error, where, resource) from error
             logger.info("%s could not be touched: %s", where, error)
             refresh(self._client, self._store, where)
 
@@ -123,7 +123,7 @@ class Endings:
             if error.conflict:
                 refresh(self._client, self._store, tick)
             if not error.missing:
-                raise refused(error, tick, resource) from error
+                raise to_apply_error(error, tick, resource) from error
 
 
 def _complete(tick: dict[str, Any], now: datetime) -> dict[str, Any]:

@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 
 CONTROLLER = "flywheel.ml/operator"
 MANAGER = "flywheel-events"
-LONGEST_NOTE = 1024  # set by events.k8s.io/v1
-SERIES_LASTS = 600.0  # seconds without a repetition after which it is a new story
-BURST, REFILL = 25, 300.0  # events for each object; then one every so many seconds
-REMEMBERED = 4096  # stories and buckets
+MAX_NOTE_LENGTH = 1024  # set by events.k8s.io/v1
+SERIES_SECONDS = 600.0  # seconds without a repetition after which it is a new story
+BURST_EVENTS, REFILL_SECONDS = 25, 300.0  # events for each object; then one every so many seconds
+MAX_ENTRIES = 4096  # stories and buckets
 
 
 @dataclass
@@ -39,7 +39,7 @@ class _Bucket:
     at: float
 
 
-class Recorder:
+class EventRecorder:
     """Called from worker threads. What cannot be told is dropped: events are for people, conditions for machines."""
 
     def __init__(self, writer: Writer, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -71,13 +71,13 @@ class Recorder:
             story = self._stories.get(key)
             if not self._affordable(resource.uid, at):
                 return None
-            if story is None or at - story.last > SERIES_LASTS:
+            if story is None or at - story.last > SERIES_SECONDS:
                 story = _Story(self._manifest(resource, event, key, now), 0, at)
             story.count += 1
             story.last = at
             self._stories[key] = story
             self._stories.move_to_end(key)
-            if len(self._stories) > REMEMBERED:
+            if len(self._stories) > MAX_ENTRIES:
                 self._stories.popitem(last=False)
             if story.count == 1:
                 return story.manifest
@@ -85,11 +85,11 @@ class Recorder:
             return {**story.manifest, "series": series}
 
     def _affordable(self, uid: str, at: float) -> bool:
-        bucket = self._buckets.setdefault(uid, _Bucket(BURST, at))
-        bucket.tokens = min(BURST, bucket.tokens + (at - bucket.at) / REFILL)
+        bucket = self._buckets.setdefault(uid, _Bucket(BURST_EVENTS, at))
+        bucket.tokens = min(BURST_EVENTS, bucket.tokens + (at - bucket.at) / REFILL_SECONDS)
         bucket.at = at
         self._buckets.move_to_end(uid)
-        if len(self._buckets) > REMEMBERED:
+        if len(self._buckets) > MAX_ENTRIES:
             self._buckets.popitem(last=False)
         if bucket.tokens < 1:
             return False
@@ -102,14 +102,14 @@ class Recorder:
         return {
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
-            "metadata": {"name": f"{names.within(resource.name, 200)}.{suffix}", "namespace": resource.namespace},
+            "metadata": {"name": f"{names.truncate(resource.name, 200)}.{suffix}", "namespace": resource.namespace},
             "eventTime": _micro(now),
             "reportingController": CONTROLLER,
-            "reportingInstance": names.within(self._instance, 128),
+            "reportingInstance": names.truncate(self._instance, 128),
             "action": event.action,
             "reason": event.reason,
             "type": event.type,
-            "note": event.message[:LONGEST_NOTE],
+            "note": event.message[:MAX_NOTE_LENGTH],
             "regarding": {
                 "apiVersion": resource.api.api_version,
                 "kind": resource.api.kind,

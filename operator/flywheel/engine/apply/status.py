@@ -9,27 +9,29 @@ from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.plan import Event, Plan
 from flywheel.core.resource.schema import Condition, Status
 
-LONGEST_SUMMARY = 256
+MAX_SUMMARY_LENGTH = 256
 
 
-def completed(kind: AnyKind, resource: AnyResource, plan: Plan, now: datetime) -> Status:
+def complete_status(kind: AnyKind, resource: AnyResource, plan: Plan, now: datetime) -> Status:
     """The plan's status with conditions, summary and observedGeneration."""
-    judged = conditions.conditions(plan, resource.status.conditions, resource.generation, now, bounded=kind.bounded)
+    judged = conditions.updated_conditions(
+        plan, resource.status.conditions, resource.generation, now, bounded=kind.bounded
+    )
     return plan.status.model_copy(
         update={
             "conditions": judged,
-            "summary": plan.summary[:LONGEST_SUMMARY] or None,
+            "summary": plan.summary[:MAX_SUMMARY_LENGTH] or None,
             "observed_generation": resource.generation,
         }
     )
 
 
-def dumped(status: Status) -> dict[str, Any]:
+def to_json(status: Status) -> dict[str, Any]:
     """As JSON, without what is absent: a null would be a field of ours."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def differs(new: dict[str, Any], live: dict[str, Any]) -> bool:
+def needs_write(new: dict[str, Any], live: dict[str, Any]) -> bool:
     """Whether it must be written. Empty lists and maps say as much as absent ones."""
     return _full(new) != _full(live)
 
@@ -38,7 +40,7 @@ def _full(status: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if value not in ({}, [], None)}
 
 
-def transition(old: tuple[Condition, ...], new: tuple[Condition, ...], plan: Plan) -> tuple[Event, ...]:
+def ready_events(old: tuple[Condition, ...], new: tuple[Condition, ...], plan: Plan) -> tuple[Event, ...]:
     """An event if Ready or its reason changed: a Warning where something broke or only a person can help."""
     before = next((each for each in old if each.type == READY), None)
     after = next(each for each in new if each.type == READY)

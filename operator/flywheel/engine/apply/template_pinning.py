@@ -18,26 +18,26 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.plan import Child
 
-DIGITS = 16
+HASH_DIGITS = 16
 
 
-def stamped(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
+def with_hashes(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
     """The rendered manifest with its hashes, in place. What is written once needs none."""
     if child.create_only:
         return manifest
     annotations: dict[str, str] = {}
-    ours = {key: value for key, value in manifest.get("spec", {}).items() if key not in child.yields}
-    rest = names.digest({**manifest, "spec": {**ours, "template": None}})[:DIGITS]
-    template = names.digest(manifest.get("spec", {}).get("template") or {})[:DIGITS]
+    ours = {key: value for key, value in manifest.get("spec", {}).items() if key not in child.shared_fields}
+    rest = names.digest({**manifest, "spec": {**ours, "template": None}})[:HASH_DIGITS]
+    template = names.digest(manifest.get("spec", {}).get("template") or {})[:HASH_DIGITS]
     if child.inputs is not None:
-        annotations[names.INPUTS_ANNOTATION] = names.digest(child.inputs)[:DIGITS]
+        annotations[names.INPUTS_ANNOTATION] = names.digest(child.inputs)[:HASH_DIGITS]
     annotations[names.RENDERED_ANNOTATION] = f"{rest}-{template}"
     metadata = manifest["metadata"]
     metadata["annotations"] = {**metadata.get("annotations", {}), **annotations}
     return manifest
 
 
-def thawed_or_kept(desired: dict[str, Any], live: Manifest) -> dict[str, Any]:
+def pin_template(desired: dict[str, Any], live: Manifest) -> dict[str, Any]:
     """What to apply, by the table above.
 
     The kept template is sent whole as it is live, defaults included. Leaving it out would remove the fields that only we own; sending it

@@ -16,7 +16,7 @@ from flywheel.core.resource.api import Api
 from flywheel.core.resource.names import MANAGED_BY
 from flywheel.engine.cache.store import Store
 
-MANAGED = f"{MANAGED_BY}=flywheel"
+MANAGED_SELECTOR = f"{MANAGED_BY}=flywheel"
 
 
 class WatchFailed(Exception):
@@ -49,7 +49,7 @@ def _settings(children: Sequence[Api]) -> kopf.OperatorSettings:
     # 225 MiB with chunks of 500 and 1.0 s, 133 MiB with these.
     settings.watching.chunk_size = 50
     for api in children:
-        settings.watching.label_selectors[api.group, api.version, api.plural] = MANAGED
+        settings.watching.label_selectors[api.group, api.version, api.plural] = MANAGED_SELECTOR
     settings.networking.request_timeout, settings.networking.connect_timeout = 30, 5
     settings.queueing.idle_timeout = 0.1
     settings.queueing.exit_timeout = 0.5

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from flywheel.cluster.client import Client
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import Api, Reference
-from flywheel.engine.cache.informer import MANAGED
-from flywheel.engine.cache.store import Store, version_of
+from flywheel.engine.cache.informer import MANAGED_SELECTOR
+from flywheel.engine.cache.store import Store, resource_version
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ class Resync:
     ) -> None:
         self._client = client
         self._store = store
-        self._selectors = dict.fromkeys(kinds, "") | dict.fromkeys(children, MANAGED)
+        self._selectors = dict.fromkeys(kinds, "") | dict.fromkeys(children, MANAGED_SELECTOR)
         self._namespaces: Sequence[str | None] = namespaces or (None,)
 
     def listed(self) -> list[Reference]:
@@ -78,7 +78,7 @@ class Resync:
                 ) from error
             raise
         found = [
-            (Reference(api, each["metadata"]["namespace"], each["metadata"]["name"]), version_of(each))
+            (Reference(api, each["metadata"]["namespace"], each["metadata"]["name"]), resource_version(each))
             for each in answer.get("items") or []
         ]
-        return found, version_of(answer)
+        return found, resource_version(answer)

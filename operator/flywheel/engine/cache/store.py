@@ -10,10 +10,10 @@ from typing import Any
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind
-from flywheel.core.resource.parse import InvalidSpec, parse
+from flywheel.core.resource.parse import InvalidSpec, parse_resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-TOMBSTONES = 20_000
+MAX_TOMBSTONES = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +108,7 @@ class Store:
         """Objects of that type which carry the owner's uid as a label, by name."""
         return self._all(lambda: self._owned.get((api, uid), ()))
 
-    def referring(self, api: Api, to: Reference) -> tuple[dict[str, Any], ...]:
+    def referrers(self, api: Api, to: Reference) -> tuple[dict[str, Any], ...]:
         """Resources of that kind which refer to `to`, by name."""
         return self._all(lambda: self._referring.get((api, to), ()))
 
@@ -148,7 +148,7 @@ class Store:
         woken = self._unindex(reference)
         self._counts[reference.api] -= self._entries.pop(reference, None) is not None
         self._tombstones[reference] = tomb
-        if len(self._tombstones) > TOMBSTONES:
+        if len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
         return woken
 
@@ -184,7 +184,7 @@ class Store:
         slim = {"apiVersion": api.api_version, "kind": api.kind, **manifest, "metadata": metadata}
         return Reference(api, metadata["namespace"], metadata["name"]), _Entry(
             uid=metadata["uid"],
-            version=version_of(manifest),
+            version=resource_version(manifest),
             owner=(metadata.get("labels") or {}).get(names.UID_LABEL),
             references=self._references(api, slim),
             json=json.dumps(slim, separators=(",", ":")).encode(),
@@ -195,12 +195,12 @@ class Store:
         if kind is None:
             return frozenset()
         try:
-            return frozenset(kind.references(parse(kind, manifest)))
+            return frozenset(kind.references(parse_resource(kind, manifest)))
         except InvalidSpec:
             return frozenset()
 
 
-def version_of(manifest: Manifest) -> int:
+def resource_version(manifest: Manifest) -> int:
     """Its resourceVersion. They count up within one type of object, and Kubernetes promises so since 1.35."""
     return int(manifest["metadata"]["resourceVersion"])
 

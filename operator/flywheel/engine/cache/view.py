@@ -10,7 +10,7 @@ from flywheel.engine.cache.store import Store
 
 
 @dataclass(frozen=True)
-class View:
+class ClusterView:
     """Implements `flywheel.core.resource.kind.Cluster` on the store; one for each look, so that `now` stands still during it."""
 
     store: Store
@@ -26,9 +26,9 @@ class View:
         """See Cluster."""
         return self.store.children(uid, api)
 
-    def referring(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
+    def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """See Cluster."""
-        return self.store.referring(api, to)
+        return self.store.referrers(api, to)
 
     def serves(self, group: str) -> bool:
         """See Cluster.
@@ -46,7 +46,7 @@ class View:
         """
         return tuple(self.client.events_about(namespace, uid))
 
-    def queued(self, job: Manifest) -> tuple[Manifest, ...]:
+    def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """See Cluster.
 
         Raises:

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
-from flywheel.core.pods.pod_spec import constants, container_security, needs, placed, pod_security, pulls
+from flywheel.core.pods.pod_spec import (
+    container_security_context,
+    literal_env,
+    pod_security_context,
+    pull_secret_fields,
+    resource_requirements,
+    scheduling_fields,
+)
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
@@ -50,9 +57,9 @@ def batch_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security(),
-        **placed(spec.placement),
-        **pulls(spec.image_pull_secrets, settings),
+        "securityContext": pod_security_context(),
+        **scheduling_fields(spec.placement),
+        **pull_secret_fields(spec.image_pull_secrets, settings),
         "initContainers": [
             fetch_container(inputs, settings, variables, fetch_limit(spec.resources, settings), params),
             *([_server(batch.name, run, spec.resources, settings)] if predicts else []),
@@ -85,8 +92,8 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "restartPolicy": "Always",
         "command": ["python3", "-m", "flywheel_serving"],
         "args": [argument for flag in flags.items() for argument in flag],
-        "resources": needs(resources.or_default(SERVER_RESOURCES)),
-        "securityContext": container_security(),
+        "resources": resource_requirements(resources.or_default(SERVER_RESOURCES)),
+        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
@@ -106,10 +113,10 @@ def _main(
         "image": settings.runtime_image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python3", "-m", "flywheel_runtime", f"batch-{step}"],
-        "env": constants({**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
+        "env": literal_env({**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}, *secrets],
-        "resources": needs(MAIN_RESOURCES),
-        "securityContext": container_security(),
+        "resources": resource_requirements(MAIN_RESOURCES),
+        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

@@ -8,19 +8,17 @@ Ready says: the output of the last run is there, whole. With a schedule it also 
 
 from datetime import timedelta
 
-from flywheel.core.pods.schedule import ticker
+from flywheel.core.pods.schedule import cron_job
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
 from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Kept, Plan, Removal
+from flywheel.core.resource.plan import ExistingChild, Plan, Removal
 from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
 from flywheel.kinds.batchinference.progress import Progress, advance
 from flywheel.kinds.batchinference.schema import BatchInferenceStatus
 from flywheel.kinds.batchinference.schema.status import Run
-
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-AT_ONCE = timedelta(seconds=1)
 
 
 def decide(batch: BatchInference, seen: Seen) -> Plan:
@@ -36,13 +34,13 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
         or run_succeeded(batch, seen, progress)
         or tick_is_awaited(batch)
     )
-    cron_job = ticker(batch, batch.spec.schedule, suspend=batch.spec.suspend)
+    scheduled = cron_job(batch, batch.spec.schedule, suspend=batch.spec.suspend)
     answered = [tick.name for tick in seen.ticks if tick.name == progress.answered_tick]
     return decision.plan(
         status=BatchInferenceStatus(run=progress.run, history=progress.history),
         summary=messages.summary(progress.run, decision.reason),
-        children=(cron_job,) if cron_job is not None else (),
-        finish=tuple(Reference(JOB, batch.namespace, tick) for tick in answered),
+        children=(scheduled,) if scheduled is not None else (),
+        completed_ticks=tuple(Reference(JOB, batch.namespace, tick) for tick in answered),
     )
 
 
@@ -81,7 +79,7 @@ def model_is_missing(progress: Progress) -> Decision | None:
         reason=progress.missing.reason,
         message=progress.missing.message,
         children=_kept(progress),
-        look_again=SOON,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -90,7 +88,7 @@ def job_runs(batch: BatchInference, seen: Seen, progress: Progress) -> Decision 
     run = progress.run
     if run is None or run.is_over or run.not_before is not None:
         return None
-    job = Kept(JOB, progress.job.name) if progress.job else children.run_job(batch, run, seen.settings)
+    job = ExistingChild(JOB, progress.job.name) if progress.job else children.run_job(batch, run, seen.settings)
     diagnosis = progress.job.diagnosis if progress.job else None
     return Decision(
         ready=_output_stands(batch, progress),
@@ -98,7 +96,7 @@ def job_runs(batch: BatchInference, seen: Seen, progress: Progress) -> Decision 
         reason=diagnosis.reason if diagnosis else run.phase,
         message=diagnosis.message if diagnosis else messages.job_runs(run, job.name),
         children=(job,),
-        look_again=SOON,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -113,7 +111,7 @@ def run_is_retried(batch: BatchInference, seen: Seen, progress: Progress) -> Dec
         reason=run.reason or "Retrying",
         message=f"{run.message} Trying again at {run.not_before:%H:%M:%S} UTC.",
         children=_kept(progress),
-        look_again=max(run.not_before - seen.now, AT_ONCE),
+        requeue_after=max(run.not_before - seen.now, REQUEUE_NOW),
     )
 
 
@@ -129,7 +127,7 @@ def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Decisio
         message=f"{run.message} {messages.next_step(batch)}",
         children=_kept(progress),
         stalled=batch.spec.schedule is None,
-        look_again=_until_ttl(batch, seen, run),
+        requeue_after=_until_ttl(batch, seen, run),
     )
 
 
@@ -144,7 +142,7 @@ def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Deci
         reason="Scored",
         message=messages.scored(run),
         children=_kept(progress) if just_ended else (),
-        look_again=AT_ONCE if just_ended else _until_ttl(batch, seen, run),
+        requeue_after=REQUEUE_NOW if just_ended else _until_ttl(batch, seen, run),
     )
 
 
@@ -161,11 +159,11 @@ def _output_stands(batch: BatchInference, progress: Progress) -> bool:
     return batch.spec.schedule is not None and bool(history) and history[0].result == "Succeeded"
 
 
-def _kept(progress: Progress) -> tuple[Kept, ...]:
-    return (Kept(JOB, progress.job.name),) if progress.job is not None else ()
+def _kept(progress: Progress) -> tuple[ExistingChild, ...]:
+    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 
 def _until_ttl(batch: BatchInference, seen: Seen, run: Run) -> timedelta | None:
     if batch.spec.ttl is None or run.finished_at is None:
         return None
-    return max(run.finished_at + batch.spec.ttl.timedelta - seen.now, AT_ONCE)
+    return max(run.finished_at + batch.spec.ttl.timedelta - seen.now, REQUEUE_NOW)

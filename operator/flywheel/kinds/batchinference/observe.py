@@ -10,14 +10,14 @@ from pydantic import ValidationError
 from flywheel.core.diagnosis import outcome, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.diagnosis.pod_status import json_object
+from flywheel.core.diagnosis.pod_status import parse_json_object
 from flywheel.core.pods import schedule
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, POD, Manifest
 from flywheel.core.resource.kind import Cluster
-from flywheel.core.resource.model_reference import Missing, Target, offered
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
 from flywheel.kinds.batchinference.schema.status import Run
@@ -50,7 +50,7 @@ class Seen:
 
     now: datetime
     settings: Settings
-    model: Target | Missing
+    model: ResolvedVersion | UnresolvedReference
     jobs: tuple[BatchJob, ...] = ()
     ticks: tuple[Tick, ...] = ()
 
@@ -60,13 +60,13 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
-    found = [_job(batch, job, of_job(job["metadata"]["name"], pods), cluster) for job in ours]
+    found = [_job(batch, job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in ours]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        model=offered(batch.namespace, batch.spec.model, batch.spec.version, cluster),
+        model=resolve_version(batch.namespace, batch.spec.model, batch.spec.version, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
-        ticks=schedule.waiting(jobs),
+        ticks=schedule.pending_ticks(jobs),
     )
 
 
@@ -77,7 +77,7 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
     except ValidationError:
         return None  # of an operator that wrote it otherwise; the run's next Job has another number
     scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
-    ended = _score_outcome(job, pods) if scores else outcome.read(job, pods)
+    ended = _score_outcome(job, pods) if scores else outcome.job_outcome(job, pods)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(batch.namespace, uid)
@@ -100,8 +100,8 @@ def _score_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
     if "Failed" not in ended:
         return None
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
-    outcomes = [found for found in (outcome.read(job, [pod]) for pod in failed) if found is not None]
-    return min(outcomes, key=lambda found: _SEVERITY.index(found.result), default=outcome.read(job, []))
+    outcomes = [found for found in (outcome.job_outcome(job, [pod]) for pod in failed) if found is not None]
+    return min(outcomes, key=lambda found: _SEVERITY.index(found.result), default=outcome.job_outcome(job, []))
 
 
 _SEVERITY = ("Invalid", "Failed", "Infrastructure", "Succeeded")
@@ -113,7 +113,7 @@ def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
     last = ""
     for pod in pods:
         ended = _terminated_main(pod)
-        message = json_object(ended.get("message"))
+        message = parse_json_object(ended.get("message"))
         if ended.get("exitCode") == 0 and message.get("complete"):
             index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
             done[str(index)] = message.get("metrics") or {}

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from flywheel.core.pods.schedule import ticker
+from flywheel.core.pods.schedule import cron_job
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
@@ -14,7 +14,7 @@ from flywheel.kinds.batchinference.schema.status import Run
 
 def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
     """The CronJob where there is a schedule, and the Jobs of plan, score and finish."""
-    clock = ticker(batch, batch.spec.schedule, suspend=batch.spec.suspend)
+    clock = cron_job(batch, batch.spec.schedule, suspend=batch.spec.suspend)
     created, digest = batch.created.astimezone(UTC), Digest(f"sha256:{'0' * 64}")
     planned = Run(
         number=1,

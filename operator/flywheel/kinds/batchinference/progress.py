@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.pods.schedule import Tick
+from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, fill_in, input_location
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
@@ -41,7 +41,7 @@ class Progress:
     history: tuple[EndedRun, ...]
     answered_tick: str | None
     just_ended: bool = False  # status does not say yet how the newest Job ended
-    missing: Missing | None = None
+    missing: UnresolvedReference | None = None
 
 
 @dataclass(frozen=True)
@@ -65,9 +65,9 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             history = _with_ended(history, run)
     answered = run.tick if run is not None and run.is_over else None
     start = next_start(batch, run, seen)
-    if start is not None and isinstance(seen.model, Missing):
+    if start is not None and isinstance(seen.model, UnresolvedReference):
         return Progress(run, job, history, answered, just_ended, seen.model)
-    if start is not None and isinstance(seen.model, Target):
+    if start is not None and isinstance(seen.model, ResolvedVersion):
         return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, answered)
     if run is not None and not run.is_over:
         if batch.spec.suspend:
@@ -186,7 +186,7 @@ def _replacing_tick(batch: BatchInference, run: Run, seen: Seen) -> Tick | None:
     return seen.ticks[-1] if all(tick.name != run.tick for tick in seen.ticks) else None
 
 
-def new_run(batch: BatchInference, start: Start, model: Target, before: Run | None, now: datetime) -> Run:
+def new_run(batch: BatchInference, start: Start, model: ResolvedVersion, before: Run | None, now: datetime) -> Run:
     """A new run, whose first Job plans."""
     return Run(
         number=(before.number if before is not None else 0) + 1,

@@ -8,20 +8,16 @@ Ready says: there is a version that the present spec was checked to be true of. 
   is retried with growing pauses, and so is whatever infrastructure broke.
 """
 
-from datetime import timedelta
-
 from flywheel.core.pods import schedule
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, Reference
 from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Event, Kept, Plan
+from flywheel.core.resource.plan import Event, ExistingChild, Plan
 from flywheel.kinds.dataset import children, messages
 from flywheel.kinds.dataset.children import Dataset
 from flywheel.kinds.dataset.observe import Seen
 from flywheel.kinds.dataset.progress import Progress, advance
 from flywheel.kinds.dataset.schema.status import DatasetStatus
-
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-AT_ONCE = timedelta(seconds=1)
 
 
 def decide(dataset: Dataset, seen: Seen) -> Plan:
@@ -34,7 +30,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
         or dataset_is_suspended(dataset, progress)
         or data_is_ready(dataset, progress)
     )
-    cron_job = schedule.ticker(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
+    cron_job = schedule.cron_job(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     current = progress.versions[0] if progress.versions else None
     return decision.plan(
         status=DatasetStatus(
@@ -47,7 +43,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
         ),
         summary=messages.summary(current, decision.reason),
         children=(cron_job,) if cron_job is not None else (),
-        finish=_answered_ticks(dataset, seen, progress),
+        completed_ticks=_answered_ticks(dataset, seen, progress),
     )
 
 
@@ -56,7 +52,7 @@ def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | N
     check, good = progress.check, progress.good
     if check is None or check.result != "Running":
         return None
-    job = Kept(JOB, progress.job.name) if progress.job else children.check_job(dataset, check, seen.settings)
+    job = ExistingChild(JOB, progress.job.name) if progress.job else children.check_job(dataset, check, seen.settings)
     diagnosis = progress.job.diagnosis if progress.job else None
     if diagnosis is not None:
         stands = f"Version {good.name} stands, but the next check cannot run. " if good else ""
@@ -65,7 +61,9 @@ def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | N
         reason, message = "Checked", messages.passed(good)
     else:
         reason, message = "Checking", messages.checking(dataset, job.name)
-    return Decision(ready=good is not None, reason=reason, message=message, children=(job,), look_again=SOON)
+    return Decision(
+        ready=good is not None, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL
+    )
 
 
 def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | None:
@@ -80,7 +78,7 @@ def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decisi
         reason=check.reason or "Retrying",
         message=f"Version {good.name} stands. {message}" if good else message,
         children=_kept(progress),
-        look_again=max(again - seen.now, AT_ONCE),
+        requeue_after=max(again - seen.now, REQUEUE_NOW),
     )
 
 
@@ -132,12 +130,12 @@ def data_is_ready(dataset: Dataset, progress: Progress) -> Decision:
         message=message,
         children=_kept(progress) if ended else (),
         events=(Event("NewVersion", message, action="Check"),) if is_new else (),
-        look_again=AT_ONCE if ended else None,
+        requeue_after=REQUEUE_NOW if ended else None,
     )
 
 
-def _kept(progress: Progress) -> tuple[Kept, ...]:
-    return (Kept(JOB, progress.job.name),) if progress.job is not None else ()
+def _kept(progress: Progress) -> tuple[ExistingChild, ...]:
+    return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 
 def _answered_ticks(dataset: Dataset, seen: Seen, progress: Progress) -> tuple[Reference, ...]:

@@ -10,7 +10,7 @@ from flywheel.kinds.dataset.schema.status import DatasetStatus
 KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
     api=DATASET,
     short_name="fwds",
-    story="Versioned, checked data: where it is, what it must look like, how it is divided.",
+    description="Versioned, checked data: where it is, what it must look like, how it is divided.",
     spec=DatasetSpec,
     status=DatasetStatus,
     observe=observe,

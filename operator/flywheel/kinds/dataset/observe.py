@@ -10,7 +10,7 @@ from flywheel.core.diagnosis import outcome, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.pods import schedule
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
@@ -48,13 +48,13 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
     checks = [
-        _check(dataset, job, of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK
+        _check(dataset, job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK
     ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         checks=tuple(sorted(checks, key=lambda check: check.number)),
-        ticks=schedule.waiting(jobs),
+        ticks=schedule.pending_ticks(jobs),
         cited=frozenset(_cited(dataset, cluster)),
     )
 
@@ -62,7 +62,7 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
 def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
     metadata = job["metadata"]
     cause: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, "{}"))
-    ended = outcome.read(job, pods)
+    ended = outcome.job_outcome(job, pods)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(dataset.namespace, uid)
@@ -81,9 +81,9 @@ def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: C
 def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
     versions = [
         (each["spec"].get("lineage") or {}).get("datasetVersion")
-        for each in cluster.referring(MODEL_VERSION, dataset.reference)
+        for each in cluster.referrers(MODEL_VERSION, dataset.reference)
     ]
-    for experiment in cluster.referring(EXPERIMENT, dataset.reference):
+    for experiment in cluster.referrers(EXPERIMENT, dataset.reference):
         versions.append(experiment["spec"].get("datasetVersion"))
         versions.append(((experiment.get("status") or {}).get("data") or {}).get("version"))
     return [version for version in versions if version]

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
@@ -95,7 +95,7 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
     content = Digest.parse(str(facts.get("content") or digest))
     splits = facts.get("splits")
     return Version(
-        name=f"{names.within(dataset.name, names.LONGEST - 9)}-{content.short}",
+        name=f"{names.truncate(dataset.name, names.MAX_NAME_LENGTH - 9)}-{content.short}",
         digest=digest,
         content=content,
         rows=facts.get("rows"),

@@ -6,7 +6,7 @@ from typing import Any
 
 from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.indexed_job import Group, service
+from flywheel.core.pods.indexed_job import RankGroup, headless_service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
@@ -61,7 +61,7 @@ def trial_job(
         prune=_prune(spec, setup, point),
         keep=keep,
         annotations={TRIAL_ANNOTATION: json.dumps(made)},
-        spread=_group(spec.distributed),
+        indexed=_group(spec.distributed),
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
     )
@@ -74,15 +74,15 @@ def _prune(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] |
     return spec.pruner.told(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
 
 
-def _group(distributed: Distributed | None) -> Group | None:
+def _group(distributed: Distributed | None) -> RankGroup | None:
     if distributed is None:
         return None
-    return Group(distributed.framework, distributed.nodes, distributed.processes_per_node)
+    return RankGroup(distributed.framework, distributed.nodes, distributed.processes_per_node)
 
 
 def of_ranks(experiment: Experiment) -> tuple[Child, ...]:
     """What the ranks of distributed trials find one another by."""
-    return (service(experiment),) if experiment.spec.distributed else ()
+    return (headless_service(experiment),) if experiment.spec.distributed else ()
 
 
 def model(experiment: Experiment, name: str, metric: str) -> Child:

@@ -7,8 +7,9 @@ come of a stalled search, `startTime` is forgotten, so that the schema lets the 
 
 from datetime import timedelta
 
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen
@@ -19,8 +20,6 @@ from flywheel.kinds.experiment.schema.status import MOST_SHOWN, Data, Experiment
 from flywheel.kinds.experiment.search.defaults import settle
 from flywheel.kinds.experiment.search.sampler import importance
 
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-AT_ONCE = timedelta(seconds=1)
 JOBS_TO_READ = 3  # failed trials whose Jobs stay for their logs
 
 
@@ -116,7 +115,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Pl
         message=message,
         jobs=tuple(jobs),
         progressing=not quiet,
-        look_again=_look_again(experiment, seen, progress),
+        requeue_after=_look_again(experiment, seen, progress),
     )
 
 
@@ -140,7 +139,7 @@ def model_is_registered(experiment: Experiment, seen: Seen, progress: Progress) 
         reason="Registering",
         message=f"The search is over; trial {best.trial} becomes ModelVersion '{version}'.",
         jobs=tuple(missing),
-        look_again=AT_ONCE,
+        requeue_after=REQUEUE_NOW,
     )
 
 
@@ -158,7 +157,7 @@ def search_is_over(experiment: Experiment, progress: Progress) -> Plan:
         reason=progress.ending,
         message=messages.over(progress, registered),
         succeeded=True,
-        look_again=AT_ONCE if progress.memory.ended else None,
+        requeue_after=REQUEUE_NOW if progress.memory.ended else None,
     )
 
 
@@ -180,8 +179,8 @@ def _look_again(experiment: Experiment, seen: Seen, progress: Progress) -> timed
     if duration is not None and progress.start_time is not None:
         times.append(progress.start_time + duration.timedelta - seen.now)
     if progress.memory.ended:
-        times.append(AT_ONCE)
-    return max(min([SOON, *times]), AT_ONCE)
+        times.append(REQUEUE_NOW)
+    return max(min([PENDING_CHECK_INTERVAL, *times]), REQUEUE_NOW)
 
 
 def _status(experiment: Experiment, progress: Progress, *, over: bool) -> ExperimentStatus:
@@ -226,23 +225,23 @@ def _plan(
     stalled: bool = False,
     progressing: bool | None = None,
     succeeded: bool | None = None,
-    look_again: timedelta | None = None,
+    requeue_after: timedelta | None = None,
 ) -> Plan:
     """What all plans of a search share. Jobs stay that run, that ended just now, and of the last failures."""
     failed = [trial.job for trial in progress.memory.last if trial.state in ("Failed", "Invalid") and trial.job]
     kept = {*(job.name for job in progress.running), *progress.memory.ended, *failed[:JOBS_TO_READ]}
     kept -= {child.name for child in jobs}
-    if look_again is None and progress.memory.ended:
-        look_again = AT_ONCE
+    if requeue_after is None and progress.memory.ended:
+        requeue_after = REQUEUE_NOW
     return Plan(
         ready=ready,
         reason=reason,
         message=message,
         status=status,
         summary=messages.summary(experiment, progress),
-        children=(*children.of_ranks(experiment), *jobs, *(Kept(JOB, name) for name in sorted(kept))),
+        children=(*children.of_ranks(experiment), *jobs, *(ExistingChild(JOB, name) for name in sorted(kept))),
         stalled=stalled,
         progressing=progressing,
         succeeded=succeeded,
-        look_again=look_again,
+        requeue_after=requeue_after,
     )

@@ -10,7 +10,7 @@ from flywheel.core.diagnosis import indexed_outcome, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.pods import queueing
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
@@ -100,8 +100,8 @@ def references(experiment: Experiment) -> list[Reference]:
 def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
     made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
-    own = of_job(metadata["name"], pods)
-    ended = indexed_outcome.read(job, own)
+    own = pods_of_job(metadata["name"], pods)
+    ended = indexed_outcome.attempt_outcome(job, own)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
@@ -115,7 +115,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         point=tuple(made.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(queueing.waiting(job, cluster) or pending.diagnose(job, own, events, cluster.now))
+        diagnosis=(queueing.diagnose_queue(job, cluster) or pending.diagnose(job, own, events, cluster.now))
         if ended is None
         else None,
     )
@@ -123,7 +123,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
 
 def _dataset(dataset: Manifest) -> DatasetSeen:
     status = dataset.get("status") or {}
-    ready = conditions.found(dataset)
+    ready = conditions.find_condition(dataset)
     versions = tuple(
         Data(version=each["name"], digest=each["digest"], task=each.get("task"), classes=each.get("classes"))
         for each in status.get("versions") or ()

@@ -15,8 +15,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import TrialJob

@@ -15,8 +15,8 @@ from flywheel.core.resource.api import (
     SERVICE_ACCOUNT,
     Api,
 )
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.plan import Child, Kept
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.runtimes.container import runtime_inputs
@@ -51,8 +51,8 @@ POD_FIELDS = {"resources", "env", "image_pull_secrets", "placement", "shared_mem
 
 
 def service_children(
-    service: InferenceService, target: Target, settings: Settings, layout: Layout = SINGLE_SLOT
-) -> tuple[Child | Kept, ...]:
+    service: InferenceService, target: ResolvedVersion, settings: Settings, layout: Layout = SINGLE_SLOT
+) -> tuple[Child | ExistingChild, ...]:
     """All children, in the order in which they are applied."""
     slot = layout.active
     around = (service_account(service), network_policy(service, layout), front_service(service, slot))
@@ -64,7 +64,7 @@ def service_children(
     return (*around, *budget, servers, *layout.rollout_children, *scaled)
 
 
-def template_inputs(service: InferenceService, target: Target, settings: Settings) -> Mapping[str, Any]:
+def template_inputs(service: InferenceService, target: ResolvedVersion, settings: Settings) -> Mapping[str, Any]:
     """All that the pod template depends on, except images: a new operator has a new serving image, and restarts no server for it."""
     return {
         "version": target.version,
@@ -80,7 +80,7 @@ def template_inputs(service: InferenceService, target: Target, settings: Setting
 
 def deployment(
     service: InferenceService,
-    target: Target,
+    target: ResolvedVersion,
     settings: Settings,
     slot: Slot = "a",
     count: int | None = None,
@@ -103,16 +103,16 @@ def deployment(
     }
     manifest = named_child(DEPLOYMENT, deployment_name(service, slot), {"spec": spec}, served).manifest
     inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
-    return Child(DEPLOYMENT, manifest, inputs=inputs, yields=shared)
+    return Child(DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
 
 
 def _template(
-    service: InferenceService, target: Target, settings: Settings, slot: Slot, served: Mapping[str, str]
+    service: InferenceService, target: ResolvedVersion, settings: Settings, slot: Slot, served: Mapping[str, str]
 ) -> dict[str, Any]:
     labels = {
         ROLE_LABEL: ROLES[slot],
         # By these, dashboards and tools made for KServe find the pods.
-        "serving.kserve.io/inferenceservice": names.within(service.name, names.LONGEST),
+        "serving.kserve.io/inferenceservice": names.truncate(service.name, names.MAX_NAME_LENGTH),
         "component": "predictor",
     }
     scraped = {

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.inferenceservice import messages
 from flywheel.kinds.inferenceservice.children import service_children
@@ -30,7 +30,7 @@ API_CHECK_INTERVAL = timedelta(seconds=60)  # nor does the installation of an AP
 def decide(service: InferenceService, seen: Seen) -> Plan:
     """The plan for what is observed: the transition of a rollout, then the state of the champion's servers."""
     transition = _transition(service, seen)
-    if isinstance(transition, Missing):
+    if isinstance(transition, UnresolvedReference):
         return nothing_was_ever_served(service, seen, transition)
     target, seen = transition.champion, seen.with_active(transition.active)
     decision = (
@@ -46,11 +46,13 @@ def decide(service: InferenceService, seen: Seen) -> Plan:
     return _plan(service, seen, transition, decision)
 
 
-def _transition(service: InferenceService, seen: Seen) -> Transition | Missing:
+def _transition(service: InferenceService, seen: Seen) -> Transition | UnresolvedReference:
     """The transition of this pass; or why there is still nothing to serve."""
     champion = _served_version(service, seen)
     if champion is None:
-        return Transition(seen.version, seen.rollout.active) if isinstance(seen.version, Target) else seen.version
+        return (
+            Transition(seen.version, seen.rollout.active) if isinstance(seen.version, ResolvedVersion) else seen.version
+        )
     if service.spec.rollout is None:
         return Transition(seen.wanted or champion, seen.rollout.active)
     return next_transition(
@@ -68,15 +70,15 @@ def _transition(service: InferenceService, seen: Seen) -> Transition | Missing:
     )
 
 
-def _served_version(service: InferenceService, seen: Seen) -> Target | None:
+def _served_version(service: InferenceService, seen: Seen) -> ResolvedVersion | None:
     """The version of the active slot's servers; without a Deployment, that of the status."""
     if seen.servers is not None and seen.servers.target is not None:
         return seen.servers.target
     status = service.status
-    return Target(status.version, str(status.digest)) if status.version and status.digest else None
+    return ResolvedVersion(status.version, str(status.digest)) if status.version and status.digest else None
 
 
-def nothing_was_ever_served(service: InferenceService, seen: Seen, missing: Missing) -> Plan:
+def nothing_was_ever_served(service: InferenceService, seen: Seen, missing: UnresolvedReference) -> Plan:
     """The service waits for a first version."""
     return Plan(
         ready=False,
@@ -88,7 +90,7 @@ def nothing_was_ever_served(service: InferenceService, seen: Seen, missing: Miss
     )
 
 
-def no_server_should_run(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+def no_server_should_run(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """A user suspended the service or scaled it to 0, which is no failure; 0 of 0 servers are ready, so replicas: 0 is Ready."""
     if _desired_replicas(service, seen) > 0:
         return None
@@ -100,7 +102,7 @@ def no_server_should_run(service: InferenceService, seen: Seen, target: Target) 
     )
 
 
-def servers_are_not_ready(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+def servers_are_not_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Fewer servers are ready than required, whatever their version."""
     ready, required = (seen.servers or NO_SERVERS).ready, required_replicas(service)
     if ready >= required:
@@ -112,11 +114,11 @@ def servers_are_not_ready(service: InferenceService, seen: Seen, target: Target)
         ready=False,
         reason=reason,
         message=f"{ready} of {required} servers are ready. {message}{messages.unavailable(seen.missing)}",
-        look_again=POD_CHECK_INTERVAL,
+        requeue_after=POD_CHECK_INTERVAL,
     )
 
 
-def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Enough servers are ready, all have the newest template, and others start or stop."""
     servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
     same_template = servers.updated == servers.existing and servers.has_template_of(service, target, seen.settings)
@@ -132,11 +134,11 @@ def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: T
         progressing=True,
         reason="ScalingStuck" if seen.diagnosis else "Scaling",
         message=f"{servers.ready} servers are ready with version '{target.version}', and the autoscaler asks for {count}.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
-        look_again=POD_CHECK_INTERVAL,
+        requeue_after=POD_CHECK_INTERVAL,
     )
 
 
-def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: Target) -> Decision | None:
+def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Enough servers are ready, but not all of them have the newest template."""
     servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
     if _is_rolled_out(service, seen, target):
@@ -148,7 +150,7 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
         progressing=True,
         reason="RolloutStuck" if seen.diagnosis else "RollingOut",
         message=f"Version '{target.version}' rolls out: {replaced} of {count} servers are replaced, and {servers.ready} are ready meanwhile.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
-        look_again=POD_CHECK_INTERVAL,
+        requeue_after=POD_CHECK_INTERVAL,
     )
 
 
@@ -166,17 +168,19 @@ def autoscaler_cannot_measure(service: InferenceService, seen: Seen) -> Decision
     if problem is None:
         return None
     message = f"{messages.all_ready(_desired_replicas(service, seen))}. {problem.message}"
-    return Decision(ready=True, progressing=True, reason=problem.reason, message=message, look_again=API_CHECK_INTERVAL)
+    return Decision(
+        ready=True, progressing=True, reason=problem.reason, message=message, requeue_after=API_CHECK_INTERVAL
+    )
 
 
-def all_servers_are_ready(service: InferenceService, seen: Seen, target: Target) -> Decision:
+def all_servers_are_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision:
     """Nothing is left to do."""
     ready = messages.all_ready(_desired_replicas(service, seen))
     return Decision(
         ready=True,
         reason="Serving",
         message=f"{ready} with version '{target.version}' at {messages.url(service)}.",
-        look_again=POD_CHECK_INTERVAL if seen.autoscaler.starting else None,
+        requeue_after=POD_CHECK_INTERVAL if seen.autoscaler.starting else None,
     )
 
 
@@ -184,7 +188,7 @@ def _desired_replicas(service: InferenceService, seen: Seen) -> int:
     return desired_replicas(service, (seen.servers or NO_SERVERS).replicas)
 
 
-def _is_rolled_out(service: InferenceService, seen: Seen, target: Target) -> bool:
+def _is_rolled_out(service: InferenceService, seen: Seen, target: ResolvedVersion) -> bool:
     count = _desired_replicas(service, seen)
     return (seen.servers or NO_SERVERS).all_ready(service, target, seen.settings, count)
 
@@ -201,19 +205,19 @@ def _plan(service: InferenceService, seen: Seen, transition: Transition, decisio
         running=servers.replicas,
         autoscaled=seen.autoscaler.exists,
     )
-    checks = [each for each in (decision.look_again, transition.look_again) if each is not None]
+    checks = [each for each in (decision.requeue_after, transition.requeue_after) if each is not None]
     complete = replace(
         decision,
         message=f"{decision.message}{seen.logging_note}{ONE_BY_ONE_MESSAGE if one_by_one else ''}",
         events=(*decision.events, *transition.events),
-        look_again=min(checks, default=None),
+        requeue_after=min(checks, default=None),
     )
     served = {"version": target.version, "digest": target.digest, "rollout": transition.status}
     return complete.plan(
         _status(service, seen).model_copy(update={**served, "slot": "b" if transition.active == "b" else None}),
         summary=messages.summary(service, servers.ready, _desired_replicas(service, seen), target),
         children=service_children(service, target, seen.settings, layout),
-        touches=route_touches(service, seen.rollout, transition),
+        patches=route_touches(service, seen.rollout, transition),
     )
 
 

@@ -27,13 +27,13 @@ def references(service: InferenceService) -> Iterable[Reference]:
 KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
     api=INFERENCE_SERVICE,
     short_name="fwsvc",
-    story="One model's champion, or one version, answered over REST and gRPC by a number of like servers.",
+    description="One model's champion, or one version, answered over REST and gRPC by a number of like servers.",
     spec=InferenceServiceSpec,
     status=InferenceServiceStatus,
     observe=observe,
     decide=decide,
     owns=OWNS,
-    touches=(POD,),
+    patches=(POD,),
     references=references,
     rules=(
         rule(

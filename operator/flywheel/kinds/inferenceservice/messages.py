@@ -1,6 +1,6 @@
 """The messages of an InferenceService's conditions, and its summary."""
 
-from flywheel.core.resource.model_reference import Missing, Target
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -12,7 +12,7 @@ def url(service: InferenceService) -> str:
     return f"http://{service_host(service)}:{HTTP_PORT}"
 
 
-def no_servers(service: InferenceService, target: Target) -> str:
+def no_servers(service: InferenceService, target: ResolvedVersion) -> str:
     """The service is suspended or scaled to 0."""
     field = "spec.suspend is true" if service.spec.suspend else "spec.replicas is 0"
     step = "set it to false" if service.spec.suspend else "raise it"
@@ -26,7 +26,7 @@ def all_ready(count: int) -> str:
     return f"All {count} servers are ready" if count > 1 else "The server is ready"
 
 
-def unavailable(missing: Missing | None) -> str:
+def unavailable(missing: UnresolvedReference | None) -> str:
     """Why no other version can replace the one that is served, or nothing."""
     return f" The served version stays, since no other can replace it: {missing.message}" if missing else ""
 
@@ -36,7 +36,7 @@ def diagnosis(seen: Seen) -> str:
     return f" {seen.diagnosis.message}" if seen.diagnosis else ""
 
 
-def summary(service: InferenceService, ready: int, count: int, target: Target) -> str:
+def summary(service: InferenceService, ready: int, count: int, target: ResolvedVersion) -> str:
     """`2/2 ready, fraud-3`."""
     if count == 0:
         return f"{'suspended' if service.spec.suspend else 'scaled to 0'}, {target.version}"

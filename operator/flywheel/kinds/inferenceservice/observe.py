@@ -6,7 +6,7 @@ from datetime import datetime
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource.api import MODEL_VERSION, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.core.resource.model_reference import Missing, Target, offered
+from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.rollout.observe import (
@@ -33,7 +33,7 @@ class Seen:
 
     now: datetime
     settings: Settings
-    version: Target | Missing
+    version: ResolvedVersion | UnresolvedReference
     servers: Servers | None = None
     diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
@@ -41,14 +41,14 @@ class Seen:
     rollout: RolloutSeen = field(default_factory=RolloutSeen)
 
     @property
-    def wanted(self) -> Target | None:
+    def wanted(self) -> ResolvedVersion | None:
         """The version that the spec asks for, where it is available."""
-        return self.version if isinstance(self.version, Target) else None
+        return self.version if isinstance(self.version, ResolvedVersion) else None
 
     @property
-    def missing(self) -> Missing | None:
+    def missing(self) -> UnresolvedReference | None:
         """Why the version that the spec asks for is not available."""
-        return self.version if isinstance(self.version, Missing) else None
+        return self.version if isinstance(self.version, UnresolvedReference) else None
 
     def with_active(self, slot: Slot) -> "Seen":
         """The same after the pointer has moved to that slot, if it is the other one."""
@@ -62,7 +62,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     """Read the Model or version, the Deployments with their pods, the autoscaler and the judge."""
     active = active_slot(service, cluster)
     servers, diagnosis, pods = observe_slot(service, cluster, active)
-    version = offered(service.namespace, service.spec.model, service.spec.version, cluster)
+    version = resolve_version(service.namespace, service.spec.model, service.spec.version, cluster)
     status = _version_status(service, version, cluster)
     return Seen(
         now=cluster.now,
@@ -76,9 +76,11 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     )
 
 
-def _version_status(service: InferenceService, version: Target | Missing, cluster: Cluster) -> ModelVersionStatus:
+def _version_status(
+    service: InferenceService, version: ResolvedVersion | UnresolvedReference, cluster: Cluster
+) -> ModelVersionStatus:
     """The status of the wanted ModelVersion, for services with logging or a rollout; empty for others."""
-    if isinstance(version, Missing) or (service.spec.logging is None and service.spec.rollout is None):
+    if isinstance(version, UnresolvedReference) or (service.spec.logging is None and service.spec.rollout is None):
         return ModelVersionStatus()
     found = cluster.get(Reference(MODEL_VERSION, service.namespace, version.version)) or {}
     return ModelVersionStatus.model_validate(found.get("status") or {})

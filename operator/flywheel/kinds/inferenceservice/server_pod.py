@@ -3,9 +3,16 @@
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT, Input, fetch_container, fetch_limit
-from flywheel.core.pods.pod_spec import container_security, environment, needs, placed, pod_security, pulls
+from flywheel.core.pods.pod_spec import (
+    container_security_context,
+    pod_security_context,
+    pull_secret_fields,
+    resource_requirements,
+    scheduling_fields,
+    user_env,
+)
 from flywheel.core.resource import names
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.logging import prediction_logging
@@ -24,7 +31,7 @@ GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
 ROUTE_FOLDER = "/etc/flywheel/route"
 
 
-def server_pod(service: InferenceService, target: Target, route: str, settings: Settings) -> dict[str, Any]:
+def server_pod(service: InferenceService, target: ResolvedVersion, route: str, settings: Settings) -> dict[str, Any]:
     """The pod's spec; `route` is the ConfigMap that tells its server which requests to forward."""
     spec = service.spec
     variables = {
@@ -42,9 +49,9 @@ def server_pod(service: InferenceService, target: Target, route: str, settings: 
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": GRACE_SECONDS + prediction_logging.extra_grace_seconds(spec.logging),
-        "securityContext": pod_security(),
-        **placed(spec.placement),
-        **pulls(spec.image_pull_secrets, settings),
+        "securityContext": pod_security_context(),
+        **scheduling_fields(spec.placement),
+        **pull_secret_fields(spec.image_pull_secrets, settings),
         "initContainers": [fetch, *init_containers(service, fetch, settings)],
         "containers": [runtime_container(_server(service, target, settings), service, target.version)],
         "volumes": [
@@ -64,9 +71,9 @@ def service_host(service: InferenceService) -> str:
     return f"{names.child(service)}.{service.namespace}.svc"
 
 
-def _server(service: InferenceService, target: Target, settings: Settings) -> dict[str, Any]:
+def _server(service: InferenceService, target: ResolvedVersion, settings: Settings) -> dict[str, Any]:
     spec = service.spec
-    env = [*prediction_logging.variables(spec.logging), *environment(spec.env)]
+    env = [*prediction_logging.variables(spec.logging), *user_env(spec.env)]
     return {
         "name": "server",
         "image": settings.serving_image,
@@ -78,8 +85,8 @@ def _server(service: InferenceService, target: Target, settings: Settings) -> di
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT))
         ],
-        **({"resources": needs(spec.resources)} if needs(spec.resources) else {}),
-        "securityContext": container_security(),
+        **({"resources": resource_requirements(spec.resources)} if resource_requirements(spec.resources) else {}),
+        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # A big model may load for ten minutes; a small one is found ready within a second.
         "startupProbe": _probe("live", period=1, timeout=1, failures=600),
@@ -96,7 +103,7 @@ def _server(service: InferenceService, target: Target, settings: Settings) -> di
     }
 
 
-def _flags(service: InferenceService, target: Target) -> dict[str, str]:
+def _flags(service: InferenceService, target: ResolvedVersion) -> dict[str, str]:
     spec = service.spec
     return {
         "--model": f"{ROOT}/inputs/model",

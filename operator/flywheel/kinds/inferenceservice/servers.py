@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.children import DIGEST_ANNOTATION, VERSION_ANNOTATION, template_inputs
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -19,7 +19,7 @@ class Servers:
     completely. `one_by_one`: an old server stops before a new one starts.
     """
 
-    target: Target | None
+    target: ResolvedVersion | None
     inputs: str
     settled: bool
     replicas: int = 0
@@ -29,12 +29,12 @@ class Servers:
     proven: bool = True
     one_by_one: bool = False
 
-    def has_template_of(self, service: InferenceService, target: Target, settings: Settings) -> bool:
+    def has_template_of(self, service: InferenceService, target: ResolvedVersion, settings: Settings) -> bool:
         """Whether the template is that of the target; the engine writes the first digits of its inputs' digest onto the Deployment."""
         digest = names.digest(dict(template_inputs(service, target, settings)))
         return bool(self.inputs) and digest.startswith(self.inputs)
 
-    def all_ready(self, service: InferenceService, target: Target, settings: Settings, count: int) -> bool:
+    def all_ready(self, service: InferenceService, target: ResolvedVersion, settings: Settings, count: int) -> bool:
         """Whether exactly `count` servers exist, all have the target's template, and all are ready."""
         counts = {self.replicas, self.existing, self.updated, self.ready}
         return self.settled and counts == {count} and self.has_template_of(service, target, settings)
@@ -50,7 +50,7 @@ def read_servers(deployment: Manifest) -> Servers:
     version, digest = annotations.get(VERSION_ANNOTATION), annotations.get(DIGEST_ANNOTATION)
     surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", 1)
     return Servers(
-        target=Target(version, digest) if version and digest else None,
+        target=ResolvedVersion(version, digest) if version and digest else None,
         inputs=annotations.get(names.INPUTS_ANNOTATION, ""),
         settled=status.get("observedGeneration", 0) >= metadata.get("generation", 1),
         replicas=spec.get("replicas", 1),

@@ -10,7 +10,7 @@ from flywheel.core.pods.pod_spec import JOB_LABEL
 from flywheel.core.resource import names
 from flywheel.core.resource.api import GROUP, Manifest
 from flywheel.core.resource.kind import AnyResource
-from flywheel.core.resource.plan import Child, Kept
+from flywheel.core.resource.plan import Child, ExistingChild
 
 Slot = Literal["a", "b"]
 ROLE_LABEL = f"{GROUP}/role"
@@ -73,6 +73,6 @@ class Layout:
     active: Slot = "a"
     both_slots: bool = False
     one_by_one: bool = False
-    rollout_children: tuple[Child | Kept, ...] = ()
+    rollout_children: tuple[Child | ExistingChild, ...] = ()
     running: int = 0
     autoscaled: bool = False

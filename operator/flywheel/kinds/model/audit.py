@@ -3,16 +3,15 @@
 from dataclasses import replace
 from datetime import timedelta
 
-from flywheel.core.backoff import backoff
+from flywheel.core.requeue import REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.kinds.model.children import Model, attempt, promote_job, step_of, unrecorded
 from flywheel.kinds.model.observe import Seen
 from flywheel.kinds.model.schema.status import Audit, ModelStatus, Reign
 
 LONGEST_PAUSE = timedelta(minutes=5)
-AT_ONCE = timedelta(seconds=1)
 
 
 def recorded(model: Model, seen: Seen, plan: Plan) -> Plan:
@@ -28,8 +27,8 @@ def recorded(model: Model, seen: Seen, plan: Plan) -> Plan:
         return replace(plan, status=status, children=())
     words = f" Its promotion is not recorded in the store yet: {audit.message}" if audit and audit.message else ""
     if audit is not None and audit.retry_at is not None and audit.retry_at > seen.now:
-        wait = max(audit.retry_at - seen.now, AT_ONCE)
-        return replace(plan, status=status, children=(), look_again=wait, message=plan.message + words)
+        wait = max(audit.retry_at - seen.now, REQUEUE_NOW)
+        return replace(plan, status=status, children=(), requeue_after=wait, message=plan.message + words)
     job: Child = promote_job(model, before, attempt(model.status), seen.settings)
     return replace(plan, status=status, children=(job,), message=plan.message + words)
 
@@ -44,8 +43,8 @@ def _ended(model: Model, seen: Seen, plan: Plan, status: ModelStatus, reign: Rei
         audit = Audit(recorded=reign.number, number=number, sha256=sha256)
     else:
         failed = attempt(model.status)
-        pause = backoff(failed - 1, longest=LONGEST_PAUSE)
+        pause = backoff(failed - 1, limit=LONGEST_PAUSE)
         again = (seen.now + pause).replace(microsecond=0)
         audit = old.model_copy(update={"attempts": failed, "message": found.message[:512], "retry_at": again})
-    job = Kept(JOB, names.job(model, step_of(reign), attempt(model.status)))
-    return replace(plan, status=status.model_copy(update={"audit": audit}), children=(job,), look_again=AT_ONCE)
+    job = ExistingChild(JOB, names.job(model, step_of(reign), attempt(model.status)))
+    return replace(plan, status=status.model_copy(update={"audit": audit}), children=(job,), requeue_after=REQUEUE_NOW)

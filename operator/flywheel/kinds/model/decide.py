@@ -7,7 +7,7 @@ So whatever goes missing, the servers that follow the Model keep what they have.
 from dataclasses import replace
 
 from flywheel.core.resource.api import MODEL_VERSION
-from flywheel.core.resource.plan import Event, Plan, Removal, Touch
+from flywheel.core.resource.plan import Event, Patch, Plan, Removal
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.audit import recorded
 from flywheel.kinds.model.children import Model
@@ -27,14 +27,14 @@ def decide(model: Model, seen: Seen) -> Plan:
         or champion_is_no_longer_verified(model, seen)
         or there_is_a_champion(model, seen)
     )
-    return replace(recorded(model, seen, plan), touches=_touches(model, seen))
+    return replace(recorded(model, seen, plan), patches=_touches(model, seen))
 
 
-def _touches(model: Model, seen: Seen) -> tuple[Touch, ...]:
+def _touches(model: Model, seen: Seen) -> tuple[Patch, ...]:
     """Those that should go with the Model carry its owner reference, and the others do not."""
     wanted = model.spec.deletion_policy == "Delete"
     return tuple(
-        Touch(MODEL_VERSION, each.name, each.uid, owned=wanted) for each in seen.versions if each.owned != wanted
+        Patch(MODEL_VERSION, each.name, each.uid, owned=wanted) for each in seen.versions if each.owned != wanted
     )
 
 

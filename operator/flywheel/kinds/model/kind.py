@@ -20,13 +20,13 @@ def references(model: Model) -> Iterable[Reference]:
 KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     api=MODEL,
     short_name="fwmodel",
-    story="A name that lasts while versions come and go, and the rule by which one of them is champion.",
+    description="A name that lasts while versions come and go, and the rule by which one of them is champion.",
     spec=ModelSpec,
     status=ModelStatus,
     observe=observe,
     decide=decide,
     owns=(JOB,),
     removes=(MODEL_VERSION,),
-    touches=(MODEL_VERSION,),
+    patches=(MODEL_VERSION,),
     references=references,
 )

@@ -6,11 +6,11 @@ from datetime import datetime
 
 from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.core.resource.model_reference import users
+from flywheel.core.resource.model_reference import find_users
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
@@ -71,7 +71,7 @@ def observe(model: Model, cluster: Cluster) -> Seen:
     """One look at all versions of a Model."""
     raw = [
         each
-        for each in cluster.referring(MODEL_VERSION, model.reference)
+        for each in cluster.referrers(MODEL_VERSION, model.reference)
         if each["spec"].get("model") == model.name and "deletionTimestamp" not in each["metadata"]
     ]
     found = [_version(model, each, _is_used(each, cluster)) for each in raw]
@@ -91,7 +91,7 @@ def _recording(model: Model, cluster: Cluster) -> Outcome | None:
         return None
     name = names.job(model, step_of(reign), attempt(model.status))
     job = cluster.get(Reference(JOB, model.namespace, name))
-    return outcome.read(job, of_job(name, cluster.children(model.uid, POD))) if job else None
+    return outcome.job_outcome(job, pods_of_job(name, cluster.children(model.uid, POD))) if job else None
 
 
 def _version(model: Model, raw: Manifest, used: bool) -> Version:
@@ -126,8 +126,8 @@ def _is_used(raw: Manifest, cluster: Cluster) -> bool:
     """Whether anybody serves it, scores with it, or is told to."""
     version = Reference(MODEL_VERSION, raw["metadata"]["namespace"], raw["metadata"]["name"])
     return bool(
-        users(version, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)
-        or users(version, BATCH_INFERENCE, batchinference.versions_in_use, cluster)
+        find_users(version, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)
+        or find_users(version, BATCH_INFERENCE, batchinference.versions_in_use, cluster)
     )
 
 

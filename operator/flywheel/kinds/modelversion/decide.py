@@ -6,11 +6,10 @@ Ready says: these bytes were loaded in the serving image, answered, and gave wha
 - What cannot stalls. The digest of an earlier good verification stays in the status: what is served goes on.
 """
 
-from datetime import timedelta
-
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Kept, Plan
+from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.kinds.modelversion import children
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gates.measurement import gated, kept_facts
@@ -19,9 +18,6 @@ from flywheel.kinds.modelversion.rejection import marked
 from flywheel.kinds.modelversion.schema import quantization
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 from flywheel.kinds.modelversion.verification import failed, succeeded, summary
-
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-AT_ONCE = timedelta(seconds=1)
 
 
 def decide(version: ModelVersion, seen: Seen) -> Plan:
@@ -81,7 +77,7 @@ def verification_is_tried_again(version: ModelVersion, seen: Seen, status: Model
         status=status,
         summary=summary(status, seen) if is_good(status) else "waiting to be verified again",
         children=_last_job(version, status),
-        look_again=max(failure.retry_at - seen.now, AT_ONCE),
+        requeue_after=max(failure.retry_at - seen.now, REQUEUE_NOW),
     )
 
 
@@ -119,7 +115,7 @@ def verification_runs(version: ModelVersion, seen: Seen, status: ModelVersionSta
         status=status,
         summary=summary(status, seen) if again else "being verified",
         children=(job,),
-        look_again=SOON,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -142,8 +138,8 @@ def _is_answered(version: ModelVersion, seen: Seen, status: ModelVersionStatus) 
     return has_verdict and not waits and not _is_asked_anew(version, seen, status)
 
 
-def _last_job(version: ModelVersion, status: ModelVersionStatus) -> tuple[Kept, ...]:
-    return (Kept(JOB, names.job(version, VERIFY, status.attempts or 1)),)
+def _last_job(version: ModelVersion, status: ModelVersionStatus) -> tuple[ExistingChild, ...]:
+    return (ExistingChild(JOB, names.job(version, VERIFY, status.attempts or 1)),)
 
 
 def _next_step(reason: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime
 from flywheel.core.diagnosis import outcome, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import (
     BATCH_INFERENCE,
@@ -20,7 +20,7 @@ from flywheel.core.resource.api import (
     Reference,
 )
 from flywheel.core.resource.kind import Cluster
-from flywheel.core.resource.model_reference import users
+from flywheel.core.resource.model_reference import find_users
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
@@ -74,8 +74,8 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
         clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
         gates=_gates(version, model, cluster),
-        served_by=users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
-        scored_by=users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
+        served_by=find_users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
+        scored_by=find_users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
     )
 
 
@@ -84,8 +84,8 @@ def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome 
     job = cluster.get(Reference(JOB, version.namespace, name))
     if job is None:
         return None, None
-    pods = of_job(name, cluster.children(version.uid, POD))
-    ended = outcome.read(job, pods)
+    pods = pods_of_job(name, cluster.children(version.uid, POD))
+    ended = outcome.job_outcome(job, pods)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(version.namespace, uid)
@@ -129,7 +129,7 @@ def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str |
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:
     """Each InferenceService keeps those of its own rollouts."""
-    for service in cluster.referring(INFERENCE_SERVICE, version.reference):
+    for service in cluster.referrers(INFERENCE_SERVICE, version.reference):
         rollout = inferenceservice.InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
         for each in rollout.rejected if rollout else ():
             if each.version == version.name:

@@ -6,8 +6,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema import quantization
@@ -51,7 +51,7 @@ def failed(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionS
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
     again = outcome.result == "Infrastructure" or outcome.reason in MAY_ARRIVE
-    pause = backoff(in_a_row - 1, longest=LONGEST_PAUSE)
+    pause = backoff(in_a_row - 1, limit=LONGEST_PAUSE)
     failure = Failure(
         reason=outcome.reason,
         message=_sentence(version, outcome),

@@ -31,7 +31,7 @@ def revision(pipeline: TrainingPipeline) -> Child:
 def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
     """A CronJob for each trigger with a schedule."""
     made = (
-        schedule.ticker(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
+        schedule.cron_job(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
         for trigger in pipeline.spec.triggers
         if trigger.schedule is not None
     )
@@ -41,7 +41,7 @@ def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
 def run_name(pipeline: TrainingPipeline, trigger: str, key: str) -> str:
     """The same cause has the same name, so that it cannot start two runs."""
     tail = f"-{names.digest(f'{pipeline.uid} {trigger} {key}')[:8]}"
-    return names.within(f"{pipeline.name}-{trigger}", LONGEST_RUN - len(tail)) + tail
+    return names.truncate(f"{pipeline.name}-{trigger}", LONGEST_RUN - len(tail)) + tail
 
 
 def run(

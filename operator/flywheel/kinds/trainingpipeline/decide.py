@@ -5,10 +5,11 @@ the run is named by its cause, so that neither a lost status nor a second operat
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
-from flywheel.core.resource.plan import Child, Event, Kept, Plan, Removal
+from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan, Removal
 from flywheel.kinds.trainingpipeline import children, messages
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
@@ -20,8 +21,6 @@ from flywheel.kinds.trainingpipeline.schema.triggers import Fired, Skipped, Trig
 from flywheel.kinds.trainingpipeline.schema.validation import faults
 from flywheel.kinds.trainingpipeline.triggers.causes import Cause, cause, overtaken
 from flywheel.kinds.trainingpipeline.triggers.guard import Held, breaker, held, recent
-
-AT_ONCE = timedelta(seconds=1)
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,10 @@ def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
 
 def _cannot_work(pipeline: TrainingPipeline, seen: Seen, finding: str) -> Plan:
     """The live revision stays, and what runs goes on; no trigger fires."""
-    kept = (*_kept_runs(pipeline, seen)[0], *(Kept(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen)))
+    kept = (
+        *_kept_runs(pipeline, seen)[0],
+        *(ExistingChild(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen)),
+    )
     return Plan(
         ready=False,
         stalled=True,
@@ -153,7 +155,7 @@ def _wanted(pipeline: TrainingPipeline, seen: Seen) -> list[str]:
     return sorted(revision_name(pipeline.name, each) for each in needed | known)
 
 
-def _kept_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[Kept, ...], tuple[Removal, ...]]:
+def _kept_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[ExistingChild, ...], tuple[Removal, ...]]:
     """Runs that stay, and those made by hand that are beyond the retention."""
     retention = pipeline.spec.retention
     over = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
@@ -163,7 +165,9 @@ def _kept_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[Kept, ...]
     stay = {run.name for run in (*good, *bad)} | {
         run.name for run in seen.runs if run.result is None or run.name in tests
     }
-    kept = tuple(Kept(TRAINING_RUN, run.name) for run in seen.runs if run.owned and run.uid and run.name in stay)
+    kept = tuple(
+        ExistingChild(TRAINING_RUN, run.name) for run in seen.runs if run.owned and run.uid and run.name in stay
+    )
     gone = tuple(Removal(TRAINING_RUN, run.name, run.uid) for run in over if not run.owned and run.name not in stay)
     return kept, gone
 
@@ -183,9 +187,9 @@ def _plan(
     if revisions.testing and not pipeline.spec.suspend:
         made.append(children.test_run(pipeline, revisions.present.name))
     names = {child.name for child in made}
-    old = tuple(Kept(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen) if name != present.name)
+    old = tuple(ExistingChild(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen) if name != present.name)
     ready, reason, message = messages.state(pipeline, seen, revisions, stopped)
-    times = [max(answer.until - seen.now, AT_ONCE) for answer in answers if answer.until is not None]
+    times = [max(answer.until - seen.now, REQUEUE_NOW) for answer in answers if answer.until is not None]
     news = tuple(_event(answer) for answer in answers if answer.run is not None)
     ticks = dict.fromkeys(tick for answer in answers for tick in answer.finish)
     return Plan(
@@ -202,10 +206,10 @@ def _plan(
             *old,
         ),
         removals=gone,
-        finish=tuple(Reference(JOB, pipeline.namespace, tick) for tick in ticks),
+        completed_ticks=tuple(Reference(JOB, pipeline.namespace, tick) for tick in ticks),
         progressing=None if revisions.testing or not ready else False,
         events=news,
-        look_again=min(times) if times else None,
+        requeue_after=min(times) if times else None,
     )
 
 

@@ -48,13 +48,13 @@ class Seen:
 
 def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     """One look at the runs, the ticks, and what triggers look at."""
-    raw = cluster.referring(TRAINING_RUN, pipeline.reference)
+    raw = cluster.referrers(TRAINING_RUN, pipeline.reference)
     runs = [_run(each, pipeline) for each in raw if each["spec"].get("pipeline") == pipeline.name]
     found = {name: cluster.get(reference) for name, reference in _looks_at(pipeline)}
     return Seen(
         now=cluster.now,
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
-        ticks=schedule.waiting(cluster.children(pipeline.uid, JOB)),
+        ticks=schedule.pending_ticks(cluster.children(pipeline.uid, JOB)),
         looked_at={name: manifest for name, manifest in found.items() if manifest is not None},
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 
 from flywheel.core.resource.api import TRAINING_RUN
 from flywheel.core.resource.kind import Resource
-from flywheel.core.resource.names import within
+from flywheel.core.resource.names import truncate
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
@@ -58,7 +58,7 @@ def _steps(pipeline: TrainingPipeline, settings: Settings) -> Iterator[Child]:
 def _run(pipeline: TrainingPipeline) -> TrainingRun:
     return Resource(
         api=TRAINING_RUN,
-        name=within(f"{pipeline.name}-run", children.LONGEST_RUN),
+        name=truncate(f"{pipeline.name}-run", children.LONGEST_RUN),
         namespace=pipeline.namespace,
         uid=pipeline.uid,
         generation=1,

@@ -4,11 +4,10 @@ Ready and Succeeded say: every step ended well, or was skipped because its `when
 cause is answered, and another run is another attempt. What is missing before it starts (a Dataset, a pipeline) is waited for.
 """
 
-from datetime import timedelta
-
 from flywheel.core.pods.indexed_job import service_name
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import EXPERIMENT, JOB, SERVICE
-from flywheel.core.resource.plan import Child, Event, Kept, Plan
+from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan
 from flywheel.kinds.trainingrun import messages, reproduce
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress, Run, advance
@@ -17,8 +16,6 @@ from flywheel.kinds.trainingrun.schema.status import Challenger
 from flywheel.kinds.trainingrun.start.prerequisites import Begun, begin
 from flywheel.kinds.trainingrun.steps.sampling import sampled
 
-SOON = timedelta(seconds=15)  # events of a pod that cannot start do not wake us
-AT_ONCE = timedelta(seconds=1)
 JOBS_TO_READ = 3  # failed steps whose Jobs stay for their logs
 MOST_BYTES = 100_000  # of status
 
@@ -67,7 +64,7 @@ def it_ends(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> P
         }
     )
     good = result == "Succeeded"
-    kept = tuple(Kept(JOB, name) for name in progress.ended)
+    kept = tuple(ExistingChild(JOB, name) for name in progress.ended)
     return Plan(
         ready=good,
         succeeded=good,
@@ -78,7 +75,7 @@ def it_ends(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -> P
         summary=messages.summary(status),
         children=(*kept, *_left(status, but=frozenset(progress.ended)), *_experiments(status)),
         events=() if good else (Event(reason, message, "Warning", "Run"),),
-        look_again=AT_ONCE,
+        requeue_after=REQUEUE_NOW,
     )
 
 
@@ -86,13 +83,13 @@ def it_goes_on(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -
     """Steps run, or wait for their time."""
     reason, message = messages.going_on(run, seen, progress)
     status = _status(run, begun, progress)
-    times = [*progress.look_again]
+    times = [*progress.requeue_after]
     if begun.deadline is not None:
         times.append(begun.deadline - seen.now)
     if progress.ended:
-        times.append(AT_ONCE)
+        times.append(REQUEUE_NOW)
     if progress.running:
-        times.append(SOON)
+        times.append(PENDING_CHECK_INTERVAL)
     stopped = run.spec.suspend and not progress.running
     return Plan(
         ready=False,
@@ -103,7 +100,7 @@ def it_goes_on(run: TrainingRun, seen: Seen, begun: Begun, progress: Progress) -
         summary=messages.summary(status),
         children=(*_children(progress, status), *_of_ranks(run, progress)),
         progressing=not stopped,
-        look_again=max(min(times), AT_ONCE) if times else None,
+        requeue_after=max(min(times), REQUEUE_NOW) if times else None,
     )
 
 
@@ -117,29 +114,29 @@ def _stopped(run: TrainingRun, seen: Seen, begun: Begun) -> str | None:
     return None
 
 
-def _children(progress: Progress, status: TrainingRunStatus) -> tuple[Child | Kept, ...]:
+def _children(progress: Progress, status: TrainingRunStatus) -> tuple[Child | ExistingChild, ...]:
     """What starts, what runs, what ended just now and is deleted once status knows, Experiments, and Jobs to read."""
     starting = {child.name for child in progress.starts}
     running = {row.status.job for row in progress.running if row.status.job} - starting
     names = running | set(progress.ended) - starting
-    jobs = tuple(Kept(JOB, name) for name in sorted(names))
+    jobs = tuple(ExistingChild(JOB, name) for name in sorted(names))
     left = tuple(each for each in _left(status) if each.name not in names | starting)
     return (*progress.starts, *jobs, *left, *(each for each in _experiments(status) if each.name not in starting))
 
 
-def _of_ranks(run: TrainingRun, progress: Progress) -> tuple[Kept, ...]:
+def _of_ranks(run: TrainingRun, progress: Progress) -> tuple[ExistingChild, ...]:
     """What ranks find one another by stays while there are any; a step that starts now brings it."""
     groups = [row for row in progress.running if row.step.container and row.step.container.distributed]
     starts = any(child.api == SERVICE for child in progress.starts)
-    return (Kept(SERVICE, service_name(run)),) if groups and not starts else ()
+    return (ExistingChild(SERVICE, service_name(run)),) if groups and not starts else ()
 
 
-def _left(status: TrainingRunStatus, but: frozenset[str] = frozenset()) -> tuple[Kept, ...]:
+def _left(status: TrainingRunStatus, but: frozenset[str] = frozenset()) -> tuple[ExistingChild, ...]:
     failed = [step.job for step in status.steps if step.state == "Failed" and step.job and step.job not in but]
-    return tuple(Kept(JOB, name) for name in failed[-JOBS_TO_READ:])
+    return tuple(ExistingChild(JOB, name) for name in failed[-JOBS_TO_READ:])
 
 
-def _experiments(status: TrainingRunStatus) -> tuple[Kept, ...]:
+def _experiments(status: TrainingRunStatus) -> tuple[ExistingChild, ...]:
     """They stay while the run is there: their trials are what people look for when a model surprises them."""
     found = {
         step.job
@@ -147,7 +144,7 @@ def _experiments(status: TrainingRunStatus) -> tuple[Kept, ...]:
         if step.job and step.state != "Cancelled" and step.facts.get("experiment") == step.job
     }
     running = {step.job for step in status.steps if step.job and step.state in ("Running", "Failed")}
-    return tuple(Kept(EXPERIMENT, name) for name in sorted(found | running))
+    return tuple(ExistingChild(EXPERIMENT, name) for name in sorted(found | running))
 
 
 def _status(run: TrainingRun, begun: Begun, progress: Progress) -> TrainingRunStatus:

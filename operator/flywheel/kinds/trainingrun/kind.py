@@ -10,7 +10,7 @@ from flywheel.kinds.trainingrun.schema.rules import FIXED
 KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     api=TRAINING_RUN,
     short_name="fwrun",
-    story="One run of a TrainingPipeline: its steps, what each took from the cache and why, and what became of its model.",
+    description="One run of a TrainingPipeline: its steps, what each took from the cache and why, and what became of its model.",
     spec=TrainingRunSpec,
     status=TrainingRunStatus,
     observe=observe,

@@ -41,7 +41,7 @@ def no_data(run: TrainingRun, used: InputUsed, dataset: Manifest | None) -> tupl
             "DatasetVersionNotFound",
             f"{where} has no version '{used.version}'; correct input '{used.name}' of the pipeline.",
         )
-    ready = conditions.found(dataset)
+    ready = conditions.find_condition(dataset)
     return (
         "DatasetNotReady",
         f"Waiting for {where} to be Ready ({ready.get('reason', 'Pending')}): {ready.get('message', '')}",

@@ -16,7 +16,7 @@ from flywheel.core.resource.api import (
     TRAINING_RUN,
     Manifest,
     Reference,
-    flywheel,
+    flywheel_api,
 )
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
@@ -28,7 +28,7 @@ from flywheel.kinds.trainingrun.steps import WORKERS
 from flywheel.kinds.trainingrun.steps.executor import Seen as Work
 
 # No such resource: runs refer to it by the keys of their steps, so that a run finds those that did the same work before.
-CACHE_KEY = flywheel("CacheKey", "cachekeys")
+CACHE_KEY = flywheel_api("CacheKey", "cachekeys")
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,9 @@ def references(run: TrainingRun) -> Iterable[Reference]:
 
 def _pipeline(pipeline: Manifest) -> PipelineSeen:
     revision = (pipeline.get("status") or {}).get("revision")
-    return PipelineSeen(pipeline["metadata"]["uid"], revision, str(conditions.found(pipeline).get("message", "")))
+    return PipelineSeen(
+        pipeline["metadata"]["uid"], revision, str(conditions.find_condition(pipeline).get("message", ""))
+    )
 
 
 def _frozen(run: TrainingRun, revision: str, cluster: Cluster) -> Frozen | None:
@@ -158,7 +160,7 @@ def _tick_is_gone(run: TrainingRun, cluster: Cluster) -> bool:
 def _cached(run: TrainingRun, key: str, cluster: Cluster) -> tuple[Entry, ...]:
     """Newest first."""
     found: list[Entry] = []
-    for manifest in cluster.referring(TRAINING_RUN, Reference(CACHE_KEY, run.namespace, key)):
+    for manifest in cluster.referrers(TRAINING_RUN, Reference(CACHE_KEY, run.namespace, key)):
         if manifest["metadata"]["uid"] == run.uid:
             continue
         for raw in (manifest.get("status") or {}).get("steps") or ():

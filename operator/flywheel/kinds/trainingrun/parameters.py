@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 
-from flywheel.core.pods.indexed_job import Each
+from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.resource.values import Number
 from flywheel.kinds.trainingpipeline.schema.parameters import Given, Parameter
 from flywheel.kinds.trainingpipeline.schema.steps import ForEach
@@ -53,11 +53,11 @@ class Values:
         return told, "run.date" in names
 
 
-def each_of(wanted: ForEach, values: Values) -> Each:
+def each_of(wanted: ForEach, values: Values) -> ItemSet:
     """The items of a step with what stands for `$(params.x)`. Raises Refused."""
     items = tuple({name: values.value(given) for name, given in item.items()} for item in wanted.items)
     try:
-        return Each(items, wanted.parallelism)
+        return ItemSet(items, wanted.parallelism)
     except ValueError as error:
         raise Refused(f"forEach is too long: {error}; divide the step.") from error
 

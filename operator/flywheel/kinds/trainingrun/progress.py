@@ -29,7 +29,7 @@ class Progress:
     last: Table
     starts: list[Child] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    look_again: list[timedelta] = field(default_factory=list)
+    requeue_after: list[timedelta] = field(default_factory=list)
 
     @property
     def steps(self) -> tuple[StepStatus, ...]:
@@ -163,7 +163,7 @@ def _unmet(run: Run, row: Row, rows: Table, ended: Ended | None) -> Row | None:
 def _begun(run: Run, progress: Progress, row: Row) -> Row:
     """From the cache, or started; or as it was, where it has to wait."""
     if row.status.not_before is not None and row.status.not_before > run.seen.now:
-        progress.look_again.append(row.status.not_before - run.seen.now)
+        progress.requeue_after.append(row.status.not_before - run.seen.now)
         return row
     try:
         order = step_inputs.order(

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import MODEL_VERSION
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.decide import decide
@@ -19,7 +19,7 @@ from flywheel.testing import FakeCluster, resource
 from flywheel.testing.resources import custom
 from flywheel_serving.record import order
 
-TARGET = Target("delay-1", "sha256:" + "1" * 64)
+TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 SECRETIVE = {"columns": [{"name": "carrier", "action": "Hmac"}], "hmac": {"name": "log-key", "key": "hmac"}}
 
 

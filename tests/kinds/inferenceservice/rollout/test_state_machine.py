@@ -33,7 +33,7 @@ def test_without_a_rollout_the_servers_are_replaced_where_they_stand() -> None:
     assert world.stands == {"delay": "delay-2"}
     assert world.service.status.rollout is None
     assert not world.cluster.children(world.service.uid, CONFIG_MAP)
-    assert world.plan.touches == ()
+    assert world.plan.patches == ()
 
 
 def test_a_challenger_comes_up_beside_the_champion_and_gets_nothing_yet() -> None:
@@ -83,7 +83,7 @@ def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> Non
 def test_each_server_of_the_champion_is_touched_once_for_each_route() -> None:
     world = serving()
     world.offers("delay-2")
-    touched = [[touch.name for touch in world.look().touches] for _ in range(4)]
+    touched = [[touch.name for touch in world.look().patches] for _ in range(4)]
 
     assert touched == [[], ["delay-delay-1-0", "delay-delay-1-1"], [], []]
 
@@ -216,7 +216,7 @@ def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:
     world = challenged()
 
     assert {child.api for child in world.plan.children or ()} <= set(KIND.owns)
-    assert {touch.api for touch in world.plan.touches} <= set(KIND.touches)
+    assert {touch.api for touch in world.plan.patches} <= set(KIND.patches)
 
 
 def story(dies: Mapping[int, int], verdict: str) -> tuple[Any, ...]:
@@ -271,4 +271,4 @@ def test_pods_of_the_judge_are_no_servers() -> None:
     world.cluster.put(pod(world.service, "judge-pod", job=world.job))
     world.change(spec=service({"canary": {"steps": [{"percent": 7, "duration": "10s"}]}}).spec)
 
-    assert {touch.name for touch in world.look().touches} == {"delay-delay-1-0", "delay-delay-1-1"}
+    assert {touch.name for touch in world.look().patches} == {"delay-delay-1-0", "delay-delay-1-1"}

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import DEPLOYMENT, NETWORK_POLICY, Api
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
@@ -18,7 +18,7 @@ from tests.golden import same_as
 from tests.pod_security import violations
 
 HERE = Path(__file__).parent
-TARGET = Target("delay-1", "sha256:" + "1" * 64)
+TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 TRITON = {"triton": {"image": "nvcr.io/nvidia/tritonserver:25.08-py3", "args": ["--log-verbose=1"]}}
 CUSTOM = {
     "custom": {
@@ -39,7 +39,7 @@ def made(api: Api, **spec: Any) -> dict[str, Any]:
     asked = service(**spec)
     [found] = [each for each in children.service_children(asked, TARGET, Settings()) if each.api == api]
     assert isinstance(found, Child)
-    return dressed(asked, found)
+    return with_owner(asked, found)
 
 
 @pytest.mark.parametrize(("name", "runtime"), [("triton", TRITON), ("custom", CUSTOM)])

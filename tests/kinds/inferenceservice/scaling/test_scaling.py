@@ -10,8 +10,8 @@ import pytest
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, Api
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
@@ -28,7 +28,7 @@ from tests.golden import same_as
 
 HERE = Path(__file__).parent
 SETTINGS = Settings()
-V1 = Target("delay-1", "sha256:" + "1" * 64)
+V1 = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 BY_CPU = {"minReplicas": 2, "maxReplicas": 6}
 
 
@@ -102,7 +102,7 @@ def test_the_number_has_one_owner_at_a_time(
     deployment = child(plan, DEPLOYMENT)
 
     assert deployment is not None
-    assert (deployment.yields, deployment.manifest["spec"]["replicas"]) == (yields, replicas)
+    assert (deployment.shared_fields, deployment.manifest["spec"]["replicas"]) == (yields, replicas)
     assert (child(plan, HORIZONTAL_POD_AUTOSCALER) is not None) == autoscaled
 
 
@@ -110,7 +110,7 @@ def autoscaler_of(asked: InferenceService) -> dict[str, Any]:
     """The HorizontalPodAutoscaler that a service gets."""
     found = child(decide(asked, replace(SERVING, servers=None)), HORIZONTAL_POD_AUTOSCALER)
     assert found is not None
-    return dressed(asked, found)
+    return with_owner(asked, found)
 
 
 @pytest.mark.parametrize("name", ["CPU", "Memory", "InFlight", "RequestsPerSecond"])
@@ -194,11 +194,12 @@ def test_what_is_not_missing(
 def test_what_may_be_missing_is_looked_at_again() -> None:
     unsure = decide(service(), replace(SERVING, autoscaler=AutoscalerSeen(exists=True, starting=True)))
 
-    assert (unsure.reason, unsure.look_again is not None) == ("Serving", True)
+    assert (unsure.reason, unsure.requeue_after is not None) == ("Serving", True)
     assert (
-        decide(service(), replace(SERVING, autoscaler=AutoscalerSeen(problem=NO_METRICS_SERVER))).look_again is not None
+        decide(service(), replace(SERVING, autoscaler=AutoscalerSeen(problem=NO_METRICS_SERVER))).requeue_after
+        is not None
     )
-    assert decide(service(), SERVING).look_again is None
+    assert decide(service(), SERVING).requeue_after is None
 
 
 def test_the_autoscaler_follows_the_pointer() -> None:
@@ -214,7 +215,7 @@ def test_the_autoscaler_follows_the_pointer() -> None:
         "since": stamp(NOON),
     }
     status = {"replicas": 3, "slot": "b", "rollout": {**before, "keepUntil": "2026-01-01T13:00:00Z"}}
-    old = replace(servers(3), target=Target("delay-0", "sha256:" + "0" * 64))
+    old = replace(servers(3), target=ResolvedVersion("delay-0", "sha256:" + "0" * 64))
     seen = replace(SERVING, servers=servers(3), rollout=RolloutSeen(active="b", other=old))
     asked = service(rollout=rollout)
     asked = replace(asked, status=type(asked.status).model_validate(status))
@@ -223,7 +224,7 @@ def test_the_autoscaler_follows_the_pointer() -> None:
 
     assert plan.children is not None
     made = {each.name: each for each in plan.children if isinstance(each, Child) and each.api == DEPLOYMENT}
-    assert {name: each.yields for name, each in made.items()} == {"delay-slot-b": ("replicas",), "delay": ()}
+    assert {name: each.shared_fields for name, each in made.items()} == {"delay-slot-b": ("replicas",), "delay": ()}
     scaled = child(plan, HORIZONTAL_POD_AUTOSCALER)
     assert scaled is not None
     assert scaled.manifest["spec"]["scaleTargetRef"]["name"] == "delay-slot-b"

@@ -7,7 +7,7 @@ from typing import Any
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CRON_JOB, DATASET, MODEL, TRAINING_RUN, Manifest
-from flywheel.core.resource.ownership import dressed
+from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.trainingpipeline.decide import decide
 from flywheel.kinds.trainingpipeline.kind import KIND
@@ -44,7 +44,7 @@ class World:
         kept = {child.name for child in plan.children or ()}
         for child in plan.children or ():
             if isinstance(child, Child) and child.api == TRAINING_RUN and child.name not in self.names():
-                manifest = dressed(self.at, child)
+                manifest = with_owner(self.at, child)
                 known = {
                     "uid": uid_of("TrainingRun", "default", child.name),
                     "creationTimestamp": stamp(self.cluster.now),
@@ -53,7 +53,7 @@ class World:
         for run in self.runs():
             if run["metadata"]["name"] not in kept:
                 self.cluster.remove(resource(RUN, run["metadata"]["name"], run["spec"]).reference)
-        self.finished |= {each.name for each in plan.finish}
+        self.finished |= {each.name for each in plan.completed_ticks}
         if write:
             text = plan.status.model_dump(mode="json", by_alias=True, exclude_none=True)
             self.at = replace(
@@ -88,7 +88,7 @@ class World:
                 self.end(run["metadata"]["name"], **status)
 
     def runs(self) -> list[Manifest]:
-        return list(self.cluster.referring(TRAINING_RUN, self.at.reference))
+        return list(self.cluster.referrers(TRAINING_RUN, self.at.reference))
 
     def names(self) -> set[str]:
         return {run["metadata"]["name"] for run in self.runs()}
@@ -220,7 +220,7 @@ def test_the_guard_says_why_not_and_when() -> None:
 
     skipped = world.trigger("new").skipped
     assert skipped is not None
-    assert (skipped.reason, plan.look_again) == ("Cooldown", timedelta(hours=4))
+    assert (skipped.reason, plan.requeue_after) == ("Cooldown", timedelta(hours=4))
     assert "it may fire from 2026-01-01 18:00 UTC on" in skipped.message
     world.cluster.advance(timedelta(hours=4))
     world.look()

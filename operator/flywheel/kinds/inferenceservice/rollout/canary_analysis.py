@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.transition import (
@@ -46,7 +46,7 @@ def _measure(rollout: RolloutInProgress) -> Transition:
     if paused:
         reason, message = "RolloutPaused", PAUSED
     next_check = wait if waits else POD_CHECK_INTERVAL
-    return _at_this_step(rollout, status, reason, message, judge=not waits and not paused, look_again=next_check)
+    return _at_this_step(rollout, status, reason, message, judge=not waits and not paused, requeue_after=next_check)
 
 
 def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
@@ -65,7 +65,7 @@ def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
     status, times = _status_after(rollout.status, outcome, "CannotMeasure"), (rollout.status.held or 0) + 1
     change: dict[str, Any] = {"phase": "Holding", "held": times}
     if outcome.result != "Succeeded":
-        pause = backoff(times - 1, longest=MAX_RETRY_PAUSE)
+        pause = backoff(times - 1, limit=MAX_RETRY_PAUSE)
         finding = f"the judge failed ({outcome.reason}): {outcome.message}"[:MAX_FINDING_CHARACTERS]
         change |= {"retry_at": (rollout.now + pause).replace(microsecond=0), "message": finding}
     held = status.model_copy(update=change)
@@ -94,7 +94,7 @@ def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
         reason="RolledBack",
         message=message,
         progressing=False,
-        look_again=ROUTE_GRACE_PERIOD,
+        requeue_after=ROUTE_GRACE_PERIOD,
         events=(Event("ChallengerRejected", message, "Warning", action="RollBack"),),
     )
 
@@ -106,7 +106,7 @@ def _at_this_step(
     message: str,
     *,
     judge: bool = False,
-    look_again: timedelta = NEXT_PASS,
+    requeue_after: timedelta = NEXT_PASS,
 ) -> Transition:
     """All servers and routes stay as they are. Without `judge`, the Job that ended stays too, since its outcome is being written."""
     return Transition(
@@ -121,7 +121,7 @@ def _at_this_step(
         reason=reason,
         message=f"{rollout.progress} {message}",
         progressing=reason != "RolloutPaused",
-        look_again=look_again,
+        requeue_after=requeue_after,
     )
 
 

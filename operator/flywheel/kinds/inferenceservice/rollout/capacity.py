@@ -1,7 +1,7 @@
 """Servers that do not fit beside one another, because both need something that cannot be shared, such as a GPU."""
 
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, last_desired_replicas
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -18,7 +18,11 @@ def lacks_extended_resource(service: InferenceService, message: str) -> bool:
 
 
 def replaces_one_by_one(
-    service: InferenceService, servers: Servers | None, diagnosis: Diagnosis | None, target: Target, settings: Settings
+    service: InferenceService,
+    servers: Servers | None,
+    diagnosis: Diagnosis | None,
+    target: ResolvedVersion,
+    settings: Settings,
 ) -> bool:
     """Whether a rolling update goes on without a surge: one that does not fit, until its end; the next one tries to surge again."""
     if servers is None or last_desired_replicas(service) == 0:

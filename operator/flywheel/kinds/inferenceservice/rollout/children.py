@@ -8,8 +8,8 @@ from typing import Any
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, POD, SERVICE
-from flywheel.core.resource.model_reference import Target
-from flywheel.core.resource.plan import Child, Kept, Touch
+from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.plan import Child, ExistingChild, Patch
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Duration, Number, Percent
 from flywheel.core.settings import Settings
@@ -37,10 +37,12 @@ JUDGE_MARGIN = timedelta(minutes=2)
 JUDGE_RESOURCES = Resources(requests={"cpu": "20m", "memory": "64Mi"})
 
 
-def rollout_children(service: InferenceService, transition: Transition, settings: Settings) -> tuple[Child | Kept, ...]:
+def rollout_children(
+    service: InferenceService, transition: Transition, settings: Settings
+) -> tuple[Child | ExistingChild, ...]:
     """The objects beside those of the active slot; none for a service that never had a rollout."""
     spec, challenger, before = service.spec.rollout, transition.challenger, service.status.rollout
-    found: list[Child | Kept] = []
+    found: list[Child | ExistingChild] = []
     if spec is not None:
         found += [route_config_map(service, slot, route(service, spec, transition, slot)) for slot in ROLES]
     if challenger is not None:
@@ -48,13 +50,13 @@ def rollout_children(service: InferenceService, transition: Transition, settings
         slot = other_slot(transition.active)
         found.append(deployment(service, challenger, settings, slot, transition.challenger_replicas))
     if before is not None and transition.retain_judge:
-        found.append(Kept(JOB, judge_name(service, before)))
+        found.append(ExistingChild(JOB, judge_name(service, before)))
     if transition.judge is not None:
         found.append(judge_job(transition.judge))
     return tuple(found)
 
 
-def route_touches(service: InferenceService, seen: RolloutSeen, transition: Transition) -> tuple[Touch, ...]:
+def route_touches(service: InferenceService, seen: RolloutSeen, transition: Transition) -> tuple[Patch, ...]:
     """Annotations with the digest of each pod's route: the kubelet syncs a ConfigMap at once when a pod's annotations change.
 
     Measured: 0.3 s instead of up to a minute.
@@ -65,7 +67,7 @@ def route_touches(service: InferenceService, seen: RolloutSeen, transition: Tran
     wanted = {slot: _route_digest(route(service, spec, transition, slot)) for slot in ROLES}
     initial = _route_digest(NO_FORWARDING)
     return tuple(
-        Touch(POD, pod.name, pod.uid, {ROUTE_ANNOTATION: wanted[pod.slot]})
+        Patch(POD, pod.name, pod.uid, {ROUTE_ANNOTATION: wanted[pod.slot]})
         for pod in seen.pods
         if (pod.route or initial) != wanted[pod.slot]
     )
@@ -89,7 +91,7 @@ def route(service: InferenceService, spec: Rollout, transition: Transition, slot
 
 
 def _challenge_route(
-    service: InferenceService, spec: Rollout, challenger: Target, slot: Slot, percent: int
+    service: InferenceService, spec: Rollout, challenger: ResolvedVersion, slot: Slot, percent: int
 ) -> dict[str, Any]:
     content = _forwarding_route(service, spec, challenger, slot, percent)
     if spec.canary is not None and spec.canary.sticky is not None:
@@ -104,7 +106,9 @@ def _challenge_route(
     return content
 
 
-def _forwarding_route(service: InferenceService, spec: Rollout, to: Target, slot: Slot, percent: int) -> dict[str, Any]:
+def _forwarding_route(
+    service: InferenceService, spec: Rollout, to: ResolvedVersion, slot: Slot, percent: int
+) -> dict[str, Any]:
     host = f"{slot_service_name(service, other_slot(slot))}.{service.namespace}.svc"
     return {
         "v": 1,
@@ -185,6 +189,6 @@ def limits(spec: Rollout) -> dict[str, Any]:
     }
 
 
-def _side(service: InferenceService, target: Target, slot: Slot) -> dict[str, Any]:
+def _side(service: InferenceService, target: ResolvedVersion, slot: Slot) -> dict[str, Any]:
     host = f"{headless_service_name(service, slot)}.{service.namespace}.svc"
     return {"version": target.version, "host": host, "port": HTTP_PORT}

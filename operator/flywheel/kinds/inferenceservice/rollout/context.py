@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
 from flywheel.kinds.inferenceservice.scaling.replicas import last_desired_replicas
@@ -32,9 +32,9 @@ class RolloutContext:
     spec: Rollout
     settings: Settings
     now: datetime
-    champion: Target
+    champion: ResolvedVersion
     servers: Servers | None
-    wanted: Target | None
+    wanted: ResolvedVersion | None
     status: RolloutStatus | None
     seen: RolloutSeen
 
@@ -48,11 +48,11 @@ class RolloutContext:
         """How many servers the champion should have."""
         return last_desired_replicas(self.service)
 
-    def challenged_by(self, version: Target) -> "Challenge":
+    def challenged_by(self, version: ResolvedVersion) -> "Challenge":
         """The same where that version is wanted."""
         return Challenge(**{**vars(self), "wanted": version})
 
-    def is_ready_beside(self, target: Target, count: int) -> bool:
+    def is_ready_beside(self, target: ResolvedVersion, count: int) -> bool:
         """Whether the other slot has exactly so many servers of the target, all ready, and no earlier one that still terminates."""
         other = self.seen.other
         if other is None or self.seen.terminating:
@@ -73,7 +73,7 @@ class RolloutContext:
 class Challenge(RolloutContext):
     """A version is wanted and available."""
 
-    wanted: Target
+    wanted: ResolvedVersion
 
     @property
     def rejection(self) -> str | None:
@@ -125,7 +125,7 @@ class RolloutInProgress(Challenge):
         return f"Challenger '{self.status.challenger}' {effect} of the requests of '{self.champion.version}' ({steps})."
 
 
-def is_under_way(status: RolloutStatus, target: Target) -> bool:
+def is_under_way(status: RolloutStatus, target: ResolvedVersion) -> bool:
     """Whether the status is of a rollout of this target that is between its start and its end."""
     challenger = (status.challenger, status.digest)
     return status.phase in IN_PROGRESS and challenger == (target.version, target.digest)

@@ -7,7 +7,7 @@ from datetime import datetime
 from flywheel.core.diagnosis import outcome, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
@@ -121,8 +121,8 @@ def _observe_judge(service: InferenceService, cluster: Cluster) -> tuple[Outcome
     job = cluster.get(Reference(JOB, service.namespace, name)) if name else None
     if job is None:
         return None, None
-    pods = of_job(name, cluster.children(service.uid, POD))
-    ended = outcome.read(job, pods)
+    pods = pods_of_job(name, cluster.children(service.uid, POD))
+    ended = outcome.job_outcome(job, pods)
     return (ended, None) if ended is not None else (None, _diagnose(service, cluster, job, pods))
 
 

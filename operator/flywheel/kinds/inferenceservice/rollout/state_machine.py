@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_measured
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
 from flywheel.kinds.inferenceservice.rollout.context import (
@@ -181,7 +181,7 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
         percent=percent,
         reason=f"{status.mode}Judged",
         message=f"{rollout.progress} Step {status.step} begins.",
-        look_again=NEXT_PASS,
+        requeue_after=NEXT_PASS,
     )
 
 
@@ -208,7 +208,7 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
         reason="RolloutPaused" if paused else "Promoting",
         message=f"{message} spec.rollout.paused is true." if paused else message,
         progressing=not paused,
-        look_again=POD_CHECK_INTERVAL,
+        requeue_after=POD_CHECK_INTERVAL,
     )
 
 
@@ -239,9 +239,9 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
         percent=rollout.status.percent,
         reason=reason,
         message=f"{message} Champion '{rollout.champion.version}' answers meanwhile.",
-        look_again=POD_CHECK_INTERVAL,
+        requeue_after=POD_CHECK_INTERVAL,
     )
 
 
-def _promotion_message(winner: Target, loser: Target) -> str:
+def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:
     return f"Version '{winner.version}' passed every step and answers all traffic in place of '{loser.version}', which stays on standby."

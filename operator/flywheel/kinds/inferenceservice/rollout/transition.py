@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.model_reference import Target
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, RolloutContext, RolloutInProgress
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
@@ -25,10 +25,10 @@ class Transition:
     `reason` and `message` are empty where the rollout has nothing to report.
     """
 
-    champion: Target
+    champion: ResolvedVersion
     active: Slot
     status: RolloutStatus | None = None
-    challenger: Target | None = None
+    challenger: ResolvedVersion | None = None
     challenger_replicas: int = 0
     percent: int | None = None
     judge: RolloutInProgress | None = None
@@ -36,7 +36,7 @@ class Transition:
     reason: str = ""
     message: str = ""
     progressing: bool = True
-    look_again: timedelta | None = None
+    requeue_after: timedelta | None = None
     events: tuple[Event, ...] = ()
 
     @property
@@ -63,7 +63,7 @@ def without_challenger(context: RolloutContext, transition: Transition) -> Trans
     if other is None or other.target is None or left <= timedelta(0):
         return transition
     return replace(
-        transition, challenger=other.target, challenger_replicas=other.replicas, look_again=max(left, NEXT_PASS)
+        transition, challenger=other.target, challenger_replicas=other.replicas, requeue_after=max(left, NEXT_PASS)
     )
 
 
@@ -76,11 +76,13 @@ def with_standby(context: RolloutContext, transition: Transition) -> Transition:
     if left <= timedelta(0) or other.target is None:
         return transition
     return replace(
-        transition, challenger=other.target, challenger_replicas=context.replicas, look_again=max(left, NEXT_PASS)
+        transition, challenger=other.target, challenger_replicas=context.replicas, requeue_after=max(left, NEXT_PASS)
     )
 
 
-def promote(context: RolloutContext, winner: Target, loser: Target, slot: Slot, message: str) -> Transition:
+def promote(
+    context: RolloutContext, winner: ResolvedVersion, loser: ResolvedVersion, slot: Slot, message: str
+) -> Transition:
     """The front Service selects `slot`, which has the winner's servers; the loser stays on standby in the other slot."""
     before, now, standby = context.status, context.timestamp, context.spec.keep_warm.timedelta
     status = RolloutStatus(
@@ -104,6 +106,6 @@ def promote(context: RolloutContext, winner: Target, loser: Target, slot: Slot, 
         status,
         challenger=loser,
         challenger_replicas=context.replicas,
-        look_again=standby,
+        requeue_after=standby,
         events=(Event("Promoted", message, action="Promote"),),
     )

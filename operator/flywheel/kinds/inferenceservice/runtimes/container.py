@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT
-from flywheel.core.pods.pod_spec import constants, container_security, environment
+from flywheel.core.pods.pod_spec import container_security_context, literal_env, user_env
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, TRITON_METRICS_PORT, container_ports
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -43,7 +43,7 @@ def init_containers(service: InferenceService, fetch: Mapping[str, Any], setting
             "name": "repository",
             "image": settings.runtime_image,
             "command": ["python3", "-m", "flywheel_runtime", "triton"],
-            "env": constants({"FLYWHEEL_MODEL_NAME": service.name}),
+            "env": literal_env({"FLYWHEEL_MODEL_NAME": service.name}),
             "volumeMounts": [{"name": "flywheel", "mountPath": ROOT}, {"name": "tmp", "mountPath": "/tmp"}],
         }
     ]
@@ -69,11 +69,11 @@ def _other_runtime(ours: dict[str, Any], service: InferenceService, version: str
     return {
         **{key: value for key, value in ours.items() if key not in ("command", "args")},
         "image": image,
-        "env": [*constants(variables), *environment(service.spec.env)],
+        "env": [*literal_env(variables), *user_env(service.spec.env)],
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container_ports(service).items()
         ],
-        "securityContext": container_security(read_only=False),
+        "securityContext": container_security_context(read_only=False),
         "readinessProbe": ready,
         # Not every server handles requests after SIGTERM, and the nodes' proxies need a moment to stop sending them here.
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},

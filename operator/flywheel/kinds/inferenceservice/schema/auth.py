@@ -5,26 +5,26 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from flywheel.core.resource.schema import Schema, rule, validations
-from flywheel.core.resource.values import Word
+from flywheel.core.resource.values import PatternString
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 
 
-class Audience(Word):
+class Audience(PatternString):
     """What a token must be made for."""
 
     __slots__ = ()
     pattern = r"^[^\s]+$"
-    form = "an audience without spaces, such as fraud.shop.svc"
+    description = "an audience without spaces, such as fraud.shop.svc"
 
 
-class HttpsAddress(Word):
+class HttpsAddress(PatternString):
     """Where keys are published."""
 
     __slots__ = ()
     pattern = r"^https://[^\s/?#@]+(/[^\s#]*)?$"
-    form = "an https:// address, such as https://login.example.org/keys"
-    longest = 1024
+    description = "an https:// address, such as https://login.example.org/keys"
+    max_length = 1024
 
 
 class NoAuthentication(Schema):

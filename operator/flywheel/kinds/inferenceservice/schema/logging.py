@@ -13,7 +13,7 @@ class Share(Percent):
 
     __slots__ = ()
     pattern = r"^(100|([0-9]|[1-9][0-9])(\.[0-9]{1,2})?)%$"
-    form = "a percentage of at most 100 with at most two decimals, such as 100%, 10% or 0.5%"
+    description = "a percentage of at most 100 with at most two decimals, such as 100%, 10% or 0.5%"
 
 
 class LoggedColumn(Schema):

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from flywheel.core.resource.values import quantity
+from flywheel.core.resource.values import parse_quantity
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema.gates import Gate, ServingGate, Threshold
 from flywheel.kinds.model.schema.spec import ModelSpec
@@ -98,7 +98,7 @@ def _limits(serving: ServingGate) -> list[tuple[str, float, str, str]]:
     if serving.p95 is not None:
         found.append(("p95_ms", serving.p95.seconds * 1000, str(serving.p95), "ms"))
     if serving.size is not None:
-        found.append(("size_bytes", float(quantity(serving.size)), str(serving.size), "bytes"))
+        found.append(("size_bytes", float(parse_quantity(serving.size)), str(serving.size), "bytes"))
     return found
 
 

@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, Event, Kept, Plan
+from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import GatesSeen, Question, gates_job, step_of
@@ -19,7 +19,6 @@ from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry,
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 from flywheel.kinds.modelversion.verification import written
 
-SOON, AT_ONCE = timedelta(seconds=15), timedelta(seconds=1)
 LONGEST_PAUSE = timedelta(minutes=5)
 UNMEASURED = "measurement"  # the entry of a Job that can never measure
 
@@ -59,21 +58,26 @@ def gated(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
     retry = plan.status.gates_retry
     if retry is not None and retry.question == asked.question.short and retry.retry_at > seen.now:
         words = f" Its gates could not be measured: {retry.message} Trying again at {retry.retry_at:%H:%M:%S} UTC."
-        return replace(plan, message=plan.message + words, look_again=max(retry.retry_at - seen.now, AT_ONCE))
+        return replace(plan, message=plan.message + words, requeue_after=max(retry.retry_at - seen.now, REQUEUE_NOW))
     job: Child = gates_job(version, asked.question, asked.attempt, seen.settings)
     beside = f" beside champion '{asked.question.champion}'" if asked.question.champion else ""
     stuck = asked.diagnosis.message if asked.diagnosis else f"Job '{job.name}' measures its gates{beside}."
-    return replace(plan, message=f"{plan.message} {stuck}", children=(*(plan.children or ()), job), look_again=SOON)
+    return replace(
+        plan,
+        message=f"{plan.message} {stuck}",
+        children=(*(plan.children or ()), job),
+        requeue_after=PENDING_CHECK_INTERVAL,
+    )
 
 
 def _ended(
     version: ModelVersion, seen: Seen, plan: Plan, status: ModelVersionStatus, asked: GatesSeen, outcome: Outcome
 ) -> Plan:
     """First the record, then the deletion: the Job stays until its outcome is written."""
-    kept = Kept(JOB, names.job(version, step_of(asked.question), asked.attempt))
+    kept = ExistingChild(JOB, names.job(version, step_of(asked.question), asked.attempt))
     result = result_of(asked.question, outcome, seen.now)
     if result is None:
-        pause = backoff(asked.attempt - 1, longest=LONGEST_PAUSE)
+        pause = backoff(asked.attempt - 1, limit=LONGEST_PAUSE)
         retry = GatesRetry(
             question=asked.question.short,
             attempts=asked.attempt,
@@ -81,7 +85,7 @@ def _ended(
             retry_at=(seen.now + pause).replace(microsecond=0),
         )
         changed = status.model_copy(update={"gates_retry": retry})
-        return replace(plan, status=changed, children=(*(plan.children or ()), kept), look_again=AT_ONCE)
+        return replace(plan, status=changed, children=(*(plan.children or ()), kept), requeue_after=REQUEUE_NOW)
     if _is_answered(status.gates, asked.question):
         return plan  # the Job goes
     changed = status.model_copy(update={"gates": result, "gates_retry": None})

@@ -5,18 +5,18 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field, WithJsonSchema
 
 from flywheel.core.resource.schema import Schema, rule, validations
-from flywheel.core.resource.values import Label, ObjectName, Word
+from flywheel.core.resource.values import Label, ObjectName, PatternString
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
 
 
-class ParameterName(Word):
+class ParameterName(PatternString):
     """`months`: what `$(params.months)` stands for."""
 
     __slots__ = ()
     pattern = r"^[a-z][A-Za-z0-9_]*$"
-    form = "a name of letters, digits and _, beginning with a small letter, such as months"
-    longest = 40
+    description = "a name of letters, digits and _, beginning with a small letter, such as months"
+    max_length = 40
 
 
 # As people write it in YAML: 6, "0.5", "text", "true".

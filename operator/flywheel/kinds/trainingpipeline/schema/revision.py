@@ -19,4 +19,4 @@ def digest(template: Template) -> str:
 
 def revision_name(pipeline: str, revision: str) -> str:
     """Of the ControllerRevision."""
-    return names.within(f"{pipeline}-{revision}", names.LONGEST)
+    return names.truncate(f"{pipeline}-{revision}", names.MAX_NAME_LENGTH)

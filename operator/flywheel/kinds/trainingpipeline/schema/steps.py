@@ -16,7 +16,7 @@ from flywheel.core.resource.schema import (
     rule,
     validations,
 )
-from flywheel.core.resource.values import Duration, Label, MetricName, Number, Word
+from flywheel.core.resource.values import Duration, Label, MetricName, Number, PatternString
 from flywheel.kinds.experiment.schema.distributions import Parameter
 from flywheel.kinds.experiment.schema.spec import ExperimentTemplate
 
@@ -26,13 +26,13 @@ KINDS = ("prepare", "train", "evaluate", "package", "register", "container", "no
 DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # which of them leave data, and which a model
 
 
-class StepName(Word):
+class StepName(PatternString):
     """Short, since status and names of Jobs repeat it."""
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-    form = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
-    longest = 40
+    description = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
+    max_length = 40
 
 
 Argument = Annotated[str, Field(max_length=4096)]

@@ -101,7 +101,7 @@ def _new_data(name: str, least: int, known: TriggerStatus, found: Manifest, stat
 
 def _condition(wanted: OnCondition, resource: Manifest) -> Cause | None:
     """A condition's time of transition tells this time from the last; a change of reason alone is a cause as well, if reasons are named."""
-    found = conditions.found(resource, wanted.type)
+    found = conditions.find_condition(resource, wanted.type)
     if found.get("status") != wanted.status:
         return None
     reason = str(found.get("reason", ""))

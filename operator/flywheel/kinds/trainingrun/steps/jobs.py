@@ -7,14 +7,14 @@ from typing import Any
 from flywheel.core.diagnosis import indexed_outcome, pending
 from flywheel.core.pods import queueing
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.indexed_job import Group, Spread, service
+from flywheel.core.pods.indexed_job import Indexed, RankGroup, headless_service
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.pod_spec import of_job
+from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource.api import JOB, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources, Variable
-from flywheel.core.resource.values import quantity
+from flywheel.core.resource.values import parse_quantity
 from flywheel.kinds.trainingpipeline.schema.steps import Container
 from flywheel.kinds.trainingrun.parameters import Values, each_of
 from flywheel.kinds.trainingrun.schema import TrainingRun
@@ -33,7 +33,7 @@ class JobWorker:
     def children(self, run: TrainingRun, order: Order) -> tuple[Child, ...]:
         """See Worker."""
         step = self._step(run, order)
-        ranks = (service(run),) if isinstance(step.spread, Group) else ()
+        ranks = (headless_service(run),) if isinstance(step.indexed, RankGroup) else ()
         return (*ranks, step_job(run, step, order.settings))
 
     def identity(self, run: TrainingRun, order: Order) -> Mapping[str, Any] | str:
@@ -48,7 +48,7 @@ class JobWorker:
             "inputs": {each.name: each.artifact for each in step.inputs},
             "outputs": list(step.outputs),
             "env": [variable.model_dump(mode="json", exclude_none=True) for variable in step.env],
-            **_identity(step.spread),
+            **_identity(step.indexed),
         }
 
     def read(self, run: TrainingRun, name: str, cluster: Cluster) -> Seen:
@@ -56,16 +56,16 @@ class JobWorker:
         job = cluster.get(Reference(JOB, run.namespace, name))
         if job is None:
             return Seen(exists=False)
-        pods = of_job(name, cluster.children(run.uid, POD))
-        ended = indexed_outcome.read(job, pods)
+        pods = pods_of_job(name, cluster.children(run.uid, POD))
+        ended = indexed_outcome.attempt_outcome(job, pods)
 
         def events(uid: str) -> Sequence[Manifest]:
             return cluster.events(run.namespace, uid)
 
         if ended is not None:
             return Seen(exists=True, outcome=ended)
-        stuck = queueing.waiting(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
-        return Seen(exists=True, diagnosis=stuck, note=indexed_outcome.progress(job))
+        stuck = queueing.diagnose_queue(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
+        return Seen(exists=True, diagnosis=stuck, note=indexed_outcome.items_progress(job))
 
     def _step(self, run: TrainingRun, order: Order) -> Step:
         step, wanted = self.described(run, order), order.step
@@ -141,24 +141,24 @@ def _container(_run: TrainingRun, order: Order) -> Step:
         pull_secrets=wanted.image_pull_secrets,
         shared_memory=wanted.shared_memory,
         ours=False,
-        spread=_spread(wanted, values),
+        indexed=_indexed(wanted, values),
         checkpoint=wanted.checkpoint,
     )
 
 
-def _spread(wanted: Container, values: Values) -> Spread | None:
+def _indexed(wanted: Container, values: Values) -> Indexed | None:
     if wanted.for_each is not None:
         return each_of(wanted.for_each, values)
     if wanted.distributed is None:
         return None
-    return Group(wanted.distributed.framework, wanted.distributed.nodes, wanted.distributed.processes_per_node)
+    return RankGroup(wanted.distributed.framework, wanted.distributed.nodes, wanted.distributed.processes_per_node)
 
 
-def _identity(spread: Spread | None) -> dict[str, Any]:
+def _identity(indexed: Indexed | None) -> dict[str, Any]:
     """How many pods do it together may change what comes out; how many items are done at a time may not."""
-    if isinstance(spread, Group):
-        return {"distributed": asdict(spread)}
-    return {"each": list(spread.parameters)} if spread is not None else {}
+    if isinstance(indexed, RankGroup):
+        return {"distributed": asdict(indexed)}
+    return {"each": list(indexed.parameters)} if indexed is not None else {}
 
 
 def _notify(run: TrainingRun, order: Order) -> Step:
@@ -192,7 +192,9 @@ def _with_memory(resources: Resources, factor: int) -> Resources:
         return resources
 
     def more(asked: Mapping[str, Any]) -> dict[str, Any]:
-        return {name: int(quantity(value) * factor) if name == "memory" else value for name, value in asked.items()}
+        return {
+            name: int(parse_quantity(value) * factor) if name == "memory" else value for name, value in asked.items()
+        }
 
     return Resources(requests=more(resources.requests), limits=more(resources.limits))
 

@@ -50,7 +50,7 @@ class Registering:
         version = cluster.get(Reference(MODEL_VERSION, run.namespace, name))
         if version is None:
             return Seen(exists=False)
-        ready, stalled = conditions.found(version), conditions.found(version, STALLED)
+        ready, stalled = conditions.find_condition(version), conditions.find_condition(version, STALLED)
         if ready.get("status") != "True" and stalled.get("status") == "True":
             words = f"ModelVersion '{name}': {ready.get('message', '')}"[:512]
             return Seen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "NotVerified")), words))

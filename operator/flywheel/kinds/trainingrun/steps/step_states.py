@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from flywheel.core.backoff import backoff
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.requeue import backoff
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.schema.status import MOST_FACTS, MOST_METRICS, StepStatus, Tries
 from flywheel.kinds.trainingrun.steps.dependencies import needs
@@ -74,7 +74,7 @@ def judged(row: Row, ended: Outcome, now: datetime) -> Row:
         again = f" It was tried {done + 1} times." if done else ""
         told["message"] = f"{ended.message[:470]}{again}"
         return row.having(state="Failed", finished=now, **told)
-    later = now + backoff(done, first=FIRST_PAUSE) if blame != "out_of_memory" else None
+    later = now + backoff(done, initial=FIRST_PAUSE) if blame != "out_of_memory" else None
     counted = tries.model_copy(update={blame: done + 1})
     return row.having(state="Waiting", tries=counted, not_before=later, **told)
 

@@ -52,10 +52,13 @@ class Training:
         if experiment is None:
             return Seen(exists=False)
         status = experiment.get("status") or {}
-        succeeded, ready = conditions.found(experiment, SUCCEEDED), conditions.found(experiment)
+        succeeded, ready = conditions.find_condition(experiment, SUCCEEDED), conditions.find_condition(experiment)
         if succeeded.get("status") == "True":
             return Seen(exists=True, outcome=_outcome(name, experiment, status))
-        if succeeded.get("status") == "False" and conditions.found(experiment, STALLED).get("status") == "True":
+        if (
+            succeeded.get("status") == "False"
+            and conditions.find_condition(experiment, STALLED).get("status") == "True"
+        ):
             words = f"Experiment '{name}': {ready.get('message', '')}"[:512]
             return Seen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "Failed")), words))
         if ready.get("reason") in ("Pending", "Searching", "Registering", None):
@@ -68,7 +71,7 @@ class Training:
 def _name(run: TrainingRun, order: Order) -> str:
     """`<run>-<step>`, with the attempt from the second on."""
     tail = f"-{order.step.name}" + (f"-{order.attempt}" if order.attempt > 1 else "")
-    return names.within(run.name + tail, LONGEST_NAME)
+    return names.truncate(run.name + tail, LONGEST_NAME)
 
 
 def _spec(order: Order) -> dict[str, Any]:

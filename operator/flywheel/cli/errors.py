@@ -5,7 +5,7 @@ from flywheel.cluster.errors import ApiError
 DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
-class Failure(Exception):
+class CommandError(Exception):
     """A sentence for the user: object, finding, next step. `code` is the exit code."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
@@ -13,7 +13,7 @@ class Failure(Exception):
         self.code = code
 
 
-def told(error: ApiError) -> str:
+def describe_api_error(error: ApiError) -> str:
     """What the API server refused, in its own words, and what may help."""
     if error.status == 0:
         return f"the API server gave no answer ({error.message}); see whether 'kubectl version' works"
