@@ -22,6 +22,7 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/mypy operator/flywheel images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
 	$(BIN)/lint-imports
 	$(BIN)/python -m flywheel.cli.generate --check
+	$(BIN)/python images/runtime/generate_s3_model.py --check
 
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
 	$(PYTEST) tests -n 2 -m "not integration and not apiserver" $(AGAIN) $(if $(K),-k "$(K)")
@@ -70,8 +71,9 @@ demo: setup up images deploy ## From 327,346 flights to a served prediction.
 logs: ## Follow the operator's log.
 	@python3 -m e2e.deploy logs
 
-generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
+generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference, and the pruned description of S3.
 	@$(BIN)/python -m flywheel.cli.generate
+	@$(BIN)/python images/runtime/generate_s3_model.py
 
 golden: setup ## Accept the chart as it is rendered now; look at the difference before you commit it.
 	@python3 -m e2e.setup programs

@@ -2,6 +2,7 @@
 
 python -m e2e.bench.operator           restart, memory, latency and silence, on an API server of its own
 python -m e2e.bench.operator trial     a trial's and a server's start, on the development cluster ('make up images deploy')
+python -m e2e.bench.operator trial --before a9eee5f     a step's start with that revision and with this one, as processes of this machine
 """
 
 import argparse
@@ -78,8 +79,12 @@ def folder() -> Iterator[Path]:
         yield Path(place)
 
 
-def trial(_options: argparse.Namespace) -> dict[str, Figures]:
-    """On the development cluster."""
+def trial(options: argparse.Namespace) -> dict[str, Figures]:
+    """On the development cluster, or of two revisions on this machine."""
+    if options.before:
+        from e2e.bench.operator import step_start
+
+        return step_start.measure(options.before, options.pairs)
     from e2e.bench.operator import trial as cluster
 
     return cluster.measured()
@@ -97,6 +102,8 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--samples", type=int, default=200, help="changes of spec.replicas")
     parser.add_argument("--rate", type=float, default=20, help="changes per second")
     parser.add_argument("--no-latency", action="store_true", help="leave the latency out")
+    parser.add_argument("--before", metavar="REVISION", help="for trial: compare with this revision, without a cluster")
+    parser.add_argument("--pairs", type=int, default=20, help="for trial --before: starts of each revision, in turn")
     return parser.parse_args()
 
 
@@ -110,7 +117,7 @@ def main() -> int:
         return 1
     command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
     promised = report.promises(found)
-    promise.write(options.what, command, found, promised)
+    promise.write("step_start" if options.before else options.what, command, found, promised)
     print(promise.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
 

@@ -28,6 +28,12 @@ def promises(found: Mapping[str, Figures]) -> list[Promise]:
         promised.append(Promise(f"writes in {quiet['seconds'] / 60:g} idle minutes", quiet["writes"], 0))
     if trial := found.get("trial"):
         promised.append(Promise("trial overhead over a pod that does nothing", trial["overhead_seconds"], 2, "s"))
+    if saved := found.get("saved"):
+        after = found["after"]
+        promised += [
+            Promise("CPU saved before main may start", saved["cpu_seconds"], 0.3, "s", at_least=True),
+            Promise("peak RSS of collect", after["collect_peak_mib"], 40, "MiB"),
+        ]
     if server := found.get("server"):
         promised.append(Promise("server start to Ready", server["ready_seconds"], 2, "s"))
     return promised

@@ -6,13 +6,10 @@ botocore is what boto3 stands on; used alone, a client is ready about 0.1 s soon
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
-import botocore
 import botocore.exceptions
-import botocore.session
-from botocore.config import Config
 
 from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.errors import (
@@ -25,9 +22,9 @@ from flywheel_runtime.store.errors import (
     Unreachable,
     connection_problem,
 )
+from flywheel_runtime.store.s3_client import client
 
 T = TypeVar("T")
-CONNECTIONS = 8
 TRANSIENT_CODES = frozenset(
     {
         "SlowDown", "ServiceUnavailable", "InternalError", "RequestTimeout", "RequestTimeoutException", "Throttling",
@@ -64,27 +61,7 @@ class Bucket:
 
     def __init__(self, access: Access, *, connect_timeout: float = 5, read_timeout: float = 30) -> None:
         self.access = access
-        options: dict[str, Any] = {
-            "connect_timeout": connect_timeout,
-            "read_timeout": read_timeout,
-            "max_pool_connections": CONNECTIONS,
-            "retries": {"total_max_attempts": 1},
-            "s3": {"addressing_style": "path"},
-            # Many servers do not know the checksums that botocore adds by default; SHA-256 is ours to check.
-            "request_checksum_calculation": "when_required",
-            "response_checksum_validation": "when_required",
-        }
-        if access.anonymous:
-            options["signature_version"] = botocore.UNSIGNED
-        self._client: Any = _session().create_client(
-            "s3",
-            region_name=access.region,
-            endpoint_url=access.endpoint,
-            aws_access_key_id=access.key_id,
-            aws_secret_access_key=access.secret,
-            aws_session_token=access.token,
-            config=Config(**options),
-        )
+        self._client = client(access, connect_timeout, read_timeout)
 
     def head(self, key: str) -> Listed:
         """Size and ETag. HEAD has no body to explain an error, so a failed one is asked again as a GET of one byte."""
@@ -213,12 +190,6 @@ class Bucket:
             raise Unreachable("Unreachable", connection_problem(error)) from error
         except botocore.exceptions.BotoCoreError as error:
             raise S3Error("Invalid", str(error)) from error
-
-
-@cache
-def _session() -> Any:
-    """One for the process: it has read the service's description, which takes longer than all else."""
-    return botocore.session.Session()
 
 
 def _answered(response: dict[str, Any]) -> S3Error:
