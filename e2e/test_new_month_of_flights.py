@@ -108,7 +108,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     )
     january.wait("fwsvc", "late")
     said = (january.get("fwpipe", "monthly") or {})["status"]["triggers"][0]["fired"]["cause"]
-    assert "more than the run before had" in said
+    assert "more than at the last run" in said
 
 
 def test_the_version_tells_the_numbers_it_won_by(january: Story) -> None:

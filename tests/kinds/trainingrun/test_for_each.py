@@ -8,7 +8,7 @@ import pytest
 from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource.api import Manifest
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingpipeline.schema.validation import faults
+from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.testing import pod, terminated
 from tests.kinds.trainingrun.situations import Runs, container, run
@@ -135,4 +135,4 @@ def test_how_many_run_at_a_time_is_no_other_work() -> None:
 def test_what_cannot_be_done_is_said_of_the_pipeline(steps: list[dict[str, Any]], says: str) -> None:
     template = Template.model_validate({"parameters": [LAST], "steps": steps})
 
-    assert says in " ".join(faults(template))
+    assert says in " ".join(template_problems(template))

@@ -7,6 +7,7 @@ new one is ready, so Ready stays True and Reconciling reports the progress. Noth
 from dataclasses import replace
 from datetime import timedelta
 
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL
 from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.plan import Plan
@@ -23,8 +24,7 @@ from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceSe
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS
 from flywheel.kinds.inferenceservice.slots import Layout, slot_labels
 
-POD_CHECK_INTERVAL = timedelta(seconds=15)  # events of a pod that cannot start cause no reconcile
-API_CHECK_INTERVAL = timedelta(seconds=60)  # nor does the installation of an API
+API_CHECK_INTERVAL = timedelta(seconds=60)  # the installation of an API causes no reconcile
 
 
 def decide(service: InferenceService, seen: Seen) -> Plan:
@@ -114,7 +114,7 @@ def servers_are_not_ready(service: InferenceService, seen: Seen, target: Resolve
         ready=False,
         reason=reason,
         message=f"{ready} of {required} servers are ready. {message}{messages.unavailable(seen.missing)}",
-        requeue_after=POD_CHECK_INTERVAL,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -134,7 +134,7 @@ def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: R
         progressing=True,
         reason="ScalingStuck" if seen.diagnosis else "Scaling",
         message=f"{servers.ready} servers are ready with version '{target.version}', and the autoscaler asks for {count}.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
-        requeue_after=POD_CHECK_INTERVAL,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -150,7 +150,7 @@ def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: 
         progressing=True,
         reason="RolloutStuck" if seen.diagnosis else "RollingOut",
         message=f"Version '{target.version}' rolls out: {replaced} of {count} servers are replaced, and {servers.ready} are ready meanwhile.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
-        requeue_after=POD_CHECK_INTERVAL,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -180,7 +180,7 @@ def all_servers_are_ready(service: InferenceService, seen: Seen, target: Resolve
         ready=True,
         reason="Serving",
         message=f"{ready} with version '{target.version}' at {messages.url(service)}.",
-        requeue_after=POD_CHECK_INTERVAL if seen.autoscaler.starting else None,
+        requeue_after=PENDING_CHECK_INTERVAL if seen.autoscaler.starting else None,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a TrainingPipeline becomes: revisions, runs, and CronJobs that only tick."""
+"""What a TrainingPipeline becomes: revisions, runs, and CronJobs whose Jobs start no pod."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.revision import content, digest, revision_name
 
-LONGEST_RUN = 52
+MAX_RUN_NAME_LENGTH = 52
 RESUME_ANNOTATION = "flywheel.ml/resume-triggers"
 
 
 def revision(pipeline: TrainingPipeline) -> Child:
-    """The present spec, frozen. `data` also has how it is tested, so that a test run needs nothing else."""
+    """The ControllerRevision of the current spec; `data` also has spec.test, so that a test run needs nothing else."""
     spec = pipeline.spec
     test = spec.test.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.test else {}
     manifest = {
@@ -28,7 +28,7 @@ def revision(pipeline: TrainingPipeline) -> Child:
     return Child(CONTROLLER_REVISION, manifest, create_only=True)
 
 
-def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
+def cron_jobs(pipeline: TrainingPipeline) -> tuple[Child, ...]:
     """A CronJob for each trigger with a schedule."""
     made = (
         schedule.cron_job(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
@@ -39,21 +39,21 @@ def tickers(pipeline: TrainingPipeline) -> tuple[Child, ...]:
 
 
 def run_name(pipeline: TrainingPipeline, trigger: str, key: str) -> str:
-    """The same cause has the same name, so that it cannot start two runs."""
-    tail = f"-{names.digest(f'{pipeline.uid} {trigger} {key}')[:8]}"
-    return names.truncate(f"{pipeline.name}-{trigger}", LONGEST_RUN - len(tail)) + tail
+    """The run's name: the same cause gives the same name, so that it cannot start two runs."""
+    suffix = f"-{names.digest(f'{pipeline.uid} {trigger} {key}')[:8]}"
+    return names.truncate(f"{pipeline.name}-{trigger}", MAX_RUN_NAME_LENGTH - len(suffix)) + suffix
 
 
 def run(
     pipeline: TrainingPipeline, name: str, revision: str, parameters: Mapping[str, Any], cause: Mapping[str, Any]
 ) -> Child:
-    """A run that a trigger starts."""
+    """The run that a trigger starts."""
     spec = {"pipeline": pipeline.name, "revision": revision, "cause": dict(cause)}
     return _run(name, {**spec, **({"parameters": dict(parameters)} if parameters else {})})
 
 
 def test_run_name(pipeline: TrainingPipeline, revision: str) -> str:
-    """One for each revision."""
+    """The name of a revision's only test run."""
     return run_name(pipeline, "test", revision)
 
 

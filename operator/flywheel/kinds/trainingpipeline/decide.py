@@ -1,247 +1,205 @@
 """What a pipeline needs next.
 
-Ready says: a revision is live, so runs can start. Triggers are answered in the order of the spec; each answer is remembered in status, and
-the run is named by its cause, so that neither a lost status nor a second operator starts a second run.
+Ready means: a revision is live, so runs can start.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
-from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan, Removal
+from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import ExistingChild, Plan, Removal
 from flywheel.kinds.trainingpipeline import children, messages
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
-from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
-from flywheel.kinds.trainingpipeline.revisions import Revisions, advance
+from flywheel.kinds.trainingpipeline.observe import Seen
+from flywheel.kinds.trainingpipeline.revisions import Revisions, advance_revisions
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
-from flywheel.kinds.trainingpipeline.schema.status import Breaker, Start
-from flywheel.kinds.trainingpipeline.schema.triggers import Fired, Skipped, Trigger, TriggerStatus
-from flywheel.kinds.trainingpipeline.schema.validation import faults
-from flywheel.kinds.trainingpipeline.triggers.causes import Cause, cause, overtaken
-from flywheel.kinds.trainingpipeline.triggers.guard import Held, breaker, held, recent
+from flywheel.kinds.trainingpipeline.schema.status import Breaker
+from flywheel.kinds.trainingpipeline.schema.validation import template_problems
+from flywheel.kinds.trainingpipeline.triggers.evaluation import TriggerResult, evaluate_triggers
+from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, open_breaker, recent_starts
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What one trigger does at this look."""
-
-    status: TriggerStatus
-    run: Child | None = None
-    finish: tuple[str, ...] = ()
-    until: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Let:
-    """When triggers were last let go on although challengers had failed."""
+class Resumption:
+    """When triggers were last resumed although challengers had failed, and the annotation's value for it."""
 
     value: str | None
     at: datetime | None
 
 
 def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
-    """The plan for what is seen."""
-    wrong = faults(pipeline.spec)
-    if wrong:
-        return _cannot_work(pipeline, seen, wrong[0])
-    revisions = advance(pipeline, seen)
-    let = _let_go_on(pipeline, seen)
-    stopped = breaker(pipeline, seen, let.at)
-    starts = recent(pipeline.status.starts, seen)
-    answers: list[Answer] = []
-    for trigger in pipeline.spec.triggers:
-        answer = _answer(pipeline, seen, trigger, revisions.live, stopped, starts)
-        answers.append(answer)
-        if answer.run is not None:
-            seen, starts = (
-                _with(seen, answer.run),
-                (*starts, Start(run=answer.run.name, at=seen.now.replace(microsecond=0))),
-            )
-    return _plan(pipeline, seen, revisions, let, stopped, starts, answers)
-
-
-def _cannot_work(pipeline: TrainingPipeline, seen: Seen, finding: str) -> Plan:
-    """The live revision stays, and what runs goes on; no trigger fires."""
-    kept = (
-        *_kept_runs(pipeline, seen)[0],
-        *(ExistingChild(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen)),
+    """The plan for what is observed."""
+    problems = template_problems(pipeline.spec)
+    if problems:
+        return steps_are_invalid(pipeline, seen, problems[0])
+    revisions, resumption = advance_revisions(pipeline, seen), _resumption(pipeline, seen)
+    breaker = open_breaker(pipeline, seen, resumption.at)
+    starts = recent_starts(pipeline.status.starts, seen)
+    context, results = evaluate_triggers(GuardContext(pipeline, seen, revisions.live, breaker, starts))
+    decision = (
+        pinned_revision_is_missing(pipeline, revisions)
+        or no_revision_is_live(revisions)
+        or pipeline_is_suspended(pipeline, revisions)
+        or breaker_is_open(breaker, revisions)
+        or current_revision_is_not_live(pipeline, revisions)
+        or revision_is_live(pipeline, context.seen, revisions)
     )
-    return Plan(
-        ready=False,
-        stalled=True,
-        reason="StepsInvalid",
-        message=f"{finding} Correct spec.steps.",
-        status=pipeline.status,
-        summary="steps cannot work",
-        children=(*kept, *children.tickers(pipeline)),
+    return _plan(context, revisions, resumption, results, decision)
+
+
+def steps_are_invalid(pipeline: TrainingPipeline, seen: Seen, problem: str) -> Plan:
+    """No trigger fires; the live revision stays, and runs go on."""
+    retained = (*_retained_runs(pipeline, seen), *_retained_revisions(pipeline, seen))
+    decision = Decision(ready=False, stalled=True, reason="StepsInvalid", message=f"{problem} Correct spec.steps.")
+    return decision.plan(
+        pipeline.status, summary="steps are invalid", children=(*retained, *children.cron_jobs(pipeline))
     )
 
 
-def _answer(
-    pipeline: TrainingPipeline,
-    seen: Seen,
-    trigger: Trigger,
-    live: str | None,
-    stopped: Breaker | None,
-    starts: tuple[Start, ...],
-) -> Answer:
-    name = str(trigger.name)
-    known = next((each for each in pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
-    finish = (*overtaken(trigger, seen), *_answered_ticks(trigger, known, seen))
-    found = cause(trigger, known, seen)
-    if found is None:
-        return Answer(known, finish=finish)
-    run = children.run_name(pipeline, name, found.key)
-    before = next((each for each in seen.runs if each.name == run), None)
-    if before is not None:  # status had not been written
-        return Answer(_fired(known, found, run, before.created), finish=finish)
-    no = held(pipeline, seen, found, live, stopped, starts)
-    if no is None:
-        assert live is not None, "the guard says so"
-        child = children.run(pipeline, run, live, trigger.parameters, found.told(name))
-        return Answer(_fired(known, found, run, seen.now), child, finish)
-    late = found.until is not None and found.until <= seen.now
-    if found.tick is not None and (not no.waits or late or no.reason in ("Suspended", "BreakerOpen", "NoLiveRevision")):
-        skipped = _skipped(known, found, no, seen.now).model_copy(update={"answered": found.key[:128]})
-        return Answer(skipped, finish=(*finish, found.tick))
-    times = [time for time in (no.until, found.until) if time is not None]
-    return Answer(_skipped(known, found, no, seen.now), finish=finish, until=min(times) if times else None)
+def pinned_revision_is_missing(pipeline: TrainingPipeline, revisions: Revisions) -> Decision | None:
+    """The spec names a revision that does not exist."""
+    if not revisions.pin_is_missing:
+        return None
+    message = messages.revision_not_found(pipeline, revisions)
+    return Decision(ready=False, reason="RevisionNotFound", message=message)
 
 
-def _answered_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
-    """Their run has ended, or somebody has deleted it: now Kubernetes may make the next one."""
-    runs = {run.tick: run for run in seen.runs if run.tick is not None}
-    waiting = [tick.name for tick in seen.ticks if tick.trigger == trigger.name]
-    ended = [name for name in waiting if name in runs and runs[name].result is not None]
-    return (*ended, *(name for name in waiting if name == known.answered and name not in runs))
+def no_revision_is_live(revisions: Revisions) -> Decision | None:
+    """The first revision is tested, or has failed."""
+    if revisions.live is not None:
+        return None
+    if revisions.current.state == "Failed":
+        return Decision(ready=False, reason="TestFailed", message=messages.test_failed(revisions))
+    return Decision(ready=False, reason="Testing", message=messages.testing(revisions))
 
 
-def _fired(known: TriggerStatus, found: Cause, run: str, at: datetime) -> TriggerStatus:
-    fired = Fired(at=at.replace(microsecond=0), cause=found.message[:256], run=run)
-    rows = found.rows if found.rows is not None else known.rows
-    return known.model_copy(update={"answered": found.key[:128], "fired": fired, "rows": rows})
+def pipeline_is_suspended(pipeline: TrainingPipeline, revisions: Revisions) -> Decision | None:
+    """A user suspended the triggers."""
+    if not pipeline.spec.suspend:
+        return None
+    message = f"{messages.live(revisions)} The pipeline is suspended: no trigger fires until spec.suspend is false."
+    return Decision(ready=True, reason="Suspended", message=message)
 
 
-def _skipped(known: TriggerStatus, found: Cause, no: Held, now: datetime) -> TriggerStatus:
-    """Written once for each reason: the same finding at the next look is no news."""
-    before = known.skipped
-    if before is not None and (before.cause, before.reason) == (found.message[:256], no.reason):
-        return known
-    at = now.replace(microsecond=0)
-    said = Skipped(at=at, cause=found.message[:256], reason=no.reason, message=no.message[:512])
-    return known.model_copy(update={"skipped": said})
+def breaker_is_open(breaker: Breaker | None, revisions: Revisions) -> Decision | None:
+    """Several challengers in a row failed."""
+    if breaker is None:
+        return None
+    message = f"{messages.live(revisions)} {messages.breaker_open(breaker)}"
+    return Decision(ready=True, reason="BreakerOpen", message=message)
 
 
-def _with(seen: Seen, run: Child) -> Seen:
-    """As if the run were there already: the next trigger must see it."""
-    made = RunSeen(run.name, "", seen.now, owned=True)
-    return Seen(seen.now, (*seen.runs, made), seen.ticks, seen.looked_at)
+def current_revision_is_not_live(pipeline: TrainingPipeline, revisions: Revisions) -> Decision | None:
+    """The current spec is tested or has failed, and an earlier revision stays live."""
+    current = revisions.current
+    if current.name == revisions.live or pipeline.spec.revision is not None or current.state == "Passed":
+        return None
+    reason, finding = "TestFailed", messages.current_test_failed(revisions)
+    if current.state == "Testing":
+        reason, finding = "Testing", messages.current_testing(revisions)
+    return Decision(ready=True, reason=reason, message=f"{messages.live(revisions)} {finding}")
 
 
-def _let_go_on(pipeline: TrainingPipeline, seen: Seen) -> Let:
-    status, asked = pipeline.status, pipeline.annotations.get(RESUME_ANNOTATION)
+def revision_is_live(pipeline: TrainingPipeline, seen: Seen, revisions: Revisions) -> Decision:
+    """Triggers and users may start runs."""
+    pinned = " It is pinned by spec.revision." if pipeline.spec.revision else ""
+    message = f"{messages.live(revisions)}{pinned} {messages.last_run(seen)}"
+    return Decision(ready=True, reason="Live", message=message)
+
+
+def _resumption(pipeline: TrainingPipeline, seen: Seen) -> Resumption:
+    status, value = pipeline.status, pipeline.annotations.get(RESUME_ANNOTATION)
     changed = status.breaker is not None and status.observed_generation not in (None, pipeline.generation)
-    if changed or (asked is not None and asked[:128] != status.resumed):
-        return Let(asked[:128] if asked else status.resumed, seen.now.replace(microsecond=0))
-    return Let(status.resumed, status.resumed_at)
+    if changed or (value is not None and value[:128] != status.resumed):
+        return Resumption(value[:128] if value else status.resumed, seen.now.replace(microsecond=0))
+    return Resumption(status.resumed, status.resumed_at)
 
 
-def _wanted(pipeline: TrainingPipeline, seen: Seen) -> list[str]:
-    """Names of ControllerRevisions that stay: those in status, and those that runs still need."""
+def _retained_revisions(pipeline: TrainingPipeline, seen: Seen) -> tuple[ExistingChild, ...]:
+    """ControllerRevisions that stay: those in the status, and those that runs still need."""
     needed = {run.revision for run in seen.runs if run.revision and (run.result is None or not run.test)}
     known = {each.name for each in pipeline.status.revisions}
-    return sorted(revision_name(pipeline.name, each) for each in needed | known)
+    names = sorted(revision_name(pipeline.name, each) for each in needed | known)
+    return tuple(ExistingChild(CONTROLLER_REVISION, name) for name in names)
 
 
-def _kept_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[ExistingChild, ...], tuple[Removal, ...]]:
-    """Runs that stay, and those made by hand that are beyond the retention."""
+def _retained_names(pipeline: TrainingPipeline, seen: Seen) -> set[str]:
+    """Names of the runs that stay: those under way, test runs of known revisions, and the newest that ended."""
     retention = pipeline.spec.retention
-    over = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
-    good = [run for run in over if run.result == "Succeeded"][: retention.succeeded]
-    bad = [run for run in over if run.result != "Succeeded"][: retention.failed]
+    ended = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
+    succeeded = [run.name for run in ended if run.result == "Succeeded"][: retention.succeeded]
+    failed = [run.name for run in ended if run.result != "Succeeded"][: retention.failed]
     tests = {each.run for each in pipeline.status.revisions}
-    stay = {run.name for run in (*good, *bad)} | {
-        run.name for run in seen.runs if run.result is None or run.name in tests
-    }
-    kept = tuple(
+    return {*succeeded, *failed, *(run.name for run in seen.runs if run.result is None or run.name in tests)}
+
+
+def _retained_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[ExistingChild, ...]:
+    stay = _retained_names(pipeline, seen)
+    return tuple(
         ExistingChild(TRAINING_RUN, run.name) for run in seen.runs if run.owned and run.uid and run.name in stay
     )
-    gone = tuple(Removal(TRAINING_RUN, run.name, run.uid) for run in over if not run.owned and run.name not in stay)
-    return kept, gone
+
+
+def _expired_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[Removal, ...]:
+    """Runs that users created, and that are beyond the retention."""
+    stay = _retained_names(pipeline, seen)
+    ended = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
+    return tuple(Removal(TRAINING_RUN, run.name, run.uid) for run in ended if not run.owned and run.name not in stay)
 
 
 def _plan(
-    pipeline: TrainingPipeline,
-    seen: Seen,
+    context: GuardContext,
     revisions: Revisions,
-    let: Let,
-    stopped: Breaker | None,
-    starts: tuple[Start, ...],
-    answers: list[Answer],
+    resumption: Resumption,
+    results: tuple[TriggerResult, ...],
+    decision: Decision,
 ) -> Plan:
-    kept, gone = _kept_runs(pipeline, seen)
-    present = children.revision(pipeline)
-    made = [answer.run for answer in answers if answer.run is not None]
-    if revisions.testing and not pipeline.spec.suspend:
-        made.append(children.test_run(pipeline, revisions.present.name))
-    names = {child.name for child in made}
-    old = tuple(ExistingChild(CONTROLLER_REVISION, name) for name in _wanted(pipeline, seen) if name != present.name)
-    ready, reason, message = messages.state(pipeline, seen, revisions, stopped)
-    times = [max(answer.until - seen.now, REQUEUE_NOW) for answer in answers if answer.until is not None]
-    news = tuple(_event(answer) for answer in answers if answer.run is not None)
-    ticks = dict.fromkeys(tick for answer in answers for tick in answer.finish)
-    return Plan(
-        ready=ready,
-        reason=reason,
-        message=message,
-        status=_status(pipeline, seen, revisions, let, stopped, starts, answers),
-        summary=messages.summary(seen, revisions, made),
-        children=(
-            present,
-            *children.tickers(pipeline),
-            *made,
-            *(each for each in kept if each.name not in names),
-            *old,
-        ),
-        removals=gone,
-        completed_ticks=tuple(Reference(JOB, pipeline.namespace, tick) for tick in ticks),
-        progressing=None if revisions.testing or not ready else False,
-        events=news,
-        requeue_after=min(times) if times else None,
+    """The decision with what triggers start, what is retained, and the status."""
+    pipeline, seen = context.pipeline, context.seen
+    current, started = children.revision(pipeline), [result.run for result in results if result.run is not None]
+    if revisions.is_testing and not pipeline.spec.suspend:
+        started.append(children.test_run(pipeline, revisions.current.name))
+    names = {current.name, *(child.name for child in started)}
+    retained = (*_retained_runs(pipeline, seen), *_retained_revisions(pipeline, seen))
+    ticks = dict.fromkeys(tick for result in results for tick in result.finished_ticks)
+    times = [max(result.until - seen.now, REQUEUE_NOW) for result in results if result.until is not None]
+    fired = [(each.status.name, each.status.fired) for each in results if each.run is not None]
+    complete = replace(
+        decision,
+        removals=_expired_runs(pipeline, seen),
+        progressing=None if revisions.is_testing or not decision.ready else False,
+        events=tuple(messages.trigger_fired(name, each) for name, each in fired if each is not None),
+        requeue_after=min(times, default=None),
     )
-
-
-def _event(answer: Answer) -> Event:
-    fired = answer.status.fired
-    assert fired is not None, "it has a run"
-    return Event(
-        "TriggerFired",
-        f"Trigger '{answer.status.name}' started TrainingRun '{fired.run}': {fired.cause}.",
-        action="Trigger",
+    return complete.plan(
+        _status(context, revisions, resumption, results),
+        summary=messages.summary(seen, revisions),
+        children=(
+            current,
+            *children.cron_jobs(pipeline),
+            *started,
+            *(each for each in retained if each.name not in names),
+        ),
+        completed_ticks=tuple(Reference(JOB, pipeline.namespace, tick) for tick in ticks),
     )
 
 
 def _status(
-    pipeline: TrainingPipeline,
-    seen: Seen,
-    revisions: Revisions,
-    let: Let,
-    stopped: Breaker | None,
-    starts: tuple[Start, ...],
-    answers: list[Answer],
+    context: GuardContext, revisions: Revisions, resumption: Resumption, results: tuple[TriggerResult, ...]
 ) -> TrainingPipelineStatus:
-    real = [run for run in seen.runs if not run.test]
-    good = [run.finished for run in real if run.result == "Succeeded" and run.finished]
+    before, runs = context.pipeline.status, [run for run in context.seen.runs if not run.test]
+    successes = [run.finished for run in runs if run.result == "Succeeded" and run.finished]
     return TrainingPipelineStatus(
         revision=revisions.live,
         revisions=revisions.every,
-        triggers=tuple(answer.status for answer in answers),
-        starts=starts,
-        last_run=real[-1].name if real else pipeline.status.last_run,
-        last_success=max(good) if good else pipeline.status.last_success,
-        breaker=stopped,
-        resumed=let.value,
-        resumed_at=let.at,
+        triggers=tuple(result.status for result in results),
+        starts=context.starts,
+        last_run=runs[-1].name if runs else before.last_run,
+        last_success=max(successes) if successes else before.last_success,
+        breaker=context.breaker,
+        resumed=resumption.value,
+        resumed_at=resumption.at,
     )

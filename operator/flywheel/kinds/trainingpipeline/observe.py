@@ -1,4 +1,4 @@
-"""Everything that matters to a pipeline, in one look: its runs, and what its triggers look at."""
+"""All facts that matter to a pipeline: its runs, and what its triggers watch."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manife
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 
-_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
+_WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
 
 
 @dataclass(frozen=True)
@@ -38,45 +38,45 @@ class RunSeen:
 
 @dataclass(frozen=True)
 class Seen:
-    """`runs` oldest first; `ticks` are those that wait for an answer; `looked_at` has, by trigger, the resource that it looks at."""
+    """`runs` are sorted, oldest first; `ticks` are those not finished; `watched` has, by trigger, the resource that it watches."""
 
     now: datetime
     runs: tuple[RunSeen, ...] = ()
     ticks: tuple[Tick, ...] = ()
-    looked_at: Mapping[str, Manifest] = field(default_factory=dict)
+    watched: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
-    """One look at the runs, the ticks, and what triggers look at."""
-    raw = cluster.referrers(TRAINING_RUN, pipeline.reference)
-    runs = [_run(each, pipeline) for each in raw if each["spec"].get("pipeline") == pipeline.name]
-    found = {name: cluster.get(reference) for name, reference in _looks_at(pipeline)}
+    """Read the runs, the ticks, and what triggers watch."""
+    referring = cluster.referrers(TRAINING_RUN, pipeline.reference)
+    runs = [_run(each, pipeline) for each in referring if each["spec"].get("pipeline") == pipeline.name]
+    found = {name: cluster.get(reference) for name, reference in _watched(pipeline)}
     return Seen(
         now=cluster.now,
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
         ticks=schedule.pending_ticks(cluster.children(pipeline.uid, JOB)),
-        looked_at={name: manifest for name, manifest in found.items() if manifest is not None},
+        watched={name: manifest for name, manifest in found.items() if manifest is not None},
     )
 
 
 def references(pipeline: TrainingPipeline) -> Iterable[Reference]:
-    """What triggers look at."""
-    return {reference for _, reference in _looks_at(pipeline)}
+    """The resources that triggers watch."""
+    return {reference for _, reference in _watched(pipeline)}
 
 
-def _looks_at(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
+def _watched(pipeline: TrainingPipeline) -> Iterable[tuple[str, Reference]]:
     for trigger in pipeline.spec.triggers:
         if trigger.new_data:
             yield str(trigger.name), Reference(DATASET, pipeline.namespace, trigger.new_data.dataset)
         if trigger.model_version:
             yield str(trigger.name), Reference(MODEL, pipeline.namespace, trigger.model_version.model)
         if trigger.condition:
-            kind = _KINDS[trigger.condition.kind]
+            kind = _WATCHED_KINDS[trigger.condition.kind]
             yield str(trigger.name), Reference(kind, pipeline.namespace, trigger.condition.name)
 
 
-def _run(raw: Manifest, pipeline: TrainingPipeline) -> RunSeen:
-    metadata, spec, status = raw["metadata"], raw["spec"], raw.get("status") or {}
+def _run(manifest: Manifest, pipeline: TrainingPipeline) -> RunSeen:
+    metadata, spec, status = manifest["metadata"], manifest["spec"], manifest.get("status") or {}
     cause: Mapping[str, Any] = spec.get("cause") or {}
     challenger: Mapping[str, Any] = status.get("challenger") or {}
     finished = status.get("completionTime")

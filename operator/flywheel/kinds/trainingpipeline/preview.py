@@ -37,7 +37,7 @@ def preview(pipeline: TrainingPipeline, settings: Settings) -> Iterable[Child]:
         ValueError: a step takes what no step leaves; the sentence says which.
     """
     yield children.revision(pipeline)
-    yield from children.tickers(pipeline)
+    yield from children.cron_jobs(pipeline)
     yield from _steps(pipeline, settings)
 
 
@@ -58,7 +58,7 @@ def _steps(pipeline: TrainingPipeline, settings: Settings) -> Iterator[Child]:
 def _run(pipeline: TrainingPipeline) -> TrainingRun:
     return Resource(
         api=TRAINING_RUN,
-        name=truncate(f"{pipeline.name}-run", children.LONGEST_RUN),
+        name=truncate(f"{pipeline.name}-run", children.MAX_RUN_NAME_LENGTH),
         namespace=pipeline.namespace,
         uid=pipeline.uid,
         generation=1,

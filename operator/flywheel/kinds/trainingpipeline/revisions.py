@@ -1,67 +1,67 @@
-"""Revisions of a pipeline: the present one is tried before triggers use it, earlier ones stay to go back to."""
+"""Revisions of a pipeline: the current one is tested before triggers use it, and earlier ones stay for a rollback."""
 
 from dataclasses import dataclass
-from datetime import datetime
 
 from flywheel.kinds.trainingpipeline import children
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 from flywheel.kinds.trainingpipeline.schema.revision import digest
-from flywheel.kinds.trainingpipeline.schema.status import MOST_REVISIONS, Revision
+from flywheel.kinds.trainingpipeline.schema.status import MAX_REVISIONS, Revision
+from flywheel.kinds.trainingpipeline.schema.triggers import Test
 
 
 @dataclass(frozen=True)
 class Revisions:
-    """`every` newest first; `present` is the spec's; `live` the one that triggers use; `testing`: its test run is wanted."""
+    """`every`: newest first; `current`: that of the spec; `live`: the one that triggers use."""
 
     every: tuple[Revision, ...]
-    present: Revision
+    current: Revision
     live: str | None
-    pin_is_missing: bool
+    pin_is_missing: bool = False
 
     @property
-    def testing(self) -> bool:
-        return self.present.state == "Testing"
+    def is_testing(self) -> bool:
+        """Whether the current revision needs its test run."""
+        return self.current.state == "Testing"
 
 
-def advance(pipeline: TrainingPipeline, seen: Seen) -> Revisions:
-    """Take in the present spec and what test runs found."""
+def advance_revisions(pipeline: TrainingPipeline, seen: Seen) -> Revisions:
+    """The revisions with the current spec and what test runs found."""
     name, now = digest(pipeline.spec), seen.now.replace(microsecond=0)
     known = {each.name: each for each in pipeline.status.revisions}
-    present = known.get(name) or Revision(name=name, state="Testing", created=now)
-    present = _judged(pipeline, seen, present, now)
+    current = known.get(name) or Revision(name=name, state="Testing", created=now)
+    current = _with_test_result(pipeline, seen, current)
     earlier = tuple(each for each in pipeline.status.revisions if each.name != name)
-    every = (present, *earlier)[:MOST_REVISIONS]
-    pinned = pipeline.spec.revision
+    every = (current, *earlier)[:MAX_REVISIONS]
+    pinned, before = pipeline.spec.revision, pipeline.status.revision
     if pinned is not None:
         missing = all(each.name != pinned for each in every)
-        return Revisions(every, present, pipeline.status.revision if missing else pinned, missing)
+        return Revisions(every, current, before if missing else pinned, missing)
     live = next((each.name for each in every if each.state == "Passed"), None)
-    # While the new one is tried, or after it failed, the one before stays live, which need not be the newest that passed.
-    before = pipeline.status.revision
-    stays = present.state != "Passed" and any(each.name == before and each.state == "Passed" for each in every)
-    return Revisions(every, present, before if stays else live, pin_is_missing=False)
+    # While the current one is tested, or after it failed, the one before stays live, which need not be the newest that passed.
+    stays = current.state != "Passed" and any(each.name == before and each.state == "Passed" for each in every)
+    return Revisions(every, current, before if stays else live)
 
 
-def _judged(pipeline: TrainingPipeline, seen: Seen, present: Revision, now: datetime) -> Revision:
-    if present.state != "Testing":
-        return present
-    if pipeline.spec.test is None:
-        return present.model_copy(update={"state": "Passed"})
-    name = children.test_run_name(pipeline, present.name)
+def _with_test_result(pipeline: TrainingPipeline, seen: Seen, current: Revision) -> Revision:
+    if current.state != "Testing":
+        return current
+    test = pipeline.spec.test
+    if test is None:
+        return current.model_copy(update={"state": "Passed"})
+    name = children.test_run_name(pipeline, current.name)
     run = next((each for each in seen.runs if each.name == name), None)
-    told = present.model_copy(update={"run": name})
+    tested = current.model_copy(update={"run": name})
     if run is None or run.result is None:
-        return told
-    finding = _finding(pipeline, run) if run.result == "Succeeded" else run.message
+        return tested
+    finding = _failed_check(test, run) if run.result == "Succeeded" else run.message
     if finding is None:
-        return told.model_copy(update={"state": "Passed"})
-    return told.model_copy(update={"state": "Failed", "message": finding[:512]})
+        return tested.model_copy(update={"state": "Passed"})
+    return tested.model_copy(update={"state": "Failed", "message": finding[:512]})
 
 
-def _finding(pipeline: TrainingPipeline, run: RunSeen) -> str | None:
-    assert pipeline.spec.test is not None, "asked before"
-    for check in pipeline.spec.test.checks:
+def _failed_check(test: Test, run: RunSeen) -> str | None:
+    for check in test.checks:
         value = run.metrics.get(str(check.step), {}).get(str(check.metric))
         where = f"step '{check.step}' of the test run"
         if value is None:

@@ -166,7 +166,7 @@ def test_new_data_fires_once_for_each_version_with_enough_rows() -> None:
 
     skipped = world.trigger("new").skipped
     assert skipped is not None
-    assert (skipped.reason, skipped.message) == ("TooFewNewRows", "It has 50 new rows, and minNewRows is 100.")
+    assert (skipped.reason, skipped.message) == ("TooFewNewRows", "The version has 50 new rows, and minNewRows is 100.")
 
 
 def test_another_model_that_has_a_new_champion() -> None:
@@ -221,7 +221,7 @@ def test_the_guard_says_why_not_and_when() -> None:
     skipped = world.trigger("new").skipped
     assert skipped is not None
     assert (skipped.reason, plan.requeue_after) == ("Cooldown", timedelta(hours=4))
-    assert "it may fire from 2026-01-01 18:00 UTC on" in skipped.message
+    assert "the trigger may fire from 2026-01-01 18:00 UTC on" in skipped.message
     world.cluster.advance(timedelta(hours=4))
     world.look()
     assert len(world.runs()) == 2

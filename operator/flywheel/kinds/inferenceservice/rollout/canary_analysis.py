@@ -5,12 +5,10 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.requeue import backoff
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.transition import (
-    NEXT_PASS,
-    POD_CHECK_INTERVAL,
     ROUTE_GRACE_PERIOD,
     Transition,
 )
@@ -45,7 +43,7 @@ def _measure(rollout: RolloutInProgress) -> Transition:
         reason, message = "CannotMeasure", f"The judge does not run: {diagnosis.message}"
     if paused:
         reason, message = "RolloutPaused", PAUSED
-    next_check = wait if waits else POD_CHECK_INTERVAL
+    next_check = wait if waits else PENDING_CHECK_INTERVAL
     return _at_this_step(rollout, status, reason, message, judge=not waits and not paused, requeue_after=next_check)
 
 
@@ -106,7 +104,7 @@ def _at_this_step(
     message: str,
     *,
     judge: bool = False,
-    requeue_after: timedelta = NEXT_PASS,
+    requeue_after: timedelta = REQUEUE_NOW,
 ) -> Transition:
     """All servers and routes stay as they are. Without `judge`, the Job that ended stays too, since its outcome is being written."""
     return Transition(

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_measured
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
@@ -14,8 +15,6 @@ from flywheel.kinds.inferenceservice.rollout.context import (
 )
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
-    NEXT_PASS,
-    POD_CHECK_INTERVAL,
     Transition,
     promote,
     status_without_rollout,
@@ -181,7 +180,7 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
         percent=percent,
         reason=f"{status.mode}Judged",
         message=f"{rollout.progress} Step {status.step} begins.",
-        requeue_after=NEXT_PASS,
+        requeue_after=REQUEUE_NOW,
     )
 
 
@@ -208,7 +207,7 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
         reason="RolloutPaused" if paused else "Promoting",
         message=f"{message} spec.rollout.paused is true." if paused else message,
         progressing=not paused,
-        requeue_after=POD_CHECK_INTERVAL,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 
@@ -239,7 +238,7 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
         percent=rollout.status.percent,
         reason=reason,
         message=f"{message} Champion '{rollout.champion.version}' answers meanwhile.",
-        requeue_after=POD_CHECK_INTERVAL,
+        requeue_after=PENDING_CHECK_INTERVAL,
     )
 
 

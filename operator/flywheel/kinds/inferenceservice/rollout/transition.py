@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
+from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Event
@@ -10,8 +11,6 @@ from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, Rollout
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.kinds.inferenceservice.slots import Slot
 
-POD_CHECK_INTERVAL = timedelta(seconds=15)
-NEXT_PASS = timedelta(seconds=1)
 ROUTE_GRACE_PERIOD = timedelta(seconds=10)  # servers take up an emptied route before the challenger goes
 
 
@@ -63,7 +62,7 @@ def without_challenger(context: RolloutContext, transition: Transition) -> Trans
     if other is None or other.target is None or left <= timedelta(0):
         return transition
     return replace(
-        transition, challenger=other.target, challenger_replicas=other.replicas, requeue_after=max(left, NEXT_PASS)
+        transition, challenger=other.target, challenger_replicas=other.replicas, requeue_after=max(left, REQUEUE_NOW)
     )
 
 
@@ -76,7 +75,7 @@ def with_standby(context: RolloutContext, transition: Transition) -> Transition:
     if left <= timedelta(0) or other.target is None:
         return transition
     return replace(
-        transition, challenger=other.target, challenger_replicas=context.replicas, requeue_after=max(left, NEXT_PASS)
+        transition, challenger=other.target, challenger_replicas=context.replicas, requeue_after=max(left, REQUEUE_NOW)
     )
 
 

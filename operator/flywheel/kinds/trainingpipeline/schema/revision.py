@@ -1,4 +1,4 @@
-"""A revision: what is frozen of a pipeline, and what it is called."""
+"""A revision: the content of a pipeline that decides what its runs do, and its name."""
 
 from typing import Any
 
@@ -13,10 +13,10 @@ def content(template: Template) -> dict[str, Any]:
 
 
 def digest(template: Template) -> str:
-    """8 digits."""
+    """The revision's name: the first 8 digits of the digest of its content."""
     return names.digest(content(template))[:8]
 
 
 def revision_name(pipeline: str, revision: str) -> str:
-    """Of the ControllerRevision."""
+    """The name of the ControllerRevision."""
     return names.truncate(f"{pipeline}-{revision}", names.MAX_NAME_LENGTH)

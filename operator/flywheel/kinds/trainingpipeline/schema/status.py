@@ -8,8 +8,8 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
 
-MOST_REVISIONS = 20
-MOST_STARTS = 100
+MAX_REVISIONS = 20
+MAX_STARTS = 100
 
 
 class Revision(Schema):
@@ -41,10 +41,10 @@ class TrainingPipelineStatus(Status):
     """Which revision is live, what triggers did, and the last run."""
 
     revision: str | None = Field(None, max_length=8, description="The revision that triggers use.")
-    revisions: tuple[Revision, ...] = Field((), max_length=MOST_REVISIONS, description="Revisions, newest first.")
+    revisions: tuple[Revision, ...] = Field((), max_length=MAX_REVISIONS, description="Revisions, newest first.")
     triggers: tuple[TriggerStatus, ...] = Field((), max_length=16, description="What each trigger did.")
     starts: tuple[Start, ...] = Field(
-        (), max_length=MOST_STARTS, description="Runs that triggers started in the last day."
+        (), max_length=MAX_STARTS, description="Runs that triggers started in the last day."
     )
     last_run: str | None = Field(None, max_length=63, description="The newest TrainingRun.")
     last_success: datetime | None = Field(None, description="When a run last ended well.")

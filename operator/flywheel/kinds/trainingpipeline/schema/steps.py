@@ -20,9 +20,9 @@ from flywheel.core.resource.values import Duration, Label, MetricName, Number, P
 from flywheel.kinds.experiment.schema.distributions import Parameter
 from flywheel.kinds.experiment.schema.spec import ExperimentTemplate
 
-MOST_STEPS = 200
-MOST_ITEMS = 64
-KINDS = ("prepare", "train", "evaluate", "package", "register", "container", "notify")
+MAX_STEPS = 200
+MAX_ITEMS = 64
+STEP_KINDS = ("prepare", "train", "evaluate", "package", "register", "container", "notify")
 DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # which of them leave data, and which a model
 
 
@@ -149,10 +149,10 @@ class ForEach(Schema):
 
     items: tuple[Annotated[dict[str, Parameter], Field(max_length=16)], ...] = Field(
         min_length=1,
-        max_length=MOST_ITEMS,
+        max_length=MAX_ITEMS,
         description="What each adds to the step's parameters; $(params.x) is replaced. An output `part` of the item 3 (the first is 0) is the step's output part-3; metrics are the means over all items.",
     )
-    parallelism: int = Field(4, ge=1, le=MOST_ITEMS, description="Items that are worked on at the same time.")
+    parallelism: int = Field(4, ge=1, le=MAX_ITEMS, description="Items that are worked on at the same time.")
 
 
 class Container(Schema):
@@ -257,7 +257,7 @@ class LastStep(StepBasics):
 class Step(StepBasics):
     """One step: exactly one of prepare, train, evaluate, package, register, container, notify."""
 
-    model_config = ConfigDict(json_schema_extra=validations(_one_of(*KINDS)))
+    model_config = ConfigDict(json_schema_extra=validations(_one_of(*STEP_KINDS)))
 
     depends_on: tuple[StepName, ...] = Field(
         (),
@@ -279,4 +279,6 @@ class Step(StepBasics):
     @property
     def kind(self) -> str:
         """Which of the seven it is."""
-        return next(kind for kind in KINDS if getattr(self, "register_" if kind == "register" else kind) is not None)
+        return next(
+            kind for kind in STEP_KINDS if getattr(self, "register_" if kind == "register" else kind) is not None
+        )

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import Duration
 from flywheel.kinds.trainingpipeline.schema.parameters import Parameter, Source
-from flywheel.kinds.trainingpipeline.schema.steps import DATA, MODEL, MOST_STEPS, LastStep, Step
+from flywheel.kinds.trainingpipeline.schema.steps import DATA, MAX_STEPS, MODEL, LastStep, Step
 
 # The place of each step by its name, bound once: looking for a name among 200 steps, nine times for each, is over the cost limit (measured).
 _EACH = "[self.steps.transformMapEntry(i, t, {t.name: i})].all(at, self.steps.all(i, s, %s))"
@@ -94,7 +94,7 @@ class Template(Schema):
     )
     steps: tuple[Step, ...] = Field(
         min_length=1,
-        max_length=MOST_STEPS,
+        max_length=MAX_STEPS,
         description="What a run does, in order: a step may name only steps above it. What does not depend on one another runs at the same time.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
     )

@@ -10,7 +10,7 @@ from flywheel.core.resource.values import Duration, MetricName, Number, ObjectNa
 from flywheel.kinds.trainingpipeline.schema.parameters import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
 
-TRIGGERS = ("schedule", "newData", "modelVersion", "condition")
+TRIGGER_KINDS = ("schedule", "newData", "modelVersion", "condition")
 
 
 class NewData(Schema):
@@ -46,7 +46,7 @@ class Trigger(Schema):
     model_config = ConfigDict(
         json_schema_extra=validations(
             rule(
-                f"[{','.join(f'has(self.{kind})' for kind in TRIGGERS)}].exists_one(x,x)",
+                f"[{','.join(f'has(self.{kind})' for kind in TRIGGER_KINDS)}].exists_one(x,x)",
                 "give exactly one of schedule, newData, modelVersion and condition",
             )
         )

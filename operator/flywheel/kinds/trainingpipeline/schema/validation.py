@@ -1,26 +1,32 @@
-"""What is wrong with a template that no rule of the CRD can see."""
+"""Problems of a template that no rule of the CRD can find."""
 
 import re
+from collections.abc import Iterator
 
-from flywheel.kinds.trainingpipeline.schema.steps import MOST_ITEMS, Step
+from flywheel.kinds.trainingpipeline.schema.steps import MAX_ITEMS, Step
 from flywheel.kinds.trainingpipeline.schema.template import Template
 
-MOST_ITEMS_OF_ALL = 256  # each has a digest in the status of a run
-NAMED = re.compile(r"\$\(([^)]*)\)")
+MAX_ITEMS_OF_ALL_STEPS = 256  # each has a digest in the status of a run
+VARIABLE = re.compile(r"\$\(([^)]*)\)")
 
 
-def faults(template: Template) -> list[str]:
-    """Sentences, each with the step, the finding and what would do."""
-    known = {f"params.{parameter.name}" for parameter in template.parameters} | {"run.date"}
+def template_problems(template: Template) -> list[str]:
+    """The problems as sentences, each with the step, the finding and the next step."""
+    known = sorted({f"params.{parameter.name}" for parameter in template.parameters} | {"run.date"})
     found: list[str] = []
     for step in (*template.steps, *template.last):
-        for text in _texts(step):
-            for name in NAMED.findall(text):
-                if name not in known:
-                    words = f"there is no $({name}); there are {', '.join(f'$({each})' for each in sorted(known))}"
-                    found.append(f"Step '{step.name}': {words}.")
-        found += _of_the_trainer(step) + _of_the_items(step)
-    return found + _of_all_items(template)
+        found += _unknown_variables(step, known)
+        found += _trainer_problems(step)
+        found += _item_problems(step)
+    return found + _total_item_problems(template)
+
+
+def _unknown_variables(step: Step, known: list[str]) -> Iterator[str]:
+    listed = ", ".join(f"$({each})" for each in known)
+    for text in _texts(step):
+        for name in VARIABLE.findall(text):
+            if name not in known:
+                yield f"Step '{step.name}': there is no $({name}); there are {listed}."
 
 
 def _texts(step: Step) -> list[str]:
@@ -39,39 +45,42 @@ def _texts(step: Step) -> list[str]:
     return [text for text in found if text]
 
 
-def _of_the_items(step: Step) -> list[str]:
-    """Status names every output of every item."""
+def _item_problems(step: Step) -> list[str]:
+    """The status of a run names every output of every item."""
     if step.container is None or step.container.for_each is None:
         return []
     items, outputs = len(step.container.for_each.items), len(step.container.outputs)
-    if items * outputs > MOST_ITEMS:
-        words = f"{items} items with {outputs} outputs each are {items * outputs} outputs, and {MOST_ITEMS} is the most"
-        return [f"Step '{step.name}': {words}; divide the step, or leave fewer outputs."]
-    return []
+    if items * outputs <= MAX_ITEMS:
+        return []
+    finding = f"{items} items with {outputs} outputs each are {items * outputs} outputs, and {MAX_ITEMS} is the most"
+    return [f"Step '{step.name}': {finding}; divide the step, or leave fewer outputs."]
 
 
-def _of_all_items(template: Template) -> list[str]:
+def _total_item_problems(template: Template) -> list[str]:
     count = sum(
         len(step.container.for_each.items) for step in template.steps if step.container and step.container.for_each
     )
-    if count > MOST_ITEMS_OF_ALL:
-        return [f"All steps with forEach have {count} items, and {MOST_ITEMS_OF_ALL} is the most; divide the pipeline."]
-    return []
+    if count <= MAX_ITEMS_OF_ALL_STEPS:
+        return []
+    limit = MAX_ITEMS_OF_ALL_STEPS
+    return [f"All steps with forEach have {count} items, and {limit} is the most; divide the pipeline."]
 
 
-def _of_the_trainer(step: Step) -> list[str]:
+def _trainer_problems(step: Step) -> list[str]:
     """Rules that an Experiment has in its CRD, and that would cost too much here, 200 times."""
     if step.train is None:
         return []
-    trainer, where = step.train.trainer, f"Step '{step.name}'"
-    if trainer.container is not None and step.train.objective is None:
-        return [
-            f"{where}: trainer container needs objective.metric, the name of a metric that it writes to metrics.json."
-        ]
-    if trainer.container is not None and trainer.container.model is None:
-        return [f"{where}: trainer container needs model, the file that it leaves."]
-    if trainer.container is not None and step.train.validation is not None:
-        return [f"{where}: validation is for trainer sklearn; a container judges its trials by itself."]
-    if trainer.container is None and (step.train.distributed is not None or step.train.checkpoint is not None):
-        return [f"{where}: distributed and checkpoint are for trainer container; ours trains in one pod, in one go."]
-    return []
+    train, container = step.train, step.train.trainer.container
+    finding = None
+    if container is None:
+        if train.distributed is not None or train.checkpoint is not None:
+            finding = (
+                "distributed and checkpoint are for trainer container; trainer sklearn trains in one pod, in one go."
+            )
+    elif train.objective is None:
+        finding = "trainer container needs objective.metric, the name of a metric that it writes to metrics.json."
+    elif container.model is None:
+        finding = "trainer container needs model, the file that it leaves."
+    elif train.validation is not None:
+        finding = "validation is for trainer sklearn; a container validates its trials by itself."
+    return [f"Step '{step.name}': {finding}"] if finding else []

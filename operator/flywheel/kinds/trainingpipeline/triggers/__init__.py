@@ -1,1 +1,1 @@
-"""Triggers: what has happened since a trigger last fired (`causes`), and whether it may start a run now (`guard`)."""
+"""Triggers: what has happened since one last fired (`causes`), whether it may start a run (`guard`), and both for all (`evaluation`)."""

@@ -1,21 +1,21 @@
-"""What is new to a trigger since it was last answered: pure, one function for each sort of trigger."""
+"""What has happened since a trigger last fired: one function for each sort of trigger."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.core.resource import conditions
 from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.schema import Schedule
 from flywheel.kinds.trainingpipeline.observe import Seen
-from flywheel.kinds.trainingpipeline.schema.triggers import OnCondition, Trigger, TriggerStatus
+from flywheel.kinds.trainingpipeline.schema.triggers import NewData, OnCondition, Trigger, TriggerStatus
 
 
 @dataclass(frozen=True)
 class Cause:
     """One reason to start a run. `key` tells it from all others of its trigger.
 
-    `too_little`: why it is no reason yet. `until`: it is over if it was not answered by then, as a tick is.
+    `too_few_rows`: why it is no reason yet. `deadline`: it expires if no run has started by then, as a tick does.
     """
 
     key: str
@@ -23,90 +23,90 @@ class Cause:
     tick: str | None = None
     scheduled: datetime | None = None
     rows: int | None = None
-    too_little: str | None = None
-    until: datetime | None = None
+    too_few_rows: str | None = None
+    deadline: datetime | None = None
 
-    def told(self, trigger: str) -> dict[str, Any]:
-        """As a TrainingRun carries it."""
-        said = {
+    def spec(self, trigger: str) -> dict[str, Any]:
+        """The field `spec.cause` of the TrainingRun."""
+        fields = {
             "trigger": trigger,
             "key": self.key[:128],
             "message": self.message[:256],
             "tick": self.tick,
             "scheduled": self.scheduled.isoformat() if self.scheduled else None,
         }
-        return {name: value for name, value in said.items() if value is not None}
+        return {name: value for name, value in fields.items() if value is not None}
 
 
-def cause(trigger: Trigger, known: TriggerStatus, seen: Seen) -> Cause | None:
-    """What is new to this trigger; None if nothing is."""
-    found = (
-        _tick(trigger, seen)
-        if trigger.schedule
-        else _of_resource(trigger, known, seen.looked_at.get(str(trigger.name)))
-    )
-    return found if found is not None and found.key != known.answered else None
+def find_cause(trigger: Trigger, status: TriggerStatus, seen: Seen) -> Cause | None:
+    """The newest cause of a trigger, unless it has been handled."""
+    if trigger.schedule is not None:
+        cause = _tick(trigger.schedule, str(trigger.name), seen)
+    else:
+        watched = seen.watched.get(str(trigger.name))
+        cause = _change(trigger, status, watched) if watched is not None else None
+    return cause if cause is not None and cause.key != status.answered else None
 
 
-def overtaken(trigger: Trigger, seen: Seen) -> list[str]:
-    """Ticks that came before the newest one and were never answered: one run is enough for all of them."""
+def superseded_ticks(trigger: Trigger, seen: Seen) -> list[str]:
+    """Ticks that came before the newest one and started no run: one run is enough for all of them."""
     waiting = [tick.name for tick in seen.ticks if tick.trigger == trigger.name]
-    answered = {run.tick for run in seen.runs}
-    return [name for name in waiting[:-1] if name not in answered]
+    started = {run.tick for run in seen.runs}
+    return [name for name in waiting[:-1] if name not in started]
 
 
-def _tick(trigger: Trigger, seen: Seen) -> Cause | None:
-    assert trigger.schedule is not None, "asked before"
-    waiting = [tick for tick in seen.ticks if tick.trigger == trigger.name]
+def _tick(schedule: Schedule, trigger: str, seen: Seen) -> Cause | None:
+    waiting = [tick for tick in seen.ticks if tick.trigger == trigger]
     if not waiting:
         return None
     newest = waiting[-1]
-    when = newest.scheduled
-    words = f"the schedule '{trigger.schedule.cron}' ({trigger.schedule.time_zone}) ticked"
-    message = f"{words} for {when:%Y-%m-%d %H:%M %Z}" if when else f"somebody made tick '{newest.name}'"
-    late = timedelta(seconds=trigger.schedule.starting_deadline_seconds)
-    return Cause(newest.name, message.strip(), tick=newest.name, scheduled=when, until=newest.created + late)
+    message = f"tick '{newest.name}' was created by hand"
+    if newest.scheduled is not None:
+        when = f"{newest.scheduled:%Y-%m-%d %H:%M %Z}".strip()
+        message = f"the schedule '{schedule.cron}' ({schedule.time_zone}) ticked for {when}"
+    deadline = newest.created + timedelta(seconds=schedule.starting_deadline_seconds)
+    return Cause(newest.name, message, tick=newest.name, scheduled=newest.scheduled, deadline=deadline)
 
 
-def _of_resource(trigger: Trigger, known: TriggerStatus, found: Manifest | None) -> Cause | None:
-    if found is None:
-        return None
-    status = found.get("status") or {}
-    if trigger.new_data:
-        return _new_data(trigger.new_data.dataset, trigger.new_data.min_new_rows, known, found, status)
-    if trigger.model_version:
-        champion = status.get("champion")
-        words = f"Model '{trigger.model_version.model}' has champion '{champion}'"
-        return Cause(str(champion), words) if champion else None
-    assert trigger.condition is not None, "a rule of the schema"
-    return _condition(trigger.condition, found)
+def _change(trigger: Trigger, status: TriggerStatus, watched: Manifest) -> Cause | None:
+    """The change of the resource that the trigger watches."""
+    if trigger.new_data is not None:
+        return _new_data(trigger.new_data, status, watched)
+    if trigger.condition is not None:
+        return _condition(trigger.condition, watched)
+    champion = (watched.get("status") or {}).get("champion")
+    name = watched["metadata"]["name"]
+    return Cause(str(champion), f"Model '{name}' has champion '{champion}'") if champion else None
 
 
-def _new_data(name: str, least: int, known: TriggerStatus, found: Manifest, status: Mapping[str, Any]) -> Cause | None:
-    versions = status.get("versions") or ()
-    if not versions or not conditions.is_ready(found):
+def _new_data(wanted: NewData, status: TriggerStatus, dataset: Manifest) -> Cause | None:
+    versions = (dataset.get("status") or {}).get("versions") or ()
+    if not versions or not conditions.is_ready(dataset):
         return None
     newest = versions[0]
     rows = newest.get("rows")
-    before = known.rows
-    more = rows - before if rows is not None and before is not None else None
-    told = f", {more:,} more than the run before had" if more is not None else ""
-    count = f" with {rows:,} rows{told}" if rows is not None else ""
-    message = f"Dataset '{name}' has version '{newest['name']}'{count}"
-    too_little = None
-    if more is not None and more < least:
-        too_little = f"it has {more:,} new rows, and minNewRows is {least:,}"
-    return Cause(str(newest["name"]), message, rows=rows, too_little=too_little)
+    new_rows = rows - status.rows if rows is not None and status.rows is not None else None
+    message = f"Dataset '{wanted.dataset}' has version '{newest['name']}'"
+    if rows is not None:
+        message += f" with {rows:,} rows"
+    too_few_rows = None
+    if new_rows is not None:
+        message += f", {new_rows:,} more than at the last run"
+        if new_rows < wanted.min_new_rows:
+            too_few_rows = f"The version has {new_rows:,} new rows, and minNewRows is {wanted.min_new_rows:,}."
+    return Cause(str(newest["name"]), message, rows=rows, too_few_rows=too_few_rows)
 
 
 def _condition(wanted: OnCondition, resource: Manifest) -> Cause | None:
-    """A condition's time of transition tells this time from the last; a change of reason alone is a cause as well, if reasons are named."""
-    found = conditions.find_condition(resource, wanted.type)
-    if found.get("status") != wanted.status:
+    """The condition's transition time tells one cause from the next; where reasons are named, so does a change of reason."""
+    condition = conditions.find_condition(resource, wanted.type)
+    if condition.get("status") != wanted.status:
         return None
-    reason = str(found.get("reason", ""))
+    reason = str(condition.get("reason", ""))
     if wanted.reasons and reason not in wanted.reasons:
         return None
-    key = f"{wanted.type}={wanted.status}@{found.get('lastTransitionTime')}" + (f" {reason}" if wanted.reasons else "")
-    words = f"{wanted.kind} '{wanted.name}' says {wanted.type}={wanted.status} ({reason}): {found.get('message', '')}"
-    return Cause(key, words)
+    key = f"{wanted.type}={wanted.status}@{condition.get('lastTransitionTime')}" + (
+        f" {reason}" if wanted.reasons else ""
+    )
+    finding = f"condition {wanted.type}={wanted.status} ({reason}): {condition.get('message', '')}"
+    return Cause(key, f"{wanted.kind} '{wanted.name}' has {finding}")

@@ -1,4 +1,4 @@
-"""Whether a cause may start a run now: one guard for all triggers, and a sentence for each no."""
+"""The guard of all triggers: whether a cause may start a run now, and if not, why."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -6,82 +6,79 @@ from datetime import datetime, timedelta
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
-from flywheel.kinds.trainingpipeline.schema.status import Breaker, Start
+from flywheel.kinds.trainingpipeline.schema.status import MAX_STARTS, Breaker, Start
 from flywheel.kinds.trainingpipeline.triggers.causes import Cause
 
 DAY = timedelta(days=1)
-# Verdicts of a Model by which a challenger has failed.
-REFUSED = frozenset(
+# Verdicts of a Model about a challenger that has failed.
+FAILED_VERDICTS = frozenset(
     ("NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "RolledBack", "Archived")
 )
 
 
 @dataclass(frozen=True)
-class Held:
-    """Not now. `until`: when it fires after all, if nothing else changes. A tick does not wait for `cooldown` or the day's limit."""
+class Refusal:
+    """Why no run starts. `until`: when it may, if nothing else changes. A tick does not wait where `final`."""
 
     reason: str
     message: str
     until: datetime | None = None
-    waits: bool = True
+    final: bool = False
 
 
-def held(
-    pipeline: TrainingPipeline,
-    seen: Seen,
-    cause: Cause,
-    live: str | None,
-    breaker: Breaker | None,
-    starts: tuple[Start, ...],
-) -> Held | None:
-    """The first thing that stands in the way; None: it fires."""
-    guard = pipeline.spec.guard
-    if pipeline.spec.suspend:
-        return Held("Suspended", "The pipeline is suspended; set spec.suspend to false.")
-    if live is None:
-        return Held("NoLiveRevision", "No revision is live yet; it fires when one has passed its test run.")
-    if breaker is not None:
-        words = f"{breaker.challengers} challengers in a row did not pass; start a run by hand, change the spec, or set annotation {RESUME_ANNOTATION}."
-        return Held("BreakerOpen", words)
-    if cause.too_little is not None:
-        return Held("TooFewNewRows", f"{cause.too_little[0].upper()}{cause.too_little[1:]}.")
-    active = [run.name for run in seen.runs if run.result is None and not run.test]
+@dataclass(frozen=True)
+class GuardContext:
+    """What the guard knows: the live revision, the breaker if it is open, and the starts of the last day."""
+
+    pipeline: TrainingPipeline
+    seen: Seen
+    live: str | None
+    breaker: Breaker | None
+    starts: tuple[Start, ...]
+
+
+def revision_to_run(context: GuardContext, cause: Cause) -> str | Refusal:
+    """The revision of the run that may start; or the first reason against it."""
+    guard = context.pipeline.spec.guard
+    if context.pipeline.spec.suspend:
+        return Refusal("Suspended", "The pipeline is suspended; set spec.suspend to false.", final=True)
+    if context.live is None:
+        message = "No revision is live yet; the trigger fires when one has passed its test run."
+        return Refusal("NoLiveRevision", message, final=True)
+    if context.breaker is not None:
+        message = f"{context.breaker.challengers} challengers in a row did not pass; start a run by hand, change the spec, or set annotation {RESUME_ANNOTATION}."
+        return Refusal("BreakerOpen", message, final=True)
+    if cause.too_few_rows is not None:
+        return Refusal("TooFewNewRows", cause.too_few_rows)
+    active = [run.name for run in context.seen.runs if run.result is None and not run.test]
     if len(active) >= guard.concurrency:
-        words = f"Run '{active[-1]}' is under way, and guard.concurrency is {guard.concurrency}; it fires when that has ended."
-        return Held("RunUnderWay", words)
-    return _cooling(pipeline, seen) or _spent(pipeline, seen, starts)
+        message = f"Run '{active[-1]}' is under way, and guard.concurrency is {guard.concurrency}; the trigger fires when it has ended."
+        return Refusal("RunUnderWay", message)
+    return _cooldown(context) or _daily_limit(context) or context.live
 
 
-def _cooling(pipeline: TrainingPipeline, seen: Seen) -> Held | None:
-    cooldown = pipeline.spec.guard.cooldown
-    started = [run.created for run in seen.runs if not run.test]
-    if cooldown is None or not started or max(started) + cooldown.timedelta <= seen.now:
+def _cooldown(context: GuardContext) -> Refusal | None:
+    cooldown = context.pipeline.spec.guard.cooldown
+    started = [run.created for run in context.seen.runs if not run.test]
+    if cooldown is None or not started or max(started) + cooldown.timedelta <= context.seen.now:
         return None
     until = max(started) + cooldown.timedelta
-    return Held(
-        "Cooldown",
-        f"The last run started less than {cooldown} ago; it may fire from {until:%Y-%m-%d %H:%M} UTC on.",
-        until,
-        waits=False,
-    )
+    message = f"The last run started less than {cooldown} ago; the trigger may fire from {until:%Y-%m-%d %H:%M} UTC on."
+    return Refusal("Cooldown", message, until, final=True)
 
 
-def _spent(pipeline: TrainingPipeline, seen: Seen, starts: tuple[Start, ...]) -> Held | None:
-    most = pipeline.spec.guard.max_runs_per_day
-    recent = sorted(start.at for start in starts if start.at > seen.now - DAY)
-    if most is None or len(recent) < most:
+def _daily_limit(context: GuardContext) -> Refusal | None:
+    limit = context.pipeline.spec.guard.max_runs_per_day
+    recent = sorted(start.at for start in context.starts if start.at > context.seen.now - DAY)
+    if limit is None or len(recent) < limit:
         return None
-    until = recent[-most] + DAY
-    return Held(
-        "DaySpent",
-        f"{len(recent)} runs were started in the last 24 hours, and guard.maxRunsPerDay is {most}; it may fire from {until:%Y-%m-%d %H:%M} UTC on.",
-        until,
-        waits=False,
-    )
+    until = recent[-limit] + DAY
+    message = f"{len(recent)} runs were started in the last 24 hours, and guard.maxRunsPerDay is {limit}; the trigger may fire from {until:%Y-%m-%d %H:%M} UTC on."
+    return Refusal("DaySpent", message, until, final=True)
 
 
-def breaker(pipeline: TrainingPipeline, seen: Seen, since: datetime | None) -> Breaker | None:
-    """Open after so many failed challengers in a row; runs that registered nothing say nothing."""
+def open_breaker(pipeline: TrainingPipeline, seen: Seen, since: datetime | None) -> Breaker | None:
+    """The breaker, if it is open: so many failed challengers in a row since that time; runs that registered nothing do not count."""
     limit = pipeline.spec.guard.stop_after_failed_challengers
     if limit is None:
         return None
@@ -89,19 +86,19 @@ def breaker(pipeline: TrainingPipeline, seen: Seen, since: datetime | None) -> B
     for run in reversed(seen.runs):
         if run.test or run.verdict is None or run.result is None:
             continue
-        if run.verdict not in REFUSED or (since is not None and run.created <= since):
+        if run.verdict not in FAILED_VERDICTS or (since is not None and run.created <= since):
             break
         failed.append(run)
     if len(failed) < limit:
         return None
     last = failed[0]
-    words = f"Run '{last.name}': {last.verdict}: {last.verdict_message}"[:512]
-    return Breaker(since=last.finished or last.created, challengers=len(failed), message=words)
+    message = f"Run '{last.name}': {last.verdict}: {last.verdict_message}"[:512]
+    return Breaker(since=last.finished or last.created, challengers=len(failed), message=message)
 
 
-def recent(starts: tuple[Start, ...], seen: Seen) -> tuple[Start, ...]:
-    """Those of the last day, with runs of triggers that status does not know yet."""
+def recent_starts(starts: tuple[Start, ...], seen: Seen) -> tuple[Start, ...]:
+    """The starts of the last day, with runs of triggers that the status does not know yet."""
     known = {start.run for start in starts}
     missed = (Start(run=run.name, at=run.created) for run in seen.runs if run.trigger and run.name not in known)
     every = sorted((*starts, *missed), key=lambda start: (start.at, start.run))
-    return tuple(start for start in every if start.at > seen.now - DAY)[-100:]
+    return tuple(start for start in every if start.at > seen.now - DAY)[-MAX_STARTS:]

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
-from flywheel.kinds.trainingpipeline.schema.steps import MOST_ITEMS, MOST_STEPS
+from flywheel.kinds.trainingpipeline.schema.steps import MAX_ITEMS, MAX_STEPS
 from flywheel.kinds.trainingrun.schema.spec import Text, Word
 
 State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancelled"]
@@ -56,7 +56,7 @@ class StepStatus(Schema):
     key: str | None = Field(None, max_length=64, description="Digest of all that decides what it does.")
     job: Word | None = Field(None, description="Its Job, Experiment or ModelVersion.")
     outputs: dict[Word, Digest] = Field(
-        default_factory=dict, max_length=MOST_ITEMS, description="What it left, in the store."
+        default_factory=dict, max_length=MAX_ITEMS, description="What it left, in the store."
     )
     metrics: dict[Word, Annotated[str, Field(max_length=32)]] = Field(
         default_factory=dict, max_length=MOST_METRICS, description="Numbers that it reported."
@@ -101,8 +101,6 @@ class TrainingRunStatus(Status):
         default_factory=dict, max_length=32, description="Its parameters as JSON, defaults included."
     )
     inputs: tuple[InputUsed, ...] = Field((), max_length=16, description="The data that it works on.")
-    steps: tuple[StepStatus, ...] = Field(
-        (), max_length=MOST_STEPS + 8, description="Its steps, those of finally last."
-    )
+    steps: tuple[StepStatus, ...] = Field((), max_length=MAX_STEPS + 8, description="Its steps, those of finally last.")
     challenger: Challenger | None = Field(None, description="What became of the model that it registered.")
     reproduced: Reproduced | None = Field(None, description="Whether it came out like the run that it repeats.")

@@ -10,7 +10,7 @@ from flywheel.core.resource.plan import Plan
 from flywheel.core.resource.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema.parameters import Source
 from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingpipeline.schema.validation import faults
+from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun import messages
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.parameters import Refused, Value, Values, parameters, recalled, told
@@ -43,7 +43,7 @@ def begin(run: TrainingRun, seen: Seen) -> Begun | Plan:
     if seen.frozen is None:
         return _waits(run, *messages.no_revision(run, seen))
     template = seen.frozen.template
-    wrong = faults(template)
+    wrong = template_problems(template)
     if wrong:
         return _ended(
             run,

@@ -1,0 +1,104 @@
+"""The evaluation of all triggers in one pass.
+
+Triggers are evaluated in the order of the spec. What each has handled is recorded in the status, and a run is named by its cause, so that
+neither a lost status nor a second operator starts a second run.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from flywheel.core.resource.plan import Child
+from flywheel.kinds.trainingpipeline import children
+from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
+from flywheel.kinds.trainingpipeline.schema.status import Start
+from flywheel.kinds.trainingpipeline.schema.triggers import Fired, Skipped, Trigger, TriggerStatus
+from flywheel.kinds.trainingpipeline.triggers.causes import Cause, find_cause, superseded_ticks
+from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, Refusal, revision_to_run
+
+
+@dataclass(frozen=True)
+class TriggerResult:
+    """What one trigger does: its new status, the run that it starts, ticks that are done, and when it is evaluated again."""
+
+    status: TriggerStatus
+    run: Child | None = None
+    finished_ticks: tuple[str, ...] = ()
+    until: datetime | None = None
+
+
+def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[TriggerResult, ...]]:
+    """The result of each trigger, and the context with the runs that they start."""
+    results: list[TriggerResult] = []
+    for trigger in context.pipeline.spec.triggers:
+        result = _evaluate(context, trigger)
+        results.append(result)
+        if result.run is not None:
+            context = _with_run(context, result.run)
+    return context, tuple(results)
+
+
+def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
+    name, seen = str(trigger.name), context.seen
+    known = next((each for each in context.pipeline.status.triggers if each.name == name), TriggerStatus(name=name))
+    finished = (*superseded_ticks(trigger, seen), *_finished_ticks(trigger, known, seen))
+    cause = find_cause(trigger, known, seen)
+    if cause is None:
+        return TriggerResult(known, finished_ticks=finished)
+    run = children.run_name(context.pipeline, name, cause.key)
+    before = next((each for each in seen.runs if each.name == run), None)
+    if before is not None:  # the run was created, and the status was not written
+        return TriggerResult(_fired(known, cause, run, before.created), finished_ticks=finished)
+    admitted = revision_to_run(context, cause)
+    if isinstance(admitted, Refusal):
+        return _skip(known, cause, admitted, seen.now, finished)
+    child = children.run(context.pipeline, run, admitted, trigger.parameters, cause.spec(name))
+    return TriggerResult(_fired(known, cause, run, seen.now), child, finished)
+
+
+def _finished_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:
+    """Ticks whose run has ended, or was deleted: Kubernetes may create the next one."""
+    runs = {run.tick: run for run in seen.runs if run.tick is not None}
+    waiting = [tick.name for tick in seen.ticks if tick.trigger == trigger.name]
+    ended = [name for name in waiting if name in runs and runs[name].result is not None]
+    return (*ended, *(name for name in waiting if name == known.answered and name not in runs))
+
+
+def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> TriggerStatus:
+    fired = Fired(at=at.replace(microsecond=0), cause=cause.message[:256], run=run)
+    rows = cause.rows if cause.rows is not None else known.rows
+    return known.model_copy(update={"answered": cause.key[:128], "fired": fired, "rows": rows})
+
+
+def _skip(
+    known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime, finished: tuple[str, ...]
+) -> TriggerResult:
+    """No run starts: a tick is over at once or at its deadline, another cause waits."""
+    skipped = _skipped(known, cause, refusal, now)
+    late = cause.deadline is not None and cause.deadline <= now
+    if cause.tick is not None and (refusal.final or late):
+        handled = skipped.model_copy(update={"answered": cause.key[:128]})
+        return TriggerResult(handled, finished_ticks=(*finished, cause.tick))
+    times = [time for time in (refusal.until, cause.deadline) if time is not None]
+    return TriggerResult(skipped, finished_ticks=finished, until=min(times, default=None))
+
+
+def _skipped(known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime) -> TriggerStatus:
+    """The status with the refusal, which is written once: the same cause and reason in the next pass change nothing."""
+    before = known.skipped
+    if before is not None and (before.cause, before.reason) == (cause.message[:256], refusal.reason):
+        return known
+    skipped = Skipped(
+        at=now.replace(microsecond=0),
+        cause=cause.message[:256],
+        reason=refusal.reason,
+        message=refusal.message[:512],
+    )
+    return known.model_copy(update={"skipped": skipped})
+
+
+def _with_run(context: GuardContext, run: Child) -> GuardContext:
+    """The context as if the run existed already, for the next trigger."""
+    seen = context.seen
+    started = RunSeen(run.name, "", seen.now, owned=True)
+    start = Start(run=run.name, at=seen.now.replace(microsecond=0))
+    return replace(context, seen=replace(seen, runs=(*seen.runs, started)), starts=(*context.starts, start))
