@@ -6,19 +6,21 @@ simulator.end_job("orders-check-1", main=oom_killed())
 assert simulator.settle().reason == "OOMKilled"
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from flywheel.cluster.apply import MUST_BE_MISSING, Writer
 from flywheel.cluster.client import Client
+from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
 from flywheel.core.resource.api import EVENT, GROUP, JOB, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
-from flywheel.core.resource.names import MANAGED_BY
+from flywheel.core.resource.names import MANAGED_BY, STEP_LABEL
 from flywheel.core.resource.parse import parse_resource
 from flywheel.core.resource.plan import Plan
 from flywheel.core.settings import Settings
+from flywheel.engine import discover
 from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Queue
@@ -36,7 +38,7 @@ class Killed(BaseException):
 
 
 class Simulator:
-    """Reconciles the resources of one kind; those of `known` kinds are objects that they refer to.
+    """Reconciles the resources of one kind; those of all other kinds are there to be referred to.
 
     `crash_after` kills the operator once, after that many writes; `crash_before` once, before the first write for which it is true.
     A killed operator starts again with an empty cache. `writes` has every write, such as `create Job orders-check-1`.
@@ -46,17 +48,16 @@ class Simulator:
         self,
         kind: AnyKind,
         *objects: Manifest | AnyResource,
-        known: Sequence[AnyKind] = (),
         crash_after: int | None = None,
         settings: Settings | None = None,
     ) -> None:
         self.kind = kind
-        self.cluster = FakeCluster(kinds=(kind, *known), settings=settings)
+        self._kinds = (kind, *(each for each in discover.kinds() if each.api != kind.api))
+        self.cluster = FakeCluster(kinds=self._kinds, settings=settings)
         self.crash_after = crash_after
         self.crash_before: Callable[[str], bool] | None = None
         self.writes: list[str] = []
         self.plans: dict[Reference, Plan] = {}  # the last one of each resource
-        self._kinds = (kind, *known)
         self._restart()
         self.put(*objects)
         named = [each.reference for each in objects if isinstance(each, Resource) and each.api == kind.api]
@@ -115,11 +116,10 @@ class Simulator:
             {**raw, "spec": spec, "metadata": {**raw["metadata"], "generation": raw["metadata"]["generation"] + 1}}
         )
 
-    def annotate(self, **annotations: str) -> None:
-        """Replace the annotations `flywheel.ml/…` of the resource, as its user does; `abort_rollout` is `flywheel.ml/abort-rollout`."""
+    def annotate(self, annotations: Mapping[str, str]) -> None:
+        """Replace the annotations of the resource, as its user does."""
         raw = self.manifest(self.subject)
-        named = {f"{GROUP}/{key.replace('_', '-')}": value for key, value in annotations.items()}
-        self.put({**raw, "metadata": {**raw["metadata"], "annotations": named}})
+        self.put({**raw, "metadata": {**raw["metadata"], "annotations": dict(annotations)}})
 
     def wake(self) -> None:
         """Let the operator look at every resource, as after a restart; a resource that has not changed causes no write."""
@@ -133,6 +133,13 @@ class Simulator:
         except Killed:
             self._restart()
         return self.plans[key]
+
+    def reconcile_and_lose_status(self) -> Plan:
+        """Reconcile once with an operator that is killed before it writes the status."""
+        self.crash_before = lambda write: write.startswith("status ")
+        plan = self.reconcile()
+        self.crash_before = None
+        return plan
 
     def settle(self) -> Plan:
         """Reconcile what a change woke or is due, until nothing is left to do; return the last plan.
@@ -183,6 +190,10 @@ class Simulator:
         """The Jobs of a resource, by name."""
         return self.cluster.children(self.read(reference or self.subject).uid, JOB)
 
+    def job_names(self) -> list[str]:
+        """The names of the resource's Jobs."""
+        return [each["metadata"]["name"] for each in self.jobs()]
+
     def running(self, reference: Reference | None = None) -> list[Manifest]:
         """Those of its Jobs that have not ended."""
         return [each for each in self.jobs(reference) if not (each.get("status") or {}).get("conditions")]
@@ -195,6 +206,19 @@ class Simulator:
         self.put({**live, "status": ended["status"]})
         if not lost:
             self.put(pod(owner, f"{name}-pod", job=name, **pod_fields))
+
+    def add_tick(self, name: str, scheduled: datetime | None = None, labels: Mapping[str, str] | None = None) -> None:
+        """Let a CronJob of the resource make a Job, now or at the time for which it was scheduled. It belongs to the CronJob."""
+        annotations = {SCHEDULED_ANNOTATION: (scheduled or self.cluster.now).isoformat()}
+        marks = {STEP_LABEL: TICK, **(labels or {})}
+        now = self.cluster.now
+        made = job(self.resource, name, state="Suspended", labels=marks, annotations=annotations, created=now)
+        self.put({**made, "metadata": {**made["metadata"], "ownerReferences": []}})
+
+    def finished_ticks(self) -> set[str]:
+        """The Jobs of CronJobs that the operator has completed."""
+        ticks = (each for each in self.jobs() if each["metadata"]["labels"].get(STEP_LABEL) == TICK)
+        return {each["metadata"]["name"] for each in ticks if (each.get("status") or {}).get("completionTime")}
 
     def events(self) -> list[str]:
         """The reasons of the events that were recorded, in their order."""

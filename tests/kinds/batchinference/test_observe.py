@@ -11,7 +11,7 @@ from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import observe
 from flywheel.testing import oom_killed, pod, running, terminated, waiting
 from flywheel.testing.resources import custom, stamp
-from tests.kinds.batchinference.world import DIGEST, PLANNED, World
+from tests.kinds.batchinference.situations import DIGEST, PLANNED, Batch
 
 PINNED: dict[str, Any] = {"model": None, "version": "fraud-1"}
 READY = {"type": "Ready", "status": "True", "reason": "Verified", "lastTransitionTime": "2026-01-01T00:00:00Z"}
@@ -31,44 +31,42 @@ FAILED = {**READY, "status": "False", "reason": "NotONNX", "message": "It is a p
 )
 def test_a_pinned_version(version: Any, found: str | ResolvedVersion) -> None:
     manifests = [custom(MODEL_VERSION, "fraud-1", {"model": "fraud"}, status=version)] if version else []
-    world = World(*manifests, **PINNED)
+    batch = Batch(*manifests, **PINNED)
 
-    model = observe(world.batch, world.cluster).model
+    model = observe(batch.now, batch.cluster).model
 
     assert (model.reason if isinstance(model, UnresolvedReference) else model) == found
 
 
 def test_a_quota_is_told_while_it_lasts() -> None:
-    world = World()
-    world.look()
-    job = world.job("plan", 1)
-    world.cluster.event(job, "FailedCreate", 'pods "x" is forbidden: exceeded quota: small, requested: cpu=1')
-    world.cluster.put(
-        {**job, "status": {}, "metadata": {**job["metadata"], "creationTimestamp": stamp(world.cluster.now)}}
-    )
-    world.passes(seconds=30)
+    batch = Batch()
+    batch.reconcile()
+    job = batch.job("plan", 1)
+    batch.cluster.event(job, "FailedCreate", 'pods "x" is forbidden: exceeded quota: small, requested: cpu=1')
+    batch.put({**job, "status": {}, "metadata": {**job["metadata"], "creationTimestamp": stamp(batch.cluster.now)}})
+    batch.advance(seconds=30)
 
-    plan = world.look()
+    plan = batch.reconcile()
 
     assert (plan.ready, plan.stalled, plan.reason) == (False, False, "QuotaExceeded")
-    assert world.jobs == ["plan-1"]
+    assert batch.steps == ["plan-1"]
 
 
 def test_a_model_server_without_enough_memory_is_told_with_its_limit() -> None:
-    world = World(resources={"limits": {"memory": "64Mi"}})
-    world.look()
-    name = world.job("plan", 1)["metadata"]["name"]
+    batch = Batch(resources={"limits": {"memory": "64Mi"}})
+    batch.reconcile()
+    name = batch.job("plan", 1)["metadata"]["name"]
     crashed = pod(
-        world.batch,
+        batch.now,
         f"{name}-x",
         job=name,
         main=running(),
         init={"fetch": terminated(0), "server": waiting("CrashLoopBackOff", restarts=3, last=oom_killed())},
     )
     limited = [{**each, "resources": {"limits": {"memory": "64Mi"}}} for each in crashed["spec"]["initContainers"]]
-    world.cluster.put({**crashed, "spec": {**crashed["spec"], "initContainers": limited}})
+    batch.put({**crashed, "spec": {**crashed["spec"], "initContainers": limited}})
 
-    plan = world.look()
+    plan = batch.reconcile()
 
     assert (plan.reason, plan.stalled) == ("OOMKilled", False)
     assert "container 'server'" in plan.message
@@ -76,43 +74,41 @@ def test_a_model_server_without_enough_memory_is_told_with_its_limit() -> None:
 
 
 def test_a_job_of_an_operator_that_wrote_otherwise_is_left_out() -> None:
-    world = World()
-    world.look()
-    job = world.job("plan", 1)
-    world.cluster.put(
-        {**job, "metadata": {**job["metadata"], "annotations": {RUN_ANNOTATION: '{"phase": "Dreaming"}'}}}
-    )
+    batch = Batch()
+    batch.reconcile()
+    job = batch.job("plan", 1)
+    batch.put({**job, "metadata": {**job["metadata"], "annotations": {RUN_ANNOTATION: '{"phase": "Dreaming"}'}}})
 
-    assert observe(world.batch, world.cluster).jobs == ()
+    assert observe(batch.now, batch.cluster).jobs == ()
 
 
 def test_the_speed_is_that_of_the_shards_that_are_done() -> None:
-    world = World()
-    world.look()
-    world.ends("plan", 1, **PLANNED)
-    world.look()
-    world.shard_ends(2, 0, done=1, rows=5000)
-    job = world.job("score", 2)
-    started = world.cluster.now - timedelta(seconds=10)
-    world.cluster.put({**job, "status": {**job["status"], "startTime": stamp(started)}})
+    batch = Batch()
+    batch.reconcile()
+    batch.end("plan", 1, **PLANNED)
+    batch.reconcile()
+    batch.end_shard(2, 0, done=1, rows=5000)
+    job = batch.job("score", 2)
+    started = batch.cluster.now - timedelta(seconds=10)
+    batch.put({**job, "status": {**job["status"], "startTime": stamp(started)}})
 
-    world.look()
+    batch.reconcile()
 
-    run = world.batch.status.run
+    run = batch.status.run
     assert run is not None
     assert run.rows_per_second == 500
-    assert world.plan.summary == "1/3 shards, 5,000 rows, 1 row error, 500 rows/s"
+    assert batch.plan.summary == "1/3 shards, 5,000 rows, 1 row error, 500 rows/s"
 
 
 def test_two_pods_of_one_index_count_once() -> None:
-    world = World()
-    world.look()
-    world.ends("plan", 1, **PLANNED)
-    world.look()
-    world.shard_ends(2, 0, done=1)
-    world.shard_ends(2, 0, done=1, pod_name="its-replacement")
-    world.shard_ends(2, 1, done=2, rows=7, errors=0)
+    batch = Batch()
+    batch.reconcile()
+    batch.end("plan", 1, **PLANNED)
+    batch.reconcile()
+    batch.end_shard(2, 0, done=1)
+    batch.end_shard(2, 0, done=1, pod_name="its-replacement")
+    batch.end_shard(2, 1, done=2, rows=7, errors=0)
 
-    shards = observe(world.batch, world.cluster).jobs[-1].shards
+    shards = observe(batch.now, batch.cluster).jobs[-1].shards
 
     assert (shards.done, shards.rows, shards.errors) == (2, 107, 1)

@@ -12,7 +12,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion, verify_job
 from flywheel.kinds.modelversion.kind import KIND
 from tests.golden import same_as
-from tests.kinds.modelversion.world import SHA256, TRAINED, brought, trained
+from tests.kinds.modelversion.situations import SHA256, TRAINED, brought, trained
 from tests.pod_security import violations
 
 HERE = Path(__file__).parent

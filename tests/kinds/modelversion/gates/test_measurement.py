@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL, Manifest
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.testing import NOON, job, oom_killed, pod, terminated, waiting
+from flywheel.testing import NOON, oom_killed, terminated, waiting
 from flywheel.testing.resources import custom, stamp
-from tests.kinds.modelversion.world import TRAINED, World, trained
+from tests.kinds.modelversion.situations import TRAINED, Version, trained
 
 RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
 SPEC = {
@@ -42,26 +42,23 @@ def model(challenger: str | None = "flight-delay-3f9a1c2e", rival: str | None = 
     return custom(MODEL, "flight-delay", whole, status=status)
 
 
-def world(*more: Manifest, nominated: Manifest | None = None) -> World:
+def world(*more: Manifest, nominated: Manifest | None = None) -> Version:
     """A verified version, all looks done."""
     lineage = {"lineage": {"experiment": "search", "dataset": "flights", "datasetDigest": DATA}}
-    found = World(trained(spec=lineage), model(challenger=None), *more)
-    found.look()
-    found.succeeds()
-    found.look()
-    found.look()
-    assert found.jobs == []
-    found.cluster.put(nominated or model())
+    found = Version(trained(spec=lineage), model(challenger=None), *more)
+    found.reconcile()
+    found.succeed()
+    found.reconcile()
+    found.reconcile()
+    assert found.job_names() == []
+    found.put(nominated or model())
     return found
 
 
-def ends(world: World, message: dict[str, Any] | None = TOLD, **states: Any) -> None:
+def ends(world: Version, message: dict[str, Any] | None = TOLD, **states: Any) -> None:
     """Let the one Job end."""
-    [name] = world.jobs
-    init = {"collect": terminated(0, message), "fetch": terminated(0)} if message else {}
-    fields: dict[str, Any] = {"main": terminated(0), "init": init, **states}
-    ended = job(world.version, name, state="Complete" if message else "Failed")
-    world.cluster.put(ended, pod(world.version, f"{name}-x", job=name, **fields))
+    [name] = world.job_names()
+    world.end_any(name, message, **states)
 
 
 def test_a_nominated_version_is_measured_beside_the_champion() -> None:
@@ -69,9 +66,9 @@ def test_a_nominated_version_is_measured_beside_the_champion() -> None:
     champion = custom(trained().api, "flight-delay-old", old)
     found = world(champion)
 
-    plan = found.look()
-    [name] = found.jobs
-    spec = found.cluster.children(found.version.uid, JOB)[0]["spec"]["template"]["spec"]
+    plan = found.reconcile()
+    [name] = found.job_names()
+    spec = found.jobs()[0]["spec"]["template"]["spec"]
     containers = {each["name"]: each for each in (*spec["initContainers"], *spec["containers"])}
     env = {name: {e["name"]: e.get("value") for e in each["env"]} for name, each in containers.items()}
     inputs = {each["name"]: each["artifact"] for each in json.loads(env["fetch"]["FLYWHEEL_FETCH"])["inputs"]}
@@ -88,8 +85,8 @@ def test_a_nominated_version_is_measured_beside_the_champion() -> None:
 
 def test_with_no_champion_yet_there_is_none_to_fetch() -> None:
     found = world(nominated=model(rival=None))
-    found.look()
-    spec = found.cluster.children(found.version.uid, JOB)[0]["spec"]["template"]["spec"]
+    found.reconcile()
+    spec = found.jobs()[0]["spec"]["template"]["spec"]
     fetch = next(each for each in spec["initContainers"] if each["name"] == "fetch")
     env = {each["name"]: each.get("value") for each in fetch["env"]}
 
@@ -99,10 +96,10 @@ def test_with_no_champion_yet_there_is_none_to_fetch() -> None:
 
 def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
     found = world()
-    found.look()
+    found.reconcile()
     ends(found)
-    told = found.look()
-    result = found.version.status.gates
+    told = found.reconcile()
+    result = found.status.gates
 
     assert result is not None
     assert (result.digest, result.champion_digest, result.champion) == (TRAINED, RIVAL, "flight-delay-old")
@@ -110,36 +107,36 @@ def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
     assert [(each.name, each.passed, each.message) for each in result.entries] == [("better", False, "gain -0.1")]
     assert (result.value, result.champion_value, result.artifact) == ("0.64", "0.74", "sha256:" + "e" * 64)
     assert any("1 of 1 measured gates failed beside champion" in event.message for event in told.events)
-    assert found.jobs != []
-    found.look()
-    assert found.jobs == []
-    assert found.look().status.gates == result  # type: ignore[attr-defined]
+    assert found.job_names() != []
+    found.reconcile()
+    assert found.job_names() == []
+    assert found.reconcile().status.gates == result  # type: ignore[attr-defined]
 
 
 def test_another_champion_is_another_question() -> None:
     found = world()
-    found.look()
-    first = found.jobs
+    found.reconcile()
+    first = found.job_names()
     ends(found)
     for _ in range(2):
-        found.look()
-    found.cluster.put(model(rival="sha256:" + "4" * 64))
-    found.look()
+        found.reconcile()
+    found.put(model(rival="sha256:" + "4" * 64))
+    found.reconcile()
 
-    assert len(found.jobs) == 1
-    assert found.jobs != first
+    assert len(found.job_names()) == 1
+    assert found.job_names() != first
 
 
 def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
     found = world()
-    found.look()
-    first = found.jobs
-    found.cluster.put(model(rival="sha256:" + "4" * 64))
-    found.look()
+    found.reconcile()
+    first = found.job_names()
+    found.put(model(rival="sha256:" + "4" * 64))
+    found.reconcile()
 
-    assert len(found.jobs) == 1
-    assert found.jobs != first
-    assert found.version.status.gates is None
+    assert len(found.job_names()) == 1
+    assert found.job_names() != first
+    assert found.status.gates is None
 
 
 @pytest.mark.parametrize(
@@ -151,38 +148,38 @@ def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
 )
 def test_who_is_not_asked_makes_nothing(nominated: Manifest) -> None:
     found = world(nominated=nominated)
-    found.look()
+    found.reconcile()
 
-    assert found.jobs == []
+    assert found.job_names() == []
 
 
 def test_gates_that_changed_since_the_nomination_are_waited_for() -> None:
     stale = model()
     stale["spec"]["gates"][0]["champion"] = {"metric": "f1"}
     found = world(nominated=stale)
-    found.look()
+    found.reconcile()
 
-    assert found.jobs == []
+    assert found.job_names() == []
 
 
 def test_a_lost_message_is_tried_again_after_a_pause() -> None:
     found = world()
-    found.look()
-    [first] = found.jobs
+    found.reconcile()
+    [first] = found.job_names()
     ends(found, {**TOLD, "facts": {}})
-    found.look()
-    waits = found.look()
-    found.cluster.advance(timedelta(minutes=1))
-    found.look()
+    found.reconcile()
+    waits = found.reconcile()
+    found.advance(timedelta(minutes=1))
+    found.reconcile()
 
-    assert (waits.ready, found.version.status.gates) == (True, None)
+    assert (waits.ready, found.status.gates) == (True, None)
     assert "Its gates could not be measured" in waits.message
-    assert len(found.jobs) == 1
-    assert first not in found.jobs
+    assert len(found.job_names()) == 1
+    assert first not in found.job_names()
     ends(found)
-    found.look()
-    assert found.version.status.gates is not None
-    assert found.version.status.gates_retry is None
+    found.reconcile()
+    assert found.status.gates is not None
+    assert found.status.gates_retry is None
 
 
 @pytest.mark.parametrize(
@@ -202,10 +199,10 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
 )  # fmt: skip
 def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: dict[str, Any], words: str) -> None:
     found = world()
-    found.look()
+    found.reconcile()
     ends(found, None, **states)
-    found.look()
-    result = found.version.status.gates
+    found.reconcile()
+    result = found.status.gates
 
     assert result is not None
     assert [entry.passed for entry in result.entries] == [False]
@@ -215,34 +212,33 @@ def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: 
 
 def test_being_verified_anew_forgets_what_was_measured() -> None:
     found = world()
-    found.look()
+    found.reconcile()
     ends(found)
     for _ in range(2):
-        found.look()
-    found.change(annotations={"flywheel.ml/verify-requested": "again"})
-    found.look()
-    found.succeeds(2)
-    found.look()
+        found.reconcile()
+    found.annotate({"flywheel.ml/verify-requested": "again"})
+    found.reconcile()
+    found.succeed(2)
+    found.reconcile()
 
-    assert found.version.status.gates is None
+    assert found.status.gates is None
 
 
 APPROVAL = {"by": "jane", "digest": TRAINED, "reason": "ticket 214"}
 
 
-def approve(found: World, **changes: str) -> None:
+def approve(found: Version, **changes: str) -> None:
     """Let jane write her approval."""
-    body = found.version.spec.model_dump(by_alias=True) | {"approval": {**APPROVAL, **changes}}
-    found.change(spec=type(found.version.spec).model_validate(body))
+    found.patch_spec(approval={**APPROVAL, **changes})
 
 
 def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> None:
     found = world(nominated=model(challenger=None))
     approve(found)
-    first = found.look()
-    found.cluster.advance(timedelta(hours=1))
-    second = found.look()
-    approval = found.version.status.approval
+    first = found.reconcile()
+    found.advance(timedelta(hours=1))
+    second = found.reconcile()
+    approval = found.status.approval
 
     assert approval is not None
     assert (approval.by, approval.reason, approval.at) == ("jane", "ticket 214", NOON)
@@ -253,9 +249,9 @@ def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> Non
 def test_an_approval_of_other_bytes_is_void_and_says_so() -> None:
     found = world(nominated=model(challenger=None))
     approve(found, digest=RIVAL)
-    plan = found.look()
+    plan = found.reconcile()
 
-    assert found.version.status.approval is None
+    assert found.status.approval is None
     assert f"The approval of 'jane' is void: it is of {RIVAL}, and the artifact is {TRAINED}." in plan.message
 
 
@@ -277,9 +273,9 @@ def service(spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manif
 )
 def test_who_serves_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
     found = world(one, nominated=model(challenger=None))
-    found.look()
+    found.reconcile()
 
-    assert found.version.status.served_by == by
+    assert found.status.served_by == by
 
 
 def batch(spec: dict[str, Any], **run: Any) -> Manifest:
@@ -311,16 +307,16 @@ THIS = {"version": "flight-delay-3f9a1c2e"}
 )
 def test_who_scores_with_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
     found = world(one, nominated=model(challenger=None))
-    found.look()
+    found.reconcile()
 
-    assert found.version.status.scored_by == by
+    assert found.status.scored_by == by
 
 
 def test_the_job_is_named_by_its_question() -> None:
     found = world()
-    found.look()
-    [name] = found.jobs
+    found.reconcile()
+    [name] = found.job_names()
 
     assert name.startswith("flight-delay-3f9a1c2e-gates-")
-    assert name.endswith(f"-1-{names.short_uid(found.version.uid)}")
+    assert name.endswith(f"-1-{names.short_uid(found.resource.uid)}")
     assert len(name) <= 63

@@ -1,6 +1,5 @@
 """Whatever starts a pipeline, in whatever order, under any clock: no cause starts two runs, none is lost without a word, no tick is left."""
 
-from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
-from tests.kinds.trainingpipeline.triggers.test_triggers import NEW_DATA, NIGHTLY, World, pipeline
+from tests.kinds.trainingpipeline.situations import NEW_DATA, NIGHTLY, Loop, pipeline
 
 GUARDS: list[dict[str, Any]] = [
     {},
@@ -24,14 +23,14 @@ class Guarding(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.world = World(pipeline(NIGHTLY, NEW_DATA))
+        self.loop = Loop(pipeline(NIGHTLY, NEW_DATA))
         self.ticks: set[str] = set()
         self.versions = 0
         self.runs: dict[str, tuple[str, str]] = {}
 
     @initialize(guard=st.sampled_from(GUARDS))
     def it_begins(self, guard: dict[str, Any]) -> None:
-        self.world = World(pipeline(NIGHTLY, NEW_DATA, guard=guard, retention={"succeeded": 1, "failed": 1}))
+        self.loop = Loop(pipeline(NIGHTLY, NEW_DATA, guard=guard, retention={"succeeded": 1, "failed": 1}))
 
     # What clocks, data, runs and people do.
 
@@ -39,66 +38,69 @@ class Guarding(RuleBasedStateMachine):
     def a_tick_comes(self, late: int) -> None:
         name = f"tick-{len(self.ticks):03}"
         self.ticks.add(name)
-        self.world.tick(name, at=self.world.cluster.now - timedelta(minutes=late))
+        self.loop.tick(name, scheduled=self.loop.cluster.now - timedelta(minutes=late))
 
     @rule()
     def new_data_comes(self) -> None:
         self.versions += 1
-        self.world.data(f"flights-{self.versions}", 1000 * self.versions)
+        self.loop.add_version(f"flights-{self.versions}", 1000 * self.versions)
 
     @rule(minutes=st.sampled_from([1, 29, 31, 700, 1500, -3]))
     def time_passes(self, minutes: int) -> None:
         """Clocks differ, so that another replica's may be behind."""
-        self.world.cluster.advance(timedelta(minutes=minutes))
+        self.loop.advance(minutes=minutes)
 
-    @precondition(lambda self: self.world.runs())
+    @precondition(lambda self: self.loop.runs())
     @rule(result=st.sampled_from(["Succeeded", "Failed", "Cancelled"]), good=st.booleans())
     def runs_end(self, result: str, good: bool) -> None:
         verdict = {"version": "v", "verdict": "Champion" if good else "GateFailed", "message": ""}
-        self.world.end_all(result=result, **({"challenger": verdict} if result == "Succeeded" else {}))
+        self.loop.end_runs(result=result, **({"challenger": verdict} if result == "Succeeded" else {}))
 
     @rule(writes=st.sampled_from([True, True, False]))
     def an_operator_looks(self, writes: bool) -> None:
-        self.world.look(write=writes)
+        if writes:
+            self.loop.settle()
+        else:
+            self.loop.reconcile_and_lose_status()
 
     @rule(held=st.booleans())
     def somebody_suspends_or_resumes(self, held: bool) -> None:
-        self.world.at = replace(self.world.at, spec=self.world.at.spec.model_copy(update={"suspend": held}))
+        self.loop.patch_spec(suspend=held)
 
     @rule(value=st.integers())
     def somebody_closes_the_breaker(self, value: int) -> None:
-        self.world.at = replace(self.world.at, annotations={RESUME_ANNOTATION: str(value)})
+        self.loop.annotate({RESUME_ANNOTATION: str(value)})
 
     # What must always be so.
 
     @invariant()
     def no_cause_starts_two_runs(self) -> None:
-        for run in self.world.runs():
+        for run in self.loop.runs():
             cause = run["spec"]["cause"]
             self.runs[run["metadata"]["name"]] = (cause["trigger"], cause["key"])
         assert len(set(self.runs.values())) == len(self.runs), self.runs
 
     @invariant()
     def one_run_at_a_time(self) -> None:
-        assert sum(not (run.get("status") or {}).get("result") for run in self.world.runs()) <= 1
+        assert sum(not (run.get("status") or {}).get("result") for run in self.loop.runs()) <= 1
 
     @invariant()
     def what_is_held_says_why(self) -> None:
-        for trigger in self.world.at.status.triggers:
+        for trigger in self.loop.status.triggers:
             assert trigger.skipped is None or (trigger.skipped.reason and trigger.skipped.message)
 
     def teardown(self) -> None:
         """Let everything come to rest: every tick is answered, and the newest data was trained on."""
         self.somebody_suspends_or_resumes(held=False)
         for number in range(40):
-            self.world.at = replace(self.world.at, annotations={RESUME_ANNOTATION: f"end-{number}"})
-            self.world.look()
+            self.loop.annotate({RESUME_ANNOTATION: f"end-{number}"})
+            self.loop.settle()
             self.no_cause_starts_two_runs()
-            self.world.end_all()
-            self.world.cluster.advance(timedelta(days=2))
-        assert self.ticks <= self.world.finished
+            self.loop.end_runs()
+            self.loop.advance(days=2)
+        assert self.ticks <= self.loop.finished_ticks()
         if self.versions:
-            assert any(trigger == "new" for trigger, _ in self.runs.values()), self.world.at.status
+            assert any(trigger == "new" for trigger, _ in self.runs.values()), self.loop.status
 
 
 Guarding.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)

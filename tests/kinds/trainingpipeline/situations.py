@@ -1,0 +1,57 @@
+"""Pipeline `loop`, its runs, and what its triggers wait for."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from flywheel.core.resource.api import DATASET, TRAINING_RUN, Manifest
+from flywheel.kinds.trainingpipeline.kind import KIND
+from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
+from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
+from flywheel.testing import resource
+from flywheel.testing.resources import custom, stamp
+from flywheel.testing.simulator import Simulator
+
+NIGHTLY = {"name": "nightly", "schedule": {"cron": "0 3 * * *"}}
+NEW_DATA = {"name": "new", "newData": {"dataset": "flights", "minNewRows": 100}}
+STEPS = [{"name": "work", "container": {"image": "i"}}]
+
+
+def pipeline(*triggers: Mapping[str, Any], **spec: Any) -> TrainingPipeline:
+    """Pipeline `loop` of one step."""
+    made: TrainingPipeline = resource(KIND, "loop", {"steps": STEPS, "triggers": list(triggers), **spec})
+    return made
+
+
+class Loop(Simulator):
+    """One pipeline; its runs end when a test says so."""
+
+    def __init__(self, start: TrainingPipeline) -> None:
+        super().__init__(KIND, start)
+
+    def tick(self, name: str, trigger: str = "nightly", scheduled: datetime | None = None) -> None:
+        """Let the CronJob of a trigger make a Job."""
+        self.add_tick(name, scheduled, {"flywheel.ml/trigger-name": trigger})
+
+    def add_version(self, version: str, rows: int) -> None:
+        """Let Dataset `flights` have another version."""
+        ready = [{"type": "Ready", "status": "True", "reason": "Checked", "message": "", "observedGeneration": 1}]
+        digest = "sha256:" + "a" * 64
+        versions = [{"name": version, "digest": digest, "content": digest, "rows": rows}]
+        self.put(custom(DATASET, "flights", {}, status={"conditions": ready, "versions": versions}))
+
+    def end_runs(self, result: str = "Succeeded", **status: Any) -> None:
+        """End all runs that have not ended."""
+        ended = {"result": result, "completionTime": stamp(self.cluster.now), **status}
+        for run in self.runs():
+            if not (run.get("status") or {}).get("result"):
+                self.put({**run, "status": ended})
+
+    def runs(self) -> list[Manifest]:
+        """The runs that are there."""
+        return list(self.cluster.referrers(TRAINING_RUN, self.subject))
+
+    def trigger(self, name: str = "nightly") -> TriggerStatus:
+        """What the status says of a trigger."""
+        status: TrainingPipelineStatus = self.status
+        return next(each for each in status.triggers if each.name == name)
