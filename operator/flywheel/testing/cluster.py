@@ -9,9 +9,7 @@ from flywheel.core.pods.queueing import KUEUE
 from flywheel.core.resource import api, names
 from flywheel.core.resource.api import Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
-from flywheel.core.resource.ownership import child_reference, with_owner
 from flywheel.core.resource.parse import parse_resource
-from flywheel.core.resource.plan import Child, Plan
 from flywheel.core.settings import Settings
 from flywheel.testing import server_side_apply
 from flywheel.testing.resources import NOON, manifest, stamp, uid_of
@@ -81,19 +79,19 @@ class FakeCluster:
     def event(self, about: Manifest, reason: str, message: str, type: str = "Warning") -> "FakeCluster":
         """Let Kubernetes say something about an object."""
         regarding = {key: about["metadata"][key] for key in ("name", "namespace", "uid")} | {"kind": about["kind"]}
-        told = {"involvedObject": regarding, "reason": reason, "message": message, "type": type}
+        event = {"involvedObject": regarding, "reason": reason, "message": message, "type": type}
         self._events.append(
-            {**told, "lastTimestamp": stamp(self.now), "metadata": {"name": f"event-{len(self._events)}"}}
+            {**event, "lastTimestamp": stamp(self.now), "metadata": {"name": f"event-{len(self._events)}"}}
         )
         return self
 
     def queue(self, job: Manifest, **conditions: str) -> "FakeCluster":
-        """Let Kueue hold a Job: `QuotaReserved="insufficient quota"` is a condition of its Workload that is not met, in these words."""
-        told = [
+        """Let Kueue hold a Job: `QuotaReserved="insufficient quota"` is a condition of its Workload that is not met, with that message."""
+        unmet = [
             {"type": each, "status": "False", "reason": "Pending", "message": why} for each, why in conditions.items()
         ]
         self._groups |= {KUEUE}
-        self._queued[job["metadata"]["uid"]] = ({"kind": "Workload", "status": {"conditions": told}},)
+        self._queued[job["metadata"]["uid"]] = ({"kind": "Workload", "status": {"conditions": unmet}},)
         return self
 
     def advance(self, time: timedelta) -> "FakeCluster":
@@ -141,24 +139,6 @@ class FakeCluster:
             raise ApiError(409, "Conflict", f"the UID in the precondition ({uid}) does not match that of {reference}")
         self.remove(reference)
         return {"kind": "Status", "status": "Success"}
-
-    def apply_plan(self, resource: AnyResource, plan: Plan) -> "FakeCluster":
-        """Do what the engine would do with the children of a plan: make and change what it names, delete what left. Status is not written."""
-        if plan.children is None:
-            return self
-        wanted = {child_reference(resource, child): child for child in plan.children}
-        for address in [
-            key for key, value in self._objects.items() if key not in wanted and _is_controlled(value, resource)
-        ]:
-            del self._objects[address]
-        for address, child in wanted.items():
-            if isinstance(child, Child) and not (child.create_only and address in self._objects):
-                stored = _as_stored(with_owner(resource, child), self.now)
-                if child.shared_fields:
-                    old = self._objects.get(address, stored)["spec"]
-                    stored["spec"] |= {field: old[field] for field in child.shared_fields}
-                self._store(address, stored)
-        return self
 
     def objects(self, api: Api) -> tuple[Manifest, ...]:
         """All objects of that type, by name."""
@@ -262,14 +242,3 @@ def _is_owned(raw: Manifest, owner: Manifest) -> bool:
         labels = metadata.get("labels") or {}
         return (labels.get(JOB_NAME), metadata["namespace"]) == (of["name"], of["namespace"])
     return any(each["uid"] == of["uid"] for each in metadata.get("ownerReferences") or ())
-
-
-def _is_controlled(raw: Manifest, owner: AnyResource) -> bool:
-    references = raw["metadata"].get("ownerReferences", ())
-    return raw["kind"] != "Pod" and any(each["uid"] == owner.uid and each.get("controller") for each in references)
-
-
-def _as_stored(raw: dict[str, Any], now: datetime) -> dict[str, Any]:
-    metadata = raw["metadata"]
-    uid = uid_of(raw["kind"], metadata["namespace"], metadata["name"])
-    return {**raw, "metadata": {"uid": uid, "resourceVersion": "1", "creationTimestamp": stamp(now), **metadata}}

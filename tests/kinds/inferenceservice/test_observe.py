@@ -7,14 +7,13 @@ import pytest
 from flywheel.core.resource.api import DEPLOYMENT, MODEL, MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.names import INPUTS_ANNOTATION
-from flywheel.core.resource.plan import Child
-from flywheel.engine.apply.template_pinning import with_hashes
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
 from flywheel.testing.resources import custom
+from flywheel.testing.simulator import Simulator
 
 DIGEST = "sha256:" + "a" * 64
 READY = {
@@ -35,16 +34,14 @@ def service(**spec: Any) -> InferenceService:
     return found
 
 
-def made(cluster: FakeCluster, asked: InferenceService, **status: Any) -> Manifest:
-    """Let the engine make the children, and the Deployment get that status."""
-    plan = decide(asked, observe(asked, cluster))
-    cluster.apply_plan(asked, plan)
-    address = Reference(DEPLOYMENT, "default", "delay")
-    child = next(each for each in plan.children or () if isinstance(each, Child) and each.api == DEPLOYMENT)
-    live: dict[str, Any] = with_hashes({**(cluster.get(address) or {})}, child)
-    live = {**live, "metadata": {**live["metadata"], "generation": 1}, "status": {"observedGeneration": 1, **status}}
-    cluster.put(live)
-    return live
+def made(asked: InferenceService, **status: int) -> tuple[FakeCluster, Manifest]:
+    """The cluster after the first pass of the operator, and the Deployment, which has that status."""
+    simulator = Simulator(KIND, asked, MODEL_1)
+    simulator.reconcile()
+    live = simulator.manifest(Reference(DEPLOYMENT, "default", "delay"))
+    live = {**live, "status": {"observedGeneration": 1, **status}}
+    simulator.put(live)
+    return simulator.cluster, live
 
 
 @pytest.mark.parametrize(
@@ -78,8 +75,7 @@ def test_what_is_wanted(spec: dict[str, Any]) -> None:
 
 
 def test_a_deployment_as_it_was_made_is_rolled_out_when_all_its_servers_answer() -> None:
-    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
-    made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=1)
+    cluster, _ = made(service(), replicas=1, updatedReplicas=1, readyReplicas=1)
 
     assert decide(service(), observe(service(), cluster)).reason == "Serving"
 
@@ -92,8 +88,7 @@ def test_a_deployment_as_it_was_made_is_rolled_out_when_all_its_servers_answer()
     ],
 )
 def test_it_is_not_where(change: dict[str, Any], field: str) -> None:
-    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
-    live = made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=1)
+    cluster, live = made(service(), replicas=1, updatedReplicas=1, readyReplicas=1)
     cluster.put({**live, field: {**live[field], **change}})
 
     assert decide(service(), observe(service(), cluster)).reason == "RollingOut"
@@ -138,8 +133,7 @@ def fetch_failed(reason: str, message: str) -> dict[str, Any]:
     ],
 )  # fmt: skip
 def test_trouble_of_one_pod_among_all_is_found(troubled: dict[str, Any], reason: str, words: str) -> None:
-    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
-    made(cluster, service(replicas=2), replicas=2, updatedReplicas=2, readyReplicas=1)
+    cluster, _ = made(service(replicas=2), replicas=2, updatedReplicas=2, readyReplicas=1)
     cluster.put(pod(service(), "a-good-one", containers={"server": running()}), troubled)
 
     plan = decide(service(replicas=2), observe(service(replicas=2), cluster))
@@ -149,8 +143,7 @@ def test_trouble_of_one_pod_among_all_is_found(troubled: dict[str, Any], reason:
 
 
 def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
-    cluster = FakeCluster(MODEL_1, kinds=(KIND,))
-    made(cluster, service(), replicas=1, updatedReplicas=1, readyReplicas=0)
+    cluster, _ = made(service(), replicas=1, updatedReplicas=1, readyReplicas=0)
     leaving = fetch_failed("DigestMismatch", "no matter")
     cluster.put({**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
 

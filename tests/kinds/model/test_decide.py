@@ -7,46 +7,18 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import MODEL_VERSION
-from flywheel.core.resource.plan import Plan, Removal
-from flywheel.kinds.model.children import Model
+from flywheel.core.resource.plan import Removal
 from flywheel.kinds.model.decide import decide
-from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema.status import LONGEST_HISTORY, ModelStatus
-from flywheel.testing import NOON, resource
+from flywheel.kinds.model.schema.status import LONGEST_HISTORY
+from flywheel.testing import NOON
+from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
 
-TEST, OTHER_TEST = "sha256:" + "1" * 64, "sha256:" + "2" * 64
-OBJECTIVE = {"objective": {"metric": "roc_auc"}}
 ENOUGH = {"gates": [{"name": "good-enough", "threshold": {"metric": "roc_auc", "min": "0.70", "max": "0.99"}}]}
 
 
-def version(name: str, roc_auc: str | None = None, **more: Any) -> Version:
-    """A verified version; the later in the alphabet, the newer."""
-    facts: dict[str, Any] = {
-        "uid": f"uid-{name}",
-        "created": f"2026-01-01T00:00:{ord(name[0]) % 60:02d}Z",
-        "ready": True,
-        "digest": "sha256:" + name[0] * 64,
-        "metrics": {"roc_auc": roc_auc} if roc_auc else {},
-        "test_digest": TEST,
-        "registered": True,
-    }
-    return Version(name, **{**facts, **more})
-
-
-def model(spec: dict[str, Any] | None = None, before: Plan | None = None) -> Model:
-    """Model `delay`, as it was left by an earlier plan."""
-    found: Model = resource(KIND, "delay", {**OBJECTIVE, **(spec or {})})
-    return replace(found, status=ModelStatus.model_validate(before.status)) if before else found
-
-
-def looked(*versions: Version, spec: dict[str, Any] | None = None, before: Plan | None = None, **seen: Any) -> Plan:
-    """The plan for these versions."""
-    return decide(model(spec, before), Seen(NOON, versions, **seen))
-
-
 A, B = version("a", "0.70"), version("b", "0.74")
-CHAMPION_A = looked(A)
+CHAMPION_A = plan_for(A)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +50,7 @@ CHAMPION_A = looked(A)
     ],
 )  # fmt: skip
 def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, reason: str, words: str) -> None:
-    plan = looked(A, challenger, spec=spec, before=CHAMPION_A)
+    plan = plan_for(A, challenger, spec=spec, before=CHAMPION_A)
 
     assert (plan.ready, plan.status.champion, plan.reason) == (True, champion, reason)  # type: ignore[attr-defined]
     assert words in plan.message
@@ -93,20 +65,20 @@ def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, 
     ],
 )  # fmt: skip
 def test_nobody_is_champion(versions: tuple[Version, ...], spec: dict[str, Any], reason: str, words: str) -> None:
-    plan = looked(*versions, spec=spec)
+    plan = plan_for(*versions, spec=spec)
 
     assert (plan.ready, plan.stalled, plan.reason, plan.status.champion) == (False, False, reason, None)  # type: ignore[attr-defined]
     assert words in plan.message
 
 
 def test_the_first_version_is_champion_whatever_it_reports() -> None:
-    plan = looked(version("a"))
+    plan = plan_for(version("a"))
 
     assert (plan.ready, plan.status.champion, plan.summary) == (True, "a", "champion a, 1 version")  # type: ignore[attr-defined]
 
 
 def test_the_status_says_what_serves_and_since_when() -> None:
-    plan = looked(A, B)
+    plan = plan_for(A, B)
     status: Any = plan.status
 
     assert plan.summary == "champion b, roc_auc 0.74, 2 versions"
@@ -115,9 +87,9 @@ def test_the_status_says_what_serves_and_since_when() -> None:
 
 
 def test_history_tells_every_change_once() -> None:
-    first = looked(A)
-    second = looked(A, B, before=first)
-    third = looked(A, B, before=second)
+    first = plan_for(A)
+    second = plan_for(A, B, before=first)
+    third = plan_for(A, B, before=second)
     status: Any = third.status
 
     assert [(each.version, each.reason) for each in status.history] == [("a", "FirstVersion"), ("b", "Better")]
@@ -129,9 +101,9 @@ def test_history_tells_every_change_once() -> None:
 
 
 def test_history_keeps_the_last_fifty() -> None:
-    plan = looked(A)
+    plan = plan_for(A)
     for turn in range(LONGEST_HISTORY + 5):
-        plan = looked(A, B, spec={"champion": "ab"[turn % 2]}, before=plan)
+        plan = plan_for(A, B, spec={"champion": "ab"[turn % 2]}, before=plan)
     status: Any = plan.status
 
     assert len(status.history) == LONGEST_HISTORY
@@ -139,9 +111,9 @@ def test_history_keeps_the_last_fifty() -> None:
 
 
 def test_a_pinned_version_is_champion_though_it_is_worse_and_passes_no_gate() -> None:
-    best = looked(A, B)
+    best = plan_for(A, B)
 
-    plan = looked(
+    plan = plan_for(
         A, B, spec={"champion": "a", "gates": [{"name": "g", "threshold": {"metric": "f1", "min": "1"}}]}, before=best
     )
 
@@ -150,9 +122,9 @@ def test_a_pinned_version_is_champion_though_it_is_worse_and_passes_no_gate() ->
 
 
 def test_without_the_pin_the_best_takes_over_again() -> None:
-    pinned = looked(A, B, spec={"champion": "a"}, before=looked(A, B))
+    pinned = plan_for(A, B, spec={"champion": "a"}, before=plan_for(A, B))
 
-    assert looked(A, B, before=pinned).status.champion == "b"  # type: ignore[attr-defined]
+    assert plan_for(A, B, before=pinned).status.champion == "b"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +138,7 @@ def test_without_the_pin_the_best_takes_over_again() -> None:
 def test_while_the_pinned_champion_is_missing_the_old_one_stays(
     versions: tuple[Version, ...], seen: dict[str, Any], reason: str, words: str
 ) -> None:
-    plan = looked(*versions, spec={"champion": "b"}, before=CHAMPION_A, **seen)
+    plan = plan_for(*versions, spec={"champion": "b"}, before=CHAMPION_A, **seen)
 
     assert (plan.ready, plan.stalled, plan.reason) == (False, False, reason)
     assert words in plan.message
@@ -174,9 +146,9 @@ def test_while_the_pinned_champion_is_missing_the_old_one_stays(
 
 
 def test_a_pinned_champion_that_was_deleted_is_still_told_to_those_who_serve_it() -> None:
-    pinned = looked(A, spec={"champion": "a"})
+    pinned = plan_for(A, spec={"champion": "a"})
 
-    plan = looked(spec={"champion": "a"}, before=pinned)
+    plan = plan_for(spec={"champion": "a"}, before=pinned)
 
     assert (plan.ready, plan.status.champion, plan.status.champion_digest) == (False, "a", A.digest)  # type: ignore[attr-defined]
 
@@ -184,7 +156,7 @@ def test_a_pinned_champion_that_was_deleted_is_still_told_to_those_who_serve_it(
 def test_a_champion_that_fails_a_later_verification_is_served_on() -> None:
     doubtful = replace(B, ready=False, reason="DigestMismatch")
 
-    plan = looked(A, doubtful, before=looked(A, B))
+    plan = plan_for(A, doubtful, before=plan_for(A, B))
 
     assert (plan.ready, plan.reason, plan.status.champion) == (False, "ChampionNotReady", "b")  # type: ignore[attr-defined]
     assert "no longer verified (DigestMismatch) and is served on" in plan.message
@@ -193,7 +165,7 @@ def test_a_champion_that_fails_a_later_verification_is_served_on() -> None:
 def test_after_a_deleted_champion_the_best_of_the_others_succeeds() -> None:
     c = version("c", "0.72")
 
-    plan = looked(A, c, before=looked(A, B, c))
+    plan = plan_for(A, c, before=plan_for(A, B, c))
     status: Any = plan.status
 
     assert status.champion == "c"
@@ -203,7 +175,7 @@ def test_after_a_deleted_champion_the_best_of_the_others_succeeds() -> None:
 def test_a_lost_status_is_found_again_from_the_versions() -> None:
     c = version("c", "0.72")
 
-    assert looked(A, B, c).status.champion == "b"  # type: ignore[attr-defined]
+    assert plan_for(A, B, c).status.champion == "b"  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize(
@@ -217,19 +189,19 @@ def test_a_lost_status_is_found_again_from_the_versions() -> None:
     ],
 )  # fmt: skip
 def test_retention(versions: tuple[Version, ...], keep: int | None, gone: list[str]) -> None:
-    plan = looked(*versions, spec={"retention": {"versions": keep}} if keep else {})
+    plan = plan_for(*versions, spec={"retention": {"versions": keep}} if keep else {})
 
     assert plan.removals == tuple(Removal(MODEL_VERSION, name, f"uid-{name}") for name in gone)
 
 
 def test_nothing_is_removed_while_the_pinned_champion_is_missing() -> None:
-    plan = looked(A, B, spec={"retention": {"versions": 1}, "champion": "z"}, before=looked(A, B))
+    plan = plan_for(A, B, spec={"retention": {"versions": 1}, "champion": "z"}, before=plan_for(A, B))
 
     assert plan.removals == ()
 
 
 def test_the_same_look_later_changes_nothing() -> None:
-    plan = looked(A, B)
+    plan = plan_for(A, B)
 
     later = decide(model(before=plan), Seen(NOON + timedelta(days=1), (A, B)))
 
@@ -240,10 +212,10 @@ ROLLED_BACK = "Challenger 'b' had 4.1 % errors."
 
 
 def test_a_champion_that_was_rolled_back_goes_and_the_one_before_it_comes_back() -> None:
-    second = looked(A, B, before=looked(A))
+    second = plan_for(A, B, before=plan_for(A))
     bad = replace(B, rejected=ROLLED_BACK)
-    plan = looked(A, bad, before=second)
-    again: Any = looked(A, bad, before=plan).status
+    plan = plan_for(A, bad, before=second)
+    again: Any = plan_for(A, bad, before=plan).status
     status: Any = plan.status
 
     assert (plan.ready, plan.reason, status.champion) == (True, "RolledBack", "a")
@@ -254,23 +226,23 @@ def test_a_champion_that_was_rolled_back_goes_and_the_one_before_it_comes_back()
 
 
 def test_once_its_mark_is_cleared_it_competes_again() -> None:
-    gone_back = looked(A, replace(B, rejected=ROLLED_BACK), before=looked(A, B, before=looked(A)))
+    gone_back = plan_for(A, replace(B, rejected=ROLLED_BACK), before=plan_for(A, B, before=plan_for(A)))
 
-    assert looked(A, B, before=gone_back).status.champion == "b"  # type: ignore[attr-defined]
+    assert plan_for(A, B, before=gone_back).status.champion == "b"  # type: ignore[attr-defined]
 
 
 def test_a_pin_does_not_offer_what_was_rolled_back_and_says_so() -> None:
-    pinned = looked(A, B, spec={"champion": "b"}, before=looked(A))
-    plan = looked(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=pinned)
-    again = looked(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=plan)
+    pinned = plan_for(A, B, spec={"champion": "b"}, before=plan_for(A))
+    plan = plan_for(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=pinned)
+    again = plan_for(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=plan)
 
     assert (again.reason, again.status.champion) == ("PinRolledBack", "a")  # type: ignore[attr-defined]
     assert "spec.champion names 'b', which was rolled back" in again.message
-    assert looked(A, B, spec={"champion": "b"}, before=again).status.champion == "b"  # type: ignore[attr-defined]
+    assert plan_for(A, B, spec={"champion": "b"}, before=again).status.champion == "b"  # type: ignore[attr-defined]
 
 
 def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() -> None:
-    plan = looked(replace(B, rejected=ROLLED_BACK))
+    plan = plan_for(replace(B, rejected=ROLLED_BACK))
 
     assert (plan.reason, plan.status.champion) == ("RolledBack", None)  # type: ignore[attr-defined]
 
@@ -287,6 +259,6 @@ def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() 
 def test_versions_go_with_their_model_where_it_says_so(
     policy: str, owned: bool, marked: list[tuple[str, bool]]
 ) -> None:
-    plan = looked(replace(A, owned=owned), spec={"deletionPolicy": policy})
+    plan = plan_for(replace(A, owned=owned), spec={"deletionPolicy": policy})
 
     assert [(touch.name, touch.owned) for touch in plan.patches] == marked

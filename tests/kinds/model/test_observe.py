@@ -11,23 +11,7 @@ from flywheel.kinds.model.observe import Seen, observe
 from flywheel.kinds.modelversion.kind import KIND as VERSION
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import custom
-
-DIGEST = "sha256:" + "a" * 64
-READY = {
-    "type": "Ready",
-    "status": "True",
-    "reason": "Verified",
-    "message": "",
-    "lastTransitionTime": "2026-01-01T00:00:00Z",
-}
-STATUS = {"digest": DIGEST, "metrics": {"roc_auc": "0.7"}, "testDigest": DIGEST, "conditions": [READY]}
-
-
-def version(name: str, model: str = "delay", status: Any = None, **spec: Any) -> Manifest:
-    found: Manifest = custom(
-        MODEL_VERSION, name, {"model": model, "source": {"artifact": {"digest": DIGEST}}, **spec}, status=status or {}
-    )
-    return found
+from tests.kinds.model.situations import DIGEST, STATUS, version_manifest
 
 
 def service(name: str, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manifest:
@@ -40,7 +24,9 @@ def seen(*manifests: Manifest, **spec: Any) -> Seen:
 
 
 def test_it_sees_its_own_versions_and_what_was_found_of_them() -> None:
-    [found] = seen(version("delay-1", status=STATUS), version("fraud-1", "fraud", status=STATUS)).versions
+    [found] = seen(
+        version_manifest("delay-1", status=STATUS), version_manifest("fraud-1", "fraud", status=STATUS)
+    ).versions
 
     assert (found.name, found.ready, found.reason, found.digest) == ("delay-1", True, "Verified", DIGEST)
     assert (found.metrics, found.test_digest) == ({"roc_auc": "0.7"}, DIGEST)
@@ -49,37 +35,37 @@ def test_it_sees_its_own_versions_and_what_was_found_of_them() -> None:
 
 
 def test_a_version_without_a_verdict_is_not_ready() -> None:
-    [found] = seen(version("delay-1")).versions
+    [found] = seen(version_manifest("delay-1")).versions
 
     assert (found.ready, found.reason) == (False, "Pending")
 
 
 def test_versions_that_experiments_made_are_told_from_others() -> None:
-    [found] = seen(version("delay-1", lineage={"experiment": "search"})).versions
+    [found] = seen(version_manifest("delay-1", lineage={"experiment": "search"})).versions
 
     assert found.registered
 
 
 def test_served_is_who_is_named_and_who_still_answers() -> None:
-    named, held = version("delay-1"), version("delay-2")
+    named, held = version_manifest("delay-1"), version_manifest("delay-2")
     services = (
         service("one", {"version": "delay-1"}),
         service("two", {"model": "delay"}, {"version": "delay-2"}),
         service("three", {"model": "elsewhere"}, {"version": "delay-3"}),
     )
 
-    found = seen(named, held, version("delay-3"), version("delay-4"), *services).versions
+    found = seen(named, held, version_manifest("delay-3"), version_manifest("delay-4"), *services).versions
 
     assert [each.name for each in found if each.used] == ["delay-1", "delay-2", "delay-3"]
 
 
 def test_a_pinned_version_of_another_model_is_recognised() -> None:
-    assert seen(version("fraud-1", "fraud"), champion="fraud-1").pinned_belongs_to == "fraud"
-    assert seen(version("delay-1"), champion="delay-1").pinned_belongs_to is None
+    assert seen(version_manifest("fraud-1", "fraud"), champion="fraud-1").pinned_belongs_to == "fraud"
+    assert seen(version_manifest("delay-1"), champion="delay-1").pinned_belongs_to is None
     assert seen(champion="nowhere").pinned_belongs_to is None
 
 
-def test_a_pin_leads_to_the_version() -> None:
+def test_a_pin_leads_to_the_version_manifest() -> None:
     assert list(KIND.references(resource(KIND, "delay", {"champion": "delay-1"}))) == [
         Reference(MODEL_VERSION, "default", "delay-1")
     ]

@@ -5,54 +5,57 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.testing import params, pod
 from tests.kinds.inferenceservice.situations import (
+    BAD,
+    CANARY,
     JUST_OVER,
     SETTLED,
+    SHADOW,
     challenged,
+    digest,
     phase,
     promoted,
     route,
     serving,
 )
-from tests.kinds.inferenceservice.world import BAD, CANARY, SHADOW, digest, service
 
 
 def test_the_first_version_is_not_judged() -> None:
-    world = serving()
+    simulator = serving()
 
-    assert (world.plan.reason, world.front, phase(world)) == ("Serving", "delay-1", None)
-    assert route(world) == {"v": 1}
+    assert (simulator.plan.reason, simulator.front, phase(simulator)) == ("Serving", "delay-1", None)
+    assert route(simulator) == {"v": 1}
 
 
 def test_without_a_rollout_the_servers_are_replaced_where_they_stand() -> None:
-    world = challenged(None)
+    simulator = challenged(None)
 
-    assert world.stands == {"delay": "delay-2"}
-    assert world.service.status.rollout is None
-    assert not world.cluster.children(world.service.uid, CONFIG_MAP)
-    assert world.plan.patches == ()
+    assert simulator.stands == {"delay": "delay-2"}
+    assert simulator.status.rollout is None
+    assert not simulator.cluster.children(simulator.resource.uid, CONFIG_MAP)
+    assert simulator.plan.patches == ()
 
 
 def test_a_challenger_comes_up_beside_the_champion_and_gets_nothing_yet() -> None:
-    world = serving()
-    world.broken.add("delay-2")
-    world.offers("delay-2")
-    plan = world.look(2)
+    simulator = serving()
+    simulator.broken.add("delay-2")
+    simulator.offer("delay-2")
+    plan = simulator.work(2)
 
-    assert world.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
-    assert world.counts() == {"delay": 2, "delay-slot-b": 1}
-    assert (world.front, route(world)) == ("delay-1", {"v": 1})
+    assert simulator.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
+    assert simulator.counts() == {"delay": 2, "delay-slot-b": 1}
+    assert (simulator.front, route(simulator)) == ("delay-1", {"v": 1})
     assert (plan.ready, plan.progressing, plan.reason) == (True, True, "ChallengerStarting")
     assert "0 of 1 servers of challenger 'delay-2' are ready. Champion 'delay-1' answers meanwhile." in plan.message
 
 
 def test_once_it_answers_it_gets_the_first_share_and_a_judge() -> None:
-    world = challenged()
+    simulator = challenged()
 
-    assert route(world) == {
+    assert route(simulator) == {
         "v": 1,
         "mode": "Canary",
         "percent": 5,
@@ -60,14 +63,14 @@ def test_once_it_answers_it_gets_the_first_share_and_a_judge() -> None:
         "challenger": {"version": "delay-2", "host": "delay-slot-b.default.svc", "port": 8080},
         "timeoutSeconds": 1.0,
     }
-    assert route(world, "slot-b-route") == {"v": 1}, "a challenger that shared its work would share it with itself"
-    assert world.plan.reason == "CanaryJudged"
-    assert "answers 5 % of the requests of 'delay-1' (step 1 of 2)" in world.plan.message
+    assert route(simulator, "slot-b-route") == {"v": 1}, "a challenger that shared its work would share it with itself"
+    assert simulator.plan.reason == "CanaryJudged"
+    assert "answers 5 % of the requests of 'delay-1' (step 1 of 2)" in simulator.plan.message
 
 
 def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> None:
-    world = challenged()
-    assert params(world.child("Job", world.job)) == {
+    simulator = challenged()
+    assert params(simulator.child("Job", simulator.job)) == {
         "mode": "Canary",
         "model": "delay",
         "percent": 5,
@@ -81,164 +84,171 @@ def test_the_judge_is_told_where_both_sides_are_and_what_the_limits_are() -> Non
 
 
 def test_each_server_of_the_champion_is_touched_once_for_each_route() -> None:
-    world = serving()
-    world.offers("delay-2")
-    touched = [[touch.name for touch in world.look().patches] for _ in range(4)]
+    simulator = serving()
+    simulator.offer("delay-2")
+    touched = [[touch.name for touch in simulator.work().patches] for _ in range(4)]
 
     assert touched == [[], ["delay-delay-1-0", "delay-delay-1-1"], [], []]
 
 
 def test_a_passed_step_is_followed_by_the_next_with_more_servers_and_another_judge() -> None:
-    world = challenged()
-    first = world.job
-    world.judge_says("Pass")
-    world.look(3)
+    simulator = challenged()
+    first = simulator.job
+    simulator.judge("Pass")
+    simulator.work(3)
 
-    assert (route(world)["percent"], world.counts()["delay-slot-b"]) == (50, 1)
-    assert world.job != first
-    assert "(step 2 of 2)" in world.plan.message
+    assert (route(simulator)["percent"], simulator.counts()["delay-slot-b"]) == (50, 1)
+    assert simulator.job != first
+    assert "(step 2 of 2)" in simulator.plan.message
 
 
 def test_after_the_last_step_the_pointer_moves_and_nothing_restarts() -> None:
-    world = challenged(replicas=4)
-    old = world.child("Deployment", "delay")["spec"]["template"]
-    world.judge_says("Pass")
-    world.look(4)
-    world.judge_says("Pass")
-    world.look()
-    assert (phase(world), world.front) == ("Promoting", "delay-1")
-    world.look(2)
+    simulator = challenged(replicas=4)
+    old = simulator.child("Deployment", "delay")["spec"]["template"]
+    simulator.judge("Pass")
+    simulator.work(4)
+    simulator.judge("Pass")
+    simulator.work()
+    assert (phase(simulator), simulator.front) == ("Promoting", "delay-1")
+    simulator.work(2)
 
-    assert world.counts() == {"delay": 4, "delay-slot-b": 4}
-    assert (world.front, phase(world), world.plan.reason) == ("delay-2", "Promoted", "Serving")
-    assert world.service.status.version == "delay-2"
-    assert world.child("Deployment", "delay")["spec"]["template"] == old
-    assert world.events == ["Promoted"]
-    assert not world.cluster.children(world.service.uid, JOB)
+    assert simulator.counts() == {"delay": 4, "delay-slot-b": 4}
+    assert (simulator.front, phase(simulator), simulator.plan.reason) == ("delay-2", "Promoted", "Serving")
+    assert simulator.status.version == "delay-2"
+    assert simulator.child("Deployment", "delay")["spec"]["template"] == old
+    assert simulator.events().count("Promoted") == 1
+    assert not simulator.jobs()
 
 
 def test_the_pointer_waits_until_every_server_of_the_winner_answers() -> None:
-    world = challenged(replicas=4)
-    world.judge_says("Pass")
-    world.look(4)
-    world.judge_says("Pass")
-    world.broken = {"delay-2"}
-    world.look(5)
+    simulator = challenged(replicas=4)
+    simulator.judge("Pass")
+    simulator.work(4)
+    simulator.judge("Pass")
+    simulator.broken = {"delay-2"}
+    simulator.work(5)
 
-    assert (world.front, phase(world)) == ("delay-1", "Promoting")
-    assert "0 of 4 of its servers are ready, then it takes over" in world.plan.message
+    assert (simulator.front, phase(simulator)) == ("delay-1", "Promoting")
+    assert "0 of 4 of its servers are ready, then it takes over" in simulator.plan.message
 
 
 def test_the_old_version_is_kept_warm_and_then_goes() -> None:
-    world = promoted()
-    assert world.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
-    world.passes(JUST_OVER)
-    world.look(2)
+    simulator = promoted()
+    assert simulator.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
+    simulator.advance(JUST_OVER)
+    simulator.work(2)
 
-    assert world.stands == {"delay-slot-b": "delay-2"}
-    assert world.front == "delay-2"
+    assert simulator.stands == {"delay-slot-b": "delay-2"}
+    assert simulator.front == "delay-2"
 
 
 def test_what_is_kept_warm_sends_on_what_kept_connections_bring_it() -> None:
-    world = promoted()
+    simulator = promoted()
 
-    assert (route(world, "slot-b-route"), world.front) == ({"v": 1}, "delay-2")
-    assert (route(world)["mode"], route(world)["percent"]) == ("Canary", 100)
-    assert route(world)["challenger"] == {"version": "delay-2", "host": "delay-slot-b.default.svc", "port": 8080}
-    assert world.child("Service", "delay-slot-b")["spec"]["selector"]["flywheel.ml/role"] == "server-b"
-    world.offers("delay-1")
-    world.look(2)
-    assert (route(world), route(world, "slot-b-route")["challenger"]["version"]) == ({"v": 1}, "delay-1")
+    assert (route(simulator, "slot-b-route"), simulator.front) == ({"v": 1}, "delay-2")
+    assert (route(simulator)["mode"], route(simulator)["percent"]) == ("Canary", 100)
+    assert route(simulator)["challenger"] == {"version": "delay-2", "host": "delay-slot-b.default.svc", "port": 8080}
+    assert simulator.child("Service", "delay-slot-b")["spec"]["selector"]["flywheel.ml/role"] == "server-b"
+    simulator.offer("delay-1")
+    simulator.work(2)
+    assert (route(simulator), route(simulator, "slot-b-route")["challenger"]["version"]) == ({"v": 1}, "delay-1")
 
 
 def test_what_is_kept_warm_answers_again_at_once() -> None:
-    world = promoted()
-    world.offers("delay-1")
-    plan = world.look(2)
+    simulator = promoted()
+    simulator.offer("delay-1")
+    plan = simulator.work(2)
 
-    assert (world.front, phase(world), plan.reason) == ("delay-1", "Promoted", "Serving")
-    assert world.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
-    assert not world.cluster.children(world.service.uid, JOB)
+    assert (simulator.front, phase(simulator), plan.reason) == ("delay-1", "Promoted", "Serving")
+    assert simulator.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
+    assert not simulator.jobs()
 
 
 def test_what_is_no_longer_warm_is_judged_as_any_other() -> None:
-    world = promoted()
-    world.passes(JUST_OVER)
-    world.look(2)
-    world.offers("delay-1")
-    world.look(3)
+    simulator = promoted()
+    simulator.advance(JUST_OVER)
+    simulator.work(2)
+    simulator.offer("delay-1")
+    simulator.work(3)
 
-    assert (world.front, world.plan.reason) == ("delay-2", "CanaryJudged")
-    assert world.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
-    assert route(world, "slot-b-route")["challenger"]["host"] == "delay-slot-a.default.svc"
-    assert route(world) == {"v": 1}
+    assert (simulator.front, simulator.plan.reason) == ("delay-2", "CanaryJudged")
+    assert simulator.stands == {"delay": "delay-1", "delay-slot-b": "delay-2"}
+    assert route(simulator, "slot-b-route")["challenger"]["host"] == "delay-slot-a.default.svc"
+    assert route(simulator) == {"v": 1}
 
 
 def test_a_shadow_gets_copies_and_is_promoted_when_it_agrees() -> None:
-    world = challenged(SHADOW)
-    told = route(world)
+    simulator = challenged(SHADOW)
+    told = route(simulator)
     assert (told["mode"], told["percent"]) == ("Shadow", 20)
     assert told["tolerance"] == {"absolute": 1e-6, "relative": 1e-3}
-    assert "gets copies of 20 % of the requests" in world.plan.message
-    world.judge_says("Pass")
-    world.look(4)
+    assert "gets copies of 20 % of the requests" in simulator.plan.message
+    simulator.judge("Pass")
+    simulator.work(4)
 
-    assert (world.front, phase(world)) == ("delay-2", "Promoted")
+    assert (simulator.front, phase(simulator)) == ("delay-2", "Promoted")
 
 
 def test_a_canary_that_becomes_a_shadow_begins_anew() -> None:
-    world = challenged()
-    world.change(spec=service(SHADOW).spec)
-    world.look(2)
+    simulator = challenged()
+    simulator.patch_spec(rollout=SHADOW)
+    simulator.work(2)
 
-    assert (route(world)["mode"], world.plan.reason) == ("Shadow", "ShadowJudged")
+    assert (route(simulator)["mode"], simulator.plan.reason) == ("Shadow", "ShadowJudged")
 
 
 @pytest.mark.parametrize("rollout", [CANARY, SHADOW, {**CANARY, "timeout": "60s"}])
 def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any]) -> None:
     from flywheel_serving.route import file
 
-    world = challenged(rollout)
-    found = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    simulator = challenged(rollout)
+    found = file.parse(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
     assert found is not None
-    assert found.hundredths == world.service.status.rollout.percent * 100  # type: ignore[union-attr, operator]
-    assert file.parse(world.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
-    for _ in world.service.spec.rollout.steps:  # type: ignore[union-attr]
-        world.judge_says("Pass")
-        world.look(4)
+    assert found.hundredths == simulator.status.rollout.percent * 100
+    assert file.parse(simulator.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
+    for _ in simulator.resource.spec.rollout.steps:
+        simulator.judge("Pass")
+        simulator.work(4)
 
-    warm = file.parse(world.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    warm = file.parse(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
     assert warm is not None
     assert (warm.mode, warm.hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
 
 
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:
-    world = challenged()
+    simulator = challenged()
 
-    assert {child.api for child in world.plan.children or ()} <= set(KIND.owns)
-    assert {touch.api for touch in world.plan.patches} <= set(KIND.patches)
+    assert {child.api for child in simulator.plan.children or ()} <= set(KIND.owns)
+    assert {touch.api for touch in simulator.plan.patches} <= set(KIND.patches)
 
 
 def story(dies: Mapping[int, int], verdict: str) -> tuple[Any, ...]:
     """From one champion to the next, or back, looked at until nothing changes."""
-    world = serving(dies=dies)
-    world.offers("delay-2")
+    simulator = serving(dies=dies)
+    simulator.offer("delay-2")
     for _ in range(30):
-        world.look()
-        running = world.cluster.children(world.service.uid, JOB)
+        simulator.work()
+        running = simulator.jobs()
         if running and "conditions" not in running[0].get("status", {}):
-            world.judge_says(verdict if "step 2" in world.plan.message or verdict == "Pass" else "Pass", BAD)
-    world.passes(SETTLED)
-    world.look(2)
-    status = world.service.status.rollout
-    return world.stands, world.front, phase(world), world.plan.reason, route(world), status and status.rejected[-1:]
+            simulator.judge(verdict if "step 2" in simulator.plan.message or verdict == "Pass" else "Pass", BAD)
+    simulator.advance(SETTLED)
+    simulator.work(2)
+    status = simulator.status.rollout
+    return (
+        simulator.stands,
+        simulator.front,
+        phase(simulator),
+        simulator.plan.reason,
+        route(simulator),
+        status and status.rejected[-1:],
+    )
 
 
 @pytest.mark.parametrize("verdict", ["Pass", "Breach"])
 def test_the_end_is_the_same_wherever_the_operator_dies(verdict: str) -> None:
-    """In each look: with the pointer moved and no more, with one route written, with all but the judge, and with all but the status."""
+    """In each pass: before its first write, in the middle of its children, and before its status."""
     calm = story({}, verdict)
-    deaths = [(look, writes) for look in range(3, 15) for writes in (3, 6, 12, 99)]
+    deaths = [(number, writes) for number in range(3, 15) for writes in (0, 1, 2, 99)]
     ends = {death: story(dict([death]), verdict) for death in deaths}
 
     assert calm[1] == ("delay-2" if verdict == "Pass" else "delay-1")
@@ -246,29 +256,29 @@ def test_the_end_is_the_same_wherever_the_operator_dies(verdict: str) -> None:
 
 
 def test_the_artifact_of_the_challenger_is_the_one_that_is_fetched() -> None:
-    world = challenged()
-    found = world.cluster.get(Reference(DEPLOYMENT, "default", "delay-slot-b")) or {}
+    simulator = challenged()
+    found = simulator.cluster.get(Reference(DEPLOYMENT, "default", "delay-slot-b")) or {}
 
     assert found["metadata"]["annotations"]["flywheel.ml/digest"] == digest("delay-2")
 
 
 def test_while_a_server_of_an_earlier_challenger_is_leaving_nothing_is_sent_to_the_slot() -> None:
-    world = serving()
-    world.offers("delay-2")
-    leaving = pod(world.service, "earlier", labels={"flywheel.ml/role": "server-b"})
+    simulator = serving()
+    simulator.offer("delay-2")
+    leaving = pod(simulator.resource, "earlier", labels={"flywheel.ml/role": "server-b"})
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T12:00:00Z"
-    world.cluster.put(leaving)
-    world.look(3)
-    assert (phase(world), route(world)) == ("Starting", {"v": 1})
-    world.cluster.remove(Reference(POD, "default", "earlier"))
-    world.look()
+    simulator.put(leaving)
+    simulator.work(3)
+    assert (phase(simulator), route(simulator)) == ("Starting", {"v": 1})
+    simulator.cluster.remove(Reference(POD, "default", "earlier"))
+    simulator.work()
 
-    assert route(world)["percent"] == 5
+    assert route(simulator)["percent"] == 5
 
 
 def test_pods_of_the_judge_are_no_servers() -> None:
-    world = challenged()
-    world.cluster.put(pod(world.service, "judge-pod", job=world.job))
-    world.change(spec=service({"canary": {"steps": [{"percent": 7, "duration": "10s"}]}}).spec)
+    simulator = challenged()
+    simulator.put(pod(simulator.resource, "judge-pod", job=simulator.job))
+    simulator.patch_spec(rollout={"canary": {"steps": [{"percent": 7, "duration": "10s"}]}})
 
-    assert {touch.name for touch in world.look().patches} == {"delay-delay-1-0", "delay-delay-1-1"}
+    assert {touch.name for touch in simulator.work().patches} == {"delay-delay-1-0", "delay-delay-1-1"}

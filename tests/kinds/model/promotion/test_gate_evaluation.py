@@ -13,7 +13,7 @@ from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
 from flywheel.kinds.modelversion.schema.status import Signature
 from flywheel.testing import NOON
-from tests.kinds.model.test_decide import OBJECTIVE, looked, version
+from tests.kinds.model.situations import OBJECTIVE, model, plan_for, version
 
 DATA = "sha256:" + "d" * 64
 GAIN: dict[str, Any] = {"gates": [{"name": "better", "champion": {"metric": "roc_auc", "confidence": "95%"}}]}
@@ -47,7 +47,7 @@ def verdicts(plan: Plan) -> dict[str, str]:
 
 
 def test_a_challenger_is_measured_before_it_is_judged() -> None:
-    plan = looked(A, B, spec=GAIN, before=looked(A, spec=GAIN))
+    plan = plan_for(A, B, spec=GAIN, before=plan_for(A, spec=GAIN))
     status: Any = plan.status
 
     assert (plan.ready, status.champion, verdicts(plan)["b"]) == (True, "a", "Measuring")
@@ -60,7 +60,7 @@ def test_a_challenger_is_measured_before_it_is_judged() -> None:
 
 
 def test_who_passes_a_gate_against_the_champion_on_the_same_rows_takes_over_though_its_test_data_is_another() -> None:
-    plan = looked(A, measured(B, A, GAIN), spec=GAIN, before=looked(A, spec=GAIN))
+    plan = plan_for(A, measured(B, A, GAIN), spec=GAIN, before=plan_for(A, spec=GAIN))
     status: Any = plan.status
 
     assert (status.champion, status.challenger) == ("b", None)
@@ -68,7 +68,7 @@ def test_who_passes_a_gate_against_the_champion_on_the_same_rows_takes_over_thou
 
 
 def test_who_fails_stays_out_with_the_words_of_the_gate() -> None:
-    plan = looked(A, measured(B, A, GAIN, "better"), spec=GAIN, before=looked(A, spec=GAIN))
+    plan = plan_for(A, measured(B, A, GAIN, "better"), spec=GAIN, before=plan_for(A, spec=GAIN))
 
     assert (plan.reason, verdicts(plan)["b"]) == ("GateFailed", "GateFailed")
     assert "gate 'better': better said so" in plan.message
@@ -86,18 +86,18 @@ def test_who_fails_stays_out_with_the_words_of_the_gate() -> None:
 def test_a_measurement_counts_for_its_own_artifacts_and_gates_alone(stale: Version) -> None:
     mixed = replace(stale, digest=B.digest)
 
-    assert verdicts(looked(A, mixed, spec=GAIN, before=looked(A, spec=GAIN)))["b"] == "Measuring"
+    assert verdicts(plan_for(A, mixed, spec=GAIN, before=plan_for(A, spec=GAIN)))["b"] == "Measuring"
 
 
 def test_the_first_version_has_nobody_to_beat_and_no_job() -> None:
-    plan = looked(A, spec=GAIN)
+    plan = plan_for(A, spec=GAIN)
 
     assert (plan.status.champion, plan.status.challenger) == ("a", None)  # type: ignore[attr-defined]
 
 
 def test_the_first_version_is_measured_where_gates_ask_for_rows() -> None:
-    waits = looked(A, spec=SLICES)
-    wins = looked(measured(A, None, SLICES), spec=SLICES)
+    waits = plan_for(A, spec=SLICES)
+    wins = plan_for(measured(A, None, SLICES), spec=SLICES)
 
     assert (waits.ready, waits.reason, waits.status.challenger.version) == (False, "Measuring", "a")  # type: ignore[attr-defined]
     assert wins.status.champion == "a"  # type: ignore[attr-defined]
@@ -105,9 +105,9 @@ def test_the_first_version_is_measured_where_gates_ask_for_rows() -> None:
 
 def test_one_at_a_time_and_the_oldest_first() -> None:
     c = version("c", "0.9", data=DATA)
-    first = looked(A, B, c, spec=GAIN, before=looked(A, spec=GAIN))
-    second = looked(A, measured(B, A, GAIN), c, spec=GAIN, before=first)
-    third = looked(A, measured(B, A, GAIN), measured(c, B, GAIN), spec=GAIN, before=second)
+    first = plan_for(A, B, c, spec=GAIN, before=plan_for(A, spec=GAIN))
+    second = plan_for(A, measured(B, A, GAIN), c, spec=GAIN, before=first)
+    third = plan_for(A, measured(B, A, GAIN), measured(c, B, GAIN), spec=GAIN, before=second)
 
     assert first.status.challenger.version == "b"  # type: ignore[attr-defined]
     assert (second.status.champion, second.status.challenger.version) == ("b", "c")  # type: ignore[attr-defined]
@@ -116,7 +116,7 @@ def test_one_at_a_time_and_the_oldest_first() -> None:
 
 
 def test_what_is_older_than_the_champion_is_not_measured() -> None:
-    plan = looked(A, B, spec=GAIN, before=looked(A, B, spec={"champion": "b"}))
+    plan = plan_for(A, B, spec=GAIN, before=plan_for(A, B, spec={"champion": "b"}))
 
     assert (verdicts(plan)["a"], plan.status.challenger) == ("NotBetter", None)  # type: ignore[attr-defined]
 
@@ -124,13 +124,13 @@ def test_what_is_older_than_the_champion_is_not_measured() -> None:
 def test_a_failed_gate_that_costs_nothing_saves_the_job() -> None:
     spec = {"gates": [*GAIN["gates"], {"name": "enough", "threshold": {"metric": "roc_auc", "min": "0.65"}}]}
 
-    plan = looked(A, B, spec=spec, before=looked(A, spec=spec))
+    plan = plan_for(A, B, spec=spec, before=plan_for(A, spec=spec))
 
     assert (verdicts(plan)["b"], plan.status.challenger) == ("GateFailed", None)  # type: ignore[attr-defined]
 
 
 def test_a_version_without_its_data_is_told_what_is_missing() -> None:
-    plan = looked(A, replace(B, data=None), spec=GAIN, before=looked(A, spec=GAIN))
+    plan = plan_for(A, replace(B, data=None), spec=GAIN, before=plan_for(A, spec=GAIN))
 
     assert verdicts(plan)["b"] == "GateFailed"
     assert "gate 'better' needs test rows, and spec.lineage.datasetDigest of the version is absent" in plan.message
@@ -140,8 +140,10 @@ def test_the_objective_is_compared_on_the_same_rows_where_they_were_measured() -
     better = measured(B, A, SLICES, values=("0.74", "0.71"))
     worse = measured(B, A, SLICES, values=("0.71", "0.74"))
 
-    assert looked(A, better, spec=SLICES, before=looked(measured(A, None, SLICES), spec=SLICES)).status.champion == "b"  # type: ignore[attr-defined]
-    plan = looked(A, worse, spec=SLICES, before=looked(measured(A, None, SLICES), spec=SLICES))
+    assert (
+        plan_for(A, better, spec=SLICES, before=plan_for(measured(A, None, SLICES), spec=SLICES)).status.champion == "b"  # type: ignore[attr-defined]
+    )
+    plan = plan_for(A, worse, spec=SLICES, before=plan_for(measured(A, None, SLICES), spec=SLICES))
     assert plan.reason == "NotBetter"
     assert "roc_auc 0.71 against 0.74 of champion 'a' on the same rows" in plan.message
 
@@ -175,7 +177,7 @@ def test_gates_that_the_status_answers(gate: dict[str, Any], challenger: dict[st
     champion = replace(A, signature=SIGNATURE, metrics={"roc_auc": "0.7", "p95_ms": "1", "size_bytes": "9"})
     facts: dict[str, Any] = {"signature": SIGNATURE, **challenger}
 
-    plan = looked(champion, version("b", "0.9", **facts), spec=spec, before=looked(champion, spec=spec))
+    plan = plan_for(champion, version("b", "0.9", **facts), spec=spec, before=plan_for(champion, spec=spec))
 
     assert plan.reason == "GateFailed"
     assert f"gate 'g': {words}" in plan.message or words in plan.message
@@ -187,7 +189,7 @@ def test_an_output_more_breaks_nobody() -> None:
     spec = {"gates": [{"name": "g", "signature": {}}]}
     champion = replace(A, signature=SIGNATURE)
 
-    plan = looked(champion, version("b", "0.9", signature=more), spec=spec, before=looked(champion, spec=spec))
+    plan = plan_for(champion, version("b", "0.9", signature=more), spec=spec, before=plan_for(champion, spec=spec))
 
     assert plan.status.champion == "b"  # type: ignore[attr-defined]
 
@@ -201,8 +203,8 @@ def approved(one: Version, by: str = "jane") -> Version:
 
 
 def test_a_better_version_waits_for_approval_and_says_how() -> None:
-    first = looked(approved(A), spec=APPROVAL)
-    plan = looked(approved(A), BETTER, spec=APPROVAL, before=first)
+    first = plan_for(approved(A), spec=APPROVAL)
+    plan = plan_for(approved(A), BETTER, spec=APPROVAL, before=first)
 
     assert (plan.ready, plan.reason, plan.status.champion) == (True, "AwaitingApproval", "a")  # type: ignore[attr-defined]
     assert "roc_auc 0.74 against 0.7 of champion 'a'" in plan.message
@@ -214,14 +216,14 @@ def test_a_better_version_waits_for_approval_and_says_how() -> None:
 
 
 def test_the_first_version_waits_as_well() -> None:
-    plan = looked(A, spec=APPROVAL)
+    plan = plan_for(A, spec=APPROVAL)
 
     assert (plan.ready, plan.reason, plan.status.champion) == (False, "AwaitingApproval", None)  # type: ignore[attr-defined]
 
 
 def test_once_it_is_approved_it_takes_over_and_history_says_by_whom_and_when() -> None:
-    first = looked(approved(A), spec=APPROVAL)
-    plan = looked(approved(A), approved(BETTER), spec=APPROVAL, before=first)
+    first = plan_for(approved(A), spec=APPROVAL)
+    plan = plan_for(approved(A), approved(BETTER), spec=APPROVAL, before=first)
     status: Any = plan.status
 
     assert status.champion == "b"
@@ -230,11 +232,11 @@ def test_once_it_is_approved_it_takes_over_and_history_says_by_whom_and_when() -
 
 
 def test_an_approval_of_other_bytes_is_void() -> None:
-    plan = looked(
+    plan = plan_for(
         approved(A),
         replace(BETTER, void="sha256:" + "7" * 64),
         spec=APPROVAL,
-        before=looked(approved(A), spec=APPROVAL),
+        before=plan_for(approved(A), spec=APPROVAL),
     )
 
     assert plan.reason == "AwaitingApproval"
@@ -244,22 +246,24 @@ def test_an_approval_of_other_bytes_is_void() -> None:
 def test_approval_helps_nobody_who_is_worse() -> None:
     worse = approved(version("b", "0.5"))
 
-    assert looked(approved(A), worse, spec=APPROVAL, before=looked(approved(A), spec=APPROVAL)).reason == "NotBetter"
+    assert (
+        plan_for(approved(A), worse, spec=APPROVAL, before=plan_for(approved(A), spec=APPROVAL)).reason == "NotBetter"
+    )
 
 
 def test_an_archived_champion_goes_and_the_one_before_it_comes_back() -> None:
-    second = looked(A, BETTER, before=looked(A))
-    plan = looked(A, replace(BETTER, archived=True), before=second)
+    second = plan_for(A, BETTER, before=plan_for(A))
+    plan = plan_for(A, replace(BETTER, archived=True), before=second)
     status: Any = plan.status
 
     assert (status.champion, verdicts(plan)["b"], status.history[-1].reason) == ("a", "Archived", "Archived")
-    assert looked(A, BETTER, before=plan).status.champion == "b"  # type: ignore[attr-defined]
+    assert plan_for(A, BETTER, before=plan).status.champion == "b"  # type: ignore[attr-defined]
 
 
 def test_a_pin_does_not_offer_what_is_archived() -> None:
-    pinned = looked(A, BETTER, spec={"champion": "b"}, before=looked(A))
-    plan = looked(A, replace(BETTER, archived=True), spec={"champion": "b"}, before=pinned)
-    again = looked(A, replace(BETTER, archived=True), spec={"champion": "b"}, before=plan)
+    pinned = plan_for(A, BETTER, spec={"champion": "b"}, before=plan_for(A))
+    plan = plan_for(A, replace(BETTER, archived=True), spec={"champion": "b"}, before=pinned)
+    again = plan_for(A, replace(BETTER, archived=True), spec={"champion": "b"}, before=plan)
 
     assert (again.reason, again.status.champion) == ("PinArchived", "a")  # type: ignore[attr-defined]
     assert "which is archived; set its spec.archived to false" in again.message
@@ -268,8 +272,8 @@ def test_a_pin_does_not_offer_what_is_archived() -> None:
 def test_the_version_that_is_measured_is_not_tidied_away() -> None:
     c = version("c", "0.1", data=DATA)
     spec = {**GAIN, "retention": {"versions": 1}}
-    first = looked(A, B, c, spec=spec, before=looked(A, spec=spec))
-    second = looked(A, B, c, spec=spec, before=first)
+    first = plan_for(A, B, c, spec=spec, before=plan_for(A, spec=spec))
+    second = plan_for(A, B, c, spec=spec, before=first)
 
     assert [each.name for each in second.removals] == ["c"]
 
@@ -277,9 +281,8 @@ def test_the_version_that_is_measured_is_not_tidied_away() -> None:
 def test_the_same_look_later_changes_nothing() -> None:
     from flywheel.kinds.model.decide import decide
     from flywheel.kinds.model.observe import Seen
-    from tests.kinds.model.test_decide import model
 
-    plan = looked(A, B, spec=GAIN, before=looked(A, spec=GAIN))
+    plan = plan_for(A, B, spec=GAIN, before=plan_for(A, spec=GAIN))
 
     assert decide(model(GAIN, plan), Seen(NOON + timedelta(days=1), (A, B))).status == plan.status
 
@@ -287,7 +290,7 @@ def test_the_same_look_later_changes_nothing() -> None:
 def test_the_command_is_whole_however_long_the_names_are() -> None:
     name = "b" * 52
     long = replace(BETTER, name=name, namespace="n" * 63, digest=BETTER.digest, void="sha256:" + "7" * 64)
-    [found] = [each for each in looked(approved(A), long, spec=APPROVAL).status.candidates if each.version == name]  # type: ignore[attr-defined]
+    [found] = [each for each in plan_for(approved(A), long, spec=APPROVAL).status.candidates if each.version == name]  # type: ignore[attr-defined]
 
     assert len(found.message) <= 512
     assert found.message.endswith('\\"reason\\":\\"REASON\\"}}}"')
@@ -297,6 +300,6 @@ def test_the_newest_of_those_that_were_refused_is_told() -> None:
     old, new = version("a", "0.9", rejected="4 % errors"), version("b", "0.1")
     spec = {"gates": [{"name": "enough", "threshold": {"metric": "roc_auc", "min": "0.5"}}]}
 
-    plan = looked(old, new, spec=spec)
+    plan = plan_for(old, new, spec=spec)
 
     assert (plan.reason, "ModelVersion 'b'" in plan.message) == ("GateFailed", True)
