@@ -19,12 +19,12 @@ from typing import Any
 from demo import flights
 from e2e.bench import promise
 from e2e.bench.promise import Figures, Promise
-from flywheel.kinds.experiment.children import params
+from flywheel.kinds.experiment.children import trial_params
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
-from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.search.sampler import suggest
-from flywheel.kinds.experiment.search.space import Past
+from flywheel.kinds.experiment.search.space import PastTrial
 from flywheel.testing import resource
 
 TRIALS = 20
@@ -75,15 +75,15 @@ def searched(data: Path, folder: Path) -> float:
     experiment = resource(KIND, "preset", {"dataset": "data", "trainer": {"sklearn": {}}})
     digest = "sha256:" + "0" * 64
     told = Data.model_validate({"version": "data", "digest": digest, "task": "Classification", "classes": 2})
-    setup = settle(experiment.spec, told)
+    setup = resolve_setup(experiment.spec, told)
     assert setup is not None
-    past: list[Past] = []
+    past: list[PastTrial] = []
     best = (0.0, 0.0)
     for number in range(1, TRIALS + 1):
         point = suggest(setup.space, past, trial=number, algorithm="TPE", seed=0, maximize=True, budget=TRIALS)
         assert point is not None
-        metrics = trial(data, params(experiment, setup, point), folder / str(number))
-        past.append(Past(point, metrics["roc_auc"]))
+        metrics = trial(data, trial_params(experiment, setup, point), folder / str(number))
+        past.append(PastTrial(point, metrics["roc_auc"]))
         best = max(best, (metrics["roc_auc"], metrics["test_roc_auc"]))
         print(f"{folder.name} {number} {setup.estimators[int(point[0])].name} {point[1:]} {metrics['roc_auc']:.4f}")
     return best[1]

@@ -19,13 +19,13 @@ from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
 from flywheel.kinds.experiment.search.sampler import importance, suggest
-from flywheel.kinds.experiment.search.space import Branch, Past, Real, Space
+from flywheel.kinds.experiment.search.space import Branch, PastTrial, RealDimension, Space
 from flywheel.testing import FakeCluster, resource
 
 TRIALS, PARAMETERS, ROUNDS, AT_ONCE = 1000, 8, 15, 4
 TICK = 0.005  # seconds
 SPACE: Space = (
-    Branch("", {f"p{number}": Real(Decimal("0.001"), Decimal(1), log=True) for number in range(PARAMETERS)}),
+    Branch("", {f"p{number}": RealDimension(Decimal("0.001"), Decimal(1), log=True) for number in range(PARAMETERS)}),
 )
 
 
@@ -53,23 +53,23 @@ def main() -> int:
     return 0 if all(each.holds for each in promised) else 1
 
 
-def history() -> list[Past]:
+def history() -> list[PastTrial]:
     """All but the last trial, with the best near the middle."""
-    chance, past = random.Random(0), list[Past]()
+    chance, past = random.Random(0), list[PastTrial]()
     for _ in range(TRIALS - 1):
         point = (0, *(dimension.draw(chance) for _, dimension in SPACE[0].ordered))
-        past.append(Past(point, -abs(float(point[1]) - 0.1) + chance.gauss(0, 0.01)))
+        past.append(PastTrial(point, -abs(float(point[1]) - 0.1) + chance.gauss(0, 0.01)))
     return past
 
 
-def ask(past: list[Past], seed: int) -> float:
+def ask(past: list[PastTrial], seed: int) -> float:
     """CPU seconds of one suggestion: what it takes on a machine that has nothing else to do."""
     began = time.thread_time()
     suggest(SPACE, past, trial=TRIALS, algorithm="TPE", seed=seed, maximize=True, budget=2 * TRIALS)
     return time.thread_time() - began
 
 
-async def others(past: list[Past]) -> Figures:
+async def others(past: list[PastTrial]) -> Figures:
     """What is noticed of four suggestions at once."""
     loop = asyncio.get_running_loop()
     waiting = resource(KIND, "waits", {"dataset": "not-there", "trainer": {"sklearn": {}}})

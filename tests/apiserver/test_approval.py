@@ -14,7 +14,7 @@ import yaml
 from e2e.cluster import golang
 from e2e.kube import until
 from flywheel.kinds.model.observe import Version
-from flywheel.kinds.model.promotion.approval import how_to_approve
+from flywheel.kinds.model.promotion.approval import approval_command
 
 pytestmark = pytest.mark.apiserver
 
@@ -114,7 +114,7 @@ def test_who_may_approve_does_and_may_take_it_back(team: Kubectl, made: str) -> 
 def test_the_command_of_the_models_message_approves(team: Kubectl, made: str, apiserver: Path) -> None:
     uid = team("get", "fwver", made, "-o", "jsonpath={.metadata.uid}").stdout
     asked = Version(made, uid, "2026-01-01T00:00:00Z", ready=True, digest=DIGEST, namespace=NAMESPACE)
-    command = how_to_approve(asked, "").partition(": ")[2]
+    command = approval_command(asked, "").partition(": ")[2]
     environment = {"PATH": f"{Path(golang.kubectl()).parent}:{os.environ['PATH']}", "KUBECONFIG": str(apiserver)}
 
     done = subprocess.run(

@@ -18,7 +18,7 @@ from flywheel.engine.apply.canonical import matches
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
-from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.testing import resource
 
 pytestmark = pytest.mark.apiserver
@@ -82,9 +82,9 @@ DATA = Data.model_validate({"version": "d-1", "digest": "sha256:" + "1" * 64})
 def trial(**spec: Any) -> Child:
     told = OWNER.spec.model_dump(by_alias=True, exclude_none=True, mode="json")
     owner = resource(KIND, OWNER.name, {**told, **spec})
-    setup = settle(owner.spec, DATA)
+    setup = resolve_setup(owner.spec, DATA)
     assert setup is not None
-    return children.trial_job(owner, setup, DATA, (0,), 1, 1, Settings())
+    return children.trial_job(owner, setup, DATA, children.TrialAttempt(1, 1, (0,)), Settings())
 
 
 def items() -> Child:

@@ -105,4 +105,4 @@ def test_sources(source: dict[str, Any], expected: Input) -> None:
     ],
 )
 def test_the_split_that_a_check_is_told(spec: dict[str, Any], split: dict[str, Any]) -> None:
-    assert children.params(dataset({"source": EXAMPLE["spec"]["source"], **spec}))["split"] == split
+    assert children.check_params(dataset({"source": EXAMPLE["spec"]["source"], **spec}))["split"] == split

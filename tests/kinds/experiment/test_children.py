@@ -10,10 +10,10 @@ from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment import children
-from flywheel.kinds.experiment.children import Experiment, literal, params
+from flywheel.kinds.experiment.children import Experiment, parse_literal, trial_params
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data, Trial
-from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.search.space import Point
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
@@ -31,9 +31,11 @@ SHORT, LONG, CONTAINER, *_, GROUP = (
 
 
 def job(experiment: Experiment, point: Point) -> dict[str, Any]:
-    setup = settle(experiment.spec, DATA)
+    setup = resolve_setup(experiment.spec, DATA)
     assert setup is not None
-    return with_owner(experiment, children.trial_job(experiment, setup, DATA, point, 7, 2, Settings()))
+    return with_owner(
+        experiment, children.trial_job(experiment, setup, DATA, children.TrialAttempt(7, 2, point), Settings())
+    )
 
 
 @pytest.mark.parametrize(
@@ -49,10 +51,10 @@ def test_a_trial_of_the_examples(experiment: Experiment, point: Point, name: str
 
 
 def test_the_short_form_follows_from_the_data() -> None:
-    setup = settle(SHORT.spec, DATA)
+    setup = resolve_setup(SHORT.spec, DATA)
     assert setup is not None
 
-    assert params(SHORT, setup, (1, 0.5)) == {
+    assert trial_params(SHORT, setup, (1, 0.5)) == {
         "estimator": "LogisticRegression",
         "parameters": {"max_iter": 200, "C": 0.5},
         "task": "Classification",
@@ -64,10 +66,10 @@ def test_the_short_form_follows_from_the_data() -> None:
 
 
 def test_a_container_reads_its_parameters_flat() -> None:
-    setup = settle(CONTAINER.spec, DATA)
+    setup = resolve_setup(CONTAINER.spec, DATA)
     assert setup is not None
 
-    assert params(CONTAINER, setup, (0, 0.0001, 1)) == {"epochs": 3, "learning_rate": 0.0001, "optimizer": "sgd"}
+    assert trial_params(CONTAINER, setup, (0, 0.0001, 1)) == {"epochs": 3, "learning_rate": 0.0001, "optimizer": "sgd"}
 
 
 @pytest.mark.parametrize(
@@ -84,7 +86,7 @@ def test_a_container_reads_its_parameters_flat() -> None:
     ],
 )
 def test_a_string_is_a_literal(written: int | str, read: object) -> None:
-    assert literal(written) == read
+    assert parse_literal(written) == read
 
 
 def test_what_is_registered() -> None:
@@ -98,9 +100,10 @@ def test_what_is_registered() -> None:
             "model": DIGEST,
         }
     )
+    registered = children.Registration("flight-delay", f"flight-delay-{Digest(DIGEST).short}", Digest(DIGEST))
     made = (
-        children.model(SHORT, "flight-delay", "roc_auc"),
-        children.model_version(SHORT, "flight-delay", DATA, best, Digest(DIGEST), Settings()),
+        children.new_model(SHORT, "flight-delay", "roc_auc"),
+        children.new_model_version(SHORT, registered, DATA, best, Settings()),
     )
 
     assert all(child.create_only and not child.owned for child in made)
@@ -111,8 +114,10 @@ def test_a_quantised_version_has_a_name_of_its_own_and_says_so() -> None:
     best = Trial.model_validate({"trial": 9, "state": "Succeeded", "value": "0.742", "model": DIGEST})
     asked = experiment({"register": "flight-delay", "quantize": "Dynamic"})
 
-    made = children.model_version(asked, "flight-delay", DATA, best, Digest(DIGEST), Settings())
+    registered = children.registration(asked.spec, best)
 
+    assert registered is not None
+    made = children.new_model_version(asked, registered, DATA, best, Settings())
     assert made.name == f"flight-delay-{Digest(DIGEST).short}-int8"
     assert made.manifest["spec"]["quantize"] == "Dynamic"
     assert ModelVersionSpec.model_validate(made.manifest["spec"], extra="forbid").quantize == "Dynamic"

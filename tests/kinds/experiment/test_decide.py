@@ -13,7 +13,7 @@ from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.decide import decide
-from flywheel.kinds.experiment.observe import DatasetSeen, Seen, TrialJob
+from flywheel.kinds.experiment.observe import DatasetState, Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus
 from flywheel.testing import NOON
@@ -22,8 +22,8 @@ from tests.kinds.experiment.situations import experiment
 DIGEST = "sha256:" + "a" * 64
 FLIGHTS = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})
 OLDER = FLIGHTS.model_copy(update={"version": "flights-00000001"})
-READY = DatasetSeen(True, "Checked", "All is well.", (FLIGHTS, OLDER))
-UNREADY = DatasetSeen(False, "EmptyFile", "flights.csv has no rows.", (FLIGHTS,))
+READY = DatasetState(True, "Checked", "All is well.", (FLIGHTS, OLDER))
+UNREADY = DatasetState(False, "EmptyFile", "flights.csv has no rows.", (FLIGHTS,))
 UNTARGETED = replace(READY, versions=(FLIGHTS.model_copy(update={"task": None}),))
 
 SEEN = Seen(now=NOON, settings=Settings(), dataset=READY)
@@ -69,7 +69,7 @@ def jobs(plan: Plan) -> list[Any]:
         pytest.param({"suspend": True}, READY, "Suspended", "set spec.suspend to false", id="suspended from the start"),
     ],
 )
-def test_what_is_waited_for(spec: dict[str, Any], dataset: DatasetSeen | None, reason: str, says: str) -> None:
+def test_what_is_waited_for(spec: dict[str, Any], dataset: DatasetState | None, reason: str, says: str) -> None:
     plan = decide(experiment(spec), replace(SEEN, dataset=dataset))
 
     assert (plan.ready, plan.stalled, plan.reason, jobs(plan)) == (False, False, reason, [])

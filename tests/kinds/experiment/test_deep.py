@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from flywheel.kinds.experiment.children import trial_job
+from flywheel.kinds.experiment.children import TrialAttempt, trial_job
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data
-from flywheel.kinds.experiment.search.defaults import settle
-from flywheel.kinds.experiment.trials import recall
+from flywheel.kinds.experiment.search.defaults import resolve_setup
+from flywheel.kinds.experiment.trials import recall_trials
 from flywheel.testing import FakeCluster
 from tests.kinds.experiment.situations import Search, experiment, succeeds
 
@@ -45,10 +45,10 @@ def test_the_sampler_learns_from_pruned_trials() -> None:
     search = Search(experiment(MEDIAN), prunes_every_third)
     search.finish()
 
-    past = recall(search.resource).past()
+    past = recall_trials(search.resource).past()
 
     assert [each.step for each in past if each.step] == [10] * 4
-    assert all(each.tells for each in past)
+    assert all(each.has_result for each in past)
 
 
 def test_a_pruned_trial_that_diverged_has_no_value() -> None:
@@ -86,10 +86,10 @@ def test_collect_is_told_which_curve_and_with_whom_to_compare() -> None:
     found = experiment({"objective": {"metric": "log_loss"}, **MEDIAN})
     cluster = FakeCluster()
     data = Data(version="v", digest="sha256:" + "a" * 64, task="Classification", classes=2)
-    setup = settle(found.spec, data)
+    setup = resolve_setup(found.spec, data)
     assert setup is not None
 
-    job = trial_job(found, setup, data, (1, 0.5), 4, 1, cluster.settings).manifest
+    job = trial_job(found, setup, data, TrialAttempt(4, 1, (1, 0.5)), cluster.settings).manifest
 
     pod = job["spec"]["template"]["spec"]
     environment = {each["name"]: each.get("value") for each in pod["initContainers"][0]["env"]}
@@ -141,7 +141,7 @@ def test_where_nothing_is_feasible_the_search_is_mended_in_place() -> None:
 
     plan = search.finish()
     assert (plan.stalled, plan.reason) == (True, "Infeasible")
-    assert plan.message.startswith("None of 12 trials that succeeded keeps to spec.constraints. Trial ")
+    assert plan.message.startswith("None of 12 trials that succeeded satisfies spec.constraints. Trial ")
     assert search.status.start_time is None
 
     search.patch_spec(**{"constraints": [{"metric": "p95_ms", "max": "50"}]})
@@ -159,7 +159,7 @@ def test_time_that_is_up_without_a_feasible_trial_says_so() -> None:
     plan = search.settle()
 
     assert (plan.stalled, plan.reason) == (True, "TimeSpent")
-    assert plan.message.startswith("None of 1 trials that succeeded within 30m keeps to spec.constraints")
+    assert plan.message.startswith("None of 1 trials that succeeded within 30m satisfies spec.constraints")
 
 
 def test_a_constraints_metric_that_is_missing_is_the_trials_failure() -> None:

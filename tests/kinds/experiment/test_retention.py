@@ -2,7 +2,7 @@
 
 import pytest
 
-from flywheel.kinds.experiment.retention import bar
+from flywheel.kinds.experiment.retention import upload_threshold
 from flywheel.kinds.experiment.schema.status import Record
 from flywheel.kinds.experiment.search.defaults import Setup
 from tests.kinds.experiment.situations import Search, experiment
@@ -23,12 +23,12 @@ def test_it_is_the_worst_of_the_best_that_may_be_chosen() -> None:
         record(5, "0.6"),
     ]
 
-    assert bar(records, 2, SETUP) == {"metric": "roc_auc", "maximize": True, "reach": 0.7}
+    assert upload_threshold(records, 2, SETUP) == {"metric": "roc_auc", "maximize": True, "reach": 0.7}
 
 
 def test_until_there_are_so_many_all_are_kept() -> None:
-    assert bar([record(1, "0.7")], 2, SETUP) is None
-    assert bar([record(1, "0.7")], None, SETUP) is None
+    assert upload_threshold([record(1, "0.7")], 2, SETUP) is None
+    assert upload_threshold([record(1, "0.7")], None, SETUP) is None
 
 
 @pytest.mark.parametrize("keep", [1, 2])

@@ -10,7 +10,7 @@ from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.plan import Removal
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.schema.status import LONGEST_HISTORY
+from flywheel.kinds.model.schema.status import MAX_HISTORY
 from flywheel.testing import NOON
 from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
 
@@ -102,11 +102,11 @@ def test_history_tells_every_change_once() -> None:
 
 def test_history_keeps_the_last_fifty() -> None:
     plan = plan_for(A)
-    for turn in range(LONGEST_HISTORY + 5):
+    for turn in range(MAX_HISTORY + 5):
         plan = plan_for(A, B, spec={"champion": "ab"[turn % 2]}, before=plan)
     status: Any = plan.status
 
-    assert len(status.history) == LONGEST_HISTORY
+    assert len(status.history) == MAX_HISTORY
     assert status.history[-1].version == "a"
 
 

@@ -14,7 +14,7 @@ from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.kinds.model.schema.status import LONGEST_HISTORY, ModelStatus
+from flywheel.kinds.model.schema.status import MAX_HISTORY, ModelStatus
 from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
 from flywheel.testing import NOON, resource
 
@@ -112,7 +112,7 @@ class Registry(RuleBasedStateMachine):
                 break
             assert (
                 self.status.history in ((), status.history[: len(self.status.history)])
-                or len(status.history) == LONGEST_HISTORY
+                or len(status.history) == MAX_HISTORY
             ), "history is only added to"
             self.status = status
         assert self.look() == self.status, "it never comes to rest"

@@ -17,7 +17,7 @@ Dataset = Resource[DatasetSpec, DatasetStatus]
 CHECK = "check"
 CAUSE_ANNOTATION = "flywheel.ml/check"  # why a check was made, so that a lost status can be made again from its Job
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
-USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
+DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 
 
 def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
@@ -34,10 +34,10 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
         attempt=check.number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "check"),
-        params=params(dataset),
+        params=check_params(dataset),
         inputs=tuple(inputs),
         outputs=("data",),
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
         placement=spec.placement,
         annotations={CAUSE_ANNOTATION: json.dumps(cause, sort_keys=True)},
     )
@@ -58,7 +58,7 @@ def source_input(spec: DatasetSpec, settings: Settings) -> Input:
     return Input("source", volume=spec.source.pvc.path, claim=spec.source.pvc.claim_name)
 
 
-def params(dataset: Dataset) -> dict[str, Any]:
+def check_params(dataset: Dataset) -> dict[str, Any]:
     """`params.json` of the step check (images/README.md)."""
     spec = dataset.spec
     told = spec.model_dump(

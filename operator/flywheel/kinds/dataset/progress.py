@@ -14,7 +14,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.schema.status import MOST_VERSIONS, MOST_WARNINGS, LastCheck, Splits, Version
+from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Splits, Version
 
 # Nobody needs to touch the Dataset for these to heal: a bucket may be made, a file may arrive, a password may be corrected.
 HEALS_ELSEWHERE = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
@@ -103,7 +103,7 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
         task=facts.get("task"),
         classes=facts.get("classes"),
         test_digest=facts.get("testDigest"),
-        warnings=tuple(str(warning)[:512] for warning in facts.get("warnings") or ())[:MOST_WARNINGS],
+        warnings=tuple(str(warning)[:512] for warning in facts.get("warnings") or ())[:MAX_WARNINGS],
         checked_at=now.replace(microsecond=0),
     )
 
@@ -123,7 +123,7 @@ def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: fro
     older = [version for version in status.versions if version.content != found.content]
     kept = dataset.spec.retention.versions - 1
     spared = [version for version in older[kept:] if version.name in cited]
-    return tuple([found, *older[:kept], *spared][:MOST_VERSIONS])
+    return tuple([found, *older[:kept], *spared][:MAX_VERSIONS])
 
 
 def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastCheck | None:

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core.pods.distributed import Distributed
@@ -18,49 +19,65 @@ from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus, Trial
 from flywheel.kinds.experiment.search.defaults import Setup
-from flywheel.kinds.experiment.search.space import Point, values
+from flywheel.kinds.experiment.search.space import Point, parameters_of
 
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
 
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
-REPEAT = "r"  # trial-7-r2
-USUAL_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
+REPEAT_PREFIX = "r"  # trial-7-r2
+DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
+
+
+@dataclass(frozen=True)
+class TrialAttempt:
+    """One attempt of a trial, which one Job makes; another attempt has the same parameters, another repeat another seed."""
+
+    trial: int
+    attempt: int
+    point: Point
+    repeat: int = 1
+
+
+@dataclass(frozen=True)
+class Registration:
+    """The Model and the ModelVersion that the best trial's model becomes. A version is named by its digest."""
+
+    model: str
+    version: str
+    digest: Digest
 
 
 def trial_job(
     experiment: Experiment,
     setup: Setup,
     data: Data,
-    point: Point,
-    trial: int,
-    attempt: int,
+    start: TrialAttempt,
     settings: Settings,
-    repeat: int = 1,
     keep: dict[str, Any] | None = None,
 ) -> Child:
-    """The Job of one attempt of a trial; another attempt has the same parameters, another repeat another seed."""
+    """The Job of one attempt of a trial; `keep` is what its metric must reach for its model to be uploaded."""
     spec = experiment.spec
     container = spec.trainer.container
-    made = {"fingerprint": fingerprint(spec), "point": list(point)}
+    search = fingerprint(spec)
     step = Step(
-        name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT}{repeat}",
-        attempt=attempt,
+        name=f"trial-{start.trial}" if start.repeat == 1 else f"trial-{start.trial}-{REPEAT_PREFIX}{start.repeat}",
+        attempt=start.attempt,
         image=container.image if container else settings.runtime_image,
         command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
         args=container.args if container else (),
-        params=params(experiment, setup, point, repeat),
+        params=trial_params(experiment, setup, start.point, start.repeat),
         inputs=(Input("data", artifact=data.digest),),
         outputs=("model",) if container is None or container.model is not None else (),
         timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         env=container.env if container else (),
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
         ours=container is None,
-        prune=_prune(spec, setup, point),
+        prune=_pruner(spec, setup, start.point),
         keep=keep,
-        annotations={TRIAL_ANNOTATION: json.dumps(made)},
+        annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": search, "point": list(start.point)})},
         indexed=_group(spec.distributed),
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
@@ -68,10 +85,10 @@ def trial_job(
     return step_job(experiment, step, settings)
 
 
-def _prune(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] | None:
-    """Trials are compared within one search and one estimator: what a step is differs between them."""
+def _pruner(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] | None:
+    """Trials are compared within one search and one estimator, since a step means something else in another."""
     group = f"{fingerprint(spec)}/{int(point[0])}"
-    return spec.pruner.told(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
+    return spec.pruner.collect_config(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
 
 
 def _group(distributed: Distributed | None) -> RankGroup | None:
@@ -80,15 +97,15 @@ def _group(distributed: Distributed | None) -> RankGroup | None:
     return RankGroup(distributed.framework, distributed.nodes, distributed.processes_per_node)
 
 
-def of_ranks(experiment: Experiment) -> tuple[Child, ...]:
-    """What the ranks of distributed trials find one another by."""
+def rank_service(experiment: Experiment) -> tuple[Child, ...]:
+    """The headless Service by which the ranks of distributed trials find one another."""
     return (headless_service(experiment),) if experiment.spec.distributed else ()
 
 
-def model(experiment: Experiment, name: str, metric: str) -> Child:
-    """The registry entry, made where there is none. It compares versions as the search compared trials."""
-    said = experiment.spec.objective.direction if experiment.spec.objective else None
-    objective = {"metric": metric, **({"direction": said} if said else {})}
+def new_model(experiment: Experiment, name: str, metric: str) -> Child:
+    """The Model, made where there is none. It compares versions as the search compared trials."""
+    direction = experiment.spec.objective.direction if experiment.spec.objective else None
+    objective = {"metric": metric, **({"direction": direction} if direction else {})}
     return Child(
         MODEL,
         {
@@ -102,15 +119,18 @@ def model(experiment: Experiment, name: str, metric: str) -> Child:
     )
 
 
-def version_name(spec: ExperimentSpec, digest: Digest) -> str:
-    """A version is named by what it is."""
-    return f"{spec.register_}-{digest.short}{'-int8' if spec.quantize else ''}"
+def registration(spec: ExperimentSpec, best: Trial) -> Registration | None:
+    """What the best trial's model is registered as; None where `register` does not ask for it, or the trial left no model."""
+    if spec.register_ is None or best.model is None:
+        return None
+    version = f"{spec.register_}-{best.model.short}{'-int8' if spec.quantize else ''}"
+    return Registration(str(spec.register_), version, best.model)
 
 
-def model_version(
-    experiment: Experiment, model_name: str, data: Data, best: Trial, digest: Digest, settings: Settings
+def new_model_version(
+    experiment: Experiment, registered: Registration, data: Data, best: Trial, settings: Settings
 ) -> Child:
-    """The best trial's model as a version that says where it comes from."""
+    """The best trial's model as a ModelVersion, with its lineage."""
     container = experiment.spec.trainer.container
     parameters = {**({"estimator": best.estimator} if best.estimator else {}), **best.parameters}
     lineage: dict[str, Any] = {
@@ -124,18 +144,18 @@ def model_version(
         **({"parameters": parameters} if parameters else {}),
     }
     path = {"path": container.model.path} if container and container.model else {}
-    # A container's artifact tells no metrics of its own; what the trial reported is what is known.
+    # A container's artifact has no metrics of its own; what the trial reported is what is known.
     declared = {"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}
     return Child(
         MODEL_VERSION,
         {
             "apiVersion": MODEL_VERSION.api_version,
             "kind": MODEL_VERSION.kind,
-            "metadata": {"name": version_name(experiment.spec, digest)},
+            "metadata": {"name": registered.version},
             "spec": {
-                "model": model_name,
+                "model": registered.model,
                 "format": "ONNX",
-                "source": {"artifact": {"digest": str(digest)}},
+                "source": {"artifact": {"digest": str(registered.digest)}},
                 **path,
                 **({"quantize": experiment.spec.quantize} if experiment.spec.quantize else {}),
                 **declared,
@@ -147,14 +167,14 @@ def model_version(
     )
 
 
-def params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:
+def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:
     """`params.json` of a trial: the step train's (images/README.md), or the container's own parameters, all flat."""
     seed = setup.seed + repeat - 1
-    spec, (name, searched) = experiment.spec, values(setup.space, point)
+    spec, (name, searched) = experiment.spec, parameters_of(setup.space, point)
     if spec.trainer.container is not None:
-        told = {**spec.trainer.container.parameters, **searched}
-        given = {parameter: literal(value) for parameter, value in told.items()}
-        return {**given, "seed": seed} if spec.repeats else given
+        texts = {**spec.trainer.container.parameters, **searched}
+        parameters = {parameter: parse_literal(value) for parameter, value in texts.items()}
+        return {**parameters, "seed": seed} if spec.repeats else parameters
     features = spec.trainer.sklearn.features if spec.trainer.sklearn else None
     return {
         "estimator": name,
@@ -168,7 +188,7 @@ def params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) 
     }
 
 
-def literal(value: float | int | str) -> Any:
+def parse_literal(value: float | int | str) -> Any:
     """A string that reads as a JSON number, boolean, null or string is that; any other is itself."""
     if not isinstance(value, str):
         return value

@@ -9,239 +9,196 @@ from datetime import timedelta
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.resource.plan import Child, ExistingChild, Plan
+from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen
-from flywheel.kinds.experiment.progress import Progress, advance
-from flywheel.kinds.experiment.retention import bar
+from flywheel.kinds.experiment.progress import Ending, Progress, advance
+from flywheel.kinds.experiment.retention import upload_threshold
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.kinds.experiment.schema.status import MOST_SHOWN, Data, ExperimentStatus, Importance
-from flywheel.kinds.experiment.search.defaults import settle
+from flywheel.kinds.experiment.schema.status import MAX_LISTED, Data, ExperimentStatus, Importance, Trial
+from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
 from flywheel.kinds.experiment.search.sampler import importance
 
-JOBS_TO_READ = 3  # failed trials whose Jobs stay for their logs
+MAX_FAILED_JOBS = 3  # failed trials whose Jobs stay for their logs
 
 
 def decide(experiment: Experiment, seen: Seen) -> Plan:
     """The plan for what is seen."""
-    data = data_of(experiment, seen)
-    if isinstance(data, Plan):
-        return data
-    missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
-    if missing and experiment.status.start_time is None:
-        return _waits(experiment, "WarmStartNotFound", messages.no_lesson(experiment, missing[0]))
-    setup = settle(experiment.spec, data)
-    if setup is None:
-        return _waits(experiment, "TargetMissing", messages.no_target(experiment))
-    progress = advance(experiment, seen, data, setup)
-    return (
-        search_stalled(experiment, progress)
-        or search_goes_on(experiment, seen, progress)
-        or model_is_registered(experiment, seen, progress)
-        or search_is_over(experiment, progress)
+    inputs = search_inputs(experiment, seen)
+    if isinstance(inputs, Decision):
+        # What may be there in the next second: everything stays as it is.
+        return inputs.plan(experiment.status, summary=f"waiting: {inputs.reason}", children=None)
+    progress = advance(experiment, seen, *inputs)
+    decision = _decision(experiment, seen, progress)
+    return decision.plan(
+        status=_status(experiment, progress, registered=bool(decision.ready)),
+        summary=messages.summary(experiment, progress),
+        children=(*children.rank_service(experiment), *_kept_jobs(progress, decision)),
     )
 
 
-def data_of(experiment: Experiment, seen: Seen) -> Data | Plan:
-    """The data of the search: chosen when it starts, and kept. Or the plan to wait for it."""
+def _decision(experiment: Experiment, seen: Seen, progress: Progress) -> Decision:
+    best, ending = progress.trials.best, progress.ending
+    if ending is None:
+        return search_goes_on(experiment, seen, progress)
+    if best is None or ending in ("Refused", "TrialsFailed"):
+        return search_stalled(experiment, progress, ending)
+    return model_is_registered(experiment, seen, progress, best) or search_is_over(experiment, progress, ending, best)
+
+
+def search_inputs(experiment: Experiment, seen: Seen) -> tuple[Data, Setup] | Decision:
+    """The data of the search and its setup, or what it waits for."""
+    data = search_data(experiment, seen)
+    if isinstance(data, Decision):
+        return data
+    missing = [each.experiment for each in experiment.spec.warm_start_from if each.experiment not in seen.earlier]
+    if missing and experiment.status.start_time is None:
+        return _waits("WarmStartNotFound", messages.warm_start_not_found(experiment, missing[0]))
+    setup = resolve_setup(experiment.spec, data)
+    if setup is None:
+        return _waits("TargetMissing", messages.target_missing(experiment))
+    return data, setup
+
+
+def search_data(experiment: Experiment, seen: Seen) -> Data | Decision:
+    """The data of the search, which is chosen when it starts and stays the same; or what it waits for."""
     spec, status, dataset = experiment.spec, experiment.status, seen.dataset
     if status.data is not None and status.fingerprint == fingerprint(spec):
         return status.data
     if spec.artifact is not None:
         return Data(**spec.artifact.model_dump())
     if dataset is None:
-        return _waits(experiment, "DatasetNotFound", messages.no_dataset(experiment))
+        return _waits("DatasetNotFound", messages.dataset_not_found(experiment))
     if spec.dataset_version is not None:
         pinned = next((version for version in dataset.versions if version.version == spec.dataset_version), None)
-        return pinned or _waits(experiment, "DatasetVersionNotFound", messages.no_version(experiment, dataset))
+        return pinned or _waits("DatasetVersionNotFound", messages.version_not_found(experiment, dataset))
     if not dataset.ready:
-        return _waits(experiment, "DatasetNotReady", messages.dataset_not_ready(experiment, dataset))
+        return _waits("DatasetNotReady", messages.dataset_not_ready(experiment, dataset))
     return dataset.versions[0]
 
 
-def search_stalled(experiment: Experiment, progress: Progress) -> Plan | None:
-    """A trial can never work, too many failed, or there is none that could be the best."""
-    if progress.ending == "Refused":
-        reason, message = messages.refused(progress)
-    elif progress.ending == "TrialsFailed":
-        reason, message = "TrialsFailed", messages.trials_failed(experiment, progress)
-    elif progress.ending == "Infeasible":
-        reason, message = "Infeasible", messages.infeasible(experiment, progress)
-    elif progress.ending == "AllPruned":
-        reason, message = "AllPruned", messages.all_pruned(progress)
-    elif progress.ending == "TimeSpent" and progress.memory.best is None:
-        reason, message = "TimeSpent", messages.no_time(experiment, progress)
-    else:
-        return None
-    # After its time is up a search without a start would start again.
-    may_be_corrected = progress.memory.best is None and progress.ending != "TimeSpent"
-    status = _status(experiment, progress, over=True).model_copy(
-        update={"refused_at": experiment.generation if progress.ending == "Refused" else None}
-        | ({"start_time": None} if may_be_corrected else {})
-    )
-    return _plan(
-        experiment, progress, status, ready=False, reason=reason, message=message, stalled=True, succeeded=False
-    )
-
-
-def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Plan | None:
-    """Trials run, or wait to be tried again, or may not start."""
-    if progress.ending is not None:
-        return None
-    keep = bar(progress.memory.records.values(), experiment.spec.keep_artifacts, progress.setup)
-    jobs = [
-        children.trial_job(
-            experiment,
-            progress.setup,
-            progress.data,
-            start.point,
-            start.trial,
-            start.attempt,
-            seen.settings,
-            start.repeat,
-            keep,
-        )
-        for start in progress.starts
-    ]
+def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Decision:
+    """Trials run, or wait for a retry, or may not start."""
+    trials = progress.trials
+    keep = upload_threshold(trials.records.values(), experiment.spec.keep_artifacts, progress.setup)
     reason, message = messages.going_on(experiment, progress)
-    quiet = experiment.spec.suspend and not progress.memory.numbers("Running")
-    return _plan(
-        experiment,
-        progress,
-        _status(experiment, progress, over=False),
+    return Decision(
         ready=False,
         reason=reason,
         message=message,
-        jobs=tuple(jobs),
-        progressing=not quiet,
-        requeue_after=_look_again(experiment, seen, progress),
+        children=tuple(
+            children.trial_job(experiment, progress.setup, progress.data, start, seen.settings, keep)
+            for start in progress.starts
+        ),
+        progressing=not experiment.spec.suspend or bool(trials.numbers("Running")),
+        requeue_after=_next_check(experiment, seen, progress),
     )
 
 
-def model_is_registered(experiment: Experiment, seen: Seen, progress: Progress) -> Plan | None:
+def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -> Decision:
+    """A trial can never work, too many failed, or there is none that could be the best."""
+    reason, message = messages.stalled(experiment, progress, ending)
+    return Decision(
+        ready=False,
+        succeeded=False,
+        stalled=True,
+        reason=reason,
+        message=message,
+        requeue_after=_after_endings(progress),
+    )
+
+
+def model_is_registered(experiment: Experiment, seen: Seen, progress: Progress, best: Trial) -> Decision | None:
     """Model and ModelVersion are made once. Who deletes them later means it."""
-    name, best = experiment.spec.register_, progress.memory.best
-    if name is None or best is None or best.model is None:
+    registered = children.registration(experiment.spec, best)
+    if registered is None or experiment.status.model_version == registered.version:
         return None
-    version = children.version_name(experiment.spec, best.model)
-    there = Reference(MODEL_VERSION, experiment.namespace, version) in seen.existing
-    if there or experiment.status.model_version == version:
+    if Reference(MODEL_VERSION, experiment.namespace, registered.version) in seen.existing:
         return None
-    missing = [children.model_version(experiment, name, progress.data, best, best.model, seen.settings)]
-    if Reference(MODEL, experiment.namespace, name) not in seen.existing:
-        missing.insert(0, children.model(experiment, name, progress.setup.metric))
-    return _plan(
-        experiment,
-        progress,
-        _status(experiment, progress, over=True),
+    missing = [children.new_model_version(experiment, registered, progress.data, best, seen.settings)]
+    if Reference(MODEL, experiment.namespace, registered.model) not in seen.existing:
+        missing.insert(0, children.new_model(experiment, registered.model, progress.setup.metric))
+    return Decision(
         ready=False,
         reason="Registering",
-        message=f"The search is over; trial {best.trial} becomes ModelVersion '{version}'.",
-        jobs=tuple(missing),
+        message=f"The search is over; trial {best.trial} becomes ModelVersion '{registered.version}'.",
+        children=tuple(missing),
         requeue_after=REQUEUE_NOW,
     )
 
 
-def search_is_over(experiment: Experiment, progress: Progress) -> Plan:
+def search_is_over(experiment: Experiment, progress: Progress, ending: Ending, best: Trial) -> Decision:
     """It found a model; a bigger budget makes it go on."""
-    assert progress.ending is not None, "search_goes_on takes every other case"
-    name, best = experiment.spec.register_, progress.memory.best
-    registered = children.version_name(experiment.spec, best.model) if name and best and best.model else None
-    status = _status(experiment, progress, over=True).model_copy(update={"model_version": registered})
-    return _plan(
-        experiment,
-        progress,
-        status,
+    return Decision(
         ready=True,
-        reason=progress.ending,
-        message=messages.over(progress, registered),
         succeeded=True,
-        requeue_after=REQUEUE_NOW if progress.memory.ended else None,
+        reason=ending,
+        message=messages.over(progress, best, children.registration(experiment.spec, best)),
+        requeue_after=_after_endings(progress),
     )
 
 
-def _waits(experiment: Experiment, reason: str, message: str) -> Plan:
-    """For something that may be there in the next second. What status remembers stays as it is."""
-    return Plan(
-        ready=False,
-        reason=reason,
-        message=message,
-        status=experiment.status,
-        summary=f"waiting: {reason}",
-        children=None,
-    )
+def _waits(reason: str, message: str) -> Decision:
+    return Decision(ready=False, reason=reason, message=message)
 
 
-def _look_again(experiment: Experiment, seen: Seen, progress: Progress) -> timedelta:
-    times = [attempt.not_before - seen.now for attempt in progress.memory.attempts.values() if attempt.not_before]
+def _kept_jobs(progress: Progress, decision: Decision) -> tuple[ExistingChild, ...]:
+    """The Jobs that run, those that ended just now, and those of the last failures."""
+    failed = [trial.job for trial in progress.trials.last if trial.state in ("Failed", "Invalid") and trial.job]
+    names = {*(job.name for job in progress.running), *progress.trials.just_ended, *failed[:MAX_FAILED_JOBS]}
+    return tuple(ExistingChild(JOB, name) for name in sorted(names - {child.name for child in decision.children}))
+
+
+def _after_endings(progress: Progress) -> timedelta | None:
+    """Jobs that ended just now are deleted once status says how."""
+    return REQUEUE_NOW if progress.trials.just_ended else None
+
+
+def _next_check(experiment: Experiment, seen: Seen, progress: Progress) -> timedelta:
+    times = [attempt.not_before - seen.now for attempt in progress.trials.attempts.values() if attempt.not_before]
     duration = experiment.spec.budget.duration
     if duration is not None and progress.start_time is not None:
         times.append(progress.start_time + duration.timedelta - seen.now)
-    if progress.memory.ended:
+    if progress.trials.just_ended:
         times.append(REQUEUE_NOW)
     return max(min([PENDING_CHECK_INTERVAL, *times]), REQUEUE_NOW)
 
 
-def _status(experiment: Experiment, progress: Progress, *, over: bool) -> ExperimentStatus:
-    memory, old = progress.memory, experiment.status
-    ended = max((trial.finished_at for trial in memory.last if trial.finished_at), default=progress.start_time)
+def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> ExperimentStatus:
+    trials, old, ending = progress.trials, experiment.status, progress.ending
+    ended = max((trial.finished_at for trial in trials.last if trial.finished_at), default=progress.start_time)
+    # The spec of a search that found nothing may be corrected. After its time is up, a search without a start would start again.
+    may_be_corrected = ending not in (None, "TimeSpent") and trials.best is None
     return ExperimentStatus(
-        start_time=progress.start_time,
-        completion_time=(old.completion_time or ended) if over else None,
+        start_time=None if may_be_corrected else progress.start_time,
+        completion_time=(old.completion_time or ended) if ending is not None else None,
         fingerprint=fingerprint(experiment.spec),
         data=progress.data,
+        refused_at=experiment.generation if ending == "Refused" else None,
         metric=progress.setup.metric,
         direction=progress.setup.direction,
-        trials=memory.counts,
-        best=memory.best,
-        last_trials=memory.last,
-        running=tuple(attempt for _, attempt in sorted(memory.attempts.items())),
-        history=memory.history(),
-        importance=_importance(experiment, progress) if over else (),
-        model_version=old.model_version,
+        trials=trials.counts,
+        best=trials.best,
+        last_trials=trials.last,
+        running=tuple(attempt for _, attempt in sorted(trials.attempts.items())),
+        history=trials.history(),
+        importance=_importance(experiment, progress) if ending is not None else (),
+        model_version=_model_version(experiment, progress) if registered else old.model_version,
     )
+
+
+def _model_version(experiment: Experiment, progress: Progress) -> str | None:
+    registered = children.registration(experiment.spec, progress.trials.best) if progress.trials.best else None
+    return registered.version if registered else None
 
 
 def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:
-    """Worked out once, when the search ends: it takes a second where there are a thousand trials."""
+    """The importance of parameters. It is computed once, when the search ends, since a thousand trials take a second."""
     old = experiment.status
-    if old.completion_time is not None and old.trials == progress.memory.counts:
+    if old.completion_time is not None and old.trials == progress.trials.counts:
         return old.importance
     setup = progress.setup
-    shares = importance(setup.space, progress.memory.past(), maximize=setup.maximize)
-    return tuple(Importance(name=name, share=f"{share:.3g}") for name, share in list(shares.items())[:MOST_SHOWN])
-
-
-def _plan(
-    experiment: Experiment,
-    progress: Progress,
-    status: ExperimentStatus,
-    *,
-    ready: bool,
-    reason: str,
-    message: str,
-    jobs: tuple[Child, ...] = (),
-    stalled: bool = False,
-    progressing: bool | None = None,
-    succeeded: bool | None = None,
-    requeue_after: timedelta | None = None,
-) -> Plan:
-    """What all plans of a search share. Jobs stay that run, that ended just now, and of the last failures."""
-    failed = [trial.job for trial in progress.memory.last if trial.state in ("Failed", "Invalid") and trial.job]
-    kept = {*(job.name for job in progress.running), *progress.memory.ended, *failed[:JOBS_TO_READ]}
-    kept -= {child.name for child in jobs}
-    if requeue_after is None and progress.memory.ended:
-        requeue_after = REQUEUE_NOW
-    return Plan(
-        ready=ready,
-        reason=reason,
-        message=message,
-        status=status,
-        summary=messages.summary(experiment, progress),
-        children=(*children.of_ranks(experiment), *jobs, *(ExistingChild(JOB, name) for name in sorted(kept))),
-        stalled=stalled,
-        progressing=progressing,
-        succeeded=succeeded,
-        requeue_after=requeue_after,
-    )
+    shares = importance(setup.space, progress.trials.past(), maximize=setup.maximize)
+    return tuple(Importance(name=name, share=f"{share:.3g}") for name, share in list(shares.items())[:MAX_LISTED])

@@ -1,21 +1,22 @@
-"""What an Experiment says: object, finding, next step."""
+"""The messages of an Experiment's conditions: object, finding, next step; and its summary."""
 
-from flywheel.kinds.experiment.children import Experiment
-from flywheel.kinds.experiment.observe import DatasetSeen
-from flywheel.kinds.experiment.progress import Progress
+from flywheel.kinds.experiment.children import Experiment, Registration
+from flywheel.kinds.experiment.observe import DatasetState
+from flywheel.kinds.experiment.progress import Ending, Progress
 from flywheel.kinds.experiment.schema.status import Trial
+from flywheel.kinds.experiment.search.warm_start import WarmStart
 
 
-def no_dataset(experiment: Experiment) -> str:
-    """DatasetNotFound."""
+def dataset_not_found(experiment: Experiment) -> str:
+    """The Dataset does not exist."""
     return (
         f"Waiting for Dataset '{experiment.spec.dataset}' in namespace '{experiment.namespace}'; "
         "create it or correct spec.dataset."
     )
 
 
-def no_version(experiment: Experiment, dataset: DatasetSeen) -> str:
-    """DatasetVersionNotFound."""
+def version_not_found(experiment: Experiment, dataset: DatasetState) -> str:
+    """The Dataset has no such version."""
     known = ", ".join(f"'{version.version}'" for version in dataset.versions[:5]) or "none"
     return (
         f"Dataset '{experiment.spec.dataset}' has no version '{experiment.spec.dataset_version}' (newest: {known}); "
@@ -23,136 +24,154 @@ def no_version(experiment: Experiment, dataset: DatasetSeen) -> str:
     )
 
 
-def no_lesson(experiment: Experiment, missing: str) -> str:
-    """WarmStartNotFound."""
+def warm_start_not_found(experiment: Experiment, missing: str) -> str:
+    """An Experiment of warmStartFrom does not exist."""
     return (
         f"Waiting for Experiment '{missing}' in namespace '{experiment.namespace}'; "
         "create it, or remove it from spec.warmStartFrom."
     )
 
 
-def dataset_not_ready(experiment: Experiment, dataset: DatasetSeen) -> str:
-    """DatasetNotReady."""
+def dataset_not_ready(experiment: Experiment, dataset: DatasetState) -> str:
+    """The Dataset is not Ready."""
     return f"Waiting for Dataset '{experiment.spec.dataset}' to be Ready ({dataset.reason}): {dataset.message}"
 
 
-def no_target(experiment: Experiment) -> str:
-    """TargetMissing."""
+def target_missing(experiment: Experiment) -> str:
+    """The Dataset names no column to predict."""
     return (
         f"Dataset '{experiment.spec.dataset}' has no target, so there is nothing to predict; "
         "set spec.target of the Dataset to the column to predict."
     )
 
 
-def refused(progress: Progress) -> tuple[str, str]:
-    """A trial that can never work: its own reason and sentence."""
-    trial = next((trial for trial in progress.memory.last if trial.state == "Invalid"), None)
+def stalled(experiment: Experiment, progress: Progress, ending: Ending) -> tuple[str, str]:
+    """The reason and the message of a search that has no best trial, or whose trials cannot work."""
+    match ending:
+        case "Refused":
+            return _refused(progress)
+        case "TrialsFailed":
+            return ending, _trials_failed(experiment, progress)
+        case "Infeasible":
+            return ending, _infeasible(progress)
+        case "AllPruned":
+            return ending, _all_pruned(progress)
+        case _:
+            return ending, _time_spent(experiment, progress)
+
+
+def _refused(progress: Progress) -> tuple[str, str]:
+    """A trial can never work: its own reason and message."""
+    trial = next((trial for trial in progress.trials.last if trial.state == "Invalid"), None)
     if trial is None:
         return "TrialRefused", "A trial can never work; correct the spec."
-    return (
-        trial.reason or "TrialRefused",
-        f"Trial {trial.trial} can never work: {_said(trial)}{_logs(trial)}{_mend(progress)}",
-    )
+    message = f"Trial {trial.trial} can never work: {_finding(trial)}{_logs(trial)}{_correction(progress)}"
+    return trial.reason or "TrialRefused", message
 
 
-def trials_failed(experiment: Experiment, progress: Progress) -> str:
-    """TrialsFailed, with the last of them."""
-    failed, allowed = progress.memory.counts.failed, experiment.spec.budget.max_failed_trials
+def _trials_failed(experiment: Experiment, progress: Progress) -> str:
+    """Too many trials failed, with the last of them as an example."""
+    failed, allowed = progress.trials.counts.failed, experiment.spec.budget.max_failed_trials
     count = f"{failed} of {allowed} allowed trials failed" if failed >= allowed else f"All {failed} trials failed"
     if failed == 1:
         count = "The only trial failed"
-    last = next((trial for trial in progress.memory.last if trial.state == "Failed"), None)
+    last = next((trial for trial in progress.trials.last if trial.state == "Failed"), None)
     if last is None:
         return f"{count}. Raise spec.budget.maxFailedTrials to go on."
     named = f"{last.estimator} with " if last.estimator else ""
     tried = ", ".join(f"{name}={value}" for name, value in sorted(last.parameters.items())) or "no searched parameters"
     more = " Or raise spec.budget.maxFailedTrials to go on." if failed >= allowed else ""
-    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_said(last)}{_logs(last)}{_mend(progress)}{more}"
+    return f"{count}; the last, trial {last.trial} ({named}{tried}): {_finding(last)}{_logs(last)}{_correction(progress)}{more}"
 
 
-def no_time(experiment: Experiment, progress: Progress) -> str:
-    """TimeSpent without a trial that could be the best."""
-    counts, within = progress.memory.counts, f"within {experiment.spec.budget.duration}"
-    found = f"None of {counts.succeeded} trials that succeeded {within} keeps to spec.constraints"
+def _time_spent(experiment: Experiment, progress: Progress) -> str:
+    """The time is up without a trial that could be the best."""
+    counts, within = progress.trials.counts, f"within {experiment.spec.budget.duration}"
+    found = f"None of {counts.succeeded} trials that succeeded {within} satisfies spec.constraints"
     return f"{found if counts.succeeded else f'No trial succeeded {within}'}; raise spec.budget.duration to go on."
 
 
-def infeasible(experiment: Experiment, progress: Progress) -> str:
-    """Infeasible: with the trial that came last as an example."""
-    succeeded, last = progress.memory.counts.succeeded, progress.memory.last
+def _infeasible(progress: Progress) -> str:
+    """No trial satisfies the constraints, with the last one as an example."""
+    succeeded, last = progress.trials.counts.succeeded, progress.trials.last
     trial = next((trial for trial in last if trial.reason == "Infeasible"), None)
     example = f" Trial {trial.trial}: {trial.message}" if trial else ""
     return (
-        f"None of {succeeded} trials that succeeded keeps to spec.constraints.{example} "
+        f"None of {succeeded} trials that succeeded satisfies spec.constraints.{example} "
         "Raise spec.budget.maxTrials to go on, or loosen spec.constraints to search again."
     )
 
 
-def all_pruned(progress: Progress) -> str:
-    """AllPruned."""
+def _all_pruned(progress: Progress) -> str:
+    """Every trial was pruned or failed."""
     return (
-        f"All {progress.memory.counts.ended} trials were pruned or failed, so there is no model; "
+        f"All {progress.trials.counts.ended} trials were pruned or failed, so there is no model; "
         "loosen or remove spec.pruner, and raise spec.budget.maxTrials to go on."
     )
 
 
 def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
-    memory, running = progress.memory, progress.running
-    numbers = memory.numbers("Running")
+    trials, running = progress.trials, progress.running
+    numbers = trials.numbers("Running")
     if experiment.spec.suspend and not numbers:
         return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
-    waiting = [attempt for attempt in memory.attempts.values() if attempt.not_before is not None]
-    in_trouble = [job.diagnosis for job in running if job.diagnosis is not None]
+    waiting = [attempt for attempt in trials.attempts.values() if attempt.not_before is not None]
+    diagnoses = [job.diagnosis for job in running if job.diagnosis is not None]
     ended = sum(job.outcome is not None for job in running)  # repeats that wait for the others
-    if numbers and len(waiting) + len(in_trouble) == len(memory.attempts) - ended > 0:
-        if in_trouble:
-            return in_trouble[0].reason, in_trouble[0].message
+    if numbers and len(waiting) + len(diagnoses) == len(trials.attempts) - ended > 0:
+        if diagnoses:
+            return diagnoses[0].reason, diagnoses[0].message
         first = min(waiting, key=lambda attempt: attempt.trial)
         when = f"{first.not_before:%H:%M:%S} UTC" if first.not_before else "soon"
         return "Retrying", f"Trial {first.trial} is tried again at {when} (attempt {first.attempt}): {first.message}"
     names = ", ".join(str(number) for number in numbers[:10])
     run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
-    lessons = "".join(f" {each.told}." for each in progress.lessons)
-    return "Searching", f"{run}; {_ended(experiment, progress)}.{lessons}"
+    warm_starts = "".join(f" {_warm_start(each)}." for each in progress.warm_starts)
+    return "Searching", f"{run}; {_ended(experiment, progress)}.{warm_starts}"
 
 
-def over(progress: Progress, registered: str | None) -> str:
-    """The search is over."""
-    best, metric = progress.memory.best, progress.setup.metric
-    assert best is not None, "without a success it would be stalled"
-    counts = progress.memory.counts
-    ended = counts.ended
-    version = f" It is ModelVersion '{registered}'." if registered else ""
+def over(progress: Progress, best: Trial, registered: Registration | None) -> str:
+    """The search is over and found a best trial."""
+    counts, metric = progress.trials.counts, progress.setup.metric
+    version = f" It is ModelVersion '{registered.version}'." if registered else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
     pruned = f", {counts.pruned} were pruned" if counts.pruned else ""
-    return f"{ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {readable(best.value or '0')}.{version}"
+    return f"{counts.ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {format_metric(best.value or '0')}.{version}"
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:
     """`12/12 trials, best roc_auc 0.742 (trial 9)`."""
-    return _ended(experiment, progress)[:256]
+    return _ended(experiment, progress)
 
 
-def readable(value: str) -> str:
-    """Three decimals where they say something, else four digits."""
+def format_metric(value: str) -> str:
+    """A metric with three decimals where they are significant, else with four digits."""
     number = float(value)
     return f"{number:.3f}" if number == 0 or 0.01 <= abs(number) < 1000 else f"{number:.4g}"
 
 
 def _ended(experiment: Experiment, progress: Progress) -> str:
-    counts, best = progress.memory.counts, progress.memory.best
+    counts, best = progress.trials.counts, progress.trials.best
     ended = counts.ended
-    total = max(progress.setup.total(experiment.spec.budget.max_trials), ended)
+    total = max(progress.setup.max_trials(experiment.spec.budget.max_trials), ended)
     failed = f", {counts.failed} failed" if counts.failed else ""
     failed += f", {counts.pruned} pruned" if counts.pruned else ""
     failed += f", {counts.feasible} feasible" if counts.feasible is not None else ""
     if best is None or best.value is None:
         return f"{ended}/{total} trials{failed}"
-    return f"{ended}/{total} trials{failed}, best {progress.setup.metric} {readable(best.value)} (trial {best.trial})"
+    return (
+        f"{ended}/{total} trials{failed}, best {progress.setup.metric} {format_metric(best.value)} (trial {best.trial})"
+    )
 
 
-def _said(trial: Trial) -> str:
+def _warm_start(found: WarmStart) -> str:
+    """`17 trials of Experiment 'a' inform the search, 3 do not fit`."""
+    fits = f"{len(found.trials)} trials of Experiment '{found.experiment}' inform the search"
+    return f"{fits}, {found.left_out} do not fit" if found.left_out else fits
+
+
+def _finding(trial: Trial) -> str:
     text = (trial.message or trial.reason or "it gave no reason").strip()
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
@@ -161,7 +180,7 @@ def _logs(trial: Trial) -> str:
     return f" See 'kubectl logs job/{trial.job} -c main'." if trial.job else ""
 
 
-def _mend(progress: Progress) -> str:
-    if progress.memory.best is None:
+def _correction(progress: Progress) -> str:
+    if progress.trials.best is None:
         return " Correct the spec, and the search starts again."
     return ""

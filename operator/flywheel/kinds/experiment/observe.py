@@ -1,4 +1,4 @@
-"""Everything that matters to an Experiment, in one look."""
+"""What `decide` may know of an Experiment: its Dataset, its trials' Jobs, earlier Experiments, and what is registered."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -15,15 +15,15 @@ from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
-from flywheel.kinds.experiment.children import REPEAT, TRIAL_ANNOTATION, Experiment, version_name
+from flywheel.kinds.experiment.children import REPEAT_PREFIX, TRIAL_ANNOTATION, Experiment, registration
 from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.space import Point
 
-STEP = "trial-"
+STEP_PREFIX = "trial-"
 
 
 @dataclass(frozen=True)
-class DatasetSeen:
+class DatasetState:
     """The Dataset: whether it may be used now, and its versions, the current one first."""
 
     ready: bool
@@ -48,35 +48,36 @@ class TrialJob:
 
 @dataclass(frozen=True)
 class Seen:
-    """`jobs` by trial and attempt; `existing` are the Models and ModelVersions that are there of those that we might make."""
+    """`jobs` by trial and attempt; `existing` are those of the Model and the ModelVersion to register that exist.
+
+    `earlier` are the Experiments of warmStartFrom that exist, by name.
+    """
 
     now: datetime
     settings: Settings
-    dataset: DatasetSeen | None = None
+    dataset: DatasetState | None = None
     jobs: tuple[TrialJob, ...] = ()
     existing: frozenset[Reference] = field(default_factory=frozenset)
-    earlier: Mapping[str, Manifest] = field(
-        default_factory=dict
-    )  # the Experiments of warmStartFrom that are there, by name
+    earlier: Mapping[str, Manifest] = field(default_factory=dict)
 
 
 def observe(experiment: Experiment, cluster: Cluster) -> Seen:
-    """One look at the Dataset, the trials' Jobs and what was registered."""
+    """Read the Dataset, the trials' Jobs and what was registered."""
     pods = cluster.children(experiment.uid, POD)
     jobs = [
         _job(experiment, job, pods, cluster)
         for job in cluster.children(experiment.uid, JOB)
-        if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP)
+        if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP_PREFIX)
     ]
     name = experiment.spec.dataset
     dataset = cluster.get(Reference(DATASET, experiment.namespace, name)) if name is not None else None
-    mine = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
+    registered = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         dataset=_dataset(dataset) if dataset is not None else None,
         jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.repeat, job.attempt))),
-        existing=frozenset(reference for reference in mine if cluster.get(reference) is not None),
+        existing=frozenset(reference for reference in registered if cluster.get(reference) is not None),
         earlier={each.name: manifest for each in _earlier(experiment) if (manifest := cluster.get(each)) is not None},
     )
 
@@ -92,43 +93,44 @@ def references(experiment: Experiment) -> list[Reference]:
     found += _earlier(experiment)
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
-        if best is not None and best.model is not None:
-            found.append(Reference(MODEL_VERSION, namespace, version_name(spec, best.model)))
+        registered = registration(spec, best) if best is not None else None
+        if registered is not None:
+            found.append(Reference(MODEL_VERSION, namespace, registered.version))
     return found
 
 
 def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
-    made: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
-    own = pods_of_job(metadata["name"], pods)
-    ended = indexed_outcome.attempt_outcome(job, own)
+    recorded: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
+    job_pods = pods_of_job(metadata["name"], pods)
+    ended = indexed_outcome.attempt_outcome(job, job_pods)
 
     def events(uid: str) -> Sequence[Manifest]:
         return cluster.events(experiment.namespace, uid)
 
-    trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP).partition(f"-{REPEAT}")
+    trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP_PREFIX).partition(f"-{REPEAT_PREFIX}")
     return TrialJob(
         trial=int(trial),
         attempt=int(metadata["labels"][names.ATTEMPT_LABEL]),
         name=metadata["name"],
-        fingerprint=str(made.get("fingerprint", "")),
-        point=tuple(made.get("point", ())),
+        fingerprint=str(recorded.get("fingerprint", "")),
+        point=tuple(recorded.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(queueing.diagnose_queue(job, cluster) or pending.diagnose(job, own, events, cluster.now))
+        diagnosis=(queueing.diagnose_queue(job, cluster) or pending.diagnose(job, job_pods, events, cluster.now))
         if ended is None
         else None,
     )
 
 
-def _dataset(dataset: Manifest) -> DatasetSeen:
+def _dataset(dataset: Manifest) -> DatasetState:
     status = dataset.get("status") or {}
     ready = conditions.find_condition(dataset)
     versions = tuple(
         Data(version=each["name"], digest=each["digest"], task=each.get("task"), classes=each.get("classes"))
         for each in status.get("versions") or ()
     )
-    return DatasetSeen(
+    return DatasetState(
         ready=conditions.is_ready(dataset) and bool(versions),
         reason=str(ready.get("reason", "Pending")),
         message=str(ready.get("message", "")),

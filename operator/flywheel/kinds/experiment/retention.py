@@ -1,6 +1,6 @@
-"""Which trials' models are kept in the store: those that were among the best when they ended.
+"""Which trials' models are uploaded to the store: those that are among the best when they end.
 
-Nothing is deleted, since artifacts share their files with others: what will not be kept is not uploaded. Of n trials about k·(1 + ln(n / k)) leave a model.
+Nothing is deleted, since artifacts share their files with others. Of n trials about k·(1 + ln(n / k)) leave a model.
 """
 
 from collections.abc import Iterable
@@ -10,10 +10,10 @@ from flywheel.kinds.experiment.schema.status import Record
 from flywheel.kinds.experiment.search.defaults import Setup
 
 
-def bar(records: Iterable[Record], keep: int | None, setup: Setup) -> dict[str, Any] | None:
-    """As collect reads it (images/README.md): what a trial's metric must reach; None where everything is kept."""
+def upload_threshold(records: Iterable[Record], keep: int | None, setup: Setup) -> dict[str, Any] | None:
+    """What a trial's metric must reach for its model to be uploaded, as collect reads it (images/README.md); None: all are uploaded."""
     if keep is None:
         return None
-    found = [float(each.value) for each in records if each.state == "Succeeded" and each.value and each.over is None]
-    best = sorted(found, reverse=setup.maximize)[:keep]
+    values = [float(each.value) for each in records if each.state == "Succeeded" and each.value and each.over is None]
+    best = sorted(values, reverse=setup.maximize)[:keep]
     return {"metric": setup.metric, "maximize": setup.maximize, "reach": best[-1]} if len(best) == keep else None

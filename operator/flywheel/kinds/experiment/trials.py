@@ -1,12 +1,12 @@
-"""What a search remembers, and how the Jobs of its trials change it: pure, and the same however often it is asked.
+"""All trials of a search, and how the Jobs of its trials change them: pure, and the same however often it is computed.
 
 Whatever is interrupted, the search goes on as if it were not, because
 1. a trial's point is chosen once: its Job carries it in an annotation from the first moment, status repeats it, and neither is chosen anew
    while one of the two is there;
-2. status is written after the Jobs are made and before they are deleted, so a Job that status does not know is taken in, and a Job is
+2. status is written after the Jobs are made and before they are deleted, so a Job that status does not know is adopted, and a Job is
    left out of the children only after status knows how it ended;
-3. of a trial with repeats all Jobs stay until the last of them has ended, so there are no half results to remember; and
-4. the next point is a function of the seed, the trial's number and these records, so whoever asks with them gets the same answer.
+3. of a trial with repeats all Jobs stay until the last of them has ended, so there are no half results to store; and
+4. the next point is a function of the seed, the trial's number and these records, so it is the same however often it is computed.
 """
 
 import json
@@ -21,28 +21,40 @@ from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.kinds.experiment.schema.status import MOST_REMEMBERED, MOST_SHOWN, Attempt, Counts, Record, Trial, Usage
+from flywheel.kinds.experiment.schema.status import (
+    MAX_HISTORY,
+    MAX_LISTED,
+    Attempt,
+    Counts,
+    Record,
+    Trial,
+    Usage,
+)
 from flywheel.kinds.experiment.search.defaults import Setup
-from flywheel.kinds.experiment.search.space import Past, Point, values
-from flywheel.kinds.experiment.trial_result import Verdict, judged, together
+from flywheel.kinds.experiment.search.space import PastTrial, Point, parameters_of
+from flywheel.kinds.experiment.trial_result import TrialResult, mean_result, result_of
 
-# The store's diagnosis, not the trial's: it heals without a change of the spec.
-HEALS_ELSEWHERE = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
+# The store is at fault, not the trial: it heals without a change of the spec.
+RETRIED_REASONS = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
 
 
 @dataclass(frozen=True)
-class Memory:
-    """Records of all trials, by number; attempts of those that run, by trial and repeat; `ended` are the names of Jobs that ended just now."""
+class Trials:
+    """The trials of a search.
+
+    `records` has all of them by number, `attempts` those that run by trial and repeat. `just_ended` names the Jobs whose outcome status
+    does not have yet.
+    """
 
     records: Mapping[int, Record]
     attempts: Mapping[tuple[int, int], Attempt]
     best: Trial | None
     last: tuple[Trial, ...]
-    ended: tuple[str, ...] = ()
+    just_ended: tuple[str, ...] = ()
     constrained: bool = False
 
     def numbers(self, *states: str) -> list[int]:
-        """The trials in any of these states."""
+        """The numbers of the trials in any of these states."""
         return [number for number, record in self.records.items() if record.state in states]
 
     @property
@@ -58,18 +70,18 @@ class Memory:
 
     @property
     def feasible(self) -> list[int]:
-        """The trials that could be the best."""
+        """The numbers of the trials that could be the best."""
         return [number for number in self.numbers("Succeeded") if self.records[number].over is None]
 
     @property
-    def next_trial(self) -> int:
+    def next_number(self) -> int:
         return max(self.records, default=0) + 1
 
-    def past(self) -> list[Past]:
-        """As the search wants it. What was stopped may be tried again."""
+    def past(self) -> list[PastTrial]:
+        """The trials as the sampler takes them. What was stopped may be tried again."""
         return [
-            Past(
-                point(record),
+            PastTrial(
+                record.coordinates,
                 float(record.value) if record.value is not None else None,
                 record.state == "Running",
                 record.step,
@@ -79,25 +91,26 @@ class Memory:
             if record.state != "Stopped"
         ]
 
+    def curve(self) -> list[float | None]:
+        """The objective of each trial that succeeded or was pruned, by number; None where the trial cannot be the best."""
+        feasible = set(self.feasible)
+        numbers = sorted(self.numbers("Succeeded", "Pruned"))
+        return [float(self.records[number].value or 0) if number in feasible else None for number in numbers]
+
     def history(self) -> tuple[Record, ...]:
-        """As status keeps it."""
-        return tuple(self.records.values())[-MOST_REMEMBERED:]
+        """The records as status has them."""
+        return tuple(self.records.values())[-MAX_HISTORY:]
 
 
-def point(record: Record) -> Point:
-    """A record's place in the space."""
-    return tuple(json.loads(record.point))
+def recall_trials(experiment: Experiment) -> Trials:
+    """The trials that status has. For a spec that asks for another search, or that was corrected, those that still count.
 
-
-def recall(experiment: Experiment) -> Memory:
-    """What status remembers. A spec that asks for another search, or that was mended, begins with what still counts.
-
-    The schema lets the search change only before anything has come of it; its trials' numbers go on, since results are kept by them.
+    The schema lets the search change only before anything has come of it; its trials' numbers go on, since results are stored by them.
     """
     status = experiment.status
     records = {record.trial: record for record in sorted(status.history, key=lambda record: record.trial)}
-    first = {(number, 1): Attempt(trial=number, attempt=1) for number in records if records[number].state == "Running"}
-    memory = Memory(
+    first = {(number, 1): new_attempt(number, 1, 1) for number in records if records[number].state == "Running"}
+    trials = Trials(
         records=records,
         attempts=first | {attempt.key: attempt for attempt in status.running},
         best=status.best,
@@ -105,132 +118,130 @@ def recall(experiment: Experiment) -> Memory:
         constrained=bool(experiment.spec.constraints),
     )
     if status.fingerprint not in (None, fingerprint(experiment.spec)):
-        return replace(
-            stopped(memory, memory.numbers("Running", "Succeeded", "Failed", "Pruned", "Invalid")), best=None
-        )
+        all_states = ("Running", "Succeeded", "Failed", "Pruned", "Invalid")
+        return replace(stop_trials(trials, trials.numbers(*all_states)), best=None)
     if status.refused_at not in (None, experiment.generation):
-        return stopped(memory, memory.numbers("Invalid"))
-    return memory
+        return stop_trials(trials, trials.numbers("Invalid"))
+    return trials
 
 
-def stopped(memory: Memory, trials: Sequence[int]) -> Memory:
-    """These trials do not matter any more."""
-    changed = {
-        number: memory.records[number].model_copy(
-            update={"state": "Stopped", "value": None, "step": None, "over": None}
-        )
-        for number in trials
-    }
-    attempts = {key: attempt for key, attempt in memory.attempts.items() if attempt.trial not in changed}
-    return replace(memory, records={**memory.records, **changed}, attempts=attempts)
+def stop_trials(trials: Trials, numbers: Sequence[int]) -> Trials:
+    """The trials after these are stopped, since their results no longer matter."""
+    forgotten = {"state": "Stopped", "value": None, "step": None, "over": None}
+    changed = {number: trials.records[number].model_copy(update=forgotten) for number in numbers}
+    attempts = {key: attempt for key, attempt in trials.attempts.items() if attempt.trial not in changed}
+    return replace(trials, records={**trials.records, **changed}, attempts=attempts)
 
 
-def adopt(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
-    """Take in the Jobs that status does not know yet. Repeats that have no Job yet are due."""
-    records, attempts = dict(memory.records), dict(memory.attempts)
+def adopt_jobs(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Trials:
+    """The trials with the Jobs that status does not know yet. Repeats that have no Job yet are due."""
+    records, attempts = dict(trials.records), dict(trials.attempts)
     for job in jobs:
         known = records.get(job.trial)
         if known is None:
-            records[job.trial] = started(job.trial, job.point)
+            records[job.trial] = new_record(job.trial, job.point)
         elif known.state != "Running":
             continue
-        found = attempt_of(job.trial, job.repeat, job.attempt)
-        attempt = attempts.get(found.key)
+        adopted = new_attempt(job.trial, job.repeat, job.attempt)
+        attempt = attempts.get(adopted.key)
         if attempt is None or job.attempt >= attempt.attempt:
-            attempts[found.key] = found
+            attempts[adopted.key] = adopted
     for number in {trial for trial, _ in attempts}:
         for repeat in range(1, setup.repeats + 1):
-            due = attempt_of(number, repeat, 1).model_copy(update={"not_before": now})
+            due = new_attempt(number, repeat, 1).model_copy(update={"not_before": now})
             attempts.setdefault(due.key, due)
-    return replace(memory, records=dict(sorted(records.items())), attempts=attempts)
+    return replace(trials, records=dict(sorted(records.items())), attempts=attempts)
 
 
-def attempt_of(trial: int, repeat: int, attempt: int) -> Attempt:
-    """An attempt that runs, or begins."""
+def new_attempt(trial: int, repeat: int, attempt: int) -> Attempt:
+    """An attempt that runs, or starts now."""
     return Attempt(trial=trial, attempt=attempt, repeat=repeat if repeat > 1 else None)
 
 
-def started(trial: int, place: Point) -> Record:
-    """The record of a trial that begins."""
-    return Record(trial=trial, state="Running", point=json.dumps(place, separators=(",", ":")))
+def new_record(trial: int, point: Point) -> Record:
+    """The record of a trial that starts."""
+    return Record(trial=trial, state="Running", point=json.dumps(point, separators=(",", ":")))
 
 
-def judge(memory: Memory, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Memory:
-    """Take in how Jobs ended."""
-    there = {(job.trial, job.repeat, job.attempt): job for job in jobs}
-    for key, attempt in list(memory.attempts.items()):
-        job = there.get((*key, attempt.attempt))
+def take_in_outcomes(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Trials:
+    """The trials after the Jobs that have ended."""
+    by_attempt = {(job.trial, job.repeat, job.attempt): job for job in jobs}
+    for key, attempt in list(trials.attempts.items()):
+        job = by_attempt.get((*key, attempt.attempt))
         if job is None and attempt.not_before is None:
-            lost = f"The Job of attempt {attempt.attempt} was deleted before it ended."
-            memory = _tried_again(memory, attempt, lost, now)
-        elif job is not None and job.outcome is not None and _is_lost(job.outcome):
-            memory = _tried_again(memory, attempt, job.outcome.message, now)
-            memory = replace(memory, ended=(*memory.ended, job.name))
-    for number in sorted({trial for trial, _ in memory.attempts}):
-        tried = [there.get((*key, each.attempt)) for key, each in memory.attempts.items() if key[0] == number]
-        memory = _ended(memory, number, tried, setup, now)
-    return memory
+            deleted = f"The Job of attempt {attempt.attempt} was deleted before it ended."
+            trials = _with_retry(trials, attempt, deleted, now)
+        elif job is not None and job.outcome is not None and _is_retried(job.outcome):
+            trials = _with_retry(trials, attempt, job.outcome.message, now)
+            trials = replace(trials, just_ended=(*trials.just_ended, job.name))
+    for number in sorted({trial for trial, _ in trials.attempts}):
+        repeats = [by_attempt.get((*key, each.attempt)) for key, each in trials.attempts.items() if key[0] == number]
+        trials = _with_result(trials, number, repeats, setup, now)
+    return trials
 
 
-def _is_lost(outcome: Outcome) -> bool:
-    return outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE
+def _is_retried(outcome: Outcome) -> bool:
+    return outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
 
 
-def _ended(memory: Memory, number: int, tried: Sequence[TrialJob | None], setup: Setup, now: datetime) -> Memory:
-    """A trial is over when one of its repeats has failed, or all have succeeded. Till then their Jobs stay, and remember for us."""
-    done = [(job, job.outcome) for job in tried if job is not None and job.outcome is not None]
-    verdicts = [judged(outcome, setup) for _, outcome in done]
-    spoilt = next((place for place, verdict in enumerate(verdicts) if verdict.state != "Succeeded"), None)
-    if spoilt is not None:
-        verdict, place = verdicts[spoilt], spoilt
-    elif done and len(done) == len(tried):
-        verdict, place = together([outcome for _, outcome in done], setup)
-    else:
-        return memory
-    job, outcome = done[place]
-    trial = shown(memory.records[number], job, outcome, verdict, setup, now)
-    over = f"{verdict.over:.4g}" if verdict.over else None
-    told = {"state": trial.state, "value": trial.value, "step": verdict.step, "over": over}
-    may_be_best = trial.state == "Succeeded" and not over
-    better = may_be_best and is_better(trial, memory.best, maximize=setup.maximize)
-    return replace(
-        memory,
-        records={**memory.records, number: memory.records[number].model_copy(update=told)},
-        attempts={key: each for key, each in memory.attempts.items() if each.trial != number},
-        best=trial if better else memory.best,
-        last=(trial.model_copy(update={"metrics": {}}), *memory.last)[:MOST_SHOWN],
-        ended=(*memory.ended, *(job.name for job, _ in done)),
-    )
-
-
-def _tried_again(memory: Memory, attempt: Attempt, why: str, now: datetime) -> Memory:
-    again = Attempt(
+def _with_retry(trials: Trials, attempt: Attempt, reason: str, now: datetime) -> Trials:
+    retry = Attempt(
         trial=attempt.trial,
         repeat=attempt.repeat,
         attempt=attempt.attempt + 1,
         not_before=now.replace(microsecond=0) + backoff(attempt.attempt - 1),
-        message=why[:512],
+        message=reason[:512],
     )
-    return replace(memory, attempts={**memory.attempts, attempt.key: again})
+    return replace(trials, attempts={**trials.attempts, attempt.key: retry})
 
 
-def shown(record: Record, job: TrialJob, outcome: Outcome, verdict: Verdict, setup: Setup, now: datetime) -> Trial:
-    """A trial as people read it."""
-    estimator, searched = values(setup.space, point(record))
-    model = outcome.outputs.get("model") if verdict.state == "Succeeded" else None
+def _with_result(
+    trials: Trials, number: int, repeats: Sequence[TrialJob | None], setup: Setup, now: datetime
+) -> Trials:
+    """A trial is over when one of its repeats has failed, or all have succeeded. Until then their Jobs stay, and hold their results."""
+    ended = [(job, job.outcome) for job in repeats if job is not None and job.outcome is not None]
+    results = [result_of(outcome, setup) for _, outcome in ended]
+    failed = next((position for position, result in enumerate(results) if result.state != "Succeeded"), None)
+    if failed is not None:
+        result, position = results[failed], failed
+    elif ended and len(ended) == len(repeats):
+        result, position = mean_result([outcome for _, outcome in ended], setup)
+    else:
+        return trials
+    trial = trial_summary(trials.records[number], *ended[position], result, setup, now)
+    over = f"{result.violation:.4g}" if result.violation else None
+    changes = {"state": trial.state, "value": trial.value, "step": result.step, "over": over}
+    may_be_best = trial.state == "Succeeded" and not over
+    better = may_be_best and is_better(trial, trials.best, maximize=setup.maximize)
+    return replace(
+        trials,
+        records={**trials.records, number: trials.records[number].model_copy(update=changes)},
+        attempts={key: each for key, each in trials.attempts.items() if each.trial != number},
+        best=trial if better else trials.best,
+        last=(trial.model_copy(update={"metrics": {}}), *trials.last)[:MAX_LISTED],
+        just_ended=(*trials.just_ended, *(job.name for job, _ in ended)),
+    )
+
+
+def trial_summary(
+    record: Record, job: TrialJob, outcome: Outcome, result: TrialResult, setup: Setup, now: datetime
+) -> Trial:
+    """A trial that has ended, as status lists it."""
+    estimator, searched = parameters_of(setup.space, record.coordinates)
+    model = outcome.outputs.get("model") if result.state == "Succeeded" else None
     return Trial.model_validate(
         {
             "trial": record.trial,
-            "state": verdict.state,
+            "state": result.state,
             "estimator": estimator or None,
             "parameters": {name: str(each) for name, each in searched.items()},
             "metrics": {name[:63]: f"{each:.6g}" for name, each in sorted(outcome.metrics.items())[:64]},
-            "value": None if verdict.value is None else f"{verdict.value:.10g}",
-            "std": None if verdict.std is None else f"{verdict.std:.6g}",
-            "seed": None if verdict.std is None else setup.seed + job.repeat - 1,
+            "value": None if result.value is None else f"{result.value:.10g}",
+            "std": None if result.std is None else f"{result.std:.6g}",
+            "seed": None if result.std is None else setup.seed + job.repeat - 1,
             "model": Digest.parse(model) if model else None,
-            "reason": verdict.reason,
-            "message": verdict.message[:512] if verdict.message is not None else None,
+            "reason": result.reason,
+            "message": result.message[:512] if result.message is not None else None,
             "job": job.name,
             "node": outcome.node,
             "image": outcome.image,
@@ -248,10 +259,10 @@ def _usage(outcome: Outcome) -> Usage | None:
 
 
 def is_better(trial: Trial, best: Trial | None, *, maximize: bool) -> bool:
-    """Whether a trial is the best so far; of equals the one with the smaller number, whoever ended first."""
+    """Whether a trial is the best so far; of equals the one with the smaller number, in whatever order they ended."""
     if best is None or best.value is None or trial.value is None:
         return best is None and trial.value is not None
-    mine, theirs = float(trial.value), float(best.value)
-    if mine == theirs:
+    value, best_value = float(trial.value), float(best.value)
+    if value == best_value:
         return trial.trial < best.trial
-    return mine > theirs if maximize else mine < theirs
+    return value > best_value if maximize else value < best_value

@@ -14,22 +14,22 @@ from flywheel.kinds.model.schema.status import ModelStatus, Reign
 
 Model = Resource[ModelSpec, ModelStatus]
 
-TIMEOUT = timedelta(minutes=10)
-USUAL_RESOURCES = Resources(requests={"cpu": "50m", "memory": "64Mi"})
+PROMOTE_TIMEOUT = timedelta(minutes=10)
+DEFAULT_RESOURCES = Resources(requests={"cpu": "50m", "memory": "64Mi"})
 
 
-def unrecorded(status: ModelStatus) -> Reign | None:
+def next_unaudited(status: ModelStatus) -> Reign | None:
     """The oldest change of champion that is not in the store's records yet. Those from before there were records have no number."""
     done = (status.audit.recorded if status.audit else None) or 0
     return next((reign for reign in status.history if reign.number is not None and reign.number > done), None)
 
 
-def attempt(status: ModelStatus) -> int:
+def audit_attempt(status: ModelStatus) -> int:
     """Which attempt to record it runs or comes next."""
     return ((status.audit.attempts if status.audit else None) or 0) + 1
 
 
-def step_of(reign: Reign) -> str:
+def promote_step(reign: Reign) -> str:
     """A name for the step that no other change of champion has, even where a status was lost and counts anew."""
     return f"promote-{names.digest([reign.version, str(reign.digest), reign.since.isoformat()])[:8]}"
 
@@ -40,13 +40,13 @@ def promote_job(model: Model, reign: Reign, number: int, settings: Settings) -> 
     entry: dict[str, Any] = {"event": "Promoted", **{key: value for key, value in told.items() if key != "number"}}
     champion = {key: told[key] for key in ("version", "digest", "since") if key in told}
     step = Step(
-        name=step_of(reign),
+        name=promote_step(reign),
         attempt=number,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "promote"),
         params={"reigns": [told]},
-        timeout=TIMEOUT,
-        resources=USUAL_RESOURCES,
+        timeout=PROMOTE_TIMEOUT,
+        resources=DEFAULT_RESOURCES,
         audit={"model": model.name, "entries": [entry], "champion": champion},
     )
     return step_job(model, step, settings)

@@ -13,7 +13,7 @@ from flywheel.kinds.model.audit import recorded
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.promotion.comparison import LONGEST_MESSAGE, Choice, choose, judge, number
-from flywheel.kinds.model.schema.status import LONGEST_HISTORY, MOST_VERDICTS, Challenger, ModelStatus, Reign, Verdict
+from flywheel.kinds.model.schema.status import MAX_CANDIDATES, MAX_HISTORY, Challenger, ModelStatus, Reign, Verdict
 
 REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "Archived")
 WAITING = ("AwaitingApproval", "Measuring")  # nothing is wrong with these, and somebody would like to know
@@ -200,7 +200,7 @@ def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
         champion_digest=champion.digest if champion else None,
         champion_metric=champion.metrics.get(metric) if champion and metric else None,
         versions=len(seen.versions),
-        candidates=tuple(verdicts[:MOST_VERDICTS]),
+        candidates=tuple(verdicts[:MAX_CANDIDATES]),
         challenger=_challenger(model, verdicts, champion),
         promotions=history[-1].number if history else None,
         audit=model.status.audit,
@@ -246,7 +246,7 @@ def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
         approved_by=approved.by if approved else None,
         approved_at=approved.at if approved else None,
     )
-    return (*old, reign)[-LONGEST_HISTORY:]
+    return (*old, reign)[-MAX_HISTORY:]
 
 
 def _removals(model: Model, seen: Seen, champion: Version | None) -> tuple[Removal, ...]:

@@ -14,7 +14,7 @@ from flywheel.core.resource.model_reference import find_users
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
-from flywheel.kinds.model.children import Model, attempt, step_of, unrecorded
+from flywheel.kinds.model.children import Model, audit_attempt, next_unaudited, promote_step
 from flywheel.kinds.modelversion.schema.gate_results import Approved, GatesResult
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Signature
@@ -86,10 +86,10 @@ def observe(model: Model, cluster: Cluster) -> Seen:
 
 def _recording(model: Model, cluster: Cluster) -> Outcome | None:
     """How the Job `promote` ended that the next unrecorded change of champion has."""
-    reign = unrecorded(model.status)
+    reign = next_unaudited(model.status)
     if reign is None:
         return None
-    name = names.job(model, step_of(reign), attempt(model.status))
+    name = names.job(model, promote_step(reign), audit_attempt(model.status))
     job = cluster.get(Reference(JOB, model.namespace, name))
     return outcome.job_outcome(job, pods_of_job(name, cluster.children(model.uid, POD))) if job else None
 

@@ -16,8 +16,8 @@ ModelVersion = Resource[ModelVersionSpec, ModelVersionStatus]
 
 VERIFY = "verify"
 MODEL_FILE = "model.onnx"  # what the server looks for (images/README.md, "A model artifact")
-TIMEOUT = timedelta(minutes=30)
-USUAL_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
+VERIFY_TIMEOUT = timedelta(minutes=30)
+DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
 
 
 def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child:
@@ -28,11 +28,11 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         attempt=attempt,
         image=settings.serving_image,
         command=("python3", "-m", "flywheel_serving.verify"),
-        params={"format": spec.format, "path": path(spec), "brought": is_brought(spec), **_quantize(spec)},
-        inputs=(source(spec, settings), *_test_data(spec)),
+        params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **_quantize(spec)},
+        inputs=(source_input(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),
-        timeout=TIMEOUT,
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        timeout=VERIFY_TIMEOUT,
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
         before=("quantize",) if spec.quantize else (),
@@ -62,7 +62,7 @@ def _test_data(spec: ModelVersionSpec) -> tuple[Input, ...]:
     return (Input("data", artifact=str(spec.lineage.dataset_digest)),)
 
 
-def path(spec: ModelVersionSpec) -> str:
+def model_path(spec: ModelVersionSpec) -> str:
     """The model's file below the input: as in the spec for an artifact, else the name under which `fetch` saves a single file."""
     if spec.source.s3 is not None:
         return spec.source.s3.uri.rpartition("/")[2]
@@ -71,7 +71,7 @@ def path(spec: ModelVersionSpec) -> str:
     return spec.path
 
 
-def source(spec: ModelVersionSpec, settings: Settings) -> Input:
+def source_input(spec: ModelVersionSpec, settings: Settings) -> Input:
     """Where `fetch` finds the model."""
     if spec.source.artifact is not None:
         return Input("model", artifact=str(spec.source.artifact.digest))

@@ -17,7 +17,7 @@ from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
 from flywheel.kinds.modelversion.rejection import marked
 from flywheel.kinds.modelversion.schema import quantization
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
-from flywheel.kinds.modelversion.verification import failed, succeeded, summary
+from flywheel.kinds.modelversion.verification import after_failure, after_success, summary
 
 
 def decide(version: ModelVersion, seen: Seen) -> Plan:
@@ -37,8 +37,8 @@ def after(version: ModelVersion, seen: Seen) -> ModelVersionStatus:
     if seen.outcome is None or _is_answered(version, seen, version.status):
         return version.status
     if seen.outcome.result == "Succeeded":
-        return succeeded(version, seen, seen.outcome)
-    return failed(version, seen, seen.outcome)
+        return after_success(version, seen, seen.outcome)
+    return after_failure(version, seen, seen.outcome)
 
 
 def verification_failed(version: ModelVersion, seen: Seen, status: ModelVersionStatus) -> Plan | None:

@@ -27,12 +27,12 @@ from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import ModelStatus
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
-from flywheel.kinds.modelversion.gates.gates_job import GatesSeen, Question, step_of
+from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
 REQUEST_ANNOTATION = "flywheel.ml/verify-requested"
-CLEAR_ANNOTATION = "flywheel.ml/clear-rejection"
+CLEAR_REJECTION_ANNOTATION = "flywheel.ml/clear-rejection"
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Seen:
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
     clear: str = ""
-    gates: GatesSeen | None = None
+    gates: Measurement | None = None
     served_by: tuple[str, ...] = ()
     scored_by: tuple[str, ...] = ()
 
@@ -72,7 +72,7 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
-        clear=version.annotations.get(CLEAR_ANNOTATION, "")[:128],
+        clear=version.annotations.get(CLEAR_REJECTION_ANNOTATION, "")[:128],
         gates=_gates(version, model, cluster),
         served_by=find_users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
         scored_by=find_users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
@@ -93,7 +93,7 @@ def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome 
     return ended, pending.diagnose(job, pods, events, cluster.now) if ended is None else None
 
 
-def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> GatesSeen | None:
+def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:
     """What is to be measured, if the Model names this version and its status speaks of its present gates."""
     status, spec = (
         ModelStatus.model_validate(model.get("status") or {}),
@@ -104,7 +104,7 @@ def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> GatesSee
         return None
     if version.status.digest is None or lineage is None or lineage.dataset_digest is None:
         return None
-    question = Question(
+    question = MeasurementRequest(
         model=version.spec.model,
         digest=str(version.status.digest),
         data=str(lineage.dataset_digest),
@@ -117,8 +117,8 @@ def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> GatesSee
     )
     retry = version.status.gates_retry
     attempt = retry.attempts + 1 if retry and retry.question == question.short else 1
-    ended, stuck = _ended(version, names.job(version, step_of(question), attempt), cluster)
-    return GatesSeen(question, attempt, ended, stuck)
+    ended, stuck = _ended(version, names.job(version, gates_step(question), attempt), cluster)
+    return Measurement(question, attempt, ended, stuck)
 
 
 def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.modelversion.children import ModelVersion
-from flywheel.kinds.modelversion.observe import CLEAR_ANNOTATION, Seen
+from flywheel.kinds.modelversion.observe import CLEAR_REJECTION_ANNOTATION, Seen
 from flywheel.kinds.modelversion.schema.status import Cleared, ModelVersionStatus, Rejection
 
 
@@ -16,7 +16,7 @@ def marked(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
     status = plan.status.model_copy(update={"rejection": rejection, "rejection_cleared": cleared})
     if rejection is None:
         return replace(plan, status=status)
-    words = f"The rollout of InferenceService '{rejection.service}' found it bad: {rejection.message} Set annotation {CLEAR_ANNOTATION} to any new value to offer it again."
+    words = f"The rollout of InferenceService '{rejection.service}' found it bad: {rejection.message} Set annotation {CLEAR_REJECTION_ANNOTATION} to any new value to offer it again."
     return replace(
         plan, status=status, message=f"{plan.message} {words}", summary=f"rolled back, {plan.summary}".rstrip(", ")
     )

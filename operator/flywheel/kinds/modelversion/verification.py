@@ -13,26 +13,28 @@ from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema import quantization
 from flywheel.kinds.modelversion.schema.status import Failure, Golden, ModelVersionStatus, Signature
 
-LONGEST_PAUSE = timedelta(minutes=5)
-MOST_METRICS = 64
-LONGEST_FINDING = 700
-MEASURED = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
+MAX_PAUSE = timedelta(minutes=5)
+MAX_METRICS = 64
+MAX_FINDING_CHARACTERS = 700
+SERVING_METRICS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
 
 # What a later minute may bring although `fetch` would not wait for it.
-MAY_ARRIVE = frozenset(("SourceMissing", "ArtifactMissing", "BucketMissing", "CredentialsRefused", "HostNotAllowed"))
+RETRIED_REASONS = frozenset(
+    ("SourceMissing", "ArtifactMissing", "BucketMissing", "CredentialsRefused", "HostNotAllowed")
+)
 
 
-def succeeded(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionStatus:
+def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionStatus:
     """The status after a good verification."""
     artifact = version.spec.source.artifact
     digest = outcome.outputs.get("model") if is_packed(version.spec) else str(artifact and artifact.digest)
     if digest is None:
         unkept = Outcome("Infrastructure", "OutputMissing", "The verify Job kept no model.")
-        return failed(version, seen, unkept)
+        return after_failure(version, seen, unkept)
     declared = {name: str(value) for name, value in (version.spec.metrics or {}).items()}
-    measured = {name: written(value) for name, value in outcome.metrics.items()}
+    measured = {name: number_text(value) for name, value in outcome.metrics.items()}
     whole = {**declared, **measured}
-    kept = sorted(whole, key=lambda name: (name not in MEASURED, name))[:MOST_METRICS]
+    kept = sorted(whole, key=lambda name: (name not in SERVING_METRICS, name))[:MAX_METRICS]
     return ModelVersionStatus(
         digest=digest,
         metrics={name: whole[name] for name in sorted(kept)},
@@ -46,12 +48,12 @@ def succeeded(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersi
     )
 
 
-def failed(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionStatus:
+def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelVersionStatus:
     """The status after a bad one. The digest and metrics that an earlier one found stay, since they may be served."""
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
-    again = outcome.result == "Infrastructure" or outcome.reason in MAY_ARRIVE
-    pause = backoff(in_a_row - 1, limit=LONGEST_PAUSE)
+    again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
+    pause = backoff(in_a_row - 1, limit=MAX_PAUSE)
     failure = Failure(
         reason=outcome.reason,
         message=_sentence(version, outcome),
@@ -67,7 +69,7 @@ def summary(status: ModelVersionStatus, seen: Seen) -> str:
     """`champion, roc_auc 0.742, 47 kB, p95 0.4 ms`."""
     metric = seen.objective if seen.objective in status.metrics else None
     metric = metric or next(
-        (name for name in sorted(status.metrics) if name not in MEASURED and not name.startswith("fp32_")), None
+        (name for name in sorted(status.metrics) if name not in SERVING_METRICS and not name.startswith("fp32_")), None
     )
     size, p95 = status.metrics.get("size_bytes"), status.metrics.get("p95_ms")
     parts = (
@@ -79,7 +81,7 @@ def summary(status: ModelVersionStatus, seen: Seen) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def written(value: float) -> str:
+def number_text(value: float) -> str:
     """A number as text that reads back as the same number; whole numbers without a point."""
     return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))
 
@@ -92,7 +94,7 @@ def _size(size: float) -> str:
 
 
 def _sentence(version: ModelVersion, outcome: Outcome) -> str:
-    words = outcome.message.strip()[:LONGEST_FINDING].rstrip(".")
+    words = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
     return f"ModelVersion '{version.name}' is not verified: {words}."
 
 
@@ -113,4 +115,4 @@ def _signature(fact: Any) -> Signature | None:
 def _golden(fact: Mapping[str, Any] | None) -> Golden | None:
     if not fact:
         return None
-    return Golden(rows=int(fact.get("rows", 0)), max_difference=written(float(fact.get("maxDifference", 0))))
+    return Golden(rows=int(fact.get("rows", 0)), max_difference=number_text(float(fact.get("maxDifference", 0))))

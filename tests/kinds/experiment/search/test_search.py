@@ -10,13 +10,35 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.kinds.experiment.search.sampler import Algorithm, importance, suggest
-from flywheel.kinds.experiment.search.space import Branch, Choice, Past, Point, Real, Space, Whole, place, size, values
+from flywheel.kinds.experiment.search.space import (
+    Branch,
+    CategoricalDimension,
+    IntegerDimension,
+    PastTrial,
+    Point,
+    RealDimension,
+    Space,
+    parameters_of,
+    point_of,
+    space_size,
+)
 
-BOOSTING = Branch("Boosting", {"rate": Real(Decimal("0.02"), Decimal("0.3"), log=True), "leaves": Whole(15, 127)})
-LINEAR = Branch("Linear", {"C": Real(Decimal("0.001"), Decimal(10), log=True), "penalty": Choice(("l1", "l2"))})
+BOOSTING = Branch(
+    "Boosting", {"rate": RealDimension(Decimal("0.02"), Decimal("0.3"), log=True), "leaves": IntegerDimension(15, 127)}
+)
+LINEAR = Branch(
+    "Linear",
+    {"C": RealDimension(Decimal("0.001"), Decimal(10), log=True), "penalty": CategoricalDimension(("l1", "l2"))},
+)
 WIDE: Space = (BOOSTING, LINEAR)
 SMALL: Space = (
-    Branch("", {"depth": Whole(2, 8, step=2), "share": Real(Decimal("0.1"), Decimal("0.3"), step=Decimal("0.1"))}),
+    Branch(
+        "",
+        {
+            "depth": IntegerDimension(2, 8, step=2),
+            "share": RealDimension(Decimal("0.1"), Decimal("0.3"), step=Decimal("0.1")),
+        },
+    ),
 )
 PLAIN: Space = (Branch(""),)
 
@@ -26,13 +48,15 @@ def quality(point: Point) -> float:
     return 1.0 - abs(float(point[2]) - 0.1) if point[0] == 0 and len(point) == 3 else 0.5
 
 
-def search(space: Space, trials: int, *, algorithm: Algorithm = "TPE", seed: int = 7, budget: int = 100) -> list[Past]:
-    past: list[Past] = []
+def search(
+    space: Space, trials: int, *, algorithm: Algorithm = "TPE", seed: int = 7, budget: int = 100
+) -> list[PastTrial]:
+    past: list[PastTrial] = []
     for trial in range(1, trials + 1):
         point = suggest(space, past, trial=trial, algorithm=algorithm, seed=seed, maximize=True, budget=budget)
         if point is None:
             break
-        past.append(Past(point, quality(point)))
+        past.append(PastTrial(point, quality(point)))
     return past
 
 
@@ -46,11 +70,11 @@ def test_another_process_searches_alike() -> None:
     program = (
         "from decimal import Decimal\n"
         "from flywheel.kinds.experiment.search.sampler import *\nfrom flywheel.kinds.experiment.search.space import *\n"
-        "space = (Branch('a', {'rate': Real(Decimal('0.02'), Decimal('0.3'), log=True), 'kind': Choice(('x', 'y'))}), Branch('b', {'n': Whole(1, 99)}))\n"
+        "space = (Branch('a', {'rate': RealDimension(Decimal('0.02'), Decimal('0.3'), log=True), 'kind': CategoricalDimension(('x', 'y'))}), Branch('b', {'n': IntegerDimension(1, 99)}))\n"
         "past = []\n"
         "for trial in range(1, 10):\n"
         "    point = suggest(space, past, trial=trial, algorithm='TPE', seed=3, maximize=False, budget=99)\n"
-        "    past.append(Past(point, float(point[1])))\n"
+        "    past.append(PastTrial(point, float(point[1])))\n"
         "print([each.point for each in past])\n"
     )
 
@@ -80,7 +104,7 @@ def test_a_running_trial_is_not_asked_twice() -> None:
     first = suggest(WIDE, past, trial=9, algorithm="TPE", seed=7, maximize=True, budget=100)
     assert first is not None
     second = suggest(
-        WIDE, [*past, Past(first, running=True)], trial=10, algorithm="TPE", seed=7, maximize=True, budget=100
+        WIDE, [*past, PastTrial(first, running=True)], trial=10, algorithm="TPE", seed=7, maximize=True, budget=100
     )
 
     assert second not in {each.point for each in past} | {first}
@@ -90,13 +114,13 @@ def test_a_running_trial_is_not_asked_twice() -> None:
 def test_a_space_within_the_budget_is_walked_through_once(algorithm: Algorithm) -> None:
     visited = [each.point for each in search(SMALL, 50, algorithm=algorithm)]
 
-    assert size(SMALL) == 12
+    assert space_size(SMALL) == 12
     assert len(visited) == len(set(visited)) == 12
     assert {point[2] for point in visited} == {0.1, 0.2, 0.3}
 
 
 def test_a_grid_beyond_the_budget_starts_all_over_the_place() -> None:
-    large: Space = (Branch("", {"a": Whole(1, 10**6), "b": Whole(1, 10**6)}),)
+    large: Space = (Branch("", {"a": IntegerDimension(1, 10**6), "b": IntegerDimension(1, 10**6)}),)
 
     visited = [each.point for each in search(large, 20, algorithm="Grid", budget=20)]
 
@@ -113,7 +137,7 @@ def test_two_estimators_without_a_space_are_two_trainings() -> None:
 
 
 def test_a_point_reads_as_parameters() -> None:
-    assert values(WIDE, (1, 0.5, 1)) == ("Linear", {"C": 0.5, "penalty": "l2"})
+    assert parameters_of(WIDE, (1, 0.5, 1)) == ("Linear", {"C": 0.5, "penalty": "l2"})
 
 
 def test_what_failed_is_not_tried_again_and_not_told() -> None:
@@ -126,18 +150,18 @@ def test_what_failed_is_not_tried_again_and_not_told() -> None:
 
 dimensions = st.one_of(
     st.tuples(st.integers(1, 50), st.integers(1, 50), st.booleans()).map(
-        lambda it: Real(Decimal(it[0]) / 10, Decimal(it[0] + it[1]) / 10, log=it[2])
+        lambda it: RealDimension(Decimal(it[0]) / 10, Decimal(it[0] + it[1]) / 10, log=it[2])
     ),
     st.tuples(st.integers(0, 9), st.integers(1, 20), st.integers(1, 3)).map(
-        lambda it: Real(Decimal(it[0]) / 7, Decimal(it[0]) / 7 + Decimal(it[1]) / 10, step=Decimal(it[2]) / 10)
+        lambda it: RealDimension(Decimal(it[0]) / 7, Decimal(it[0]) / 7 + Decimal(it[1]) / 10, step=Decimal(it[2]) / 10)
     ),
     st.tuples(st.integers(1, 50), st.integers(1, 500), st.booleans()).map(
-        lambda it: Whole(it[0], it[0] + it[1], log=it[2])
+        lambda it: IntegerDimension(it[0], it[0] + it[1], log=it[2])
     ),
     st.tuples(st.integers(-50, 50), st.integers(1, 500), st.integers(1, 7)).map(
-        lambda it: Whole(it[0], it[0] + it[1], step=it[2])
+        lambda it: IntegerDimension(it[0], it[0] + it[1], step=it[2])
     ),
-    st.integers(1, 4).map(lambda count: Choice(tuple("abcd"[:count]))),
+    st.integers(1, 4).map(lambda count: CategoricalDimension(tuple("abcd"[:count]))),
 )
 branches = st.dictionaries(st.sampled_from("pqrs"), dimensions, max_size=4)
 spaces = st.lists(branches, min_size=1, max_size=3).map(
@@ -145,8 +169,8 @@ spaces = st.lists(branches, min_size=1, max_size=3).map(
 )
 
 
-def within(dimension: Real | Whole | Choice, value: float | int) -> bool:
-    if isinstance(dimension, Choice):
+def within(dimension: RealDimension | IntegerDimension | CategoricalDimension, value: float | int) -> bool:
+    if isinstance(dimension, CategoricalDimension):
         return 0 <= value < dimension.size
     return float(dimension.low) <= value <= float(dimension.high)
 
@@ -154,21 +178,21 @@ def within(dimension: Real | Whole | Choice, value: float | int) -> bool:
 @settings(max_examples=40, deadline=None)
 @given(space=spaces, seed=st.integers(0, 2**31 - 1), algorithm=st.sampled_from(["TPE", "Random"]))
 def test_any_space_gives_points_within_it(space: Space, seed: int, algorithm: Algorithm) -> None:
-    past: list[Past] = []
+    past: list[PastTrial] = []
     for trial in range(1, 11):
         point = suggest(space, past, trial=trial, algorithm=algorithm, seed=seed, maximize=False, budget=10)
         if point is None:
-            assert size(space) == len(past)
+            assert space_size(space) == len(past)
             break
         found = dict(zip(dict(space[int(point[0])].ordered), point[1:], strict=True))
         assert all(within(space[int(point[0])].dimensions[name], value) for name, value in found.items())
-        assert place(space, *values(space, point)) == point
-        past.append(Past(point, float(sum(point)), running=False))
+        assert point_of(space, *parameters_of(space, point)) == point
+        past.append(PastTrial(point, float(sum(point)), running=False))
 
 
 def test_what_decides_is_important() -> None:
-    space: Space = (Branch("", {"matters": Whole(1, 100), "not": Whole(1, 100)}),)
-    past = [Past((0, number, number * 37 % 101), value=number / 100) for number in range(1, 60)]
+    space: Space = (Branch("", {"matters": IntegerDimension(1, 100), "not": IntegerDimension(1, 100)}),)
+    past = [PastTrial((0, number, number * 37 % 101), value=number / 100) for number in range(1, 60)]
 
     shares = importance(space, past, maximize=True)
 
@@ -188,9 +212,9 @@ def test_of_several_estimators_the_choice_and_their_parameters_are_named() -> No
     [
         pytest.param(WIDE, search(WIDE, 7), id="too few trials"),
         pytest.param(WIDE, [replace(each, value=0.5) for each in search(WIDE, 9)], id="all are equal"),
-        pytest.param(PLAIN, [Past((0,), 0.5)] * 9, id="nothing was searched"),
-        pytest.param(WIDE, [Past(each.point, each.value, step=3) for each in search(WIDE, 9)], id="all pruned"),
+        pytest.param(PLAIN, [PastTrial((0,), 0.5)] * 9, id="nothing was searched"),
+        pytest.param(WIDE, [PastTrial(each.point, each.value, step=3) for each in search(WIDE, 9)], id="all pruned"),
     ],
 )
-def test_nothing_is_said_about_importance(space: Space, past: list[Past]) -> None:
+def test_nothing_is_said_about_importance(space: Space, past: list[PastTrial]) -> None:
     assert importance(space, past, maximize=True) == {}

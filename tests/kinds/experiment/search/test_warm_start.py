@@ -6,10 +6,10 @@ import pytest
 
 from flywheel.core.resource.api import EXPERIMENT, Reference
 from flywheel.kinds.experiment.schema.status import Data
-from flywheel.kinds.experiment.search.defaults import Setup, settle
-from flywheel.kinds.experiment.search.space import Past
-from flywheel.kinds.experiment.search.warm_start import Lesson, lesson
-from flywheel.kinds.experiment.trials import recall
+from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
+from flywheel.kinds.experiment.search.space import PastTrial
+from flywheel.kinds.experiment.search.warm_start import WarmStart, warm_start
+from flywheel.kinds.experiment.trials import recall_trials
 from flywheel.testing.resources import custom
 from tests.kinds.experiment.situations import Search, experiment, succeeds
 
@@ -33,7 +33,7 @@ HISTORY = [
 
 
 def setup(spec: dict[str, Any]) -> Setup:
-    found = settle(experiment(spec).spec, DATA)
+    found = resolve_setup(experiment(spec).spec, DATA)
     assert found is not None
     return found
 
@@ -47,29 +47,31 @@ def old(spec: dict[str, Any] | None = None, history: list[dict[str, Any]] | None
 @pytest.mark.parametrize(
     ("new", "trials", "left_out"),
     [
-        pytest.param(OLD, [Past((0, 20), 0.7), Past((1, 0.5), 0.6), Past((0, 50), 0.8)], 0, id="the same space"),
+        pytest.param(
+            OLD, [PastTrial((0, 20), 0.7), PastTrial((1, 0.5), 0.6), PastTrial((0, 50), 0.8)], 0, id="the same space"
+        ),
         pytest.param(
             trainer(LINEAR, BOOSTING),
-            [Past((1, 20), 0.7), Past((0, 0.5), 0.6), Past((1, 50), 0.8)],
+            [PastTrial((1, 20), 0.7), PastTrial((0, 0.5), 0.6), PastTrial((1, 50), 0.8)],
             0,
             id="another order",
         ),
-        pytest.param(trainer(LINEAR), [Past((0, 0.5), 0.6)], 2, id="an estimator less"),
+        pytest.param(trainer(LINEAR), [PastTrial((0, 0.5), 0.6)], 2, id="an estimator less"),
         pytest.param(
             trainer({**BOOSTING, "search": {"max_leaf_nodes": {"int": {"min": 10, "max": 40}}}}),
-            [Past((0, 20), 0.7)],
+            [PastTrial((0, 20), 0.7)],
             2,
             id="a narrower space",
         ),
         pytest.param(
             trainer({**BOOSTING, "search": {"max_leaf_nodes": {"int": {"min": 10, "max": 60, "step": 20}}}}),
-            [Past((0, 50), 0.8)],
+            [PastTrial((0, 50), 0.8)],
             2,
             id="only every so many",
         ),
         pytest.param(
             trainer({**BOOSTING, "search": {"max_leaf_nodes": {"choice": ["20", "70"]}}}),
-            [Past((0, 0), 0.7)],
+            [PastTrial((0, 0), 0.7)],
             2,
             id="numbers as words",
         ),
@@ -83,14 +85,14 @@ def old(spec: dict[str, Any] | None = None, history: list[dict[str, Any]] | None
         pytest.param({**OLD, "constraints": [{"metric": "p95_ms", "max": "9"}]}, [], 3, id="other constraints"),
     ],
 )
-def test_trials_that_fit_teach(new: dict[str, Any], trials: list[Past], left_out: int) -> None:
-    assert lesson("last-month", old(), setup(new)) == Lesson("last-month", tuple(trials), left_out)
+def test_trials_that_fit_teach(new: dict[str, Any], trials: list[PastTrial], left_out: int) -> None:
+    assert warm_start("last-month", old(), setup(new)) == WarmStart("last-month", tuple(trials), left_out)
 
 
 def test_under_the_same_constraints_what_was_beyond_them_still_is() -> None:
     bound = {**OLD, "constraints": [{"metric": "p95_ms", "max": "9"}]}
 
-    assert lesson("last-month", old(bound), setup(bound)).trials[-1] == Past((0, 50), 0.8, violation=0.5)
+    assert warm_start("last-month", old(bound), setup(bound)).trials[-1] == PastTrial((0, 50), 0.8, violation=0.5)
 
 
 @pytest.mark.parametrize(
@@ -101,7 +103,7 @@ def test_under_the_same_constraints_what_was_beyond_them_still_is() -> None:
     ],
 )
 def test_nothing_is_learned_from_an_experiment(manifest: dict[str, Any]) -> None:
-    assert lesson("last-month", manifest, setup(OLD)) == Lesson("last-month", (), 0)
+    assert warm_start("last-month", manifest, setup(OLD)) == WarmStart("last-month", (), 0)
 
 
 WARM = {**OLD, "warmStartFrom": [{"experiment": "last-month"}], "parallelism": 1}
@@ -117,7 +119,7 @@ def test_it_waits_for_the_earlier_experiment_only_until_it_has_started() -> None
     search.cluster.put(old())
     plan = search.settle()
     assert plan.reason == "Searching"
-    assert plan.message.endswith("3 trials of Experiment 'last-month' teach the search.")
+    assert plan.message.endswith("3 trials of Experiment 'last-month' inform the search.")
     search.cluster.remove(Reference(EXPERIMENT, "default", "last-month"))
     assert search.finish().reason == "BudgetSpent"
 
@@ -132,7 +134,7 @@ def test_the_search_begins_where_the_earlier_one_was_good_and_the_best_is_its_ow
 
     search.finish()
 
-    points = [each.point for each in recall(search.resource).past()]
+    points = [each.point for each in recall_trials(search.resource).past()]
     assert sum(point[1] < 25 for point in points) >= 4
     status = search.status
     assert status.best is not None

@@ -8,10 +8,10 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 
-MOST_VERSIONS = 200  # kept in the history, the cited ones included
+MAX_VERSIONS = 200  # kept in the history, the cited ones included
 
 
-MOST_WARNINGS = 20
+MAX_WARNINGS = 20
 
 
 Message = Annotated[str, Field(max_length=512)]
@@ -37,7 +37,7 @@ class Version(Schema):
     classes: int | None = Field(None, description="How many classes the target has.")
     test_digest: Digest | None = Field(None, description="Digest of the test part; models compare on the same one.")
     warnings: tuple[Message, ...] = Field(
-        (), max_length=MOST_WARNINGS, description="Anomalies that do not make the data unfit."
+        (), max_length=MAX_WARNINGS, description="Anomalies that do not make the data unfit."
     )
     checked_at: datetime | None = Field(None, description="When it was first found good.")
 
@@ -67,4 +67,4 @@ class DatasetStatus(Status):
     rows: int | None = Field(None, description="Its rows.")
     generation: int | None = Field(None, description="The generation of the spec that the version answers.")
     check: LastCheck | None = Field(None, description="The check that runs, or the last one that ran.")
-    versions: tuple[Version, ...] = Field((), max_length=MOST_VERSIONS, description="Versions, the current one first.")
+    versions: tuple[Version, ...] = Field((), max_length=MAX_VERSIONS, description="Versions, the current one first.")

@@ -1,4 +1,4 @@
-"""What a trial's other metrics must keep to, for it to be the best."""
+"""Bounds on a trial's other metrics that the best trial must satisfy."""
 
 from collections.abc import Mapping, Sequence
 
@@ -22,21 +22,21 @@ class Constraint(Schema):
     min: Number | None = Field(None, description="The least that is allowed.")
     max: Number | None = Field(None, description="The most that is allowed.")
 
-    def broken(self, value: float) -> tuple[float, str] | None:
-        """By how much of the bound a value is beyond it, and that in words; None where it is kept."""
+    def violation(self, value: float) -> tuple[float, str] | None:
+        """By how much of the bound a value is beyond it, and the finding; None where the bound is satisfied."""
         if self.max is not None and value > self.max.value:
-            return _excess(value, self.max.value), f"{self.metric} {value:.6g} is above {self.max}"
+            return _relative_excess(value, self.max.value), f"{self.metric} {value:.6g} is above {self.max}"
         if self.min is not None and value < self.min.value:
-            return _excess(value, self.min.value), f"{self.metric} {value:.6g} is below {self.min}"
+            return _relative_excess(value, self.min.value), f"{self.metric} {value:.6g} is below {self.min}"
         return None
 
 
-def violation(constraints: Sequence[Constraint], metrics: Mapping[str, float]) -> tuple[float, str]:
-    """All that is beyond its bound, added up (0: nothing), and in words. Every metric must be there."""
-    found = [broken for each in constraints if (broken := each.broken(metrics[each.metric]))]
-    return sum(excess for excess, _ in found), ", ".join(words for _, words in found)
+def total_violation(constraints: Sequence[Constraint], metrics: Mapping[str, float]) -> tuple[float, str]:
+    """The sum of all violations (0: none), and the findings. Every constraint's metric must be there."""
+    violations = [found for each in constraints if (found := each.violation(metrics[each.metric]))]
+    return sum(excess for excess, _ in violations), ", ".join(finding for _, finding in violations)
 
 
-def _excess(value: float, bound: float) -> float:
-    """As a part of the bound, so that milliseconds and shares can be added; of a bound of 0 as it is."""
+def _relative_excess(value: float, bound: float) -> float:
+    """The excess as a share of the bound, so that milliseconds and rates can be added; of a bound of 0 as it is."""
     return abs(value - bound) / (abs(bound) or 1)

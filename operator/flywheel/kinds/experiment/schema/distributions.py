@@ -20,7 +20,7 @@ Parameter = Annotated[
 ]
 
 
-def short_names() -> dict[str, Any]:
+def parameter_name_rule() -> dict[str, Any]:
     """A rule for maps whose keys are names of parameters; status repeats them, and must stay small."""
     return validations(rule("self.all(name, name.size() <= 63)", "names of parameters have at most 63 characters"))
 

@@ -7,7 +7,7 @@ from flywheel.core.resource.schema import rule
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 
 
-def _fixed(path: str, *optional: str) -> dict[str, Any]:
+def _immutable(path: str, *optional: str) -> dict[str, Any]:
     """A root rule: the field at `path` stays as it is once the search has started. `optional`: its parents and itself that may be absent."""
     new, old = f"self.spec.{path}", f"oldSelf.spec.{path}"
     there = " && ".join(f"has(self.spec.{each})" for each in optional)
@@ -24,22 +24,22 @@ RULES = (
         "!has(self.spec.warmStartFrom) || self.spec.warmStartFrom.all(each, each.experiment != self.metadata.name)",
         "spec.warmStartFrom names other Experiments; an Experiment always knows its own trials",
     ),
-    _fixed("dataset", "dataset"),
-    _fixed("artifact", "artifact"),
-    _fixed("datasetVersion", "datasetVersion"),
-    _fixed("trainer"),
-    _fixed("search"),
-    _fixed("validation", "validation"),
-    _fixed("constraints", "constraints"),
-    _fixed("repeats", "repeats"),
-    _fixed("distributed", "distributed"),
-    _fixed("objective.metric", "objective"),
-    _fixed("objective.direction", "objective", "objective.direction"),
+    _immutable("dataset", "dataset"),
+    _immutable("artifact", "artifact"),
+    _immutable("datasetVersion", "datasetVersion"),
+    _immutable("trainer"),
+    _immutable("search"),
+    _immutable("validation", "validation"),
+    _immutable("constraints", "constraints"),
+    _immutable("repeats", "repeats"),
+    _immutable("distributed", "distributed"),
+    _immutable("objective.metric", "objective"),
+    _immutable("objective.direction", "objective", "objective.direction"),
 )
 
 
 # What the rules of the schema hold still once the search has started: with another value of these it is another search.
-FIXED = {
+SEARCH_FIELDS = {
     "dataset",
     "dataset_version",
     "artifact",
@@ -57,6 +57,6 @@ def fingerprint(spec: ExperimentSpec) -> str:
     """8 digits that change when the spec asks for another search."""
     # Without defaults: an operator that knows one more field still sees the same search.
     told = spec.model_dump(
-        mode="json", by_alias=True, include=FIXED, exclude={"objective": {"goal"}}, exclude_defaults=True
+        mode="json", by_alias=True, include=SEARCH_FIELDS, exclude={"objective": {"goal"}}, exclude_defaults=True
     )
     return names.digest(told)[:8]

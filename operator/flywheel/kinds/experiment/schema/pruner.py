@@ -1,4 +1,4 @@
-"""How a user says when a trial is not worth going on, and how that is told to collect (images/README.md)."""
+"""When a trial is not worth going on, as a user writes it and as collect reads it (images/README.md)."""
 
 from typing import Any
 
@@ -56,7 +56,7 @@ class Pruner(Schema):
     percentile: PercentilePruner | None = Field(None, description="Not among the best of the others at the same step.")
     patient: PatientPruner | None = Field(None, description="No longer becoming better.")
 
-    def told(self, metric: str, group: str, *, maximize: bool) -> dict[str, Any]:
-        """As collect reads it: `group` names the trials that are compared with each other."""
-        said = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        return {"metric": metric, "maximize": maximize, "group": group, "rule": said}
+    def collect_config(self, metric: str, group: str, *, maximize: bool) -> dict[str, Any]:
+        """The pruner as collect reads it; `group` names the trials that are compared with each other."""
+        given = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        return {"metric": metric, "maximize": maximize, "group": group, "rule": given}

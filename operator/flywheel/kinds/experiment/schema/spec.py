@@ -14,14 +14,14 @@ from flywheel.kinds.experiment.schema.trainer import Trainer
 
 Direction = Literal["Maximize", "Minimize"]
 
-MOST_TRIALS = 500
-MOST_AT_ONCE = 100  # status.running holds them
+MAX_TRIALS = 500
+MAX_PARALLEL_JOBS = 100  # status.running holds them
 # Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
 # parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
-MOST_VALUES = 4000
+MAX_RECORDED_VALUES = 4000
 
 _KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
-_TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters may be at most {MOST_VALUES}, since status remembers every trial; lower either"
+_TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters may be at most {MAX_RECORDED_VALUES}, since status remembers every trial; lower either"
 
 
 class Objective(Schema):
@@ -72,9 +72,7 @@ class Validation(Schema):
 class Plateau(Schema):
     """When a search no longer finds anything better."""
 
-    trials: int = Field(
-        ge=1, le=MOST_TRIALS, description="So many trials in a row without a better one end the search."
-    )
+    trials: int = Field(ge=1, le=MAX_TRIALS, description="So many trials in a row without a better one end the search.")
     min_delta: Number | None = Field(
         None,
         description="How much better counts as better; absent, anything.",
@@ -85,8 +83,8 @@ class Plateau(Schema):
 class Budget(Schema):
     """When enough is enough. It may be raised at any time, and the search goes on."""
 
-    max_trials: int = Field(12, ge=1, le=MOST_TRIALS, description="Trials at most, failed ones included.")
-    max_failed_trials: int = Field(3, ge=1, le=MOST_TRIALS, description="So many failed trials end the search.")
+    max_trials: int = Field(12, ge=1, le=MAX_TRIALS, description="Trials at most, failed ones included.")
+    max_failed_trials: int = Field(3, ge=1, le=MAX_TRIALS, description="So many failed trials end the search.")
     duration: Duration | None = Field(
         None, description="Time at most, from the first trial on; what runs then is stopped."
     )
@@ -100,8 +98,8 @@ def _repeats_rules(container: str) -> tuple[dict[str, Any], ...]:
             "give repeats or pruner, not both: a mean is known only when all repeats have ended",
         ),
         rule(
-            f"!has(self.repeats) || self.repeats * self.parallelism <= {MOST_AT_ONCE}",
-            f"repeats times parallelism may be at most {MOST_AT_ONCE} Jobs; lower either",
+            f"!has(self.repeats) || self.repeats * self.parallelism <= {MAX_PARALLEL_JOBS}",
+            f"repeats times parallelism may be at most {MAX_PARALLEL_JOBS} Jobs; lower either",
         ),
         rule(
             f"!has(self.repeats) || !has({container}) || ((!has({container}.parameters) || !('seed' in {container}.parameters)) && (!has({container}.search) || !('seed' in {container}.search)))",
@@ -143,17 +141,17 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             "of a trial with repeats the mean decides, which none of them knows; leave keepArtifacts or repeats out",
         ),
         rule(
-            f"!has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MOST_VALUES})",
+            f"!has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.size() * self.budget.maxTrials <= {MAX_RECORDED_VALUES})",
             _TOO_MANY_VALUES,
         ),
         rule(
-            f"!has({container}) || !has({container}.search) || {container}.search.size() * self.budget.maxTrials <= {MOST_VALUES}",
+            f"!has({container}) || !has({container}.search) || {container}.search.size() * self.budget.maxTrials <= {MAX_RECORDED_VALUES}",
             _TOO_MANY_VALUES,
         ),
     )
 
 
-class Earlier(Schema):
+class EarlierExperiment(Schema):
     """An Experiment whose trials teach this one where to look."""
 
     experiment: ObjectName = Field(description="Its name, in the same namespace.")
@@ -192,7 +190,7 @@ class ExperimentTemplate(Schema):
         le=100,
         description="A trial leaves its model in the store only if it is among so many of the best when it ends; absent, every one does. The best trial's is always kept.",
     )
-    warm_start_from: tuple[Earlier, ...] = Field(
+    warm_start_from: tuple[EarlierExperiment, ...] = Field(
         (),
         max_length=4,
         description="Earlier Experiments with the same objective: what their trials found is known from the start. Their models stay theirs.",

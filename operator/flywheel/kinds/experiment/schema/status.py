@@ -1,5 +1,6 @@
 """What is read from an Experiment. All that the search must remember is here, in the API server, and nowhere else."""
 
+import json
 from datetime import datetime
 from typing import Annotated, Literal
 
@@ -7,18 +8,18 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
-from flywheel.kinds.experiment.schema.trainer import MOST_PARAMETERS
+from flywheel.kinds.experiment.schema.trainer import MAX_SEARCHED_PARAMETERS
 
 State = Literal["Running", "Succeeded", "Failed", "Pruned", "Stopped", "Invalid"]
-MOST_SHOWN = 10
-MOST_REMEMBERED = 1000  # spent budgets may be raised, and stopped trials are no part of them
+MAX_LISTED = 10
+MAX_HISTORY = 1000  # spent budgets may be raised, and stopped trials are no part of them
 
 Word = Annotated[str, Field(max_length=63)]
 Text = Annotated[str, Field(max_length=256)]
 
 
 class Record(Schema):
-    """One trial as the sampler remembers it; short, since there may be 500 of them."""
+    """One trial as the sampler needs it; short, since there may be 500 of them."""
 
     trial: int = Field(description="Its number, from 1.")
     state: State = Field(description="What became of it.")
@@ -33,6 +34,11 @@ class Record(Schema):
         max_length=1024,
         description="Its place in the space as a JSON list: the estimator's number, then the searched values in the order of their names.",
     )
+
+    @property
+    def coordinates(self) -> tuple[float | int, ...]:
+        """The point as numbers."""
+        return tuple(json.loads(self.point))
 
 
 class Attempt(Schema):
@@ -64,7 +70,7 @@ class Trial(Schema):
     state: State = Field(description="What became of it.")
     estimator: Word | None = Field(None, description="The estimator of trainer sklearn.")
     parameters: dict[Word, Text] = Field(
-        default_factory=dict, max_length=MOST_PARAMETERS, description="The searched parameters."
+        default_factory=dict, max_length=MAX_SEARCHED_PARAMETERS, description="The searched parameters."
     )
     metrics: dict[Word, Word] = Field(default_factory=dict, max_length=64, description="The metrics that it reported.")
     value: str | None = Field(None, max_length=32, description="Its value of the objective.")
@@ -144,13 +150,13 @@ class ExperimentStatus(Status):
     trials: Counts | None = Field(None, description="How many trials there are.")
     best: Trial | None = Field(None, description="The best trial.")
     last_trials: tuple[Trial, ...] = Field(
-        (), max_length=MOST_SHOWN, description="The trials that ended last, newest first."
+        (), max_length=MAX_LISTED, description="The trials that ended last, newest first."
     )
     running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that run, or that are tried again.")
-    history: tuple[Record, ...] = Field((), max_length=MOST_REMEMBERED, description="Every trial, for the sampler.")
+    history: tuple[Record, ...] = Field((), max_length=MAX_HISTORY, description="Every trial, for the sampler.")
     importance: tuple[Importance, ...] = Field(
         (),
-        max_length=MOST_SHOWN,
+        max_length=MAX_LISTED,
         description="Which parameters mattered, the most important first; there once the search is over, if 8 trials succeeded.",
     )
     model_version: str | None = Field(None, max_length=63, description="The ModelVersion that the best trial became.")

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.resource.schema import Schema, Variable, rule, validations
-from flywheel.kinds.experiment.schema.distributions import Distribution, Parameter, short_names
+from flywheel.core.resource.schema import Schema, Variable, one_of, rule, validations
+from flywheel.kinds.experiment.schema.distributions import Distribution, Parameter, parameter_name_rule
 
-MOST_PARAMETERS = 16
+MAX_SEARCHED_PARAMETERS = 16
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
@@ -40,13 +40,13 @@ class Estimator(Schema):
         default_factory=dict,
         max_length=32,
         description='Fixed parameters. A string is a literal: "1.0", "null", "true", "balanced".',
-        json_schema_extra=short_names(),
+        json_schema_extra=parameter_name_rule(),
     )
     search: dict[str, Distribution] = Field(
         default_factory=dict,
-        max_length=MOST_PARAMETERS,
+        max_length=MAX_SEARCHED_PARAMETERS,
         description="Parameters to search, each with its distribution.",
-        json_schema_extra=short_names(),
+        json_schema_extra=parameter_name_rule(),
     )
 
 
@@ -111,13 +111,13 @@ class ContainerTrainer(Schema):
         default_factory=dict,
         max_length=64,
         description='Fixed parameters, written to params.json. A string is a literal: "0.1", "null", "true", "adamw".',
-        json_schema_extra=short_names(),
+        json_schema_extra=parameter_name_rule(),
     )
     search: dict[str, Distribution] = Field(
         default_factory=dict,
-        max_length=MOST_PARAMETERS,
+        max_length=MAX_SEARCHED_PARAMETERS,
         description="Parameters to search, written to params.json beside the fixed ones; absent, it is one plain training.",
-        json_schema_extra=short_names(),
+        json_schema_extra=parameter_name_rule(),
     )
     model: ContainerModel | None = Field(None, description="Where the container leaves its model; register needs it.")
 
@@ -133,3 +133,8 @@ class Trainer(Schema):
 
     sklearn: SklearnTrainer | None = Field(None, description="A scikit-learn pipeline, exported to ONNX.")
     container: ContainerTrainer | None = Field(None, description="Any image and language, by the file contract.")
+
+    @property
+    def implementation(self) -> SklearnTrainer | ContainerTrainer:
+        """The one that is given."""
+        return one_of(self.sklearn, self.container)

@@ -1,25 +1,32 @@
-"""What an Experiment's short form leaves open, settled from its data: task, metric, direction, space."""
+"""What an Experiment leaves open, filled in from its data: task, metric, direction, estimators and space."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Literal
 
 from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
 from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.distributions import Distribution
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.experiment.schema.status import Data
-from flywheel.kinds.experiment.schema.trainer import Estimator
-from flywheel.kinds.experiment.search.presets import TABULAR, default_metric
-from flywheel.kinds.experiment.search.space import Branch, Choice, Dimension, Real, Space, Whole, size
+from flywheel.kinds.experiment.schema.trainer import ContainerTrainer, Estimator
+from flywheel.kinds.experiment.search.presets import TABULAR, Task, default_metric
+from flywheel.kinds.experiment.search.space import (
+    Branch,
+    CategoricalDimension,
+    Dimension,
+    IntegerDimension,
+    RealDimension,
+    Space,
+    space_size,
+)
 
 
 @dataclass(frozen=True)
 class Setup:
-    """All that is settled. `estimators` is empty for a container."""
+    """A search with every default filled in. `task` is None and `estimators` empty for a container."""
 
-    task: Literal["Classification", "Regression"] | None
+    task: Task | None
     metric: str
     direction: Direction
     estimators: tuple[Estimator, ...]
@@ -33,35 +40,36 @@ class Setup:
         """Whether more is better."""
         return self.direction == "Maximize"
 
-    def total(self, budget: int) -> int:
+    def max_trials(self, budget: int) -> int:
         """How many trials there will be at most."""
-        return min(budget, size(self.space) or budget)
+        return min(budget, space_size(self.space) or budget)
 
 
-def settle(spec: ExperimentSpec, data: Data) -> Setup | None:
-    """The setup, or None where the Dataset has no target and so says no task."""
-    if spec.trainer.container is not None:
-        assert spec.objective is not None, "a rule of the schema"
-        branch = Branch("", _dimensions(spec.trainer.container.search))
-        metric = str(spec.objective.metric)
-        return Setup(None, metric, _direction(spec, metric), (), (branch,), spec.constraints, **_repeated(spec))
-    assert spec.trainer.sklearn is not None, "a rule of the schema"
-    task = spec.trainer.sklearn.task or data.task
-    if task is None:
-        return None
-    estimators = spec.trainer.sklearn.estimators or TABULAR[task]
+def resolve_setup(spec: ExperimentSpec, data: Data) -> Setup | None:
+    """The setup, or None where the Dataset has no target, so that the task is unknown."""
+    trainer = spec.trainer.implementation
+    task: Task | None = None
+    estimators: tuple[Estimator, ...] = ()
+    if isinstance(trainer, ContainerTrainer):
+        space: Space = (Branch("", _dimensions(trainer.search)),)
+    else:
+        task = trainer.task or data.task
+        if task is None:
+            return None
+        estimators = trainer.estimators or TABULAR[task]
+        space = tuple(Branch(estimator.name, _dimensions(estimator.search)) for estimator in estimators)
     metric = str(spec.objective.metric) if spec.objective else default_metric(task, data.classes)
-    space = tuple(Branch(estimator.name, _dimensions(estimator.search)) for estimator in estimators)
-    return Setup(task, metric, _direction(spec, metric), estimators, space, spec.constraints, **_repeated(spec))
-
-
-def _repeated(spec: ExperimentSpec) -> dict[str, int]:
-    return {"repeats": spec.repeats or 1, "seed": spec.search.seed}
-
-
-def _direction(spec: ExperimentSpec, metric: str) -> Direction:
-    said = spec.objective.direction if spec.objective else None
-    return said or KNOWN_DIRECTIONS.get(metric, "Maximize")
+    given = spec.objective.direction if spec.objective else None
+    return Setup(
+        task=task,
+        metric=metric,
+        direction=given or KNOWN_DIRECTIONS.get(metric, "Maximize"),
+        estimators=estimators,
+        space=space,
+        constraints=spec.constraints,
+        repeats=spec.repeats or 1,
+        seed=spec.search.seed,
+    )
 
 
 def _dimensions(search: Mapping[str, Distribution]) -> dict[str, Dimension]:
@@ -69,10 +77,10 @@ def _dimensions(search: Mapping[str, Distribution]) -> dict[str, Dimension]:
 
 
 def _dimension(distribution: Distribution) -> Dimension:
-    real, whole = distribution.float_, distribution.int_
+    real, integer = distribution.float_, distribution.int_
     if real is not None:
         step = Decimal(real.step) if real.step is not None else None
-        return Real(Decimal(real.min), Decimal(real.max), bool(real.log), step)
-    if whole is not None:
-        return Whole(whole.min, whole.max, bool(whole.log), whole.step or 1)
-    return Choice(distribution.choice or ())
+        return RealDimension(Decimal(real.min), Decimal(real.max), bool(real.log), step)
+    if integer is not None:
+        return IntegerDimension(integer.min, integer.max, bool(integer.log), integer.step or 1)
+    return CategoricalDimension(distribution.choice or ())

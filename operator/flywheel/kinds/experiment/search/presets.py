@@ -1,7 +1,7 @@
-"""The preset Tabular: which estimators to try on a table where nobody said, and where to search.
+"""The preset Tabular: which estimators are tried on a table where the spec names none, and the space of each.
 
-Two that differ: boosted trees for what is crooked, a linear model for what is not. Both take a third of a million rows on one core in
-seconds, so that a first answer is there in minutes.
+There are two of different kinds: boosted trees for nonlinear relations, and a linear model. Both fit a third of a million rows on one core
+in seconds, so that a first model is there in minutes.
 """
 
 from typing import Any, Literal
@@ -38,8 +38,8 @@ TABULAR: dict[Task, tuple[Estimator, ...]] = {
 }
 
 
-def default_metric(task: Task, classes: int | None) -> str:
-    """What to compete for where nobody said."""
+def default_metric(task: Task | None, classes: int | None) -> str:
+    """The metric of the objective where the spec gives none."""
     if task == "Regression":
         return "rmse"
     return "roc_auc" if classes in (None, 2) else "f1_macro"

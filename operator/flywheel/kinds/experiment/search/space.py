@@ -1,4 +1,8 @@
-"""The space of a search as typed values: branches, their dimensions, and the points in them."""
+"""The space of a search: branches, their dimensions, and the points in them.
+
+A point is a tuple that JSON can hold: the branch's number (which estimator), then a coordinate for each searched parameter in the order of
+their names; of a categorical one, the position of its value. Real values have six significant digits, so that what a user reads is what ran.
+"""
 
 import math
 import random
@@ -6,11 +10,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 
-Point = tuple[float | int, ...]
+Coordinate = float | int
+Point = tuple[Coordinate, ...]
 
 
 @dataclass(frozen=True)
-class Real:
+class RealDimension:
     """A real number; with a step only low, low + step, …"""
 
     low: Decimal
@@ -22,23 +27,31 @@ class Real:
     def size(self) -> int | None:
         return int((self.high - self.low) / self.step) + 1 if self.step is not None else None
 
-    def at(self, index: int) -> float:
+    def value_at(self, index: int) -> float:
         return float(self.low + index * (self.step or Decimal(0)))
 
-    def draw(self, chance: random.Random) -> float:
+    def draw(self, generator: random.Random) -> float:
         if self.size is not None:
-            return self.at(chance.randrange(self.size))
+            return self.value_at(generator.randrange(self.size))
         low, high = float(self.low), float(self.high)
         if self.log:
-            return self.rounded(math.exp(chance.uniform(math.log(low), math.log(high))))
-        return self.rounded(chance.uniform(low, high))
+            return self.rounded(math.exp(generator.uniform(math.log(low), math.log(high))))
+        return self.rounded(generator.uniform(low, high))
 
     def rounded(self, value: float) -> float:
         return min(max(float(f"{value:.6g}"), float(self.low)), float(self.high))
 
+    def coordinate(self, value: float | int | str) -> float | None:
+        if isinstance(value, str) or not float(self.low) <= value <= float(self.high):
+            return None
+        if self.step is None:
+            return float(value)
+        nearest = self.value_at(round((Decimal(repr(value)) - self.low) / self.step))
+        return nearest if nearest == value else None
+
 
 @dataclass(frozen=True)
-class Whole:
+class IntegerDimension:
     """A whole number."""
 
     low: int
@@ -50,19 +63,24 @@ class Whole:
     def size(self) -> int:
         return (self.high - self.low) // self.step + 1
 
-    def at(self, index: int) -> int:
+    def value_at(self, index: int) -> int:
         return self.low + index * self.step
 
-    def draw(self, chance: random.Random) -> int:
+    def draw(self, generator: random.Random) -> int:
         if not self.log:
-            return self.at(chance.randrange(self.size))
+            return self.value_at(generator.randrange(self.size))
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
-        return min(max(round(math.exp(chance.uniform(low, high))), self.low), self.high)
+        return min(max(round(math.exp(generator.uniform(low, high))), self.low), self.high)
+
+    def coordinate(self, value: float | int | str) -> int | None:
+        if isinstance(value, str) or not self.low <= value <= self.high or value != int(value):
+            return None
+        return int(value) if self.log or (int(value) - self.low) % self.step == 0 else None
 
 
 @dataclass(frozen=True)
-class Choice:
-    """One of these; a point holds its position."""
+class CategoricalDimension:
+    """One of several values; its coordinate is the value's position."""
 
     values: tuple[str, ...]
 
@@ -70,14 +88,17 @@ class Choice:
     def size(self) -> int:
         return len(self.values)
 
-    def at(self, index: int) -> int:
+    def value_at(self, index: int) -> int:
         return index
 
-    def draw(self, chance: random.Random) -> int:
-        return chance.randrange(self.size)
+    def draw(self, generator: random.Random) -> int:
+        return generator.randrange(self.size)
+
+    def coordinate(self, value: float | int | str) -> int | None:
+        return self.values.index(str(value)) if str(value) in self.values else None
 
 
-Dimension = Real | Whole | Choice
+Dimension = RealDimension | IntegerDimension | CategoricalDimension
 
 
 @dataclass(frozen=True)
@@ -97,61 +118,47 @@ class Branch:
         known = [size for size in sizes if size is not None]
         return math.prod(known) if len(known) == len(sizes) else None
 
-    def at(self, index: int) -> tuple[float | int, ...]:
-        values: list[float | int] = []
+    def coordinates_at(self, index: int) -> Point:
+        coordinates: list[Coordinate] = []
         for _, dimension in self.ordered:
-            index, place = divmod(index, dimension.size or 1)
-            values.append(dimension.at(place))
-        return tuple(values)
+            index, position = divmod(index, dimension.size or 1)
+            coordinates.append(dimension.value_at(position))
+        return tuple(coordinates)
 
 
 Space = tuple[Branch, ...]
 
 
-def size(space: Space) -> int | None:
-    """How many points there are; None where a real number has no step."""
+def space_size(space: Space) -> int | None:
+    """The number of points; None where a real number has no step."""
     sizes = [branch.size for branch in space]
     known = [each for each in sizes if each is not None]
     return sum(known) if len(known) == len(sizes) else None
 
 
-def values(space: Space, point: Point) -> tuple[str, dict[str, float | int | str]]:
-    """A point in words: the branch's name, and a value for each searched parameter."""
+def parameters_of(space: Space, point: Point) -> tuple[str, dict[str, float | int | str]]:
+    """The name of a point's branch, and the value of each searched parameter there."""
     branch = space[int(point[0])]
     pairs = zip(branch.ordered, point[1:], strict=True)
     return branch.name, {
-        name: dimension.values[int(value)] if isinstance(dimension, Choice) else value
+        name: dimension.values[int(value)] if isinstance(dimension, CategoricalDimension) else value
         for (name, dimension), value in pairs
     }
 
 
-def place(space: Space, branch: str, parameters: Mapping[str, float | int | str]) -> Point | None:
-    """The point that these words mean, the inverse of `values`; None where the space has no such point."""
+def point_of(space: Space, branch: str, parameters: Mapping[str, float | int | str]) -> Point | None:
+    """The point with these parameters, the inverse of `parameters_of`; None where the space has no such point."""
     number = next((number for number, each in enumerate(space) if each.name == branch), None)
     if number is None or set(space[number].dimensions) != set(parameters):
         return None
-    found = [_within(dimension, parameters[name]) for name, dimension in space[number].ordered]
-    known = [each for each in found if each is not None]
-    return (number, *known) if len(known) == len(found) else None
-
-
-def _within(dimension: Dimension, value: float | int | str) -> float | int | None:
-    if isinstance(dimension, Choice):
-        return dimension.values.index(str(value)) if str(value) in dimension.values else None
-    if isinstance(value, str) or not float(dimension.low) <= value <= float(dimension.high):
-        return None
-    if isinstance(dimension, Real):
-        if dimension.step is None:
-            return float(value)
-        near = dimension.at(round((Decimal(repr(value)) - dimension.low) / dimension.step))
-        return near if near == value else None
-    is_point = value == int(value) and (dimension.log or (int(value) - dimension.low) % dimension.step == 0)
-    return int(value) if is_point else None
+    coordinates = [dimension.coordinate(parameters[name]) for name, dimension in space[number].ordered]
+    known = [each for each in coordinates if each is not None]
+    return (number, *known) if len(known) == len(coordinates) else None
 
 
 @dataclass(frozen=True)
-class Past:
-    """One earlier trial: succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value.
+class PastTrial:
+    """An earlier trial: it succeeded if it has a value; a running one has none. Failed ones are `running=False` without a value.
 
     A pruned one has the `step` where it ended, and its last value if that was finite. `violation` is how far it is beyond its constraints.
     """
@@ -163,6 +170,6 @@ class Past:
     violation: float = 0.0
 
     @property
-    def tells(self) -> bool:
+    def has_result(self) -> bool:
         """Whether the sampler learns from it."""
         return self.value is not None or self.step is not None

@@ -4,10 +4,10 @@ import json
 
 from flywheel.kinds.model.observe import Version
 
-LONGEST = 512  # of a verdict's message
+MAX_MESSAGE_CHARACTERS = 512  # of a verdict's message
 
 
-def how_to_approve(version: Version, numbers: str) -> str:
+def approval_command(version: Version, numbers: str) -> str:
     """The sentence with the command. An approval of other bytes is void, and is said to be."""
     who = "$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"
     approval = {"by": who, "digest": version.digest, "reason": "REASON"}
@@ -20,6 +20,6 @@ def how_to_approve(version: Version, numbers: str) -> str:
     )
     command = f'kubectl patch fwver {version.name} -n {version.namespace} --type merge -p "{patch}"'
     # A command that was cut would be worse than numbers that are.
-    room = LONGEST - len(f"{void}it waits for approval (): {command}")
+    room = MAX_MESSAGE_CHARACTERS - len(f"{void}it waits for approval (): {command}")
     told = f" ({numbers[:room]})" if numbers and room > 0 else ""
     return f"{void}it waits for approval{told}: {command}"

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flywheel.kinds.model.observe import Version
-from flywheel.kinds.model.promotion.approval import how_to_approve
+from flywheel.kinds.model.promotion.approval import approval_command
 from flywheel.kinds.model.promotion.gate_evaluation import compared_by_gate, first_finding, is_measured_for, needs_rows
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import Verdict
@@ -157,7 +157,7 @@ def _measured_numbers(spec: ModelSpec, version: Version, champion: Version) -> t
 def _awaits_approval(spec: ModelSpec, version: Version, verdict: Verdict) -> Verdict | None:
     if spec.promotion != "Approval" or verdict.verdict not in WON or version.approved is not None:
         return None
-    return _verdict(version, "AwaitingApproval", how_to_approve(version, verdict.message)[:LONGEST_MESSAGE])
+    return _verdict(version, "AwaitingApproval", approval_command(version, verdict.message)[:LONGEST_MESSAGE])
 
 
 def _own_number(spec: ModelSpec, version: Version) -> str:

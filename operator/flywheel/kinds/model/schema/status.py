@@ -7,10 +7,10 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 
-LONGEST_HISTORY = 50
+MAX_HISTORY = 50
 
 
-MOST_VERDICTS = 20
+MAX_CANDIDATES = 20
 
 
 class Verdict(Schema):
@@ -68,11 +68,11 @@ class ModelStatus(Status):
     champion_metric: str | None = Field(None, max_length=64, description="The champion's value of the objective.")
     versions: int | None = Field(None, description="How many ModelVersions the model has.")
     candidates: tuple[Verdict, ...] = Field(
-        (), max_length=MOST_VERDICTS, description="The newest versions, and why each is or is not champion."
+        (), max_length=MAX_CANDIDATES, description="The newest versions, and why each is or is not champion."
     )
     challenger: Challenger | None = Field(None, description="The version whose gates are measured now.")
     promotions: int | None = Field(None, description="How many changes of champion there were; each is audited.")
     audit: Audit | None = Field(None, description="How far they are recorded in the store.")
     history: tuple[Reign, ...] = Field(
-        (), max_length=LONGEST_HISTORY, description="Every change of champion, oldest first; the last 50 are kept."
+        (), max_length=MAX_HISTORY, description="Every change of champion, oldest first; the last 50 are kept."
     )

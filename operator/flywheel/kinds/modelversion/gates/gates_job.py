@@ -15,12 +15,12 @@ from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion
 
-TIMEOUT = timedelta(minutes=30)
-USUAL_RESOURCES = Resources(requests={"cpu": "100m", "memory": "512Mi"})
+GATES_TIMEOUT = timedelta(minutes=30)
+DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "512Mi"})
 
 
 @dataclass(frozen=True)
-class Question:
+class MeasurementRequest:
     """What the Model would like to know: these artifacts, these gates. Another question has another Job."""
 
     model: str
@@ -42,21 +42,21 @@ class Question:
 
 
 @dataclass(frozen=True)
-class GatesSeen:
+class Measurement:
     """The question, the attempt that runs or comes next, and how it ended, or what stands in its way."""
 
-    question: Question
+    question: MeasurementRequest
     attempt: int
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
 
 
-def step_of(question: Question) -> str:
+def gates_step(question: MeasurementRequest) -> str:
     """The step's name."""
     return f"gates-{question.short}"
 
 
-def gates_job(version: ModelVersion, question: Question, attempt: int, settings: Settings) -> Child:
+def gates_job(version: ModelVersion, question: MeasurementRequest, attempt: int, settings: Settings) -> Child:
     """The Job of one attempt."""
     spec = version.spec
     inputs = [Input("model", artifact=question.digest), Input("data", artifact=question.data)]
@@ -66,7 +66,7 @@ def gates_job(version: ModelVersion, question: Question, attempt: int, settings:
         inputs.append(Input("champion-data", artifact=question.champion_data))
     rival = {"version": question.champion, "digest": question.champion_digest} if question.champion_digest else None
     step = Step(
-        name=step_of(question),
+        name=gates_step(question),
         attempt=attempt,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "gates"),
@@ -78,8 +78,8 @@ def gates_job(version: ModelVersion, question: Question, attempt: int, settings:
         },
         inputs=tuple(inputs),
         outputs=("gates",),
-        timeout=TIMEOUT,
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else USUAL_RESOURCES,
+        timeout=GATES_TIMEOUT,
+        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
         audit={

@@ -13,14 +13,14 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.children import ModelVersion
-from flywheel.kinds.modelversion.gates.gates_job import GatesSeen, Question, gates_job, step_of
+from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_job, gates_step
 from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION, Seen
 from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
-from flywheel.kinds.modelversion.verification import written
+from flywheel.kinds.modelversion.verification import number_text
 
-LONGEST_PAUSE = timedelta(minutes=5)
-UNMEASURED = "measurement"  # the entry of a Job that can never measure
+MAX_PAUSE = timedelta(minutes=5)
+UNMEASURED_ENTRY = "measurement"  # the entry of a Job that can never measure
 
 
 def kept_facts(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
@@ -71,13 +71,13 @@ def gated(version: ModelVersion, seen: Seen, plan: Plan) -> Plan:
 
 
 def _ended(
-    version: ModelVersion, seen: Seen, plan: Plan, status: ModelVersionStatus, asked: GatesSeen, outcome: Outcome
+    version: ModelVersion, seen: Seen, plan: Plan, status: ModelVersionStatus, asked: Measurement, outcome: Outcome
 ) -> Plan:
     """First the record, then the deletion: the Job stays until its outcome is written."""
-    kept = ExistingChild(JOB, names.job(version, step_of(asked.question), asked.attempt))
+    kept = ExistingChild(JOB, names.job(version, gates_step(asked.question), asked.attempt))
     result = result_of(asked.question, outcome, seen.now)
     if result is None:
-        pause = backoff(asked.attempt - 1, limit=LONGEST_PAUSE)
+        pause = backoff(asked.attempt - 1, limit=MAX_PAUSE)
         retry = GatesRetry(
             question=asked.question.short,
             attempts=asked.attempt,
@@ -93,7 +93,7 @@ def _ended(
     return replace(plan, status=changed, children=(*(plan.children or ()), kept), events=(*plan.events, news))
 
 
-def result_of(question: Question, outcome: Outcome, now: datetime) -> GatesResult | None:
+def result_of(question: MeasurementRequest, outcome: Outcome, now: datetime) -> GatesResult | None:
     """What the outcome says; None: ask again. A Job that can never measure is a refusal, so that others have their turn."""
     entries: tuple[GateEntry, ...] | None
     if outcome.result == "Succeeded":
@@ -102,7 +102,7 @@ def result_of(question: Question, outcome: Outcome, now: datetime) -> GatesResul
         entries = None
     else:
         again = f"When that is mended, set annotation {REQUEST_ANNOTATION} to any new value."
-        entries = (GateEntry(name=UNMEASURED, passed=False, message=f"{outcome.message[:380]} {again}"),)
+        entries = (GateEntry(name=UNMEASURED_ENTRY, passed=False, message=f"{outcome.message[:380]} {again}"),)
     if entries is None:
         return None
     metric = question.objective or ""
@@ -114,8 +114,8 @@ def result_of(question: Question, outcome: Outcome, now: datetime) -> GatesResul
         champion_digest=Digest(question.champion_digest) if question.champion_digest else None,
         gates=question.gates_hash,
         entries=entries,
-        value=written(mine) if mine is not None else None,
-        champion_value=written(theirs) if theirs is not None else None,
+        value=number_text(mine) if mine is not None else None,
+        champion_value=number_text(theirs) if theirs is not None else None,
         artifact=Digest(artifact) if artifact else None,
         at=now.replace(microsecond=0),
     )
@@ -130,7 +130,7 @@ def _entries(facts: Any) -> tuple[GateEntry, ...] | None:
     return found or None
 
 
-def _is_answered(result: GatesResult | None, question: Question) -> bool:
+def _is_answered(result: GatesResult | None, question: MeasurementRequest) -> bool:
     if result is None:
         return False
     told = (result.digest, result.champion_digest, result.gates)
