@@ -5,9 +5,9 @@ from pathlib import Path
 
 import grpc
 
-from flywheel_serving.auth import public
-from flywheel_serving.dataplane import DataPlane
-from flywheel_serving.metrics import Metrics
+from flywheel_serving.auth import open_routes
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.protocol import health_pb2, open_inference_pb2
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.settings import parse
@@ -18,9 +18,11 @@ UNKNOWN = [("GET", "/v2/models/another"), ("GET", "/nowhere"), ("PUT", "/v2"), (
 def rest_routes(model: Path, name: str, version: str = "1") -> list[tuple[str, str]]:
     """(method, path) of what is not for everybody, from the server's own table, and some that do not exist."""
     settings = parse(["--model", str(model), "--name", name, "--version", version])
-    plane = DataPlane(settings, Metrics(name, version))
+    plane = DataPlane(settings.model, ServerMetrics(name, version))
     try:
-        found = [(method, path) for method, path, pattern in Routes(plane).paths if pattern not in public.ROUTES]
+        found = [
+            (method, path) for method, path, pattern in Routes(plane).paths if pattern not in open_routes.OPEN_PATHS
+        ]
     finally:
         plane.close()
     return [*found, *UNKNOWN]
@@ -34,7 +36,7 @@ def rpc_methods() -> list[str]:
         for service in module.DESCRIPTOR.services_by_name.values()
     ]
     known = [f"/{service.full_name}/{method.name}" for service in services for method in service.methods]
-    return [*(each for each in known if each not in public.METHODS), "/made.Up/Method"]
+    return [*(each for each in known if each not in open_routes.OPEN_METHODS), "/made.Up/Method"]
 
 
 def rest(

@@ -11,7 +11,7 @@ import tritonclient.http as triton_http
 import tritonclient.http.aio as http_aio
 from tritonclient.utils import InferenceServerException
 
-from flywheel_serving.datatypes import DTYPES
+from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.testing import LocalServer

@@ -1,8 +1,12 @@
 """One ONNX model behind the Open Inference Protocol v2, over REST and gRPC.
 
-Reading order: `settings` (flags) > `server` (start, serve, drain) > `dataplane` (answers requests, knows no transport)
-> `model` (onnxruntime). `rest` and `rpc` translate the two transports into `dataplane`'s types; `http` is HTTP/1.1 and
-knows no protocol above it. `verify` is the step that admits a ModelVersion.
+    server ── wires what follows; `settings` has its flags
+      rest, rpc                             transports: protocol messages from and to infer's types
+        auth, http, route, prediction_log   features, independent of one another
+          infer                             admission, batching, the data plane; knows no transport
+            model, metrics                  the ONNX model; Prometheus series
+
+`verify` is the step that admits a ModelVersion; it needs `model` alone. `testing` starts a server in tests.
 """
 
 VERSION = "0.1.0"

@@ -4,17 +4,18 @@ import logging
 import os
 from typing import NoReturn
 
-from flywheel_serving import logs, settings
+from flywheel_serving import logs
+from flywheel_serving.settings import parse
 
 
 def main() -> NoReturn:
-    given = settings.parse()
-    logs.start()
-    from flywheel_serving import server  # after the flags: wrong ones, and --help, are answered without onnxruntime
+    settings = parse()
+    logs.configure()
+    from flywheel_serving import server  # after the flags: --help and errors in flags need no onnxruntime
 
-    code = server.run(given)
+    code = server.run(settings)
     logging.shutdown()
-    # A plain exit waits for every thread, so an inference that was cut after the grace would hold it up until killed.
+    # A plain exit waits for every thread, so an inference that outlasted the grace period would delay it.
     os._exit(code)
 
 

@@ -1,40 +1,53 @@
-"""What can be wrong with a request, said without a transport: `rest` and `rpc` map the classes to their own codes."""
+"""Errors of requests and of models, for every transport: `rest` and `rpc` map the classes to their own status codes.
+
+Exception
+|- RequestError           a request that is answered with an error
+|  |- InvalidRequest          400, INVALID_ARGUMENT
+|  |- NotFound                404, NOT_FOUND
+|  |- RequestTooLarge         413, RESOURCE_EXHAUSTED
+|  |- UnsupportedEncoding     415, UNIMPLEMENTED
+|  |- TooManyRequests         429, UNAVAILABLE
+|  |- ModelFailed             500, INTERNAL
+|  |- Overloaded              503, UNAVAILABLE
+|  `- DeadlineExceeded        504, DEADLINE_EXCEEDED
+`- ModelRefused           a model that can never be served
+"""
 
 
 class RequestError(Exception):
-    """A request answered with an error. The message names the field, what was wanted and what was found."""
+    """A request that is answered with an error. The message names the field, what was wanted and what was found."""
 
 
 class InvalidRequest(RequestError):
-    """The request does not fit the protocol or the model's signature (400, INVALID_ARGUMENT)."""
+    """The request does not fit the protocol or the model's signature."""
 
 
 class NotFound(RequestError):
-    """The path, model or version is not served here (404, NOT_FOUND)."""
+    """The path, model or version is not served here."""
 
 
-class TooLarge(RequestError):
-    """The request exceeds a limit on bytes or rows (413, RESOURCE_EXHAUSTED)."""
+class RequestTooLarge(RequestError):
+    """The request exceeds a limit on bytes or rows."""
 
 
-class Unsupported(RequestError):
-    """The body's media type or encoding is not understood (415, UNIMPLEMENTED)."""
+class UnsupportedEncoding(RequestError):
+    """The body's media type or encoding is not supported."""
 
 
-class TooMany(RequestError):
-    """As much is under way as the server takes, so this was refused at the door (429, UNAVAILABLE)."""
+class TooManyRequests(RequestError):
+    """As many requests are in flight as the server accepts, so this one was not read."""
 
 
 class Overloaded(RequestError):
-    """The server is not ready, or the model was not free in time; a second later it may be (503, UNAVAILABLE)."""
+    """The server is not ready, or the model was not free in time; a retry may succeed a second later."""
 
 
-class Late(RequestError):
-    """The request's own time was over before the model could take it (504, DEADLINE_EXCEEDED)."""
+class DeadlineExceeded(RequestError):
+    """The request's own timeout ended before the model could take it."""
 
 
 class ModelFailed(RequestError):
-    """The model raised an error on an input that its signature allows (500, INTERNAL)."""
+    """The model raised an error on an input that its signature allows."""
 
 
 class ModelRefused(Exception):

@@ -1,4 +1,4 @@
-"""One line of JSON for each record, on standard error."""
+"""Logging to standard error: one line of JSON for each record."""
 
 import json
 import logging
@@ -6,7 +6,7 @@ import sys
 from datetime import UTC, datetime
 
 
-class _OneLine(logging.Formatter):
+class _JsonFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
@@ -19,7 +19,8 @@ class _OneLine(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-def start() -> None:
+def configure() -> None:
+    """Writes log records of level INFO and above to standard error."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_OneLine())
+    handler.setFormatter(_JsonFormatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

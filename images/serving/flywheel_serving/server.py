@@ -1,8 +1,8 @@
-"""The life of the server: load, listen, warm up, serve, drain.
+"""Wires the server, and runs it from start to drain.
 
-listening, not ready --warm-up answered--> ready --SIGTERM--> draining (answers, not ready) --> stopped
+listening, not ready --warm-up done--> ready --SIGTERM--> draining (answers, not ready) --> stopped
 
-Draining lasts `--drain-seconds`, and longer while requests still come: a node with much to do withdraws endpoints late.
+Draining lasts `--drain-seconds`, and longer while requests still come: a busy node withdraws endpoints late.
 """
 
 import asyncio
@@ -16,137 +16,179 @@ from typing import TYPE_CHECKING
 import uvloop
 
 from flywheel_serving.auth.verdict import CannotStart
-from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.flag_types import Address
 from flywheel_serving.http.message import Application
 from flywheel_serving.http.server import HttpServer
-from flywheel_serving.metrics import Metrics
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.metrics.server_metrics import ServerMetrics
+from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
 from flywheel_serving.rest.routes import Routes
+from flywheel_serving.route.router import Router
 from flywheel_serving.settings import Settings
 
-if TYPE_CHECKING:
-    from flywheel_serving.auth.gate import Gate
+if TYPE_CHECKING:  # a server without these features does not import them
+    from flywheel_serving.auth.authenticator import Authenticator
+    from flywheel_serving.prediction_log.recorder import PredictionRecorder
 
-Stop = Callable[[float], Awaitable[None]]
-DONE, FAILED, NEVER_WORKS = 0, 1, 2
-QUIET_SECONDS = 1.0  # without a request: its clients have been told of other servers
+DRAINED, CANNOT_START, MODEL_REFUSED = 0, 1, 2  # exit codes
+QUIET_SECONDS = 1.0  # without a request: the endpoint was withdrawn everywhere
+QUIET_POLL_SECONDS = 0.1
 
 log = logging.getLogger(__name__)
 
 
 def run(settings: Settings) -> int:
-    """Serves until SIGTERM or SIGINT. The exit code: 0 drained, 1 cannot listen, 2 the model can never be served."""
+    """Serves until SIGTERM or SIGINT, and returns the exit code."""
     return uvloop.run(_serve(settings))
 
 
 async def _serve(settings: Settings) -> int:
     start = time.monotonic()
-    stopped = _on_signals()
-    stops: list[Stop] = []
+    signal_received = _signal_received()
+    server: Server | None = None
     try:
-        dataplane = DataPlane(settings, Metrics(settings.name, settings.version))
-        gate = _gate(settings)
-        http = _rest(settings, dataplane, gate)
-        ports = await _listen(settings, http, dataplane, gate, stops)
-        if gate is not None:
-            await gate.start()
-        difference = await dataplane.warm_up()
-        dataplane.router.watch(settings.route)
-        dataplane.start_recording(settings.record, settings.model)
-        gc.freeze()  # what is here stays; looking through it again and again makes some requests wait ten milliseconds
-    except ModelRefused as refusal:
-        await _stop(stops, 0.0)
-        return _failed(NEVER_WORKS, str(refusal), refusal.reason)
-    except CannotStart as refusal:
-        await _stop(stops, 0.0)
-        return _failed(FAILED, str(refusal), refusal.reason)
+        server = Server(settings)
+        facts = await server.start()
+    except (ModelRefused, CannotStart) as error:
+        code = MODEL_REFUSED if isinstance(error, ModelRefused) else CANNOT_START
+        return await _fail(server, code, str(error), error.reason)
     except (OSError, RuntimeError) as error:
-        await _stop(stops, 0.0)
-        return _failed(FAILED, f"cannot listen: {error}; choose other addresses with --http and --grpc", "CannotListen")
-    facts = {"model": settings.name, "version": settings.version, **ports, "maxDifference": difference}
-    facts["provider"] = dataplane.providers[0]
+        message = f"cannot listen: {error}; choose other addresses with --http and --grpc"
+        return await _fail(server, CANNOT_START, message, "CannotListen")
     log.info("ready after %.2f s", time.monotonic() - start, extra={"facts": facts})
-    await _drain(settings, dataplane, http, stops, await stopped)
-    return DONE
+    await server.drain(await signal_received)
+    return DRAINED
 
 
-def _failed(code: int, message: str, reason: str) -> int:
+async def _fail(server: "Server | None", code: int, message: str, reason: str) -> int:
+    if server is not None:
+        await server.stop(0.0)
     log.error("%s", message, extra={"facts": {"reason": reason}})
     return code
 
 
-def _gate(settings: Settings) -> "Gate | None":
+class Server:
+    """One model behind both transports, with the features that the settings turn on."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Loads the model. Raises ModelRefused."""
+        self._settings = settings
+        model = settings.model
+        self._dataplane = dataplane = DataPlane(model, ServerMetrics(model.name, model.version))
+        self._router = Router(dataplane.local_model, settings.http.limits.body_bytes, dataplane.set_route)
+        dataplane.metrics.register(self._router.metrics)
+        self._authenticator = _authenticator(settings)
+        self._recorder: PredictionRecorder | None = None
+        self._http = self._http_server()
+        self._stops: list[Callable[[float], Awaitable[None]]] = []
+
+    def _http_server(self) -> HttpServer:
+        guard = None
+        if self._authenticator is not None:
+            from flywheel_serving.rest.guard import RestGuard
+
+            guard = RestGuard(self._authenticator)
+        application: Application = Routes(self._dataplane, guard, self._router.examples)
+        if self._settings.cors_origins:
+            application = cors.allow_origins(application, self._settings.cors_origins)
+        return HttpServer(application, self._settings.http.limits)
+
+    async def start(self) -> dict[str, object]:
+        """Listens and warms up; returns facts for the log. Raises ModelRefused, CannotStart, OSError or RuntimeError."""
+        settings, dataplane = self._settings, self._dataplane
+        ports = {"http": await self._http.start(settings.http.address)}
+        self._stops.append(self._http.stop)
+        if settings.grpc is not None:
+            ports["grpc"] = await self._start_rpc(settings.grpc)
+        if self._authenticator is not None:
+            await self._authenticator.start()
+        difference = await dataplane.warm_up()
+        self._router.watch(settings.route)
+        if settings.log is not None:
+            self._start_recording(settings.log)
+        gc.freeze()  # these objects stay; collecting them again and again would delay some requests by 10 ms
+        return {
+            "model": dataplane.name,
+            "version": dataplane.version,
+            **ports,
+            "maxDifference": difference,
+            "provider": dataplane.providers[0],
+        }
+
+    async def _start_rpc(self, address: Address) -> int:
+        from flywheel_serving.rpc.service import RpcServer  # importing grpc takes 0.1 s, which REST alone does not need
+
+        guard = None
+        if self._authenticator is not None:
+            from flywheel_serving.rpc.guard import RpcGuard
+
+            guard = RpcGuard(self._authenticator, self._dataplane.metrics)
+        limits = self._settings.http.limits
+        rpc = RpcServer(self._dataplane, limits.body_bytes, limits.connections, guard)
+        self._stops.append(rpc.stop)
+        return await rpc.start(address)
+
+    def _start_recording(self, config: LogConfig) -> None:
+        from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log pay for it
+
+        dataplane, folder = self._dataplane, self._settings.model.folder
+        self._recorder = recorder = PredictionRecorder(config, folder, dataplane.signature, dataplane.version)
+        dataplane.metrics.register(recorder.metrics)
+        dataplane.start_recording(recorder)
+        recorder.start()
+
+    async def drain(self, received: signal.Signals) -> None:
+        """Answers while endpoints are withdrawn, lets requests in flight end, and stops."""
+        settings = self._settings
+        self._dataplane.drain()
+        self._http.drain()
+        # A server that is stopped at a terminal has no endpoints to be withdrawn.
+        drain_seconds = settings.drain_seconds if received is signal.SIGTERM else 0.0
+        log.info("%s: not ready, answering for %g s more", received.name, drain_seconds)
+        await asyncio.sleep(drain_seconds)
+        extra_seconds = await self._wait_until_quiet(settings.grace_seconds / 2) if drain_seconds else 0.0
+        await self.stop(settings.grace_seconds - extra_seconds)
+        cut_requests = self._dataplane.in_flight
+        if self._recorder is not None:
+            await self._recorder.close()
+        self._router.close()
+        self._dataplane.close()
+        log.info("drained, %d inferences were cut", cut_requests)
+
+    async def stop(self, seconds: float) -> None:
+        """Lets requests in flight end for `seconds`."""
+        await asyncio.gather(*(stop(seconds) for stop in self._stops))
+
+    async def _wait_until_quiet(self, max_seconds: float) -> float:
+        """Waits while requests still come; returns how long it waited."""
+        start = time.monotonic()
+        while self._http.seconds_since_post < QUIET_SECONDS and time.monotonic() - start < max_seconds:
+            await asyncio.sleep(QUIET_POLL_SECONDS)
+        waited = time.monotonic() - start
+        if waited >= QUIET_POLL_SECONDS:
+            log.info("requests came for %.1f s more than the drain takes; endpoints are withdrawn late", waited)
+        return waited
+
+
+def _authenticator(settings: Settings) -> "Authenticator | None":
     if settings.auth is None:
         return None
-    from flywheel_serving.auth import gate  # TLS, which servers that let everybody in do without
+    from flywheel_serving.auth.authenticator import build_authenticator  # TLS, which other servers do not need
 
-    return gate.build(settings.auth)
-
-
-def _rest(settings: Settings, dataplane: DataPlane, gate: "Gate | None") -> HttpServer:
-    routes: Application = Routes(dataplane, gate)
-    if settings.cors_origins:
-        routes = cors.allow(routes, settings.cors_origins)
-    return HttpServer(routes, settings.limits)
+    return build_authenticator(settings.auth)
 
 
-async def _listen(
-    settings: Settings, http: HttpServer, dataplane: DataPlane, gate: "Gate | None", stops: list[Stop]
-) -> dict[str, int]:
-    """Starts both servers, adds to `stops` what ends them, and returns their ports."""
-    ports = {"http": await http.start(settings.http)}
-    stops.append(http.stop)
-    if settings.grpc is not None:
-        from flywheel_serving.rpc.service import RpcServer  # a tenth of a second that REST alone does without
-
-        rpc = RpcServer(dataplane, settings.limits, gate)
-        stops.append(rpc.stop)
-        ports["grpc"] = await rpc.start(settings.grpc)
-    return ports
-
-
-async def _stop(stops: list[Stop], seconds: float) -> None:
-    await asyncio.gather(*(stop(seconds) for stop in stops))
-
-
-async def _drain(
-    settings: Settings, dataplane: DataPlane, http: HttpServer, stops: list[Stop], received: signal.Signals
-) -> None:
-    dataplane.drain()
-    http.drain()
-    # A person at a terminal has no endpoints to be withdrawn from.
-    wait = settings.drain_seconds if received is signal.SIGTERM else 0.0
-    log.info("%s: not ready, answering for %g s more", received.name, wait)
-    await asyncio.sleep(wait)
-    longer = await _until_quiet(http, settings.grace_seconds / 2) if wait else 0.0
-    await _stop(stops, settings.grace_seconds - longer)
-    left = dataplane.in_flight
-    if dataplane.recorder is not None:
-        await dataplane.recorder.close()
-    dataplane.close()
-    log.info("drained, %d inferences were cut", left)
-
-
-async def _until_quiet(http: HttpServer, most: float) -> float:
-    """Waits while clients still find this server, `most` seconds; how long it waited."""
-    start = time.monotonic()
-    while http.quiet_seconds < QUIET_SECONDS and time.monotonic() - start < most:
-        await asyncio.sleep(0.1)
-    longer = time.monotonic() - start
-    if longer >= 0.1:
-        log.info("requests came for %.1f s more than the drain takes; endpoints are withdrawn late", longer)
-    return longer
-
-
-def _on_signals() -> "asyncio.Future[signal.Signals]":
+def _signal_received() -> "asyncio.Future[signal.Signals]":
+    """The first SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
-    stopped: asyncio.Future[signal.Signals] = loop.create_future()
+    first: asyncio.Future[signal.Signals] = loop.create_future()
 
-    def stop(received: signal.Signals) -> None:
-        if not stopped.done():
-            stopped.set_result(received)
+    def on_signal(received: signal.Signals) -> None:
+        if not first.done():
+            first.set_result(received)
 
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop, name)
-    return stopped
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal, number)
+    return first

@@ -154,12 +154,12 @@ def told(auth: dict[str, Any]) -> Any:
 
 
 def test_the_server_understands_who_may_ask() -> None:
-    from flywheel_serving.auth.options import Jwt, RequiredClaim, ServiceAccounts
+    from flywheel_serving.auth.config import JwtConfig, RequiredClaim, ServiceAccountConfig
 
     assert told({"none": {}}) is None
-    assert told(ACCOUNTS) == ServiceAccounts("default", "delay", ("delay.default.svc",))
+    assert told(ACCOUNTS) == ServiceAccountConfig("default", "delay", ("delay.default.svc",))
     assert told({"serviceAccount": {"audiences": ["shop"]}}).audiences == ("shop",)
-    assert told(JWT) == Jwt(
+    assert told(JWT) == JwtConfig(
         "https://login.example.org",
         ("delay",),
         ("ES256",),
@@ -211,7 +211,7 @@ def test_the_server_takes_these_arguments() -> None:
     [server] = template()["spec"]["containers"]
     parsed = settings.parse(server["args"])
 
-    assert (parsed.name, parsed.version, parsed.http, parsed.grpc) == (
+    assert (parsed.model.name, parsed.model.version, parsed.http.address, parsed.grpc) == (
         "delay",
         "delay-1",
         ("0.0.0.0", 8080),
@@ -224,7 +224,7 @@ def test_the_server_understands_how_to_batch() -> None:
     from flywheel_serving import settings
 
     [server] = template(batching={"maxBatchSize": 8, "maxLatency": "500us"})["spec"]["containers"]
-    limits = settings.parse(server["args"]).limits
+    limits = settings.parse(server["args"]).model.limits
 
     assert (limits.batch_rows, limits.batch_wait_seconds) == (8, 0.0005)
 

@@ -13,8 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from flywheel_runtime.commands import quantize
 from flywheel_runtime.models import golden_rows
 from flywheel_runtime.models.dynamic_quantization import quantized
-from flywheel_serving import golden, verify
-from flywheel_serving.model import Model
+from flywheel_serving.model import golden_rows as server_golden_rows
+from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.verify.__main__ import main as verify
 from tests.runtime.commands.flights import FEATURES, WIDE, flights
 
 pytestmark = [
@@ -46,7 +47,7 @@ class Pod:
         for name, value in env.items():
             monkeypatch.setenv(name, value)
         assert quantize.main(env) == 0
-        return verify.main()
+        return verify()
 
     def read(self, path: str) -> Any:
         return json.loads((self.root / path).read_text())
@@ -230,7 +231,7 @@ def test_requests_for_a_quantised_network_share_no_call(tmp_path: Path) -> None:
     for number, content in enumerate((network(), quantized(network())[0])):
         path = tmp_path / f"{number}.onnx"
         path.write_bytes(content)
-        model = Model(path)
-        shared.append(golden.rows_do_not_mix(golden.synthesised(model.signature), model))
+        model = OnnxModel(path)
+        shared.append(server_golden_rows.rows_are_independent(server_golden_rows.zero_row(model.signature), model))
 
     assert shared == [True, False]

@@ -11,14 +11,14 @@ from pathlib import Path
 import orjson
 from google.protobuf.message import DecodeError
 
-from flywheel_serving import onnx_file, tensors
-from flywheel_serving.datatypes import DTYPES
 from flywheel_serving.errors import ModelRefused, RequestError
+from flywheel_serving.model import onnx_file, tensors
+from flywheel_serving.model.datatypes import DTYPES
+from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rest import codec as rest_codec
-from flywheel_serving.rest.forms import Forms
+from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rpc import codec as rpc_codec
-from flywheel_serving.signature import Signature, TensorSpec
 from tests.serving.oracle.memory import converse
 
 SIGNATURE = Signature(
@@ -38,12 +38,12 @@ def http(data: bytes) -> None:
 
 def rest(data: bytes) -> None:
     """The first two bytes are Inference-Header-Content-Length, 0 for none; the rest is the body."""
-    length, forms = int.from_bytes(data[:2], "big"), Forms()
+    length, forms = int.from_bytes(data[:2], "big"), BodyTemplates()
     with contextlib.suppress(RequestError):
         request, wanted = rest_codec.decode(data[2:], length or None, forms)
         SIGNATURE.fit(request.tensors, MAX_ROWS)
         for name in request.outputs:
-            wanted.binary(name)
+            wanted.is_binary(name)
         again, _ = rest_codec.decode(data[2:], length or None, forms)  # by its form, if it has one
         assert str(again.tensors) == str(request.tensors)
 
@@ -85,8 +85,8 @@ def onnx(data: bytes) -> None:
         file.flush()
         path = Path(file.name)
         with contextlib.suppress(ModelRefused):
-            onnx_file.check(path)
-            onnx_file.operators(path)
+            onnx_file.check_onnx_file(path)
+            onnx_file.operator_types(path)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

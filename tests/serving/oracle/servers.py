@@ -10,15 +10,15 @@ from typing import Any
 import uvicorn
 import uvloop
 
-from flywheel_serving.http.message import Reply, Request, Response
+from flywheel_serving.http.config import HttpLimits
+from flywheel_serving.http.message import Request, Response, SendResponse
 from flywheel_serving.http.server import HttpServer
-from flywheel_serving.settings import Limits
 
-LIMITS = Limits(body_bytes=1 << 20)
+LIMITS = HttpLimits(body_bytes=1 << 20)
 HEAD_BYTES = 65_536  # of both
 
 
-def echo(request: Request, reply: Reply) -> None:
+def echo(request: Request, reply: SendResponse) -> None:
     """What the server understood: method, target and body."""
     reply(Response(200, b" ".join((request.method.encode(), request.target, request.body)), "text/plain"))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from flywheel_serving.route.breaker import FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS, Breaker
+from flywheel_serving.route.breaker import FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS, Breaker
 
 AFTER = FIRST_PAUSE_SECONDS
 
@@ -11,7 +11,7 @@ def after(ends: str) -> Breaker:
     """`ends`: + for each good end, - for each bad one, all at 0."""
     breaker = Breaker()
     for end in ends:
-        assert breaker.allows(0.0)
+        assert breaker.allow(0.0)
         breaker.record(end == "+", 0.0)
     return breaker
 
@@ -34,41 +34,41 @@ def test_it_opens(ends: str, opens: bool) -> None:
 def test_open_it_allows_one_trial_after_the_pause() -> None:
     breaker = after("-----")
 
-    assert not breaker.allows(AFTER - 0.01)
-    assert breaker.allows(AFTER)
-    assert not breaker.allows(AFTER)
+    assert not breaker.allow(AFTER - 0.01)
+    assert breaker.allow(AFTER)
+    assert not breaker.allow(AFTER)
 
 
 def test_a_good_trial_closes_it() -> None:
     breaker = after("-----")
-    breaker.allows(AFTER)
+    breaker.allow(AFTER)
 
     breaker.record(True, AFTER)
 
     assert not breaker.is_open
-    assert breaker.allows(AFTER)
+    assert breaker.allow(AFTER)
     breaker.record(False, AFTER)
     assert not breaker.is_open  # what was before is forgotten
 
 
 def test_a_bad_trial_doubles_the_pause_up_to_the_longest() -> None:
     breaker, now = after("-----"), AFTER
-    for doubled in (2, 4, 8, 16, LONGEST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS):
-        assert breaker.allows(now)
+    for doubled in (2, 4, 8, 16, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS):
+        assert breaker.allow(now)
         breaker.record(False, now)
-        assert not breaker.allows(now + doubled - 0.01)
+        assert not breaker.allow(now + doubled - 0.01)
         now += doubled
         assert breaker.is_open
 
 
 def test_a_trial_that_told_nothing_gives_way_to_another() -> None:
     breaker = after("-----")
-    breaker.allows(AFTER)
+    breaker.allow(AFTER)
 
-    breaker.untold()
+    breaker.cancel()
 
     assert breaker.is_open
-    assert breaker.allows(AFTER)
+    assert breaker.allow(AFTER)
 
 
 def test_the_late_end_of_an_earlier_request_changes_nothing() -> None:

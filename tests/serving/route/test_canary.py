@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 
 from tests.serving.route.conftest import Start
-from tests.serving.route.liar import Say, in_binary, in_json, liar, response, says, says_nothing
+from tests.serving.route.fake_challenger import Say, in_binary, in_json, liar, response, says, says_nothing
 from tests.serving.route.rollout import Rollout, address
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
@@ -98,7 +98,7 @@ def test_a_bad_model_costs_no_answer(shared: Rollout, start: Start, sort: str, o
 @pytest.mark.parametrize(
     ("say", "outcome", "finding"),
     [
-        pytest.param(says(then_close=True), "Failed", "closed before the answer was whole", id="closes at once"),
+        pytest.param(says(then_close=True), "Failed", "closed before the response was complete", id="closes at once"),
         pytest.param(says(in_binary()[:-5], then_close=True), "Failed", "closed before", id="closes in the middle"),
         pytest.param(says(b"SSH-2.0-OpenSSH\r\n"), "Failed", "not valid HTTP/1.1", id="another protocol"),
         pytest.param(says(in_json() + in_json()), "Failed", "not valid HTTP/1.1", id="two answers at once"),
@@ -159,7 +159,7 @@ def test_a_challenger_that_hangs_is_late(rollout: Rollout) -> None:
 
     assert answers == [CHAMPION] * 4
     assert rollout.forwarded() == {"Late": 4}
-    assert "no answer within 0.1 s" in rollout.server.wait_for("challenger 'liar'")["message"]
+    assert "no response within 0.1 s" in rollout.server.wait_for("challenger 'liar'")["message"]
     # The time spent waiting for the challenger is not the champion's.
     assert rollout.metric("model_infer_duration_seconds_bucket", le="0.1") == 4
 
@@ -266,7 +266,7 @@ def test_the_bound_on_work_in_flight_counts_what_was_forwarded(start: Start, tmp
         held = pool.submit(rollout.rest, ROW)
         rollout.until(lambda: rollout.metric("model_infer_in_flight") == 1)
 
-        with pytest.raises(AssertionError, match="1 inferences are under way, the limit"):
+        with pytest.raises(AssertionError, match="1 inferences are in flight, the limit"):
             rollout.rest(ROW)
         over.set()
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.serving.route.conftest import Start
-from tests.serving.route.liar import in_json, liar, says, says_nothing
+from tests.serving.route.fake_challenger import in_json, liar, says, says_nothing
 from tests.serving.route.rollout import NAME, Rollout, address
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own

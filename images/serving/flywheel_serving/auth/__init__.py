@@ -1,9 +1,9 @@
-"""Who may ask: each request is let in or refused before its handler sees it, over REST and gRPC alike.
+"""Authentication and authorization: each request is admitted or refused before its handler runs, over REST and gRPC alike.
 
-    authorization ──▶ gate: cached? ──no──▶ judge (one question for each token at a time) ──▶ verdict, kept 60 s or 10 s
-                        │ yes                 reviews: TokenReview + LocalSubjectAccessReview
-                        ▼                     tokens:  a JWT, with the issuer's keys
-                     verdict ──▶ handler, or 401 / 403 / 503
+    authorization --> Authenticator: cached? --no--> TokenReviewer (one review of a token at a time) --> Verdict, cached 60 s or 10 s
+                        | yes                          kubernetes_review: TokenReview + LocalSubjectAccessReview
+                        v                              jwt_review: a JWT, verified with the issuer's keys
+                      Verdict --> handler, or 401 / 403 / 503
 
-Whatever cannot be decided is refused. `options` is all that a server without authentication imports from here.
+What cannot be decided is refused. A server without authentication imports `config` alone.
 """

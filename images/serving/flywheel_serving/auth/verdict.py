@@ -1,25 +1,25 @@
-"""What is known of a token."""
+"""The decision on a token."""
 
 import enum
 from dataclasses import dataclass
 
-FOR_EVER = float("inf")
+FOREVER = float("inf")
 
 
 class Outcome(enum.Enum):
     ALLOWED = "allowed"
-    UNAUTHENTICATED = "unauthenticated"  # nobody is known by it (401, UNAUTHENTICATED)
-    FORBIDDEN = "forbidden"  # who it is, is known, and may not ask (403, PERMISSION_DENIED)
-    UNAVAILABLE = "unavailable"  # it cannot be decided now, so it is refused (503, UNAVAILABLE)
+    UNAUTHENTICATED = "unauthenticated"  # the token identifies no caller (401, UNAUTHENTICATED)
+    FORBIDDEN = "forbidden"  # the caller is known and may not call this service (403, PERMISSION_DENIED)
+    UNAVAILABLE = "unavailable"  # it cannot be decided now, so the request is refused (503, UNAVAILABLE)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """`message` says what was found and the next step. `seconds` is how long it can be true at most, such as until the token ends."""
+    """`message` is the finding and the next step. `valid_seconds` bounds how long it holds, such as until the token expires."""
 
     outcome: Outcome
     message: str = ""
-    seconds: float = FOR_EVER
+    valid_seconds: float = FOREVER
 
 
 ALLOWED = Verdict(Outcome.ALLOWED)
@@ -38,7 +38,7 @@ def unavailable(message: str) -> Verdict:
 
 
 class CannotStart(Exception):
-    """Nobody could be let in. `reason` is CamelCase for conditions, the message is for the user."""
+    """The server could admit no caller. `reason` is CamelCase for conditions, the message is for the user."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)

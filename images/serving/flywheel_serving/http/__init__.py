@@ -1,1 +1,1 @@
-"""HTTP/1.1 on asyncio and httptools. Knows nothing of the inference protocol: bytes become `Request`s and back."""
+"""HTTP/1.1 server on asyncio and httptools: bytes become `Request`s, and `Response`s bytes. Knows no inference protocol."""

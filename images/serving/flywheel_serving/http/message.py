@@ -1,4 +1,4 @@
-"""A request and its response, as the routes see them."""
+"""A request and its response, as the application sees them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 JSON = "application/json"
-ANSWER = (
+OK_TEMPLATE = (
     f"HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: ".encode() + b"%d\r\nconnection: keep-alive\r\n\r\n%b"
 )
 STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
@@ -18,7 +18,7 @@ STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for
 class Request:
     """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma.
 
-    `findings` is for the application: what it found out from all this but the body. Requests with the same head share it.
+    `head_cache` is for the application: what it derived from everything but the body. Requests of one head share it.
     """
 
     method: str
@@ -26,7 +26,7 @@ class Request:
     headers: dict[bytes, bytes]
     body: bytes
     keep_alive: bool
-    findings: dict[str, Any] = field(default_factory=dict)
+    head_cache: dict[str, Any] = field(default_factory=dict)
 
     @property
     def path(self) -> bytes:
@@ -41,9 +41,9 @@ class Response:
     headers: dict[str, str] | None = None
 
     def encode(self, *, with_body: bool, keep_alive: bool) -> bytes:
-        """The bytes on the wire; without the body (HEAD) the length still says how long it would be."""
+        """The response as HTTP/1.1; without the body (HEAD) its length is still that of the body."""
         if self.headers is None and keep_alive and with_body and self.status == 200 and self.content_type is JSON:
-            return ANSWER % (len(self.body), self.body)  # most are such
+            return OK_TEMPLATE % (len(self.body), self.body)  # most responses
         extra = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()]) if self.headers else ""
         head = (
             f"{STATUS_LINES[self.status]}content-type: {self.content_type}\r\n"
@@ -53,16 +53,17 @@ class Response:
         return head + self.body if with_body else head
 
 
-def error(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
+def error_response(status: int, message: str, headers: dict[str, str] | None = None) -> Response:
     """The protocol's error object, `{"error": message}`."""
     return Response(status, orjson.dumps({"error": message}), headers=headers)
 
 
-def busy(finding: str) -> Response:
-    return error(503, f"{finding}; ask again in a second", {"retry-after": "1"})
+def busy_response(finding: str) -> Response:
+    """503, with the header that asks the client to retry."""
+    return error_response(503, f"{finding}; retry in a second", {"retry-after": "1"})
 
 
-Reply = Callable[[Response], None]
-# Answers once, at once or later, by calling the second argument: most answers are known at once, and a task for each
-# would cost more than they do.
-Application = Callable[[Request, Reply], None]
+SendResponse = Callable[[Response], None]
+# Answers a request by calling the second argument once, at once or later. Most responses are known at once, and a task
+# for each would cost more than the response itself.
+Application = Callable[[Request, SendResponse], None]

@@ -1,86 +1,89 @@
-"""Listens, keeps track of connections, and closes those whose time is up."""
+"""Listens, tracks connections, and closes those whose deadline has passed."""
 
 import asyncio
 import logging
 
+from flywheel_serving.flag_types import Address
+from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.connection import Connection
-from flywheel_serving.http.heads import Heads
-from flywheel_serving.http.message import Application, Reply, Request, error
-from flywheel_serving.settings import Address, Limits
+from flywheel_serving.http.head_cache import HeadCache
+from flywheel_serving.http.message import Application, Request, SendResponse, error_response
 
-SWEEP_SECONDS = 0.5
-BACKLOG = 1024
+EXPIRY_INTERVAL_SECONDS = 0.5
+STOP_POLL_SECONDS = 0.02
+BACKLOG_CONNECTIONS = 1024
 
 log = logging.getLogger(__name__)
 
 
 class HttpServer:
-    """`application` answers each request; whatever it raises is logged and answered with 500."""
+    """`application` answers each request; an exception of it is logged and answered with 500."""
 
-    def __init__(self, application: Application, limits: Limits) -> None:
+    def __init__(self, application: Application, limits: HttpLimits) -> None:
         self._application = application
         self._connections: set[Connection] = set()
         self._server: asyncio.Server
-        self._sweeper: asyncio.TimerHandle
+        self._expiry_timer: asyncio.TimerHandle
         self.limits = limits
-        self.heads = Heads()
+        self.head_cache = HeadCache()
         self.loop = asyncio.get_running_loop()
-        self.buffered = 0
-        self.draining = False
-        self._last_post = float("-inf")
+        self.buffered_bytes = 0
+        self.is_draining = False
+        self._last_post_at = float("-inf")
 
     async def start(self, address: Address) -> int:
         """Listens on `address` and returns its port. Raises OSError if it is taken."""
         host, port = address
-        self._server = await self.loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG)
-        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._server = await self.loop.create_server(lambda: Connection(self), host, port, backlog=BACKLOG_CONNECTIONS)
+        self._expiry_timer = self.loop.call_later(EXPIRY_INTERVAL_SECONDS, self._expire_connections)
         return int(self._server.sockets[0].getsockname()[1])
 
     def drain(self) -> None:
-        """Answers on, but closes each connection with its next answer, so that its client finds another server."""
-        self.draining = True
+        """Closes each connection with its next response, so that its client finds another server."""
+        self.is_draining = True
 
     @property
-    def quiet_seconds(self) -> float:
-        """Since the last POST while draining: whoever asks now was sent here by endpoints. Probes, which are GET, do not count."""
-        return self.loop.time() - self._last_post
+    def seconds_since_post(self) -> float:
+        """Time since the last POST while draining, which endpoints sent here. Probes are GET and do not count."""
+        return self.loop.time() - self._last_post_at
 
     async def stop(self, seconds: float) -> None:
-        """Takes no new connection, lets requests in flight end for `seconds`, then cuts what is left."""
+        """Accepts no connection, lets requests in flight end for `seconds`, then cuts the others."""
         self.drain()
         self._server.close()
         deadline = self.loop.time() + seconds
         while self._connections and self.loop.time() < deadline:
             for connection in list(self._connections):
                 connection.close_if_idle()
-            await asyncio.sleep(0.02)
-        self._sweeper.cancel()
+            await asyncio.sleep(STOP_POLL_SECONDS)
+        self._expiry_timer.cancel()
         if self._connections:
             log.warning("%d connections were cut after %g seconds of grace", len(self._connections), seconds)
         for connection in list(self._connections):
             connection.abort()
 
-    def answer(self, request: Request, reply: Reply) -> None:
-        if self.draining and request.method == "POST":
-            self._last_post = self.loop.time()
+    def answer(self, request: Request, send: SendResponse) -> None:
+        """Lets the application answer."""
+        if self.is_draining and request.method == "POST":
+            self._last_post_at = self.loop.time()
         try:
-            self._application(request, reply)
-        except Exception:  # the last door: one request's bug must not take the connection's other requests along
+            self._application(request, send)
+        except Exception:  # one request's bug must not end the connection's other requests
             log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
-            reply(error(500, "the server failed on this request; its log says why"))
+            send(error_response(500, "the server failed on this request; its log says why"))
 
     @property
-    def full(self) -> bool:
+    def is_full(self) -> bool:
         return len(self._connections) > self.limits.connections
 
-    def opened(self, connection: Connection) -> None:
+    def add_connection(self, connection: Connection) -> None:
         self._connections.add(connection)
 
-    def closed(self, connection: Connection) -> None:
+    def remove_connection(self, connection: Connection) -> None:
         self._connections.discard(connection)
 
-    def _sweep(self) -> None:
+    def _expire_connections(self) -> None:
         now = self.loop.time()
         for connection in [c for c in self._connections if c.deadline <= now]:
             connection.expire()
-        self._sweeper = self.loop.call_later(SWEEP_SECONDS, self._sweep)
+        self._expiry_timer = self.loop.call_later(EXPIRY_INTERVAL_SECONDS, self._expire_connections)

@@ -1,1 +1,1 @@
-"""The protocol over REST: bodies (`codec`), paths (`routes`), and a page for people (`page`)."""
+"""The protocol's REST form: routes, JSON and binary bodies, OpenAPI."""

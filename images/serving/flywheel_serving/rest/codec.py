@@ -1,89 +1,93 @@
-"""Bodies of the protocol's REST form, with or without binary tensors, from and to `dataplane`'s types."""
+"""Decodes and encodes the bodies of the protocol's REST form, with or without binary tensors."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
-from flywheel_serving import tensors
-from flywheel_serving.dataplane import InferRequest, InferResponse
-from flywheel_serving.datatypes import DTYPES, Array
 from flywheel_serving.errors import InvalidRequest
-from flywheel_serving.rest.forms import Forms
-from flywheel_serving.signature import TensorSpec
+from flywheel_serving.infer.requests import InferRequest, InferResponse
+from flywheel_serving.model import tensors
+from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.signature import TensorSpec
+from flywheel_serving.rest.body_templates import BodyTemplates
 
-BINARY = "application/octet-stream"
+BINARY_MEDIA_TYPE = "application/octet-stream"
 
 
 @dataclass(slots=True)
-class Wanted:
-    """Which outputs the client wants as bytes: `by_name` first, else `default`."""
+class OutputEncoding:
+    """Whether each output is encoded as binary: `by_name` first, else `default`."""
 
     default: bool
     by_name: dict[str, bool]
 
-    def binary(self, name: str) -> bool:
+    def is_binary(self, name: str) -> bool:
         return self.by_name.get(name, self.default)
 
 
-PLAIN = Wanted(default=False, by_name={})
+ALL_JSON = OutputEncoding(default=False, by_name={})
 
 
-def decode(body: bytes, json_length: int | None, forms: Forms) -> tuple[InferRequest, Wanted]:
-    """`json_length` is Inference-Header-Content-Length, None where the whole body is JSON. Raises InvalidRequest."""
-    if json_length is None and (known := forms.read(body)) is not None:
-        form, block = known
-        return InferRequest("", form.inputs(block), [], size=len(body), form=form, block=block), PLAIN
+def decode(body: bytes, json_length: int | None, templates: BodyTemplates) -> tuple[InferRequest, OutputEncoding]:
+    """The request in `body`, and the encoding of its response. Raises InvalidRequest.
+
+    `json_length` is Inference-Header-Content-Length, None if the whole body is JSON.
+    """
+    if json_length is None and (known := templates.read(body)) is not None:
+        template, block = known
+        inputs = template.inputs(block)
+        return InferRequest("", inputs, [], body_bytes=len(body), layout=template, block=block), ALL_JSON
     if json_length is not None and not 0 < json_length <= len(body):
         found = f"{json_length} for a body of {len(body)} bytes"
         raise InvalidRequest(
             f"header 'Inference-Header-Content-Length': wanted the length of the JSON part, found {found}"
         )
     if json_length is None:
-        document, raw = _parse(body), NO_BINARY
+        document, binary = _parse(body), NO_BINARY
     else:
         view = memoryview(body)
-        document, raw = _parse(view[:json_length]), _Binary(view[json_length:])
-    if len(document) == 1:  # as most come
-        inputs = _inputs(document, raw)
+        document, binary = _parse(view[:json_length]), _Binary(view[json_length:])
+    if len(document) == 1:  # most requests
+        inputs = _inputs(document, binary)
         if json_length is None:
-            forms.learn(body, document)
-        return InferRequest("", inputs, [], size=len(body)), PLAIN
+            templates.learn(body, document)
+        return InferRequest("", inputs, [], body_bytes=len(body)), ALL_JSON
     request_id = _typed(document, "id", str, "")
     parameters = _typed(document, "parameters", dict, None)
-    decoded = _inputs(document, raw)
+    inputs = _inputs(document, binary)
     names, by_name = _outputs(_typed(document, "outputs", list, []))
     default = _typed(parameters, "binary_data_output", bool, False, "parameters.") if parameters else False
-    request = InferRequest(request_id, decoded, names, _timeout(parameters), parameters, len(body))
-    return request, Wanted(default, by_name)
+    request = InferRequest(request_id, inputs, names, _timeout(parameters), parameters, len(body))
+    return request, OutputEncoding(default, by_name)
 
 
-def _inputs(document: dict[str, Any], raw: "_Binary") -> dict[str, Array]:
+def _inputs(document: dict[str, Any], binary: "_Binary") -> dict[str, Array]:
     items = _typed(document, "inputs", list, None)
     if not items:
         raise InvalidRequest("inputs: wanted a list of tensors, found none")
-    decoded: dict[str, Array] = {}
+    inputs: dict[str, Array] = {}
     for index, item in enumerate(items):
-        name, array = _input(index, item, raw)
-        if name in decoded:
+        name, array = _input(index, item, binary)
+        if name in inputs:
             raise InvalidRequest(f"inputs[{index}].name: {name[:100]!r} is given twice")
-        decoded[name] = array
-    raw.check_used()
-    return decoded
+        inputs[name] = array
+    binary.check_used()
+    return inputs
 
 
 def _timeout(parameters: dict[str, Any] | None) -> float | None:
-    """Seconds from `timeout` in microseconds, as Triton's schedule policy extension has it and tritonclient sends it."""
-    found = _typed(parameters, "timeout", int, None, "parameters.") if parameters else None
-    return found / 1e6 if found and found > 0 else None
+    """`timeout` in seconds; it is in microseconds, as in Triton's schedule policy extension and from tritonclient."""
+    microseconds = _typed(parameters, "timeout", int, None, "parameters.") if parameters else None
+    return microseconds / 1e6 if microseconds and microseconds > 0 else None
 
 
-def encode(response: InferResponse, wanted: Wanted, model: str) -> tuple[bytes, int | None]:
-    """The body, and the length of its JSON part if tensors follow it."""
+def encode(response: InferResponse, encoding: OutputEncoding, model: str) -> tuple[bytes, int | None]:
+    """The body, and the length of its JSON part if binary tensors follow it."""
     outputs, parts = [], []
     for spec, array in response.outputs:
         output: dict[str, Any] = {"name": spec.name, "datatype": spec.datatype, "shape": array.shape}
-        if wanted is not PLAIN and wanted.binary(spec.name):
+        if encoding is not ALL_JSON and encoding.is_binary(spec.name):
             parts.append(tensors.to_bytes(array))
             output["parameters"] = {"binary_data_size": len(parts[-1])}
         else:
@@ -96,8 +100,8 @@ def encode(response: InferResponse, wanted: Wanted, model: str) -> tuple[bytes, 
     return (b"".join((head, *parts)), len(head)) if parts else (head, None)
 
 
-def document(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
-    """A request body in JSON for `feeds`: what the human page and examples show."""
+def encode_inputs(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
+    """A request body in JSON for `feeds`, as the server's page and examples show it."""
     inputs = [
         {
             "name": s.name,
@@ -111,7 +115,7 @@ def document(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
 
 
 class _Binary:
-    """The part behind the JSON, handed out in the order of the inputs."""
+    """The binary data after the JSON part, taken in the order of the inputs."""
 
     def __init__(self, content: memoryview) -> None:
         self._content = content
@@ -123,9 +127,9 @@ class _Binary:
             raise ValueError(
                 f"binary_data_size is {size}, but {len(self._content) - self._offset} bytes are left in the body"
             )
-        part = self._content[self._offset : end]
+        content = self._content[self._offset : end]
         self._offset = end
-        return part
+        return content
 
     def check_used(self) -> None:
         if rest := len(self._content) - self._offset:
@@ -135,9 +139,9 @@ class _Binary:
 NO_BINARY = _Binary(memoryview(b""))
 
 
-def _parse(part: bytes | memoryview) -> dict[str, Any]:
+def _parse(json: bytes | memoryview) -> dict[str, Any]:
     try:
-        parsed = orjson.loads(part)
+        parsed = orjson.loads(json)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"body: not valid JSON: {error}") from error
     if not isinstance(parsed, dict):
@@ -150,13 +154,13 @@ def _typed(document: dict[str, Any], key: str, kind: type, default: Any, where: 
     if value is None:
         return default
     if type(value) is not kind:
-        words = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
+        names = {str: "text", dict: "an object", list: "a list", bool: "true or false", int: "a whole number"}
         found = orjson.dumps(value)[:60].decode("utf-8", "replace")
-        raise InvalidRequest(f"{where}{key}: wanted {words[kind]}, found {found}")
+        raise InvalidRequest(f"{where}{key}: wanted {names[kind]}, found {found}")
     return value
 
 
-def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
+def _input(index: int, item: Any, binary: _Binary) -> tuple[str, Array]:
     if type(item) is not dict:
         raise InvalidRequest(f"inputs[{index}]: wanted an object with name, shape, datatype and data")
     name = item.get("name")
@@ -169,7 +173,7 @@ def _input(index: int, item: Any, raw: _Binary) -> tuple[str, Array]:
         size = _binary_size(parameters, "data" in item) if parameters else None
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
-        return name, tensors.from_bytes(raw.take(size), datatype, shape)
+        return name, tensors.from_bytes(binary.take(size), datatype, shape)
     except ValueError as error:
         raise InvalidRequest(f"input {name[:100]!r}: {error}") from error
 
@@ -200,7 +204,7 @@ def _shape(shape: Any) -> list[int]:
 
 
 def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:
-    names, binary = [], {}
+    names, is_binary = [], {}
     for index, item in enumerate(items):
         if type(item) is not dict or type(item.get("name")) is not str:
             raise InvalidRequest(f"outputs[{index}]: wanted an object with a name")
@@ -210,5 +214,5 @@ def _outputs(items: list[Any]) -> tuple[list[str], dict[str, bool]]:
                 raise InvalidRequest(f"outputs[{index}].parameters.{unsupported}: not supported; leave it out")
         names.append(item["name"])
         if "binary_data" in parameters:
-            binary[item["name"]] = _typed(parameters, "binary_data", bool, False, f"outputs[{index}].parameters.")
-    return names, binary
+            is_binary[item["name"]] = _typed(parameters, "binary_data", bool, False, f"outputs[{index}].parameters.")
+    return names, is_binary

@@ -1,45 +1,68 @@
-"""Cross-origin requests of browsers (the Fetch standard, "CORS protocol"): refused unless an origin is listed.
+"""Cross-origin requests of browsers (the Fetch standard, "CORS protocol"): refused unless their origin is listed.
 
-Off, this module is not in the way of a request at all. A preflight carries no credentials and is answered here, before
-anything that asks who is there.
+Without a listed origin no request passes through here. A preflight carries no credentials, so it is answered here,
+before authentication.
 """
 
-from flywheel_serving.http.message import Application, Reply, Request, Response, error
+import argparse
 
-ANY = "*"
-EXPOSED = "inference-header-content-length, retry-after"
+from flywheel_serving.http.message import Application, Request, Response, SendResponse, error_response
+
+ANY_ORIGIN = "*"
+EXPOSED_HEADERS = "inference-header-content-length, retry-after"
 ALLOWED_METHODS = "GET, HEAD, POST"
 MAX_AGE_SECONDS = 600
 
 
-def allow(application: Application, origins: frozenset[str]) -> Application:
-    """`application`, with answers that scripts of `origins` may read (scheme://host[:port], or * for all)."""
+def add_flags(parser: argparse.ArgumentParser) -> None:
+    """Adds the flag of the listed origins."""
+    parser.add_argument_group("browsers").add_argument(
+        "--cors-origin",
+        type=_origin,
+        action="append",
+        default=[],
+        help="let scripts of this origin call from a browser (scheme://host[:port], or * for all); may be repeated",
+    )
 
-    def answer(request: Request, reply: Reply) -> None:
+
+def _origin(text: str) -> str:
+    scheme, separator, rest = text.partition("://")
+    is_origin = separator and scheme.isalpha() and rest and rest.isascii() and not set(rest) & set("/?#@ ,")
+    if text != ANY_ORIGIN and not is_origin:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an origin; write for example https://app.example.com, or *")
+    return text.lower()
+
+
+def allow_origins(application: Application, origins: frozenset[str]) -> Application:
+    """`application`, with responses that scripts of `origins` may read (scheme://host[:port], or * for all)."""
+
+    def answer(request: Request, send: SendResponse) -> None:
         origin = request.headers.get(b"origin", b"").decode("latin-1")
-        allowed = bool(origin) and (origin in origins or ANY in origins)
+        allowed = bool(origin) and (origin in origins or ANY_ORIGIN in origins)
 
-        def readable(response: Response) -> None:
-            headers = {**(response.headers or {}), "vary": "origin"}  # for caches: without the header it differs
+        def send_with_origin(response: Response) -> None:
+            headers = {**(response.headers or {}), "vary": "origin"}  # for caches: the response depends on that header
             if allowed:
-                headers |= {"access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED}
+                headers |= {"access-control-allow-origin": origin, "access-control-expose-headers": EXPOSED_HEADERS}
             response.headers = headers
-            reply(response)
+            send(response)
 
         if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
-            readable(_preflight(request) if allowed else _unknown(origin))
+            send_with_origin(_preflight(request) if allowed else _refusal(origin))
         else:
-            application(request, readable)
+            application(request, send_with_origin)
 
     return answer
 
 
-def _unknown(origin: str) -> Response:
-    return error(403, f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin")
+def _refusal(origin: str) -> Response:
+    return error_response(
+        403, f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin"
+    )
 
 
 def _preflight(request: Request) -> Response:
     headers = {"access-control-allow-methods": ALLOWED_METHODS, "access-control-max-age": str(MAX_AGE_SECONDS)}
-    if asked := request.headers.get(b"access-control-request-headers"):
-        headers["access-control-allow-headers"] = asked.decode("latin-1")
+    if requested := request.headers.get(b"access-control-request-headers"):
+        headers["access-control-allow-headers"] = requested.decode("latin-1")
     return Response(200, headers=headers)

@@ -1,7 +1,7 @@
-"""The model's tensors as JSON Schema (2020-12): every body that the server takes is valid by it.
+"""The model's tensors as JSON Schema (2020-12): every body that the server accepts is valid by it.
 
-What it cannot say is left to the server's 400: that the values are as many as the shape says, that all inputs have the
-same number of rows, that a number fits the model's datatype.
+The server's 400 covers what a schema cannot express: that there are as many values as the shape says, that all inputs
+have the same number of rows, that a number fits the model's datatype.
 """
 
 from collections import defaultdict
@@ -10,10 +10,10 @@ from typing import Any
 
 import orjson
 
-from flywheel_serving.dataplane import DataPlane
-from flywheel_serving.datatypes import DTYPES
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.model.datatypes import DTYPES
+from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.rest import codec
-from flywheel_serving.signature import TensorSpec
 
 Schema = dict[str, Any]
 NUMBERS = [name for name in DTYPES if name != "BYTES"]
@@ -25,7 +25,7 @@ def request(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> 
     each = [{"contains": {"properties": {"name": {"const": spec.name}}}} for spec in inputs]
     tensors = {
         "type": "array",
-        "items": {"anyOf": [_input(names, spec) for names, spec in _alike(inputs)]},
+        "items": {"anyOf": [_input(names, spec) for names, spec in _group(inputs)]},
         "minItems": len(inputs),
         "maxItems": len(inputs),
         "allOf": each,
@@ -41,38 +41,40 @@ def request(inputs: tuple[TensorSpec, ...], outputs: tuple[TensorSpec, ...]) -> 
     parameters = {
         "type": "object",
         "properties": {
-            "binary_data_output": _optional({"type": "boolean", "description": "outputs as bytes behind the JSON"}),
+            "binary_data_output": _optional(
+                {"type": "boolean", "description": "outputs as binary data after the JSON"}
+            ),
             "timeout": _optional({"type": "integer", "description": "microseconds that the client waits"}),
         },
     }
     properties = {
-        "id": _optional({"type": "string", "description": "comes back in the response"}),
+        "id": _optional({"type": "string", "description": "is returned in the response"}),
         "parameters": _optional(parameters),
         "inputs": tensors,
-        "outputs": _optional({"type": "array", "items": wanted, "description": "all, where left out"}),
+        "outputs": _optional({"type": "array", "items": wanted, "description": "all if left out"}),
     }
     return {"type": "object", "properties": properties, "required": ["inputs"]}
 
 
 def response(outputs: tuple[TensorSpec, ...]) -> Schema:
-    """The body of an answer in JSON."""
+    """The body of a response in JSON."""
     text = {"type": "string"}
-    tensors = {"type": "array", "items": {"anyOf": [_output(names, spec) for names, spec in _alike(outputs)]}}
+    tensors = {"type": "array", "items": {"anyOf": [_output(names, spec) for names, spec in _group(outputs)]}}
     properties = {"model_name": text, "model_version": text, "id": text, "outputs": tensors}
     return {"type": "object", "properties": properties, "required": ["model_name", "model_version", "outputs"]}
 
 
 def example(dataplane: DataPlane) -> Any:
-    """A request that the model answers."""
-    return orjson.loads(codec.document(dataplane.example, dataplane.signature.inputs))
+    """A valid request."""
+    return orjson.loads(codec.encode_inputs(dataplane.example, dataplane.signature.inputs))
 
 
-def _alike(specs: Iterable[TensorSpec]) -> list[tuple[list[str], TensorSpec]]:
-    """Names by datatype and shape: a thousand features of one kind are one schema, not a thousand."""
-    kinds: dict[tuple[str, tuple[int, ...]], list[TensorSpec]] = defaultdict(list)
+def _group(specs: Iterable[TensorSpec]) -> list[tuple[list[str], TensorSpec]]:
+    """Names by datatype and shape: a thousand features of one kind need one schema, not a thousand."""
+    groups: dict[tuple[str, tuple[int, ...]], list[TensorSpec]] = defaultdict(list)
     for spec in specs:
-        kinds[spec.datatype, spec.shape].append(spec)
-    return [([spec.name for spec in kind], kind[0]) for kind in kinds.values()]
+        groups[spec.datatype, spec.shape].append(spec)
+    return [([spec.name for spec in group], group[0]) for group in groups.values()]
 
 
 def _input(names: list[str], spec: TensorSpec) -> Schema:
@@ -83,9 +85,9 @@ def _input(names: list[str], spec: TensorSpec) -> Schema:
         "items": {"type": "integer", "minimum": 0, "maximum": MAX_AXIS},
         "minItems": max(0, rank - 1),
         "maxItems": rank + 1,
-        "description": f"the model's own is {list(spec.shape)}, -1 is any length",
+        "description": f"the model's is {list(spec.shape)}; -1 is any length",
     }
-    datatype = {"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's own is {spec.datatype}"}
+    datatype = {"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's is {spec.datatype}"}
     value = {"type": ["string", "null"] if text else ["number", "boolean", "null"]}
     return {
         "type": "object",
@@ -115,7 +117,7 @@ def _output(names: list[str], spec: TensorSpec) -> Schema:
 
 
 def _nested(value: Schema, depth: int) -> Schema:
-    """Flat, or nested like the shape."""
+    """A list of values, flat or nested like the shape."""
     levels = [{"type": "array", "items": value}]
     for _ in range(depth - 1):
         levels.append({"type": "array", "items": levels[-1]})
@@ -123,5 +125,5 @@ def _nested(value: Schema, depth: int) -> Schema:
 
 
 def _optional(schema: Schema) -> Schema:
-    """null is as if it were left out."""
+    """`schema`, or null, which means the same as leaving it out."""
     return schema | {"type": [schema["type"], "null"]}

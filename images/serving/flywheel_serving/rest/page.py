@@ -1,17 +1,17 @@
-"""The page for people at `GET /`: what is served, what it takes and gives, and a command that works."""
+"""The page at `GET /`: the model, its inputs and outputs, and an example command."""
 
 import shlex
 from urllib.parse import quote
 
-from flywheel_serving.dataplane import DataPlane
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.rest import codec
-from flywheel_serving.signature import TensorSpec
 
 
-def text(dataplane: DataPlane, host: str, *, guarded: bool = False) -> str:
-    """Plain text, so that a browser and curl both show it and nothing in it can be markup. `guarded`: a bearer token is asked for."""
+def render_page(dataplane: DataPlane, host: str, *, guarded: bool = False) -> str:
+    """Plain text, which browsers and curl show and which cannot contain markup. `guarded`: a bearer token is required."""
     signature = dataplane.signature
-    body = shlex.quote(codec.document(dataplane.example, signature.inputs).decode())
+    body = shlex.quote(codec.encode_inputs(dataplane.example, signature.inputs).decode())
     state = "ready" if dataplane.ready else "not ready"
     task = signature.extra.get("task")
     about = f"task: {task}, predicts {signature.extra.get('target')!r}\n" if task else ""
@@ -20,15 +20,15 @@ def text(dataplane: DataPlane, host: str, *, guarded: bool = False) -> str:
     token = '-H "Authorization: Bearer $TOKEN" ' if guarded else ""
     return (
         f"{dataplane.name}, version {dataplane.version} ({state})\n{about}\n"
-        f"It takes\n{_table(signature.inputs)}\nand gives\n{_table(signature.outputs)}\n"
-        "-1 is any number of rows. Ask it with the Open Inference Protocol v2, for example:\n\n"
+        f"Inputs\n{_table(signature.inputs)}\nOutputs\n{_table(signature.outputs)}\n"
+        "-1 is any number of rows. Send requests of the Open Inference Protocol v2, for example:\n\n"
         f"curl {url} {token}-H 'Content-Type: application/json' -d {body}\n\n"
         f"OpenAPI:    {path}/openapi.json\n"
         f"Metadata:   {path}\n"
         f"Statistics: {path}/stats\n"
         "Health:     /v2/health/ready\n"
         "Metrics:    /metrics\n"
-        "gRPC, where it is on, is the service inference.GRPCInferenceService\n"
+        "gRPC, if enabled, is the service inference.GRPCInferenceService\n"
     )
 
 

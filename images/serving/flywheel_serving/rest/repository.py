@@ -1,18 +1,18 @@
-"""The index of Triton's model repository extension: what is served here, and whether it is ready.
+"""The index of Triton's model repository extension: the served model, and whether it is ready.
 
-Loading and unloading are not here: what a server serves is decided by its InferenceService.
+Loading and unloading are not supported: the InferenceService decides what a server serves.
 """
 
 from typing import Any
 
 import orjson
 
-from flywheel_serving.dataplane import DataPlane
 from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.infer.dataplane import DataPlane
 
 
-def index(dataplane: DataPlane, body: bytes) -> list[dict[str, Any]]:
-    """`body` is empty, or an object whose `ready: true` leaves out what is not. Raises InvalidRequest."""
+def repository_index(dataplane: DataPlane, body: bytes) -> list[dict[str, Any]]:
+    """`body` is empty, or an object whose `ready: true` excludes models that are not. Raises InvalidRequest."""
     if _only_ready(body) and not dataplane.ready:
         return []
     state, reason = ("READY", "") if dataplane.ready else ("UNAVAILABLE", "it is warming up or draining")
@@ -26,7 +26,7 @@ def _only_ready(body: bytes) -> bool:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as error:
         raise InvalidRequest(f"body: not valid JSON: {error}") from error
-    wanted = document.get("ready", False) if isinstance(document, dict) else None
-    if type(wanted) is not bool:
+    only_ready = document.get("ready", False) if isinstance(document, dict) else None
+    if type(only_ready) is not bool:
         raise InvalidRequest("body: wanted nothing, or an object with 'ready': true or false")
-    return wanted
+    return only_ready

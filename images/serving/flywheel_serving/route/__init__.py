@@ -1,8 +1,9 @@
-"""The route inside the champion's server: a share of its requests goes to a challenger, and no user pays for that.
+"""Sends a part of a server's requests to a challenger, so that no client is harmed by it.
 
-    route.json --file--> Router --+-- Canary: share -> breaker -> pool -> wire ---- right answer --> client
-    (ConfigMap)                   |             `- kept      `- failed, late or nonsense -> the champion answers
-                                  +-- Shadow: the champion answers; then a copy -> pool -> wire -> compare -> worst examples
+    route.json --> Router --+-- Canary: TrafficSplit -> Breaker -> ConnectionPool -- valid response ------> client
+    (ConfigMap)             |               `- kept                  `- failed, late or invalid -> local model -> client
+                            +-- Shadow: local model -> client; then a copy -> ConnectionPool -> compare -> TopDifferences
 
-Without a route.json nothing here runs: the dataplane looks at one attribute.
+The server that has a route is the champion: its local model answers whatever the challenger does not. Without a
+route.json nothing here runs; the data plane reads one attribute.
 """

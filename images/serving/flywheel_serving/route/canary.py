@@ -1,151 +1,143 @@
-"""Canary: the challenger answers its share; whenever it does not answer rightly and in time, the champion does.
+"""Canary: the challenger answers its share; the local model answers whatever the challenger does not, or not validly or in time.
 
-chosen -> room and breaker allow? -> challenger asked -> right answer ------------------> client
-               `- no: kept                           `- failed, late, nonsense -> champion -> client
+selected -> capacity and breaker allow? -> challenger -> valid response ------------------> client
+                 `- no: kept                     `- failed, late, invalid -> local model -> client
 """
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from flywheel_serving.batcher import Outputs
-from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import ModelFailed, RequestError
-from flywheel_serving.route import wire
-from flywheel_serving.route.champion import FELL_BACK, FORWARDED, KEPT, Asked, Champion
-from flywheel_serving.route.file import Route
-from flywheel_serving.route.link import Link
-from flywheel_serving.route.pool import Trouble
-from flywheel_serving.route.share import Share
+from flywheel_serving.infer.extensions import RoutedRequest
+from flywheel_serving.infer.local_model import LocalModel
+from flywheel_serving.infer.requests import FELL_BACK, FORWARDED, FORWARDED_HEADER, KEPT
+from flywheel_serving.infer.runner import ModelResult
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.route.codec import UpstreamResponse
+from flywheel_serving.route.connection_pool import NoResponse
+from flywheel_serving.route.route_file import Route
+from flywheel_serving.route.traffic_split import TrafficSplit
+from flywheel_serving.route.upstream import ForwardResult, Upstream
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What came back. `doubtful`: wrong unless the champion does the same, so it settles only when the champion has answered."""
-
-    outcome: str
-    finding: str
-    outputs: list[Array] | None = None
-    doubtful: bool = False
-
-
 class Canary:
-    def __init__(self, champion: Champion, route: Route, link: Link) -> None:
-        self._champion = champion
+    def __init__(self, local_model: LocalModel, route: Route, upstream: Upstream) -> None:
+        self._local_model = local_model
         self._route = route
-        self._link = link
-        self._share = Share(route)
-        # A challenger that hangs holds its requests until they are late: most places stay for those that are kept.
-        self._room = max(1, champion.in_flight // 4)
+        self._upstream = upstream
+        self._split = TrafficSplit(route)
+        # A challenger that hangs holds its requests until they are late: most of the capacity stays for kept requests.
+        self._max_forwarded = max(1, local_model.limits.in_flight // 4)
 
-    def submit(self, asked: Asked) -> None:
-        """`asked.answer` is called once, later; never with an error that only the challenger has."""
-        if asked.pinned or wire.FORWARDED in asked.headers:
-            self._champion.submit(asked.call)
-        elif self._share.takes(asked.headers) and self._may_ask():
-            self._forward(asked)
+    def submit(self, request: RoutedRequest) -> None:
+        """Completes `request` once, later; never with an error that only the challenger has."""
+        if request.pinned or FORWARDED_HEADER in request.headers:
+            self._local_model.submit(request.item)
+        elif self._split.selects(request.headers) and self._may_forward():
+            self._forward(request)
         else:
-            self._keep(asked)
+            self._keep(request)
 
     def close(self) -> None:
-        """Another one follows; what is under way ends here."""
+        """Does nothing: requests in flight end here, though another route takes the next ones."""
 
-    def _may_ask(self) -> bool:
-        return self._link.pool.under_way < self._room and self._link.allows()
+    def _may_forward(self) -> bool:
+        return self._upstream.pool.in_flight < self._max_forwarded and self._upstream.allow()
 
-    def _keep(self, asked: Asked) -> None:
-        self._link.counts.kept += 1
-        call, answer, version = asked.call, asked.answer, self._champion.version
-        call.answer = lambda found: answer(found, version, KEPT)
-        self._champion.submit(call)
+    def _keep(self, request: RoutedRequest) -> None:
+        self._upstream.counts.kept += 1
+        item, complete, version = request.item, request.complete, self._local_model.version
+        item.on_result = lambda result: complete(result, version, KEPT)
+        self._local_model.submit(item)
 
-    def _forward(self, asked: Asked) -> None:
-        # Half of the client's time, so that the champion has the other half.
-        seconds = min(self._route.timeout, (asked.deadline - time.perf_counter()) / 2)
-        call, link = asked.call, self._link
+    def _forward(self, request: RoutedRequest) -> None:
+        # Half of the client's time, so that the local model has the other half.
+        route_timeout = self._route.timeout_seconds
+        timeout = min(route_timeout, (request.deadline - time.perf_counter()) / 2)
+        item, upstream = request.item, self._upstream
         try:
-            inputs = self._champion.inputs(call.feeds)
-            payload = link.question.encode(asked.id, inputs, call.outputs, seconds, asked.headers)
-        except Exception:  # the client must get its answer whatever is wrong here
-            log.exception("a request for version %s could not be written", link.challenger.version)
-            link.untold()
-            self._keep(asked)
+            payload = upstream.encode(request.id, item.feeds, item.outputs, timeout, request.headers)
+        except Exception:  # whatever is wrong here, the client must get its response
+            log.exception("a request for version %s could not be encoded", upstream.challenger.version)
+            upstream.cancel()
+            self._keep(request)
             return
-        whole = seconds == self._route.timeout
-        link.pool.ask(payload, max(0.0, seconds), lambda found: self._received(asked, found, whole=whole))
+        had_full_timeout = timeout == route_timeout
+        upstream.pool.send(
+            payload,
+            max(0.0, timeout),
+            lambda received: self._on_response(request, received, had_full_timeout=had_full_timeout),
+        )
 
-    def _received(self, asked: Asked, found: wire.Reply | Trouble, *, whole: bool) -> None:
-        """`whole`: the challenger had all of its time, so that being late is its own doing."""
+    def _on_response(
+        self, request: RoutedRequest, received: UpstreamResponse | NoResponse, *, had_full_timeout: bool
+    ) -> None:
+        """`had_full_timeout`: the challenger had all of its time, so that it alone is to blame if it was late."""
+        upstream = self._upstream
         try:
-            judged = self._judge(asked, found)
-        except Exception as error:  # the last door: the client must get its answer
-            log.exception("an answer of version %s could not be read", self._link.challenger.version)
-            judged = Judged("Invalid", f"{type(error).__name__}: {error}")
-        if judged.outcome == "Answered" and judged.outputs is not None:
-            self._settle(judged)
-            asked.answer(judged.outputs, self._link.challenger.version, FORWARDED)
+            result = self._check(request, received)
+        except Exception as error:  # whatever is wrong here, the client must get its response
+            log.exception("a response of version %s could not be decoded", upstream.challenger.version)
+            result = ForwardResult("Invalid", f"{type(error).__name__}: {error}")
+        if result.outcome == "Answered" and result.outputs is not None:
+            self._count(result)
+            request.complete(result.outputs, upstream.challenger.version, FORWARDED)
             return
-        if judged.outcome == "Late" and not whole:
-            self._link.counts.kept += 1  # no mark against the challenger; but who waits in vain must not go on doing so
-            self._link.record(judged.outcome, judged.finding)
-        elif not judged.doubtful:
-            self._settle(judged)
-        self._fall_back(asked, judged)
+        if result.outcome == "Late" and not had_full_timeout:
+            # It does not count against the challenger; the breaker still spares other clients a wait in vain.
+            upstream.counts.kept += 1
+            upstream.record(result.outcome, result.finding)
+        elif not result.needs_comparison:
+            self._count(result)
+        self._fall_back(request, result)
 
-    def _judge(self, asked: Asked, found: wire.Reply | Trouble) -> Judged:
-        if isinstance(found, Trouble):
-            return Judged("Late" if found.late else "Failed", found.finding)
-        if found.status != 200:
-            finding = f"status {found.status}: {found.body[:200].decode('utf-8', 'replace')}"
-            # 504 is the challenger's own word for late; 500 says that its model failed on this input.
-            return Judged("Late" if found.status == 504 else "Failed", finding, doubtful=found.status == 500)
-        call, champion = asked.call, self._champion
-        specs = [champion.specs[name] for name in call.outputs]
-        wanted = wire.Wanted(self._link.challenger.version, specs, call.rows if champion.row_by_row else None)
-        try:
-            outputs = wire.decode(found, wanted)
-        except wire.Nonsense as nonsense:
-            return Judged("Invalid", str(nonsense))
-        for spec, array in zip(specs, outputs, strict=True):
+    def _check(self, request: RoutedRequest, received: UpstreamResponse | NoResponse) -> ForwardResult:
+        item = request.item
+        result = self._upstream.read(received, item.outputs, item.rows)
+        for name, array in zip(item.outputs, result.outputs or (), strict=result.outputs is not None):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
-                return Judged("Invalid", f"output {spec.name[:100]!r}: not every number is finite", outputs, True)
-        return Judged("Answered", "", outputs)
+                finding = f"output {name[:100]!r}: not every number is finite"
+                return replace(result, outcome="Invalid", finding=finding, needs_comparison=True)
+        return result
 
-    def _fall_back(self, asked: Asked, judged: Judged) -> None:
-        """The champion answers."""
+    def _fall_back(self, request: RoutedRequest, forwarded: ForwardResult) -> None:
+        """Lets the local model answer."""
         now = time.perf_counter()
-        call, version = asked.call, self._champion.version
+        item, version, upstream = request.item, self._local_model.version, self._upstream
 
-        def answer(found: Outputs) -> None:
-            if not judged.doubtful:
-                asked.answer(found, version, FELL_BACK, now)
-            elif judged.outputs is not None and not isinstance(found, RequestError) and _fits(judged.outputs, found):
-                self._settle(Judged("Answered", ""))
-                asked.answer(judged.outputs, self._link.challenger.version, FORWARDED)
+        def on_result(result: ModelResult) -> None:
+            if not forwarded.needs_comparison:
+                request.complete(result, version, FELL_BACK, now)
+            elif forwarded.outputs is not None and _is_finite_where(forwarded.outputs, result):
+                self._count(ForwardResult("Answered", ""))
+                request.complete(forwarded.outputs, upstream.challenger.version, FORWARDED)
             else:
-                if judged.outputs is None and isinstance(found, ModelFailed):
-                    self._link.counts.kept += 1  # the request's own doing
-                    self._link.untold()
+                if forwarded.outputs is None and isinstance(result, ModelFailed):
+                    upstream.counts.kept += 1  # both models fail on this request
+                    upstream.cancel()
                 else:
-                    self._settle(judged)
-                asked.answer(found, version, FELL_BACK, now)
+                    self._count(forwarded)
+                request.complete(result, version, FELL_BACK, now)
 
-        call.answer = answer
-        call.expires = min(asked.deadline, now + self._champion.patience)
-        self._champion.submit(call)
+        item.on_result = on_result
+        item.deadline = min(request.deadline, now + self._local_model.limits.queue_seconds)
+        self._local_model.submit(item)
 
-    def _settle(self, judged: Judged) -> None:
-        self._link.counts.forwarded[judged.outcome] += 1
-        self._link.record(judged.outcome, judged.finding)
+    def _count(self, result: ForwardResult) -> None:
+        self._upstream.counts.forwarded[result.outcome] += 1
+        self._upstream.record(result.outcome, result.finding)
 
 
-def _fits(challenger: list[Array], champion: list[Array]) -> bool:
-    """Whether the challenger has NaN and infinity only where the champion has them too."""
-    for left, right in zip(challenger, champion, strict=True):
+def _is_finite_where(outputs: list[Array], result: ModelResult) -> bool:
+    """Whether every number that is finite in the local model's `result` is finite in the challenger's `outputs` too."""
+    if isinstance(result, RequestError):
+        return False
+    for left, right in zip(outputs, result, strict=True):
         if left.dtype.kind != "f":
             continue
         if left.shape != right.shape or not (np.isfinite(left) | ~np.isfinite(right)).all():

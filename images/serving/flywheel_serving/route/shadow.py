@@ -1,7 +1,7 @@
-"""Shadow: the champion answers; a copy of the request goes to the challenger afterwards, and the two answers are compared.
+"""Shadow: the local model answers; a copy of the request then goes to the challenger, and both responses are compared.
 
-champion's answer -> client
-                 `-> queue (bounded, else Dropped) -> challenger asked -> compared -> counts, worst examples
+local model -> client
+          `-> queue (bounded, else Dropped) -> challenger -> compare -> counts, top differences
 """
 
 import asyncio
@@ -9,140 +9,138 @@ import logging
 from collections import deque
 from dataclasses import dataclass
 
-from flywheel_serving.batcher import Outputs
-from flywheel_serving.datatypes import Array
 from flywheel_serving.errors import RequestError
-from flywheel_serving.route import wire
-from flywheel_serving.route.champion import Asked, Champion
-from flywheel_serving.route.compare import Comparison, compare
-from flywheel_serving.route.file import Route
-from flywheel_serving.route.link import Link
-from flywheel_serving.route.pool import Trouble
-from flywheel_serving.route.share import Share
-from flywheel_serving.route.worst import VALUE_BYTES, Example, value
+from flywheel_serving.infer.extensions import RoutedRequest
+from flywheel_serving.infer.local_model import LocalModel
+from flywheel_serving.infer.requests import FORWARDED_HEADER
+from flywheel_serving.infer.runner import ModelResult
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.route.codec import PASSED_ON_HEADERS, UpstreamResponse
+from flywheel_serving.route.comparison import Comparison, compare
+from flywheel_serving.route.connection_pool import NoResponse
+from flywheel_serving.route.route_file import Route
+from flywheel_serving.route.top_differences import MAX_EXAMPLE_BYTES, Example, example_values
+from flywheel_serving.route.traffic_split import TrafficSplit
+from flywheel_serving.route.upstream import Upstream
 
-AT_ONCE = 8
-QUEUED = 256
-QUEUED_BYTES = 32 * 1024 * 1024
-TEXT_BYTES = 64  # of one text, about, besides its letters
+MAX_COPIES_IN_FLIGHT = 8
+MAX_QUEUED_COPIES = 256
+MAX_QUEUED_BYTES = 32 * 1024 * 1024
+TEXT_OVERHEAD_BYTES = 64  # of one Python text, approximately
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copy:
-    """What is kept of a request that was answered, and not the request: its body may be several times as large."""
+    """The tensors of an answered request; the request itself would keep its body, which may be several times as large."""
 
     id: str
     headers: dict[bytes, bytes]  # those that are passed on
     feeds: dict[str, Array]
-    names: list[str]
+    output_names: list[str]
     rows: int
-    outputs: list[Array]  # the champion's, in the order of `names`
-    size: int  # bytes, about
+    outputs: list[Array]  # of the local model, in the order of `output_names`
+    approximate_bytes: int
 
 
 class Shadow:
-    def __init__(self, champion: Champion, route: Route, link: Link) -> None:
-        self._champion = champion
+    def __init__(self, local_model: LocalModel, route: Route, upstream: Upstream) -> None:
+        self._local_model = local_model
         self._route = route
-        self._link = link
-        self._share = Share(route)
+        self._upstream = upstream
+        self._split = TrafficSplit(route)
         self._queue: deque[Copy] = deque()
-        self._held = 0  # bytes of the copies that wait or are under way
-        self._under_way = 0
+        self._held_bytes = 0  # of the copies that wait or are in flight
+        self._in_flight = 0
 
-    def submit(self, asked: Asked) -> None:
-        call, answer, version = asked.call, asked.answer, self._champion.version
-        if not asked.pinned and wire.FORWARDED not in asked.headers and self._share.takes(asked.headers):
+    def submit(self, request: RoutedRequest) -> None:
+        """Lets the local model complete `request`, and copies it if the split selects it."""
+        item, complete, version = request.item, request.complete, self._local_model.version
+        if not request.pinned and FORWARDED_HEADER not in request.headers and self._split.selects(request.headers):
 
-            def answered(found: Outputs) -> None:
-                answer(found, version)
-                if not isinstance(found, RequestError):
-                    self._offer(asked, found)
+            def on_result(result: ModelResult) -> None:
+                complete(result, version)
+                if not isinstance(result, RequestError):
+                    self._copy(request, result)
 
-            call.answer = answered
-        self._champion.submit(call)
+            item.on_result = on_result
+        self._local_model.submit(item)
 
     def close(self) -> None:
-        """No copy is sent from now on."""
-        self._link.counts.compared["Dropped"] += len(self._queue)
-        self._held -= sum([copy.size for copy in self._queue])
+        """Drops the copies that wait."""
+        self._upstream.counts.compared["Dropped"] += len(self._queue)
+        self._held_bytes -= sum([copy.approximate_bytes for copy in self._queue])
         self._queue.clear()
 
-    def _offer(self, asked: Asked, outputs: list[Array]) -> None:
-        size = sum(map(_size, (*asked.call.feeds.values(), *outputs)))
-        if len(self._queue) >= QUEUED or self._held + size > QUEUED_BYTES:
-            self._link.counts.compared["Dropped"] += 1
+    def _copy(self, request: RoutedRequest, outputs: list[Array]) -> None:
+        item, headers = request.item, request.headers
+        size = sum(map(_approximate_bytes, (*item.feeds.values(), *outputs)))
+        if len(self._queue) >= MAX_QUEUED_COPIES or self._held_bytes + size > MAX_QUEUED_BYTES:
+            self._upstream.counts.compared["Dropped"] += 1
             return
-        self._held += size
-        call, headers = asked.call, asked.headers
-        passed = {name: headers[name] for name in wire.PASSED_ON if name in headers}
-        self._queue.append(Copy(asked.id, passed, call.feeds, call.outputs, call.rows, outputs, size))
-        asyncio.get_running_loop().call_soon(self._send)  # the client's answer is written first
+        self._held_bytes += size
+        passed_on = {name: headers[name] for name in PASSED_ON_HEADERS if name in headers}
+        self._queue.append(Copy(request.id, passed_on, item.feeds, item.outputs, item.rows, outputs, size))
+        asyncio.get_running_loop().call_soon(self._send_queued)  # the client's response is written first
 
-    def _send(self) -> None:
-        while self._queue and self._under_way < AT_ONCE:
-            self._ask(self._queue.popleft())
+    def _send_queued(self) -> None:
+        while self._queue and self._in_flight < MAX_COPIES_IN_FLIGHT:
+            self._send(self._queue.popleft())
 
-    def _ask(self, copy: Copy) -> None:
-        seconds = self._route.timeout
-        self._under_way += 1
+    def _send(self, copy: Copy) -> None:
+        timeout = self._route.timeout_seconds
+        self._in_flight += 1
         try:
-            inputs = self._champion.inputs(copy.feeds)
-            payload = self._link.question.encode(copy.id, inputs, copy.names, seconds, copy.headers)
-        except Exception as error:  # as below
-            log.exception("a copy for version %s could not be written", self._link.challenger.version)
-            self._received(copy, Trouble(f"{type(error).__name__}: {error}"))
+            payload = self._upstream.encode(copy.id, copy.feeds, copy.output_names, timeout, copy.headers)
+        except Exception as error:  # the copies behind this one must go on
+            log.exception("a copy for version %s could not be encoded", self._upstream.challenger.version)
+            self._on_response(copy, NoResponse(f"{type(error).__name__}: {error}"))
             return
-        self._link.pool.ask(payload, seconds, lambda found: self._received(copy, found))
+        self._upstream.pool.send(payload, timeout, lambda received: self._on_response(copy, received))
 
-    def _received(self, copy: Copy, found: wire.Reply | Trouble) -> None:
-        self._under_way -= 1
-        self._held -= copy.size
+    def _on_response(self, copy: Copy, received: UpstreamResponse | NoResponse) -> None:
+        self._in_flight -= 1
+        self._held_bytes -= copy.approximate_bytes
         try:
-            outcome = self._judged(copy, found)
-        except Exception:  # the last door: the copies behind this one must go on
-            log.exception("an answer of version %s could not be compared", self._link.challenger.version)
+            outcome = self._outcome(copy, received)
+        except Exception:  # the copies behind this one must go on
+            log.exception("a response of version %s could not be compared", self._upstream.challenger.version)
             outcome = "Failed"
-        self._link.counts.compared[outcome] += 1
-        self._send()
+        self._upstream.counts.compared[outcome] += 1
+        self._send_queued()
 
-    def _judged(self, copy: Copy, found: wire.Reply | Trouble) -> str:
-        link = self._link
-        if isinstance(found, Trouble):
-            link.tell("Late" if found.late else "Failed", found.finding)
-            return "Late" if found.late else "Failed"
-        if found.status != 200:
-            outcome = "Late" if found.status == 504 else "Failed"
-            link.tell(outcome, f"status {found.status}: {found.body[:200].decode('utf-8', 'replace')}")
+    def _outcome(self, copy: Copy, received: UpstreamResponse | NoResponse) -> str:
+        upstream = self._upstream
+        result = upstream.read(received, copy.output_names, copy.rows)
+        if result.outputs is None:
+            outcome = "Late" if result.outcome == "Late" else "Failed"
+            upstream.log_first(outcome, result.finding)
             return outcome
-        specs = [self._champion.specs[name] for name in copy.names]
-        rows = copy.rows if self._champion.row_by_row else None
-        try:
-            outputs = wire.decode(found, wire.Wanted(link.challenger.version, specs, rows))
-        except wire.Nonsense as nonsense:
-            link.tell("Failed", str(nonsense))
-            return "Failed"
-        result = compare(copy.outputs, outputs, self._route.absolute, self._route.relative)
-        link.counts.difference = max(link.counts.difference, result.difference)
-        if result.agrees:
+        comparison = compare(
+            copy.outputs, result.outputs, self._route.absolute_tolerance, self._route.relative_tolerance
+        )
+        counts, outputs = upstream.counts, result.outputs
+        counts.largest_difference = max(counts.largest_difference, comparison.difference)
+        if comparison.agrees:
             return "Agreed"
-        link.counts.worst.offer(result.difference, lambda: self._example(copy, outputs, result))
+        counts.top_differences.add(comparison.difference, lambda: self._example(copy, outputs, comparison))
         return "Disagreed"
 
-    def _example(self, copy: Copy, outputs: list[Array], result: Comparison) -> Example:
-        """The worst row of the request; all of it where outputs do not have the inputs' rows."""
-        row = slice(result.row, result.row + 1) if self._champion.row_by_row else slice(None)
+    def _example(self, copy: Copy, outputs: list[Array], comparison: Comparison) -> Example:
+        """The row that differs most; the whole request if the outputs' rows are not the inputs'."""
+        independent = self._local_model.rows_are_independent
+        row = slice(comparison.row, comparison.row + 1) if independent else slice(None)
+        names = copy.output_names
         return {
-            "id": copy.id[:VALUE_BYTES],
-            "inputs": {name: value(array[row]) for name, array in copy.feeds.items()},
-            "champion": {name: value(a[row]) for name, a in zip(copy.names, copy.outputs, strict=True)},
-            "challenger": {name: value(a[row]) for name, a in zip(copy.names, outputs, strict=True)},
+            "id": copy.id[:MAX_EXAMPLE_BYTES],
+            "inputs": {name: example_values(array[row]) for name, array in copy.feeds.items()},
+            "champion": {name: example_values(a[row]) for name, a in zip(names, copy.outputs, strict=True)},
+            "challenger": {name: example_values(a[row]) for name, a in zip(names, outputs, strict=True)},
         }
 
 
-def _size(array: Array) -> int:
+def _approximate_bytes(array: Array) -> int:
     if array.dtype.kind != "O":
         return array.nbytes
-    return sum(map(len, array.ravel().tolist())) + TEXT_BYTES * array.size
+    return sum(map(len, array.ravel().tolist())) + TEXT_OVERHEAD_BYTES * array.size

@@ -1,1 +1,1 @@
-"""The protocol over gRPC: messages (`codec`), the service (`service`), health checking (`health`)."""
+"""The protocol's gRPC form: messages, the inference service and health checking."""

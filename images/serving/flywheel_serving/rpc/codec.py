@@ -1,14 +1,14 @@
-"""ModelInfer's messages from and to `dataplane`'s types, with raw or typed contents."""
+"""Decodes and encodes the messages of ModelInfer, with raw or typed contents."""
 
 import numpy as np
 
-from flywheel_serving import tensors
-from flywheel_serving.dataplane import InferRequest, InferResponse
-from flywheel_serving.datatypes import DTYPES, Array, convert
 from flywheel_serving.errors import InvalidRequest
+from flywheel_serving.infer.requests import InferRequest, InferResponse
+from flywheel_serving.model import tensors
+from flywheel_serving.model.datatypes import DTYPES, Array, convert
 from flywheel_serving.protocol import open_inference_pb2 as pb
 
-CONTENTS = {
+CONTENTS_FIELDS = {
     "BOOL": "bool_contents",
     "INT8": "int_contents",
     "INT16": "int_contents",
@@ -25,7 +25,7 @@ CONTENTS = {
 
 
 def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
-    """The request, and whether its tensors came raw: the answer comes as the question did. Raises InvalidRequest."""
+    """The request, and whether its tensors are raw, as then the response's will be. Raises InvalidRequest."""
     raw = message.raw_input_contents
     if raw and len(raw) != len(message.inputs):
         raise InvalidRequest(
@@ -33,22 +33,22 @@ def decode(message: pb.ModelInferRequest) -> tuple[InferRequest, bool]:
         )
     if not message.inputs:
         raise InvalidRequest("inputs: wanted at least one tensor, found none")
-    decoded: dict[str, Array] = {}
+    inputs: dict[str, Array] = {}
     for index, item in enumerate(message.inputs):
-        if item.name in decoded:
+        if item.name in inputs:
             raise InvalidRequest(f"inputs[{index}].name: {item.name[:100]!r} is given twice")
-        decoded[item.name] = _tensor(item, raw[index] if raw else None)
+        inputs[item.name] = _tensor(item, raw[index] if raw else None)
     names = [output.name for output in message.outputs]
-    timeout = message.parameters["timeout"].int64_param / 1e6 if "timeout" in message.parameters else 0.0
-    parameters = {name: _plain(value) for name, value in message.parameters.items()} if message.parameters else None
-    limit = timeout if timeout > 0 else None
-    return InferRequest(message.id, decoded, names, limit, parameters, message.ByteSize()), bool(raw)
+    microseconds = message.parameters["timeout"].int64_param if "timeout" in message.parameters else 0
+    timeout = microseconds / 1e6 if microseconds > 0 else None
+    parameters = {name: _parameter(value) for name, value in message.parameters.items()} or None
+    return InferRequest(message.id, inputs, names, timeout, parameters, message.ByteSize()), bool(raw)
 
 
-def _plain(parameter: pb.InferParameter) -> bool | int | float | str | None:
-    kind = parameter.WhichOneof("parameter_choice")
-    found: bool | int | float | str | None = getattr(parameter, kind) if kind else None
-    return found
+def _parameter(parameter: pb.InferParameter) -> bool | int | float | str | None:
+    field = parameter.WhichOneof("parameter_choice")
+    value: bool | int | float | str | None = getattr(parameter, field) if field else None
+    return value
 
 
 def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> Array:
@@ -70,22 +70,24 @@ def _tensor(item: pb.ModelInferRequest.InferInputTensor, raw: bytes | None) -> A
 
 
 def _typed(contents: pb.InferTensorContents, datatype: str, shape: list[int]) -> Array:
-    if datatype not in CONTENTS:
+    if datatype not in CONTENTS_FIELDS:
         raise ValueError(f"{datatype} has no typed contents; send it in raw_input_contents")
-    values = getattr(contents, CONTENTS[datatype])
+    values = getattr(contents, CONTENTS_FIELDS[datatype])
     if datatype == "BYTES":
         return tensors.from_byte_strings(list(values), shape)
     wanted = int(np.prod(shape, dtype=object))
     if len(values) != wanted:
-        raise ValueError(f"shape {shape} needs {wanted} values in contents.{CONTENTS[datatype]}, found {len(values)}")
-    wide = {"i": np.int64, "u": np.uint64}.get(DTYPES[datatype].kind, DTYPES[datatype])
-    return convert(np.array(values, wide), datatype).reshape(shape)
+        raise ValueError(
+            f"shape {shape} needs {wanted} values in contents.{CONTENTS_FIELDS[datatype]}, found {len(values)}"
+        )
+    widest = {"i": np.int64, "u": np.uint64}.get(DTYPES[datatype].kind, DTYPES[datatype])
+    return convert(np.array(values, widest), datatype).reshape(shape)
 
 
 def encode(response: InferResponse, raw: bool, model: str) -> pb.ModelInferResponse:
-    """Raw contents if `raw`, else typed; FP16 is always raw, and then so is every output, for they are never mixed."""
+    """The message with raw contents if `raw`, else typed ones. FP16 is always raw, and then every output is."""
     message = pb.ModelInferResponse(model_name=model, model_version=response.version, id=response.id)
-    raw = raw or any(spec.datatype not in CONTENTS for spec, _ in response.outputs)
+    raw = raw or any(spec.datatype not in CONTENTS_FIELDS for spec, _ in response.outputs)
     for spec, array in response.outputs:
         output = message.outputs.add(name=spec.name, datatype=spec.datatype, shape=array.shape)
         if raw:
@@ -93,5 +95,5 @@ def encode(response: InferResponse, raw: bool, model: str) -> pb.ModelInferRespo
         else:
             values = array.ravel().tolist()
             texts = [str(value).encode() for value in values] if spec.datatype == "BYTES" else values
-            getattr(output.contents, CONTENTS[spec.datatype]).extend(texts)
+            getattr(output.contents, CONTENTS_FIELDS[spec.datatype]).extend(texts)
     return message

@@ -1,4 +1,4 @@
-"""GRPCInferenceService and grpc.health.v1.Health on grpc.aio, answered from the dataplane."""
+"""GRPCInferenceService and grpc.health.v1.Health on grpc.aio."""
 
 import asyncio
 import contextlib
@@ -8,39 +8,40 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import grpc
 import grpc.aio
 
-from flywheel_serving.admission import HELD_SECONDS
-from flywheel_serving.dataplane import DataPlane, InferRequest
 from flywheel_serving.errors import (
+    DeadlineExceeded,
     InvalidRequest,
-    Late,
     ModelFailed,
     NotFound,
     Overloaded,
     RequestError,
-    TooLarge,
-    TooMany,
-    Unsupported,
+    RequestTooLarge,
+    TooManyRequests,
+    UnsupportedEncoding,
 )
+from flywheel_serving.flag_types import Address
+from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.infer.requests import InferRequest
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
-from flywheel_serving.settings import Address, Limits
 
 if TYPE_CHECKING:
-    from flywheel_serving.auth.gate import Gate
+    from flywheel_serving.rpc.guard import RpcGuard  # a server without authentication does not import it
 
-INFERENCE = "inference.GRPCInferenceService"
-HEALTH = "grpc.health.v1.Health"
-WATCH_SECONDS = 0.5
+INFERENCE_SERVICE = "inference.GRPCInferenceService"
+HEALTH_SERVICE = "grpc.health.v1.Health"
+WATCH_INTERVAL_SECONDS = 0.5
 CODES = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
-    TooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    Unsupported: grpc.StatusCode.UNIMPLEMENTED,
-    TooMany: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; RESOURCE_EXHAUSTED would keep clients from trying again
+    RequestTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    UnsupportedEncoding: grpc.StatusCode.UNIMPLEMENTED,
+    TooManyRequests: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; with RESOURCE_EXHAUSTED clients would not retry
     Overloaded: grpc.StatusCode.UNAVAILABLE,
     ModelFailed: grpc.StatusCode.INTERNAL,
-    Late: grpc.StatusCode.DEADLINE_EXCEEDED,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
@@ -50,20 +51,22 @@ Method = Callable[[Any, Any], Awaitable[Any]]  # a message and its Context
 class RpcServer:
     """Both services on one port."""
 
-    def __init__(self, dataplane: DataPlane, limits: Limits, gate: "Gate | None" = None) -> None:
+    def __init__(
+        self, dataplane: DataPlane, max_body_bytes: int, max_connections: int, guard: "RpcGuard | None" = None
+    ) -> None:
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
         self._server = grpc.aio.server(
             options=[
-                ("grpc.max_receive_message_length", limits.body_bytes),
+                ("grpc.max_receive_message_length", max_body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
-                # Else gRPC's core cancels calls at random once a thousand wait to be taken up, and no client tries those again.
-                ("grpc.server.max_pending_requests", limits.connections),
-                ("grpc.server.max_pending_requests_hard_limit", limits.connections),
+                # By default gRPC's core cancels calls at random once a thousand wait, and clients do not retry those.
+                ("grpc.server.max_pending_requests", max_connections),
+                ("grpc.server.max_pending_requests_hard_limit", max_connections),
             ],
-            maximum_concurrent_rpcs=limits.connections,
-            interceptors=_guards(gate, dataplane),
+            maximum_concurrent_rpcs=max_connections,
+            interceptors=[] if guard is None else [guard],
         )
         self._server.add_generic_rpc_handlers((self._inference(), self._health()))
 
@@ -75,7 +78,7 @@ class RpcServer:
         return bound
 
     async def stop(self, seconds: float) -> None:
-        """Takes no new call, lets those in flight end for `seconds`, then cancels what is left."""
+        """Accepts no call, lets those in flight end for `seconds`, then cancels the others."""
         self._stopping.set()
         await self._server.stop(seconds)
 
@@ -103,9 +106,9 @@ class RpcServer:
             plane.check_model(request.model_name, request.model_version)
             plane.admit()
             decoded, raw = codec.decode(request)
-            _for_the_clock(decoded, context)
-            if plane.router.active is not None:
-                _for_the_route(decoded, request, context)
+            _set_timeout(decoded, context)
+            if plane.route is not None:
+                _set_route_fields(decoded, request, context)
             return codec.encode(await plane.infer(decoded), raw, plane.name)
 
         async def model_statistics(request: Any, _context: Context) -> Any:
@@ -122,9 +125,9 @@ class RpcServer:
             "ModelInfer": self._unary("ModelInfer", model_infer, pb.ModelInferRequest),
             "ModelStatistics": self._unary("ModelStatistics", model_statistics, pb.ModelStatisticsRequest),
         }
-        return grpc.method_handlers_generic_handler(INFERENCE, methods)
+        return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, methods)
 
-    def _unary(self, name: str, method: Method, request_type: Any, service: str = INFERENCE) -> Any:
+    def _unary(self, name: str, method: Method, request_type: Any, service: str = INFERENCE_SERVICE) -> Any:
         metrics = self._dataplane.metrics
 
         async def call(request: Any, context: Context) -> Any:
@@ -132,11 +135,11 @@ class RpcServer:
             code = grpc.StatusCode.UNKNOWN
             try:
                 response = await method(request, context)
-            except RequestError as refusal:
-                code = CODES[type(refusal)]
-                if isinstance(refusal, TooMany):
-                    await asyncio.sleep(HELD_SECONDS)
-                await _refuse(context, code, str(refusal))
+            except RequestError as error:
+                code = CODES[type(error)]
+                if isinstance(error, TooManyRequests):
+                    await asyncio.sleep(REFUSAL_DELAY_SECONDS)
+                await _abort(context, code, str(error))
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -152,42 +155,44 @@ class RpcServer:
 
     def _health(self) -> Any:
         async def check(request: Any, _context: Context) -> Any:
-            if request.service not in ("", INFERENCE, HEALTH):
-                raise NotFound(f"service {request.service[:200]!r} is not served here; ask for {INFERENCE!r} or ''")
+            if request.service not in ("", INFERENCE_SERVICE, HEALTH_SERVICE):
+                raise NotFound(
+                    f"service {request.service[:200]!r} is not served here; check {INFERENCE_SERVICE!r} or ''"
+                )
             return self._health_status()
 
         async def watch(request: Any, _context: Context) -> AsyncIterator[Any]:
-            known = request.service in ("", INFERENCE, HEALTH)
+            known = request.service in ("", INFERENCE_SERVICE, HEALTH_SERVICE)
             last = None
             while not self._stopping.is_set():
-                answer = self._health_status() if known else health.HealthCheckResponse(status="SERVICE_UNKNOWN")
-                if answer != last:
-                    yield answer
-                last = answer
+                status = self._health_status() if known else health.HealthCheckResponse(status="SERVICE_UNKNOWN")
+                if status != last:
+                    yield status
+                last = status
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), WATCH_SECONDS)
+                    await asyncio.wait_for(self._stopping.wait(), WATCH_INTERVAL_SECONDS)
 
         handlers = {
-            "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH),
+            "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH_SERVICE),
             "Watch": grpc.unary_stream_rpc_method_handler(
                 watch, request_deserializer=health.HealthCheckRequest.FromString, response_serializer=_serialize
             ),
         }
-        return grpc.method_handlers_generic_handler(HEALTH, handlers)
+        return grpc.method_handlers_generic_handler(HEALTH_SERVICE, handlers)
 
     def _health_status(self) -> Any:
         return health.HealthCheckResponse(status="SERVING" if self._dataplane.ready else "NOT_SERVING")
 
 
-def _for_the_clock(decoded: InferRequest, context: Context) -> None:
-    """How long the client waits."""
-    left = context.time_remaining()
-    if left is not None:
-        decoded.timeout = min(max(left, 1e-6), decoded.timeout or left)
+def _set_timeout(decoded: InferRequest, context: Context) -> None:
+    """Bounds the timeout by the RPC's deadline."""
+    seconds_left = context.time_remaining()
+    if seconds_left is not None:
+        decoded.timeout = min(max(seconds_left, 1e-6), decoded.timeout or seconds_left)
 
 
-def _for_the_route(decoded: InferRequest, request: Any, context: Context) -> None:
-    """What it decides by."""
+def _set_route_fields(decoded: InferRequest, request: Any, context: Context) -> None:
+    """Sets what a route decides by."""
     decoded.headers = {
         name.encode(): value.encode() if isinstance(value, str) else value
         for name, value in context.invocation_metadata() or ()
@@ -195,15 +200,7 @@ def _for_the_route(decoded: InferRequest, request: Any, context: Context) -> Non
     decoded.pinned = bool(request.model_version)
 
 
-def _guards(gate: "Gate | None", dataplane: DataPlane) -> list[Any]:
-    if gate is None:
-        return []
-    from flywheel_serving.auth.rpc import RpcGuard
-
-    return [RpcGuard(gate, dataplane.metrics)]
-
-
-async def _refuse(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
+async def _abort(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
     await context.abort(code, message)
     raise AssertionError("abort raises")
 

@@ -17,7 +17,7 @@ from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.logging import Logging
 from flywheel.testing import FakeCluster, resource
 from flywheel.testing.resources import custom
-from flywheel_serving.record import order
+from flywheel_serving.prediction_log import config
 
 TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 SECRETIVE = {"columns": [{"name": "carrier", "action": "Hmac"}], "hmac": {"name": "log-key", "key": "hmac"}}
@@ -35,11 +35,11 @@ def pod(**logging: Any) -> Any:
 def test_the_server_reads_the_order_that_the_operator_writes() -> None:
     [server] = pod(sample="12.5%", key="flight_id", **SECRETIVE)["containers"]
     text = server["args"][server["args"].index("--record") + 1].replace("$(FLYWHEEL_POD)", "delay-7d9c")
-    found = order.parse(text)
+    found = config.parse_log_config(text)
 
     assert (found.sample, found.service, found.namespace, found.pod) == (0.125, "delay", "default", "delay-7d9c")
     assert (found.digest, found.key) == (TARGET.digest, "flight_id")
-    assert found.columns == (order.Column("carrier", "Hmac"),)
+    assert found.columns == (config.ColumnRule("carrier", "Hmac"),)
     mounted = [mount["mountPath"] for mount in server["volumeMounts"]]
     assert found.store in mounted
     assert found.hmac_file.rpartition("/")[0] in mounted
@@ -69,7 +69,7 @@ def test_no_key_of_the_store_is_in_the_servers_environment() -> None:
 
 def test_the_pods_end_leaves_the_sink_its_time() -> None:
     [server] = pod()["containers"]
-    found = order.parse(server["args"][server["args"].index("--record") + 1])
+    found = config.parse_log_config(server["args"][server["args"].index("--record") + 1])
     quiet: InferenceService = resource(KIND, "delay", {"version": "delay-1", "auth": {"none": {}}})
     plain = children.deployment(quiet, TARGET, Settings()).manifest["spec"]["template"]["spec"]
 

@@ -199,20 +199,23 @@ def test_a_canary_that_becomes_a_shadow_begins_anew() -> None:
 
 @pytest.mark.parametrize("rollout", [CANARY, SHADOW, {**CANARY, "timeout": "60s"}])
 def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any]) -> None:
-    from flywheel_serving.route import file
+    from flywheel_serving.route import route_file
 
     simulator = challenged(rollout)
-    found = file.parse(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    found = route_file.parse_route(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
     assert found is not None
-    assert found.hundredths == simulator.status.rollout.percent * 100
-    assert file.parse(simulator.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode()) is None
+    assert found.share_hundredths == simulator.status.rollout.percent * 100
+    assert (
+        route_file.parse_route(simulator.child("ConfigMap", "delay-slot-b-route")["data"]["route.json"].encode())
+        is None
+    )
     for _ in simulator.resource.spec.rollout.steps:
         simulator.judge("Pass")
         simulator.work(4)
 
-    warm = file.parse(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
+    warm = route_file.parse_route(simulator.child("ConfigMap", "delay-route")["data"]["route.json"].encode())
     assert warm is not None
-    assert (warm.mode, warm.hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
+    assert (warm.mode, warm.share_hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
 
 
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:

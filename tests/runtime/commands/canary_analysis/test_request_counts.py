@@ -9,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts, quantile, slower
-from flywheel_serving.metrics import Metrics
+from flywheel_serving.metrics.server_metrics import ServerMetrics
 from tests.runtime.commands.canary_analysis.metrics_page import Page
 
 BUCKETS = [(0.1, 50.0), (0.2, 90.0), (float("inf"), 100.0)]
@@ -20,10 +20,10 @@ def page(value: float) -> dict[Series, float]:
 
 
 def test_a_page_of_our_server_reads_as_prometheus_reads_it() -> None:
-    metrics = Metrics("delay", "delay-1")
+    metrics = ServerMetrics("delay", "delay-1")
     metrics.infer_success = 3
     metrics.infer_seconds.observe(0.003)
-    text = metrics.text().decode()
+    text = metrics.exposition().decode()
     theirs = {
         Series(sample.name, tuple(sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)

@@ -9,7 +9,7 @@ from flywheel_runtime.commands.batch.formats import Rows
 from flywheel_runtime.commands.batch.inference.client import Array, Client, Refused
 from flywheel_runtime.commands.batch.inference.features import Feature, tensors
 
-SOME = 3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/golden.py)
+SOME = 3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/model/golden_rows.py)
 
 
 def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:

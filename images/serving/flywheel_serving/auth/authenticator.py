@@ -1,0 +1,147 @@
+"""Decides whether a request's token is admitted: from the cache, or by a review that requests with the same token share."""
+
+import asyncio
+import hashlib
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from flywheel_serving.auth.config import AuthConfig, ServiceAccountConfig
+from flywheel_serving.auth.verdict import Outcome, Verdict, unauthenticated, unavailable
+from flywheel_serving.auth.verdict_cache import VerdictCache
+
+ALLOWED_TTL_SECONDS, REFUSED_TTL_SECONDS, UNAVAILABLE_TTL_SECONDS = 60.0, 10.0, 1.0
+REVIEW_TIMEOUT_SECONDS = 10.0
+MAX_CACHED_VERDICTS = 4096  # of each kind: refused tokens, which anybody can make up, never evict allowed ones
+MAX_PENDING_REVIEWS = 256
+MAX_HEADER_BYTES = 16_384
+BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *\Z")
+
+VerdictCallback = Callable[[Verdict], None]
+
+log = logging.getLogger(__name__)
+
+
+class TokenReviewer(Protocol):
+    """Decides on a token. `token_hint` says in a refusal which token to send."""
+
+    token_hint: str
+
+    async def start(self) -> None:
+        """Raises CannotStart if no token could be reviewed."""
+
+    async def review(self, token: str) -> Verdict: ...
+
+    def close(self) -> None: ...
+
+
+def build_authenticator(config: AuthConfig) -> "Authenticator":
+    """The authenticator for `config`. Imports only what it needs: cryptography alone costs 10 MiB."""
+    if isinstance(config, ServiceAccountConfig):
+        from flywheel_serving.auth.kubernetes_review import KubernetesReviewer
+
+        return Authenticator(KubernetesReviewer(config))
+    from flywheel_serving.auth.jwt_review import JwtReviewer
+
+    return Authenticator(JwtReviewer(config))
+
+
+class Authenticator:
+    """Belongs to the event loop's thread. Refuses every token until `start` has returned."""
+
+    def __init__(
+        self,
+        reviewer: TokenReviewer,
+        clock: Callable[[], float] = time.monotonic,
+        timeout_seconds: float = REVIEW_TIMEOUT_SECONDS,
+    ) -> None:
+        self._reviewer = reviewer
+        self._timeout_seconds = timeout_seconds
+        self._salted_hash = hashlib.sha256(secrets.token_bytes(32))
+        self._allowed = VerdictCache(ALLOWED_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
+        self._refused = VerdictCache(REFUSED_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
+        self._unavailable = VerdictCache(UNAVAILABLE_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
+        self._pending: dict[bytes, list[VerdictCallback]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._no_token = unauthenticated(f"no token was sent; {reviewer.token_hint}")
+        self._malformed = unauthenticated(f"the header 'authorization' holds no bearer token; {reviewer.token_hint}")
+
+    async def start(self) -> None:
+        """Raises CannotStart."""
+        await self._reviewer.start()
+
+    def close(self) -> None:
+        self._reviewer.close()
+
+    def cached_verdict(self, authorization: bytes | None) -> Verdict | None:
+        """The verdict, if no review is needed; else None, and `request_review` must follow."""
+        if authorization is None:
+            return self._no_token
+        key = self._key(authorization)
+        verdict = self._allowed.get(key)
+        if verdict is not None:
+            return verdict
+        verdict = self._refused.get(key) or self._unavailable.get(key)
+        if verdict is None and (len(authorization) > MAX_HEADER_BYTES or BEARER.match(authorization) is None):
+            return self._malformed
+        return verdict
+
+    def request_review(self, authorization: bytes, on_verdict: VerdictCallback) -> None:
+        """Gives `on_verdict` the verdict later; requests with the same token share one review."""
+        key = self._key(authorization)
+        waiting = self._pending.get(key)
+        if waiting is not None:
+            waiting.append(on_verdict)
+        elif len(self._pending) >= MAX_PENDING_REVIEWS:
+            on_verdict(unavailable(f"{MAX_PENDING_REVIEWS} tokens are being reviewed, the limit; retry in a second"))
+        else:
+            self._pending[key] = [on_verdict]
+            task = asyncio.get_running_loop().create_task(self._review_and_cache(key, authorization))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def verdict(self, authorization: bytes | None) -> Verdict:
+        """The verdict, from the cache or a review."""
+        verdict = self.cached_verdict(authorization)
+        if verdict is not None or authorization is None:
+            return verdict or self._no_token
+        reviewed: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+
+        def on_verdict(verdict: Verdict) -> None:
+            if not reviewed.done():  # the client may have cancelled
+                reviewed.set_result(verdict)
+
+        self.request_review(authorization, on_verdict)
+        return await reviewed
+
+    async def _review_and_cache(self, key: bytes, authorization: bytes) -> None:
+        bearer = BEARER.match(authorization)
+        verdict = self._malformed if bearer is None else await self._review(bearer[1].decode("ascii"))
+        self._cache_of(verdict).put(key, verdict)
+        for on_verdict in self._pending.pop(key, []):
+            on_verdict(verdict)
+
+    async def _review(self, token: str) -> Verdict:
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await self._reviewer.review(token)
+        except TimeoutError:
+            return unavailable(
+                f"the token was not reviewed within {self._timeout_seconds:g} seconds; retry in a second"
+            )
+        except Exception:  # no fault may admit a caller
+            log.exception("a token could not be reviewed")
+            return unavailable("the token could not be reviewed; the server's log says why")
+
+    def _cache_of(self, verdict: Verdict) -> VerdictCache:
+        if verdict.outcome is Outcome.ALLOWED:
+            return self._allowed
+        return self._unavailable if verdict.outcome is Outcome.UNAVAILABLE else self._refused
+
+    def _key(self, authorization: bytes) -> bytes:
+        state = self._salted_hash.copy()  # a third of the time of a keyed BLAKE2 (measured: 0.7 µs for 754 bytes)
+        state.update(authorization)
+        return state.digest()

@@ -1,0 +1,32 @@
+"""Types of command-line flags: each turns a flag's text into a value, or raises argparse.ArgumentTypeError."""
+
+import argparse
+
+Address = tuple[str, int]
+MAX_SECONDS = 86_400
+
+
+def address(text: str) -> Address:
+    """HOST:PORT; an empty host is every IPv4 interface."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or int(port) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT; write for example 0.0.0.0:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def positive_int(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def non_negative_seconds(text: str) -> float:
+    """A number of seconds from 0 to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < MAX_SECONDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and {MAX_SECONDS}")
+    return value

@@ -1,0 +1,237 @@
+"""Answers requests about one model: checks them, queues them for the model or a route, and completes them."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from flywheel_serving import VERSION
+from flywheel_serving.errors import DeadlineExceeded, InvalidRequest, NotFound, Overloaded, RequestError
+from flywheel_serving.infer.admission import Admission
+from flywheel_serving.infer.batcher import Batcher, BatchItem
+from flywheel_serving.infer.config import InferConfig
+from flywheel_serving.infer.extensions import Completion, Recorder, Route, RoutedRequest
+from flywheel_serving.infer.local_model import LocalModel
+from flywheel_serving.infer.requests import DIRECT, InferRequest, InferResponse, InputLayout, ResponseCallback
+from flywheel_serving.infer.runner import ModelResult, Runner
+from flywheel_serving.metrics.server_metrics import ServerMetrics
+from flywheel_serving.model import golden_rows
+from flywheel_serving.model.cpu_limit import cpu_limit
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.onnx_model import PLATFORM, OnnxModel
+
+SERVER = "flywheel-serving"
+EXTENSIONS = ["binary_tensor_data", "statistics"]
+WARM_UP_CALLS = 5
+
+
+class DataPlane:
+    """One loaded model, its readiness, and its bound on requests in flight.
+
+    While `route` is set, it takes all requests; else the local model does.
+    """
+
+    def __init__(self, config: InferConfig, metrics: ServerMetrics) -> None:
+        """Loads the model; it is ready after `warm_up`. Raises ModelRefused."""
+        self.metrics = metrics
+        self.name, self.version = config.name, config.version
+        self._limits = limits = config.limits
+        threads = config.threads or cpu_limit()
+        self._model = OnnxModel(config.folder / "model.onnx", threads)
+        self.signature = signature = self._model.signature
+        self._runner = Runner(self._model, threads)
+        self._admission = Admission(limits.in_flight)
+        self._batcher = Batcher(
+            self._runner,
+            metrics,
+            self._admission,
+            max_rows=1,  # until the warm-up has shown that rows are independent
+            fixed_row_shape=signature.fixed_row_shape,
+            wait_seconds=limits.batch_wait_seconds,
+        )
+        self.local_model = LocalModel(self.name, self.version, signature, self._batcher.submit, limits)
+        self._output_specs = self.local_model.output_specs
+        self._all_outputs = list(self._output_specs)
+        self._golden_rows = _golden_rows(config.folder, self._model)
+        self._is_warm = False
+        self._is_draining = False
+        self.route: Route | None = None
+        self.recorder: Recorder | None = None
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers that compute, as onnxruntime names them."""
+        return self._model.providers
+
+    @property
+    def ready(self) -> bool:
+        """True from the end of the warm-up until draining begins."""
+        return self._is_warm and not self._is_draining
+
+    @property
+    def in_flight(self) -> int:
+        return self.metrics.in_flight
+
+    @property
+    def example(self) -> dict[str, Array]:
+        """One row that the model accepts."""
+        return self._golden_rows.one_row()
+
+    async def warm_up(self) -> float:
+        """Replays the golden rows (one row of zeros without them); the largest difference. Raises ModelRefused."""
+        difference = golden_rows.replay(self._golden_rows, self._model)
+        if golden_rows.rows_are_independent(self._golden_rows, self._model):
+            self._batcher.max_rows = self._limits.batch_rows
+            self.local_model.rows_are_independent = True
+        for _ in range(WARM_UP_CALLS):
+            await self._warm_up_once()
+        self._is_warm = True
+        return difference
+
+    async def _warm_up_once(self) -> None:
+        ended: asyncio.Future[ModelResult] = asyncio.get_running_loop().create_future()
+        self._runner.run(self._golden_rows.one_row(), self._all_outputs, ended.set_result)
+        await ended
+
+    def set_route(self, route: Route | None) -> None:
+        """Gives all requests to `route` from now on, or to the local model if it is None."""
+        self.route = route
+
+    def start_recording(self, recorder: Recorder) -> None:
+        """Records predictions from now on."""
+        self.recorder = recorder
+        self._batcher.on_batch = recorder.count_batch
+
+    def drain(self) -> None:
+        """Is not ready from now on. Requests are still answered, since endpoints are withdrawn only a moment later."""
+        self._is_draining = True
+
+    def close(self) -> None:
+        self._runner.close()
+
+    def check_model(self, name: str, version: str) -> None:
+        """Raises NotFound unless `name` and `version` ("" for any) are served here."""
+        if name != self.name:
+            raise NotFound(f"model {name[:200]!r} is not served here; this server has {self.name!r}")
+        if version not in ("", self.version):
+            raise NotFound(
+                f"version {version[:200]!r} of model {name!r} is not served here; this server has {self.version!r}"
+            )
+
+    def server_metadata(self) -> dict[str, Any]:
+        return {"name": SERVER, "version": VERSION, "extensions": EXTENSIONS}
+
+    def model_metadata(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "versions": [self.version],
+            "platform": PLATFORM,
+            "inputs": [spec.metadata() for spec in self.signature.inputs],
+            "outputs": [spec.metadata() for spec in self.signature.outputs],
+        }
+
+    def statistics(self) -> dict[str, Any]:
+        return self.metrics.statistics.document(self.name, self.version)
+
+    def admit(self) -> None:
+        """Call this before decoding a request. Raises Overloaded or TooManyRequests if it could not be answered."""
+        try:
+            if not self._is_warm:
+                raise Overloaded(f"model {self.name!r} is warming up; retry in a second")
+            self._admission.check(self.metrics.in_flight)
+        except RequestError:
+            self.metrics.infer_failure += 1
+            raise
+
+    def submit(self, request: InferRequest, on_response: ResponseCallback) -> None:
+        """Calls `on_response` once with the response or the error, at once or later."""
+        start = time.perf_counter()
+        recorder = self.recorder
+        try:
+            outputs = self._requested_outputs(request.outputs) if request.outputs else self._all_outputs
+            row_keys = recorder.row_keys(request.tensors, request.parameters) if recorder else None
+            feeds = self._fit(request.tensors, request.layout)
+        except RequestError as error:
+            self.metrics.infer_failure += 1
+            on_response(error)
+            return
+        self.metrics.in_flight += 1
+        rows = len(next(iter(feeds.values()))) if self.signature.batched else 1
+        queue_seconds, timeout = self._limits.queue_seconds, request.timeout
+        deadline = start + (min(queue_seconds, timeout) if timeout else queue_seconds)
+        complete = self._completion(request, start, outputs, on_response)
+        item = BatchItem(feeds, outputs, rows, deadline, complete, start)
+        if feeds is request.tensors:
+            item.layout, item.block = request.layout, request.block
+        route = self.route
+        if recorder and not request.is_forwarded:  # the server that forwarded it records it
+            item.on_result = complete = recorder.record_on(complete, item, request, row_keys, is_direct=route is None)
+        if route is None:
+            self._batcher.submit(item)
+        else:
+            deadline = start + timeout if timeout else float("inf")
+            route.submit(RoutedRequest(item, request.id, request.headers or {}, request.pinned, deadline, complete))
+
+    def _fit(self, tensors: dict[str, Array], layout: InputLayout | None) -> dict[str, Array]:
+        if layout is not None and layout.fits:
+            return tensors
+        fitted = self.signature.fit(tensors, self._limits.rows)
+        if layout is not None:
+            layout.fits = [*fitted] == [*tensors] and all(fitted[name] is tensors[name] for name in fitted)
+        return fitted
+
+    def _completion(
+        self, request: InferRequest, start: float, outputs: list[str], on_response: ResponseCallback
+    ) -> Completion:
+        metrics, queue_seconds, timeout = self.metrics, self._limits.queue_seconds, request.timeout
+
+        def complete(
+            result: ModelResult, version: str = self.version, route: str = DIRECT, started: float = start
+        ) -> None:
+            metrics.in_flight -= 1
+            if isinstance(result, RequestError):
+                metrics.infer_failure += 1
+                if isinstance(result, Overloaded) and timeout and timeout < queue_seconds:
+                    result = _deadline_exceeded(timeout)
+                on_response(result)
+                return
+            metrics.infer_success += 1
+            if version == self.version:  # another version's time is in its own server's histogram
+                metrics.infer_seconds.observe(time.perf_counter() - started)
+            specs = self._output_specs
+            named = [(specs[name], array) for name, array in zip(outputs, result, strict=True)]
+            on_response(InferResponse(request.id, named, version, route))
+
+        return complete
+
+    async def infer(self, request: InferRequest) -> InferResponse:
+        """The response to `request`. Raises RequestError."""
+        ended: asyncio.Future[InferResponse | RequestError] = asyncio.get_running_loop().create_future()
+
+        def on_response(response: InferResponse | RequestError) -> None:
+            if not ended.done():  # the client may have cancelled
+                ended.set_result(response)
+
+        self.submit(request, on_response)
+        response = await ended
+        if isinstance(response, RequestError):
+            raise response
+        return response
+
+    def _requested_outputs(self, names: list[str]) -> list[str]:
+        for name in names:
+            if name not in self._output_specs:
+                known = ", ".join(map(repr, self._output_specs))
+                raise InvalidRequest(f"outputs: unknown {name[:100]!r}; the model has {known}")
+        return list(dict.fromkeys(names))
+
+
+def _golden_rows(folder: Path, model: OnnxModel) -> golden_rows.GoldenRows:
+    recorded = golden_rows.read_golden_rows(folder / "golden.json", model.signature)
+    return recorded or golden_rows.zero_row(model.signature)
+
+
+def _deadline_exceeded(timeout: float) -> DeadlineExceeded:
+    return DeadlineExceeded(
+        f"the request's timeout of {timeout:g} s ended before the model was free; retry, or raise the timeout"
+    )

@@ -1,0 +1,56 @@
+"""What features plug into the data plane: a route for its requests, and a recorder of its predictions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flywheel_serving.infer.batcher import Batch, BatchItem
+from flywheel_serving.infer.requests import InferRequest
+from flywheel_serving.infer.runner import ModelResult
+from flywheel_serving.model.datatypes import Array
+
+
+class Completion(Protocol):
+    """Completes a request: `version` gave `result`; `started` is when it was asked (time.perf_counter's clock)."""
+
+    def __call__(self, result: ModelResult, version: str = ..., route: str = ..., started: float = ..., /) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class RoutedRequest:
+    """One checked request. `deadline` is when its client stops waiting (time.perf_counter's clock, or infinity)."""
+
+    item: BatchItem  # for the local model
+    id: str
+    headers: Mapping[bytes, bytes]  # names in lower case
+    pinned: bool  # the client named the version
+    deadline: float
+    complete: Completion
+
+
+class Route(Protocol):
+    """Takes every request while it is active."""
+
+    def submit(self, request: RoutedRequest) -> None:
+        """Completes `request` once, at once or later."""
+
+
+class Recorder(Protocol):
+    """Records predictions. Nothing of it may wait, or fail a request that is answered."""
+
+    def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
+        """The key of each row, removed from `tensors` if the model does not take it. Raises InvalidRequest."""
+
+    def record_on(
+        self,
+        complete: Completion,
+        item: BatchItem,
+        request: InferRequest,
+        row_keys: list[str] | None,
+        *,
+        is_direct: bool,
+    ) -> Completion:
+        """`complete`, which also records what it is given."""
+
+    def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
+        """Counts the values of one call of the model."""

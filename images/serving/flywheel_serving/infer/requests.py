@@ -1,0 +1,63 @@
+"""A decoded inference request and its response, whichever transport brought them."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flywheel_serving.errors import RequestError
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.signature import TensorSpec
+
+# How a request was answered: without a route, by the local model although a route is active, by the challenger, or by
+# the local model because the challenger failed.
+DIRECT, KEPT, FORWARDED, FELL_BACK = "Direct", "Kept", "Forwarded", "FellBack"
+# Marks a request that another server's route sent here. It is not forwarded or logged again.
+FORWARDED_HEADER = b"x-flywheel-forwarded"
+
+
+@dataclass(slots=True, eq=False)
+class InputLayout:
+    """Inputs of one datatype and shape, in one order, as earlier requests had them.
+
+    `fits` is true once the data plane has seen that the model takes them unchanged.
+    """
+
+    fits: bool = field(default=False, kw_only=True)
+
+
+@dataclass(slots=True)
+class InferRequest:
+    """Named tensors; `outputs` names the requested ones, empty for all; `timeout` is in seconds.
+
+    `headers` are REST headers or gRPC metadata, names in lower case; `pinned` is whether the client named the version.
+    If `layout` is given, `block` holds the numbers of all inputs, [input, *shape], and `tensors` are views of it.
+    """
+
+    id: str
+    tensors: dict[str, Array]
+    outputs: list[str]
+    timeout: float | None = None
+    parameters: dict[str, Any] | None = None
+    body_bytes: int = 0
+    headers: Mapping[bytes, bytes] | None = None
+    pinned: bool = False
+    layout: InputLayout | None = None
+    block: Array | None = None
+
+    @property
+    def is_forwarded(self) -> bool:
+        """Whether another server's route sent this request."""
+        return self.headers is not None and FORWARDED_HEADER in self.headers
+
+
+@dataclass(slots=True)
+class InferResponse:
+    """`version` computed the outputs; `route` is DIRECT, KEPT, FORWARDED or FELL_BACK."""
+
+    id: str
+    outputs: list[tuple[TensorSpec, Array]]
+    version: str
+    route: str
+
+
+ResponseCallback = Callable[[InferResponse | RequestError], None]

@@ -1,0 +1,1 @@
+"""Prometheus metrics of the server, and Triton's statistics of the model."""

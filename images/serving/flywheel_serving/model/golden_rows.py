@@ -1,0 +1,143 @@
+"""Golden rows: inputs with the outputs that the model gave after training. The server replays them as its warm-up."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from flywheel_serving.errors import ModelRefused, RequestError
+from flywheel_serving.model import tensors
+from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.model.signature import Signature, TensorSpec
+
+DEFAULT_TOLERANCE = 1e-4
+UNLIMITED_ROWS = 2**63
+
+
+@dataclass(frozen=True)
+class GoldenRows:
+    """`inputs` of one call, as the model takes them; recorded `outputs` by name, possibly none."""
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    tolerance: float
+    batched: bool
+
+    @property
+    def rows(self) -> int:
+        return len(next(iter(self.inputs.values()))) if self.batched else 1
+
+    def one_row(self) -> dict[str, Array]:
+        """The smallest call: the first row, or all inputs if their first axis is not the row axis."""
+        return {name: array[:1] for name, array in self.inputs.items()} if self.batched else self.inputs
+
+
+def read_golden_rows(path: Path, signature: Signature) -> GoldenRows | None:
+    """The rows of golden.json, or None without a file. Raises ModelRefused if they do not fit the signature."""
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+        inputs = {spec.name: _array(document["inputs"][spec.name], spec.datatype) for spec in signature.inputs}
+        datatypes = {spec.name: spec.datatype for spec in signature.outputs}
+        outputs = {name: _array(data, datatypes[name]) for name, data in document["outputs"].items()}
+        tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
+        return GoldenRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
+    except (ValueError, KeyError, TypeError, RequestError) as error:
+        finding = f"{path.name} does not fit the model: {type(error).__name__}: {error}; write the artifact again"
+        raise ModelRefused("GoldenInvalid", finding) from error
+
+
+def zero_row(signature: Signature) -> GoldenRows:
+    """One row of zeros and empty texts, with 1 for every axis of any length."""
+    inputs = {spec.name: _zeros(spec) for spec in signature.inputs}
+    return GoldenRows(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
+
+
+def replay(golden: GoldenRows, model: OnnxModel) -> float:
+    """The largest absolute difference between computed and recorded numbers. Raises ModelRefused beyond the tolerance."""
+    names = [spec.name for spec in model.signature.outputs]
+    try:
+        computed = dict(zip(names, model.run(golden.inputs, names), strict=True))
+    except RequestError as error:
+        next_step = "check golden.json" if golden.outputs else "add a golden.json with a row that the model accepts"
+        raise ModelRefused("WarmUpFailed", f"the model failed in its warm-up: {error}; {next_step}") from error
+    return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
+
+
+def rows_are_independent(golden: GoldenRows, model: OnnxModel) -> bool:
+    """Whether rows get the same outputs in one call as in calls of their own, so that requests may share a call.
+
+    An operator over the first axis (such as a mean over the batch) would make each row depend on its neighbours. Three
+    rows show it; if there are fewer golden rows, others are derived from them.
+    """
+    names = [spec.name for spec in model.signature.outputs]
+    if not golden.batched or not all(spec.shape and spec.shape[0] == -1 for spec in model.signature.outputs):
+        return False
+    rows = {name: _three_rows(array) for name, array in golden.inputs.items()}
+    try:
+        together = model.run(rows, names)
+        alone = [model.run({name: array[row : row + 1] for name, array in rows.items()}, names) for row in range(3)]
+    except RequestError:
+        return False
+    return all(
+        len(whole) == 3 and all(_is_close(whole[row : row + 1], alone[row][index]) for row in range(3))
+        for index, whole in enumerate(together)
+    )
+
+
+def _three_rows(array: Array) -> Array:
+    if len(array) >= 3:
+        return array[:3]
+    if array.dtype.kind not in "fiu":
+        return np.repeat(array[:1], 3, axis=0)
+    return np.concatenate([array[:1], array[:1] + 1, array[:1] + 3]).astype(array.dtype)
+
+
+def _is_close(left: Array, right: Array) -> bool:
+    if left.shape != right.shape:
+        return False
+    return bool(np.allclose(left, right, 1e-3, 1e-4, True) if left.dtype.kind == "f" else (left == right).all())
+
+
+def _difference(name: str, golden: GoldenRows, found: Array) -> float:
+    wanted = golden.outputs[name]
+    if wanted.size != found.size:
+        raise _mismatch(name, f"wanted shape {list(wanted.shape)}, found {list(found.shape)}")
+    wanted, found = wanted.ravel(), found.ravel()
+    if found.dtype.kind != "f":
+        different = np.flatnonzero(wanted != found)
+        if different.size:
+            first = different[0]
+            values = f"wanted {wanted.tolist()[first]!r}, found {found.tolist()[first]!r}"
+            raise _mismatch(name, f"{values} in {different.size} of {found.size} values")
+        return 0.0
+    wanted, found = wanted.astype(np.float64), found.astype(np.float64)
+    differences = np.where((wanted == found) | (np.isnan(wanted) & np.isnan(found)), 0.0, np.abs(wanted - found))
+    largest = float(np.max(np.nan_to_num(differences, nan=np.inf), initial=0.0))
+    if largest > golden.tolerance:
+        raise _mismatch(name, f"differs by {largest:.3g}, the tolerance is {golden.tolerance:.3g}")
+    return largest
+
+
+def _mismatch(name: str, finding: str) -> ModelRefused:
+    advice = (
+        "this is not the model that was evaluated, or this runtime computes it differently; train and register it again"
+    )
+    return ModelRefused("GoldenMismatch", f"output {name!r} of the golden rows {finding}; {advice}")
+
+
+def _array(data: Any, datatype: str) -> Array:
+    shape, level = [], data
+    while isinstance(level, list):
+        shape.append(len(level))
+        level = level[0] if level else None
+    return tensors.from_json(data, datatype, shape)
+
+
+def _zeros(spec: TensorSpec) -> Array:
+    shape = [1 if axis == -1 else axis for axis in spec.shape]
+    return np.full(shape, "" if spec.datatype == "BYTES" else 0, DTYPES[spec.datatype])

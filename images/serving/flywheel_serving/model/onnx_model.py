@@ -1,0 +1,111 @@
+"""An ONNX model in onnxruntime: loading, signature, running."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from flywheel_serving.errors import ModelFailed, ModelRefused
+from flywheel_serving.model import cpu_limit, onnx_file
+from flywheel_serving.model.datatypes import ONNX_DATATYPES, Array
+from flywheel_serving.model.signature import Signature, TensorSpec
+
+PLATFORM = "onnx_onnxv1"
+CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
+GPU_DEVICE = Path("/dev/nvidiactl")  # exists where the node gives this container an NVIDIA GPU
+SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
+
+
+class OnnxModel:
+    """A loaded model. Thread-safe: onnxruntime sessions may run in several threads at once."""
+
+    def __init__(self, path: Path, threads: int | None = None) -> None:
+        """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
+        onnx_file.check_onnx_file(path)
+        self.operators = onnx_file.operator_types(path)
+        self._session = _session(path, threads or cpu_limit.cpu_limit())
+        inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
+        outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())
+        if not inputs or not outputs:
+            side = "inputs" if not inputs else "outputs"
+            raise ModelRefused(
+                "NoTensors", f"{path.name} has no {side}; a served model needs at least one input and one output"
+            )
+        self.signature = Signature(inputs, outputs, _extra(path.parent / "signature.json"))
+
+    @property
+    def providers(self) -> list[str]:
+        """The execution providers in use, first choice first: onnxruntime falls back to the CPU if a GPU fails."""
+        providers: list[str] = self._session.get_providers()
+        return providers
+
+    def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
+        """One array for each of `outputs`. `feeds` come from `Signature.fit`. Raises ModelFailed."""
+        try:
+            results: list[Array] = self._session.run(outputs, feeds)
+        except Exception as error:
+            raise ModelFailed(f"the model could not compute this input: {_first_line(error)}") from error
+        return results
+
+
+def _session(path: Path, threads: int) -> Any:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # errors arrive as exceptions; other output would break the JSON log
+    # Spinning threads burn the cgroup's quota while they wait, and a throttled pod is slower than one that sleeps.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=_providers())
+    except Exception as error:
+        raise ModelRefused(
+            "ModelNotLoadable",
+            f"onnxruntime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}; "
+            "export it again with an opset and operators that this version supports",
+        ) from error
+
+
+def _providers() -> list[str]:
+    """The GPU if the image's onnxruntime supports it and the node has one; always the CPU."""
+    has_gpu = CUDA_PROVIDER in onnxruntime.get_available_providers() and GPU_DEVICE.exists()
+    return [CUDA_PROVIDER, CPU_PROVIDER] if has_gpu else [CPU_PROVIDER]
+
+
+def _spec(arg: Any, side: str, file: str) -> TensorSpec:
+    datatype = ONNX_DATATYPES.get(arg.type)
+    if datatype is None:
+        raise ModelRefused(
+            "UnsupportedType",
+            f"{side} {arg.name!r} of {file} is {arg.type}, which the protocol has no datatype for; "
+            "export tensors only (for scikit-learn: options={'zipmap': False})",
+        )
+    return TensorSpec(arg.name, datatype, tuple(axis if isinstance(axis, int) else -1 for axis in arg.shape))
+
+
+def read_signature(path: Path) -> Signature | None:
+    """The signature in signature.json, or None without a file. Raises ModelRefused if it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        document = json.loads(path.read_bytes())
+        sides = [
+            tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"])) for t in document[side])
+            for side in ("inputs", "outputs")
+        ]
+        extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ModelRefused(
+            "SignatureInvalid", f"{path.name} cannot be read: {error!r}; write the artifact again"
+        ) from error
+    return Signature(sides[0], sides[1], extra)
+
+
+def _extra(path: Path) -> dict[str, Any]:
+    recorded = read_signature(path)
+    return recorded.extra if recorded else {}
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0][:500] if lines else type(error).__name__

@@ -1,0 +1,199 @@
+"""Exact counts of every request's values in the baseline's bins: integers, so that windows and pods add up.
+
+A column is counted in slots: `under`, the bins, `over`, then `missing` (NaN) and `invalid` (infinite). As in the
+Dataset's profile, values and edges are compared as 32-bit floats, a bin includes its lower edge, and the last bin
+includes its upper edge too.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from flywheel_serving.infer.requests import InputLayout
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.prediction_log.baseline import Baseline
+from flywheel_serving.prediction_log.batches import join_arrays, value_getter
+
+CHUNK_VALUES = 8_192  # compared at once, so that they stay in the processor's cache
+
+Feeds = dict[str, Array]
+RawNumbers = Any  # bytes, or a contiguous array
+
+
+@dataclass(slots=True)
+class ObservedValues:
+    """Values of requests that ran together: `numbers` of one input after the other, and `categories` of each other input.
+
+    `score_output` is the output with the scores.
+    """
+
+    numbers: RawNumbers
+    categories: list[list[Any]]
+    score_output: Array | None
+    rows: int
+    requests: int
+
+
+class Counts:
+    """Counts since the last `take`. `values_in_row` is how many values of each row are counted, the measure of its cost."""
+
+    def __init__(self, baseline: Baseline) -> None:
+        self._baseline = baseline
+        self._numbers = _BinCounts([*baseline.numbers.values()])
+        self._get_numbers = value_getter([*baseline.numbers])
+        self._dtype: np.dtype[Any] | None = baseline.dtype
+        self._texts: dict[str, Counter[str]] = {name: Counter() for name in baseline.texts}
+        self._flags: dict[str, Counter[float]] = {name: Counter() for name in baseline.flags}
+        self._categorical = (*baseline.texts, *baseline.flags)
+        self._last_layout: InputLayout | None = None
+        self._block_is_numbers = False  # inputs of that layout are exactly the baseline's numbers, in its order
+        self._scores = _BinCounts([baseline.predictions], np.float64) if baseline.score else None
+        self.values_in_row = max(1, len(baseline.numbers) + len(baseline.texts) + len(baseline.flags))
+        self.requests = self.rows = self.predicted_rows = 0
+
+    def observe(
+        self,
+        feeds: Feeds,
+        output_names: list[str],
+        outputs: list[Array] | None,
+        rows: int,
+        layout: InputLayout | None = None,
+        block: Array | None = None,
+        requests: int = 1,
+    ) -> ObservedValues:
+        """The values of requests that ran together, copied while their many small arrays are in the processor's cache.
+
+        `outputs` are those named `output_names`, None if another version answered. `block` has all numbers of the feeds
+        if these are of a known `layout`.
+        """
+        score = self._baseline.score
+        score_output = None
+        if outputs is not None and score is not None and score[0] in output_names:
+            score_output = outputs[output_names.index(score[0])]
+        categories = [feeds[name].ravel().tolist() for name in self._categorical]
+        return ObservedValues(self._raw_numbers(feeds, layout, block), categories, score_output, rows, requests)
+
+    def _raw_numbers(self, feeds: Feeds, layout: InputLayout | None, block: Array | None) -> RawNumbers:
+        if block is not None:
+            if layout is not self._last_layout:  # most requests have the same
+                self._last_layout, self._block_is_numbers = layout, [*feeds] == [*self._baseline.numbers]
+            if self._block_is_numbers and block.dtype == self._dtype:
+                return block
+        return join_arrays(self._get_numbers(feeds)) if self._dtype else self._as_float64(feeds)
+
+    def add(self, observed: Sequence[ObservedValues]) -> None:
+        """Counts the observed values."""
+        self.requests += sum([values.requests for values in observed])
+        self.rows += sum([values.rows for values in observed])
+        if self._baseline.numbers:
+            single = [values.numbers for values in observed if values.rows == 1]
+            if single:
+                self._numbers.add(self._array(b"".join(single)).reshape(len(single), -1))
+            columns = [self._array(values.numbers).reshape(-1, values.rows) for values in observed if values.rows != 1]
+            if columns:
+                self._numbers.add(np.concatenate(columns, axis=1).T)
+        counters: list[Counter[Any]] = [*self._texts.values(), *self._flags.values()]
+        for index, counter in enumerate(counters):
+            counter.update(chain.from_iterable([values.categories[index] for values in observed]))
+        outputs = [values.score_output for values in observed if values.score_output is not None]
+        if outputs and self._scores is not None:
+            scores = self._scores_in(outputs)
+            self.predicted_rows += len(scores)
+            self._scores.add(scores.astype(np.float64).reshape(-1, 1))
+
+    def _scores_in(self, outputs: list[Array]) -> Array:
+        output = np.concatenate(outputs)
+        is_last_column = self._baseline.score is not None and self._baseline.score[1]
+        # The trainer rounds to 32 bits before it bins.
+        return (output[:, -1] if is_last_column else output.ravel()).astype(np.float32)
+
+    def _as_float64(self, feeds: Feeds) -> bytes:
+        """The numbers as 64-bit floats, for inputs of several types."""
+        arrays = self._get_numbers(feeds)
+        return np.concatenate(arrays, axis=None).astype(np.float64).tobytes() if arrays else b""
+
+    def _array(self, numbers: RawNumbers) -> Array:
+        return np.frombuffer(numbers, self._dtype or np.float64)
+
+    def take(self) -> dict[str, Any]:
+        """The counts as the window's document has them; then all counts are zero."""
+        baseline = self._baseline
+        features: dict[str, Any] = dict(zip(baseline.numbers, self._numbers.take(), strict=True))
+        for name, texts in self._texts.items():
+            missing = texts.pop("", 0)  # the server decodes null as an empty text
+            features[name] = _categories(texts, baseline.texts[name], missing)
+            texts.clear()
+        for name, values in self._flags.items():
+            missing = sum(count for value, count in values.items() if value != value)
+            known = Counter({_FLAGS.get(value, str(value)): count for value, count in values.items() if value == value})
+            features[name] = _categories(known, baseline.flags[name], missing)
+            values.clear()
+        document: dict[str, Any] = {"requests": self.requests, "rows": self.rows, "features": features}
+        if self._scores is not None:
+            document["predictions"] = {"rows": self.predicted_rows, **self._scores.take()[0]}
+        self.requests = self.rows = self.predicted_rows = 0
+        return document
+
+
+_FLAGS = {0.0: "false", 1.0: "true"}
+
+
+class _BinCounts:
+    """Slots of several columns, each with its own edges, counted for all columns at once."""
+
+    def __init__(self, edges: Sequence[Sequence[float]], dtype: type = np.float32) -> None:
+        self._lengths = [len(each) for each in edges]
+        longest = max(self._lengths, default=0)
+        # A column's edges are padded with infinity, which no finite value reaches.
+        padded = [[*each, *([np.inf] * (longest - len(each)))] for each in edges]
+        self._edges: Array = np.array(padded, dtype).reshape(len(edges), longest).T[:, np.newaxis, :]
+        self._last: Array = np.array([each[-1] if each else np.nan for each in edges], dtype)
+        self._slots = longest + 3
+        self._first = np.arange(len(edges)) * self._slots
+        self._dtype = dtype
+        self._counts = np.zeros(len(edges) * self._slots, np.int64)
+
+    def add(self, values: Array) -> None:
+        """Counts `values` [rows, columns]."""
+        step = max(1, CHUNK_VALUES // max(1, values.shape[1]))
+        for start in range(0, len(values), step):
+            self._add(values[start : start + step])
+
+    def _add(self, values: Array) -> None:
+        with np.errstate(over="ignore"):
+            narrow: Array = values.astype(self._dtype, copy=False)
+        is_reached = (narrow >= self._edges).view(np.uint8)
+        slots = np.add.reduce(is_reached, axis=0, dtype=np.uint16 if len(is_reached) > 255 else np.uint8).astype(
+            np.intp
+        )
+        slots -= narrow == self._last
+        if not np.isfinite(narrow).all():
+            # A value that was finite before it became a 32-bit float is too large, not invalid.
+            slots[np.isinf(values)] = self._slots - 1
+            slots[np.isnan(values)] = self._slots - 2
+            slots[np.isinf(narrow) & np.isfinite(values) & (values > 0)] = len(is_reached)
+        slots += self._first
+        self._counts += np.bincount(slots.ravel(), minlength=len(self._counts))
+
+    def take(self) -> list[dict[str, Any]]:
+        """One document for each column; then all counts are zero."""
+        table = self._counts.reshape(len(self._lengths), self._slots)
+        documents = [_document(row, length) for row, length in zip(table.tolist(), self._lengths, strict=True)]
+        self._counts[:] = 0
+        return documents
+
+
+def _document(slots: list[int], edges: int) -> dict[str, Any]:
+    *counted, missing, invalid = slots
+    # If padding follows, values above the last edge are in the slot of that edge.
+    bins, over = counted[1 : max(edges, 1)], sum(counted[max(edges, 1) :])
+    return {"missing": missing, "invalid": invalid, "under": counted[0], "over": over, "bins": bins}
+
+
+def _categories(values: Counter[str], categories: Sequence[str], missing: int) -> dict[str, Any]:
+    counts = [values[category] for category in categories]
+    return {"missing": missing, "counts": counts, "other": values.total() - sum(counts)}

@@ -1,0 +1,292 @@
+"""The server's side of prediction logging: an append for each response, and a little work for every few thousand values."""
+
+import asyncio
+import logging
+import random
+import secrets
+import time
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from flywheel_serving.errors import InvalidRequest, RequestError
+from flywheel_serving.infer.batcher import Batch, BatchItem
+from flywheel_serving.infer.extensions import Completion
+from flywheel_serving.infer.requests import DIRECT, InferRequest, InputLayout
+from flywheel_serving.infer.runner import ModelResult
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.signature import Signature
+from flywheel_serving.prediction_log.baseline import BaselineInvalid, read_baseline
+from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest
+from flywheel_serving.prediction_log.config import LogConfig, sample_position, sample_threshold
+from flywheel_serving.prediction_log.count_windows import CountWindows
+from flywheel_serving.prediction_log.counts import Counts, ObservedValues
+from flywheel_serving.prediction_log.metrics import LogMetrics
+from flywheel_serving.prediction_log.schema import RowSchema, row_schema
+from flywheel_serving.prediction_log.writer_process import WriterProcess
+
+# So many values are processed at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it.
+BATCH_VALUES = 4_096
+BATCH_REQUESTS = 64  # objects that outlive their request are work for the garbage collector
+BATCH_BYTES = 1024 * 1024  # of request bodies, which binary tensors keep in memory
+BATCH_SECONDS = 1.0
+MAX_MESSAGE_BYTES = 2 * 1024 * 1024
+MAX_KEY_LENGTH = 200
+
+log = logging.getLogger(__name__)
+
+
+class PredictionRecorder:
+    """Belongs to the event loop. Nothing here waits, and only `row_keys` raises."""
+
+    def __init__(self, config: LogConfig, model_folder: Path, signature: Signature, version: str) -> None:
+        """Reads the baseline in `model_folder`. If `config` does not fit the model, this is logged and no row is."""
+        self.metrics = LogMetrics()
+        self._config, self._version, self._input_names = config, version, signature.input_names
+        self._boot = secrets.token_hex(6)
+        self._generated_ids = 0
+        self._threshold = sample_threshold(config.sample)
+        self._unsent: list[LoggedRequest] = []
+        self._uncounted: list[ObservedValues] = []
+        self._uncounted_values = self._held_bytes = 0
+        self._timer: asyncio.TimerHandle | None = None
+        schema = _row_schema(signature, config)
+        self._encoder = BatchEncoder(schema) if schema else None
+        self._counts, baseline_digest = _counts(model_folder, signature)
+        self._values_in_row = self._counts.values_in_row if self._counts else 1
+        identity = {
+            "service": config.service,
+            "namespace": config.namespace,
+            "pod": config.pod,
+            "boot": self._boot,
+            "version": version,
+            "digest": config.digest,
+            "baseline": baseline_digest,
+        }
+        self._windows = CountWindows(identity, self._send_message, self.metrics)
+        start = {
+            "config": config.to_json(),
+            "schema": schema.to_document() if schema else None,
+            "version": version,
+            "boot": self._boot,
+        }
+        self._writer = WriterProcess(
+            orjson.dumps(start).decode(), self.metrics, self._windows.resend, self._windows.on_written
+        )
+
+    def start(self) -> None:
+        """Starts the writer and the clock of the windows; on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._writer.start()
+        self._schedule_window()
+
+    def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
+        """The join key of each row: the configured parameter, or extra input, which is removed from `tensors`.
+
+        Raises InvalidRequest if it is neither text nor whole numbers.
+        """
+        name = self._config.key
+        if not name:
+            return None
+        if name in tensors:
+            return self._tensor_keys(name, tensors)
+        value = parameters.get(name) if parameters else None
+        if value is None:
+            return None
+        if type(value) not in (str, int):
+            raise InvalidRequest(f"parameters.{name}: wanted text or a whole number, since it joins labels")
+        return [str(value)[:MAX_KEY_LENGTH]]
+
+    def _tensor_keys(self, name: str, tensors: dict[str, Array]) -> list[str]:
+        is_model_input = name in self._input_names
+        array = tensors[name] if is_model_input else tensors.pop(name)
+        if array.dtype.kind not in "Oiu" and not is_model_input:
+            raise InvalidRequest(
+                f"input {name!r}: wanted BYTES or whole numbers, since it joins labels; found {array.dtype}"
+            )
+        others = (other for other_name, other in tensors.items() if other_name != name and other.ndim)
+        rows = next((len(other) for other in others), array.size)
+        if array.size != rows:
+            raise InvalidRequest(f"input {name!r}: {array.size} keys for {rows} rows; send one for each row")
+        return [str(value)[:MAX_KEY_LENGTH] for value in array.ravel().tolist()]
+
+    def record_on(
+        self,
+        complete: Completion,
+        item: BatchItem,
+        request: InferRequest,
+        row_keys: list[str] | None,
+        *,
+        is_direct: bool,
+    ) -> Completion:
+        """`complete`, which also records what it is given.
+
+        If `is_direct`, the local model certainly answers, and `count_batch` counts the request with its batch.
+        """
+        logged_id = self._logged_id(request.id)
+        if is_direct:
+            item.counted = True
+            if not logged_id:
+                return complete
+        # Copied from `item`, which will hold `record`: the cycle would be work for the garbage collector.
+        feeds, outputs, rows, start = item.feeds, item.outputs, item.rows, item.submitted
+        layout, block, body_bytes = item.layout, item.block, request.body_bytes
+
+        def record(
+            result: ModelResult, version: str = self._version, route: str = DIRECT, started: float = start
+        ) -> None:
+            complete(result, version, route, started)
+            if isinstance(result, RequestError):
+                return
+            if not is_direct:
+                self._observe(feeds, outputs, result if version == self._version else None, rows, layout, block)
+            if logged_id:
+                now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
+                arrays = dict(zip(outputs, result, strict=True))
+                logged = LoggedRequest(logged_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
+                self._unsent.append(logged)
+                self._held_bytes += body_bytes
+            self._process_if_enough()
+
+        return record
+
+    def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
+        """Counts the direct requests of one call of the model; `outputs` are the call's."""
+        if self._counts is None:
+            return
+        items = batch.items
+        try:
+            if all(item.counted and item.outputs == batch.outputs for item in items):
+                self._observe(batch.feeds, batch.outputs, outputs, batch.rows, batch.layout, batch.block, len(items))
+            else:
+                self._count_each(batch, outputs)
+            self._process_if_enough()
+        except Exception:  # a fault here must not reach the requests that wait
+            log.exception("%d requests were not counted", len(items))
+
+    def _count_each(self, batch: Batch, outputs: list[Array]) -> None:
+        start, by_name = 0, dict(zip(batch.outputs, outputs, strict=True))
+        for item in batch.items:
+            end = start + item.rows
+            if item.counted:
+                own = [by_name[name][start:end] for name in item.outputs]
+                self._observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block)
+            start = end
+
+    def _observe(
+        self,
+        feeds: dict[str, Array],
+        output_names: list[str],
+        outputs: list[Array] | None,
+        rows: int,
+        layout: InputLayout | None,
+        block: Array | None,
+        requests: int = 1,
+    ) -> None:
+        if self._counts is not None:
+            values = self._counts.observe(feeds, output_names, outputs, rows, layout, block, requests)
+            self._uncounted.append(values)
+            self._uncounted_values += rows * self._values_in_row
+
+    def _logged_id(self, request_id: str) -> str:
+        """The id under which a request is logged, empty if it is not. A request without an id is sampled at random."""
+        if request_id:
+            return request_id if sample_position(request_id) < self._threshold else ""
+        if random.random() >= self._config.sample:
+            return ""
+        self._generated_ids += 1
+        return f"{self._boot}-{self._generated_ids}"
+
+    def _process_if_enough(self) -> None:
+        if (
+            self._uncounted_values >= BATCH_VALUES
+            or self._held_bytes >= BATCH_BYTES
+            or len(self._unsent) >= BATCH_REQUESTS
+        ):
+            self._process()
+        elif self._timer is None and (self._uncounted_values or self._unsent):
+            self._timer = self._loop.call_later(BATCH_SECONDS, self._process)
+
+    def _process(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        unsent, self._unsent = self._unsent, []
+        uncounted, self._uncounted = self._uncounted, []
+        self._uncounted_values = self._held_bytes = 0
+        self._windows.add_totals(
+            sum([values.requests for values in uncounted]), sum([values.rows for values in uncounted])
+        )
+        try:
+            if self._counts is not None and uncounted:
+                self._counts.add(uncounted)
+            self._send_by_shape(unsent)
+        except Exception:  # a fault here must not reach a request
+            log.exception("logging of predictions failed for %d requests", len(unsent))
+
+    def _send_by_shape(self, requests: list[LoggedRequest]) -> None:
+        encoder = self._encoder
+        if encoder is None:
+            self.metrics.dropped["misconfigured"] += sum([request.rows for request in requests])
+            return
+        groups: dict[BatchShape, list[LoggedRequest]] = {}
+        for request in requests:
+            groups.setdefault(encoder.shape(request), []).append(request)
+        for shape, group in groups.items():
+            self._send(encoder, shape, group)
+
+    def _send(self, encoder: BatchEncoder, shape: BatchShape, requests: list[LoggedRequest]) -> None:
+        rows = sum([request.rows for request in requests])
+        message = encoder.encode(shape, requests)
+        if len(message) <= MAX_MESSAGE_BYTES:
+            if not self._send_message(message, rows):
+                self.metrics.dropped["full"] += rows
+        elif len(requests) > 1:  # only the request that is too large is dropped
+            for request in requests:
+                self._send(encoder, shape, [request])
+        else:
+            self.metrics.dropped["too_large"] += rows
+
+    def _send_message(self, message: bytes, rows: int) -> bool:
+        return self._writer.send(message, rows)
+
+    def _schedule_window(self) -> None:
+        seconds = self._config.seconds
+        self._window_timer = self._loop.call_later(seconds - time.time() % seconds, self._on_window_end)
+
+    def _on_window_end(self) -> None:
+        self._process()
+        self._windows.close_window(self._counts)
+        self._schedule_window()
+
+    async def close(self) -> None:
+        """Sends what is left, and gives the writer time to write it."""
+        self._process()
+        self._window_timer.cancel()
+        self._windows.close_window(self._counts)
+        await self._writer.close(self._config.drain_seconds + 1)
+        self._windows.give_up()
+        rows, dropped = self.metrics.rows, self.metrics.dropped.total()
+        log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.windows}})
+
+
+def _row_schema(signature: Signature, config: LogConfig) -> RowSchema | None:
+    try:
+        return row_schema(signature, config)
+    except ValueError as error:
+        log.error("predictions are not logged: %s; correct spec.logging.columns", error)  # noqa: TRY400  no bug of ours
+        return None
+
+
+def _counts(model_folder: Path, signature: Signature) -> tuple[Counts | None, str]:
+    """The counts in the baseline's bins, and its digest; None and "" without a usable baseline."""
+    try:
+        baseline = read_baseline(model_folder / "baseline.json", signature)
+    except BaselineInvalid as error:
+        log.warning("requests are not counted: %s", error)
+        return None, ""
+    if baseline is None:
+        log.info("requests are not counted: this model has no baseline.json; one trained by Flywheel has")
+        return None, ""
+    return Counts(baseline), baseline.digest

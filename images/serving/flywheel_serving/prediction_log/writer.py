@@ -1,0 +1,237 @@
+"""`python3 -m flywheel_serving.prediction_log.writer`: writes messages from standard input into the store.
+
+One thread reads, the other writes; between them at most MAX_QUEUE_BYTES wait. While the store does not respond, the
+reader stops, the pipe fills, and the server drops and counts. Every attempt reads the store's Secret again, so that a
+repaired or rotated one takes effect at once. What was written is acknowledged on standard output.
+"""
+
+import contextlib
+import json
+import logging
+import os
+import resource
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import orjson
+
+from flywheel_serving import logs
+from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
+from flywheel_serving.prediction_log.config import parse_log_config
+from flywheel_serving.prediction_log.parquet import ParquetEncoder
+from flywheel_serving.prediction_log.schema import RowSchema
+from flywheel_serving.prediction_log.store import Store, StoreFailed, read_secret
+
+MAX_QUEUE_BYTES = 16 * 1024 * 1024
+MAX_MEMORY_BYTES = 512 * 1024 * 1024
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
+LOG_INTERVAL_SECONDS = 60.0  # between two log lines while the store fails
+NICENESS = 10
+OUT_OF_MEMORY_SCORE = "1000"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Queue:
+    """Messages that were read and not yet written."""
+
+    rows: list[bytes]
+    counts: list[bytes]
+    row_count: int = 0
+    bytes: int = 0
+    oldest_rows_at: float = 0.0  # time.monotonic's clock
+    ended_at: float | None = None  # when the server closed the pipe
+
+
+class Writer:
+    """`start` is what `recorder` passes; `acknowledge` sends one acknowledgement to the server."""
+
+    def __init__(self, start: dict[str, Any], acknowledge: Callable[[dict[str, Any]], None]) -> None:
+        self._config = parse_log_config(start["config"])
+        self._start, self._acknowledge = start, acknowledge
+        self._queue = Queue([], [])
+        self._queue_changed = threading.Condition()
+        self._input_ended = threading.Event()
+        self._file_prefix = f"{self._config.pod}-{os.urandom(4).hex()}"
+        self._files = 0
+        self._failure_logged_at = 0.0
+
+    def read(self, pipe: BinaryIO) -> None:
+        """Reads messages until the server closes the pipe."""
+        while len(prefix := pipe.read(LENGTH_BYTES)) == LENGTH_BYTES:
+            length = int.from_bytes(prefix, "little")
+            content = pipe.read(length)
+            if len(content) < length:
+                break  # the server was killed in the middle of a message
+            head, _ = decode_message(content)
+            with self._queue_changed:
+                self._queue_changed.wait_for(lambda: self._queue.bytes < MAX_QUEUE_BYTES)
+                self._add(content, head)
+                self._queue_changed.notify_all()
+        with self._queue_changed:
+            self._queue.ended_at = time.monotonic()
+            self._input_ended.set()
+            self._queue_changed.notify_all()
+
+    def _add(self, content: bytes, head: dict[str, Any]) -> None:
+        queue = self._queue
+        queue.bytes += len(content)
+        if head["kind"] == "counts":
+            queue.counts.append(content)
+            return
+        if not queue.rows:
+            queue.oldest_rows_at = time.monotonic()
+        queue.rows.append(content)
+        queue.row_count += len(head["id"]) * head["rows"]
+
+    def write(self) -> None:
+        """Writes until the input has ended and everything is written, or the time after the input's end has passed."""
+        queue = self._queue
+        while True:
+            with self._queue_changed:
+                self._queue_changed.wait_for(self._is_due, timeout=self._seconds_until_due())
+                counts = queue.counts[:]
+                rows, row_count = (queue.rows[:], queue.row_count) if self._rows_are_due() else ([], 0)
+            for content in counts:
+                self._retry(partial(self._write_counts, content))
+            if rows:
+                self._retry(partial(self._write_rows, rows, row_count))
+            with self._queue_changed:
+                if queue.ended_at is not None and not queue.rows and not queue.counts:
+                    return
+
+    def _is_due(self) -> bool:
+        return bool(self._queue.counts) or self._queue.ended_at is not None or self._rows_are_due()
+
+    def _rows_are_due(self) -> bool:
+        queue, config = self._queue, self._config
+        if not queue.rows:
+            return False
+        is_full = queue.row_count >= config.rows or queue.bytes >= config.bytes
+        is_old = time.monotonic() - queue.oldest_rows_at >= config.seconds
+        return is_full or is_old or queue.ended_at is not None
+
+    def _seconds_until_due(self) -> float | None:
+        if not self._queue.rows:
+            return None
+        return max(0.0, self._queue.oldest_rows_at + self._config.seconds - time.monotonic())
+
+    def _retry(self, write: Callable[[], None]) -> None:
+        """Calls `write` until the store accepts it. Once the server has ended, the process exits after its time."""
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            try:
+                write()
+            except StoreFailed as error:
+                self._log_failure(str(error))
+            else:
+                self._log_recovery()
+                return
+            if self._input_ended.wait(pause):
+                self._pause_or_exit()
+            pause = min(2 * pause, MAX_PAUSE_SECONDS)
+
+    def _pause_or_exit(self) -> None:
+        assert self._queue.ended_at is not None
+        if time.monotonic() + FIRST_PAUSE_SECONDS > self._queue.ended_at + self._config.drain_seconds:
+            log.error("the server ended before the store accepted what was logged; it is lost")
+            logging.shutdown()
+            os._exit(1)
+        time.sleep(FIRST_PAUSE_SECONDS)
+
+    def _log_failure(self, finding: str) -> None:
+        if not self._failure_logged_at or time.monotonic() - self._failure_logged_at > LOG_INTERVAL_SECONDS:
+            self._failure_logged_at = time.monotonic()
+            message = "predictions cannot be written to the store and are retried; serving is not affected: %s"
+            log.warning(message, finding)
+
+    def _log_recovery(self) -> None:
+        if self._failure_logged_at:
+            self._failure_logged_at = 0.0
+            log.info("predictions are written to the store again")
+
+    def _store(self) -> Store:
+        folder = Path(self._config.store)
+        return Store(read_secret(folder), self._config.namespace, folder)
+
+    def _parquet_encoder(self) -> ParquetEncoder:
+        key = None
+        if self._config.hmac_file:
+            try:
+                key = Path(self._config.hmac_file).read_bytes()
+            except OSError as error:
+                raise StoreFailed(f"the secret of HMAC columns cannot be read: {error}") from error
+            if not key:
+                raise StoreFailed(f"the secret of HMAC columns is empty: {self._config.hmac_file}")
+        schema = RowSchema.from_document(self._start["schema"])
+        return ParquetEncoder(self._config, schema, self._start["version"], key)
+
+    def _write_rows(self, contents: list[bytes], row_count: int) -> None:
+        head, _ = decode_message(contents[0])
+        content = self._parquet_encoder().encode(contents)
+        folder = f"rows/{_hour_partition(head['time'][0] / 1e6)}/pod={self._config.pod}"
+        self._store().put_new(self._key(f"{folder}/{self._file_prefix}-{self._files:06}.parquet"), content)
+        self._files += 1
+        with self._queue_changed:
+            queue = self._queue
+            del queue.rows[: len(contents)]
+            queue.row_count -= row_count
+            queue.bytes -= sum(map(len, contents))
+            queue.oldest_rows_at = time.monotonic()
+            self._queue_changed.notify_all()
+        self._acknowledge({"rows": row_count, "bytes": len(content)})
+
+    def _write_counts(self, content: bytes) -> None:
+        head, _ = decode_message(content)
+        name = f"{self._config.pod}-{self._start['boot']}-{head['window']:06}.json"
+        document = json.dumps(head["document"], sort_keys=True, separators=(",", ":")).encode()
+        is_new = self._store().put_new(self._key(f"counts/{_hour_partition(head['from'])}/{name}"), document)
+        with self._queue_changed:
+            self._queue.counts.remove(content)
+            self._queue.bytes -= len(content)
+            self._queue_changed.notify_all()
+        self._acknowledge({"window": head["window"], "outcome": "written" if is_new else "repeated"})
+
+    def _key(self, name: str) -> str:
+        return f"predictions/{self._config.service}/{name}"
+
+
+def _hour_partition(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("dt=%Y-%m-%d/hour=%H")
+
+
+def _lower_priority() -> None:
+    """Gives the server's work precedence, and makes this process the first to end if memory runs out."""
+    os.nice(NICENESS)
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_MEMORY_BYTES, MAX_MEMORY_BYTES))
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text(OUT_OF_MEMORY_SCORE)
+
+
+def main() -> None:
+    logs.configure()
+    _lower_priority()
+    output = sys.stdout.buffer
+
+    def acknowledge(acknowledgement: dict[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the server was killed; what it sent is written all the same
+            output.write(orjson.dumps(acknowledgement) + b"\n")
+            output.flush()
+
+    writer = Writer(orjson.loads(sys.argv[1]), acknowledge)
+    threading.Thread(target=writer.read, args=(sys.stdin.buffer,), daemon=True).start()
+    writer.write()
+    logging.shutdown()
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

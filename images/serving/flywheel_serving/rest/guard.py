@@ -1,0 +1,49 @@
+"""Authentication of REST requests."""
+
+from collections.abc import Callable
+
+from flywheel_serving.auth.authenticator import Authenticator
+from flywheel_serving.auth.open_routes import OPEN_PATHS
+from flywheel_serving.auth.verdict import Outcome, Verdict
+from flywheel_serving.http.message import Request, Response, SendResponse, error_response
+
+STATUS = {Outcome.UNAUTHENTICATED: 401, Outcome.FORBIDDEN: 403, Outcome.UNAVAILABLE: 503}
+REALM = 'Bearer realm="flywheel"'
+
+
+class RestGuard:
+    """Runs between a route and its handler."""
+
+    def __init__(self, authenticator: Authenticator) -> None:
+        self._authenticator = authenticator
+
+    def check(self, pattern: str, request: Request, send: SendResponse, handle: Callable[[], None]) -> None:
+        """Calls `handle` if the request is admitted, at once or later; else sends the refusal."""
+        if pattern in OPEN_PATHS:
+            handle()
+            return
+        authorization = request.headers.get(b"authorization")
+
+        def on_verdict(verdict: Verdict) -> None:
+            if verdict.outcome is Outcome.ALLOWED:
+                handle()
+            else:
+                send(refusal(verdict, has_token=authorization is not None))
+
+        verdict = self._authenticator.cached_verdict(authorization)
+        if verdict is not None:
+            on_verdict(verdict)
+        elif authorization is not None:
+            self._authenticator.request_review(authorization, on_verdict)
+
+
+def refusal(verdict: Verdict, *, has_token: bool) -> Response:
+    """The response with the challenge of RFC 6750 §3, which has no error code if no token was sent."""
+    headers = {}
+    if verdict.outcome is Outcome.UNAUTHENTICATED:
+        headers = {"www-authenticate": f'{REALM}, error="invalid_token"' if has_token else REALM}
+    elif verdict.outcome is Outcome.FORBIDDEN:
+        headers = {"www-authenticate": f'{REALM}, error="insufficient_scope"'}
+    elif verdict.outcome is Outcome.UNAVAILABLE:
+        headers = {"retry-after": "1"}
+    return error_response(STATUS[verdict.outcome], verdict.message, headers)

@@ -1,0 +1,86 @@
+"""Who is let in while a queue stands, on a clock that the test moves."""
+
+import pytest
+
+from flywheel_serving.errors import TooManyRequests
+from flywheel_serving.infer import admission
+from flywheel_serving.infer.admission import SATURATING_REQUESTS, STANDING_QUEUE_LENGTH, Admission
+
+MOST = 256
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(admission, "time", clock)
+    return clock
+
+
+def calls(door: Admission, clock: Clock, waited: int, seconds: float, apart: float = 0.01) -> None:
+    """A call of the model every so often, for which so many had waited."""
+    for _ in range(round(seconds / apart)):
+        clock.now += apart
+        door.queue_drained(waited)
+
+
+def test_up_to_the_limit_all_are_let_in(clock: Clock) -> None:
+    door = Admission(MOST)
+
+    door.check(MOST - 1)
+
+    with pytest.raises(TooManyRequests, match="256 inferences are in flight, the limit"):
+        door.check(MOST)
+
+
+def test_a_queue_that_stands_is_joined_by_no_more_than_keep_the_model_busy(clock: Clock) -> None:
+    door = Admission(MOST)
+
+    calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
+
+    door.check(SATURATING_REQUESTS - 1)
+    with pytest.raises(TooManyRequests, match="more requests arrive than the model can answer"):
+        door.check(SATURATING_REQUESTS)
+
+
+@pytest.mark.parametrize(
+    ("waited", "seconds", "apart"),
+    [(STANDING_QUEUE_LENGTH, 0.08, 0.01), (STANDING_QUEUE_LENGTH - 1, 5, 0.01), (MOST, 5, 0.03)],
+)
+def test_a_burst_a_short_queue_and_bursts_with_pauses_are_answered(
+    clock: Clock, waited: int, seconds: float, apart: float
+) -> None:
+    door = Admission(MOST)
+
+    calls(door, clock, waited, seconds, apart)
+
+    door.check(MOST - 1)
+
+
+def test_the_door_opens_when_nobody_was_refused_for_a_while(clock: Clock) -> None:
+    door = Admission(MOST)
+    calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
+
+    for _ in range(10):
+        clock.now += 0.15
+        with pytest.raises(TooManyRequests):
+            door.check(SATURATING_REQUESTS)
+    clock.now += 0.25
+
+    door.check(MOST - 1)
+
+
+def test_a_limit_below_what_keeps_a_model_busy_is_kept(clock: Clock) -> None:
+    door = Admission(2)
+
+    door.check(1)
+
+    with pytest.raises(TooManyRequests, match="2 inferences"):
+        door.check(2)

@@ -1,0 +1,119 @@
+"""Bounds on rows, bytes and work in flight hold over both transports, and a failing model fails alone."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton_grpc
+from tritonclient.utils import InferenceServerException
+
+from flywheel_serving.testing import LocalServer
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+LONG = 1_500_000  # steps of the counting model: about two seconds, cut short by whatever the test waits for
+
+
+def post(server: LocalServer, model: str, name: str, values: list[int]) -> tuple[int, dict[str, Any], Any]:
+    body = {"inputs": [{"name": name, "datatype": "INT64", "shape": [len(values)], "data": values}]}
+    request = urllib.request.Request(f"http://{server.http}/v2/models/{model}/infer", json.dumps(body).encode())
+    try:
+        with urllib.request.urlopen(request, timeout=60) as response:
+            return response.status, json.load(response), response.headers
+    except urllib.error.HTTPError as error:
+        return error.code, json.load(error), error.headers
+
+
+def ask_grpc(server: LocalServer, model: str, name: str, values: list[int]) -> Any:
+    tensor = triton_grpc.InferInput(name, [len(values)], "INT64")
+    tensor.set_data_from_numpy(np.array(values))
+    return triton_grpc.InferenceServerClient(server.grpc).infer(model, [tensor])
+
+
+def test_more_rows_than_the_limit_are_refused(lookup_server: LocalServer) -> None:
+    assert post(lookup_server, "lookup", "index", [0, 1, 2])[1]["outputs"][0]["data"] == [1.0, 2.0, 3.0]
+
+    status, answer, _ = post(lookup_server, "lookup", "index", [0, 1, 2, 0])
+
+    assert status == 413
+    assert answer["error"] == "input 'index': 4 rows in one request, at most 3 are accepted; send several requests"
+    with pytest.raises(InferenceServerException, match=r"RESOURCE_EXHAUSTED.*4 rows in one request"):
+        ask_grpc(lookup_server, "lookup", "index", [0, 1, 2, 0])
+
+
+def test_more_bytes_than_the_limit_are_refused(lookup_server: LocalServer) -> None:
+    assert post(lookup_server, "lookup", "index", [0] * 6_000)[0] == 413
+    with pytest.raises(InferenceServerException, match=r"RESOURCE_EXHAUSTED.*message"):
+        ask_grpc(lookup_server, "lookup", "index", [0] * 6_000)
+
+
+def test_an_input_that_the_model_cannot_compute_is_its_own_failure(lookup_server: LocalServer) -> None:
+    status, answer, _ = post(lookup_server, "lookup", "index", [7])
+
+    assert status == 500
+    assert "the model could not compute this input" in answer["error"]
+    with pytest.raises(InferenceServerException, match=r"INTERNAL.*could not compute"):
+        ask_grpc(lookup_server, "lookup", "index", [7])
+    assert post(lookup_server, "lookup", "index", [1])[0] == 200
+
+
+def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--max-in-flight", "2") as server, ThreadPoolExecutor(2) as pool:
+        running = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]
+        wait_in_flight(server, 2)
+
+        status, answer, headers = post(server, "counting", "n", [1])
+
+        assert (status, headers["retry-after"]) == (429, "1")
+        assert answer["error"] == "2 inferences are in flight, the limit; retry in a second"
+        with pytest.raises(InferenceServerException, match=r"UNAVAILABLE.*2 inferences are in flight"):
+            ask_grpc(server, "counting", "n", [1])
+        # The event loop answers although both inferences are still running: a long model never blocks it.
+        assert urllib.request.urlopen(f"http://{server.http}/v2/health/ready", timeout=30).status == 200
+        assert not any(future.done() for future in running)
+        assert [future.result()[0] for future in running] == [200, 200]
+
+
+def wait_in_flight(server: LocalServer, wanted: int) -> None:
+    sample = f'model_infer_in_flight{{model="counting",version="1"}} {wanted}.0'
+    pause = threading.Event()
+    for _ in range(2_000):
+        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
+            if sample in response.read().decode():
+                return
+        pause.wait(0.01)
+    raise AssertionError(f"{wanted} inferences were never in flight")
+
+
+def test_a_request_whose_own_time_is_over_before_the_model_is_free_is_told_so(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--threads", "1") as server, ThreadPoolExecutor(2) as pool:
+        busy = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]  # as many as there are threads
+        while 'model_infer_in_flight{model="counting",version="1"} 2.0' not in metrics(server):
+            pass
+        body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1]}]}
+        request = urllib.request.Request(
+            f"http://{server.http}/v2/models/counting/infer",
+            json.dumps(body).encode(),
+            {"X-Envoy-Expected-Rq-Timeout-Ms": "20"},
+        )
+        with pytest.raises(urllib.error.HTTPError) as late:
+            urllib.request.urlopen(request, timeout=60)
+        assert late.value.code == 504
+        assert "time of 0.02 s was over" in json.load(late.value)["error"]
+        client = triton_grpc.InferenceServerClient(server.grpc)
+        tensor = triton_grpc.InferInput("n", [1], "INT64")
+        tensor.set_data_from_numpy(np.array([1]))
+        for each in busy:
+            assert each.result()[0] == 200
+        assert client.infer("counting", [tensor], timeout=60_000_000).as_numpy("counted").tolist() == [1]
+
+
+def metrics(server: LocalServer) -> str:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=60) as response:
+        return str(response.read().decode())

@@ -1,0 +1,208 @@
+"""Counts are exact, fall into the bins that training used, and merge by addition however the traffic was cut."""
+
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flywheel_runtime.datasets import profile
+from flywheel_serving.infer.requests import InputLayout
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.prediction_log import baseline
+from flywheel_serving.prediction_log.baseline import Baseline, BaselineInvalid
+from flywheel_serving.prediction_log.counts import Counts
+from tests.serving.prediction_log.logged import added
+
+EDGES = {"month": [1.0, 4.0, 7.0, 12.0], "wind": [-2.5, 0.0, 0.1], "constant": [3.0, 3.0]}
+CATEGORIES = ["UA", "DL"]
+BASELINE = Baseline(
+    digest="sha256:1",
+    numbers={**EDGES},
+    texts={"carrier": CATEGORIES},
+    flags={"night": ["true"]},
+    predictions=[0.0, 0.25, 0.5, 1.0],
+    score=("probabilities", True),
+    dtype=np.dtype("<f4"),
+)
+FLOATS = st.one_of(
+    st.sampled_from([1.0, 12.0, 7.0, 3.0, 0.1, -2.5, float("nan"), float("inf"), float("-inf"), -0.0]),
+    st.floats(-20, 20, width=32),
+)
+ROWS = st.tuples(FLOATS, FLOATS, FLOATS, st.sampled_from(["UA", "DL", "AA", ""]), st.sampled_from([0.0, 1.0, float("nan")]), st.floats(0, 1, width=32))  # fmt: skip
+REQUESTS = st.lists(st.lists(ROWS, min_size=1, max_size=4), min_size=1, max_size=12)
+
+
+def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], list[str], list[Array], int]:
+    """A request as the dataplane has it: one array [rows, 1] for each input; names of outputs, and these."""
+    columns = list(zip(*rows, strict=True))
+    feeds: dict[str, Array] = {
+        name: np.array(values, np.float32).reshape(-1, 1)
+        for name, values in zip((*EDGES, "night"), (*columns[:3], columns[4]), strict=True)
+    }
+    feeds["carrier"] = np.array(columns[3], object).reshape(-1, 1)
+    score = np.array(columns[5], np.float32)
+    return feeds, ["probabilities"], [np.stack([1 - score, score], axis=1)], len(rows)
+
+
+def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
+    counts = Counts(BASELINE)
+    counts.add([counts.observe(*request(rows)) for rows in requests])
+    return counts.take()
+
+
+def by_hand(values: list[float], edges: list[float]) -> dict[str, Any]:
+    """One value after the other, as images/README.md says it."""
+    found: dict[str, Any] = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": [0] * (len(edges) - 1)}
+    narrow = [float(np.float32(edge)) for edge in edges]
+    for value in (float(np.float32(value)) for value in values):
+        inside = [low <= value < high for low, high in pairwise(narrow)]
+        inside[-1] = narrow[-2] <= value <= narrow[-1]
+        if value != value:
+            found["missing"] += 1
+        elif value in (float("inf"), float("-inf")):
+            found["invalid"] += 1
+        elif value < narrow[0]:
+            found["under"] += 1
+        elif value > narrow[-1]:
+            found["over"] += 1
+        else:
+            found["bins"][inside.index(True)] += 1
+    return found
+
+
+@settings(max_examples=60, deadline=None)
+@given(REQUESTS)
+def test_every_value_is_where_one_would_put_it_by_hand(requests: list[list[tuple[Any, ...]]]) -> None:
+    rows = [row for each in requests for row in each]
+
+    found = counted(requests)
+
+    assert (found["requests"], found["rows"]) == (len(requests), len(rows))
+    for place, (name, edges) in enumerate(EDGES.items()):
+        assert found["features"][name] == by_hand([row[place] for row in rows], edges)
+    texts = [row[3] for row in rows]
+    assert found["features"]["carrier"] == {"missing": texts.count(""), "counts": [texts.count("UA"), texts.count("DL")], "other": texts.count("AA")}  # fmt: skip
+    flags = [row[4] for row in rows]
+    nights = {"counts": [flags.count(1.0)], "other": flags.count(0.0), "missing": sum(flag != flag for flag in flags)}
+    assert found["features"]["night"] == nights
+    assert found["predictions"] == {"rows": len(rows), **by_hand([row[5] for row in rows], [0.0, 0.25, 0.5, 1.0])}
+
+
+@settings(max_examples=25, deadline=None)
+@given(REQUESTS, st.integers(0, 12))
+def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, ...]]], cut: int) -> None:
+    left, right = (
+        counted(requests[:cut]) if requests[:cut] else None,
+        counted(requests[cut:]) if requests[cut:] else None,
+    )
+
+    parts = [part for part in (left, right) if part is not None]
+
+    assert (added(*parts) if len(parts) == 2 else parts[0]) == counted(requests)
+
+
+def test_taking_begins_anew() -> None:
+    counts = Counts(BASELINE)
+    counts.add([counts.observe(*request([(1, 2, 3, "UA", 1.0, 0.5)]))])
+
+    first, second = counts.take(), counts.take()
+
+    assert (first["rows"], second["rows"]) == (1, 0)
+    assert not any(sum(each.get("bins", each.get("counts"))) for each in second["features"].values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=50))
+def test_training_counts_the_same_values_into_the_same_bins(values: list[float]) -> None:
+    conditions = profile._conditions("value::FLOAT", EDGES["month"])
+    counts = ", ".join(f"count_if({condition})" for condition in conditions)
+    [trained] = duckdb.connect().execute(f"SELECT {counts} FROM unnest($1::FLOAT[]) AS t(value)", [values]).fetchall()
+
+    found = counted([[(value, 0.0, 3.0, "UA", 0.0, 0.5)] for value in values])["features"]["month"]
+
+    assert list(trained) == [found["under"], found["over"], *found["bins"]]
+
+
+def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
+    counts = Counts(BASELINE)
+    feeds, names, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
+    counts.add([counts.observe(feeds, names, None, rows)])
+
+    found = counts.take()
+
+    assert (found["rows"], found["predictions"]["rows"]) == (1, 0)
+
+
+def test_numbers_of_several_types_are_counted_alike() -> None:
+    mixed = Baseline("sha256:1", {"a": [0.0, 5.0, 10.0], "b": [0.0, 5.0, 10.0]}, {}, {}, [], None, None)
+    counts = Counts(mixed)
+    counts.add([counts.observe({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, [], [], 1)])
+
+    found = counts.take()["features"]
+
+    assert (found["a"]["bins"], found["b"]["over"]) == ([0, 1], 1)
+
+
+SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 30)), TensorSpec("month", "FP32", (-1, 1))), (TensorSpec("label", "INT64", (-1,)),))  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param("{", id="cut off"),
+        pytest.param("[]", id="another document"),
+        pytest.param("{}", id="no features"),
+        pytest.param('{"features": {"month": {"edges": ["a"]}}}', id="edges that are no numbers"),
+        pytest.param('{"features": {"month": {"edges": null}}}', id="no edges"),
+    ],
+)
+def test_a_spoiled_baseline_says_so(content: str, tmp_path: Path) -> None:
+    (tmp_path / "baseline.json").write_text(content)
+
+    with pytest.raises(BaselineInvalid, match=r"baseline\.json cannot be used"):
+        baseline.read_baseline(tmp_path / "baseline.json", SIGNATURE)
+
+
+def test_a_model_without_one_has_no_counts(tmp_path: Path) -> None:
+    assert baseline.read_baseline(tmp_path / "baseline.json", SIGNATURE) is None
+
+
+def test_only_inputs_of_one_value_have_bins(tmp_path: Path) -> None:
+    (tmp_path / "baseline.json").write_text('{"features": {"month": {"edges": [1, 2]}, "x": {"edges": [1, 2]}}}')
+
+    found = baseline.read_baseline(tmp_path / "baseline.json", SIGNATURE)
+
+    assert found is not None
+    assert list(found.numbers) == ["month"]
+
+
+@settings(max_examples=25, deadline=None)
+@given(REQUESTS)
+def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tuple[Any, ...]]]) -> None:
+    numeric = Baseline("sha256:1", {**EDGES}, {}, {}, [0.0, 0.5, 1.0], ("probabilities", True), np.dtype("<f4"))
+    plain, blocks = Counts(numeric), Counts(numeric)
+    layouts: dict[int, InputLayout] = {}
+    for rows in requests:
+        feeds, names, found, count = request(rows)
+        feeds = {name: feeds[name] for name in EDGES}
+        layout = layouts.setdefault(count, InputLayout())
+        plain.add([plain.observe(feeds, names, found, count)])
+        blocks.add([blocks.observe(feeds, names, found, count, layout, np.stack([*feeds.values()]))])
+
+    assert blocks.take() == plain.take()
+
+
+@settings(max_examples=25, deadline=None)
+@given(REQUESTS)
+def test_requests_that_ran_together_are_counted_as_if_alone(requests: list[list[tuple[Any, ...]]]) -> None:
+    together = Counts(BASELINE)
+    feeds, names, found, rows = request([row for each in requests for row in each])
+    together.add([together.observe(feeds, names, found, rows, requests=len(requests))])
+
+    assert together.take() == counted(requests)

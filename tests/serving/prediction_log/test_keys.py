@@ -1,0 +1,69 @@
+"""The key that joins late labels: how clients send it, and how a wrong one is refused."""
+
+import json
+import urllib.error
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+
+from flywheel_serving.testing import LocalServer
+from tests.serving.prediction_log.logged import Place, Row, ask, body, ended, serving
+
+pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+
+
+def test_the_key_joins_labels_over_rest_and_grpc(logged_flights: Path, place: Place) -> None:
+    with serving(logged_flights, place.order(key="flight_id")) as server:
+        ask(server, body([(1, 2.5, "UA")], id="parameter", parameters={"flight_id": "UA-7"}))
+        extra = {"name": "flight_id", "datatype": "INT64", "shape": [2], "data": [8, 9]}
+        ask(server, body([(1, 2.5, "UA"), (2, 2.5, "UA")], id="input", inputs=[extra]))
+        client = triton.InferenceServerClient(server.grpc)
+        client.infer("delay", tensors("UA"), request_id="rpc-parameter", parameters={"flight_id": "UA-10"})
+        client.infer("delay", [*tensors("UA"), tensor("flight_id", "UA-11")], request_id="rpc-input")
+        ask(server, body([(1, 2.5, "UA")], id="none"))
+        client.close()
+        ended(server)
+
+    assert {(row["id"], row["key"]) for row in place.rows()} == {
+        ("parameter", "UA-7"), ("input", "8"), ("input", "9"), ("rpc-parameter", "UA-10"), ("rpc-input", "UA-11"), ("none", None),
+    }  # fmt: skip
+
+
+def tensor(name: str, value: str | float) -> Any:
+    text = isinstance(value, str)
+    made = triton.InferInput(name, [1, 1], "BYTES" if text else "FP32")
+    made.set_data_from_numpy(np.array([[value]], object if text else np.float32))
+    return made
+
+
+def tensors(carrier: str) -> list[Any]:
+    return [tensor("month", 1.0), tensor("wind", 2.5), tensor("carrier", carrier)]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        pytest.param({"parameters": {"flight_id": 1.5}}, "parameters.flight_id: wanted text or a whole number", id="a fraction"),
+        pytest.param({"parameters": {"flight_id": {"a": 1}}}, "parameters.flight_id: wanted text or a whole number", id="an object"),
+        pytest.param({"inputs": [{"name": "flight_id", "datatype": "FP32", "shape": [1], "data": [1]}]}, "'flight_id': wanted BYTES or whole numbers", id="a tensor of fractions"),
+        pytest.param({"inputs": [{"name": "flight_id", "datatype": "INT64", "shape": [3], "data": [1, 2, 3]}]}, "3 keys for 1 rows", id="too many"),
+        pytest.param({"inputs": [{"name": "flight", "datatype": "INT64", "shape": [1], "data": [1]}]}, "unknown 'flight'", id="another name"),
+    ],
+)  # fmt: skip
+def test_a_key_that_cannot_join_is_refused(more: Row, words: str, keyed: LocalServer) -> None:
+    with pytest.raises(urllib.error.HTTPError) as refusal:
+        ask(keyed, body([(1, 2.5, "UA")], **more))
+
+    assert refusal.value.code == 400
+    assert words in json.load(refusal.value)["error"]
+
+
+@pytest.fixture(scope="module")
+def keyed(logged_flights: Path) -> Iterator[LocalServer]:
+    told = {"sample": 1.0, "service": "delay", "namespace": "shop", "key": "flight_id", "store": "/nowhere", "drain_seconds": 0.5}  # fmt: skip
+    with serving(logged_flights, json.dumps(told)) as server:
+        yield server

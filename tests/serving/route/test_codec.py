@@ -1,0 +1,102 @@
+"""What the challenger is sent, the server's own decoder understands; what it sends back is right or refused, never anything else."""
+
+import json
+import struct
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as some
+
+from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.signature import TensorSpec
+from flywheel_serving.rest import codec
+from flywheel_serving.rest.body_templates import BodyTemplates
+from flywheel_serving.route.codec import ExpectedResponse, InvalidResponse, RequestEncoder, UpstreamResponse, decode
+from flywheel_serving.route.route_file import Challenger
+
+VALUES: dict[str, list[Any]] = {"BYTES": ["ä", ""], "BOOL": [True, False], "FP32": [1.5, float("nan")]}
+OUTPUTS = (TensorSpec("value", "FP32", (-1, 2)), TensorSpec("text", "BYTES", (-1,)))
+WANTED = ExpectedResponse("v2", OUTPUTS, 1)
+
+
+@pytest.mark.parametrize("datatype", DTYPES)
+def test_a_request_is_read_as_it_was(datatype: str) -> None:
+    array = np.array([VALUES.get(datatype, [1, 2])], DTYPES[datatype])
+    inputs: dict[str, tuple[TensorSpec, Array]] = {"x": (TensorSpec("x", datatype, (-1, 2)), array)}
+
+    sent = RequestEncoder("a b", Challenger("v2", "::1", 80)).encode(
+        "id", inputs, ["y", "z"], 0.5, {b"authorization": b"t"}
+    )
+
+    head, _, body = sent.partition(b"\r\n\r\n")
+    headers = dict(line.split(b": ", 1) for line in head.split(b"\r\n")[1:])
+    assert head.startswith(b"POST /v2/models/a%20b/infer HTTP/1.1\r\nhost: [::1]:80\r\n")
+    assert int(headers[b"content-length"]) == len(body)
+    request, wanted = codec.decode(body, int(headers[b"inference-header-content-length"]), BodyTemplates())
+    assert (request.id, request.outputs, request.timeout) == ("id", ["y", "z"], 0.5)
+    assert wanted.is_binary("y")
+    np.testing.assert_array_equal(request.tensors["x"], array)
+    assert request.tensors["x"].dtype == array.dtype
+
+
+def reply(value: Any, tail: bytes = struct.pack("<2f", 1.0, 2.0), **text: Any) -> UpstreamResponse:
+    """`value` and `text` as the outputs' descriptions, the first with its data in `tail`."""
+    outputs = [value, {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["a"], **text}]
+    description = json.dumps({"model_version": "v2", "outputs": outputs}).encode()
+    return UpstreamResponse(200, {b"inference-header-content-length": b"%d" % len(description)}, description + tail)
+
+
+RIGHT = {"name": "value", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
+
+
+def test_outputs_come_in_the_order_that_was_asked_for() -> None:
+    value, text = decode(reply(RIGHT), WANTED)
+    assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
+
+    text, value = decode(reply(RIGHT), ExpectedResponse("v2", OUTPUTS[::-1], None))
+    assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
+
+
+def right_or_refused(answer: UpstreamResponse) -> None:
+    try:
+        value, text = decode(answer, WANTED)
+    except InvalidResponse:
+        return
+    assert (value.shape, text.shape) == ((1, 2), (1,))
+    assert (value.dtype, text.dtype) == (DTYPES["FP32"], DTYPES["BYTES"])
+
+
+ANYTHING = some.recursive(
+    some.none()
+    | some.booleans()
+    | some.integers()
+    | some.floats()
+    | some.text(max_size=8)
+    | some.sampled_from(list(DTYPES)),
+    lambda inner: (
+        some.lists(inner, max_size=3) | some.dictionaries(some.sampled_from(["name", "shape", "data"]), inner)
+    ),
+)
+FIELDS = some.sampled_from(["name", "datatype", "shape", "data", "parameters"])
+
+
+@settings(max_examples=100, deadline=None)
+@given(some.dictionaries(FIELDS, ANYTHING, max_size=2), some.dictionaries(FIELDS, ANYTHING, max_size=2))
+def test_whatever_the_description_says(value: dict[str, Any], text: dict[str, Any]) -> None:
+    right_or_refused(reply({**RIGHT, **value}, **text))
+
+
+@settings(max_examples=100, deadline=None)
+@given(some.data())
+def test_whatever_byte_is_changed_or_missing(data: some.DataObject) -> None:
+    right = reply(RIGHT)
+    body = bytearray(right.body)
+    for _ in range(data.draw(some.integers(1, 3))):
+        body[data.draw(some.integers(0, len(body) - 1))] = data.draw(some.integers(0, 255))
+    end = data.draw(some.integers(0, len(body)))
+
+    right_or_refused(UpstreamResponse(200, right.headers, bytes(body)))
+    right_or_refused(UpstreamResponse(200, right.headers, bytes(body[:end])))
+    right_or_refused(UpstreamResponse(200, {}, bytes(body[:end])))

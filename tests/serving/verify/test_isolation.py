@@ -1,0 +1,34 @@
+"""A crash in native code is an outcome like any other."""
+
+import faulthandler
+import os
+from collections.abc import Callable
+
+import pytest
+
+from flywheel_serving.verify import isolation
+
+
+def crash() -> int:
+    faulthandler.disable()  # pytest would print the stack that is asked for here
+    os.abort()
+
+
+def leave() -> int:
+    return 3
+
+
+def fail() -> int:
+    raise RuntimeError("planned")
+
+
+@pytest.mark.parametrize(
+    ("function", "ended"),
+    [
+        pytest.param(crash, isolation.Outcome(-6, "SIGABRT"), id="a crash is named"),
+        pytest.param(leave, isolation.Outcome(3), id="an exit code is passed on"),
+        pytest.param(fail, isolation.Outcome(1), id="an exception is a failure"),
+    ],
+)
+def test_native_crashes_are_outcomes(function: Callable[[], int], ended: isolation.Outcome) -> None:
+    assert isolation.run(function) == ended
