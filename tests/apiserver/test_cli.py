@@ -26,7 +26,7 @@ from flywheel.core.resource.api import (
     Reference,
 )
 from tests.apiserver.conftest import CHECKOUT, Kubectl
-from tests.cli import world
+from tests.cli import sample_namespace
 from tests.documents import documents
 
 pytestmark = pytest.mark.apiserver
@@ -53,8 +53,8 @@ def client(installed: Kubectl, apiserver: Path) -> Client:
         "value": 1,
     }
     found.create(PRIORITY_CLASSES, batch)
-    made = put(found, EXPERIMENT, world.SEARCH)
-    for api, manifests in world.EVERYTHING.items():
+    made = put(found, EXPERIMENT, sample_namespace.SEARCH)
+    for api, manifests in sample_namespace.EVERYTHING.items():
         for manifest in manifests if api != EXPERIMENT else ():
             put(found, api, with_uid(manifest, str(made["metadata"]["uid"])))
     return found
@@ -99,14 +99,17 @@ Flywheel = Callable[..., tuple[int, str]]
 def test_what_is_exported_is_checked_and_found_whole(flywheel: Flywheel, tmp_path: Path, form: str) -> None:
     file = tmp_path / "exported"
 
-    assert flywheel("export", world.CHAMPION, "--format", form, "--to", file)[0] == 0
+    assert flywheel("export", sample_namespace.CHAMPION, "--format", form, "--to", file)[0] == 0
     code, told = flywheel("export", "--check", file)
 
-    assert (code, told) == (0, f"{file} is whole, and says what the cluster says of ModelVersion '{world.CHAMPION}'\n")
+    assert (code, told) == (
+        0,
+        f"{file} is whole, and says what the cluster says of ModelVersion '{sample_namespace.CHAMPION}'\n",
+    )
 
 
 def test_an_export_tells_of_data_search_and_services(flywheel: Flywheel) -> None:
-    code, told = flywheel("export", world.CHAMPION, "--format", "json")
+    code, told = flywheel("export", sample_namespace.CHAMPION, "--format", "json")
     facts = json.loads(told)
 
     assert code == 0
@@ -118,7 +121,7 @@ def test_an_export_tells_of_data_search_and_services(flywheel: Flywheel) -> None
 
 def test_a_changed_file_is_found_and_its_field_named(flywheel: Flywheel, tmp_path: Path) -> None:
     file = tmp_path / "card.md"
-    flywheel("export", world.CHAMPION, "--to", file)
+    flywheel("export", sample_namespace.CHAMPION, "--to", file)
     file.write_text(file.read_text().replace("- Owner: operations-research", "- Owner: nobody"))
 
     code, told = flywheel("export", "--check", file)
@@ -139,7 +142,7 @@ def test_a_file_whose_version_is_gone_is_checked_by_itself(
     flywheel: Flywheel, tmp_path: Path, change: tuple[str, str], finding: str
 ) -> None:
     file = tmp_path / "card.md"
-    flywheel("export", world.CHAMPION, "--to", file)
+    flywheel("export", sample_namespace.CHAMPION, "--to", file)
     file.write_text(file.read_text().replace(*change))
 
     code, told = flywheel("export", "--check", file, namespace=TARGET)
@@ -152,14 +155,14 @@ def test_a_file_whose_version_is_gone_is_checked_by_itself(
     ("words", "code", "sentence"),
     [
         pytest.param(("export", "nobody"), 1, "ModelVersion 'nobody' in namespace 'cli' does not exist", id="no such version"),
-        pytest.param(("export", world.OLDER), 1, "is not verified, so nothing is known of it yet: Its verify Job runs", id="not verified"),
+        pytest.param(("export", sample_namespace.OLDER), 1, "is not verified, so nothing is known of it yet: Its verify Job runs", id="not verified"),
         pytest.param(("export",), 2, "name the ModelVersion to export, or the file to --check", id="nothing to do"),
         pytest.param(("export", "--check", "nowhere.md"), 1, "'nowhere.md' cannot be read", id="no such file"),
         pytest.param(("promote", "nobody", "--to", "x"), 1, "Model 'nobody' in namespace 'cli' does not exist", id="no such model"),
         pytest.param(
-            ("promote", "delay", "--version", world.FOREIGN, "--to", "x"), 1, "is of Model 'fraud', not of 'delay'", id="another's version"
+            ("promote", "delay", "--version", sample_namespace.FOREIGN, "--to", "x"), 1, "is of Model 'fraud', not of 'delay'", id="another's version"
         ),
-        pytest.param(("promote", "delay", "--version", world.OLDER, "--to", "x"), 1, "is not verified, so it is promoted nowhere", id="unproven"),
+        pytest.param(("promote", "delay", "--version", sample_namespace.OLDER, "--to", "x"), 1, "is not verified, so it is promoted nowhere", id="unproven"),
         pytest.param(("run", "nothing"), 1, "TrainingPipeline 'nothing' in namespace 'cli' does not exist", id="no such pipeline"),
         pytest.param(("run", "monthly", "-p", "months"), 2, "write NAME=VALUE, such as -p months=6", id="no value"),
         pytest.param(("run", "monthly", "-p", "a=1", "-p", "a=2"), 2, "-p a is given twice", id="two values"),
@@ -177,7 +180,7 @@ def test_what_cannot_be_done_is_said(flywheel: Flywheel, words: tuple[str, ...],
 
 
 def test_a_lineage_is_printed(flywheel: Flywheel) -> None:
-    code, told = flywheel("lineage", world.CHAMPION)
+    code, told = flywheel("lineage", sample_namespace.CHAMPION)
 
     assert code == 0
     assert "         └─ Source s3://flywheel/demo/flights/" in told
@@ -188,7 +191,7 @@ def test_a_lineage_is_json_for_programs(flywheel: Flywheel) -> None:
     told = json.loads(flywheel("lineage", "flights-aaaaaaaa", "--format", "json")[1])
 
     assert {"from": "datasetversion/flights-aaaaaaaa", "to": "experiment/delay-search"} in told["edges"]
-    assert f"modelversion/{world.CHAMPION}" in {each["id"] for each in told["nodes"]}
+    assert f"modelversion/{sample_namespace.CHAMPION}" in {each["id"] for each in told["nodes"]}
 
 
 @pytest.mark.parametrize(
@@ -346,7 +349,7 @@ def operator(client: Client) -> Iterator[Callable[..., Operator]]:
 
 
 def status(succeeded: str, reason: str, message: str, *steps: dict[str, Any]) -> dict[str, Any]:
-    conditions = [world.condition(kind, succeeded, reason, message) for kind in ("Ready", "Succeeded")]
+    conditions = [sample_namespace.condition(kind, succeeded, reason, message) for kind in ("Ready", "Succeeded")]
     return {"conditions": conditions, "steps": list(steps)}
 
 

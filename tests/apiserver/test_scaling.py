@@ -12,7 +12,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INFERENCE_SERVICE, Api, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from tests.apiserver.test_inferenceservice import OPEN, manifest
-from tests.engine.world import NAMESPACES, World, writes
+from tests.engine.harness import NAMESPACES, World, writes
 
 pytestmark = pytest.mark.apiserver
 

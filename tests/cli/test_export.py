@@ -18,7 +18,7 @@ from flywheel.cli.export import render
 from flywheel.cli.export.check import compare, parse_document
 from flywheel.cli.export.facts import model_facts
 from flywheel.cli.export.image import Image
-from tests.cli import world
+from tests.cli import sample_namespace
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = files("cyclonedx.schema._res")
@@ -27,19 +27,23 @@ SUFFIX = {"card": "md", "bom": "cdx.json", "json": "json"}
 Change = Callable[[str], str]
 
 TRAINED = model_facts(
-    world.VERSION, model=world.DELAY, dataset=world.FLIGHTS, experiment=world.SEARCH, services=[world.SERVICE]
+    sample_namespace.VERSION,
+    model=sample_namespace.DELAY,
+    dataset=sample_namespace.FLIGHTS,
+    experiment=sample_namespace.SEARCH,
+    services=[sample_namespace.SERVICE],
 )
 OF_A_RUN = model_facts(
-    world.LATER,
-    model=world.GATED,
-    dataset=world.FLIGHTS,
-    experiment=world.SEARCH,
-    run=world.RUN,
-    services=[world.SERVICE],
+    sample_namespace.LATER,
+    model=sample_namespace.GATED,
+    dataset=sample_namespace.FLIGHTS,
+    experiment=sample_namespace.SEARCH,
+    run=sample_namespace.RUN,
+    services=[sample_namespace.SERVICE],
 )
-PLAIN = {"name": "flights", "version": "flights-aaaaaaaa", "digest": world.DATA, "rows": 327346}
-ALONE = model_facts(world.VERSION)
-BROUGHT = model_facts(world.BROUGHT_VERSION, model=world.FRAUD)
+PLAIN = {"name": "flights", "version": "flights-aaaaaaaa", "digest": sample_namespace.DATA, "rows": 327346}
+ALONE = model_facts(sample_namespace.VERSION)
+BROUGHT = model_facts(sample_namespace.BROUGHT_VERSION, model=sample_namespace.FRAUD)
 ALL = {"trained": TRAINED, "of_a_run": OF_A_RUN, "alone": ALONE, "brought": BROUGHT}
 
 
@@ -90,7 +94,7 @@ def test_every_reference_of_a_bom_leads_to_a_component(name: str) -> None:
 def test_what_is_known_of_a_datasets_rows_is_not_said_of_what_a_run_prepared_from_them() -> None:
     data = OF_A_RUN["dataset"]
 
-    assert (data["digest"], data["preparedFrom"]) == (world.PREPARED, world.DATA)
+    assert (data["digest"], data["preparedFrom"]) == (sample_namespace.PREPARED, sample_namespace.DATA)
     assert "rows" not in data
     assert TRAINED["dataset"] | PLAIN == TRAINED["dataset"]
 
@@ -150,7 +154,7 @@ CARD_METRIC = "head.model-index[delay-cccccccc].results[0].metrics[roc_auc].valu
         pytest.param("card", in_text("value: 0.6931471805599453", "value: 0.93"), CARD_METRIC, id="a better metric in a head"),
         pytest.param("card", in_text("| 0.6931471805599453 |", "| 0.93 |"), "body.Metrics[", id="a better metric in a text"),
         pytest.param("card", in_text("airport failed", "airport passed"), "body.Gates[", id="a gate that was failed"),
-        pytest.param("card", in_text(f"digest: {world.SERVED}", f"digest: {world.MADE}"), "head.flywheel.digest", id="other weights"),
+        pytest.param("card", in_text(f"digest: {sample_namespace.SERVED}", f"digest: {sample_namespace.MADE}"), "head.flywheel.digest", id="other weights"),
         pytest.param("card", in_text("## Limits", "## Praise"), "body.Praise", id="another heading"),
         pytest.param(
             "bom",
@@ -252,7 +256,9 @@ def test_what_nobody_exported_is_told(text: str, sentence: str) -> None:
 @pytest.mark.parametrize(
     ("text", "name", "tag", "digest"),
     [
-        pytest.param(world.IMAGE, "registry.example:5000/team/runtime", "1.2", f"sha256:{'f' * 64}", id="all of it"),
+        pytest.param(
+            sample_namespace.IMAGE, "registry.example:5000/team/runtime", "1.2", f"sha256:{'f' * 64}", id="all of it"
+        ),
         pytest.param(
             "registry.example:5000/runtime", "registry.example:5000/runtime", None, None, id="a port is no tag"
         ),
@@ -267,7 +273,7 @@ def test_the_parts_of_an_image(text: str, name: str, tag: str | None, digest: st
 
 
 def test_an_images_package_url_is_one() -> None:
-    purl = PackageURL.from_string(str(Image.parse(world.IMAGE).purl))
+    purl = PackageURL.from_string(str(Image.parse(sample_namespace.IMAGE).purl))
 
     assert (purl.type, purl.name, purl.version) == ("oci", "runtime", f"sha256:{'f' * 64}")
     assert purl.qualifiers == {"repository_url": "registry.example:5000/team/runtime", "tag": "1.2"}

@@ -6,13 +6,13 @@ from flywheel.cli.errors import CommandError
 from flywheel.cli.lineage import edges, tree
 from flywheel.cli.lineage.graph import EDGES_BY_KIND, Graph
 from flywheel.core.resource.api import MODEL_VERSION
-from tests.cli import world
+from tests.cli import sample_namespace
 
 
 def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
     """The world's; `later` with a run of a pipeline."""
     found = Graph()
-    there = {**world.EVERYTHING, **({MODEL_VERSION: (world.LATER,)} if later else {})}
+    there = {**sample_namespace.EVERYTHING, **({MODEL_VERSION: (sample_namespace.LATER,)} if later else {})}
     for api, manifests in there.items():
         for manifest in manifests:
             if manifest["metadata"]["name"] not in without:
@@ -24,17 +24,17 @@ def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
 def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
     known = graph()
 
-    assert tree.render_tree(known, known.named(world.CHAMPION)).splitlines() == [
-        f"ModelVersion {world.CHAMPION}, {world.SERVED}, ONNX",
+    assert tree.render_tree(known, known.named(sample_namespace.CHAMPION)).splitlines() == [
+        f"ModelVersion {sample_namespace.CHAMPION}, {sample_namespace.SERVED}, ONNX",
         "comes from",
         "└─ Experiment delay-search, best roc_auc 0.639 (trial 7), trial 7",
-        f"   └─ DatasetVersion flights-aaaaaaaa, {world.DATA}, 327,346 rows",
+        f"   └─ DatasetVersion flights-aaaaaaaa, {sample_namespace.DATA}, 327,346 rows",
         "      └─ Dataset flights",
         "         └─ Source s3://flywheel/demo/flights/",
         "led to",
         "├─ BatchInference tomorrow, scores with it",
         "├─ InferenceService delay, http://delay.shop.svc:8080, serves it",
-        f"└─ Model delay, champion {world.CHAMPION}",
+        f"└─ Model delay, champion {sample_namespace.CHAMPION}",
     ]
 
 
@@ -42,14 +42,18 @@ def test_the_data_tells_which_versions_came_from_it() -> None:
     known = graph()
     reached = {each["id"] for each in known.around(known.named("flights-aaaaaaaa"))["nodes"]}
 
-    assert {f"modelversion/{world.CHAMPION}", f"modelversion/{world.OLDER}", "inferenceservice/delay"} <= reached
-    assert f"modelversion/{world.FOREIGN}" not in reached
+    assert {
+        f"modelversion/{sample_namespace.CHAMPION}",
+        f"modelversion/{sample_namespace.OLDER}",
+        "inferenceservice/delay",
+    } <= reached
+    assert f"modelversion/{sample_namespace.FOREIGN}" not in reached
 
 
 def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
     known = graph(later=True)
 
-    told = tree.render_tree(known, known.named(world.CHAMPION)).splitlines()
+    told = tree.render_tree(known, known.named(sample_namespace.CHAMPION)).splitlines()
     begin = told.index("   └─ TrainingRun monthly-x7k2p, revision 1a2b3c4d")
     assert [line.strip(" │├└─").split(",")[0] for line in told[begin + 1 : begin + 5]] == [
         "DatasetVersion flights-aaaaaaaa",
@@ -62,26 +66,26 @@ def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
 def test_a_digest_is_a_name() -> None:
     known = graph()
 
-    assert known.named(world.SERVED) == f"modelversion/{world.CHAMPION}"
-    assert known.named(world.DATA) == "datasetversion/flights-aaaaaaaa"
+    assert known.named(sample_namespace.SERVED) == f"modelversion/{sample_namespace.CHAMPION}"
+    assert known.named(sample_namespace.DATA) == "datasetversion/flights-aaaaaaaa"
 
 
 def test_what_is_gone_is_still_told() -> None:
     known = graph(without=("delay-search", "flights"))
-    told = tree.render_tree(known, known.named(world.CHAMPION))
+    told = tree.render_tree(known, known.named(sample_namespace.CHAMPION))
 
     assert "Experiment delay-search, no longer in the cluster, trial 7" in told
-    assert f"DatasetVersion flights-aaaaaaaa, {world.DATA}, no longer in the cluster" in told
+    assert f"DatasetVersion flights-aaaaaaaa, {sample_namespace.DATA}, no longer in the cluster" in told
 
 
 def test_a_brought_version_comes_from_its_file() -> None:
     known = graph()
 
-    assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.named(world.FOREIGN))
+    assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.named(sample_namespace.FOREIGN))
 
 
 def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
-    prepared = {"digest": world.DATA, "version": "monthly-window"}
+    prepared = {"digest": sample_namespace.DATA, "version": "monthly-window"}
     owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}
     experiment = {
         "metadata": {"name": "step", "ownerReferences": [owner]},
@@ -99,7 +103,7 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
 
 
 def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
-    given = {"digest": world.DATA, "version": "flights-aaaaaaaa"}
+    given = {"digest": sample_namespace.DATA, "version": "flights-aaaaaaaa"}
     owner = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingRun", "name": "monthly-x7k2p", "uid": "1"}
     experiment = {
         "metadata": {"name": "step", "ownerReferences": [owner]},

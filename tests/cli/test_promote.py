@@ -12,43 +12,43 @@ from flywheel.cli.errors import CommandError
 from flywheel.core.resource.values import Number
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
-from tests.cli import world
+from tests.cli import sample_namespace
 
 S3 = {"s3": {"uri": "s3://production/delay.onnx", "secretName": "store"}, "sha256": "7" * 64}
 
 
 def test_a_trained_version_travels_by_the_digest_of_what_is_served() -> None:
-    written = promote.promoted_version(world.VERSION, {}, "production")
+    written = promote.promoted_version(sample_namespace.VERSION, {}, "production")
 
     assert written["metadata"] == {
-        "name": world.CHAMPION,
+        "name": sample_namespace.CHAMPION,
         "namespace": "production",
-        "annotations": {"flywheel.ml/promoted-from": f"default/{world.CHAMPION}@{world.SERVED}"},
+        "annotations": {"flywheel.ml/promoted-from": f"default/{sample_namespace.CHAMPION}@{sample_namespace.SERVED}"},
     }
     assert written["spec"] | {"metrics": {}, "lineage": {}} == {
         "model": "delay",
         "format": "ONNX",
-        "source": {"artifact": {"digest": world.SERVED}},
+        "source": {"artifact": {"digest": sample_namespace.SERVED}},
         "path": "model.onnx",
         "metrics": {},
         "lineage": {},
     }
-    assert written["spec"]["lineage"] == world.LINEAGE
+    assert written["spec"]["lineage"] == sample_namespace.LINEAGE
 
 
 def test_a_brought_version_stays_where_it_was_brought_from() -> None:
-    written = promote.promoted_version(world.BROUGHT_VERSION, {})
+    written = promote.promoted_version(sample_namespace.BROUGHT_VERSION, {})
 
-    assert written["spec"]["source"] == world.BROUGHT_VERSION["spec"]["source"]
+    assert written["spec"]["source"] == sample_namespace.BROUGHT_VERSION["spec"]["source"]
     assert "namespace" not in written["metadata"]
 
 
 def test_a_place_of_the_targets_own_wins() -> None:
-    assert promote.promoted_version(world.VERSION, S3)["spec"]["source"] == S3
+    assert promote.promoted_version(sample_namespace.VERSION, S3)["spec"]["source"] == S3
 
 
 def test_metrics_are_declared_as_a_spec_takes_them_and_what_was_measured_here_is_not() -> None:
-    metrics = promote.promoted_version(world.VERSION, {})["spec"]["metrics"]
+    metrics = promote.promoted_version(sample_namespace.VERSION, {})["spec"]["metrics"]
 
     assert sorted(metrics) == ["log_loss", "roc_auc"]
     assert all(Number.parse(value) for value in metrics.values())
@@ -56,35 +56,37 @@ def test_metrics_are_declared_as_a_spec_takes_them_and_what_was_measured_here_is
 
 
 def test_an_approval_never_travels() -> None:
-    assert "approval" not in promote.promoted_version(world.LATER, {})["spec"]
+    assert "approval" not in promote.promoted_version(sample_namespace.LATER, {})["spec"]
 
 
 def test_a_pinned_champion_is_a_decision_of_here() -> None:
-    spec = promote.promoted_model(world.DELAY)["spec"]
+    spec = promote.promoted_model(sample_namespace.DELAY)["spec"]
 
-    assert spec == {key: value for key, value in world.DELAY["spec"].items() if key != "champion"}
+    assert spec == {key: value for key, value in sample_namespace.DELAY["spec"].items() if key != "champion"}
 
 
-@pytest.mark.parametrize("version", [world.VERSION, world.BROUGHT_VERSION], ids=["trained", "brought"])
+@pytest.mark.parametrize(
+    "version", [sample_namespace.VERSION, sample_namespace.BROUGHT_VERSION], ids=["trained", "brought"]
+)
 @pytest.mark.parametrize("place", [{}, S3], ids=["by digest", "by file"])
 def test_what_is_written_fits_the_kind(version: dict[str, Any], place: dict[str, Any]) -> None:
     ModelVersionSpec.model_validate(promote.promoted_version(version, place)["spec"], extra="forbid")
-    ModelSpec.model_validate(promote.promoted_model(world.DELAY)["spec"], extra="forbid")
+    ModelSpec.model_validate(promote.promoted_model(sample_namespace.DELAY)["spec"], extra="forbid")
 
 
 def test_files_are_written_once(tmp_path: Path) -> None:
-    manifests = [promote.promoted_model(world.DELAY), promote.promoted_version(world.VERSION, {})]
+    manifests = [promote.promoted_model(sample_namespace.DELAY), promote.promoted_version(sample_namespace.VERSION, {})]
 
     written = promote.write_manifests(manifests, tmp_path / "new", force=False)
 
-    assert [path.name for path in written] == ["model-delay.yaml", f"modelversion-{world.CHAMPION}.yaml"]
+    assert [path.name for path in written] == ["model-delay.yaml", f"modelversion-{sample_namespace.CHAMPION}.yaml"]
     assert yaml.safe_load(written[1].read_text()) == manifests[1]
     assert promote.write_manifests(manifests, tmp_path / "new", force=False) == []
 
 
 def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) -> None:
-    manifests = [promote.promoted_model(world.DELAY), promote.promoted_version(world.VERSION, {})]
-    mine = tmp_path / f"modelversion-{world.CHAMPION}.yaml"
+    manifests = [promote.promoted_model(sample_namespace.DELAY), promote.promoted_version(sample_namespace.VERSION, {})]
+    mine = tmp_path / f"modelversion-{sample_namespace.CHAMPION}.yaml"
     mine.write_text("mine")
 
     with pytest.raises(CommandError, match="exists with other content"):
@@ -99,7 +101,9 @@ def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(CommandError, match="cannot be written"):
-        promote.write_manifests([promote.promoted_model(world.DELAY)], tmp_path / "file" / "below", force=False)
+        promote.write_manifests(
+            [promote.promoted_model(sample_namespace.DELAY)], tmp_path / "file" / "below", force=False
+        )
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ import pytest
 
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
-from tests.engine import world as worlds
-from tests.engine.world import NAMESPACES, World
+from tests.engine import harness as worlds
+from tests.engine.harness import NAMESPACES, World
 
 _NUMBERS = itertools.count(1)
 

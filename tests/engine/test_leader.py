@@ -10,7 +10,7 @@ from flywheel.cluster.credentials import configuration
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import LEASE, Reference
 from flywheel.engine.leader import FENCE_SECONDS, LEASE_SECONDS, RENEW_DEADLINE_SECONDS, Leader
-from tests.engine.world import World, eventually
+from tests.engine.harness import World, eventually
 
 pytestmark = pytest.mark.apiserver
 

@@ -17,8 +17,8 @@ import pytest
 from e2e.cluster.apiserver import free_port
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, LEASE
+from tests.engine.harness import World, eventually
 from tests.engine.widget import WIDGETS
-from tests.engine.world import World, eventually
 
 pytestmark = pytest.mark.apiserver
 CHECKOUT = Path(__file__).resolve().parents[2]

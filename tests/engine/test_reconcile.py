@@ -4,8 +4,8 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, Api
+from tests.engine.harness import World
 from tests.engine.widget import WIDGETS
-from tests.engine.world import World
 
 pytestmark = pytest.mark.apiserver
 QUOTA = Api("", "v1", "ResourceQuota", "resourcequotas")

@@ -5,9 +5,8 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from flywheel.cluster.errors import ApiError
-from flywheel.core.pods.queueing import KUEUE
 from flywheel.core.resource import api, names
-from flywheel.core.resource.api import Api, Manifest, Reference
+from flywheel.core.resource.api import KUEUE, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.parse import parse_resource
 from flywheel.core.settings import Settings

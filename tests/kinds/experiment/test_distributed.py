@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, POD, SERVICE
+from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource.api import SERVICE, Reference
+from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.core.resource.plan import ExistingChild, Plan
 from flywheel.testing import pod, running
 from tests.kinds.trainingrun.situations import Runs, container, run

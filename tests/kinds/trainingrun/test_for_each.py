@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.pods.indexed_job import INDEX_LABEL
 from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun.schema import TrainingRun

@@ -1,31 +1,32 @@
 """How one attempt of a step ended, read from `collect`, `fetch`, `main` and `pod.status.reason` together, never from the Job alone.
 
-A Job can be Complete although nothing was uploaded, and Failed although the work was done. No message means unknown: try again, never success.
-The messages are the contract of images/README.md; tests/contracts/*.json holds golden ones.
+A Job can be Complete although nothing was uploaded, and Failed although the work was done. A missing message means an unknown outcome: the
+attempt is repeated, and never counts as a success. images/README.md specifies the messages; tests/contracts/*.json holds golden ones.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
+from flywheel.core.diagnosis.pod_status import PodTermination, last_line, parse_json_object, to_sentence
 from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.conditions import is_true
 
 Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
-# SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: nobody sends these; the program's own fault brings them about.
-CRASH_EXIT_CODES = frozenset(128 + number for number in (4, 6, 7, 8, 11, 31))
-# The kubelet's words about a pod that broke limits of its own (pkg/kubelet/eviction/helpers.go).
+SIGNAL_EXIT_BASE = 128  # a shell's convention, followed by container runtimes: 128 + the signal's number
+# SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a fault of the program itself; no other process sends these.
+CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + number for number in (4, 6, 7, 8, 11, 31))
+# From the kubelet's messages about a pod that exceeded its own limits (pkg/kubelet/eviction/helpers.go).
 STORAGE_LIMIT_PHRASES = (
     "exceeds the limit",
     "exceeds the total limit of containers",
     "exceeded its local ephemeral storage limit",
 )
-SIGNAL_EXIT_BASE = 128  # a shell's convention, kept by container runtimes: 128 + the signal's number
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """`Failed`: the user's failure, counted. `Invalid`: it can never work. `Infrastructure`: try again, uncounted."""
+    """How an attempt ended. `Failed`: the user's failure, counted. `Invalid`: it can never work. `Infrastructure`: repeated, uncounted."""
 
     result: Result
     reason: str
@@ -35,168 +36,157 @@ class Outcome:
     facts: Mapping[str, Any] = field(default_factory=dict)
     usage: Mapping[str, Any] = field(default_factory=dict)
     node: str | None = None
-    image: str | None = None  # of main, by digest, where the container runtime tells one
-    audit: Mapping[str, Any] = field(default_factory=dict)  # the number and sha256 of the record that collect wrote
+    image: str | None = None  # of main, by digest, where the container runtime reports one
+    audit: Mapping[str, Any] = field(default_factory=dict)  # number and sha256 of the audit record that collect wrote
 
 
 def job_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
-    """The outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job speaks first."""
-    over = is_finished(job)
+    """Returns the outcome of a Job's attempt, or None while it has not ended. A later pod of the same Job takes precedence."""
+    finished = is_finished(job)
     newest_first = sorted(pods, key=lambda pod: str(pod["metadata"].get("creationTimestamp", "")), reverse=True)
-    ended = [end for end in map(PodTermination.of, newest_first) if _has_ended(end)]
-    if not over and len(ended) < len(newest_first):
+    ended = [pod for pod in map(PodTermination.from_manifest, newest_first) if _has_ended(pod)]
+    if not finished and len(ended) < len(newest_first):
         return None
-    if not over and (not ended or ended[0].disrupted):
+    if not finished and (not ended or ended[0].disrupted):
         return None  # the Job replaces a disrupted pod by itself
     for pod in ended:
         outcome = _outcome(pod)
         if outcome is not None:
             return outcome
-    return unknown_outcome(job) if over else None
+    return unknown_outcome(job) if finished else None
 
 
 def _has_ended(pod: PodTermination) -> bool:
-    """A pod's phase follows its last container by up to two seconds, and a success has nothing more to say.
-    One whose main is not let in would try for ever."""
-    return pod.phase in ("Succeeded", "Failed") or bool(_was_done(pod) or _refused(pod))
+    """Returns whether nothing of a pod is awaited. A pod's phase follows its last container by up to two seconds, so a success counts
+    before, and so does a pod whose main is not let in, which would run for ever."""
+    return pod.phase in ("Succeeded", "Failed") or bool(_succeeded(pod) or _store_refused(pod))
 
 
 def pod_outcome(pod: Manifest) -> Outcome | None:
-    """What one pod that has ended tells, or None if it tells nothing."""
-    return _outcome(PodTermination.of(pod))
+    """Returns the outcome of one pod that has ended, or None if it does not say."""
+    return _outcome(PodTermination.from_manifest(pod))
 
 
 def is_finished(job: Manifest) -> bool:
-    """Whether a Job is Complete or Failed, which it is when all of its pods have ended."""
-    conditions = job.get("status", {}).get("conditions") or []
-    return any(
-        condition["type"] in ("Complete", "Failed") and condition["status"] == "True" for condition in conditions
-    )
+    """Returns whether a Job is Complete or Failed, which it is when all of its pods have ended."""
+    return is_true(job, "Complete") or is_true(job, "Failed")
 
 
 def unknown_outcome(job: Manifest) -> Outcome:
-    """Of a Job that ended and of whose pods nobody knows anything."""
+    """Returns the outcome of a Job that ended and whose pods left no report."""
     name = job["metadata"]["name"]
     return Outcome("Infrastructure", "NoMessage", f"Job '{name}' ended without a report of its pod; trying again.")
 
 
 def _outcome(pod: PodTermination) -> Outcome | None:
     return (
-        _was_done(pod)
+        _succeeded(pod)
         or _fetch_failed(pod)
-        or _refused(pod)
-        or _was_pruned(pod)
-        or _ran_out_of_memory(pod)
-        or _wrote_too_much(pod)
-        or _took_too_long(pod)
-        or _was_disrupted(pod)
+        or _store_refused(pod)
+        or _pruned(pod)
+        or _out_of_memory(pod)
+        or _storage_exceeded(pod)
+        or _timed_out(pod)
+        or _disrupted(pod)
         or _main_failed(pod)
-        or _was_not_kept(pod)
+        or _upload_failed(pod)
     )
 
 
-def _was_done(pod: PodTermination) -> Outcome | None:
-    """All is uploaded and committed, and main said so itself; or it was done by an earlier pod of this attempt."""
-    main_is_done = pod.main is not None and pod.main.get("exitCode") == 0 and not pod.collect.get("timedOut")
-    if not pod.collect.get("complete") or not (main_is_done or pod.collect.get("repeated")):
+def _succeeded(pod: PodTermination) -> Outcome | None:
+    """Everything is uploaded and committed, and main exited with 0; or an earlier pod of this attempt did so."""
+    report = pod.collect
+    main_succeeded = pod.main is not None and pod.main.get("exitCode") == 0 and not report.get("timedOut")
+    if not report.get("complete") or not (main_succeeded or report.get("repeated")):
         return None
-    told = pod.collect
-    outputs = {name: str(output["digest"]) for name, output in (told.get("outputs") or {}).items()}
     return Outcome(
         "Succeeded",
         "Succeeded",
         "",
-        outputs,
-        told.get("metrics") or {},
-        told.get("facts") or {},
-        _usage(pod),
-        pod.node,
-        pod.image,
-        told.get("audit") or {},
+        outputs={name: str(output["digest"]) for name, output in (report.get("outputs") or {}).items()},
+        metrics=report.get("metrics") or {},
+        facts=report.get("facts") or {},
+        usage=_usage(pod),
+        node=pod.node,
+        image=pod.image,
+        audit=report.get("audit") or {},
     )
 
 
 def _fetch_failed(pod: PodTermination) -> Outcome | None:
     if pod.fetch is None or pod.fetch.get("exitCode") == 0:
         return None
-    told = parse_json_object(pod.fetch.get("message"))
-    if not told:
+    report = parse_json_object(pod.fetch.get("message"))
+    if not report:
         return Outcome(
             "Infrastructure",
             "FetchFailed",
-            f"Container 'fetch' of pod '{pod.name}' ended with exit code {pod.fetch.get('exitCode')}{_last_line(pod.fetch)}; trying again.",
+            f"Container 'fetch' of pod '{pod.name}' ended with exit code {pod.fetch.get('exitCode')}{_quoted(pod.fetch)}; trying again.",
             node=pod.node,
         )
-    result: Result = "Infrastructure" if told.get("retry") else "Invalid"
-    return Outcome(result, str(told.get("reason", "FetchFailed")), _sentence(told.get("message")), node=pod.node)
+    result: Result = "Infrastructure" if report.get("retry") else "Invalid"
+    return Outcome(result, str(report.get("reason", "FetchFailed")), to_sentence(report.get("message")), node=pod.node)
 
 
-def _refused(pod: PodTermination) -> Outcome | None:
-    """collect did not let main in, since the store cannot take results, and no fetch is there to say so."""
+def _store_refused(pod: PodTermination) -> Outcome | None:
+    """collect did not let main start, since the store cannot take results, and there is no fetch to report it."""
     if not pod.collect.get("refused"):
         return None
     error = pod.collect["error"]
     result: Result = "Infrastructure" if error.get("retry") else "Invalid"
     reason = "CredentialsRefused" if error["reason"] == "StoreRefused" else str(error["reason"])
-    return Outcome(result, reason, _sentence(error["message"]), node=pod.node)
+    return Outcome(result, reason, to_sentence(error["message"]), node=pod.node)
 
 
-def _was_pruned(pod: PodTermination) -> Outcome | None:
-    """collect ended main, since others were better at the same step. `facts`: the last step, and its value if it is finite."""
-    told = pod.collect.get("pruned")
-    if not isinstance(told, dict):
+def _pruned(pod: PodTermination) -> Outcome | None:
+    """collect ended main, since other trials were better at the same step. `facts`: the last step, and its value if it is finite."""
+    pruned = pod.collect.get("pruned")
+    if not isinstance(pruned, dict):
         return None
-    why = (pod.collect.get("error") or {}).get("message")
-    return Outcome("Failed", "Pruned", _sentence(why), facts=told, usage=_usage(pod), node=pod.node)
+    message = (pod.collect.get("error") or {}).get("message")
+    return Outcome("Failed", "Pruned", to_sentence(message), facts=pruned, usage=_usage(pod), node=pod.node)
 
 
-def _ran_out_of_memory(pod: PodTermination) -> Outcome | None:
+def _out_of_memory(pod: PodTermination) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     if pod.main.get("reason") != "OOMKilled" and not pod.collect.get("oomKills"):
         return None
     limit = f"its limit of {pod.memory_limit}" if pod.memory_limit else "the node's memory"
-    return Outcome(
+    return _main_outcome(
+        pod,
         "Failed",
         "OOMKilled",
-        f"Container 'main' of pod '{pod.name}' needed more than {limit} of memory and was killed; raise spec.resources.limits.memory or use less.",
-        usage=_usage(pod),
-        node=pod.node,
+        f"needed more than {limit} of memory and was killed; raise spec.resources.limits.memory or use less.",
     )
 
 
-def _wrote_too_much(pod: PodTermination) -> Outcome | None:
-    """Evicted for what it wrote itself, and not for its node's sake: it would write that again."""
-    if not any(words in pod.evicted_for for words in STORAGE_LIMIT_PHRASES):
+def _storage_exceeded(pod: PodTermination) -> Outcome | None:
+    """The pod was evicted for what it wrote itself, not for its node's sake, so a repeated attempt would fail the same way."""
+    if not any(phrase in pod.eviction_message for phrase in STORAGE_LIMIT_PHRASES):
         return None
     return Outcome(
         "Failed",
         "StorageExceeded",
-        f"Pod '{pod.name}' was evicted, since it wrote more than it may: {_sentence(pod.evicted_for)} Write less, or raise the limit ephemeral-storage in resources.",
+        f"Pod '{pod.name}' was evicted, since it wrote more than it may: {to_sentence(pod.eviction_message)} Write less, or raise the limit ephemeral-storage in resources.",
         node=pod.node,
     )
 
 
-def _took_too_long(pod: PodTermination) -> Outcome | None:
+def _timed_out(pod: PodTermination) -> Outcome | None:
     if not pod.collect.get("timedOut"):
         return None
-    return Outcome(
-        "Failed",
-        "TimedOut",
-        f"Container 'main' of pod '{pod.name}' was stopped at its timeout; give it more time or less work.",
-        usage=_usage(pod),
-        node=pod.node,
-    )
+    return _main_outcome(pod, "Failed", "TimedOut", "was stopped at its timeout; give it more time or less work.")
 
 
-def _was_disrupted(pod: PodTermination) -> Outcome | None:
-    """Evicted, preempted, lost, or killed by a signal that was not ours."""
+def _disrupted(pod: PodTermination) -> Outcome | None:
+    """The pod was evicted, preempted, lost, or killed by a signal that is not a crash."""
     main = pod.main or {}
     if main.get("reason") == "StartError":
         return Outcome(
             "Invalid",
             "CannotStart",
-            f"Container 'main' of pod '{pod.name}' cannot start: {_line(main)}; correct the command or the image.",
+            f"Container 'main' of pod '{pod.name}' cannot start: {last_line(main)}; correct the command or the image.",
             node=pod.node,
         )
     code = int(main.get("exitCode", 0))
@@ -214,44 +204,33 @@ def _main_failed(pod: PodTermination) -> Outcome | None:
     if pod.main is None or pod.main.get("exitCode") == 0:
         return None
     code = int(pod.main["exitCode"])
-    told = parse_json_object(pod.main.get("message"))
     result: Result = "Invalid" if code == 2 else "Failed"
-    if told.get("reason"):
-        return Outcome(result, str(told["reason"]), _sentence(told.get("message")), usage=_usage(pod), node=pod.node)
-    return Outcome(
-        result,
-        f"ExitCode{code}",
-        f"Container 'main' of pod '{pod.name}' ended with exit code {code}{_last_line(pod.main)}.",
-        usage=_usage(pod),
-        node=pod.node,
-    )
+    report = parse_json_object(pod.main.get("message"))
+    if report.get("reason"):
+        message = to_sentence(report.get("message"))
+        return Outcome(result, str(report["reason"]), message, usage=_usage(pod), node=pod.node)
+    return _main_outcome(pod, result, f"ExitCode{code}", f"ended with exit code {code}{_quoted(pod.main)}.")
 
 
-def _was_not_kept(pod: PodTermination) -> Outcome | None:
-    """main is done, and collect says why its work is not in the store."""
+def _upload_failed(pod: PodTermination) -> Outcome | None:
+    """main succeeded, and collect reports why its results are not in the store."""
     if pod.main is None or pod.collect.get("phase") != "Finished":
         return None
-    silent = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
-    error = pod.collect.get("error") or silent
+    unreported = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
+    error = pod.collect.get("error") or unreported
     result: Result = "Infrastructure" if error.get("retry") else "Failed"
-    return Outcome(result, str(error["reason"]), _sentence(error["message"]), usage=_usage(pod), node=pod.node)
+    return Outcome(result, str(error["reason"]), to_sentence(error["message"]), usage=_usage(pod), node=pod.node)
+
+
+def _main_outcome(pod: PodTermination, result: Result, reason: str, finding: str) -> Outcome:
+    message = f"Container 'main' of pod '{pod.name}' {finding}"
+    return Outcome(result, reason, message, usage=_usage(pod), node=pod.node)
 
 
 def _usage(pod: PodTermination) -> Mapping[str, Any]:
     return pod.collect.get("usage") or {}
 
 
-def _line(state: Mapping[str, Any]) -> str:
-    lines = [line for line in str(state.get("message") or "").strip().splitlines() if line.strip()]
-    return lines[-1].strip()[:300] if lines else ""
-
-
-def _last_line(state: Mapping[str, Any]) -> str:
-    line = _line(state)
-    return f" (its last words: {line})" if line else ""
-
-
-def _sentence(words: object) -> str:
-    """Other words may follow it."""
-    text = str(words or "").strip()
-    return text if text.endswith((".", "!", "?")) or not text else f"{text}."
+def _quoted(terminated: Mapping[str, Any]) -> str:
+    line = last_line(terminated)
+    return f" (its last line: {line})" if line else ""

@@ -1,6 +1,6 @@
-"""Why a Job or a Deployment that should run does not: found by looking at all pods, all their containers, and Kubernetes' events.
+"""Why a Job or a Deployment that should run does not, found in all of its pods, all their containers, and Kubernetes' events.
 
-A diagnosis is not yet a failure: a missing Secret may be created in the next second. So it is told while it lasts, in words with a next step.
+A diagnosis is not yet a failure: a missing Secret may be created in the next second. The condition shows it while it lasts.
 """
 
 import re
@@ -9,21 +9,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis.pod_status import parse_json_object
+from flywheel.core.diagnosis.pod_status import container_statuses, last_line, parse_json_object
 from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.conditions import find_condition, is_true
 
 EventLookup = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
+
+CRASH_WINDOW_SECONDS = 120  # after its start, a container that has failed before still counts as crashing
+START_GRACE_SECONDS = 20  # a scheduled pod starts its first container within this
+POD_CREATION_GRACE_SECONDS = 3  # a Job has its first pod within this
 
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What stands in the way, in one CamelCase word and one sentence."""
+    """What prevents a workload from running: one CamelCase word, and one sentence with a next step."""
 
     reason: str
     message: str
 
 
-_WAITING = {
+_WAITING_REASONS = {
     "ErrImagePull": "ImagePullFailed",
     "ImagePullBackOff": "ImagePullFailed",
     "ErrImageNeverPull": "ImagePullFailed",
@@ -35,7 +40,7 @@ _WAITING = {
 
 
 def diagnose(workload: Manifest, pods: Sequence[Manifest], events: EventLookup, now: datetime) -> Diagnosis | None:
-    """The first thing that stands in the way, or None. Asks for events only where the objects themselves do not tell."""
+    """Returns the first thing that prevents the workload from running, or None. Events are looked up only where the objects do not say."""
     for pod in sorted(pods, key=lambda pod: str(pod["metadata"]["name"])):
         diagnosis = _unschedulable(pod) or next(_of_containers(pod, now), None) or _stuck_before_start(pod, events, now)
         if diagnosis is not None:
@@ -44,41 +49,34 @@ def diagnose(workload: Manifest, pods: Sequence[Manifest], events: EventLookup, 
 
 
 def _unschedulable(pod: Manifest) -> Diagnosis | None:
-    for condition in pod.get("status", {}).get("conditions") or []:
-        if (
-            condition["type"] == "PodScheduled"
-            and condition["status"] == "False"
-            and condition.get("reason") == "Unschedulable"
-        ):
-            since = str(condition.get("lastTransitionTime", ""))[11:16]
-            return Diagnosis(
-                "Unschedulable",
-                f"Pod '{pod['metadata']['name']}' fits on no node: {condition.get('message', 'no reason given')} It asks for {_asked(pod)}; waiting since {since} UTC. Lower what is asked or add a node.",
-            )
-    return None
+    condition = find_condition(pod, "PodScheduled")
+    if condition.get("status") != "False" or condition.get("reason") != "Unschedulable":
+        return None
+    since = str(condition.get("lastTransitionTime", ""))[11:16]
+    return Diagnosis(
+        "Unschedulable",
+        f"Pod '{pod['metadata']['name']}' fits on no node: {condition.get('message', 'no reason given')} It asks for {_requests(pod)}; waiting since {since} UTC. Lower what is asked or add a node.",
+    )
 
 
-def _asked(pod: Manifest) -> str:
-    asked: list[str] = []
+def _requests(pod: Manifest) -> str:
+    found: list[str] = []
     for container in pod.get("spec", {}).get("containers", []):
         resources = container.get("resources", {})
-        asked += [
-            f"{value} {name}"
-            for name, value in sorted({**resources.get("limits", {}), **resources.get("requests", {})}.items())
-        ]
-    return ", ".join(asked) or "nothing in particular"
+        requested = {**resources.get("limits", {}), **resources.get("requests", {})}
+        found += [f"{value} {name}" for name, value in sorted(requested.items())]
+    return ", ".join(found) or "nothing in particular"
 
 
 def _of_containers(pod: Manifest, now: datetime) -> Iterator[Diagnosis]:
-    status = pod.get("status", {})
     spec = pod.get("spec", {})
     containers = [*(spec.get("initContainers") or []), *spec.get("containers", [])]
     limits = {each["name"]: each.get("resources", {}).get("limits", {}) for each in containers}
-    for container in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]:
+    for container in container_statuses(pod):
         state = container.get("state", {})
         last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
-        crashes = pod.get("spec", {}).get("restartPolicy") != "Never" and _crashes(container, last, now)
-        waiting = {"reason": "CrashLoopBackOff"} if crashes else state.get("waiting")
+        crashing = spec.get("restartPolicy") != "Never" and _is_crashing(container, last, now)
+        waiting = {"reason": "CrashLoopBackOff"} if crashing else state.get("waiting")
         if not waiting:
             continue
         diagnosis = _waiting(pod, container, waiting, last, limits.get(container["name"], {}))
@@ -86,15 +84,16 @@ def _of_containers(pod: Manifest, now: datetime) -> Iterator[Diagnosis]:
             yield diagnosis
 
 
-def _crashes(container: Mapping[str, Any], last: Mapping[str, Any], now: datetime) -> bool:
-    """Between its end and its next start, and in the first minutes of a try that follows failed ones: a try alone changes no finding."""
+def _is_crashing(container: Mapping[str, Any], last: Mapping[str, Any], now: datetime) -> bool:
+    """Returns whether a container is between its end and its next start, or in the first minutes of a restart that follows failed ones:
+    a restart alone changes no diagnosis."""
     state = container.get("state", {})
     if not last or last.get("exitCode") == 0:
         return False
     if "running" not in state:
         return bool(state.get("terminated"))
-    again = container.get("restartCount", 0) >= 2 and not container.get("ready")
-    return again and _age(str(state["running"].get("startedAt") or ""), now) < 120
+    restarted = container.get("restartCount", 0) >= 2 and not container.get("ready")
+    return restarted and _age_seconds(state["running"].get("startedAt"), now) < CRASH_WINDOW_SECONDS
 
 
 def _waiting(
@@ -104,123 +103,112 @@ def _waiting(
     last: Mapping[str, Any],
     limits: Mapping[str, Any],
 ) -> Diagnosis | None:
-    reason, words = str(waiting.get("reason", "")), str(waiting.get("message", ""))
+    reason, detail = str(waiting.get("reason", "")), str(waiting.get("message", ""))
     where = f"container '{container['name']}' of pod '{pod['metadata']['name']}'"
     namespace = pod["metadata"].get("namespace", "")
     if reason == "CreateContainerConfigError":
-        return _configuration(where, namespace, words)
+        return _configuration(where, namespace, detail)
     if reason == "CrashLoopBackOff":
-        return _crashed(pod, container, where, last, limits)
-    if _WAITING.get(reason) == "ImagePullFailed":
+        return _crash_loop(pod, container, where, last, limits)
+    if _WAITING_REASONS.get(reason) == "ImagePullFailed":
         return Diagnosis(
             "ImagePullFailed",
-            f"Image '{container.get('image')}' of {where} cannot be pulled: {words or reason}. Check its name, and spec.imagePullSecrets if it is private.",
+            f"Image '{container.get('image')}' of {where} cannot be pulled: {detail or reason}. Check its name, and spec.imagePullSecrets if it is private.",
         )
-    if reason in _WAITING:
-        return Diagnosis(_WAITING[reason], f"The {where} cannot start: {words or reason}.")
+    if reason in _WAITING_REASONS:
+        return Diagnosis(_WAITING_REASONS[reason], f"The {where} cannot start: {detail or reason}.")
     return None
 
 
-def _crashed(
+def _crash_loop(
     pod: Manifest, container: Mapping[str, Any], where: str, last: Mapping[str, Any], limits: Mapping[str, Any]
 ) -> Diagnosis:
-    """What a container that ends again and again said last; ours say it as `{"reason", "message"}`."""
-    told = parse_json_object(last.get("message"))
-    if told.get("reason") and told.get("message"):
-        return Diagnosis(str(told["reason"]), str(told["message"]))
+    """Returns the termination message of a container that keeps ending. Flywheel's containers write `{"reason", "message"}`."""
+    report = parse_json_object(last.get("message"))
+    if report.get("reason") and report.get("message"):
+        return Diagnosis(str(report["reason"]), str(report["message"]))
     if last.get("reason") == "OOMKilled":
         return Diagnosis(
             "OOMKilled",
             f"The {where} is killed each time at its limit of {limits.get('memory', 'the node')} memory; raise spec.resources.limits.memory.",
         )
     logs = f"kubectl logs {pod['metadata']['name']} -c {container['name']} --previous"
+    line = last_line(last) or "it wrote no message"
     return Diagnosis(
         "CrashLoop",
-        f"The {where} ends again and again, at last with exit code {last.get('exitCode')}: {_last_line(last)} See its logs with '{logs}'.",
+        f"The {where} keeps ending, last with exit code {last.get('exitCode')}: {line}. See its logs with '{logs}'.",
     )
 
 
-def _configuration(where: str, namespace: str, words: str) -> Diagnosis:
-    missing = re.search(r'(secret|configmap) "([^"]+)" not found', words)
-    if missing and missing[1] == "secret":
-        return Diagnosis(
-            "SecretNotFound",
-            f"Waiting for Secret '{missing[2]}' in namespace '{namespace}'; create it or correct its name in the spec.",
-        )
+def _configuration(where: str, namespace: str, detail: str) -> Diagnosis:
+    missing = re.search(r'(secret|configmap) "([^"]+)" not found', detail)
     if missing:
+        kind = "Secret" if missing[1] == "secret" else "ConfigMap"
         return Diagnosis(
-            "ConfigMapNotFound",
-            f"Waiting for ConfigMap '{missing[2]}' in namespace '{namespace}'; create it or correct its name in the spec.",
+            f"{kind}NotFound",
+            f"Waiting for {kind} '{missing[2]}' in namespace '{namespace}'; create it or correct its name in the spec.",
         )
-    key = re.search(r"couldn't find key (\S+) in Secret (\S+)", words)
+    key = re.search(r"couldn't find key (\S+) in Secret (\S+)", detail)
     if key:
         return Diagnosis(
             "SecretKeyNotFound",
             f"Secret '{key[2].split('/')[-1]}' in namespace '{namespace}' has no key '{key[1]}'; add it or correct the key in the spec.",
         )
-    return Diagnosis("ConfigurationError", f"The {where} cannot be configured: {words}.")
-
-
-def _last_line(terminated: Mapping[str, Any]) -> str:
-    lines = str(terminated.get("message") or "").strip().splitlines()
-    return f"{lines[-1].strip()[:300]}." if lines else "it left no words."
+    return Diagnosis("ConfigurationError", f"The {where} cannot be configured: {detail}.")
 
 
 def _stuck_before_start(pod: Manifest, events: EventLookup, now: datetime) -> Diagnosis | None:
-    """A pod that is scheduled and yet starts no container for 20 s: a volume that is missing, most often; only the events tell."""
+    """A pod is scheduled and starts no container, most often since a volume is missing; only the events say so."""
     status = pod.get("status", {})
     if status.get("phase") != "Pending" or not pod.get("spec", {}).get("nodeName"):
         return None
-    states = [
-        each.get("state", {})
-        for each in [*(status.get("initContainerStatuses") or []), *(status.get("containerStatuses") or [])]
-    ]
+    states = [each.get("state", {}) for each in container_statuses(pod)]
     if any("running" in state or "terminated" in state for state in states):
         return None
-    if _age(str(status.get("startTime") or pod["metadata"].get("creationTimestamp") or ""), now) < 20:
+    if _age_seconds(status.get("startTime") or pod["metadata"].get("creationTimestamp"), now) < START_GRACE_SECONDS:
         return None
     for event in reversed(events(str(pod["metadata"]["uid"]))):
         if event.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
-            return Diagnosis(str(event["reason"]), f"Pod '{pod['metadata']['name']}' cannot start: {_words(event)}")
+            message = f"Pod '{pod['metadata']['name']}' cannot start: {_event_message(event)}"
+            return Diagnosis(str(event["reason"]), message)
     return None
 
 
-def _age(stamp: str, now: datetime) -> float:
-    """Seconds since a timestamp of the API server; 0 where there is none."""
-    return (now - datetime.fromisoformat(stamp.replace("Z", "+00:00"))).total_seconds() if stamp else 0.0
+def _age_seconds(timestamp: str | None, now: datetime) -> float:
+    """Returns the seconds since a timestamp of the API server; 0 without one."""
+    return (now - datetime.fromisoformat(timestamp)).total_seconds() if timestamp else 0.0
 
 
 def _replicas_refused(workload: Manifest) -> Diagnosis | None:
-    for condition in workload.get("status", {}).get("conditions") or []:
-        if condition["type"] == "ReplicaFailure" and condition["status"] == "True":
-            return _refused(str(condition.get("message", "")))
-    return None
+    if not is_true(workload, "ReplicaFailure"):
+        return None
+    return _refused(str(find_condition(workload, "ReplicaFailure").get("message", "")))
 
 
 def _pods_refused(workload: Manifest, events: EventLookup, now: datetime) -> Diagnosis | None:
-    """A Job that has no pod after 3 s: a quota, most often; only its events tell."""
+    """A Job has no pod, most often for a quota; only its events say so."""
     if workload.get("kind") != "Job" or workload.get("status", {}).get("active"):
         return None
-    if _age(str(workload["metadata"].get("creationTimestamp") or ""), now) < 3:
+    if _age_seconds(workload["metadata"].get("creationTimestamp"), now) < POD_CREATION_GRACE_SECONDS:
         return None
     for event in reversed(events(str(workload["metadata"]["uid"]))):
         if event.get("reason") == "FailedCreate":
-            return _refused(_words(event))
+            return _refused(_event_message(event))
     return None
 
 
-def _refused(words: str) -> Diagnosis:
-    if "exceeded quota" in words:
+def _refused(detail: str) -> Diagnosis:
+    if "exceeded quota" in detail:
         return Diagnosis(
-            "QuotaExceeded", f"Pods are refused by a quota: {words}. Lower what is asked, or raise the quota."
+            "QuotaExceeded", f"Pods are refused by a quota: {detail}. Lower what is asked, or raise the quota."
         )
-    if "serviceaccount" in words and "not found" in words:
+    if "serviceaccount" in detail and "not found" in detail:
         return Diagnosis(
             "RunnerNotFound",
-            f"Pods are refused: {words}. List this namespace in the chart's value 'namespaces', which makes our ServiceAccounts and the store's Secret there.",
+            f"Pods are refused: {detail}. List this namespace in the chart's value 'namespaces', which makes our ServiceAccounts and the store's Secret there.",
         )
-    return Diagnosis("PodsRefused", f"Pods are refused: {words}")
+    return Diagnosis("PodsRefused", f"Pods are refused: {detail}")
 
 
-def _words(event: Manifest) -> str:
+def _event_message(event: Manifest) -> str:
     return str(event.get("message") or event.get("note") or "").strip()

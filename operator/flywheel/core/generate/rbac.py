@@ -4,8 +4,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.pods.queueing import KUEUE
-from flywheel.core.resource.api import CRON_JOB, EVENT, GROUP, INFERENCE_SERVICE, JOB, LEASE, MODEL_VERSION, POD, Api
+from flywheel.core.resource.api import (
+    CRON_JOB,
+    EVENT,
+    GROUP,
+    INFERENCE_SERVICE,
+    JOB,
+    KUEUE,
+    LEASE,
+    MODEL_VERSION,
+    POD,
+    Api,
+)
 from flywheel.core.resource.kind import AnyKind
 
 READ_VERBS = ("get", "list", "watch")

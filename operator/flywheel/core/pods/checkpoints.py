@@ -1,29 +1,29 @@
-"""How a step's pod keeps checkpoints: a folder that main writes and `collect` uploads, and the newest of them, which `fetch` brings back."""
+"""Checkpoints of a step's pod: a folder that main writes and `collect` uploads, and the newest of them, which `fetch` brings back."""
 
 from typing import Any
 
 from flywheel.core.pods.distributed import Checkpoint
 
 FOLDER = "/flywheel/checkpoints"
-BROUGHT = "/flywheel/inputs/checkpoint"
+RESTORED_FOLDER = "/flywheel/inputs/checkpoint"
 VOLUME = "checkpoints"
 
 
 def environment(checkpoint: Checkpoint | None) -> dict[str, str]:
-    """Where the last checkpoint lies, if there is one; `fetch` brings none without this."""
-    return {"FLYWHEEL_CHECKPOINT": BROUGHT} if checkpoint else {}
+    """Returns the variable that says where the last checkpoint is, if there is one. Without it `fetch` brings none."""
+    return {"FLYWHEEL_CHECKPOINT": RESTORED_FOLDER} if checkpoint else {}
 
 
 def collect_config(checkpoint: Checkpoint | None) -> dict[str, Any]:
-    """What `collect` is told."""
+    """Returns the fields of collect's configuration."""
     return {"checkpoint": {"everySeconds": checkpoint.every.seconds}} if checkpoint else {}
 
 
 def volumes(checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
-    """The pod's part."""
+    """Returns the volumes of the pod."""
     return [{"name": VOLUME, "emptyDir": {}}] if checkpoint else []
 
 
 def mounts(checkpoint: Checkpoint | None) -> list[dict[str, Any]]:
-    """Main's and collect's part."""
+    """Returns the mounts of main and collect."""
     return [{"name": VOLUME, "mountPath": FOLDER}] if checkpoint else []

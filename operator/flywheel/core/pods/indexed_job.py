@@ -1,11 +1,11 @@
-"""A step in several pods of one Indexed Job: a group of ranks that train one model, or one pod for each set of parameters.
+"""A step in several pods of one Indexed Job: a group of ranks that train one model, or one pod for each item of a list of parameters.
 
-    Group                                       Each
+    RankGroup                                   ItemSet
     rank 0 ◄──── headless Service ────► rank 1  item 0   item 1   item 2 …  at most `parallelism` at once
       │  outputs, metrics                 │       │ its own parameters, outputs, metrics
       └── one is lost: all are ───────────┘       └── one fails: the others go on
 
-A group goes on together or not at all: whatever ends one rank ends its Job, and another attempt is another Job, as for every step.
+A group succeeds or fails as a whole: whatever ends one rank ends its Job, and another attempt is another Job, as for every step.
 """
 
 import json
@@ -15,24 +15,20 @@ from typing import Any
 
 from flywheel.core.pods.distributed import Framework
 from flywheel.core.resource import names
-from flywheel.core.resource.api import GROUP as API_GROUP
 from flywheel.core.resource.api import SERVICE
 from flywheel.core.resource.kind import AnyResource
+from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION, LEADER_RANK
 from flywheel.core.resource.plan import Child
 
-INDEXED_LABEL = f"{API_GROUP}/spread"  # Group or Each, on the Job and its pods
-ITEMS_ANNOTATION = f"{API_GROUP}/items"
-INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
 RENDEZVOUS_PORT = 29500  # torch's own default
 TRACKER_PORT = 9091  # the tracker of XGBoost, which rank 0 starts
 MAX_ITEM_PARAMETERS_BYTES = 100_000  # one environment variable may have 128 KiB
-LEADER_RANK = 0
-NO_RETRIES = {"backoffLimit": 0}  # nothing is tried again inside a Job
+NO_RETRIES = {"backoffLimit": 0}
 
 
 @dataclass(frozen=True)
 class RankGroup:
-    """`nodes` ranks of one training, `processes` in each."""
+    """`nodes` ranks of one training, with `processes` in each."""
 
     framework: Framework
     nodes: int
@@ -41,10 +37,10 @@ class RankGroup:
 
 @dataclass(frozen=True)
 class ItemSet:
-    """One pod for each of `parameters`, which add to the step's own; `items` are the numbers of those to do, absent: all.
+    """One pod for each of `parameters`, which add to the step's own. `items` are the numbers of those to do; empty means all.
 
     Raises:
-        ValueError: the parameters are too long to be told to a pod.
+        ValueError: the parameters are too long for an environment variable.
     """
 
     parameters: tuple[Mapping[str, Any], ...]
@@ -52,7 +48,7 @@ class ItemSet:
     items: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        size = len(self.told().encode())
+        size = len(self.parameters_json().encode())
         if size > MAX_ITEM_PARAMETERS_BYTES:
             raise ValueError(f"the parameters of all items have {size} bytes and may have {MAX_ITEM_PARAMETERS_BYTES}")
 
@@ -61,8 +57,8 @@ class ItemSet:
         """The items to do, by the index of their pods."""
         return self.items or tuple(range(len(self.parameters)))
 
-    def told(self) -> str:
-        """As `fetch` reads it: by index, the parameters that an item adds."""
+    def parameters_json(self) -> str:
+        """Returns the parameters that each item adds, by the index of its pod."""
         return json.dumps([self.parameters[number] for number in self.numbers], sort_keys=True)
 
 
@@ -71,37 +67,37 @@ Indexed = RankGroup | ItemSet
 
 @dataclass(frozen=True)
 class JobAdditions:
-    """What a spread adds to a Job: fields of its spec and of its pod's, labels, annotations, environment."""
+    """What several pods add to a step's Job: fields of its spec and of its pod's, labels, annotations, environment."""
 
     name: str
     spec: Mapping[str, Any] = field(default_factory=dict)
     pod: Mapping[str, Any] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
-    variables: Mapping[str, str] = field(default_factory=dict)  # of all containers
-    of_fetch: Mapping[str, str] = field(default_factory=dict)
-    of_main: Mapping[str, str] = field(default_factory=dict)
-    fields: tuple[str, ...] = ()  # variables of all containers that hold the pod's index
-    fields_of_main: tuple[str, ...] = ()
+    env: Mapping[str, str] = field(default_factory=dict)  # of all containers
+    fetch_env: Mapping[str, str] = field(default_factory=dict)
+    main_env: Mapping[str, str] = field(default_factory=dict)
+    index_names: tuple[str, ...] = ()  # variables of all containers that hold the pod's index
+    main_index_names: tuple[str, ...] = ()
 
 
 def job_additions(resource: AnyResource, step: str, attempt: int, indexed: Indexed | None) -> JobAdditions:
-    """What is different for this step; nothing but the Job's name where it is one pod."""
+    """Returns what is different for this step; nothing but the Job's name where it is one pod."""
     if indexed is None:
         return JobAdditions(names.job(resource, step, attempt), spec=NO_RETRIES)
     count = indexed.nodes if isinstance(indexed, RankGroup) else len(indexed.numbers)
     # A pod's host name is the Job's and its index, and may have as many characters as the Job's alone.
-    name = names.job(resource, step, attempt, longest=names.MAX_NAME_LENGTH - len(f"-{count - 1}"))
-    return _group(resource, name, indexed) if isinstance(indexed, RankGroup) else _each(name, indexed)
+    name = names.job(resource, step, attempt, max_length=names.MAX_NAME_LENGTH - len(f"-{count - 1}"))
+    return _group(resource, name, indexed) if isinstance(indexed, RankGroup) else _items(name, indexed)
 
 
 def service_name(resource: AnyResource) -> str:
-    """Of the headless Service that gives names to the ranks of all groups of a resource."""
+    """Returns the name of the headless Service that resolves the ranks of all groups of a resource."""
     return names.child(resource, "ranks")
 
 
 def headless_service(resource: AnyResource) -> Child:
-    """A rank is found by name before it is ready: it is ready only when it has found the others."""
+    """Returns the Service of the ranks. It resolves a rank that is not ready, since a rank is ready only once it has found the others."""
     return Child(
         SERVICE,
         {
@@ -119,13 +115,14 @@ def headless_service(resource: AnyResource) -> Child:
 
 
 def index_env(variables: Sequence[str]) -> list[dict[str, Any]]:
-    """Environment variables that hold the index of the pod."""
+    """Returns environment variables that hold the completion index of the pod."""
     path = f"metadata.labels['{INDEX_LABEL}']"
     return [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name in variables]
 
 
 def _group(resource: AnyResource, name: str, group: RankGroup) -> JobAdditions:
     peers = [f"{name}-{rank}.{service_name(resource)}" for rank in range(group.nodes)]
+    leader = peers[LEADER_RANK]
     return JobAdditions(
         name=name,
         spec={
@@ -133,41 +130,40 @@ def _group(resource: AnyResource, name: str, group: RankGroup) -> JobAdditions:
             "completions": group.nodes,
             "parallelism": group.nodes,
             **NO_RETRIES,
-            "podFailurePolicy": {"rules": [*_LOST_TOGETHER]},
+            "podFailurePolicy": {"rules": [*_ONE_RANK_FAILS_THE_JOB]},
         },
         pod={"subdomain": service_name(resource)},
         labels={INDEXED_LABEL: "Group"},
-        of_fetch={"FLYWHEEL_PEERS": json.dumps(peers)},
-        of_main={
+        fetch_env={"FLYWHEEL_PEERS": json.dumps(peers)},
+        main_env={
             "FLYWHEEL_NODES": str(group.nodes),
-            "FLYWHEEL_MASTER_ADDR": peers[LEADER_RANK],
-            **_framework(group, peers[LEADER_RANK]),
+            "FLYWHEEL_MASTER_ADDR": leader,
+            **_framework_env(group, leader),
         },
-        fields=("FLYWHEEL_INDEX",),
-        fields_of_main=("FLYWHEEL_NODE_RANK", *_RANKS[group.framework], *_rank_of_one_process(group)),
+        index_names=("FLYWHEEL_INDEX",),
+        main_index_names=("FLYWHEEL_NODE_RANK", *_rank_names(group)),
     )
 
 
 # FailJob ends the other ranks at once, and the Job's condition then names the rank that ended first.
-_LOST_TOGETHER = (
+_ONE_RANK_FAILS_THE_JOB = (
     {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
     {"action": "FailJob", "onExitCodes": {"containerName": "main", "operator": "NotIn", "values": [0]}},
     {"action": "FailJob", "onExitCodes": {"containerName": "fetch", "operator": "NotIn", "values": [0]}},
 )
 
-_RANKS: Mapping[Framework, tuple[str, ...]] = {
-    "Torch": ("PET_NODE_RANK", "NODE_RANK"),
-    "XGBoost": ("DMLC_TASK_ID",),
-    "Plain": (),
-}
+
+def _rank_names(group: RankGroup) -> tuple[str, ...]:
+    """Returns the variables of the framework that hold a pod's rank."""
+    if group.framework == "XGBoost":
+        return ("DMLC_TASK_ID",)
+    if group.framework == "Plain":
+        return ()
+    # torchrun gives each process its RANK; without torchrun a process knows it only where it is the only one of its pod.
+    return ("PET_NODE_RANK", "NODE_RANK", *(("RANK",) if group.processes == 1 else ()))
 
 
-def _rank_of_one_process(group: RankGroup) -> tuple[str, ...]:
-    """torchrun gives each process its RANK; a pod's own process knows it only where it is the pod's only one."""
-    return ("RANK",) if group.framework == "Torch" and group.processes == 1 else ()
-
-
-def _framework(group: RankGroup, leader: str) -> dict[str, str]:
+def _framework_env(group: RankGroup, leader: str) -> dict[str, str]:
     if group.framework == "XGBoost":
         return {
             "DMLC_TRACKER_URI": leader,
@@ -188,18 +184,19 @@ def _framework(group: RankGroup, leader: str) -> dict[str, str]:
     }
 
 
-def _each(name: str, each: ItemSet) -> JobAdditions:
+def _items(name: str, items: ItemSet) -> JobAdditions:
+    numbers = json.dumps(items.numbers)
     return JobAdditions(
         name=name,
         spec={
             "completionMode": "Indexed",
-            "completions": len(each.numbers),
-            "parallelism": min(each.parallelism, len(each.numbers)),
+            "completions": len(items.numbers),
+            "parallelism": min(items.parallelism, len(items.numbers)),
             "backoffLimitPerIndex": 0,  # and no limit of the whole Job, which would end it with the first item that fails
         },
         labels={INDEXED_LABEL: "Each"},
-        annotations={ITEMS_ANNOTATION: json.dumps(each.numbers)},
-        variables={"FLYWHEEL_ITEMS": json.dumps(each.numbers)},
-        of_fetch={"FLYWHEEL_EACH": each.told()},
-        fields=("FLYWHEEL_INDEX",),
+        annotations={ITEMS_ANNOTATION: numbers},
+        env={"FLYWHEEL_ITEMS": numbers},
+        fetch_env={"FLYWHEEL_EACH": items.parameters_json()},
+        index_names=("FLYWHEEL_INDEX",),
     )

@@ -1,4 +1,4 @@
-"""Jobs for steps, with pods as the contract of images/README.md wants them."""
+"""Jobs for steps. images/README.md specifies what their pods find and report."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -6,16 +6,17 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.pods import checkpoints, queueing
+from flywheel.core.pods import checkpoints
 from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
-from flywheel.core.pods.indexed_job import LEADER_RANK, Indexed, JobAdditions, RankGroup, index_env, job_additions
+from flywheel.core.pods.indexed_job import Indexed, JobAdditions, RankGroup, index_env, job_additions
 from flywheel.core.pods.pod_spec import (
     container_security_context,
     literal_env,
     pod_security_context,
     pull_secret_fields,
-    resource_requirements,
+    resource_fields,
+    runtime_container,
     scheduling_fields,
     user_env,
 )
@@ -28,18 +29,21 @@ from flywheel.core.settings import Settings
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
 WAIT_FOR_COLLECT = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
-DEADLINE_MARGIN = timedelta(
-    minutes=15
-)  # collect enforces the timeout; a Job's own deadline deletes the pod and its message
+# collect enforces the timeout. The Job's own deadline comes this much later, since it deletes the pod and its message.
+DEADLINE_MARGIN = timedelta(minutes=15)
 
 
 @dataclass(frozen=True)
 class Step:
-    """One piece of work in a pod. `outputs` are those that must be there; `ours`: the image keeps a read-only root.
-    `before` are commands of the runtime image that run between `fetch` and `main`, one after the other, and may change the inputs.
-    `prune` tells collect which curve it compares with those of siblings, and by which rule (images/README.md).
-    `keep` tells collect what a metric must reach for outputs to be kept; absent, they always are.
-    `spread`: in several pods; a Group needs `spread.service(resource)` beside its Job. `queue`: the Job waits for Kueue's queue of that name.
+    """One attempt of a piece of work in a pod.
+
+    `outputs` are those that must exist at the end. `read_only_root`: main's image writes nothing outside of its mounts.
+    `pre_commands` are commands of the runtime image that run between `fetch` and `main`, in order, and may change the inputs.
+    `prune` configures which curve collect compares with those of sibling trials, and by which rule (images/README.md).
+    `keep` configures what a metric must reach for collect to keep outputs; without it they are always kept.
+    `audit` is the record that collect writes of a result that counts (images/README.md, "The audit records").
+    `indexed`: the step runs in several pods; a RankGroup needs `headless_service(resource)` beside its Job.
+    `queue`: the Job waits in Kueue's queue of that name, which unsuspends it.
     """
 
     name: str
@@ -56,57 +60,81 @@ class Step:
     env: tuple[Variable, ...] = ()
     pull_secrets: tuple[PullSecret, ...] = ()
     shared_memory: Quantity | None = None
-    ours: bool = True
-    before: tuple[str, ...] = ()
+    read_only_root: bool = True
+    pre_commands: tuple[str, ...] = ()
     prune: Mapping[str, Any] | None = None
     keep: Mapping[str, Any] | None = None
     annotations: Mapping[str, str] = field(default_factory=dict)
-    audit: Mapping[str, Any] | None = (
-        None  # what collect records of a result that counts (images/README.md, "The audit records")
-    )
+    audit: Mapping[str, Any] | None = None
     indexed: Indexed | None = None
     checkpoint: Checkpoint | None = None
     queue: str | None = None
 
     @property
-    def fetches(self) -> bool:
-        """Where nothing comes before main, collect lets it in: a container less is a second less."""
-        return bool(self.inputs or self.before or self.indexed or self.checkpoint)
+    def needs_fetch(self) -> bool:
+        """Whether there is a container fetch. Without one collect lets main start, which saves a second."""
+        return bool(self.inputs or self.pre_commands or self.indexed or self.checkpoint)
 
 
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
-    """The Job of one attempt: collect (sidecar), fetch if there is anything to bring, main. Never retried inside the Job; a new attempt is a new Job."""
-    parts = job_additions(resource, step.name, step.attempt, step.indexed)
-    labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **parts.labels}
-    deadline = (
-        {"activeDeadlineSeconds": int((step.timeout + DEADLINE_MARGIN).total_seconds()) + GRACE_SECONDS}
-        if step.timeout
-        else {}
-    )
+    """Returns the Job of one attempt: collect (sidecar), fetch if it is needed, main. The Job retries nothing; another attempt is another Job."""
+    additions = job_additions(resource, step.name, step.attempt, step.indexed)
+    labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
+    deadline = step.timeout + DEADLINE_MARGIN + timedelta(seconds=GRACE_SECONDS) if step.timeout else None
     manifest = {
         "apiVersion": JOB.api_version,
         "kind": JOB.kind,
         "metadata": {
-            "name": parts.name,
-            "labels": {**labels, **queueing.queue_labels(step.queue)},
-            "annotations": {**step.annotations, **parts.annotations},
+            "name": additions.name,
+            "labels": {**labels, **({names.QUEUE_LABEL: str(step.queue)} if step.queue else {})},
+            "annotations": {**step.annotations, **additions.annotations},
         },
         "spec": {
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
             },
-            **parts.spec,
-            **deadline,
-            **queueing.queue_fields(step.queue),
-            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, parts, settings)},
+            **additions.spec,
+            **({"activeDeadlineSeconds": int(deadline.total_seconds())} if deadline else {}),
+            # A Job is written once, so Kueue owns `suspend` from then on.
+            **({"suspend": True} if step.queue else {}),
+            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, additions, settings)},
         },
     }
     return Child(JOB, manifest, create_only=True)
 
 
-def _pod(resource: AnyResource, step: Step, parts: JobAdditions, settings: Settings) -> dict[str, Any]:
-    variables = {
+def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, Any]:
+    containers = [_with_location(_main(resource, step, additions, settings), additions.index_names)]
+    init_containers = _init_containers(resource, step, additions, settings)
+    shared_memory = {"medium": "Memory", "sizeLimit": step.shared_memory}
+    output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.runner_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "shareProcessNamespace": True,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": pod_security_context(),
+        **additions.pod,
+        **scheduling_fields(step.placement),
+        **pull_secret_fields(step.pull_secrets, settings),
+        "initContainers": [_with_location(each, additions.index_names) for each in init_containers],
+        "containers": containers,
+        "volumes": [
+            {"name": "flywheel", "emptyDir": {}},
+            {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
+            {"name": "tmp", "emptyDir": {}},
+            *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
+            *checkpoints.volumes(step.checkpoint),
+            *claim_volumes(step.inputs),
+        ],
+    }
+
+
+def _env(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, str]:
+    return {
         "FLYWHEEL_KIND": resource.api.kind,
         "FLYWHEEL_NAME": resource.name,
         "FLYWHEEL_NAMESPACE": resource.namespace,
@@ -116,81 +144,50 @@ def _pod(resource: AnyResource, step: Step, parts: JobAdditions, settings: Setti
         "FLYWHEEL_IMAGE": step.image,
         "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
-        **parts.variables,
+        **additions.env,
         **checkpoints.environment(step.checkpoint),
     }
-    shared = {"sizeLimit": step.shared_memory} if step.shared_memory else {}
-    output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
-    lets_in = {"FLYWHEEL_LETS_IN": step.before[-1]} if step.before else {}
-    inits = [
-        _collect(step, settings, variables),
-        *([_fetch(step, settings, {**variables, **parts.of_fetch, **lets_in})] if step.fetches else []),
-        *(_before(step, command, settings, {**variables, **lets_in}) for command in step.before),
-    ]
-    main = _main(step, {**variables, **parts.of_main}, parts.fields_of_main)
-    return {
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.runner_service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "shareProcessNamespace": True,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security_context(),
-        **parts.pod,
-        **scheduling_fields(step.placement),
-        **pull_secret_fields(step.pull_secrets, settings),
-        "initContainers": [_with_place(each, parts.fields) for each in inits],
-        "containers": [_with_place(main, parts.fields)],
-        "volumes": [
-            {"name": "flywheel", "emptyDir": {}},
-            {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
-            {"name": "tmp", "emptyDir": {}},
-            *([{"name": "shared-memory", "emptyDir": {"medium": "Memory", **shared}}] if step.shared_memory else []),
-            *checkpoints.volumes(step.checkpoint),
-            *claim_volumes(step.inputs),
-        ],
-    }
 
 
-def _with_place(container: dict[str, Any], index: Sequence[str]) -> dict[str, Any]:
-    """Where it runs: its node, and the index of its pod under the names that are asked for."""
+def _init_containers(
+    resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings
+) -> list[dict[str, Any]]:
+    env = _env(resource, step, additions, settings)
+    containers = [_collect(step, settings, env)]
+    if step.pre_commands:
+        env = {**env, "FLYWHEEL_LETS_IN": step.pre_commands[-1]}
+    if step.needs_fetch:
+        limit = fetch_limit(step.resources, settings)
+        containers.append(fetch_container(step.inputs, settings, {**env, **additions.fetch_env}, limit, step.params))
+    return [*containers, *(_pre_command(step, command, settings, env) for command in step.pre_commands)]
+
+
+def _with_location(container: dict[str, Any], index_names: Sequence[str]) -> dict[str, Any]:
+    """Adds environment variables with the node of the pod, and with its completion index under these names."""
     node = {"name": "FLYWHEEL_NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}
-    return {**container, "env": [*container["env"], *index_env(index), node]}
+    return {**container, "env": [*container["env"], *index_env(index_names), node]}
 
 
-def _fetch(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
-    return fetch_container(step.inputs, settings, variables, fetch_limit(step.resources, settings), step.params)
-
-
-def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
-    timeout = int(step.timeout.total_seconds()) if step.timeout else None
-    told = {
-        "timeoutSeconds": timeout,
+def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
+    config = {
+        "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
         "graceSeconds": 10,
         "outputs": [{"name": name, "required": True} for name in step.outputs],
         **({"audit": step.audit} if step.audit else {}),
         **({"prune": step.prune} if step.prune else {}),
         **({"keep": step.keep} if step.keep else {}),
-        **({"leader": LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
+        **({"leader": names.LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
         **checkpoints.collect_config(step.checkpoint),
     }
+    params = {} if step.needs_fetch else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}
     return {
-        "name": "collect",
-        "image": settings.runtime_image,
-        "imagePullPolicy": "IfNotPresent",
-        "restartPolicy": "Always",
-        "command": ["python3", "-m", "flywheel_runtime", "collect"],
-        "env": literal_env(
-            {
-                **variables,
-                "FLYWHEEL_COLLECT": json.dumps(told, sort_keys=True),
-                **({} if step.fetches else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}),
-            }
+        **runtime_container(
+            "collect", settings, {**env, "FLYWHEEL_COLLECT": json.dumps(config, sort_keys=True), **params}
         ),
+        "restartPolicy": "Always",
         "envFrom": [{"secretRef": {"name": settings.store_secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
-        "securityContext": container_security_context(),
-        # Before collect cannot be read by its neighbours, none of them starts. The kubelet heeds a probe a second later.
+        # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.
         "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", WAIT_FOR_COLLECT]}}},
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
@@ -201,15 +198,10 @@ def _collect(step: Step, settings: Settings, variables: Mapping[str, str]) -> di
     }
 
 
-def _before(step: Step, command: str, settings: Settings, variables: Mapping[str, str]) -> dict[str, Any]:
+def _pre_command(step: Step, command: str, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
     return {
-        "name": command,
-        "image": settings.runtime_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "flywheel_runtime", command],
-        "env": literal_env(variables),
-        **({"resources": resource_requirements(step.resources)} if resource_requirements(step.resources) else {}),
-        "securityContext": container_security_context(),
+        **runtime_container(command, settings, env),
+        **resource_fields(step.resources),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
@@ -218,28 +210,27 @@ def _before(step: Step, command: str, settings: Settings, variables: Mapping[str
     }
 
 
-def _main(step: Step, variables: Mapping[str, str], index: Sequence[str]) -> dict[str, Any]:
-    mounts: list[dict[str, Any]] = [
-        {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
-        {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
-        *claim_mounts(step.inputs),
-        {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
-        *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
-        *checkpoints.mounts(step.checkpoint),
-    ]
+def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, Any]:
+    env = {**_env(resource, step, additions, settings), **additions.main_env}
+    ours = [*literal_env(env), *index_env(additions.main_index_names)]
     users = user_env(step.env)
-    taken = {variable["name"] for variable in users}
-    found = [*literal_env(variables), *index_env(index)]
-    own = [variable for variable in found if variable["name"] not in taken]
+    overridden = {variable["name"] for variable in users}
     return {
         "name": "main",
         "image": step.image,
         "imagePullPolicy": "IfNotPresent",
         **({"command": list(step.command)} if step.command else {}),
         **({"args": list(step.args)} if step.args else {}),
-        "env": [*own, *users],
-        **({"resources": resource_requirements(step.resources)} if resource_requirements(step.resources) else {}),
-        "securityContext": container_security_context(read_only=step.ours),
+        "env": [*(variable for variable in ours if variable["name"] not in overridden), *users],
+        **resource_fields(step.resources),
+        "securityContext": container_security_context(read_only=step.read_only_root),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "volumeMounts": mounts,
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
+            {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
+            *claim_mounts(step.inputs),
+            {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
+            *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
+            *checkpoints.mounts(step.checkpoint),
+        ],
     }

@@ -1,9 +1,10 @@
-"""Schedules: a CronJob whose Jobs never start a pod. Kubernetes keeps the time, the zone and the policy; a kind answers each tick."""
+"""Schedules: a CronJob whose Jobs never start a pod. Kubernetes keeps the time, the zone and the policy; a kind acts on each tick."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from flywheel.core.diagnosis.outcome import is_finished
 from flywheel.core.pods.pod_spec import pod_security_context
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CRON_JOB, Manifest
@@ -21,7 +22,7 @@ SCHEDULED_ANNOTATION = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 class Tick:
     """A Job of the schedule, or one that somebody made of it with `kubectl create job --from`.
 
-    `scheduled` is the time that the schedule meant, in its zone; None where somebody made the Job. `trigger` as the ticker was given it.
+    `scheduled` is the time by the schedule, in its zone; None where somebody made the Job. `trigger` is that of the CronJob.
     """
 
     name: str
@@ -31,10 +32,10 @@ class Tick:
 
 
 def cron_job(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
-    """The CronJob, or None without a schedule; `trigger` tells several of one resource apart."""
+    """Returns the CronJob, or None without a schedule. `trigger` distinguishes several of one resource."""
     if schedule is None:
         return None
-    # Nobody runs this pod; a Job must have one.
+    # No controller makes this pod, but a Job must have a template.
     pod = {
         "restartPolicy": "Never",
         "securityContext": pod_security_context(),
@@ -53,16 +54,16 @@ def cron_job(resource: AnyResource, schedule: Schedule | None, *, suspend: bool,
             "spec": {"managedBy": TRIGGER_MANAGER, "template": {"spec": pod}},
         },
     }
-    name = names.child(resource, trigger, longest=52)  # Kubernetes adds the time of the tick to it
+    name = names.child(resource, trigger, max_length=52)  # Kubernetes adds the time of the tick to it
     return Child(
         CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
     )
 
 
 def pending_ticks(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:
-    """The ticks among a resource's Jobs that wait for an answer, oldest first."""
+    """Returns the ticks among a resource's Jobs that no plan has completed, oldest first."""
     found = [
-        _tick(job) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == TICK and not _is_over(job)
+        _tick(job) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == TICK and not is_finished(job)
     ]
     return tuple(sorted(found, key=lambda tick: (tick.created, tick.name)))
 
@@ -76,8 +77,3 @@ def _tick(job: Manifest) -> Tick:
         datetime.fromisoformat(scheduled) if scheduled else None,
         str(metadata["labels"].get(TRIGGER_LABEL, "")),
     )
-
-
-def _is_over(job: Manifest) -> bool:
-    conditions = (job.get("status") or {}).get("conditions") or []
-    return any(each["type"] in ("Complete", "Failed") and each["status"] == "True" for each in conditions)

@@ -1,18 +1,19 @@
-"""The Kubernetes APIs that Flywheel reads or writes, as data: where an object of a kind lives."""
+"""The Kubernetes APIs that Flywheel reads or writes, as data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-Manifest = Mapping[str, Any]  # an object as the API server speaks it; never mutated
+Manifest = Mapping[str, Any]  # an object as the API server returns it; never mutated
 
 GROUP = "flywheel.ml"
 VERSION = "v1alpha1"
+KUEUE = "kueue.x-k8s.io"  # the API group of an optional add-on
 
 
 @dataclass(frozen=True, order=True)
 class Api:
-    """One resource type: `Api("batch", "v1", "Job", "jobs")`. All of ours are namespaced."""
+    """One resource type: `Api("batch", "v1", "Job", "jobs")`. All that Flywheel uses are namespaced."""
 
     group: str
     version: str
@@ -21,7 +22,7 @@ class Api:
 
     @property
     def api_version(self) -> str:
-        """As written in a manifest: `batch/v1`, or `v1` for the core group."""
+        """Returns what a manifest says: `batch/v1`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
     def __str__(self) -> str:
@@ -44,11 +45,11 @@ EVENT = Api("events.k8s.io", "v1", "Event", "events")
 
 
 def flywheel_api(kind: str, plural: str) -> Api:
-    """One of our own kinds."""
+    """Returns the Api of one of Flywheel's own kinds."""
     return Api(GROUP, VERSION, kind, plural)
 
 
-# Kinds refer to each other by these, so that no kind imports another kind's folder for an address.
+# Kinds refer to each other by these, so that no kind imports another kind's folder for its Api.
 DATASET = flywheel_api("Dataset", "datasets")
 EXPERIMENT = flywheel_api("Experiment", "experiments")
 MODEL = flywheel_api("Model", "models")
@@ -61,7 +62,7 @@ TRAINING_RUN = flywheel_api("TrainingRun", "trainingruns")
 
 @dataclass(frozen=True, order=True)
 class Reference:
-    """An object by its address, whether it exists or not."""
+    """Where an object is, whether it exists or not."""
 
     api: Api
     namespace: str
@@ -69,9 +70,3 @@ class Reference:
 
     def __str__(self) -> str:
         return f"{self.api.kind} '{self.name}' in namespace '{self.namespace}'"
-
-
-def api_of(manifest: Manifest, plural: str) -> Api:
-    """The Api of a manifest whose plural is known."""
-    group, _, version = str(manifest["apiVersion"]).rpartition("/")
-    return Api(group, version, str(manifest["kind"]), plural)

@@ -1,4 +1,4 @@
-"""From a plan and the conditions of yesterday to the conditions of today."""
+"""Conditions of resources: how they are read, and how a plan changes them."""
 
 from datetime import datetime
 
@@ -10,14 +10,19 @@ READY, SUCCEEDED, RECONCILING, STALLED = "Ready", "Succeeded", "Reconciling", "S
 MAX_MESSAGE_LENGTH = 1024
 
 
-def find_condition(resource: Manifest, type_: str = READY) -> Manifest:
-    """One condition of a resource as the API server has it, or an empty object."""
-    listed = (resource.get("status") or {}).get("conditions") or ()
-    return next((each for each in listed if each["type"] == type_), {})
+def find_condition(manifest: Manifest, type_: str = READY) -> Manifest:
+    """Returns one condition of an object as the API server has it, or an empty mapping."""
+    conditions = (manifest.get("status") or {}).get("conditions") or ()
+    return next((each for each in conditions if each["type"] == type_), {})
+
+
+def is_true(manifest: Manifest, type_: str) -> bool:
+    """Returns whether the object has this condition with status True."""
+    return find_condition(manifest, type_).get("status") == "True"
 
 
 def is_ready(resource: Manifest) -> bool:
-    """Whether the spec as it is now was judged Ready."""
+    """Returns whether Ready is True for the current generation of the spec."""
     ready = find_condition(resource)
     return ready.get("status") == "True" and ready.get("observedGeneration") == resource["metadata"].get("generation")
 
@@ -25,23 +30,22 @@ def is_ready(resource: Manifest) -> bool:
 def updated_conditions(
     plan: Plan, old: tuple[Condition, ...], generation: int, now: datetime, *, bounded: bool
 ) -> tuple[Condition, ...]:
-    """Ready always, Succeeded for bounded kinds, Reconciling and Stalled only while they are true (kstatus' abnormal-true).
+    """Returns Ready always, Succeeded for bounded kinds, Reconciling and Stalled only while they are true (kstatus' abnormal-true).
 
     `lastTransitionTime` moves only when a status changes, so that writing the conditions twice writes nothing.
     """
     known = {condition.type: condition for condition in old}
 
-    def judged(kind: str, value: bool | None) -> Condition:
+    def updated(type_: str, value: bool | None) -> Condition:
         status = {True: "True", False: "False", None: "Unknown"}[value]
-        before = known.get(kind)
-        since = (
-            before.last_transition_time
-            if before is not None and before.status == status and before.last_transition_time.year > 1970
-            else now
-        )
+        before = known.get(type_)
+        since = now
+        # The year 1970 is that of the CRD's default status, before the operator has reconciled the resource.
+        if before is not None and before.status == status and before.last_transition_time.year > 1970:
+            since = before.last_transition_time
         return Condition.model_validate(
             {
-                "type": kind,
+                "type": type_,
                 "status": status,
                 "reason": plan.reason,
                 "message": plan.message[:MAX_MESSAGE_LENGTH],
@@ -51,11 +55,11 @@ def updated_conditions(
         )
 
     progressing = plan.progressing if plan.progressing is not None else not plan.ready and not plan.stalled
-    today = [judged(READY, plan.ready)]
+    found = [updated(READY, plan.ready)]
     if bounded:
-        today.append(judged(SUCCEEDED, plan.succeeded))
+        found.append(updated(SUCCEEDED, plan.succeeded))
     if progressing:
-        today.append(judged(RECONCILING, True))
+        found.append(updated(RECONCILING, True))
     if plan.stalled:
-        today.append(judged(STALLED, True))
-    return tuple(today)
+        found.append(updated(STALLED, True))
+    return tuple(found)

@@ -1,4 +1,4 @@
-"""Names of children, labels and owner references: the same question has the same answer, so a second try meets the first one's work."""
+"""Names, labels and owner references of children. They are derived, never random, so a second attempt meets the object of the first."""
 
 import hashlib
 import json
@@ -8,49 +8,55 @@ from typing import Any
 from flywheel.core.resource.api import GROUP
 from flywheel.core.resource.kind import AnyResource
 
-MAX_NAME_LENGTH = 63
+MAX_NAME_LENGTH = 63  # of a DNS label
 MANAGED_BY = "app.kubernetes.io/managed-by"
 KIND_LABEL = f"{GROUP}/kind"
 NAME_LABEL = f"{GROUP}/name"
 UID_LABEL = f"{GROUP}/uid"
 STEP_LABEL = f"{GROUP}/step"
 ATTEMPT_LABEL = f"{GROUP}/attempt"
+INDEXED_LABEL = f"{GROUP}/spread"  # Group or Each: the sort of an Indexed Job, on the Job and its pods
+ITEMS_ANNOTATION = f"{GROUP}/items"  # the numbers of the items of an Indexed Job, by pod index
 INPUTS_ANNOTATION = f"{GROUP}/inputs"
 RENDERED_ANNOTATION = f"{GROUP}/rendered"
 SHARED_FIELDS_ANNOTATION = f"{GROUP}/yields"
+JOB_LABEL = "batch.kubernetes.io/job-name"
+INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+LEADER_RANK = 0  # the completion index of the pod that leads a group
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 
 
 def digest(value: Mapping[str, Any] | list[Any] | str) -> str:
-    """SHA-256 of a value's canonical JSON, in hexadecimal."""
+    """Returns the SHA-256 of a value's canonical JSON, in hexadecimal."""
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def truncate(text: str, longest: int) -> str:
-    """The text if it fits; else its head and 6 digits of its hash, so that two long names stay two names."""
-    if len(text) <= longest:
+def truncate(text: str, max_length: int) -> str:
+    """Returns the text if it fits, else its head and 6 digits of its hash, so that two long names stay different."""
+    if len(text) <= max_length:
         return text
-    return f"{text[: longest - 7].rstrip('-.')}-{digest(text)[:6]}"
+    return f"{text[: max_length - 7].rstrip('-.')}-{digest(text)[:6]}"
 
 
 def short_uid(uid: str) -> str:
-    """8 digits that tell a resource from its namesake of yesterday."""
+    """Returns 8 digits that tell a resource from a deleted one of the same name."""
     return uid.replace("-", "")[:8]
 
 
-def job(resource: AnyResource, step: str, attempt: int, longest: int = MAX_NAME_LENGTH) -> str:
-    """`<name>-<step>-<attempt>-<8 hex of the uid>`, at most 63 characters."""
+def job(resource: AnyResource, step: str, attempt: int, max_length: int = MAX_NAME_LENGTH) -> str:
+    """Returns the name of the Job of an attempt: `<name>-<step>-<attempt>-<8 hex digits of the uid>`."""
     tail = f"-{step}-{attempt}-{short_uid(resource.uid)}"
-    return truncate(resource.name, longest - len(tail)) + tail
+    return truncate(resource.name, max_length - len(tail)) + tail
 
 
-def child(resource: AnyResource, suffix: str = "", longest: int = MAX_NAME_LENGTH) -> str:
-    """`<name>` or `<name>-<suffix>`."""
-    return truncate(f"{resource.name}-{suffix}" if suffix else resource.name, longest)
+def child(resource: AnyResource, suffix: str = "", max_length: int = MAX_NAME_LENGTH) -> str:
+    """Returns the name of a child: `<name>` or `<name>-<suffix>`."""
+    return truncate(f"{resource.name}-{suffix}" if suffix else resource.name, max_length)
 
 
 def labels(resource: AnyResource) -> dict[str, str]:
-    """What every child and every pod of a resource carries: by these they are watched and find their way back to it."""
+    """Returns the labels of every child and every pod of a resource. The watches select on them, and the uid leads back to the owner."""
     return {
         "app.kubernetes.io/name": truncate(resource.name, MAX_NAME_LENGTH),
         "app.kubernetes.io/component": resource.api.kind.lower(),
@@ -63,7 +69,7 @@ def labels(resource: AnyResource) -> dict[str, str]:
 
 
 def owner_reference(resource: AnyResource, *, controls: bool = True) -> dict[str, Any]:
-    """Deleting the resource deletes what carries this. `controls`: it is the resource's child, of which nobody else is parent."""
+    """Returns the owner reference, by which garbage collection deletes the object with the resource. `controls`: as its only controller."""
     return {
         "apiVersion": resource.api.api_version,
         "kind": resource.api.kind,

@@ -12,7 +12,7 @@ from flywheel.core.pods.pod_spec import (
     literal_env,
     pod_security_context,
     pull_secret_fields,
-    resource_requirements,
+    resource_fields,
     scheduling_fields,
 )
 from flywheel.core.resource.kind import Resource
@@ -92,7 +92,7 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "restartPolicy": "Always",
         "command": ["python3", "-m", "flywheel_serving"],
         "args": [argument for flag in flags.items() for argument in flag],
-        "resources": resource_requirements(resources.or_default(SERVER_RESOURCES)),
+        **resource_fields(resources.or_default(SERVER_RESOURCES)),
         "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -115,7 +115,7 @@ def _main(
         "command": ["python3", "-m", "flywheel_runtime", f"batch-{step}"],
         "env": literal_env({**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}, *secrets],
-        "resources": resource_requirements(MAIN_RESOURCES),
+        **resource_fields(MAIN_RESOURCES),
         "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [

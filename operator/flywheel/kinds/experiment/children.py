@@ -74,7 +74,7 @@ def trial_job(
         env=container.env if container else (),
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
-        ours=container is None,
+        read_only_root=container is None,
         prune=_pruner(spec, setup, start.point),
         keep=keep,
         annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": search, "point": list(start.point)})},

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, pending
+from flywheel.core.diagnosis import indexed_outcome, kueue, pending
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.pods import queueing
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
@@ -117,7 +116,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         point=tuple(recorded.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(queueing.diagnose_queue(job, cluster) or pending.diagnose(job, job_pods, events, cluster.now))
+        diagnosis=(kueue.diagnose_queue(job, cluster) or pending.diagnose(job, job_pods, events, cluster.now))
         if ended is None
         else None,
     )

@@ -7,7 +7,7 @@ from flywheel.core.pods.pod_spec import (
     container_security_context,
     pod_security_context,
     pull_secret_fields,
-    resource_requirements,
+    resource_fields,
     scheduling_fields,
     user_env,
 )
@@ -85,7 +85,7 @@ def _server(service: InferenceService, target: ResolvedVersion, settings: Settin
             {"name": name, "containerPort": port, "protocol": "TCP"}
             for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT))
         ],
-        **({"resources": resource_requirements(spec.resources)} if resource_requirements(spec.resources) else {}),
+        **resource_fields(spec.resources),
         "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         # A big model may load for ten minutes; a small one is found ready within a second.

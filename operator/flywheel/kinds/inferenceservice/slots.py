@@ -6,10 +6,10 @@ Slot a has the names and labels that a service without rollouts uses for its onl
 from dataclasses import dataclass
 from typing import Literal
 
-from flywheel.core.pods.pod_spec import JOB_LABEL
 from flywheel.core.resource import names
 from flywheel.core.resource.api import GROUP, Manifest
 from flywheel.core.resource.kind import AnyResource
+from flywheel.core.resource.names import JOB_LABEL
 from flywheel.core.resource.plan import Child, ExistingChild
 
 Slot = Literal["a", "b"]

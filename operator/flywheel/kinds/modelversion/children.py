@@ -35,7 +35,7 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
-        before=("quantize",) if spec.quantize else (),
+        pre_commands=("quantize",) if spec.quantize else (),
         audit={"model": spec.model, "entries": [{"event": "Verified", "version": version.name}]},
     )
     return step_job(version, step, settings)

@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, pending
-from flywheel.core.pods import queueing
+from flywheel.core.diagnosis import indexed_outcome, kueue, pending
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, RankGroup, headless_service
 from flywheel.core.pods.job import Step, step_job
@@ -64,7 +63,7 @@ class JobWorker:
 
         if ended is not None:
             return Seen(exists=True, outcome=ended)
-        stuck = queueing.diagnose_queue(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
+        stuck = kueue.diagnose_queue(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
         return Seen(exists=True, diagnosis=stuck, note=indexed_outcome.items_progress(job))
 
     def _step(self, run: TrainingRun, order: Order) -> Step:
@@ -140,7 +139,7 @@ def _container(_run: TrainingRun, order: Order) -> Step:
         env=(*filled, *test),
         pull_secrets=wanted.image_pull_secrets,
         shared_memory=wanted.shared_memory,
-        ours=False,
+        read_only_root=False,
         indexed=_indexed(wanted, values),
         checkpoint=wanted.checkpoint,
     )

@@ -4,7 +4,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT
-from tests.engine.world import World
+from tests.engine.harness import World
 
 pytestmark = pytest.mark.apiserver
 

@@ -8,7 +8,7 @@ import pytest
 
 from flywheel.core.diagnosis import outcome
 
-CONTRACTS = Path(__file__).parents[1] / "contracts"
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 GOLDEN = [
     pytest.param(path, id=json.loads(path.read_text())["description"]) for path in sorted(CONTRACTS.glob("pod_*.json"))
 ]

@@ -40,7 +40,7 @@ STEP = Step(
     env=(Variable(name="B", value="2"), Variable(name="A", secret=SecretKey(name=ObjectName("hf"), key="token"))),
     pull_secrets=(PullSecret(name=ObjectName("registry")),),
     shared_memory="8Gi",
-    ours=False,
+    read_only_root=False,
 )
 
 
@@ -73,11 +73,11 @@ def test_a_step_with_nothing_to_bring_has_no_fetch_and_collect_is_told_the_param
 @pytest.mark.parametrize(
     "more",
     [
-        {"before": ("quantize",)},
+        {"pre_commands": ("quantize",)},
         {"indexed": ItemSet(({"n": 1},), 1)},
         {"checkpoint": Checkpoint(every=Duration("60s"))},
     ],
-    ids=["before", "items", "checkpoint"],
+    ids=["pre-commands", "items", "checkpoint"],
 )
 def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
     step = Step(name="check", attempt=1, image="i", command=("c",), params={}, **more)
@@ -87,7 +87,7 @@ def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
 
 def test_the_last_container_before_main_lets_it_in() -> None:
     """Or collect would take the ones between for main."""
-    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, before=("inherit", "quantize"))
+    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, pre_commands=("inherit", "quantize"))
 
     told = {
         each["name"]: variable["value"]

@@ -10,13 +10,16 @@ from flywheel.core.pods import indexed_job
 from flywheel.core.pods.distributed import Checkpoint
 from flywheel.core.pods.indexed_job import ItemSet, RankGroup
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.resource import names
 from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
 from flywheel.testing import resource
 from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
-STEP = Step(name="trial-7", attempt=2, image="i", command=("c",), params={"rate": 1}, outputs=("model",), ours=False)
+STEP = Step(
+    name="trial-7", attempt=2, image="i", command=("c",), params={"rate": 1}, outputs=("model",), read_only_root=False
+)
 TORCH = replace(STEP, indexed=RankGroup("Torch", nodes=3))
 ITEMS = replace(STEP, indexed=ItemSet(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=2))
 
@@ -89,9 +92,7 @@ def test_ranks_have_names_before_they_are_ready() -> None:
     assert service["spec"]["clusterIP"] == "None"
     assert service["spec"]["publishNotReadyAddresses"] is True
     assert pod["spec"]["subdomain"] == service["metadata"]["name"]
-    assert (
-        pod["metadata"]["labels"][indexed_job.INDEXED_LABEL] == service["spec"]["selector"][indexed_job.INDEXED_LABEL]
-    )
+    assert pod["metadata"]["labels"][names.INDEXED_LABEL] == service["spec"]["selector"][names.INDEXED_LABEL]
 
 
 @pytest.mark.parametrize("nodes", [1, 10, 11, 256])
@@ -125,8 +126,7 @@ def test_another_attempt_does_only_what_is_left_and_keeps_its_numbers() -> None:
     assert (job(again)["spec"]["completions"], job(again)["spec"]["parallelism"]) == (2, 2)
     assert json.loads(variables(again, "fetch")["FLYWHEEL_EACH"]) == [{"month": 1}, {"month": 3}]
     assert (
-        variables(again, "collect")["FLYWHEEL_ITEMS"]
-        == job(again)["metadata"]["annotations"][indexed_job.ITEMS_ANNOTATION]
+        variables(again, "collect")["FLYWHEEL_ITEMS"] == job(again)["metadata"]["annotations"][names.ITEMS_ANNOTATION]
     )
 
 

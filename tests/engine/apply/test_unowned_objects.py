@@ -8,8 +8,8 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, Reference
 from flywheel.core.resource.plan import Patch, Plan, Removal
+from tests.engine.harness import World
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
-from tests.engine.world import World
 
 pytestmark = pytest.mark.apiserver
 NOTHING = Plan(True, "Done", "nothing is left to do", WidgetStatus())

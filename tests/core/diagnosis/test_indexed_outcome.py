@@ -7,7 +7,7 @@ import pytest
 
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.pods.indexed_job import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION
+from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION
 from flywheel.testing import evicted, job, pod, resource, running, terminated
 from flywheel.testing.pods import State
 from tests.core.toy import KIND

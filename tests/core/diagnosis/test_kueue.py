@@ -2,12 +2,14 @@
 
 import pytest
 
-from flywheel.core.pods import queueing
+from flywheel.core.diagnosis import kueue
+from flywheel.core.resource.api import KUEUE
+from flywheel.core.resource.names import QUEUE_LABEL
 from flywheel.testing import FakeCluster, job, resource
 from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
-QUEUED = {queueing.QUEUE_LABEL: "team"}
+QUEUED = {QUEUE_LABEL: "team"}
 HELD = job(TOY, "flights-trial-1-1", state="Suspended", labels=QUEUED)
 
 
@@ -16,7 +18,7 @@ def test_kueues_own_words_are_told() -> None:
         HELD, QuotaReserved="couldn't assign flavors to pod set main: insufficient quota for cpu"
     )
 
-    found = queueing.diagnose_queue(HELD, cluster)
+    found = kueue.diagnose_queue(HELD, cluster)
 
     assert found is not None
     assert found.reason == "Queued"
@@ -28,21 +30,21 @@ def test_kueues_own_words_are_told() -> None:
 def test_quota_matters_more_than_a_check_that_comes_after_it() -> None:
     cluster = FakeCluster(HELD).queue(HELD, Admitted="waiting for checks", QuotaReserved="insufficient quota")
 
-    found = queueing.diagnose_queue(HELD, cluster)
+    found = kueue.diagnose_queue(HELD, cluster)
 
     assert found is not None
     assert "insufficient quota" in found.message
 
 
 def test_kueue_that_has_said_nothing_yet_is_waited_for() -> None:
-    found = queueing.diagnose_queue(HELD, FakeCluster(HELD, groups=(queueing.KUEUE,)))
+    found = kueue.diagnose_queue(HELD, FakeCluster(HELD, groups=(KUEUE,)))
 
     assert found is not None
     assert "kubectl get localqueue team" in found.message
 
 
 def test_without_kueue_nobody_would_ever_start_it() -> None:
-    found = queueing.diagnose_queue(HELD, FakeCluster(HELD))
+    found = kueue.diagnose_queue(HELD, FakeCluster(HELD))
 
     assert found is not None
     assert found.reason == "KueueMissing"
@@ -56,4 +58,4 @@ def test_without_kueue_nobody_would_ever_start_it() -> None:
     ],
 )
 def test_nothing_is_told_of_a_job_that_does_not_wait_in_a_queue(job: dict[str, object]) -> None:
-    assert queueing.diagnose_queue(job, FakeCluster(groups=(queueing.KUEUE,))) is None
+    assert kueue.diagnose_queue(job, FakeCluster(groups=(KUEUE,))) is None
