@@ -15,10 +15,10 @@ from flywheel_runtime.commands.collect.config import CollectConfig
 from flywheel_runtime.commands.collect.main import audited, finish
 from flywheel_runtime.commands.collect.results import ResultStore
 from flywheel_runtime.commands.collect.watch import Stop, Watch
+from flywheel_runtime.contract.errors import ObjectMissing
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import NotThere
 from flywheel_runtime.store.retry import Retry
 from tests.runtime.pods import golden
 
@@ -193,7 +193,7 @@ def test_a_result_that_cannot_be_recorded_does_not_count(
     class Broken(Store):
         def commit(self, key: str, result: bytes) -> bytes:
             if key.startswith("audit/"):
-                raise NotThere("NoSuchKey", key)
+                raise ObjectMissing("NoSuchKey", key)
             return super().commit(key, result)
 
     broken = Broken.of(env, "shop", Retry(patience=2))

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
-from flywheel_runtime.statistics.intervals import Undefined, bootstrap, delong, midranks
+from flywheel_runtime.contract.errors import Undefined
+from flywheel_runtime.statistics.intervals import bootstrap, delong, midranks
 from flywheel_runtime.statistics.metrics import Answers, Array, measure
 
 

@@ -13,10 +13,17 @@ from pathlib import Path
 import pytest
 
 import flywheel_runtime
+from flywheel_runtime.contract.errors import (
+    AccessDenied,
+    ArtifactMissing,
+    BucketMissing,
+    DigestMismatch,
+    PreconditionFailed,
+    StoreUnreachable,
+)
 from flywheel_runtime.store import upload
-from flywheel_runtime.store.artifacts import Missing, Store
-from flywheel_runtime.store.download import WrongDigest, download
-from flywheel_runtime.store.errors import AlreadyThere, NoBucket, Refused, Unreachable
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.download import download
 from flywheel_runtime.store.manifest import Manifest
 from flywheel_runtime.store.s3 import Bucket
 from tests.runtime.faulty_proxy import SLOW_DOWN, Fault, Proxy
@@ -175,7 +182,7 @@ def test_a_changed_blob_is_named_with_both_digests(store: Store, server: Server,
     manifest = store.put(files(tmp_path / "in", a=b"right"))
     blob(store, server, b"right").write_bytes(b"wrong")
 
-    with pytest.raises(WrongDigest) as caught:
+    with pytest.raises(DigestMismatch) as caught:
         store.bring(manifest.files[0], tmp_path / "out")
 
     assert caught.value.found == hashlib.sha256(b"wrong").hexdigest()
@@ -188,7 +195,7 @@ def test_a_changed_manifest_is_refused(store: Store, server: Server, tmp_path: P
     (path,) = (server.folder / store.bucket.access.bucket).glob("shop/manifests/sha256/*.json")
     path.write_bytes(path.read_bytes().replace(b'"a"', b'"b"'))
 
-    with pytest.raises(WrongDigest):
+    with pytest.raises(DigestMismatch):
         store.manifest(digest)
 
 
@@ -196,7 +203,7 @@ def test_a_blob_that_is_gone_is_missing(store: Store, server: Server, tmp_path: 
     manifest = store.put(files(tmp_path / "in", a=b"1"))
     blob(store, server, b"1").unlink()
 
-    with pytest.raises(Missing, match="a"):
+    with pytest.raises(ArtifactMissing, match="a"):
         store.bring(manifest.files[0], tmp_path / "out")
 
 
@@ -213,7 +220,7 @@ def test_an_object_that_changes_while_it_is_read_is_not_mixed(store: Store) -> N
     etag = store.bucket.head("data").etag
     store.bucket.put("data", b"b" * 100)
 
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(PreconditionFailed):
         list(store.bucket.stream("data", start=50, etag=etag))
 
 
@@ -227,11 +234,11 @@ def test_every_page_of_a_long_list_comes(store: Store) -> None:
 @pytest.mark.parametrize(
     ("change", "error"),
     [
-        pytest.param({"bucket": "no-such-bucket"}, NoBucket, id="a bucket that does not exist"),
-        pytest.param({"key_id": "nobody"}, Refused, id="a key that nobody has"),
-        pytest.param({"secret": "wrong"}, Refused, id="a wrong secret"),
-        pytest.param({"endpoint": "http://127.0.0.1:9"}, Unreachable, id="a port where nobody listens"),
-        pytest.param({"endpoint": "http://no-such-host.invalid"}, Unreachable, id="a name that is not known"),
+        pytest.param({"bucket": "no-such-bucket"}, BucketMissing, id="a bucket that does not exist"),
+        pytest.param({"key_id": "nobody"}, AccessDenied, id="a key that nobody has"),
+        pytest.param({"secret": "wrong"}, AccessDenied, id="a wrong secret"),
+        pytest.param({"endpoint": "http://127.0.0.1:9"}, StoreUnreachable, id="a port where nobody listens"),
+        pytest.param({"endpoint": "http://no-such-host.invalid"}, StoreUnreachable, id="a name that is not known"),
     ],
 )
 @pytest.mark.parametrize(
@@ -274,7 +281,7 @@ def test_a_part_of_an_object_is_those_bytes(store: Store) -> None:
 
     assert store.bucket.part("numbers", 0, 2, listed.etag) == b"\x00\x01"
     assert store.bucket.part("numbers", 150, 200, listed.etag) == bytes(range(150, 200))
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(PreconditionFailed):
         store.bucket.part("numbers", 0, 2, '"another"')
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from flywheel_runtime.store.manifest import BadManifest, File, Manifest
+from flywheel_runtime.contract.errors import ManifestInvalid
+from flywheel_runtime.store.manifest import File, Manifest
 
 SHA = "ab" * 32
 
@@ -35,13 +36,13 @@ def test_the_form_is_the_contracts() -> None:
     ],
 )
 def test_unsafe_paths_are_refused(path: str) -> None:
-    with pytest.raises(BadManifest):
+    with pytest.raises(ManifestInvalid):
         Manifest.of([File(path, SHA, 1)])
 
 
 @pytest.mark.parametrize("paths", [("a", "a"), ("a", "a/b"), ("a/b", "a/b/c/d")])
 def test_paths_that_cannot_be_together_are_refused(paths: tuple[str, ...]) -> None:
-    with pytest.raises(BadManifest):
+    with pytest.raises(ManifestInvalid):
         Manifest.of([File(path, SHA, 1) for path in paths])
 
 
@@ -61,5 +62,5 @@ def test_paths_that_cannot_be_together_are_refused(paths: tuple[str, ...]) -> No
     ],
 )
 def test_only_the_canonical_form_is_read(text: bytes) -> None:
-    with pytest.raises(BadManifest):
+    with pytest.raises(ManifestInvalid):
         Manifest.parse(text)

@@ -9,8 +9,8 @@ from typing import Any
 
 from flywheel_runtime.audit import records
 from flywheel_runtime.audit.records import Link
+from flywheel_runtime.contract.errors import ObjectMissing
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import NotThere
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def champion(store: Store, model: str) -> Mapping[str, Any] | None:
     place = f"{store.root}champions/{model}.json"
     try:
         found = json.loads(store.retry.call(lambda: store.bucket.get(place, limit=records.RECORD_LIMIT)))
-    except NotThere:
+    except ObjectMissing:
         return None
     except ValueError:
         return {}

@@ -9,16 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from flywheel_runtime.contract.errors import AuditChainBroken, ObjectMissing
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import NotThere
 
 RECORD_LIMIT = 1 << 20  # bytes
 LOOKED_BACK = 32  # records among which a retry looks for what an earlier try wrote
 MOST_RACES = 1000
-
-
-class Broken(Exception):
-    """Nothing was asked to be written, or others write faster than we."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +62,7 @@ def record(store: Store, order: Mapping[str, Any], by: Mapping[str, str], result
     for place, entry in enumerate(order["entries"]):
         last = append(store, model, {**entry, "by": {**by, "entry": place}, "found": found})
     if last is None:
-        raise Broken("the order has no entries")
+        raise AuditChainBroken("the order has no entries")
     if order.get("champion"):
         pointer = {"v": 1, "model": model, **order["champion"], "audit": last.told()}
         text = canonical(pointer)
@@ -88,7 +84,7 @@ def append(store: Store, model: str, entry: Mapping[str, Any]) -> Link:
         last = _link(number, held)
         if held == text:
             return last
-    raise Broken(f"{MOST_RACES} others were quicker")
+    raise AuditChainBroken(f"{MOST_RACES} others were quicker")
 
 
 def newest(store: Store, model: str) -> Link | None:
@@ -123,7 +119,7 @@ def _written(store: Store, model: str, last: Link | None, by: Mapping[str, Any])
             return link
         try:
             link = read(store, model, link.number - 1) if link.number > 1 else None
-        except NotThere:  # somebody took a record out, which is for chain.py to tell
+        except ObjectMissing:  # somebody took a record out, which is for chain.py to tell
             return None
     return None
 

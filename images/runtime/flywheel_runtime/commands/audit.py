@@ -5,9 +5,9 @@ import sys
 from collections.abc import Mapping
 
 from flywheel_runtime.audit import chain
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, StoreError
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.errors import S3Error, as_failure
+from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
 PATIENCE = 15.0  # seconds
@@ -21,7 +21,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     except KeyError as error:
         sys.stderr.write(f"{error} is not set; set it to the namespace whose records are to be checked\n")
         return 2
-    except S3Error as error:
+    except StoreError as error:
         failure = as_failure(
             error, store.bucket.access, installation.owner(env), refused="StoreRefused", failed="StoreUnreachable"
         )

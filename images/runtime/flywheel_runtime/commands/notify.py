@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from flywheel_runtime.contract.errors import Transient
-from flywheel_runtime.contract.step import COUNTED_FAILURE, Step, StepFailed, log_line, run_step
-from flywheel_runtime.transport.http import NoAnswer, connect, words
+from flywheel_runtime.contract.errors import Failure, HostUnreachable, Transient
+from flywheel_runtime.contract.step import Step, log_line, run_step
+from flywheel_runtime.transport.http import connect, words
 
 TRIES = 3
 PAUSES = (1.0, 4.0)  # seconds between them
@@ -56,23 +56,23 @@ def parsed(params: Mapping[str, Any], env: Mapping[str, str]) -> Letter:
     """The letter in params.json; the URL in NOTIFY_URL, which came from a Secret, goes before that in params.
 
     Raises:
-        StepFailed: UrlInvalid, ParamsInvalid, BodyTooLarge.
+        Failure: UrlInvalid, ParamsInvalid, BodyTooLarge.
     """
     url = _url(env.get("NOTIFY_URL", "").strip() or str(params.get("url") or ""))
     allowed = params.get("allowedHosts") or ()
     if not isinstance(allowed, list | tuple) or not isinstance(params.get("body"), Mapping):
-        raise StepFailed("ParamsInvalid", "notify needs body, an object, and allowedHosts, a list of names.")
+        raise Failure("ParamsInvalid", "notify needs body, an object, and allowedHosts, a list of names.")
     body = json.dumps(params["body"], ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     if len(body) > MOST_BYTES:
         message = f"The body of notify has {len(body):,} bytes and may have {MOST_BYTES:,}; say less."
-        raise StepFailed("BodyTooLarge", message)
+        raise Failure("BodyTooLarge", message)
     return Letter(url, body, tuple(str(host) for host in allowed))
 
 
 def _url(given: str) -> SplitResult:
     cure = "give notify.url, or a Secret's key with it, as https://host/path"
     if not given:
-        raise StepFailed("UrlInvalid", f"notify has no URL; {cure}.")
+        raise Failure("UrlInvalid", f"notify has no URL; {cure}.")
     try:
         url = urlsplit(given)
         _ = url.port  # raises for one that is no number
@@ -81,7 +81,7 @@ def _url(given: str) -> SplitResult:
         good = None
     if not good or "@" in url.netloc:
         # Nothing of it is repeated: it may be a secret.
-        raise StepFailed("UrlInvalid", f"notify's URL is no plain http or https URL; {cure}.")
+        raise Failure("UrlInvalid", f"notify's URL is no plain http or https URL; {cure}.")
     return url
 
 
@@ -89,7 +89,7 @@ def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
     """The status of the host that took it, after one try more than there are pauses.
 
     Raises:
-        StepFailed: NotifyRefused for 3xx and 4xx, NotifyFailed where the last try had no answer or 5xx.
+        Failure: NotifyRefused for 3xx and 4xx, NotifyFailed where the last try had no answer or 5xx.
         Failure: HostNotAllowed.
     """
     for pause in (*pauses, None):
@@ -102,7 +102,7 @@ def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
                     f"Host '{letter.host}' did not take the notification in {len(pauses) + 1} tries ({trouble}); "
                     "see that it runs and can be reached from the cluster."
                 )
-                raise StepFailed("NotifyFailed", message, COUNTED_FAILURE) from None
+                raise Failure("NotifyFailed", message, retry=True) from None
             time.sleep(pause)
     raise AssertionError("unreachable")
 
@@ -120,7 +120,7 @@ def _post(letter: Letter) -> int:
         connection.request("POST", path, body=letter.body, headers=_headers(url))
         answer = connection.getresponse()
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise NoAnswer(f"no answer within {PATIENCE:g} s" if late.is_set() else _silent(error)) from None
+        raise HostUnreachable(f"no answer within {PATIENCE:g} s" if late.is_set() else _silent(error)) from None
     finally:
         guard.cancel()
         connection.close()
@@ -151,11 +151,11 @@ def _judged(host: str, status: int) -> int:
     if 200 <= status < 300:
         return status
     if status >= 500 or status in (408, 429):
-        raise NoAnswer(f"it answered {status}")
+        raise HostUnreachable(f"it answered {status}")
     finding = (
         "which leads elsewhere; give the last URL" if 300 <= status < 400 else "correct the URL or what it expects"
     )
-    raise StepFailed("NotifyRefused", f"Host '{host}' answered {status} to the notification: {finding}.")
+    raise Failure("NotifyRefused", f"Host '{host}' answered {status} to the notification: {finding}.")
 
 
 if __name__ == "__main__":

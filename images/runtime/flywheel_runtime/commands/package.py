@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.contract.step import Step, StepFailed, log_line, path_in_artifact, run_step, write_json
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import Step, log_line, path_in_artifact, run_step, write_json
 from flywheel_runtime.models.quantization import REPORT, quantize_artifact
 
 MODEL, GOLDEN = "model.onnx", "golden.json"
@@ -28,10 +29,10 @@ def package(step: Step) -> None:
     path = str(step.params.get("path") or "model.onnx")
     mode = step.params.get("quantize")
     if mode not in (None, "Dynamic"):
-        raise StepFailed("ParamsInvalid", f"quantize of package is {mode!r}; it is Dynamic, or absent.")
+        raise Failure("ParamsInvalid", f"quantize of package is {mode!r}; it is Dynamic, or absent.")
     source = step.input("model")
     if not (source / path_in_artifact(path)).is_file():
-        raise StepFailed("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
+        raise Failure("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
     artifact = step.output("model")
     # Inputs and outputs are two volumes, so no hard links. What an earlier packaging said of itself is not said again.
     skipped = shutil.ignore_patterns(REPORT)
@@ -59,7 +60,7 @@ def _test(path: Path) -> Mapping[str, Any]:
         test = json.loads(path.read_bytes()).get("test") if path.is_file() else None
     except (ValueError, AttributeError) as error:
         message = f"The artifact's evaluation.json cannot be read ({type(error).__name__}); train again."
-        raise StepFailed("EvaluationInvalid", message) from error
+        raise Failure("EvaluationInvalid", message) from error
     return test if isinstance(test, dict) else {}
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import sys
 
-from flywheel_runtime.contract.step import Step, StepFailed, log_line, run_step
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import Step, log_line, run_step
 
 
 def main() -> int:
@@ -19,7 +20,7 @@ def promote(step: Step) -> None:
         for reign in step.params["reigns"]:
             log_line(f"{reign['since']} {reign['message']}")
     except (KeyError, TypeError) as error:
-        raise StepFailed("ParamsInvalid", f"params.json of the promotion cannot be read: {error!r}.") from error
+        raise Failure("ParamsInvalid", f"params.json of the promotion cannot be read: {error!r}.") from error
     step.finish({}, {})
 
 

@@ -1,16 +1,47 @@
-"""What main's container used, read from its own view of its cgroup.
+"""Control groups, v2 else v1: the limits of this container, and what the container of main used.
 
-The files are opened once through `/proc/<pid>/root` and kept open: the view is gone with the process, the numbers are
+The files of main are opened once through `/proc/<pid>/root` and kept open: the view is gone with the process, the numbers are
 not until the cgroup is removed. v2: memory.events, memory.peak, cpu.stat. v1: memory.oom_control,
 memory.max_usage_in_bytes, cpuacct.usage (https://docs.kernel.org/admin-guide/cgroup-v2.html and cgroup-v1/).
 """
 
+import math
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+ROOT = Path("/sys/fs/cgroup")
+
+
+def memory_limit_bytes(groups: Path = ROOT) -> int:
+    """The memory limit in bytes, or the machine's memory where there is no limit."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for name in ("memory.max", "memory/memory.limit_in_bytes"):
+        text = _read(groups / name)
+        if text.isdigit():
+            return min(int(text), machine)
+    return machine
+
+
+def cpu_limit(groups: Path = ROOT, without_limit: int | None = None) -> int:
+    """The CPU limit in whole cores, rounded up; without a limit `without_limit`, else the cores of the machine."""
+    machine = len(os.sched_getaffinity(0))
+    quota, _, period = _read(groups / "cpu.max").partition(" ")
+    if not period:
+        quota, period = _read(groups / "cpu/cpu.cfs_quota_us"), _read(groups / "cpu/cpu.cfs_period_us")
+    if quota.isdigit() and period.isdigit():
+        return max(1, min(machine, math.ceil(int(quota) / int(period))))
+    return machine if without_limit is None else without_limit
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
 
 
 def _field(name: str) -> Callable[[str], int]:
@@ -45,8 +76,8 @@ class Usage:
     memory_peak_bytes: float | None = None
     cpu_seconds: float | None = None
 
-    def told(self) -> dict[str, Any]:
-        """As the contract's `usage`."""
+    def as_message(self) -> dict[str, Any]:
+        """The `usage` of a termination message."""
         cpu, memory = self.cpu_seconds, self.memory_peak_bytes
         return {
             "cpuSeconds": None if cpu is None else round(cpu, 3),

@@ -1,15 +1,125 @@
-"""The failure that a pod reports: a reason for programs, a sentence for people, and whether trying again can help."""
+"""Every error that this package raises on purpose.
+
+FlywheelError
+├── Failure                   ends a command: the pod reports its reason, its message and whether a retry can help
+├── Transient                 may go away by itself, so Retry tries again
+│   ├── HostUnknown           the host's name is not known
+│   ├── HostUnreachable       the host did not respond, stopped in the middle, or responded 5xx or 429
+│   ├── StoreBusy             (a StoreError)
+│   └── StoreUnreachable      (a StoreError)
+├── StoreError                an object store refused an operation
+│   ├── ObjectMissing
+│   ├── BucketMissing
+│   ├── AccessDenied
+│   ├── PreconditionFailed
+│   ├── StoreBusy
+│   └── StoreUnreachable
+├── ArtifactMissing           a manifest or blob is not in the store
+├── ManifestInvalid           an artifact's manifest is damaged, or names a path that leaves the artifact
+├── DigestMismatch            bytes are not those that the digest names
+├── FileChanged               a file changed while it was uploaded
+├── UnsafeFile                a link, a pipe or an unreadable file
+├── AuditChainBroken          the audit records allow no further one
+├── RequestRejected           the model server refuses these rows, and would again
+├── Unmeasurable              a gate cannot be measured
+└── Undefined                 a metric has no value on these rows
+"""
 
 
-class Failure(Exception):
-    """Ends fetch or collect with a message of the contract (images/README.md, "Messages")."""
+class FlywheelError(Exception):
+    """The base of all errors of this package."""
 
-    def __init__(self, reason: str, message: str, *, retry: bool) -> None:
+
+class Failure(FlywheelError):
+    """Ends a command: a reason for programs, a message for people, and whether another attempt can help."""
+
+    def __init__(self, reason: str, message: str, *, retry: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
         self.retry = retry
 
 
-class Transient(Exception):
+class Transient(FlywheelError):
     """May go away by itself: a lost connection, 5xx, SlowDown."""
+
+
+class HostUnknown(Transient):
+    """The name of the host is not known, at least now."""
+
+
+class HostUnreachable(Transient):
+    """The host did not respond, stopped in the middle, or reported a problem of its own (5xx, 429)."""
+
+
+class StoreError(FlywheelError):
+    """The store's error, with its code."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(f"{code}: {detail}" if detail and detail != code else code)
+        self.code = code
+
+
+class ObjectMissing(StoreError):
+    """The object does not exist."""
+
+
+class BucketMissing(StoreError):
+    """The bucket does not exist."""
+
+
+class AccessDenied(StoreError):
+    """The credentials are wrong, absent, or do not allow the operation."""
+
+
+class PreconditionFailed(StoreError):
+    """412: the object exists (If-None-Match), or is no longer the same one (If-Match)."""
+
+
+class StoreBusy(StoreError, Transient):
+    """The store responded 5xx, or asked for fewer requests."""
+
+
+class StoreUnreachable(StoreError, Transient):
+    """The store did not respond, or stopped in the middle."""
+
+
+class ArtifactMissing(FlywheelError):
+    """A manifest or blob that should be in the store is not."""
+
+
+class ManifestInvalid(FlywheelError):
+    """The manifest is damaged, or names a path that leaves the artifact."""
+
+
+class DigestMismatch(FlywheelError):
+    """The bytes are not those that the digest names."""
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"sha256 {found} instead of {expected}")
+        self.found = found
+        self.expected = expected
+
+
+class FileChanged(FlywheelError):
+    """The file changed while it was uploaded."""
+
+
+class UnsafeFile(FlywheelError):
+    """A link, a pipe or an unreadable file, which is never uploaded."""
+
+
+class AuditChainBroken(FlywheelError):
+    """The request has nothing to record, or other writers are always faster."""
+
+
+class RequestRejected(FlywheelError):
+    """The model server responded that it cannot score these rows; the same rows would be rejected again."""
+
+
+class Unmeasurable(FlywheelError):
+    """Why something cannot be measured, as the end of a sentence about a gate."""
+
+
+class Undefined(FlywheelError, ValueError):
+    """The metric has no value on these rows, or on too many of their resamples."""

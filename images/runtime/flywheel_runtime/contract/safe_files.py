@@ -5,9 +5,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-
-class UnsafeFile(Exception):
-    """A link, a pipe, an unreadable file: nothing that can be uploaded."""
+from flywheel_runtime.contract.errors import UnsafeFile
 
 
 def open_regular_file(path: Path) -> BufferedReader:

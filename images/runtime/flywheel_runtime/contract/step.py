@@ -22,16 +22,6 @@ MESSAGE_LIMIT = 1500
 FACTS_LIMIT = 2000
 
 
-class StepFailed(Exception):
-    """A failure that the user can read and mend: object, finding, next step."""
-
-    def __init__(self, reason: str, message: str, exit_code: int = CAN_NEVER_WORK) -> None:
-        super().__init__(message)
-        self.reason = reason
-        self.message = message
-        self.exit_code = exit_code
-
-
 @dataclass(frozen=True)
 class Step:
     """The folders and parameters of one step; `root` is /flywheel in a pod."""
@@ -64,34 +54,30 @@ def run_step(work: Callable[[Step], None]) -> int:
         params = json.loads((root / "params.json").read_text())
         (root / "outputs").mkdir(parents=True, exist_ok=True)
         work(Step(root=root, params=params))
-    except StepFailed as failure:
-        return _report(failure)
     except Failure as failure:
-        return _report(
-            StepFailed(failure.reason, failure.message, COUNTED_FAILURE if failure.retry else CAN_NEVER_WORK)
-        )
+        return _report(failure)
     except MemoryError:
         return _report(out_of_memory())
     except Exception as error:  # noqa: BLE001  (the last line of defence: the pod must say something)
         traceback.print_exc()
         words = f"The step stopped on {type(error).__name__}: {error}. This is a fault of the step; its log has more."
-        return _report(StepFailed("StepFailed", words, COUNTED_FAILURE))
+        return _report(Failure("StepFailed", words, retry=True))
     return 0
 
 
-def out_of_memory() -> StepFailed:
+def out_of_memory() -> Failure:
     message = "The data did not fit into the pod's memory; raise resources.limits.memory."
-    return StepFailed("OutOfMemory", message, COUNTED_FAILURE)
+    return Failure("OutOfMemory", message, retry=True)
 
 
-def _report(failure: StepFailed) -> int:
+def _report(failure: Failure) -> int:
     message = failure.message
     if len(message) > MESSAGE_LIMIT:
         message = message[: MESSAGE_LIMIT - 1] + "…"
     log_line(f"{failure.reason}: {message}")
     termination_log = Path(os.environ.get("FLYWHEEL_TERMINATION_LOG", "/dev/termination-log"))
     termination_log.write_text(json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False))
-    return failure.exit_code
+    return COUNTED_FAILURE if failure.retry else CAN_NEVER_WORK
 
 
 def log_line(line: str) -> None:
@@ -101,10 +87,10 @@ def log_line(line: str) -> None:
 
 
 def path_in_artifact(path: str) -> PurePosixPath:
-    """A path that stays in its artifact; StepFailed PathInvalid for another."""
+    """A path that stays in its artifact; Failure PathInvalid for another."""
     relative = PurePosixPath(path)
     if relative.is_absolute() or ".." in relative.parts:
-        raise StepFailed("PathInvalid", f"Path '{path}' leaves the artifact; name a file inside it.")
+        raise Failure("PathInvalid", f"Path '{path}' leaves the artifact; name a file inside it.")
     return relative
 
 

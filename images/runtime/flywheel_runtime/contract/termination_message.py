@@ -45,7 +45,7 @@ def finished(
         "metrics": dict(metrics or {}),
         "facts": dict(facts or {}),
         "error": error and {"reason": error.reason, "message": clip(error.message), "retry": error.retry},
-        "usage": usage.told(),
+        "usage": usage.as_message(),
         "startedAt": started_at and _rfc3339(started_at),
         "finishedAt": _rfc3339(datetime.now(UTC)),
     }

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from flywheel_runtime.contract.step import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Column, Previous, Schema, Spec
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, value_of
@@ -221,7 +221,7 @@ def fail_on_errors(found: list[Anomaly], dataset: str) -> None:
     errors = [anomaly for anomaly in found if anomaly.severity == "Error"]
     if errors:
         message = " ".join(anomaly.message for anomaly in errors)
-        raise StepFailed(errors[0].kind, f"Dataset '{dataset}' failed its check. {message}")
+        raise Failure(errors[0].kind, f"Dataset '{dataset}' failed its check. {message}")
 
 
 def _violations(
@@ -240,7 +240,7 @@ def _violations(
 def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     row = connection.execute(query).fetchone()
     if row is None:
-        raise StepFailed("StepFailed", "DuckDB counted nothing; this is a fault of the step.", COUNTED_FAILURE)
+        raise Failure("StepFailed", "DuckDB counted nothing; this is a fault of the step.", retry=True)
     return int(row[0])
 
 

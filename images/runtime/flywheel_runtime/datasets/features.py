@@ -17,8 +17,8 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract import cgroup_limits
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract import cgroup
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
 Floats = NDArray[np.float32]
@@ -130,20 +130,20 @@ def open_data(folder: Path, chosen: Mapping[str, list[str]] | None) -> Data:
     """Open the artifact in `folder` with the chosen features, or with all that can be used."""
     schema = json.loads((folder / "schema.json").read_text())
     if schema["target"] is None:
-        raise StepFailed("TargetMissing", "The Dataset has no target; set its spec.target.")
+        raise Failure("TargetMissing", "The Dataset has no target; set its spec.target.")
     connection = duckdb.connect(
         config={
-            "memory_limit": f"{int(cgroup_limits.memory_bytes() * 0.3 / 2**20)}MiB",
-            "threads": cgroup_limits.cores(),
+            "memory_limit": f"{int(cgroup.memory_limit_bytes() * 0.3 / 2**20)}MiB",
+            "threads": cgroup.cpu_limit(),
         }
     )
     picked = _chosen(schema, chosen) if chosen else _usable(schema)
     if not picked:
-        raise StepFailed("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
+        raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
     taken = next((feature.name for feature in picked if feature.name in OUTPUT_NAMES), None)
     if taken is not None:
         message = f"A feature cannot be called '{taken}': the model answers under that name; rename the column."
-        raise StepFailed("FeatureInvalid", message)
+        raise Failure("FeatureInvalid", message)
     features = tuple(_with_categories(connection, folder, feature) for feature in picked)
     return Data(folder, schema, features, connection)
 
@@ -160,13 +160,13 @@ def _chosen(schema: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> list[
     numeric, categorical = chosen.get("numeric") or [], chosen.get("categorical") or []
     for name in [*numeric, *categorical]:
         if name not in types:
-            raise StepFailed("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
+            raise Failure("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
         if name == schema["target"] or types[name] == "Timestamp":
             what = "the target" if name == schema["target"] else "a time"
-            raise StepFailed("FeatureInvalid", f"Feature '{name}' is {what} and cannot be a feature; leave it out.")
+            raise Failure("FeatureInvalid", f"Feature '{name}' is {what} and cannot be a feature; leave it out.")
         if name in numeric and types[name] == "String":
             message = f"Feature '{name}' holds text; move it from features.numeric to features.categorical."
-            raise StepFailed("FeatureInvalid", message)
+            raise Failure("FeatureInvalid", message)
     return [Feature(n, types[n]) for n in numeric] + [
         Feature(n, types[n], None if types[n] == "Boolean" else ()) for n in categorical
     ]

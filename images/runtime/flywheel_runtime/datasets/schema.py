@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 
 TYPES = ("Integer", "Float", "String", "Boolean", "Timestamp")
 
@@ -126,15 +126,13 @@ def parse_split(spec: Spec, task: str | None) -> Split:
         seed=int(given.get("seed", 0)),
     )
     if by == "Time" and not spec.event_time:
-        raise StepFailed(
-            "SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time."
-        )
+        raise Failure("SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time.")
     if by == "Group" and not split.group:
-        raise StepFailed("SplitInvalid", "spec.split.by Group needs spec.split.group; name the column of the groups.")
+        raise Failure("SplitInvalid", "spec.split.by Group needs spec.split.group; name the column of the groups.")
     if by != "Random" and stratify:
-        raise StepFailed("SplitInvalid", f"spec.split.stratify works only with by Random, not {by}; leave it out.")
+        raise Failure("SplitInvalid", f"spec.split.stratify works only with by Random, not {by}; leave it out.")
     if split.validation + split.test >= 1:
-        raise StepFailed("SplitInvalid", "spec.split.validation and test leave no rows to train on; lower them.")
+        raise Failure("SplitInvalid", "spec.split.validation and test leave no rows to train on; lower them.")
     return split
 
 

@@ -11,7 +11,7 @@ from typing import IO
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import csv, json, parquet
 
 FORMAT_OF_SUFFIX = {
@@ -49,11 +49,11 @@ def files_below(folder: Path) -> list[SourceFile]:
         if path.is_file() and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
     )
     if not paths:
-        raise StepFailed("EmptySource", "The source has no file; put data there or correct spec.source.")
+        raise Failure("EmptySource", "The source has no file; put data there or correct spec.source.")
     files = [_described(path, path.relative_to(folder).as_posix()) for path in paths]
     empty = next((file.name for file in files if _is_empty(file)), None)
     if empty is not None:
-        raise StepFailed("EmptyFile", f"File '{empty}' is empty; write it again or remove it from the source.")
+        raise Failure("EmptyFile", f"File '{empty}' is empty; write it again or remove it from the source.")
     return files
 
 
@@ -74,7 +74,7 @@ def _is_empty(file: SourceFile) -> bool:
             return sum(len(chunk) for chunk in iter(lambda: stream.read(2**20), b"")) == 0
     except BROKEN_GZIP as error:
         message = f"File '{file.name}' is broken gzip ({error}); write it again."
-        raise StepFailed("BrokenGzip", message) from error
+        raise Failure("BrokenGzip", message) from error
 
 
 def format_of(files: list[SourceFile], declared: str | None) -> str:
@@ -87,10 +87,10 @@ def format_of(files: list[SourceFile], declared: str | None) -> str:
         message = (
             f"The format of file '{unknown}' cannot be told from its name; set spec.format to CSV, Parquet or JSONL."
         )
-        raise StepFailed("FormatUnknown", message)
+        raise Failure("FormatUnknown", message)
     found = sorted({name for name in formats.values() if name is not None})
     if len(found) > 1:
-        raise StepFailed("FormatMixed", f"The source mixes {' and '.join(found)} files; keep one format in its folder.")
+        raise Failure("FormatMixed", f"The source mixes {' and '.join(found)} files; keep one format in its folder.")
     return found[0]
 
 
@@ -99,7 +99,7 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile], declare
     columns = LOADERS[format_of(files, declared)](connection, files)
     if _count(connection) == 0:
         names = ", ".join(f"'{file.name}'" for file in files[:3])
-        raise StepFailed("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")
+        raise Failure("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")
     return columns
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
@@ -34,7 +34,7 @@ def assign(connection: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, i
             f"The {empty} split would have no row ({sum(rows.values()):,} rows by {schema.split.by}); "
             "bring more rows or change spec.split."
         )
-        raise StepFailed("SplitEmpty", message)
+        raise Failure("SplitEmpty", message)
     return rows
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import duckdb
 
-from flywheel_runtime.contract import cgroup_limits
-from flywheel_runtime.contract.step import StepFailed, out_of_memory
+from flywheel_runtime.contract import cgroup
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import out_of_memory
 
 # The rest is for Python, NumPy and what DuckDB keeps outside its buffers.
 SHARE_OF_MEMORY = 0.5
@@ -26,8 +27,8 @@ def scratch() -> Iterator[Path]:
 def connect(folder: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the step's database. Read-only means that SQL of the user's can neither write nor leave the database."""
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{int(cgroup_limits.memory_bytes() * SHARE_OF_MEMORY / 2**20)}MiB",
-        "threads": cgroup_limits.cores(),
+        "memory_limit": f"{int(cgroup.memory_limit_bytes() * SHARE_OF_MEMORY / 2**20)}MiB",
+        "threads": cgroup.cpu_limit(),
         "temp_directory": str(folder / "spill"),
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
@@ -45,7 +46,7 @@ def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Rows keep their order inside: DuckDB 2.0 with two threads now and then fills a table in another (measured)."""
     connection.execute("SET threads = 1")
     yield
-    connection.execute(f"SET threads = {cgroup_limits.cores()}")
+    connection.execute(f"SET threads = {cgroup.cpu_limit()}")
 
 
 @contextmanager
@@ -59,7 +60,7 @@ def memory_is_explained() -> Iterator[None]:
         if "No space left" not in str(error):
             raise
         message = "The pod's disk is full; raise the limit of ephemeral storage or make the data smaller."
-        raise StepFailed("DiskFull", message, 1) from error
+        raise Failure("DiskFull", message, retry=True) from error
 
 
 def quote_identifier(name: str) -> str:

@@ -9,7 +9,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_identifier
@@ -42,9 +42,9 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Tar
     rows, filled, about = row or (0, 0, 0)
     if filled == 0:
         message = f"Target '{name}' is missing in all {rows:,} rows; correct the data or spec.target."
-        raise StepFailed("TargetAllNull", message)
+        raise Failure("TargetAllNull", message)
     if kind == "Timestamp":
-        raise StepFailed("TargetInvalid", f"Target '{name}' is a time; derive a number or a class from it.")
+        raise Failure("TargetInvalid", f"Target '{name}' is a time; derive a number or a class from it.")
     few = about <= 2 * MOST_INTEGER_CLASSES
     if kind in ("Boolean", "String") or (kind == "Integer" and few):
         groups = connection.execute(
@@ -54,7 +54,7 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Tar
             return _classes(name, groups, rows - filled)
     spread = connection.execute(f"SELECT min({column}) = max({column}) FROM data").fetchone()
     if spread and spread[0]:
-        raise StepFailed("TargetConstant", f"Target '{name}' has one value in all rows; there is nothing to learn.")
+        raise Failure("TargetConstant", f"Target '{name}' has one value in all rows; there is nothing to learn.")
     return Target(name, "Regression", (), (), rows - filled)
 
 
@@ -64,7 +64,7 @@ def _classes(name: str, groups: list[tuple[Any, int]], missing: int) -> Target:
             f"Target '{name}' has one class only, '{_shown(groups[0][0])}', in {groups[0][1]:,} rows; "
             "a model needs at least two: correct the data or spec.target."
         )
-        raise StepFailed("OneClass", message)
+        raise Failure("OneClass", message)
     classes, counts = zip(*groups, strict=True)
     return Target(name, "Classification", classes, counts, missing)
 

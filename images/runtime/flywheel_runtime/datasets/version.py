@@ -7,7 +7,8 @@ from typing import Any
 
 import duckdb
 
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, StepFailed, canonical_json, write_json
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, write_json
 from flywheel_runtime.datasets import artifact, profile, split, target
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Previous, Schema
@@ -76,7 +77,7 @@ def _target_rates(connection: duckdb.DuckDBPyConnection, answer: target.Target) 
         rates[name][answer.classes.index(value)] = count
     if sum(count > 0 for count in rates["train"]) < 2:
         message = f"The train split has one class only of target '{answer.name}'; change spec.split."
-        raise StepFailed("OneClass", message)
+        raise Failure("OneClass", message)
     return {"name": answer.name, "classes": target.class_names(answer), "counts": rates}
 
 

@@ -24,7 +24,6 @@ def quantized(model: bytes) -> tuple[bytes, int]:
             raise Failure(
                 "QuantizationFailed",
                 f"the model cannot be quantised ({type(error).__name__}: {words}); remove spec.quantize, or export it with another opset",
-                retry=False,
             ) from error
         content = target.read_bytes()
     return content, _int8_weights(content)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from flywheel_runtime.contract.step import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.contract.errors import Failure
 
 Task = Literal["Classification", "Regression"]
 
@@ -79,7 +79,7 @@ def lookup(name: str, task: Task) -> Estimator:
     if found is None or found.task != task:
         allowed = ", ".join(sorted(key for key, estimator in ESTIMATORS.items() if estimator.task == task))
         message = f"Estimator '{name}' is not allowed for {task}; choose one of {allowed}."
-        raise StepFailed("EstimatorNotAllowed", message)
+        raise Failure("EstimatorNotAllowed", message)
     return found
 
 
@@ -122,6 +122,6 @@ def build(name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: 
     return made
 
 
-def _refused(name: str, words: str) -> StepFailed:
+def _refused(name: str, words: str) -> Failure:
     message = f"{name} refused its parameters: {' '.join(words.split())}"
-    return StepFailed("ParameterRefused", message, COUNTED_FAILURE)
+    return Failure("ParameterRefused", message, retry=True)

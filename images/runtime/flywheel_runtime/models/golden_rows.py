@@ -32,7 +32,7 @@ def read(golden: Path, model: bytes) -> tuple[Answers, dict[str, Any] | None]:
         return {each.name: _given(each, document["inputs"][each.name]) for each in inputs}, document
     except (ValueError, KeyError, TypeError) as error:
         words = f"golden.json does not fit the model ({error!r}); register the version again"
-        raise Failure("GoldenInvalid", words, retry=False) from error
+        raise Failure("GoldenInvalid", words) from error
 
 
 def answers(model: bytes, given: Answers) -> Answers:
@@ -47,7 +47,7 @@ def asked(loaded: Any, given: Answers) -> Answers:
         return dict(zip(names, loaded.run(names, given), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base
         words = " ".join(str(error).split())[:400]
-        raise Failure("WarmUpFailed", f"the model did not answer ({words}); export it again", retry=False) from error
+        raise Failure("WarmUpFailed", f"the model did not answer ({words}); export it again") from error
 
 
 def gap(old: Answers, new: Answers) -> float:
@@ -82,9 +82,7 @@ def session(model: bytes, threads: int = 0) -> Any:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base
         words = " ".join(str(error).split())[:400]
-        raise Failure(
-            "ModelNotLoadable", f"the model cannot be loaded ({words}); export it again", retry=False
-        ) from error
+        raise Failure("ModelNotLoadable", f"the model cannot be loaded ({words}); export it again") from error
 
 
 def dtype_of(declared: str) -> Any:

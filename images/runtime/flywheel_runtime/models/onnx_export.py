@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.step import COUNTED_FAILURE, StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
 from flywheel_runtime.models import thresholds
 
@@ -68,7 +68,7 @@ def _convert(pipeline: Any, data: Data) -> bytes:
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
         words = " ".join(str(error).split())
         message = f"The fitted pipeline cannot become ONNX with these parameters: {words[:400]}; change them."
-        raise StepFailed("ExportFailed", message, COUNTED_FAILURE) from error
+        raise Failure("ExportFailed", message, retry=True) from error
     thresholds.round_down(model.graph, pipeline[-1])
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those that it was asked to write for.
     del model.opset_import[:]
@@ -187,5 +187,5 @@ def _compare(exported: Exported, pipeline: Any, data: Data, split: str) -> tuple
             f"The ONNX model and the fitted pipeline differ by {difference:.2g} (allowed {TOLERANCE:g}) on "
             f"{len(rows):,} rows of the {split} split; use another estimator or other parameters."
         )
-        raise StepFailed("ParityFailed", message, COUNTED_FAILURE)
+        raise Failure("ParityFailed", message, retry=True)
     return difference, len(rows)

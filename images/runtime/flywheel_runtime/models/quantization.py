@@ -22,7 +22,7 @@ def quantize_artifact(artifact: Path, path: str, data: Path) -> dict[str, Any]:
     """Rewrite the artifact; what was measured. A model in which nothing can be quantised stays as it is. Raises Failure."""
     model = artifact / path
     if not model.is_file():
-        raise Failure("ModelMissing", f"the source has no file '{path}'; correct spec.path or the source", retry=False)
+        raise Failure("ModelMissing", f"the source has no file '{path}'; correct spec.path or the source")
     before = model.read_bytes()
     after, weights = quantized(before)
     if not weights:

@@ -83,7 +83,7 @@ class TestSet:
 
 
 def _not_scorable(finding: str) -> Failure:
-    return Failure(NOT_SCORABLE, f"{finding}; export the model with the outputs of images/README.md", retry=False)
+    return Failure(NOT_SCORABLE, f"{finding}; export the model with the outputs of images/README.md")
 
 
 @contextmanager

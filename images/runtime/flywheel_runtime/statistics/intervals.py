@@ -10,14 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from flywheel_runtime.contract.errors import Undefined
+
 Array = NDArray[Any]
 RESAMPLES = 1000
 MOST_CELLS = 4_000_000  # weights held at once: 32 MB
 MOST_UNDEFINED = 0.05  # of the resamples
-
-
-class Undefined(ValueError):
-    """The metric has no value on these rows, or on too many of their resamples."""
 
 
 @dataclass(frozen=True)

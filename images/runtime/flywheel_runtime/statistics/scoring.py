@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.statistics.metric_names import KNOWN
 
 Array = NDArray[Any]
@@ -68,7 +68,7 @@ def order(task: str, objective: str) -> list[str]:
     known = KNOWN[task]
     if objective not in known:
         message = f"Metric '{objective}' is not known for {task}; choose one of {', '.join(known)}."
-        raise StepFailed("MetricUnknown", message)
+        raise Failure("MetricUnknown", message)
     return [objective, *(name for name in known if name != objective)]
 
 

@@ -6,10 +6,16 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from flywheel_runtime.contract.errors import (
+    ArtifactMissing,
+    DigestMismatch,
+    ManifestInvalid,
+    ObjectMissing,
+    PreconditionFailed,
+)
 from flywheel_runtime.store.access import Access
-from flywheel_runtime.store.download import WrongDigest, download
-from flywheel_runtime.store.errors import AlreadyThere, NotThere
-from flywheel_runtime.store.manifest import DIGEST, BadManifest, File, Manifest
+from flywheel_runtime.store.download import download
+from flywheel_runtime.store.manifest import DIGEST, File, Manifest
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
 from flywheel_runtime.store.upload import blob_key, upload
@@ -17,10 +23,6 @@ from flywheel_runtime.store.upload import blob_key, upload
 AT_ONCE = 4  # transfers side by side
 MANIFEST_LIMIT = 64 << 20  # bytes
 RESULT_LIMIT = 4 << 20
-
-
-class Missing(Exception):
-    """A manifest or blob that should be in the store is not."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +58,14 @@ class Store:
     def manifest(self, digest: str) -> Manifest:
         """An artifact's manifest, checked. Raises Missing, WrongDigest, BadManifest, S3Error."""
         if not DIGEST.fullmatch(digest):
-            raise BadManifest(f"{digest!r} is no digest")
+            raise ManifestInvalid(f"{digest!r} is no digest")
         try:
             text = self.retry.call(lambda: self.bucket.get(self._manifest_key(digest), limit=MANIFEST_LIMIT))
-        except NotThere as error:
-            raise Missing(digest) from error
+        except ObjectMissing as error:
+            raise ArtifactMissing(digest) from error
         found = hashlib.sha256(text).hexdigest()
         if f"sha256:{found}" != digest:
-            raise WrongDigest(found, digest.removeprefix("sha256:"))
+            raise DigestMismatch(found, digest.removeprefix("sha256:"))
         return Manifest.parse(text)
 
     def bring(self, file: File, folder: Path) -> None:
@@ -77,14 +79,14 @@ class Store:
                 sha256=file.sha256,
                 size=file.size,
             )
-        except NotThere as error:
-            raise Missing(file.path) from error
+        except ObjectMissing as error:
+            raise ArtifactMissing(file.path) from error
 
     def result(self, key: str) -> bytes | None:
         """The committed result of an attempt, or None."""
         try:
             return self.retry.call(lambda: self.bucket.get(self.root + key, limit=RESULT_LIMIT))
-        except NotThere:
+        except ObjectMissing:
             return None
 
     def commit(self, key: str, result: bytes) -> bytes:
@@ -101,6 +103,6 @@ class Store:
     def _put_once(self, key: str, body: bytes) -> bytes:
         try:
             self.retry.call(lambda: self.bucket.put(key, body, only_new=True))
-        except AlreadyThere:
+        except PreconditionFailed:
             return self.retry.call(lambda: self.bucket.get(key, limit=MANIFEST_LIMIT))
         return body

@@ -4,20 +4,11 @@ import hashlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from flywheel_runtime.contract.errors import Transient
+from flywheel_runtime.contract.errors import DigestMismatch, Transient
 from flywheel_runtime.store.retry import Retry
 
 HASH_CHUNK = 1 << 20
 OpenStream = Callable[[int], Iterator[bytes]]
-
-
-class WrongDigest(Exception):
-    """The bytes are not the ones that were asked for."""
-
-    def __init__(self, found: str, expected: str) -> None:
-        super().__init__(f"sha256 {found} instead of {expected}")
-        self.found = found
-        self.expected = expected
 
 
 def download(
@@ -40,7 +31,7 @@ def download(
             return found
         part.unlink()
         if last:
-            raise WrongDigest(found, str(sha256))
+            raise DigestMismatch(found, str(sha256))
     raise AssertionError
 
 

@@ -3,42 +3,17 @@
 import re
 from dataclasses import dataclass
 
-from flywheel_runtime.contract.errors import Failure, Transient
+from flywheel_runtime.contract.errors import (
+    AccessDenied,
+    BucketMissing,
+    Failure,
+    StoreBusy,
+    StoreError,
+    StoreUnreachable,
+)
 from flywheel_runtime.store.access import Access
 
 NOT_ALLOWED = frozenset({"AccessDenied", "AllAccessDisabled", "403"})  # the keys are good, their rights are not
-
-
-class S3Error(Exception):
-    """The store's answer, with its code."""
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: {detail}" if detail and detail != code else code)
-        self.code = code
-
-
-class NotThere(S3Error):
-    """No such object."""
-
-
-class NoBucket(S3Error):
-    """No such bucket."""
-
-
-class Refused(S3Error):
-    """The credentials are wrong, absent, or may not do this."""
-
-
-class AlreadyThere(S3Error):
-    """412: the object exists (If-None-Match), or is no longer the same one (If-Match)."""
-
-
-class Busy(S3Error, Transient):
-    """Answered with 5xx or a request to slow down."""
-
-
-class Unreachable(S3Error, Transient):
-    """Did not answer, or stopped in the middle."""
 
 
 @dataclass(frozen=True)
@@ -50,27 +25,27 @@ class Owner:
     foreign: bool = False
 
 
-def as_failure(error: S3Error, access: Access, owner: Owner, *, refused: str, failed: str) -> Failure:
+def as_failure(error: StoreError, access: Access, owner: Owner, *, refused: str, failed: str) -> Failure:
     """A Failure for people; `refused` and `failed` are the caller's reasons for wrong keys and for all the rest."""
     at = f"the store at {access.place}"
-    if isinstance(error, NoBucket):
+    if isinstance(error, BucketMissing):
         words = f"bucket '{access.bucket}' does not exist at {access.place}"
         return Failure("BucketMissing", f"{words}; create it or correct {owner.bucket_field}", retry=True)
-    if isinstance(error, Refused):
+    if isinstance(error, AccessDenied):
         return Failure(refused, _refused(error, access, owner, at), retry=True)
-    if isinstance(error, Unreachable):
+    if isinstance(error, StoreUnreachable):
         reason = "SourceUnreachable" if owner.foreign else "StoreUnreachable"
         words = str(error).removeprefix("Unreachable: ")
         cure = f"see that it runs and that AWS_ENDPOINT_URL in {owner.secret} is right"
         if owner.foreign:
             cure = "see that it runs, can be reached from the cluster, and that the source's endpoint is right"
         return Failure(reason, f"{at} did not answer ({words}); {cure}", retry=True)
-    if isinstance(error, Busy):
+    if isinstance(error, StoreBusy):
         return Failure(failed, f"{at} failed ({error}) again and again; see that it is well", retry=True)
     return Failure(failed, f"{at} failed: {error}", retry=True)
 
 
-def _refused(error: Refused, access: Access, owner: Owner, at: str) -> str:
+def _refused(error: AccessDenied, access: Access, owner: Owner, at: str) -> str:
     if access.anonymous:
         words = f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code})"
         return f"{words}; give the source a Secret"

@@ -7,13 +7,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flywheel_runtime.contract.errors import ManifestInvalid
+
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 PATH_LIMIT = 1024  # bytes
-
-
-class BadManifest(Exception):
-    """A manifest that no writer of ours makes: unsafe or repeated paths, or a wrong shape."""
 
 
 @dataclass(frozen=True, order=True)
@@ -37,12 +35,12 @@ class Manifest:
         for file in manifest.files:
             check_path(file.path)
             if file.path in taken:
-                raise BadManifest(f"path {file.path!r} is there twice")
+                raise ManifestInvalid(f"path {file.path!r} is there twice")
             taken.add(file.path)
         for path in taken:
             parents = path.split("/")[:-1]
             if any("/".join(parents[: n + 1]) in taken for n in range(len(parents))):
-                raise BadManifest(f"a folder of {path!r} is also a file")
+                raise ManifestInvalid(f"a folder of {path!r} is also a file")
         return manifest
 
     @classmethod
@@ -52,10 +50,10 @@ class Manifest:
             body = json.loads(text)
             files = [File(path=str(f["path"]), sha256=str(f["sha256"]), size=int(f["size"])) for f in body["files"]]
         except (ValueError, KeyError, TypeError) as error:
-            raise BadManifest(f"not a manifest: {error}") from error
+            raise ManifestInvalid(f"not a manifest: {error}") from error
         manifest = cls.of(files)
         if manifest.encode() != text or not all(SHA256.fullmatch(f.sha256) and f.size >= 0 for f in files):
-            raise BadManifest("not in canonical form")
+            raise ManifestInvalid("not in canonical form")
         return manifest
 
     def encode(self) -> bytes:
@@ -76,10 +74,10 @@ def check_path(path: str) -> None:
     """BadManifest unless the path is relative, in its simplest form, and stays below its folder."""
     parts = path.split("/")
     if not path or any(part in ("", ".", "..") for part in parts) or "\\" in path or "\0" in path:
-        raise BadManifest(f"path {path!r} is not a plain relative path")
+        raise ManifestInvalid(f"path {path!r} is not a plain relative path")
     try:
         raw = path.encode()
     except UnicodeEncodeError:
-        raise BadManifest(f"path {path!r} is not UTF-8") from None
+        raise ManifestInvalid(f"path {path!r} is not UTF-8") from None
     if len(raw) > PATH_LIMIT or any(len(part.encode()) > 255 for part in parts):
-        raise BadManifest(f"path {path[:80]!r}… is too long")
+        raise ManifestInvalid(f"path {path[:80]!r}… is too long")

@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 
 import botocore.exceptions
 
-from flywheel_runtime.store.access import Access
-from flywheel_runtime.store.errors import (
-    AlreadyThere,
-    Busy,
-    NoBucket,
-    NotThere,
-    Refused,
-    S3Error,
-    Unreachable,
-    connection_problem,
+from flywheel_runtime.contract.errors import (
+    AccessDenied,
+    BucketMissing,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreBusy,
+    StoreError,
+    StoreUnreachable,
 )
+from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.errors import connection_problem
 from flywheel_runtime.store.s3_client import client
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ class Bucket:
         """Size and ETag. HEAD has no body to explain an error, so a failed one is asked again as a GET of one byte."""
         try:
             answer = self._ask("head_object", Key=key)
-        except (NotThere, Refused):
+        except (ObjectMissing, AccessDenied):
             answer = self._ask("get_object", Key=key, Range="bytes=0-0")
             answer["Body"].close()
             total = str(answer.get("ContentRange") or "").rpartition("/")[2]
@@ -78,7 +78,7 @@ class Bucket:
         """Whether an object of this size is there; what may not be asked counts as absent."""
         try:
             return int(self._ask("head_object", Key=key)["ContentLength"]) == size
-        except (NotThere, Refused):
+        except (ObjectMissing, AccessDenied):
             return False
 
     def get(self, key: str, *, limit: int) -> bytes:
@@ -87,7 +87,7 @@ class Bucket:
         for chunk in self.stream(key):
             body += chunk
             if len(body) > limit:
-                raise S3Error("TooLong", f"{key} has more than {limit} bytes")
+                raise StoreError("TooLong", f"{key} has more than {limit} bytes")
         return body
 
     def part(self, key: str, start: int, stop: int, etag: str) -> bytes:
@@ -121,7 +121,7 @@ class Bucket:
             while left > 0:
                 data: bytes = self._translate(partial(body.read, min(chunk, left)))
                 if not data:
-                    raise Unreachable("IncompleteBody", f"the answer ended {left} bytes early")
+                    raise StoreUnreachable("IncompleteBody", f"the answer ended {left} bytes early")
                 left -= len(data)
                 if data[skip:]:
                     yield data[skip:]
@@ -136,12 +136,12 @@ class Bucket:
             return
         try:
             self._ask("put_object", Key=key, Body=body, IfNoneMatch="*")
-        except S3Error as error:
+        except StoreError as error:
             if error.code != "NotImplemented":
                 raise
             # A store without conditional writes: asking first leaves a gap, which equal content makes harmless.
             if self.exists(key, len(body)):
-                raise AlreadyThere("PreconditionFailed", key) from error
+                raise PreconditionFailed("PreconditionFailed", key) from error
             self._ask("put_object", Key=key, Body=body)
 
     def start_parts(self, key: str) -> str:
@@ -185,28 +185,28 @@ class Bucket:
         except botocore.exceptions.ClientError as error:
             raise _answered(error.response) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
-            raise Refused("NoCredentials", "there are no credentials") from error
+            raise AccessDenied("NoCredentials", "there are no credentials") from error
         except (*SILENCE, OSError) as error:
-            raise Unreachable("Unreachable", connection_problem(error)) from error
+            raise StoreUnreachable("Unreachable", connection_problem(error)) from error
         except botocore.exceptions.BotoCoreError as error:
-            raise S3Error("Invalid", str(error)) from error
+            raise StoreError("Invalid", str(error)) from error
 
 
-def _answered(response: dict[str, Any]) -> S3Error:
+def _answered(response: dict[str, Any]) -> StoreError:
     code = str(response.get("Error", {}).get("Code", ""))
     detail = str(response.get("Error", {}).get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-    kind: type[S3Error] = S3Error
+    kind: type[StoreError] = StoreError
     if code == "NoSuchBucket":
-        kind = NoBucket
+        kind = BucketMissing
     elif code in TRANSIENT_CODES or (status >= 500 and code != "NotImplemented") or status == 429:
-        kind = Busy
+        kind = StoreBusy
     elif code in REFUSED_CODES or status in (401, 403):
-        kind = Refused
+        kind = AccessDenied
     elif status == 404:
-        kind = NotThere
+        kind = ObjectMissing
     elif status == 412:
-        kind = AlreadyThere
+        kind = PreconditionFailed
     elif status == 200:
-        kind = Busy  # CompleteMultipartUpload may answer 200 with an error inside
+        kind = StoreBusy  # CompleteMultipartUpload may answer 200 with an error inside
     return kind(code or str(status), detail)

@@ -6,18 +6,14 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
+from flywheel_runtime.contract.errors import FileChanged, StoreError
 from flywheel_runtime.contract.safe_files import open_regular_file
-from flywheel_runtime.store.errors import S3Error
 from flywheel_runtime.store.manifest import File
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
 
 PART = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 MiB
 MOST_PARTS = 9_000  # S3 allows 10,000
-
-
-class Changed(Exception):
-    """The file changed while it was uploaded."""
 
 
 def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> File:
@@ -72,20 +68,20 @@ def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry
         _check_same(digest.hexdigest(), line)
         retry.call(lambda: _finish(bucket, key, upload_id, etags, line.size))
     except BaseException:
-        with suppress(S3Error):
+        with suppress(StoreError):
             bucket.drop_parts(key, upload_id)
         raise
 
 
 def _check_same(sha256: str, line: File) -> None:
     if sha256 != line.sha256:
-        raise Changed(line.path)
+        raise FileChanged(line.path)
 
 
 def _finish(bucket: Bucket, key: str, upload_id: str, etags: list[str], size: int) -> None:
     try:
         bucket.finish_parts(key, upload_id, etags)
-    except S3Error as error:
+    except StoreError as error:
         # An earlier try was done, and only its answer was lost.
         if not (error.code == "NoSuchUpload" and bucket.exists(key, size)):
             raise

@@ -4,7 +4,7 @@ import ipaddress
 import socket
 from collections.abc import Iterable
 
-from flywheel_runtime.contract.errors import Failure, Transient
+from flywheel_runtime.contract.errors import Failure, HostUnknown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Clouds give out credentials here; no allow-list opens them.
@@ -13,17 +13,13 @@ NEVER = tuple(
 )
 
 
-class NoSuchHost(Transient):
-    """The name is not known, at least now."""
-
-
 def check_host(host: str, allowed: Iterable[str]) -> None:
     """Failure HostNotAllowed unless the host is listed by name, or below a `*.domain`."""
     names = [name.lower() for name in allowed]
     if not (_named(host, names) or any(n.startswith("*.") and host.lower().endswith(n[1:]) for n in names)):
         listed = ", ".join(sorted(names)) or "none is"
         cure = "add it to the allowed hosts or use one of them"
-        raise Failure("HostNotAllowed", f"host '{host}' is not among the allowed hosts ({listed}); {cure}", retry=False)
+        raise Failure("HostNotAllowed", f"host '{host}' is not among the allowed hosts ({listed}); {cure}")
 
 
 def address_of(host: str, port: int, allowed: Iterable[str]) -> str:
@@ -36,12 +32,12 @@ def address_of(host: str, port: int, allowed: Iterable[str]) -> str:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
-        raise NoSuchHost("its name is not known") from error
+        raise HostUnknown("its name is not known") from error
     for *_, where in found:
         address = _unwrapped(str(where[0]))
         if forbidden(address) or not (named or address.is_global):
             words = "add its whole name to the allowed hosts" if not forbidden(address) else "no source may use it"
-            raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; {words}", retry=False)
+            raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; {words}")
     return str(found[0][4][0])
 
 
@@ -53,9 +49,7 @@ def check_endpoint(host: str) -> None:
         return  # the client will say so better
     for *_, where in found:
         if forbidden(address := _unwrapped(str(where[0]))):
-            raise Failure(
-                "HostNotAllowed", f"host '{host}' has the address {address}; no source may use it", retry=False
-            )
+            raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; no source may use it")
 
 
 def forbidden(address: Address) -> bool:

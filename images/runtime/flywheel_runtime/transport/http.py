@@ -7,16 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from flywheel_runtime.contract.errors import Failure, Transient
+from flywheel_runtime.contract.errors import Failure, HostUnreachable
 from flywheel_runtime.transport.hosts import address_of, check_host
 
 MOST_REDIRECTS = 5
 TIMEOUT = 30.0  # seconds without a byte
 CHUNK = 1 << 20
-
-
-class NoAnswer(Transient):
-    """The host did not answer, stopped in the middle, or has trouble of its own (5xx, 429)."""
 
 
 class _PinnedHTTPS(http.client.HTTPSConnection):
@@ -70,9 +66,9 @@ class Download:
             connection.close()
             target = urljoin(url, location)
             if url.startswith("https:") and not target.startswith("https:"):
-                raise Failure("HostNotAllowed", f"{url} redirects to {target}, which is not https", retry=False)
+                raise Failure("HostNotAllowed", f"{url} redirects to {target}, which is not https")
             url = target
-        raise Failure("SourceInvalid", f"{self.url} redirects more than {MOST_REDIRECTS} times", retry=False)
+        raise Failure("SourceInvalid", f"{self.url} redirects more than {MOST_REDIRECTS} times")
 
     def _ask(self, url: SplitResult, start: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
         connection = connect(url, self.allowed)
@@ -85,14 +81,14 @@ class Download:
             return connection, connection.getresponse()
         except (OSError, http.client.HTTPException) as error:
             connection.close()
-            raise NoAnswer(words(error)) from error
+            raise HostUnreachable(words(error)) from error
 
 
 def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT) -> http.client.HTTPConnection:
     """A connection to an allowed host at an address that was checked. Raises NoAnswer, NoSuchHost, Failure."""
     host = url.hostname or ""
     if url.scheme not in ("http", "https") or not host:
-        raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL", retry=False)
+        raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL")
     check_host(host, allowed)
     port = url.port or (443 if url.scheme == "https" else 80)
     address = address_of(host, port, allowed)
@@ -101,7 +97,7 @@ def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT
         if url.scheme == "https":
             return _PinnedHTTPS(raw, host, port, timeout)
     except OSError as error:
-        raise NoAnswer(words(error)) from error
+        raise HostUnreachable(words(error)) from error
     plain = http.client.HTTPConnection(host, port, timeout=timeout)
     plain.sock = raw
     return plain
@@ -111,18 +107,18 @@ def _check_status(url: str, answer: http.client.HTTPResponse, start: int) -> Non
     if answer.status in (200, 206) and (start or answer.status == 200):
         return
     if answer.status >= 500 or answer.status in (408, 429):
-        raise NoAnswer(f"it answered {answer.status} {answer.reason}")
+        raise HostUnreachable(f"it answered {answer.status} {answer.reason}")
     words = f"{url} answered {answer.status} {answer.reason}; correct the source's url"
-    raise Failure("SourceMissing", words, retry=False)
+    raise Failure("SourceMissing", words)
 
 
 def _read(answer: http.client.HTTPResponse) -> bytes:
     try:
         chunk = answer.read1(CHUNK)
     except (OSError, http.client.HTTPException) as error:
-        raise NoAnswer(words(error)) from error
+        raise HostUnreachable(words(error)) from error
     if not chunk and answer.length:  # read1 does not tell a short body from a whole one
-        raise NoAnswer(f"the answer ended {answer.length} bytes early")
+        raise HostUnreachable(f"the answer ended {answer.length} bytes early")
     return chunk
 
 

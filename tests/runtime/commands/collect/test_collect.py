@@ -152,7 +152,7 @@ def test_metrics_that_are_no_flat_finite_numbers(text: str, words: str, pod: Pod
     assert error["reason"] == "MetricsInvalid"
     assert not error["retry"]
     with pytest.raises(Failure, match=words):
-        raise Failure("", error["message"], retry=False)
+        raise Failure("", error["message"])
 
 
 def pipe(model: Path) -> None:

@@ -234,7 +234,7 @@ def test_use_and_kills_are_read(files: dict[str, str], tmp_path: Path) -> None:
     meter.close()
 
     assert usage.oom_kills == 1
-    assert usage.told() == {"cpuSeconds": 12.3, "memoryPeakBytes": 312000000}
+    assert usage.as_message() == {"cpuSeconds": 12.3, "memoryPeakBytes": 312000000}
 
 
 def test_the_largest_numbers_stay() -> None:
@@ -242,14 +242,14 @@ def test_the_largest_numbers_stay() -> None:
 
     Meter(Path("/nowhere")).read(usage)
 
-    assert usage.told() == {"cpuSeconds": 9e9, "memoryPeakBytes": 9_000_000_000_000}
+    assert usage.as_message() == {"cpuSeconds": 9e9, "memoryPeakBytes": 9_000_000_000_000}
 
 
 def test_the_cgroup_of_a_real_process_is_found(fetched: Path) -> None:
     with main_runs("sum(range(20_000_000))") as process:
         watch = watched(process, fetched, timeout=None)
 
-    usage = watch.usage.told()
+    usage = watch.usage.as_message()
     assert json.dumps(usage)
     assert usage["cpuSeconds"] is not None
     assert usage["cpuSeconds"] > 0

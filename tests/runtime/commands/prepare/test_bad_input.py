@@ -157,7 +157,7 @@ def test_a_column_of_the_splits_name_is_refused(run_prepare: Any, orders: Path, 
 
 
 def test_memory_has_its_own_words(run_prepare: Any, orders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flywheel_runtime.contract.cgroup_limits.memory_bytes", lambda: 40 * 2**20)
+    monkeypatch.setattr("flywheel_runtime.contract.cgroup.memory_limit_bytes", lambda: 40 * 2**20)
     monkeypatch.setattr("flywheel_runtime.datasets.sql.SHARE_OF_MEMORY", 0.5)
 
     result = run_prepare({"orders": orders}, "SELECT list(a.id * b.id * c.id) AS n FROM orders a, orders b, orders c")

@@ -226,7 +226,7 @@ def test_values_are_bound(run_prepare: Any, orders: Path, sql: str, values: Any,
 def test_what_does_not_fit_into_memory_goes_to_the_disk(
     run_prepare: Any, orders: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flywheel_runtime.contract.cgroup_limits.memory_bytes", lambda: 128 * 2**20)
+    monkeypatch.setattr("flywheel_runtime.contract.cgroup.memory_limit_bytes", lambda: 128 * 2**20)
     sql = """SELECT o.* FROM orders AS o JOIN (
                SELECT id, md5(id || '-' || i) AS hash, row_number() OVER (ORDER BY hash) AS place
                FROM orders, range(5000) AS numbers(i) QUALIFY place % 5000 = 0) AS many USING (id)

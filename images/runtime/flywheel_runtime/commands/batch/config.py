@@ -73,4 +73,4 @@ class BatchConfig:
                 max_row_errors=body.get("maxRowErrors"),
             )
         except (KeyError, TypeError, ValueError) as error:
-            raise Failure("InternalError", f"params.json cannot be read: {error!r}", retry=False) from error
+            raise Failure("InternalError", f"params.json cannot be read: {error!r}") from error

@@ -43,9 +43,9 @@ def _check(step: Step, output: Folder, rows: int, errors: int) -> None:
     most = step.order.max_row_errors
     if most is not None and errors > most:
         words = f"{errors} rows cannot be scored and spec.maxRowErrors lets {most} pass"
-        raise Failure("TooManyRowErrors", f"{words}; {where}", retry=False)
+        raise Failure("TooManyRowErrors", f"{words}; {where}")
     if not rows:
-        raise Failure("NoRowScored", f"none of {errors} rows can be scored; {where}", retry=False)
+        raise Failure("NoRowScored", f"none of {errors} rows can be scored; {where}")
 
 
 def _document(step: Step, plan: Plan, results: list[Result]) -> dict[str, object]:

@@ -18,9 +18,9 @@ from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.step import Report, Step, run, say
 from flywheel_runtime.commands.batch.storage import manifest
 from flywheel_runtime.commands.batch.storage.source import File, Source, open_output, open_source
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, StoreError
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.errors import S3Error, as_failure
+from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
 AT_ONCE = 8  # files looked at side by side
@@ -47,7 +47,7 @@ def plan(step: Step) -> Report:
     if done is not None and not step.order.overwrite:
         words = f"'{manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
         cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
-        raise Failure("OutputExists", f"{words}; {cure}", retry=False)
+        raise Failure("OutputExists", f"{words}; {cure}")
     return Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
 
 
@@ -123,7 +123,7 @@ def _check_columns(order: BatchConfig, inputs: tuple[Tensor, ...], file: File, h
     if missing:
         words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"
         shown = ", ".join(f"'{name}'" for name in head.columns[:10])
-        raise Failure("ColumnsMissing", f"{words}; it has {shown}", retry=False)
+        raise Failure("ColumnsMissing", f"{words}; it has {shown}")
 
 
 def _most_shards(order: BatchConfig, size: int) -> int:
@@ -146,7 +146,7 @@ def _check_names(names: list[str]) -> None:
     twice = next((name for name in names if [each.lower() for each in names].count(name.lower()) > 1), None)
     if twice is not None:
         words = f"the output would have two columns '{twice}'"
-        raise Failure("ColumnsDiffer", f"{words}; take it out of spec.output.include or rename it", retry=False)
+        raise Failure("ColumnsDiffer", f"{words}; take it out of spec.output.include or rename it")
 
 
 def _rows_per_call(inputs: tuple[Tensor, ...], order: BatchConfig) -> int:
@@ -171,7 +171,7 @@ def _kept(step: Step, frozen: Plan) -> str:
             path = Path(folder) / FILE
             path.write_bytes(frozen.encode())
             return store.put([(FILE, path)]).digest
-    except S3Error as error:
+    except StoreError as error:
         owner = installation.owner(step.env)
         raise as_failure(error, store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed") from error
 

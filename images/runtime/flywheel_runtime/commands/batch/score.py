@@ -15,7 +15,7 @@ import numpy as np
 from flywheel_runtime.commands.batch.formats import RowError, Rows
 from flywheel_runtime.commands.batch.formats.choice import FORMATS
 from flywheel_runtime.commands.batch.inference import predictions
-from flywheel_runtime.commands.batch.inference.client import Array, Client, Refused
+from flywheel_runtime.commands.batch.inference.client import Array, Client
 from flywheel_runtime.commands.batch.inference.features import Feature, match, tensors
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Piece, Plan
 from flywheel_runtime.commands.batch.step import Report, Step, run, say
@@ -23,7 +23,7 @@ from flywheel_runtime.commands.batch.storage import results
 from flywheel_runtime.commands.batch.storage.part_files import Part
 from flywheel_runtime.commands.batch.storage.results import Result
 from flywheel_runtime.commands.batch.storage.source import Source, open_output, open_source
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, RequestRejected
 
 TOO_MANY = "TooManyRowErrors"
 CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
@@ -98,7 +98,7 @@ class Shard:
             return {}, []
         try:
             return self.client.infer(tuple(each.tensor for each in features), feeds), []
-        except Refused as refusal:
+        except RequestRejected as refusal:
             if len(rows) == 1:
                 return {}, [RowError(rows.numbers[0], "Refused", str(refusal))]
         middle = len(rows) // 2
@@ -121,7 +121,7 @@ class Shard:
             last = scored.errors[-1]
             words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
             cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
-            raise Failure(TOO_MANY, f"{words}; {cure}", retry=False)
+            raise Failure(TOO_MANY, f"{words}; {cure}")
         if not len(scored.rows):
             return
         if self.part is None:

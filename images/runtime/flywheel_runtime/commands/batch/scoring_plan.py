@@ -68,7 +68,7 @@ class Plan:
         body: dict[str, Any] = json.loads(path.read_bytes())
         if body.get("v") != VERSION:
             words = f"the plan is of form {body.get('v')}, and this image reads form {VERSION}"
-            raise Failure("PlanOutdated", f"{words}; the input is planned anew", retry=False)
+            raise Failure("PlanOutdated", f"{words}; the input is planned anew")
         return cls(
             output=body["output"],
             model=body["model"],

@@ -60,7 +60,7 @@ def run(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> 
         return _failed(paths, failure)
     except MemoryError:
         words = "the pod's memory was not enough; cut the input into more shards with spec.shards"
-        return _failed(paths, Failure("OutOfMemory", words, retry=False))
+        return _failed(paths, Failure("OutOfMemory", words))
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         return _failed(paths, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
     told = termination_message.finished(

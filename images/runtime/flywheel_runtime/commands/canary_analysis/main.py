@@ -13,7 +13,8 @@ from flywheel_runtime.commands.canary_analysis import pod_metrics, verdict
 from flywheel_runtime.commands.canary_analysis.pod_metrics import Side
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
 from flywheel_runtime.commands.canary_analysis.verdict import Question, Verdict
-from flywheel_runtime.contract.step import Step, StepFailed, log_line, run_step, write_json
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
 
 INTERVAL = 1.0  # seconds between two looks
 ASKED_AT_ONCE = 16
@@ -60,7 +61,7 @@ def parsed(params: Mapping[str, Any]) -> tuple[Question, Side, Side]:
     """The question and both sides.
 
     Raises:
-        StepFailed: a parameter is missing; the message names it.
+        Failure: a parameter is missing; the message names it.
     """
     try:
         champion, challenger = Side.of(params["champion"]), Side.of(params["challenger"])
@@ -69,7 +70,7 @@ def parsed(params: Mapping[str, Any]) -> tuple[Question, Side, Side]:
         question = Question(str(params["mode"]), float(params["percent"]), challenger.version, limits)
         _ = [float(params[name]) for name in ("seconds", "atMostSeconds", "takesUpSeconds")], str(params["model"])
     except (KeyError, TypeError, ValueError) as error:
-        raise StepFailed("ParamsInvalid", f"params.json of the judge cannot be read: {error!r}.") from error
+        raise Failure("ParamsInvalid", f"params.json of the judge cannot be read: {error!r}.") from error
     return question, champion, challenger
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import EXAMPLES, Anomaly
 
 
@@ -44,6 +44,6 @@ def _select(connection: duckdb.DuckDBPyConnection, name: str, sql: str) -> str:
     return str(statements[0].query).strip().rstrip(";")
 
 
-def _invalid(name: str, finding: str) -> StepFailed:
+def _invalid(name: str, finding: str) -> Failure:
     message = f"The SQL of check '{name}' cannot run: {finding}; it must select the violating rows from the table data."
-    return StepFailed("CheckInvalid", message)
+    return Failure("CheckInvalid", message)

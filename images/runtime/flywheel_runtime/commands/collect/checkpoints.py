@@ -12,13 +12,9 @@ from pathlib import Path
 from flywheel_runtime.commands.collect.outputs import read_output
 from flywheel_runtime.contract import checkpoint
 from flywheel_runtime.contract.checkpoint import Pointer
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, FileChanged, ManifestInvalid, StoreError, UnsafeFile
 from flywheel_runtime.contract.paths import Attempt
-from flywheel_runtime.contract.safe_files import UnsafeFile
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import S3Error
-from flywheel_runtime.store.manifest import BadManifest
-from flywheel_runtime.store.upload import Changed
 
 
 @dataclass
@@ -59,7 +55,7 @@ class Checkpoints:
                 self._kept = found.name
             except Failure as failure:
                 sys.stderr.write(f"checkpoint '{found.name}' was not kept: {failure.message}\n")
-            except (OSError, UnsafeFile, Changed, BadManifest, S3Error) as error:
+            except (OSError, UnsafeFile, FileChanged, ManifestInvalid, StoreError) as error:
                 # Main removes old ones while it works, so this is no surprise; the next look finds a newer one.
                 sys.stderr.write(f"checkpoint '{found.name}' was not kept: {type(error).__name__}: {error}\n")
 

@@ -73,10 +73,10 @@ class CollectConfig:
                 Retention.of(body["keep"]) if body.get("keep") else None,
             )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}", retry=False) from error
+            raise Failure("InternalError", f"FLYWHEEL_COLLECT cannot be read: {error!r}") from error
         for output in outputs:
             if output.name in ("", ".", "..", TRACKING) or "/" in output.name:
-                raise Failure("OutputInvalid", f"no output may be named '{output.name}'; rename it", retry=False)
+                raise Failure("OutputInvalid", f"no output may be named '{output.name}'; rename it")
         return order
 
     def follows(self, index: int | None) -> bool:

@@ -133,7 +133,7 @@ def _compared(
     """`finish` of a trial that siblings are compared with, or of one that was pruned."""
     pruner.stop()
     if watch.pruned and pruner.verdict is not None:
-        why = Failure("Pruned", pruner.verdict.message, retry=False)
+        why = Failure("Pruned", pruner.verdict.message)
         told = ended(watch, error=why, outputs=_tracking_alone(paths, keeper, deadline))
         return {**told, "pruned": pruner.told}
     told = finish(order, paths, watch, keeper, deadline)

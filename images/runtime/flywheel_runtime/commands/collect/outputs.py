@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.safe_files import UnsafeFile, open_regular_file
+from flywheel_runtime.contract.errors import Failure, ManifestInvalid, UnsafeFile
+from flywheel_runtime.contract.safe_files import open_regular_file
 from flywheel_runtime.contract.termination_message import format_bytes
-from flywheel_runtime.store.manifest import BadManifest, check_path
+from flywheel_runtime.store.manifest import check_path
 
 METRICS_LIMIT = 1 << 20  # bytes
 FACTS_LIMIT = 2000
@@ -24,16 +24,16 @@ def read_metrics(path: Path) -> dict[str, float]:
     try:
         body = _object(path, METRICS_LIMIT)
     except FileNotFoundError:
-        raise Failure("MetricsMissing", f"main ended without {path}; {cure}", retry=False) from None
+        raise Failure("MetricsMissing", f"main ended without {path}; {cure}") from None
     except _Bad as error:
-        raise Failure("MetricsInvalid", f"{path} {error}", retry=False) from error
+        raise Failure("MetricsInvalid", f"{path} {error}") from error
     for name, value in body.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             words = f"metric '{name}' in {path} is {_kind(value)}"
-            raise Failure("MetricsInvalid", f"{words}; every metric must be a finite number", retry=False)
+            raise Failure("MetricsInvalid", f"{words}; every metric must be a finite number")
         if not _finite(value):
             words = f"metric '{name}' in {path} is {_spelled(value)}"
-            raise Failure("MetricsInvalid", f"{words}; every metric must be a finite number", retry=False)
+            raise Failure("MetricsInvalid", f"{words}; every metric must be a finite number")
     return body
 
 
@@ -42,15 +42,15 @@ def read_facts(path: Path) -> dict[str, Any]:
     try:
         if (size := path.lstat().st_size) > FACTS_LIMIT:
             words = f"{path} has {size} bytes and may have {FACTS_LIMIT}; write large results into an output instead"
-            raise Failure("FactsTooLarge", words, retry=False)
+            raise Failure("FactsTooLarge", words)
         body = _object(path, FACTS_LIMIT)
         json.dumps(body, allow_nan=False)
     except FileNotFoundError:
         return {}
     except _Bad as error:
-        raise Failure("FactsInvalid", f"{path} {error}", retry=False) from error
+        raise Failure("FactsInvalid", f"{path} {error}") from error
     except ValueError as error:
-        raise Failure("FactsInvalid", f"{path} holds a number that is not finite", retry=False) from error
+        raise Failure("FactsInvalid", f"{path} holds a number that is not finite") from error
     return body
 
 
@@ -66,7 +66,7 @@ def read_output(name: str, folder: Path, required: bool) -> list[tuple[str, Path
         raise _invalid(name, f"is a file; write it into {folder}/") from None
     if not files and required:
         words = f"output '{name}' is empty; main must write at least one file under {folder}/"
-        raise Failure("OutputMissing", f"{words} or the output must not be required", retry=False)
+        raise Failure("OutputMissing", f"{words} or the output must not be required")
     if len(files) > MOST_FILES:
         raise _invalid(name, f"has {len(files)} files and may have {MOST_FILES}; put them into archives")
     return files
@@ -92,13 +92,13 @@ def _files(name: str, folder: Path, below: str, depth: int) -> Iterator[tuple[st
             open_regular_file(file).close()
         except UnsafeFile as error:
             raise _invalid(name, f"holds {error}, '{shown}'; write a readable file or remove it") from error
-        except BadManifest as error:
+        except ManifestInvalid as error:
             raise _invalid(name, f"holds a file with a name that cannot be kept: {error}; rename it") from error
         yield path, file
 
 
 def _invalid(name: str, words: str) -> Failure:
-    return Failure("OutputInvalid", f"output '{name}' {words}", retry=False)
+    return Failure("OutputInvalid", f"output '{name}' {words}")
 
 
 class _Bad(Exception):

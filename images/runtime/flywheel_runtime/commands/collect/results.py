@@ -11,14 +11,18 @@ from typing import Any, TypeVar
 from flywheel_runtime.audit import records
 from flywheel_runtime.commands.collect.config import TRACKING
 from flywheel_runtime.contract import termination_message
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import (
+    AuditChainBroken,
+    Failure,
+    FileChanged,
+    ManifestInvalid,
+    StoreError,
+    UnsafeFile,
+)
 from flywheel_runtime.contract.paths import Attempt, Paths
-from flywheel_runtime.contract.safe_files import UnsafeFile
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import Owner, S3Error, as_failure
-from flywheel_runtime.store.manifest import BadManifest
-from flywheel_runtime.store.upload import Changed
+from flywheel_runtime.store.errors import Owner, as_failure
 
 T = TypeVar("T")
 Files = list[tuple[str, Path]]
@@ -38,7 +42,7 @@ class ResultStore:
         """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
         try:
             found = self.store.result(self.attempt.result_key)
-        except S3Error as error:
+        except StoreError as error:
             # A store that lets nobody list answers "denied" for what is not there.
             if error.code == "AccessDenied":
                 return None
@@ -81,17 +85,17 @@ class ResultStore:
         try:
             if failed:
                 raise failed[0]
-        except S3Error as error:
+        except StoreError as error:
             raise self._explained(error) from error
-        except records.Broken as error:
+        except AuditChainBroken as error:
             raise Failure("UploadFailed", f"nothing can be added to the audit records: {error}", retry=True) from error
-        except (UnsafeFile, Changed, BadManifest) as error:
-            raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}", retry=False) from error
+        except (UnsafeFile, FileChanged, ManifestInvalid) as error:
+            raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}") from error
         if not done:
             raise Failure("UploadFailed", f"{late}; the store at {self.store.bucket.access.place} is slow", retry=True)
         return done[0]
 
-    def _explained(self, error: S3Error) -> Failure:
+    def _explained(self, error: StoreError) -> Failure:
         access = self.store.bucket.access
         return as_failure(error, access, self.owner, refused="StoreRefused", failed="UploadFailed")
 

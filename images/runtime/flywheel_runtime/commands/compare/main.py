@@ -8,7 +8,8 @@ from typing import Any
 
 from flywheel_runtime.commands.compare import artifacts, golden, metric_differences
 from flywheel_runtime.commands.compare.difference import Difference
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, StepFailed, canonical_json, log_line, run_step
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step
 
 TOLERANCE = 1e-9
 SHOWN = 20
@@ -46,9 +47,9 @@ def _parsed(params: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, floa
         given = params.get("tolerance")
         tolerance = float(TOLERANCE if given is None else given)
     except (AttributeError, TypeError, ValueError) as error:
-        raise StepFailed("ParamsInvalid", f"params.json of compare cannot be read: {error!r}.") from error
+        raise Failure("ParamsInvalid", f"params.json of compare cannot be read: {error!r}.") from error
     if not 0 <= tolerance < 1:
-        raise StepFailed("ParamsInvalid", f"tolerance of compare is {tolerance} and must be from 0 to below 1.")
+        raise Failure("ParamsInvalid", f"tolerance of compare is {tolerance} and must be from 0 to below 1.")
     return left, right, tolerance
 
 

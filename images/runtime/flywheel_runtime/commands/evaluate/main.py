@@ -11,7 +11,8 @@ from typing import Any
 from flywheel_runtime.commands.evaluate import intervals, model, report, slices
 from flywheel_runtime.commands.evaluate.intervals import Judged
 from flywheel_runtime.commands.evaluate.report import LEAST_ROWS
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, StepFailed, canonical_json, log_line, run_step, write_json
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step, write_json
 from flywheel_runtime.models import test_set
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics import scoring
@@ -46,14 +47,14 @@ def evaluate(step: Step) -> None:
     loaded = model.load(step.input("model"), str(step.params.get("path") or "model.onnx"), schema)
     if finding := test_set.mismatch(schema, loaded.signature):
         message = f"This model cannot be judged by this data: {finding}; give the step the data that it was trained on."
-        raise StepFailed("DataMismatch", message)
+        raise Failure("DataMismatch", message)
     with test_set.opened(step.input("data"), schema, loaded.signature) as test:
         judged = model.judge(loaded, test)
         log_line(f"{len(judged):,} test rows answered")
         whole = _measured(judged, question, least=2)
         if question.metric not in whole["metrics"]:
             message = f"Metric {question.metric} has no value on the {len(judged):,} test rows (only one class occurs there?); use another."
-            raise StepFailed("MetricUndefined", message)
+            raise Failure("MetricUndefined", message)
         parts = {name: _parts(test, name, judged, question) for name in question.by}
         classes = test.classes
     worst = {name: found for name, part in parts.items() if (found := _worst(part, question.metric))}
@@ -70,9 +71,9 @@ def _schema(step: Step) -> dict[str, Any]:
         schema: dict[str, Any] = json.loads((step.input("data") / "schema.json").read_text())
     except (OSError, ValueError) as error:
         message = "Input 'data' is no data set: its schema.json cannot be read; give a Dataset or what prepare wrote."
-        raise StepFailed("InputInvalid", message) from error
+        raise Failure("InputInvalid", message) from error
     if schema["target"] is None:
-        raise StepFailed("TargetMissing", "The data has no target to judge by; keep the target's column in prepare.")
+        raise Failure("TargetMissing", "The data has no target to judge by; keep the target's column in prepare.")
     return schema
 
 
@@ -84,7 +85,7 @@ def _question(params: Mapping[str, Any], schema: Mapping[str, Any]) -> Question:
     for name in by:
         if name not in present:
             message = f"Column '{name}' of evaluate.by is not in the data; it has {', '.join(present)}."
-            raise StepFailed("ColumnMissing", message)
+            raise Failure("ColumnMissing", message)
     return Question(task, names, list(dict.fromkeys(by)))
 
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.evaluate.intervals import Judged
-from flywheel_runtime.contract.step import StepFailed, path_in_artifact
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import path_in_artifact
 from flywheel_runtime.models import golden_rows
 from flywheel_runtime.models.golden_rows import Answers
 from flywheel_runtime.models.test_set import TestSet
@@ -33,12 +34,12 @@ def load(artifact: Path, path: str, schema: Mapping[str, Any]) -> Model:
     """The model at `path`, with its signature.json or, without one, what the file itself declares.
 
     Raises:
-        StepFailed: ModelMissing, PathInvalid, SignatureInvalid.
+        Failure: ModelMissing, PathInvalid, SignatureInvalid.
         Failure: ModelNotLoadable.
     """
     file = artifact / path_in_artifact(path)
     if not file.is_file():
-        raise StepFailed("ModelMissing", f"The artifact has no file '{path}'; correct the path, or train again.")
+        raise Failure("ModelMissing", f"The artifact has no file '{path}'; correct the path, or train again.")
     content = file.read_bytes()
     # One thread: with more, sums of floating numbers depend on how many.
     session = golden_rows.session(content, threads=1)
@@ -55,7 +56,7 @@ def _recorded(path: Path) -> dict[str, Any]:
         message = (
             f"The artifact's signature.json cannot be read ({type(error).__name__}); train again, or leave it out."
         )
-        raise StepFailed("SignatureInvalid", message) from error
+        raise Failure("SignatureInvalid", message) from error
     return signature
 
 

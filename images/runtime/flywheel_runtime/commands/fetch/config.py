@@ -66,7 +66,7 @@ class FetchConfig:
             body = json.loads(text)
             return cls(body.get("limitBytes"), tuple(_input(entry) for entry in body.get("inputs") or ()))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise Failure("InternalError", f"FLYWHEEL_FETCH cannot be read: {error!r}", retry=False) from error
+            raise Failure("InternalError", f"FLYWHEEL_FETCH cannot be read: {error!r}") from error
 
 
 def _input(body: dict[str, Any]) -> Input:
@@ -79,7 +79,7 @@ def _input(body: dict[str, Any]) -> Input:
     if s3 := body.get("s3"):
         source = S3Source(s3["uri"], s3.get("endpoint"), s3.get("region"), bool(s3.get("foreign")), s3.get("secret"))
         if not source.uri.startswith("s3://") or not source.bucket:
-            raise Failure("SourceInvalid", f"input '{name}': '{source.uri}' is not s3://bucket/key", retry=False)
+            raise Failure("SourceInvalid", f"input '{name}': '{source.uri}' is not s3://bucket/key")
         return Input(name, source, sha256)
     if http := body.get("http"):
         return Input(name, HTTPSource(str(http["url"]), tuple(http.get("allowedHosts") or ())), str(http["sha256"]))

@@ -6,17 +6,16 @@ from pathlib import Path
 
 from flywheel_runtime.commands.fetch.config import HTTPSource
 from flywheel_runtime.commands.fetch.item import Item, too_large
-from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.store.download import WrongDigest, download
+from flywheel_runtime.contract.errors import DigestMismatch, Failure, HostUnknown, HostUnreachable
+from flywheel_runtime.store.download import download
 from flywheel_runtime.store.retry import Retry
-from flywheel_runtime.transport.hosts import NoSuchHost
-from flywheel_runtime.transport.http import Download, NoAnswer
+from flywheel_runtime.transport.http import Download
 
 
 def items(source: HTTPSource, sha256: str | None, folder: Path, retry: Retry, limit: int | None) -> list[Item]:
     """The one file, under the last part of the URL's path. Its size is asked for at once, so that limits come first."""
     if not sha256:
-        raise Failure("SourceInvalid", f"{source.url} needs a sha256", retry=False)
+        raise Failure("SourceInvalid", f"{source.url} needs a sha256")
     get = Download(source.url, source.allowed_hosts)
     target = folder / get.name
 
@@ -32,12 +31,12 @@ def items(source: HTTPSource, sha256: str | None, folder: Path, retry: Retry, li
         with answered(source.url):
             try:
                 download(target, stream, retry, sha256=sha256, size=get.size)
-            except WrongDigest as error:
+            except DigestMismatch as error:
                 cure = "the file has changed, or the sha256 of the source is wrong"
                 words = f"{source.url} has sha256 {error.found} and should have {error.expected}; {cure}"
-                raise Failure("DigestMismatch", words, retry=False) from error
+                raise Failure("DigestMismatch", words) from error
         if target.stat().st_size == 0:
-            raise Failure("EmptySource", f"{source.url} has no bytes; correct the source", retry=False)
+            raise Failure("EmptySource", f"{source.url} has no bytes; correct the source")
 
     with answered(source.url):
         retry.call(get.measure)
@@ -49,6 +48,6 @@ def answered(url: str) -> Iterator[None]:
     """Turns a host's silence into the sentence about it."""
     try:
         yield
-    except (NoAnswer, NoSuchHost) as error:
+    except (HostUnreachable, HostUnknown) as error:
         cure = "see that the host runs and can be reached from the cluster"
         raise Failure("SourceUnreachable", f"{url} did not answer ({error}); {cure}", retry=True) from error

@@ -8,14 +8,22 @@ from urllib.parse import urlsplit
 from flywheel_runtime.commands.fetch.config import S3Source
 from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.contract.checkpoint import Pointer
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import (
+    ArtifactMissing,
+    DigestMismatch,
+    Failure,
+    ManifestInvalid,
+    ObjectMissing,
+    PreconditionFailed,
+    StoreError,
+)
 from flywheel_runtime.contract.paths import Attempt
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.access import Access
-from flywheel_runtime.store.artifacts import Missing, Store
-from flywheel_runtime.store.download import WrongDigest, download
-from flywheel_runtime.store.errors import AlreadyThere, NotThere, Owner, S3Error, as_failure
-from flywheel_runtime.store.manifest import BadManifest, File, check_path
+from flywheel_runtime.store.artifacts import Store
+from flywheel_runtime.store.download import download
+from flywheel_runtime.store.errors import Owner, as_failure
+from flywheel_runtime.store.manifest import File, check_path
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket, Listed
 from flywheel_runtime.transport.hosts import check_endpoint
@@ -29,16 +37,16 @@ def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapp
         try:
             with answered(store.bucket.access, installation.owner(env)):
                 yield
-        except Missing as error:
+        except ArtifactMissing as error:
             words = f"input '{name}' ({digest}) is not in the store; run what made it again"
-            raise Failure("ArtifactMissing", words, retry=False) from error
-        except WrongDigest as error:
+            raise Failure("ArtifactMissing", words) from error
+        except DigestMismatch as error:
             words = f"{what} of input '{name}' has sha256 {error.found} and should have {error.expected}"
             cure = "it was changed in the store, so restore it or make it again"
-            raise Failure("DigestMismatch", f"{words}; {cure}", retry=False) from error
-        except BadManifest as error:
+            raise Failure("DigestMismatch", f"{words}; {cure}") from error
+        except ManifestInvalid as error:
             words = f"the manifest of input '{name}' ({digest}) is damaged: {error}; run what made it again"
-            raise Failure("ArtifactMissing", words, retry=False) from error
+            raise Failure("ArtifactMissing", words) from error
 
     def bring(file: File) -> Callable[[], None]:
         def one() -> None:
@@ -69,14 +77,14 @@ def object_items(
         bucket = _bucket(access)
         try:
             found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
-        except NotThere as error:
+        except ObjectMissing as error:
             words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
-            raise Failure("SourceMissing", words, retry=False) from error
+            raise Failure("SourceMissing", words) from error
     if not found or (not source.many and found[0].size == 0):
         words = "has no bytes" if found else "holds no objects"
-        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source", retry=False)
+        raise Failure("EmptySource", f"{source.uri} {words}; upload the data or correct the source")
     if source.many and sha256:
-        raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file", retry=False)
+        raise Failure("SourceInvalid", f"{source.uri} is a folder, and a sha256 is of one file")
     return [_object_item(bucket, owner, source, item, sha256, folder, retry) for item in found]
 
 
@@ -92,10 +100,10 @@ def _object_item(
         with answered(bucket.access, owner):
             try:
                 download(target, stream, retry, sha256=sha256, size=item.size)
-            except WrongDigest as error:
+            except DigestMismatch as error:
                 words = f"{source.uri} has sha256 {error.found} and should have {error.expected}"
-                raise Failure("DigestMismatch", f"{words}; one of them is wrong", retry=False) from error
-            except (AlreadyThere, NotThere) as error:
+                raise Failure("DigestMismatch", f"{words}; one of them is wrong") from error
+            except (PreconditionFailed, ObjectMissing) as error:
                 words = f"object '{item.key}' changed while it was read; it is read again"
                 raise Failure("SourceUnreachable", words, retry=True) from error
 
@@ -107,9 +115,9 @@ def target_of(item: Listed, prefix: str, folder: Path) -> Path:
     path = item.key.removeprefix(prefix) if not prefix or prefix.endswith("/") else item.key.rpartition("/")[2]
     try:
         check_path(path)
-    except BadManifest as error:
+    except ManifestInvalid as error:
         words = f"object '{item.key}' cannot be a file: {error}; rename it or leave it out"
-        raise Failure("SourceInvalid", words, retry=False) from error
+        raise Failure("SourceInvalid", words) from error
     return folder / path
 
 
@@ -123,7 +131,7 @@ def _bucket(access: Access) -> Bucket:
         return Bucket(access)
     except ValueError as error:
         words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
-        raise Failure("SourceInvalid", words, retry=False) from error
+        raise Failure("SourceInvalid", words) from error
 
 
 def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
@@ -145,6 +153,6 @@ def answered(access: Access, owner: Owner) -> Iterator[None]:
     """Turns what a store answers into the sentence about it."""
     try:
         yield
-    except S3Error as error:
+    except StoreError as error:
         failed = "SourceUnreachable" if owner.foreign else "StoreUnreachable"
         raise as_failure(error, access, owner, refused="CredentialsRefused", failed=failed) from error

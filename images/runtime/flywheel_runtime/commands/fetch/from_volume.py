@@ -16,14 +16,14 @@ def items(name: str, source: VolumeSource, sha256: str | None, folder: Path, vol
     resolved = wanted.resolve()
     if Path(source.path).is_absolute() or not resolved.is_relative_to(volume.resolve()):
         words = f"input '{name}': path '{source.path}' leaves the volume; use a path inside of it"
-        raise Failure("SourceInvalid", words, retry=False)
+        raise Failure("SourceInvalid", words)
     if not resolved.exists():
         words = f"input '{name}': '{source.path}' does not exist on the volume; put it there or correct the path"
-        raise Failure("SourceMissing", words, retry=False)
+        raise Failure("SourceMissing", words)
     found = [(file, folder / _relative(file, resolved)) for file in _files(resolved)]
     if not found or (resolved.is_file() and resolved.stat().st_size == 0):
         words = f"input '{name}': '{source.path}' holds no data; put it there or correct the path"
-        raise Failure("EmptySource", words, retry=False)
+        raise Failure("EmptySource", words)
     return [Item(file.stat().st_size, _Link(file, target, sha256), copied=False) for file, target in found]
 
 
@@ -39,7 +39,7 @@ class _Link:
                 found = hashlib.file_digest(stream, "sha256").hexdigest()
             if found != self.sha256:
                 words = f"{self.target.name} has sha256 {found} and should have {self.sha256}; one of them is wrong"
-                raise Failure("DigestMismatch", words, retry=False)
+                raise Failure("DigestMismatch", words)
         self.target.parent.mkdir(parents=True, exist_ok=True)
         self.target.unlink(missing_ok=True)
         self.target.symlink_to(self.file)
@@ -58,7 +58,7 @@ def _files(resolved: Path) -> Iterator[Path]:
         entries = sorted(os.scandir(resolved), key=lambda entry: entry.name)
     except PermissionError as error:
         words = f"'{resolved.name}' on the volume cannot be read by user 65532; change its permissions"
-        raise Failure("SourceInvalid", words, retry=False) from error
+        raise Failure("SourceInvalid", words) from error
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "lost+found":
             continue

@@ -18,4 +18,4 @@ class Item:
 
 def too_large(size: int, limit: int, about: str = "") -> Failure:
     words = f"the inputs have {about}{format_bytes(size)} and the limit is {format_bytes(limit)}"
-    return Failure("TooLarge", f"{words}; raise the limit or make the source smaller", retry=False)
+    return Failure("TooLarge", f"{words}; raise the limit or make the source smaller")

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.commands.gates.scored import TestRows, Unmeasurable
+from flywheel_runtime.commands.gates.scored import TestRows
+from flywheel_runtime.contract.errors import Undefined, Unmeasurable
 from flywheel_runtime.statistics import calibration, groups, intervals, metrics
 from flywheel_runtime.statistics.metric_names import CLASSIFICATION, LESS_IS_BETTER, REGRESSION
 from flywheel_runtime.statistics.metrics import Answers
@@ -176,7 +177,7 @@ def _interval(metric: str, mine: Answers, theirs: Answers, contest: Contest, con
             return intervals.delong(truth, mine.probabilities[:, 1], theirs.probabilities[:, 1], confidence)
         own, other = (metrics.measure(metric, truth, answers) for answers in (mine, theirs))
         return intervals.bootstrap(lambda weights: own(weights) - other(weights), len(truth), contest.seed, confidence)
-    except intervals.Undefined as error:
+    except Undefined as error:
         raise Unmeasurable(f"{metric} has no interval on the {len(truth):,} test rows: {error}") from error
 
 

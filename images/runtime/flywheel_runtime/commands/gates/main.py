@@ -9,8 +9,9 @@ from typing import Any
 
 from flywheel_runtime.commands.gates import leakage, scored
 from flywheel_runtime.commands.gates.decision import Contest, Finding, judged, objective
-from flywheel_runtime.commands.gates.scored import TestRows, Unmeasurable
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, StepFailed, canonical_json, log_line, run_step, write_json
+from flywheel_runtime.commands.gates.scored import TestRows
+from flywheel_runtime.contract.errors import Failure, Unmeasurable
+from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step, write_json
 from flywheel_runtime.statistics.metrics import Answers
 
 LEAK_GATE = "test-rows"
@@ -45,7 +46,7 @@ def _parsed(params: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], str
         rival = params["champion"]
         return gates, str(params["digest"]), rival and {"version": rival["version"], "digest": rival["digest"]}
     except (KeyError, TypeError) as error:
-        raise StepFailed("ParamsInvalid", f"params.json of the gates cannot be read: {error!r}.") from error
+        raise Failure("ParamsInvalid", f"params.json of the gates cannot be read: {error!r}.") from error
 
 
 def _contest(step: Step, own: str, rival: Mapping[str, str] | None) -> Contest:

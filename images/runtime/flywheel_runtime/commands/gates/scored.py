@@ -13,6 +13,7 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
+from flywheel_runtime.contract.errors import Unmeasurable
 from flywheel_runtime.datasets.features import Data, Feature
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 from flywheel_runtime.models import onnx_export
@@ -23,10 +24,6 @@ MOST_ROWS = 200_000  # more say nothing new, and would need more memory than the
 AT_ONCE = 20_000
 MISSING = "(missing)"
 DTYPES = {"tensor(float)": np.float32, "tensor(double)": np.float64, "tensor(string)": object}
-
-
-class Unmeasurable(Exception):
-    """Why something cannot be measured, as the end of a sentence about a gate."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import duckdb
 
 from flywheel_runtime.commands.prepare.query import RESULT
 from flywheel_runtime.commands.prepare.tables import SPLIT, Table
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import type_of
 from flywheel_runtime.datasets.schema import Column, Schema, Split
@@ -30,7 +30,7 @@ def settle(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema,
         if name.lower() != SPLIT
     }
     if not kinds:
-        raise StepFailed("SqlInvalid", f"The SQL of this step selects {SPLIT} alone; select columns of its tables too.")
+        raise Failure("SqlInvalid", f"The SQL of this step selects {SPLIT} alone; select columns of its tables too.")
     columns, found = [], []
     for name, kind in kinds.items():
         before = frozen.get(name.lower())
@@ -88,7 +88,7 @@ def _split(schema: Schema, first: Table, carries: bool) -> tuple[Split, list[Ano
             f"Table '{first.name}' is split by {rule.by}, and the SQL of this step leaves out its column '{needed}'; "
             f"select it, or select {SPLIT} to keep every row in its split."
         )
-        raise StepFailed("SplitInvalid", message)
+        raise Failure("SplitInvalid", message)
     words = f"The result has no '{needed}', by which table '{first.name}' is split; folds of its rows will be random."
     return replace(rule, by="Random", group=None), [Anomaly("SplitColumnLost", "Warning", needed, words)]
 
@@ -97,7 +97,7 @@ def fill(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -
     """Table `data` from the result: typed, in one order whatever order the SQL gave, with `flywheel_split` if it is there.
 
     Raises:
-        StepFailed: TypeMismatch for a value that its type cannot hold.
+        Failure: TypeMismatch for a value that its type cannot hold.
     """
     values = [f"{_value(column)} AS {quote_identifier(column.name)}" for column in schema.columns]
     values += [f"{SPLIT}::VARCHAR AS {SPLIT}"] if carries else []
@@ -114,7 +114,7 @@ def fill(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
         words = " ".join(str(error).split())[:300]
         message = f"A value of the result does not fit its column's type ({words}); cast it in the SQL."
-        raise StepFailed("TypeMismatch", message) from error
+        raise Failure("TypeMismatch", message) from error
     connection.execute(f"DROP TABLE {RESULT}")
 
 

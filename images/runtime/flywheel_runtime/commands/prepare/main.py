@@ -11,7 +11,8 @@ import duckdb
 
 from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows, tables
 from flywheel_runtime.commands.prepare.sql import Bound, bind
-from flywheel_runtime.contract.step import Step, StepFailed, log_line, run_step
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, sql, target, version
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
@@ -56,7 +57,7 @@ def parsed(params: Mapping[str, Any]) -> Order:
     """The order in params.json.
 
     Raises:
-        StepFailed: ParamsInvalid; the message names the parameter.
+        Failure: ParamsInvalid; the message names the parameter.
     """
     try:
         part = float(params["sample"]) if params.get("sample") is not None else None
@@ -69,13 +70,11 @@ def parsed(params: Mapping[str, Any]) -> Order:
             seed=int(params.get("seed") or 0),
         )
     except (KeyError, TypeError, ValueError) as error:
-        raise StepFailed("ParamsInvalid", f"params.json of prepare cannot be read: {error!r}.") from error
+        raise Failure("ParamsInvalid", f"params.json of prepare cannot be read: {error!r}.") from error
     if not order.tables or len(set(order.tables)) < len(order.tables):
-        raise StepFailed("ParamsInvalid", "tables of prepare must name at least one input, and none twice.")
+        raise Failure("ParamsInvalid", "tables of prepare must name at least one input, and none twice.")
     if part is not None and not 0 < part <= 1:
-        raise StepFailed(
-            "ParamsInvalid", f"sample of prepare is {params['sample']!r} and must be above 0 and at most 1."
-        )
+        raise Failure("ParamsInvalid", f"sample of prepare is {params['sample']!r} and must be above 0 and at most 1.")
     return order
 
 
@@ -84,9 +83,7 @@ def _sql(order: Order) -> str:
         return order.sql
     if len(order.tables) > 1:
         listed = ", ".join(f"'{name}'" for name in order.tables)
-        raise StepFailed(
-            "SqlInvalid", f"This step has the tables {listed} and no SQL that joins them; write prepare.sql."
-        )
+        raise Failure("SqlInvalid", f"This step has the tables {listed} and no SQL that joins them; write prepare.sql.")
     return f"SELECT * FROM {sql.quote_identifier(order.tables[0])}"
 
 

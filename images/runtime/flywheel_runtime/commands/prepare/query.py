@@ -9,7 +9,7 @@ import duckdb
 from flywheel_runtime.commands.prepare import tables
 from flywheel_runtime.commands.prepare.sql import Bound
 from flywheel_runtime.commands.prepare.tables import Table
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
 
 RESULT = '"#result"'
@@ -22,7 +22,7 @@ def run(folder: Path, inputs: list[Table], bound: Bound, seed: int) -> None:
     One thread, and random() from `seed`: sums of floats and random numbers are then the same each time.
 
     Raises:
-        StepFailed: SqlInvalid in DuckDB's words, NoRows.
+        Failure: SqlInvalid in DuckDB's words, NoRows.
     """
     connection = sql.connect(folder)
     try:
@@ -36,7 +36,7 @@ def run(folder: Path, inputs: list[Table], bound: Bound, seed: int) -> None:
         connection.close()
     if not counted or not counted[0]:
         message = "The SQL of this step selects no row; correct its condition, or see that its tables have such rows."
-        raise StepFailed("NoRows", message)
+        raise Failure("NoRows", message)
 
 
 def _close_doors(connection: duckdb.DuckDBPyConnection, inputs: list[Table]) -> None:
@@ -78,8 +78,8 @@ def _words(error: duckdb.Error) -> str:
     return sentence if len(sentence) <= WORDS else sentence[: WORDS - 1] + "…"
 
 
-def _invalid(finding: str) -> StepFailed:
-    return StepFailed("SqlInvalid", f"The SQL of this step cannot run: {finding}. It must be one SELECT.")
+def _invalid(finding: str) -> Failure:
+    return Failure("SqlInvalid", f"The SQL of this step cannot run: {finding}. It must be one SELECT.")
 
 
 def _fraction(seed: int) -> float:

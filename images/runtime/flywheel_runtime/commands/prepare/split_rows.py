@@ -5,7 +5,7 @@ from __future__ import annotations
 import duckdb
 
 from flywheel_runtime.commands.prepare.tables import SPLIT, Table
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import split
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
@@ -29,7 +29,7 @@ def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table
     if wrong:
         shown = "no value" if wrong[0] is None else f"'{wrong[0]}'"
         message = f"A row of the result has {shown} as {SPLIT}, which is {names}; select it as the tables have it."
-        raise StepFailed("SplitInvalid", message)
+        raise Failure("SplitInvalid", message)
     has_target = f"{quote_identifier(schema.target)} IS NOT NULL" if schema.target else "true"
     connection.execute(
         f"CREATE TABLE splits AS SELECT rowid AS row, {SPLIT} AS split FROM data WHERE {has_target} ORDER BY rowid"
@@ -44,7 +44,7 @@ def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table
             f"The {empty} split would have no row: the SQL of this step leaves out all {had.get(empty, 0):,} {empty} rows "
             f"of table '{first.name}'; {cure}, or leave {SPLIT} out to split the rows anew."
         )
-        raise StepFailed("SplitEmpty", message)
+        raise Failure("SplitEmpty", message)
     return rows
 
 

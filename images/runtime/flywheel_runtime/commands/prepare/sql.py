@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 
 REFERENCE = re.compile(r"\$\((?P<key>[^()]*)\)")
 # What DuckDB's lexer takes as one piece: strings, strings with backslashes, quoted names, $tag$ strings.
@@ -45,7 +45,7 @@ def bind(sql: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Bou
     """Each reference becomes a named parameter of its value's type; `run.date` is a DATE.
 
     Raises:
-        StepFailed: SqlInvalid for a reference inside quotes, ParameterUnknown for one to nothing.
+        Failure: SqlInvalid for a reference inside quotes, ParameterUnknown for one to nothing.
     """
     known = {f"params.{name}": value for name, value in parameters.items()}
     known |= {f"run.{name}": _of_run(name, value) for name, value in run.items()}
@@ -101,7 +101,7 @@ def _refuse_inside(quoted: str) -> None:
             f"The SQL of this step has {inside[0]} inside quotes, where it would be those letters and not a value; "
             f"write it outside, as in 'prefix-' || {inside[0]}."
         )
-        raise StepFailed("SqlInvalid", message)
+        raise Failure("SqlInvalid", message)
 
 
 def _placeholder(found: re.Match[str], known: Mapping[str, Any], names: dict[str, str]) -> str:
@@ -111,7 +111,7 @@ def _placeholder(found: re.Match[str], known: Mapping[str, Any], names: dict[str
         message = (
             f"The SQL of this step names {found[0]}, which is not there; there is {listed}: declare it or correct it."
         )
-        raise StepFailed("ParameterUnknown", message)
+        raise Failure("ParameterUnknown", message)
     return "$" + names.setdefault(key, f"{PREFIX}{len(names)}")
 
 
@@ -122,4 +122,4 @@ def _of_run(name: str, value: str) -> Any:
         return date.fromisoformat(value)
     except (TypeError, ValueError) as error:
         message = f"run.date is {value!r} and must be a date such as 2026-01-31."
-        raise StepFailed("ParamsInvalid", message) from error
+        raise Failure("ParamsInvalid", message) from error

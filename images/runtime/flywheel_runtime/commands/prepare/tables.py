@@ -10,7 +10,7 @@ from typing import Any
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.split import NAMES
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
@@ -35,7 +35,7 @@ def read(name: str, folder: Path) -> Table:
     """The data set in `folder`.
 
     Raises:
-        StepFailed: InputInvalid where it is none.
+        Failure: InputInvalid where it is none.
     """
     try:
         schema = json.loads((folder / "schema.json").read_text())
@@ -48,13 +48,13 @@ def read(name: str, folder: Path) -> Table:
         raise _no_data(name, f"it has no {missing}")
     if SPLIT in (column.lower() for column in columns):
         message = f"Table '{name}' has a column '{SPLIT}', which prepare keeps for the split of a row; rename it."
-        raise StepFailed("InputInvalid", message)
+        raise Failure("InputInvalid", message)
     return table
 
 
-def _no_data(name: str, finding: str) -> StepFailed:
+def _no_data(name: str, finding: str) -> Failure:
     message = f"Input '{name}' is no data set: {finding}; prepare takes Datasets and what other prepare steps wrote."
-    return StepFailed("InputInvalid", message)
+    return Failure("InputInvalid", message)
 
 
 def make_views(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> None:

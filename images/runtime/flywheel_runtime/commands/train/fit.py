@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.commands.train import artifact, folds, pipeline, staged
-from flywheel_runtime.contract import cgroup_limits
-from flywheel_runtime.contract.step import COUNTED_FAILURE, Step, StepFailed, log_line
+from flywheel_runtime.contract import cgroup
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import features
 from flywheel_runtime.datasets.features import Data, Rows
 from flywheel_runtime.models import estimators, onnx_export
@@ -44,7 +45,7 @@ def train(step: Step) -> None:
     seed = int(params.get("seed") or 0)
     kind = estimators.lookup(params["estimator"], task)
     made = estimators.build(
-        params["estimator"], kind, params.get("parameters") or {}, seed, cgroup_limits.cores(without_limit=1)
+        params["estimator"], kind, params.get("parameters") or {}, seed, cgroup.cpu_limit(without_limit=1)
     )
     unfitted = pipeline.build(data.features, kind, made)
     plan = folds.plan(data, params["validation"], seed)
@@ -64,7 +65,7 @@ def _task(params: Mapping[str, Any], data: Data) -> estimators.Task:
             f"Task {asked} does not fit target '{data.target}', which is for {found}; leave the task out, or change the "
             "target's type in the Dataset."
         )
-        raise StepFailed("TaskMismatch", message)
+        raise Failure("TaskMismatch", message)
     return found
 
 
@@ -81,7 +82,7 @@ def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[
                 f"Metric {names[0]} has no value on the {len(judge):,} validation rows (only one class occurs there?); "
                 "use another metric or fewer folds."
             )
-            raise StepFailed("MetricUndefined", message)
+            raise Failure("MetricUndefined", message)
         if not curve:
             _log(step, number, scores[-1])
         log_line(f"fold {number + 1} of {len(plan.folds)}: {names[0]} {scores[-1][names[0]]:.6f}")
@@ -128,7 +129,7 @@ def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices, watched: _Watched | N
     except (ValueError, TypeError) as error:
         name = type(fitted[-1]).__name__
         message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"
-        raise StepFailed("ParameterRefused", message, COUNTED_FAILURE) from error
+        raise Failure("ParameterRefused", message, retry=True) from error
     if any(issubclass(warning.category, ConvergenceWarning) for warning in told):
         log_line("warning: the fit stopped before it converged; raise max_iter")
     return fitted

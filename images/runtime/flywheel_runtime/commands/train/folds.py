@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import Data, Rows
 
 Indices = NDArray[np.intp]
@@ -29,7 +29,7 @@ def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
     """Holdout: fit train, judge validation, keep that model. Folds: cross-validate both, then fit both."""
     if "holdout" in validation:
         if data.count("validation") == 0:
-            raise StepFailed(
+            raise Failure(
                 "HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split."
             )
         rows = data.read("train", "validation")
@@ -43,7 +43,7 @@ def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
         message = (
             f"{count} folds need at least 2 folds and no more than the {smallest:,} {what}; change validation.folds."
         )
-        raise StepFailed("FoldsInvalid", message)
+        raise Failure("FoldsInvalid", message)
     folds = list(_splitter(data, count, seed).split(rows.x, rows.y, rows.groups))
     return Plan(rows, folds, np.arange(len(rows)), False)
 

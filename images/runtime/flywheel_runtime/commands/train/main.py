@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flywheel_runtime.contract import cgroup_limits, step
+from flywheel_runtime.contract import cgroup, step
 
 
 def main() -> int:
@@ -12,7 +12,7 @@ def main() -> int:
     # OpenMP's threads spin while they wait: where trials share cores without a CPU limit, two threads each made a fit
     # of 6 s take 55 s (measured). So one thread, unless the limit grants more.
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
-        os.environ.setdefault(library, str(cgroup_limits.cores(without_limit=1)))
+        os.environ.setdefault(library, str(cgroup.cpu_limit(without_limit=1)))
     from flywheel_runtime.commands.train import fit
 
     return step.run_step(fit.train)

@@ -37,7 +37,7 @@ def lay_out(artifact: Path, repository: Path, model: str) -> None:
     """The artifact as a model repository; once more over itself where the container is started again. Raises Failure."""
     source = artifact / "model.onnx"
     if not source.is_file():
-        raise Failure("ModelMissing", "the artifact has no model.onnx; register the version again", retry=False)
+        raise Failure("ModelMissing", "the artifact has no model.onnx; register the version again")
     inputs, outputs = signature(artifact)
     folder = repository / model
     (folder / ONLY_VERSION).mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def signature(artifact: Path) -> tuple[list[Tensor], list[Tensor]]:
         return _tensors(document["inputs"]), _tensors(document["outputs"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         words = f"signature.json cannot be read ({error!r}); register the version again"
-        raise Failure("SignatureInvalid", words, retry=False) from error
+        raise Failure("SignatureInvalid", words) from error
 
 
 def _tensors(described: list[dict[str, Any]]) -> list[Tensor]:
@@ -71,7 +71,7 @@ def _of_the_model(path: Path) -> tuple[list[Tensor], list[Tensor]]:
     try:
         graph = onnx.load(str(path), load_external_data=False).graph
     except Exception as error:  # protobuf and onnx raise many kinds
-        raise Failure("NotONNX", f"model.onnx cannot be read ({error}); export it again", retry=False) from error
+        raise Failure("NotONNX", f"model.onnx cannot be read ({error}); export it again") from error
     constants = {each.name for each in graph.initializer}
     inputs = [_of_value(each) for each in graph.input if each.name not in constants]
     return inputs, [_of_value(each) for each in graph.output]
@@ -90,5 +90,5 @@ def _of_value(value: Any) -> Tensor:
 def _supported(tensor: Tensor) -> Tensor:
     if tensor.datatype not in DATATYPES:
         words = f"tensor '{tensor.name}' has the type {tensor.datatype}, which Triton does not take; serve the version with another runtime"
-        raise Failure("UnsupportedType", words, retry=False)
+        raise Failure("UnsupportedType", words)
     return tensor

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
@@ -61,17 +61,17 @@ def _header(file: SourceFile) -> tuple[str, list[str]]:
     delimiter = max(DELIMITERS, key=lambda candidate: len(_first_row(line, candidate)))
     header = [name.strip() for name in _first_row(line, delimiter)]
     if not any(header):
-        raise StepFailed("HeaderInvalid", f"The first line of file '{file.name}' is blank; it must name the columns.")
+        raise Failure("HeaderInvalid", f"The first line of file '{file.name}' is blank; it must name the columns.")
     if "" in header:
         message = (
             f"Column {header.index('') + 1} of file '{file.name}' has no name; name it or leave it out "
             "(pandas writes such a column unless index=False)."
         )
-        raise StepFailed("HeaderInvalid", message)
+        raise Failure("HeaderInvalid", message)
     twice = next((name for name in header if [other.lower() for other in header].count(name.lower()) > 1), None)
     if twice is not None:
         message = f"File '{file.name}' names column '{twice}' twice (upper and lower case count as one); rename one."
-        raise StepFailed("HeaderInvalid", message)
+        raise Failure("HeaderInvalid", message)
     return delimiter, header
 
 
@@ -86,7 +86,7 @@ def _refuse_other_columns(file: SourceFile, header: list[str], first: SourceFile
         f"File '{file.name}' and file '{first.name}' have different columns ({', '.join(different[:5])}); "
         "all files of a folder need the same."
     )
-    raise StepFailed("ColumnsDiffer", message)
+    raise Failure("ColumnsDiffer", message)
 
 
 def _explain(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:
@@ -98,9 +98,9 @@ def _explain(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) 
                 f"Line {reader.line_num} of file '{file.name}' has {len(row)} cells where the header has {width}; "
                 "put text that holds the delimiter in double quotes."
             )
-            raise StepFailed("RaggedCSV", message) from error
+            raise Failure("RaggedCSV", message) from error
     words = str(error).splitlines()[0]
-    raise StepFailed("UnreadableCSV", f"File '{file.name}' is not valid CSV ({words}); write it again.") from error
+    raise Failure("UnreadableCSV", f"File '{file.name}' is not valid CSV ({words}); write it again.") from error
 
 
 def _lines(file: SourceFile) -> Iterator[str]:
@@ -123,7 +123,7 @@ def _refuse_encoding(file: SourceFile) -> None:
                     f"File '{file.name}' is not UTF-8: byte 0x{error.object[error.start]:02x} at offset {found}; "
                     "convert it, for example with iconv -f latin1 -t utf-8."
                 )
-                raise StepFailed("NotUTF8", message) from error
+                raise Failure("NotUTF8", message) from error
             if not chunk:
                 return
             offset += len(chunk)

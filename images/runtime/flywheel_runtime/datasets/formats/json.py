@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats.parquet import type_of
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
@@ -57,10 +57,10 @@ def _check_first_line(file: SourceFile) -> None:
     with file.open() as stream:
         start = stream.read(4096).lstrip()
     if not start:
-        raise StepFailed("NoRows", f"File '{file.name}' has only blank lines; write rows or remove it.")
+        raise Failure("NoRows", f"File '{file.name}' has only blank lines; write rows or remove it.")
     if start[:1] != b"{":
         message = f"Line 1 of file '{file.name}' is not a JSON object; JSONL needs one object {{…}} on every line."
-        raise StepFailed("BrokenJSONL", message)
+        raise Failure("BrokenJSONL", message)
 
 
 def _explain(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
@@ -70,9 +70,9 @@ def _explain(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
                 finding = _fault(line)
                 if finding:
                     message = f"Line {number} of file '{file.name}' {finding}; write one JSON object on every line."
-                    raise StepFailed("BrokenJSONL", message) from error
+                    raise Failure("BrokenJSONL", message) from error
     words = str(error).splitlines()[0]
-    raise StepFailed("BrokenJSONL", f"The JSON lines cannot be read ({words}); write them again.") from error
+    raise Failure("BrokenJSONL", f"The JSON lines cannot be read ({words}); write them again.") from error
 
 
 def _fault(line: bytes) -> str | None:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import duckdb
 
-from flywheel_runtime.contract.step import StepFailed
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.sql import quote_literal
 
 if TYPE_CHECKING:
@@ -46,12 +46,12 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict
                 f"File '{file.name}' and file '{files[0].name}' have different columns ({', '.join(different[:5])}); "
                 "all files of a folder need the same."
             )
-            raise StepFailed("ColumnsDiffer", message)
+            raise Failure("ColumnsDiffer", message)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
     try:
         connection.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise StepFailed("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
+        raise Failure("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
     described = connection.execute("DESCRIBE raw").fetchall()
     return {str(row[0]): type_of(str(row[0]), str(row[1])) for row in described}
 
@@ -60,7 +60,7 @@ def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[s
     try:
         rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quote_literal(str(file.path))})").fetchall()
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise StepFailed("UnreadableParquet", _unreadable(file.name, error)) from error
+        raise Failure("UnreadableParquet", _unreadable(file.name, error)) from error
     return {str(row[0]): str(row[1]) for row in rows}
 
 
@@ -78,4 +78,4 @@ def type_of(name: str, kind: str) -> str:
     message = (
         f"Column '{name}' holds {kind}, which is none of Integer, Float, String, Boolean, Timestamp; leave it out."
     )
-    raise StepFailed("UnsupportedType", message)
+    raise Failure("UnsupportedType", message)

@@ -25,9 +25,9 @@ def name_of(files: list[File], declared: str | None) -> str:
     unknown = next((path for path, name in found.items() if name is None), None)
     if unknown is not None:
         words = f"the format of file '{unknown}' cannot be told from its name"
-        raise Failure("FormatUnknown", f"{words}; set spec.input.format to CSV, JSONL or Parquet", retry=False)
+        raise Failure("FormatUnknown", f"{words}; set spec.input.format to CSV, JSONL or Parquet")
     names = sorted({name for name in found.values() if name is not None})
     if len(names) > 1:
         words = f"the input mixes {' and '.join(names)} files"
-        raise Failure("FormatMixed", f"{words}; keep one format in its folder", retry=False)
+        raise Failure("FormatMixed", f"{words}; keep one format in its folder")
     return names[0]

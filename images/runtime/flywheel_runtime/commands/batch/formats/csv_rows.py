@@ -24,12 +24,12 @@ def head(source: Source, file: File) -> Head:
         line = first.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError as error:
         words = f"the header of file '{file.path}' is not UTF-8; convert it, for example with iconv"
-        raise Failure("NotUTF8", words, retry=False) from error
+        raise Failure("NotUTF8", words) from error
     delimiter = max(DELIMITERS, key=lambda candidate: len(_cells(line, candidate)))
     columns = [name.strip() for name in _cells(line, delimiter)]
     if not all(columns) or len(set(columns)) < len(columns):
         words = f"the first line of file '{file.path}' must name each column once, and leaves one out or names it twice"
-        raise Failure("HeaderInvalid", f"{words}; correct it", retry=False)
+        raise Failure("HeaderInvalid", f"{words}; correct it")
     return Head(tuple(columns), delimiter=delimiter)
 
 

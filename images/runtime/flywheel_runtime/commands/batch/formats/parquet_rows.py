@@ -85,10 +85,10 @@ def _with_footer(source: Source, file: File, folder: Path) -> Path:
     """A file of the same length that holds the footer alone; the rest is a hole, which takes no disk."""
     tail = source.part(file, max(0, file.size - TAIL), file.size)
     if file.size < TAIL + len(MAGIC) or tail[4:] != MAGIC:
-        raise Failure("UnreadableParquet", f"file '{file.path}' is not Parquet; write it again", retry=False)
+        raise Failure("UnreadableParquet", f"file '{file.path}' is not Parquet; write it again")
     length = struct.unpack("<I", tail[:4])[0] + TAIL
     if length > file.size:
-        raise Failure("UnreadableParquet", f"the footer of file '{file.path}' is damaged; write it again", retry=False)
+        raise Failure("UnreadableParquet", f"the footer of file '{file.path}' is damaged; write it again")
     path = folder / "data.parquet"
     with path.open("wb") as hole:
         hole.truncate(file.size)
@@ -114,7 +114,7 @@ def _explained(file: File) -> Iterator[Any]:
     except duckdb.Error as error:
         words = str(error).splitlines()[0]
         finding = f"file '{file.path}' is not readable Parquet ({words})"
-        raise Failure("UnreadableParquet", f"{finding}; write it again", retry=False) from error
+        raise Failure("UnreadableParquet", f"{finding}; write it again") from error
 
 
 FORMAT = Format(head, _slices, rows)

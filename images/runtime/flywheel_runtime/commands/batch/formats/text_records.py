@@ -47,7 +47,7 @@ def records(parts: Iterable[bytes], name: str, *, quoted: bool) -> Iterator[Reco
         if len(carry) > LONGEST:
             cure = "close the quote or write one record on each line" if quoted else "write one record on each line"
             words = f"file '{name}' has a record of more than {LONGEST >> 20} MiB"
-            raise Failure("RecordTooLong", f"{words}; {cure}", retry=False)
+            raise Failure("RecordTooLong", f"{words}; {cure}")
         if cut:
             yield _without_blanks(text[:cut], ends)
     if carry.strip():
@@ -129,8 +129,6 @@ def _unpacked(parts: Iterable[bytes], file: File) -> Iterator[bytes]:
                 rest = stream.unconsumed_tail or stream.unused_data
                 more = len(unpacked) == LONGEST  # there may be more of it inside
         if not stream.eof:
-            raise Failure("BrokenGzip", f"file '{file.path}' ends in the middle; write it again", retry=False)
+            raise Failure("BrokenGzip", f"file '{file.path}' ends in the middle; write it again")
     except zlib.error as error:
-        raise Failure(
-            "BrokenGzip", f"file '{file.path}' is broken gzip ({error}); write it again", retry=False
-        ) from error
+        raise Failure("BrokenGzip", f"file '{file.path}' is broken gzip ({error}); write it again") from error

@@ -13,7 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, RequestRejected
 
 Array = NDArray[Any]
 PATIENCE = 600.0  # seconds: a big model may load for minutes, and a server that was killed starts again
@@ -33,10 +33,6 @@ DTYPES = {
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
 }
-
-
-class Refused(Exception):
-    """The server answered that it cannot score these rows; the same rows would be refused again."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +106,7 @@ class Client:
                     return int(answer.headers.get(LENGTH) or len(content)), content
                 words = _words(content)
                 if answer.status not in (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS):
-                    raise Refused(words)
+                    raise RequestRejected(words)
             time.sleep(PAUSE)
         finding = f"the model server beside this container did not answer for {self._patience:.0f} s ({words})"
         raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)

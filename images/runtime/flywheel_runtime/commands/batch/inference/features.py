@@ -29,7 +29,7 @@ def match(inputs: Sequence[Tensor], given: tuple[str, ...], columns: Sequence[st
     if missing:
         words = f"file '{file}' has no column {_listed(missing)}; the model takes {_listed(_wanted(found))}"
         cure = f"and the file has {_listed(columns)}; correct the input or choose another model"
-        raise Failure("ColumnsMissing", f"{words}, {cure}", retry=False)
+        raise Failure("ColumnsMissing", f"{words}, {cure}")
     return found
 
 
@@ -58,7 +58,7 @@ def _feature(tensor: Tensor, given: tuple[str, ...], alone: bool, columns: Seque
 
 
 def _invalid(words: str) -> Failure:
-    return Failure("FeaturesInvalid", f"{words}; see spec.input.features", retry=False)
+    return Failure("FeaturesInvalid", f"{words}; see spec.input.features")
 
 
 def _wanted(features: Iterable[Feature]) -> list[str]:

@@ -52,7 +52,7 @@ def choose(outputs: Sequence[Tensor], prediction: Prediction | None, classes: Se
     elif PROBABILITIES in named:
         return _columns(named[PROBABILITIES], PROBABILITIES, classes)
     words = f"the model gives {', '.join(map(repr, named))} and nothing that is a {prediction}"
-    raise Failure("OutputsDiffer", f"{words}; leave spec.output.prediction out to keep what it gives", retry=False)
+    raise Failure("OutputsDiffer", f"{words}; leave spec.output.prediction out to keep what it gives")
 
 
 def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from flywheel_runtime.commands.batch.formats import Rows
-from flywheel_runtime.commands.batch.inference.client import Array, Client, Refused
+from flywheel_runtime.commands.batch.inference.client import Array, Client
 from flywheel_runtime.commands.batch.inference.features import Feature, tensors
+from flywheel_runtime.contract.errors import RequestRejected
 
 SOME = 3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/model/golden_rows.py)
 
@@ -18,13 +19,13 @@ def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
     inputs = tuple(feature.tensor for feature in features)
     alone: dict[int, dict[str, Array]] = {}
     for at in range(min(SOME, len(good))):
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(RequestRejected):
             alone[at] = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
     if not alone:
         return False
     try:
         together = client.infer(inputs, {name: array[list(alone)] for name, array in feeds.items()})
-    except Refused:
+    except RequestRejected:
         return True
     return not all(
         _alike(together[name][place : place + 1], array)

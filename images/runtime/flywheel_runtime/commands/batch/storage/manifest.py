@@ -11,8 +11,7 @@ import json
 from typing import Any
 
 from flywheel_runtime.commands.batch.storage.source import Folder
-from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.store.errors import AlreadyThere, NotThere, Refused
+from flywheel_runtime.contract.errors import AccessDenied, Failure, ObjectMissing, PreconditionFailed
 
 NAME, PROBE = "_manifest.json", "_flywheel-probe"
 LIMIT = 16 << 20  # bytes
@@ -29,11 +28,11 @@ def probe(output: Folder) -> None:
     with output.answered():
         try:
             output.retry.call(lambda: output.bucket.put(key, b""))
-        except Refused as error:
+        except AccessDenied as error:
             words = f"nothing can be written to '{output.place.uri}' with the credentials in {output.owner.secret} ({error.code})"
             raise Failure("OutputRefused", f"{words}; let them write there", retry=True) from error
         # Who may write and not delete leaves an empty file, which no reader takes for a table.
-        with contextlib.suppress(Refused):
+        with contextlib.suppress(AccessDenied):
             output.retry.call(lambda: output.bucket.delete(key))
 
 
@@ -42,7 +41,7 @@ def present(output: Folder) -> dict[str, Any] | None:
     with output.answered():
         try:
             text = output.retry.call(lambda: output.bucket.get(output.place.key + NAME, limit=LIMIT))
-        except NotThere:
+        except ObjectMissing:
             return None
     try:
         found = json.loads(text)
@@ -50,7 +49,7 @@ def present(output: Folder) -> dict[str, Any] | None:
         found = None
     if not isinstance(found, dict):
         words = f"'{uri(output)}' is no manifest of a BatchInference"
-        raise Failure("OutputExists", f"{words}; remove it or choose another spec.output.s3.uri", retry=False)
+        raise Failure("OutputExists", f"{words}; remove it or choose another spec.output.s3.uri")
     return found
 
 
@@ -62,11 +61,11 @@ def commit(output: Folder, document: dict[str, Any], *, overwrite: bool) -> None
     with output.answered():
         try:
             output.retry.call(lambda: output.bucket.put(key, body, only_new=not overwrite))
-        except AlreadyThere as error:
+        except PreconditionFailed as error:
             held = present(output) or {}
             if held.get("plan") != document["plan"]:
                 words = f"somebody else has written '{uri(output)}' meanwhile"
-                raise Failure("OutputExists", f"{words}; choose another spec.output.s3.uri", retry=False) from error
+                raise Failure("OutputExists", f"{words}; choose another spec.output.s3.uri") from error
         for path in sorted(_paths(before or {}) - _paths(document)):
             output.retry.call(lambda: output.bucket.delete(output.place.key + path))  # noqa: B023 called at once
 

@@ -12,9 +12,10 @@ from typing import Any
 from flywheel_runtime.commands.batch.scoring_plan import DIGITS, Plan
 from flywheel_runtime.commands.batch.storage.part_files import SUFFIX
 from flywheel_runtime.commands.batch.storage.source import Folder
+from flywheel_runtime.contract.errors import StoreError
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import S3Error, as_failure
+from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.upload import put_file
 
@@ -55,7 +56,7 @@ class Results:
         """What the shard left, or None. Failure where the store does not answer."""
         try:
             text = self.store.result(self._key(index))
-        except S3Error as error:
+        except StoreError as error:
             raise self._explained(error) from error
         return _result(json.loads(text)) if text is not None else None
 
@@ -64,13 +65,13 @@ class Results:
         body = json.dumps({"v": 1, **asdict(result)}, sort_keys=True).encode()
         try:
             self.store.retry.call(lambda: self.store.bucket.put(self.store.root + self._key(index), body))
-        except S3Error as error:
+        except StoreError as error:
             raise self._explained(error) from error
 
     def _key(self, index: int) -> str:
         return f"results/batch/{self.plan}/{index:05}.json"
 
-    def _explained(self, error: S3Error) -> Exception:
+    def _explained(self, error: StoreError) -> Exception:
         owner = installation.owner(self.env)
         return as_failure(error, self.store.bucket.access, owner, refused="StoreRefused", failed="StoreUnreachable")
 

@@ -8,12 +8,12 @@ from typing import Protocol
 from urllib.parse import urlsplit
 
 from flywheel_runtime.commands.batch.config import BatchConfig, Place
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, ManifestInvalid, ObjectMissing, PreconditionFailed, StoreError
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.access import Access
-from flywheel_runtime.store.errors import AlreadyThere, NotThere, Owner, S3Error, as_failure
-from flywheel_runtime.store.manifest import BadManifest, check_path
+from flywheel_runtime.store.errors import Owner, as_failure
+from flywheel_runtime.store.manifest import check_path
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
 from flywheel_runtime.transport.hosts import check_endpoint
@@ -65,7 +65,7 @@ def open_output(order: BatchConfig, env: Mapping[str, str]) -> "Folder":
     place, source = order.output, order.input
     if isinstance(source, Place) and _is_inside(place, source):
         words = f"'{place.uri}' lies inside the input '{source.uri}', where the next run would read it"
-        raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri", retry=False)
+        raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri")
     folder = Folder(place, *_access(place, env, "OUTPUT_", "spec.output.s3"))
     if place.foreign or place.bucket != env.get("FLYWHEEL_BUCKET"):
         return folder
@@ -75,7 +75,7 @@ def open_output(order: BatchConfig, env: Mapping[str, str]) -> "Folder":
     if below == place.key or not below or below.startswith(OURS):
         words = f"'{place.uri}' is in the installation's bucket, where this namespace writes below 's3://{place.bucket}/{home}'"
         cure = f"but for {', '.join(OURS)}; correct spec.output.s3.uri or give the output a Secret of its own"
-        raise Failure("OutputNotAllowed", f"{words} {cure}", retry=False)
+        raise Failure("OutputNotAllowed", f"{words} {cure}")
     return folder
 
 
@@ -108,7 +108,7 @@ class Folder:
     def _one(self, key: str) -> File:
         try:
             found = self.retry.call(lambda: self.bucket.head(key))
-        except NotThere as error:
+        except ObjectMissing as error:
             words = f"'{self.name}' does not exist at {self.bucket.access.place}"
             raise Failure("SourceMissing", f"{words}; upload it or correct spec.input", retry=True) from error
         if not found.size:
@@ -123,7 +123,7 @@ class Folder:
         with self.answered():
             try:
                 return self.retry.call(lambda: self.bucket.part(key, start, stop, file.etag))
-            except (AlreadyThere, NotThere) as error:
+            except (PreconditionFailed, ObjectMissing) as error:
                 raise _changed(self.name, file) from error
 
     @contextmanager
@@ -131,7 +131,7 @@ class Folder:
         """Turns what the store answers into the sentence about it."""
         try:
             yield
-        except S3Error as error:
+        except StoreError as error:
             failed = "SourceUnreachable" if self.owner.foreign else "StoreUnreachable"
             access = self.bucket.access
             raise as_failure(error, access, self.owner, refused="CredentialsRefused", failed=failed) from error
@@ -173,7 +173,7 @@ class Volume:
 
 def _changed(name: str, file: File) -> Failure:
     words = f"file '{file.path}' of '{name}' changed after it was listed"
-    return Failure("InputChanged", f"{words}; the input is planned anew", retry=False)
+    return Failure("InputChanged", f"{words}; the input is planned anew")
 
 
 def _sorted(name: str, files: list[File]) -> list[File]:
@@ -184,9 +184,9 @@ def _sorted(name: str, files: list[File]) -> list[File]:
     for file in seen:
         try:
             check_path(file.path)
-        except BadManifest as error:
+        except ManifestInvalid as error:
             words = f"file '{file.path}' of '{name}' cannot be read: {error}; rename it"
-            raise Failure("SourceInvalid", words, retry=False) from error
+            raise Failure("SourceInvalid", words) from error
     return sorted(seen, key=lambda file: file.path)
 
 
@@ -204,4 +204,4 @@ def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tu
         return Bucket(access), owner
     except ValueError as error:
         words = f"the endpoint '{access.endpoint}' is no URL; correct {where}.endpoint"
-        raise Failure("SourceInvalid", words, retry=False) from error
+        raise Failure("SourceInvalid", words) from error

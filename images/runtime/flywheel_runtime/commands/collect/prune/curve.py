@@ -5,7 +5,8 @@ import math
 from contextlib import suppress
 from pathlib import Path
 
-from flywheel_runtime.contract.safe_files import UnsafeFile, open_regular_file
+from flywheel_runtime.contract.errors import UnsafeFile
+from flywheel_runtime.contract.safe_files import open_regular_file
 
 MOST_POINTS = 10_000  # of a longer curve the first ones count
 MOST_BYTES = 4 << 20  # of one look; the rest at the next

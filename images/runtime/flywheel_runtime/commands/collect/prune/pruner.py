@@ -10,7 +10,7 @@ from pathlib import Path
 from flywheel_runtime.commands.collect.prune.config import PruneConfig
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
-from flywheel_runtime.store.errors import S3Error
+from flywheel_runtime.contract.errors import StoreError
 
 PAUSE = 2.0  # seconds between two looks
 
@@ -80,6 +80,6 @@ def _say_if_it_fails(work: Callable[[], None]) -> None:
     """A store in trouble prunes nobody."""
     try:
         work()
-    except S3Error as error:
+    except StoreError as error:
         sys.stderr.write(f"the curves of other trials are out of reach, so nothing is pruned now: {error}\n")
         sys.stderr.flush()
