@@ -16,7 +16,7 @@ from e2e import asking
 from e2e.cluster import golang
 from e2e.onnx_models import linear
 from e2e.tokens import Issuer
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.apiserver
 

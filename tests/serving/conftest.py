@@ -16,7 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 ELEMENT = {
     "BOOL": TensorProto.BOOL,

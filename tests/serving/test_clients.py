@@ -14,8 +14,8 @@ from tritonclient.utils import InferenceServerException
 from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
-from flywheel_serving.testing import LocalServer
 from tests.serving.async_client import Blocking
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 

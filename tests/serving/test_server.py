@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 

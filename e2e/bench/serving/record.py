@@ -25,8 +25,8 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from flywheel_serving.testing import LocalServer
 from tests.runtime import s3_server as s3
+from tests.serving.local_server import LocalServer
 
 FEATURES, CONNECTIONS = 30, 8
 NAMES = [f"f{number}" for number in range(FEATURES)]

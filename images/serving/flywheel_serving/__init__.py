@@ -6,7 +6,7 @@
           infer                             admission, batching, the data plane; knows no transport
             model, metrics                  the ONNX model; Prometheus series
 
-`verify` is the step that admits a ModelVersion; it needs `model` alone. `testing` starts a server in tests.
+`verify` is the step that admits a ModelVersion; it needs `model` alone.
 """
 
 VERSION = "0.1.0"

@@ -9,8 +9,8 @@ import pytest
 
 from e2e import asking
 from e2e.tokens import DISCOVERY, JWKS, Issuer
-from flywheel_serving.testing import LocalServer
 from tests.serving.auth.https_server import HttpsServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster import golang
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 # A model server, and a program built with Go; seconds on an idle machine, minutes on a busy one.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]

@@ -11,7 +11,7 @@ from schemathesis.core.result import Err, Ok
 # JSON Schema cannot say that the values are as many as the shape says, so most of what it allows is refused with a 400.
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 # Each needs a model server, a process of its own; seconds on an idle machine, minutes on a busy one.
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]

@@ -14,7 +14,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from onnx import TensorProto, helper
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 

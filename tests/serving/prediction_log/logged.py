@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from flywheel_serving.testing import LocalServer
 from tests.runtime.s3_server import Server as S3
+from tests.serving.local_server import LocalServer
 
 Row = dict[str, Any]
 SOURCE = "read_parquet($1, hive_partitioning = false)"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 from tests.serving.prediction_log.logged import Place, Row, ask, body, ended, serving
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own

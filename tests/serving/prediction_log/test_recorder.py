@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from flywheel_serving.prediction_log import config
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 from tests.serving.prediction_log.logged import Place, ask, body, ended, metric, serving
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 

@@ -9,7 +9,7 @@ import pytest
 
 from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.rest import openapi_tensors
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 FLIGHTS = "/v2/models/flight-delay"
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 from tests.serving.route.rollout import NAME, Rollout
 
 Node = helper.make_node

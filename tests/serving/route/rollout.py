@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton_grpc
 
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 NAME = "toy"
 

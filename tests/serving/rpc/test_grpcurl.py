@@ -9,7 +9,7 @@ import pytest
 
 import flywheel_serving
 from e2e.cluster import golang
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # a model server, and a program built with Go
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from flywheel_serving.testing import LocalServer
 from tests.runtime.commands.batch.batch_pods import DIGEST, World
+from tests.serving.local_server import LocalServer
 
 SIGNATURE = {
     "v": 1,

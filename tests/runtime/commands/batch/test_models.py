@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from flywheel_serving.testing import LocalServer
 from tests.runtime.commands.batch.batch_pods import DIGEST, World
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration
 Serve = Callable[[ModelProto], World]

@@ -14,7 +14,7 @@ import pytest
 from e2e.onnx_models import faulty, linear, not_a_number, slow
 from e2e.traffic import Traffic
 from flywheel_runtime.commands.canary_analysis import main
-from flywheel_serving.testing import LocalServer
+from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration
 NAME, ROW = "fraud", [100.0, 1.0]
