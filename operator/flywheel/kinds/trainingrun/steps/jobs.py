@@ -153,7 +153,7 @@ def _container(attempt: Attempt, wanted: Container) -> JobStep:
         env=(*env, *test),
         pull_secrets=wanted.image_pull_secrets,
         shared_memory=wanted.shared_memory,
-        ours=False,
+        read_only_root=False,
         indexed=_indexed(wanted, values),
         checkpoint=wanted.checkpoint,
     )
