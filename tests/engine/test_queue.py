@@ -7,6 +7,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from flywheel.core.resource.api import Reference
 from flywheel.engine.queue import DONE, REQUEUE, RETRY, Queue, Result
 from tests.engine.widget import WIDGETS
+from tests.examples import examples
 
 KEYS = [Reference(WIDGETS, "shop", name) for name in ("a", "b", "c")]
 A, B, C = KEYS
@@ -93,7 +94,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert set(self.queue.flying) == self.flying
 
 
-QueueMachine.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+QueueMachine.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=40, deadline=None)
 TestQueue = QueueMachine.TestCase
 
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.kinds.experiment.schema.status import Usage
+from tests.examples import examples
 from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
 
 
@@ -239,7 +240,7 @@ def test_what_is_remembered_is_what_was_tried_though_trials_ended_while_nobody_l
     assert [record.trial for record in search.status.history] == list(range(1, 13))
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(data=st.data(), parallelism=st.integers(1, 4))
 def test_in_any_order_every_trial_ends_once_and_the_best_is_the_best(data: st.DataObject, parallelism: int) -> None:
     ends: Ends = sometimes_fails

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import MODEL_VERSION, Reference
+from tests.examples import examples
 from tests.kinds.experiment.situations import Search, experiment, succeeds
 
 THREE = {"repeats": 3, "budget": {"maxTrials": 4}, "register": "m"}
@@ -121,7 +122,7 @@ def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> No
     assert search.created == WHOLE.created
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(data=st.data())
 def test_in_any_order_every_trial_has_the_mean_of_its_repeats(data: st.DataObject) -> None:
     search = repeated()

@@ -17,6 +17,7 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import resource
+from tests.examples import examples
 from tests.golden import same_as
 from tests.pod_security import containers, violations
 
@@ -96,7 +97,7 @@ SPECS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(SPECS)
 def test_every_pod_is_restricted_and_without_empties(spec: dict[str, Any]) -> None:
     pod = template(**spec)["spec"]

@@ -17,6 +17,7 @@ from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import MAX_HISTORY, ModelStatus
 from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
 from flywheel.testing import NOON, resource
+from tests.examples import examples
 
 GATES = {
     "none": [],
@@ -212,4 +213,4 @@ class Registry(RuleBasedStateMachine):
 
 
 TestRegistry = Registry.TestCase
-TestRegistry.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+TestRegistry.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.testing import params
+from tests.examples import examples
 from tests.kinds.trainingrun.situations import Ends, Runs, container, run
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
@@ -259,7 +260,7 @@ def graphs(draw: st.DrawFn) -> list[dict[str, Any]]:
     ]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(graphs(), st.data(), st.integers(1, 60))
 def test_any_graph_ends_with_each_step_done_once_whenever_the_operator_dies(
     steps: list[dict[str, Any]], data: st.DataObject, crash_after: int

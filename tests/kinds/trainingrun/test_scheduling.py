@@ -10,6 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.plan import Plan
+from tests.examples import examples
 from tests.kinds.trainingrun.situations import Runs, container, run
 
 ENDS: dict[str, Mapping[str, Any]] = {
@@ -132,5 +133,5 @@ class Scheduling(RuleBasedStateMachine):
         return plan
 
 
-Scheduling.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Scheduling.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestScheduling = Scheduling.TestCase

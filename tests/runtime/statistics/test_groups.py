@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from flywheel_runtime.statistics.calibration import expected_calibration_error
 from flywheel_runtime.statistics.groups import gap, positive_rates, slices
 from flywheel_runtime.statistics.metrics import Answers
+from tests.examples import examples
 
 TRUTH = np.array([1, 1, 0, 0, 1, 1, 1, 0])
 FOUND = np.array([1, 1, 1, 0, 1, 0, 0, 0])
@@ -55,7 +56,7 @@ def test_a_slice_in_which_the_metric_has_no_value_is_left_out() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_who_is_answered_alike_has_no_gap_and_no_gap_is_above_one(seed: int) -> None:
     chance = np.random.default_rng(seed)
     truth, found, groups = chance.integers(0, 2, 90), chance.integers(0, 2, 90), chance.integers(0, 3, 90).astype(str)
@@ -83,7 +84,7 @@ def test_calibration_of_more_classes_looks_at_the_answer_that_is_given() -> None
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 def test_who_says_what_is_so_is_calibrated(seed: int) -> None:
     truth = np.random.default_rng(seed).integers(0, 2, 50)
     sure = np.stack([1 - truth, truth], axis=1).astype(float)

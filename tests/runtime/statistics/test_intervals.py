@@ -13,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.statistics.intervals import bootstrap, delong, midranks
 from flywheel_runtime.statistics.metrics import Answers, Array, measure
+from tests.examples import examples
 
 
 def scores(seed: int, rows: int = 400, better: float = 0.5) -> tuple[Array, Array, Array]:
@@ -38,7 +39,7 @@ def by_definition(truth: Array, first: Array, second: Array) -> float:
 
 
 @given(seed=st.integers(0, 10_000), rounded=st.booleans())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 def test_delong_by_midranks_is_delong_by_all_pairs(seed: int, rounded: bool) -> None:
     truth, first, second = scores(seed, rows=60)
     if rounded:
@@ -96,7 +97,7 @@ def test_the_same_seed_draws_the_same_rows_and_another_one_others() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 def test_an_interval_turns_round_with_its_models_and_grows_with_its_confidence(seed: int) -> None:
     truth, first, second = scores(seed, rows=80)
     there, back = delong(truth, second, first, 0.9), delong(truth, first, second, 0.9)

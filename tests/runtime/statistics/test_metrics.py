@@ -14,6 +14,7 @@ from sklearn import metrics as m
 from flywheel_runtime.statistics import scoring
 from flywheel_runtime.statistics.metric_names import CLASSIFICATION, REGRESSION
 from flywheel_runtime.statistics.metrics import Answers, measure, value
+from tests.examples import examples
 
 Array = NDArray[Any]
 
@@ -49,7 +50,7 @@ def test_so_are_those_of_values(metric: str) -> None:
 
 @pytest.mark.parametrize("metric", CLASSIFICATION)
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 def test_a_row_that_is_drawn_twice_counts_as_two_rows(metric: str, seed: int) -> None:
     truth, answers = answered(seed, rows=60, classes=3)
     weights = np.random.default_rng(seed).integers(0, 4, len(truth))

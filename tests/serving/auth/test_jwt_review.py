@@ -18,6 +18,7 @@ from flywheel_serving.auth.config import JwtConfig, RequiredClaim
 from flywheel_serving.auth.jwks import parse_jwks
 from flywheel_serving.auth.jwt_review import LEEWAY_SECONDS, JwtReviewer
 from flywheel_serving.auth.verdict import CannotStart, Outcome, Verdict
+from tests.examples import examples
 from tests.serving.auth.https_server import HttpsServer
 
 AUDIENCE = "fraud.shop.svc"
@@ -105,7 +106,7 @@ HEADERS = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=HEADERS | JSON, claims=JSON, signature=st.binary(max_size=80))
 def test_nothing_that_is_made_up_is_let_in_or_breaks_the_judge(
     judge: JwtReviewer, headers: Any, claims: Any, signature: bytes

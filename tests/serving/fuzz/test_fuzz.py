@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.serving.fuzz.__main__ import CORPUS, NAMES
 from tests.serving.fuzz.targets import TARGETS
 
@@ -49,7 +50,7 @@ def test_the_corpus_does_no_harm(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_mutations_do_no_harm(name: str) -> None:
     @given(data=mutated(SEEDS[name]))
-    @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
     def does_no_harm(data: bytes) -> None:
         TARGETS[name](data)
 

@@ -6,6 +6,7 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.examples import examples
 from tests.serving.oracle.cases import BAD, GOOD, OTHER
 from tests.serving.oracle.memory import converse
 from tests.serving.oracle.wire import LAST, Answer, answers
@@ -21,7 +22,7 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 
 @given(name=st.sampled_from(sorted(SENT)), cuts=CUTS)
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_pieces_are_answered_as_the_whole(name: str, cuts: list[int]) -> None:
     assert converse(cut(SENT[name], cuts)) == converse([SENT[name]])
 
@@ -64,7 +65,7 @@ def chunked(body: bytes, cuts: list[int], extension: str) -> bytes:
 
 
 @given(sent=st.lists(good_requests(), min_size=1, max_size=6), cuts=CUTS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 def test_what_was_sent_is_what_the_application_sees(sent: list[Sent], cuts: list[int]) -> None:
     data = b"".join(each.data for each in sent)
 

@@ -18,6 +18,7 @@ from flywheel_serving.prediction_log import baseline
 from flywheel_serving.prediction_log.baseline import Baseline, BaselineInvalid
 from flywheel_serving.prediction_log.counts import Counts
 from tests.serving.prediction_log.logged import added
+from tests.examples import examples
 
 EDGES = {"month": [1.0, 4.0, 7.0, 12.0], "wind": [-2.5, 0.0, 0.1], "constant": [3.0, 3.0]}
 CATEGORIES = ["UA", "DL"]
@@ -76,7 +77,7 @@ def by_hand(values: list[float], edges: list[float]) -> dict[str, Any]:
     return found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(REQUESTS)
 def test_every_value_is_where_one_would_put_it_by_hand(requests: list[list[tuple[Any, ...]]]) -> None:
     rows = [row for each in requests for row in each]
@@ -94,7 +95,7 @@ def test_every_value_is_where_one_would_put_it_by_hand(requests: list[list[tuple
     assert found["predictions"] == {"rows": len(rows), **by_hand([row[5] for row in rows], [0.0, 0.25, 0.5, 1.0])}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(REQUESTS, st.integers(0, 12))
 def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, ...]]], cut: int) -> None:
     left, right = (
@@ -117,7 +118,7 @@ def test_taking_begins_anew() -> None:
     assert not any(sum(each.get("bins", each.get("counts"))) for each in second["features"].values())
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(st.lists(st.floats(-20, 20, width=32), min_size=1, max_size=50))
 def test_training_counts_the_same_values_into_the_same_bins(values: list[float]) -> None:
     conditions = profile._conditions("value::FLOAT", EDGES["month"])
@@ -182,7 +183,7 @@ def test_only_inputs_of_one_value_have_bins(tmp_path: Path) -> None:
     assert list(found.numbers) == ["month"]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(REQUESTS)
 def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tuple[Any, ...]]]) -> None:
     numeric = Baseline("sha256:1", {**EDGES}, {}, {}, [0.0, 0.5, 1.0], ("probabilities", True), np.dtype("<f4"))
@@ -198,7 +199,7 @@ def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tu
     assert blocks.take() == plain.take()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(25), deadline=None)
 @given(REQUESTS)
 def test_requests_that_ran_together_are_counted_as_if_alone(requests: list[list[tuple[Any, ...]]]) -> None:
     together = Counts(BASELINE)

@@ -15,6 +15,7 @@ from flywheel_serving.rest import codec
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.route.codec import ExpectedResponse, InvalidResponse, RequestEncoder, UpstreamResponse, decode
 from flywheel_serving.route.route_file import Challenger
+from tests.examples import examples
 
 VALUES: dict[str, list[Any]] = {"BYTES": ["ä", ""], "BOOL": [True, False], "FP32": [1.5, float("nan")]}
 OUTPUTS = (TensorSpec("value", "FP32", (-1, 2)), TensorSpec("text", "BYTES", (-1,)))
@@ -82,13 +83,13 @@ ANYTHING = some.recursive(
 FIELDS = some.sampled_from(["name", "datatype", "shape", "data", "parameters"])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some.dictionaries(FIELDS, ANYTHING, max_size=2), some.dictionaries(FIELDS, ANYTHING, max_size=2))
 def test_whatever_the_description_says(value: dict[str, Any], text: dict[str, Any]) -> None:
     right_or_refused(reply({**RIGHT, **value}, **text))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(some.data())
 def test_whatever_byte_is_changed_or_missing(data: some.DataObject) -> None:
     right = reply(RIGHT)

@@ -22,6 +22,7 @@ from flywheel.kinds.experiment.search.space import (
     point_of,
     space_size,
 )
+from tests.examples import examples
 
 BOOSTING = Branch(
     "Boosting", {"rate": RealDimension(Decimal("0.02"), Decimal("0.3"), log=True), "leaves": IntegerDimension(15, 127)}
@@ -175,7 +176,7 @@ def within(dimension: RealDimension | IntegerDimension | CategoricalDimension, v
     return float(dimension.low) <= value <= float(dimension.high)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(space=spaces, seed=st.integers(0, 2**31 - 1), algorithm=st.sampled_from(["TPE", "Random"]))
 def test_any_space_gives_points_within_it(space: Space, seed: int, algorithm: Algorithm) -> None:
     past: list[PastTrial] = []

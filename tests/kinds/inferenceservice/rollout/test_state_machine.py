@@ -247,15 +247,25 @@ def story(dies: Mapping[int, int], verdict: str) -> tuple[Any, ...]:
     )
 
 
-@pytest.mark.parametrize("verdict", ["Pass", "Breach"])
-def test_the_end_is_the_same_wherever_the_operator_dies(verdict: str) -> None:
-    """In each pass: before its first write, in the middle of its children, and before its status."""
-    calm = story({}, verdict)
-    deaths = [(number, writes) for number in range(3, 15) for writes in (0, 1, 2, 99)]
-    ends = {death: story(dict([death]), verdict) for death in deaths}
+long_run = pytest.mark.long_run
 
-    assert calm[1] == ("delay-2" if verdict == "Pass" else "delay-1")
-    assert {death: end for death, end in ends.items() if end != calm} == {}
+
+@pytest.mark.parametrize("verdict", ["Pass", "Breach"])
+@pytest.mark.parametrize(
+    "writes",
+    [
+        pytest.param(0, id="before its first write", marks=long_run),
+        pytest.param(1, id="after one write"),
+        pytest.param(2, id="after two writes", marks=long_run),
+        pytest.param(99, id="before its status"),
+    ],
+)
+def test_the_end_is_the_same_in_whichever_pass_the_operator_dies(writes: int, verdict: str) -> None:
+    undisturbed = story({}, verdict)
+    ends = {number: story({number: writes}, verdict) for number in range(3, 15)}
+
+    assert undisturbed[1] == ("delay-2" if verdict == "Pass" else "delay-1")
+    assert {number: end for number, end in ends.items() if end != undisturbed} == {}
 
 
 def test_the_artifact_of_the_challenger_is_the_one_that_is_fetched() -> None:

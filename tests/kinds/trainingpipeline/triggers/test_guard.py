@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
+from tests.examples import examples
 from tests.kinds.trainingpipeline.situations import NEW_DATA, NIGHTLY, Loop, pipeline
 
 GUARDS: list[dict[str, Any]] = [
@@ -103,5 +104,5 @@ class Guarding(RuleBasedStateMachine):
             assert any(trigger == "new" for trigger, _ in self.runs.values()), self.loop.status
 
 
-Guarding.TestCase.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+Guarding.TestCase.settings = settings(max_examples=examples(60), stateful_step_count=30, deadline=None)
 TestGuarding = Guarding.TestCase

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts, quantile, slower
 from flywheel_serving.metrics.server_metrics import ServerMetrics
+from tests.examples import examples
 from tests.runtime.commands.canary_analysis.metrics_page import Page
 
 BUCKETS = [(0.1, 50.0), (0.2, 90.0), (float("inf"), 100.0)]
@@ -33,7 +34,7 @@ def test_a_page_of_our_server_reads_as_prometheus_reads_it() -> None:
     assert parse(text) == theirs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.dictionaries(st.text(max_size=8), st.floats(allow_nan=False), max_size=5))
 def test_labels_of_every_sort_come_through(values: dict[str, float]) -> None:
     registry = CollectorRegistry()
@@ -107,7 +108,7 @@ def test_of_nothing_there_is_no_quantile() -> None:
     assert quantile(0.99, [(0.1, 0.0), (float("inf"), 0.0)]) is None
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(st.lists(st.floats(0.0001, 0.99), min_size=1, max_size=200))
 def test_the_quantile_lies_in_the_bucket_of_the_true_one(seconds: list[float]) -> None:
     bounds = (0.001, 0.01, 0.1, 1.0)
