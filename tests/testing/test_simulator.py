@@ -35,7 +35,7 @@ def test_children_are_written_before_the_status_and_the_event() -> None:
 def test_nothing_is_written_while_nothing_changes() -> None:
     found = simulator(jobs=2, serve=True)
     before = len(found.writes)
-    found.wake()
+    found.wake_all()
     found.settle()
 
     assert found.writes[before:] == []

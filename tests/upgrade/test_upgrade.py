@@ -27,11 +27,10 @@ def dumped() -> tuple[dict[str, Any], ...]:
 
 def upgraded(kind: AnyKind) -> Simulator:
     """The cluster after the new operator has reconciled every resource of a kind."""
-    others = [each for each in KINDS if each.api != kind.api]
-    simulator = Simulator(kind, known=others)
+    simulator = Simulator(kind)
     simulator.cluster.now = DUMPED_AT
     simulator.put(*dumped())
-    simulator.wake()
+    simulator.wake_all()
     while simulator.reconcile_next():
         pass
     return simulator

@@ -11,10 +11,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from flywheel.cluster.apply import MUST_BE_MISSING, Writer
-from flywheel.cluster.client import Client
+from flywheel.cluster.apply import Writer
 from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
-from flywheel.core.resource.api import EVENT, GROUP, JOB, Api, Manifest, Reference
+from flywheel.core.resource.api import EVENT, GROUP, JOB, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.names import MANAGED_BY, STEP_LABEL
 from flywheel.core.resource.parse import parse_resource
@@ -25,6 +24,7 @@ from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Queue
 from flywheel.engine.reconcile import Reconciler
+from flywheel.testing.client import FakeClient
 from flywheel.testing.cluster import Change, FakeCluster
 from flywheel.testing.pods import pod
 from flywheel.testing.resources import job
@@ -121,7 +121,7 @@ class Simulator:
         raw = self.manifest(self.subject)
         self.put({**raw, "metadata": {**raw["metadata"], "annotations": dict(annotations)}})
 
-    def wake(self) -> None:
+    def wake_all(self) -> None:
         """Let the operator look at every resource, as after a restart; a resource that has not changed causes no write."""
         self._wake(set(self._store.addresses(self.kind.api)))
 
@@ -234,7 +234,7 @@ class Simulator:
         """Start a process that remembers nothing and lists what is there."""
         self._queue = Queue(lambda: self.cluster.now.timestamp(), lambda: 0.5)
         self._store = Store(self._kinds, self._wake)
-        client = _Client(self)
+        client = FakeClient(self.cluster, self._before_write, self._after_write)
         writer = Writer(client, lambda: True)
         self._reconciler = Reconciler(
             [replace(each, decide=self._recording_plans(each)) for each in self._kinds],
@@ -274,54 +274,12 @@ class Simulator:
         self._queue.done(taken[0], self._reconciler(taken[0]))
         return True
 
-    def _before_write(self, verb: str, reference: Reference) -> None:
-        """Called before a write: the operator may be killed instead of it."""
-        if self.crash_before is not None and self.crash_before(f"{verb} {reference.api.kind} {reference.name}"):
+    def _before_write(self, write: str) -> None:
+        if self.crash_before is not None and self.crash_before(write):
             self.crash_before = None
             raise Killed
 
-    def _after_write(self, verb: str, reference: Reference) -> None:
-        self.writes.append(f"{verb} {reference.api.kind} {reference.name}")
+    def _after_write(self, write: str) -> None:
+        self.writes.append(write)
         if len(self.writes) == self.crash_after:
             raise Killed
-
-
-class _Client(Client):
-    """The operator's client, whose requests a FakeCluster answers."""
-
-    def __init__(self, simulator: Simulator) -> None:
-        self._simulator = simulator
-        self._cluster = simulator.cluster
-
-    def get(self, reference: Reference) -> Any:
-        return self._cluster.get(reference)
-
-    def apply(
-        self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
-    ) -> tuple[Any, bool]:
-        if dry_run:
-            raise NotImplementedError("the engine makes no dry runs")
-        metadata = manifest["metadata"]
-        reference = Reference(api, metadata["namespace"], metadata["name"])
-        verb = subresource or ("create" if metadata.get("resourceVersion") == MUST_BE_MISSING else "update")
-        verb = "event" if api == EVENT else verb
-        self._simulator._before_write(verb, reference)
-        stored = self._cluster.apply(api, manifest, manager, subresource)
-        self._simulator._after_write(verb, reference)
-        return stored
-
-    def delete(self, reference: Reference, uid: str) -> Any:
-        self._simulator._before_write("delete", reference)
-        answer = self._cluster.delete(reference, uid)
-        if answer is not None:
-            self._simulator._after_write("delete", reference)
-        return answer
-
-    def events_about(self, namespace: str, uid: str) -> list[Manifest]:
-        return list(self._cluster.events(namespace, uid))
-
-    def serves(self, group: str) -> bool:
-        return self._cluster.serves(group)
-
-    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
-        return list(self._cluster.kueue_workloads({"metadata": {"namespace": namespace, "uid": uid}}))
