@@ -13,6 +13,7 @@ from typing import Any
 from demo import flights
 from e2e import kube
 from e2e.cluster.progress import say
+from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
@@ -83,11 +84,10 @@ def wait(kind: str, name: str, seconds: float) -> None:
         settled = kube.condition(resource, "Reconciling").get("status") != "True"
         return True if current and settled and condition.get("status") == "True" else None
 
-    kube.until(
+    wait_until(
         ready,
         seconds,
         lambda: f"{kind}/{name} is not Ready: {told}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
-        pause=1,
     )
 
 
@@ -106,7 +106,7 @@ def the_run() -> str:
         started: str | None = (triggers.get("new-month", {}).get("fired") or {}).get("run")
         return started
 
-    return kube.until(fired, 60, "trigger 'new-month' of the pipeline has not fired")
+    return wait_until(fired, 60, "trigger 'new-month' of the pipeline has not fired")
 
 
 def show_table() -> None:

@@ -22,6 +22,7 @@ from e2e import kube
 from e2e.cluster.certificates import EC_KEY, openssl
 from e2e.cluster.network import NODE_ADDRESS
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 GROUP, VERSION = "custom.metrics.k8s.io", "v1beta2"
 NAME = "custom-metrics"
@@ -41,7 +42,7 @@ def served(story: Story, folder: Path) -> Iterator[None]:
     story.apply(*_front(server.server_port))
     kube.apply(_api_service(story.namespace), story.namespace)
     try:
-        kube.until(_is_available, 60, f"{VERSION}.{GROUP} never became available")
+        wait_until(_is_available, 60, f"{VERSION}.{GROUP} never became available")
         yield
     finally:
         kube.kubectl("delete", "apiservice", f"{VERSION}.{GROUP}", "--ignore-not-found")

@@ -1,21 +1,19 @@
-"""The cluster as the demo and the stories see it: kubectl, waiting, port-forwards and the trial store. One waiting loop for all."""
+"""The cluster as the demo and the stories see it: kubectl, port-forwards and the trial store."""
 
 import json
 import re
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import yaml
 
 from e2e.cluster import cluster, places
 
 Object = dict[str, Any]
-T = TypeVar("T")
 
 
 class Refused(Exception):
@@ -64,22 +62,6 @@ def condition(resource: Object | None, type_: str = "Ready") -> Object:
     """One condition, or an empty object."""
     conditions = ((resource or {}).get("status") or {}).get("conditions") or []
     return next((each for each in conditions if each["type"] == type_), {})
-
-
-def until(question: Callable[[], T | None], seconds: float, what: Callable[[], str] | str, pause: float = 1.0) -> T:
-    """Ask until the answer is neither None nor False.
-
-    Raises:
-        TimeoutError: it never was; the message is `what`, with what was seen last.
-    """
-    end = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer is not None and answer is not False:
-            return answer
-        if time.monotonic() > end:
-            raise TimeoutError(f"after {seconds:.0f} s: {what if isinstance(what, str) else what()}")
-        time.sleep(pause)
 
 
 @contextmanager

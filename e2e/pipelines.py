@@ -7,6 +7,7 @@ from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 DATASET = """
 apiVersion: flywheel.ml/v1alpha1
@@ -64,7 +65,7 @@ def ended(story: Story, name: str, seconds: float = 240) -> dict[str, Any]:
         status: dict[str, Any] = (story.get("fwrun", name) or {}).get("status") or {}
         return status if status.get("result") else None
 
-    return kube.until(found, seconds, lambda: f"run {name} does not end: {story.get('fwrun', name)}")
+    return wait_until(found, seconds, lambda: f"run {name} does not end: {story.get('fwrun', name)}")
 
 
 def step(status: dict[str, Any], name: str) -> dict[str, Any]:

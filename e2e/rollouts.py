@@ -8,6 +8,7 @@ import yaml
 
 from e2e import kube
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 NAME = "fraud"
 ROW = [
@@ -50,7 +51,7 @@ def comes_to(story: Story, phase: str, challenger: str, seconds: float = 150) ->
         seen = rollout(story)
         return seen if (seen.get("phase"), seen.get("challenger")) == (phase, challenger) else None
 
-    return kube.until(found, seconds, lambda: f"{phase} of {challenger} wanted, seen: {json.dumps(rollout(story))}")
+    return wait_until(found, seconds, lambda: f"{phase} of {challenger} wanted, seen: {json.dumps(rollout(story))}")
 
 
 def servers(story: Story, *, ready: bool = True) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from e2e import kube
+from e2e.waiting import wait_until
 
 STORE_SECRET, RUNNER = "flywheel-store", "flywheel-runner"
 KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
@@ -94,7 +95,7 @@ class Story:
                 return None
             return condition if not stalled or kube.condition(resource, "Stalled").get("status") == "True" else None
 
-        return kube.until(
+        return wait_until(
             found,
             seconds,
             lambda: f"{kind}/{name} wanted Ready={ready} {reason or ''}, has {kube.condition(self.get(kind, name))}",

@@ -15,6 +15,7 @@ from e2e.cluster import images
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
+from e2e.waiting import wait_until
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}]}).encode()
 
@@ -60,7 +61,7 @@ def test_a_server_of_another_model_is_never_ready_and_takes_no_traffic(served: S
         pods = kube.listed("pods", served.namespace, "flywheel.ml/role=server")
         return [kube.condition(pod, "Initialized").get("status") for pod in pods] == ["True", "True"]
 
-    kube.until(started, 60, "the new server never started")
+    wait_until(started, 60, "the new server never started")
 
     deployment = served.get("deployment", "fraud") or {}
     assert deployment["status"]["readyReplicas"] == 1

@@ -10,6 +10,7 @@ from e2e import kube
 from e2e.kube import Refused
 from e2e.onnx_models import linear
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 MODEL = """
 apiVersion: flywheel.ml/v1alpha1
@@ -54,7 +55,7 @@ def bring(story: Story, name: str, weights: list[float], roc_auc: str) -> None:
     uri, sha256 = story.put(f"{name}.onnx", model), hashlib.sha256(model).hexdigest()
     story.apply(VERSION % {"name": name, "uri": uri, "sha256": sha256, "roc_auc": roc_auc})
     story.wait("fwver", name)
-    kube.until(lambda: verdict(story, name) == "AwaitingApproval", 60, lambda: f"{name}: {verdict(story, name)}")
+    wait_until(lambda: verdict(story, name) == "AwaitingApproval", 60, lambda: f"{name}: {verdict(story, name)}")
 
 
 def model(story: Story) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def test_who_may_only_edit_is_refused(team: Story) -> None:
 def test_an_approval_of_other_bytes_is_void(team: Story) -> None:
     approve(team, "fraud-1", "jane", digest="sha256:" + "7" * 64)
 
-    kube.until(
+    wait_until(
         lambda: "The approval of 'jane' is void" in kube.condition(team.get("fwver", "fraud-1")).get("message", ""),
         60,
         lambda: str(kube.condition(team.get("fwver", "fraud-1"))),
@@ -116,11 +117,11 @@ def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Story) 
             "patch", "fwmodel", "fraud", "--as", "joe", "--type", "merge", "--patch", '{"spec":{"champion":"fraud-2"}}'
         )
     approve(team, "fraud-2", "jane")
-    kube.until(lambda: model(team).get("champion") == "fraud-2", 60, lambda: str(model(team)))
+    wait_until(lambda: model(team).get("champion") == "fraud-2", 60, lambda: str(model(team)))
 
 
 def test_what_is_served_cannot_be_deleted(team: Story) -> None:
-    served = kube.until(
+    served = wait_until(
         lambda: (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
         180,
         lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
@@ -130,7 +131,7 @@ def test_what_is_served_cannot_be_deleted(team: Story) -> None:
     with pytest.raises(Refused, match="ModelVersion 'fraud-2' is served by InferenceService 'fraud'"):
         team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")
     team.kubectl("delete", "fwsvc", "fraud")
-    kube.until(
+    wait_until(
         lambda: not (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
         60,
         lambda: str((team.get("fwver", "fraud-2") or {}).get("status")),
@@ -145,7 +146,7 @@ def test_versions_go_with_their_model_where_it_says_so(team: Story) -> None:
 
     assert not owners()
     team.kubectl("patch", "fwmodel", "fraud", "--type", "merge", "--patch", '{"spec":{"deletionPolicy":"Delete"}}')
-    kube.until(owners, 60, lambda: str(team.get("fwver", "fraud-1")))
+    wait_until(owners, 60, lambda: str(team.get("fwver", "fraud-1")))
     team.kubectl("delete", "fwmodel", "fraud")
 
-    kube.until(lambda: team.get("fwver", "fraud-1") is None, 60, lambda: str(team.get("fwver", "fraud-1")))
+    wait_until(lambda: team.get("fwver", "fraud-1") is None, 60, lambda: str(team.get("fwver", "fraud-1")))

@@ -8,6 +8,7 @@ from e2e import bad_input, kube
 from e2e.bad_input import Case, resource, trial
 from e2e.onnx_models import linear
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 DATA = [
     "missing Secret",
@@ -147,7 +148,7 @@ def test_a_child_edited_by_hand_is_put_right(story: Story, served: str) -> None:
         "--patch",
         '[{"op":"remove","path":"/spec/selector/flywheel.ml~1uid"}]',
     )
-    assert kube.until(selects, 30, lambda: json.dumps(story.get("service", served)))
+    assert wait_until(selects, 30, lambda: json.dumps(story.get("service", served)))
 
 
 def test_a_child_deleted_by_hand_comes_back(story: Story, served: str) -> None:
@@ -158,7 +159,7 @@ def test_a_child_deleted_by_hand_comes_back(story: Story, served: str) -> None:
         now = story.get("deployment", served)
         return True if now is not None and now["metadata"]["uid"] != before else None
 
-    assert kube.until(back, 30, "the Deployment did not come back")
+    assert wait_until(back, 30, "the Deployment did not come back")
     story.wait("fwsvc", served)
 
 
@@ -182,11 +183,11 @@ def test_two_resources_claiming_one_child_name(story: Story, served: str) -> Non
 def test_a_resource_deleted_while_its_jobs_run(story: Story, image: str, cases: dict[str, Case]) -> None:
     story.wait("fwds", "rows")
     story.apply(trial("goes", image, "import time; time.sleep(300)"))
-    kube.until(lambda: kube.listed("pods", story.namespace, "flywheel.ml/name=goes") or None, 60, "no pod of the trial")
+    wait_until(lambda: kube.listed("pods", story.namespace, "flywheel.ml/name=goes") or None, 60, "no pod of the trial")
 
     story.kubectl("delete", "fwexp", "goes")
 
-    kube.until(
+    wait_until(
         lambda: not kube.listed("jobs,pods", story.namespace, "flywheel.ml/name=goes") or None,
         150,
         "its Job and pod stay",
@@ -204,7 +205,7 @@ def test_the_store_goes_down_in_the_middle_of_an_upload(story: Story, image: str
                 return True
         return None
 
-    kube.until(main_is_done, 120, "main did not end", pause=0.1)
+    wait_until(main_is_done, 120, "main did not end", max_pause=0.1)
     kube.kubectl(
         "delete",
         "pods",

@@ -8,6 +8,7 @@ import pytest
 from e2e import kube, pipelines
 from e2e.kube import Refused
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 FINISH = "from flywheel_runtime import run; run.finish({'rows': 1})"
 LEAK = "import pathlib; f = pathlib.Path('/flywheel/outputs/leak').open('wb'); [f.write(bytes(2**20)) for _ in range(200)]; f.flush(); import time; time.sleep(300)"
@@ -73,7 +74,7 @@ def test_a_time_zone_that_nobody_knows(told: Story) -> None:
     def found() -> bool:
         return "unknown time zone" in kube.condition(told.get("fwpipe", "mars")).get("message", "")
 
-    kube.until(found, 60, lambda: str(kube.condition(told.get("fwpipe", "mars"))))
+    wait_until(found, 60, lambda: str(kube.condition(told.get("fwpipe", "mars"))))
     message = kube.condition(told.get("fwpipe", "mars"))["message"]
     assert "Mars/Olympus" in message
     assert "CronJob" in message

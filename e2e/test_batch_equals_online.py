@@ -12,6 +12,7 @@ import pytest
 from e2e import kube
 from e2e.onnx_models import linear
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 WEIGHTS = [0.25, -1.5, 3.0]
 MODEL = """
@@ -125,12 +126,12 @@ def test_every_row_scores_as_it_does_online(served: Story) -> None:
 def test_a_killed_pod_changes_nothing(served: Story) -> None:
     rows = 50 * ROWS  # so that a shard takes seconds
     served.apply(batch(served, "killed", served.put("killed/rows.csv", csv(rows)), shards=2))
-    victim, index = kube.until(
+    victim, index = wait_until(
         lambda: scoring(served, "killed"), 120, "no pod of the score Job has started its main", 0.1
     )
 
     served.kubectl("delete", "pod", victim, "--grace-period=1", "--wait=false")
-    again = kube.until(lambda: scoring(served, "killed", but=victim), 120, "no pod came in its place", 0.1)
+    again = wait_until(lambda: scoring(served, "killed", but=victim), 120, "no pod came in its place", 0.1)
     assert again[1] == index, "the killed index runs again before the other one"
     served.wait("fwbatch", "killed", reason="Scored", seconds=240)
 
@@ -190,7 +191,7 @@ def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(serve
     assert len(output(served, "later")) == 100
 
     served.kubectl("patch", "fwbatch", "later", "--type=merge", '--patch={"spec": {"ttl": "1s"}}')
-    kube.until(lambda: served.get("fwbatch", "later") is None, 60, "its time is over, and it is still there")
+    wait_until(lambda: served.get("fwbatch", "later") is None, 60, "its time is over, and it is still there")
     assert len(output(served, "later")) == 100, "the output stays"
 
 
@@ -206,7 +207,7 @@ def test_a_tick_is_answered_with_its_day(served: Story) -> None:
 
     served.wait("fwbatch", "nightly", reason="Scored", seconds=180)
     assert len(output(served, f"nightly/day={day}")) == 10
-    kube.until(lambda: kube.condition(served.get("job", "by-hand"), "Complete").get("status") == "True", 30, "the tick")
+    wait_until(lambda: kube.condition(served.get("job", "by-hand"), "Complete").get("status") == "True", 30, "the tick")
 
 
 def test_users_words_are_no_way_to_the_credentials(served: Story) -> None:

@@ -9,6 +9,7 @@ from e2e import kube
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
+from e2e.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,7 @@ def test_a_new_pod_names_both_digests_and_the_old_one_goes_on(flipped: tuple[Sto
         message: str = kube.condition(story.get("fwsvc", "fraud")).get("message", "")
         return message if wanted in message and found in message else None
 
-    kube.until(told, 90, lambda: json.dumps(kube.condition(story.get("fwsvc", "fraud"))))
+    wait_until(told, 90, lambda: json.dumps(kube.condition(story.get("fwsvc", "fraud"))))
     pods = {
         pod["metadata"]["uid"]: pod for pod in kube.listed("pods", story.namespace, "flywheel.ml/kind=InferenceService")
     }

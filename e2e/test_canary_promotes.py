@@ -9,6 +9,7 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
 from e2e.story import Story
 from e2e.traffic import Traffic, asked_once
+from e2e.waiting import wait_until
 
 ROLLOUT = {
     "canary": {
@@ -60,7 +61,7 @@ def test_going_back_to_what_is_kept_warm_moves_the_pointer_alone(served: Story) 
     assert rollouts.servers(served) == before
     with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
         # Its servers handed everything to the other version until now; within a second they read that they answer again.
-        kube.until(
+        wait_until(
             lambda: asked_once(port, NAME, ROW) == ("fraud-1", 100.0), 10, "fraud-1 does not answer itself again"
         )
     assert kube.listed("jobs", served.namespace, "flywheel.ml/kind=InferenceService") == []

@@ -11,6 +11,7 @@ from e2e.onnx_models import faulty, linear, not_a_number, slow
 from e2e.rollouts import NAME, ROW
 from e2e.story import Story
 from e2e.traffic import Traffic
+from e2e.waiting import wait_until
 
 ROLLOUT = {
     "canary": {
@@ -37,7 +38,7 @@ def traffic(story: Story) -> Iterator[Traffic]:
 def test_it_is_rolled_back_and_no_request_fails(story: Story, traffic: Traffic, version: str) -> None:
     # Each challenger for itself: the one before has gone, with whatever still leads to it.
     gone = lambda: not any("slot-b" in name for name in rollouts.servers(story, ready=False)) or None  # noqa: E731
-    kube.until(gone, 90, lambda: str(rollouts.servers(story, ready=False)))
+    wait_until(gone, 90, lambda: str(rollouts.servers(story, ready=False)))
     before = rollouts.servers(story)
     answered = sum(traffic.answers.values())
     rollouts.offers(story, version)

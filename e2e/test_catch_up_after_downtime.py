@@ -9,6 +9,7 @@ import pytest
 from e2e import kube, pipelines
 from e2e.local_operator import LocalOperator, deployed_operator_rests
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
 
@@ -44,7 +45,7 @@ def test_one_run_for_all_that_was_missed(story: Story, tmp_path: Path) -> None:
         finally:
             first.end()
         before = {run["metadata"]["name"] for run in pipelines.runs(story)}
-        kube.until(
+        wait_until(
             lambda: len([job for job in ticks(story) if not job["status"].get("completionTime")]) >= 3,
             300,
             "no three ticks",
@@ -53,7 +54,7 @@ def test_one_run_for_all_that_was_missed(story: Story, tmp_path: Path) -> None:
 
         second = LocalOperator(settings, tmp_path / "second.log", "second", 18171)
         try:
-            kube.until(
+            wait_until(
                 lambda: [run for run in pipelines.runs(story) if run["metadata"]["name"] not in before] or None,
                 60,
                 second.words,
@@ -64,7 +65,7 @@ def test_one_run_for_all_that_was_missed(story: Story, tmp_path: Path) -> None:
             answered = {run["spec"]["cause"]["tick"] for run in new}
             for run in new:
                 assert pipelines.ended(story, run["metadata"]["name"])["result"] == "Succeeded"
-            kube.until(
+            wait_until(
                 lambda: all(
                     job["status"].get("completionTime") for job in ticks(story) if job["metadata"]["name"] in waiting
                 ),

@@ -10,6 +10,7 @@ from sklearn.datasets import load_breast_cancer
 from e2e import kube, pipelines
 from e2e.cluster import story_images
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 ROUNDS = 20
 DATASET = """
@@ -94,7 +95,7 @@ def test_a_killed_rank_restarts_the_group_from_its_checkpoint(trained: Story, im
     trained.apply(
         training("cut", boosting(image, pause="0.5"), distributed=TWO_RANKS, checkpoint={"every": "1s"}),
     )
-    kube.until(lambda: keeps_a_checkpoint(trained, "cut"), 90, lambda: trained.kubectl("get", "pods"))
+    wait_until(lambda: keeps_a_checkpoint(trained, "cut"), 90, lambda: trained.kubectl("get", "pods"))
     [rank_1] = pods_of_rank(trained, "cut", 1)
 
     trained.kubectl("delete", "pod", rank_1, "--wait=false")

@@ -2,16 +2,17 @@
 
 import json
 import signal
-import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from e2e import audit, kube, pipelines
+from e2e import audit, pipelines
 from e2e.local_operator import LocalOperator, deployed_operator_rests
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
 
@@ -84,15 +85,14 @@ def kill_while_it_comes(story: Story, settings: dict[str, str], folder: Path, wh
 
 def one_has_died(pair: list[LocalOperator]) -> None:
     """Or ten seconds are over: with nothing to write nobody dies, and then they are killed where they are."""
-    end = time.monotonic() + 10
-    while time.monotonic() < end and all(each.process.poll() is None for each in pair):
-        time.sleep(0.1)
+    with suppress(TimeoutError):
+        wait_until(lambda: any(each.process.poll() is not None for each in pair), 10)
 
 
 def settled(story: Story, settings: dict[str, str], folder: Path, count: int) -> list[dict[str, Any]]:
     survivor = LocalOperator(settings, folder / f"survivor-{count}.log", f"survivor-{count}", 18183)
     try:
-        kube.until(lambda: len(pipelines.runs(story)) >= count, 180, lambda: f"{pipelines.runs(story)}")
+        wait_until(lambda: len(pipelines.runs(story)) >= count, 180, lambda: f"{pipelines.runs(story)}")
         for run in pipelines.runs(story):
             assert pipelines.ended(story, run["metadata"]["name"])["result"] == "Succeeded"
         story.wait("fwpipe", "once", reason="Live")

@@ -11,6 +11,7 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME
 from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
+from e2e.waiting import wait_until
 
 GPU = "amd.com/gpu"
 
@@ -34,15 +35,15 @@ def is_served(story: Story, version: str) -> bool | None:
 
 def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Story) -> None:
     rollouts.offers(served, "fraud-2")
-    told = kube.until(
+    told = wait_until(
         lambda: (
             "replaced one by one" in (said := kube.condition(served.get("fwsvc", NAME)).get("message", "")) and said
         ),
         90,
         lambda: str(kube.condition(served.get("fwsvc", NAME))),
-        pause=0.2,
+        max_pause=0.2,
     )
-    kube.until(lambda: is_served(served, "fraud-2"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))
+    wait_until(lambda: is_served(served, "fraud-2"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))
 
     assert "does not fit beside the old ones" in told
     strategy = (served.get("deployment", NAME) or {})["spec"]["strategy"]["rollingUpdate"]
@@ -59,4 +60,4 @@ def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(ser
     assert rollouts.servers(served) == before, "the champion's servers answer meanwhile"
 
     served.kubectl("patch", "fwsvc", NAME, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/rollout"}]')
-    kube.until(lambda: is_served(served, "fraud-3"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))
+    wait_until(lambda: is_served(served, "fraud-3"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))

@@ -7,6 +7,7 @@ import pytest
 
 from e2e import audit, kube
 from e2e.local_operator import DEPLOYMENT
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -15,7 +16,7 @@ GOING_SECONDS = 180  # that the namespace of a story before may take to go, with
 
 
 def test_three_idle_minutes_have_no_write_but_lease_renewals() -> None:
-    kube.until(lambda: not leaving(), GOING_SECONDS, lambda: f"namespaces that do not go: {leaving()}")
+    wait_until(lambda: not leaving(), GOING_SECONDS, lambda: f"namespaces that do not go: {leaving()}")
     before = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
     [container] = before["spec"]["template"]["spec"]["containers"]
     resync = next((each.get("value") for each in container["env"] if each["name"] == "FLYWHEEL_RESYNC_SECONDS"), None)

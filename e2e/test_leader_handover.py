@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from e2e import kube
 from e2e.local_operator import LocalOperator, deployed_operator_rests, holder
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
 
@@ -29,13 +29,13 @@ def test_the_other_one_takes_over(
     where = story.namespace
     first = LocalOperator(settings, tmp_path / "first.log", f"first-{how.name.lower()}", 18081)
     try:
-        kube.until(lambda: holder(where).startswith("first"), 60, first.words)
+        wait_until(lambda: holder(where).startswith("first"), 60, first.words)
         second = LocalOperator(settings, tmp_path / "second.log", f"second-{how.name.lower()}", 18082)
         try:
-            kube.until(lambda: "caches" in second.words() or None, 30, second.words)
+            wait_until(lambda: "caches" in second.words() or None, 30, second.words)
             first.signal(how)
             begin = time.monotonic()
-            kube.until(lambda: holder(where).startswith("second"), 40, second.words, pause=0.05)
+            wait_until(lambda: holder(where).startswith("second"), 40, second.words, max_pause=0.05)
             taken = time.monotonic() - begin
         finally:
             second.end()

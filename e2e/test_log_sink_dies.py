@@ -16,6 +16,7 @@ import pytest
 from e2e import kube
 from e2e.onnx_models import linear
 from e2e.story import STORE_SECRET, Story
+from e2e.waiting import wait_until
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 
@@ -135,22 +136,22 @@ def in_server(story: Story, program: str) -> str:
 def test_nobody_notices_and_nothing_is_hidden(served: tuple[Story, int], tmp_path: Path) -> None:
     story, port = served
     with Traffic(port) as traffic:
-        kube.until(lambda: metric(story, ROWS) > 0, 120, "no row was ever written")
+        wait_until(lambda: metric(story, ROWS) > 0, 120, "no row was ever written")
 
         killed_at = traffic.answered
         in_server(story, KILL.format(signal=9))
-        kube.until(lambda: metric(story, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again")
+        wait_until(lambda: metric(story, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again")
         before = metric(story, ROWS)
-        kube.until(lambda: metric(story, ROWS) > before, 120, "rows do not come again after the sink was killed")
+        wait_until(lambda: metric(story, ROWS) > before, 120, "rows do not come again after the sink was killed")
         assert traffic.answered > killed_at
 
         away(story, "http://127.0.0.1:9")
         stopped = metric(story, ROWS)
-        kube.until(
+        wait_until(
             lambda: "cannot be written" in server_log(story), 150, "the server does not say that the store is away"
         )
         away(story, None)
-        kube.until(lambda: metric(story, ROWS) > stopped, 150, "rows do not come again after the store came back")
+        wait_until(lambda: metric(story, ROWS) > stopped, 150, "rows do not come again after the store came back")
 
     assert traffic.failures == []
     died = metric(story, DIED)
@@ -158,7 +159,7 @@ def test_nobody_notices_and_nothing_is_hidden(served: tuple[Story, int], tmp_pat
     assert answered == traffic.answered
 
     story.kubectl("scale", "fwsvc/delay", "--replicas=0")
-    kube.until(
+    wait_until(
         lambda: not kube.listed("pods", story.namespace, "flywheel.ml/role=server"), 90, "the server does not end"
     )
     rows = logged(story, tmp_path)
@@ -183,7 +184,7 @@ def away(story: Story, endpoint: str | None) -> None:
     )
     wanted = endpoint or kube_endpoint()
     read = "print(open('/etc/flywheel/store/AWS_ENDPOINT_URL').read())"
-    kube.until(
+    wait_until(
         lambda: in_server(story, read).strip() == wanted, 120, f"the Secret {STORE_SECRET} does not reach the pod"
     )
 

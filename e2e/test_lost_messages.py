@@ -8,6 +8,7 @@ from e2e import kube
 from e2e.bad_input import dataset, trial
 from e2e.story import Story
 from e2e.test_bad_input import GOOD_ROWS
+from e2e.waiting import wait_until
 
 SLOW = "import pathlib, time; time.sleep(12); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
 
@@ -34,7 +35,7 @@ def running_pod(story: Story, name: str) -> str:
                 return str(pod["metadata"]["name"])
         return None
 
-    return kube.until(running, 90, f"main of {name} does not run")
+    return wait_until(running, 90, f"main of {name} does not run")
 
 
 def records(story: Story, name: str) -> str:
@@ -88,7 +89,7 @@ def test_a_collect_that_is_killed_gives_no_success_without_its_word(story: Story
             else None
         )
 
-    kube.until(judged, 120, lambda: records(story, "killer"))
+    wait_until(judged, 120, lambda: records(story, "killer"))
     condition = kube.condition(story.get("fwexp", "killer"))
     stored = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=f"{story.namespace}/results/").get("KeyCount", 0)
 

@@ -10,6 +10,7 @@ import pytest
 from e2e import kube, pipelines
 from e2e.cluster import images
 from e2e.story import Story
+from e2e.waiting import wait_until
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome, is_finished
 from flywheel.core.pods.indexed_job import ItemSet
@@ -21,6 +22,7 @@ from flywheel.kinds.experiment.kind import KIND
 from flywheel.testing import resource
 
 SCRIPT = """
+from e2e.waiting import wait_until
 from flywheel_runtime import run
 month = run.params["month"]
 if month == 1:
@@ -58,7 +60,7 @@ def told(story: Story, each: ItemSet, attempt: int) -> dict[int, Outcome]:
         job = story.get("job", child.name)
         return job if job is not None and is_finished(job) else None
 
-    job = kube.until(over, 120, lambda: story.kubectl("get", "pods"))
+    job = wait_until(over, 120, lambda: story.kubectl("get", "pods"))
     pods = kube.listed("pods", story.namespace)
     mine = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == child.name]
     return indexed_outcome.item_outcomes(job, mine)

@@ -8,8 +8,9 @@ import duckdb
 import pytest
 
 from demo import flights
-from e2e import kube, pipelines
+from e2e import pipelines
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1
@@ -80,7 +81,7 @@ def champion(story: Story) -> str | None:
 def january(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
     folder = Path(tmp_path_factory.mktemp("flights"))
     story.apply(MANIFESTS % story.put("flights.csv.gz", until(1, folder)))
-    [run] = kube.until(lambda: pipelines.runs(story) or None, 120, "no first run")
+    [run] = wait_until(lambda: pipelines.runs(story) or None, 120, "no first run")
     status = pipelines.ended(story, run["metadata"]["name"], 360)
     assert status["result"] == "Succeeded", status
     story.wait("fwsvc", "late", seconds=180)
@@ -93,7 +94,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     old = champion(january)
     january.put("flights.csv.gz", until(2, Path(tmp_path_factory.mktemp("more"))))
     january.kubectl("annotate", "fwds", "flights", "flywheel.ml/check-requested=february")
-    kube.until(lambda: len(pipelines.runs(january)) == 2 or None, 120, "no second run")
+    wait_until(lambda: len(pipelines.runs(january)) == 2 or None, 120, "no second run")
     second = pipelines.runs(january)[-1]
     status = pipelines.ended(january, second["metadata"]["name"], 360)
 
@@ -101,7 +102,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     assert status["challenger"]["verdict"] == "Champion", status["challenger"]
     new = champion(january)
     assert new == status["challenger"]["version"] != old
-    kube.until(
+    wait_until(
         lambda: ((january.get("fwsvc", "late") or {})["status"].get("version") == new) or None,
         180,
         lambda: f"never served: {january.get('fwsvc', 'late')}",

@@ -6,6 +6,7 @@ import pytest
 
 from e2e import kube, pipelines
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -29,7 +30,7 @@ spec:
 def nightly(story: Story) -> Story:
     story.apply(PIPELINE % pipelines.runtime_image())
     story.wait("fwpipe", "nightly", reason="Live")
-    kube.until(lambda: len(done(story)) >= 2, 200, lambda: f"never two runs: {pipelines.runs(story)}")
+    wait_until(lambda: len(done(story)) >= 2, 200, lambda: f"never two runs: {pipelines.runs(story)}")
     return story
 
 

@@ -16,6 +16,7 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
 from e2e.story import Story
 from e2e.traffic import Traffic
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
 
@@ -46,7 +47,7 @@ def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) 
         mortal = LocalOperator(settings, folder / f"{name}.log", name, PORT, FLYWHEEL_DIE_AFTER_WRITES="1")
         dead.append(mortal)
         try:
-            kube.until(partial(is_over, mortal, story), 120, mortal.words)
+            wait_until(partial(is_over, mortal, story), 120, mortal.words)
         finally:
             mortal.end()
         # A dead leader's Lease runs out after 15 s; so many times that is a long story, so it is ended by hand.

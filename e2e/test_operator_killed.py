@@ -23,6 +23,7 @@ from e2e.bad_input import dataset, resource
 from e2e.local_operator import LocalOperator, deployed_operator_rests
 from e2e.story import Story
 from e2e.test_bad_input import GOOD_ROWS
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
 
@@ -72,7 +73,7 @@ class Run:
         try:
             for kind, name in (("fwds", "rows"), ("fwexp", "late"), ("fwmodel", "late"), ("fwsvc", "late")):
                 self.story.wait(kind, name, seconds=240)
-            kube.until(lambda: not kube.listed("jobs", self.story.namespace) or None, 30, "Jobs are left over")
+            wait_until(lambda: not kube.listed("jobs", self.story.namespace) or None, 30, "Jobs are left over")
             found = {"state": self.state(), **self.done(began)}
         finally:
             survivor.signal(signal.SIGTERM)
@@ -85,7 +86,7 @@ class Run:
         mortal = self.operator(f"mortal-{number}", FLYWHEEL_DIE_AFTER_WRITES=str(writes))
         try:
             # Operators that die before they tell of it in an event write less, so there may be fewer deaths than asked for.
-            kube.until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.words)
+            wait_until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.words)
         finally:
             mortal.end()
         print([line for line in mortal.words().splitlines() if ": write " in line][-1:])

@@ -13,6 +13,7 @@ import pytest
 from e2e import kube
 from e2e.cluster import images
 from e2e.story import Story
+from e2e.waiting import wait_until
 
 WHY = "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor default, 1 more needed"
 DATASET = """
@@ -111,7 +112,7 @@ def test_kueues_reason_becomes_ours(queued: Story) -> None:
 
     # That there is a Kueue now is noticed within a minute, and a Job in trouble is looked at every 15 s.
     condition = queued.wait("fwexp", "patient", ready="False", reason="Queued", seconds=100)
-    kube.until(lambda: WHY in (condition_of(queued) or ""), 60, lambda: str(condition_of(queued)))
+    wait_until(lambda: WHY in (condition_of(queued) or ""), 60, lambda: str(condition_of(queued)))
 
     assert "queue 'team'" in condition["message"]
 
@@ -124,10 +125,10 @@ def test_a_trial_that_is_sent_back_waits_again_and_then_runs_as_the_same_attempt
     name = the_job(queued)["metadata"]["name"]
 
     let(queued, name, run=True)
-    kube.until(lambda: "Running" in phases(queued, name), 60, lambda: phases(queued, name))
+    wait_until(lambda: "Running" in phases(queued, name), 60, lambda: phases(queued, name))
     let(queued, name, run=False)
     queued.wait("fwexp", "patient", ready="False", reason="Queued", seconds=60)
-    kube.until(lambda: not phases(queued, name), 60, lambda: phases(queued, name))
+    wait_until(lambda: not phases(queued, name), 60, lambda: phases(queued, name))
     let(queued, name, run=True)
 
     condition = queued.wait("fwexp", "patient")

@@ -18,6 +18,7 @@ from e2e.cluster import cluster
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
+from e2e.waiting import wait_until
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}]}).encode()
 
@@ -77,7 +78,7 @@ def test_no_request_is_lost_while_versions_change(story: Story) -> None:
             settled = kube.condition(resource, "Reconciling").get("status") != "True"
             return True if settled and resource["status"].get("version") == "fraud-2" else None
 
-        kube.until(rolled, 90, lambda: json.dumps(load.answers))
+        wait_until(rolled, 90, lambda: json.dumps(load.answers))
         time.sleep(1)
 
     assert set(load.answers) == {"2.0", "4.0"}, load.answers

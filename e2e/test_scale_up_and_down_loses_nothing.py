@@ -17,6 +17,7 @@ from e2e.cluster import cluster
 from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
+from e2e.waiting import wait_until
 
 ROWS = 100
 BODY = json.dumps(
@@ -90,10 +91,10 @@ def test_no_request_is_lost_while_servers_come_and_go(served: Story) -> None:
             told, ready = servers(served)
             return told == ready >= 2
 
-        kube.until(more, 150, lambda: f"never more than one server: {served.kubectl('describe', 'hpa')} {load.answers}")
+        wait_until(more, 150, lambda: f"never more than one server: {served.kubectl('describe', 'hpa')} {load.answers}")
         time.sleep(5)
         load.pause = QUIET
-        kube.until(
+        wait_until(
             lambda: (
                 servers(served) == (1, 1) and len(kube.listed("pods", served.namespace, "flywheel.ml/role=server")) == 1
             ),

@@ -16,6 +16,7 @@ from e2e.onnx_models import linear
 from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 from e2e.test_scale_up_and_down_loses_nothing import Load, servers
+from e2e.waiting import wait_until
 
 SCALING = """
   scaling:
@@ -49,7 +50,7 @@ def measures(story: Story) -> bool:
 def test_servers_come_with_requests_per_second(served: Story) -> None:
     address = (served.get("service", "fraud") or {})["spec"]["clusterIP"]
     with loopback.service(address, 8080) as port, Load(port) as load:
-        kube.until(
+        wait_until(
             lambda: servers(served)[1] >= 2,
             150,
             lambda: f"never more than one server: {served.kubectl('describe', 'hpa')} {load.answers}",
@@ -66,7 +67,7 @@ def test_requests_in_flight_are_measured_too(served: Story) -> None:
         text = json.dumps((served.get("hpa", "fraud") or {}).get("status", {}).get("currentMetrics") or [])
         return "model_infer_in_flight" in text and measures(served)
 
-    kube.until(asks_for_it, 90, lambda: served.kubectl("describe", "hpa"))
+    wait_until(asks_for_it, 90, lambda: served.kubectl("describe", "hpa"))
     served.wait("fwsvc", "fraud")
 
 
@@ -84,7 +85,7 @@ def test_an_autoscaler_of_somebody_elses_sets_the_scale_subresource(served: Stor
     }  # fmt: skip
     served.apply(foreign)
 
-    kube.until(lambda: servers(served) == (3, 3), 90, lambda: served.kubectl("describe", "hpa"))
+    wait_until(lambda: servers(served) == (3, 3), 90, lambda: served.kubectl("describe", "hpa"))
 
     assert (served.get("fwsvc", "fraud") or {})["spec"]["replicas"] == 3
     served.wait("fwsvc", "fraud", reason="Serving")

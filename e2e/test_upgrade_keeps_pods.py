@@ -13,6 +13,7 @@ from e2e.onnx_models import linear
 from e2e.rollouts import NAME
 from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
+from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
@@ -49,7 +50,7 @@ def test_not_one_pod_restarts(story: Story, servers_before: dict[str, str]) -> N
     # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
     story.kubectl("scale", "fwsvc", NAME, "--replicas=2")
     story.wait("fwsvc", NAME, reason="Serving")
-    kube.until(lambda: len(rollouts.servers(story)) == 2 or None, 60, lambda: str(rollouts.servers(story)))
+    wait_until(lambda: len(rollouts.servers(story)) == 2 or None, 60, lambda: str(rollouts.servers(story)))
 
     pods = kube.listed("pods", story.namespace, "flywheel.ml/role=server")
     assert servers_before.items() <= rollouts.servers(story).items()

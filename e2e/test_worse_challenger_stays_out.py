@@ -10,6 +10,7 @@ from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
 from e2e.story import Story
+from e2e.waiting import wait_until
 from flywheel_runtime.audit import chain
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
@@ -66,7 +67,7 @@ def registered(story: Story, name: str, *features: str) -> str:
     story.apply(EXPERIMENT % (name, ", ".join(features)))
     story.wait("fwexp", name, seconds=240)
     version: str = (story.get("fwexp", name) or {})["status"]["modelVersion"]
-    kube.until(
+    wait_until(
         lambda: verdict(story, version).get("verdict") not in (None, "NotReady", "Measuring"),
         180,
         lambda: f"{version} has no verdict: {verdict(story, version)}",
@@ -118,7 +119,7 @@ def test_the_gates_whole_are_in_the_store(ready: Story) -> None:
 
 
 def test_every_step_is_in_the_audit_records(ready: Story) -> None:
-    kube.until(
+    wait_until(
         lambda: ((ready.get("fwmodel", "malignant") or {})["status"].get("audit") or {}).get("recorded") == 2,
         120,
         lambda: str((ready.get("fwmodel", "malignant") or {})["status"].get("audit")),
@@ -137,7 +138,7 @@ def test_every_step_is_in_the_audit_records(ready: Story) -> None:
 
 def test_nothing_is_left_behind(ready: Story) -> None:
     """Jobs go once their outcome is recorded, and nobody measures again."""
-    kube.until(lambda: not kube.listed("jobs", ready.namespace), 60, lambda: str(kube.listed("jobs", ready.namespace)))
+    wait_until(lambda: not kube.listed("jobs", ready.namespace), 60, lambda: str(kube.listed("jobs", ready.namespace)))
     model = ready.get("fwmodel", "malignant") or {}
 
     assert "challenger" not in model["status"]

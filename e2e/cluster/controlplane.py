@@ -1,7 +1,6 @@
 """etcd and kube-apiserver: what the native cluster and the tests' API server have in common."""
 
 import ssl
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPSConnection
@@ -11,6 +10,7 @@ from e2e.cluster import certificates, golang, processes
 from e2e.cluster.certificates import Identity
 from e2e.cluster.files import settle
 from e2e.cluster.progress import Failure
+from e2e.waiting import wait_until
 
 # Every request but the health checks, with user, verb, object and times. The first stage is left out: it says no more.
 AUDIT_POLICY = """\
@@ -123,14 +123,17 @@ def is_ready(plane: ControlPlane) -> bool:
 
 
 def wait_until_ready(plane: ControlPlane, seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_ready(plane):
+    def ready() -> bool:
         for part in ("etcd", "kube-apiserver"):
             if processes.running(plane.pids, part) is None:
                 raise Failure(f"{part} ended while starting; correct what its log says", plane.logs / f"{part}.log")
-        if time.monotonic() > deadline:
-            raise Failure(f"The API server was not ready within {seconds:.0f} s", plane.logs / "kube-apiserver.log")
-        time.sleep(0.1)
+        return is_ready(plane)
+
+    try:
+        wait_until(ready, seconds)
+    except TimeoutError:
+        message = f"The API server was not ready within {seconds:.0f} s"
+        raise Failure(message, plane.logs / "kube-apiserver.log") from None
 
 
 def stop(plane: ControlPlane) -> None:

@@ -33,6 +33,7 @@ from e2e.cluster.files import remove, settle
 from e2e.cluster.parts import PLANE
 from e2e.cluster.places import CHECKOUT, KUBECONFIG, LOGS, PKI, RUNTIME, STATE
 from e2e.cluster.progress import Failure, say, step
+from e2e.waiting import wait_until
 
 LOCK = Path("/run/lock/flywheel-dev.lock")
 WHAT = "The native cluster"
@@ -142,11 +143,10 @@ def start_workers() -> None:
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, message: str, log: Path) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise Failure(message, log)
-        time.sleep(0.1)
+    try:
+        wait_until(condition, seconds)
+    except TimeoutError:
+        raise Failure(message, log) from None
 
 
 def state() -> dict[str, object]:

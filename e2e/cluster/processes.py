@@ -7,10 +7,11 @@ import json
 import os
 import signal
 import subprocess
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+
+from e2e.waiting import wait_until
 
 # Handles of this run: Python warns of a handle that is forgotten while its process runs, and whoever starts must reap.
 STARTED: list[subprocess.Popen[bytes]] = []
@@ -134,9 +135,7 @@ def stop(folder: Path, name: str, grace: float) -> None:
 
 
 def gone_within(recorded: Record, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while alive(recorded):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
+    try:
+        return wait_until(lambda: not alive(recorded), seconds)
+    except TimeoutError:
+        return False

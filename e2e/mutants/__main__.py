@@ -202,7 +202,7 @@ def _passes(clone: Path, tests: tuple[str, ...], limit: float) -> bool:
         "PYTHONPATH": ":".join(str(clone / each) for each in roots),
     }
     command = [
-        CHECKOUT / ".venv/bin/python",
+        str(CHECKOUT / ".venv/bin/python"),
         "-m",
         "pytest",
         "-x",

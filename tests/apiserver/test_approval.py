@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from e2e.cluster import golang
-from e2e.kube import until
+from e2e.waiting import wait_until
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.promotion.approval import approval_command
 
@@ -72,7 +72,7 @@ def team(installed: Kubectl) -> Iterator[Kubectl]:
         )
         return "may not write spec.approval" in probe.stderr
 
-    until(policies_are_known, 60, "the API server does not apply the policies")
+    wait_until(policies_are_known, 60, "the API server does not apply the policies")
     yield run
     # What belongs to the cluster would be in the way of a release of another module.
     run("delete", "-f", "-", stdin=objects)

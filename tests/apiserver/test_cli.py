@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
+from e2e.waiting import wait_until
 from flywheel.cli import main
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
@@ -302,13 +303,6 @@ def test_a_field_that_nobody_knows_is_refused(flywheel: Flywheel, tmp_path: Path
     assert ".spec.mood: field not declared in schema" in told
 
 
-def until(true: Callable[[], bool], seconds: float = 30) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it never came"
-        time.sleep(0.05)
-
-
 class Operator:
     """Plays the operator for the one run that comes next: writes these statuses, each as soon as the one before was printed."""
 
@@ -320,7 +314,7 @@ class Operator:
         self.run: Manifest = {}
 
     def _work(self) -> None:
-        until(lambda: bool(self._new()))
+        wait_until(lambda: bool(self._new()))
         self.run = self._new()[0]
         for status in self._statuses:
             metadata = {"name": self.run["metadata"]["name"], "namespace": NAMESPACE}
@@ -395,7 +389,7 @@ def test_a_run_that_is_deleted_is_not_waited_for(flywheel: Flywheel, client: Cli
         def new() -> list[Manifest]:
             return [each for each in client.objects(TRAINING_RUN, NAMESPACE) if each["metadata"]["name"] not in before]
 
-        until(lambda: bool(new()))
+        wait_until(lambda: bool(new()))
         metadata = new()[0]["metadata"]
         client.delete(Reference(TRAINING_RUN, NAMESPACE, metadata["name"]), metadata["uid"])
 

@@ -2,13 +2,13 @@
 
 import socket
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import golang
+from e2e.waiting import wait_until
 from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.s3 import Bucket
 
@@ -46,6 +46,11 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def is_listening(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def running(folder: Path) -> Iterator[Server]:
     """versitygw on a free port of loopback, with its buckets below `folder`."""
@@ -65,12 +70,8 @@ def running(folder: Path) -> Iterator[Server]:
     ]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:
         try:
-            for _ in range(200):
-                with socket.socket() as probe:
-                    if probe.connect_ex(("127.0.0.1", port)) == 0:
-                        break
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.05)
+            wait_until(lambda: is_listening(port) or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
             yield Server(port, buckets)
         finally:
             process.terminate()

@@ -4,7 +4,6 @@ import contextlib
 import json
 import shutil
 import socket
-import threading
 import time
 import urllib.error
 import urllib.request
@@ -16,6 +15,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
 
+from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
@@ -31,15 +31,6 @@ def status(server: LocalServer, path: str, body: bytes | None = None) -> int:
             return int(response.status)
     except urllib.error.HTTPError as error:
         return error.code
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    pause = threading.Event()
-    for _ in range(3_000):
-        if condition():
-            return
-        pause.wait(0.01)
-    raise AssertionError("it never became true")
 
 
 def in_flight(server: LocalServer, wanted: int) -> bool:

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
-from e2e import kube
 from e2e.bench.operator import resources
 from e2e.bench.operator.api import Object, path
 from e2e.bench.operator.world import Operator, World
 from e2e.bench.promise import Figures
+from e2e.waiting import wait_until
 from flywheel.core.resource.api import INFERENCE_SERVICE
 
 RECONCILES, DEPTH = "controller_runtime_reconcile_total", 'workqueue_depth{name="flywheel"}'
@@ -46,13 +46,15 @@ def restart(world: World, expected: int) -> Figures:
     """From the start of the process to a look at every one of `expected` resources and an empty queue, with what that took."""
     started, lines = datetime.now(UTC), len(_log(world))
     with operator(world) as process:
-        warm = kube.until(lambda: _warm(world, lines, process), 600, "the operator's caches are not warm", pause=0.05)
+        warm = wait_until(
+            lambda: _warm(world, lines, process), 600, "the operator's caches are not warm", max_pause=0.05
+        )
         # Asking costs the operator time, so it is asked more seldom the more there is to do.
-        samples = kube.until(
+        samples = wait_until(
             lambda: _all_looked_at(process, expected),
             1200,
             lambda: f"looked {_looks(process.metrics()):.0f} times of {expected}: {world.folder / 'operator.log'}",
-            pause=max(0.1, expected / 20_000),
+            max_pause=max(0.1, expected / 20_000),
         )
         seconds = time.monotonic() - process.began
         memory, cpu = process.memory(), process.cpu()
@@ -76,7 +78,7 @@ def restart(world: World, expected: int) -> Figures:
 def idle(world: World, seconds: float) -> Figures:
     """Writes while nothing happens, resyncs included."""
     with operator(world, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
-        kube.until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", pause=1)
+        wait_until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", max_pause=1)
         settle(world, process)
         before, since, spent = _looks(process.metrics()), datetime.now(UTC), process.cpu()
         time.sleep(seconds)

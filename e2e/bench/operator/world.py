@@ -20,6 +20,7 @@ from e2e.cluster import apiserver, certificates, kubeconfig
 from e2e.cluster.certificates import Identity
 from e2e.cluster.places import CHECKOUT
 from e2e.local_operator import LocalOperator
+from e2e.waiting import wait_until
 from flywheel.core.generate.rbac import operator_rules, own_namespace_rules
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
 from flywheel.engine.discover import kinds
@@ -94,7 +95,7 @@ class World:
             crd = yaml.safe_load(file.read_text())
             self.server.apply(CRDS, crd)
             name = crd["metadata"]["name"]
-            kube.until(partial(self._is_served, name), 30, f"CRD '{name}' is not served")
+            wait_until(partial(self._is_served, name), 30, f"CRD '{name}' is not served")
 
     def _is_served(self, name: str) -> bool:
         crd = self.server.request("GET", path(CRDS, None, name))
@@ -119,7 +120,7 @@ class World:
         """Until so many of each kind are Ready."""
         for api, count in counts.items():
             pause = max(1.0, count / 500)  # counting costs the server time
-            kube.until(partial(self._are_ready, api, count), PATIENCE, f"not all {count} {api.plural} are Ready", pause)
+            wait_until(partial(self._are_ready, api, count), PATIENCE, f"not all {count} {api.plural} are Ready", pause)
 
     def _are_ready(self, api: Api, count: int) -> bool:
         return self.ready(api) >= count

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from e2e.waiting import wait_until
 from flywheel.cluster.credentials import Credentials
 from flywheel.core.resource.api import Reference
 from flywheel.engine.cache import informer
@@ -109,10 +110,9 @@ def sees(store: Store, name: str) -> bool:
     return store.get(Reference(WIDGETS, "shop", name)) is not None
 
 
-async def until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not holds():
-            await asyncio.sleep(0.02)
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait in a thread, so that the informer's loop goes on."""
+    await asyncio.to_thread(wait_until, condition, PATIENCE)
 
 
 def story(test: Callable[[], Awaitable[None]]) -> Callable[[], None]:

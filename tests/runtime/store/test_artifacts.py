@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import flywheel_runtime
+from e2e.waiting import wait_until
 from flywheel_runtime.contract.errors import (
     AccessDenied,
     ArtifactMissing,
@@ -166,8 +166,7 @@ def test_an_upload_that_was_killed_is_done_by_the_next(
     with subprocess.Popen([sys.executable, "-c", PUT_FOLDER, str(tmp_path / "in")], env=variables) as child:
         held = holding.held.wait(30)  # in the middle of a part of the second file
         first = upload.blob_key("shop/", hashlib.sha256(content["first"]).hexdigest())
-        while held and not store.bucket.exists(first, 1_000_000):
-            time.sleep(0.01)
+        wait_until(lambda: not held or store.bucket.exists(first, 1_000_000))
         child.kill()
     assert held
     proxy = Proxy()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
@@ -290,7 +291,4 @@ def test_garbage_leaves_others_unharmed(server: LocalServer) -> None:
 
 
 def assert_answers(server: LocalServer) -> None:
-    deadline = time.monotonic() + 20
-    while exchange(server, LIVE)[0][0] != 200:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: exchange(server, LIVE)[0][0] == 200, 20)

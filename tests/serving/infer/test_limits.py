@@ -1,7 +1,6 @@
 """Bounds on rows, bytes and work in flight hold over both transports, and a failing model fails alone."""
 
 import json
-import threading
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +12,7 @@ import pytest
 import tritonclient.grpc as triton_grpc
 from tritonclient.utils import InferenceServerException
 
+from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
@@ -66,7 +66,7 @@ def test_an_input_that_the_model_cannot_compute_is_its_own_failure(lookup_server
 def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting: Path) -> None:
     with LocalServer(counting, "--name", "counting", "--max-in-flight", "2") as server, ThreadPoolExecutor(2) as pool:
         running = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]
-        wait_in_flight(server, 2)
+        wait_until(lambda: has_in_flight(server, 2))
 
         status, answer, headers = post(server, "counting", "n", [1])
 
@@ -80,15 +80,9 @@ def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting:
         assert [future.result()[0] for future in running] == [200, 200]
 
 
-def wait_in_flight(server: LocalServer, wanted: int) -> None:
-    sample = f'model_infer_in_flight{{model="counting",version="1"}} {wanted}.0'
-    pause = threading.Event()
-    for _ in range(2_000):
-        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
-            if sample in response.read().decode():
-                return
-        pause.wait(0.01)
-    raise AssertionError(f"{wanted} inferences were never in flight")
+def has_in_flight(server: LocalServer, wanted: int) -> bool:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
+        return f'model_infer_in_flight{{model="counting",version="1"}} {wanted}.0' in response.read().decode()
 
 
 def test_a_request_whose_own_time_is_over_before_the_model_is_free_is_told_so(counting: Path) -> None:

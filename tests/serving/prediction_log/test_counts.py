@@ -17,8 +17,8 @@ from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.prediction_log import baseline
 from flywheel_serving.prediction_log.baseline import Baseline, BaselineInvalid
 from flywheel_serving.prediction_log.counts import Counts
-from tests.serving.prediction_log.logged import added
 from tests.examples import examples
+from tests.serving.prediction_log.logged import added
 
 EDGES = {"month": [1.0, 4.0, 7.0, 12.0], "wind": [-2.5, 0.0, 0.1], "constant": [3.0, 3.0]}
 CATEGORIES = ["UA", "DL"]

@@ -4,16 +4,15 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from e2e.waiting import wait_until
 from flywheel_serving.prediction_log import config
 from tests.serving.local_server import LocalServer
 from tests.serving.prediction_log.logged import Place, ask, body, ended, metric, serving
@@ -21,13 +20,6 @@ from tests.serving.prediction_log.logged import Place, ask, body, ended, metric,
 pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
 
 ROWS, PENDING = "flywheel_log_rows_total", "flywheel_log_pending_rows"
-
-
-def until(question: Callable[[], Any], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not question():
-        assert time.monotonic() < end, "it never became true"
-        time.sleep(0.05)
 
 
 def dropped(server: LocalServer, reason: str) -> float:
@@ -108,15 +100,15 @@ def test_no_answer_is_lost_when_the_sink_dies_and_rows_come_again(logged_flights
                 asked += 1
 
         ask_some()
-        until(lambda: metric(server, ROWS) == 20)
+        wait_until(lambda: metric(server, ROWS) == 20)
         os.kill(sink_of(server), signal.SIGSTOP)  # what is handed over now is not in the store when it dies
         ask_some()
-        until(lambda: metric(server, PENDING) == 20)
+        wait_until(lambda: metric(server, PENDING) == 20)
         os.kill(sink_of(server), signal.SIGKILL)
-        until(lambda: metric(server, "flywheel_log_sink_starts_total") == 2)
+        wait_until(lambda: metric(server, "flywheel_log_sink_starts_total") == 2)
         lost = dropped(server, "sink_died")
         ask_some()
-        until(lambda: metric(server, ROWS) + lost == asked)
+        wait_until(lambda: metric(server, ROWS) + lost == asked)
         said = ended(server)
 
     assert lost == 20
@@ -133,7 +125,7 @@ def test_a_store_that_is_away_is_waited_for(logged_flights: Path, place: Place) 
         server.wait_for("predictions cannot be written to the store")
         assert metric(server, ROWS) == 0
         place.write_secret({"AWS_ENDPOINT_URL": place.store.endpoint})
-        until(lambda: metric(server, ROWS) == 30)
+        wait_until(lambda: metric(server, ROWS) == 30)
         server.wait_for("predictions are written to the store again")
         ended(server)
 
@@ -179,7 +171,7 @@ def test_one_request_beyond_the_bound_is_dropped_alone(logged_flights: Path, pla
     with serving(logged_flights, place.order()) as server:
         ask(server, body([(1, 2.5, "UA")], id="small"))
         ask(server, body([(1, 2.5, "x" * 3_000_000)], id="large"))
-        until(lambda: dropped(server, "too_large") == 1)
+        wait_until(lambda: dropped(server, "too_large") == 1)
         ended(server)
 
     assert [row["id"] for row in place.rows()] == ["small"]
@@ -190,7 +182,7 @@ def test_a_column_that_the_model_lacks_logs_nothing_and_says_so(logged_flights: 
     told = place.order(columns=[{"name": "carier", "action": "Drop"}])
     with serving(logged_flights, told) as server:
         ask(server, body([(1, 2.5, "UA")]))
-        until(lambda: dropped(server, "misconfigured") == 1)
+        wait_until(lambda: dropped(server, "misconfigured") == 1)
         ended(server)
 
     [line] = [line for line in server.log if line["message"].startswith("predictions are not logged")]
@@ -209,7 +201,7 @@ def test_without_the_secret_of_its_hashes_nothing_is_written(
         server.wait_for("predictions cannot be written to the store")
         assert place.rows() == []
         key.write_text("a secret")
-        until(lambda: metric(server, ROWS) == 1)
+        wait_until(lambda: metric(server, ROWS) == 1)
         ended(server)
 
     assert len(place.rows()[0]["features"]["carrier"]) == 32
@@ -238,10 +230,10 @@ def test_the_store_is_never_in_the_servers_environment(logged_flights: Path, pla
 def test_a_server_that_is_killed_leaves_what_its_sink_has(logged_flights: Path, place: Place) -> None:
     with serving(logged_flights, place.order(seconds=3600)) as server:
         ask(server, body([(1, 2.5, "UA")]))
-        until(lambda: metric(server, PENDING) == 1)
+        wait_until(lambda: metric(server, PENDING) == 1)
         assert place.rows() == []
         server.process.kill()
-        until(place.rows)
+        wait_until(place.rows)
 
     assert len(place.rows()) == 1
 

@@ -3,8 +3,6 @@
 import http.client
 import json
 import re
-import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +10,7 @@ from typing import Any
 import numpy as np
 import tritonclient.grpc as triton_grpc
 
+from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
 NAME = "toy"
@@ -30,7 +29,7 @@ class Rollout:
         line = f"{wanted['mode']}: "
         before = self.said(line)
         self.write(json.dumps({"v": 1, "challenger": who, **wanted}))
-        self.until(lambda: self.said(line) > before)
+        wait_until(lambda: self.said(line) > before)
 
     def said(self, start: str) -> int:
         """How many lines of the server's log start so."""
@@ -94,14 +93,6 @@ class Rollout:
         body = connection.getresponse().read().decode()
         connection.close()
         return body
-
-    def until(self, condition: Callable[[], bool]) -> None:
-        pause = threading.Event()
-        for _ in range(3_000):
-            if condition():
-                return
-            pause.wait(0.01)
-        raise AssertionError(f"it never became true; the log: {self.server.log}")
 
 
 ENDS = ("Answered", "Failed", "Late", "Invalid")

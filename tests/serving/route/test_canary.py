@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
+from e2e.waiting import wait_until
 from tests.serving.route.conftest import Start
 from tests.serving.route.fake_challenger import Say, in_binary, in_json, liar, response, says, says_nothing
 from tests.serving.route.rollout import Rollout, address
@@ -178,7 +179,7 @@ def test_a_server_that_was_stopped_is_late_and_is_asked_again_when_it_goes_on(ro
     finally:
         os.kill(challenger.process.pid, signal.SIGCONT)
 
-    rollout.until(lambda: rollout.rest(ROW) == TRIPLED)
+    wait_until(lambda: rollout.rest(ROW) == TRIPLED)
 
     assert late >= 5
     assert rollout.metric("flywheel_route_breaker_open") == 0
@@ -245,7 +246,7 @@ def test_most_places_stay_for_requests_that_are_kept(start: Start, tmp_path: Pat
         rollout = Rollout(server, tmp_path / "route.json")
         rollout.route(challenger, "liar", timeoutSeconds=60.0)
         held = [pool.submit(rollout.rest, ROW) for _ in range(2)]
-        rollout.until(lambda: rollout.metric("model_infer_in_flight") == 2)
+        wait_until(lambda: rollout.metric("model_infer_in_flight") == 2)
 
         assert [rollout.rest(ROW) for _ in range(20)] == [CHAMPION] * 20
         assert rollout.metric("model_infer_in_flight") == 2
@@ -264,7 +265,7 @@ def test_the_bound_on_work_in_flight_counts_what_was_forwarded(start: Start, tmp
         rollout = Rollout(server, tmp_path / "route.json")
         rollout.route(challenger, "liar", timeoutSeconds=60.0)
         held = pool.submit(rollout.rest, ROW)
-        rollout.until(lambda: rollout.metric("model_infer_in_flight") == 1)
+        wait_until(lambda: rollout.metric("model_infer_in_flight") == 1)
 
         with pytest.raises(AssertionError, match="1 inferences are in flight, the limit"):
             rollout.rest(ROW)
@@ -309,9 +310,9 @@ def test_many_requests_while_a_challenger_dies_are_all_answered(rollout: Rollout
     with start.another("triples") as challenger, ThreadPoolExecutor(4) as pool:
         rollout.route(address(challenger), "triples", percent=50)
         clients = [pool.submit(ask, client) for client in range(4)]
-        rollout.until(lambda: rollout.forwarded().get("Answered", 0) > 20)
+        wait_until(lambda: rollout.forwarded().get("Answered", 0) > 20)
         challenger.process.kill()
-        rollout.until(lambda: rollout.metric("flywheel_route_breaker_open") == 1)
+        wait_until(lambda: rollout.metric("flywheel_route_breaker_open") == 1)
         over.set()
         tripled = sum(client.result() for client in clients)
 
@@ -334,7 +335,7 @@ def test_the_drain_loses_no_forwarded_request(start: Start, tmp_path: Path) -> N
         rollout = Rollout(server, tmp_path / "route.json")
         rollout.route(challenger, "liar", timeoutSeconds=50.0)
         asked = [pool.submit(rollout.rest, ROW), pool.submit(rollout.rest, ROW), pool.submit(rollout.grpc, ROW)]
-        rollout.until(lambda: rollout.metric("model_infer_in_flight") == 3)
+        wait_until(lambda: rollout.metric("model_infer_in_flight") == 3)
 
         server.terminate()
         server.wait_for("SIGTERM")

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from e2e.waiting import wait_until
 from tests.serving.route.conftest import Start
 from tests.serving.route.rollout import Rollout, address
 
@@ -47,7 +48,7 @@ def route(challenger: tuple[str, int], version: str, **more: Any) -> str:
 
 
 def answers(rollout: Rollout, version: str) -> None:
-    rollout.until(lambda: rollout.rest(ROW)["version"] == version)
+    wait_until(lambda: rollout.rest(ROW)["version"] == version)
 
 
 def test_it_follows_what_the_kubelet_swaps(start: Start, tmp_path: Path) -> None:
@@ -83,12 +84,12 @@ def test_what_it_cannot_understand_leaves_it_as_it_was(rollout: Rollout, start: 
 
     rollout.write(text)
 
-    rollout.until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 1)
+    wait_until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 1)
     assert "stays in force until it is corrected" in rollout.server.wait_for("route.json:")["message"]
     assert rollout.rest(ROW)["version"] == "triples"
     assert rollout.said("route.json:") == 1
     rollout.write(good)
-    rollout.until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 0)
+    wait_until(lambda: rollout.metric("flywheel_route_invalid", model="toy") == 0)
 
 
 def test_a_route_that_is_there_at_the_start_holds_from_the_first_request(start: Start, tmp_path: Path) -> None:
@@ -109,7 +110,7 @@ def test_a_larger_share_keeps_counts_and_breaker(rollout: Rollout) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()
     rollout.route(nobody, "gone", percent=50)
-    rollout.until(lambda: rollout.rest(ROW) is not None and rollout.metric("flywheel_route_breaker_open") == 1)
+    wait_until(lambda: rollout.rest(ROW) is not None and rollout.metric("flywheel_route_breaker_open") == 1)
 
     rollout.route(nobody, "gone", percent=100)
 
@@ -147,7 +148,7 @@ def test_while_challengers_come_and_go_every_answer_is_right(rollout: Rollout, s
         clients = [pool.submit(ask, client) for client in range(2)]
         for count, text in enumerate(wanted, start=1):
             rollout.write(text)
-            rollout.until(partial(changed_often_enough, rollout, count))
+            wait_until(partial(changed_often_enough, rollout, count))
         over.set()
 
         assert [client.result() for client in clients] == ["champion negates triples"] * 2

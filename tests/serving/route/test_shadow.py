@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from e2e.waiting import wait_until
 from tests.serving.route.conftest import Start
 from tests.serving.route.fake_challenger import in_json, liar, says, says_nothing
 from tests.serving.route.rollout import NAME, Rollout, address
@@ -24,7 +25,7 @@ def examples(rollout: Rollout) -> list[dict[str, Any]]:
 
 
 def all_compared(rollout: Rollout, count: int) -> dict[str, float]:
-    rollout.until(lambda: sum(rollout.compared().values()) == count)
+    wait_until(lambda: sum(rollout.compared().values()) == count)
     return rollout.compared()
 
 
@@ -96,7 +97,7 @@ def test_the_share_of_copies_is_exact_and_examples_outlive_the_route(rollout: Ro
     copies = sum(all_compared(rollout, 20).values())
 
     rollout.write('{"v": 1}')
-    rollout.until(lambda: rollout.metric("flywheel_route_percent") == 0)
+    wait_until(lambda: rollout.metric("flywheel_route_percent") == 0)
 
     assert copies == 20
     assert len(examples(rollout)) == 20
@@ -139,7 +140,7 @@ def test_clients_do_not_wait_for_a_challenger_that_hangs(rollout: Rollout) -> No
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(rollout.rest, [ROW] * 300)) == [CHAMPION] * 300
 
-        rollout.until(lambda: rollout.compared() == {"Dropped": 300 - 256 - 8})
+        wait_until(lambda: rollout.compared() == {"Dropped": 300 - 256 - 8})
         over.set()
         assert all_compared(rollout, 300) == {"Dropped": 36, "Failed": 264}
 
@@ -152,7 +153,7 @@ def test_what_waits_when_the_route_goes_is_dropped(rollout: Rollout) -> None:
             rollout.rest(ROW)
 
         rollout.write("")
-        rollout.until(lambda: rollout.compared() == {"Dropped": 4})
+        wait_until(lambda: rollout.compared() == {"Dropped": 4})
         over.set()
 
         assert all_compared(rollout, 12) == {"Dropped": 4, "Failed": 8}

@@ -1,6 +1,5 @@
 """What gRPC promises of any server, asked by grpc's own client: statuses, sizes, compression, cancelling, many at once."""
 
-import threading
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ import grpc
 import numpy as np
 import pytest
 
+from e2e.waiting import wait_until
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.local_server import LocalServer
@@ -93,25 +93,20 @@ def test_calls_that_are_cancelled_or_late_leave_nothing_in_flight(counting: Path
         grpc.insecure_channel(server.grpc) as channel,
     ):
         cancelled = infer(channel).future(request, timeout=60)
-        wait_until(server, 'model_infer_in_flight{model="counting",version="1"} 1.0')
+        wait_until(lambda: has_sample(server, 'model_infer_in_flight{model="counting",version="1"} 1.0'))
         cancelled.cancel()
         with pytest.raises(grpc.RpcError) as late:
             infer(channel)(request, timeout=0.05)
 
         assert late.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-        wait_until(server, 'model_infer_in_flight{model="counting",version="1"} 0.0')
+        wait_until(lambda: has_sample(server, 'model_infer_in_flight{model="counting",version="1"} 0.0'))
         check = method(channel, "/grpc.health.v1.Health/Check", health.HealthCheckResponse)
         assert check(health.HealthCheckRequest(), timeout=10).status == health.HealthCheckResponse.SERVING
 
 
-def wait_until(server: LocalServer, sample: str) -> None:
-    pause = threading.Event()
-    for _ in range(3_000):
-        with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
-            if sample in response.read().decode():
-                return
-        pause.wait(0.01)
-    raise AssertionError(f"{sample} never came")
+def has_sample(server: LocalServer, sample: str) -> bool:
+    with urllib.request.urlopen(f"http://{server.http}/metrics", timeout=30) as response:
+        return sample in response.read().decode()
 
 
 def test_a_watch_of_health_hears_of_the_end(counting: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import flywheel_runtime
+from e2e.waiting import wait_until
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.results import ResultStore
 from flywheel_runtime.commands.collect.watch import Stop
@@ -258,8 +259,7 @@ def test_a_collect_that_is_started_again_repeats_its_last_message(pod: Pod) -> N
     said = []
     for _ in range(2):
         with subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL) as process:
-            while not log.exists() or not log.read_bytes():  # it listens before it writes
-                time.sleep(0.02)
+            wait_until(lambda: log.exists() and bool(log.read_bytes()))  # it listens before it writes
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         said.append(json.loads(log.read_bytes()))
@@ -361,9 +361,8 @@ def test_the_process_says_running_and_then_how_it_ended(pod: Pod) -> None:
     command = [sys.executable, "-m", "flywheel_runtime", "collect"]
     variables = {**os.environ, **pod, "PYTHONPATH": str(SOURCES)}
     with subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL) as process:
-        while not Paths.of(pod).collecting.exists():
-            assert process.poll() is None
-            time.sleep(0.02)
+        wait_until(lambda: Paths.of(pod).collecting.exists() or process.poll() is not None)
+        assert process.poll() is None
         running = json.loads(log.read_bytes())
         process.send_signal(signal.SIGTERM)
         code = process.wait(30)

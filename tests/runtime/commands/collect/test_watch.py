@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from e2e.waiting import wait_until
 from flywheel_runtime.commands.collect.processes import Process, is_surely_main, living, of_main, roots
 from flywheel_runtime.commands.collect.watch import Stop, Watch
 from flywheel_runtime.contract.cgroup import Meter, Usage
@@ -22,6 +23,7 @@ from tests.runtime.commands.collect.descendants import Descendants
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEDIENT
 WITH_STUBBORN_CHILD = f"""
+from e2e.waiting import wait_until
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], stdout=subprocess.PIPE)
 child.stdout.readline()
@@ -90,8 +92,7 @@ def test_children_are_killed_with_main(fetched: Path) -> None:
         stop = Stop()
         thread = threading.Thread(target=watch.run, args=(stop,))
         thread.start()
-        while child in living():
-            time.sleep(0.02)
+        wait_until(lambda: child not in living())
         stop.at = time.monotonic()
         thread.join()
 
