@@ -46,7 +46,7 @@ def test_it_is_smaller_and_says_what_that_costs(versions: Story) -> None:
 
     assert metrics["size_bytes"] < 0.6 * metrics["fp32_size_bytes"]
     assert 0 < metrics["quantization_gap"] < 0.2
-    assert "Quantisation made 2 weights int8" in versions.wait("fwver", "lenient-1")["message"]
+    assert "Quantization made 2 weights int8" in versions.wait("fwver", "lenient-1")["message"]
 
 
 def test_a_gate_on_the_gap_decides(versions: Story) -> None:

@@ -103,7 +103,7 @@ ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
             "EmptyFile",
             False,
             0,
-            id="bad data that is looked at again does not stall",
+            id="bad data with a schedule does not stall",
         ),
         pytest.param(
             dataset(),

@@ -6,8 +6,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, Reference
-from flywheel.kinds.modelversion.children import ModelVersion
-from flywheel.kinds.modelversion.observe import REQUEST_ANNOTATION
+from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION, ModelVersion
 from flywheel.testing import evicted, oom_killed, terminated, waiting
 from flywheel.testing import pod as pod_of
 from tests.kinds.modelversion.situations import FACTS, METRICS, PACKED, TRAINED, Version, brought, model, trained
@@ -145,7 +144,7 @@ def test_a_model_that_verify_refuses_is_stalled_in_its_words() -> None:
 
     assert (plan.ready, plan.stalled, plan.reason) == (False, True, "NotONNX")
     assert "fraud.onnx is not an ONNX model" in plan.message
-    assert f"set annotation {REQUEST_ANNOTATION}" in plan.message
+    assert f"set annotation {VERIFY_ANNOTATION}" in plan.message
     assert len(version.job_names()) == 1, "its logs can still be read"
 
 
@@ -218,7 +217,7 @@ def test_what_may_still_arrive_is_waited_for(reason: str) -> None:
 
 def test_who_asks_gets_a_second_verification_and_the_version_stays_ready_meanwhile() -> None:
     version = verified()
-    version.annotate({REQUEST_ANNOTATION: "today"})
+    version.annotate({VERIFY_ANNOTATION: "today"})
 
     plan = version.reconcile()
     assert (plan.ready, plan.progressing, plan.reason) == (True, True, "Verifying")
@@ -234,7 +233,7 @@ def test_who_asks_gets_a_second_verification_and_the_version_stays_ready_meanwhi
 
 def test_a_second_verification_that_fails_keeps_the_digest_that_is_served() -> None:
     version = verified()
-    version.annotate({REQUEST_ANNOTATION: "today"})
+    version.annotate({VERIFY_ANNOTATION: "today"})
     version.reconcile()
     version.fail_fetch(2, "DigestMismatch", "blob has sha256 1 and should have 2; restore it", retry=False)
 
@@ -244,7 +243,7 @@ def test_a_second_verification_that_fails_keeps_the_digest_that_is_served() -> N
     assert version.status.digest == TRAINED
     assert "is served on" in plan.message
 
-    version.annotate({REQUEST_ANNOTATION: "mended"})
+    version.annotate({VERIFY_ANNOTATION: "mended"})
     plan = version.reconcile()
     assert (plan.ready, plan.stalled) == (False, False), "it was found bad, so it is not ready until it was found good"
     version.succeed(3)
@@ -253,7 +252,7 @@ def test_a_second_verification_that_fails_keeps_the_digest_that_is_served() -> N
 
 def test_a_second_verification_that_is_disturbed_changes_nothing() -> None:
     version = verified()
-    version.annotate({REQUEST_ANNOTATION: "today"})
+    version.annotate({VERIFY_ANNOTATION: "today"})
     version.reconcile()
     version.fail_fetch(2, "StoreUnreachable", "the store does not answer", retry=True)
 
@@ -274,8 +273,8 @@ def test_the_same_look_twice_gives_the_same_plan() -> None:
 @pytest.mark.parametrize(
     ("weights", "words"),
     [
-        pytest.param(3, "Quantisation made 3 weights int8: 8400 bytes became 3600, and no number of 50 rows' answers moved by more than 0.02", id="a network"),
-        pytest.param(0, "Quantisation changed nothing", id="a tree"),
+        pytest.param(3, "Quantization made 3 weights int8: 8400 bytes became 3600, and no number of 50 rows' predictions moved by more than 0.02", id="a network"),
+        pytest.param(0, "Quantization changed nothing", id="a tree"),
     ],
 )  # fmt: skip
 def test_what_quantisation_did_is_told_and_can_be_judged(weights: int, words: str) -> None:

@@ -15,12 +15,13 @@ from flywheel.core.resource.schema import Status
 class Decision:
     """What one rule says of a resource. Every field means what the field of that name means in a Plan.
 
-    `children` and `removals` are those of this rule alone, such as the Job that it starts.
+    `children` and `removals` are those of this rule alone, such as the Job that it starts. `summary` is for a rule that has its own.
     """
 
     ready: bool | None
     reason: str
     message: str
+    summary: str = ""
     children: tuple[Child | ExistingChild, ...] = ()
     removals: tuple[Removal, ...] = ()
     events: tuple[Event, ...] = ()
@@ -47,7 +48,7 @@ class Decision:
             reason=self.reason,
             message=self.message,
             status=status,
-            summary=summary,
+            summary=summary or self.summary,
             children=None if children is None else (*self.children, *children),
             removals=self.removals,
             patches=patches,

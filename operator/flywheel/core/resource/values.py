@@ -173,3 +173,8 @@ def parse_quantity(text: str | int) -> Decimal:
     if match is None:
         raise ValueError(f"'{text}' is not a quantity; write 500m, 2, 512Mi or 1Gi")
     return Decimal(match[1]) * _SUFFIXES[match[2] or ""]
+
+
+def number_text(value: float) -> str:
+    """A number as text that reads back as the same number; whole numbers without a point."""
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else repr(float(value))

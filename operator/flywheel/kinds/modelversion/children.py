@@ -9,12 +9,14 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
+from flywheel.kinds.modelversion.schema.spec import ArtifactSource, HttpSource, ModelVersionSpec, S3Source
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 ModelVersion = Resource[ModelVersionSpec, ModelVersionStatus]
 
 VERIFY = "verify"
+VERIFY_ANNOTATION = "flywheel.ml/verify-requested"
+CLEAR_REJECTION_ANNOTATION = "flywheel.ml/clear-rejection"
 MODEL_FILE = "model.onnx"  # what the server looks for (images/README.md, "A model artifact")
 VERIFY_TIMEOUT = timedelta(minutes=30)
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
@@ -32,7 +34,7 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         inputs=(source_input(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),
         timeout=VERIFY_TIMEOUT,
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
+        resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
         pre_commands=("quantize",) if spec.quantize else (),
@@ -64,23 +66,26 @@ def _test_data(spec: ModelVersionSpec) -> tuple[Input, ...]:
 
 def model_path(spec: ModelVersionSpec) -> str:
     """The model's file below the input: as in the spec for an artifact, else the name under which `fetch` saves a single file."""
-    if spec.source.s3 is not None:
-        return spec.source.s3.uri.rpartition("/")[2]
-    if spec.source.http is not None:
-        return unquote(urlsplit(spec.source.http.url).path.rpartition("/")[2]).replace("/", "_").replace("\\", "_")
-    return spec.path
+    match spec.source.location:
+        case S3Source(uri=uri):
+            return uri.rpartition("/")[2]
+        case HttpSource(url=url):
+            return unquote(urlsplit(url).path.rpartition("/")[2]).replace("/", "_").replace("\\", "_")
+        case _:
+            return spec.path
 
 
 def source_input(spec: ModelVersionSpec, settings: Settings) -> Input:
     """Where `fetch` finds the model."""
-    if spec.source.artifact is not None:
-        return Input("model", artifact=str(spec.source.artifact.digest))
     sha256 = str(spec.source.sha256)
-    if spec.source.s3 is not None:
-        secret = str(spec.source.s3.secret_name) if spec.source.s3.secret_name else None
-        told = spec.source.s3.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_name"})
-        named = {"secret": secret} if secret else {}
-        return Input("model", s3={**told, **named, "foreign": secret is not None}, secret=secret, sha256=sha256)
-    assert spec.source.http is not None, "the schema lets no other source in"
-    http = {"url": spec.source.http.url, "sha256": sha256, "allowedHosts": list(settings.allowed_http_hosts)}
-    return Input("model", http=http)
+    match spec.source.location:
+        case ArtifactSource(digest=digest):
+            return Input("model", artifact=str(digest))
+        case S3Source() as s3:
+            secret = str(s3.secret_name) if s3.secret_name else None
+            location = s3.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"secret_name"})
+            named = {"secret": secret} if secret else {}
+            return Input("model", s3={**location, **named, "foreign": secret is not None}, secret=secret, sha256=sha256)
+        case HttpSource() as http:
+            allowed = list(settings.allowed_http_hosts)
+            return Input("model", http={"url": http.url, "sha256": sha256, "allowedHosts": allowed})

@@ -1,4 +1,4 @@
-"""Everything that matters to a ModelVersion, in one look."""
+"""What `decide` may know of a ModelVersion: its Jobs, its Model, the rollouts that rejected it, and who uses it."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,61 +26,61 @@ from flywheel.kinds.batchinference.schema import versions_in_use as batchinferen
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import ModelStatus
-from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
+from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, VERIFY, VERIFY_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.gates.gates_job import Measurement, MeasurementRequest, gates_step
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
-
-REQUEST_ANNOTATION = "flywheel.ml/verify-requested"
-CLEAR_REJECTION_ANNOTATION = "flywheel.ml/clear-rejection"
 
 
 @dataclass(frozen=True)
 class Seen:
     """`attempt` is the one that runs or comes next; `outcome` is None until it has ended.
-    `objective` is the Model's metric, for the summary. `rejections`: what rollouts found against it, oldest first;
-    `clear`: the value by which somebody clears that. `gates`: what the Model would like to have measured; None where nothing."""
+
+    `verify_request` and `clear_request` are the values of the annotations by which users ask for another verification, and clear a
+    rejection. `objective` is the Model's metric, for the summary. `rejections` are those of all rollouts, oldest first. `measurement` is
+    what the Model needs measured; None where it needs nothing.
+    """
 
     now: datetime
     settings: Settings
     attempt: int
-    requested: str
+    verify_request: str
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
-    champion: bool = False
+    is_champion: bool = False
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
-    clear: str = ""
-    gates: Measurement | None = None
+    clear_request: str = ""
+    measurement: Measurement | None = None
     served_by: tuple[str, ...] = ()
     scored_by: tuple[str, ...] = ()
 
 
 def observe(version: ModelVersion, cluster: Cluster) -> Seen:
-    """One look at the verify Job of the next attempt, and at the Model."""
+    """Read the verify Job of the next attempt, the Model, and who uses the version."""
     attempt = (version.status.attempts or 0) + 1
-    ended, stuck = _ended(version, names.job(version, VERIFY, attempt), cluster)
+    ended, diagnosis = _job_state(version, names.job(version, VERIFY, attempt), cluster)
     model = cluster.get(Reference(MODEL, version.namespace, version.spec.model)) or {}
     objective = ModelSpec.model_validate(model.get("spec") or {}).objective
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         attempt=attempt,
-        requested=version.annotations.get(REQUEST_ANNOTATION, "")[:128],
+        verify_request=version.annotations.get(VERIFY_ANNOTATION, "")[:128],
         outcome=ended,
-        diagnosis=stuck,
-        champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
+        diagnosis=diagnosis,
+        is_champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
-        clear=version.annotations.get(CLEAR_REJECTION_ANNOTATION, "")[:128],
-        gates=_gates(version, model, cluster),
+        clear_request=version.annotations.get(CLEAR_REJECTION_ANNOTATION, "")[:128],
+        measurement=_measurement(version, model, cluster),
         served_by=find_users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
         scored_by=find_users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
     )
 
 
-def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
-    """How a Job ended, or what stands in its way."""
+def _job_state(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
+    """The outcome of a Job, or the diagnosis while it has not ended."""
     job = cluster.get(Reference(JOB, version.namespace, name))
     if job is None:
         return None, None
@@ -93,42 +93,40 @@ def _ended(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome 
     return ended, pending.diagnose(job, pods, events, cluster.now) if ended is None else None
 
 
-def _gates(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:
-    """What is to be measured, if the Model names this version and its status speaks of its present gates."""
-    status, spec = (
-        ModelStatus.model_validate(model.get("status") or {}),
-        ModelSpec.model_validate(model.get("spec") or {}),
-    )
+def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:
+    """What is to be measured, if the Model nominates this version and its status is of its present gates."""
+    status = ModelStatus.model_validate(model.get("status") or {})
+    spec = ModelSpec.model_validate(model.get("spec") or {})
     challenger, lineage = status.challenger, version.spec.lineage
     if challenger is None or challenger.version != version.name or challenger.gates != spec.gates_hash():
         return None
     if version.status.digest is None or lineage is None or lineage.dataset_digest is None:
         return None
-    question = MeasurementRequest(
+    request = MeasurementRequest(
         model=version.spec.model,
         digest=str(version.status.digest),
         data=str(lineage.dataset_digest),
         champion=challenger.champion,
         champion_digest=challenger.champion_digest,
-        champion_data=_data_of(version, challenger.champion, cluster),
+        champion_data=_dataset_digest_of(version, challenger.champion, cluster),
         gates=tuple(spec.measured_gates()),
         gates_hash=challenger.gates,
         objective=str(spec.objective.metric) if spec.objective else None,
     )
     retry = version.status.gates_retry
-    attempt = retry.attempts + 1 if retry and retry.question == question.short else 1
-    ended, stuck = _ended(version, names.job(version, gates_step(question), attempt), cluster)
-    return Measurement(question, attempt, ended, stuck)
+    attempt = retry.attempts + 1 if retry and retry.question == request.short else 1
+    ended, diagnosis = _job_state(version, names.job(version, gates_step(request), attempt), cluster)
+    return Measurement(request, attempt, ended, diagnosis)
 
 
-def _data_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:
-    raw = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
-    lineage = ModelVersionSpec.model_validate(raw["spec"]).lineage if raw else None
+def _dataset_digest_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:
+    manifest = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
+    lineage = ModelVersionSpec.model_validate(manifest["spec"]).lineage if manifest else None
     return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
 
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:
-    """Each InferenceService keeps those of its own rollouts."""
+    """The rejections of this version, which each InferenceService has of its own rollouts."""
     for service in cluster.referrers(INFERENCE_SERVICE, version.reference):
         rollout = inferenceservice.InferenceServiceStatus.model_validate(service.get("status") or {}).rollout
         for each in rollout.rejected if rollout else ():

@@ -1,4 +1,4 @@
-"""What earlier Experiments found teaches a new one, and never more than that."""
+"""The trials of earlier Experiments inform a new search, and nothing else of them does."""
 
 from typing import Any
 
@@ -85,7 +85,7 @@ def old(spec: dict[str, Any] | None = None, history: list[dict[str, Any]] | None
         pytest.param({**OLD, "constraints": [{"metric": "p95_ms", "max": "9"}]}, [], 3, id="other constraints"),
     ],
 )
-def test_trials_that_fit_teach(new: dict[str, Any], trials: list[PastTrial], left_out: int) -> None:
+def test_trials_that_fit_inform_the_search(new: dict[str, Any], trials: list[PastTrial], left_out: int) -> None:
     assert warm_start("last-month", old(), setup(new)) == WarmStart("last-month", tuple(trials), left_out)
 
 
@@ -142,7 +142,7 @@ def test_the_search_begins_where_the_earlier_one_was_good_and_the_best_is_its_ow
     assert len(status.history) == 6
 
 
-def test_a_changed_lesson_does_not_change_the_search_that_it_teaches() -> None:
+def test_an_earlier_experiment_that_changes_does_not_change_the_search() -> None:
     search = Search(experiment(WARM), succeeds)
     search.cluster.put(old())
     search.settle()

@@ -192,7 +192,7 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
                 "main": waiting(),
                 "phase": "Failed",
             },
-            "artifact sha256:d is gone. When that is mended",
+            "artifact sha256:d is gone. When that is corrected",
             id="its data is gone",
         ),
     ],

@@ -21,7 +21,7 @@ DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "512Mi"})
 
 @dataclass(frozen=True)
 class MeasurementRequest:
-    """What the Model would like to know: these artifacts, these gates. Another question has another Job."""
+    """What the Model needs measured: these artifacts and these gates. Another request has another Job."""
 
     model: str
     digest: str
@@ -35,7 +35,7 @@ class MeasurementRequest:
 
     @property
     def short(self) -> str:
-        """8 digits that tell it from others: a result in the store is found again only for what was asked."""
+        """8 digits that distinguish it: a result in the store is found again only for the same request."""
         return names.digest(
             [self.digest, self.data, self.champion_digest or "", self.champion_data or "", self.gates_hash]
         )[:8]
@@ -43,48 +43,48 @@ class MeasurementRequest:
 
 @dataclass(frozen=True)
 class Measurement:
-    """The question, the attempt that runs or comes next, and how it ended, or what stands in its way."""
+    """A request, the attempt that runs or comes next, and its outcome or diagnosis."""
 
-    question: MeasurementRequest
+    request: MeasurementRequest
     attempt: int
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
 
 
-def gates_step(question: MeasurementRequest) -> str:
+def gates_step(request: MeasurementRequest) -> str:
     """The step's name."""
-    return f"gates-{question.short}"
+    return f"gates-{request.short}"
 
 
-def gates_job(version: ModelVersion, question: MeasurementRequest, attempt: int, settings: Settings) -> Child:
+def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, settings: Settings) -> Child:
     """The Job of one attempt."""
     spec = version.spec
-    inputs = [Input("model", artifact=question.digest), Input("data", artifact=question.data)]
-    if question.champion_digest is not None:
-        inputs.append(Input("champion", artifact=question.champion_digest))
-    if question.champion_data is not None:
-        inputs.append(Input("champion-data", artifact=question.champion_data))
-    rival = {"version": question.champion, "digest": question.champion_digest} if question.champion_digest else None
+    inputs = [Input("model", artifact=request.digest), Input("data", artifact=request.data)]
+    if request.champion_digest is not None:
+        inputs.append(Input("champion", artifact=request.champion_digest))
+    if request.champion_data is not None:
+        inputs.append(Input("champion-data", artifact=request.champion_data))
+    champion = {"version": request.champion, "digest": request.champion_digest} if request.champion_digest else None
     step = Step(
-        name=gates_step(question),
+        name=gates_step(request),
         attempt=attempt,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "gates"),
         params={
-            "gates": list(question.gates),
-            "objective": question.objective,
-            "digest": question.digest,
-            "champion": rival,
+            "gates": list(request.gates),
+            "objective": request.objective,
+            "digest": request.digest,
+            "champion": champion,
         },
         inputs=tuple(inputs),
         outputs=("gates",),
         timeout=GATES_TIMEOUT,
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
+        resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         pull_secrets=spec.image_pull_secrets,
         audit={
-            "model": question.model,
-            "entries": [{"event": "Measured", "version": version.name, "digest": question.digest, "champion": rival}],
+            "model": request.model,
+            "entries": [{"event": "Measured", "version": version.name, "digest": request.digest, "champion": champion}],
         },
     )
     return step_job(version, step, settings)

@@ -1,4 +1,4 @@
-"""What `spec.quantize` did to the model, as verify measured it, and the sentence about it."""
+"""What `spec.quantize` did to the model, as verify measured it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -21,24 +21,9 @@ class Quantization(Schema):
     size: int = Field(description="Bytes of the model that is served.")
 
 
-def read(fact: Mapping[str, Any] | None) -> Quantization | None:
-    """From verify's facts."""
+def parse_quantization(fact: Mapping[str, Any] | None) -> Quantization | None:
+    """The quantization in the facts of a verify Job."""
     if not fact:
         return None
     numbers = {name: int(fact.get(name) or 0) for name in ("weights", "rows", "sizeBefore", "size")}
     return Quantization.model_validate({**numbers, "gap": f"{float(fact.get('gap') or 0):.6g}"})
-
-
-def sentence(found: Quantization | None) -> str:
-    """For the condition Ready; empty without quantisation."""
-    if found is None:
-        return ""
-    if not found.weights:
-        return (
-            " Quantisation changed nothing: the model has no product of matrices with fixed weights,"
-            " as trees and scikit-learn's linear models have none; it is served as it was."
-        )
-    return (
-        f" Quantisation made {found.weights} weights int8: {found.size_before} bytes became {found.size},"
-        f" and no number of {found.rows} rows' answers moved by more than {float(found.gap):.2g} (relative)."
-    )

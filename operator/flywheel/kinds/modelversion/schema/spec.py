@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schema, rule, validations
+from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schema, one_of, rule, validations
 from flywheel.core.resource.values import Digest, Number, ObjectName, Sha256
 from flywheel.kinds.modelversion.schema.gate_results import Approval
 
@@ -68,6 +68,11 @@ class Source(Schema):
     s3: S3Source | None = Field(None, description="A file in an S3 bucket.")
     http: HttpSource | None = Field(None, description="A file on a web server.")
     sha256: Sha256 | None = Field(None, description="SHA-256 of a file from s3 or http, in hexadecimal.")
+
+    @property
+    def location(self) -> ArtifactSource | S3Source | HttpSource:
+        """The one of artifact, s3 and http that is given."""
+        return one_of(self.artifact, self.s3, self.http)
 
 
 class Lineage(Schema):

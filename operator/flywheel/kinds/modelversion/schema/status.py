@@ -115,3 +115,8 @@ class ModelVersionStatus(Status):
         description="A rollout found it bad: it cannot be champion. Annotation flywheel.ml/clear-rejection, set to a new value, clears this.",
     )
     rejection_cleared: Cleared | None = Field(None, description="When a rejection was last cleared.")
+
+    @property
+    def is_verified(self) -> bool:
+        """Whether the last verification that had a result was a success."""
+        return self.verified_at is not None
