@@ -10,7 +10,7 @@ import pytest
 
 from e2e.cluster import processes
 
-SLEEP = ["sleep", f"600.{os.getpid()}"]  # a number that no other test sleeps, nor the same one in another worker
+SLEEP = ["sleep", f"600.{os.getpid()}"]  # of this process alone: start() looks for the same command
 
 
 @pytest.fixture
