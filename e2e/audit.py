@@ -6,14 +6,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from e2e.cluster import places
+from e2e.cluster import paths
 
 OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
 ADMIN = "flywheel-admin"  # of the native cluster's kubeconfig, which local operators use too
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 
-def writes(since: datetime, user: str = OPERATOR, log: Path = places.AUDIT_LOG) -> Iterator[dict[str, Any]]:
+def writes(since: datetime, user: str = OPERATOR, log: Path = paths.AUDIT_LOG) -> Iterator[dict[str, Any]]:
     """Finished writes of a user since a time (UTC), Lease renewals left out, oldest first."""
     for line in _lines(log, since):
         if user not in line:  # most lines are others', and reading them all as JSON takes minutes

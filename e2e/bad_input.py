@@ -7,7 +7,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.story import Story
+from e2e.namespace import Story
 
 
 @dataclass(frozen=True)

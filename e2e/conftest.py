@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from e2e import kube
 from e2e.cluster.certificates import EC_KEY, openssl
 from e2e.cluster.network import NODE_ADDRESS
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 GROUP, VERSION = "custom.metrics.k8s.io", "v1beta2"

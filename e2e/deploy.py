@@ -12,7 +12,7 @@ from typing import Any
 
 from e2e.cluster import cluster, images
 from e2e.cluster.cluster import Cluster
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, say, step
 
 RELEASE = "flywheel"

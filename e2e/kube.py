@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from e2e.cluster import cluster, places
+from e2e.cluster import cluster, paths
 
 Object = dict[str, Any]
 
@@ -109,7 +109,7 @@ def advertised(resource: str, count: int) -> Iterator[str]:
 
 def store_environment() -> dict[str, str]:
     """The trial store's address and credentials, as `make deploy` wrote them for the host."""
-    lines = places.STORE_ENV.read_text().splitlines()
+    lines = paths.STORE_ENV.read_text().splitlines()
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from e2e import kube
-from e2e.cluster import places
+from e2e.cluster import paths
 
 DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
 
 # Locked by every story for which the installed operator rests; in it stands how many replicas that has else.
-RESTING = places.KUBECONFIG.parent / "operator-rests"
+RESTING = paths.KUBECONFIG.parent / "operator-rests"
 
 
 @contextmanager
@@ -61,11 +61,11 @@ class LocalOperator:
         environment = {
             **os.environ,
             **settings,
-            "KUBECONFIG": str(places.KUBECONFIG),
+            "KUBECONFIG": str(paths.KUBECONFIG),
             "POD_NAME": name,
             "POD_NAMESPACE": "flywheel-system",
             "FLYWHEEL_HTTP": f"127.0.0.1:{port}",
-            "PYTHONPATH": str(places.CHECKOUT / "operator"),
+            "PYTHONPATH": str(paths.CHECKOUT / "operator"),
             **more,
         }
         with log.open("a") as words:

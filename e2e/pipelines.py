@@ -6,7 +6,7 @@ from typing import Any
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 DATASET = """

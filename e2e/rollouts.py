@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 NAME = "fraud"

@@ -15,7 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from e2e.cluster import golang
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, step
 
 UV = "uv==0.13.8"

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable
 
 from e2e.cluster import cluster
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, say
 
 CHECK, CLUSTER = ("check",), ("up", "images", "deploy")

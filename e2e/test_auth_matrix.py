@@ -13,9 +13,9 @@ from typing import Any
 import grpc
 import pytest
 
-from e2e import asking, kube
+from e2e import http_client, kube
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.tokens import DISCOVERY, JWKS, Issuer, certificate
 
 MODEL = linear([1.0, 2.0])
@@ -139,20 +139,24 @@ def issuer_pod(documents: dict[str, str], authority: bytes, key: bytes) -> list[
 def answers(story: Story, name: str, tokens: dict[str, str], folder: Path) -> tuple[dict[Any, int], dict[Any, str]]:
     """(sort of token, route) to status, and (sort, method) to gRPC code; the sort "none" is no token."""
     (folder / "model.onnx").write_bytes(MODEL)
-    routes, methods = asking.rest_routes(folder, name, "fraud-1"), asking.rpc_methods()
+    routes, methods = http_client.rest_routes(folder, name, "fraud-1"), http_client.rpc_methods()
     brought: list[tuple[str, tuple[str, ...]]] = [("none", ()), *((sort, (each,)) for sort, each in tokens.items())]
     with ExitStack() as open_:
         rest, rpc = (
             f"127.0.0.1:{open_.enter_context(kube.forwarded(f'service/{name}', port, story.namespace))}"
             for port in (8080, 8081)
         )
-        statuses = {(sort, *route): asking.rest(rest, *route, *token)[0] for sort, token in brought for route in routes}
+        statuses = {
+            (sort, *route): http_client.rest(rest, *route, *token)[0] for sort, token in brought for route in routes
+        }
         codes = {
-            (sort, method): asking.rpc(rpc, method, *token)[0].name for sort, token in brought for method in methods
+            (sort, method): http_client.rpc(rpc, method, *token)[0].name
+            for sort, token in brought
+            for method in methods
         }
         for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
-            assert asking.rest(rest, "GET", path)[0] == 200
-        assert asking.rpc(rpc, "/grpc.health.v1.Health/Check")[0] is grpc.StatusCode.OK
+            assert http_client.rest(rest, "GET", path)[0] == 200
+        assert http_client.rpc(rpc, "/grpc.health.v1.Health/Check")[0] is grpc.StatusCode.OK
     return statuses, codes
 
 

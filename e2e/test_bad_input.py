@@ -6,8 +6,8 @@ import pytest
 
 from e2e import bad_input, kube
 from e2e.bad_input import Case, resource, trial
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.waiting import wait_until
 
 DATA = [

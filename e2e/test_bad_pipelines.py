@@ -7,7 +7,7 @@ import pytest
 
 from e2e import kube, pipelines
 from e2e.kube import Refused
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 FINISH = "from flywheel_runtime import run; run.finish({'rows': 1})"

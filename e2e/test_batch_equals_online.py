@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from e2e import kube
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.waiting import wait_until
 
 WEIGHTS = [0.25, -1.5, 3.0]

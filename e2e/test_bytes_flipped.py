@@ -6,8 +6,8 @@ import json
 import pytest
 
 from e2e import kube
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 from e2e.waiting import wait_until
 

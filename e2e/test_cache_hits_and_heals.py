@@ -3,7 +3,7 @@
 import pytest
 
 from e2e import kube, pipelines
-from e2e.story import Story
+from e2e.namespace import Story
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1

@@ -5,9 +5,9 @@ import time
 import pytest
 
 from e2e import kube, rollouts
+from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
-from e2e.story import Story
 from e2e.traffic import Traffic, asked_once
 from e2e.waiting import wait_until
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube, rollouts
+from e2e.namespace import Story
 from e2e.onnx_models import faulty, linear, not_a_number, slow
 from e2e.rollouts import NAME, ROW
-from e2e.story import Story
 from e2e.traffic import Traffic
 from e2e.waiting import wait_until
 

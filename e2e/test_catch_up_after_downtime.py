@@ -8,7 +8,7 @@ import pytest
 
 from e2e import kube, pipelines
 from e2e.local_operator import LocalOperator, deployed_operator_rests
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests

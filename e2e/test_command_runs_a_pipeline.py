@@ -7,7 +7,7 @@ import pytest
 
 from e2e import pipelines
 from e2e.cluster import cluster
-from e2e.story import RUNNER, Story
+from e2e.namespace import RUNNER, Story
 from flywheel.cli import main
 
 PIPELINE = """

@@ -3,7 +3,7 @@
 import pytest
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 
 THIEF = """
 import os, pathlib, sys

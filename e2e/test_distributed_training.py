@@ -8,8 +8,8 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube, pipelines
-from e2e.cluster import story_images
-from e2e.story import Story
+from e2e.cluster import extra_images
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 ROUNDS = 20
@@ -55,7 +55,7 @@ def metric(story: Story, experiment: str, name: str) -> float:
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    return story_images.brought("xgboost")
+    return extra_images.brought("xgboost")
 
 
 @pytest.fixture(scope="module")

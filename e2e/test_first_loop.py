@@ -10,7 +10,7 @@ import tritonclient.http as triton_http
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 
 GPU = "gpu.intel.com/xe"  # each story that needs some advertises a name of its own

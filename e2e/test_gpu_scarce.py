@@ -7,9 +7,9 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube, rollouts
+from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
-from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
 from e2e.waiting import wait_until
 

@@ -14,8 +14,8 @@ import duckdb
 import pytest
 
 from e2e import kube
+from e2e.namespace import STORE_SECRET, Story
 from e2e.onnx_models import linear
-from e2e.story import STORE_SECRET, Story
 from e2e.waiting import wait_until
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry

@@ -6,7 +6,7 @@ import pytest
 
 from e2e import kube
 from e2e.bad_input import dataset, trial
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.test_bad_input import GOOD_ROWS
 from e2e.waiting import wait_until
 

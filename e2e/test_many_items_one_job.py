@@ -9,7 +9,7 @@ import pytest
 
 from e2e import kube, pipelines
 from e2e.cluster import images
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome, is_finished

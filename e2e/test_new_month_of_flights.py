@@ -9,7 +9,7 @@ import pytest
 
 from demo import flights
 from e2e import pipelines
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 MANIFESTS = """

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from e2e import kube, pipelines
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 PIPELINE = """

@@ -12,9 +12,9 @@ import pytest
 
 from e2e import kube, rollouts
 from e2e.local_operator import LocalOperator, deployed_operator_rests
+from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
-from e2e.story import Story
 from e2e.traffic import Traffic
 from e2e.waiting import wait_until
 

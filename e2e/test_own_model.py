@@ -7,8 +7,8 @@ import urllib.request
 import pytest
 
 from e2e import kube
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from e2e import pipelines
-from e2e.story import Story
+from e2e.namespace import Story
 
 GOOD = "from flywheel_runtime import run; run.finish({'rows': 100, 'version': %d})"
 BAD = "raise SystemExit('no module named transformers')"

@@ -9,8 +9,8 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import cluster
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from flywheel.cli import main
 
 MODEL = """

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from e2e import kube
-from e2e.cluster import places
-from e2e.story import Story
+from e2e.cluster import paths
+from e2e.namespace import Story
 
 ROUNDS = 24
 # The better `height` is, the quicker a round: bad trials are slow. All are known after few rounds.
@@ -71,7 +71,7 @@ def told(story: Story) -> Story:
         {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "rows"}, "spec": dataset}
     )
     story.wait("fwds", "rows")
-    image = json.loads(places.IMAGES.read_text())["runtime"]["image"]
+    image = json.loads(paths.IMAGES.read_text())["runtime"]["image"]
     pruner = {"median": {"startupTrials": 2, "warmupSteps": 3}}
     boosted = {**experiment("boosted", image), "spec": BOOSTED}
     story.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner), boosted)

@@ -4,8 +4,8 @@ import hashlib
 
 import pytest
 
+from e2e.namespace import Story
 from e2e.onnx_models import network
-from e2e.story import Story
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1

@@ -12,7 +12,7 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import images
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 
 WHY = "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor default, 1 more needed"

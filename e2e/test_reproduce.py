@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from e2e import pipelines
-from e2e.story import Story
+from e2e.namespace import Story
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1

@@ -14,8 +14,8 @@ import pytest
 
 from e2e import kube, loopback
 from e2e.cluster import cluster
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 from e2e.waiting import wait_until
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from e2e import kube, rollouts
+from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
-from e2e.story import Story
 from e2e.traffic import Traffic, asked_once
 
 ROLLOUT = {"shadow": {"percent": 50, "duration": "6s", "maxDisagreement": "5%", "minRequests": 20}, "keepWarm": "30s"}

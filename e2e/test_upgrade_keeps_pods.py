@@ -9,9 +9,9 @@ import pytest
 
 from e2e import deploy, kube, rollouts
 from e2e.cluster import cluster
+from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
-from e2e.story import Story
 from e2e.test_canary_promotes import ROLLOUT
 from e2e.waiting import wait_until
 

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
-from e2e.story import Story
+from e2e.namespace import Story
 from e2e.waiting import wait_until
 from flywheel_runtime.audit import chain
 from flywheel_runtime.store.artifacts import Store

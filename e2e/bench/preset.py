@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from demo import flights
-from e2e.bench import promise
-from e2e.bench.promise import Figures, Promise
+from e2e.bench import targets
+from e2e.bench.targets import Figures, Promise
 from flywheel.kinds.experiment.children import trial_params
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
@@ -51,8 +51,8 @@ def main() -> int:
         Promise(f"{name}: ROC AUC of the preset over the hand-tuned one", round(each["ratio"], 4), LEAST, at_least=True)
         for name, each in found.items()
     ]
-    promise.write("preset", "python -m e2e.bench.preset", found, promised)
-    print(promise.shown(promised))
+    targets.write("preset", "python -m e2e.bench.preset", found, promised)
+    print(targets.shown(promised))
     return 0 if all(each.holds for each in promised) else 1
 
 

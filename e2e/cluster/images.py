@@ -18,9 +18,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster import buildah, golang, lock, places
+from e2e.cluster import buildah, golang, lock, paths
 from e2e.cluster.files import settle
-from e2e.cluster.places import CHECKOUT, IMAGES
+from e2e.cluster.paths import CHECKOUT, IMAGES
 from e2e.cluster.progress import Failure, step
 
 REPOSITORY = "flywheel.local"
@@ -45,10 +45,10 @@ STORE = Image("store", ("images/store/Dockerfile",))
 IMAGES_OF_OURS = (*PYTHON_IMAGES, STORE)
 
 
-def content_key(paths: Iterable[Path], *further: str) -> str:
+def content_key(inputs: Iterable[Path], *further: str) -> str:
     """Twelve digits of the content of all files, and of their names below each path; caches and bytecode are no content."""
     digest = hashlib.sha256("\0".join(further).encode())
-    for path in paths:
+    for path in inputs:
         if not path.exists():
             raise Failure(f"The image's input {path} does not exist; create it, or correct e2e/cluster/images.py")
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -68,10 +68,10 @@ def named(name: str, key: str) -> str:
 
 def current_name(image: Image) -> str:
     """What the image is called as the checkout stands now, built or not."""
-    paths = [CHECKOUT / path for path in image.inputs]
+    inputs = [CHECKOUT / path for path in image.inputs]
     if image == STORE:
-        return named("store", content_key(paths, golang.binary(golang.VERSITYGW).parent.name))
-    return named(image.name, content_key(paths, base_key()))
+        return named("store", content_key(inputs, golang.binary(golang.VERSITYGW).parent.name))
+    return named(image.name, content_key(inputs, base_key()))
 
 
 def build_arguments() -> dict[str, str]:
@@ -109,7 +109,7 @@ def alone() -> AbstractContextManager[None]:
 
 
 def build_lock() -> Path:
-    return places.cache() / "images.lock"
+    return paths.cache() / "images.lock"
 
 
 def unmount_if_idle() -> None:

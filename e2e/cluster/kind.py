@@ -4,8 +4,8 @@ import os
 import shutil
 import subprocess
 
-from e2e.cluster import images, places
-from e2e.cluster.places import CHECKOUT, KUBECONFIG
+from e2e.cluster import images, paths
+from e2e.cluster.paths import CHECKOUT, KUBECONFIG
 from e2e.cluster.progress import Failure, run, step
 
 NAME = "flywheel"
@@ -41,7 +41,7 @@ def docker_build(short: str, name: str, words: list[str]) -> None:
     if subprocess.run(["docker", "image", "inspect", name], capture_output=True).returncode == 0:
         return
     with step(f"{short} image"):
-        run(["docker", "build", "-t", name, *words], places.cache() / LOG_FOLDER / f"image-{short}.log")
+        run(["docker", "build", "-t", name, *words], paths.cache() / LOG_FOLDER / f"image-{short}.log")
 
 
 def load() -> dict[str, str]:

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import say
 
 SAY_AGAIN_SECONDS = 15

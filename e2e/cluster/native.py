@@ -17,6 +17,7 @@ from pathlib import Path
 from e2e.cluster import (
     addons,
     certificates,
+    components,
     containerd,
     controlplane,
     golang,
@@ -26,12 +27,11 @@ from e2e.cluster import (
     network,
     node,
     packages,
-    parts,
     processes,
 )
+from e2e.cluster.components import PLANE
 from e2e.cluster.files import remove, settle
-from e2e.cluster.parts import PLANE
-from e2e.cluster.places import CHECKOUT, KUBECONFIG, LOGS, PKI, RUNTIME, STATE
+from e2e.cluster.paths import CHECKOUT, KUBECONFIG, LOGS, PKI, RUNTIME, STATE
 from e2e.cluster.progress import Failure, say, step
 from e2e.waiting import wait_until
 
@@ -46,9 +46,9 @@ GONE_AFTER_DOWN = ("etcd", "kubelet", "pod-logs", "volumes", "kubectl-cache", "s
 def up() -> None:
     require_root()
     with lock.held(LOCK, WHAT):
-        if not parts.are_healthy():
+        if not components.are_healthy():
             build_and_start()
-        elif different := parts.outdated():
+        elif different := components.outdated():
             say(f"Another version of e2e/cluster started {', '.join(different)}; 'down' and 'up' renew them")
         share(lambda checkouts: {*checkouts, str(CHECKOUT)})
         kubeconfig.write(KUBECONFIG, PLANE.server, PKI / "ca.crt", "admin", certificates.pair(PKI, "admin"))
@@ -81,7 +81,9 @@ def start(builds: dict[golang.Module, Future[Path]]) -> None:
     with step("API server"):
         start_control_plane()
         log = LOGS / "kube-apiserver.log"
-        wait_for(parts.system_namespace_exists, 20, "The API server made no namespace kube-system within 20 s", log)
+        wait_for(
+            components.system_namespace_exists, 20, "The API server made no namespace kube-system within 20 s", log
+        )
     builds[golang.PAUSE].result()
     start_containerd()
     for module in (golang.COREDNS, golang.METRICS_SERVER):
@@ -92,13 +94,13 @@ def start(builds: dict[golang.Module, Future[Path]]) -> None:
 
 
 def prepare() -> None:
-    alive = len(parts.dead()) < len(parts.PARTS)
-    if alive and not certificates.are_made(PKI, [*controlplane.identities(PLANE.address), *parts.IDENTITIES]):
+    alive = len(components.dead()) < len(components.PARTS)
+    if alive and not certificates.are_made(PKI, [*controlplane.identities(PLANE.address), *components.IDENTITIES]):
         raise Failure(
             "The running cluster was started by another version of e2e/cluster; run 'down --force', then 'up'"
         )
-    controlplane.prepare(PLANE, parts.IDENTITIES)
-    for user in parts.USERS:
+    controlplane.prepare(PLANE, components.IDENTITIES)
+    for user in components.USERS:
         path = STATE / "kubeconfigs" / user
         kubeconfig.write(path, PLANE.server, PKI / "ca.crt", user, certificates.pair(PKI, user))
     RUNTIME.mkdir(parents=True, exist_ok=True)
@@ -111,7 +113,7 @@ def prepare() -> None:
 def start_control_plane() -> None:
     """etcd runs without fsync, so a power cut can spoil its data: then the cluster begins anew instead of never."""
     try:
-        controlplane.start(PLANE, parts.APISERVER_FLAGS)
+        controlplane.start(PLANE, components.APISERVER_FLAGS)
     except Failure:
         data = STATE / "etcd"
         if processes.running(PLANE.pids, "etcd") or not data.exists():
@@ -120,25 +122,25 @@ def start_control_plane() -> None:
         say(f"etcd cannot read its data; they are kept in {spoiled} and the cluster begins anew")
         controlplane.stop(PLANE)
         data.rename(spoiled)
-        controlplane.start(PLANE, parts.APISERVER_FLAGS)
+        controlplane.start(PLANE, components.APISERVER_FLAGS)
 
 
 def start_containerd() -> None:
-    parts.start(parts.CONTAINERD)
+    components.start(components.CONTAINERD)
     wait_for(containerd.answers, 20, "containerd did not answer within 20 s", containerd.LOG)
     containerd.import_pause()
 
 
 def start_workers() -> None:
-    kubelet_was_dead = "kubelet" in parts.dead()
+    kubelet_was_dead = "kubelet" in components.dead()
     # The API server tells times in whole seconds.
-    begin = datetime.now(UTC).replace(microsecond=0) if kubelet_was_dead else parts.LONG_AGO
-    for part in parts.WORKERS:
-        parts.start(part)
+    begin = datetime.now(UTC).replace(microsecond=0) if kubelet_was_dead else components.LONG_AGO
+    for part in components.WORKERS:
+        components.start(part)
     with step("node Ready"):
         log = LOGS / "kubelet.log"
-        wait_for(lambda: parts.node_is_ready(begin), 60, "The node did not become Ready within 60 s", log)
-    for dead in parts.dead():
+        wait_for(lambda: components.node_is_ready(begin), 60, "The node did not become Ready within 60 s", log)
+    for dead in components.dead():
         raise Failure(f"{dead} ended soon after its start; correct what its log says", LOGS / f"{dead}.log")
 
 
@@ -150,7 +152,12 @@ def wait_for(condition: Callable[[], bool], seconds: float, message: str, log: P
 
 
 def state() -> dict[str, object]:
-    return {"ready": parts.are_healthy(), "dead": parts.dead(), "sharedBy": sorted(shared_by()), "logs": str(LOGS)}
+    return {
+        "ready": components.are_healthy(),
+        "dead": components.dead(),
+        "sharedBy": sorted(shared_by()),
+        "logs": str(LOGS),
+    }
 
 
 def shared_by() -> set[str]:
@@ -193,7 +200,7 @@ def warn_others(others: set[str]) -> None:
 
 
 def stop() -> None:
-    for part in reversed(parts.WORKERS):
+    for part in reversed(components.WORKERS):
         processes.stop(PLANE.pids, part.name, grace=2)
     node.end_pods()
     containerd.forget_containers()

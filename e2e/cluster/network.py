@@ -12,7 +12,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from e2e.cluster.places import RUNTIME, STATE
+from e2e.cluster.paths import RUNTIME, STATE
 from e2e.cluster.progress import Failure
 
 NODE_ADDRESS = "172.31.255.1"

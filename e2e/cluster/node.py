@@ -12,7 +12,7 @@ from e2e.cluster import golang, processes
 from e2e.cluster.certificates import Identity
 from e2e.cluster.files import settle
 from e2e.cluster.network import NODE_ADDRESS, POD_RANGE
-from e2e.cluster.places import CONTAINERD_SOCKET, PKI, RUNTIME, STATE
+from e2e.cluster.paths import CONTAINERD_SOCKET, PKI, RUNTIME, STATE
 
 NAME = "flywheel-dev"
 # Pods live below a control group of ours, so that `down` ends them all and nobody else's.

@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from e2e.cluster import places
+from e2e.cluster import paths
 from e2e.cluster.progress import Failure, run, step
 
 # Each program (or file) and the package that brings it.
@@ -44,7 +44,7 @@ def install() -> None:
         raise Failure(
             f"This machine lacks {', '.join(wanted)} and has no apt-get; install them, or use CLUSTER=kind with Docker"
         )
-    log = places.cache() / "logs" / "packages.log"
+    log = paths.cache() / "logs" / "packages.log"
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     with step("Debian packages"):
         run(["apt-get", "update", "-q"], log, env=environment)

@@ -15,7 +15,7 @@ from typing import Any
 
 from e2e.cluster import node
 from e2e.cluster.network import NODE_ADDRESS
-from e2e.cluster.places import PKI, VOLUMES
+from e2e.cluster.paths import PKI, VOLUMES
 
 API_PORT = 6443
 PROVISIONER = "flywheel.local/folder"

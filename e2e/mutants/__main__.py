@@ -22,7 +22,7 @@ from cosmic_ray.ast import ast_nodes, get_ast
 from cosmic_ray.mutating import MutationVisitor
 from cosmic_ray.plugins import get_operator
 
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.mutants.targets import changed, decisions, tests_of
 
 # Arithmetic is replaced by what a person could have written instead; the rest (`a & b` for `a + b`) fails at once everywhere.
@@ -55,6 +55,7 @@ class Mutant:
     line: int
     before: str
     after: str
+    tests: tuple[str, ...]  # the last one is the whole folder
 
     @property
     def key(self) -> str:
@@ -66,15 +67,17 @@ def main() -> int:
     """Return 1 if a mutant survives that is not listed."""
     chosen = _arguments()
     deadline = time.monotonic() + 60 * chosen.minutes
-    mutants = _sample(chosen)
-    print(f"{len(mutants)} mutants, drawn with seed {chosen.seed}", flush=True)
     with tempfile.TemporaryDirectory(prefix="flywheel-mutants-") as folder:
+        # The checkout may change meanwhile, so that all is read from a clone.
+        sources = _clone(Path(folder) / "sources")
+        mutants = _sample(sources, chosen)
+        print(f"{len(mutants)} mutants, drawn with seed {chosen.seed}", flush=True)
         clones: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for number in range(chosen.workers):
             clones.put(_clone(Path(folder) / str(number)))
-        limits = {folder: _limit(clones, folder) for folder in sorted({_tests(each)[-1] for each in mutants})}
+        limits = {folder: _limit(clones, folder) for folder in sorted({each.tests[-1] for each in mutants})}
         with ThreadPoolExecutor(chosen.workers) as pool:
-            outcomes = list(pool.map(lambda each: _test(each, clones, limits[_tests(each)[-1]], deadline), mutants))
+            outcomes = list(pool.map(lambda each: _test(each, clones, limits[each.tests[-1]], deadline), mutants))
     return _report(mutants, outcomes)
 
 
@@ -88,27 +91,27 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _sample(chosen: argparse.Namespace) -> list[Mutant]:
+def _sample(sources: Path, chosen: argparse.Namespace) -> list[Mutant]:
     draw = random.Random(chosen.seed)
-    usual = decisions(CHECKOUT)
+    usual = decisions(sources)
     more = [] if chosen.files else [path for path in changed(CHECKOUT) if path not in usual]
-    return _drawn(draw, chosen.files or usual, chosen.count) + _drawn(draw, more, BRANCH_COUNT)
+    return _drawn(draw, sources, chosen.files or usual, chosen.count) + _drawn(draw, sources, more, BRANCH_COUNT)
 
 
-def _drawn(draw: random.Random, files: list[Path], count: int) -> list[Mutant]:
-    places = [(path, *place) for path in files for place in _places(path)]
+def _drawn(draw: random.Random, sources: Path, files: list[Path], count: int) -> list[Mutant]:
+    places = [(path, *place) for path in files for place in _places(sources / path)]
     draw.shuffle(places)
     found: list[Mutant] = []
     while places and len(found) < count:
         path, operator, occurrence, line = places.pop()
-        lines = _change((CHECKOUT / path).read_text(encoding="utf-8"), operator, occurrence)
-        found += [Mutant(path, operator, occurrence, line, *lines)] if lines else []
+        lines = _change((sources / path).read_text(encoding="utf-8"), operator, occurrence)
+        found += [Mutant(path, operator, occurrence, line, *lines, tests_of(sources, path))] if lines else []
     return found
 
 
 def _places(module: Path) -> list[tuple[str, int, int]]:
     """Operator, occurrence and line of every mutation of a file, but for those of annotations."""
-    source = (CHECKOUT / module).read_text(encoding="utf-8")
+    source = module.read_text(encoding="utf-8")
     ignored = _annotations(source)
     nodes = list(ast_nodes(get_ast(source)))
     found = []
@@ -152,10 +155,6 @@ def _clone(folder: Path) -> Path:
     return folder
 
 
-def _tests(mutant: Mutant) -> tuple[str, ...]:
-    return tuple(tests_of(CHECKOUT, mutant.module))
-
-
 def _limit(clones: "queue.SimpleQueue[Path]", folder: str) -> float:
     """Seconds after which a mutant counts as killed, since it hangs. The tests must pass without a mutant."""
     clone = clones.get()
@@ -180,7 +179,7 @@ def _test(
     began = time.monotonic()
     try:
         path.write_text(_mutated(source, mutant.operator, mutant.occurrence) or source, encoding="utf-8")
-        survives = _passes(clone, _tests(mutant), limit)
+        survives = _passes(clone, mutant.tests, limit)
     finally:
         path.write_text(source, encoding="utf-8")
         clones.put(clone)

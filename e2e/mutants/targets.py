@@ -29,20 +29,22 @@ def changed(checkout: Path, since: str = "main") -> list[Path]:
     return [Path(line) for line in done.stdout.splitlines() if line.endswith(".py") and "/protocol/" not in line]
 
 
-def tests_of(checkout: Path, module: Path) -> list[str]:
+def tests_of(checkout: Path, module: Path) -> tuple[str, ...]:
     """Return what pytest runs for a mutant of that file: the tests named after it first, then all of the folder that mirrors its own."""
     package = next(each for each in PACKAGES if module.is_relative_to(each))
     inside = module.relative_to(package).parent
     folder = Path(PACKAGES[package]) / inside
     while not list((checkout / folder).glob("**/test_*.py")):
         folder = folder.parent
+    if module.is_relative_to(CORE):
+        folder = Path("tests/core")
     if module.is_relative_to(KINDS):
         folder = Path("tests/kinds") / module.relative_to(KINDS).parts[0]
     stems = (module.stem, module.parent.name)
     named = [
         path for path in sorted((checkout / folder).rglob("test_*.py")) if path.stem.removeprefix("test_") in stems
     ]
-    return [*(path.relative_to(checkout).as_posix() for path in named), folder.as_posix()]
+    return (*(path.relative_to(checkout).as_posix() for path in named), folder.as_posix())
 
 
 def _sources(folder: Path) -> Iterable[Path]:

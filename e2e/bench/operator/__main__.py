@@ -12,16 +12,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.bench import promise
-from e2e.bench.operator import copies, figures, report, resources, world
+from e2e.bench import targets
+from e2e.bench.operator import clones, figures, installation, report, resources
 from e2e.bench.operator.figures import Watched
-from e2e.bench.promise import Figures
+from e2e.bench.targets import Figures
 from e2e.cluster.progress import Failure, say
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL
 
 PER_LOOP = 3  # Dataset, Experiment, InferenceService: what is counted; a Model and a ModelVersion come on top
 BY_THE_OPERATOR = 50  # loops that the operator brings to their end; the others are copies of the first
-OF_A_LOOP = len(world.KINDS)
+OF_A_LOOP = len(installation.KINDS)
 
 
 def measured(options: argparse.Namespace) -> dict[str, Figures]:
@@ -30,7 +30,7 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
     if not options.no_latency:
         found["latency"] = measured_latency(options)
         say(f"{found['latency']}")
-    with folder() as place, world.running(place) as grown:
+    with folder() as place, installation.running(place) as grown:
         loops = 0
         for size in options.sizes:
             more = -(-size // PER_LOOP)
@@ -40,7 +40,7 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
                 with figures.operator(grown) as process:
                     grown.grow(loops)
                     figures.settle(grown, process)
-            copies.grow(grown, range(loops, more))
+            clones.grow(grown, range(loops, more))
             loops = more
             say(f"restarting with {size:,} resources")
             found[f"restart_{size}"] = restarted(grown, loops)
@@ -52,7 +52,7 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
     return found
 
 
-def restarted(grown: world.World, loops: int) -> Figures:
+def restarted(grown: installation.World, loops: int) -> Figures:
     """`resources` is what was asked for; `looks` counts every resource."""
     return {**figures.restart(grown, loops * OF_A_LOOP), "resources": loops * PER_LOOP}
 
@@ -60,7 +60,7 @@ def restarted(grown: world.World, loops: int) -> Figures:
 def measured_latency(options: argparse.Namespace) -> Figures:
     """Services of one shared Model, patched one after another."""
     watched = Watched()
-    with folder() as place, world.running(place, watched) as small, figures.operator(small) as process:
+    with folder() as place, installation.running(place, watched) as small, figures.operator(small) as process:
         say(f"latency: bringing {options.services} InferenceServices to Ready")
         small.apply(resources.shared_model())
         small.wait({MODEL: 1})
@@ -85,7 +85,7 @@ def trial(options: argparse.Namespace) -> dict[str, Figures]:
         from e2e.bench.operator import step_start
 
         return step_start.measure(options.before, options.pairs)
-    from e2e.bench.operator import trial as cluster
+    from e2e.bench.operator import startup as cluster
 
     return cluster.measured()
 
@@ -117,8 +117,8 @@ def main() -> int:
         return 1
     command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
     promised = report.promises(found)
-    promise.write("step_start" if options.before else options.what, command, found, promised)
-    print(promise.shown(promised))
+    targets.write("step_start" if options.before else options.what, command, found, promised)
+    print(targets.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
 
 

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 
 from e2e.bench.operator import resources
 from e2e.bench.operator.api import Object, path
-from e2e.bench.operator.world import Operator, World
-from e2e.bench.promise import Figures
+from e2e.bench.operator.installation import Operator, World
+from e2e.bench.targets import Figures
 from e2e.waiting import wait_until
 from flywheel.core.resource.api import INFERENCE_SERVICE
 

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from typing import Any
 
 from e2e.bench.operator.api import Object, Refused, Server, path, path_of
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import say
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, Api
 from flywheel.core.resource.names import STEP_LABEL

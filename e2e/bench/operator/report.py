@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from e2e.bench.promise import Figures, Promise
+from e2e.bench.targets import Figures, Promise
 
 
 def promises(found: Mapping[str, Figures]) -> list[Promise]:

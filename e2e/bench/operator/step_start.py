@@ -17,8 +17,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from e2e.bench.promise import Figures
-from e2e.cluster.places import CHECKOUT
+from e2e.bench.targets import Figures
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import say
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry

@@ -7,9 +7,9 @@ python -m e2e.bench.pipeline --kept      memory alone, which needs no cluster
 import argparse
 import sys
 
-from e2e.bench import promise
-from e2e.bench.pipeline import chain, kept
-from e2e.bench.promise import Figures, Promise
+from e2e.bench import targets
+from e2e.bench.pipeline import chain, retained_runs
+from e2e.bench.targets import Figures, Promise
 
 RUNS = 1000
 
@@ -41,12 +41,12 @@ def main() -> int:
     parser.add_argument("--kept", action="store_true", help="memory with a thousand runs alone; writes no result")
     options = parser.parse_args()
     found: dict[str, Figures] = {} if options.kept else chain.measured()
-    found["kept"] = kept.measured(RUNS)
+    found["kept"] = retained_runs.measured(RUNS)
     promised = promises(found)
     if not options.kept:
-        promise.write("pipeline", " ".join(("python -m e2e.bench.pipeline", *sys.argv[1:])), found, promised)
+        targets.write("pipeline", " ".join(("python -m e2e.bench.pipeline", *sys.argv[1:])), found, promised)
     print(found)
-    print(promise.shown(promised))
+    print(targets.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
 
 

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from e2e import kube, pipelines
-from e2e.bench.promise import Figures
-from e2e.story import Story
+from e2e.bench.targets import Figures
+from e2e.namespace import Story
 
 STEPS = 20
 # Each tells when it began and ended, by its own clock; the interpreter's start (0.1 s) counts as overhead.

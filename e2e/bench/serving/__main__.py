@@ -11,10 +11,10 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from e2e.bench import promise
-from e2e.bench.promise import Figures
+from e2e.bench import targets
 from e2e.bench.serving import figures, models, report
 from e2e.bench.serving.peers import OURS, OURS_WITHOUT_GRPC, PEERS, Peer
+from e2e.bench.targets import Figures
 from e2e.cluster.progress import Failure, say
 
 
@@ -53,7 +53,7 @@ def named(work: str, found: dict[str, Figures]) -> dict[str, Figures]:
 def versions(peers: Iterable[Peer]) -> dict[str, str]:
     """Of the packages that are measured."""
     script = "import sys, importlib.metadata; print(importlib.metadata.version(sys.argv[1]))"
-    found = {OURS.name: promise.revision()}
+    found = {OURS.name: targets.revision()}
     for peer in peers:
         python = str(peer.environment() / "bin/python")
         found[peer.name] = subprocess.check_output([python, "-c", script, peer.package], text=True).strip()
@@ -85,9 +85,9 @@ def main() -> int:
     promised = report.promises(found)
     if options.work is None and len(options.peers) == len(PEERS):
         table = report.table(found, versions(PEERS))
-        promise.write("serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, promised, table)
+        targets.write("serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, promised, table)
         print(table)
-    print(promise.shown(promised))
+    print(targets.shown(promised))
     return 0 if all(line.holds for line in promised) else 1
 
 

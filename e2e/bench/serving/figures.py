@@ -8,10 +8,10 @@ import grpc
 import numpy as np
 from tritonclient.grpc import service_pb2
 
-from e2e.bench.promise import Figures
-from e2e.bench.serving import load, question
+from e2e.bench.serving import load, prediction_case
 from e2e.bench.serving.peers import OURS, Peer, Running, running
-from e2e.bench.serving.question import RPC_PATH, Question
+from e2e.bench.serving.prediction_case import RPC_PATH, Question
+from e2e.bench.targets import Figures
 from e2e.cluster.progress import Failure, say
 
 CONNECTIONS = 8
@@ -77,7 +77,7 @@ def starts(peers: Iterable[Peer], asked: Question, rounds: int) -> dict[str, Fig
 
 def added(asked: Question, seconds: float) -> Figures:
     """What a request costs over a bare call of onnxruntime, one connection; milliseconds."""
-    alone = question.bare(asked, min(seconds, 2))
+    alone = prediction_case.bare(asked, min(seconds, 2))
     with running(OURS, asked.folder, asked, PORT) as server:
         measured = rest(asked, seconds, connections=1)(server)
     return {

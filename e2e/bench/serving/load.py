@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2e.bench.serving.question import OWN_PATH, PATH, RPC_PATH, Question
+from e2e.bench.serving.prediction_case import OWN_PATH, PATH, RPC_PATH, Question
 from e2e.cluster.progress import Failure
 
 CORE = "1"

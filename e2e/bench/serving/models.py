@@ -11,7 +11,7 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from e2e.bench.serving.question import Question, asked
+from e2e.bench.serving.prediction_case import Question, asked
 
 SEED = 7
 

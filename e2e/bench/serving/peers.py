@@ -11,9 +11,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.bench.serving.question import Question, reached
-from e2e.cluster import places
-from e2e.cluster.places import CHECKOUT
+from e2e.bench.serving.prediction_case import Question, reached
+from e2e.cluster import paths
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, run, step
 
 SERVERS = CHECKOUT / "e2e/bench/serving/servers"
@@ -51,10 +51,10 @@ class Peer:
     def environment(self) -> Path:
         """Its virtual environment, made if it is not there."""
         mark = hashlib.sha256("\n".join(self.requirements).encode()).hexdigest()[:8]
-        place = places.cache() / "bench" / f"{self.package}-{mark}"
+        place = paths.cache() / "bench" / f"{self.package}-{mark}"
         if (place / "made").exists():
             return place
-        log = places.cache() / "logs" / f"bench-{self.package}.log"
+        log = paths.cache() / "logs" / f"bench-{self.package}.log"
         with step(f"{self.package} from PyPI"):
             run([sys.executable, "-m", "venv", "--clear", str(place)], log)
             uv = Path(sys.executable).parent / "uv"
@@ -71,7 +71,7 @@ class Peer:
         with step(f"bytecode of {self.name}"):
             run(
                 [python, "-m", "compileall", "-q", "-j", "0", str(packages), *more],
-                places.cache() / "logs/bench-compile.log",
+                paths.cache() / "logs/bench-compile.log",
             )
 
 
@@ -105,7 +105,7 @@ class Running:
 @contextmanager
 def running(peer: Peer, model: Path, question: Question, http: int) -> Iterator[Running]:
     """Until the end of the block; its log is in the cache. Raises Failure if it does not answer rightly."""
-    log = places.cache() / "logs" / f"bench-{peer.name}-server.log"
+    log = paths.cache() / "logs" / f"bench-{peer.name}-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     command = ["taskset", "--cpu-list", CORE, *peer.command(model, http, http + 100)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from e2e.bench.promise import Figures, Promise
+from e2e.bench.targets import Figures, Promise
 
 # Ours divided by the peer's, at least.
 JSON = {"kserve": 15, "mlserver": 15, "bentoml": 30, "fastapi": 5}

@@ -1,6 +1,6 @@
 """What logging costs: one server without and one with `--record`, asked in turns at full load, each with its sink on one core.
 
-python -m e2e.bench.serving.record [--rounds 12] [--seconds 3] [--sample 0.1]
+python -m e2e.bench.serving.logging_cost [--rounds 12] [--seconds 3] [--sample 0.1]
 
 Gradient boosting with 100 trees on 30 float features, JSON, one row, 8 connections, loopback. `columns` has 30 inputs, as Flywheel's trainer
 makes them, and a baseline, so everything is counted; `wide` has one input of 30 values, which has rows but no counts. The load generator and

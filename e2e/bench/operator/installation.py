@@ -18,7 +18,7 @@ from e2e.bench.operator import nodes, resources
 from e2e.bench.operator.api import Object, Server, path
 from e2e.cluster import apiserver, certificates, kubeconfig
 from e2e.cluster.certificates import Identity
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.local_operator import LocalOperator
 from e2e.waiting import wait_until
 from flywheel.core.generate.rbac import operator_rules, own_namespace_rules

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 
 RESULTS = CHECKOUT / "e2e/bench/results"
 

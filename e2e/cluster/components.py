@@ -10,7 +10,7 @@ from pathlib import Path
 from e2e.cluster import addons, containerd, controlplane, golang, network, node, packages, processes
 from e2e.cluster.certificates import Identity
 from e2e.cluster.controlplane import ControlPlane
-from e2e.cluster.places import AUDIT_LOG, CHECKOUT, LOGS, PKI, STATE
+from e2e.cluster.paths import AUDIT_LOG, CHECKOUT, LOGS, PKI, STATE
 
 PLANE = ControlPlane(folder=STATE, pki=PKI, logs=LOGS, audit_log=AUDIT_LOG, address=network.NODE_ADDRESS, port=6443)
 IDENTITIES = (

@@ -3,9 +3,9 @@
 import tempfile
 from pathlib import Path
 
-from e2e.bench.operator import figures, resources, world
+from e2e.bench.operator import figures, installation, resources
 from e2e.bench.operator.api import Object, path
-from e2e.bench.promise import Figures
+from e2e.bench.targets import Figures
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN
 from flywheel.kinds.trainingpipeline.schema.revision import digest
 from flywheel.kinds.trainingpipeline.schema.template import Template
@@ -16,7 +16,7 @@ NAMESPACE = resources.NAMESPACE
 
 def measured(runs: int) -> Figures:
     """Peak and present memory once the operator has looked at all of them, and what it wrote."""
-    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder, world.running(Path(folder)) as here:
+    with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder, installation.running(Path(folder)) as here:
         here.apply([(TRAINING_PIPELINE, _pipeline(runs))])
         here.apply((TRAINING_RUN, _run(number)) for number in range(runs))
         for number in range(runs):

@@ -12,11 +12,11 @@ from typing import Any
 
 from e2e import kube
 from e2e.bench.operator.api import Object
-from e2e.bench.operator.hearing import Hearing
-from e2e.bench.promise import Figures
+from e2e.bench.operator.watch_log import Hearing
+from e2e.bench.targets import Figures
 from e2e.local_operator import DEPLOYMENT as OPERATOR
+from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.story import Story
 from e2e.test_own_model import MANIFESTS
 from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, POD
 from flywheel.core.resource.names import NAME_LABEL, UID_LABEL

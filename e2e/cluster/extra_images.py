@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from e2e.cluster import buildah, cluster, containerd, images, kind
-from e2e.cluster.places import CHECKOUT
+from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, step
 
 FOLDER = CHECKOUT / "e2e" / "images"

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from e2e.bench.operator.api import Object, path, path_of
+from e2e.bench.operator.installation import WRITERS, World
 from e2e.bench.operator.resources import NAMESPACE
-from e2e.bench.operator.world import WRITERS, World
 from flywheel.core.pods.schedule import cron_job
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.model_reference import ResolvedVersion
