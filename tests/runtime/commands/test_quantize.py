@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from flywheel_runtime.commands import quantize
 from flywheel_runtime.models import golden_rows
-from flywheel_runtime.models.dynamic_quantization import quantized
+from flywheel_runtime.models.int8_weights import quantize_weights
 from flywheel_serving.model import golden_rows as server_golden_rows
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.verify.__main__ import main as verify
@@ -220,7 +220,7 @@ def test_what_cannot_be_quantised_is_refused_by_verify(
     ],
 )
 def test_the_gap(old: list[float], new: list[float], gap: float) -> None:
-    found = golden_rows.gap({"score": np.array(old)}, {"score": np.array(new)})
+    found = golden_rows.relative_gap({"score": np.array(old)}, {"score": np.array(new)})
 
     assert found == pytest.approx(gap)
 
@@ -228,7 +228,7 @@ def test_the_gap(old: list[float], new: list[float], gap: float) -> None:
 def test_requests_for_a_quantised_network_share_no_call(tmp_path: Path) -> None:
     """Activations are scaled by the greatest value of the whole call, so a row's answer depends a little on its neighbours."""
     shared = []
-    for number, content in enumerate((network(), quantized(network())[0])):
+    for number, content in enumerate((network(), quantize_weights(network())[0])):
         path = tmp_path / f"{number}.onnx"
         path.write_bytes(content)
         model = OnnxModel(path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,85 +10,150 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn import metrics as m
+from sklearn import metrics as sklearn
 
-from flywheel_runtime.statistics import scoring
-from flywheel_runtime.statistics.metric_names import CLASSIFICATION, REGRESSION
-from flywheel_runtime.statistics.metrics import Answers, measure, value
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.statistics.metrics import (
+    CLASSIFICATION,
+    REGRESSION,
+    ScoredRows,
+    confusion_matrix,
+    metric_function,
+    metric_value,
+    metric_values,
+    order_metrics,
+)
 from tests.examples import examples
 
 Array = NDArray[Any]
 
 
-def answered(seed: int, rows: int = 300, classes: int = 2) -> tuple[Array, Answers]:
-    """Truth, and answers that know something of it; scores are rounded, so that some are equal."""
-    chance = np.random.default_rng(seed)
-    truth = np.append(np.arange(classes), chance.integers(0, classes, rows - classes))
-    score = chance.random((rows, classes)) + 0.7 * (truth[:, None] == np.arange(classes))
-    probabilities = np.round(score / score.sum(axis=1, keepdims=True), 2)
+def classified(seed: int, rows: int = 300, classes: int = 2) -> ScoredRows:
+    """Predictions that know something of the truth; probabilities are rounded, so that some are equal and some are 0."""
+    random = np.random.default_rng(seed)
+    truth = np.append(np.arange(classes), random.integers(0, classes, rows - classes))
+    score = random.random((rows, classes)) ** 4 + 0.5 * (truth[:, None] == np.arange(classes))
+    probabilities = np.round(score / score.sum(axis=1, keepdims=True), 1)
     probabilities /= probabilities.sum(axis=1, keepdims=True)
-    return truth, Answers(probabilities.argmax(axis=1), probabilities)
+    return ScoredRows(truth, probabilities.argmax(axis=1), probabilities)
+
+
+def regressed(seed: int, rows: int = 200) -> ScoredRows:
+    random = np.random.default_rng(seed)
+    truth = random.normal(3, 1, rows)
+    return ScoredRows(truth, truth + random.normal(0, 0.5, rows), np.empty((rows, 0)))
+
+
+def one_hot(scored: ScoredRows) -> Array:
+    return np.asarray(scored.truth[:, None] == np.arange(scored.probabilities.shape[1]))
+
+
+SKLEARN: dict[str, Callable[[ScoredRows, Array], float]] = {
+    "roc_auc": lambda s, w: (
+        sklearn.roc_auc_score(s.truth, s.probabilities[:, 1], sample_weight=w)
+        if s.is_binary
+        else sklearn.roc_auc_score(s.truth, s.probabilities, multi_class="ovr", average="macro", sample_weight=w)
+    ),
+    "average_precision": lambda s, w: (
+        sklearn.average_precision_score(s.truth, s.probabilities[:, 1], sample_weight=w)
+        if s.is_binary
+        else sklearn.average_precision_score(one_hot(s), s.probabilities, average="macro", sample_weight=w)
+    ),
+    "accuracy": lambda s, w: sklearn.accuracy_score(s.truth, s.predicted, sample_weight=w),
+    "balanced_accuracy": lambda s, w: sklearn.balanced_accuracy_score(s.truth, s.predicted, sample_weight=w),
+    "f1": lambda s, w: sklearn.f1_score(
+        s.truth, s.predicted, average="binary" if s.is_binary else "weighted", zero_division=0, sample_weight=w
+    ),
+    "f1_macro": lambda s, w: sklearn.f1_score(s.truth, s.predicted, average="macro", zero_division=0, sample_weight=w),
+    "log_loss": lambda s, w: sklearn.log_loss(s.truth, s.probabilities, sample_weight=w),
+    "brier": lambda s, w: sklearn.brier_score_loss(
+        s.truth, s.probabilities[:, 1] if s.is_binary else s.probabilities, sample_weight=w
+    ),
+    "rmse": lambda s, w: sklearn.root_mean_squared_error(s.truth, s.predicted, sample_weight=w),
+    "mae": lambda s, w: sklearn.mean_absolute_error(s.truth, s.predicted, sample_weight=w),
+    "r2": lambda s, w: sklearn.r2_score(s.truth, s.predicted, sample_weight=w),
+    "mape": lambda s, w: sklearn.mean_absolute_percentage_error(s.truth, s.predicted, sample_weight=w),
+}
 
 
 @pytest.mark.parametrize("classes", [2, 4])
 @pytest.mark.parametrize("metric", CLASSIFICATION)
-def test_each_row_counted_once_is_the_metric_of_a_trial(metric: str, classes: int) -> None:
-    truth, answers = answered(3, classes=classes)
-    known = scoring.score([metric], "Classification", truth, answers.label, answers.probabilities)
+def test_a_metric_of_classes_is_scikit_learns(metric: str, classes: int) -> None:
+    scored = classified(3, classes=classes)
+    weights = np.random.default_rng(9).integers(1, 5, len(scored)).astype(float)
 
-    assert value(metric, truth, answers) == pytest.approx(known[metric], abs=1e-12)
+    assert metric_value(metric, scored) == pytest.approx(SKLEARN[metric](scored, np.ones(len(scored))), abs=1e-12)
+    assert metric_function(metric, scored)(weights[None])[0] == pytest.approx(SKLEARN[metric](scored, weights))
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
-def test_so_are_those_of_values(metric: str) -> None:
-    chance = np.random.default_rng(5)
-    truth = chance.normal(3, 1, 200)
-    found = truth + chance.normal(0, 0.5, 200)
-    known = scoring.score([metric], "Regression", truth, found, np.empty((200, 0)))
+def test_a_metric_of_values_is_scikit_learns(metric: str) -> None:
+    scored = regressed(5)
+    weights = np.random.default_rng(9).integers(1, 5, len(scored)).astype(float)
 
-    assert value(metric, truth, Answers(found, np.empty((200, 0)))) == pytest.approx(known[metric], abs=1e-12)
+    assert metric_value(metric, scored) == pytest.approx(SKLEARN[metric](scored, np.ones(len(scored))), abs=1e-12)
+    assert metric_function(metric, scored)(weights[None])[0] == pytest.approx(SKLEARN[metric](scored, weights))
 
 
 @pytest.mark.parametrize("metric", CLASSIFICATION)
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=examples(25), deadline=None)
 def test_a_row_that_is_drawn_twice_counts_as_two_rows(metric: str, seed: int) -> None:
-    truth, answers = answered(seed, rows=60, classes=3)
-    weights = np.random.default_rng(seed).integers(0, 4, len(truth))
+    scored = classified(seed, rows=60, classes=3)
+    weights = np.random.default_rng(seed).integers(0, 4, len(scored))
     weights[:3] = 1  # each class stays
-    drawn = np.repeat(np.arange(len(truth)), weights)
+    drawn = np.repeat(np.arange(len(scored)), weights)
 
-    weighted = measure(metric, truth, answers)(weights[None, :].astype(float))[0]
+    weighted = metric_function(metric, scored)(weights[None, :].astype(float))[0]
 
-    assert weighted == pytest.approx(value(metric, truth[drawn], answers.of(drawn)), abs=1e-12)
-
-
-def test_weights_are_those_of_scikit_learn() -> None:
-    truth, answers = answered(9)
-    weights = np.random.default_rng(9).integers(0, 5, len(truth)).astype(float)
-    score = answers.probabilities[:, 1]
-
-    assert measure("roc_auc", truth, answers)(weights[None])[0] == pytest.approx(
-        m.roc_auc_score(truth, score, sample_weight=weights)
-    )
-    assert measure("average_precision", truth, answers)(weights[None])[0] == pytest.approx(
-        m.average_precision_score(truth, score, sample_weight=weights)
-    )
-    assert measure("log_loss", truth, answers)(weights[None])[0] == pytest.approx(
-        m.log_loss(truth, answers.probabilities, sample_weight=weights)
-    )
+    assert weighted == pytest.approx(metric_value(metric, scored.take(drawn)), abs=1e-12)
 
 
-def test_where_only_one_class_occurs_an_area_has_no_value() -> None:
-    _, answers = answered(1, rows=10)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_the_log_loss_of_32_bit_probabilities_is_that_of_the_same_numbers_in_64_bits(classes: int) -> None:
+    scored = classified(1, classes=classes)
+    of_32_bits = ScoredRows(scored.truth, scored.predicted, scored.probabilities.astype(np.float32))
+    of_64_bits = ScoredRows(scored.truth, scored.predicted, of_32_bits.probabilities.astype(float))
 
-    assert np.isnan(value("roc_auc", np.ones(10, dtype=int), answers))
-    assert np.isnan(value("roc_auc", np.empty(0, dtype=int), answers.of(np.empty(0, dtype=int))))
+    assert (scored.probabilities == 0).any()
+    assert metric_value("log_loss", of_32_bits) == metric_value("log_loss", of_64_bits)
 
 
-def test_a_class_that_the_data_does_not_have_is_a_wrong_answer() -> None:
-    truth, answers = answered(2, rows=10)
-    unknown = Answers(np.full(10, -1), answers.probabilities)
+def test_a_metric_that_the_rows_do_not_define_has_no_value() -> None:
+    scored = classified(1, rows=10)
+    positive = ScoredRows(np.ones(10, dtype=int), scored.predicted, scored.probabilities)
+    negative = ScoredRows(np.zeros(10, dtype=int), scored.predicted, scored.probabilities)
+    constant = ScoredRows(np.full(3, 0.1), np.array([0.1, 0.2, 0.3]), np.empty((3, 0)))
 
-    assert value("accuracy", truth, unknown) == 0
-    assert value("f1_macro", truth, unknown) == 0
+    assert np.isnan(metric_value("roc_auc", positive))
+    assert np.isnan(metric_value("roc_auc", positive.take(np.empty(0, dtype=int))))
+    assert set(CLASSIFICATION) - set(metric_values(CLASSIFICATION, negative)) == {"roc_auc", "average_precision"}
+    assert set(metric_values(REGRESSION, constant)) == {"rmse", "mae", "mape"}
+
+
+def test_r2_keeps_its_digits_where_the_target_is_large_and_varies_little() -> None:
+    scored = regressed(2)
+    shifted = ScoredRows(scored.truth + 1e9, scored.predicted + 1e9, scored.probabilities)
+
+    assert metric_value("r2", shifted) == pytest.approx(metric_value("r2", scored), abs=1e-6)
+
+
+def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
+    scored = classified(2, rows=10)
+    unknown = ScoredRows(scored.truth, np.full(10, 3), scored.probabilities)
+
+    assert metric_value("accuracy", unknown) == 0
+    assert metric_value("f1_macro", unknown) == 0
+    assert metric_value("balanced_accuracy", unknown) == 0
+
+
+def test_a_confusion_matrix_has_the_true_class_first() -> None:
+    scored = classified(4, classes=3)
+
+    assert confusion_matrix(scored, 3).tolist() == sklearn.confusion_matrix(scored.truth, scored.predicted).tolist()
+
+
+def test_the_objective_is_the_first_metric_of_its_task() -> None:
+    assert order_metrics("Regression", "r2") == ["r2", "rmse", "mae", "mape"]
+    with pytest.raises(Failure, match="Metric 'rmse' is not known for Classification; choose one of roc_auc"):
+        order_metrics("Classification", "rmse")

@@ -1,4 +1,4 @@
-"""The step `package`: a model's artifact as it will be registered, smaller if that is asked (images/README.md)."""
+"""The step `package`: a model's artifact as it will be registered, quantised if requested (images/README.md)."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from flywheel_runtime.contract.step import Step, log_line, path_in_artifact, run
 from flywheel_runtime.models.quantization import REPORT, quantize_artifact
 
 MODEL, GOLDEN = "model.onnx", "golden.json"
-PREFIX = "fp32_"  # of what the model had before, as verify has it
-TOLD = ("weights", "rows", "gap", "sizeBefore", "size")
+PREFIX_BEFORE = "fp32_"  # of what the model had before quantisation, as in verify
+REPORTED_KEYS = ("weights", "rows", "gap", "sizeBefore", "size")
 
 
 def main() -> int:
-    """Package in FLYWHEEL_ROOT; 0 with an artifact, 2 where the model cannot be packaged so."""
+    """Package in FLYWHEEL_ROOT; 0 with an artifact, 2 where the model cannot be packaged."""
     return run_step(package)
 
 
 def package(step: Step) -> None:
-    """Copy input `model` to output `model`, quantise it there if asked, with input `data` for its metrics."""
+    """Copy input `model` to output `model`, quantise it there if requested, with input `data` for its metrics."""
     path = str(step.params.get("path") or "model.onnx")
     mode = step.params.get("quantize")
     if mode not in (None, "Dynamic"):
@@ -34,20 +34,20 @@ def package(step: Step) -> None:
     if not (source / path_in_artifact(path)).is_file():
         raise Failure("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
     artifact = step.output("model")
-    # Inputs and outputs are two volumes, so no hard links. What an earlier packaging said of itself is not said again.
+    # Inputs and outputs are two volumes, so no hard links. The report of an earlier packaging is left out.
     skipped = shutil.ignore_patterns(REPORT)
     shutil.copytree(source, artifact, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=skipped)
-    model = _under_its_usual_name(artifact, path)
+    model = _rename_model(artifact, path)
     report = quantize_artifact(artifact, MODEL, step.input("data")) if mode else None
     if report is not None:
         write_json(artifact / REPORT, report)
-    evaluation = _test(artifact / "evaluation.json")
+    evaluation = _read_test(artifact / "evaluation.json")
     step.finish(_metrics(model, report, evaluation), _facts(report, evaluation))
     log_line(f"packaged {path}: {model.stat().st_size:,} bytes")
 
 
-def _under_its_usual_name(artifact: Path, path: str) -> Path:
-    """The model as `model.onnx`, with the golden rows that lie beside it: whoever registers a package need not know where it was."""
+def _rename_model(artifact: Path, path: str) -> Path:
+    """Move the model to `model.onnx`, with the golden rows that lie beside it: a version need not know where it was."""
     model, beside = artifact / MODEL, (artifact / path).parent / GOLDEN
     (artifact / path).replace(model)
     if beside.is_file():
@@ -55,7 +55,7 @@ def _under_its_usual_name(artifact: Path, path: str) -> Path:
     return model
 
 
-def _test(path: Path) -> Mapping[str, Any]:
+def _read_test(path: Path) -> Mapping[str, Any]:
     try:
         test = json.loads(path.read_bytes()).get("test") if path.is_file() else None
     except (ValueError, AttributeError) as error:
@@ -66,19 +66,19 @@ def _test(path: Path) -> Mapping[str, Any]:
 
 def _metrics(model: Path, report: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> dict[str, float]:
     """Size and gap first, then the test metrics of the packaged model, then those of the model before."""
-    found: dict[str, float] = {"size_bytes": model.stat().st_size}
+    metrics: dict[str, float] = {"size_bytes": model.stat().st_size}
     if report is not None:
-        found |= {"quantization_gap": report["gap"], f"{PREFIX}size_bytes": report["sizeBefore"]}
-    given = evaluation.get("metrics") or {}
-    found |= {name: value for name, value in given.items() if type(value) in (int, float) and math.isfinite(value)}
+        metrics |= {"quantization_gap": report["gap"], f"{PREFIX_BEFORE}size_bytes": report["sizeBefore"]}
+    tested = evaluation.get("metrics") or {}
+    metrics |= {name: value for name, value in tested.items() if type(value) in (int, float) and math.isfinite(value)}
     before = (report or {}).get("metricsBefore") or {}
-    return found | {f"{PREFIX}{name}": value for name, value in before.items()}
+    return metrics | {f"{PREFIX_BEFORE}{name}": value for name, value in before.items()}
 
 
 def _facts(report: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     facts: dict[str, Any] = {}
     if report is not None:
-        facts["quantization"] = {name: report[name] for name in TOLD if name in report}
+        facts["quantization"] = {name: report[name] for name in REPORTED_KEYS if name in report}
     if isinstance(evaluation.get("digest"), str):
         facts["testDigest"] = evaluation["digest"]
     return facts

@@ -10,12 +10,12 @@ from flywheel_runtime.contract.step import Step, log_line, run_step
 
 
 def main() -> int:
-    """Say who was promoted; 0."""
+    """Log which versions were promoted; 0."""
     return run_step(promote)
 
 
 def promote(step: Step) -> None:
-    """Check what the operator asks to be recorded, and tell it in the log."""
+    """Check the promotions that the operator requests to be recorded, and log them."""
     try:
         for reign in step.params["reigns"]:
             log_line(f"{reign['since']} {reign['message']}")

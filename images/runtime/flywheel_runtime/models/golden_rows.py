@@ -1,4 +1,4 @@
-"""The same rows through both models, and how far their answers are apart."""
+"""The golden rows of an artifact: run through a model, and how far the outputs of two models differ."""
 
 import json
 from pathlib import Path
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.errors import Failure
 
 Array = NDArray[Any]
-Answers = dict[str, Array]
-MADE_UP_ROWS = 64
+Tensors = dict[str, Array]
+RANDOM_ROWS = 64
 SEED = 7
 _DTYPES = {
     "tensor(float)": np.float32,
@@ -21,59 +21,59 @@ _DTYPES = {
 }
 
 
-def read(golden: Path, model: bytes) -> tuple[Answers, dict[str, Any] | None]:
-    """The rows of golden.json and that document; without one, 64 rows of standard normal numbers (the same each time). Raises Failure."""
-    inputs = session(model).get_inputs()
+def read_golden_rows(golden: Path, model: bytes) -> tuple[Tensors, dict[str, Any] | None]:
+    """The inputs in golden.json and that document; without one, 64 rows of standard normal numbers (the same each time). Raises Failure."""
+    inputs = load_session(model).get_inputs()
     if not golden.is_file():
         random = np.random.default_rng(SEED)
-        return {each.name: _made_up(each, random) for each in inputs}, None
+        return {each.name: _random_input(each, random) for each in inputs}, None
     try:
         document = json.loads(golden.read_bytes())
-        return {each.name: _given(each, document["inputs"][each.name]) for each in inputs}, document
+        return {each.name: _as_declared(each, document["inputs"][each.name]) for each in inputs}, document
     except (ValueError, KeyError, TypeError) as error:
-        words = f"golden.json does not fit the model ({error!r}); register the version again"
-        raise Failure("GoldenInvalid", words) from error
+        message = f"golden.json does not fit the model ({error!r}); register the version again"
+        raise Failure("GoldenInvalid", message) from error
 
 
-def answers(model: bytes, given: Answers) -> Answers:
-    """Every output for these rows, by name. Raises Failure."""
-    return asked(session(model), given)
+def run_model(model: bytes, inputs: Tensors) -> Tensors:
+    """Every output of a model, by name. Raises Failure."""
+    return run_session(load_session(model), inputs)
 
 
-def asked(loaded: Any, given: Answers) -> Answers:
-    """Every output of a session for these rows, by name. Raises Failure."""
-    names = [output.name for output in loaded.get_outputs()]
+def run_session(session: Any, inputs: Tensors) -> Tensors:
+    """Every output of a loaded model, by name. Raises Failure."""
+    names = [output.name for output in session.get_outputs()]
     try:
-        return dict(zip(names, loaded.run(names, given), strict=True))
+        return dict(zip(names, session.run(names, inputs), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base
-        words = " ".join(str(error).split())[:400]
-        raise Failure("WarmUpFailed", f"the model did not answer ({words}); export it again") from error
+        message = f"the model cannot be run ({_one_line(error)}); export it again"
+        raise Failure("WarmUpFailed", message) from error
 
 
-def gap(old: Answers, new: Answers) -> float:
-    """The greatest relative difference of any number: max |new - old| / (1 + |old|), over outputs of floating numbers.
+def relative_gap(before: Tensors, after: Tensors) -> float:
+    """The greatest relative difference of any number: max |after - before| / (1 + |before|), over outputs of floating numbers.
 
-    Two NaN differ by nothing, a NaN and a number by 1.
+    Two NaN differ by 0, a NaN and a number by 1.
     """
-    worst = 0.0
-    for name, before in old.items():
-        if before.dtype.kind != "f" or not before.size:
+    largest = 0.0
+    for name, values in before.items():
+        if values.dtype.kind != "f" or not values.size:
             continue
-        left, right = before.astype(np.float64), new[name].astype(np.float64)
+        left, right = values.astype(np.float64), after[name].astype(np.float64)
         with np.errstate(invalid="ignore"):
             difference = np.abs(right - left) / (1 + np.abs(left))
         difference = np.where(np.isnan(left) & np.isnan(right) | (left == right), 0.0, difference)
-        worst = max(worst, float(np.nan_to_num(difference, nan=1.0, posinf=1.0).max()))
-    return worst
+        largest = max(largest, float(np.nan_to_num(difference, nan=1.0, posinf=1.0).max()))
+    return largest
 
 
-def count(given: Answers) -> int:
+def row_count(inputs: Tensors) -> int:
     """How many rows there are."""
-    return len(next(iter(given.values()))) if given else 0
+    return len(next(iter(inputs.values()))) if inputs else 0
 
 
-def session(model: bytes, threads: int = 0) -> Any:
-    """A model that can be asked; 0 threads are as many as there are cores. Raises Failure."""
+def load_session(model: bytes, threads: int = 0) -> Any:
+    """A model that can be run; 0 threads are as many as there are cores. Raises Failure."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -81,8 +81,12 @@ def session(model: bytes, threads: int = 0) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base
-        words = " ".join(str(error).split())[:400]
-        raise Failure("ModelNotLoadable", f"the model cannot be loaded ({words}); export it again") from error
+        message = f"the model cannot be loaded ({_one_line(error)}); export it again"
+        raise Failure("ModelNotLoadable", message) from error
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())[:400]
 
 
 def dtype_of(declared: str) -> Any:
@@ -96,26 +100,26 @@ def _shape(declared: Any) -> list[int]:
     """The first axis of any length is the row."""
     axes = [axis if isinstance(axis, int) and axis > 0 else 1 for axis in declared.shape]
     if declared.shape and not isinstance(declared.shape[0], int):
-        axes[0] = MADE_UP_ROWS
+        axes[0] = RANDOM_ROWS
     return axes
 
 
-def _made_up(declared: Any, random: np.random.Generator) -> Array:
+def _random_input(declared: Any, random: np.random.Generator) -> Array:
     shape = _shape(declared)
     if declared.type == "tensor(string)":
         return np.full(shape, "", dtype=object)
     numbers = random.standard_normal(shape)
     if "int" in declared.type:
         numbers = np.abs(numbers)
-    made_up: Array = numbers.astype(dtype_of(declared.type))
-    return made_up
+    tensor: Array = numbers.astype(dtype_of(declared.type))
+    return tensor
 
 
-def _given(declared: Any, values: Any) -> Array:
-    found: Array = np.array(values, dtype=dtype_of(declared.type))  # null becomes NaN
-    wanted = len(declared.shape)
-    if found.ndim == wanted - 1 and declared.shape[-1] == 1:
-        found = found[..., None]
-    if found.ndim != wanted:
-        raise ValueError(f"input '{declared.name}' has {found.ndim} axes and should have {wanted}")
-    return found
+def _as_declared(declared: Any, values: Any) -> Array:
+    tensor: Array = np.array(values, dtype=dtype_of(declared.type))  # null becomes NaN
+    axes = len(declared.shape)
+    if tensor.ndim == axes - 1 and declared.shape[-1] == 1:
+        tensor = tensor[..., None]
+    if tensor.ndim != axes:
+        raise ValueError(f"input '{declared.name}' has {tensor.ndim} axes and should have {axes}")
+    return tensor

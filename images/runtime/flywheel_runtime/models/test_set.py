@@ -1,10 +1,12 @@
-"""The test split as a model's clients would send it, and its answers as scikit-learn's metrics take them."""
+"""The test split of a Dataset's artifact: what evaluate, the gates and quantisation measure models on."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,87 +16,118 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import Data, Feature
-from flywheel_runtime.models import onnx_export
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.models.onnx_export import class_values
 
 Array = NDArray[Any]
-NOT_SCORABLE = "ModelNotScorable"
-
-
-def mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | None:
-    """Why a model with this signature cannot be asked rows of this data; None if it can."""
-    types = {column["name"]: column["type"] for column in schema["columns"]}
-    inputs = [each["name"] for each in signature["inputs"]]
-    for role in ("target", "task"):
-        if signature.get(role) not in (None, schema[role]):
-            return f"the {role} of the model is '{signature[role]}' and that of the data is '{schema[role]}'"
-    if unknown := [name for name in inputs if types.get(name, "Timestamp") == "Timestamp"]:
-        what = "a time, which no model takes" if unknown[0] in types else "no column of the data"
-        return f"the model's input '{unknown[0]}' is {what}"
-    if not schema["rows"].get("test"):
-        return "the data has no test rows"
-    return None
+SAMPLE_ROWS = 200_000  # more rows say nothing new, and would need more memory than a verify or gates pod has
+MISSING = "(missing)"
 
 
 @dataclass(frozen=True)
 class TestSet:
-    """An open test split. `classes` are the data's, then those that only the model knows; `values` stand for them in answers.
+    """The rows of the test split in the order in which check wrote them, or the first `max_rows` of them."""
 
-    `known` are the model's own classes, in the order of its probabilities.
-    """
-
-    __test__ = False  # no test of pytest's
+    __test__ = False  # pytest: no tests in here
 
     data: Data
-    known: list[str]
-    classes: list[str]
-    values: list[Any]
+    max_rows: int | None = None
 
-    def rows(self, most: int, start: int = 0) -> dict[str, Array]:
-        """At most that many rows from `start` on, each input (rows, 1)."""
-        return self.data.raw("test", most, start)
+    def __len__(self) -> int:
+        return len(self.truth)
 
+    @property
+    def task(self) -> str:
+        """Classification or Regression."""
+        return str(self.data.schema["task"])
+
+    @property
+    def classes(self) -> list[str]:
+        """The target's classes by name; none where a value is predicted."""
+        return self.data.classes if self.task == "Classification" else []
+
+    @property
+    def types(self) -> dict[str, str]:
+        """The type of each column."""
+        return {str(column["name"]): str(column["type"]) for column in self.data.schema["columns"]}
+
+    @cached_property
     def truth(self) -> Array:
-        """The right answers (rows,): class numbers or values."""
-        return Data(self.data.folder, self.data.schema, (), self.data.connection).read("test").y
+        """Class numbers or values (rows,)."""
+        return self.data.read("test").y[: self.max_rows]
 
-    def numbers(self, answers: Mapping[str, Array]) -> tuple[Array, Array]:
-        """Class numbers or values (rows,), and probabilities (rows, classes), of a model's answers.
+    def labels_of(self, classes: list[str]) -> list[Any]:
+        """Classes as a model returns them in its output `label`."""
+        labels: list[Any] = class_values(replace(self.data, schema={**self.data.schema, "classes": classes})).tolist()
+        return labels
+
+    def inputs(self, names: list[str], start: int, count: int) -> dict[str, Array]:
+        """Rows from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats.
 
         Raises:
-            Failure: ModelNotScorable where it has no outputs that say so.
+            Failure: a name is no column of the data, or a time.
         """
-        wanted = ("label", "probabilities") if self.classes else ("prediction",)
-        if missing := [name for name in wanted if name not in answers]:
-            has = ", ".join(f"'{name}'" for name in answers)
-            raise _not_scorable(f"the model has the outputs {has} and no '{missing[0]}' to be judged by")
-        if not self.classes:
-            value = answers["prediction"].reshape(len(answers["prediction"]), -1)[:, 0]
-            return value, np.empty((len(value), 0))
-        found, mine = answers["probabilities"], [self.classes.index(each) for each in self.known]
-        if found.ndim != 2 or found.shape[1] != len(mine):
-            raise _not_scorable(f"its probabilities have the shape {list(found.shape)} for {len(mine)} classes")
-        full = np.zeros((len(found), len(self.classes)))
-        full[:, mine] = found
-        number = {self.values[place]: place for place in mine}
-        labels = answers["label"].reshape(-1).tolist()
-        if unknown := [each for each in set(labels) if each not in number]:
-            raise _not_scorable(f"it answered the label {unknown[0]!r}, which is none of its classes")
-        return np.array([number[each] for each in labels], dtype=np.int64), full
+        if finding := _find_unusable(names, self.types):
+            raise not_scorable(finding)
+        features = tuple(Feature(name, self.types[name]) for name in names)
+        return replace(self.data, features=features).raw("test", min(count, len(self) - start), start)
 
+    def column(self, name: str) -> Array:
+        """The values (rows,) of a column as text.
 
-def _not_scorable(finding: str) -> Failure:
-    return Failure(NOT_SCORABLE, f"{finding}; export the model with the outputs of images/README.md")
+        Raises:
+            Failure: the data has no such column.
+        """
+        if name not in self.types:
+            raise not_scorable(f"the data has no column '{name}'; it has {', '.join(self.types)[:300]}")
+        values = f"SELECT coalesce({quote_identifier(name)}::VARCHAR, {quote_literal(MISSING)}) AS value"
+        file = quote_literal(str(self.data.folder / "test.parquet"))
+        found = self.data.connection.execute(f"{values} FROM read_parquet({file}) LIMIT {len(self)}").fetchnumpy()
+        return np.asarray(found["value"], dtype=str)
 
 
 @contextmanager
-def opened(folder: Path, schema: Mapping[str, Any], signature: Mapping[str, Any]) -> Iterator[TestSet]:
-    """The test split of the data in `folder`, for a model whose signature does not mismatch."""
-    types = {column["name"]: column["type"] for column in schema["columns"]}
-    features = tuple(Feature(each["name"], types[each["name"]]) for each in signature["inputs"])
-    known = list(signature.get("classes") or schema["classes"])
-    classes = [*schema["classes"], *(each for each in known if each not in schema["classes"])]
+def open_test_set(folder: Path, max_rows: int | None = None) -> Iterator[TestSet]:
+    """The test split of the artifact in `folder`.
+
+    Raises:
+        Failure: InputInvalid, TargetMissing, or DataMismatch where there are no test rows.
+    """
+    try:
+        schema = json.loads((folder / "schema.json").read_bytes())
+    except (OSError, ValueError) as error:
+        message = "the data is no artifact of a Dataset (its schema.json cannot be read); give a Dataset or the output of prepare"
+        raise Failure("InputInvalid", message) from error
+    if schema.get("target") is None:
+        message = "the data has no target; set spec.target of its Dataset, or keep the target's column in prepare"
+        raise Failure("TargetMissing", message)
+    if not (schema.get("rows") or {}).get("test"):
+        message = "the data has no test rows; give its Dataset a split with a test part"
+        raise Failure("DataMismatch", message)
     with duckdb.connect(config={"threads": 1}) as connection:
-        data = Data(folder, schema, features, connection)
-        everything = Data(folder, {**schema, "classes": classes}, (), connection)
-        values = onnx_export.class_values(everything).tolist() if classes else []
-        yield TestSet(data, known, classes, values)
+        yield TestSet(Data(folder, schema, (), connection), max_rows)
+
+
+def find_mismatch(schema: Mapping[str, Any], signature: Mapping[str, Any]) -> str | None:
+    """Why a model with this signature was not made for this data; None if it may have been."""
+    types = {column["name"]: column["type"] for column in schema["columns"]}
+    for role in ("target", "task"):
+        if signature.get(role) not in (None, schema[role]):
+            return f"the {role} of the model is '{signature[role]}' and that of the data is '{schema[role]}'"
+    return _find_unusable([each["name"] for each in signature["inputs"]], types)
+
+
+def _find_unusable(inputs: list[str], types: Mapping[str, str]) -> str | None:
+    unusable = next((name for name in inputs if types.get(name, "Timestamp") == "Timestamp"), None)
+    if unusable is None:
+        return None
+    return (
+        f"its input '{unusable}' is {'a time, which no model takes' if unusable in types else 'no column of the data'}"
+    )
+
+
+def not_scorable(finding: str) -> Failure:
+    """A model that these rows cannot be scored with."""
+    return Failure(
+        "ModelNotScorable", f"{finding}; see the inputs and outputs of a model in images/README.md", retry=False
+    )

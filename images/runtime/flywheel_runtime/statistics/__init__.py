@@ -1,1 +1,1 @@
-"""The numbers behind gates, from arrays alone: NumPy and the standard library."""
+"""Metrics, intervals, calibration, curves and groups from arrays alone: each quantity is defined here once, and every command uses it."""

@@ -1,62 +1,59 @@
-"""Groups of rows: the worst of them, and how far apart they are treated."""
+"""Metrics and rates of groups of rows, and how far apart they are."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.statistics.metrics import Answers, value
+from flywheel_runtime.statistics.metrics import ScoredRows, metric_value
 
 Array = NDArray[Any]
 Parity = Literal["DemographicParity", "EqualOpportunity"]
 
 
 @dataclass(frozen=True)
-class Grouped:
-    """What was found for each group that could be measured, and how many could not: too few rows, or no value of the metric."""
+class GroupValues:
+    """The value and the number of rows of each group, and how many groups were omitted: too few rows, or no value."""
 
     values: Mapping[str, float]
     rows: Mapping[str, int]
-    left_out: int
+    omitted: int
 
 
-def slices(metric: str, truth: Array, answers: Answers, groups: Array, least_rows: int) -> Grouped:
-    """The metric of each group's rows. `groups` (rows,) names the group of each row."""
-    found: dict[str, float] = {}
-    rows: dict[str, int] = {}
-    names, group_of = np.unique(groups, return_inverse=True)
-    for number, name in enumerate(names):
-        mine = np.flatnonzero(group_of == number)
-        measured = value(metric, truth[mine], answers.of(mine)) if len(mine) >= least_rows else float("nan")
-        if np.isfinite(measured):
-            found[str(name)], rows[str(name)] = measured, len(mine)
-    return Grouped(found, rows, len(names) - len(found))
+def metric_by_group(metric: str, scored: ScoredRows, groups: Array, min_rows: int) -> GroupValues:
+    """The metric of each group; `groups` (rows,) names the group of each row."""
+    return _by_group(lambda rows: metric_value(metric, scored.take(rows)), groups, np.arange(len(scored)), min_rows)
 
 
-def positive_rates(
-    measure: Parity, truth: Array, found: Array, positive: int, groups: Array, least_rows: int
-) -> Grouped:
-    """How often each group is answered with the class `positive`.
+def positive_rates(parity: Parity, scored: ScoredRows, positive: int, groups: Array, min_rows: int) -> GroupValues:
+    """How often each group is predicted to be of class `positive`; `groups` (rows,) names the group of each row.
 
-    DemographicParity: among all its rows, P(answer positive | group), Dwork et al., "Fairness Through Awareness", 2012.
-    EqualOpportunity: among those that are positive, P(answer positive | positive, group), Hardt, Price and Srebro, "Equality of
-    Opportunity in Supervised Learning", 2016. `least_rows` counts the rows among which it is asked.
+    DemographicParity: among all its rows, P(predicted positive | group). Dwork et al., "Fairness Through Awareness", 2012.
+    EqualOpportunity: among its positive rows, P(predicted positive | positive, group), which `min_rows` counts. Hardt, Price and
+    Srebro, "Equality of Opportunity in Supervised Learning", 2016.
     """
-    asked = np.ones(len(truth), dtype=bool) if measure == "DemographicParity" else truth == positive
-    names, group_of = np.unique(groups, return_inverse=True)
-    rates: dict[str, float] = {}
+    counted = np.arange(len(scored)) if parity == "DemographicParity" else np.flatnonzero(scored.truth == positive)
+    is_positive = scored.predicted == positive
+    return _by_group(lambda rows: float(is_positive[rows].mean()), groups, counted, min_rows)
+
+
+def largest_difference(values: Mapping[str, float]) -> float:
+    """The greatest difference between two groups."""
+    return max(values.values()) - min(values.values())
+
+
+def _by_group(value: Callable[[Array], float], groups: Array, counted: Array, min_rows: int) -> GroupValues:
+    """Apply `value` to the row numbers of each group that are among `counted` (rows,)."""
+    names, group_of_row = np.unique(groups, return_inverse=True)
+    values: dict[str, float] = {}
     rows: dict[str, int] = {}
     for number, name in enumerate(names):
-        mine = asked & (group_of == number)
-        if mine.sum() >= max(least_rows, 1):
-            rates[str(name)], rows[str(name)] = float((found[mine] == positive).mean()), int(mine.sum())
-    return Grouped(rates, rows, len(names) - len(rates))
-
-
-def gap(rates: Mapping[str, float]) -> float:
-    """The greatest difference between two groups."""
-    return max(rates.values()) - min(rates.values())
+        chosen = counted[group_of_row[counted] == number]
+        found = value(chosen) if len(chosen) >= max(min_rows, 1) else float("nan")
+        if np.isfinite(found):
+            values[str(name)], rows[str(name)] = found, len(chosen)
+    return GroupValues(values, rows, len(names) - len(values))

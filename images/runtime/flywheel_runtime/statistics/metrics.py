@@ -1,170 +1,232 @@
-"""Metrics as functions of row weights, so that a thousand resamples are one multiplication.
+"""Metrics by scikit-learn's definitions, as functions of row weights: a thousand bootstrap resamples are one call.
 
-The definitions are scikit-learn's (statistics/scoring.py), with its `sample_weight`; for two classes the positive one is the second.
+For two classes the positive one is the second. With more classes roc_auc and average_precision are the mean over each class against the
+rest, f1 is the mean weighted by the rows of each class, and brier is summed over the classes (0 to 2). log_loss is in nats, mape a
+fraction, rmse and mae have the target's unit.
+
+A metric that the rows do not define is NaN, where scikit-learn returns a number by convention: average_precision without a positive
+row (there 0), r2 of a constant target (there 0 or 1). log_loss clips probabilities at the epsilon of 64-bit floats, whatever their type.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flywheel_runtime.contract.errors import Failure
+
 Array = NDArray[Any]
-Measure = Callable[[Array], Array]
-"""Weights (resamples, rows) to values (resamples,); NaN where the metric is undefined, as an area where only one class occurs."""
+WeightedMetric = Callable[[Array], Array]
+"""Weights (resamples, rows) to values (resamples,)."""
+
+CLASSIFICATION = (
+    "roc_auc",
+    "average_precision",
+    "accuracy",
+    "balanced_accuracy",
+    "f1",
+    "f1_macro",
+    "log_loss",
+    "brier",
+)
+REGRESSION = ("rmse", "mae", "r2", "mape")
+METRICS_OF_TASK = {"Classification": CLASSIFICATION, "Regression": REGRESSION}
+LESS_IS_BETTER = frozenset(("log_loss", "brier", "rmse", "mae", "mape"))
+EPSILON = float(np.finfo(np.float64).eps)
 
 
 @dataclass(frozen=True)
-class Answers:
-    """What a model said of `rows` rows: `label` (rows,) class numbers (-1: no class of the data) or values, `probabilities` (rows, classes),
-    which has no column where a value is predicted."""
+class ScoredRows:
+    """Rows with their true and their predicted target.
 
-    label: Array
+    `truth` and `predicted` (rows,) are class numbers from 0, or values; `probabilities` (rows, classes) has no column where values are
+    predicted. A predicted number beyond the last class is a class that the data does not have: always wrong.
+    """
+
+    truth: Array
+    predicted: Array
     probabilities: Array
 
-    def of(self, rows: Array) -> Answers:
-        """The answers to some of the rows."""
-        return Answers(self.label[rows], self.probabilities[rows])
+    def __len__(self) -> int:
+        return len(self.truth)
+
+    @property
+    def is_classification(self) -> bool:
+        return bool(self.probabilities.shape[1])
+
+    @property
+    def is_binary(self) -> bool:
+        return bool(self.probabilities.shape[1] == 2)
+
+    def take(self, rows: Array) -> ScoredRows:
+        """Some of the rows, by their numbers."""
+        return ScoredRows(self.truth[rows], self.predicted[rows], self.probabilities[rows])
 
 
-def measure(metric: str, truth: Array, answers: Answers) -> Measure:
-    """The metric of these answers, where `truth` (rows,) holds class numbers or values.
+def order_metrics(task: str, objective: str) -> list[str]:
+    """The names of all metrics of the task, the objective's first.
 
     Raises:
-        KeyError: the metric is not one of the task's; see flywheel_runtime/statistics/metric_names.py.
+        Failure: MetricUnknown.
     """
-    if answers.probabilities.shape[1] == 0:
-        return _regression(metric, truth.astype(float), answers.label.astype(float))
-    return _classification(metric, truth.astype(int), answers)
+    known = METRICS_OF_TASK[task]
+    if objective not in known:
+        message = f"Metric '{objective}' is not known for {task}; choose one of {', '.join(known)}."
+        raise Failure("MetricUnknown", message)
+    return [objective, *(name for name in known if name != objective)]
 
 
-def value(metric: str, truth: Array, answers: Answers) -> float:
+def metric_value(metric: str, scored: ScoredRows) -> float:
     """The metric of all rows, each counted once; NaN where it is undefined."""
-    if not len(truth):
+    if not len(scored):
         return float("nan")
-    return float(measure(metric, truth, answers)(np.ones((1, len(truth))))[0])
+    return float(metric_function(metric, scored)(np.ones((1, len(scored))))[0])
 
 
-def _classification(metric: str, truth: Array, answers: Answers) -> Measure:
+def metric_values(metrics: Iterable[str], scored: ScoredRows) -> dict[str, float]:
+    """Each metric that is defined on these rows, by name."""
+    values = {metric: metric_value(metric, scored) for metric in metrics}
+    return {metric: value for metric, value in values.items() if np.isfinite(value)}
+
+
+def metric_function(metric: str, scored: ScoredRows) -> WeightedMetric:
+    """The metric of these rows as a function of their weights.
+
+    Raises:
+        KeyError: the metric is not one of the task's (METRICS_OF_TASK).
+    """
     if metric in ("roc_auc", "average_precision"):
-        return _over_classes(_area if metric == "roc_auc" else _precision, truth, answers.probabilities)
+        return _one_vs_rest(_roc_auc if metric == "roc_auc" else _average_precision, scored)
     if metric in ("balanced_accuracy", "f1", "f1_macro"):
-        return _of_counts(metric, truth, answers)
-    losses = {"accuracy": _hits, "log_loss": _log_losses, "brier": _squares}
-    return _mean(losses[metric](truth, answers))
-
-
-def _regression(metric: str, truth: Array, found: Array) -> Measure:
-    error = found - truth
+        return _from_class_counts(metric, scored)
     if metric == "r2":
-        return _determination(truth, error)
-    if metric == "rmse":
-        mean = _mean(error**2)
-        return lambda weights: np.sqrt(mean(weights))
-    scale = {"mae": np.ones_like(truth), "mape": np.maximum(np.abs(truth), np.finfo(float).eps)}
-    return _mean(np.abs(error) / scale[metric])
+        return _r2(scored)
+    mean_loss = _weighted_mean(_LOSSES[metric](scored))
+    return (lambda weights: np.sqrt(mean_loss(weights))) if metric == "rmse" else mean_loss
 
 
-def _mean(losses: Array) -> Measure:
+def confusion_matrix(scored: ScoredRows, classes: int) -> Array:
+    """Counts (classes, classes) of rows by their true class (first axis) and their predicted class."""
+    pairs = scored.truth.astype(int) * classes + scored.predicted.astype(int)
+    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+
+
+def _weighted_mean(losses: Array) -> WeightedMetric:
     return lambda weights: np.asarray(weights @ losses / weights.sum(axis=1))
 
 
-def _hits(truth: Array, answers: Answers) -> Array:
-    return np.asarray(answers.label == truth, dtype=float)
+def _log_losses(scored: ScoredRows) -> Array:
+    clipped = np.clip(scored.probabilities.astype(float), EPSILON, 1 - EPSILON)
+    of_truth = clipped[np.arange(len(scored)), scored.truth.astype(int)]
+    return np.asarray(-np.log(of_truth / clipped.sum(axis=1)))
 
 
-def _log_losses(truth: Array, answers: Answers) -> Array:
-    # As scikit-learn: never the logarithm of 0, and rows that sum to 1.
-    given = answers.probabilities.astype(float)
-    clipped = np.clip(given, np.finfo(answers.probabilities.dtype).eps, 1 - np.finfo(answers.probabilities.dtype).eps)
-    share = clipped[np.arange(len(truth)), truth] / clipped.sum(axis=1)
-    return np.asarray(-np.log(share))
+def _brier_losses(scored: ScoredRows) -> Array:
+    probabilities = scored.probabilities.astype(float)
+    if scored.is_binary:
+        return np.asarray((probabilities[:, 1] - scored.truth) ** 2)
+    one_hot = scored.truth[:, None] == np.arange(probabilities.shape[1])
+    return np.asarray(np.sum((probabilities - one_hot) ** 2, axis=1))
 
 
-def _squares(truth: Array, answers: Answers) -> Array:
-    probabilities = answers.probabilities.astype(float)
-    if probabilities.shape[1] == 2:
-        return np.asarray((probabilities[:, 1] - truth) ** 2)
-    return np.asarray(np.sum((probabilities - (truth[:, None] == np.arange(probabilities.shape[1]))) ** 2, axis=1))
+def _errors(scored: ScoredRows) -> Array:
+    return np.asarray(scored.predicted.astype(float) - scored.truth.astype(float))
 
 
-def _determination(truth: Array, error: Array) -> Measure:
-    def of(weights: Array) -> Array:
-        total = weights.sum(axis=1)
-        spread = weights @ truth**2 - (weights @ truth) ** 2 / total
+_LOSSES: dict[str, Callable[[ScoredRows], Array]] = {
+    "accuracy": lambda scored: np.asarray(scored.predicted == scored.truth, dtype=float),
+    "log_loss": _log_losses,
+    "brier": _brier_losses,
+    "rmse": lambda scored: _errors(scored) ** 2,
+    "mae": lambda scored: np.abs(_errors(scored)),
+    "mape": lambda scored: np.abs(_errors(scored)) / np.maximum(np.abs(scored.truth.astype(float)), EPSILON),
+}
+
+
+def _r2(scored: ScoredRows) -> WeightedMetric:
+    # Centred on the median, a constant target is exactly 0, and a large mean costs no digits.
+    centred = scored.truth.astype(float) - np.median(scored.truth.astype(float))
+    squared_errors = _errors(scored) ** 2
+
+    def metric(weights: Array) -> Array:
+        total = weights @ centred**2 - (weights @ centred) ** 2 / weights.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(spread > 0, 1 - weights @ error**2 / spread, np.nan))
+            return np.asarray(np.where(total > 0, 1 - weights @ squared_errors / total, np.nan))
 
-    return of
+    return metric
 
 
-def _of_counts(metric: str, truth: Array, answers: Answers) -> Measure:
-    classes = np.arange(answers.probabilities.shape[1])
-    is_true, is_found = truth[:, None] == classes, answers.label[:, None] == classes
-    both = (is_true & is_found).astype(float)
+def _from_class_counts(metric: str, scored: ScoredRows) -> WeightedMetric:
+    classes = scored.probabilities.shape[1]
+    truth, predicted = scored.truth.astype(int), np.minimum(scored.predicted.astype(int), classes)
+    hit = np.where(predicted == truth, truth, classes)
 
-    def of(weights: Array) -> Array:
-        hits, true, found = weights @ both, weights @ is_true.astype(float), weights @ is_found.astype(float)
+    def class_sums(weights: Array, class_of_row: Array) -> Array:
+        sums = [np.bincount(class_of_row, each, minlength=classes + 1)[:classes] for each in weights]
+        return np.stack(sums)
+
+    def value(weights: Array) -> Array:
+        hits, true, positive = (class_sums(weights, each) for each in (hit, truth, predicted))
         with np.errstate(divide="ignore", invalid="ignore"):
             if metric == "balanced_accuracy":
-                return _average(hits / true, true > 0)
-            score = np.nan_to_num(2 * hits / (true + found))
+                return _mean_where(true > 0, hits / true)
+            f1 = np.nan_to_num(2 * hits / (true + positive))
         if metric == "f1_macro":
-            return _average(score, true + found > 0)
-        weighted = (score * true).sum(axis=1) / true.sum(axis=1)
-        return np.asarray(score[:, 1] if len(classes) == 2 else weighted)
+            return _mean_where(true + positive > 0, f1)
+        return np.asarray(f1[:, 1] if classes == 2 else (f1 * true).sum(axis=1) / true.sum(axis=1))
 
-    return of
+    return value
 
 
-def _average(values: Array, counted: Array) -> Array:
+def _mean_where(counted: Array, values: Array) -> Array:
     return np.asarray(np.where(counted, values, 0).sum(axis=1) / counted.sum(axis=1))
 
 
-def _over_classes(one: Callable[[Array, Array], Measure], truth: Array, probabilities: Array) -> Measure:
-    """Of the second of two classes, or the mean over each class against the rest."""
-    classes = (1,) if probabilities.shape[1] == 2 else tuple(range(probabilities.shape[1]))
-    parts = [one((truth == number).astype(float), probabilities[:, number]) for number in classes]
-    return lambda weights: np.asarray(np.mean([part(weights) for part in parts], axis=0))
+def _one_vs_rest(binary_metric: Callable[[Array, Array], WeightedMetric], scored: ScoredRows) -> WeightedMetric:
+    classes = (1,) if scored.is_binary else range(scored.probabilities.shape[1])
+    metrics = [binary_metric((scored.truth == each).astype(float), scored.probabilities[:, each]) for each in classes]
+    return lambda weights: np.asarray(np.mean([metric(weights) for metric in metrics], axis=0))
 
 
-def _curve(truth: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:
+def _threshold_counts(truth: Array, score: Array) -> Callable[[Array], tuple[Array, Array]]:
     """Weights to the true and false positives (resamples, thresholds), where each distinct score is a threshold."""
     order = np.argsort(-score, kind="stable")
     ends = np.flatnonzero(np.append(score[order][1:] != score[order][:-1], True))
     positive = truth[order]
 
-    def of(weights: Array) -> tuple[Array, Array]:
+    def counts(weights: Array) -> tuple[Array, Array]:
         sorted_weights = weights[:, order]
-        hits = np.cumsum(sorted_weights * positive, axis=1)[:, ends]
-        return hits, np.cumsum(sorted_weights, axis=1)[:, ends] - hits
+        true_positives = np.cumsum(sorted_weights * positive, axis=1)[:, ends]
+        return true_positives, np.cumsum(sorted_weights, axis=1)[:, ends] - true_positives
 
-    return of
+    return counts
 
 
-def _area(truth: Array, score: Array) -> Measure:
-    curve = _curve(truth, score)
+def _roc_auc(truth: Array, score: Array) -> WeightedMetric:
+    counts = _threshold_counts(truth, score)
 
-    def of(weights: Array) -> Array:
-        hits, misses = curve(weights)
-        pairs = hits[:, -1] * misses[:, -1]
-        heights = (hits + np.pad(hits[:, :-1], ((0, 0), (1, 0)))) / 2
+    def area(weights: Array) -> Array:
+        true_positives, false_positives = counts(weights)
+        heights = (true_positives + np.pad(true_positives[:, :-1], ((0, 0), (1, 0)))) / 2
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray((np.diff(misses, axis=1, prepend=0) * heights).sum(axis=1) / pairs)
+            area = (np.diff(false_positives, axis=1, prepend=0) * heights).sum(axis=1)
+            return np.asarray(area / (true_positives[:, -1] * false_positives[:, -1]))
 
-    return of
+    return area
 
 
-def _precision(truth: Array, score: Array) -> Measure:
-    curve = _curve(truth, score)
+def _average_precision(truth: Array, score: Array) -> WeightedMetric:
+    counts = _threshold_counts(truth, score)
 
-    def of(weights: Array) -> Array:
-        hits, misses = curve(weights)
+    def area(weights: Array) -> Array:
+        true_positives, false_positives = counts(weights)
         with np.errstate(divide="ignore", invalid="ignore"):
-            precision = np.nan_to_num(hits / (hits + misses))
-            return np.asarray((np.diff(hits, axis=1, prepend=0) * precision).sum(axis=1) / hits[:, -1])
+            precision = np.nan_to_num(true_positives / (true_positives + false_positives))
+            steps = np.diff(true_positives, axis=1, prepend=0)
+            return np.asarray((steps * precision).sum(axis=1) / true_positives[:, -1])
 
-    return of
+    return area

@@ -13,7 +13,8 @@ import pytest
 from sklearn import metrics
 
 from flywheel_runtime.commands.evaluate import main as evaluate
-from flywheel_runtime.commands.evaluate import model, slices
+from flywheel_runtime.commands.evaluate import slices
+from flywheel_runtime.models import onnx_model
 from tests.runtime.commands.flights import FEATURES, flights
 
 pytestmark = pytest.mark.integration
@@ -148,7 +149,7 @@ def test_times_are_shared_out_in_order(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         hours = "TIMESTAMP '2013-01-01' + to_hours(i) AS flown FROM range(100) t(i)"
         connection.execute(f"COPY (SELECT {hours}) TO '{file}' (FORMAT parquet)")
-        column = slices.read(connection, file, "flown", "Timestamp")
+        column = slices.read_column(connection, file, "flown", "Timestamp")
 
     found = dict(column.slices())
     assert sum(len(chosen) for chosen in found.values()) == 100
@@ -192,7 +193,7 @@ def test_the_same_question_has_the_same_bytes(run_step: Any, judged: Any) -> Non
 
 def test_batches_are_one_answer(judged: Any, run_step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, data, artifact = judged("late", "roc_auc")
-    monkeypatch.setattr(model, "BATCH", 7)
+    monkeypatch.setattr(onnx_model, "BATCH_ROWS", 7)
 
     parts = run_step(evaluate, {"model": artifact, "data": data}, metric="roc_auc", by=[])
 

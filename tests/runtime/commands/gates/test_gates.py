@@ -104,17 +104,21 @@ def test_the_same_model_is_no_gain_but_no_loss_either(pod: Pod, trained: Any, da
     assert {name: each["passed"] for name, each in found.items()} == {"any-gain": False, "no-loss": True}
 
 
-def test_the_first_version_has_nobody_to_beat(pod: Pod, trained: Any, data: Path) -> None:
+def test_the_first_version_has_no_champion_to_beat(pod: Pod, trained: Any, data: Path) -> None:
     found = pod.run(GAIN, model=trained(), data=data, rival=None)
 
-    assert found["better"] == {"name": "better", "passed": True, "message": "the first version has nobody to beat"}
+    assert found["better"] == {
+        "name": "better",
+        "passed": True,
+        "message": "there is no champion to compare the first version with",
+    }
 
 
 @pytest.mark.parametrize(
     ("gate", "passed", "words"),
     [
         ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.6", "minRows": 30}}, True, "worst carrier is '"),
-        ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.999", "minRows": 30}}, False, "at least 0.999 is wanted"),
+        ({"slice": {"by": "carrier", "metric": "roc_auc", "min": "0.999", "minRows": 30}}, False, "at least 0.999 is required"),
         ({"slice": {"by": "carrier", "metric": "log_loss", "max": "0.001", "minRows": 30}}, False, "at most 0.001"),
         ({"slice": {"by": "carrier", "metric": "accuracy", "min": "0.5", "minRows": 9999}}, False, "no carrier has 9999 test rows"),
         ({"slice": {"by": "sex", "metric": "accuracy", "min": "0.5", "minRows": 1}}, False, "the data has no column 'sex'; it has id"),
@@ -150,7 +154,7 @@ def test_a_champion_that_needs_what_the_data_lacks_cannot_be_beaten(
 
     assert not found["better"]["passed"]
     assert "champion 'delay-1' cannot be scored" in found["better"]["message"]
-    assert "is no column of the challenger's data" in found["better"]["message"]
+    assert "is no column of the data" in found["better"]["message"]
     assert found["honest"]["passed"]
 
 
@@ -162,7 +166,10 @@ def test_a_model_that_answers_otherwise_is_told(pod: Pod, data: Path, tmp_path: 
 
     found = pod.run(GAIN, model=tmp_path / "linear", champion=tmp_path / "linear", data=data)
 
-    assert found["better"]["message"] == "cannot be measured: its input 'x' is no column of the challenger's data"
+    assert (
+        found["better"]["message"]
+        == "cannot be measured: its input 'x' is no column of the data; see the inputs and outputs of a model in images/README.md"
+    )
 
 
 def test_values_have_a_bootstrap_interval(pod: Pod, trained: Any, checked: Any) -> None:

@@ -45,7 +45,7 @@ def test_looking_changes_nothing(name: str, parameters: dict[str, Any], rounds: 
     seen: list[tuple[int, Any]] = []
 
     looked = estimator(name, **parameters)
-    staged.fit(looked, x, y, lambda number, now: seen.append((number, now.predict(x))))
+    staged.fit_in_rounds(looked, x, y, lambda number, now: seen.append((number, now.predict(x))))
 
     assert rounds is None or [number for number, _ in seen] == rounds
     assert looked.get_params() == plain.get_params()
@@ -65,22 +65,22 @@ def test_a_fit_that_stops_by_itself_at_a_look_goes_no_further(stops_at: int) -> 
     plain = estimator("HistGradientBoostingClassifier", **never_better).fit(x, y)
 
     looked = estimator("HistGradientBoostingClassifier", **never_better)
-    staged.fit(looked, x, y, lambda *_: None)
+    staged.fit_in_rounds(looked, x, y, lambda *_: None)
 
     assert looked.n_iter_ == plain.n_iter_ == stops_at
 
 
 def test_looks_are_the_same_for_all_and_ever_further_apart() -> None:
-    assert staged.looks(200) == [10, 15, 20, 30, 40, 60, 80, 120, 160, 200]
-    assert set(staged.looks(150)) - {150} <= set(staged.looks(1000))
-    assert staged.looks(3) == [3]
+    assert staged.callback_rounds(200) == [10, 15, 20, 30, 40, 60, 80, 120, 160, 200]
+    assert set(staged.callback_rounds(150)) - {150} <= set(staged.callback_rounds(1000))
+    assert staged.callback_rounds(3) == [3]
 
 
 def test_what_learns_all_at_once_is_never_looked_at() -> None:
     x, y = make_classification(n_samples=60, random_state=0)
     forest = estimator("RandomForestClassifier", n_estimators=3)
 
-    staged.fit(forest, x, y, lambda *_: pytest.fail("it was looked at"))
+    staged.fit_in_rounds(forest, x, y, lambda *_: pytest.fail("it was looked at"))
 
     assert forest.predict(x).shape == (60,)
 

@@ -9,28 +9,28 @@ from pathlib import Path
 from flywheel_runtime.commands.compare.difference import Difference
 from flywheel_runtime.contract.step import canonical_json
 
-# Of our trainer's run.json: when and where it ran, and what it took. All else in it must be the same.
-OF_THE_MOMENT = ("usage", "node")
-# What follows from the weights of a model: where its golden answers agree, these may differ in their last digits.
-OF_THE_MODEL = frozenset(
+# In the run.json of trainer sklearn: where it ran, and what it took. All else must be the same.
+VOLATILE_KEYS = ("usage", "node")
+# What follows from the weights of a model: where its golden predictions agree, these may differ in their last digits.
+FILES_OF_WEIGHTS = frozenset(
     {"model.onnx", "golden.json", "evaluation.json", "baseline.json", "quantization.json", "run.json"}
 )
-SHORT = 12  # hex digits that are told
+DIGEST_DIGITS = 12
 
 
-def differences(left: Path, right: Path) -> list[Difference]:
-    """Files that are on one side only, or not the same, in the order of their paths."""
-    ours, theirs = _digests(left), _digests(right)
+def compare_files(left: Path, right: Path) -> list[Difference]:
+    """Files that are on one side only, or not the same, sorted by their paths."""
+    left_digests, right_digests = _digests(left), _digests(right)
     return [
-        Difference("file", path, _short(ours.get(path)), _short(theirs.get(path)))
-        for path in sorted(ours.keys() | theirs.keys())
-        if ours.get(path) != theirs.get(path)
+        Difference("file", path, _shorten(left_digests.get(path)), _shorten(right_digests.get(path)))
+        for path in sorted(left_digests.keys() | right_digests.keys())
+        if left_digests.get(path) != right_digests.get(path)
     ]
 
 
-def may_follow(found: list[Difference]) -> bool:
-    """Whether all of these are on both sides and follow from a model's weights."""
-    return all(each.name in OF_THE_MODEL and each.left and each.right for each in found)
+def may_follow_from_weights(differences: list[Difference]) -> bool:
+    """Whether all of these files are on both sides and follow from a model's weights."""
+    return all(each.name in FILES_OF_WEIGHTS and each.left and each.right for each in differences)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -41,14 +41,13 @@ def _digests(folder: Path) -> dict[str, str]:
 def _digest(path: Path) -> str:
     if path.name == "run.json":
         try:
-            record = json.loads(path.read_bytes())
-            kept = {key: value for key, value in record.items() if key not in OF_THE_MOMENT}
-            return hashlib.sha256(canonical_json(kept).encode()).hexdigest()
+            stable = {key: value for key, value in json.loads(path.read_bytes()).items() if key not in VOLATILE_KEYS}
+            return hashlib.sha256(canonical_json(stable).encode()).hexdigest()
         except (ValueError, AttributeError):
-            pass  # a file of that name that is not our trainer's
+            pass  # a file of that name that another trainer wrote
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _short(digest: str | None) -> str | None:
-    return digest and digest[:SHORT]
+def _shorten(digest: str | None) -> str | None:
+    return digest and digest[:DIGEST_DIGITS]

@@ -1,4 +1,4 @@
-"""One difference."""
+"""One difference between two artifacts or their metrics."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Difference:
         return {self.kind: self.name, "left": self.left, "right": self.right}
 
     @property
-    def words(self) -> str:
-        """A line of the log."""
+    def sentence(self) -> str:
+        """The difference as a line of the log."""
         sides = (str(side) if side is not None else "not there" for side in (self.left, self.right))
         return f"{self.kind} {self.name} differs: {' and '.join(sides)}"

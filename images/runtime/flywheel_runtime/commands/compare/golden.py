@@ -1,20 +1,21 @@
-"""The left artifact's golden rows through both models."""
+"""The golden rows of the left artifact, run through both models."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.models import golden_rows
-from flywheel_runtime.models.golden_rows import Answers
+from flywheel_runtime.models.golden_rows import Tensors, load_session, read_golden_rows, run_session
 
 
 @dataclass(frozen=True)
-class Answered:
-    """The greatest difference of any number of the answers, and what the left artifact's golden.json allows."""
+class GoldenDifference:
+    """The greatest absolute difference of any number of the outputs, and what the left artifact's golden.json allows."""
 
     largest: float
     tolerance: float
@@ -24,33 +25,32 @@ class Answered:
         return self.largest <= self.tolerance
 
 
-def difference(left: Path, right: Path) -> Answered | None:
-    """None where a side has no model.onnx or cannot be asked, or the left one has no golden rows."""
+def compare_golden_rows(left: Path, right: Path) -> GoldenDifference | None:
+    """None where a side has no model.onnx or cannot be run, or the left one has no golden rows."""
     models = [side / "model.onnx" for side in (left, right)]
     if not all(model.is_file() for model in models) or not (left / "golden.json").is_file():
         return None
-    ours, theirs = (model.read_bytes() for model in models)
+    contents = [model.read_bytes() for model in models]
     try:
-        given, document = golden_rows.read(left / "golden.json", ours)
-        told = (golden_rows.asked(golden_rows.session(content, threads=1), given) for content in (ours, theirs))
-        return Answered(_largest(*told), float((document or {})["tolerance"]))
+        inputs, document = read_golden_rows(left / "golden.json", contents[0])
+        outputs = [run_session(load_session(content, threads=1), inputs) for content in contents]
+        return GoldenDifference(_largest_difference(*outputs), float((document or {})["tolerance"]))
     except (Failure, KeyError, TypeError, ValueError):
-        return None  # what cannot be asked excuses nothing
+        return None  # a model that cannot be run excuses no difference
 
 
-def _largest(ours: Answers, theirs: Answers) -> float:
-    """Infinity where outputs, shapes, or anything but floating numbers differ."""
-    if ours.keys() != theirs.keys():
+def _largest_difference(left: Tensors, right: Tensors) -> float:
+    """Infinity where names, shapes, or anything but floating numbers differ."""
+    if left.keys() != right.keys():
         return float("inf")
-    worst = 0.0
-    for name, left in ours.items():
-        right = theirs[name]
-        if left.shape != right.shape or left.dtype != right.dtype:
-            return float("inf")
-        if left.dtype.kind != "f":
-            worst = max(worst, 0.0 if np.array_equal(left, right) else float("inf"))
-            continue
-        apart = np.abs(left.astype(np.float64) - right.astype(np.float64))
-        apart = np.where((left == right) | (np.isnan(left) & np.isnan(right)), 0.0, apart)
-        worst = max(worst, float(np.nan_to_num(apart, nan=np.inf, posinf=np.inf).max(initial=0.0)))
-    return worst
+    return max((_tensor_difference(values, right[name]) for name, values in left.items()), default=0.0)
+
+
+def _tensor_difference(left: NDArray[Any], right: NDArray[Any]) -> float:
+    if left.shape != right.shape or left.dtype != right.dtype:
+        return float("inf")
+    if left.dtype.kind != "f":
+        return 0.0 if np.array_equal(left, right) else float("inf")
+    difference = np.abs(left.astype(np.float64) - right.astype(np.float64))
+    difference = np.where((left == right) | (np.isnan(left) & np.isnan(right)), 0.0, difference)
+    return float(np.nan_to_num(difference, nan=np.inf, posinf=np.inf).max(initial=0.0))

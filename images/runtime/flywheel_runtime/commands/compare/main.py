@@ -1,4 +1,4 @@
-"""The step `compare`: whether a second run gave what the first one did (images/README.md, "compare")."""
+"""The step `compare`: whether a second run had the results of the first (images/README.md, "compare")."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel_runtime.commands.compare import artifacts, golden, metric_differences
+from flywheel_runtime.commands.compare.artifacts import compare_files, may_follow_from_weights
 from flywheel_runtime.commands.compare.difference import Difference
+from flywheel_runtime.commands.compare.golden import compare_golden_rows
+from flywheel_runtime.commands.compare.metric_differences import compare_metrics
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step
 
 TOLERANCE = 1e-9
-SHOWN = 20
+MAX_DIFFERENCES = 20  # in facts.json
 
 
 def main() -> int:
@@ -22,30 +24,29 @@ def main() -> int:
 
 def compare(step: Step) -> None:
     """Compare inputs `left` and `right` and their metrics; the verdict is a fact."""
-    left, right, tolerance = _parsed(step.params)
-    files = artifacts.differences(step.input("left"), step.input("right"))
-    answers = golden.difference(step.input("left"), step.input("right")) if files else None
-    excused = answers is not None and answers.is_within and artifacts.may_follow(files)
-    allowed = max(tolerance, answers.tolerance) if excused and answers else tolerance
-    metrics = metric_differences.differences(left, right)
-    beyond = metric_differences.differences(left, right, allowed)
+    left, right, tolerance = _parse_params(step.params)
+    files = compare_files(step.input("left"), step.input("right"))
+    golden = compare_golden_rows(step.input("left"), step.input("right")) if files else None
+    excused = golden is not None and golden.is_within and may_follow_from_weights(files)
+    allowed = max(tolerance, golden.tolerance) if excused and golden else tolerance
+    metrics = compare_metrics(left, right)
+    beyond = compare_metrics(left, right, allowed)
     verdict = "Different" if beyond or (files and not excused) else "WithinTolerance" if files or metrics else "Equal"
-    found = [*files, *metrics]
+    differences = [*files, *metrics]
     counts: dict[str, float] = {"differing_files": len(files), "differing_metrics": len(metrics)}
-    if answers is not None:
-        counts["golden_difference"] = answers.largest
-    step.finish(counts, _facts(verdict, found))
-    for each in found:
-        log_line(each.words)
+    if golden is not None:
+        counts["golden_difference"] = golden.largest
+    step.finish(counts, _facts(verdict, differences))
+    for each in differences:
+        log_line(each.sentence)
     log_line(f"{verdict}: {len(files)} files and {len(metrics)} metrics differ")
 
 
-def _parsed(params: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float], float]:
+def _parse_params(params: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float], float]:
     try:
         left = {str(name): float(value) for name, value in (params.get("leftMetrics") or {}).items()}
         right = {str(name): float(value) for name, value in (params.get("rightMetrics") or {}).items()}
-        given = params.get("tolerance")
-        tolerance = float(TOLERANCE if given is None else given)
+        tolerance = float(TOLERANCE if params.get("tolerance") is None else params["tolerance"])
     except (AttributeError, TypeError, ValueError) as error:
         raise Failure("ParamsInvalid", f"params.json of compare cannot be read: {error!r}.") from error
     if not 0 <= tolerance < 1:
@@ -53,15 +54,15 @@ def _parsed(params: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, floa
     return left, right, tolerance
 
 
-def _facts(verdict: str, found: list[Difference]) -> dict[str, Any]:
+def _facts(verdict: str, differences: list[Difference]) -> dict[str, Any]:
     """The verdict and as many differences as there is room for; `more` counts the rest."""
     facts: dict[str, Any] = {"verdict": verdict, "differs": []}
-    for number, each in enumerate(found[:SHOWN]):
+    for number, each in enumerate(differences[:MAX_DIFFERENCES]):
         longer = facts | {"differs": [*facts["differs"], each.as_json()]}
-        if len(canonical_json(longer | {"more": len(found)}).encode()) >= FACTS_LIMIT:
-            return facts | {"more": len(found) - number}
+        if len(canonical_json(longer | {"more": len(differences)}).encode()) >= FACTS_LIMIT:
+            return facts | {"more": len(differences) - number}
         facts = longer
-    return facts | ({"more": len(found) - SHOWN} if len(found) > SHOWN else {})
+    return facts | ({"more": len(differences) - MAX_DIFFERENCES} if len(differences) > MAX_DIFFERENCES else {})
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a model does on rows that nobody fitted it to: the whole test split, each part of it, and the worst part.
+"""The step `evaluate`: a model on rows that it was not fitted to: the whole test split, each slice of it, and the worst slice.
 
-test.parquet ──batches──▶ model.onnx ──▶ answers ──▶ whole, slices by column, intervals, curves ──▶ report.json, report.md
+test.parquet ──batches──▶ model.onnx ──▶ ScoredRows ──▶ whole, slices by column, intervals, curves ──▶ report.json, report.md
 """

@@ -1,37 +1,34 @@
-"""The step `evaluate`: a model on the test split, whole and in parts (images/README.md, "evaluate")."""
+"""The step `evaluate`: a model on the test split, whole and by slices (images/README.md, "evaluate")."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel_runtime.commands.evaluate import intervals, model, report, slices
-from flywheel_runtime.commands.evaluate.intervals import Judged
-from flywheel_runtime.commands.evaluate.report import LEAST_ROWS
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.commands.evaluate import report, slices
+from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
+from flywheel_runtime.contract.errors import Failure, Undefined
 from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step, write_json
-from flywheel_runtime.models import test_set
-from flywheel_runtime.models.test_set import TestSet
-from flywheel_runtime.statistics import scoring
-from flywheel_runtime.statistics.metric_names import LESS_IS_BETTER
+from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
+from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, metric_values, order_metrics
 
 DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
-LONGEST_VALUE = 80  # characters of a slice's value in facts.json
+MAX_VALUE_CHARACTERS = 80  # of a slice's value in facts.json
 
 
 def main() -> int:
-    """Evaluate in FLYWHEEL_ROOT; 0 with a report, 2 where this model cannot be judged by this data."""
+    """Evaluate in FLYWHEEL_ROOT; 0 with a report, 2 where this model cannot be evaluated on this data."""
     return run_step(evaluate)
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is asked: the metric, first among those that are told, and the columns to slice by."""
+class EvaluateConfig:
+    """The metric, first among those of the task, and the columns to slice by."""
 
-    task: str
     metrics: list[str]
     by: list[str]
 
@@ -42,108 +39,95 @@ class Question:
 
 def evaluate(step: Step) -> None:
     """Score input `model` on the test rows of input `data`, and write output `evaluation`."""
-    schema = _schema(step)
-    question = _question(step.params, schema)
-    loaded = model.load(step.input("model"), str(step.params.get("path") or "model.onnx"), schema)
-    if finding := test_set.mismatch(schema, loaded.signature):
-        message = f"This model cannot be judged by this data: {finding}; give the step the data that it was trained on."
-        raise Failure("DataMismatch", message)
-    with test_set.opened(step.input("data"), schema, loaded.signature) as test:
-        judged = model.judge(loaded, test)
-        log_line(f"{len(judged):,} test rows answered")
-        whole = _measured(judged, question, least=2)
-        if question.metric not in whole["metrics"]:
-            message = f"Metric {question.metric} has no value on the {len(judged):,} test rows (only one class occurs there?); use another."
+    with open_test_set(step.input("data")) as test:
+        config = _parse_config(step.params, test)
+        model = OnnxModel.read(step.input("model"), str(step.params.get("path") or "model.onnx"))
+        if finding := find_mismatch(test.data.schema, model.signature):
+            message = f"This model does not fit this data: {finding}; give the step the data that it was trained on."
+            raise Failure("DataMismatch", message)
+        scored = model.score(test)
+        log_line(f"{len(scored):,} test rows scored")
+        whole = _measure(scored, config, min_rows=2)
+        if config.metric not in whole["metrics"]:
+            message = f"Metric {config.metric} has no value on the {len(scored):,} test rows (only one class occurs there?); use another."
             raise Failure("MetricUndefined", message)
-        parts = {name: _parts(test, name, judged, question) for name in question.by}
-        classes = test.classes
-    worst = {name: found for name, part in parts.items() if (found := _worst(part, question.metric))}
-    document = report.document(question.task, question.metric, loaded.sha256, schema["testDigest"], judged, classes)
-    document |= {"whole": whole, "slices": parts, "worst": worst}
+        by_column = {name: _measure_slices(test, name, scored, config) for name in config.by}
+        document = report.describe_model(test, model, scored, config.metric)
+    worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, config.metric))}
+    document |= {"whole": whole, "slices": by_column, "worst": worst}
     folder = step.output("evaluation")
     write_json(folder / "report.json", document)
-    (folder / "report.md").write_text(report.page(document), encoding="utf-8")
-    _finish(step, question, document)
+    (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
+    _finish(step, config, document)
 
 
-def _schema(step: Step) -> dict[str, Any]:
-    try:
-        schema: dict[str, Any] = json.loads((step.input("data") / "schema.json").read_text())
-    except (OSError, ValueError) as error:
-        message = "Input 'data' is no data set: its schema.json cannot be read; give a Dataset or what prepare wrote."
-        raise Failure("InputInvalid", message) from error
-    if schema["target"] is None:
-        raise Failure("TargetMissing", "The data has no target to judge by; keep the target's column in prepare.")
-    return schema
-
-
-def _question(params: Mapping[str, Any], schema: Mapping[str, Any]) -> Question:
-    task = str(schema["task"])
-    names = scoring.order(task, str(params.get("metric") or DEFAULT_METRIC[task]))
+def _parse_config(params: Mapping[str, Any], test: TestSet) -> EvaluateConfig:
+    metrics = order_metrics(test.task, str(params.get("metric") or DEFAULT_METRIC[test.task]))
     by = [str(name) for name in params.get("by") or ()]
-    present = [column["name"] for column in schema["columns"]]
     for name in by:
-        if name not in present:
-            message = f"Column '{name}' of evaluate.by is not in the data; it has {', '.join(present)}."
+        if name not in test.types:
+            message = f"Column '{name}' of evaluate.by is not in the data; it has {', '.join(test.types)}."
             raise Failure("ColumnMissing", message)
-    return Question(task, names, list(dict.fromkeys(by)))
+    return EvaluateConfig(metrics, list(dict.fromkeys(by)))
 
 
-def _measured(judged: Judged, question: Question, least: int = LEAST_ROWS) -> dict[str, Any]:
-    """Rows, metrics that have a value, and with at least so many rows the interval of the metric that was asked for."""
-    scores = judged.score(question.metrics, question.task)
-    found = {"rows": len(judged), "metrics": {name: _nine(value) for name, value in scores.items()}}
-    sure = None
-    if question.metric in scores and len(judged) >= least:
-        sure = intervals.of(question.metric, question.task, judged, scores[question.metric])
-    interval = sure and {"low": _nine(sure.low), "high": _nine(sure.high), "level": 0.95, "method": sure.method}
-    return found | {"interval": interval}
+def _measure(scored: ScoredRows, config: EvaluateConfig, min_rows: int = MIN_SLICE_ROWS) -> dict[str, Any]:
+    """Rows, metrics that have a value, and with at least `min_rows` the interval of the chosen metric."""
+    metrics = {name: _round(value) for name, value in metric_values(config.metrics, scored).items()}
+    interval = None
+    if config.metric in metrics and len(scored) >= min_rows:
+        try:
+            found = metric_interval(config.metric, scored)
+            ends = {"low": _round(found.low), "high": _round(found.high)}
+            interval = {**ends, "level": CONFIDENCE, "method": found.method}
+        except Undefined:
+            pass  # the report then has the metric alone
+    return {"rows": len(scored), "metrics": metrics, "interval": interval}
 
 
-def _parts(test: TestSet, name: str, judged: Judged, question: Question) -> dict[str, Any]:
-    kind = next(column["type"] for column in test.data.schema["columns"] if column["name"] == name)
-    column = slices.read(test.data.connection, test.data.folder / "test.parquet", name, kind)
-    found: list[dict[str, Any]] = []
+def _measure_slices(test: TestSet, name: str, scored: ScoredRows, config: EvaluateConfig) -> dict[str, Any]:
+    column = slices.read_column(test.data.connection, test.data.folder / "test.parquet", name, test.types[name])
+    measured: list[dict[str, Any]] = []
     others = {"values": 0, "rows": 0}
-    for value, chosen in column.slices():
-        if len(found) < slices.MOST_VALUES:
-            found.append({"value": value} | _measured(judged.part(chosen), question))
+    for value, rows in column.slices():
+        if len(measured) < slices.MAX_SLICES:
+            measured.append({"value": value} | _measure(scored.take(rows), config))
         else:
-            others = {"values": others["values"] + 1, "rows": others["rows"] + len(chosen)}
-    return {"kind": column.kind, "values": found, "others": others}
+            others = {"values": others["values"] + 1, "rows": others["rows"] + len(rows)}
+    return {"kind": column.kind, "values": measured, "others": others}
 
 
-def _worst(part: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
+def _find_worst(column: Mapping[str, Any], metric: str) -> dict[str, Any] | None:
     """The slice of at least 30 rows with the worst value; None where no slice of that many rows has one."""
-    told = [each for each in part["values"] if each["rows"] >= LEAST_ROWS and metric in each["metrics"]]
-    if not told:
+    measured = [each for each in column["values"] if each["rows"] >= MIN_SLICE_ROWS and metric in each["metrics"]]
+    if not measured:
         return None
-    pick = max if metric in LESS_IS_BETTER else min
-    found = pick(told, key=lambda each: each["metrics"][metric])
-    return {"value": found["value"], "metric": found["metrics"][metric], "rows": found["rows"]}
+    choose = max if metric in LESS_IS_BETTER else min
+    worst = choose(measured, key=lambda each: each["metrics"][metric])
+    return {"value": worst["value"], "metric": worst["metrics"][metric], "rows": worst["rows"]}
 
 
-def _finish(step: Step, question: Question, document: Mapping[str, Any]) -> None:
-    metric, whole = question.metric, document["whole"]["metrics"]
+def _finish(step: Step, config: EvaluateConfig, document: Mapping[str, Any]) -> None:
+    metric, whole = config.metric, document["whole"]["metrics"]
     metrics = {metric: whole[metric]}
-    metrics |= {f"worst_{name}_{metric}": found["metric"] for name, found in document["worst"].items()}
+    metrics |= {f"worst_{name}_{metric}": worst["metric"] for name, worst in document["worst"].items()}
     metrics |= whole
     facts: dict[str, Any] = {"testDigest": document["testDigest"], "worst": {}}
-    for name, found in document["worst"].items():
-        value = found["value"]
-        short = found | {"value": value if value is None else value[:LONGEST_VALUE]}
+    for name, worst in document["worst"].items():
+        value = worst["value"]
+        short = worst | {"value": value if value is None else value[:MAX_VALUE_CHARACTERS]}
         longer = facts | {"worst": facts["worst"] | {name: short}}
         if len(canonical_json(longer).encode()) < FACTS_LIMIT:
             facts = longer
     step.finish(metrics, facts)
-    for name in question.by:
-        found = document["worst"].get(name)
-        least = f"no value of {name} has {LEAST_ROWS} rows and a {metric}"
-        log_line(f"worst {name}: {found['value']} {found['metric']:.6g} ({found['rows']:,} rows)" if found else least)
+    for name in config.by:
+        worst = document["worst"].get(name)
+        none = f"no value of {name} has {MIN_SLICE_ROWS} rows and a {metric}"
+        log_line(f"worst {name}: {worst['value']} {worst['metric']:.6g} ({worst['rows']:,} rows)" if worst else none)
     log_line(f"{metric} {whole[metric]:.6g} on {document['whole']['rows']:,} test rows")
 
 
-def _nine(value: float) -> float:
+def _round(value: float) -> float:
     """Nine digits: the rest depends on the order of additions."""
     return float(f"{value:.9g}")
 

@@ -5,65 +5,65 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
 from flywheel_runtime.commands.evaluate import curves
-from flywheel_runtime.commands.evaluate.intervals import Judged
-from flywheel_runtime.statistics.metric_names import LESS_IS_BETTER
+from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.test_set import TestSet
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, confusion_matrix
 
-SHOWN_SLICES = 20
-LEAST_ROWS = 30  # of fewer rows the worst slice is chance
+MAX_SHOWN_SLICES = 20
+MIN_SLICE_ROWS = 30  # of fewer rows the worst slice is chance
 
 
-def document(
-    task: str, metric: str, model_sha256: str, test_digest: str, judged: Judged, classes: list[str]
-) -> dict[str, Any]:
-    """What is told of all rows at once: curves, and for classes who was taken for whom."""
-    found: dict[str, Any] = {
+def describe_model(test: TestSet, model: OnnxModel, scored: ScoredRows, metric: str) -> dict[str, Any]:
+    """What the report has of all rows at once: curves, and for classes the confusion matrix."""
+    document: dict[str, Any] = {
         "v": 1,
-        "task": task,
+        "task": test.task,
         "metric": metric,
-        "model": f"sha256:{model_sha256}",
-        "testDigest": test_digest,
+        "model": f"sha256:{model.sha256}",
+        "testDigest": test.data.schema["testDigest"],
     }
-    if task == "Regression":
-        return found | {"curves": curves.of_numbers(judged)}
-    size = len(classes)
-    counts = np.bincount(judged.y.astype(int) * size + judged.label.astype(int), minlength=size * size)
-    matrix = {"classes": classes, "rowsAre": "actual", "counts": counts.reshape(size, size).tolist()}
-    return found | {"curves": curves.of_classes(judged, classes), "confusionMatrix": matrix}
+    if not scored.is_classification:
+        return document | {"curves": curves.value_curves(scored)}
+    classes = model.all_classes(test)
+    matrix = {
+        "classes": classes,
+        "rowsAre": "actual",
+        "counts": confusion_matrix(scored, len(classes)).tolist(),
+    }
+    return document | {"curves": curves.class_curves(scored, test.classes), "confusionMatrix": matrix}
 
 
-def page(told: Mapping[str, Any]) -> str:
+def render_page(document: Mapping[str, Any]) -> str:
     """The report as Markdown: the whole, then the worst slices of each column."""
-    metric, whole = told["metric"], told["whole"]
-    lines = [f"# {metric} {_sure(whole, metric)}", ""]
-    lines += [f"{whole['rows']:,} test rows `{told['testDigest']}`, model `{told['model']}`", ""]
+    metric, whole = document["metric"], document["whole"]
+    lines = [f"# {metric} {_with_interval(whole, metric)}", ""]
+    lines += [f"{whole['rows']:,} test rows `{document['testDigest']}`, model `{document['model']}`", ""]
     lines += [*_table(("metric", "value"), [(n, f"{v:.6g}") for n, v in whole["metrics"].items()]), ""]
-    for name, part in told["slices"].items():
-        lines += [f"## By {_cell(name)}", "", *_slices(part, metric, told["worst"].get(name)), ""]
-    if "confusionMatrix" in told:
-        matrix = told["confusionMatrix"]
+    for name, column in document["slices"].items():
+        lines += [f"## By {_cell(name)}", "", *_slices(column, metric, document["worst"].get(name)), ""]
+    if "confusionMatrix" in document:
+        matrix = document["confusionMatrix"]
         rows = [(f"is {n}", *row) for n, row in zip(matrix["classes"], matrix["counts"], strict=True)]
-        lines += ["## Who is taken for whom", "", *_table(("", *(f"said {n}" for n in matrix["classes"])), rows), ""]
+        lines += ["## Confusion matrix", "", *_table(("", *(f"predicted {n}" for n in matrix["classes"])), rows), ""]
     lines += [f"Intervals are at 95 % by {_method(whole)}. Curves are in report.json.", ""]
     return "\n".join(lines)
 
 
-def _slices(part: Mapping[str, Any], metric: str, worst: Mapping[str, Any] | None) -> list[str]:
+def _slices(column: Mapping[str, Any], metric: str, worst: Mapping[str, Any] | None) -> list[str]:
     sign = -1 if metric in LESS_IS_BETTER else 1
-    measured = [each for each in part["values"] if each["rows"] >= LEAST_ROWS and metric in each["metrics"]]
-    shown = sorted(measured, key=lambda each: sign * each["metrics"][metric])[:SHOWN_SLICES]
-    rows = [(_name(each["value"]), f"{each['rows']:,}", _sure(each, metric)) for each in shown]
-    least = f"{LEAST_ROWS} rows"
+    measured = [each for each in column["values"] if each["rows"] >= MIN_SLICE_ROWS and metric in each["metrics"]]
+    shown = sorted(measured, key=lambda each: sign * each["metrics"][metric])[:MAX_SHOWN_SLICES]
+    rows = [(_name(each["value"]), f"{each['rows']:,}", _with_interval(each, metric)) for each in shown]
+    least = f"{MIN_SLICE_ROWS} rows"
     head = f"Worst with at least {least}: {_name(worst['value'])}." if worst else f"No slice has {least} and a value."
-    left = len(part["values"]) - len(shown) + part["others"]["values"]
+    left = len(column["values"]) - len(shown) + column["others"]["values"]
     tail = ["", f"{left:,} more slices are better, or have fewer rows or no value."] if left else []
     return [head, *(["", *_table(("value", "rows", metric), rows)] if rows else []), *tail]
 
 
-def _sure(told: Mapping[str, Any], metric: str) -> str:
-    value, interval = told["metrics"][metric], told["interval"]
+def _with_interval(measured: Mapping[str, Any], metric: str) -> str:
+    value, interval = measured["metrics"][metric], measured["interval"]
     return f"{value:.4g}" + (f" ({interval['low']:.4g} to {interval['high']:.4g})" if interval else "")
 
 
@@ -76,8 +76,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[str]:
     return ["| " + " | ".join(_cell(str(cell)) for cell in line) + " |" for line in lines]
 
 
-def _cell(words: str) -> str:
-    return " ".join(words.split()).replace("|", "\\|") if words.strip() else " "
+def _cell(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|") if text.strip() else " "
 
 
 def _name(value: str | None) -> str:

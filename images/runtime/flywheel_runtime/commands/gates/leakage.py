@@ -1,4 +1,4 @@
-"""Whether the challenger was trained on rows that judge it, found by the Dataset's keys."""
+"""Whether the challenger was trained on rows that it is compared on, found by the Dataset's keys."""
 
 from __future__ import annotations
 
@@ -11,51 +11,53 @@ import duckdb
 
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
-# A split by hash keeps rows where they are but for those near its boundary, which moves as the data grows.
-MOST_MOVED = 0.1
+# A split by hash leaves rows where they are but for those near its boundary, which moves as the data grows.
+MAX_MOVED_FRACTION = 0.1
 
 
-def finding(data: Path, champion_data: Path) -> str | None:
+def find_leak(data: Path, champion_data: Path) -> str | None:
     """The sentence about a leak, or None: no keys, no data, or no leak.
 
-    A row that both models are compared on must not have trained the challenger. The champion's own test rows must not have
-    either, except where the data is divided by time: there yesterday's test becomes today's training, and the rows compared are newer.
+    The challenger must not be trained on a row that both models are compared on, nor on the champion's own test rows, except where
+    the data is split by time: there yesterday's test becomes today's training, and the rows compared are newer.
     """
-    schema = _schema(data)
+    schema = _read_schema(data)
     keys = [str(key) for key in (schema or {}).get("keys") or ()]
     if schema is None or not keys:
         return None
     with duckdb.connect(config={"threads": 1}) as connection:
-        own = _overlap(connection, data, data, keys)
-        if own[0]:
-            return _sentence(*own, "its own test split, on which it is compared,")
-        earlier = _schema(champion_data)
+        leaked, rows = _count_overlap(connection, data, data, keys)
+        if leaked:
+            return _sentence(leaked, rows, "its own test split, on which it is compared,")
+        champion_schema = _read_schema(champion_data)
         by_time = (schema.get("split") or {}).get("by") == "Time"
-        if earlier is None or by_time or not set(keys) <= {str(each["name"]) for each in earlier["columns"]}:
+        if champion_schema is None or by_time:
             return None
-        found, rows = _overlap(connection, champion_data, data, keys)
-    return _sentence(found, rows, "the champion's test split") if found > MOST_MOVED * rows else None
+        if not set(keys) <= {str(each["name"]) for each in champion_schema["columns"]}:
+            return None
+        leaked, rows = _count_overlap(connection, champion_data, data, keys)
+    return _sentence(leaked, rows, "the champion's test split") if leaked > MAX_MOVED_FRACTION * rows else None
 
 
-def _schema(folder: Path) -> Mapping[str, Any] | None:
+def _read_schema(folder: Path) -> Mapping[str, Any] | None:
     path = folder / "schema.json"
-    found: Mapping[str, Any] | None = json.loads(path.read_bytes()) if path.is_file() else None
-    return found
+    schema: Mapping[str, Any] | None = json.loads(path.read_bytes()) if path.is_file() else None
+    return schema
 
 
-def _overlap(connection: duckdb.DuckDBPyConnection, tested: Path, trained: Path, keys: list[str]) -> tuple[int, int]:
+def _count_overlap(connection: duckdb.DuckDBPyConnection, test: Path, train: Path, keys: list[str]) -> tuple[int, int]:
     """How many rows of the test split of one artifact have a key of the train split of the other, and how many there are."""
-    named = ", ".join(f"{quote_identifier(key)}::VARCHAR AS k{at}" for at, key in enumerate(keys))
-    same = " AND ".join(f"a.k{at} IS NOT DISTINCT FROM b.k{at}" for at in range(len(keys)))
-    test, train = (
-        f"(SELECT {named} FROM read_parquet({quote_literal(str(folder / f'{split}.parquet'))}))"
-        for folder, split in ((tested, "test"), (trained, "train"))
+    columns = ", ".join(f"{quote_identifier(key)}::VARCHAR AS k{number}" for number, key in enumerate(keys))
+    same = " AND ".join(f"a.k{number} IS NOT DISTINCT FROM b.k{number}" for number in range(len(keys)))
+    tested, trained = (
+        f"(SELECT {columns} FROM read_parquet({quote_literal(str(file))}))"
+        for file in (test / "test.parquet", train / "train.parquet")
     )
-    found = connection.execute(
-        f"SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM {train} b WHERE {same})), count(*) FROM {test} a"
+    counts = connection.execute(
+        f"SELECT count(*) FILTER (WHERE EXISTS (SELECT 1 FROM {trained} b WHERE {same})), count(*) FROM {tested} a"
     ).fetchone()
-    return (int(found[0]), int(found[1])) if found else (0, 0)
+    return (int(counts[0]), int(counts[1])) if counts else (0, 0)
 
 
-def _sentence(found: int, rows: int, where: str) -> str:
-    return f"TestRowsLeaked: {found:,} of {rows:,} rows of {where} are in the training split, by the Dataset's keys; train without them"
+def _sentence(leaked: int, rows: int, where: str) -> str:
+    return f"TestRowsLeaked: {leaked:,} of {rows:,} rows of {where} are in the training split, by the Dataset's keys; train without them"

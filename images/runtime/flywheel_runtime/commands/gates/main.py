@@ -4,99 +4,105 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.commands.gates import leakage, scored
-from flywheel_runtime.commands.gates.decision import Contest, Finding, judged, objective
-from flywheel_runtime.commands.gates.scored import TestRows
+from flywheel_runtime.commands.gates import rules
+from flywheel_runtime.commands.gates.leakage import find_leak
+from flywheel_runtime.commands.gates.rules import Comparison, GateResult
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
 from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step, write_json
-from flywheel_runtime.statistics.metrics import Answers
+from flywheel_runtime.models.onnx_model import OnnxModel
+from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, open_test_set
+from flywheel_runtime.statistics.metrics import ScoredRows
 
 LEAK_GATE = "test-rows"
 MESSAGE_LENGTHS = (300, 200, 140, 100, 70, 45, 25, 0)
 
 
 def main() -> int:
-    """Measure in FLYWHEEL_ROOT; 0 with a finding for each gate, whatever it is."""
+    """Measure in FLYWHEEL_ROOT; 0 with a result for each gate, whatever it is."""
     return run_step(measure)
 
 
+@dataclass(frozen=True)
+class GatesConfig:
+    """The gates, the Model's objective, and the name of the champion's version, None where there is no champion."""
+
+    gates: Sequence[Mapping[str, Any]]
+    objective: str | None
+    champion: str | None
+
+
 def measure(step: Step) -> None:
-    """One finding for each gate, and the objective of both models on the same rows."""
-    gates, own, rival = _parsed(step.params)
+    """One result for each gate, and the objective of both models on the same rows."""
+    config = _parse_config(step.params)
     try:
-        contest = _contest(step, own, rival)
-    except Unmeasurable as error:
-        findings = [Finding(str(gate["name"]), False, f"cannot be measured: {error}", {}) for gate in gates]
-        return _finish(step, findings, {})
-    findings = [judged(gate, contest) for gate in gates]
-    leaked = leakage.finding(step.input("data"), step.input("champion-data"))
-    if leaked is not None:
-        findings.insert(0, Finding(LEAK_GATE, False, leaked, {}))
-    metric = step.params.get("objective")
-    return _finish(step, findings, objective(str(metric), contest) if metric else {})
+        with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
+            comparison = _compare(step, test, config.champion)
+            results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
+            metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
+    except Failure as error:
+        results, metrics = [rules.unmeasurable(gate, error) for gate in config.gates], {}
+    leak = find_leak(step.input("data"), step.input("champion-data"))
+    if leak is not None:
+        results.insert(0, GateResult(LEAK_GATE, False, leak, {}))
+    _finish(step, results, metrics)
 
 
-def _parsed(params: Mapping[str, Any]) -> tuple[Sequence[Mapping[str, Any]], str, Mapping[str, str] | None]:
+def _parse_config(params: Mapping[str, Any]) -> GatesConfig:
     try:
         gates: Sequence[Mapping[str, Any]] = params["gates"]
-        _ = [gate["name"] for gate in gates]
-        rival = params["champion"]
-        return gates, str(params["digest"]), rival and {"version": rival["version"], "digest": rival["digest"]}
+        _ = [gate["name"] for gate in gates], params["digest"]
+        champion = params["champion"]
+        return GatesConfig(gates, params.get("objective"), champion and str(champion["version"]))
     except (KeyError, TypeError) as error:
         raise Failure("ParamsInvalid", f"params.json of the gates cannot be read: {error!r}.") from error
 
 
-def _contest(step: Step, own: str, rival: Mapping[str, str] | None) -> Contest:
-    rows = TestRows.open(step.input("data"))
-    return Contest(
-        rows=rows,
-        data=step.input("data"),
-        own=_answers(step.input("model"), rows),
-        champion=_answers(step.input("champion"), rows) if rival else None,
-        champion_name=rival["version"] if rival else "",
-        seed=Contest.seed_of(own, rival["digest"] if rival else ""),
+def _compare(step: Step, test: TestSet, champion: str | None) -> Comparison:
+    return Comparison(
+        test=test,
+        challenger=_score(step.input("model"), test),
+        champion=None if champion is None else _score(step.input("champion"), test),
+        champion_name=champion or "",
     )
 
 
-def _answers(artifact: Path, rows: TestRows) -> Answers | Unmeasurable:
+def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
     try:
-        return scored.answers(artifact, rows)
-    except Unmeasurable as error:
-        return error
+        return OnnxModel.read(artifact).score(test)
+    except Failure as error:
+        return Unmeasurable(error.message)
 
 
-def _finish(step: Step, findings: Sequence[Finding], metrics: Mapping[str, float]) -> None:
-    for each in findings:
+def _finish(step: Step, results: Sequence[GateResult], metrics: Mapping[str, float]) -> None:
+    for each in results:
         log_line(f"{'passed' if each.passed else 'FAILED'} {each.name}: {each.message}")
-    whole = {
+    document = {
         "v": 1,
         "digest": step.params["digest"],
         "champion": step.params["champion"],
         "gates": [
             {"name": each.name, "passed": each.passed, "message": each.message, "numbers": dict(each.numbers)}
-            for each in findings
+            for each in results
         ],
         "metrics": dict(metrics),
     }
-    write_json(step.output("gates") / "gates.json", whole)
-    step.finish(metrics, facts(findings))
+    write_json(step.output("gates") / "gates.json", document)
+    step.finish(metrics, shorten_facts(results))
 
 
-def facts(findings: Sequence[Finding]) -> dict[str, Any]:
+def shorten_facts(results: Sequence[GateResult]) -> dict[str, Any]:
     """`{"gates": [{"name", "passed", "message"}]}` in at most 2,000 bytes: messages are cut as far as needed, gates.json has them whole."""
-    told: dict[str, Any] = {}
+    facts: dict[str, Any] = {}
     for length in MESSAGE_LENGTHS:
-        told = {
-            "gates": [
-                {"name": each.name, "passed": each.passed, "message": _cut(each.message, length)} for each in findings
-            ]
-        }
-        if len(canonical_json(told).encode()) < FACTS_LIMIT:
+        gates = [{"name": each.name, "passed": each.passed, "message": _cut(each.message, length)} for each in results]
+        facts = {"gates": gates}
+        if len(canonical_json(facts).encode()) < FACTS_LIMIT:
             break
-    return told
+    return facts
 
 
 def _cut(message: str, length: int) -> str:

@@ -1,1 +1,4 @@
-"""One trial of trainer `sklearn`: fit, which reads aloud, on estimators, features, pipeline, folds, scoring, onnx_model, artifact."""
+"""The step `train`: one trial of trainer `sklearn`.
+
+main ──▶ fit: folds, pipeline, staged (curves while it learns), metrics ──▶ export to ONNX ──▶ artifact
+"""

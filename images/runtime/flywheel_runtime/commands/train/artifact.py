@@ -1,4 +1,4 @@
-"""Write the model artifact (images/README.md): what a server, a gate, a monitor and a reader need to know of a model."""
+"""The model artifact (images/README.md): what a server, a gate, a monitor and a reader need to know of a model."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.step import write_json
-from flywheel_runtime.datasets.features import Data, Rows
+from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
 from flywheel_runtime.models.onnx_export import Exported
 from flywheel_runtime.statistics.curves import roc_points
+from flywheel_runtime.statistics.metrics import ScoredRows, confusion_matrix
 
 Array = NDArray[Any]
 GOLDEN_ROWS = 50
@@ -26,7 +27,7 @@ PREDICTION_BINS = 50
 SAMPLE_ROWS = 100
 
 
-def signature(data: Data, seen: list[str]) -> dict[str, Any]:
+def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
     """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
     inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features]
     if seen:
@@ -48,8 +49,8 @@ def signature(data: Data, seen: list[str]) -> dict[str, Any]:
     }
 
 
-def golden(exported: Exported, data: Data) -> dict[str, Any]:
-    """50 rows and their answers, which a server on another processor must repeat within `tolerance`.
+def choose_golden_rows(exported: Exported, data: Data) -> dict[str, Any]:
+    """50 rows and their predictions, which a server on another processor must reproduce within `tolerance`.
 
     Rows without missing numbers if there are any, since JSON has only null for NaN; no row whose two best classes are
     so close that rounding could choose the other.
@@ -69,20 +70,20 @@ def golden(exported: Exported, data: Data) -> dict[str, Any]:
     return {
         "v": 1,
         "tolerance": onnx_export.TOLERANCE * scale,
-        "inputs": {name: [_plain(value) for value in values[:, 0]] for name, values in inputs.items()},
+        "inputs": {name: [_json_value(value) for value in values[:, 0]] for name, values in inputs.items()},
         "outputs": {name: values.tolist() for name, values in outputs.items()},
     }
 
 
-def _ties(answers: Mapping[str, Array]) -> Array:
-    if "probabilities" not in answers:
-        return np.zeros(len(answers["prediction"]), dtype=bool)
-    best = np.sort(answers["probabilities"], axis=1)
+def _ties(outputs: Mapping[str, Array]) -> Array:
+    if "probabilities" not in outputs:
+        return np.zeros(len(outputs["prediction"]), dtype=bool)
+    best = np.sort(outputs["probabilities"], axis=1)
     ties: Array = best[:, -1] - best[:, -2] <= 2 * onnx_export.TOLERANCE
     return ties
 
 
-def _plain(value: Any) -> Any:
+def _json_value(value: Any) -> Any:
     if isinstance(value, str):
         return value
     number = float(value)
@@ -91,11 +92,11 @@ def _plain(value: Any) -> Any:
     return int(number) if number.is_integer() else number
 
 
-def baseline(data: Data, judged: Mapping[str, tuple[Array, Array]]) -> dict[str, Any]:
+def count_baseline(data: Data, scored: Mapping[str, ScoredRows]) -> dict[str, Any]:
     """Frozen bins for monitoring: the train split's counts of each feature, and predictions in 50 bins for each split.
 
-    `judged` maps a split to (labels or values, probabilities) of rows that the model was not fitted to. Probabilities are
-    those of the last class; values are binned between their least and greatest.
+    `scored` maps a split to rows that the model was not fitted to. Probabilities are those of the last class; values are binned
+    between their least and greatest.
     """
     profile = json.loads((data.folder / "profile.json").read_text())
     features = {}
@@ -104,9 +105,9 @@ def baseline(data: Data, judged: Mapping[str, tuple[Array, Array]]) -> dict[str,
         features[feature.name] = {key: value for key, value in column.items() if key != "splits"}
         features[feature.name] |= {"counts": column["splits"]["train"]}
     scores = {
-        split: (probabilities[:, -1] if probabilities.size else label).astype(np.float32)
-        for split, (label, probabilities) in judged.items()
-        if len(label)
+        split: (rows.probabilities[:, -1] if rows.is_classification else rows.predicted).astype(np.float32)
+        for split, rows in scored.items()
+        if len(rows)
     }
     edges = _prediction_edges(scores, is_probability=data.schema["task"] == "Classification")
     counts = {split: np.histogram(values, bins=edges)[0].tolist() for split, values in scores.items()}
@@ -127,44 +128,45 @@ def _prediction_edges(scores: Mapping[str, Array], is_probability: bool) -> Arra
     return np.linspace(low, high if high > low else low + 1, PREDICTION_BINS + 1)
 
 
-def evaluation(
-    data: Data,
-    validation: Mapping[str, float],
-    test: Mapping[str, float],
-    rows: Rows,
-    label: Array,
-    proba: Array,
+def describe_evaluation(
+    data: Data, validation: Mapping[str, float], test: Mapping[str, float], scored: ScoredRows
 ) -> dict[str, Any]:
-    """Metrics on validation and test, and on the test rows a confusion matrix, ROC points and a sample of predictions."""
-    found: dict[str, Any] = {
+    """Metrics on validation and test, and of the test rows a confusion matrix, ROC points and a sample of predictions."""
+    document: dict[str, Any] = {
         "v": 1,
         "validation": dict(validation),
-        "test": {"digest": data.schema["testDigest"], "rows": len(rows), "metrics": dict(test)},
+        "test": {"digest": data.schema["testDigest"], "rows": len(scored), "metrics": dict(test)},
     }
-    sample = np.unique(np.linspace(0, len(rows) - 1, SAMPLE_ROWS).astype(int)) if len(rows) else np.empty(0, dtype=int)
-    if not data.classes:
-        found["predictionsSample"] = [
-            {"row": int(i), "actual": float(rows.y[i]), "predicted": float(label[i])} for i in sample
+    document["predictionsSample"] = _sample(data, scored)
+    if not scored.is_classification:
+        return document
+    matrix = confusion_matrix(scored, len(data.classes))
+    document["confusionMatrix"] = {"classes": data.classes, "rowsAre": "actual", "counts": matrix.tolist()}
+    if scored.is_binary and 0 < scored.truth.sum() < len(scored):
+        document["roc"] = roc_points(scored.truth, scored.probabilities[:, 1])
+    return document
+
+
+def _sample(data: Data, scored: ScoredRows) -> list[dict[str, Any]]:
+    if not len(scored):
+        return []
+    rows = [int(row) for row in np.unique(np.linspace(0, len(scored) - 1, SAMPLE_ROWS).astype(int))]
+    if not scored.is_classification:
+        return [
+            {"row": row, "actual": float(scored.truth[row]), "predicted": float(scored.predicted[row])} for row in rows
         ]
-        return found
-    size = len(data.classes)
-    matrix = np.bincount(rows.y.astype(int) * size + label.astype(int), minlength=size * size).reshape(size, size)
-    found["confusionMatrix"] = {"classes": data.classes, "rowsAre": "actual", "counts": matrix.tolist()}
-    if size == 2 and 0 < rows.y.sum() < len(rows):
-        found["roc"] = roc_points(rows.y, proba[:, 1])
-    found["predictionsSample"] = [
+    return [
         {
-            "row": int(i),
-            "actual": data.classes[int(rows.y[i])],
-            "predicted": data.classes[int(label[i])],
-            "probabilities": [round(float(p), 6) for p in proba[i]],
+            "row": row,
+            "actual": data.classes[int(scored.truth[row])],
+            "predicted": data.classes[int(scored.predicted[row])],
+            "probabilities": [round(float(each), 6) for each in scored.probabilities[row]],
         }
-        for i in sample
+        for row in rows
     ]
-    return found
 
 
-def run_record(params: Mapping[str, Any], data: Data, exported: Exported, started: float) -> dict[str, Any]:
+def describe_run(params: Mapping[str, Any], data: Data, exported: Exported, started: float) -> dict[str, Any]:
     """What was run, on what, where, and what it took."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
@@ -191,7 +193,7 @@ def run_record(params: Mapping[str, Any], data: Data, exported: Exported, starte
     }
 
 
-def write(folder: Path, exported: Exported, documents: Mapping[str, Any]) -> None:
+def write_artifact(folder: Path, exported: Exported, documents: Mapping[str, Any]) -> None:
     """Write model.onnx and each document as <name>.json."""
     (folder / "model.onnx").write_bytes(exported.content)
     for name, document in documents.items():

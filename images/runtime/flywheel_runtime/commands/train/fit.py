@@ -1,4 +1,4 @@
-"""One trial: fit an allowed estimator to a Dataset, judge it, and export it as ONNX (images/README.md)."""
+"""One trial: fit an allowed estimator to a Dataset, measure it, and export it as ONNX (images/README.md)."""
 
 from __future__ import annotations
 
@@ -20,125 +20,132 @@ from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import features
 from flywheel_runtime.datasets.features import Data, Rows
 from flywheel_runtime.models import estimators, onnx_export
-from flywheel_runtime.statistics import scoring
+from flywheel_runtime.statistics.metrics import ScoredRows, metric_values, order_metrics
 
 Array = NDArray[Any]
 
 
 @dataclass(frozen=True)
-class Judged:
-    """Metrics on validation (mean of folds), their spread over folds, and the last fold's predictions."""
+class Validation:
+    """Metrics on validation (mean over folds), their standard deviation over folds, and the last fold's model and rows."""
 
     metrics: Mapping[str, float]
-    spread: Mapping[str, float]
+    deviations: Mapping[str, float]
     fitted: Any
-    predictions: tuple[Array, Array]
+    scored: ScoredRows
 
 
 def train(step: Step) -> None:
-    """Fit, judge and export the estimator of the parameters on input `data`; write output `model`."""
+    """Fit, measure and export the estimator of the parameters on input `data`; write output `model`."""
     started = time.time()
     params = step.params
     data = features.open_data(step.input("data"), params.get("features"))
     task = _task(params, data)
-    names = scoring.order(task, params["objective"]["metric"])
+    metrics = order_metrics(task, params["objective"]["metric"])
     seed = int(params.get("seed") or 0)
-    kind = estimators.lookup(params["estimator"], task)
-    made = estimators.build(
-        params["estimator"], kind, params.get("parameters") or {}, seed, cgroup.cpu_limit(without_limit=1)
-    )
-    unfitted = pipeline.build(data.features, kind, made)
-    plan = folds.plan(data, params["validation"], seed)
-    judged = _judge(step, unfitted, plan, data, names, task)
-    final = judged.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
+    estimator = estimators.find_estimator(params["estimator"], task)
+    cores = cgroup.cpu_limit(without_limit=1)
+    model = estimators.build_estimator(params["estimator"], estimator, params.get("parameters") or {}, seed, cores)
+    unfitted = pipeline.build_pipeline(data.features, estimator, model)
+    plan = folds.plan_folds(data, params["validation"], seed)
+    validation = _validate(step, unfitted, plan, data, metrics)
+    final = validation.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
     exported = onnx_export.export(final, data)
-    _write(step, data, final, exported, judged, names, started)
+    _write(step, data, final, exported, validation, metrics, started)
     data.connection.close()
 
 
 def _task(params: Mapping[str, Any], data: Data) -> estimators.Task:
-    found: estimators.Task = data.schema["task"]
-    asked = params.get("task") or found
-    if asked != found:
+    task: estimators.Task = data.schema["task"]
+    requested = params.get("task") or task
+    if requested != task:
         message = (
-            f"Task {asked} does not fit target '{data.target}', which is for {found}; leave the task out, or change the "
+            f"Task {requested} does not fit target '{data.target}', which is for {task}; leave the task out, or change the "
             "target's type in the Dataset."
         )
         raise Failure("TaskMismatch", message)
-    return found
+    return task
 
 
-def _judge(step: Step, unfitted: Any, plan: folds.Plan, data: Data, names: list[str], task: str) -> Judged:
+def score_rows(pipeline: Any, x: Array, truth: Array, classes: int) -> ScoredRows:
+    """The rows `x` (rows, features) with predictions; probabilities are of all `classes`, also those that the fit did not see."""
+    predicted = pipeline.predict(x)
+    probabilities = np.zeros((len(x), classes))
+    if classes:
+        probabilities[:, pipeline.classes_.astype(int)] = pipeline.predict_proba(x)
+    return ScoredRows(truth, predicted, probabilities)
+
+
+def _validate(step: Step, unfitted: Any, plan: folds.Plan, data: Data, metrics: list[str]) -> Validation:
+    objective, classes = metrics[0], len(data.classes)
     scores: list[dict[str, float]] = []
-    fitted, predictions = None, (np.empty(0), np.empty((0, 0)))
-    curve = plan.is_holdout and bool(step.params.get("curve")) and staged.is_staged(unfitted[-1])
-    for number, (fit, judge) in enumerate(plan.folds):
-        fitted = _fit(unfitted, plan.rows, fit, _Watched(step, names[0], task, judge, data) if curve else None)
-        predictions = scoring.predict(fitted, plan.rows.x[judge], len(data.classes))
-        scores.append(scoring.score(names, task, plan.rows.y[judge], *predictions))
-        if names[0] not in scores[-1]:
+    logs_curve = plan.is_holdout and bool(step.params.get("curve")) and staged.is_staged(unfitted[-1])
+    for number, (train_rows, validation_rows) in enumerate(plan.folds):
+        curve = _Curve(step, objective, validation_rows, classes) if logs_curve else None
+        fitted = _fit(unfitted, plan.rows, train_rows, curve)
+        scored = score_rows(fitted, plan.rows.x[validation_rows], plan.rows.y[validation_rows], classes)
+        scores.append(metric_values(metrics, scored))
+        if objective not in scores[-1]:
             message = (
-                f"Metric {names[0]} has no value on the {len(judge):,} validation rows (only one class occurs there?); "
+                f"Metric {objective} has no value on the {len(scored):,} validation rows (only one class occurs there?); "
                 "use another metric or fewer folds."
             )
             raise Failure("MetricUndefined", message)
-        if not curve:
-            _log(step, number, scores[-1])
-        log_line(f"fold {number + 1} of {len(plan.folds)}: {names[0]} {scores[-1][names[0]]:.6f}")
-    in_all = [name for name in names if all(name in score for score in scores)]
-    values = {name: [score[name] for score in scores] for name in in_all}
-    spread = {} if plan.is_holdout else {f"{name}_std": float(np.std(values[name])) for name in in_all}
-    return Judged({name: float(np.mean(values[name])) for name in in_all}, spread, fitted, predictions)
+        if not logs_curve:
+            _log_metrics(step, number, scores[-1])
+        log_line(f"fold {number + 1} of {len(plan.folds)}: {objective} {scores[-1][objective]:.6f}")
+    values = {name: [fold[name] for fold in scores] for name in metrics if all(name in fold for fold in scores)}
+    deviations = {} if plan.is_holdout else {f"{name}_std": float(np.std(each)) for name, each in values.items()}
+    return Validation({name: float(np.mean(each)) for name, each in values.items()}, deviations, fitted, scored)
 
 
 @dataclass(frozen=True)
-class _Watched:
-    """A fit whose objective is logged while it goes on, so that a trial that is not worth it can be ended."""
+class _Curve:
+    """Logs the objective on the validation rows while an estimator learns, so that a hopeless trial can be pruned."""
 
     step: Step
-    metric: str
-    task: str
-    judge: folds.Indices
-    data: Data
+    objective: str
+    validation_rows: folds.Indices
+    classes: int
 
-    def fit(self, fitted: Any, rows: Rows, chosen: folds.Indices) -> None:
+    def fit(self, fitted: Any, rows: Rows, train_rows: folds.Indices) -> None:
         columns, model = fitted[:-1], fitted[-1]
-        x = columns.fit_transform(rows.x[chosen], rows.y[chosen])
-        judged = columns.transform(rows.x[self.judge])
+        x = columns.fit_transform(rows.x[train_rows], rows.y[train_rows])
+        validation_x, truth = columns.transform(rows.x[self.validation_rows]), rows.y[self.validation_rows]
 
-        def look(rounds: int, now: Any) -> None:
-            predictions = scoring.predict(now, judged, len(self.data.classes))
-            _log(self.step, rounds, scoring.score([self.metric], self.task, rows.y[self.judge], *predictions))
+        def log_round(rounds: int, partly_fitted: Any) -> None:
+            scored = score_rows(partly_fitted, validation_x, truth, self.classes)
+            _log_metrics(self.step, rounds, metric_values([self.objective], scored))
 
-        staged.fit(model, x, rows.y[chosen], look)
+        staged.fit_in_rounds(model, x, rows.y[train_rows], log_round)
 
 
-def _fit(unfitted: Any, rows: Rows, chosen: folds.Indices, watched: _Watched | None = None) -> Any:
+def _fit(unfitted: Any, rows: Rows, train_rows: folds.Indices, curve: _Curve | None = None) -> Any:
     from sklearn.base import clone
     from sklearn.exceptions import ConvergenceWarning
 
     fitted = clone(unfitted)
     try:
-        with warnings.catch_warnings(record=True) as told:
+        with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", ConvergenceWarning)
-            if watched is None:
-                fitted.fit(rows.x[chosen], rows.y[chosen])
+            if curve is None:
+                fitted.fit(rows.x[train_rows], rows.y[train_rows])
             else:
-                watched.fit(fitted, rows, chosen)
+                curve.fit(fitted, rows, train_rows)
     except (ValueError, TypeError) as error:
         name = type(fitted[-1]).__name__
         message = f"{name} could not be fitted with these parameters: {' '.join(str(error).split())}"
         raise Failure("ParameterRefused", message, retry=True) from error
-    if any(issubclass(warning.category, ConvergenceWarning) for warning in told):
+    if any(issubclass(warning.category, ConvergenceWarning) for warning in caught):
         log_line("warning: the fit stopped before it converged; raise max_iter")
     return fitted
 
 
-def _log(step: Step, number: int, scores: Mapping[str, float]) -> None:
+def _log_metrics(step: Step, number: int, metrics: Mapping[str, float]) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     with (step.root / "outputs" / "metrics.jsonl").open("a") as lines:
-        for name, value in scores.items():
+        for name, value in metrics.items():
             lines.write(json.dumps({"step": number, "name": name, "value": value, "time": now}) + "\n")
 
 
@@ -147,26 +154,25 @@ def _write(
     data: Data,
     final: Any,
     exported: onnx_export.Exported,
-    judged: Judged,
-    names: list[str],
+    validation: Validation,
+    metrics: list[str],
     started: float,
 ) -> None:
-    task = data.schema["task"]
-    test = data.read("test")
-    label, proba = np.empty(0), np.empty((0, len(data.classes)))
-    tested: dict[str, float] = {}
-    if len(test):
-        label, proba = scoring.predict(final, test.x, len(data.classes))
-        tested = scoring.score(names, task, test.y, label, proba)
-    seen = [data.classes[int(number)] for number in final.classes_] if task == "Classification" else []
+    rows = data.read("test")
+    test = ScoredRows(rows.y, np.empty(0), np.empty((0, len(data.classes))))
+    if len(rows):
+        test = score_rows(final, rows.x, rows.y, len(data.classes))
+    test_metrics = metric_values(metrics, test)
+    seen = [data.classes[int(number)] for number in final.classes_] if test.is_classification else []
     documents = {
-        "signature": artifact.signature(data, seen),
-        "golden": artifact.golden(exported, data),
-        "baseline": artifact.baseline(data, {"validation": judged.predictions, "test": (label, proba)}),
-        "evaluation": artifact.evaluation(data, judged.metrics, tested, test, label, proba),
-        "run": artifact.run_record(step.params, data, exported, started),
+        "signature": artifact.describe_signature(data, seen),
+        "golden": artifact.choose_golden_rows(exported, data),
+        "baseline": artifact.count_baseline(data, {"validation": validation.scored, "test": test}),
+        "evaluation": artifact.describe_evaluation(data, validation.metrics, test_metrics, test),
+        "run": artifact.describe_run(step.params, data, exported, started),
     }
-    artifact.write(step.output("model"), exported, documents)
-    metrics = dict(judged.metrics) | dict(judged.spread) | {f"test_{name}": value for name, value in tested.items()}
-    step.finish(metrics, {"testDigest": data.schema["testDigest"]})
-    log_line(f"{names[0]} {judged.metrics[names[0]]:.6f} on validation; parity {exported.difference:.1e}")
+    artifact.write_artifact(step.output("model"), exported, documents)
+    tested = {f"test_{name}": value for name, value in test_metrics.items()}
+    step.finish({**validation.metrics, **validation.deviations, **tested}, {"testDigest": data.schema["testDigest"]})
+    objective = metrics[0]
+    log_line(f"{objective} {validation.metrics[objective]:.6f} on validation; parity {exported.difference:.1e}")

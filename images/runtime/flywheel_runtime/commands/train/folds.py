@@ -1,4 +1,4 @@
-"""Which rows a model is fitted to and which judge it."""
+"""Which rows a model is fitted to, and which it is validated on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Indices = NDArray[np.intp]
 
 @dataclass(frozen=True)
 class Plan:
-    """`rows` to draw on, pairs of (fit, judge) row numbers, and the rows that the final model is fitted to."""
+    """`rows` to draw on, pairs of (train, validation) row numbers, and the rows that the final model is fitted to."""
 
     rows: Rows
     folds: list[tuple[Indices, Indices]]
@@ -25,8 +25,8 @@ class Plan:
     is_holdout: bool
 
 
-def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
-    """Holdout: fit train, judge validation, keep that model. Folds: cross-validate both, then fit both."""
+def plan_folds(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
+    """Holdout: fit train, validate on validation, use that model. Folds: cross-validate both, then fit both."""
     if "holdout" in validation:
         if data.count("validation") == 0:
             raise Failure(
@@ -49,7 +49,7 @@ def plan(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
 
 
 def _splitter(data: Data, count: int, seed: int) -> Any:
-    """Folds that ask what the split asks: the future from the past, unseen groups from seen ones, else any from any."""
+    """Folds like the split: the future from the past, unseen groups from seen ones, else random rows."""
     from sklearn.model_selection import GroupKFold, KFold, StratifiedKFold, TimeSeriesSplit
 
     by = data.schema["split"]["by"]

@@ -10,7 +10,7 @@ from flywheel_runtime.datasets.features import Feature
 from flywheel_runtime.models.estimators import Estimator
 
 
-def build(features: tuple[Feature, ...], estimator: Estimator, fitted_last: Any) -> Any:
+def build_pipeline(features: tuple[Feature, ...], estimator: Estimator, model: Any) -> Any:
     """An unfitted scikit-learn Pipeline over the matrix of features.py, columns by number.
 
     Missing numbers take the median, unless the estimator handles them; unknown and missing categories are code -1, which
@@ -29,12 +29,12 @@ def build(features: tuple[Feature, ...], estimator: Estimator, fitted_last: Any)
         steps.append(("median", SimpleImputer(strategy="median", keep_empty_features=True)))
     if estimator.scaled:
         steps.append(("scale", StandardScaler()))
-    onto = Pipeline(steps) if steps else "passthrough"
-    parts: list[tuple[str, Any, list[int]]] = [("numbers", onto, numbers)] if numbers else []
+    scaling = Pipeline(steps) if steps else "passthrough"
+    transformers: list[tuple[str, Any, list[int]]] = [("numbers", scaling, numbers)] if numbers else []
     if codes and estimator.encoding == "OneHot":
         known = [np.arange(len(features[i].categories or ()), dtype=np.float32) for i in codes]
         encoder = OneHotEncoder(categories=known, handle_unknown="ignore", dtype=np.float32)
-        parts.append(("categories", encoder, codes))
+        transformers.append(("categories", encoder, codes))
     elif codes:
-        parts.append(("categories", "passthrough", codes))
-    return Pipeline([("columns", ColumnTransformer(parts)), ("model", fitted_last)])
+        transformers.append(("categories", "passthrough", codes))
+    return Pipeline([("columns", ColumnTransformer(transformers)), ("model", model)])

@@ -6,11 +6,11 @@ from pathlib import Path
 from flywheel_runtime.contract.errors import Failure
 
 
-def quantized(model: bytes) -> tuple[bytes, int]:
-    """The quantised model, and how many weights are int8 now; 0 where there is nothing to quantise, as in a tree. Raises Failure.
+def quantize_weights(model: bytes) -> tuple[bytes, int]:
+    """The quantised model, and how many weights are int8 now: 0 where there is nothing to quantise, as in a tree. Raises Failure.
 
-    `reduce_range`: with all 8 bits, processors without VNNI overflow in u8 by s8 sums and answer otherwise than those with it (onnxruntime's
-    documentation, "Quantize ONNX Models", on AVX2 and AVX512). With 7 bits all of them answer alike.
+    `reduce_range`: with all 8 bits, processors without VNNI overflow in u8 by s8 sums, and give other outputs than those with it
+    (onnxruntime's documentation, "Quantize ONNX Models", on AVX2 and AVX512). With 7 bits all processors give the same.
     """
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
@@ -20,16 +20,14 @@ def quantized(model: bytes) -> tuple[bytes, int]:
         try:
             quantize_dynamic(source, target, weight_type=QuantType.QInt8, reduce_range=True)
         except Exception as error:  # the quantiser, onnx and protobuf raise many kinds
-            words = " ".join(str(error).split())[:400]
-            raise Failure(
-                "QuantizationFailed",
-                f"the model cannot be quantised ({type(error).__name__}: {words}); remove spec.quantize, or export it with another opset",
-            ) from error
+            sentence = " ".join(str(error).split())[:400]
+            message = f"the model cannot be quantised ({type(error).__name__}: {sentence}); remove spec.quantize, or export it with another opset"
+            raise Failure("QuantizationFailed", message) from error
         content = target.read_bytes()
-    return content, _int8_weights(content)
+    return content, _count_int8_weights(content)
 
 
-def _int8_weights(model: bytes) -> int:
+def _count_int8_weights(model: bytes) -> int:
     import onnx
 
     graph = onnx.load_from_string(model).graph

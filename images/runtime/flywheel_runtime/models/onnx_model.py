@@ -1,0 +1,125 @@
+"""A model in ONNX, and what it predicts for a test set: the same on every machine."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import path_in_artifact
+from flywheel_runtime.models import golden_rows
+from flywheel_runtime.models.golden_rows import Tensors
+from flywheel_runtime.models.test_set import TestSet, not_scorable
+from flywheel_runtime.statistics.metrics import ScoredRows
+
+Array = NDArray[Any]
+BATCH_ROWS = 50_000
+
+
+@dataclass(frozen=True)
+class OnnxModel:
+    """A loaded model, its signature.json or, without one, the inputs that it declares, and its digest."""
+
+    session: Any
+    signature: Mapping[str, Any]
+    sha256: str
+
+    @classmethod
+    def load(cls, content: bytes, signature: Mapping[str, Any] | None) -> OnnxModel:
+        """A model from its bytes. Raises Failure ModelNotLoadable."""
+        # One thread: with more, sums of floating numbers depend on how many.
+        session = golden_rows.load_session(content, threads=1)
+        declared = {"inputs": [{"name": each.name} for each in session.get_inputs()]}
+        return cls(session, declared if signature is None else signature, hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def read(cls, artifact: Path, path: str = "model.onnx") -> OnnxModel:
+        """The model at `path` of an artifact.
+
+        Raises:
+            Failure: ModelMissing, PathInvalid, SignatureInvalid.
+            Failure: ModelNotLoadable.
+        """
+        file, signature = artifact / path_in_artifact(path), artifact / "signature.json"
+        if not file.is_file():
+            raise Failure("ModelMissing", f"The artifact has no file '{path}'; correct the path, or train again.")
+        return cls.load(file.read_bytes(), _read_signature(signature) if signature.is_file() else None)
+
+    def all_classes(self, test: TestSet) -> list[str]:
+        """The classes of the data, then those that only the model knows."""
+        return [*test.classes, *(each for each in self._classes(test) if each not in test.classes)]
+
+    def score(self, test: TestSet) -> ScoredRows:
+        """The test rows with the model's predictions; the numbers of predicted classes are those of `all_classes`.
+
+        Raises:
+            Failure: WarmUpFailed, ModelNotScorable.
+        """
+        batches = [self._predict(test, start) for start in range(0, len(test), BATCH_ROWS)]
+        predicted, probabilities = (np.concatenate(each) for each in zip(*batches, strict=True))
+        return ScoredRows(test.truth, predicted, probabilities)
+
+    def _predict(self, test: TestSet, start: int) -> tuple[Array, Array]:
+        outputs = golden_rows.run_session(self.session, self._inputs(test, start))
+        if test.task == "Regression":
+            values = _output(outputs, "prediction")
+            return values.reshape(len(values), -1)[:, 0].astype(float), np.empty((len(values), 0))
+        return self._class_predictions(test, outputs)
+
+    def _inputs(self, test: TestSet, start: int) -> Tensors:
+        declared = {each.name: each for each in self.session.get_inputs()}
+        columns = test.inputs(list(declared), start, BATCH_ROWS)
+        for name, each in declared.items():
+            if (each.type == "tensor(string)") != (test.types[name] == "String"):
+                raise not_scorable(f"its input '{name}' takes {each.type}, and the data has {test.types[name]}")
+        with np.errstate(invalid="ignore"):  # a model that was not trained here may want int64, which has no NaN
+            typed = {name: each.astype(golden_rows.dtype_of(declared[name].type)) for name, each in columns.items()}
+        return {name: each[:, 0] if len(declared[name].shape) == 1 else each for name, each in typed.items()}
+
+    def _class_predictions(self, test: TestSet, outputs: Tensors) -> tuple[Array, Array]:
+        """Class numbers (rows,), and probabilities (rows, classes of the data)."""
+        classes, given = self._classes(test), _output(outputs, "probabilities")
+        if given.ndim != 2 or given.shape[1] != len(classes):
+            raise not_scorable(f"its probabilities have the shape {list(given.shape)} for {len(classes)} classes")
+        numbers = [self.all_classes(test).index(each) for each in classes]
+        probabilities = np.zeros((len(given), len(test.classes)))
+        for column, number in enumerate(numbers):
+            if number < len(test.classes):
+                probabilities[:, number] = given[:, column]
+        if "label" not in outputs:
+            return np.asarray(numbers)[given.argmax(axis=1)], probabilities
+        labels = test.labels_of(self.all_classes(test))
+        number_of = {labels[number]: number for number in numbers}
+        predicted = outputs["label"].reshape(-1).tolist()
+        if unknown := set(predicted) - number_of.keys():
+            raise not_scorable(f"it predicted the label {min(unknown, key=str)!r}, which is none of its classes")
+        return np.array([number_of[each] for each in predicted], dtype=np.int64), probabilities
+
+    def _classes(self, test: TestSet) -> list[str]:
+        """The model's own classes, in the order of its probabilities."""
+        return [str(each) for each in self.signature.get("classes") or test.classes]
+
+
+def _output(outputs: Tensors, name: str) -> Array:
+    if name not in outputs:
+        raise not_scorable(f"the model has no output '{name}'; it has {', '.join(outputs)}")
+    return outputs[name]
+
+
+def _read_signature(file: Path) -> dict[str, Any]:
+    try:
+        signature: dict[str, Any] = json.loads(file.read_bytes())
+        _ = [each["name"] for each in signature["inputs"]], signature.get("classes")
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        message = (
+            f"The artifact's signature.json cannot be read ({type(error).__name__}); train again, or leave it out."
+        )
+        raise Failure("SignatureInvalid", message) from error
+    return signature
