@@ -10,7 +10,7 @@ from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment import children
-from flywheel.kinds.experiment.children import Experiment, parse_literal, trial_params
+from flywheel.kinds.experiment.children import Experiment, trial_params
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data, Trial
 from flywheel.kinds.experiment.search.defaults import resolve_setup
@@ -70,23 +70,6 @@ def test_a_container_reads_its_parameters_flat() -> None:
     assert setup is not None
 
     assert trial_params(CONTAINER, setup, (0, 0.0001, 1)) == {"epochs": 3, "learning_rate": 0.0001, "optimizer": "sgd"}
-
-
-@pytest.mark.parametrize(
-    ("written", "read"),
-    [
-        pytest.param(3, 3, id="an integer"),
-        pytest.param("0.1", 0.1, id="a real number, which specs cannot hold"),
-        pytest.param("true", True, id="a boolean"),
-        pytest.param("null", None, id="nothing"),
-        pytest.param("adamw", "adamw", id="a word"),
-        pytest.param('"0.1"', "0.1", id="a string that looks like a number"),
-        pytest.param("NaN", "NaN", id="what JSON cannot hold"),
-        pytest.param("[1, 2]", "[1, 2]", id="a list stays text"),
-    ],
-)
-def test_a_string_is_a_literal(written: int | str, read: object) -> None:
-    assert parse_literal(written) == read
 
 
 def test_what_is_registered() -> None:

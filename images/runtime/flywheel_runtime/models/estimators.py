@@ -1,15 +1,14 @@
-"""The estimators that a trial may use. Each is here because its ONNX export gives the same answers (tests/runtime/commands/train)."""
+"""The estimators that a trial may use. Each is here because its ONNX export gives the same predictions (tests/runtime/commands/train)."""
 
 from __future__ import annotations
 
 import importlib
-import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.models.literals import parse_literal
 
 Task = Literal["Classification", "Regression"]
 
@@ -73,7 +72,7 @@ ESTIMATORS: dict[str, Estimator] = {
 }
 
 
-def lookup(name: str, task: Task) -> Estimator:
+def find_estimator(name: str, task: Task) -> Estimator:
     """The allowed estimator `name` for `task`; exit 2 for any other."""
     found = ESTIMATORS.get(name)
     if found is None or found.task != task:
@@ -83,29 +82,10 @@ def lookup(name: str, task: Task) -> Estimator:
     return found
 
 
-def literals(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Parameters as Python values: a string is a literal ("1.0" a float, "null" None, "[64, 32]" a tuple), else a word."""
-    return {name: _literal(value) for name, value in parameters.items()}
-
-
-def _literal(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(_literal(item) for item in value)
-    if not isinstance(value, str):
-        return value
-    try:
-        found = json.loads(value)
-    except json.JSONDecodeError:
-        return value
-    if isinstance(found, float) and not math.isfinite(found):
-        return value
-    return tuple(found) if isinstance(found, list) else found
-
-
-def build(name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: int, cores: int) -> Any:
-    """An unfitted estimator whose parameters scikit-learn has accepted; exit 1 in scikit-learn's words if it has not."""
-    given = literals(parameters)
-    lost = next((key for key in given if key in estimator.refused), None)
+def build_estimator(name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: int, cores: int) -> Any:
+    """An unfitted estimator whose parameters scikit-learn has accepted; exit 1 with scikit-learn's message if it has not."""
+    values = {key: parse_literal(value) for key, value in parameters.items()}
+    lost = next((key for key in values if key in estimator.refused), None)
     if lost is not None:
         raise _refused(name, f"parameter '{lost}' does not survive the export to ONNX")
     settings: dict[str, Any] = {}
@@ -113,15 +93,15 @@ def build(name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: 
         settings["random_state"] = seed
     if estimator.parallel:
         settings["n_jobs"] = cores
-    made = getattr(importlib.import_module(estimator.module), name)()
+    unfitted = getattr(importlib.import_module(estimator.module), name)()
     try:
-        made.set_params(**settings | given)
-        made._validate_params()
+        unfitted.set_params(**settings | values)
+        unfitted._validate_params()
     except (ValueError, TypeError) as error:
         raise _refused(name, str(error)) from error
-    return made
+    return unfitted
 
 
-def _refused(name: str, words: str) -> Failure:
-    message = f"{name} refused its parameters: {' '.join(words.split())}"
+def _refused(name: str, finding: str) -> Failure:
+    message = f"{name} refused its parameters: {' '.join(finding.split())}"
     return Failure("ParameterRefused", message, retry=True)

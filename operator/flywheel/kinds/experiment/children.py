@@ -1,7 +1,6 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion that belong to nobody."""
 
 import json
-import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus, Trial
 from flywheel.kinds.experiment.search.defaults import Setup
+from flywheel.kinds.experiment.search.literals import parse_literal
 from flywheel.kinds.experiment.search.space import Point, parameters_of
 
 Experiment = Resource[ExperimentSpec, ExperimentStatus]
@@ -186,15 +186,3 @@ def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int
         "seed": seed,
         **({"curve": True} if spec.pruner else {}),
     }
-
-
-def parse_literal(value: float | int | str) -> Any:
-    """A string that reads as a JSON number, boolean, null or string is that; any other is itself."""
-    if not isinstance(value, str):
-        return value
-    try:
-        read = json.loads(value)
-    except ValueError:
-        return value
-    no_json = isinstance(read, float) and not math.isfinite(read)
-    return value if no_json or isinstance(read, dict | list) else read

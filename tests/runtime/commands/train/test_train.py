@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 import pytest
 
-from flywheel_runtime.models.estimators import ESTIMATORS, literals
+from flywheel_runtime.models.estimators import ESTIMATORS
 from tests.runtime.commands.flights import FEATURES, flights
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -247,12 +247,3 @@ def test_what_cannot_work_is_refused(
 
     assert (result.code, result.failure["reason"]) == (code, reason)
     assert [word for word in words if word not in result.failure["message"]] == [], result.failure["message"]
-
-
-def test_a_string_is_a_literal() -> None:
-    given = {"a": "1.0", "b": "null", "c": "true", "d": "sqrt", "e": "[64, 32]", "f": 3, "g": "NaN", "h": "12"}
-
-    found = literals(given)
-
-    assert found == {"a": 1.0, "b": None, "c": True, "d": "sqrt", "e": (64, 32), "f": 3, "g": "NaN", "h": 12}
-    assert type(found["a"]) is float

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field, WithJsonSchema
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import Number
 
-# A fixed parameter. A string is a literal, as in JSON where it can be read so: specs hold no floats and no booleans.
+# A fixed parameter. A string may be a literal (search/literals.py), since specs hold no floats, Booleans or arrays.
 Parameter = Annotated[
     int | str,
     WithJsonSchema(
@@ -80,6 +80,6 @@ class Distribution(Schema):
         None,
         min_length=1,
         max_length=64,
-        description='One of these, written as strings: ["relu", "tanh"].',
+        description='One of these, written as strings and read like parameters: ["relu", "tanh"], ["[64]", "[100, 50]"].',
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

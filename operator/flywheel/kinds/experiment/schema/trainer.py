@@ -39,7 +39,7 @@ class Estimator(Schema):
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
         max_length=32,
-        description='Fixed parameters. A string is a literal: "1.0", "null", "true", "balanced".',
+        description='Fixed parameters. A JSON number, Boolean, null, string or array in a string is that value: "1.0", "null", "[64, 32]"; any other string is text: "balanced".',
         json_schema_extra=parameter_name_rule(),
     )
     search: dict[str, Distribution] = Field(
@@ -110,7 +110,7 @@ class ContainerTrainer(Schema):
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
         max_length=64,
-        description='Fixed parameters, written to params.json. A string is a literal: "0.1", "null", "true", "adamw".',
+        description='Fixed parameters, written to params.json. A JSON number, Boolean, null, string or array in a string is that value: "0.1", "null", "[64, 32]"; any other string is text: "adamw".',
         json_schema_extra=parameter_name_rule(),
     )
     search: dict[str, Distribution] = Field(
