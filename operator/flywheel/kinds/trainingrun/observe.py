@@ -1,4 +1,4 @@
-"""Everything that matters to a run, in one look."""
+"""All facts that matter to a run."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -24,16 +24,16 @@ from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import StepStatus
-from flywheel.kinds.trainingrun.steps import WORKERS
-from flywheel.kinds.trainingrun.steps.executor import Seen as Work
+from flywheel.kinds.trainingrun.steps.attempt import AttemptSeen
+from flywheel.kinds.trainingrun.steps.execution import read_attempt
 
-# No such resource: runs refer to it by the keys of their steps, so that a run finds those that did the same work before.
+# Not a real resource: runs refer to it by the keys of their steps, so that a run finds those that did the same work before.
 CACHE_KEY = flywheel_api("CacheKey", "cachekeys")
 
 
 @dataclass(frozen=True)
-class Frozen:
-    """A revision of the pipeline, as its ControllerRevision has it."""
+class RevisionSeen:
+    """A revision of the pipeline, as its ControllerRevision stores it; `test` is its spec.test."""
 
     name: str
     template: Template
@@ -42,7 +42,7 @@ class Frozen:
 
 @dataclass(frozen=True)
 class PipelineSeen:
-    """`live`: the revision for runs that name none; `suspended` is of triggers alone."""
+    """The TrainingPipeline. `live`: the revision for runs that name none; `message`: that of its condition Ready."""
 
     uid: str
     live: str | None
@@ -50,8 +50,8 @@ class PipelineSeen:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A step of an earlier run that ended well."""
+class CachedStep:
+    """A step of an earlier run that succeeded."""
 
     run: str
     step: StepStatus
@@ -59,44 +59,46 @@ class Entry:
 
 @dataclass(frozen=True)
 class Seen:
-    """`work` by step, of those that run. `cached` answers from the store, as it is at this look: steps of other runs by key."""
+    """What was observed of a run.
+
+    `attempts`: by step, of those that run; `original`: the status of the run that this one reproduces; `find_cached`: the steps of other
+    runs with that key, from the operator's cache, newest first.
+    """
 
     now: datetime
     settings: Settings
     pipeline: PipelineSeen | None = None
-    frozen: Frozen | None = None
+    revision: RevisionSeen | None = None
     datasets: Mapping[str, Manifest] = field(default_factory=dict)
-    work: Mapping[str, Work] = field(default_factory=dict)
+    attempts: Mapping[str, AttemptSeen] = field(default_factory=dict)
     original: TrainingRunStatus | None = None
-    original_found: bool = True
     tick_is_gone: bool = False
-    cached: Callable[[str], tuple[Entry, ...]] = lambda _key: ()
+    find_cached: Callable[[str], tuple[CachedStep, ...]] = lambda _key: ()
 
 
 def observe(run: TrainingRun, cluster: Cluster) -> Seen:
-    """One look at the pipeline's revision, the data, and what became of each step under way."""
+    """Read the pipeline's revision, the data, and the objects of steps that run."""
     pipeline = cluster.get(Reference(TRAINING_PIPELINE, run.namespace, run.spec.pipeline))
     original = _original(run, cluster)
     seen = _pipeline(pipeline) if pipeline is not None else None
     wanted = run.status.revision or run.spec.revision or (original.revision if original else None)
-    revision = wanted or (seen.live if seen else None)
-    frozen = _frozen(run, revision, cluster) if revision is not None else None
+    name = wanted or (seen.live if seen else None)
+    revision = _revision(run, name, cluster) if name is not None else None
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
         pipeline=seen,
-        frozen=frozen,
-        datasets=_datasets(run, frozen, cluster) if frozen else {},
-        work=dict(_work(run, frozen, cluster)) if frozen else {},
+        revision=revision,
+        datasets=_datasets(run, revision, cluster) if revision else {},
+        attempts=dict(_attempts(run, revision, cluster)) if revision else {},
         original=original,
-        original_found=run.spec.reproduce_of is None or original is not None,
         tick_is_gone=_tick_is_gone(run, cluster),
-        cached=lambda key: _cached(run, key, cluster),
+        find_cached=lambda key: _find_cached(run, key, cluster),
     )
 
 
 def references(run: TrainingRun) -> Iterable[Reference]:
-    """The pipeline, the data, what it registered, and the keys of its work."""
+    """The pipeline, the data, what the run registered, and the cache keys of its steps."""
     status = run.status
     yield Reference(TRAINING_PIPELINE, run.namespace, run.spec.pipeline)
     yield from (Reference(DATASET, run.namespace, used.dataset) for used in status.inputs)
@@ -117,29 +119,27 @@ def _pipeline(pipeline: Manifest) -> PipelineSeen:
     )
 
 
-def _frozen(run: TrainingRun, revision: str, cluster: Cluster) -> Frozen | None:
-    name = revision_name(str(run.spec.pipeline), revision)
-    found = cluster.get(Reference(CONTROLLER_REVISION, run.namespace, name))
+def _revision(run: TrainingRun, name: str, cluster: Cluster) -> RevisionSeen | None:
+    controller_revision = revision_name(str(run.spec.pipeline), name)
+    found = cluster.get(Reference(CONTROLLER_REVISION, run.namespace, controller_revision))
     if found is None:
         return None
     data = found["data"]
-    return Frozen(revision, Template.model_validate(data["template"]), data.get("test") or {})
+    return RevisionSeen(name, Template.model_validate(data["template"]), data.get("test") or {})
 
 
-def _datasets(run: TrainingRun, frozen: Frozen, cluster: Cluster) -> dict[str, Manifest]:
+def _datasets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dict[str, Manifest]:
     found = {
-        each.dataset: cluster.get(Reference(DATASET, run.namespace, each.dataset)) for each in frozen.template.inputs
+        each.dataset: cluster.get(Reference(DATASET, run.namespace, each.dataset)) for each in revision.template.inputs
     }
     return {str(name): manifest for name, manifest in found.items() if manifest is not None}
 
 
-def _work(run: TrainingRun, frozen: Frozen, cluster: Cluster) -> Iterable[tuple[str, Work]]:
-    kinds = {str(step.name): step.kind for step in (*frozen.template.steps, *frozen.template.last)}
-    for step in run.status.steps:
-        if step.state != "Running" or step.job is None:
-            continue
-        worker = WORKERS.get(kinds.get(step.name, ""), WORKERS["container"])  # one that the run itself added is a Job
-        yield step.name, worker.read(run, step.job, cluster)
+def _attempts(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Iterable[tuple[str, AttemptSeen]]:
+    steps = {str(step.name): step for step in (*revision.template.steps, *revision.template.last)}
+    for status in run.status.steps:
+        if status.state == "Running" and status.job is not None:
+            yield status.name, read_attempt(steps.get(status.name), run, status.job, cluster)
 
 
 def _original(run: TrainingRun, cluster: Cluster) -> TrainingRunStatus | None:
@@ -157,13 +157,12 @@ def _tick_is_gone(run: TrainingRun, cluster: Cluster) -> bool:
     return cluster.get(Reference(JOB, run.namespace, cause.tick)) is None
 
 
-def _cached(run: TrainingRun, key: str, cluster: Cluster) -> tuple[Entry, ...]:
-    """Newest first."""
-    found: list[Entry] = []
+def _find_cached(run: TrainingRun, key: str, cluster: Cluster) -> tuple[CachedStep, ...]:
+    found: list[CachedStep] = []
     for manifest in cluster.referrers(TRAINING_RUN, Reference(CACHE_KEY, run.namespace, key)):
         if manifest["metadata"]["uid"] == run.uid:
             continue
-        for raw in (manifest.get("status") or {}).get("steps") or ():
-            if raw.get("key") == key and raw["state"] == "Succeeded" and raw.get("finished"):
-                found.append(Entry(manifest["metadata"]["name"], StepStatus.model_validate(raw)))
-    return tuple(sorted(found, key=lambda entry: str(entry.step.finished), reverse=True))
+        for step in (manifest.get("status") or {}).get("steps") or ():
+            if step.get("key") == key and step["state"] == "Succeeded" and step.get("finished"):
+                found.append(CachedStep(manifest["metadata"]["name"], StepStatus.model_validate(step)))
+    return tuple(sorted(found, key=lambda cached: str(cached.step.finished), reverse=True))

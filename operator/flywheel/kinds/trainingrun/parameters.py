@@ -1,4 +1,4 @@
-"""What a run was told to do, frozen when it started: a revision's template, parameters with their types, and what steps take from one another."""
+"""A run's parameters with their types, and what placeholders such as `$(params.months)` stand for."""
 
 import json
 import re
@@ -8,91 +8,93 @@ from datetime import date
 
 from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.resource.values import Number
-from flywheel.kinds.trainingpipeline.schema.parameters import Given, Parameter
+from flywheel.kinds.trainingpipeline.schema.inputs import Given, Parameter
 from flywheel.kinds.trainingpipeline.schema.steps import ForEach
 
 Value = bool | int | float | str
 PLACEHOLDER = re.compile(r"\$\((params\.([A-Za-z0-9_]+)|run\.date)\)")
 
 
-class Refused(ValueError):
-    """Parameters do not fit the pipeline. The text says which, why, and what would."""
+class InvalidInput(ValueError):
+    """A run cannot use its parameters or a step its inputs; the message says which, why, and what to do."""
 
 
 @dataclass(frozen=True)
 class Values:
-    """What `$(params.x)` and `$(run.date)` stand for."""
+    """The values of `$(params.x)` and `$(run.date)`. Its methods raise InvalidInput for a parameter that does not exist."""
 
     parameters: Mapping[str, Value]
     date: date
 
-    def filled(self, text: str) -> str:
-        """The text with values in it, as a container's argument or a message has them. Raises Refused."""
-        return PLACEHOLDER.sub(lambda found: _written(self.named(found[1])), text)
+    def fill(self, text: str) -> str:
+        """The text with values in place of placeholders."""
+        return PLACEHOLDER.sub(lambda match: _to_text(self._value_of(match[1])), text)
 
-    def value(self, given: Given) -> Value:
-        """A parameter of a container: `$(params.x)` alone keeps its type; in a longer text it is written. Raises Refused."""
+    def resolve(self, given: Given) -> Value:
+        """The value of a container's parameter: `$(params.x)` alone keeps its type, in a longer text it becomes text."""
         if not isinstance(given, str):
             return given
-        whole = PLACEHOLDER.fullmatch(given)
-        return self.named(whole[1]) if whole else self.filled(given)
+        match = PLACEHOLDER.fullmatch(given)
+        return self._value_of(match[1]) if match else self.fill(given)
 
-    def named(self, name: str) -> Value:
-        """`params.months` or `run.date`. Raises Refused."""
+    def used_in(self, text: str) -> tuple[dict[str, Value], bool]:
+        """The parameters that a text uses, and whether it uses the run's date."""
+        names = {match[1] for match in PLACEHOLDER.finditer(text)}
+        parameters = {name.removeprefix("params."): self._value_of(name) for name in sorted(names - {"run.date"})}
+        return parameters, "run.date" in names
+
+    def _value_of(self, name: str) -> Value:
+        """The value of `params.months` or `run.date`."""
         if name == "run.date":
             return self.date.isoformat()
         name = name.removeprefix("params.")
         if name not in self.parameters:
-            raise Refused(f"$(params.{name}) names no parameter of the pipeline; {_known(self.parameters)}.")
+            raise InvalidInput(f"$(params.{name}) names no parameter of the pipeline; {_known(self.parameters)}.")
         return self.parameters[name]
 
-    def used(self, text: str) -> tuple[dict[str, Value], bool]:
-        """The parameters that a text names, and whether it names the run's date. Raises Refused."""
-        names = {found[1] for found in PLACEHOLDER.finditer(text)}
-        told = {name.removeprefix("params."): self.named(name) for name in sorted(names) if name != "run.date"}
-        return told, "run.date" in names
 
+def item_set(wanted: ForEach, values: Values) -> ItemSet:
+    """The items of a step with forEach.
 
-def each_of(wanted: ForEach, values: Values) -> ItemSet:
-    """The items of a step with what stands for `$(params.x)`. Raises Refused."""
-    items = tuple({name: values.value(given) for name, given in item.items()} for item in wanted.items)
+    Raises:
+        InvalidInput: an item uses an unknown parameter, or all items together are too long.
+    """
+    items = tuple({name: values.resolve(given) for name, given in item.items()} for item in wanted.items)
     try:
         return ItemSet(items, wanted.parallelism)
     except ValueError as error:
-        raise Refused(f"forEach is too long: {error}; divide the step.") from error
+        raise InvalidInput(f"forEach is too long: {error}; divide the step.") from error
 
 
-def parameters(declared: tuple[Parameter, ...], given: Mapping[str, Given]) -> dict[str, Value]:
-    """Every declared parameter with its value, typed. Raises Refused."""
+def resolve_parameters(declared: tuple[Parameter, ...], given: Mapping[str, Given]) -> dict[str, Value]:
+    """Every declared parameter with its typed value.
+
+    Raises:
+        InvalidInput: a parameter is unknown, missing, or of another type.
+    """
     known = {str(parameter.name): parameter for parameter in declared}
     for name in given:
         if name not in known:
-            raise Refused(f"spec.parameters.{name}: the pipeline has no such parameter; {_known(known)}.")
-    found: dict[str, Value] = {}
-    for name, parameter in known.items():
-        if name in given:
-            found[name] = _typed(parameter, given[name])
-        elif parameter.default is not None:
-            found[name] = _typed(parameter, parameter.default)
-        else:
-            raise Refused(f"spec.parameters.{name} is missing and has no default; give it a value ({parameter.type}).")
-    return found
+            raise InvalidInput(f"spec.parameters.{name}: the pipeline has no such parameter; {_known(known)}.")
+    return {name: _parse(parameter, given.get(name, parameter.default)) for name, parameter in known.items()}
 
 
-def told(values: Mapping[str, Value]) -> dict[str, str]:
-    """As status keeps them."""
+def to_status(values: Mapping[str, Value]) -> dict[str, str]:
+    """The parameters as the status stores them, each as JSON."""
     return {name: json.dumps(value) for name, value in values.items()}
 
 
-def recalled(kept: Mapping[str, str]) -> dict[str, Value]:
-    """What `told` wrote."""
-    return {name: json.loads(text) for name, text in kept.items()}
+def from_status(stored: Mapping[str, str]) -> dict[str, Value]:
+    """The parameters that `to_status` wrote."""
+    return {name: json.loads(text) for name, text in stored.items()}
 
 
-def _typed(parameter: Parameter, given: Given) -> Value:
-    kind = parameter.type
+def _parse(parameter: Parameter, given: Given | None) -> Value:
+    kind, where = parameter.type, f"spec.parameters.{parameter.name}"
+    if given is None:
+        raise InvalidInput(f"{where} is missing and has no default; give it a value ({kind}).")
     if kind == "String":
-        return _written(given)
+        return _to_text(given)
     if kind == "Boolean" and given in ("true", "false"):
         return given == "true"
     text = str(given)
@@ -100,10 +102,10 @@ def _typed(parameter: Parameter, given: Given) -> Value:
         return int(text)
     if kind == "Float" and re.fullmatch(Number.pattern.strip("^$"), text):
         return float(text)
-    raise Refused(f"spec.parameters.{parameter.name}: {given!r} is no {kind}; give a value of that type.")
+    raise InvalidInput(f"{where}: {given!r} is no {kind}; give a value of that type.")
 
 
-def _written(value: Value) -> str:
+def _to_text(value: Value) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

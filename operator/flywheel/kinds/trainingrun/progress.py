@@ -1,252 +1,254 @@
-"""Where a run stands: what its steps say, which of them start now, and whether it is over."""
+"""One pass over the steps of a run: which attempts have ended, which steps start now, and whether the run is over."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
-from typing import Any
+from datetime import datetime, timedelta
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.plan import Child
-from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun.observe import Entry, Seen
-from flywheel.kinds.trainingrun.parameters import Refused, Values
-from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
-from flywheel.kinds.trainingrun.steps import WORKERS, step_inputs
-from flywheel.kinds.trainingrun.steps.dependencies import needs
-from flywheel.kinds.trainingrun.steps.executor import Order, key
-from flywheel.kinds.trainingrun.steps.step_states import LOST, OVER, Row, Table, healed, judged, table
-from flywheel.kinds.trainingrun.steps.when import Ended, Undefined, first_unmet
+from flywheel.kinds.trainingrun.observe import CachedStep, Seen
+from flywheel.kinds.trainingrun.parameters import InvalidInput
+from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, cache_key
+from flywheel.kinds.trainingrun.steps.dependencies import required_names
+from flywheel.kinds.trainingrun.steps.execution import attempt_children, attempt_identity
+from flywheel.kinds.trainingrun.steps.run_context import RunContext
+from flywheel.kinds.trainingrun.steps.step_inputs import next_attempt
+from flywheel.kinds.trainingrun.steps.step_states import (
+    LOST_INPUT,
+    TERMINAL_STATES,
+    StepState,
+    StepStates,
+    after_attempt,
+    restart_producers,
+    step_states,
+)
+from flywheel.kinds.trainingrun.steps.when import RunResult, UndefinedCondition, first_unmet
 
-SKIPPED_IN_TESTS = frozenset(("register", "notify"))
+NOT_IN_TEST_RUNS = frozenset(("register", "notify"))
+
+
+@dataclass(frozen=True)
+class Pass:
+    """A run as the pass over its steps needs it. `stopped`: why only steps of finally still start, as after a cancellation."""
+
+    context: RunContext
+    seen: Seen
+    stopped: str | None
+
+    @property
+    def now(self) -> datetime:
+        """The time in whole seconds, as the API server stores it."""
+        return self.seen.now.replace(microsecond=0)
 
 
 @dataclass
 class Progress:
-    """`starts` are objects to make now, `ended` names of those that ended at this look and are deleted at the next."""
+    """Where the steps stand; `last` are those of finally.
 
-    rows: Table
-    last: Table
+    `starts`: objects to create now; `ended`: names of Jobs that have just ended, which are deleted in the next pass.
+    """
+
+    states: StepStates
+    last: StepStates
     starts: list[Child] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     requeue_after: list[timedelta] = field(default_factory=list)
 
     @property
-    def steps(self) -> tuple[StepStatus, ...]:
-        return tuple(row.status for row in (*self.rows.values(), *self.last.values()))
+    def every(self) -> tuple[StepState, ...]:
+        return (*self.states.values(), *self.last.values())
 
     @property
-    def running(self) -> list[Row]:
-        return [row for row in (*self.rows.values(), *self.last.values()) if row.status.state == "Running"]
+    def steps(self) -> tuple[StepStatus, ...]:
+        return tuple(state.status for state in self.every)
+
+    @property
+    def running(self) -> list[StepState]:
+        return [state for state in self.every if state.status.state == "Running"]
 
     @property
     def main_is_over(self) -> bool:
-        return all(row.is_over for row in self.rows.values())
+        return all(state.is_over for state in self.states.values())
 
     @property
     def is_over(self) -> bool:
-        return self.main_is_over and all(row.is_over for row in self.last.values())
+        return all(state.is_over for state in self.every)
 
     @property
-    def failed(self) -> Row | None:
-        return next((row for row in self.rows.values() if row.status.state == "Failed"), None)
+    def failed(self) -> StepState | None:
+        return next((state for state in self.states.values() if state.status.state == "Failed"), None)
 
 
-@dataclass(frozen=True)
-class Run:
-    """A run as the pass over its table needs it."""
-
-    resource: TrainingRun
-    seen: Seen
-    template: Template
-    values: Values
-    inputs: Mapping[str, InputUsed]
-    stopped: str | None  # why nothing starts any more but finally: cancelled, or out of time
-
-    @property
-    def now(self) -> datetime:
-        return self.seen.now.replace(microsecond=0)
-
-    @property
-    def sample(self) -> str | None:
-        """The share of rows of a test run."""
-        assert self.seen.frozen is not None, "asked before"
-        percent = str(self.seen.frozen.test.get("sample", "1%"))
-        return f"{float(percent.rstrip('%')) / 100:g}" if self.resource.spec.test else None
-
-
-def advance(run: Run) -> Progress:
-    """Take in what steps say, then write the table from above to below."""
-    status = run.resource.status
-    steps, last = run.template.steps, run.template.last
-    every = (*steps, *last)
-    progress = Progress(table(steps, status.steps, every), table(last, status.steps, every))
-    for rows in (progress.rows, progress.last):
-        _take_in(run, rows, progress)
-    if run.stopped is not None:
-        _stop(run, progress)
-    _pass(run, progress, progress.rows, None)
+def advance(current: Pass) -> Progress:
+    """Record the attempts that have ended, then settle the steps from top to bottom."""
+    template, known = current.context.template, current.context.run.status.steps
+    every = (*template.steps, *template.last)
+    progress = Progress(step_states(template.steps, known, every), step_states(template.last, known, every))
+    for states in (progress.states, progress.last):
+        _record_outcomes(current, states, progress)
+    if current.stopped is not None:
+        _cancel_steps(current, progress)
+    _settle(current, progress, progress.states, None)
     if progress.main_is_over:
-        good = progress.failed is None and run.stopped is None
-        _pass(run, progress, progress.last, "Succeeded" if good else "Failed")
+        succeeded = progress.failed is None and current.stopped is None
+        _settle(current, progress, progress.last, "Succeeded" if succeeded else "Failed")
     return progress
 
 
-def _take_in(run: Run, rows: Table, progress: Progress) -> None:
-    for name, row in list(rows.items()):
-        work = run.seen.work.get(name)
-        if row.status.state != "Running" or work is None:
+def _record_outcomes(current: Pass, states: StepStates, progress: Progress) -> None:
+    for name, state in list(states.items()):
+        seen = current.seen.attempts.get(name)
+        if state.status.state != "Running" or seen is None:
             continue
-        gone = Outcome("Infrastructure", "Vanished", f"'{row.status.job}' was deleted before it ended.")
-        ended = work.outcome if work.exists else gone
-        if ended is None:
+        gone = Outcome("Infrastructure", "Vanished", f"'{state.status.job}' was deleted before it ended.")
+        outcome = seen.outcome if seen.exists else gone
+        if outcome is None:
             continue
-        if row.status.job is not None and work.exists:
-            progress.ended.append(row.status.job)
-        rows.update(healed(rows, name, run.now) if ended.reason == LOST else {name: judged(row, ended, run.seen.now)})
+        if state.status.job is not None and seen.exists:
+            progress.ended.append(state.status.job)
+        if outcome.reason == LOST_INPUT:
+            states.update(restart_producers(states, name, current.now))
+        else:
+            states[name] = after_attempt(state, outcome, current.seen.now)
 
 
-def _stop(run: Run, progress: Progress) -> None:
-    for name, row in progress.rows.items():
-        if not row.is_over:
-            told = {"state": "Cancelled", "reason": "Cancelled", "message": run.stopped, "finished": run.now}
-            progress.rows[name] = row.having(**told)
+def _cancel_steps(current: Pass, progress: Progress) -> None:
+    for name, state in progress.states.items():
+        if not state.is_over:
+            progress.states[name] = state.with_status(
+                state="Cancelled", reason="Cancelled", message=current.stopped, finished=current.now
+            )
 
 
-def _pass(run: Run, progress: Progress, rows: Table, ended: Ended | None) -> None:
-    """What is above is settled before what is below is looked at, so a chain of hits is settled in one pass."""
-    for name, row in rows.items():
-        if row.status.state != "Waiting":
+def _settle(current: Pass, progress: Progress, states: StepStates, result: RunResult | None) -> None:
+    """Skip, start or take from the cache; a step comes after those above it, so a chain of cache hits takes one pass."""
+    for name, state in states.items():
+        if state.status.state != "Waiting":
             continue
-        settled = _skipped(run, row, progress.rows) or _unmet(run, row, progress.rows, ended)
+        settled = _skipped(current, state, progress.states) or _after_when(current, state, progress.states, result)
         if settled is not None:
-            rows[name] = settled
-        elif all(_is_good(run, progress.rows, each) for each in needs(row.step)):
-            rows[name] = _begun(run, progress, row)
+            states[name] = settled
+        elif _requirements_are_met(current, progress.states, state):
+            states[name] = _start(current, progress, state)
 
 
-def _is_good(run: Run, rows: Table, name: str) -> bool:
-    return name in run.inputs or (name in rows and rows[name].status.state == "Succeeded")
-
-
-def _skipped(run: Run, row: Row, rows: Table) -> Row | None:
-    if run.resource.spec.test and (row.step.kind in SKIPPED_IN_TESTS or row.step.cache == "Never"):
-        why = "A test run has no side effects."
-        return row.having(state="Skipped", reason="TestRun", message=why, finished=run.now)
-    for name in sorted(needs(row.step)):
-        above = rows.get(name)
-        if above is not None and above.status.state in OVER - {"Succeeded"}:
-            word = {"Failed": "failed", "Skipped": "was skipped", "Cancelled": "was cancelled"}[above.status.state]
-            why = f"Step '{name}', which it needs, {word}."
-            return row.having(state="Skipped", reason="Needs", message=why, finished=run.now)
-    return None
-
-
-def _unmet(run: Run, row: Row, rows: Table, ended: Ended | None) -> Row | None:
-    asked = {str(when.metric.step) for when in row.step.when if when.metric is not None}
-    for name in sorted(asked):
-        if name in rows and not rows[name].is_over:
-            return row  # waits for the number
-    if not all(_is_good(run, rows, each) for each in needs(row.step)) and ended is None:
-        return None
-    try:
-        finding = first_unmet(row.step.when, run.values.parameters, rows, ended)
-    except Undefined as undefined:
-        words = f"`when` cannot be evaluated: {undefined}."
-        return row.having(state="Failed", reason="WhenUndefined", message=words[:512], finished=run.now)
-    if finding is None:
-        return None
-    words = f"`when` does not hold: {finding}."
-    return row.having(state="Skipped", reason="WhenNotMet", message=words[:512], finished=run.now)
-
-
-def _begun(run: Run, progress: Progress, row: Row) -> Row:
-    """From the cache, or started; or as it was, where it has to wait."""
-    if row.status.not_before is not None and row.status.not_before > run.seen.now:
-        progress.requeue_after.append(row.status.not_before - run.seen.now)
-        return row
-    try:
-        order = step_inputs.order(
-            run.resource, run.template, run.inputs, run.values, run.seen, progress.rows, row, run.sample
-        )
-    except Refused as refused:
-        return row.having(state="Failed", reason="Invalid", message=str(refused)[:512], finished=run.now)
-    row = _with_key(run, row, order)
-    hit = _hit(run, row)
-    if hit is not None:
-        return _from_cache(run, row, hit)
-    if run.resource.spec.suspend or len(progress.running) >= run.template.parallelism:
-        return row
-    return _started(run, progress, row, order)
-
-
-def _with_key(run: Run, row: Row, order: Order) -> Row:
-    identity = WORKERS[row.step.kind].identity(run.resource, order)
-    if isinstance(identity, str):
-        return row.having(cache="Miss", cache_reason=identity[:128])
-    found = key(identity)
-    if row.step.cache == "Never":
-        return row.having(cache="Miss", cache_reason="cache: Never")
-    return row.having(key=found)
-
-
-def _hit(run: Run, row: Row) -> Entry | None:
-    wanted, again = row.status.key, row.status.reason == "OutputLost"
-    if wanted is None or again or (row.status.attempt or 0) > 0 or run.resource.spec.reproduce_of is not None:
-        return None
-    oldest = run.seen.now - row.step.max_age.timedelta if row.step.max_age else None
-    for entry in run.seen.cached(wanted):
-        if oldest is None or (entry.step.finished is not None and entry.step.finished >= oldest):
-            return entry
-    return None
-
-
-def _from_cache(run: Run, row: Row, hit: Entry) -> Row:
-    kept = ("outputs", "metrics", "facts", "image")
-    told = {name: getattr(hit.step, name) for name in kept}
-    # The age of work is that of its doing, however often it was taken since.
-    when = hit.step.started or hit.step.finished
-    from_run = f"done by run '{hit.run}'" if hit.step.cache != "Hit" else str(hit.step.cache_reason)
-    return row.having(
-        state="Succeeded",
-        cache="Hit",
-        cache_reason=from_run[:128],
-        started=when,
-        finished=hit.step.finished,
-        reason=None,
-        message=None,
-        **told,
+def _requirements_are_met(current: Pass, states: StepStates, state: StepState) -> bool:
+    return all(
+        name in current.context.inputs or (name in states and states[name].status.state == "Succeeded")
+        for name in required_names(state.step)
     )
 
 
-def _started(run: Run, progress: Progress, row: Row, order: Order) -> Row:
-    children = WORKERS[row.step.kind].children(run.resource, order)
+def _skipped(current: Pass, state: StepState, states: StepStates) -> StepState | None:
+    """The state of a step that cannot run, or that a test run leaves out."""
+    if current.context.run.spec.test and (state.step.kind in NOT_IN_TEST_RUNS or state.step.cache == "Never"):
+        message = "A test run has no side effects."
+        return state.with_status(state="Skipped", reason="TestRun", message=message, finished=current.now)
+    for name in sorted(required_names(state.step)):
+        above = states.get(name)
+        if above is not None and above.status.state in TERMINAL_STATES - {"Succeeded"}:
+            ended = {"Failed": "failed", "Skipped": "was skipped", "Cancelled": "was cancelled"}[above.status.state]
+            message = f"Step '{name}', which it needs, {ended}."
+            return state.with_status(state="Skipped", reason="Needs", message=message, finished=current.now)
+    return None
+
+
+def _after_when(current: Pass, state: StepState, states: StepStates, result: RunResult | None) -> StepState | None:
+    """The state where `when` waits for a metric, does not hold, or cannot be evaluated; None where it holds."""
+    compared = {str(when.metric.step) for when in state.step.when if when.metric is not None}
+    if any(name in states and not states[name].is_over for name in compared):
+        return state
+    if result is None and not _requirements_are_met(current, states, state):
+        return None
+    try:
+        finding = first_unmet(state.step.when, current.context.values.parameters, states, result)
+    except UndefinedCondition as error:
+        message = f"`when` cannot be evaluated: {error}."[:512]
+        return state.with_status(state="Failed", reason="WhenUndefined", message=message, finished=current.now)
+    if finding is None:
+        return None
+    message = f"`when` does not hold: {finding}."[:512]
+    return state.with_status(state="Skipped", reason="WhenNotMet", message=message, finished=current.now)
+
+
+def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
+    """The state after the step was taken from the cache or started; unchanged where it has to wait."""
+    not_before, run = state.status.not_before, current.context.run
+    if not_before is not None and not_before > current.seen.now:
+        progress.requeue_after.append(not_before - current.seen.now)
+        return state
+    try:
+        attempt = next_attempt(current.context, progress.states, state)
+        state = _with_cache_key(current, state, attempt)
+        cached = _cache_hit(current, state)
+        if cached is not None:
+            return _from_cache(state, cached)
+        if run.spec.suspend or len(progress.running) >= current.context.template.parallelism:
+            return state
+        return _started(current, progress, state, attempt)
+    except InvalidInput as error:
+        return state.with_status(state="Failed", reason="Invalid", message=str(error)[:512], finished=current.now)
+
+
+def _with_cache_key(current: Pass, state: StepState, attempt: Attempt) -> StepState:
+    identity = attempt_identity(current.context.run, attempt)
+    if isinstance(identity, str):
+        return state.with_status(cache="Miss", cache_reason=identity[:128])
+    if state.step.cache == "Never":
+        return state.with_status(cache="Miss", cache_reason="cache: Never")
+    return state.with_status(key=cache_key(identity))
+
+
+def _cache_hit(current: Pass, state: StepState) -> CachedStep | None:
+    key, retried = state.status.key, (state.status.attempt or 0) > 0 or state.status.reason == "OutputLost"
+    if key is None or retried or current.context.run.spec.reproduce_of is not None:
+        return None
+    oldest = current.seen.now - state.step.max_age.timedelta if state.step.max_age else None
+    for cached in current.seen.find_cached(key):
+        if oldest is None or (cached.step.finished is not None and cached.step.finished >= oldest):
+            return cached
+    return None
+
+
+def _from_cache(state: StepState, cached: CachedStep) -> StepState:
+    step = cached.step
+    reason = f"done by run '{cached.run}'" if step.cache != "Hit" else str(step.cache_reason)
+    return state.with_status(
+        state="Succeeded",
+        cache="Hit",
+        cache_reason=reason[:128],
+        # The age of a result is that of the work, however often it was taken from the cache since.
+        started=step.started or step.finished,
+        finished=step.finished,
+        reason=None,
+        message=None,
+        outputs=step.outputs,
+        metrics=step.metrics,
+        facts=step.facts,
+        image=step.image,
+    )
+
+
+def _started(current: Pass, progress: Progress, state: StepState, attempt: Attempt) -> StepState:
+    children = attempt_children(current.context.run, attempt)
     progress.starts.extend(children)
-    model = {"model": str(row.step.register_.model)} if row.step.register_ else {}
-    miss = {} if row.status.cache == "Miss" else {"cache": "Miss", "cache_reason": _why_not(run, row)}
-    return row.having(
+    miss = {} if state.status.cache == "Miss" else {"cache": "Miss", "cache_reason": _miss_reason(current, state)}
+    return state.with_status(
         state="Running",
-        attempt=order.attempt,
+        attempt=attempt.number,
         job=children[-1].name,
-        started=run.now,
+        started=current.now,
         not_before=None,
         reason=None,
         message=None,
-        facts=model,
+        facts={"model": str(state.step.register_.model)} if state.step.register_ else {},
         **miss,
     )
 
 
-def _why_not(run: Run, row: Row) -> str:
-    if run.resource.spec.reproduce_of is not None:
+def _miss_reason(current: Pass, state: StepState) -> str:
+    if current.context.run.spec.reproduce_of is not None:
         return "reproduceOf does everything again"
-    if row.step.max_age and row.status.key and run.seen.cached(row.status.key):
-        return f"older than maxAge {row.step.max_age}"
+    if state.step.max_age and state.status.key and current.seen.find_cached(state.status.key):
+        return f"older than maxAge {state.step.max_age}"
     return "never done before with this content"
-
-
-def values_of(run: TrainingRun, parameters: Mapping[str, Any], now: datetime) -> Values:
-    """The run's date is the one that its schedule meant, else the day on which it was made."""
-    cause = run.spec.cause
-    when: date = (cause.scheduled if cause and cause.scheduled else run.created or now).date()
-    return Values(parameters, when)

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import Duration
-from flywheel.kinds.trainingpipeline.schema.parameters import Parameter, Source
+from flywheel.kinds.trainingpipeline.schema.inputs import Parameter, Source
 from flywheel.kinds.trainingpipeline.schema.steps import DATA, MAX_STEPS, MODEL, LastStep, Step
 
 # The place of each step by its name, bound once: looking for a name among 200 steps, nine times for each, is over the cost limit (measured).

@@ -7,7 +7,7 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.resource.schema import Schedule, Schema, rule, validations
 from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
-from flywheel.kinds.trainingpipeline.schema.parameters import Given
+from flywheel.kinds.trainingpipeline.schema.inputs import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
 
 TRIGGER_KINDS = ("schedule", "newData", "modelVersion", "condition")

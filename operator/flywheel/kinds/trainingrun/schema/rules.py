@@ -5,13 +5,13 @@ from typing import Any
 from flywheel.core.resource.schema import rule
 
 
-def _fixed(field: str) -> dict[str, Any]:
-    same = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
-    return rule(same, f"spec.{field} cannot change; make another TrainingRun")
+def _immutable(field: str) -> dict[str, Any]:
+    unchanged = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+    return rule(unchanged, f"spec.{field} cannot change; make another TrainingRun")
 
 
-FIXED = (
+IMMUTABLE_FIELDS = (
     rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; make another TrainingRun"),
-    *(_fixed(field) for field in ("revision", "parameters", "reproduceOf", "test")),
+    *(_immutable(field) for field in ("revision", "parameters", "reproduceOf", "test")),
     rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; make another TrainingRun"),
 )

@@ -7,10 +7,10 @@ from pydantic import ConfigDict, Field
 
 from flywheel.core.resource.schema import Schema, rule, validations
 from flywheel.core.resource.values import ObjectName
-from flywheel.kinds.trainingpipeline.schema.parameters import Given
+from flywheel.kinds.trainingpipeline.schema.inputs import Given
 
-Word = Annotated[str, Field(max_length=63)]
-Text = Annotated[str, Field(max_length=1024)]
+ShortText = Annotated[str, Field(max_length=63)]
+LongText = Annotated[str, Field(max_length=1024)]
 
 
 class Cause(Schema):

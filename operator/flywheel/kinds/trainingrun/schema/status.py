@@ -8,15 +8,15 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.trainingpipeline.schema.steps import MAX_ITEMS, MAX_STEPS
-from flywheel.kinds.trainingrun.schema.spec import Text, Word
+from flywheel.kinds.trainingrun.schema.spec import LongText, ShortText
 
 State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancelled"]
 
 
-MOST_METRICS = 8
+MAX_METRICS = 8
 
 
-MOST_FACTS = 12
+MAX_FACTS = 12
 
 
 class InputUsed(Schema):
@@ -26,8 +26,8 @@ class InputUsed(Schema):
     dataset: str = Field(max_length=253, description="The Dataset.")
     version: str | None = Field(None, max_length=253, description="Its version.")
     digest: Digest | None = Field(None, description="That version's artifact.")
-    facts: dict[Word, Text] = Field(
-        default_factory=dict, max_length=MOST_FACTS, description="What is known of it: rows, task, classes."
+    facts: dict[ShortText, LongText] = Field(
+        default_factory=dict, max_length=MAX_FACTS, description="What is known of it: rows, task, classes."
     )
 
 
@@ -44,7 +44,7 @@ class StepStatus(Schema):
 
     name: str = Field(max_length=40, description="The step.")
     state: State = Field(description="Where it stands.")
-    reason: Word | None = Field(None, description="Why, in one word.")
+    reason: ShortText | None = Field(None, description="Why, in one word.")
     message: str | None = Field(None, max_length=512, description="Why, in a sentence.")
     attempt: int | None = Field(None, description="Which attempt it is.")
     tries: Tries | None = Field(None, description="How often it was tried again.")
@@ -54,15 +54,15 @@ class StepStatus(Schema):
     )
     cache_reason: str | None = Field(None, max_length=128, description="From which run, or why not.")
     key: str | None = Field(None, max_length=64, description="Digest of all that decides what it does.")
-    job: Word | None = Field(None, description="Its Job, Experiment or ModelVersion.")
-    outputs: dict[Word, Digest] = Field(
+    job: ShortText | None = Field(None, description="Its Job, Experiment or ModelVersion.")
+    outputs: dict[ShortText, Digest] = Field(
         default_factory=dict, max_length=MAX_ITEMS, description="What it left, in the store."
     )
-    metrics: dict[Word, Annotated[str, Field(max_length=32)]] = Field(
-        default_factory=dict, max_length=MOST_METRICS, description="Numbers that it reported."
+    metrics: dict[ShortText, Annotated[str, Field(max_length=32)]] = Field(
+        default_factory=dict, max_length=MAX_METRICS, description="Numbers that it reported."
     )
-    facts: dict[Word, Text] = Field(
-        default_factory=dict, max_length=MOST_FACTS, description="What steps below need to know of it."
+    facts: dict[ShortText, LongText] = Field(
+        default_factory=dict, max_length=MAX_FACTS, description="What steps below need to know of it."
     )
     image: str | None = Field(None, max_length=1024, description="What it ran, by digest where one is known.")
     started: datetime | None = Field(None, description="When its present attempt started.")
@@ -92,12 +92,12 @@ class TrainingRunStatus(Status):
     start_time: datetime | None = Field(None, description="When it started.")
     completion_time: datetime | None = Field(None, description="When it ended.")
     result: Literal["Succeeded", "Failed", "Cancelled"] | None = Field(None, description="How it ended.")
-    reason: Word | None = Field(None, description="Why it ended so, in one word.")
+    reason: ShortText | None = Field(None, description="Why it ended so, in one word.")
     message: str | None = Field(None, max_length=1024, description="Why it ended so, in a sentence.")
     revision: str | None = Field(
         None, max_length=8, description="The pipeline's revision that it runs, whatever happens to the pipeline."
     )
-    parameters: dict[Word, Text] = Field(
+    parameters: dict[ShortText, LongText] = Field(
         default_factory=dict, max_length=32, description="Its parameters as JSON, defaults included."
     )
     inputs: tuple[InputUsed, ...] = Field((), max_length=16, description="The data that it works on.")

@@ -1,145 +1,114 @@
-"""Before a run's first step: pipeline, revision, parameters and data, chosen once and kept."""
+"""What a run needs before its first step: a revision, parameters and data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 
-from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.conditions import is_ready
+from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.plan import Plan
-from flywheel.core.resource.values import Digest, Duration
-from flywheel.kinds.trainingpipeline.schema.parameters import Source
-from flywheel.kinds.trainingpipeline.schema.template import Template
+from flywheel.core.resource.values import Duration
+from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun import messages
-from flywheel.kinds.trainingrun.observe import Seen
-from flywheel.kinds.trainingrun.parameters import Refused, Value, Values, parameters, recalled, told
-from flywheel.kinds.trainingrun.progress import values_of
+from flywheel.kinds.trainingrun.observe import RevisionSeen, Seen
+from flywheel.kinds.trainingrun.parameters import (
+    InvalidInput,
+    Value,
+    Values,
+    from_status,
+    resolve_parameters,
+    to_status,
+)
+from flywheel.kinds.trainingrun.result import result_decision, with_result
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
-from flywheel.kinds.trainingrun.schema.status import InputUsed
-from flywheel.kinds.trainingrun.steps.sampling import WHOLE
+from flywheel.kinds.trainingrun.start.datasets import resolve_inputs
+from flywheel.kinds.trainingrun.steps.run_context import RunContext
+from flywheel.kinds.trainingrun.steps.sampling import WHOLE_SUFFIX, with_sampling_steps
 
-FACTS = {"task": "task", "classes": "classes", "rows": "rows", "testDigest": "testDigest"}
+DEFAULT_TEST_TIMEOUT, DEFAULT_TEST_SAMPLE = "30m", "1%"
 
 
 @dataclass(frozen=True)
-class Begun:
-    """What a run works with until its end."""
+class StartedRun:
+    """A run that has started: what its steps share, its status so far, and when it times out."""
 
-    template: Template
-    values: Values
-    inputs: Mapping[str, InputUsed]
+    context: RunContext
     status: TrainingRunStatus
     timeout: Duration | None
     deadline: datetime | None
 
 
-def begin(run: TrainingRun, seen: Seen) -> Begun | Plan:
-    """All of it, or the plan to wait for what is missing, or to refuse what cannot work."""
+def start_run(run: TrainingRun, seen: Seen) -> StartedRun | Plan:
+    """The started run; or the plan to wait for what is missing, or to end a run that cannot work."""
     if run.spec.cancel and run.status.start_time is None:
-        return _ended(run, seen, "Cancelled", "Cancelled", "The run was cancelled before it started.")
-    if not seen.original_found:
-        return _waits(run, "RunNotFound", messages.no_original(run))
-    if seen.frozen is None:
-        return _waits(run, *messages.no_revision(run, seen))
-    template = seen.frozen.template
-    wrong = template_problems(template)
-    if wrong:
-        return _ended(
-            run,
-            seen,
-            "Failed",
-            "PipelineInvalid",
-            f"{wrong[0]} Correct TrainingPipeline '{run.spec.pipeline}', and start a new run.",
-        )
+        return _end(run, seen, "Cancelled", "Cancelled", "The run was cancelled before it started.")
+    if run.spec.reproduce_of is not None and seen.original is None:
+        return _wait(run.status, "RunNotFound", messages.original_not_found(run))
+    if seen.revision is None:
+        return _wait(run.status, *messages.no_revision(run, seen.pipeline))
+    problems = template_problems(seen.revision.template)
+    if problems:
+        step = f"Correct TrainingPipeline '{run.spec.pipeline}', and start a new run."
+        return _end(run, seen, "Failed", "PipelineInvalid", f"{problems[0]} {step}")
     try:
-        given = _parameters(run, seen, template)
-    except Refused as refused:
-        return _ended(run, seen, "Failed", "ParameterInvalid", f"{refused} Start a new run with other parameters.")
-    inputs = _inputs(run, seen, template)
-    missing = next(
-        (messages.no_data(run, each, seen.datasets.get(each.dataset)) for each in inputs if each.digest is None), None
-    )
-    status = run.status.model_copy(
-        update={"revision": seen.frozen.name, "parameters": told(given), "inputs": tuple(inputs)}
-    )
+        parameters = _parameters(run, seen, seen.revision.template)
+    except InvalidInput as error:
+        return _end(run, seen, "Failed", "ParameterInvalid", f"{error} Start a new run with other parameters.")
+    return _start_with(run, seen, seen.revision, parameters)
+
+
+def _start_with(
+    run: TrainingRun, seen: Seen, revision: RevisionSeen, parameters: Mapping[str, Value]
+) -> StartedRun | Plan:
+    inputs = resolve_inputs(run, seen, revision.template)
+    resolved = {"revision": revision.name, "parameters": to_status(parameters), "inputs": inputs}
+    status = run.status.model_copy(update=resolved)
+    missing = next((each for each in inputs if each.digest is None), None)
     if missing is not None:
-        return _waits(run, *missing, status=status)
+        return _wait(status, *messages.no_data(run, missing, seen.datasets.get(missing.dataset)))
     if run.spec.suspend and run.status.start_time is None:
-        return _waits(run, "Suspended", messages.suspended(run), status=status, progressing=False)
+        return _wait(status, "Suspended", messages.suspension(run), progressing=False)
     started = run.status.start_time or seen.now.replace(microsecond=0)
-    timeout = Duration(str(seen.frozen.test.get("timeout", "30m"))) if run.spec.test else template.timeout
-    return Begun(
-        template=template,
-        values=values_of(run, given, seen.now),
-        inputs={f"{each.name}{WHOLE}" if run.spec.test else each.name: each for each in inputs},
-        status=status.model_copy(update={"start_time": started}),
-        timeout=timeout,
-        deadline=started + timeout.timedelta if timeout else None,
+    test = run.spec.test
+    timeout = Duration(str(revision.test.get("timeout", DEFAULT_TEST_TIMEOUT))) if test else revision.template.timeout
+    context = RunContext(
+        run=run,
+        template=with_sampling_steps(revision.template) if test else revision.template,
+        values=Values(parameters, _run_date(run)),
+        inputs={f"{each.name}{WHOLE_SUFFIX}" if test else each.name: each for each in inputs},
+        settings=seen.settings,
+        original=seen.original,
+        sample=_sample(revision) if test else None,
     )
+    status = status.model_copy(update={"start_time": started})
+    return StartedRun(context, status, timeout, started + timeout.timedelta if timeout else None)
 
 
 def _parameters(run: TrainingRun, seen: Seen, template: Template) -> dict[str, Value]:
     if run.status.start_time is not None:
-        return recalled(run.status.parameters)
+        return from_status(run.status.parameters)
     if seen.original is not None:
-        return recalled(seen.original.parameters)
-    return parameters(template.parameters, run.spec.parameters or {})
+        return from_status(seen.original.parameters)
+    return resolve_parameters(template.parameters, run.spec.parameters or {})
 
 
-def _inputs(run: TrainingRun, seen: Seen, template: Template) -> list[InputUsed]:
-    """As status has them once the run has started; one without a digest is waited for."""
-    kept = seen.original.inputs if seen.original is not None else run.status.inputs if run.status.start_time else ()
-    known = {each.name: each for each in kept}
-    return [
-        known.get(str(each.name)) or _current(each, seen.datasets.get(str(each.dataset))) for each in template.inputs
-    ]
+def _run_date(run: TrainingRun) -> date:
+    """The date for which a schedule started the run, else that on which it was created."""
+    cause = run.spec.cause
+    return (cause.scheduled if cause and cause.scheduled else run.created).date()
 
 
-def _current(source: Source, dataset: Manifest | None) -> InputUsed:
-    nothing = InputUsed(name=str(source.name), dataset=str(source.dataset), version=source.version)
-    status = (dataset or {}).get("status") or {}
-    versions = status.get("versions") or ()
-    if source.version is not None:
-        chosen = next((each for each in versions if each["name"] == source.version), None)
-    else:
-        chosen = versions[0] if versions and is_ready(dataset or {}) else None
-    if chosen is None:
-        return nothing
-    facts = {ours: str(chosen[theirs]) for theirs, ours in FACTS.items() if chosen.get(theirs) is not None}
-    return nothing.model_copy(update={"version": chosen["name"], "digest": Digest(chosen["digest"]), "facts": facts})
+def _sample(revision: RevisionSeen) -> str:
+    """The share of rows of a test run."""
+    percent = str(revision.test.get("sample", DEFAULT_TEST_SAMPLE))
+    return f"{float(percent.rstrip('%')) / 100:g}"
 
 
-def _waits(
-    run: TrainingRun,
-    reason: str,
-    message: str,
-    *,
-    status: TrainingRunStatus | None = None,
-    progressing: bool | None = None,
-) -> Plan:
-    known = status or run.status
-    return Plan(
-        ready=False,
-        reason=reason,
-        message=message,
-        status=known,
-        summary=f"waiting: {reason}",
-        progressing=progressing,
-    )
+def _wait(status: TrainingRunStatus, reason: str, message: str, *, progressing: bool | None = None) -> Plan:
+    decision = Decision(ready=False, reason=reason, message=message, progressing=progressing)
+    return decision.plan(status, summary=f"waiting: {reason}", children=None)
 
 
-def _ended(run: TrainingRun, seen: Seen, result: str, reason: str, message: str) -> Plan:
-    now = seen.now.replace(microsecond=0)
-    told_ = {"result": result, "reason": reason, "message": message[:1024], "completion_time": now}
-    status = run.status.model_copy(update=told_)
-    return Plan(
-        ready=False,
-        succeeded=False,
-        stalled=True,
-        reason=reason,
-        message=message,
-        status=status,
-        summary=messages.summary(status),
-        children=(),
-    )
+def _end(run: TrainingRun, seen: Seen, result: str, reason: str, message: str) -> Plan:
+    status = with_result(run.status, seen.now, result, reason, message)
+    return result_decision(status).plan(status, summary=messages.summary(status))

@@ -1,11 +1,4 @@
-"""What becomes of each sort of step, behind one face (`order.Worker`): a Job, an Experiment, or a ModelVersion.
+"""The steps of a run: what each sort of step becomes, what it takes from steps above, and where it stands.
 
-`jobs` has prepare, evaluate, package, container and notify; `training` has train; `registering` has register.
+`execution` chooses between a Job (`jobs`), an Experiment (`train`) and a ModelVersion (`register`).
 """
-
-from collections.abc import Mapping
-
-from flywheel.kinds.trainingrun.steps import jobs, register, train
-from flywheel.kinds.trainingrun.steps.executor import Worker
-
-WORKERS: Mapping[str, Worker] = {**jobs.WORKERS, "train": train.TRAINING, "register": register.REGISTERING}

@@ -1,4 +1,4 @@
-"""What a step takes from inputs and from steps above it."""
+"""Which inputs and steps a step depends on."""
 
 from collections.abc import Iterator
 
@@ -6,40 +6,40 @@ from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingpipeline.schema.template import Template
 
 
-def producers(step: Step) -> Iterator[tuple[str, str | None]]:
-    """Names of inputs and steps that this one takes something from, each with the output that it names, if it does."""
+def required_names(step: Step) -> set[str]:
+    """The inputs, and the steps above that must have succeeded before the step starts."""
+    return {*_producers(step), *step.depends_on}
+
+
+def _producers(step: Step) -> Iterator[str]:
+    """The inputs and steps whose output the step takes."""
     if step.prepare:
-        yield from ((name, "data") for name in step.prepare.from_)
+        yield from step.prepare.from_
     if step.train:
-        yield step.train.from_, "data"
-    for taking in (step.evaluate, step.package, step.register_):
-        if taking:
-            yield taking.from_, "model"
+        yield step.train.from_
+    for consumer in (step.evaluate, step.package, step.register_):
+        if consumer:
+            yield consumer.from_
     if step.evaluate and step.evaluate.data:
-        yield step.evaluate.data, "data"
+        yield step.evaluate.data
     if step.container:
-        yield from ((each.from_, each.output) for each in step.container.inputs)
+        yield from (each.from_ for each in step.container.inputs)
 
 
-def needs(step: Step) -> set[str]:
-    """All names above that must have ended well before it starts."""
-    return {name for name, _ in producers(step)} | set(step.depends_on)
-
-
-def trained_on(template: Template, name: str) -> str | None:
-    """The input or step whose data a model was trained on; None where nothing says it."""
+def training_data_of(template: Template, name: str) -> str | None:
+    """The input or step whose data a model was trained on; None where that is unknown."""
     step = next((each for each in template.steps if each.name == name), None)
     if step is None:
         return None
     if step.train:
         return step.train.from_
     if step.package:
-        return trained_on(template, step.package.from_)
+        return training_data_of(template, step.package.from_)
     inputs = {str(each.name) for each in template.inputs}
-    taken = [each.from_ for each in step.container.inputs] if step.container else []
-    data = [each for each in taken if each in inputs or _leaves_data(template, each)]
+    sources = [each.from_ for each in step.container.inputs] if step.container else []
+    data = [each for each in sources if each in inputs or _is_prepared(template, each)]
     return data[0] if len(data) == 1 else None
 
 
-def _leaves_data(template: Template, name: str) -> bool:
+def _is_prepared(template: Template, name: str) -> bool:
     return any(each.name == name and each.prepare is not None for each in template.steps)

@@ -1,142 +1,156 @@
-"""Steps that are Jobs: prepare, evaluate, package, container, notify. Params and outputs are those of images/README.md."""
+"""Steps that are Jobs: prepare, evaluate, package, container, notify; images/README.md has their params and outputs."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from flywheel.core.diagnosis import indexed_outcome, kueue, pending
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, RankGroup, headless_service
-from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.job import Step as JobStep
+from flywheel.core.pods.job import step_job
 from flywheel.core.pods.pod_spec import pods_of_job
-from flywheel.core.resource.api import JOB, POD, Manifest, Reference
+from flywheel.core.resource.api import JOB, POD, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources, Variable
 from flywheel.core.resource.values import parse_quantity
-from flywheel.kinds.trainingpipeline.schema.steps import Container
-from flywheel.kinds.trainingrun.parameters import Values, each_of
+from flywheel.kinds.trainingpipeline.schema.steps import Container, Evaluate, Notify, Package, Prepare
+from flywheel.kinds.trainingrun.parameters import Values, item_set
 from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.kinds.trainingrun.steps.executor import Order, Seen
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, AttemptSeen
 from flywheel.kinds.trainingrun.steps.sampling import is_sampling
 
-USUAL_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
+DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 
 
-@dataclass(frozen=True)
-class JobWorker:
-    """`described` gives what differs: image, command, params, inputs, outputs."""
-
-    described: Callable[[TrainingRun, Order], Step]
-
-    def children(self, run: TrainingRun, order: Order) -> tuple[Child, ...]:
-        """See Worker."""
-        step = self._step(run, order)
-        ranks = (headless_service(run),) if isinstance(step.indexed, RankGroup) else ()
-        return (*ranks, step_job(run, step, order.settings))
-
-    def identity(self, run: TrainingRun, order: Order) -> Mapping[str, Any] | str:
-        """See Worker."""
-        step, ours = self._step(run, order), (order.settings.runtime_image, order.settings.serving_image)
-        if "@sha256:" not in step.image and step.image not in ours:
-            return f"image '{step.image[:60]}' has no digest"
-        return {
-            "image": step.image,
-            "command": [*step.command, *step.args],
-            "params": dict(step.params),
-            "inputs": {each.name: each.artifact for each in step.inputs},
-            "outputs": list(step.outputs),
-            "env": [variable.model_dump(mode="json", exclude_none=True) for variable in step.env],
-            **_identity(step.indexed),
-        }
-
-    def read(self, run: TrainingRun, name: str, cluster: Cluster) -> Seen:
-        """See Worker."""
-        job = cluster.get(Reference(JOB, run.namespace, name))
-        if job is None:
-            return Seen(exists=False)
-        pods = pods_of_job(name, cluster.children(run.uid, POD))
-        ended = indexed_outcome.attempt_outcome(job, pods)
-
-        def events(uid: str) -> Sequence[Manifest]:
-            return cluster.events(run.namespace, uid)
-
-        if ended is not None:
-            return Seen(exists=True, outcome=ended)
-        stuck = kueue.diagnose_queue(job, cluster) or pending.diagnose(job, pods, events, cluster.now)
-        return Seen(exists=True, diagnosis=stuck, note=indexed_outcome.items_progress(job))
-
-    def _step(self, run: TrainingRun, order: Order) -> Step:
-        step, wanted = self.described(run, order), order.step
-        asked = wanted.resources if wanted.resources.requests or wanted.resources.limits else USUAL_RESOURCES
-        return replace(
-            step,
-            timeout=wanted.timeout.timedelta if wanted.timeout else None,
-            resources=_with_memory(asked, order.memory),
-            placement=wanted.placement,
-            queue=wanted.placement.queue_name,
-        )
+def job_and_service(run: TrainingRun, attempt: Attempt) -> tuple[Child, ...]:
+    """The Job, and before it the Service by which ranks of a distributed step find one another."""
+    step = _job_step(run, attempt)
+    ranks = (headless_service(run),) if isinstance(step.indexed, RankGroup) else ()
+    return (*ranks, step_job(run, step, attempt.settings))
 
 
-def _ours(order: Order, command: str, params: Mapping[str, Any], outputs: tuple[str, ...]) -> Step:
-    inputs = tuple(Input(name, artifact=taken.digest) for name, taken in sorted(order.taken.items()))
-    image = order.settings.runtime_image
-    words = ("python3", "-m", "flywheel_runtime", command)
-    return Step(str(order.step.name), order.attempt, image, words, params, inputs=inputs, outputs=outputs)
+def job_identity(run: TrainingRun, attempt: Attempt) -> Mapping[str, Any] | str:
+    """Everything that decides the Job's result, or the reason why that is not known."""
+    step, ours = _job_step(run, attempt), (attempt.settings.runtime_image, attempt.settings.serving_image)
+    if "@sha256:" not in step.image and step.image not in ours:
+        return f"image '{step.image[:60]}' has no digest"
+    return {
+        "image": step.image,
+        "command": [*step.command, *step.args],
+        "params": dict(step.params),
+        "inputs": {each.name: each.artifact for each in step.inputs},
+        "outputs": list(step.outputs),
+        "env": [variable.model_dump(mode="json", exclude_none=True) for variable in step.env],
+        **_indexed_identity(step.indexed),
+    }
 
 
-def _prepare(_run: TrainingRun, order: Order) -> Step:
-    wanted = order.step.prepare
-    assert wanted is not None, "chosen by the step's kind"
-    told, dated = order.values.used(wanted.sql or "")
+def read_job(run: TrainingRun, name: str, cluster: Cluster) -> AttemptSeen:
+    """The Job's outcome, or why it does not run."""
+    job = cluster.get(Reference(JOB, run.namespace, name))
+    if job is None:
+        return AttemptSeen(exists=False)
+    pods = pods_of_job(name, cluster.children(run.uid, POD))
+    outcome = indexed_outcome.attempt_outcome(job, pods)
+    if outcome is not None:
+        return AttemptSeen(exists=True, outcome=outcome)
+    diagnosis = kueue.diagnose_queue(job, cluster) or pending.diagnose(
+        job, pods, lambda uid: cluster.events(run.namespace, uid), cluster.now
+    )
+    return AttemptSeen(exists=True, diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
+
+
+def _job_step(run: TrainingRun, attempt: Attempt) -> JobStep:
+    wanted = attempt.step
+    resources = wanted.resources if wanted.resources.requests or wanted.resources.limits else DEFAULT_RESOURCES
+    return replace(
+        _work(run, attempt),
+        timeout=wanted.timeout.timedelta if wanted.timeout else None,
+        resources=_with_more_memory(resources, attempt.memory_factor),
+        placement=wanted.placement,
+        queue=wanted.placement.queue_name,
+    )
+
+
+def _work(run: TrainingRun, attempt: Attempt) -> JobStep:
+    """What differs between the sorts of steps: image, command, params, inputs, outputs."""
+    step = attempt.step
+    if step.prepare is not None:
+        return _prepare(attempt, step.prepare)
+    if step.evaluate is not None:
+        return _evaluate(attempt, step.evaluate)
+    if step.package is not None:
+        return _package(attempt, step.package)
+    if step.container is not None:
+        return _container(attempt, step.container)
+    if step.notify is not None:
+        return _notify(run, attempt, step.notify)
+    raise ValueError(f"step '{step.name}' is no Job")
+
+
+def _runtime_step(attempt: Attempt, command: str, params: Mapping[str, Any], outputs: tuple[str, ...]) -> JobStep:
+    return JobStep(
+        str(attempt.step.name),
+        attempt.number,
+        attempt.settings.runtime_image,
+        ("python3", "-m", "flywheel_runtime", command),
+        params,
+        inputs=_inputs(attempt),
+        outputs=outputs,
+    )
+
+
+def _inputs(attempt: Attempt) -> tuple[Input, ...]:
+    return tuple(Input(name, artifact=each.digest) for name, each in sorted(attempt.inputs.items()))
+
+
+def _prepare(attempt: Attempt, wanted: Prepare) -> JobStep:
+    parameters, uses_date = attempt.values.used_in(wanted.sql or "")
     params = {
         "tables": [str(name) for name in wanted.from_],
         "sql": wanted.sql,
-        "parameters": told,
-        "run": {"date": order.values.date.isoformat()} if dated else {},
-        "sample": order.sample if is_sampling(order.step) else None,
+        "parameters": parameters,
+        "run": {"date": attempt.values.date.isoformat()} if uses_date else {},
+        "sample": attempt.sample if is_sampling(attempt.step) else None,
         "seed": 0,
     }
-    return _ours(order, "prepare", params, ("data",))
+    return _runtime_step(attempt, "prepare", params, ("data",))
 
 
-def _evaluate(_run: TrainingRun, order: Order) -> Step:
-    wanted = order.step.evaluate
-    assert wanted is not None, "chosen by the step's kind"
-    facts = order.taken["model"].facts
+def _evaluate(attempt: Attempt, wanted: Evaluate) -> JobStep:
+    facts = attempt.inputs["model"].facts
     params = {
         "by": list(wanted.by),
         "metric": str(wanted.metric) if wanted.metric else facts.get("metric"),
         "path": facts.get("path", "model.onnx"),
     }
-    return _ours(order, "evaluate", params, ("evaluation",))
+    return _runtime_step(attempt, "evaluate", params, ("evaluation",))
 
 
-def _package(_run: TrainingRun, order: Order) -> Step:
-    wanted = order.step.package
-    assert wanted is not None, "chosen by the step's kind"
-    params = {"path": order.taken["model"].facts.get("path", "model.onnx"), "quantize": wanted.quantize}
-    return _ours(order, "package", params, ("model",))
+def _package(attempt: Attempt, wanted: Package) -> JobStep:
+    params = {"path": attempt.inputs["model"].facts.get("path", "model.onnx"), "quantize": wanted.quantize}
+    return _runtime_step(attempt, "package", params, ("model",))
 
 
-def _container(_run: TrainingRun, order: Order) -> Step:
-    wanted, values = order.step.container, order.values
-    assert wanted is not None, "chosen by the step's kind"
-    test = (Variable(name="FLYWHEEL_TEST", value="true"),) if order.sample else ()
-    filled = (
-        each.model_copy(update={"value": values.filled(each.value)}) if each.value is not None else each
+def _container(attempt: Attempt, wanted: Container) -> JobStep:
+    values = attempt.values
+    test = (Variable(name="FLYWHEEL_TEST", value="true"),) if attempt.sample else ()
+    env = (
+        each.model_copy(update={"value": values.fill(each.value)}) if each.value is not None else each
         for each in wanted.env
     )
-    return Step(
-        str(order.step.name),
-        order.attempt,
+    return JobStep(
+        str(attempt.step.name),
+        attempt.number,
         wanted.image,
-        tuple(values.filled(word) for word in wanted.command),
-        {name: values.value(given) for name, given in wanted.parameters.items()},
-        args=tuple(values.filled(word) for word in wanted.args),
-        inputs=tuple(Input(name, artifact=taken.digest) for name, taken in sorted(order.taken.items())),
+        tuple(values.fill(argument) for argument in wanted.command),
+        {name: values.resolve(given) for name, given in wanted.parameters.items()},
+        args=tuple(values.fill(argument) for argument in wanted.args),
+        inputs=_inputs(attempt),
         outputs=tuple(str(name) for name in wanted.outputs),
-        env=(*filled, *test),
+        env=(*env, *test),
         pull_secrets=wanted.image_pull_secrets,
         shared_memory=wanted.shared_memory,
         read_only_root=False,
@@ -147,61 +161,42 @@ def _container(_run: TrainingRun, order: Order) -> Step:
 
 def _indexed(wanted: Container, values: Values) -> Indexed | None:
     if wanted.for_each is not None:
-        return each_of(wanted.for_each, values)
+        return item_set(wanted.for_each, values)
     if wanted.distributed is None:
         return None
     return RankGroup(wanted.distributed.framework, wanted.distributed.nodes, wanted.distributed.processes_per_node)
 
 
-def _identity(indexed: Indexed | None) -> dict[str, Any]:
-    """How many pods do it together may change what comes out; how many items are done at a time may not."""
+def _indexed_identity(indexed: Indexed | None) -> dict[str, Any]:
+    """The number of ranks may change the result; the number of items at a time may not."""
     if isinstance(indexed, RankGroup):
         return {"distributed": asdict(indexed)}
     return {"each": list(indexed.parameters)} if indexed is not None else {}
 
 
-def _notify(run: TrainingRun, order: Order) -> Step:
-    wanted = order.step.notify
-    assert wanted is not None, "chosen by the step's kind"
-    body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **order.context}
+def _notify(run: TrainingRun, attempt: Attempt, wanted: Notify) -> JobStep:
+    values = attempt.values
+    body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **attempt.context}
     if wanted.text:
-        body["text"] = order.values.filled(wanted.text)
-    secret = wanted.secret
+        body["text"] = values.fill(wanted.text)
     params = {
-        **({"url": order.values.filled(wanted.url)} if wanted.url else {}),
+        **({"url": values.fill(wanted.url)} if wanted.url else {}),
         "body": body,
-        "allowedHosts": list(order.settings.allowed_http_hosts),
+        "allowedHosts": list(attempt.settings.allowed_http_hosts),
     }
-    env = (Variable(name="NOTIFY_URL", secret=secret),) if secret else ()
-    return replace(_ours(order, "notify", params, ()), env=env)
+    env = (Variable(name="NOTIFY_URL", secret=wanted.secret),) if wanted.secret else ()
+    return replace(_runtime_step(attempt, "notify", params, ()), env=env)
 
 
-@dataclass(frozen=True)
-class Notifying(JobWorker):
-    """Telling somebody is a side effect."""
-
-    def identity(self, run: TrainingRun, order: Order) -> Mapping[str, Any] | str:
-        """See Worker."""
-        return "a notification is a side effect"
-
-
-def _with_memory(resources: Resources, factor: int) -> Resources:
-    """More memory after it was too little: requests and limits times `factor`."""
+def _with_more_memory(resources: Resources, factor: int) -> Resources:
+    """Requests and limits of memory times `factor`, after an attempt ran out of memory."""
     if factor == 1:
         return resources
 
-    def more(asked: Mapping[str, Any]) -> dict[str, Any]:
+    def multiply(quantities: Mapping[str, Any]) -> dict[str, Any]:
         return {
-            name: int(parse_quantity(value) * factor) if name == "memory" else value for name, value in asked.items()
+            name: int(parse_quantity(value) * factor) if name == "memory" else value
+            for name, value in quantities.items()
         }
 
-    return Resources(requests=more(resources.requests), limits=more(resources.limits))
-
-
-WORKERS = {
-    "prepare": JobWorker(_prepare),
-    "evaluate": JobWorker(_evaluate),
-    "package": JobWorker(_package),
-    "container": JobWorker(_container),
-    "notify": Notifying(_notify),
-}
+    return Resources(requests=multiply(resources.requests), limits=multiply(resources.limits))

@@ -1,53 +1,48 @@
-"""What a step takes from inputs and steps above: artifacts by digest, and what is known of them."""
+"""The inputs of a step's next attempt: artifacts of inputs and steps above, by digest, and what is known of them."""
 
 from collections.abc import Mapping
 from typing import Any
 
+from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Step
-from flywheel.kinds.trainingpipeline.schema.template import Template
-from flywheel.kinds.trainingrun.observe import Seen
-from flywheel.kinds.trainingrun.parameters import Refused, Values, each_of
-from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
-from flywheel.kinds.trainingrun.steps.dependencies import trained_on
-from flywheel.kinds.trainingrun.steps.executor import Order, Taken
-from flywheel.kinds.trainingrun.steps.step_states import Row, Table
+from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set
+from flywheel.kinds.trainingrun.schema.status import StepStatus
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact
+from flywheel.kinds.trainingrun.steps.dependencies import training_data_of
+from flywheel.kinds.trainingrun.steps.run_context import RunContext
+from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 
-Inputs = Mapping[str, InputUsed]
+Output = tuple[str, str | None]  # the input or step that produces it, and the output's name, where it is given
 
 
-def order(
-    run: TrainingRun,
-    template: Template,
-    inputs: Inputs,
-    values: Values,
-    seen: Seen,
-    rows: Table,
-    row: Row,
-    sample: str | None,
-) -> Order:
-    """The order for the next attempt of a step whose needs are met. Raises Refused."""
-    step, status = row.step, row.status
-    folders = _of_items(rows, _folders(template, step)) if step.container else _folders(template, step)
-    taken = {name: _taken(inputs, rows, producer, output) for name, (producer, output) in folders.items()}
-    if step.container and step.container.for_each:
-        each_of(step.container.for_each, values)  # refused here, where a refusal is told
+def next_attempt(context: RunContext, states: StepStates, state: StepState) -> Attempt:
+    """The next attempt of a step whose requirements are met.
+
+    Raises:
+        InvalidInput: a step above left no such output, or a parameter does not exist.
+    """
+    step, status = state.step, state.status
+    folders = _folders(context.template, step)
+    if step.container:
+        folders = _with_items(states, folders)
+        if step.container.for_each:
+            item_set(step.container.for_each, context.values)  # raises here, where the step can fail with the message
     doublings = (status.tries.out_of_memory or 0) if status.tries else 0
-    return Order(
+    return Attempt(
         step=step,
-        attempt=(status.attempt or 0) + 1,
-        taken=taken,
-        values=values,
-        settings=seen.settings,
-        memory=2**doublings,
-        sample=sample,
-        again=_original(seen, str(step.name)) if step.train else None,
-        context=_context(run, template, inputs, rows, step),
+        number=(status.attempt or 0) + 1,
+        inputs={name: _artifact(context, states, producer, output) for name, (producer, output) in folders.items()},
+        values=context.values,
+        settings=context.settings,
+        memory_factor=2**doublings,
+        sample=context.sample,
+        reproduced=_reproduced_facts(context, state.name) if step.train else None,
+        context=_extra_context(context, states, step),
     )
 
 
-def _folders(template: Template, step: Step) -> dict[str, tuple[str, str | None]]:
-    """By folder: whose output, and which."""
+def _folders(template: Template, step: Step) -> dict[str, Output]:
+    """The output for each input folder."""
     if step.prepare:
         return {str(name): (str(name), "data") for name in step.prepare.from_}
     if step.train:
@@ -56,54 +51,53 @@ def _folders(template: Template, step: Step) -> dict[str, tuple[str, str | None]
         return {str(each.name): (str(each.from_), each.output) for each in step.container.inputs}
     if step.evaluate:
         model = str(step.evaluate.from_)
-        data = str(step.evaluate.data) if step.evaluate.data else trained_on(template, model)
+        data = str(step.evaluate.data) if step.evaluate.data else training_data_of(template, model)
         if data is None:
-            raise Refused(f"Nothing says on what data the model of step '{model}' was trained; set evaluate.data.")
+            raise InvalidInput(
+                f"The data on which the model of step '{model}' was trained is unknown; set evaluate.data."
+            )
         return {"model": (model, "model"), "data": (data, "data")}
-    model_step = step.package or step.register_
-    if model_step is None:
+    consumer = step.package or step.register_
+    if consumer is None:
         return {}
-    found: dict[str, tuple[str, str | None]] = {"model": (str(model_step.from_), "model")}
-    data = trained_on(template, str(model_step.from_))
+    found: dict[str, Output] = {"model": (str(consumer.from_), "model")}
+    data = training_data_of(template, str(consumer.from_))
     return {**found, "data": (data, "data")} if step.package and data is not None else found
 
 
-def _of_items(rows: Table, folders: Mapping[str, tuple[str, str | None]]) -> dict[str, tuple[str, str | None]]:
-    """What is taken from a step with forEach, and from no item by its number, is one folder for each item."""
-    found: dict[str, tuple[str, str | None]] = {}
+def _with_items(states: StepStates, folders: Mapping[str, Output]) -> dict[str, Output]:
+    """The folders with one for each item, where a step with forEach is named without the number of an item."""
+    found: dict[str, Output] = {}
     for name, (producer, output) in folders.items():
-        of = rows[producer].step.container if producer in rows else None
-        if of is None or of.for_each is None or output in rows[producer].status.outputs:
+        container = states[producer].step.container if producer in states else None
+        if container is None or container.for_each is None or output in states[producer].status.outputs:
             found[name] = (producer, output)
             continue
-        wanted = output or (str(of.outputs[0]) if len(of.outputs) == 1 else None)
+        wanted = output or (str(container.outputs[0]) if len(container.outputs) == 1 else None)
         if wanted is None:
-            raise Refused(f"Step '{producer}' leaves several outputs; say which in container.inputs[].output.")
-        found |= {f"{name}-{item}": (producer, f"{wanted}-{item}") for item in range(len(of.for_each.items))}
+            raise InvalidInput(f"Step '{producer}' leaves several outputs; say which in container.inputs[].output.")
+        found |= {f"{name}-{item}": (producer, f"{wanted}-{item}") for item in range(len(container.for_each.items))}
     return found
 
 
-def _taken(inputs: Inputs, rows: Table, producer: str, output: str | None) -> Taken:
-    if producer in inputs:
-        used = inputs[producer]
-        known = {"dataset": used.dataset, "version": used.version or "", **used.facts}
-        return Taken(producer, str(used.digest), known)
-    status = rows[producer].status
-    digest = _output(status, output)
-    # What packaging does not change of a model stays known of it.
-    return Taken(producer, digest, _facts(rows, producer), status.metrics)
+def _artifact(context: RunContext, states: StepStates, producer: str, output: str | None) -> InputArtifact:
+    if producer in context.inputs:
+        used = context.inputs[producer]
+        facts = {"dataset": used.dataset, "version": used.version or "", **used.facts}
+        return InputArtifact(producer, str(used.digest), facts)
+    status = states[producer].status
+    return InputArtifact(producer, _output_digest(status, output), _facts(states, producer), status.metrics)
 
 
-def _facts(rows: Table, producer: str) -> dict[str, str]:
-    row = rows[producer]
-    package = row.step.package
-    below = _facts(rows, str(package.from_)) if package is not None else {}
-    return {**below, **row.status.facts, **({"path": "model.onnx"} if package is not None else {})} | (
-        {"path": row.step.container.model_path} if row.step.container else {}
-    )
+def _facts(states: StepStates, producer: str) -> dict[str, str]:
+    """What is known of a step's output; what packaging does not change stays known of the model."""
+    step, facts = states[producer].step, states[producer].status.facts
+    if step.package:
+        return {**_facts(states, str(step.package.from_)), **facts, "path": "model.onnx"}
+    return {**facts, "path": step.container.model_path} if step.container else dict(facts)
 
 
-def _output(status: StepStatus, wanted: str | None) -> str:
+def _output_digest(status: StepStatus, wanted: str | None) -> str:
     found = status.outputs
     for name in (wanted, "model", "data"):
         if name is not None and name in found:
@@ -111,43 +105,40 @@ def _output(status: StepStatus, wanted: str | None) -> str:
     if wanted is None and len(found) == 1:
         return str(next(iter(found.values())))
     has = ", ".join(sorted(found)) or "none"
-    raise Refused(f"Step '{status.name}' left no output '{wanted or 'model'}' (it left {has}); correct the pipeline.")
+    raise InvalidInput(
+        f"Step '{status.name}' left no output '{wanted or 'model'}' (it left {has}); correct the pipeline."
+    )
 
 
-def _context(run: TrainingRun, template: Template, inputs: Inputs, rows: Table, step: Step) -> dict[str, Any]:
+def _extra_context(context: RunContext, states: StepStates, step: Step) -> dict[str, Any]:
+    """What only register and notify need."""
     if step.register_:
-        source = _source(template, rows, str(step.register_.from_))
-        return {
-            "data": _lineage_of_data(template, inputs, rows, source),
-            "image": rows[str(step.register_.from_)].status.image,
-        }
+        model = str(step.register_.from_)
+        data = training_data_of(context.template, model)
+        return {"data": _data_lineage(context, states, data), "image": states[model].status.image}
     if step.notify:
-        failed = [name for name, row in rows.items() if row.status.state == "Failed"]
-        return {"failed": failed, "cause": run.spec.cause.message if run.spec.cause else "started by hand"}
+        failed, cause = [name for name, each in states.items() if each.status.state == "Failed"], context.run.spec.cause
+        return {"failed": failed, "cause": cause.message if cause else "started by hand"}
     return {}
 
 
-def _source(template: Template, rows: Table, model: str) -> str | None:
-    return trained_on(template, model) if model in rows else None
-
-
-def _lineage_of_data(template: Template, inputs: Inputs, rows: Table, name: str | None) -> dict[str, str]:
-    """The Dataset behind the training data, and the artifact that was trained on."""
+def _data_lineage(context: RunContext, states: StepStates, name: str | None) -> dict[str, str]:
+    """The Dataset behind the training data, and the digest of the data itself."""
     if name is None:
         return {}
-    if name in inputs:
-        used = inputs[name]
+    if name in context.inputs:
+        used = context.inputs[name]
         return {"dataset": used.dataset, "version": str(used.version), "digest": str(used.digest)}
-    row = rows.get(name)
-    if row is None or row.step.prepare is None:
+    state = states.get(name)
+    if state is None or state.step.prepare is None:
         return {}
-    behind = _lineage_of_data(template, inputs, rows, str(row.step.prepare.from_[0]))
-    digest = row.status.outputs.get("data")
-    return {**behind, **({"digest": str(digest)} if digest else {})}
+    digest = state.status.outputs.get("data")
+    source = _data_lineage(context, states, str(state.step.prepare.from_[0]))
+    return {**source, **({"digest": str(digest)} if digest else {})}
 
 
-def _original(seen: Seen, name: str) -> Mapping[str, str] | None:
-    if seen.original is None:
+def _reproduced_facts(context: RunContext, name: str) -> Mapping[str, str] | None:
+    if context.original is None:
         return None
-    found = next((step for step in seen.original.steps if step.name == name), None)
-    return found.facts if found is not None and found.facts.get("parameters") is not None else None
+    step = next((each for each in context.original.steps if each.name == name), None)
+    return step.facts if step is not None and step.facts.get("parameters") is not None else None

@@ -1,9 +1,9 @@
-"""The steps of a run as a table that is written in one pass from above to below: pure, and the same however often it is asked.
+"""Where each step of a run stands, and how the end of an attempt changes that.
 
-Waiting ──all that it needs succeeded, `when` holds──► Running ──► Succeeded
-   ▲  │                                        cache ────────────────▲  │
-   │  └─ something above did not ──► Skipped                         │  │ an output was lost: again, without the cache
-   └────── tried again, after a pause ◄── Failed for now ────────────┘  ▼
+Waiting ──all it requires succeeded, `when` holds──► Running ──► Succeeded
+   ▲  │                                     cache ─────────────────▲  │
+   │  └─ a step above did not succeed ──► Skipped                  │  │ an output was lost: again, without the cache
+   └────── retried, after a pause ◄── attempt failed ──────────────┘  ▼
 """
 
 import json
@@ -13,24 +13,24 @@ from datetime import datetime, timedelta
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import backoff
-from flywheel.kinds.trainingpipeline.schema.steps import Step
-from flywheel.kinds.trainingrun.schema.status import MOST_FACTS, MOST_METRICS, StepStatus, Tries
-from flywheel.kinds.trainingrun.steps.dependencies import needs
+from flywheel.kinds.trainingpipeline.schema.steps import Retry, Step
+from flywheel.kinds.trainingrun.schema.status import MAX_FACTS, MAX_METRICS, StepStatus, Tries
+from flywheel.kinds.trainingrun.steps.dependencies import required_names
 
-FIRST_PAUSE = timedelta(seconds=5)
-OVER = frozenset(("Succeeded", "Failed", "Skipped", "Cancelled"))
-LOST = "ArtifactMissing"
-MOST_HEALINGS = 3
-GOOD_METRICS = ("roc_auc", "f1", "rmse", "accuracy", "log_loss")  # kept first where there are too many
+INITIAL_BACKOFF = timedelta(seconds=5)
+TERMINAL_STATES = frozenset(("Succeeded", "Failed", "Skipped", "Cancelled"))
+LOST_INPUT = "ArtifactMissing"
+MAX_RESTARTS = 3  # of steps whose output was lost
+WELL_KNOWN_METRICS = ("roc_auc", "f1", "rmse", "accuracy", "log_loss")  # stored first where there are too many
 
 
 @dataclass(frozen=True)
-class Row:
-    """A step and where it stands. `asked`: the metrics by which a `when` of another step decides."""
+class StepState:
+    """A step and its status. `compared_metrics`: those that a `when` of another step reads."""
 
     step: Step
     status: StepStatus
-    asked: frozenset[str] = frozenset()
+    compared_metrics: frozenset[str] = frozenset()
 
     @property
     def name(self) -> str:
@@ -38,104 +38,114 @@ class Row:
 
     @property
     def is_over(self) -> bool:
-        return self.status.state in OVER
+        return self.status.state in TERMINAL_STATES
 
-    def having(self, **changes: object) -> "Row":
-        """With some fields of its status changed."""
+    def with_status(self, **changes: object) -> "StepState":
+        """The same with some fields of its status changed."""
         return replace(self, status=self.status.model_copy(update=changes))
 
 
-Table = dict[str, Row]
+StepStates = dict[str, StepState]
 
 
-def table(steps: tuple[Step, ...], known: tuple[StepStatus, ...], every: tuple[Step, ...]) -> Table:
-    """The rows of these steps, as status knows them; `every` step may ask for their metrics."""
+def step_states(steps: tuple[Step, ...], known: tuple[StepStatus, ...], every: tuple[Step, ...]) -> StepStates:
+    """The states of these steps, as the run's status knows them; `every` step may compare their metrics."""
     by_name = {status.name: status for status in known}
-    asked = [when.metric for step in every for when in step.when if when.metric is not None]
+    compared = [when.metric for step in every for when in step.when if when.metric is not None]
 
-    def row(step: Step) -> Row:
+    def state(step: Step) -> StepState:
         name = str(step.name)
-        metrics = frozenset(str(metric.name) for metric in asked if metric.step == step.name)
-        return Row(step, by_name.get(name) or StepStatus(name=name, state="Waiting"), metrics)
+        metrics = frozenset(str(metric.name) for metric in compared if metric.step == step.name)
+        return StepState(step, by_name.get(name) or StepStatus(name=name, state="Waiting"), metrics)
 
-    return {str(step.name): row(step) for step in steps}
+    return {str(step.name): state(step) for step in steps}
 
 
-def judged(row: Row, ended: Outcome, now: datetime) -> Row:
-    """The row after its attempt has ended."""
+def after_attempt(state: StepState, outcome: Outcome, now: datetime) -> StepState:
+    """The state after an attempt has ended: succeeded, retried later, or failed."""
     now = now.replace(microsecond=0)
-    if ended.result == "Succeeded":
-        return _succeeded(row, ended, now)
-    told: dict[str, object] = {"reason": ended.reason[:63], "message": ended.message[:512]}
-    tries, retry = row.status.tries or Tries(), row.step.retry
-    blame, limit = _blamed(ended, retry.user, retry.out_of_memory, retry.infrastructure)
-    done = getattr(tries, blame) or 0
+    if outcome.result == "Succeeded":
+        return _succeeded(state, outcome, now)
+    tries = state.status.tries or Tries()
+    counter, limit = _retry_limit(outcome, state.step.retry)
+    done = getattr(tries, counter) or 0
+    reason, message = outcome.reason[:63], outcome.message[:512]
     if done >= limit:
         again = f" It was tried {done + 1} times." if done else ""
-        told["message"] = f"{ended.message[:470]}{again}"
-        return row.having(state="Failed", finished=now, **told)
-    later = now + backoff(done, initial=FIRST_PAUSE) if blame != "out_of_memory" else None
-    counted = tries.model_copy(update={blame: done + 1})
-    return row.having(state="Waiting", tries=counted, not_before=later, **told)
+        message = f"{outcome.message[:470]}{again}"
+        return state.with_status(state="Failed", finished=now, reason=reason, message=message)
+    pause = timedelta(0) if counter == "out_of_memory" else backoff(done, initial=INITIAL_BACKOFF)
+    return state.with_status(
+        state="Waiting",
+        tries=tries.model_copy(update={counter: done + 1}),
+        not_before=now + pause if pause else None,
+        reason=reason,
+        message=message,
+    )
 
 
-def healed(rows: Table, ended: str, now: datetime) -> Table:
-    """A step found that what it takes is not in the store: whoever made that does it again, and the step waits for it."""
-    row = rows[ended]
-    above = [name for name in needs(row.step) if name in rows and rows[name].status.outputs]
-    tries = row.status.tries or Tries()
+def restart_producers(states: StepStates, name: str, now: datetime) -> StepStates:
+    """The states after a step found that an input is not in the store: the steps that made its inputs run again, and it waits."""
+    state = states[name]
+    producers = [each for each in required_names(state.step) if each in states and states[each].status.outputs]
+    tries = state.status.tries or Tries()
     count = tries.infrastructure or 0
-    if not above or count >= MOST_HEALINGS:
-        words = "What it takes is no longer in the store, and no step of this run can make it again; "
-        mend = "ask the Dataset for another check, and start a new run."
-        return rows | {ended: row.having(state="Failed", reason=LOST, message=words + mend, finished=now)}
-    again = dict(rows)
-    for name in above:
-        fresh = f"an output was lost from the store, as step '{ended}' found"
-        blank = StepStatus(
-            name=name,
-            state="Waiting",
-            attempt=rows[name].status.attempt,
-            cache="Miss",
-            cache_reason=fresh[:128],
-            reason="OutputLost",
-        )
-        again[name] = replace(rows[name], status=blank)
+    if not producers or count >= MAX_RESTARTS:
+        message = "What it takes is no longer in the store, and no step of this run can make it again; ask the Dataset for another check, and start a new run."
+        return states | {name: state.with_status(state="Failed", reason=LOST_INPUT, message=message, finished=now)}
+    restarted = {each: _restarted(states[each], name) for each in producers}
     counted = tries.model_copy(update={"infrastructure": count + 1})
-    again[ended] = row.having(state="Waiting", tries=counted, reason=LOST, message="Waits for what was lost.")
-    return again
+    waiting = state.with_status(state="Waiting", tries=counted, reason=LOST_INPUT, message="Waits for what was lost.")
+    return states | restarted | {name: waiting}
 
 
-def kept_metrics(metrics: Mapping[str, float], asked: frozenset[str]) -> dict[str, str]:
-    """Those that are asked for, then well-known ones, then the first; NaN is left out, since nothing can be said of it."""
+def _restarted(state: StepState, consumer: str) -> StepState:
+    status = StepStatus(
+        name=state.name,
+        state="Waiting",
+        attempt=state.status.attempt,
+        cache="Miss",
+        cache_reason=f"an output was lost from the store, as step '{consumer}' found"[:128],
+        reason="OutputLost",
+    )
+    return replace(state, status=status)
+
+
+def select_metrics(metrics: Mapping[str, float], compared: frozenset[str]) -> dict[str, str]:
+    """As many metrics as the status stores: compared ones, then well-known ones, then the first; without NaN and infinity."""
     finite = {name: value for name, value in metrics.items() if value == value and abs(value) != float("inf")}
-    order = sorted(finite, key=lambda name: (name not in asked, name not in GOOD_METRICS))
-    return {name: f"{finite[name]:.12g}" for name in sorted(order[:MOST_METRICS])}
+    ranked = sorted(finite, key=lambda name: (name not in compared, name not in WELL_KNOWN_METRICS))
+    return {name: f"{finite[name]:.12g}" for name in sorted(ranked[:MAX_METRICS])}
 
 
-def _succeeded(row: Row, ended: Outcome, now: datetime) -> Row:
-    told = {str(name): value for name, value in ended.facts.items() if value is not None}
-    facts = {name: value if isinstance(value, str) else _text(value) for name, value in told.items()}
-    return row.having(
+def text_facts(facts: Mapping[str, object]) -> dict[str, str]:
+    """Facts as text, other values as JSON."""
+    return {
+        str(name): value if isinstance(value, str) else json.dumps(value, sort_keys=True)
+        for name, value in facts.items()
+        if value is not None
+    }
+
+
+def _succeeded(state: StepState, outcome: Outcome, now: datetime) -> StepState:
+    facts = text_facts(outcome.facts)
+    return state.with_status(
         state="Succeeded",
         reason=None,
         message=None,
         not_before=None,
-        outputs={name: digest for name, digest in sorted(ended.outputs.items()) if name != "tracking"},
-        metrics=kept_metrics(ended.metrics, row.asked),
-        facts=dict(sorted((name, text) for name, text in facts.items() if len(text) <= 1024)[:MOST_FACTS]),
-        image=ended.image,
+        outputs={name: digest for name, digest in sorted(outcome.outputs.items()) if name != "tracking"},
+        metrics=select_metrics(outcome.metrics, state.compared_metrics),
+        facts=dict(sorted((name, text) for name, text in facts.items() if len(text) <= 1024)[:MAX_FACTS]),
+        image=outcome.image,
         finished=now,
     )
 
 
-def _text(value: object) -> str:
-    return json.dumps(value, sort_keys=True)
-
-
-def _blamed(ended: Outcome, user: int, memory: int, infrastructure: int) -> tuple[str, int]:
-    if ended.result == "Infrastructure":
-        return "infrastructure", infrastructure
-    if ended.reason == "OOMKilled":
-        return "out_of_memory", memory
-    return "user", 0 if ended.result == "Invalid" else user
+def _retry_limit(outcome: Outcome, retry: Retry) -> tuple[str, int]:
+    """The counter of the status that the attempt counts for, and its limit."""
+    if outcome.result == "Infrastructure":
+        return "infrastructure", retry.infrastructure
+    if outcome.reason == "OOMKilled":
+        return "out_of_memory", retry.out_of_memory
+    return "user", 0 if outcome.result == "Invalid" else retry.user

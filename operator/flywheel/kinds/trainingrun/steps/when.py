@@ -1,48 +1,47 @@
-"""Whether a step's `when` holds."""
+"""Whether the conditions of a step's `when` hold."""
 
 import json
 from collections.abc import Mapping
 from typing import Literal
 
-from flywheel.kinds.trainingpipeline.schema.steps import When
+from flywheel.kinds.trainingpipeline.schema.steps import MetricOf, When
 from flywheel.kinds.trainingrun.parameters import Value
-from flywheel.kinds.trainingrun.steps.step_states import Table
+from flywheel.kinds.trainingrun.steps.step_states import StepStates
 
-Ended = Literal["Succeeded", "Failed"]
+RunResult = Literal["Succeeded", "Failed"]
 
 
-class Undefined(ValueError):
-    """It cannot be said. The text says why."""
+class UndefinedCondition(ValueError):
+    """A condition cannot be evaluated; the message says why."""
 
 
 def first_unmet(
-    conditions: tuple[When, ...], values: Mapping[str, Value], rows: Table, ended: Ended | None
+    conditions: tuple[When, ...], values: Mapping[str, Value], states: StepStates, result: RunResult | None
 ) -> str | None:
-    """The first condition that does not hold, in words; None where all do.
+    """Why the first condition that does not hold does not; None where all hold. `result` is that of the steps before finally.
 
     Raises:
-        Undefined: a metric that the step did not report, or a text where a number is asked for.
+        UndefinedCondition: the step did not report the metric, or a number is compared with a text.
     """
-    for condition in conditions:
-        finding = _unmet(condition, values, rows, ended)
-        if finding is not None:
-            return finding
-    return None
+    findings = (_unmet(condition, values, states, result) for condition in conditions)
+    return next((finding for finding in findings if finding is not None), None)
 
 
-def _unmet(condition: When, values: Mapping[str, Value], rows: Table, ended: Ended | None) -> str | None:
+def _unmet(condition: When, values: Mapping[str, Value], states: StepStates, result: RunResult | None) -> str | None:
     if condition.run is not None:
-        return None if condition.run == ended else f"the run has {'' if ended == 'Failed' else 'not '}failed"
-    if condition.parameter is not None:
-        name, value = f"parameter '{condition.parameter}'", values.get(condition.parameter)
-        if value is None:
-            raise Undefined(f"{name} does not exist; correct when.parameter")
+        return None if condition.run == result else f"the run has {'' if result == 'Failed' else 'not '}failed"
+    if condition.metric is not None:
+        name = f"metric '{condition.metric.name}' of step '{condition.metric.step}'"
+        value = _metric(condition.metric, states)
     else:
-        assert condition.metric is not None, "a rule of the schema"
-        name, value = f"metric '{condition.metric.name}' of step '{condition.metric.step}'", _metric(condition, rows)
-    if condition.values is not None and _text(value) not in condition.values:
-        return f"{name} is {_text(value)}, none of {', '.join(condition.values)}"
-    number = _number(name, value) if condition.min is not None or condition.max is not None else 0.0
+        parameter = condition.parameter or ""
+        name = f"parameter '{parameter}'"
+        if parameter not in values:
+            raise UndefinedCondition(f"{name} does not exist; correct when.parameter")
+        value = values[parameter]
+    if condition.values is not None and _to_text(value) not in condition.values:
+        return f"{name} is {_to_text(value)}, none of {', '.join(condition.values)}"
+    number = _to_number(name, value) if condition.min is not None or condition.max is not None else 0.0
     if condition.min is not None and number < condition.min.value:
         return f"{name} is {number:.6g}, below {condition.min}"
     if condition.max is not None and number > condition.max.value:
@@ -50,24 +49,23 @@ def _unmet(condition: When, values: Mapping[str, Value], rows: Table, ended: End
     return None
 
 
-def _metric(condition: When, rows: Table) -> Value:
-    assert condition.metric is not None, "asked before"
-    row = rows.get(str(condition.metric.step))
-    reported = row.status.metrics if row else {}
-    if condition.metric.name not in reported:
+def _metric(wanted: MetricOf, states: StepStates) -> Value:
+    state = states.get(str(wanted.step))
+    reported = state.status.metrics if state else {}
+    if wanted.name not in reported:
         known = ", ".join(sorted(reported)) or "none"
-        raise Undefined(
-            f"step '{condition.metric.step}' reported no {condition.metric.name} (it reported {known}); correct when.metric"
+        raise UndefinedCondition(
+            f"step '{wanted.step}' reported no {wanted.name} (it reported {known}); correct when.metric"
         )
-    return float(reported[condition.metric.name])
+    return float(reported[wanted.name])
 
 
-def _number(name: str, value: Value) -> float:
+def _to_number(name: str, value: Value) -> float:
     try:
         return float(value)
     except ValueError:
-        raise Undefined(f"{name} is {value!r}, which is no number; use values") from None
+        raise UndefinedCondition(f"{name} is {value!r}, which is no number; use values") from None
 
 
-def _text(value: Value) -> str:
+def _to_text(value: Value) -> str:
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,0 +1,56 @@
+"""One attempt of a step, and what is observed of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.resource import names
+from flywheel.core.settings import Settings
+from flywheel.kinds.trainingpipeline.schema.steps import Step
+from flywheel.kinds.trainingrun.parameters import Values
+
+
+@dataclass(frozen=True)
+class InputArtifact:
+    """An artifact that a step takes from an input or a step above, and what is known of it."""
+
+    producer: str
+    digest: str
+    facts: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One attempt of a step.
+
+    `inputs`: by the name of the folder; `memory_factor` multiplies the memory of the spec; `sample`: the share of rows of a test run;
+    `reproduced`: facts of the same step of an earlier run, which is repeated without a search; `context`: what only some steps need.
+    """
+
+    step: Step
+    number: int
+    inputs: Mapping[str, InputArtifact]
+    values: Values
+    settings: Settings
+    memory_factor: int = 1
+    sample: str | None = None
+    reproduced: Mapping[str, str] | None = None
+    context: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AttemptSeen:
+    """What is observed of an attempt: its object is gone (`exists`), has an outcome, or has none yet, perhaps with a diagnosis."""
+
+    exists: bool
+    outcome: Outcome | None = None
+    diagnosis: Diagnosis | None = None
+    note: str = ""
+
+
+def cache_key(identity: Mapping[str, Any]) -> str:
+    """The first 32 digits of the digest of everything that decides the result."""
+    return names.digest({"v": 1, **identity})[:32]
