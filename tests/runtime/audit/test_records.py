@@ -11,10 +11,10 @@ import pytest
 
 from flywheel_runtime.audit import chain, records
 from flywheel_runtime.commands import audit
-from flywheel_runtime.commands.collect.config import CollectConfig
 from flywheel_runtime.commands.collect.main import audited, finish
 from flywheel_runtime.commands.collect.results import ResultStore
 from flywheel_runtime.commands.collect.watch import Stop, Watch
+from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import ObjectMissing
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store import installation

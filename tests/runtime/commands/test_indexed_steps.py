@@ -69,8 +69,8 @@ def test_this_machine_has_an_address_and_a_name_nobody_gave_has_none() -> None:
     assert not peers.resolve("rank-1.nowhere.invalid")
 
 
-def report(pod: dict[str, str], order: dict[str, Any], **more: str) -> dict[str, Any]:
-    env = {**pod, "FLYWHEEL_COLLECT": json.dumps(order), **more}
+def report(pod: dict[str, str], config: dict[str, Any], **more: str) -> dict[str, Any]:
+    env = {**pod, "FLYWHEEL_COLLECT": json.dumps(config), **more}
     return collect(env, Paths.of(env), Stop(at=time.monotonic()))
 
 
@@ -97,10 +97,10 @@ def test_another_rank_needs_none_and_keeps_none(finished: dict[str, str], store:
 
 @pytest.mark.integration
 def test_each_item_keeps_its_own_result(finished: dict[str, str], store: Store) -> None:
-    order = {"timeoutSeconds": None, "outputs": [{"name": "model", "required": True}]}
+    config = {"timeoutSeconds": None, "outputs": [{"name": "model", "required": True}]}
 
     for index in ("0", "1"):
-        assert report(finished, order, FLYWHEEL_INDEX=index, FLYWHEEL_ITEMS="[3, 7]")["complete"]
+        assert report(finished, config, FLYWHEEL_INDEX=index, FLYWHEEL_ITEMS="[3, 7]")["complete"]
 
     assert [store.result(f"results/1234/trial-7/1/{item}.json") is not None for item in (0, 3, 7)] == [
         False,

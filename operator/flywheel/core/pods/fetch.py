@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core.pods.pod_spec import runtime_container
+from flywheel.core.pods.step_config import FetchConfig
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
@@ -49,10 +50,10 @@ def fetch_container(
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the init container that downloads inputs. Its mount `/flywheel` is the emptyDir `flywheel`."""
-    config = {"limitBytes": limit, "inputs": [each.config() for each in inputs]}
+    config = FetchConfig.model_validate({"limitBytes": limit, "inputs": [each.config() for each in inputs]})
     env = {
         **variables,
-        "FLYWHEEL_FETCH": json.dumps(config, sort_keys=True),
+        "FLYWHEEL_FETCH": config.to_json(),
         "FLYWHEEL_PARAMS": json.dumps(params or {}, sort_keys=True),
     }
     foreign = [{"prefix": "SOURCE_", "secretRef": {"name": each.secret}} for each in inputs if each.secret]

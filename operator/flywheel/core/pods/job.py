@@ -20,6 +20,7 @@ from flywheel.core.pods.pod_spec import (
     scheduling_fields,
     user_env,
 )
+from flywheel.core.pods.step_config import CollectConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import AnyResource
@@ -169,21 +170,21 @@ def _with_location(container: dict[str, Any], index_names: Sequence[str]) -> dic
 
 
 def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
-    config = {
-        "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
-        "graceSeconds": 10,
-        "outputs": [{"name": name, "required": True} for name in step.outputs],
-        **({"audit": step.audit} if step.audit else {}),
-        **({"prune": step.prune} if step.prune else {}),
-        **({"keep": step.keep} if step.keep else {}),
-        **({"leader": names.LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
-        **checkpoints.collect_config(step.checkpoint),
-    }
+    config = CollectConfig.model_validate(
+        {
+            "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
+            "graceSeconds": 10,
+            "outputs": [{"name": name, "required": True} for name in step.outputs],
+            **({"audit": step.audit} if step.audit else {}),
+            **({"prune": step.prune} if step.prune else {}),
+            **({"keep": step.keep} if step.keep else {}),
+            **({"leader": names.LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
+            **checkpoints.collect_config(step.checkpoint),
+        }
+    )
     params = {} if step.needs_fetch else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}
     return {
-        **runtime_container(
-            "collect", settings, {**env, "FLYWHEEL_COLLECT": json.dumps(config, sort_keys=True), **params}
-        ),
+        **runtime_container("collect", settings, {**env, "FLYWHEEL_COLLECT": config.to_json(), **params}),
         "restartPolicy": "Always",
         "envFrom": [{"secretRef": {"name": settings.store_secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands.collect.config import CollectConfig
 from flywheel_runtime.commands.collect.main import collect, finish
 from flywheel_runtime.commands.collect.results import ResultStore
 from flywheel_runtime.commands.collect.watch import Stop, Watch
+from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store import installation

@@ -11,7 +11,6 @@ from contextlib import suppress
 from typing import Any
 
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
-from flywheel_runtime.commands.collect.config import CollectConfig
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.pruner import Pruner
@@ -19,6 +18,7 @@ from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
 from flywheel_runtime.commands.collect.watch import Stop, Watch
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.contract.start_signal import start_main, write_params
@@ -74,10 +74,10 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     alone = "FLYWHEEL_PARAMS" in env
     paths.collecting.parent.mkdir(parents=True, exist_ok=True)
     try:
-        order = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
+        config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
         store = installation.open_store(env, Retry(patience=START_PATIENCE))
-        keeper = ResultStore(store, Attempt.of(env), installation.owner(env))
-        earlier = keeper.earlier()
+        results = ResultStore(store, Attempt.of(env), installation.owner(env))
+        earlier = results.earlier()
     except Failure as failure:
         if alone:
             return {**ended(error=failure), "refused": True}
@@ -89,96 +89,96 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if not alone:
             paths.repeated.touch()
             paths.collecting.touch()
-        return audited(earlier, order, keeper, time.monotonic() + START_PATIENCE)
+        return audited(earlier, config, results, time.monotonic() + START_PATIENCE)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
         start_main(env, paths, "collect")
     paths.collecting.touch()
-    return watched(env, order, paths, stop, keeper)
+    return watched(env, config, paths, stop, results)
 
 
 def watched(
-    env: Mapping[str, str], order: CollectConfig, paths: Paths, stop: Stop, keeper: ResultStore
+    env: Mapping[str, str], config: CollectConfig, paths: Paths, stop: Stop, results: ResultStore
 ) -> dict[str, Any]:
     """Watch main to its end, and keep what it left."""
-    pruner = _pruner(order, paths, keeper)
-    checkpoints = _checkpoints(order, paths, keeper)
-    watch = Watch(order.timeout, order.grace, paths.fetched, pruner)
+    pruner = _pruner(config, paths, results)
+    checkpoints = _checkpoints(config, paths, results)
+    watch = Watch(config.timeout_seconds, config.grace_seconds, paths.fetched, pruner)
     watch.run(stop)
     grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
     deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
     if pruner is None:
-        report = finish(order, paths, watch, keeper, deadline)
+        report = finish(config, paths, watch, results, deadline)
     else:
-        report = _compared(order, paths, watch, keeper, deadline, pruner)
+        report = _compared(config, paths, watch, results, deadline, pruner)
     if checkpoints is not None and not report["complete"]:
         checkpoints.last(deadline)
     return report
 
 
-def _pruner(order: CollectConfig, paths: Paths, keeper: ResultStore) -> Pruner | None:
-    attempt = keeper.attempt
-    if order.prune is None or order.follows(attempt.index):
+def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> Pruner | None:
+    attempt = results.attempt
+    if config.prune is None or config.follows(attempt.index):
         return None  # a group has one curve, its leader's
-    folder = f"curves/{attempt.uid}/{order.prune.group}/"
-    curve = Curve(paths.curves, order.prune.metric)
-    pruner = Pruner(order.prune, curve, Siblings(keeper.store, folder, attempt.step), paths.metrics)
+    folder = f"curves/{attempt.uid}/{config.prune.group}/"
+    curve = Curve(paths.curves, config.prune.metric)
+    pruner = Pruner(config.prune, curve, Siblings(results.store, folder, attempt.step), paths.metrics)
     pruner.start()
     return pruner
 
 
 def _compared(
-    order: CollectConfig, paths: Paths, watch: Watch, keeper: ResultStore, deadline: float, pruner: Pruner
+    config: CollectConfig, paths: Paths, watch: Watch, results: ResultStore, deadline: float, pruner: Pruner
 ) -> dict[str, Any]:
     """`finish` of a trial that siblings are compared with, or of one that was pruned."""
     pruner.stop()
     if watch.pruned and pruner.verdict is not None:
         why = Failure("Pruned", pruner.verdict.message)
-        told = ended(watch, error=why, outputs=_tracking_alone(paths, keeper, deadline))
+        told = ended(watch, error=why, outputs=_tracking_alone(paths, results, deadline))
         return {**told, "pruned": pruner.told}
-    told = finish(order, paths, watch, keeper, deadline)
+    told = finish(config, paths, watch, results, deadline)
     if told["complete"]:
         pruner.publish(deadline)
     return told
 
 
-def _checkpoints(order: CollectConfig, paths: Paths, keeper: ResultStore) -> Checkpoints | None:
+def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> Checkpoints | None:
     """Those of a group are its leader's. They are kept beside the watch, which an upload must not hold up."""
-    if order.checkpoint_every is None or order.follows(keeper.attempt.index):
+    if config.checkpoint is None or config.follows(results.attempt.index):
         return None
-    checkpoints = Checkpoints(paths.checkpoints, keeper.store, keeper.attempt)
-    checkpoints.start(order.checkpoint_every)
+    checkpoints = Checkpoints(paths.checkpoints, results.store, results.attempt)
+    checkpoints.start(config.checkpoint.every_seconds)
     return checkpoints
 
 
-def finish(order: CollectConfig, paths: Paths, watch: Watch, keeper: ResultStore, deadline: float) -> dict[str, Any]:
+def finish(config: CollectConfig, paths: Paths, watch: Watch, results: ResultStore, deadline: float) -> dict[str, Any]:
     """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
     if not watch.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
         return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
-    if order.follows(keeper.attempt.index):
+    if config.follows(results.attempt.index):
         # No result of its own: were this rank to run again within its attempt, it must take part again.
         return ended(watch, complete=True)
     found: dict[str, Any] = {}
     try:
         found["metrics"] = read_metrics(paths.metrics)
         found["facts"] = read_facts(paths.facts)
-        outputs = _outputs(order, paths)
-        if order.keep is not None and not order.keep.takes(found["metrics"]):
+        outputs = _outputs(config, paths)
+        if config.keep is not None and not config.keep.admits(found["metrics"]):
             outputs = {}  # they are whole, and others are better
     except Failure as failure:
-        return ended(watch, error=failure, **found, outputs=_tracking_alone(paths, keeper, deadline))
+        return ended(watch, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
     try:
-        found["outputs"] = keeper.outputs({**outputs, **tracking(paths)}, deadline)
-        committed = keeper.commit(ended(watch, complete=True, **found), deadline)
-        return audited(committed, order, keeper, deadline)
+        found["outputs"] = results.outputs({**outputs, **tracking(paths)}, deadline)
+        committed = results.commit(ended(watch, complete=True, **found), deadline)
+        return audited(committed, config, results, deadline)
     except Failure as failure:
         return ended(watch, error=failure, **found)
 
 
-def audited(result: dict[str, Any], order: CollectConfig, keeper: ResultStore, deadline: float) -> dict[str, Any]:
-    """The result, recorded where the order says so: one that is not recorded does not count."""
-    return {**result, "audit": keeper.audit(order.audit, result, deadline)} if order.audit else result
+def audited(result: dict[str, Any], config: CollectConfig, results: ResultStore, deadline: float) -> dict[str, Any]:
+    """The result, recorded where the configuration says so: one that is not recorded does not count."""
+    return {**result, "audit": results.audit(config.audit, result, deadline)} if config.audit else result
 
 
 def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
@@ -190,15 +190,15 @@ def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: 
     )
 
 
-def _outputs(order: CollectConfig, paths: Paths) -> dict[str, Files]:
-    read = {o.name: read_output(o.name, paths.outputs / o.name, o.required) for o in order.outputs}
+def _outputs(config: CollectConfig, paths: Paths) -> dict[str, Files]:
+    read = {o.name: read_output(o.name, paths.outputs / o.name, o.required) for o in config.outputs}
     return {name: files for name, files in read.items() if files}
 
 
-def _tracking_alone(paths: Paths, keeper: ResultStore, deadline: float) -> dict[str, Any]:
+def _tracking_alone(paths: Paths, results: ResultStore, deadline: float) -> dict[str, Any]:
     """The curves of a failure are worth keeping, and not worth another failure."""
     try:
-        return keeper.outputs(tracking(paths), deadline)
+        return results.outputs(tracking(paths), deadline)
     except Failure as failure:
         sys.stderr.write(f"the curves were not kept: {failure.message}\n")
         return {}

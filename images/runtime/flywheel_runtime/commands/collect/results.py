@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flywheel_runtime.audit import records
-from flywheel_runtime.commands.collect.config import TRACKING
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config.collect import TRACKING
 from flywheel_runtime.contract.errors import (
     AuditChainBroken,
     Failure,

@@ -4,18 +4,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from flywheel_runtime.commands.fetch.config import HTTPSource
 from flywheel_runtime.commands.fetch.item import Item, too_large
+from flywheel_runtime.contract.config.fetch import HTTPSource
 from flywheel_runtime.contract.errors import DigestMismatch, Failure, HostUnknown, HostUnreachable
 from flywheel_runtime.store.download import download
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.transport.http import Download
 
 
-def items(source: HTTPSource, sha256: str | None, folder: Path, retry: Retry, limit: int | None) -> list[Item]:
+def items(source: HTTPSource, folder: Path, retry: Retry, limit: int | None) -> list[Item]:
     """The one file, under the last part of the URL's path. Its size is asked for at once, so that limits come first."""
-    if not sha256:
-        raise Failure("SourceInvalid", f"{source.url} needs a sha256")
     get = Download(source.url, source.allowed_hosts)
     target = folder / get.name
 
@@ -30,7 +28,7 @@ def items(source: HTTPSource, sha256: str | None, folder: Path, retry: Retry, li
     def bring() -> None:
         with answered(source.url):
             try:
-                download(target, stream, retry, sha256=sha256, size=get.size)
+                download(target, stream, retry, sha256=source.sha256, size=get.size)
             except DigestMismatch as error:
                 cure = "the file has changed, or the sha256 of the source is wrong"
                 words = f"{source.url} has sha256 {error.found} and should have {error.expected}; {cure}"

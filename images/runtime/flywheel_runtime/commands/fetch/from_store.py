@@ -5,9 +5,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from flywheel_runtime.commands.fetch.config import S3Source
 from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.contract.checkpoint import Pointer
+from flywheel_runtime.contract.config.fetch import S3Source
 from flywheel_runtime.contract.errors import (
     ArtifactMissing,
     DigestMismatch,

@@ -5,8 +5,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from flywheel_runtime.commands.fetch.config import VolumeSource
 from flywheel_runtime.commands.fetch.item import Item
+from flywheel_runtime.contract.config.fetch import VolumeSource
 from flywheel_runtime.contract.errors import Failure
 
 

@@ -10,9 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from flywheel_runtime.commands.fetch import peers
-from flywheel_runtime.commands.fetch.config import ArtifactSource, FetchConfig, HTTPSource, Input, S3Source
 from flywheel_runtime.commands.fetch.item import Item, too_large
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config.fetch import FetchConfig, Input
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.start_signal import start_main, write_params
@@ -41,10 +41,10 @@ def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int
 
 def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
     """Bring all inputs and the parameters; the sentence about them. Raises Failure."""
-    order = FetchConfig.parse(env.get("FLYWHEEL_FETCH") or "{}")
+    config = FetchConfig.parse(env.get("FLYWHEEL_FETCH") or "{}")
     paths.inputs.mkdir(parents=True, exist_ok=True)
-    items = [item for entry in order.inputs for item in find(entry, order, env, paths, retry)]
-    check_size(items, order.limit)
+    items = [item for entry in config.inputs for item in find(entry, config, env, paths, retry)]
+    check_size(items, config.limit_bytes)
     check_disk(items, paths.inputs)
     try:
         with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -58,28 +58,29 @@ def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
             raise
         raise _disk_full(sum(item.size or 0 for item in items), paths.inputs) from error
     size = format_bytes(sum(item.size or 0 for item in items))
-    return f"{_count(len(order.inputs), 'input')}, {_count(len(items), 'file')}, {size}"
+    return f"{_count(len(config.inputs), 'input')}, {_count(len(items), 'file')}, {size}"
 
 
-def find(entry: Input, order: FetchConfig, env: Mapping[str, str], paths: Paths, retry: Retry) -> list[Item]:
-    """The files of one input. Its module is imported only now: a client for object storage takes half a second."""
-    folder, source = paths.inputs / entry.name, entry.source
-    if isinstance(source, HTTPSource):
+def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths, retry: Retry) -> list[Item]:
+    """The files of one input. Its module is imported only now, since a client for object storage takes 0.1 s."""
+    folder = paths.inputs / entry.name
+    if entry.http is not None:
         from flywheel_runtime.commands.fetch import from_http
 
-        return from_http.items(source, entry.sha256, folder, retry, order.limit)
-    if isinstance(source, S3Source):
+        return from_http.items(entry.http, folder, retry, config.limit_bytes)
+    if entry.s3 is not None:
         from flywheel_runtime.commands.fetch import from_store
 
-        return from_store.object_items(source, entry.sha256, folder, retry, env)
-    if isinstance(source, ArtifactSource):
+        return from_store.object_items(entry.s3, entry.sha256, folder, retry, env)
+    if entry.artifact is not None:
         from flywheel_runtime.commands.fetch import from_store
         from flywheel_runtime.store.installation import open_store
 
-        return from_store.artifact_items(entry.name, source.digest, folder, open_store(env, retry), env)
+        return from_store.artifact_items(entry.name, entry.artifact, folder, open_store(env, retry), env)
     from flywheel_runtime.commands.fetch import from_volume
 
-    return from_volume.items(entry.name, source, entry.sha256, folder, paths.volumes / entry.name)
+    assert entry.volume is not None, "one of four"
+    return from_volume.items(entry.name, entry.volume, entry.sha256, folder, paths.volumes / entry.name)
 
 
 def bring_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:

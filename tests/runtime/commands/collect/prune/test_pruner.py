@@ -14,11 +14,11 @@ import pytest
 from flywheel_runtime.commands.collect import watch as watching
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.prune import pruner as pruning
-from flywheel_runtime.commands.collect.prune.config import PruneConfig
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.commands.collect.watch import Stop
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store.artifacts import Store
 from tests.runtime.commands.collect.descendants import Descendants
@@ -127,10 +127,11 @@ def test_a_main_that_has_written_its_metrics_is_left_alone(
 def test_a_store_that_fails_prunes_nobody_and_fails_nothing(
     pod: dict[str, str], store: Store, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    order = PruneConfig.of(MEDIAN)
+    config = CollectConfig.parse(json.dumps({"prune": MEDIAN})).prune
+    assert config is not None
     curve = Curve(outputs(pod) / "metrics.jsonl", "loss")
     gone = Siblings(Store.of(pod | {"FLYWHEEL_BUCKET": "gone"}, "shop", store.retry), "curves/", "trial-7")
-    found = pruning.Pruner(order, curve, gone, outputs(pod) / "metrics.json")
+    found = pruning.Pruner(config, curve, gone, outputs(pod) / "metrics.json")
 
     found.publish(time.monotonic() + 5)
     found.start()

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from flywheel_runtime.commands.collect.prune.config import PruneConfig
 from flywheel_runtime.commands.collect.prune.curve import Curve
+from flywheel_runtime.commands.collect.prune.rules import rule_of
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
+from flywheel_runtime.contract.config.collect import PruneConfig
 from flywheel_runtime.contract.errors import StoreError
 
 PAUSE = 2.0  # seconds between two looks
@@ -28,7 +29,7 @@ class Pruned:
 class Pruner:
     """`verdict` is set once, while `metrics` (main's last word) is not there."""
 
-    order: PruneConfig
+    config: PruneConfig
     curve: Curve
     siblings: Siblings
     metrics: Path
@@ -48,13 +49,14 @@ class Pruner:
         if not new:
             return
         siblings = self.siblings.curves()
+        rule = rule_of(self.config.rule)
         points = {step: value for step, value in self.curve.points.items() if step not in dict(new)}
         for step, value in new:
             points[step] = value
-            why = self.order.rule.prune(points, siblings, maximize=self.order.maximize)
+            why = rule.prune(points, siblings, maximize=self.config.maximize)
             if why is not None and not self.metrics.exists():
                 last = max(points)
-                words = f"{self.order.metric} {why}, so the trial ended at step {last}"
+                words = f"{self.config.metric} {why}, so the trial ended at step {last}"
                 self.verdict = Pruned(last, points[last], words)
                 return
 

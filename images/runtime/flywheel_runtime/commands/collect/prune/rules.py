@@ -8,8 +8,9 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from flywheel_runtime.contract.config.collect import STARTUP_TRIALS, RuleConfig
+
 Curve = Mapping[int, float]
-STARTUP_TRIALS = 5
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,17 @@ class Patient:
 
 
 Rule = Percentile | Patient
+
+
+def rule_of(config: RuleConfig) -> Rule:
+    """The rule that is configured."""
+    if config.patient is not None:
+        return Patient(config.patient.patience, config.patient.min_delta)
+    if config.percentile is not None:
+        given = config.percentile
+        return Percentile(given.percentile, given.startup_trials, given.warmup_steps)
+    assert config.median is not None, "one of three"
+    return Percentile(50.0, config.median.startup_trials, config.median.warmup_steps)
 
 
 def best(values: Iterable[float], *, maximize: bool) -> float:

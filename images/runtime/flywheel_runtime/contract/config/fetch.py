@@ -1,0 +1,80 @@
+"""The configuration of `fetch`, in FLYWHEEL_FETCH."""
+
+from dataclasses import dataclass
+
+from flywheel_runtime.contract.config import load_config
+from flywheel_runtime.contract.errors import Failure
+
+
+@dataclass(frozen=True)
+class S3Source:
+    """One object, or every object below a URI that ends with `/`. `foreign`: it has credentials of its own, of the Secret `secret`."""
+
+    uri: str
+    endpoint: str | None = None
+    region: str | None = None
+    foreign: bool = False
+    secret: str | None = None
+
+    @property
+    def bucket(self) -> str:
+        return self.uri.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        return self.uri.removeprefix("s3://").partition("/")[2]
+
+    @property
+    def many(self) -> bool:
+        return not self.key or self.key.endswith("/")
+
+
+@dataclass(frozen=True)
+class HTTPSource:
+    """A URL, and the hosts that it and its redirects may name."""
+
+    url: str
+    sha256: str
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class VolumeSource:
+    """A path in the volume that is mounted for the input."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input, with exactly one source: the digest of an artifact, or s3, http or volume."""
+
+    name: str
+    artifact: str | None = None
+    s3: S3Source | None = None
+    http: HTTPSource | None = None
+    volume: VolumeSource | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name or "/" in self.name or self.name in (".", ".."):
+            raise ValueError(f"input name {self.name!r}")
+        if sum(source is not None for source in (self.artifact, self.s3, self.http, self.volume)) != 1:
+            raise ValueError(f"input '{self.name}' has not exactly one source")
+
+
+@dataclass(frozen=True)
+class FetchConfig:
+    """All inputs, and how many bytes they may have together (None: any)."""
+
+    limit_bytes: int | None = None
+    inputs: tuple[Input, ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> "FetchConfig":
+        """Raises Failure InternalError, SourceInvalid."""
+        config = load_config(cls, "FLYWHEEL_FETCH", text)
+        for each in config.inputs:
+            if each.s3 is not None and not (each.s3.uri.startswith("s3://") and each.s3.bucket):
+                raise Failure("SourceInvalid", f"input '{each.name}': '{each.s3.uri}' is not s3://bucket/key")
+        return config

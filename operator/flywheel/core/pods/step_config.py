@@ -1,0 +1,108 @@
+"""The configuration that `fetch` and `collect` read in their pods.
+
+flywheel_runtime/contract/config reads it there; tests/contracts/config_*.json hold both sides to the same documents. Only fields that
+were set are written, so that a pod's manifest shows what was asked for.
+"""
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class StepConfig(BaseModel):
+    """A part of the configuration. An unknown field is an error: the pod would refuse it."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+    def to_json(self) -> str:
+        """Returns the value of the environment variable, with sorted keys."""
+        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_unset=True), sort_keys=True)
+
+
+class S3Source(StepConfig):
+    """One object, or every object below a URI that ends with `/`; `foreign` if Secret `secret` has its credentials."""
+
+    uri: str
+    endpoint: str | None = None
+    region: str | None = None
+    foreign: bool = False
+    secret: str | None = None
+
+
+class HTTPSource(StepConfig):
+    """A URL, and the hosts that it and its redirects may name."""
+
+    url: str
+    sha256: str
+    allowed_hosts: tuple[str, ...] = ()
+
+
+class VolumeSource(StepConfig):
+    """A path in the volume that is mounted for the input."""
+
+    path: str
+
+
+class InputConfig(StepConfig):
+    """One input, with exactly one source."""
+
+    name: str
+    artifact: str | None = None
+    s3: S3Source | None = None
+    http: HTTPSource | None = None
+    volume: VolumeSource | None = None
+    sha256: str | None = None
+
+
+class FetchConfig(StepConfig):
+    """The variable FLYWHEEL_FETCH."""
+
+    limit_bytes: int | None
+    inputs: tuple[InputConfig, ...]
+
+
+class OutputConfig(StepConfig):
+    """A folder below `outputs` to upload."""
+
+    name: str
+    required: bool
+
+
+class Retention(StepConfig):
+    """Outputs are uploaded if `metric` reaches what other trials have."""
+
+    metric: str
+    maximize: bool
+    reach: float
+
+
+class PruneConfig(StepConfig):
+    """Which curve is compared with those of the same group, and by which rule: median, percentile or patient with its fields."""
+
+    metric: str
+    maximize: bool
+    group: str
+    rule: Annotated[
+        dict[Literal["median", "percentile", "patient"], dict[str, int | float]], Field(min_length=1, max_length=1)
+    ]
+
+
+class CheckpointConfig(StepConfig):
+    """How often collect looks for a new checkpoint."""
+
+    every_seconds: int
+
+
+class CollectConfig(StepConfig):
+    """The variable FLYWHEEL_COLLECT; images/README.md has the meaning of each field."""
+
+    timeout_seconds: int | None
+    grace_seconds: int
+    outputs: tuple[OutputConfig, ...]
+    audit: dict[str, Any] | None = None
+    prune: PruneConfig | None = None
+    keep: Retention | None = None
+    leader: int | None = None
+    checkpoint: CheckpointConfig | None = None

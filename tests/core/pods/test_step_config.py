@@ -1,0 +1,32 @@
+"""The configuration of fetch and collect, as their pods read it (tests/contracts/config; tests/runtime/contract/test_config.py)."""
+
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from flywheel.core.pods.fetch import Input, fetch_container
+from flywheel.core.pods.step_config import CollectConfig, FetchConfig, StepConfig
+from flywheel.core.settings import Settings
+
+CONFIG = Path(__file__).parents[2] / "contracts" / "config"
+
+
+@pytest.mark.parametrize(("name", "kind"), [("fetch", FetchConfig), ("collect", CollectConfig)])
+def test_the_golden_document_is_written_as_it_was_read(name: str, kind: type[StepConfig]) -> None:
+    document = json.loads((CONFIG / f"{name}.json").read_text())
+
+    assert json.loads(kind.model_validate(document).to_json()) == document
+
+
+def test_fields_that_were_not_set_are_not_written() -> None:
+    container = fetch_container([Input("data", s3={"uri": "s3://x/y"})], Settings(), {}, 5)
+    [config] = [each["value"] for each in container["env"] if each["name"] == "FLYWHEEL_FETCH"]
+
+    assert json.loads(config) == {"limitBytes": 5, "inputs": [{"name": "data", "s3": {"uri": "s3://x/y"}}]}
+
+
+def test_a_field_that_the_pod_does_not_know_is_refused_here() -> None:
+    with pytest.raises(ValidationError, match="secretName"):
+        fetch_container([Input("data", s3={"uri": "s3://x/y", "secretName": "lake"})], Settings(), {}, 5)

@@ -1,0 +1,100 @@
+"""The configuration of fetch and collect, as the operator writes it (tests/contracts/config; tests/core/pods/test_step_config.py)."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flywheel_runtime.contract.config.collect import (
+    CheckpointConfig,
+    CollectConfig,
+    Output,
+    PercentileRule,
+    PruneConfig,
+    Retention,
+    RuleConfig,
+)
+from flywheel_runtime.contract.config.fetch import FetchConfig, HTTPSource, Input, S3Source, VolumeSource
+from flywheel_runtime.contract.errors import Failure
+
+CONFIG = Path(__file__).parents[2] / "contracts" / "config"
+
+
+def test_the_golden_document_of_fetch() -> None:
+    lake = S3Source("s3://lake/orders/", "https://s3.example.com", "eu-central-1", foreign=True, secret="lake-read")
+
+    assert FetchConfig.parse((CONFIG / "fetch.json").read_text()) == FetchConfig(
+        10 << 30,
+        (
+            Input("data", artifact="sha256:" + "0" * 64),
+            Input("table", s3=lake),
+            Input("model", s3=S3Source("s3://models/fraud.onnx"), sha256="1" * 64),
+            Input("page", http=HTTPSource("https://example.com/a.csv", "2" * 64, ("example.com",))),
+            Input("disk", volume=VolumeSource("2026/rows.parquet")),
+        ),
+    )
+
+
+def test_the_golden_document_of_collect() -> None:
+    found = CollectConfig.parse((CONFIG / "collect.json").read_text())
+
+    assert found == CollectConfig(
+        600.0,
+        10.0,
+        (Output("model", required=True),),
+        json.loads((CONFIG / "collect.json").read_text())["audit"],
+        PruneConfig("loss", False, "4f3c/0", RuleConfig(percentile=PercentileRule(25.0, 3, 10))),
+        0,
+        CheckpointConfig(60.0),
+        Retention("loss", False, 0.25),
+    )
+
+
+def test_absent_fields_have_their_defaults() -> None:
+    assert (FetchConfig.parse("{}"), CollectConfig.parse("{}")) == (FetchConfig(), CollectConfig())
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        pytest.param([], "the document is no object", id="no object"),
+        pytest.param({"graceSecond": 1}, "graceSecond is not known", id="an unknown field"),
+        pytest.param({"graceSeconds": "10"}, "graceSeconds is '10'", id="a text for a number"),
+        pytest.param({"graceSeconds": True}, "graceSeconds is True", id="a Boolean for a number"),
+        pytest.param({"leader": 0.5}, "leader is 0.5", id="a fraction for an integer"),
+        pytest.param({"outputs": {}}, "outputs is no list", id="no list"),
+        pytest.param({"outputs": [{"required": True}]}, "outputs[0].name is missing", id="a missing field"),
+        pytest.param({"keep": {"metric": "loss", "maximize": 0, "reach": 1}}, "keep.maximize is 0", id="a number for a Boolean"),
+        pytest.param({"checkpoint": []}, "checkpoint is no object", id="a list for an object"),
+        pytest.param(
+            {"prune": {"metric": "m", "maximize": True, "group": "../x", "rule": {"median": {}}}}, "prune.group", id="another group"
+        ),
+        pytest.param(
+            {"prune": {"metric": "m", "maximize": True, "group": "x", "rule": {}}}, "exactly one rule", id="no rule"
+        ),
+    ],
+)  # fmt: skip
+def test_a_document_that_is_not_the_contracts_is_refused_with_its_field(document: Any, problem: str) -> None:
+    with pytest.raises(Failure) as failed:
+        CollectConfig.parse(json.dumps(document))
+
+    assert failed.value.reason == "InternalError"
+    assert problem in failed.value.message
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        ({"name": "a/b", "artifact": "x"}, "InternalError"),
+        ({"name": "a"}, "InternalError"),
+        ({"name": "a", "artifact": "x", "volume": {"path": "y"}}, "InternalError"),
+        ({"name": "a", "s3": {"uri": "https://bucket/key"}}, "SourceInvalid"),
+        ({"name": "a", "s3": {"uri": "s3://"}}, "SourceInvalid"),
+    ],
+)
+def test_an_input_that_is_not_the_contracts_is_refused(entry: Any, reason: str) -> None:
+    with pytest.raises(Failure) as failed:
+        FetchConfig.parse(json.dumps({"inputs": [entry]}))
+
+    assert failed.value.reason == reason
