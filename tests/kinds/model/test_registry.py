@@ -198,7 +198,7 @@ class Registry(RuleBasedStateMachine):
         at = next((n for n, each in enumerate(self.versions) if each.name == challenger.version), None)
         if at is None:
             return
-        asked = [str(gate.name) for gate in spec.gates if gate.is_measured]
+        asked = [str(gate.name) for gate in spec.gates if gate.needs_rows]
         result = GatesResult(
             digest=Digest(str(self.versions[at].digest)),
             champion=challenger.champion,

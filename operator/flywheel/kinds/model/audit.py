@@ -1,50 +1,48 @@
-"""Changes of champion are recorded one after the other; nobody waits for it, and what fails is tried again."""
+"""The audit records of promotions: they are written one after the other, nothing waits for them, and failures are retried."""
 
 from dataclasses import replace
 from datetime import timedelta
 
+from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.plan import Child, ExistingChild, Plan
-from flywheel.kinds.model.children import Model, audit_attempt, next_unaudited, promote_job, promote_step
+from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import ExistingChild
+from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_job, promote_step
 from flywheel.kinds.model.observe import Seen
-from flywheel.kinds.model.schema.status import Audit, ModelStatus, Reign
+from flywheel.kinds.model.schema.status import Audit, Promotion
 
 MAX_PAUSE = timedelta(minutes=5)
 
 
-def recorded(model: Model, seen: Seen, plan: Plan) -> Plan:
-    """The plan with the Job that is due, and what became of the last one."""
-    assert isinstance(plan.status, ModelStatus), "that is this kind's status"
-    before = next_unaudited(model.status)
-    if before is not None and seen.recording is not None:
-        return _ended(model, seen, plan, plan.status, before)
-    audit = model.status.audit
-    status = plan.status.model_copy(update={"audit": audit})
-    # What this plan promotes is recorded from the next look on: its status, with the time of the change, is written first.
-    if before is None:
-        return replace(plan, status=status, children=())
-    words = f" Its promotion is not recorded in the store yet: {audit.message}" if audit and audit.message else ""
+def with_audit(model: Model, seen: Seen, decision: Decision) -> tuple[Decision, Audit | None]:
+    """The decision with the Job that is due, and the audit with the outcome of the last one.
+
+    A promotion of this plan is recorded by the next one: the status, with the time of the change, is written first.
+    """
+    promotion, audit = next_unrecorded(model.status), model.status.audit
+    if promotion is None:
+        return decision, audit
+    attempt = audit_attempt(model.status)
+    if seen.promote_outcome is not None:
+        # The Job stays until its outcome is written.
+        job = ExistingChild(JOB, names.job(model, promote_step(promotion), attempt))
+        audit = _audit_after(model, seen, promotion, seen.promote_outcome)
+        return replace(decision, children=(job,), requeue_after=REQUEUE_NOW), audit
+    if audit is not None and audit.message:
+        message = f"{decision.message} Its promotion is not recorded in the store yet: {audit.message}"
+        decision = replace(decision, message=message)
     if audit is not None and audit.retry_at is not None and audit.retry_at > seen.now:
-        wait = max(audit.retry_at - seen.now, REQUEUE_NOW)
-        return replace(plan, status=status, children=(), requeue_after=wait, message=plan.message + words)
-    job: Child = promote_job(model, before, audit_attempt(model.status), seen.settings)
-    return replace(plan, status=status, children=(job,), message=plan.message + words)
+        return replace(decision, requeue_after=max(audit.retry_at - seen.now, REQUEUE_NOW)), audit
+    return replace(decision, children=(promote_job(model, promotion, attempt, seen.settings),)), audit
 
 
-def _ended(model: Model, seen: Seen, plan: Plan, status: ModelStatus, reign: Reign) -> Plan:
-    """The Job stays until its outcome is written."""
-    found = seen.recording
-    assert found is not None, "that was asked before"
-    old = model.status.audit or Audit()
-    if found.result == "Succeeded":
-        number, sha256 = found.audit.get("number"), found.audit.get("sha256")
-        audit = Audit(recorded=reign.number, number=number, sha256=sha256)
-    else:
-        failed = audit_attempt(model.status)
-        pause = backoff(failed - 1, limit=MAX_PAUSE)
-        again = (seen.now + pause).replace(microsecond=0)
-        audit = old.model_copy(update={"attempts": failed, "message": found.message[:512], "retry_at": again})
-    job = ExistingChild(JOB, names.job(model, promote_step(reign), audit_attempt(model.status)))
-    return replace(plan, status=status.model_copy(update={"audit": audit}), children=(job,), requeue_after=REQUEUE_NOW)
+def _audit_after(model: Model, seen: Seen, promotion: Promotion, outcome: Outcome) -> Audit:
+    if outcome.result == "Succeeded":
+        record = outcome.audit
+        return Audit(recorded=promotion.number, number=record.get("number"), sha256=record.get("sha256"))
+    attempts = audit_attempt(model.status)
+    retry_at = (seen.now + backoff(attempts - 1, limit=MAX_PAUSE)).replace(microsecond=0)
+    failure = {"attempts": attempts, "message": outcome.message[:512], "retry_at": retry_at}
+    return (model.status.audit or Audit()).model_copy(update=failure)

@@ -1,200 +1,131 @@
-"""What a Model says: who is champion, and why nobody else is.
+"""What a Model needs next: which version is champion, and why no other is.
 
 The champion in the status stays until another version beats it, spec.champion names another, or its ModelVersion is deleted.
 So whatever goes missing, the servers that follow the Model keep what they have.
 """
 
-from dataclasses import replace
-
 from flywheel.core.resource.api import MODEL_VERSION
+from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.plan import Event, Patch, Plan, Removal
 from flywheel.core.resource.values import Digest
-from flywheel.kinds.model.audit import recorded
+from flywheel.kinds.model import messages
+from flywheel.kinds.model.audit import with_audit
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.comparison import LONGEST_MESSAGE, Choice, choose, judge, number
-from flywheel.kinds.model.schema.status import MAX_CANDIDATES, MAX_HISTORY, Challenger, ModelStatus, Reign, Verdict
+from flywheel.kinds.model.promotion.comparison import verdict_on
+from flywheel.kinds.model.promotion.succession import Choice, choose_champion, history_with
+from flywheel.kinds.model.schema.status import MAX_CANDIDATES, Challenger, ModelStatus, Verdict
 
-REFUSALS = ("RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "Archived")
-WAITING = ("AwaitingApproval", "Measuring")  # nothing is wrong with these, and somebody would like to know
+REFUSING_VERDICTS = (
+    "RolledBack",
+    "NotBetter",
+    "NotComparable",
+    "GateFailed",
+    "NoObjective",
+    "MetricMissing",
+    "Archived",
+)
+WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and somebody may have to act
 
 
 def decide(model: Model, seen: Seen) -> Plan:
     """The plan for what is seen."""
-    plan = (
-        pinned_champion_is_missing(model, seen)
-        or there_is_no_champion(model, seen)
-        or champion_is_no_longer_verified(model, seen)
-        or there_is_a_champion(model, seen)
-    )
-    return replace(recorded(model, seen, plan), patches=_touches(model, seen))
+    decision = pinned_champion_is_missing(model, seen)
+    if decision is not None:
+        status = _status_without_change(model, seen)
+    else:
+        choice = choose_champion(model, seen)
+        status = _status(model, seen, choice)
+        decision = _decision(model, seen, status, choice.champion)
+    decision, audit = with_audit(model, seen, decision)
+    return decision.plan(status.model_copy(update={"audit": audit}), patches=_owner_patches(model, seen))
 
 
-def _touches(model: Model, seen: Seen) -> tuple[Patch, ...]:
-    """Those that should go with the Model carry its owner reference, and the others do not."""
-    wanted = model.spec.deletion_policy == "Delete"
-    return tuple(
-        Patch(MODEL_VERSION, each.name, each.uid, owned=wanted) for each in seen.versions if each.owned != wanted
-    )
+def _decision(model: Model, seen: Seen, status: ModelStatus, champion: Version | None) -> Decision:
+    if not seen.versions:
+        return there_is_no_version(model)
+    if champion is None:
+        return there_is_no_champion(model, seen, status)
+    if not champion.ready:
+        return champion_is_not_verified(model, seen, champion)
+    return champion_is_chosen(model, seen, status, champion)
 
 
-def pinned_champion_is_missing(model: Model, seen: Seen) -> Plan | None:
+def pinned_champion_is_missing(model: Model, seen: Seen) -> Decision | None:
     """The old champion stays until the pinned one can take over."""
-    name = model.spec.champion
-    pinned = _named(name, seen)
+    name, pinned = model.spec.champion, seen.version(model.spec.champion)
     if name is None or (pinned is not None and (pinned.ready or name == model.status.champion)):
         return None
-    if seen.pinned_belongs_to is not None:
-        finding = f"ModelVersion '{name}' belongs to Model '{seen.pinned_belongs_to}'; pin one of this Model's versions"
-    elif pinned is None:
-        finding = (
-            f"ModelVersion '{name}' does not exist in namespace '{model.namespace}'; create it or correct spec.champion"
-        )
-    else:
-        finding = (
-            f"ModelVersion '{name}' is not verified ({pinned.reason}); see its conditions or correct spec.champion"
-        )
-    old = _named(model.status.champion, seen)
-    meanwhile = f" Champion '{old.name}' stays meanwhile." if old else ""
-    return Plan(
+    return Decision(
         ready=False,
         reason="ChampionNotReady" if pinned else "ChampionNotFound",
-        message=f"Waiting for the pinned champion: {finding}.{meanwhile}",
-        status=_status(model, seen, Choice(old)).model_copy(update=_as_it_was(model)),
-        summary=f"pinned {name} is missing" if pinned is None else f"pinned {name} is not ready",
+        message=messages.pinned_champion_is_missing(model, seen, name),
+        summary=f"pinned {name} is not ready" if pinned else f"pinned {name} is missing",
     )
 
 
-def there_is_no_champion(model: Model, seen: Seen) -> Plan | None:
-    """No version at all, none verified yet, or none that passes."""
-    choice = _choice(model, seen)
-    if choice.champion is not None:
-        return None
-    status = _status(model, seen, choice)
-    if not seen.versions:
-        message = f"Model '{model.name}' has no version yet; let an Experiment register one (spec.register: {model.name}) or create a ModelVersion with spec.model: {model.name}."
-        return Plan(ready=False, reason="NoVersion", message=message, status=status, summary="no version yet")
-    known = [verdict for verdict in status.candidates if verdict.verdict in (*WAITING, *REFUSALS)]
-    told = sorted(known, key=lambda verdict: verdict.verdict not in WAITING)
-    reason = told[0].verdict if told else "WaitingForVersion"
-    about = told[0] if told else status.candidates[0]
-    return Plan(
+def there_is_no_version(model: Model) -> Decision:
+    """It waits for the first version."""
+    message = f"Model '{model.name}' has no version yet; let an Experiment register one (spec.register: {model.name}) or create a ModelVersion with spec.model: {model.name}."
+    return Decision(ready=False, reason="NoVersion", message=message, summary="no version yet")
+
+
+def there_is_no_champion(model: Model, seen: Seen, status: ModelStatus) -> Decision:
+    """No version is verified yet, or none passes."""
+    waiting = [each for each in status.candidates if each.verdict in WAITING_VERDICTS]
+    refused = [each for each in status.candidates if each.verdict in REFUSING_VERDICTS]
+    telling = next(iter((*waiting, *refused)), None)
+    about = telling or status.candidates[0]
+    return Decision(
         ready=False,
-        reason=reason,
+        reason=telling.verdict if telling else "WaitingForVersion",
         message=f"No version of Model '{model.name}' is champion yet. ModelVersion '{about.version}': {about.message}.",
-        status=status,
-        summary=f"no champion, {_count(seen)}",
-        removals=_removals(model, seen, None),
+        summary=f"no champion, {messages.version_count(seen)}",
+        removals=_surplus_versions(model, seen, None),
     )
 
 
-def champion_is_no_longer_verified(model: Model, seen: Seen) -> Plan | None:
-    """A later verification found fault with it. Nobody takes over by that alone, and it is served on."""
-    choice = _choice(model, seen)
-    if choice.champion is None or choice.champion.ready:
-        return None
-    name = choice.champion.name
-    return Plan(
+def champion_is_not_verified(model: Model, seen: Seen, champion: Version) -> Decision:
+    """A later verification found fault with it. No other version takes over by that alone, and it is served on."""
+    name = champion.name
+    return Decision(
         ready=False,
         reason="ChampionNotReady",
-        message=f"Champion '{name}' is no longer verified ({choice.champion.reason}) and is served on; see ModelVersion '{name}', or pin another version with spec.champion.",
-        status=_status(model, seen, choice),
-        summary=_summary(model, seen, choice.champion),
+        message=f"Champion '{name}' is no longer verified ({champion.reason}) and is served on; see ModelVersion '{name}', or pin another version with spec.champion.",
+        summary=messages.summary(model, seen, champion),
     )
 
 
-def there_is_a_champion(model: Model, seen: Seen) -> Plan:
-    """The message also tells why the newest version is not."""
-    choice = _choice(model, seen)
-    champion = choice.champion
-    assert champion is not None, "that was asked before"
-    status = _status(model, seen, choice)
-    newest = next((each for each in status.candidates if each.verdict == "AwaitingApproval"), status.candidates[0])
-    refused = newest.verdict in (*REFUSALS, "AwaitingApproval")
-    which = "The newest" if newest is status.candidates[0] else "Another"
-    told = refused or newest.verdict == "Measuring"
-    why = f" {which}, '{newest.version}', is not ({newest.verdict}): {newest.message}." if told else ""
-    hint = (
-        " Name it in spec.champion to serve it all the same."
-        if newest.verdict == "NoObjective"
-        else " Name it in spec.champion to serve it all the same, or add a gate 'champion', which scores both on the same rows."
-        if newest.verdict == "NotComparable"
-        else ""
-    )
-    pinned = _about_the_pin(model, seen)
+def champion_is_chosen(model: Model, seen: Seen, status: ModelStatus, champion: Version) -> Decision:
+    """The message also says why the newest version is not champion, or which one waits for approval."""
+    newest = status.candidates[0]
+    about = next((each for each in status.candidates if each.verdict == "AwaitingApproval"), newest)
     changed = status.history[-1:] != model.status.history[-1:]
-    return Plan(
+    return Decision(
         ready=True,
-        reason=_barred_pin(model, seen)
-        if pin_was_rolled_back(model, seen)
-        else "Pinned"
-        if model.spec.champion
-        else newest.verdict
-        if refused
-        else "ChampionChosen",
-        message=f"ModelVersion '{champion.name}' is champion of {_count(seen)}.{pinned}{why}{hint}",
-        status=status,
-        summary=_summary(model, seen, champion),
-        removals=_removals(model, seen, champion),
+        reason=_reason(model, seen, about),
+        message=messages.champion_is_chosen(model, seen, champion, about, is_newest=about is newest)
+        if about.verdict in (*REFUSING_VERDICTS, *WAITING_VERDICTS)
+        else messages.who_is_champion(model, seen, champion),
+        summary=messages.summary(model, seen, champion),
+        removals=_surplus_versions(model, seen, champion),
         events=(Event("ChampionChanged", status.history[-1].message, action="Promote"),) if changed else (),
     )
 
 
-def pin_was_rolled_back(model: Model, seen: Seen) -> bool:
-    """Git asks for a version that a rollout found bad, or that is archived; it is not offered until somebody clears that."""
-    pinned = _named(model.spec.champion, seen)
-    return pinned is not None and pinned.barred
-
-
-def _about_the_pin(model: Model, seen: Seen) -> str:
-    if model.spec.champion is None:
-        return ""
-    if not pin_was_rolled_back(model, seen):
-        return " It is pinned by spec.champion."
-    pinned = _named(model.spec.champion, seen)
-    if pinned is not None and pinned.rejected is None:
-        return (
-            f" spec.champion names '{pinned.name}', which is archived; set its spec.archived to false, or name another."
-        )
-    finding = pinned.rejected if pinned else ""
-    return f" spec.champion names '{model.spec.champion}', which was rolled back: {finding} To offer it again, set annotation flywheel.ml/clear-rejection on it to any new value."
-
-
-def _barred_pin(model: Model, seen: Seen) -> str:
-    pinned = _named(model.spec.champion, seen)
-    return "PinRolledBack" if pinned is not None and pinned.rejected is not None else "PinArchived"
-
-
-def _choice(model: Model, seen: Seen) -> Choice:
-    current = _named(model.status.champion, seen)
-    pinned = _named(model.spec.champion, seen)
-    if current is not None and current.barred:
-        return _whoever_was_before(model, seen, current)
+def _reason(model: Model, seen: Seen, about: Verdict) -> str:
+    pinned = seen.version(model.spec.champion)
     if pinned is not None and pinned.barred:
-        return Choice(current) if current is not None else choose(model.spec, None, seen.versions)
-    if pinned is None:
-        return choose(model.spec, current, seen.versions)
-    if current is not None and pinned.name == current.name:
-        return Choice(pinned)
-    return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
-
-
-def _whoever_was_before(model: Model, seen: Seen, current: Version) -> Choice:
-    """The champion was rolled back or archived: the last one before it that is good becomes champion again; a rollout back is no gain to be proven."""
-    for reign in reversed(model.status.history):
-        before = _named(reign.version, seen)
-        if before is not None and before.ready and not before.barred:
-            why = "Archived" if current.rejected is None else "RolledBack"
-            words = "was archived" if current.rejected is None else f"was rolled back: {current.rejected}"
-            finding = f"'{current.name}' {words}"[:LONGEST_MESSAGE]
-            return Choice(before, Verdict(version=before.name, verdict=why, message=finding))
-    return choose(model.spec, None, seen.versions)
+        return "PinRolledBack" if pinned.rejected is not None else "PinArchived"
+    if model.spec.champion is not None:
+        return "Pinned"
+    return about.verdict if about.verdict in (*REFUSING_VERDICTS, "AwaitingApproval") else "ChampionChosen"
 
 
 def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
     champion, metric = choice.champion, model.spec.objective.metric if model.spec.objective else None
-    verdicts = [judge(model.spec, version, champion) for version in reversed(seen.versions)]
-    history = _history(model, seen, choice)
+    verdicts = [verdict_on(model.spec, version, champion) for version in reversed(seen.versions)]
+    history = history_with(model, seen, choice)
     return ModelStatus(
         champion=champion.name if champion else None,
         champion_digest=champion.digest if champion else None,
@@ -203,13 +134,20 @@ def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
         candidates=tuple(verdicts[:MAX_CANDIDATES]),
         challenger=_challenger(model, verdicts, champion),
         promotions=history[-1].number if history else None,
-        audit=model.status.audit,
         history=history,
     )
 
 
+def _status_without_change(model: Model, seen: Seen) -> ModelStatus:
+    """The status while the pinned champion is missing: the champion stays, though its ModelVersion may be deleted."""
+    old = model.status
+    status = _status(model, seen, Choice(seen.version(old.champion)))
+    stays = ("champion", "champion_digest", "champion_metric")
+    return status.model_copy(update={field: getattr(old, field) for field in stays})
+
+
 def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None) -> Challenger | None:
-    """The oldest of those that wait to be measured: one at a time, since whoever wins is whom the next one has to beat."""
+    """The oldest version that waits to be measured. One is measured at a time, since the next has to beat the winner."""
     oldest = next((each for each in reversed(verdicts) if each.verdict == "Measuring"), None)
     if oldest is None:
         return None
@@ -221,56 +159,21 @@ def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None)
     )
 
 
-def _as_it_was(model: Model) -> dict[str, object]:
-    kept = ("champion", "champion_digest", "champion_metric")
-    return {field: getattr(model.status, field) for field in kept}
-
-
-def _history(model: Model, seen: Seen, choice: Choice) -> tuple[Reign, ...]:
-    old = model.status.history
-    if choice.champion is None or choice.won is None:
-        return old
-    first = "Succession" if old else "FirstVersion"
-    reason = first if choice.won.verdict == "Champion" else choice.won.verdict
-    before = f", after '{model.status.champion}'" if model.status.champion else ""
-    approved = choice.champion.approved if model.spec.promotion == "Approval" and reason != "Pinned" else None
-    by = f", approved by '{approved.by}' ({approved.reason})" if approved else ""
-    numbers = f": {choice.won.message}" if choice.won.message else ""
-    reign = Reign(
-        number=(model.status.promotions or 0) + 1,
-        version=choice.champion.name,
-        digest=choice.champion.digest,
-        since=seen.now.replace(microsecond=0),
-        reason=reason,
-        message=f"'{choice.champion.name}' is champion{before} ({reason}{by}){numbers}"[:LONGEST_MESSAGE],
-        approved_by=approved.by if approved else None,
-        approved_at=approved.at if approved else None,
-    )
-    return (*old, reign)[-MAX_HISTORY:]
-
-
-def _removals(model: Model, seen: Seen, champion: Version | None) -> tuple[Removal, ...]:
-    """The oldest of those that may go, as many as there are too many."""
+def _surplus_versions(model: Model, seen: Seen, champion: Version | None) -> tuple[Removal, ...]:
+    """The versions beyond spec.retention: the oldest of those that an Experiment made and nothing uses."""
     retention = model.spec.retention
     if retention is None:
         return ()
     nominated = model.status.challenger.version if model.status.challenger else None
     stay = {champion.name if champion else None, model.spec.champion, model.status.champion, nominated}
-    may_go = [each for each in seen.versions if each.name not in stay and not each.used and each.registered]
+    removable = [each for each in seen.versions if each.name not in stay and not each.used and each.registered]
     surplus = max(0, len(seen.versions) - retention.versions)
-    return tuple(Removal(MODEL_VERSION, each.name, each.uid) for each in may_go[:surplus])
+    return tuple(Removal(MODEL_VERSION, each.name, each.uid) for each in removable[:surplus])
 
 
-def _named(name: str | None, seen: Seen) -> Version | None:
-    return next((version for version in seen.versions if version.name == name), None)
-
-
-def _summary(model: Model, seen: Seen, champion: Version) -> str:
-    metric = model.spec.objective.metric if model.spec.objective else None
-    value = number(metric, champion) if metric else None
-    told = f", {metric} {value:.3g}" if value is not None else ""
-    return f"champion {champion.name}{told}, {_count(seen)}"
-
-
-def _count(seen: Seen) -> str:
-    return f"{len(seen.versions)} version{'' if len(seen.versions) == 1 else 's'}"
+def _owner_patches(model: Model, seen: Seen) -> tuple[Patch, ...]:
+    """Versions that are deleted with the Model carry its owner reference, and the others do not."""
+    owned = model.spec.deletion_policy == "Delete"
+    return tuple(
+        Patch(MODEL_VERSION, each.name, each.uid, owned=owned) for each in seen.versions if each.owned != owned
+    )

@@ -26,7 +26,7 @@ def measured(
 ) -> Version:
     """The version after its gates' Job; `failed` are the gates that did."""
     asked = ModelSpec.model_validate({**OBJECTIVE, **spec})
-    names = [str(gate.name) for gate in asked.gates if gate.is_measured]
+    names = [str(gate.name) for gate in asked.gates if gate.needs_rows]
     result = GatesResult(
         digest=Digest(str(one.digest)),
         champion=champion.name if champion else None,

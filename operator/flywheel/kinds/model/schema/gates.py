@@ -17,7 +17,6 @@ AnomalyKind = Literal[
     "NewCategory", "OutOfRange", "TypeMismatch", "MissingColumn", "ExtraColumn", "NullRateUp", "Constant", "DuplicateKeys",
     "LabelLeak", "TargetNull",
 ]  # fmt: skip
-MEASURED = ("champion", "slice", "fairness", "calibration", "data")
 
 
 class Threshold(Schema):
@@ -148,11 +147,12 @@ class Gate(Schema):
     data: DataGate | None = Field(None, description="Come from data without anomalies.")
 
     @property
-    def is_measured(self) -> bool:
-        """Whether rows are needed to tell."""
-        return any(getattr(self, word) is not None for word in MEASURED)
+    def needs_rows(self) -> bool:
+        """Whether a Job must measure it on rows."""
+        measured = (self.champion, self.slice, self.fairness, self.calibration, self.data)
+        return any(condition is not None for condition in measured)
 
-    def told(self) -> dict[str, Any]:
-        """As the gates' Job reads it."""
-        found: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"description"})
-        return found
+    def job_config(self) -> dict[str, Any]:
+        """The gate as the gates' Job reads it."""
+        config: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"description"})
+        return config

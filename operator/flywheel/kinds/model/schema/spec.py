@@ -75,10 +75,10 @@ class ModelSpec(Schema):
     )
 
     def measured_gates(self) -> list[dict[str, Any]]:
-        """Those that need rows, as the gates' Job reads them."""
-        return [gate.told() for gate in self.gates if gate.is_measured]
+        """The gates that need rows, as the gates' Job reads them."""
+        return [gate.job_config() for gate in self.gates if gate.needs_rows]
 
     def gates_hash(self) -> str:
-        """16 digits that change when a measurement made before says no longer what is asked."""
+        """16 digits that change when an earlier measurement no longer counts."""
         metric = str(self.objective.metric) if self.objective else None
         return names.digest({"gates": self.measured_gates(), "objective": metric})[:16]

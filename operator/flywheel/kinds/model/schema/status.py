@@ -11,6 +11,7 @@ MAX_HISTORY = 50
 
 
 MAX_CANDIDATES = 20
+MAX_MESSAGE_CHARACTERS = 512  # of a verdict or a promotion
 
 
 class Verdict(Schema):
@@ -44,7 +45,7 @@ class Audit(Schema):
     retry_at: datetime | None = Field(None, description="When it is tried again.")
 
 
-class Reign(Schema):
+class Promotion(Schema):
     """One change of champion."""
 
     number: int | None = Field(None, description="Counts the changes of champion, from 1.")
@@ -73,6 +74,6 @@ class ModelStatus(Status):
     challenger: Challenger | None = Field(None, description="The version whose gates are measured now.")
     promotions: int | None = Field(None, description="How many changes of champion there were; each is audited.")
     audit: Audit | None = Field(None, description="How far they are recorded in the store.")
-    history: tuple[Reign, ...] = Field(
+    history: tuple[Promotion, ...] = Field(
         (), max_length=MAX_HISTORY, description="Every change of champion, oldest first; the last 50 are kept."
     )

@@ -1,0 +1,63 @@
+"""The messages of a Model's conditions, and its summary."""
+
+from flywheel.kinds.model.children import Model
+from flywheel.kinds.model.observe import Seen, Version
+from flywheel.kinds.model.schema.status import Verdict
+
+_HINTS = {
+    "NoObjective": " Name it in spec.champion to serve it all the same.",
+    "NotComparable": " Name it in spec.champion to serve it all the same, or add a gate 'champion', which scores both on the same rows.",
+}
+
+
+def pinned_champion_is_missing(model: Model, seen: Seen, name: str) -> str:
+    """The version that spec.champion names does not exist, belongs to another Model, or is not verified."""
+    pinned, old = seen.version(name), seen.version(model.status.champion)
+    if seen.pinned_belongs_to is not None:
+        finding = f"ModelVersion '{name}' belongs to Model '{seen.pinned_belongs_to}'; pin one of this Model's versions"
+    elif pinned is None:
+        finding = (
+            f"ModelVersion '{name}' does not exist in namespace '{model.namespace}'; create it or correct spec.champion"
+        )
+    else:
+        finding = (
+            f"ModelVersion '{name}' is not verified ({pinned.reason}); see its conditions or correct spec.champion"
+        )
+    meanwhile = f" Champion '{old.name}' stays meanwhile." if old else ""
+    return f"Waiting for the pinned champion: {finding}.{meanwhile}"
+
+
+def who_is_champion(model: Model, seen: Seen, champion: Version) -> str:
+    """Which version is champion, and what became of the pin."""
+    return f"ModelVersion '{champion.name}' is champion of {version_count(seen)}.{_about_the_pin(model, seen)}"
+
+
+def champion_is_chosen(model: Model, seen: Seen, chosen: Version, about: Verdict, *, is_newest: bool) -> str:
+    """Which version is champion, and why another one, most often the newest, is not."""
+    which = "The newest" if is_newest else "Another"
+    why = f" {which}, '{about.version}', is not ({about.verdict}): {about.message}."
+    return f"{who_is_champion(model, seen, chosen)}{why}{_HINTS.get(about.verdict, '')}"
+
+
+def _about_the_pin(model: Model, seen: Seen) -> str:
+    name, pinned = model.spec.champion, seen.version(model.spec.champion)
+    if name is None:
+        return ""
+    if pinned is None or not pinned.barred:
+        return " It is pinned by spec.champion."
+    if pinned.rejected is None:
+        return f" spec.champion names '{name}', which is archived; set its spec.archived to false, or name another."
+    return f" spec.champion names '{name}', which was rolled back: {pinned.rejected} To offer it again, set annotation flywheel.ml/clear-rejection on it to any new value."
+
+
+def summary(model: Model, seen: Seen, champion: Version) -> str:
+    """`champion fraud-7, roc_auc 0.742, 12 versions`."""
+    metric = model.spec.objective.metric if model.spec.objective else None
+    value = champion.metric(metric) if metric else None
+    number = f", {metric} {value:.3g}" if value is not None else ""
+    return f"champion {champion.name}{number}, {version_count(seen)}"
+
+
+def version_count(seen: Seen) -> str:
+    """`1 version`, `12 versions`."""
+    return f"{len(seen.versions)} version{'' if len(seen.versions) == 1 else 's'}"

@@ -1,0 +1,79 @@
+"""Which version becomes champion, and the history of the champions."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flywheel.kinds.model.children import Model
+from flywheel.kinds.model.observe import Seen, Version
+from flywheel.kinds.model.promotion.comparison import WINNING_VERDICTS, verdict_on
+from flywheel.kinds.model.schema.spec import ModelSpec
+from flywheel.kinds.model.schema.status import MAX_HISTORY, MAX_MESSAGE_CHARACTERS, Promotion, Verdict
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The champion (None: there is none yet), and the verdict by which it took over (None: it was champion before)."""
+
+    champion: Version | None
+    verdict: Verdict | None = None
+
+
+def choose_champion(model: Model, seen: Seen) -> Choice:
+    """The champion: the pinned version, else the present champion or whichever version beats it."""
+    current, pinned = seen.version(model.status.champion), seen.version(model.spec.champion)
+    if current is not None and current.barred:
+        return _previous_champion(model, seen, current)
+    if pinned is not None and pinned.barred:
+        return Choice(current) if current is not None else challenge(model.spec, None, seen.versions)
+    if pinned is None:
+        return challenge(model.spec, current, seen.versions)
+    if current is not None and pinned.name == current.name:
+        return Choice(pinned)
+    return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
+
+
+def challenge(spec: ModelSpec, current: Version | None, versions: Iterable[Version]) -> Choice:
+    """The champion after every version, oldest first, has challenged whichever is champion by then."""
+    choice = Choice(current)
+    for version in versions:
+        verdict = verdict_on(spec, version, choice.champion)
+        if verdict.verdict in WINNING_VERDICTS and version is not choice.champion:
+            choice = Choice(version, verdict)
+    return choice
+
+
+def _previous_champion(model: Model, seen: Seen, current: Version) -> Choice:
+    """The last good champion before one that was rolled back or archived. Going back needs no gain to be proven."""
+    for promotion in reversed(model.status.history):
+        before = seen.version(promotion.version)
+        if before is not None and before.ready and not before.barred:
+            rolled_back = current.rejected is not None
+            cause = f"was rolled back: {current.rejected}" if rolled_back else "was archived"
+            message = f"'{current.name}' {cause}"[:MAX_MESSAGE_CHARACTERS]
+            verdict = "RolledBack" if rolled_back else "Archived"
+            return Choice(before, Verdict(version=before.name, verdict=verdict, message=message))
+    return challenge(model.spec, None, seen.versions)
+
+
+def history_with(model: Model, seen: Seen, choice: Choice) -> tuple[Promotion, ...]:
+    """The history of champions, with the promotion of this choice if it is a change."""
+    history, champion, verdict = model.status.history, choice.champion, choice.verdict
+    if champion is None or verdict is None:
+        return history
+    first = "Succession" if history else "FirstVersion"
+    reason = first if verdict.verdict == "Champion" else verdict.verdict
+    before = f", after '{model.status.champion}'" if model.status.champion else ""
+    approved = champion.approved if model.spec.promotion == "Approval" and reason != "Pinned" else None
+    by = f", approved by '{approved.by}' ({approved.reason})" if approved else ""
+    numbers = f": {verdict.message}" if verdict.message else ""
+    promotion = Promotion(
+        number=(model.status.promotions or 0) + 1,
+        version=champion.name,
+        digest=champion.digest,
+        since=seen.now.replace(microsecond=0),
+        reason=reason,
+        message=f"'{champion.name}' is champion{before} ({reason}{by}){numbers}"[:MAX_MESSAGE_CHARACTERS],
+        approved_by=approved.by if approved else None,
+        approved_at=approved.at if approved else None,
+    )
+    return (*history, promotion)[-MAX_HISTORY:]
