@@ -3,7 +3,6 @@
 The image is our own server's, which this cluster has; it listens on ports of its own, as any image would.
 """
 
-import hashlib
 import json
 import urllib.request
 from typing import Any
@@ -12,9 +11,9 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import images
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 from e2e.waiting import wait_until
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}]}).encode()
@@ -37,7 +36,7 @@ def custom(*more: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def served(story: Story) -> Story:
     model = linear([1.0, 2.0])
-    text = MANIFESTS % {"uri": story.put("a.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    text = own_model(story, model)
     story.apply(text.replace("  auth:", f"  runtime: {json.dumps(custom())}\n  auth:"))
     story.wait("fwsvc", "fraud")
     return story

@@ -6,6 +6,7 @@ import pytest
 
 from e2e import bad_input, kube
 from e2e.bad_input import Case, resource, trial
+from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
@@ -39,7 +40,6 @@ TRAINING = [
     "node without the GPU asked for",
     "quota exceeded",
 ]
-GOOD_ROWS = "a,late\n" + "".join(f"{number},{int(number % 7 > 3)}\n" for number in range(300))
 
 
 @pytest.fixture(scope="module")

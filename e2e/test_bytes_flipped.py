@@ -6,9 +6,9 @@ import json
 import pytest
 
 from e2e import kube
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 from e2e.waiting import wait_until
 
 
@@ -17,7 +17,7 @@ def flipped(story: Story) -> tuple[Story, str, str]:
     """A served model whose blob in the store lost its word: (story, wanted, found) SHA-256."""
     model = linear([3.0, 1.0, 4.0, 1.0, 5.0], bias=9.26)
     wanted = hashlib.sha256(model).hexdigest()
-    story.apply(MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": wanted})
+    story.apply(own_model(story, model, wanted))
     story.wait("fwsvc", "fraud")
     spoiled = bytearray(model)
     spoiled[len(model) // 2] ^= 1

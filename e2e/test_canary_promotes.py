@@ -5,25 +5,18 @@ import time
 import pytest
 
 from e2e import kube, rollouts
+from e2e.manifests import CANARY
 from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
 from e2e.traffic import Traffic, asked_once
 from e2e.waiting import wait_until
 
-ROLLOUT = {
-    "canary": {
-        "steps": [{"percent": 20, "duration": "6s"}, {"percent": 50, "duration": "6s"}],
-        # The machine of the stories is shared, so latency is no matter here; test_canary_rolls_back judges it.
-        "analysis": {"maxErrorRate": "1%", "maxP99Ratio": "1000", "minRequests": 20},
-    }
-}
-
 
 @pytest.fixture(scope="module")
 def served(story: Story) -> Story:
     rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
-    rollouts.serves(story, "fraud-1", ROLLOUT)
+    rollouts.serves(story, "fraud-1", CANARY)
     return story
 
 

@@ -1,14 +1,13 @@
 """What Git holds stays what the cluster holds: a second diff is empty, and nothing of ours carries the applier's marks."""
 
-import hashlib
 import json
 
 import pytest
 
 from e2e import kube
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 
 MARKS = {"argocd.argoproj.io/instance": "shop", "app.kubernetes.io/instance": "shop", "team": "fraud"}
 
@@ -17,7 +16,7 @@ MARKS = {"argocd.argoproj.io/instance": "shop", "app.kubernetes.io/instance": "s
 def applied(story: Story) -> tuple[Story, str]:
     """The manifests with the labels and annotations that a GitOps tool adds, and the story in which they are Ready."""
     model = linear([1.0, 1.0])
-    text = MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    text = own_model(story, model)
     marked = text.replace("metadata: {", f"metadata: {{labels: {json.dumps(MARKS)}, annotations: {json.dumps(MARKS)}, ")
     story.apply(marked)
     story.wait("fwsvc", "fraud")

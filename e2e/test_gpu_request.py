@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 
 GPU = "gpu.intel.com/xe"  # each story that needs some advertises a name of its own
 
@@ -27,10 +27,9 @@ def ask(story: Story, count: int) -> None:
 
 
 def test_more_than_there_are_is_told_and_fewer_run(story: Story, node: str) -> None:
-    import hashlib
 
     model = linear([1.0, 2.0])
-    manifests = MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    manifests = own_model(story, model)
     story.apply(manifests.replace("  auth:", f"  resources: {{limits: {{{GPU}: 4}}}}\n  auth:"))
 
     condition = story.wait("fwsvc", "fraud", ready="False", reason="Unschedulable", seconds=180)

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from e2e import kube, rollouts
+from e2e.manifests import CANARY
 from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
-from e2e.test_canary_promotes import ROLLOUT
 from e2e.waiting import wait_until
 
 GPU = "amd.com/gpu"
@@ -52,7 +52,7 @@ def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Story) ->
 
 def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(served: Story) -> None:
     before = rollouts.servers(served)
-    patch = json.dumps({"spec": {"rollout": ROLLOUT}})
+    patch = json.dumps({"spec": {"rollout": CANARY}})
     served.kubectl("patch", "fwsvc", NAME, "--type", "merge", "--patch", patch)
     rollouts.offers(served, "fraud-3")
     condition = served.wait("fwsvc", NAME, reason="ChallengerDoesNotFit")

@@ -6,8 +6,8 @@ import pytest
 
 from e2e import kube
 from e2e.bad_input import dataset, trial
+from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Story
-from e2e.test_bad_input import GOOD_ROWS
 from e2e.waiting import wait_until
 
 SLOW = "import pathlib, time; time.sleep(12); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"

@@ -21,8 +21,8 @@ import pytest
 from e2e import audit, kube
 from e2e.bad_input import dataset, resource
 from e2e.local_operator import LocalOperator, deployed_operator_rests
+from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Story
-from e2e.test_bad_input import GOOD_ROWS
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests

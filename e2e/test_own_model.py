@@ -7,36 +7,15 @@ import urllib.request
 import pytest
 
 from e2e import kube
+from e2e.manifests import own_model, own_version
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-
-MANIFESTS = """
-apiVersion: flywheel.ml/v1alpha1
-kind: Model
-metadata: {name: fraud}
-spec: {description: "Is this payment a fraud?"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: ModelVersion
-metadata: {name: fraud-1}
-spec:
-  model: fraud
-  source: {s3: {uri: "%(uri)s"}, sha256: "%(sha256)s"}
-  metrics: {roc_auc: "0.71"}
----
-apiVersion: flywheel.ml/v1alpha1
-kind: InferenceService
-metadata: {name: fraud}
-spec:
-  version: fraud-1
-  auth: {none: {}}
-"""
 
 
 @pytest.fixture(scope="module")
 def served(story: Story) -> Story:
     model = linear([1.0, 2.0, 3.0], bias=0.5)
-    story.apply(MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()})
+    story.apply(own_model(story, model))
     story.wait("fwver", "fraud-1")
     story.wait("fwsvc", "fraud")
     return story
@@ -65,8 +44,7 @@ def test_it_answers(served: Story) -> None:
 def test_a_wrong_sha256_is_refused_and_names_both(story: Story) -> None:
     model = linear([1.0])
     wrong = "0" * 64
-    manifest = MANIFESTS.split("---")[1].replace("fraud-1", "fraud-2")
-    story.apply(manifest % {"uri": story.put("other.onnx", model), "sha256": wrong})
+    story.apply(own_version(story.put("other.onnx", model), wrong, "fraud-2"))
 
     condition = story.wait("fwver", "fraud-2", ready="False", reason="DigestMismatch")
 
@@ -78,8 +56,7 @@ def test_a_pickle_that_calls_itself_onnx_is_refused(story: Story) -> None:
     import pickle
 
     evil = pickle.dumps({"weights": [1, 2, 3]})
-    manifest = MANIFESTS.split("---")[1].replace("fraud-1", "fraud-3")
-    story.apply(manifest % {"uri": story.put("evil.onnx", evil), "sha256": hashlib.sha256(evil).hexdigest()})
+    story.apply(own_version(story.put("evil.onnx", evil), hashlib.sha256(evil).hexdigest(), "fraud-3"))
 
     condition = story.wait("fwver", "fraud-3", ready="False", stalled=True)
 

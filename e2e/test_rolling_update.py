@@ -15,9 +15,9 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import cluster
+from e2e.manifests import own_model, own_version
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 from e2e.waiting import wait_until
 
 BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}]}).encode()
@@ -58,14 +58,9 @@ class Load:
 @pytest.mark.skipif(cluster.chosen().kind != "native", reason="only the native cluster's node reaches Services")
 def test_no_request_is_lost_while_versions_change(story: Story) -> None:
     first, second = linear([1.0, 1.0]), linear([2.0, 2.0])
-    story.apply(
-        (MANIFESTS % {"uri": story.put("a.onnx", first), "sha256": hashlib.sha256(first).hexdigest()}).replace(
-            "  auth:", "  replicas: 2\n  auth:"
-        )
-    )
+    story.apply(own_model(story, first).replace("  auth:", "  replicas: 2\n  auth:"))
     story.wait("fwsvc", "fraud")
-    version = MANIFESTS.split("---")[1].replace("fraud-1", "fraud-2")
-    story.apply(version % {"uri": story.put("b.onnx", second), "sha256": hashlib.sha256(second).hexdigest()})
+    story.apply(own_version(story.put("b.onnx", second), hashlib.sha256(second).hexdigest(), "fraud-2"))
     story.wait("fwver", "fraud-2")
     address = f"{(story.get('service', 'fraud') or {})['spec']['clusterIP']}:8080"
 

@@ -3,7 +3,6 @@
 Besides, whoever has an autoscaler of another sort (KEDA, say) drives the InferenceService's own scale subresource.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,10 +11,10 @@ import pytest
 
 from e2e import custom_metrics, kube, loopback
 from e2e.cluster import cluster
+from e2e.load import Load, replicas
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
-from e2e.test_scale_up_and_down_loses_nothing import Load, servers
 from e2e.waiting import wait_until
 
 SCALING = """
@@ -33,7 +32,7 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
     model = linear([1.0, 1.0])
-    text = MANIFESTS % {"uri": story.put("a.onnx", model), "sha256": hashlib.sha256(model).hexdigest()}
+    text = own_model(story, model)
     folder: Path = tmp_path_factory.mktemp("certificate")
     with custom_metrics.served(story, folder):
         story.apply(text.replace("\n  auth:", SCALING))
@@ -51,7 +50,7 @@ def test_servers_come_with_requests_per_second(served: Story) -> None:
     address = (served.get("service", "fraud") or {})["spec"]["clusterIP"]
     with loopback.service(address, 8080) as port, Load(port) as load:
         wait_until(
-            lambda: servers(served)[1] >= 2,
+            lambda: replicas(served)[1] >= 2,
             150,
             lambda: f"never more than one server: {served.kubectl('describe', 'hpa')} {load.answers}",
         )
@@ -85,7 +84,7 @@ def test_an_autoscaler_of_somebody_elses_sets_the_scale_subresource(served: Stor
     }  # fmt: skip
     served.apply(foreign)
 
-    wait_until(lambda: servers(served) == (3, 3), 90, lambda: served.kubectl("describe", "hpa"))
+    wait_until(lambda: replicas(served) == (3, 3), 90, lambda: served.kubectl("describe", "hpa"))
 
     assert (served.get("fwsvc", "fraud") or {})["spec"]["replicas"] == 3
     served.wait("fwsvc", "fraud", reason="Serving")

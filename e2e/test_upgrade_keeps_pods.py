@@ -9,10 +9,10 @@ import pytest
 
 from e2e import deploy, kube, rollouts
 from e2e.cluster import cluster
+from e2e.manifests import CANARY
 from e2e.namespace import Story
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
-from e2e.test_canary_promotes import ROLLOUT
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -24,7 +24,7 @@ NEWER = "not-yet-built"  # nobody must pull it
 def servers_before(story: Story, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The servers as the installed chart made them; then the chart is upgraded. The installed one comes back afterwards."""
     rollouts.brings(story, {"fraud-1": linear([1.0, 0.0])})
-    rollouts.serves(story, "fraud-1", ROLLOUT)
+    rollouts.serves(story, "fraud-1", CANARY)
     before = rollouts.servers(story)
     chart = tmp_path / "chart"
     shutil.copytree(deploy.CHART, chart)

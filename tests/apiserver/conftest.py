@@ -1,15 +1,13 @@
 """The API server with our CRDs, and kubectl as users have it."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from e2e.cluster import golang
-
-Kubectl = Callable[..., subprocess.CompletedProcess[str]]
-CHECKOUT = Path(__file__).resolve().parents[2]
+from tests.apiserver.manifests import Kubectl
+from tests.documents import CHECKOUT
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import CompletedProcess
 from typing import Any
@@ -15,10 +15,10 @@ from e2e.cluster import golang
 from e2e.waiting import wait_until
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.promotion.approval_command import approval_command
+from tests.apiserver.manifests import Kubectl
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 CHART = Path(__file__).resolve().parents[2] / "charts" / "flywheel"
 NAMESPACE = "approvals"
 OURS = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole"}

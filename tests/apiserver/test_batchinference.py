@@ -1,15 +1,14 @@
 """Bad BatchInferences are refused by the API server with a sentence of ours."""
 
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.apiserver.manifests import Kubectl
+
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 GOOD: dict[str, Any] = {
     "model": "fraud",
     "input": {"s3": {"uri": "s3://acme/in/"}},

@@ -1,8 +1,6 @@
 """What Model, ModelVersion and InferenceService make, sent to a real API server: it takes all of it, and an idle operator writes nothing."""
 
 import json
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -18,10 +16,10 @@ from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.modelversion.children import verify_job
 from flywheel.kinds.modelversion.kind import KIND as VERSION
 from flywheel.testing import resource
+from tests.apiserver.manifests import Kubectl
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 
 RESTRICTED = {
     "apiVersion": "v1",

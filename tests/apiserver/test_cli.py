@@ -26,9 +26,9 @@ from flywheel.core.resource.api import (
     Manifest,
     Reference,
 )
-from tests.apiserver.conftest import CHECKOUT, Kubectl
+from tests.apiserver.manifests import Kubectl
 from tests.cli import sample_namespace
-from tests.documents import documents
+from tests.documents import CHECKOUT, documents
 
 pytestmark = pytest.mark.apiserver
 

@@ -11,7 +11,7 @@ from flywheel.cli.generate import dump_yaml
 from flywheel.core.generate.crd import crd_manifest
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
-from tests.apiserver.conftest import Kubectl
+from tests.apiserver.manifests import Kubectl
 from tests.core.toy import KIND as TOY
 
 pytestmark = pytest.mark.apiserver

@@ -1,8 +1,6 @@
 """Training in several pods: what the API server refuses, and that it takes the Jobs and the Service of what it lets in."""
 
 import json
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -20,10 +18,10 @@ from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.testing import resource
+from tests.apiserver.manifests import Kubectl
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 CONTAINER: dict[str, Any] = {"trainer": {"container": {"image": "train:1"}}, "objective": {"metric": "f1"}}
 TORCH = {"framework": "Torch", "nodes": 2, "processesPerNode": 4}
 

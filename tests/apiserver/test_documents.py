@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from tests.apiserver.conftest import Kubectl
+from tests.apiserver.manifests import Kubectl
 from tests.documents import documents
 
 pytestmark = pytest.mark.apiserver

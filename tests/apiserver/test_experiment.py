@@ -1,18 +1,16 @@
 """Bad Experiments are refused by the API server with a sentence of ours, and a search that has started holds still."""
 
 import json
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.apiserver.manifests import Kubectl
 from tests.kinds.experiment.situations import Search, experiment
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 SKLEARN: dict[str, Any] = {"sklearn": {}}
 CONTAINER: dict[str, Any] = {"container": {"image": "train:1"}}
 F1 = {"metric": "f1"}

@@ -1,25 +1,16 @@
 """Bad InferenceServices are refused by the API server with a sentence of ours, and `kubectl scale` works."""
 
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
-import yaml
+
+from tests.apiserver.manifests import OPEN, Kubectl, manifest
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 
-OPEN: dict[str, Any] = {"auth": {"none": {}}}
 JWT: dict[str, Any] = {"issuer": "https://login.example.org", "audiences": ["fraud"]}
 FIVE: dict[str, Any] = {"percent": 5, "duration": "2m"}
-
-
-def manifest(spec: dict[str, Any], name: str = "fraud") -> str:
-    return yaml.safe_dump(
-        {"apiVersion": "flywheel.ml/v1alpha1", "kind": "InferenceService", "metadata": {"name": name}, "spec": spec}
-    )
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,14 @@
 """Bad ModelVersions are refused by the API server with a sentence of ours, and good ones cannot be changed."""
 
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.apiserver.manifests import Kubectl
+
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 
 ARTIFACT = {"artifact": {"digest": f"sha256:{'a' * 64}"}}
 S3 = {"s3": {"uri": "s3://acme/fraud.onnx"}}

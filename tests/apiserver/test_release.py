@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster import golang
-from tests.apiserver.conftest import CHECKOUT, Kubectl
+from tests.apiserver.manifests import Kubectl
+from tests.documents import CHECKOUT
 
 pytestmark = pytest.mark.apiserver
 

@@ -1,16 +1,13 @@
 """Bad choices of a runtime are refused by the API server with a sentence of ours."""
 
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 
-from tests.apiserver.test_inferenceservice import OPEN, manifest
+from tests.apiserver.manifests import OPEN, Kubectl, manifest
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 TRITON = {"image": "nvcr.io/nvidia/tritonserver:25.08-py3"}
 CUSTOM = {"image": "registry.example/server:1"}
 BY_REQUESTS = {"maxReplicas": 3, "metric": "RequestsPerSecond", "target": 100}

@@ -1,9 +1,7 @@
 """Scaling on a real API server: bad input is refused with a sentence, and `replicas` changes hands without a flap."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -11,12 +9,11 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INFERENCE_SERVICE, Api, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
-from tests.apiserver.test_inferenceservice import OPEN, manifest
+from tests.apiserver.manifests import OPEN, Kubectl, manifest
 from tests.engine.harness import NAMESPACES, World, writes
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 ROOM = {"requests": {"cpu": "500m"}}
 SCALING = {"minReplicas": 2, "maxReplicas": 6}
 

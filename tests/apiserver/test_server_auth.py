@@ -5,7 +5,6 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import CompletedProcess
 from typing import Any
 
 import grpc
@@ -16,11 +15,11 @@ from e2e import http_client
 from e2e.cluster import golang
 from e2e.onnx_models import linear
 from e2e.tokens import Issuer
+from tests.apiserver.manifests import Kubectl
 from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 CHART = Path(__file__).resolve().parents[2] / "charts" / "flywheel"
 NAMESPACE, NAME, AUDIENCE = "callers", "fraud", "fraud.callers.svc"
 METADATA = "/inference.GRPCInferenceService/ServerMetadata"

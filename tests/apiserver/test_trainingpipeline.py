@@ -1,15 +1,14 @@
 """Bad pipelines and runs are refused by the API server with a sentence of ours; 200 steps are let in."""
 
-from collections.abc import Callable
-from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
 import yaml
 
+from tests.apiserver.manifests import Kubectl
+
 pytestmark = pytest.mark.apiserver
 
-Kubectl = Callable[..., CompletedProcess[str]]
 LOAD: dict[str, Any] = {"name": "load", "prepare": {"from": ["flights"]}}
 FIT: dict[str, Any] = {"name": "fit", "train": {"from": "load", "trainer": {"sklearn": {}}}}
 WORK: dict[str, Any] = {"name": "work", "container": {"image": "i"}}

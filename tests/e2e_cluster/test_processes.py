@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster import processes
+from e2e.waiting import wait_until
 
 SLEEP = ["sleep", f"600.{os.getpid()}"]  # of this process alone: start() looks for the same command
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[processes.Record]:
-    yield processes.start(tmp_path / "pids", tmp_path / "log", "sleeper", SLEEP)
+    found = processes.start(tmp_path / "pids", tmp_path / "log", "sleeper", SLEEP)
+    wait_until(lambda: processes.command(found.pid) == SLEEP)  # a moment after the program has begun
+    yield found
     processes.stop(tmp_path / "pids", "sleeper", grace=5)
 
 

@@ -15,9 +15,9 @@ from e2e.bench.operator.api import Object
 from e2e.bench.operator.watch_log import Hearing
 from e2e.bench.targets import Figures
 from e2e.local_operator import DEPLOYMENT as OPERATOR
+from e2e.manifests import own_model
 from e2e.namespace import Story
 from e2e.onnx_models import linear
-from e2e.test_own_model import MANIFESTS
 from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, POD
 from flywheel.core.resource.names import NAME_LABEL, UID_LABEL
 
@@ -112,7 +112,7 @@ def said(story: Story, job: Object) -> float:
 def servers(story: Story) -> Figures:
     """A server whose pod is deleted, again and again: from its process's start to the pod's and the InferenceService's Ready."""
     model = linear([1.0, 2.0, 3.0], bias=0.5)
-    story.apply(MANIFESTS % {"uri": story.put("fraud.onnx", model), "sha256": sha256(model).hexdigest()})
+    story.apply(own_model(story, model))
     story.wait("fwsvc", "fraud")
     service = story.get("fwsvc", "fraud") or {}
     selector = f"{UID_LABEL}={service['metadata']['uid']}"

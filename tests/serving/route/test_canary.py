@@ -11,9 +11,9 @@ from typing import BinaryIO
 import pytest
 
 from e2e.waiting import wait_until
-from tests.serving.route.conftest import Start
 from tests.serving.route.fake_challenger import Say, in_binary, in_json, liar, response, says, says_nothing
 from tests.serving.route.rollout import Rollout, address
+from tests.serving.route.toy_servers import Start
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
 

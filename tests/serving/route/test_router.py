@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from e2e.waiting import wait_until
-from tests.serving.route.conftest import Start
 from tests.serving.route.rollout import Rollout, address
+from tests.serving.route.toy_servers import Start
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
 

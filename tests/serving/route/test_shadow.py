@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from e2e.waiting import wait_until
-from tests.serving.route.conftest import Start
 from tests.serving.route.fake_challenger import in_json, liar, says, says_nothing
 from tests.serving.route.rollout import NAME, Rollout, address
+from tests.serving.route.toy_servers import Start
 
 pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
 

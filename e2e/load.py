@@ -1,0 +1,53 @@
+"""Load on InferenceService `fraud`: bounded traffic through a loopback port, and how many servers it has."""
+
+import json
+import threading
+import time
+import urllib.request
+from collections import Counter
+
+from e2e.namespace import Story
+
+ROWS = 100
+BODY = json.dumps(
+    {"inputs": [{"name": "x", "datatype": "FP32", "shape": [ROWS, 2], "data": [1] * (2 * ROWS)}]}
+).encode()
+BUSY, QUIET = 0.005, 1.0  # seconds between a client's requests
+
+
+class Load:
+    """Four clients, each with a connection for every request, until told to stop."""
+
+    def __init__(self, port: int) -> None:
+        self.pause = BUSY
+        self.answers: Counter[str] = Counter()
+        self._address = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(15)
+
+    def _ask(self) -> None:
+        end = time.monotonic() + 300
+        while not self._stop.is_set() and time.monotonic() < end:
+            try:
+                with urllib.request.urlopen(urllib.request.Request(self._address, BODY), timeout=10) as response:
+                    right = json.load(response)["outputs"][0]["data"] == [2.0] * ROWS
+                    self.answers["right" if right else "wrong"] += 1
+            except OSError as error:
+                self.answers[f"failed: {error!r}"] += 1
+            self._stop.wait(self.pause)
+
+
+def replicas(story: Story) -> tuple[int, int]:
+    """How many are told to run, and how many answer."""
+    deployment = story.get("deployment", "fraud") or {}
+    return deployment["spec"]["replicas"], deployment.get("status", {}).get("readyReplicas", 0)

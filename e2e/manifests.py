@@ -1,0 +1,47 @@
+"""Manifests that several end-to-end tests apply."""
+
+import hashlib
+
+from e2e.namespace import Story
+
+GOOD_ROWS = "a,late\n" + "".join(f"{number},{int(number % 7 > 3)}\n" for number in range(300))
+# Canary steps on a machine that all tests share: latency is no matter here; test_canary_rolls_back judges it.
+CANARY = {
+    "canary": {
+        "steps": [{"percent": 20, "duration": "6s"}, {"percent": 50, "duration": "6s"}],
+        "analysis": {"maxErrorRate": "1%", "maxP99Ratio": "1000", "minRequests": 20},
+    }
+}
+MODEL = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Model
+metadata: {name: fraud}
+spec: {description: "Is this payment a fraud?"}
+"""
+SERVICE = """
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: fraud}
+spec:
+  version: fraud-1
+  auth: {none: {}}
+"""
+
+
+def own_version(uri: str, sha256: str, name: str = "fraud-1") -> str:
+    """A ModelVersion of Model `fraud` with that source."""
+    return f"""
+apiVersion: flywheel.ml/v1alpha1
+kind: ModelVersion
+metadata: {{name: {name}}}
+spec:
+  model: fraud
+  source: {{s3: {{uri: "{uri}"}}, sha256: "{sha256}"}}
+  metrics: {{roc_auc: "0.71"}}
+"""
+
+
+def own_model(story: Story, content: bytes, sha256: str | None = None) -> str:
+    """Model `fraud`, its version `fraud-1` with these bytes, which are uploaded, and an InferenceService of that version."""
+    digest = sha256 or hashlib.sha256(content).hexdigest()
+    return "---".join((MODEL, own_version(story.put("fraud-1.onnx", content), digest), SERVICE))
