@@ -168,3 +168,15 @@ def test_the_audit_record_of_a_result_is_known() -> None:
 
     assert found is not None
     assert found.audit == {"number": 12, "sha256": "5e0c2a9b" * 8}
+
+
+def test_a_pruned_pod_that_also_ran_out_of_memory_was_pruned() -> None:
+    """`collect` ended it before that: memory is not what was wrong with its parameters."""
+    told = golden("pod_pruned.json")
+    message = {**json.loads(told["collect"]["message"]), "oomKills": 1}
+    told = {**told, "collect": {**told["collect"], "message": json.dumps(message)}}
+
+    found = outcome.job_outcome(JOB, [pod(told)])
+
+    assert found is not None
+    assert (found.result, found.reason) == ("Failed", "Pruned")

@@ -56,6 +56,14 @@ def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, 
     assert words in plan.message
 
 
+def test_two_versions_of_unknown_test_data_are_not_comparable() -> None:
+    champion, challenger = replace(A, test_digest=None), replace(B, test_digest=None)
+
+    plan = plan_for(champion, challenger, before=plan_for(champion))
+
+    assert (plan.status.champion, plan.reason) == ("a", "NotComparable")  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize(
     ("versions", "spec", "reason", "words"),
     [

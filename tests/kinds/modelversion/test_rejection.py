@@ -87,6 +87,15 @@ def test_the_annotation_clears_it_although_the_service_still_says_so() -> None:
     assert version.plan.summary == verified().plan.summary
 
 
+def test_a_rejection_of_the_second_of_the_clearing_is_cleared() -> None:
+    """Whoever clears it has seen what the service says then; only a later rollback counts."""
+    version = marked()
+    version.annotate(CLEAR)
+    version.reconcile()
+
+    assert version.status.rejection is None
+
+
 def test_a_later_rollback_marks_it_again_although_the_annotation_is_still_there() -> None:
     version = marked()
     version.advance(timedelta(minutes=1))
