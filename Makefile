@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver e2e stories stories-of-operators test up down images deploy demo logs generate golden lock bench-operator bench-pipeline bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test up down images deploy demo logs generate golden lock bench-operator bench-pipeline bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,15 +25,26 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/python images/runtime/generate_s3_model.py --check
 
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
-	$(PYTEST) tests -n 2 -m "not integration and not apiserver" $(AGAIN) $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m "not integration and not apiserver and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
 
 integration: setup ## Tests that start servers (model servers, an S3 server) or train for seconds. K=name picks.
 	@python3 -m e2e.setup store
 	@python3 -m e2e.setup clients
-	$(PYTEST) tests -n 2 -m integration $(AGAIN) $(if $(K),-k "$(K)")
+	$(PYTEST) tests -n 2 -m "integration and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
 
 fuzz: setup ## Feed strangers' bytes to the server's parsers for minutes (atheris). T=name picks, SECONDS=n is for each.
 	@$(BIN)/python -m tests.serving.fuzz $(if $(SECONDS),--seconds=$(SECONDS)) $(T)
+
+mutants: setup ## Put small faults into the code, and list those that no test notices: up to 40 minutes. ARGS="--count 30" or files.
+	@python3 -m e2e.setup mutants
+	@$(BIN)/mutants/bin/python -m e2e.mutants $(ARGS)
+
+test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty times the examples, minutes of fuzzing.
+	@python3 -m e2e.setup store
+	@python3 -m e2e.setup clients
+	EXAMPLES_FACTOR=20 $(PYTEST) tests -n 2 -m "not apiserver" --timeout 3600 $(if $(K),-k "$(K)")
+	@$(MAKE) --no-print-directory fuzz SECONDS=120
+	@$(MAKE) --no-print-directory up images deploy e2e K=operator_killed
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs

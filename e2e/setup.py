@@ -4,6 +4,7 @@ python3 -m e2e.setup           make .venv hold what requirements/dev.txt says
 python3 -m e2e.setup programs  build what the tests on an API server need, so that no test waits for a build
 python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
+python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -26,20 +27,31 @@ EXTRAS = ("dev", "operator", "runtime", "serving")
 
 
 def setup() -> None:
-    """Nothing, if .venv was made from exactly these requirements by this Python."""
+    """Make .venv from requirements/dev.txt."""
     check_commit_messages()
-    stamp = ENVIRONMENT / "made-from"
-    wanted = content()
+    install(ENVIRONMENT, "dev", "Python packages")
+
+
+def mutants() -> None:
+    """Make .venv/mutants from requirements/mutants.txt."""
+    install(ENVIRONMENT / "mutants", "mutants", "cosmic-ray")
+
+
+def install(environment: Path, requirements: str, title: str) -> None:
+    """Make a virtual environment; nothing, if it was made from exactly these requirements by this Python."""
+    pinned = REQUIREMENTS / f"{requirements}.txt"
+    stamp = environment / "made-from"
+    wanted = content(environment, pinned)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     refuse_unfit_python()
-    with step("Python packages"):
-        shutil.rmtree(ENVIRONMENT, ignore_errors=True)
-        call(sys.executable, "-m", "venv", ENVIRONMENT)
-        call(ENVIRONMENT / "bin/pip", "install", "--quiet", UV)
+    with step(title):
+        shutil.rmtree(environment, ignore_errors=True)
+        call(sys.executable, "-m", "venv", environment)
+        call(environment / "bin/pip", "install", "--quiet", UV)
         call(
-            ENVIRONMENT / "bin/uv", "pip", "install", "--quiet", "--python", ENVIRONMENT / "bin/python",
-            "--require-hashes", "-r", REQUIREMENTS / "dev.txt",
+            environment / "bin/uv", "pip", "install", "--quiet", "--python", environment / "bin/python",
+            "--require-hashes", "-r", pinned,
         )  # fmt: skip
     stamp.write_text(wanted)
 
@@ -51,11 +63,12 @@ def check_commit_messages() -> None:
 
 
 def lock() -> None:
-    """One file for each extra: what an image installs is no more than it needs."""
-    for extra in EXTRAS:
+    """One file for each extra and group: what an image installs is no more than it needs."""
+    chosen = {**{extra: ("--extra", extra, "pyproject.toml") for extra in EXTRAS}, "mutants": ("--group", "mutants")}
+    for name, words in chosen.items():
         call(
             ENVIRONMENT / "bin/uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header",
-            "--python-version", "3.11", "--no-emit-package", "flywheel", "--extra", extra, "pyproject.toml", "-o", f"requirements/{extra}.txt",
+            "--python-version", "3.11", "--no-emit-package", "flywheel", *words, "-o", f"requirements/{name}.txt",
         )  # fmt: skip
 
 
@@ -74,10 +87,10 @@ def clients() -> None:
     golang.build_all((golang.H2SPEC, golang.GRPCURL))
 
 
-def content() -> str:
-    """What decides the environment."""
-    digest = hashlib.sha256((REQUIREMENTS / "dev.txt").read_bytes())
-    digest.update(f"{UV} {sys.version} {ENVIRONMENT}".encode())
+def content(environment: Path, pinned: Path) -> str:
+    """What decides an environment."""
+    digest = hashlib.sha256(pinned.read_bytes())
+    digest.update(f"{UV} {sys.version} {environment}".encode())
     return digest.hexdigest()
 
 
@@ -99,7 +112,7 @@ def call(*words: str | Path) -> None:
         )
 
 
-VERBS = {"": setup, "lock": lock, "programs": programs, "store": store, "clients": clients}
+VERBS = {"": setup, "lock": lock, "mutants": mutants, "programs": programs, "store": store, "clients": clients}
 
 
 def main() -> int:
