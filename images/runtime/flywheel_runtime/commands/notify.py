@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import re
-import socket
 import sys
-import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, Transient
 from flywheel_runtime.contract.step import Step, log_line, run_step
-from flywheel_runtime.transport.http import connect, words
+from flywheel_runtime.contract.time_limit import run_within
+from flywheel_runtime.transport.http import connect, path_of, send
 
 TRIES = 3
 PAUSES = (1.0, 4.0)  # seconds between them
@@ -108,43 +106,22 @@ def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
 
 
 def _post(letter: Letter) -> int:
+    """The status. A host that sends a byte now and then would hold a socket's own timeout off for ever, hence the time limit."""
     url = letter.url
-    connection = connect(url, letter.allowed, PATIENCE)
-    # A host that sends a byte now and then would hold a socket's own timeout off for ever.
-    late = threading.Event()
-    guard = threading.Timer(PATIENCE, _hang_up, (connection, late))
-    guard.daemon = True
-    guard.start()
     try:
-        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
-        connection.request("POST", path, body=letter.body, headers=_headers(url))
-        answer = connection.getresponse()
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise HostUnreachable(f"no answer within {PATIENCE:g} s" if late.is_set() else _silent(error)) from None
-    finally:
-        guard.cancel()
-        connection.close()
-    return _judged(letter.host, answer.status)
+        pool = connect(url, letter.allowed, PATIENCE)
+        response = run_within(PATIENCE, lambda: send(pool, "POST", path_of(url), _headers(url), letter.body))
+    except TimeoutError:
+        raise HostUnreachable(f"no answer within {PATIENCE:g} s") from None
+    response.close()
+    return _judged(letter.host, response.status)
 
 
 def _headers(url: SplitResult) -> dict[str, str]:
     # The same for every try and every attempt of this step, so that a receiver can take it once.
     key = "-".join(os.environ.get(name, "") for name in ("FLYWHEEL_UID", "FLYWHEEL_STEP")).strip("-")
-    headers = {"Host": url.netloc, "Content-Type": "application/json", "User-Agent": "flywheel"}
+    headers = {"Host": url.netloc, "Content-Type": "application/json"}
     return headers | ({"Idempotency-Key": key} if key else {})
-
-
-def _hang_up(connection: http.client.HTTPConnection, late: threading.Event) -> None:
-    late.set()
-    try:
-        connection.sock.shutdown(socket.SHUT_RDWR)
-    except (OSError, AttributeError):
-        return  # it has ended meanwhile
-
-
-def _silent(error: Exception) -> str:
-    """Only what comes from the network: other errors may repeat the URL."""
-    return words(error) if isinstance(error, OSError) else type(error).__name__
 
 
 def _judged(host: str, status: int) -> int:

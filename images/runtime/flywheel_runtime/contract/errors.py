@@ -25,6 +25,8 @@ FlywheelError
 └── Undefined                 a metric has no value on these rows
 """
 
+import re
+
 
 class FlywheelError(Exception):
     """The base of all errors of this package."""
@@ -123,3 +125,23 @@ class Unmeasurable(FlywheelError):
 
 class Undefined(FlywheelError, ValueError):
     """The metric has no value on these rows, or on too many of their resamples."""
+
+
+def connection_problem(error: Exception) -> str:
+    """What broke a connection, without the wrapping of botocore or urllib3."""
+    text = str(getattr(error, "kwargs", {}).get("error") or error)
+    for sign, words in (
+        ("Connection refused", "connection refused"),
+        ("Name or service not known", "its name is not known"),
+        ("Temporary failure in name resolution", "its name is not known"),
+        ("No address associated", "its name is not known"),
+        ("timed out", "timed out"),
+        ("imeout", "timed out"),
+        ("certificate", "its certificate is not trusted"),
+        ("reset", "connection lost"),
+        ("closed", "connection lost"),
+        ("No route", "no route to it"),
+    ):
+        if sign in text:
+            return words
+    return re.sub(r"\s+", " ", text)[:200]

@@ -1,6 +1,5 @@
 """What a store can answer instead of the object, and the sentence for each: which object, what was found, what to do next."""
 
-import re
 from dataclasses import dataclass
 
 from flywheel_runtime.contract.errors import (
@@ -57,23 +56,3 @@ def _refused(error: AccessDenied, access: Access, owner: Owner, at: str) -> str:
     rights = "read and list" if owner.foreign else "read, list and write"
     cure = f"let the credentials in {owner.secret} {rights} bucket '{access.bucket}'"
     return f"{at} refuses the request ({error.code}); {cure}"
-
-
-def connection_problem(error: Exception) -> str:
-    """The finding, without the library's wrapping."""
-    text = str(getattr(error, "kwargs", {}).get("error") or error)
-    for sign, words in (
-        ("Connection refused", "connection refused"),
-        ("Name or service not known", "its name is not known"),
-        ("Temporary failure in name resolution", "its name is not known"),
-        ("No address associated", "its name is not known"),
-        ("timed out", "timed out"),
-        ("imeout", "timed out"),
-        ("certificate", "its certificate is not trusted"),
-        ("reset", "connection lost"),
-        ("closed", "connection lost"),
-        ("No route", "no route to it"),
-    ):
-        if sign in text:
-            return words
-    return re.sub(r"\s+", " ", text)[:200]

@@ -19,9 +19,9 @@ from flywheel_runtime.contract.errors import (
     StoreBusy,
     StoreError,
     StoreUnreachable,
+    connection_problem,
 )
 from flywheel_runtime.store.access import Access
-from flywheel_runtime.store.errors import connection_problem
 from flywheel_runtime.store.s3_client import client
 
 T = TypeVar("T")

@@ -1,31 +1,77 @@
-"""http and https sources: every hop's host and address checked, bytes streamed as they are, resumed with Range."""
+"""The HTTP client of all commands: urllib3 without its retries, redirects and decoding, which each caller decides on itself."""
 
-import http.client
-import socket
-import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from urllib.parse import SplitResult, unquote, urljoin, urlsplit
 
-from flywheel_runtime.contract.errors import Failure, HostUnreachable
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from flywheel_runtime.contract.errors import Failure, HostUnreachable, connection_problem
 from flywheel_runtime.transport.hosts import address_of, check_host
 
-MOST_REDIRECTS = 5
-TIMEOUT = 30.0  # seconds without a byte
-CHUNK = 1 << 20
+MAX_REDIRECTS = 5
+TIMEOUT_SECONDS = 30.0  # without a byte
+CHUNK_BYTES = 1 << 20
 
 
-class _PinnedHTTPS(http.client.HTTPSConnection):
-    """TLS for a host name on a connection that was made to a checked address."""
+def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT_SECONDS) -> urllib3.HTTPConnectionPool:
+    """A pool for an allowed host, which connects to the address that was checked. Raises HostUnknown, Failure."""
+    host = url.hostname or ""
+    if url.scheme not in ("http", "https") or not host:
+        raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL")
+    check_host(host, allowed)
+    port = url.port or (443 if url.scheme == "https" else 80)
+    address = address_of(host, port, allowed)
+    if url.scheme == "https":
+        return urllib3.HTTPSConnectionPool(
+            address, port, timeout=timeout, cert_reqs="CERT_REQUIRED", server_hostname=host, assert_hostname=host
+        )
+    return urllib3.HTTPConnectionPool(address, port, timeout=timeout)
 
-    def __init__(self, raw: socket.socket, host: str, port: int, timeout: float) -> None:
-        super().__init__(host, port, timeout=timeout)
-        self.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=host)
+
+def send(
+    pool: urllib3.HTTPConnectionPool,
+    method: str,
+    path: str,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+) -> urllib3.BaseHTTPResponse:
+    """The response, whatever its status, with its body still to be read. Raises HostUnreachable."""
+    try:
+        return pool.urlopen(
+            method,
+            path,
+            body=body,
+            headers={"User-Agent": "flywheel", **(headers or {})},
+            retries=False,
+            redirect=False,
+            preload_content=False,
+            decode_content=False,
+        )
+    except (HTTPError, OSError) as error:
+        raise HostUnreachable(connection_problem(error)) from error
+
+
+def read(response: urllib3.BaseHTTPResponse, limit: int | None = None) -> bytes:
+    """The body, or its first `limit` bytes; its connection returns to the pool. Raises HostUnreachable."""
+    try:
+        return response.read(limit, decode_content=False)
+    except (HTTPError, OSError) as error:
+        raise HostUnreachable(connection_problem(error)) from error
+    finally:
+        response.release_conn()
+
+
+def path_of(url: SplitResult) -> str:
+    """What a request line names."""
+    return (url.path or "/") + (f"?{url.query}" if url.query else "")
 
 
 @dataclass
 class Download:
-    """One URL. `size` is known once the first answer's head is there, if the server says it."""
+    """One URL. `size` is known once the first response's head is there, if the server says it."""
 
     url: str
     allowed: tuple[str, ...]
@@ -39,99 +85,49 @@ class Download:
 
     def measure(self) -> None:
         """Learn the size without the body."""
-        connection, answer = self._open(0)
-        connection.close()
-        self.size = _length(answer)
+        with closing(self._open(0)) as response:
+            length = response.headers.get("Content-Length", "")
+            self.size = int(length) if length.isdecimal() else None
 
     def stream(self, start: int) -> Iterator[bytes]:
-        """The bytes from `start` on. Raises NoAnswer, Failure."""
-        connection, answer = self._open(start)
-        skip = 0 if answer.status == 206 else start  # a server without ranges sends the whole again
-        try:
-            while chunk := _read(answer):
-                if chunk[skip:]:
-                    yield chunk[skip:]
-                skip = max(0, skip - len(chunk))
-        finally:
-            connection.close()
+        """The bytes from `start` on. Raises HostUnreachable, Failure."""
+        with closing(self._open(start)) as response:
+            skip = 0 if response.status == 206 else start  # a server without ranges sends the whole again
+            try:
+                for chunk in response.stream(CHUNK_BYTES, decode_content=False):
+                    if chunk[skip:]:
+                        yield chunk[skip:]
+                    skip = max(0, skip - len(chunk))
+            except (HTTPError, OSError) as error:
+                raise HostUnreachable(connection_problem(error)) from error
 
-    def _open(self, start: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    def _open(self, start: int) -> urllib3.BaseHTTPResponse:
         url = self.url
-        for _ in range(MOST_REDIRECTS + 1):
-            connection, answer = self._ask(urlsplit(url), start)
-            location = answer.getheader("Location")
-            if answer.status not in (301, 302, 303, 307, 308) or not location:
-                _check_status(url, answer, start)
-                return connection, answer
-            connection.close()
+        for _ in range(MAX_REDIRECTS + 1):
+            response = self._get(urlsplit(url), start)
+            location = response.headers.get("Location")
+            if response.status not in (301, 302, 303, 307, 308) or not location:
+                _check_status(url, response, start)
+                return response
+            response.close()
             target = urljoin(url, location)
             if url.startswith("https:") and not target.startswith("https:"):
                 raise Failure("HostNotAllowed", f"{url} redirects to {target}, which is not https")
             url = target
-        raise Failure("SourceInvalid", f"{self.url} redirects more than {MOST_REDIRECTS} times")
+        raise Failure("SourceInvalid", f"{self.url} redirects more than {MAX_REDIRECTS} times")
 
-    def _ask(self, url: SplitResult, start: int) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
-        connection = connect(url, self.allowed)
+    def _get(self, url: SplitResult, start: int) -> urllib3.BaseHTTPResponse:
         # Compressed files stay as they are; DuckDB reads them.
-        headers = {"Host": url.netloc.rpartition("@")[2], "Accept-Encoding": "identity", "User-Agent": "flywheel"}
+        headers = {"Host": url.netloc.rpartition("@")[2], "Accept-Encoding": "identity"}
         if start and self.size is not None:
             headers["Range"] = f"bytes={start}-"
-        try:
-            connection.request("GET", (url.path or "/") + (f"?{url.query}" if url.query else ""), headers=headers)
-            return connection, connection.getresponse()
-        except (OSError, http.client.HTTPException) as error:
-            connection.close()
-            raise HostUnreachable(words(error)) from error
+        return send(connect(url, self.allowed), "GET", path_of(url), headers)
 
 
-def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT) -> http.client.HTTPConnection:
-    """A connection to an allowed host at an address that was checked. Raises NoAnswer, NoSuchHost, Failure."""
-    host = url.hostname or ""
-    if url.scheme not in ("http", "https") or not host:
-        raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL")
-    check_host(host, allowed)
-    port = url.port or (443 if url.scheme == "https" else 80)
-    address = address_of(host, port, allowed)
-    try:
-        raw = socket.create_connection((address, port), timeout)
-        if url.scheme == "https":
-            return _PinnedHTTPS(raw, host, port, timeout)
-    except OSError as error:
-        raise HostUnreachable(words(error)) from error
-    plain = http.client.HTTPConnection(host, port, timeout=timeout)
-    plain.sock = raw
-    return plain
-
-
-def _check_status(url: str, answer: http.client.HTTPResponse, start: int) -> None:
-    if answer.status in (200, 206) and (start or answer.status == 200):
+def _check_status(url: str, response: urllib3.BaseHTTPResponse, start: int) -> None:
+    if response.status in (200, 206) and (start or response.status == 200):
         return
-    if answer.status >= 500 or answer.status in (408, 429):
-        raise HostUnreachable(f"it answered {answer.status} {answer.reason}")
-    words = f"{url} answered {answer.status} {answer.reason}; correct the source's url"
+    if response.status >= 500 or response.status in (408, 429):
+        raise HostUnreachable(f"it answered {response.status} {response.reason}")
+    words = f"{url} answered {response.status} {response.reason}; correct the source's url"
     raise Failure("SourceMissing", words)
-
-
-def _read(answer: http.client.HTTPResponse) -> bytes:
-    try:
-        chunk = answer.read1(CHUNK)
-    except (OSError, http.client.HTTPException) as error:
-        raise HostUnreachable(words(error)) from error
-    if not chunk and answer.length:  # read1 does not tell a short body from a whole one
-        raise HostUnreachable(f"the answer ended {answer.length} bytes early")
-    return chunk
-
-
-def _length(answer: http.client.HTTPResponse) -> int | None:
-    return answer.length if answer.getheader("Content-Length") else None
-
-
-def words(error: Exception) -> str:
-    """Why there was no answer, in a few words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {error.verify_message}"
-    if isinstance(error, TimeoutError):
-        return "timed out"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror.lower()
-    return f"{type(error).__name__}: {error}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import socket
 from collections.abc import Iterable, Mapping
@@ -11,10 +10,14 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
+import urllib3
 
-PATIENCE = 2.0  # seconds, for one pod
-MOST_BYTES = 4 << 20
+from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
+from flywheel_runtime.contract.errors import HostUnreachable
+from flywheel_runtime.transport.http import read, send
+
+TIMEOUT_SECONDS = 2.0  # for one pod
+MAX_BODY_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -54,16 +57,14 @@ def examples(side: Side, model: str, threads: ThreadPoolExecutor) -> list[dict[s
 
 def get(address: str, port: int, path: str) -> bytes | None:
     """The body of a 200; None whatever else happens, since a pod that comes or goes is no failure of the judge."""
-    connection = http.client.HTTPConnection(address, port, timeout=PATIENCE)
     try:
-        connection.request("GET", path, headers={"accept": "*/*"})
-        answer = connection.getresponse()
-        body = answer.read(MOST_BYTES)
-    except (OSError, http.client.HTTPException):
+        response = send(
+            urllib3.HTTPConnectionPool(address, port, timeout=TIMEOUT_SECONDS), "GET", path, {"Accept": "*/*"}
+        )
+        body = read(response, MAX_BODY_BYTES)
+    except HostUnreachable:
         return None
-    finally:
-        connection.close()
-    return body if answer.status == 200 else None
+    return body if response.status == 200 else None
 
 
 def _examples(texts: Iterable[bytes | None]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """Keeping what main left: uploads within the time that is there, and the result that makes them count."""
 
 import json
-import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from flywheel_runtime.contract.errors import (
 )
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.contract.termination_message import format_bytes
+from flywheel_runtime.contract.time_limit import run_within
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.errors import Owner, as_failure
 
@@ -69,31 +69,18 @@ class ResultStore:
         return self._within(deadline, late, lambda store: records.record(store, order, by, result)).told()
 
     def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
-        """`work` in a thread that is left behind when time is over: the report must be out before the kubelet kills."""
-        done: list[T] = []
-        failed: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                done.append(work(self.store.until(deadline - LAST_ATTEMPT)))
-            except BaseException as error:  # noqa: BLE001 raised again in the thread that waits
-                failed.append(error)
-
-        thread = threading.Thread(target=run, daemon=True)
-        thread.start()
-        thread.join(max(0.0, deadline - time.monotonic()))
+        """`work`, which is left behind when time is over: the report must be out before the kubelet kills."""
         try:
-            if failed:
-                raise failed[0]
+            return run_within(deadline - time.monotonic(), lambda: work(self.store.until(deadline - LAST_ATTEMPT)))
         except StoreError as error:
             raise self._explained(error) from error
         except AuditChainBroken as error:
             raise Failure("UploadFailed", f"nothing can be added to the audit records: {error}", retry=True) from error
         except (UnsafeFile, FileChanged, ManifestInvalid) as error:
             raise Failure("OutputInvalid", f"an output changed while it was uploaded: {error}") from error
-        if not done:
-            raise Failure("UploadFailed", f"{late}; the store at {self.store.bucket.access.place} is slow", retry=True)
-        return done[0]
+        except TimeoutError:
+            words = f"{late}; the store at {self.store.bucket.access.place} is slow"
+            raise Failure("UploadFailed", words, retry=True) from None
 
     def _explained(self, error: StoreError) -> Failure:
         access = self.store.bucket.access

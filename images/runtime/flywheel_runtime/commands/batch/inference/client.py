@@ -3,21 +3,24 @@
 Source: https://github.com/kserve/open-inference-protocol, and its binary tensor data extension.
 """
 
-import http.client
 import json
-import threading
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any, Self
 
 import numpy as np
+import urllib3
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.errors import Failure, RequestRejected
+from flywheel_runtime.contract.errors import Failure, HostUnreachable, RequestRejected
+from flywheel_runtime.transport.http import read, send
 
 Array = NDArray[Any]
 PATIENCE = 600.0  # seconds: a big model may load for minutes, and a server that was killed starts again
 PAUSE = 0.2
+CALL_TIMEOUT_SECONDS = 300.0
+MAX_CONNECTIONS = 8
 LENGTH = "Inference-Header-Content-Length"
 DTYPES = {
     "BOOL": np.dtype("?"),
@@ -49,21 +52,18 @@ class Tensor:
 
 
 class Client:
-    """Thread-safe: each thread has a connection of its own, until the block ends that the client is used in."""
+    """Thread-safe; its connections are closed with the block that it is used in."""
 
     def __init__(self, model: str, address: tuple[str, int], patience: float = PATIENCE) -> None:
         self._path = f"/v2/models/{model}"
-        self._address = address
+        self._pool = urllib3.HTTPConnectionPool(*address, timeout=CALL_TIMEOUT_SECONDS, maxsize=MAX_CONNECTIONS)
         self._patience = patience
-        self._own = threading.local()
-        self._held: list[http.client.HTTPConnection] = []
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for connection in self._held:
-            connection.close()
+        self._pool.close()
 
     def signature(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The model's inputs and outputs, once it is ready. Failure ServerLost."""
@@ -94,35 +94,19 @@ class Client:
         words = ""
         while time.monotonic() < give_up:
             try:
-                connection = self._connection()
-                connection.request(method, path, body, headers)
-                answer = connection.getresponse()
-                content = answer.read()
-            except (OSError, http.client.HTTPException) as error:
-                self._drop()
-                words = f"{type(error).__name__}: {error}"
+                response = send(self._pool, method, path, headers, body)
+                content = read(response)
+            except HostUnreachable as error:
+                words = str(error)
             else:
-                if answer.status == http.HTTPStatus.OK:
-                    return int(answer.headers.get(LENGTH) or len(content)), content
+                if response.status == HTTPStatus.OK:
+                    return int(response.headers.get(LENGTH) or len(content)), content
                 words = _words(content)
-                if answer.status not in (http.HTTPStatus.SERVICE_UNAVAILABLE, http.HTTPStatus.TOO_MANY_REQUESTS):
+                if response.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
                     raise RequestRejected(words)
             time.sleep(PAUSE)
         finding = f"the model server beside this container did not answer for {self._patience:.0f} s ({words})"
         raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)
-
-    def _connection(self) -> http.client.HTTPConnection:
-        held: http.client.HTTPConnection | None = getattr(self._own, "connection", None)
-        if held is None:
-            held = http.client.HTTPConnection(*self._address, timeout=300)
-            self._own.connection = held
-            self._held.append(held)
-        return held
-
-    def _drop(self) -> None:
-        held = getattr(self._own, "connection", None)
-        if held is not None:
-            held.close()  # the next request opens it again
 
 
 def _words(content: bytes) -> str:
