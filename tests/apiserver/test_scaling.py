@@ -10,7 +10,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, INFERENCE_SERVICE, Api, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
 from tests.apiserver.manifests import OPEN, Kubectl, manifest
-from tests.engine.harness import NAMESPACES, World, writes
+from tests.engine.harness import NAMESPACES, EngineHarness, writes
 
 pytestmark = pytest.mark.apiserver
 
@@ -68,7 +68,7 @@ def test_good_scaling_is_taken(installed: Kubectl, spec: dict[str, Any]) -> None
     assert answer.returncode == 0, answer.stderr
 
 
-class Service(World):
+class Service(EngineHarness):
     """InferenceService `fraud`, served since its status says so, on an API server that has no controllers: the tests play the autoscaler."""
 
     def change(self, **spec: Any) -> None:

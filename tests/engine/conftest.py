@@ -1,4 +1,4 @@
-"""Worlds for tests: a namespace each."""
+"""An engine on a real API server for each test: a namespace each."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
-from tests.engine import harness as worlds
-from tests.engine.harness import NAMESPACES, World
+from tests.engine import harness as harnesses
+from tests.engine.harness import NAMESPACES, EngineHarness
 
 _NUMBERS = itertools.count(1)
 
@@ -17,14 +17,14 @@ _NUMBERS = itertools.count(1)
 @pytest.fixture(scope="session")
 def widgets(apiserver: Path) -> Path:
     """The kubeconfig of an API server that knows Widgets."""
-    worlds.install(Client(configuration({"KUBECONFIG": str(apiserver)})))
+    harnesses.install(Client(configuration({"KUBECONFIG": str(apiserver)})))
     return apiserver
 
 
 @pytest.fixture
-def world(widgets: Path) -> World:
+def harness(widgets: Path) -> EngineHarness:
     """An empty namespace and an engine for it."""
-    found = World(widgets, f"world-{next(_NUMBERS)}")
+    found = EngineHarness(widgets, f"world-{next(_NUMBERS)}")
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.namespace, "namespace": ""}}
     found.client.create(NAMESPACES, manifest)
     return found
@@ -33,5 +33,5 @@ def world(widgets: Path) -> World:
 @pytest.fixture
 def writes() -> Iterator[list[str]]:
     """The engine's writes during this test, in order."""
-    with worlds.writes() as found:
+    with harnesses.writes() as found:
         yield found

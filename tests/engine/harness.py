@@ -1,12 +1,13 @@
-"""The engine without its watch and its loop, on a real API server: lists instead of watching, and looks until nothing is left to do."""
+"""The engine without its watch and its loop, on a real API server: it lists instead of watching, and reconciles until nothing is left to do."""
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from e2e.waiting import wait_until
 from flywheel.cluster.apply import Writer
 from flywheel.cluster.client import Client
 from flywheel.cluster.credentials import configuration
@@ -26,8 +27,8 @@ CRDS = Api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customreso
 KUBECTL = "kubectl-client"  # the field manager of whoever is not us
 
 
-class World:
-    """One namespace. `operator` is replaced to start a new process: nothing is remembered."""
+class EngineHarness:
+    """One namespace, and an engine for it."""
 
     def __init__(self, kubeconfig: Path, namespace: str, kinds: tuple[AnyKind, ...] = (KIND,)) -> None:
         self.client = Client(configuration({"KUBECONFIG": str(kubeconfig)}))
@@ -46,12 +47,12 @@ class World:
         self.store = Store(self.kinds, self.woken.update)
         self.resync = Resync(self.client, self.store, own, children, [self.namespace])
         recorder = EventRecorder(self.writer, "test")
-        self.look = Reconciler(
+        self.reconcile = Reconciler(
             self.kinds, self.store, self.client, self.writer, recorder, Settings(), lambda: datetime.now(UTC)
         )
 
     def settle(self) -> None:
-        """See what is there and look until nothing wakes any more.
+        """List what is there, and reconcile until nothing wakes any more.
 
         Raises:
             AssertionError: it never ends.
@@ -62,8 +63,8 @@ class World:
                 return
             key = min(self.woken)
             self.woken.discard(key)
-            self.outcomes[key] = self.look(key)
-        raise AssertionError(f"still awake after 50 looks: {self.woken}")
+            self.outcomes[key] = self.reconcile(key)
+        raise AssertionError(f"still awake after 50 reconciles: {self.woken}")
 
     def at(self, api: Api, name: str) -> Reference:
         return Reference(api, self.namespace, name)
@@ -93,7 +94,7 @@ class World:
         return (found["status"], found["reason"], found["message"]) if found else ("", "", "")
 
     def events(self) -> list[dict[str, Any]]:
-        """What was told in this namespace."""
+        """The events of this namespace."""
         return list(self.client.list_metadata(EVENT, self.namespace)["items"] or [])
 
 
@@ -122,19 +123,12 @@ def install(client: Client) -> None:
     eventually(lambda: client.list_metadata(WIDGETS, None) is not None)
 
 
-def eventually(holds: Callable[[], bool], tries: int = 300) -> None:
-    """Wait for what takes its time elsewhere. A refused request counts as not yet.
+def eventually(condition: Callable[[], bool]) -> None:
+    """Wait for what takes its time elsewhere. A refused request counts as not yet."""
 
-    Raises:
-        AssertionError: it did not come true in 30 s.
-    """
-    import time
+    def holds() -> bool:
+        with suppress(ApiError):
+            return condition()
+        return False
 
-    for _try in range(tries):
-        try:
-            if holds():
-                return
-        except ApiError:
-            pass
-        time.sleep(0.1)
-    raise AssertionError("it did not come true in 30 s")
+    wait_until(holds)

@@ -10,7 +10,7 @@ from flywheel.cluster.credentials import configuration
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import LEASE, Reference
 from flywheel.engine.leader import FENCE_SECONDS, LEASE_SECONDS, RENEW_DEADLINE_SECONDS, Leader
-from tests.engine.harness import World, eventually
+from tests.engine.harness import EngineHarness, eventually
 
 pytestmark = pytest.mark.apiserver
 
@@ -37,8 +37,8 @@ class Candidate:
 
 
 @pytest.fixture
-def lease(world: World) -> Reference:
-    return Reference(LEASE, world.namespace, "operator")
+def lease(harness: EngineHarness) -> Reference:
+    return Reference(LEASE, harness.namespace, "operator")
 
 
 @pytest.fixture
@@ -120,11 +120,11 @@ def test_a_leader_that_cannot_renew_gives_up(
     assert first.lost.is_set()
 
 
-def test_the_lease_thread_ends_with_a_free_lease(widgets: Path, lease: Reference, world: World) -> None:
+def test_the_lease_thread_ends_with_a_free_lease(widgets: Path, lease: Reference, harness: EngineHarness) -> None:
     candidate = Candidate(widgets, lease, "alone")
     candidate.leader.start()
     eventually(lambda: candidate.leader.leading)
 
     candidate.leader.release()
 
-    assert world.get(LEASE, "operator")["spec"]["holderIdentity"] == ""
+    assert harness.get(LEASE, "operator")["spec"]["holderIdentity"] == ""

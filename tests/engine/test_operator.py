@@ -17,7 +17,7 @@ import pytest
 from e2e.cluster.apiserver import free_port
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, LEASE
-from tests.engine.harness import World, eventually
+from tests.engine.harness import EngineHarness, eventually
 from tests.engine.widget import WIDGETS
 
 pytestmark = pytest.mark.apiserver
@@ -66,12 +66,12 @@ class Process:
 
 
 @pytest.fixture
-def start(widgets: Path, world: World, tmp_path: Path) -> Iterator[Callable[..., Process]]:
+def start(widgets: Path, harness: EngineHarness, tmp_path: Path) -> Iterator[Callable[..., Process]]:
     with ExitStack() as stack:
         numbers = iter(range(100))
 
         def begin(**more: str) -> Process:
-            found = Process(widgets, world.namespace, tmp_path / f"operator-{next(numbers)}.log", **more)
+            found = Process(widgets, harness.namespace, tmp_path / f"operator-{next(numbers)}.log", **more)
             stack.callback(found.process.wait)
             stack.callback(found.process.kill)
             return found
@@ -79,47 +79,47 @@ def start(widgets: Path, world: World, tmp_path: Path) -> Iterator[Callable[...,
         yield begin
 
 
-def ready_widget(world: World, name: str) -> Callable[[], bool]:
+def ready_widget(harness: EngineHarness, name: str) -> Callable[[], bool]:
     def holds() -> bool:
-        status = world.get(WIDGETS, name).get("status") or {}
+        status = harness.get(WIDGETS, name).get("status") or {}
         return any(each["type"] == "Ready" and each["status"] == "True" for each in status.get("conditions", ()))
 
     return holds
 
 
-def holder(world: World) -> Any:
-    lease = world.client.get(world.at(LEASE, "flywheel-operator"))
+def holder(harness: EngineHarness) -> Any:
+    lease = harness.client.get(harness.at(LEASE, "flywheel-operator"))
     return lease and lease["spec"]["holderIdentity"]
 
 
-def test_from_spec_to_status_and_back_to_nothing(start: Callable[..., Process], world: World) -> None:
+def test_from_spec_to_status_and_back_to_nothing(start: Callable[..., Process], harness: EngineHarness) -> None:
     operator = start()
-    world.put(WIDGETS, "one", spec={"serve": True, "jobs": 1})
+    harness.put(WIDGETS, "one", spec={"serve": True, "jobs": 1})
 
-    eventually(ready_widget(world, "one"))
+    eventually(ready_widget(harness, "one"))
 
     assert operator.page("/livez") == (200, "ok")
     # A look is counted when it has ended, a moment after its status can be read.
     eventually(lambda: 'controller_runtime_reconcile_total{controller="Widget"' in operator.page("/metrics")[1])
     assert 'leader_election_master_status{name="flywheel-operator"} 1.0' in operator.page("/metrics")[1]
     assert operator.end() == 0
-    assert holder(world) == ""
+    assert holder(harness) == ""
 
 
-def test_a_change_made_by_hand_is_undone_by_the_watch(start: Callable[..., Process], world: World) -> None:
+def test_a_change_made_by_hand_is_undone_by_the_watch(start: Callable[..., Process], harness: EngineHarness) -> None:
     start()
-    world.put(WIDGETS, "one", spec={"message": "right"})
-    eventually(ready_widget(world, "one"))
+    harness.put(WIDGETS, "one", spec={"message": "right"})
+    eventually(ready_widget(harness, "one"))
 
-    world.put(CONFIG_MAP, "one-config", data={"message": "wrong"})
+    harness.put(CONFIG_MAP, "one-config", data={"message": "wrong"})
 
-    eventually(lambda: world.get(CONFIG_MAP, "one-config")["data"] == {"message": "right"})
+    eventually(lambda: harness.get(CONFIG_MAP, "one-config")["data"] == {"message": "right"})
 
 
-def test_idle_is_silent_through_a_resync(start: Callable[..., Process], world: World) -> None:
-    world.put(WIDGETS, "one", spec={"serve": True, "jobs": 1})
+def test_idle_is_silent_through_a_resync(start: Callable[..., Process], harness: EngineHarness) -> None:
+    harness.put(WIDGETS, "one", spec={"serve": True, "jobs": 1})
     operator = start(FLYWHEEL_RESYNC_SECONDS="5")
-    eventually(ready_widget(world, "one"))
+    eventually(ready_widget(harness, "one"))
     metric = 'controller_runtime_reconcile_total{controller="Widget",result="requeue_after"} '
 
     def looks() -> float:
@@ -135,36 +135,36 @@ def test_idle_is_silent_through_a_resync(start: Callable[..., Process], world: W
     assert len(operator.writes()) == written
 
 
-def test_a_released_lease_is_followed_at_once(start: Callable[..., Process], world: World) -> None:
+def test_a_released_lease_is_followed_at_once(start: Callable[..., Process], harness: EngineHarness) -> None:
     first = start(POD_NAME="first")
-    eventually(lambda: holder(world) == "first")
+    eventually(lambda: holder(harness) == "first")
     second = start(POD_NAME="second")
     eventually(second.ready)
 
     first.process.send_signal(signal.SIGTERM)
 
-    eventually(lambda: holder(world) == "second")
-    world.put(WIDGETS, "one", spec={})
-    eventually(ready_widget(world, "one"))
+    eventually(lambda: holder(harness) == "second")
+    harness.put(WIDGETS, "one", spec={})
+    eventually(ready_widget(harness, "one"))
 
 
-def test_a_leader_that_slept_writes_nothing_and_ends(start: Callable[..., Process], world: World) -> None:
+def test_a_leader_that_slept_writes_nothing_and_ends(start: Callable[..., Process], harness: EngineHarness) -> None:
     first = start(POD_NAME="first")
-    eventually(lambda: holder(world) == "first")
+    eventually(lambda: holder(harness) == "first")
     second = start(POD_NAME="second")
     eventually(second.ready)
 
     first.process.send_signal(signal.SIGSTOP)
-    eventually(lambda: holder(world) == "second")
-    world.put(WIDGETS, "one", spec={})
-    eventually(ready_widget(world, "one"))
+    eventually(lambda: holder(harness) == "second")
+    harness.put(WIDGETS, "one", spec={})
+    eventually(ready_widget(harness, "one"))
     first.process.send_signal(signal.SIGCONT)
 
     assert first.process.wait(30) == 1
     assert first.writes() == []
 
 
-def test_a_missing_crd_is_named(apiserver: Path, world: World, tmp_path: Path) -> None:
+def test_a_missing_crd_is_named(apiserver: Path, harness: EngineHarness, tmp_path: Path) -> None:
     log = tmp_path / "operator.log"
     with log.open("w") as words:
         code = subprocess.run(
@@ -195,20 +195,24 @@ sys.exit(run((replace(KIND, api=flywheel("Gadget", "gadgets")),), os.environ))
 
 
 @pytest.mark.parametrize("deadly", range(1, 7))
-def test_death_after_any_write_leaves_the_same_end(start: Callable[..., Process], world: World, deadly: int) -> None:
-    world.put(WIDGETS, "one", spec={"serve": True, "jobs": 2})
+def test_death_after_any_write_leaves_the_same_end(
+    start: Callable[..., Process], harness: EngineHarness, deadly: int
+) -> None:
+    harness.put(WIDGETS, "one", spec={"serve": True, "jobs": 2})
 
     killed = start(POD_NAME="same", FLYWHEEL_DIE_AFTER_WRITES=str(deadly))
     assert killed.process.wait(60) == 137
     assert len(killed.writes()) == deadly
     survivor = start(POD_NAME="same")
-    eventually(ready_widget(world, "one"))
+    eventually(ready_widget(harness, "one"))
     time.sleep(0.5)  # a twin would come now
 
-    widget = world.get(WIDGETS, "one")
+    widget = harness.get(WIDGETS, "one")
     found = {
         api: len(
-            world.client.list_metadata(api, world.namespace, f"{names.UID_LABEL}={widget['metadata']['uid']}")["items"]
+            harness.client.list_metadata(api, harness.namespace, f"{names.UID_LABEL}={widget['metadata']['uid']}")[
+                "items"
+            ]
         )
         for api in (CONFIG_MAP, DEPLOYMENT, JOB)
     }

@@ -4,31 +4,31 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT
-from tests.engine.harness import World
+from tests.engine.harness import EngineHarness
 
 pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture
-def served(world: World) -> World:
-    world.widget("one", serve=True, image="flywheel.local/any:1")
-    return world
+def served(harness: EngineHarness) -> EngineHarness:
+    harness.widget("one", serve=True, image="flywheel.local/any:1")
+    return harness
 
 
 @pytest.fixture
-def upgraded(served: World, monkeypatch: pytest.MonkeyPatch) -> World:
+def upgraded(served: EngineHarness, monkeypatch: pytest.MonkeyPatch) -> EngineHarness:
     """The next version of the operator renders another pod from the same inputs."""
     monkeypatch.setenv("WIDGET_RENDERING", "2")
     served.restart()
     return served
 
 
-def rendered_by(world: World) -> str:
-    [container] = world.get(DEPLOYMENT, "one")["spec"]["template"]["spec"]["containers"]
+def rendered_by(harness: EngineHarness) -> str:
+    [container] = harness.get(DEPLOYMENT, "one")["spec"]["template"]["spec"]["containers"]
     return str(next(each["value"] for each in container["env"] if each["name"] == "RENDERED_BY"))
 
 
-def test_an_upgraded_operator_writes_a_kept_template_as_it_is_live(upgraded: World) -> None:
+def test_an_upgraded_operator_writes_a_kept_template_as_it_is_live(upgraded: EngineHarness) -> None:
     before = upgraded.get(DEPLOYMENT, "one")
 
     upgraded.settle()
@@ -38,7 +38,7 @@ def test_an_upgraded_operator_writes_a_kept_template_as_it_is_live(upgraded: Wor
     assert rendered_by(upgraded) == "1"
 
 
-def test_an_upgraded_operator_is_silent_the_second_time(upgraded: World, writes: list[str]) -> None:
+def test_an_upgraded_operator_is_silent_the_second_time(upgraded: EngineHarness, writes: list[str]) -> None:
     upgraded.settle()
     writes.clear()
 
@@ -48,7 +48,7 @@ def test_an_upgraded_operator_is_silent_the_second_time(upgraded: World, writes:
     assert writes == []
 
 
-def test_what_is_not_the_template_is_still_healed(upgraded: World) -> None:
+def test_what_is_not_the_template_is_still_healed(upgraded: EngineHarness) -> None:
     before = upgraded.get(DEPLOYMENT, "one")
     upgraded.put(DEPLOYMENT, "one", manager="hand", spec={"replicas": 7})
 
@@ -59,7 +59,7 @@ def test_what_is_not_the_template_is_still_healed(upgraded: World) -> None:
     assert after["spec"]["template"] == before["spec"]["template"]
 
 
-def test_new_inputs_thaw_the_template(upgraded: World) -> None:
+def test_new_inputs_thaw_the_template(upgraded: EngineHarness) -> None:
     upgraded.settle()
 
     upgraded.widget("one", serve=True, image="flywheel.local/any:2")
@@ -69,7 +69,9 @@ def test_new_inputs_thaw_the_template(upgraded: World) -> None:
     assert rendered_by(upgraded) == "2"
 
 
-def test_going_back_to_the_old_operator_changes_nothing(upgraded: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_going_back_to_the_old_operator_changes_nothing(
+    upgraded: EngineHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     upgraded.settle()
     before = upgraded.get(DEPLOYMENT, "one")["metadata"]["generation"]
     monkeypatch.setenv("WIDGET_RENDERING", "1")
@@ -80,7 +82,7 @@ def test_going_back_to_the_old_operator_changes_nothing(upgraded: World, monkeyp
     assert upgraded.get(DEPLOYMENT, "one")["metadata"]["generation"] == before
 
 
-def test_drift_in_a_template_heals_while_the_rendering_is_the_same(served: World) -> None:
+def test_drift_in_a_template_heals_while_the_rendering_is_the_same(served: EngineHarness) -> None:
     image = "flywheel.local/evil:1"
     containers = [{"name": "main", "image": image}]
     selector = served.get(DEPLOYMENT, "one")["spec"]["selector"]
@@ -93,7 +95,7 @@ def test_drift_in_a_template_heals_while_the_rendering_is_the_same(served: World
     assert container["image"] == "flywheel.local/any:1"
 
 
-def test_annotations_remember_inputs_and_rendering(served: World) -> None:
+def test_annotations_remember_inputs_and_rendering(served: EngineHarness) -> None:
     annotations = served.get(DEPLOYMENT, "one")["metadata"]["annotations"]
 
     assert {names.INPUTS_ANNOTATION, names.RENDERED_ANNOTATION} <= set(annotations)

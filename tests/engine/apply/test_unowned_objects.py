@@ -8,102 +8,102 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, Reference
 from flywheel.core.resource.plan import Patch, Plan, Removal
-from tests.engine.harness import World
+from tests.engine.harness import EngineHarness
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
 
 pytestmark = pytest.mark.apiserver
 NOTHING = Plan(True, "Done", "nothing is left to do", WidgetStatus())
 
 
-def planning(world: World, plan: Plan) -> None:
+def planning(harness: EngineHarness, plan: Plan) -> None:
     """From now on every Widget decides so."""
     patches = (CONFIG_MAP,)
-    world.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,), patches=patches),)
-    world.restart()
+    harness.kinds = (replace(KIND, decide=lambda _widget, _seen: plan, removes=(CONFIG_MAP,), patches=patches),)
+    harness.restart()
 
 
-def unowned(world: World) -> dict[str, Any]:
+def unowned(harness: EngineHarness) -> dict[str, Any]:
     labels = {names.MANAGED_BY: "flywheel"}
-    return world.put(CONFIG_MAP, "old", metadata={"labels": labels}, data={})
+    return harness.put(CONFIG_MAP, "old", metadata={"labels": labels}, data={})
 
 
-def test_an_unowned_object_is_removed(world: World) -> None:
-    uid = unowned(world)["metadata"]["uid"]
-    planning(world, replace(NOTHING, removals=(Removal(CONFIG_MAP, "old", uid),)))
+def test_an_unowned_object_is_removed(harness: EngineHarness) -> None:
+    uid = unowned(harness)["metadata"]["uid"]
+    planning(harness, replace(NOTHING, removals=(Removal(CONFIG_MAP, "old", uid),)))
 
-    world.widget("one")
+    harness.widget("one")
 
-    assert world.client.get(world.at(CONFIG_MAP, "old")) is None
-    assert world.condition("one")[0] == "True"
-
-
-def test_its_successor_is_spared(world: World) -> None:
-    unowned(world)
-    planning(world, replace(NOTHING, removals=(Removal(CONFIG_MAP, "old", "uid-of-yesterday"),)))
-
-    world.widget("one")
-
-    assert world.get(CONFIG_MAP, "old")
+    assert harness.client.get(harness.at(CONFIG_MAP, "old")) is None
+    assert harness.condition("one")[0] == "True"
 
 
-def test_a_type_that_the_kind_did_not_declare_is_never_removed(world: World) -> None:
-    planning(world, replace(NOTHING, removals=(Removal(JOB, "any", "uid"),)))
+def test_its_successor_is_spared(harness: EngineHarness) -> None:
+    unowned(harness)
+    planning(harness, replace(NOTHING, removals=(Removal(CONFIG_MAP, "old", "uid-of-yesterday"),)))
 
-    world.widget("one")
+    harness.widget("one")
 
-    assert world.condition("one")[1] == "InternalError"
+    assert harness.get(CONFIG_MAP, "old")
 
 
-def test_what_is_touched_gets_the_annotation_and_keeps_all_else(world: World) -> None:
-    before = unowned(world)
+def test_a_type_that_the_kind_did_not_declare_is_never_removed(harness: EngineHarness) -> None:
+    planning(harness, replace(NOTHING, removals=(Removal(JOB, "any", "uid"),)))
+
+    harness.widget("one")
+
+    assert harness.condition("one")[1] == "InternalError"
+
+
+def test_what_is_touched_gets_the_annotation_and_keeps_all_else(harness: EngineHarness) -> None:
+    before = unowned(harness)
     touch = Patch(CONFIG_MAP, "old", before["metadata"]["uid"], {"flywheel.ml/route": "1"})
-    planning(world, replace(NOTHING, patches=(touch,)))
+    planning(harness, replace(NOTHING, patches=(touch,)))
 
-    world.widget("one")
-    after = world.get(CONFIG_MAP, "old")
+    harness.widget("one")
+    after = harness.get(CONFIG_MAP, "old")
 
     assert after["metadata"]["annotations"] == {"flywheel.ml/route": "1"}
     assert after["metadata"]["labels"] == before["metadata"]["labels"]
-    assert world.condition("one")[0] == "True"
+    assert harness.condition("one")[0] == "True"
 
 
-def test_what_is_owned_goes_with_the_resource_until_it_is_not(world: World) -> None:
-    before = unowned(world)
+def test_what_is_owned_goes_with_the_resource_until_it_is_not(harness: EngineHarness) -> None:
+    before = unowned(harness)
     uid = before["metadata"]["uid"]
-    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid, owned=True),)))
-    world.widget("one")
-    [owner] = world.get(CONFIG_MAP, "old")["metadata"]["ownerReferences"]
+    planning(harness, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid, owned=True),)))
+    harness.widget("one")
+    [owner] = harness.get(CONFIG_MAP, "old")["metadata"]["ownerReferences"]
 
-    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid),)))
-    world.widget("one", text="again")
+    planning(harness, replace(NOTHING, patches=(Patch(CONFIG_MAP, "old", uid),)))
+    harness.widget("one", text="again")
 
     assert (owner["name"], owner["controller"]) == ("one", False)
-    assert not world.get(CONFIG_MAP, "old")["metadata"].get("ownerReferences")
+    assert not harness.get(CONFIG_MAP, "old")["metadata"].get("ownerReferences")
 
 
 @pytest.mark.parametrize("name", ["old", "gone"])
-def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(world: World, name: str) -> None:
-    unowned(world)
-    planning(world, replace(NOTHING, patches=(Patch(CONFIG_MAP, name, "uid-of-yesterday", {"a.b/c": "1"}),)))
+def test_what_went_or_has_a_successor_is_not_touched_and_holds_nothing_up(harness: EngineHarness, name: str) -> None:
+    unowned(harness)
+    planning(harness, replace(NOTHING, patches=(Patch(CONFIG_MAP, name, "uid-of-yesterday", {"a.b/c": "1"}),)))
 
-    world.widget("one")
+    harness.widget("one")
 
-    assert "annotations" not in world.get(CONFIG_MAP, "old")["metadata"]
-    assert world.client.get(world.at(CONFIG_MAP, "gone")) is None
-    assert world.condition("one")[0] == "True"
-
-
-def test_a_type_that_the_kind_did_not_declare_is_never_touched(world: World) -> None:
-    planning(world, replace(NOTHING, patches=(Patch(JOB, "any", "uid", {}),)))
-
-    world.widget("one")
-
-    assert world.condition("one")[1] == "InternalError"
+    assert "annotations" not in harness.get(CONFIG_MAP, "old")["metadata"]
+    assert harness.client.get(harness.at(CONFIG_MAP, "gone")) is None
+    assert harness.condition("one")[0] == "True"
 
 
-def test_an_answered_tick_is_complete_and_written_once(world: World, writes: list[str]) -> None:
+def test_a_type_that_the_kind_did_not_declare_is_never_touched(harness: EngineHarness) -> None:
+    planning(harness, replace(NOTHING, patches=(Patch(JOB, "any", "uid", {}),)))
+
+    harness.widget("one")
+
+    assert harness.condition("one")[1] == "InternalError"
+
+
+def test_an_answered_tick_is_complete_and_written_once(harness: EngineHarness, writes: list[str]) -> None:
     containers = [{"name": "tick", "image": "flywheel.local/none"}]
-    world.put(
+    harness.put(
         JOB,
         "tick-1",
         metadata={"labels": {names.MANAGED_BY: "flywheel"}},
@@ -112,13 +112,13 @@ def test_an_answered_tick_is_complete_and_written_once(world: World, writes: lis
             "template": {"spec": {"restartPolicy": "Never", "containers": containers}},
         },
     )
-    planning(world, replace(NOTHING, completed_ticks=(Reference(JOB, world.namespace, "tick-1"),)))
+    planning(harness, replace(NOTHING, completed_ticks=(Reference(JOB, harness.namespace, "tick-1"),)))
 
-    world.widget("one")
-    world.restart()
-    world.settle()
+    harness.widget("one")
+    harness.restart()
+    harness.settle()
 
-    conditions = world.get(JOB, "tick-1")["status"]["conditions"]
+    conditions = harness.get(JOB, "tick-1")["status"]["conditions"]
     assert ("Complete", "True") in [(each["type"], each["status"]) for each in conditions]
-    assert [write for write in writes if "Job" in write] == [f"status Job {world.namespace}/tick-1"]
-    assert world.get(WIDGETS, "one")["status"]["conditions"][0]["status"] == "True"
+    assert [write for write in writes if "Job" in write] == [f"status Job {harness.namespace}/tick-1"]
+    assert harness.get(WIDGETS, "one")["status"]["conditions"][0]["status"] == "True"

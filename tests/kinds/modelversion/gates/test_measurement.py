@@ -22,7 +22,7 @@ SPEC = {
     ],
 }
 FOUND = {"gates": [{"name": "better", "passed": False, "message": "gain -0.1"}]}
-TOLD = {
+COLLECTED = {
     "v": 1,
     "phase": "Finished",
     "complete": True,
@@ -42,7 +42,7 @@ def model(challenger: str | None = "flight-delay-3f9a1c2e", rival: str | None = 
     return custom(MODEL, "flight-delay", whole, status=status)
 
 
-def world(*more: Manifest, nominated: Manifest | None = None) -> Version:
+def nominated_version(*more: Manifest, nominated: Manifest | None = None) -> Version:
     """A verified version, all looks done."""
     lineage = {"lineage": {"experiment": "search", "dataset": "flights", "datasetDigest": DATA}}
     found = Version(trained(spec=lineage), model(challenger=None), *more)
@@ -55,16 +55,16 @@ def world(*more: Manifest, nominated: Manifest | None = None) -> Version:
     return found
 
 
-def ends(world: Version, message: dict[str, Any] | None = TOLD, **states: Any) -> None:
+def ends(version: Version, message: dict[str, Any] | None = COLLECTED, **states: Any) -> None:
     """Let the one Job end."""
-    [name] = world.job_names()
-    world.end_any(name, message, **states)
+    [name] = version.job_names()
+    version.end_any(name, message, **states)
 
 
 def test_a_nominated_version_is_measured_beside_the_champion() -> None:
     old = {"source": {"artifact": {"digest": RIVAL}}, "model": "flight-delay", "lineage": {"datasetDigest": OLD_DATA}}
     champion = custom(trained().api, "flight-delay-old", old)
-    found = world(champion)
+    found = nominated_version(champion)
 
     plan = found.reconcile()
     [name] = found.job_names()
@@ -84,7 +84,7 @@ def test_a_nominated_version_is_measured_beside_the_champion() -> None:
 
 
 def test_with_no_champion_yet_there_is_none_to_fetch() -> None:
-    found = world(nominated=model(rival=None))
+    found = nominated_version(nominated=model(rival=None))
     found.reconcile()
     spec = found.jobs()[0]["spec"]["template"]["spec"]
     fetch = next(each for each in spec["initContainers"] if each["name"] == "fetch")
@@ -95,7 +95,7 @@ def test_with_no_champion_yet_there_is_none_to_fetch() -> None:
 
 
 def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     ends(found)
     told = found.reconcile()
@@ -114,7 +114,7 @@ def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
 
 
 def test_another_champion_is_another_question() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     first = found.job_names()
     ends(found)
@@ -128,7 +128,7 @@ def test_another_champion_is_another_question() -> None:
 
 
 def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     first = found.job_names()
     found.put(model(rival="sha256:" + "4" * 64))
@@ -147,7 +147,7 @@ def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
     ],
 )
 def test_who_is_not_asked_makes_nothing(nominated: Manifest) -> None:
-    found = world(nominated=nominated)
+    found = nominated_version(nominated=nominated)
     found.reconcile()
 
     assert found.job_names() == []
@@ -156,17 +156,17 @@ def test_who_is_not_asked_makes_nothing(nominated: Manifest) -> None:
 def test_gates_that_changed_since_the_nomination_are_waited_for() -> None:
     stale = model()
     stale["spec"]["gates"][0]["champion"] = {"metric": "f1"}
-    found = world(nominated=stale)
+    found = nominated_version(nominated=stale)
     found.reconcile()
 
     assert found.job_names() == []
 
 
 def test_a_lost_message_is_tried_again_after_a_pause() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     [first] = found.job_names()
-    ends(found, {**TOLD, "facts": {}})
+    ends(found, {**COLLECTED, "facts": {}})
     found.reconcile()
     waits = found.reconcile()
     found.advance(timedelta(minutes=1))
@@ -198,7 +198,7 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
     ],
 )  # fmt: skip
 def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: dict[str, Any], words: str) -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     ends(found, None, **states)
     found.reconcile()
@@ -211,7 +211,7 @@ def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: 
 
 
 def test_being_verified_anew_forgets_what_was_measured() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     ends(found)
     for _ in range(2):
@@ -233,7 +233,7 @@ def approve(found: Version, **changes: str) -> None:
 
 
 def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> None:
-    found = world(nominated=model(challenger=None))
+    found = nominated_version(nominated=model(challenger=None))
     approve(found)
     first = found.reconcile()
     found.advance(timedelta(hours=1))
@@ -247,7 +247,7 @@ def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> Non
 
 
 def test_an_approval_of_other_bytes_is_void_and_says_so() -> None:
-    found = world(nominated=model(challenger=None))
+    found = nominated_version(nominated=model(challenger=None))
     approve(found, digest=RIVAL)
     plan = found.reconcile()
 
@@ -272,7 +272,7 @@ def service(spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manif
     ],
 )
 def test_who_serves_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
-    found = world(one, nominated=model(challenger=None))
+    found = nominated_version(one, nominated=model(challenger=None))
     found.reconcile()
 
     assert found.status.served_by == by
@@ -306,14 +306,14 @@ THIS = {"version": "flight-delay-3f9a1c2e"}
     ],
 )
 def test_who_scores_with_it_is_known(one: Manifest, by: tuple[str, ...]) -> None:
-    found = world(one, nominated=model(challenger=None))
+    found = nominated_version(one, nominated=model(challenger=None))
     found.reconcile()
 
     assert found.status.scored_by == by
 
 
 def test_the_job_is_named_by_its_question() -> None:
-    found = world()
+    found = nominated_version()
     found.reconcile()
     [name] = found.job_names()
 

@@ -18,7 +18,7 @@ STEPS = {"plan": plan.plan, "score": score.score, "finish": finish.finish}
 
 
 @dataclass
-class World:
+class BatchPods:
     """One namespace, `shop`. `params` is what the operator would tell; steps run in folders of their own."""
 
     folder: Path

@@ -1,4 +1,4 @@
-"""A model with numbers and text, served once for all tests; a world for each."""
+"""A model with numbers and text, served once for all tests; a pods for each."""
 
 import json
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, checker, helper, numpy_helper
 
-from tests.runtime.commands.batch.batch_pods import DIGEST, World
+from tests.runtime.commands.batch.batch_pods import DIGEST, BatchPods
 from tests.serving.local_server import LocalServer
 
 SIGNATURE = {
@@ -83,10 +83,10 @@ def served(model: Path) -> Iterator[str]:
 
 
 @pytest.fixture
-def world(tmp_path: Path, env: dict[str, str], bucket: str, model: Path, served: str) -> World:
+def pods(tmp_path: Path, env: dict[str, str], bucket: str, model: Path, served: str) -> BatchPods:
     params = {
         "input": {"s3": {"uri": f"s3://{bucket}/shop/in/"}},
         "output": {"s3": {"uri": f"s3://{bucket}/shop/out/"}, "format": "JSONL"},
         "model": {"name": "late", "version": "late-1", "digest": DIGEST},
     }
-    return World(tmp_path, env, model, served, params)
+    return BatchPods(tmp_path, env, model, served, params)

@@ -9,7 +9,7 @@ import pytest
 
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store.s3 import Bucket
-from tests.runtime.commands.batch.batch_pods import World
+from tests.runtime.commands.batch.batch_pods import BatchPods
 from tests.runtime.pods import golden
 
 pytestmark = pytest.mark.integration
@@ -20,13 +20,13 @@ CSV = "id,month,wind,carrier\n" + "".join(f"{r['id']},{r['month']},{r['wind']!r}
 JSONL = "".join(json.dumps(row) + "\n" for row in ROWS)
 
 
-def online(world: World, rows: list[dict[str, Any]]) -> list[list[float]]:
+def online(pods: BatchPods, rows: list[dict[str, Any]]) -> list[list[float]]:
     """What a client gets who sends these rows as JSON."""
     inputs = [
         {"name": name, "datatype": kind, "shape": [len(rows), 1], "data": [row[name] for row in rows]}
         for name, kind in (("month", "FP32"), ("wind", "FP32"), ("carrier", "BYTES"))
     ]
-    connection = http.client.HTTPConnection(world.server)
+    connection = http.client.HTTPConnection(pods.server)
     connection.request("POST", "/v2/models/late/infer", json.dumps({"inputs": inputs}))
     answer = json.loads(connection.getresponse().read())
     connection.close()
@@ -34,44 +34,44 @@ def online(world: World, rows: list[dict[str, Any]]) -> list[list[float]]:
     return [found[at : at + 2] for at in range(0, len(found), 2)]
 
 
-def scored(world: World) -> list[dict[str, Any]]:
+def scored(pods: BatchPods) -> list[dict[str, Any]]:
     """The output's rows, in the order of the parts that the manifest names."""
-    parts = [world.get("out/" + each["path"]).decode() for each in world.document()["files"]]
+    parts = [pods.get("out/" + each["path"]).decode() for each in pods.document()["files"]]
     return [json.loads(line) for part in parts for line in part.splitlines()]
 
 
 @pytest.mark.parametrize(("name", "content"), [("rows.csv", CSV), ("rows.jsonl", JSONL)])
-def test_batch_equals_online(world: World, name: str, content: str) -> None:
-    world.put(f"in/{name}", content)
+def test_batch_equals_online(pods: BatchPods, name: str, content: str) -> None:
+    pods.put(f"in/{name}", content)
 
-    told = world.whole(output={"include": ["id"], "prediction": "Probability"}, shards=3)
+    told = pods.whole(output={"include": ["id"], "prediction": "Probability"}, shards=3)
 
-    found = scored(world)
+    found = scored(pods)
     assert told["metrics"] == {"rows": 500.0, "errors": 0.0}
     assert [row["id"] for row in found] == [row["id"] for row in ROWS]
-    assert [[row["probability_0"], row["probability_1"]] for row in found] == online(world, ROWS)
-    assert world.planned["facts"]["shards"] == 3
+    assert [[row["probability_0"], row["probability_1"]] for row in found] == online(pods, ROWS)
+    assert pods.planned["facts"]["shards"] == 3
 
 
 @pytest.mark.parametrize("kind", ["CSV", "JSONL", "Parquet"])
-def test_each_format_goes_out(world: World, kind: str) -> None:
-    world.put("in/rows.csv", CSV)
+def test_each_format_goes_out(pods: BatchPods, kind: str) -> None:
+    pods.put("in/rows.csv", CSV)
 
-    world.whole(output={"format": kind, "include": ["id"]})
+    pods.whole(output={"format": kind, "include": ["id"]})
 
-    (part,) = world.document()["files"]
-    path = world.folder / "part"
-    path.write_bytes(world.get("out/" + part["path"]))
+    (part,) = pods.document()["files"]
+    path = pods.folder / "part"
+    path.write_bytes(pods.get("out/" + part["path"]))
     reader = {"CSV": "read_csv", "JSONL": "read_json", "Parquet": "read_parquet"}[kind]
     options = ", format = 'newline_delimited'" if kind == "JSONL" else ""
     first = duckdb.sql(f"SELECT id, label, probability_1::FLOAT FROM {reader}('{path}'{options})").fetchall()
-    wanted = [(row["id"], int(late >= 0.5)) for row, (_, late) in zip(ROWS, online(world, ROWS), strict=True)]
+    wanted = [(row["id"], int(late >= 0.5)) for row, (_, late) in zip(ROWS, online(pods, ROWS), strict=True)]
     assert [(name, label) for name, label, _ in first] == wanted
 
 
-def test_each_step_reports_as_its_golden_message(world: World) -> None:
-    world.put("in/rows.csv", CSV)
-    told = {"planned": world.plan(), "scored": world.score_all()[0], "finished": world.step("finish")[1]}
+def test_each_step_reports_as_its_golden_message(pods: BatchPods) -> None:
+    pods.put("in/rows.csv", CSV)
+    told = {"planned": pods.plan(), "scored": pods.score_all()[0], "finished": pods.step("finish")[1]}
 
     for name, message in told.items():
         wanted = golden(f"main_batch_{name}")["message"]
@@ -81,9 +81,9 @@ def test_each_step_reports_as_its_golden_message(world: World) -> None:
         ]
 
 
-def parquet(world: World, rows: int) -> bytes:
+def parquet(pods: BatchPods, rows: int) -> bytes:
     """Rows of every type, in row groups of 2,048."""
-    path = world.folder / "rows.parquet"
+    path = pods.folder / "rows.parquet"
     duckdb.sql(
         f"COPY (SELECT i AS id, (i % 12 + 1)::TINYINT AS month, (i / 7)::DOUBLE AS wind, ['UA', 'DL', NULL][i % 3 + 1] AS carrier, "
         "TIMESTAMP '2026-01-01' + i * INTERVAL 1 SECOND AS at, (i / 100)::DECIMAL(9, 2) AS price, [i, NULL] AS list, i % 2 = 0 AS even, "
@@ -93,31 +93,31 @@ def parquet(world: World, rows: int) -> bytes:
     return path.read_bytes()
 
 
-def test_parquet_is_cut_at_row_groups_and_keeps_its_types(world: World) -> None:
-    world.put("in/rows.parquet", parquet(world, 10_000))
+def test_parquet_is_cut_at_row_groups_and_keeps_its_types(pods: BatchPods) -> None:
+    pods.put("in/rows.parquet", parquet(pods, 10_000))
     kept = ["id", "at", "price", "list", "even", "gaps", "month"]
 
-    told = world.whole(output={"include": kept, "format": "Parquet", "prediction": "Class"}, shards=4)
+    told = pods.whole(output={"include": kept, "format": "Parquet", "prediction": "Class"}, shards=4)
 
     parts = []
-    for number, each in enumerate(world.document()["files"]):
-        path = world.folder / f"{number}.parquet"
-        path.write_bytes(world.get("out/" + each["path"]))
+    for number, each in enumerate(pods.document()["files"]):
+        path = pods.folder / f"{number}.parquet"
+        path.write_bytes(pods.get("out/" + each["path"]))
         parts.append(str(path))
     names = ", ".join(f'"{name}"' for name in kept).replace(
         '"gaps"', "CASE WHEN isnan(gaps) THEN NULL ELSE gaps END AS gaps"
     )
-    before = duckdb.sql(f"SELECT {names} FROM '{world.folder}/rows.parquet' ORDER BY id")
+    before = duckdb.sql(f"SELECT {names} FROM '{pods.folder}/rows.parquet' ORDER BY id")
     after = duckdb.sql(f"SELECT * EXCLUDE (prediction) FROM read_parquet({parts!r}) ORDER BY id")
     assert (told["metrics"]["rows"], len(parts)) == (10_000, 4)
     assert after.types == before.types
     assert after.fetchall() == before.fetchall()
 
 
-def test_of_parquet_only_what_is_wanted_is_brought(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    content = parquet(world, 50_000)
-    world.put("in/rows.parquet", content)
-    world.plan(shards=20)
+def test_of_parquet_only_what_is_wanted_is_brought(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = parquet(pods, 50_000)
+    pods.put("in/rows.parquet", content)
+    pods.plan(shards=20)
     brought = []
     part = Bucket.part
 
@@ -126,32 +126,32 @@ def test_of_parquet_only_what_is_wanted_is_brought(world: World, monkeypatch: py
         return part(self, key, start, stop, etag)
 
     monkeypatch.setattr(Bucket, "part", counted)
-    world.step("score", 3)
+    pods.step("score", 3)
 
     assert sum(brought) < len(content) / 5
 
 
-def test_files_on_a_volume_are_scored(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    claim = world.folder / "claim" / "day"
+def test_files_on_a_volume_are_scored(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:
+    claim = pods.folder / "claim" / "day"
     claim.mkdir(parents=True)
     (claim / "b.csv").write_text(CSV)
     (claim / "a.csv").write_text("id,month,wind,carrier\nfirst,1,2,UA\n")
-    monkeypatch.setattr(Paths, "volumes", property(lambda _places: world.folder / "volumes"))
-    (world.folder / "volumes").mkdir()
-    (world.folder / "volumes" / "source").symlink_to(world.folder / "claim")
-    world.params["input"] = {"volume": {"path": "day"}}
+    monkeypatch.setattr(Paths, "volumes", property(lambda _places: pods.folder / "volumes"))
+    (pods.folder / "volumes").mkdir()
+    (pods.folder / "volumes" / "source").symlink_to(pods.folder / "claim")
+    pods.params["input"] = {"volume": {"path": "day"}}
 
-    world.whole(output={"include": ["id"]}, shards=2)
+    pods.whole(output={"include": ["id"]}, shards=2)
 
-    assert [row["id"] for row in scored(world)] == ["first", *(row["id"] for row in ROWS)]
+    assert [row["id"] for row in scored(pods)] == ["first", *(row["id"] for row in ROWS)]
 
 
-def test_the_same_input_gives_the_same_plan_and_the_same_bytes(world: World) -> None:
-    world.put("in/rows.csv", CSV)
-    first = world.whole(output={"format": "Parquet"}, shards=2) and world.document()
-    for key in world.written():
-        world.bucket.delete(f"shop/out/{key}")
+def test_the_same_input_gives_the_same_plan_and_the_same_bytes(pods: BatchPods) -> None:
+    pods.put("in/rows.csv", CSV)
+    first = pods.whole(output={"format": "Parquet"}, shards=2) and pods.document()
+    for key in pods.written():
+        pods.bucket.delete(f"shop/out/{key}")
 
-    again = world.whole(output={"format": "Parquet"}, shards=2) and world.document()
+    again = pods.whole(output={"format": "Parquet"}, shards=2) and pods.document()
 
     assert again == first

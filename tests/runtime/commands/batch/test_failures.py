@@ -7,17 +7,17 @@ from typing import Any
 
 import pytest
 
-from tests.runtime.commands.batch.batch_pods import World
+from tests.runtime.commands.batch.batch_pods import BatchPods
 
 pytestmark = pytest.mark.integration
 HEADER = "id,month,wind,carrier\n"
 GOOD = HEADER + "a,1,2.5,UA\nb,2,3.5,DL\nc,3,4.5,\n"
 
 
-def faults(world: World) -> list[dict[str, Any]]:
+def faults(pods: BatchPods) -> list[dict[str, Any]]:
     """All rows that could not be scored."""
-    paths = [each["path"] for each in world.document()["errorFiles"]]
-    return [json.loads(line) for path in paths for line in world.get(f"out/{path}").splitlines()]
+    paths = [each["path"] for each in pods.document()["errorFiles"]]
+    return [json.loads(line) for path in paths for line in pods.get(f"out/{path}").splitlines()]
 
 
 @pytest.mark.parametrize(
@@ -40,51 +40,51 @@ def faults(world: World) -> list[dict[str, Any]]:
     ],
 )  # fmt: skip
 def test_the_plan_refuses(
-    world: World, files: dict[str, Any], changes: dict[str, Any], reason: str, code: int, words: str
+    pods: BatchPods, files: dict[str, Any], changes: dict[str, Any], reason: str, code: int, words: str
 ) -> None:
     for name, content in files.items():
-        world.put(f"in/{name}", content)
+        pods.put(f"in/{name}", content)
 
-    ended, told = world.step("plan", **changes)
+    ended, told = pods.step("plan", **changes)
 
     assert (ended, told["reason"], told["retry"]) == (code, reason, code == 1)
     assert words in told["message"]
-    assert world.written() == []
+    assert pods.written() == []
 
 
-def test_one_object_that_is_not_there_is_waited_for(world: World) -> None:
-    uri = world.params["input"]["s3"]["uri"] + "rows.csv"
+def test_one_object_that_is_not_there_is_waited_for(pods: BatchPods) -> None:
+    uri = pods.params["input"]["s3"]["uri"] + "rows.csv"
 
-    code, told = world.step("plan", input={"s3": {"uri": uri}})
+    code, told = pods.step("plan", input={"s3": {"uri": uri}})
 
     assert (code, told["reason"]) == (1, "SourceMissing")
     assert uri in told["message"]
 
 
-def test_an_output_inside_its_input_is_refused(world: World, bucket: str) -> None:
-    world.put("in/a.csv", GOOD)
+def test_an_output_inside_its_input_is_refused(pods: BatchPods, bucket: str) -> None:
+    pods.put("in/a.csv", GOOD)
 
-    code, told = world.step("plan", output={"s3": {"uri": f"s3://{bucket}/shop/in/scored/"}})
+    code, told = pods.step("plan", output={"s3": {"uri": f"s3://{bucket}/shop/in/scored/"}})
 
     assert (code, told["reason"]) == (2, "OutputNotAllowed")
     assert "lies inside the input" in told["message"]
 
 
-def test_a_plan_of_another_image_is_made_anew(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan()
+def test_a_plan_of_another_image_is_made_anew(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan()
     monkeypatch.setattr("flywheel_runtime.commands.batch.scoring_plan.VERSION", 2)
 
-    code, told = world.step("score")
+    code, told = pods.step("score")
 
     assert (code, told["reason"]) == (2, "PlanOutdated")
 
 
 @pytest.mark.parametrize("below", ["", "other/", "shop/", "shop/blobs/", "shop/results/x/"])
-def test_what_is_others_is_not_written(world: World, bucket: str, below: str) -> None:
-    world.put("in/a.csv", GOOD)
+def test_what_is_others_is_not_written(pods: BatchPods, bucket: str, below: str) -> None:
+    pods.put("in/a.csv", GOOD)
 
-    code, told = world.step("plan", output={"s3": {"uri": f"s3://{bucket}/{below}"}})
+    code, told = pods.step("plan", output={"s3": {"uri": f"s3://{bucket}/{below}"}})
 
     assert (code, told["reason"]) == (2, "OutputNotAllowed")
     assert f"s3://{bucket}/shop/" in told["message"]
@@ -95,14 +95,14 @@ def test_what_is_others_is_not_written(world: World, bucket: str, below: str) ->
     [({"uri": "s3://no-such-bucket/out/"}, "spec.output.s3.uri"), ({"uri": "s3://{bucket}/out/", "foreign": True}, "OUTPUT")],
 )  # fmt: skip
 def test_an_output_that_cannot_be_written_is_told_before_the_work(
-    world: World, bucket: str, place: dict[str, Any], field: str
+    pods: BatchPods, bucket: str, place: dict[str, Any], field: str
 ) -> None:
-    world.put("in/a.csv", GOOD)
+    pods.put("in/a.csv", GOOD)
     told_place = {**place, "uri": place["uri"].format(bucket=bucket), "endpoint": None, "secret": "partner"}
-    world.env |= {"OUTPUT_AWS_ENDPOINT_URL": world.env["AWS_ENDPOINT_URL"], "OUTPUT_AWS_ACCESS_KEY_ID": "nobody",
+    pods.env |= {"OUTPUT_AWS_ENDPOINT_URL": pods.env["AWS_ENDPOINT_URL"], "OUTPUT_AWS_ACCESS_KEY_ID": "nobody",
                   "OUTPUT_AWS_SECRET_ACCESS_KEY": "wrong"}  # fmt: skip
 
-    code, told = world.step("plan", output={"s3": told_place})
+    code, told = pods.step("plan", output={"s3": told_place})
 
     assert (code, told["retry"]) == (1, True)
     if field == "OUTPUT":
@@ -111,179 +111,179 @@ def test_an_output_that_cannot_be_written_is_told_before_the_work(
         assert (told["reason"], field in told["message"]) == ("BucketMissing", True)
 
 
-def test_bad_rows_fail_alone_and_are_kept_with_their_numbers(world: World) -> None:
-    world.put("in/a.csv", HEADER + "a,1,2,UA\nb,many,2,UA\nc,3\nd,4,1e39,DL\ne,5,6,\n")
-    world.put("in/b.csv", HEADER + "f,1,2,UA\ng,?,2,UA\n")
+def test_bad_rows_fail_alone_and_are_kept_with_their_numbers(pods: BatchPods) -> None:
+    pods.put("in/a.csv", HEADER + "a,1,2,UA\nb,many,2,UA\nc,3\nd,4,1e39,DL\ne,5,6,\n")
+    pods.put("in/b.csv", HEADER + "f,1,2,UA\ng,?,2,UA\n")
 
-    told = world.whole(output={"include": ["id"]})
+    told = pods.whole(output={"include": ["id"]})
 
     assert told["metrics"] == {"rows": 3.0, "errors": 4.0}
-    assert [(each["file"], each["row"], each["reason"]) for each in faults(world)] == [
+    assert [(each["file"], each["row"], each["reason"]) for each in faults(pods)] == [
         ("a.csv", 2, "BadValue"),
         ("a.csv", 3, "RaggedRow"),
         ("a.csv", 4, "BadValue"),
         ("b.csv", 2, "BadValue"),
     ]
-    assert "column 'month': 'many' is no number" in faults(world)[0]["message"]
-    (part,) = world.document()["files"]
-    assert [json.loads(line)["id"] for line in world.get("out/" + part["path"]).splitlines()] == ["a", "e", "f"]
+    assert "column 'month': 'many' is no number" in faults(pods)[0]["message"]
+    (part,) = pods.document()["files"]
+    assert [json.loads(line)["id"] for line in pods.get("out/" + part["path"]).splitlines()] == ["a", "e", "f"]
 
 
 @pytest.mark.parametrize(("most", "ends"), [(2, "TooManyRowErrors"), (3, None)])
-def test_row_errors_are_bounded_over_all_shards(world: World, most: int, ends: str | None) -> None:
+def test_row_errors_are_bounded_over_all_shards(pods: BatchPods, most: int, ends: str | None) -> None:
     bad = "".join(f"{name},?,2,UA\n" for name in "xyz")
-    world.put("in/a.csv", GOOD + bad)
-    world.plan(shards=6, maxRowErrors=most)
-    world.score_all(maxRowErrors=most)
+    pods.put("in/a.csv", GOOD + bad)
+    pods.plan(shards=6, maxRowErrors=most)
+    pods.score_all(maxRowErrors=most)
 
-    code, told = world.step("finish", maxRowErrors=most)
+    code, told = pods.step("finish", maxRowErrors=most)
 
     assert (code, told.get("reason")) == (2 if ends else 0, ends)
-    assert ("_manifest.json" in world.written()) is (ends is None)
+    assert ("_manifest.json" in pods.written()) is (ends is None)
 
 
-def test_a_shard_with_too_many_row_errors_ends_at_once_and_leaves_them(world: World) -> None:
-    world.put("in/a.csv", HEADER + "x,?,2,UA\n" * 50)
-    world.plan(maxRowErrors=10)
+def test_a_shard_with_too_many_row_errors_ends_at_once_and_leaves_them(pods: BatchPods) -> None:
+    pods.put("in/a.csv", HEADER + "x,?,2,UA\n" * 50)
+    pods.plan(maxRowErrors=10)
 
-    code, told = world.step("score", maxRowErrors=10)
+    code, told = pods.step("score", maxRowErrors=10)
 
     assert (code, told["reason"]) == (2, "TooManyRowErrors")
     assert "'?' is no number" in told["message"]
-    (path,) = world.written()
+    (path,) = pods.written()
     assert path.startswith("_errors/")
-    assert json.loads(world.get(f"out/{path}").splitlines()[0])["row"] == 1
+    assert json.loads(pods.get(f"out/{path}").splitlines()[0])["row"] == 1
 
 
-def test_an_output_without_any_row_is_none(world: World) -> None:
-    world.put("in/a.csv", HEADER + "x,?,2,UA\n")
-    world.plan()
-    world.score_all()
+def test_an_output_without_any_row_is_none(pods: BatchPods) -> None:
+    pods.put("in/a.csv", HEADER + "x,?,2,UA\n")
+    pods.plan()
+    pods.score_all()
 
-    code, told = world.step("finish")
+    code, told = pods.step("finish")
 
     assert (code, told["reason"]) == (2, "NoRowScored")
 
 
-def test_a_shard_that_is_done_is_not_done_again(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan()
-    (first,) = world.score_all()
-    before = {key: world.bucket.head(f"shop/out/{key}") for key in world.written()}
-    world.env["FLYWHEEL_SERVER"] = "127.0.0.1:1"
+def test_a_shard_that_is_done_is_not_done_again(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan()
+    (first,) = pods.score_all()
+    before = {key: pods.bucket.head(f"shop/out/{key}") for key in pods.written()}
+    pods.env["FLYWHEEL_SERVER"] = "127.0.0.1:1"
 
-    code, again = world.step("score")
+    code, again = pods.step("score")
 
     assert (code, first["repeated"], again["repeated"]) == (0, False, True)
     assert again["metrics"]["rows"] == first["metrics"]["rows"]
-    assert {key: world.bucket.head(f"shop/out/{key}") for key in world.written()} == before
+    assert {key: pods.bucket.head(f"shop/out/{key}") for key in pods.written()} == before
 
 
-def test_a_part_that_somebody_removed_is_made_again_with_the_same_bytes(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan(output={"format": "Parquet"})
-    world.score_all()
-    (key,) = world.written()
-    before = world.get(f"out/{key}")
-    world.bucket.delete(f"shop/out/{key}")
+def test_a_part_that_somebody_removed_is_made_again_with_the_same_bytes(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan(output={"format": "Parquet"})
+    pods.score_all()
+    (key,) = pods.written()
+    before = pods.get(f"out/{key}")
+    pods.bucket.delete(f"shop/out/{key}")
 
-    (again,) = world.score_all()
+    (again,) = pods.score_all()
 
-    assert (again["repeated"], world.get(f"out/{key}")) == (False, before)
+    assert (again["repeated"], pods.get(f"out/{key}")) == (False, before)
 
 
-def test_an_input_that_changed_after_the_plan_is_not_mixed(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan()
-    world.put("in/a.csv", GOOD.replace("2.5", "9.5"))
+def test_an_input_that_changed_after_the_plan_is_not_mixed(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan()
+    pods.put("in/a.csv", GOOD.replace("2.5", "9.5"))
 
-    code, told = world.step("score")
+    code, told = pods.step("score")
 
     assert (code, told["reason"]) == (2, "InputChanged")
 
 
-def test_without_all_shards_there_is_no_output(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan(shards=3)
-    world.step("score", 0)
+def test_without_all_shards_there_is_no_output(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan(shards=3)
+    pods.step("score", 0)
 
-    code, told = world.step("finish")
+    code, told = pods.step("finish")
 
     assert (code, told["reason"]) == (1, "ShardMissing")
-    assert "_manifest.json" not in world.written()
+    assert "_manifest.json" not in pods.written()
 
 
-def test_an_output_of_the_same_work_is_done(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.whole()
+def test_an_output_of_the_same_work_is_done(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.whole()
 
-    told = world.plan()
+    told = pods.plan()
 
     assert told["repeated"] is True
     assert (told["metrics"]["rows"], told["facts"]["manifest"]) == (
         3.0,
-        world.params["output"]["s3"]["uri"] + "_manifest.json",
+        pods.params["output"]["s3"]["uri"] + "_manifest.json",
     )
 
 
 @pytest.mark.parametrize(
     "change",
     [
-        pytest.param(lambda world: world.put("in/a.csv", GOOD.replace("2.5", "9.5")), id="other rows"),
-        pytest.param(lambda world: world.params["model"].update(digest="sha256:" + "6" * 64), id="another model"),
+        pytest.param(lambda pods: pods.put("in/a.csv", GOOD.replace("2.5", "9.5")), id="other rows"),
+        pytest.param(lambda pods: pods.params["model"].update(digest="sha256:" + "6" * 64), id="another model"),
     ],
 )
 def test_an_output_of_other_work_is_refused_unless_it_may_be_overwritten(
-    world: World, change: Callable[[World], None]
+    pods: BatchPods, change: Callable[[BatchPods], None]
 ) -> None:
-    world.put("in/a.csv", GOOD)
-    world.whole()
-    before, old = world.written(), world.document()
-    change(world)
+    pods.put("in/a.csv", GOOD)
+    pods.whole()
+    before, old = pods.written(), pods.document()
+    change(pods)
 
-    code, told = world.step("plan")
+    code, told = pods.step("plan")
     assert (code, told["reason"]) == (2, "OutputExists")
-    assert (world.written(), world.document()) == (before, old)
+    assert (pods.written(), pods.document()) == (before, old)
 
-    world.whole(output={"overwrite": True})
-    assert world.document()["plan"] != old["plan"]
-    assert len(world.written()) == len(before)
-    assert not {each["path"] for each in old["files"]} & set(world.written())
+    pods.whole(output={"overwrite": True})
+    assert pods.document()["plan"] != old["plan"]
+    assert len(pods.written()) == len(before)
+    assert not {each["path"] for each in old["files"]} & set(pods.written())
 
 
-def test_who_finishes_second_into_one_output_is_told(world: World) -> None:
-    world.put("in/a.csv", GOOD)
-    world.plan()
-    world.score_all()
-    first = world.planned
-    world.put("in/a.csv", GOOD.replace("2.5", "9.5"))
-    world.whole()
-    world.planned = first
+def test_who_finishes_second_into_one_output_is_told(pods: BatchPods) -> None:
+    pods.put("in/a.csv", GOOD)
+    pods.plan()
+    pods.score_all()
+    first = pods.planned
+    pods.put("in/a.csv", GOOD.replace("2.5", "9.5"))
+    pods.whole()
+    pods.planned = first
 
-    code, told = world.step("finish")
+    code, told = pods.step("finish")
 
     assert (code, told["reason"]) == (2, "OutputExists")
-    assert world.document()["plan"] != first["facts"]["id"]
+    assert pods.document()["plan"] != first["facts"]["id"]
 
 
-def test_a_server_that_is_gone_is_told(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_gone_is_told(pods: BatchPods, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flywheel_runtime.commands.batch.inference.client.Client.__init__.__defaults__", (0.5,))
-    world.put("in/a.csv", GOOD)
-    world.server = "127.0.0.1:1"
+    pods.put("in/a.csv", GOOD)
+    pods.server = "127.0.0.1:1"
 
-    code, told = world.step("plan")
+    code, told = pods.step("plan")
 
     assert (code, told["reason"]) == (1, "ServerLost")
     assert "container 'server'" in told["message"]
 
 
-def test_the_output_is_an_input_again(world: World) -> None:
-    world.put("in/a.csv", HEADER + "a,1,2,UA\nb,?,2,UA\n")
+def test_the_output_is_an_input_again(pods: BatchPods) -> None:
+    pods.put("in/a.csv", HEADER + "a,1,2,UA\nb,?,2,UA\n")
     include = {"include": ["id", "month", "wind", "carrier"]}
-    world.whole(output=include)
-    uri = world.params["output"]["s3"]["uri"]
+    pods.whole(output=include)
+    uri = pods.params["output"]["s3"]["uri"]
 
-    told = world.whole(
+    told = pods.whole(
         input={"s3": {"uri": uri}}, output={"s3": {"uri": uri.replace("/out/", "/again/")}, "include": ["id"]}
     )
 

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 
-from tests.runtime.commands.batch.batch_pods import DIGEST, World
+from tests.runtime.commands.batch.batch_pods import DIGEST, BatchPods
 from tests.serving.local_server import LocalServer
 
 pytestmark = pytest.mark.integration
-Serve = Callable[[ModelProto], World]
+Serve = Callable[[ModelProto], BatchPods]
 
 
 def made(nodes: list[Any], inputs: list[Any], outputs: list[Any], constants: tuple[Any, ...] = ()) -> ModelProto:
@@ -56,42 +56,42 @@ def serve(tmp_path: Path, env: dict[str, str], bucket: str) -> Iterator[Serve]:
         "model": {"name": "m", "version": "m-1", "digest": DIGEST},
     }
 
-    def start(model: ModelProto) -> World:
+    def start(model: ModelProto) -> BatchPods:
         folder = tmp_path / "model"
         folder.mkdir()
         (folder / "model.onnx").write_bytes(model.SerializeToString())
         servers.append(LocalServer(folder, "--name", "m").__enter__())
-        return World(tmp_path, env, folder, servers[-1].http, params)
+        return BatchPods(tmp_path, env, folder, servers[-1].http, params)
 
     yield start
     for server in servers:
         server.__exit__(None, None, None)
 
 
-def scored(world: World) -> list[dict[str, Any]]:
-    (part,) = world.document()["files"]
-    return [json.loads(line) for line in world.get("out/" + part["path"]).splitlines()]
+def scored(pods: BatchPods) -> list[dict[str, Any]]:
+    (part,) = pods.document()["files"]
+    return [json.loads(line) for line in pods.get("out/" + part["path"]).splitlines()]
 
 
 @pytest.mark.parametrize("width", [2, None])
 def test_named_columns_make_one_wide_input(serve: Serve, width: int | None) -> None:
-    world = serve(doubling(width))
-    world.put("in/a.csv", "b,a\n1,2\n3,\n")
+    pods = serve(doubling(width))
+    pods.put("in/a.csv", "b,a\n1,2\n3,\n")
 
-    world.whole(input={"features": ["a", "b"]})
+    pods.whole(input={"features": ["a", "b"]})
 
     wanted = [{"y_0": 4, "y_1": 2}, {"y_0": None, "y_1": 6}] if width else [{"y": [4, 2]}, {"y": [None, 6]}]
-    assert scored(world) == wanted
+    assert scored(pods) == wanted
 
 
 def test_a_list_in_one_column_makes_one_wide_input(serve: Serve) -> None:
-    world = serve(doubling(2))
-    world.put("in/a.jsonl", '{"x": [1, 2]}\n{"x": [1]}\n{"x": 7}\n{"x": [3, "4"]}\n')
+    pods = serve(doubling(2))
+    pods.put("in/a.jsonl", '{"x": [1, 2]}\n{"x": [1]}\n{"x": 7}\n{"x": [3, "4"]}\n')
 
-    told = world.whole()
+    told = pods.whole()
 
     assert told["metrics"] == {"rows": 2.0, "errors": 2.0}
-    assert scored(world) == [{"y_0": 2, "y_1": 4}, {"y_0": 6, "y_1": 8}]
+    assert scored(pods) == [{"y_0": 2, "y_1": 4}, {"y_0": 6, "y_1": 8}]
 
 
 @pytest.mark.parametrize(
@@ -105,42 +105,42 @@ def test_a_list_in_one_column_makes_one_wide_input(serve: Serve) -> None:
 def test_columns_that_do_not_fit_a_wide_input_are_named(
     serve: Serve, features: list[str], reason: str, words: str
 ) -> None:
-    world = serve(doubling(2))
-    world.put("in/a.csv", "a,b\n1,2\n")
+    pods = serve(doubling(2))
+    pods.put("in/a.csv", "a,b\n1,2\n")
 
-    code, told = world.step("plan", input={"features": features})
+    code, told = pods.step("plan", input={"features": features})
 
     assert (code, told["reason"]) == (2, reason)
     assert words in told["message"]
 
 
 def test_a_model_that_mixes_rows_is_asked_row_by_row(serve: Serve) -> None:
-    world = serve(centring())
-    world.put("in/a.csv", "x\n1\n5\n9\n")
+    pods = serve(centring())
+    pods.put("in/a.csv", "x\n1\n5\n9\n")
 
-    world.whole()
+    pods.whole()
 
-    assert scored(world) == [{"y": 0}, {"y": 0}, {"y": 0}]
+    assert scored(pods) == [{"y": 0}, {"y": 0}, {"y": 0}]
 
 
 def test_a_row_that_the_model_refuses_fails_alone(serve: Serve) -> None:
-    world = serve(lookup())
-    world.put("in/a.csv", "at\n" + "".join(f"{7 if n in (2, 500) else n % 3}\n" for n in range(1, 1001)))
+    pods = serve(lookup())
+    pods.put("in/a.csv", "at\n" + "".join(f"{7 if n in (2, 500) else n % 3}\n" for n in range(1, 1001)))
 
-    told = world.whole(output={"include": ["at"]})
+    told = pods.whole(output={"include": ["at"]})
 
     assert told["metrics"] == {"rows": 998.0, "errors": 2.0}
-    (path,) = [each["path"] for each in world.document()["errorFiles"]]
-    faults = [json.loads(line) for line in world.get(f"out/{path}").splitlines()]
+    (path,) = [each["path"] for each in pods.document()["errorFiles"]]
+    faults = [json.loads(line) for line in pods.get(f"out/{path}").splitlines()]
     assert [(each["row"], each["reason"]) for each in faults] == [(2, "Refused"), (500, "Refused")]
-    assert all(row["found"] == 10 + 10 * int(row["at"]) for row in scored(world))
+    assert all(row["found"] == 10 + 10 * int(row["at"]) for row in scored(pods))
 
 
 def test_an_output_that_the_model_does_not_give_is_named(serve: Serve) -> None:
-    world = serve(lookup())
-    world.put("in/a.csv", "at\n1\n")
+    pods = serve(lookup())
+    pods.put("in/a.csv", "at\n1\n")
 
-    code, told = world.step("plan", output={"prediction": "Probability"})
+    code, told = pods.step("plan", output={"prediction": "Probability"})
 
     assert (code, told["reason"]) == (2, "OutputsDiffer")
     assert "the model gives 'found'" in told["message"]
