@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, model_rules, rule
 from flywheel.core.resource.values import Duration
 
 MAX_NODES = 256
@@ -15,12 +15,10 @@ Framework = Literal["Torch", "XGBoost", "Plain"]
 class Distributed(Schema):
     """One training in several pods that know each other. They start together and end together; their outputs and metrics are those of rank 0."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "self.framework == 'Torch' || !has(self.processesPerNode) || self.processesPerNode == 1",
-                "processesPerNode is for framework Torch, whose torchrun starts them; leave it out",
-            )
+    model_config = model_rules(
+        rule(
+            "self.framework == 'Torch' || !has(self.processesPerNode) || self.processesPerNode == 1",
+            "processesPerNode is for framework Torch, whose torchrun starts them; leave it out",
         )
     )
 

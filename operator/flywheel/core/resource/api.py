@@ -25,6 +25,10 @@ class Api:
         """Returns what a manifest says: `batch/v1`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
+    def manifest(self, name: str, **content: Any) -> dict[str, Any]:
+        """Returns an object of this type with that name; `content` is the rest of it, such as `spec`."""
+        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": {"name": name}, **content}
+
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural
 

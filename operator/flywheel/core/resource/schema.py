@@ -21,6 +21,20 @@ def validations(*rules: dict[str, Any]) -> dict[str, Any]:
     return {"x-kubernetes-validations": list(rules)}
 
 
+def model_rules(*rules: dict[str, Any]) -> ConfigDict:
+    """The `model_config` of a model that the API server validates by these rules."""
+    return ConfigDict(json_schema_extra=validations(*rules))
+
+
+def exactly_one_of(*fields: str) -> dict[str, Any]:
+    """The rule that one of these fields is given, by their names in YAML, and no other."""
+    given = ",".join(f"has(self.{field})" for field in fields)
+    return rule(f"[{given}].exists_one(x,x)", f"give exactly one of {', '.join(fields[:-1])} and {fields[-1]}")
+
+
+LIST_MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}
+
+
 class Schema(BaseModel):
     """A part of a manifest: immutable, camelCase outside. Unknown fields are ignored here, since the API server refuses or prunes them,
     and an older operator must be able to read what a newer CRD let in."""

@@ -18,13 +18,11 @@ def revision(pipeline: TrainingPipeline) -> Child:
     """The ControllerRevision of the current spec; `data` also has spec.test, so that a test run needs nothing else."""
     spec = pipeline.spec
     test = spec.test.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.test else {}
-    manifest = {
-        "apiVersion": CONTROLLER_REVISION.api_version,
-        "kind": CONTROLLER_REVISION.kind,
-        "metadata": {"name": revision_name(pipeline.name, digest(spec))},
-        "data": {"template": content(spec), "test": test},
-        "revision": pipeline.generation,
-    }
+    manifest = CONTROLLER_REVISION.manifest(
+        revision_name(pipeline.name, digest(spec)),
+        data={"template": content(spec), "test": test},
+        revision=pipeline.generation,
+    )
     return Child(CONTROLLER_REVISION, manifest, create_only=True)
 
 
@@ -64,10 +62,4 @@ def test_run(pipeline: TrainingPipeline, revision: str) -> Child:
 
 
 def _run(name: str, spec: Mapping[str, Any]) -> Child:
-    manifest = {
-        "apiVersion": TRAINING_RUN.api_version,
-        "kind": TRAINING_RUN.kind,
-        "metadata": {"name": name},
-        "spec": dict(spec),
-    }
-    return Child(TRAINING_RUN, manifest, create_only=True)
+    return Child(TRAINING_RUN, TRAINING_RUN.manifest(name, spec=dict(spec)), create_only=True)

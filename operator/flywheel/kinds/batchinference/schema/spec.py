@@ -4,7 +4,18 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schedule, Schema, one_of, rule, validations
+from flywheel.core.resource.schema import (
+    Placement,
+    PullSecret,
+    Resources,
+    Schedule,
+    Schema,
+    exactly_one_of,
+    model_rules,
+    one_of,
+    rule,
+    validations,
+)
 from flywheel.core.resource.values import Duration, ObjectName
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -79,14 +90,12 @@ class ClaimInput(Schema):
 class Input(Schema):
     """The rows: exactly one of s3 and pvc."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.s3),has(self.pvc)].exists_one(x,x)", "give exactly one of s3 and pvc"),
-            rule(
-                "!has(self.features) || self.features.map(f, size(f)).sum() <= 40000",
-                "the names in features may have 40000 characters together; rename columns, or give the model an input for each",
-            ),
-        )
+    model_config = model_rules(
+        exactly_one_of("s3", "pvc"),
+        rule(
+            "!has(self.features) || self.features.map(f, size(f)).sum() <= 40000",
+            "the names in features may have 40000 characters together; rename columns, or give the model an input for each",
+        ),
     )
 
     s3: S3Input | None = Field(None, description="Objects in an S3-compatible store.")
@@ -127,21 +136,19 @@ class Output(Schema):
 class BatchInferenceSpec(Schema):
     """Predictions for a table of rows."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.model),has(self.version)].exists_one(x,x)",
-                "give exactly one of model (its champion when a run starts) and version (that one)",
-            ),
-            rule(
-                "!has(self.schedule) || self.output.overwrite || self.output.s3.uri.contains('$(run.')",
-                "each run of a schedule needs an output of its own: put $(run.date) or $(run.time) into spec.output.s3.uri, or set spec.output.overwrite",
-            ),
-            rule(
-                "!(has(self.schedule) && has(self.ttl))",
-                "ttl is for one run; a BatchInference with a schedule stays",
-            ),
-        )
+    model_config = model_rules(
+        rule(
+            "[has(self.model),has(self.version)].exists_one(x,x)",
+            "give exactly one of model (its champion when a run starts) and version (that one)",
+        ),
+        rule(
+            "!has(self.schedule) || self.output.overwrite || self.output.s3.uri.contains('$(run.')",
+            "each run of a schedule needs an output of its own: put $(run.date) or $(run.time) into spec.output.s3.uri, or set spec.output.overwrite",
+        ),
+        rule(
+            "!(has(self.schedule) && has(self.ttl))",
+            "ttl is for one run; a BatchInference with a schedule stays",
+        ),
     )
 
     model: ObjectName | None = Field(None, description="Score with this Model's champion, as it is when a run starts.")

@@ -2,9 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Placement, Resources, Schedule, Schema, rule, validations
+from flywheel.core.resource.schema import (
+    LIST_MAP_BY_NAME,
+    Placement,
+    Resources,
+    Schedule,
+    Schema,
+    exactly_one_of,
+    model_rules,
+    rule,
+    validations,
+)
 from flywheel.core.resource.values import Label, Number, ObjectName, Percent, Sha256
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -13,12 +23,10 @@ ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 class S3Source(Schema):
     """Objects in an S3-compatible store: the installation's own, or a foreign one."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.endpoint) || has(self.secretName)",
-                "a store with its own endpoint needs secretName, a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-            )
+    model_config = model_rules(
+        rule(
+            "!has(self.endpoint) || has(self.secretName)",
+            "a store with its own endpoint needs secretName, a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
         )
     )
 
@@ -64,11 +72,7 @@ class HttpSource(Schema):
 class Source(Schema):
     """Where the data is: exactly one of s3, pvc, http."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.s3),has(self.pvc),has(self.http)].exists_one(x,x)", "give exactly one of s3, pvc and http")
-        )
-    )
+    model_config = model_rules(exactly_one_of("s3", "pvc", "http"))
 
     s3: S3Source | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimSource | None = Field(None, description="Files on a PersistentVolumeClaim.")
@@ -78,17 +82,15 @@ class Source(Schema):
 class Column(Schema):
     """What is known of one column; what is not said is inferred from the first version and then frozen."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-                "min must not be greater than max",
-            ),
-            rule(
-                "!(has(self.min) || has(self.max)) || !has(self.type) || self.type in ['Integer','Float']",
-                "min and max are for columns of type Integer or Float",
-            ),
-        )
+    model_config = model_rules(
+        rule(
+            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
+            "min must not be greater than max",
+        ),
+        rule(
+            "!(has(self.min) || has(self.max)) || !has(self.type) || self.type in ['Integer','Float']",
+            "min and max are for columns of type Integer or Float",
+        ),
     )
 
     name: ColumnName = Field(description="The column's name in the data.")
@@ -118,15 +120,13 @@ class Check(Schema):
 class Split(Schema):
     """How rows are divided into train, validation and test."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "double(self.validation.substring(0, self.validation.size()-1)) + double(self.test.substring(0, self.test.size()-1)) < 100.0",
-                "validation and test together must leave something to train on: less than 100%",
-            ),
-            rule("(self.by == 'Group') == has(self.group)", "group names the column of by: Group, and only of it"),
-            rule("!has(self.stratify) || self.by == 'Random'", "stratify is for by: Random"),
-        )
+    model_config = model_rules(
+        rule(
+            "double(self.validation.substring(0, self.validation.size()-1)) + double(self.test.substring(0, self.test.size()-1)) < 100.0",
+            "validation and test together must leave something to train on: less than 100%",
+        ),
+        rule("(self.by == 'Group') == has(self.group)", "group names the column of by: Group, and only of it"),
+        rule("!has(self.stratify) || self.by == 'Random'", "stratify is for by: Random"),
     )
 
     by: Literal["Random", "Time", "Group"] = Field(
@@ -153,17 +153,15 @@ class Retention(Schema):
 class DatasetSpec(Schema):
     """Data that is looked at, checked, divided and versioned before anybody trains on it."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!(has(self.schedule) && has(self.source.http))",
-                "schedule is not for an http source, whose sha256 fixes its content",
-            ),
-            rule(
-                "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
-                "split.by: Time needs spec.eventTime, the column to order rows by",
-            ),
-        )
+    model_config = model_rules(
+        rule(
+            "!(has(self.schedule) && has(self.source.http))",
+            "schedule is not for an http source, whose sha256 fixes its content",
+        ),
+        rule(
+            "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
+            "split.by: Time needs spec.eventTime, the column to order rows by",
+        ),
     )
 
     source: Source = Field(description="Where the data is.")
@@ -179,13 +177,13 @@ class DatasetSpec(Schema):
         (),
         max_length=500,
         description="What is known of columns; what is not said is inferred from the first version and then frozen.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     checks: tuple[Check, ...] = Field(
         (),
         max_length=50,
         description="Questions to the data in SQL, each returning the rows that violate it.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     split: Split | None = Field(
         None,

@@ -2,20 +2,18 @@
 
 from collections.abc import Mapping, Sequence
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, model_rules, rule
 from flywheel.core.resource.values import MetricName, Number
 
 
 class Constraint(Schema):
     """A bound that the best trial must keep, such as p95_ms of at most 20."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("has(self.min) || has(self.max)", "give min, max or both"),
-            rule("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", "min may not exceed max"),
-        )
+    model_config = model_rules(
+        rule("has(self.min) || has(self.max)", "give min, max or both"),
+        rule("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", "min may not exceed max"),
     )
 
     metric: MetricName = Field(description="A metric that every trial reports.")

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
 from flywheel.core.resource.values import Number
 
 # A fixed parameter. A string may be a literal (search/literals.py), since specs hold no floats, Booleans or arrays.
@@ -28,13 +28,11 @@ def parameter_name_rule() -> dict[str, Any]:
 class FloatRange(Schema):
     """A real number between two others."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("double(self.min) < double(self.max)", "min must be less than max"),
-            rule("!has(self.log) || !self.log || double(self.min) > 0.0", "log needs a min above 0"),
-            rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
-            rule("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
-        )
+    model_config = model_rules(
+        rule("double(self.min) < double(self.max)", "min must be less than max"),
+        rule("!has(self.log) || !self.log || double(self.min) > 0.0", "log needs a min above 0"),
+        rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
+        rule("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
     )
 
     min: Number = Field(description='Least value, such as "0.02".')
@@ -46,12 +44,10 @@ class FloatRange(Schema):
 class IntRange(Schema):
     """A whole number between two others."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("self.min < self.max", "min must be less than max"),
-            rule("!has(self.log) || !self.log || self.min > 0", "log needs a min above 0"),
-            rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
-        )
+    model_config = model_rules(
+        rule("self.min < self.max", "min must be less than max"),
+        rule("!has(self.log) || !self.log || self.min > 0", "log needs a min above 0"),
+        rule("!has(self.log) || !self.log || !has(self.step)", "give log or step, not both"),
     )
 
     min: int = Field(ge=-1_000_000_000, le=1_000_000_000, description="Least value.")
@@ -65,14 +61,7 @@ class IntRange(Schema):
 class Distribution(Schema):
     """What values one parameter may take: exactly one of float, int, choice."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.float),has(self.int),has(self.choice)].exists_one(x,x)",
-                "give exactly one of float, int and choice",
-            )
-        )
-    )
+    model_config = model_rules(exactly_one_of("float", "int", "choice"))
 
     float_: FloatRange | None = Field(None, alias="float", description="A real number between two others.")
     int_: IntRange | None = Field(None, alias="int", description="A whole number between two others.")

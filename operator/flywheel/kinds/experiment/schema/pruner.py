@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
 from flywheel.core.resource.values import Number
 
 _STARTUP = "So many trials must have succeeded before any is pruned; absent, 5."
@@ -43,14 +43,7 @@ class Pruner(Schema):
     Trials are compared by the curve of objective.metric that they log (metrics.jsonl), each with those of the same estimator that succeeded.
     """
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.median),has(self.percentile),has(self.patient)].exists_one(x,x)",
-                "give exactly one of median, percentile and patient",
-            )
-        )
-    )
+    model_config = model_rules(exactly_one_of("median", "percentile", "patient"))
 
     median: MedianPruner | None = Field(None, description="Worse than the median of the others at the same step.")
     percentile: PercentilePruner | None = Field(None, description="Not among the best of the others at the same step.")

@@ -2,11 +2,22 @@
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS
-from flywheel.core.resource.schema import PullSecret, Quantity, QueuedPlacement, Resources, Schema, rule, validations
+from flywheel.core.resource.schema import (
+    LIST_MAP_BY_NAME,
+    PullSecret,
+    Quantity,
+    QueuedPlacement,
+    Resources,
+    Schema,
+    exactly_one_of,
+    model_rules,
+    rule,
+    validations,
+)
 from flywheel.core.resource.values import Digest, Duration, Label, MetricName, Number, ObjectName
 from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
@@ -27,12 +38,10 @@ _TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters ma
 class Objective(Schema):
     """The one number that trials compete for."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                f"has(self.direction) || self.metric in [{_KNOWN}]",
-                "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
-            )
+    model_config = model_rules(
+        rule(
+            f"has(self.direction) || self.metric in [{_KNOWN}]",
+            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
         )
     )
 
@@ -57,11 +66,7 @@ class Search(Schema):
 class Validation(Schema):
     """How a trial of trainer sklearn is judged: exactly one of folds, holdout."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.folds),has(self.holdout)].exists_one(x,x)", "give exactly one of folds and holdout")
-        )
-    )
+    model_config = model_rules(exactly_one_of("folds", "holdout"))
 
     folds: int | None = Field(
         None, ge=2, le=20, description="Cross-validation over so many parts of the training data."
@@ -204,10 +209,7 @@ class ExperimentTemplate(Schema):
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm in each trial, such as 8Gi.")
     image_pull_secrets: tuple[PullSecret, ...] = Field(
-        (),
-        max_length=8,
-        description="Secrets to pull the trainer's image with.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=8, description="Secrets to pull the trainer's image with.", json_schema_extra=LIST_MAP_BY_NAME
     )
     placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where trials may run.")
     distributed: Distributed | None = Field(
@@ -231,20 +233,18 @@ class Artifact(Schema):
 class ExperimentSpec(ExperimentTemplate):
     """A search over hyperparameters, or one plain training, on one version of a Dataset."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            *_template_rules(),
-            rule("[has(self.dataset),has(self.artifact)].exists_one(x,x)", "give exactly one of dataset and artifact"),
-            rule("has(self.dataset) || !has(self.datasetVersion)", "datasetVersion pins a version of dataset"),
-            rule(
-                "!has(self.register) || !has(self.trainer.container) || has(self.trainer.container.model)",
-                "register needs trainer.container.model, the file that the container leaves",
-            ),
-            rule(
-                "!has(self.quantize) || has(self.register)",
-                "quantize is done when the model is registered; set register too, or leave quantize out",
-            ),
-        )
+    model_config = model_rules(
+        *_template_rules(),
+        exactly_one_of("dataset", "artifact"),
+        rule("has(self.dataset) || !has(self.datasetVersion)", "datasetVersion pins a version of dataset"),
+        rule(
+            "!has(self.register) || !has(self.trainer.container) || has(self.trainer.container.model)",
+            "register needs trainer.container.model, the file that the container leaves",
+        ),
+        rule(
+            "!has(self.quantize) || has(self.register)",
+            "quantize is done when the model is registered; set register too, or leave quantize out",
+        ),
     )
 
     dataset: ObjectName | None = Field(None, description="The Dataset, in the same namespace.")

@@ -2,9 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Variable, one_of, rule, validations
+from flywheel.core.resource.schema import (
+    LIST_MAP_BY_NAME,
+    Schema,
+    Variable,
+    exactly_one_of,
+    model_rules,
+    one_of,
+    rule,
+    validations,
+)
 from flywheel.kinds.experiment.schema.distributions import Distribution, Parameter, parameter_name_rule
 
 MAX_SEARCHED_PARAMETERS = 16
@@ -22,12 +31,10 @@ class Features(Schema):
 class Estimator(Schema):
     """One scikit-learn estimator, its fixed parameters and its own space."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-                "a parameter stands either in parameters or in search, not in both",
-            )
+    model_config = model_rules(
+        rule(
+            "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+            "a parameter stands either in parameters or in search, not in both",
         )
     )
 
@@ -63,7 +70,7 @@ class SklearnTrainer(Schema):
         (),
         max_length=8,
         description="Estimators to try, each with its own space; absent, the preset Tabular.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
 
 
@@ -85,12 +92,10 @@ class ContainerModel(Schema):
 class ContainerTrainer(Schema):
     """Any image and language: reads /flywheel/params.json and /flywheel/inputs/data/, writes /flywheel/outputs/."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-                "a parameter stands either in parameters or in search, not in both",
-            )
+    model_config = model_rules(
+        rule(
+            "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+            "a parameter stands either in parameters or in search, not in both",
         )
     )
 
@@ -105,7 +110,7 @@ class ContainerTrainer(Schema):
         (),
         max_length=48,
         description="Environment variables, written out or from Secrets.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
@@ -125,11 +130,7 @@ class ContainerTrainer(Schema):
 class Trainer(Schema):
     """What a trial runs: exactly one of sklearn, container."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.sklearn),has(self.container)].exists_one(x,x)", "give exactly one of sklearn and container")
-        )
-    )
+    model_config = model_rules(exactly_one_of("sklearn", "container"))
 
     sklearn: SklearnTrainer | None = Field(None, description="A scikit-learn pipeline, exported to ONNX.")
     container: ContainerTrainer | None = Field(None, description="Any image and language, by the file contract.")

@@ -21,19 +21,14 @@ def autoscalers(service: InferenceService, deployment: str) -> tuple[Child, ...]
         return ()
     behavior = scaling.behavior.model_dump(by_alias=True, exclude_none=True, mode="json") if scaling.behavior else {}
     behavior = {direction: {k: v for k, v in rules.items() if v != []} for direction, rules in behavior.items()}
-    manifest = {
-        "apiVersion": HORIZONTAL_POD_AUTOSCALER.api_version,
-        "kind": HORIZONTAL_POD_AUTOSCALER.kind,
-        "metadata": {"name": names.child(service)},
-        "spec": {
-            "scaleTargetRef": {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, "name": deployment},
-            "minReplicas": scaling.min_replicas,
-            "maxReplicas": scaling.max_replicas,
-            "metrics": [_metric(scaling)],
-            **({"behavior": behavior} if behavior else {}),
-        },
+    spec = {
+        "scaleTargetRef": {"apiVersion": DEPLOYMENT.api_version, "kind": DEPLOYMENT.kind, "name": deployment},
+        "minReplicas": scaling.min_replicas,
+        "maxReplicas": scaling.max_replicas,
+        "metrics": [_metric(scaling)],
+        **({"behavior": behavior} if behavior else {}),
     }
-    return (Child(HORIZONTAL_POD_AUTOSCALER, manifest),)
+    return (Child(HORIZONTAL_POD_AUTOSCALER, HORIZONTAL_POD_AUTOSCALER.manifest(names.child(service), spec=spec)),)
 
 
 def _metric(scaling: Scaling) -> dict[str, Any]:

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule, validations
 from flywheel.core.resource.values import PatternString
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -53,12 +53,10 @@ class RequiredClaim(Schema):
 class JwtIssuer(Schema):
     """Whoever shows a JSON Web Token of this issuer."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "has(self.jwksUri) || self.issuer.startsWith('https://')",
-                "issuer must be an https:// address, where its discovery document says where its keys are; else give jwksUri",
-            )
+    model_config = model_rules(
+        rule(
+            "has(self.jwksUri) || self.issuer.startsWith('https://')",
+            "issuer must be an https:// address, where its discovery document says where its keys are; else give jwksUri",
         )
     )
 
@@ -76,7 +74,7 @@ class JwtIssuer(Schema):
         (),
         max_length=8,
         description="Claims that a token must have besides; who lacks one is refused with 403.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     certificate_authority: str | None = Field(
         None,

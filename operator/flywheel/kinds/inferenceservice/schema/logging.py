@@ -2,9 +2,9 @@
 
 from typing import Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, SecretKey, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, SecretKey, model_rules, rule, validations
 from flywheel.core.resource.values import Number, Percent
 
 
@@ -19,10 +19,8 @@ class Share(Percent):
 class LoggedColumn(Schema):
     """How one column is kept private."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("has(self.width) == (self.action == 'Bucket')", "width belongs to action Bucket, which needs it")
-        )
+    model_config = model_rules(
+        rule("has(self.width) == (self.action == 'Bucket')", "width belongs to action Bucket, which needs it")
     )
 
     name: str = Field(min_length=1, max_length=253, description="An input or output of the model, or the key.")
@@ -39,12 +37,10 @@ class LoggedColumn(Schema):
 class Logging(Schema):
     """Which predictions are kept in the store, for labels that come later and for monitoring. Never slows an answer."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "has(self.hmac) || !has(self.columns) || !self.columns.exists(c, c.action == 'Hmac')",
-                "hmac is required by a column with action Hmac: name a Secret's key that holds the hash's key",
-            )
+    model_config = model_rules(
+        rule(
+            "has(self.hmac) || !has(self.columns) || !self.columns.exists(c, c.action == 'Hmac')",
+            "hmac is required by a column with action Hmac: name a Secret's key that holds the hash's key",
         )
     )
 
@@ -59,9 +55,6 @@ class Logging(Schema):
         description="Name of the request's parameter, or of an extra input, that is logged beside the row and not given to the model: it joins late labels.",
     )
     columns: tuple[LoggedColumn, ...] = Field(
-        (),
-        max_length=64,
-        description="Columns that are not logged as they are.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=64, description="Columns that are not logged as they are.", json_schema_extra=LIST_MAP_BY_NAME
     )
     hmac: SecretKey | None = Field(None, description="Where the key of Hmac columns is.")

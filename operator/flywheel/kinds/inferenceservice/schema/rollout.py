@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
 from flywheel.core.resource.values import Digest, Duration, Number, Percent
 
 MAX_REJECTIONS = 5
@@ -118,11 +118,7 @@ class Shadow(Schema):
 class Rollout(Schema):
     """How a new version takes over: judged while the old one answers."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.canary),has(self.shadow)].exists_one(x,x)", "give exactly one of canary and shadow")
-        )
-    )
+    model_config = model_rules(exactly_one_of("canary", "shadow"))
 
     canary: Canary | None = Field(None, description="The challenger answers a growing share of the requests.")
     shadow: Shadow | None = Field(None, description="The challenger gets copies of requests, and answers are compared.")

@@ -2,9 +2,9 @@
 
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule
 
 Word = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
@@ -28,10 +28,8 @@ class TritonRuntime(Schema):
 class CustomPorts(Schema):
     """Where the image listens; the Service's ports are 8080 and 8081 all the same."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("!has(self.grpc) || self.grpc != self.http", "http and grpc must be two ports; correct one of them")
-        )
+    model_config = model_rules(
+        rule("!has(self.grpc) || self.grpc != self.http", "http and grpc must be two ports; correct one of them")
     )
 
     http: Port = Field(8080, description="REST of the Open Inference Protocol v2.")
@@ -53,14 +51,7 @@ class CustomRuntime(Schema):
 class Runtime(Schema):
     """Exactly one of flywheel, triton, custom."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.flywheel),has(self.triton),has(self.custom)].exists_one(x,x)",
-                "give exactly one of flywheel, triton and custom",
-            )
-        )
-    )
+    model_config = model_rules(exactly_one_of("flywheel", "triton", "custom"))
 
     flywheel: FlywheelRuntime | None = Field(None, description="Our own server; also what is meant without runtime.")
     triton: TritonRuntime | None = Field(None, description="NVIDIA Triton Inference Server.")

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, model_rules, rule, validations
 
 Metric = Literal["CPU", "Memory", "InFlight", "RequestsPerSecond"]
 DEFAULT_TARGET = "70%"
@@ -61,21 +61,19 @@ class Behavior(Schema):
 class Scaling(Schema):
     """Servers come and go with the load."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "self.minReplicas <= self.maxReplicas",
-                "spec.scaling.minReplicas must not be above spec.scaling.maxReplicas",
-            ),
-            rule(
-                "self.metric in ['CPU', 'Memory'] || has(self.target)",
-                "spec.scaling.target is required with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
-            ),
-            rule(
-                "self.metric in ['CPU', 'Memory'] || !has(self.target) || type(self.target) == int || !self.target.endsWith('%')",
-                "spec.scaling.target must be a number with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
-            ),
-        )
+    model_config = model_rules(
+        rule(
+            "self.minReplicas <= self.maxReplicas",
+            "spec.scaling.minReplicas must not be above spec.scaling.maxReplicas",
+        ),
+        rule(
+            "self.metric in ['CPU', 'Memory'] || has(self.target)",
+            "spec.scaling.target is required with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+        ),
+        rule(
+            "self.metric in ['CPU', 'Memory'] || !has(self.target) || type(self.target) == int || !self.target.endsWith('%')",
+            "spec.scaling.target must be a number with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+        ),
     )
 
     min_replicas: int = Field(

@@ -1,6 +1,6 @@
 """What a user writes into an InferenceService, and what is read from it."""
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flywheel.core.resource.schema import (
     Placement,
@@ -9,6 +9,7 @@ from flywheel.core.resource.schema import (
     Resources,
     Schema,
     Variable,
+    model_rules,
     rule,
     validations,
 )
@@ -35,19 +36,17 @@ class Batching(Schema):
 class InferenceServiceSpec(Schema):
     """One model, answered by a number of like servers."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.model),has(self.version)].exists_one(x,x)",
-                "give exactly one of model (its champion) and version (that one)",
-            ),
-            rule(
-                "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
-                "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
-            ),
-            *scaling_rules.RULES,
-            *runtimes.RULES,
-        )
+    model_config = model_rules(
+        rule(
+            "[has(self.model),has(self.version)].exists_one(x,x)",
+            "give exactly one of model (its champion) and version (that one)",
+        ),
+        rule(
+            "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
+            "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
+        ),
+        *scaling_rules.RULES,
+        *runtimes.RULES,
     )
 
     model: ObjectName | None = Field(None, description="Serve this Model's champion, and follow it.")

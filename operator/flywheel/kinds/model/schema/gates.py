@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Quantity, Schema, rule, validations
+from flywheel.core.resource.schema import Quantity, Schema, exactly_one_of, model_rules, rule
 from flywheel.core.resource.values import Label, Latency, MetricName, Number, Percent
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -22,14 +22,12 @@ AnomalyKind = Literal[
 class Threshold(Schema):
     """A metric that must lie within bounds; a metric that a version does not report fails."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("has(self.min) || has(self.max)", "give min, max or both"),
-            rule(
-                "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-                "min must not be greater than max",
-            ),
-        )
+    model_config = model_rules(
+        rule("has(self.min) || has(self.max)", "give min, max or both"),
+        rule(
+            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
+            "min must not be greater than max",
+        ),
     )
 
     metric: MetricName = Field(description="The metric, such as roc_auc, p95_ms or size_bytes.")
@@ -40,12 +38,10 @@ class Threshold(Schema):
 class ChampionGate(Schema):
     """Better than the champion, both scored on the challenger's test rows. With no champion yet it passes."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.confidence) || double(self.confidence.substring(0, self.confidence.size()-1)) >= 50.0",
-                "confidence must be at least 50%, such as 95%",
-            )
+    model_config = model_rules(
+        rule(
+            "!has(self.confidence) || double(self.confidence.substring(0, self.confidence.size()-1)) >= 50.0",
+            "confidence must be at least 50%, such as 95%",
         )
     )
 
@@ -63,9 +59,7 @@ class ChampionGate(Schema):
 class SliceGate(Schema):
     """The worst group of rows must be good enough."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(rule("[has(self.min),has(self.max)].exists_one(x,x)", "give one of min and max"))
-    )
+    model_config = model_rules(rule("[has(self.min),has(self.max)].exists_one(x,x)", "give one of min and max"))
 
     by: ColumnName = Field(description="The column whose values are the groups; it need not be a feature.")
     metric: RowMetric = Field(description="The metric that is computed for each group.")
@@ -97,14 +91,12 @@ class CalibrationGate(Schema):
 class ServingGate(Schema):
     """Quick and small enough, as verification measured it in the real server image."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("has(self.p95) || has(self.size)", "give p95, size or both"),
-            rule(
-                "!has(self.size) || type(self.size) == int || quantity(self.size).isGreaterThan(quantity('0'))",
-                "size must be greater than 0",
-            ),
-        )
+    model_config = model_rules(
+        rule("has(self.p95) || has(self.size)", "give p95, size or both"),
+        rule(
+            "!has(self.size) || type(self.size) == int || quantity(self.size).isGreaterThan(quantity('0'))",
+            "size must be greater than 0",
+        ),
     )
 
     p95: Latency | None = Field(None, description="The greatest p95 of one row's answer that passes, such as 20ms.")
@@ -126,13 +118,8 @@ class DataGate(Schema):
 class Gate(Schema):
     """One condition that a version must meet before it may become champion."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.threshold),has(self.champion),has(self.slice),has(self.fairness),has(self.calibration),has(self.serving),has(self.signature),has(self.data)].exists_one(x,x)",
-                "give exactly one of threshold, champion, slice, fairness, calibration, serving, signature and data",
-            )
-        )
+    model_config = model_rules(
+        exactly_one_of("threshold", "champion", "slice", "fairness", "calibration", "serving", "signature", "data")
     )
 
     name: Label = Field(description="The gate's name, shown where a version fails it.")

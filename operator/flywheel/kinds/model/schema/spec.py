@@ -2,11 +2,11 @@
 
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flywheel.core.resource import names
 from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
 from flywheel.core.resource.values import MetricName, ObjectName
 from flywheel.kinds.model.schema.gates import Gate
 
@@ -16,12 +16,10 @@ _KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
 class Objective(Schema):
     """The one number by which versions are compared."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                f"has(self.direction) || self.metric in [{_KNOWN}]",
-                "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
-            )
+    model_config = model_rules(
+        rule(
+            f"has(self.direction) || self.metric in [{_KNOWN}]",
+            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
         )
     )
 
@@ -59,7 +57,7 @@ class ModelSpec(Schema):
         (),
         max_length=16,
         description="What a version must pass before it may become champion.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     promotion: Literal["Auto", "Approval"] = Field(
         "Auto",

@@ -2,9 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Placement, PullSecret, Resources, Schema, one_of, rule, validations
+from flywheel.core.resource.schema import (
+    Placement,
+    PullSecret,
+    Resources,
+    Schema,
+    exactly_one_of,
+    model_rules,
+    one_of,
+    rule,
+    validations,
+)
 from flywheel.core.resource.values import Digest, Number, ObjectName, Sha256
 from flywheel.kinds.modelversion.schema.gate_results import Approval
 
@@ -18,12 +28,10 @@ class ArtifactSource(Schema):
 class S3Source(Schema):
     """One file in an S3 bucket."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "has(self.secretName) || (!has(self.endpoint) && !has(self.region))",
-                "endpoint and region are of a foreign store, which needs secretName, the Secret with its credentials",
-            )
+    model_config = model_rules(
+        rule(
+            "has(self.secretName) || (!has(self.endpoint) && !has(self.region))",
+            "endpoint and region are of a foreign store, which needs secretName, the Secret with its credentials",
         )
     )
 
@@ -51,17 +59,12 @@ class HttpSource(Schema):
 class Source(Schema):
     """Where the model comes from: trained here (artifact), or brought (s3, http)."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.artifact),has(self.s3),has(self.http)].exists_one(x,x)",
-                "give exactly one of artifact, s3 and http",
-            ),
-            rule(
-                "has(self.artifact) != has(self.sha256)",
-                "sha256 is required for s3 and http (sha256sum prints it) and must be left out for an artifact, whose digest says it",
-            ),
-        )
+    model_config = model_rules(
+        exactly_one_of("artifact", "s3", "http"),
+        rule(
+            "has(self.artifact) != has(self.sha256)",
+            "sha256 is required for s3 and http (sha256sum prints it) and must be left out for an artifact, whose digest says it",
+        ),
     )
 
     artifact: ArtifactSource | None = Field(None, description="An artifact in the installation's store.")
@@ -106,10 +109,8 @@ _NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(s
 class ModelVersionSpec(Schema):
     """One immutable version of a model."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE),
-        )
+    model_config = model_rules(
+        rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE),
     )
 
     model: ObjectName = Field(description="The Model that this is a version of.", json_schema_extra=_FROZEN)

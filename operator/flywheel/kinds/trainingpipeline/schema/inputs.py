@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema
+from pydantic import Field, WithJsonSchema
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, model_rules, rule
 from flywheel.core.resource.values import Label, ObjectName, PatternString
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
@@ -35,21 +35,19 @@ Given = Annotated[
 class Parameter(Schema):
     """One parameter of a pipeline's runs."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "!has(self.default) || self.type != 'Integer' || self.default.matches('^-?[0-9]{1,18}$')",
-                'default must be a whole number in quotes, such as "3"',
-            ),
-            rule(
-                "!has(self.default) || self.type != 'Float' || self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$')",
-                'default must be a number in quotes, such as "0.5"',
-            ),
-            rule(
-                "!has(self.default) || self.type != 'Boolean' || self.default in ['true', 'false']",
-                'default must be "true" or "false"',
-            ),
-        )
+    model_config = model_rules(
+        rule(
+            "!has(self.default) || self.type != 'Integer' || self.default.matches('^-?[0-9]{1,18}$')",
+            'default must be a whole number in quotes, such as "3"',
+        ),
+        rule(
+            "!has(self.default) || self.type != 'Float' || self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$')",
+            'default must be a number in quotes, such as "0.5"',
+        ),
+        rule(
+            "!has(self.default) || self.type != 'Boolean' || self.default in ['true', 'false']",
+            'default must be "true" or "false"',
+        ),
     )
 
     name: ParameterName = Field(description="The name; $(params.<name>) is its value.")

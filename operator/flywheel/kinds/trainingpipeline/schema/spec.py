@@ -1,8 +1,8 @@
 """The whole spec of a TrainingPipeline, and its status."""
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
 from flywheel.kinds.trainingpipeline.schema.template import RULES, Template
 from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger
 
@@ -17,21 +17,16 @@ class Retention(Schema):
 class TrainingPipelineSpec(Template):
     """Steps from data to a registered model, and what starts them."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            *RULES,
-            rule(
-                "!has(self.test) || !has(self.test.checks) || self.test.checks.all(c, self.steps.exists(i, s, s.name == c.step))",
-                "test.checks.step must name a step",
-            ),
-        )
+    model_config = model_rules(
+        *RULES,
+        rule(
+            "!has(self.test) || !has(self.test.checks) || self.test.checks.all(c, self.steps.exists(i, s, s.name == c.step))",
+            "test.checks.step must name a step",
+        ),
     )
 
     triggers: tuple[Trigger, ...] = Field(
-        (),
-        max_length=16,
-        description="What starts runs by itself.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=16, description="What starts runs by itself.", json_schema_extra=LIST_MAP_BY_NAME
     )
     guard: Guard = Field(default_factory=Guard, description="What all triggers together may do.")
     test: Test | None = Field(

@@ -1,11 +1,12 @@
 """The steps of a pipeline. A step names only steps above it, so there can be no cycle."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.schema import (
+    LIST_MAP_BY_NAME,
     PullSecret,
     Quantity,
     QueuedPlacement,
@@ -13,8 +14,9 @@ from flywheel.core.resource.schema import (
     Schema,
     SecretKey,
     Variable,
+    exactly_one_of,
+    model_rules,
     rule,
-    validations,
 )
 from flywheel.core.resource.values import Duration, Label, MetricName, Number, PatternString
 from flywheel.kinds.experiment.schema.distributions import Parameter
@@ -48,17 +50,12 @@ class MetricOf(Schema):
 class When(Schema):
     """One condition: a parameter or a metric, and what it must be. Exactly one of parameter, metric, run."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                "[has(self.parameter),has(self.metric),has(self.run)].exists_one(x,x)",
-                "give exactly one of parameter, metric and run",
-            ),
-            rule(
-                "has(self.run) || has(self.min) || has(self.max) || has(self.values)",
-                "say what it must be: min, max or values",
-            ),
-        )
+    model_config = model_rules(
+        exactly_one_of("parameter", "metric", "run"),
+        rule(
+            "has(self.run) || has(self.min) || has(self.max) || has(self.values)",
+            "say what it must be: min, max or values",
+        ),
     )
 
     parameter: str | None = Field(None, max_length=40, description="A parameter of the pipeline.")
@@ -158,10 +155,8 @@ class ForEach(Schema):
 class Container(Schema):
     """Any image and language, by the file contract."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("!(has(self.forEach) && has(self.distributed))", "give forEach or distributed, not both")
-        )
+    model_config = model_rules(
+        rule("!(has(self.forEach) && has(self.distributed))", "give forEach or distributed, not both")
     )
 
     image: str = Field(
@@ -175,16 +170,13 @@ class Container(Schema):
         (),
         max_length=32,
         description="Environment variables, written out or from Secrets.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict, max_length=64, description="Written to params.json; $(params.x) is replaced."
     )
     inputs: tuple[InputOf, ...] = Field(
-        (),
-        max_length=8,
-        description="What it works on.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=8, description="What it works on.", json_schema_extra=LIST_MAP_BY_NAME
     )
     outputs: tuple[Label, ...] = Field(
         (),
@@ -212,11 +204,7 @@ class Container(Schema):
 class Notify(Schema):
     """A JSON document to a webhook; the host must be on the installation's list."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.url),has(self.secret)].exists_one(x,x)", "give exactly one of url and secret")
-        )
-    )
+    model_config = model_rules(exactly_one_of("url", "secret"))
 
     url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="The address.")
     secret: SecretKey | None = Field(None, description="A Secret that holds the address, where it contains a token.")
@@ -238,15 +226,10 @@ class StepBasics(Schema):
     notify: Notify | None = Field(None, description="Tell somebody.")
 
 
-def _one_of(*kinds: str) -> dict[str, Any]:
-    listed = f"{', '.join(kinds[:-1])} and {kinds[-1]}"
-    return rule(f"[{','.join(f'has(self.{kind})' for kind in kinds)}].exists_one(x,x)", f"give exactly one of {listed}")
-
-
 class LastStep(StepBasics):
     """One step of finally: exactly one of container, notify."""
 
-    model_config = ConfigDict(json_schema_extra=validations(_one_of("container", "notify")))
+    model_config = model_rules(exactly_one_of("container", "notify"))
 
     def as_step(self) -> "Step":
         """As all steps are."""
@@ -257,7 +240,7 @@ class LastStep(StepBasics):
 class Step(StepBasics):
     """One step: exactly one of prepare, train, evaluate, package, register, container, notify."""
 
-    model_config = ConfigDict(json_schema_extra=validations(_one_of(*STEP_KINDS)))
+    model_config = model_rules(exactly_one_of(*STEP_KINDS))
 
     depends_on: tuple[StepName, ...] = Field(
         (),

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
 from flywheel.core.resource.values import Duration
 from flywheel.kinds.trainingpipeline.schema.inputs import Parameter, Source
 from flywheel.kinds.trainingpipeline.schema.steps import DATA, MAX_STEPS, MODEL, LastStep, Step
@@ -78,32 +78,26 @@ RULES = (
 class Template(Schema):
     """Parameters, inputs and steps."""
 
-    model_config = ConfigDict(json_schema_extra=validations(*RULES))
+    model_config = model_rules(*RULES)
 
     parameters: tuple[Parameter, ...] = Field(
-        (),
-        max_length=32,
-        description="What a run may be told.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=32, description="What a run may be told.", json_schema_extra=LIST_MAP_BY_NAME
     )
     inputs: tuple[Source, ...] = Field(
-        (),
-        max_length=16,
-        description="Datasets that runs work on.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        (), max_length=16, description="Datasets that runs work on.", json_schema_extra=LIST_MAP_BY_NAME
     )
     steps: tuple[Step, ...] = Field(
         min_length=1,
         max_length=MAX_STEPS,
         description="What a run does, in order: a step may name only steps above it. What does not depend on one another runs at the same time.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     finally_: tuple[LastStep, ...] = Field(
         (),
         alias="finally",
         max_length=8,
         description="What is done at the end, however the steps ended: container and notify.",
-        json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        json_schema_extra=LIST_MAP_BY_NAME,
     )
     timeout: Duration | None = Field(None, description="How long a run may take, finally not counted.")
     parallelism: int = Field(10, ge=1, le=50, description="Steps that run at the same time.")

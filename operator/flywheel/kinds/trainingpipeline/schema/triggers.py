@@ -3,14 +3,12 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schedule, Schema, rule, validations
+from flywheel.core.resource.schema import Schedule, Schema, exactly_one_of, model_rules
 from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
-
-TRIGGER_KINDS = ("schedule", "newData", "modelVersion", "condition")
 
 
 class NewData(Schema):
@@ -43,14 +41,7 @@ class OnCondition(Schema):
 class Trigger(Schema):
     """One cause of runs: exactly one of schedule, newData, modelVersion, condition."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                f"[{','.join(f'has(self.{kind})' for kind in TRIGGER_KINDS)}].exists_one(x,x)",
-                "give exactly one of schedule, newData, modelVersion and condition",
-            )
-        )
-    )
+    model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition"))
 
     name: StepName = Field(max_length=20, description="The trigger's name, part of its runs' names.")
     parameters: dict[str, Given] = Field(

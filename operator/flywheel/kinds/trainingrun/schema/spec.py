@@ -3,9 +3,9 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, rule, validations
+from flywheel.core.resource.schema import Schema, model_rules, rule
 from flywheel.core.resource.values import ObjectName
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 
@@ -26,10 +26,8 @@ class Cause(Schema):
 class TrainingRunSpec(Schema):
     """One run of a TrainingPipeline."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("!has(self.reproduceOf) || !has(self.parameters)", "reproduceOf takes the parameters of that run"),
-        )
+    model_config = model_rules(
+        rule("!has(self.reproduceOf) || !has(self.parameters)", "reproduceOf takes the parameters of that run"),
     )
 
     pipeline: ObjectName = Field(description="The TrainingPipeline, in the same namespace.")

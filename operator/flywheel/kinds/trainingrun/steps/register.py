@@ -27,12 +27,7 @@ def model_and_version(run: TrainingRun, attempt: Attempt, wanted: Register) -> t
     }
     if model.facts.get("declared") and model.metrics:
         spec["metrics"] = dict(sorted(model.metrics.items())[:32])
-    manifest = {
-        "apiVersion": MODEL_VERSION.api_version,
-        "kind": MODEL_VERSION.kind,
-        "metadata": {"name": f"{name}-{model.digest[7:15]}"},
-        "spec": spec,
-    }
+    manifest = MODEL_VERSION.manifest(f"{name}-{model.digest[7:15]}", spec=spec)
     return _model(name, model.facts), Child(MODEL_VERSION, manifest, create_only=True, owned=False)
 
 
@@ -58,8 +53,7 @@ def read_registration(run: TrainingRun, name: str, cluster: Cluster) -> AttemptS
 def _model(name: str, facts: Mapping[str, str]) -> Child:
     objective = {field: facts[field] for field in ("metric", "direction") if facts.get(field)}
     spec = {"objective": objective} if "metric" in objective else {}
-    manifest = {"apiVersion": MODEL.api_version, "kind": MODEL.kind, "metadata": {"name": name}, "spec": spec}
-    return Child(MODEL, manifest, create_only=True, owned=False)
+    return Child(MODEL, MODEL.manifest(name, spec=spec), create_only=True, owned=False)
 
 
 def _lineage(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:

@@ -24,13 +24,8 @@ NOT_IN_IDENTITY = ("placement", "resources", "parallelism", "checkpoint", "artif
 def experiment(run: TrainingRun, attempt: Attempt, wanted: Train) -> Child:
     """An Experiment on the prepared data, named `<run>-<step>`, with the attempt's number from the second on."""
     suffix = f"-{attempt.step.name}" + (f"-{attempt.number}" if attempt.number > 1 else "")
-    manifest = {
-        "apiVersion": EXPERIMENT.api_version,
-        "kind": EXPERIMENT.kind,
-        "metadata": {"name": names.truncate(run.name + suffix, MAX_EXPERIMENT_NAME_LENGTH)},
-        "spec": _spec(attempt, wanted),
-    }
-    return Child(EXPERIMENT, manifest, create_only=True)
+    name = names.truncate(run.name + suffix, MAX_EXPERIMENT_NAME_LENGTH)
+    return Child(EXPERIMENT, EXPERIMENT.manifest(name, spec=_spec(attempt, wanted)), create_only=True)
 
 
 def experiment_identity(attempt: Attempt, wanted: Train) -> Mapping[str, Any] | str:
