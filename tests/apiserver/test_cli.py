@@ -229,7 +229,7 @@ def test_every_example_leads_to_what_the_server_takes(
     assert [
         each
         for api in (DATASET, MODEL, MODEL_VERSION, EXPERIMENT, INFERENCE_SERVICE, JOB)
-        for each in client.objects(api, TARGET)
+        for each in client.list_objects(api, TARGET)
     ] == []
 
 
@@ -309,7 +309,7 @@ class Operator:
     def __init__(self, client: Client, statuses: list[dict[str, Any]]) -> None:
         self._client = client
         self._statuses = statuses
-        self._before = {each["metadata"]["name"] for each in client.objects(TRAINING_RUN, NAMESPACE)}
+        self._before = {each["metadata"]["name"] for each in client.list_objects(TRAINING_RUN, NAMESPACE)}
         self.thread = threading.Thread(target=self._work, daemon=True)
         self.run: Manifest = {}
 
@@ -323,7 +323,7 @@ class Operator:
             time.sleep(1.5)
 
     def _new(self) -> list[Manifest]:
-        found = self._client.objects(TRAINING_RUN, NAMESPACE)
+        found = self._client.list_objects(TRAINING_RUN, NAMESPACE)
         return [each for each in found if each["metadata"]["name"] not in self._before]
 
 
@@ -383,11 +383,13 @@ def test_a_run_that_takes_too_long_goes_on(flywheel: Flywheel) -> None:
 
 
 def test_a_run_that_is_deleted_is_not_waited_for(flywheel: Flywheel, client: Client) -> None:
-    before = {each["metadata"]["name"] for each in client.objects(TRAINING_RUN, NAMESPACE)}
+    before = {each["metadata"]["name"] for each in client.list_objects(TRAINING_RUN, NAMESPACE)}
 
     def delete() -> None:
         def new() -> list[Manifest]:
-            return [each for each in client.objects(TRAINING_RUN, NAMESPACE) if each["metadata"]["name"] not in before]
+            return [
+                each for each in client.list_objects(TRAINING_RUN, NAMESPACE) if each["metadata"]["name"] not in before
+            ]
 
         wait_until(lambda: bool(new()))
         metadata = new()[0]["metadata"]

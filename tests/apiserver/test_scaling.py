@@ -211,7 +211,7 @@ def test_an_idle_operator_writes_nothing(kubectl: Kubectl, served: Service) -> N
         served.restart()
         served.settle()
 
-    assert served.outcomes
+    assert served.results
     assert written == []
 
 

@@ -93,7 +93,7 @@ def test_429_says_when_to_come_back(answers: Answers, client: Client) -> None:
         pytest.param(403, "pods is forbidden: exceeded quota: few", "over_quota", id="a quota"),
         pytest.param(403, "cannot patch resource", "forbidden", id="no right"),
         pytest.param(403, "namespace shop is being terminated", "namespace_terminating", id="a namespace that goes"),
-        pytest.param(404, "not found", "missing", id="nothing there"),
+        pytest.param(404, "not found", "not_found", id="nothing there"),
     ],
 )
 def test_refusals_are_told_apart(answers: Answers, client: Client, status: int, message: str, judgement: str) -> None:
@@ -155,9 +155,9 @@ def test_without_the_lease_no_request_leaves(answers: Answers, client: Client, v
     calls: dict[str, Callable[[], object]] = {
         "create": lambda: writer.create(CONFIG_MAP, MANIFEST, "test"),
         "update": lambda: writer.update(CONFIG_MAP, MANIFEST, "test", "c1"),
-        "status": lambda: writer.status(CONFIG_MAP, MANIFEST, "test"),
+        "status": lambda: writer.apply_status(CONFIG_MAP, MANIFEST, "test"),
         "delete": lambda: writer.delete(CHILD, "c1"),
-        "event": lambda: writer.event(CONFIG_MAP, MANIFEST, "test"),
+        "event": lambda: writer.apply_event(CONFIG_MAP, MANIFEST, "test"),
     }
 
     with pytest.raises(NotLeading):
@@ -170,7 +170,7 @@ def test_a_long_list_is_read_to_its_end(answers: Answers, client: Client) -> Non
     one, two = ({"items": [{"metadata": {"name": name}}]} for name in ("one", "two"))
     answers.pages = [{"metadata": {"continue": "more"}, **one}, two]
 
-    found = client.objects(CONFIG_MAP, "shop")
+    found = client.list_objects(CONFIG_MAP, "shop")
 
     assert [(each["apiVersion"], each["kind"], each["metadata"]["name"]) for each in found] == [
         ("v1", "ConfigMap", "one"),

@@ -24,7 +24,7 @@ def widgets(apiserver: Path) -> Path:
 @pytest.fixture
 def harness(widgets: Path) -> EngineHarness:
     """An empty namespace and an engine for it."""
-    found = EngineHarness(widgets, f"world-{next(_NUMBERS)}")
+    found = EngineHarness(widgets, f"engine-{next(_NUMBERS)}")
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.namespace, "namespace": ""}}
     found.client.create(NAMESPACES, manifest)
     return found

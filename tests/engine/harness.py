@@ -42,9 +42,9 @@ class EngineHarness:
         """Forget everything, as a new process would."""
         own = [kind.api for kind in self.kinds]
         children = sorted({api for kind in self.kinds for api in kind.owns})
-        self.woken: set[Reference] = set()
-        self.outcomes: dict[Reference, Result] = {}
-        self.store = Store(self.kinds, self.woken.update)
+        self.queued: set[Reference] = set()
+        self.results: dict[Reference, Result] = {}
+        self.store = Store(self.kinds, self.queued.update)
         self.resync = Resync(self.client, self.store, own, children, [self.namespace])
         recorder = EventRecorder(self.writer, "test")
         self.reconcile = Reconciler(
@@ -52,19 +52,19 @@ class EngineHarness:
         )
 
     def settle(self) -> None:
-        """List what is there, and reconcile until nothing wakes any more.
+        """List what is there, and reconcile until nothing is queued.
 
         Raises:
             AssertionError: it never ends.
         """
-        self.resync.heal()
+        self.resync.repair()
         for _round in range(50):
-            if not self.woken:
+            if not self.queued:
                 return
-            key = min(self.woken)
-            self.woken.discard(key)
-            self.outcomes[key] = self.reconcile(key)
-        raise AssertionError(f"still awake after 50 reconciles: {self.woken}")
+            key = min(self.queued)
+            self.queued.discard(key)
+            self.results[key] = self.reconcile(key)
+        raise AssertionError(f"still queued after 50 reconciles: {self.queued}")
 
     def at(self, api: Api, name: str) -> Reference:
         return Reference(api, self.namespace, name)

@@ -23,17 +23,17 @@ class Clock:
 
 
 class Candidate:
-    """A leader-to-be with a clock of its own."""
+    """A process that tries to lead, with its own clock."""
 
     def __init__(self, kubeconfig: Path, lease: Reference, identity: str) -> None:
         self.clock = Clock()
         self.lost = threading.Event()
         client = Client(configuration({"KUBECONFIG": str(kubeconfig)}))
-        self.leader = Leader(client, lease, identity, elected=lambda: None, lost=self.lost.set, clock=self.clock)
+        self.leader = Leader(client, lease, identity, on_elected=lambda: None, on_lost=self.lost.set, clock=self.clock)
 
-    def look(self) -> None:
-        """One round, without waiting."""
-        self.leader.look()
+    def attempt(self) -> None:
+        """Tries once, without waiting."""
+        self.leader.try_acquire_or_renew()
 
 
 @pytest.fixture
@@ -45,8 +45,8 @@ def lease(harness: EngineHarness) -> Reference:
 def pair(widgets: Path, lease: Reference) -> tuple[Candidate, Candidate]:
     """The first leads."""
     first, second = Candidate(widgets, lease, "first"), Candidate(widgets, lease, "second")
-    first.look()
-    second.look()
+    first.attempt()
+    second.attempt()
     return first, second
 
 
@@ -54,11 +54,11 @@ def test_one_of_two_leads(pair: tuple[Candidate, Candidate]) -> None:
     assert [each.leader.may_write() for each in pair] == [True, False]
 
 
-def test_a_released_lease_is_taken_at_the_next_look(pair: tuple[Candidate, Candidate]) -> None:
+def test_a_released_lease_is_taken_at_the_next_attempt(pair: tuple[Candidate, Candidate]) -> None:
     first, second = pair
 
     first.leader.release()
-    second.look()
+    second.attempt()
 
     assert [each.leader.may_write() for each in pair] == [False, True]
 
@@ -66,11 +66,11 @@ def test_a_released_lease_is_taken_at_the_next_look(pair: tuple[Candidate, Candi
 def test_a_silent_leader_is_followed_when_its_lease_is_over(pair: tuple[Candidate, Candidate]) -> None:
     _first, second = pair
     second.clock.now += LEASE_SECONDS - 1
-    second.look()
+    second.attempt()
     assert not second.leader.leading
 
     second.clock.now += 2
-    second.look()
+    second.attempt()
 
     assert second.leader.may_write()
 
@@ -79,13 +79,13 @@ def test_a_leader_that_renews_is_not_followed(pair: tuple[Candidate, Candidate])
     first, second = pair
     for _round in range(4):
         second.clock.now += LEASE_SECONDS - 1
-        first.look()
-        second.look()
+        first.attempt()
+        second.attempt()
 
     assert [each.leader.leading for each in pair] == [True, False]
 
 
-def test_who_slept_may_not_write_before_it_has_looked(pair: tuple[Candidate, Candidate]) -> None:
+def test_a_process_that_slept_may_not_write_before_it_renews(pair: tuple[Candidate, Candidate]) -> None:
     first, _second = pair
 
     first.clock.now += FENCE_SECONDS
@@ -96,9 +96,9 @@ def test_who_slept_may_not_write_before_it_has_looked(pair: tuple[Candidate, Can
 def test_who_slept_and_was_followed_has_lost(pair: tuple[Candidate, Candidate]) -> None:
     first, second = pair
     second.clock.now += LEASE_SECONDS + 1
-    second.look()
+    second.attempt()
 
-    first.look()
+    first.attempt()
 
     assert first.lost.is_set()
     assert not first.leader.may_write()
@@ -115,7 +115,7 @@ def test_a_leader_that_cannot_renew_gives_up(
     monkeypatch.setattr(Client, "get", refused)
 
     first.clock.now += RENEW_DEADLINE_SECONDS + 1
-    first.look()
+    first.attempt()
 
     assert first.lost.is_set()
 

@@ -99,7 +99,7 @@ def test_from_spec_to_status_and_back_to_nothing(start: Callable[..., Process], 
     eventually(ready_widget(harness, "one"))
 
     assert operator.page("/livez") == (200, "ok")
-    # A look is counted when it has ended, a moment after its status can be read.
+    # A reconciliation is counted when it has ended, a moment after its status can be read.
     eventually(lambda: 'controller_runtime_reconcile_total{controller="Widget"' in operator.page("/metrics")[1])
     assert 'leader_election_master_status{name="flywheel-operator"} 1.0' in operator.page("/metrics")[1]
     assert operator.end() == 0
@@ -122,15 +122,15 @@ def test_idle_is_silent_through_a_resync(start: Callable[..., Process], harness:
     eventually(ready_widget(harness, "one"))
     metric = 'controller_runtime_reconcile_total{controller="Widget",result="requeue_after"} '
 
-    def looks() -> float:
+    def reconciles() -> float:
         return sum(
             float(line.split()[-1]) for line in operator.page("/metrics")[1].splitlines() if line.startswith(metric)
         )
 
     eventually(lambda: len(operator.writes()) == 5)
-    written, looked = len(operator.writes()), looks()
+    written, counted = len(operator.writes()), reconciles()
 
-    eventually(lambda: looks() >= looked + 2)
+    eventually(lambda: reconciles() >= counted + 2)
 
     assert len(operator.writes()) == written
 
@@ -187,10 +187,10 @@ def test_a_missing_crd_is_named(apiserver: Path, harness: EngineHarness, tmp_pat
 MISSING = """
 import os, sys
 from dataclasses import replace
-from flywheel.core.resource.api import flywheel
+from flywheel.core.resource.api import flywheel_api
 from flywheel.engine.run import run
 from tests.engine.widget import KIND
-sys.exit(run((replace(KIND, api=flywheel("Gadget", "gadgets")),), os.environ))
+sys.exit(run((replace(KIND, api=flywheel_api("Gadget", "gadgets")),), os.environ))
 """
 
 

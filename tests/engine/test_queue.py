@@ -21,20 +21,20 @@ class Clock:
 
 
 class QueueMachine(RuleBasedStateMachine):
-    """`wanted` are keys that must be looked at without anything else happening; `due` those that must be then."""
+    """`wanted` are keys that must be reconciled without anything else happening; `due` those that must be then."""
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = Clock()
         self.queue = Queue(self.clock, random=lambda: 0.5)
         self.wanted: set[Reference] = set()
-        self.flying: set[Reference] = set()
+        self.in_flight: set[Reference] = set()
         self.due: dict[Reference, float] = {}
         self.failures: dict[Reference, int] = {}
 
-    @rule(key=st.sampled_from(KEYS), low=st.booleans())
-    def add(self, key: Reference, low: bool) -> None:
-        self.queue.add(key, low=low)
+    @rule(key=st.sampled_from(KEYS), low_priority=st.booleans())
+    def add(self, key: Reference, low_priority: bool) -> None:
+        self.queue.add(key, low_priority=low_priority)
         self.wanted.add(key)
 
     @rule(key=st.sampled_from(KEYS), seconds=st.floats(0, 1000))
@@ -48,12 +48,12 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def take(self) -> None:
-        ripe = {key for key, due in self.due.items() if due <= self.clock.now}
-        takeable = (self.wanted | ripe) - self.flying
+        due_keys = {key for key, due in self.due.items() if due <= self.clock.now}
+        takeable = (self.wanted | due_keys) - self.in_flight
         taken = self.queue.take()
-        for key in ripe:
+        for key in due_keys:
             del self.due[key]
-        self.wanted |= ripe
+        self.wanted |= due_keys
         if taken is None:
             assert not takeable
             return
@@ -62,16 +62,18 @@ class QueueMachine(RuleBasedStateMachine):
         assert waited >= 0
         self.wanted.discard(key)
         self.due.pop(key, None)
-        self.flying.add(key)
+        self.in_flight.add(key)
 
-    @precondition(lambda self: self.flying)
-    @rule(data=st.data(), outcome=st.sampled_from([DONE, REQUEUE, RETRY, Result(after=60.0), Result(True, 7.0)]))
+    @precondition(lambda self: self.in_flight)
+    @rule(
+        data=st.data(), outcome=st.sampled_from([DONE, REQUEUE, RETRY, Result(requeue_after=60.0), Result(True, 7.0)])
+    )
     def done(self, data: st.DataObject, outcome: Result) -> None:
-        key = data.draw(st.sampled_from(sorted(self.flying)))
+        key = data.draw(st.sampled_from(sorted(self.in_flight)))
         self.queue.done(key, outcome)
-        self.flying.discard(key)
+        self.in_flight.discard(key)
         self.failures[key] = self.failures.get(key, 0) + 1 if outcome.failed else 0
-        after = outcome.after
+        after = outcome.requeue_after
         if after is None and outcome.failed:
             after = min(300.0, 0.5 * 2 ** (self.failures[key] - 1))
         if after is not None:
@@ -79,7 +81,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def says_when_there_is_something_to_do(self) -> None:
-        ready = self.wanted - self.flying
+        ready = self.wanted - self.in_flight
         promised = self.queue.next_due()
         if ready:
             assert promised == 0.0
@@ -91,7 +93,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @invariant()
     def flies_each_key_once(self) -> None:
-        assert set(self.queue.flying) == self.flying
+        assert set(self.queue.in_flight) == self.in_flight
 
 
 QueueMachine.TestCase.settings = settings(max_examples=examples(200), stateful_step_count=40, deadline=None)
@@ -106,7 +108,7 @@ def drained(queue: Queue) -> list[Reference]:
     return found
 
 
-def test_what_is_added_twice_is_looked_at_once() -> None:
+def test_what_is_added_twice_is_reconciled_once() -> None:
     queue = Queue(Clock())
     queue.add(A)
     queue.add(A)
@@ -116,8 +118,8 @@ def test_what_is_added_twice_is_looked_at_once() -> None:
 
 def test_low_priority_lets_others_pass() -> None:
     queue = Queue(Clock())
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(C)
 
     assert drained(queue) == [C, A, B]
@@ -125,14 +127,14 @@ def test_low_priority_lets_others_pass() -> None:
 
 def test_a_low_key_that_is_wanted_soon_is_promoted() -> None:
     queue = Queue(Clock())
-    queue.add(A, low=True)
-    queue.add(B, low=True)
+    queue.add(A, low_priority=True)
+    queue.add(B, low_priority=True)
     queue.add(B)
 
     assert drained(queue) == [B, A]
 
 
-def test_what_changes_during_a_look_is_looked_at_again() -> None:
+def test_what_is_added_in_flight_is_reconciled_again() -> None:
     queue = Queue(Clock())
     queue.add(A)
     queue.take()

@@ -1,4 +1,4 @@
-"""One look after another, on a real API server."""
+"""Reconciliations on a real API server."""
 
 import pytest
 
@@ -44,7 +44,7 @@ def test_a_new_process_writes_nothing(harness: EngineHarness, writes: list[str])
     harness.restart()
     harness.settle()
 
-    assert harness.outcomes
+    assert harness.results
     assert writes == []
 
 
@@ -138,7 +138,7 @@ def test_of_two_resources_with_one_name_the_first_has_it(harness: EngineHarness)
 def test_a_name_that_became_free_is_used(harness: EngineHarness) -> None:
     theirs = harness.put(CONFIG_MAP, "theirs", data={})
     harness.widget("one", configName="theirs")
-    assert harness.outcomes[harness.at(WIDGETS, "one")].failed
+    assert harness.results[harness.at(WIDGETS, "one")].failed
     harness.client.delete(harness.at(CONFIG_MAP, "theirs"), theirs["metadata"]["uid"])
 
     harness.reconcile(harness.at(WIDGETS, "one"))
@@ -153,7 +153,7 @@ def test_a_child_of_a_namesake_of_yesterday_is_waited_for_without_a_word(harness
 
     harness.widget("one")  # no garbage collector runs here, so the old child is still there
 
-    assert harness.outcomes[harness.at(WIDGETS, "one")].failed
+    assert harness.results[harness.at(WIDGETS, "one")].failed
     assert "status" not in harness.get(WIDGETS, "one")
 
 
@@ -180,7 +180,7 @@ def test_a_quota_is_waited_for(harness: EngineHarness) -> None:
     assert (status, reason) == ("False", "QuotaExceeded")
     assert "exceeded quota: few" in message
     assert harness.condition("one", "Reconciling")[0] == "True"
-    assert harness.outcomes[harness.at(WIDGETS, "one")].failed
+    assert harness.results[harness.at(WIDGETS, "one")].failed
 
 
 def test_a_spec_that_cannot_be_read_names_the_field(harness: EngineHarness) -> None:
@@ -200,7 +200,7 @@ def test_a_fault_of_a_kind_stays_its_own(harness: EngineHarness) -> None:
     assert (status, reason) == ("False", "InternalError")
     assert "KeyError" in message
     assert "Traceback" not in message
-    assert harness.outcomes[harness.at(WIDGETS, "bad")].failed
+    assert harness.results[harness.at(WIDGETS, "bad")].failed
     assert harness.condition("good")[0] == "True"
 
 
@@ -226,23 +226,23 @@ def test_a_resource_that_is_being_deleted_is_left_alone(harness: EngineHarness, 
 def test_without_the_lease_nothing_is_written(harness: EngineHarness, writes: list[str]) -> None:
     harness.may_write = False
     harness.put(WIDGETS, "one", spec={})
-    harness.resync.heal()
+    harness.resync.repair()
 
     outcome = harness.reconcile(harness.at(WIDGETS, "one"))
 
-    assert outcome.after is not None
+    assert outcome.requeue_after is not None
     assert writes == []
     assert harness.client.get(harness.at(CONFIG_MAP, "one-config")) is None
 
 
 def test_a_status_judged_on_an_old_spec_is_not_written(harness: EngineHarness) -> None:
     harness.put(WIDGETS, "one", spec={"message": "old"})
-    harness.resync.heal()
+    harness.resync.repair()
     harness.put(WIDGETS, "one", spec={"message": "new"})  # the watch has not told yet
 
     outcome = harness.reconcile(harness.at(WIDGETS, "one"))
 
-    assert outcome.after == 0.0
+    assert outcome.requeue_after == 0.0
     assert "status" not in harness.get(WIDGETS, "one")
     harness.settle()
     assert harness.get(WIDGETS, "one")["status"]["told"] == "new"

@@ -16,7 +16,7 @@ from flywheel.core.resource.api import INFERENCE_SERVICE
 RECONCILES, DEPTH = "controller_runtime_reconcile_total", 'workqueue_depth{name="flywheel"}'
 WORKERS = "controller_runtime_active_workers"
 OBJECTS = "flywheel_store_objects"
-GATE = "caches are warm"
+GATE = "caches are synced"
 SETTLED = 3.0  # seconds after the last look, in which a late write would show
 RESYNC_WHILE_IDLE = "60"  # seconds: ten times the usual number of looks, which must all find nothing to do
 

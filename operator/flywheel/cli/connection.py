@@ -43,9 +43,9 @@ class Connection:
     def every(self, api: Api) -> list[Manifest]:
         """All objects of a kind of ours, by name; none where this cluster does not know the kind."""
         try:
-            found = self.client.objects(api, self.namespace)
+            found = self.client.list_objects(api, self.namespace)
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 return []
             raise
         return sorted(found, key=lambda each: str(each["metadata"]["name"]))

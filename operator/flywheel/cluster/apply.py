@@ -1,4 +1,4 @@
-"""Writes, fenced: no request leaves unless this process may still be the leader."""
+"""Fenced writes: no request is sent unless this process may still be the leader."""
 
 import logging
 import os
@@ -12,97 +12,97 @@ from flywheel.core.resource.api import Api, Manifest, Reference
 
 logger = logging.getLogger(__name__)
 
-# No object has it, so an apply that carries it creates what is missing (201) and never touches what is there (409); measured.
+# No object has this resourceVersion, so an apply with it creates a missing object (201) and never changes an existing one (409); measured.
 MUST_BE_MISSING = "1"
 
 
 class Writer:
     """All writes of the reconcilers. Each takes a whole manifest and returns the object as the server stored it.
 
-    `may_write` is asked before each request. `die_after` ends the process right after that many successful writes: the end-to-end story
-    `operator_killed` sets it, to show that no moment of death does harm.
+    `may_write` is called before each request. `exit_after_writes` ends the process right after that many successful writes: an end-to-end
+    test sets it, to show that the operator can be killed after any write.
     """
 
-    def __init__(self, client: Client, may_write: Callable[[], bool], die_after: int | None = None) -> None:
+    def __init__(self, client: Client, may_write: Callable[[], bool], exit_after_writes: int | None = None) -> None:
         self._client = client
         self._may_write = may_write
-        self._die_after = die_after
+        self._exit_after_writes = exit_after_writes
         self._count = 0
         self._counting = threading.Lock()
 
     def create(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
-        """Server-side apply of an object that must not exist yet.
+        """Applies an object that must not exist yet.
 
         Raises:
             ApiError: `conflict` if the name is taken.
-            NotLeading: nothing was sent.
+            NotLeading: the request was not sent.
         """
         self._fence()
         body = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": MUST_BE_MISSING}}
         stored, _created = self._client.apply(api, body, manager)
-        self._wrote("create", api, manifest)
+        self._log_write("create", api, manifest)
         return stored
 
     def update(self, api: Api, manifest: Manifest, manager: str, uid: str) -> dict[str, Any]:
-        """Server-side apply to the object of that uid. With a resourceVersion in its metadata, 409 if it is another by now.
+        """Applies to the object of that uid. A resourceVersion in its metadata causes 409 if the object has changed.
 
         Raises:
-            ApiError: refused; 409 or 422 if the object is another than the one that was looked at.
-            NotLeading: nothing was sent.
+            ApiError: the request was refused; with 409 or 422 if the object is another one by now.
+            NotLeading: the request was not sent.
         """
         self._fence()
         body = {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
         stored, _created = self._client.apply(api, body, manager)
-        self._wrote("update", api, manifest)
+        self._log_write("update", api, manifest)
         return stored
 
-    def status(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
-        """Server-side apply to the status. Its metadata carries the resourceVersion that was judged: 409 if it is another by now.
+    def apply_status(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
+        """Applies to the status. Its metadata has the resourceVersion that was observed, which causes 409 if the object has changed.
 
         Raises:
-            ApiError: refused.
-            NotLeading: nothing was sent.
+            ApiError: the request was refused.
+            NotLeading: the request was not sent.
         """
         self._fence()
         stored, _created = self._client.apply(api, manifest, manager, "status")
-        self._wrote("status", api, manifest)
+        self._log_write("status", api, manifest)
         return stored
 
     def delete(self, reference: Reference, uid: str) -> dict[str, Any] | None:
-        """Delete the object of that uid; None if it was gone, else the server's answer: a Status, or the object if it lingers.
+        """Deletes the object of that uid. Returns None if it does not exist, else the response: a Status, or the object if a finalizer holds it.
 
         Raises:
-            ApiError: refused.
-            NotLeading: nothing was sent.
+            ApiError: the request was refused.
+            NotLeading: the request was not sent.
         """
         self._fence()
-        answer = self._client.delete(reference, uid)
-        if answer is not None:
-            self._wrote(
+        response = self._client.delete(reference, uid)
+        if response is not None:
+            self._log_write(
                 "delete", reference.api, {"metadata": {"namespace": reference.namespace, "name": reference.name}}
             )
-        return answer
+        return response
 
-    def event(self, api: Api, manifest: Manifest, manager: str) -> None:
-        """Server-side apply of an event, new or with a series that counts its repetitions.
+    def apply_event(self, api: Api, manifest: Manifest, manager: str) -> None:
+        """Applies an event, new or with a series that counts its repetitions.
 
         Raises:
-            ApiError: refused.
-            NotLeading: nothing was sent.
+            ApiError: the request was refused.
+            NotLeading: the request was not sent.
         """
         self._fence()
         self._client.apply(api, manifest, manager)
-        self._wrote("event", api, manifest)
+        self._log_write("event", api, manifest)
 
     def _fence(self) -> None:
         if not self._may_write():
             raise NotLeading
 
-    def _wrote(self, verb: str, api: Api, manifest: Manifest) -> None:
+    def _log_write(self, verb: str, api: Api, manifest: Manifest) -> None:
         metadata = manifest["metadata"]
         with self._counting:
             self._count += 1
             logger.info("write %d %s %s %s/%s", self._count, verb, api.kind, metadata["namespace"], metadata["name"])
-            if self._count == self._die_after:
+            if self._count == self._exit_after_writes:
                 logging.shutdown()
                 os._exit(137)

@@ -1,4 +1,4 @@
-"""Requests to the API server, on the official client's connections. Blocking: call from worker threads."""
+"""Requests to the API server, over the official client's connections. They block, so they are made from worker threads."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -13,20 +13,20 @@ from urllib3.exceptions import HTTPError
 
 from flywheel.cluster.errors import ApiError
 from flywheel.cluster.groups import Groups
-from flywheel.core.resource.api import Api, Manifest, Reference
+from flywheel.core.resource.api import KUEUE, Api, Manifest, Reference
 
 # The same objects as in events.k8s.io, with the names of fields that kubectl prints: message, lastTimestamp.
 CORE_EVENT = Api("", "v1", "Event", "events")
-KUEUE_WORKLOADS = Api("kueue.x-k8s.io", "", "Workload", "workloads")
-JOB_UID_LABEL = "kueue.x-k8s.io/job-uid"
+KUEUE_WORKLOADS = Api(KUEUE, "", "Workload", "workloads")
+JOB_UID_LABEL = f"{KUEUE}/job-uid"
 APPLY_CONTENT_TYPE = "application/apply-patch+yaml"
 METADATA_LIST_CONTENT_TYPE = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 TIMEOUT_SECONDS = (5.0, 30.0)  # connect, read; seconds
-PAGE_SIZE = 500  # objects of one answer, as kubectl asks for
+PAGE_SIZE = 500  # objects of one response, as in kubectl
 
 
 class Client:
-    """One pool of connections. `observe(method, status)` is told of every answer; status 0 means that none came."""
+    """One pool of connections. `observe(method, status)` is called after every request, with status 0 if there was no response."""
 
     def __init__(
         self,
@@ -41,21 +41,21 @@ class Client:
         self._groups = Groups(lambda: self._request("GET", "/apis"))
 
     def get(self, reference: Reference) -> dict[str, Any] | None:
-        """One object, or None."""
+        """Returns one object, or None."""
         try:
             return self._request("GET", _path(reference.api, reference.namespace, reference.name))
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 return None
             raise
 
     def list_metadata(self, api: Api, namespace: str | None, selector: str = "") -> dict[str, Any]:
-        """Name, uid and resourceVersion of every object, as PartialObjectMetadataList: 0.2 s for 10,000 (measured)."""
+        """Returns name, uid and resourceVersion of every object, as PartialObjectMetadataList: 0.2 s for 10,000 (measured)."""
         query = {"labelSelector": selector} if selector else {}
         return self._request("GET", _path(api, namespace), query=query, accept=METADATA_LIST_CONTENT_TYPE)
 
-    def objects(self, api: Api, namespace: str) -> list[Manifest]:
-        """Every object of that type in a namespace, whole, in pages. For a command that looks once; the operator watches."""
+    def list_objects(self, api: Api, namespace: str) -> list[Manifest]:
+        """Returns every object of that type in a namespace, read in pages. It is for commands; the operator watches."""
         found: list[Manifest] = []
         query = {"limit": str(PAGE_SIZE)}
         while True:
@@ -67,18 +67,18 @@ class Client:
                 return found
             query["continue"] = token
 
-    def events_about(self, namespace: str, uid: str) -> list[Manifest]:
-        """Kubernetes' events about one object, oldest first."""
+    def list_events(self, namespace: str, uid: str) -> list[Manifest]:
+        """Returns Kubernetes' events about one object, oldest first."""
         query = {"fieldSelector": f"involvedObject.uid={uid}"}
         found: list[Manifest] = self._request("GET", _path(CORE_EVENT, namespace), query=query).get("items") or []
-        return sorted(found, key=_told_at)
+        return sorted(found, key=_event_time)
 
     def serves(self, group: str) -> bool:
-        """Whether there is an API group of that name."""
+        """Returns whether the API server has an API group of that name."""
         return group in self._groups.versions()
 
-    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
-        """Kueue's Workloads of the Job with that uid, in whatever version the API server prefers; none where there is no Kueue."""
+    def list_kueue_workloads(self, namespace: str, uid: str) -> list[Manifest]:
+        """Returns Kueue's Workloads of the Job with that uid, in the version that the API server prefers; none where there is no Kueue."""
         version = self._groups.versions().get(KUEUE_WORKLOADS.group)
         if version is None:
             return []
@@ -91,27 +91,27 @@ class Client:
     def apply(
         self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
     ) -> tuple[dict[str, Any], bool]:
-        """Server-side apply, forced. Returns the object as stored (or as it would be), and whether it was created."""
+        """Applies server-side, with force. Returns the object as stored (or as it would be), and whether it was created."""
         metadata = manifest["metadata"]
         path = _path(api, metadata["namespace"], metadata["name"], subresource)
         query = {"fieldManager": manager, "force": "true", **({"dryRun": "All"} if dry_run else {})}
-        # A string, since the client would walk a dict once more; JSON is YAML.
-        status, body = self._answer(
+        # A string, since the client would traverse a dict once more; JSON is YAML.
+        status, body = self._send(
             "PATCH", path, query=query, body=json.dumps(manifest), content_type=APPLY_CONTENT_TYPE
         )
         return body, status == HTTPStatus.CREATED
 
     def create(self, api: Api, manifest: Manifest) -> dict[str, Any]:
-        """POST. For what nobody reconciles (events, the Lease) and for what has a generateName."""
+        """Creates an object by POST: one that is not reconciled, such as the Lease, or one with a generateName."""
         return self._request("POST", _path(api, manifest["metadata"]["namespace"]), body=dict(manifest))
 
     def replace(self, api: Api, manifest: Manifest) -> dict[str, Any]:
-        """PUT. With a resourceVersion in it, 409 if somebody was faster."""
+        """Replaces an object by PUT; a resourceVersion in it causes 409 if the object has changed."""
         metadata = manifest["metadata"]
         return self._request("PUT", _path(api, metadata["namespace"], metadata["name"]), body=dict(manifest))
 
     def delete(self, reference: Reference, uid: str) -> dict[str, Any] | None:
-        """Delete the object of that uid and, in the background, what it owns. None if it was gone already."""
+        """Deletes the object of that uid and, in the background, what it owns. Returns None if it does not exist."""
         body = {
             "apiVersion": "v1",
             "kind": "DeleteOptions",
@@ -121,14 +121,14 @@ class Client:
         try:
             return self._request("DELETE", _path(reference.api, reference.namespace, reference.name), body=body)
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 return None
             raise
 
     def _request(self, method: str, path: str, **more: Any) -> dict[str, Any]:
-        return self._answer(method, path, **more)[1]
+        return self._send(method, path, **more)[1]
 
-    def _answer(
+    def _send(
         self,
         method: str,
         path: str,
@@ -144,7 +144,7 @@ class Client:
         )
         try:
             response = self._client.call_api(*arguments, _request_timeout=self._timeout)
-            # Unread, the connection cannot be used again: a new TLS handshake for each call (measured).
+            # Without this the connection cannot be used again, and each call makes a new TLS handshake (measured).
             raw = response.read()
         except (HTTPError, ApiException) as error:
             self._observe(method, 0)
@@ -155,7 +155,7 @@ class Client:
         try:
             return response.status, json.loads(raw)
         except ValueError as error:
-            raise ApiError(0, "Garbled", f"{method} {path}: the answer is not JSON") from error
+            raise ApiError(0, "Garbled", f"{method} {path}: the response is not JSON") from error
 
 
 def _path(api: Api, namespace: str | None, name: str = "", subresource: str = "") -> str:
@@ -180,7 +180,7 @@ def _error(status: int, headers: Mapping[str, str], raw: bytes) -> ApiError:
     )
 
 
-def _told_at(event: Manifest) -> str:
+def _event_time(event: Manifest) -> str:
     series = event.get("series") or {}
     return str(
         series.get("lastObservedTime")

@@ -10,12 +10,12 @@ from kubernetes import config
 from kubernetes.client import Configuration
 
 IN_CLUSTER_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-POOL_SIZE = 32  # connections kept; measured: 16 threads on the default of 10 lose a sixth of their throughput
+POOL_SIZE = 32  # connections; measured: 16 threads on the default of 10 lose a sixth of their throughput
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What any HTTP client needs. `authorization` is the header's whole value, fresh at the time of the call."""
+    """What another HTTP client needs. `authorization` is the header's whole value, current at the time of the call."""
 
     server: str
     ca_path: str | None
@@ -26,14 +26,14 @@ class Credentials:
 
 
 class NoKubeconfig(Exception):
-    """There is no kubeconfig that says where the API server is; the text says why."""
+    """There is no usable kubeconfig; the message says why."""
 
 
 def configuration(environment: Mapping[str, str], context: str | None = None) -> Configuration:
-    """From KUBECONFIG (or ~/.kube/config), or inside a cluster from the service account, whose token is read anew every minute.
+    """Returns the connection of KUBECONFIG (or ~/.kube/config), or in a pod that of its service account, whose token is read every minute.
 
     Raises:
-        ConfigException: neither is there or can be read.
+        ConfigException: neither exists or can be read.
     """
     settings = Configuration()
     if _is_pod(environment):
@@ -46,10 +46,10 @@ def configuration(environment: Mapping[str, str], context: str | None = None) ->
 
 
 def user_configuration(environment: Mapping[str, str], context: str | None) -> tuple[Configuration, str]:
-    """How a user's command reaches the API server, and the namespace of that context.
+    """Returns the connection of a user's command, and the namespace of its context.
 
     Raises:
-        Unconfigured: there is no kubeconfig, or not this context in it.
+        NoKubeconfig: there is no kubeconfig, or it does not have this context.
     """
     try:
         settings = configuration(environment, context)
@@ -67,7 +67,7 @@ def _is_pod(environment: Mapping[str, str]) -> bool:
 
 
 def credentials(settings: Configuration) -> Credentials:
-    """The same for another HTTP client."""
+    """Returns the same for another HTTP client."""
     return Credentials(
         server=settings.host,
         ca_path=settings.ssl_ca_cert,

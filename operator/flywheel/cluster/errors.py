@@ -1,10 +1,10 @@
-"""What the API server answers when it does not do as asked."""
+"""Errors of requests to the API server."""
 
 from http import HTTPStatus
 
 
 class ApiError(Exception):
-    """A refused or failed request. `status` is 0 where no answer came; `message` is in the server's own words."""
+    """A refused or failed request. `status` is 0 if there was no response; `message` is the server's own."""
 
     def __init__(self, status: int, reason: str, message: str, *, retry_after: float | None = None) -> None:
         super().__init__(f"{status} {reason}: {message}")
@@ -14,43 +14,43 @@ class ApiError(Exception):
         self.retry_after = retry_after  # seconds
 
     @property
-    def missing(self) -> bool:
-        """No such object."""
+    def not_found(self) -> bool:
+        """Whether the object or its type does not exist."""
         return self.status == HTTPStatus.NOT_FOUND
 
     @property
     def conflict(self) -> bool:
-        """Somebody was faster, or the name is taken. An apply that names the uid of a predecessor is told so by 422 (measured)."""
+        """Whether the object has changed, or the name is taken. An apply with the uid of a deleted object causes 422 (measured)."""
         predecessor = self.status == HTTPStatus.UNPROCESSABLE_ENTITY and "metadata.uid" in self.message
         return self.status == HTTPStatus.CONFLICT or predecessor
 
     @property
     def invalid(self) -> bool:
-        """The body will never be accepted: broken rules (422), or fields that the schema does not know (400, and 500 from apply)."""
+        """Whether the body can never be accepted: it breaks rules (422), or has fields that the schema does not know (400, and 500 from apply)."""
         untyped = "failed to create typed patch object" in self.message
         rules = self.status in (HTTPStatus.UNPROCESSABLE_ENTITY, HTTPStatus.BAD_REQUEST)
         return (rules or untyped) and not self.conflict
 
     @property
     def over_quota(self) -> bool:
-        """A ResourceQuota says no for now."""
+        """Whether a ResourceQuota refuses it for now."""
         return self.status == HTTPStatus.FORBIDDEN and "exceeded quota" in self.message
 
     @property
     def namespace_terminating(self) -> bool:
-        """Nothing new may be made, since the namespace is going."""
+        """Whether nothing can be created, since the namespace is being deleted."""
         return self.status in (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND) and (
             "being terminated" in self.message or self.reason == "NamespaceTerminating"
         )
 
     @property
     def forbidden(self) -> bool:
-        """RBAC or an admission policy says no."""
+        """Whether RBAC or an admission policy refuses it."""
         return self.status == HTTPStatus.FORBIDDEN
 
     @property
     def throttled(self) -> bool:
-        """The server asks for patience."""
+        """Whether the server limits the rate of requests."""
         return self.status == HTTPStatus.TOO_MANY_REQUESTS
 
 

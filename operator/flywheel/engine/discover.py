@@ -1,4 +1,4 @@
-"""Which kinds there are: each folder of `flywheel.kinds` has a module `kind` with its `KIND`."""
+"""Discovers the kinds: each folder of `flywheel.kinds` has a module `kind` with its `KIND`."""
 
 import importlib
 import pkgutil
@@ -8,7 +8,7 @@ from flywheel.core.resource.kind import AnyKind, Kind
 
 
 def kinds() -> tuple[AnyKind, ...]:
-    """All kinds, by name.
+    """Returns all kinds, by name.
 
     Raises:
         TypeError: a folder's `kind.py` has no `KIND`.
@@ -18,6 +18,6 @@ def kinds() -> tuple[AnyKind, ...]:
         module = importlib.import_module(f"flywheel.kinds.{folder.name}.kind")
         kind = getattr(module, "KIND", None)
         if not isinstance(kind, Kind):
-            raise TypeError(f"{module.__name__} has no KIND; let it define one (see core/kind.py)")
+            raise TypeError(f"{module.__name__} has no KIND; define one (see core/resource/kind.py)")
         found.append(kind)
     return tuple(sorted(found, key=lambda kind: kind.api.kind))

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics on a thread of its own, so that a stuck event loop can still be asked, and is then found stuck."""
+"""/livez, /readyz and /metrics on their own thread, so that a blocked event loop is still probed, and found blocked."""
 
 import threading
 import time
@@ -9,40 +9,40 @@ from prometheus_client import generate_latest
 
 from flywheel.engine import metrics
 
-MAX_LOOP_LAG_SECONDS = 10.0  # seconds: the event loop answers nobody
-MAX_RECONCILE_SECONDS = 900.0  # seconds: a worker is stuck
+MAX_LOOP_LAG_SECONDS = 10.0  # beyond it, the event loop is blocked
+MAX_RECONCILE_SECONDS = 900.0  # beyond it, a worker is stuck
 
 
 class Health:
-    """What the rest of the engine tells about itself."""
+    """The state of the engine that the probes read."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._beat = clock()
-        self.ready = False  # caches are warm
-        self.oldest_look: Callable[[], float] = lambda: 0.0  # seconds
+        self._last_heartbeat = clock()
+        self.ready = False  # the caches are synced
+        self.longest_running_seconds: Callable[[], float] = lambda: 0.0
 
-    def beat(self, lag: float) -> None:
-        """The event loop is alive, and so many seconds late."""
-        self._beat = self._clock()
-        metrics.loop_lag.set(lag)
+    def heartbeat(self, lag_seconds: float) -> None:
+        """Records that the event loop runs, and how late it is."""
+        self._last_heartbeat = self._clock()
+        metrics.loop_lag.set(lag_seconds)
 
     def livez(self) -> tuple[int, str]:
-        """Restart this process?"""
-        silent, look = self._clock() - self._beat, self.oldest_look()
+        """Returns 500 if this process should be restarted."""
+        silent, running = self._clock() - self._last_heartbeat, self.longest_running_seconds()
         if silent > MAX_LOOP_LAG_SECONDS:
-            return 500, f"the event loop has not answered for {silent:.0f} s"
-        if look > MAX_RECONCILE_SECONDS:
-            return 500, f"a worker has looked at one resource for {look:.0f} s"
+            return 500, f"the event loop has been blocked for {silent:.0f} s"
+        if running > MAX_RECONCILE_SECONDS:
+            return 500, f"a worker has been reconciling one resource for {running:.0f} s"
         return 200, "ok"
 
     def readyz(self) -> tuple[int, str]:
-        """Could this process lead? True for the follower as well: its caches are warm."""
-        return (200, "ok") if self.ready else (503, "the caches are not warm yet")
+        """Returns 200 if this process could lead; its caches are synced also while it follows."""
+        return (200, "ok") if self.ready else (503, "the caches are not synced yet")
 
 
 def serve(health: Health, address: str) -> ThreadingHTTPServer:
-    """Answer on `host:port` (`:8080` is every address) until `shutdown()`.
+    """Serves on `host:port` (`:8080` is every address) until `shutdown()`.
 
     Raises:
         OSError: the port is taken.
@@ -55,7 +55,9 @@ def serve(health: Health, address: str) -> ThreadingHTTPServer:
                 "/readyz": health.readyz,
                 "/metrics": lambda: (200, generate_latest(metrics.REGISTRY).decode()),
             }
-            status, text = routes.get(self.path.split("?")[0], lambda: (404, "ask for /livez, /readyz or /metrics"))()
+            status, text = routes.get(
+                self.path.split("?")[0], lambda: (404, "there are /livez, /readyz and /metrics")
+            )()
             body = text.encode()
             self.send_response(status)
             self.send_header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
@@ -64,7 +66,7 @@ def serve(health: Health, address: str) -> ThreadingHTTPServer:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Probes are not news."""
+            """Logs no probe."""
 
     host, _, port = address.rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), Handler)

@@ -1,10 +1,10 @@
-"""Who may write: the holder of a Lease, and only while its last renewal is fresh by this machine's own monotonic clock.
+"""Leader election: the holder of a Lease may write, and only while its last renewal is recent by this machine's own monotonic clock.
 
-    follower ── the Lease is free, or its holder silent for 15 s ──> leader ── renewal fails for 10 s ──> lost (the process ends)
-                                                                        └── release() ──> follower, and the Lease names nobody
+    follower ── the Lease is free, or not renewed for 15 s ──> leader ── renewal fails for 10 s ──> lost (the process ends)
+                                                             └── release() ──> follower, and the Lease has no holder
 
-The Lease has a thread and a connection of its own, so that no busy loop can lose it. Durations are client-go's: 15, 10 and 2 s.
-A process that was paused and wakes up finds its last renewal too old before it can write (fencing): `may_write` is asked before each write.
+The Lease has its own thread and connection, so that a busy event loop cannot lose it. Durations are client-go's: 15, 10 and 2 s.
+A process that was paused finds its last renewal too old before it writes (fencing): `may_write` is called before each write.
 """
 
 import logging
@@ -19,60 +19,63 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import LEASE, Reference
 
 LEASE_SECONDS, RENEW_DEADLINE_SECONDS, RETRY_SECONDS = 15, 10.0, 2.0
-FOLLOWER_RETRY_SECONDS = 1.0  # a released Lease is found within this
+FOLLOWER_RETRY_SECONDS = 1.0  # a released Lease is acquired within this
 FENCE_SECONDS = 10.0
+JOIN_TIMEOUT_SECONDS = 5.0
 
 
 def boot_time() -> float:
-    """Seconds that also count while the machine sleeps, unlike the monotonic clock's."""
+    """Returns seconds that also count while the machine sleeps, unlike the monotonic clock's."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-_log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class Leader:
-    """Tries for the Lease until stopped. `elected` and `lost` are called in this object's thread."""
+    """Acquires and renews the Lease until `release`. `on_elected` and `on_lost` are called in this object's thread."""
 
     def __init__(
         self,
         client: Client,
         lease: Reference,
         identity: str,
-        elected: Callable[[], None],
-        lost: Callable[[], None],
+        on_elected: Callable[[], None],
+        on_lost: Callable[[], None],
         clock: Callable[[], float] = boot_time,
     ) -> None:
         self._client = client
         self._lease = lease
         self._identity = identity
-        self._elected = elected
-        self._lost = lost
+        self._on_elected = on_elected
+        self._on_lost = on_lost
         self._clock = clock
         self._renewed: float | None = None  # when our last successful renewal was *sent*
-        self._seen: tuple[str, float] | None = None  # another holder's resourceVersion, and since when we know it
+        self._observed: tuple[str, float] | None = (
+            None  # the resourceVersion of another holder's Lease, and when it was first seen
+        )
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
 
     @property
     def leading(self) -> bool:
-        """Whether the Lease was ours at the last look."""
+        """Whether this process held the Lease at the last attempt."""
         return self._renewed is not None
 
     def may_write(self) -> bool:
-        """Whether the Lease was renewed less than 10 s ago; nobody else can have it before 15 s are over."""
+        """Returns whether the Lease was renewed less than 10 s ago; another process can acquire it after 15 s at the earliest."""
         renewed = self._renewed
         return renewed is not None and self._clock() - renewed < FENCE_SECONDS
 
     def start(self) -> None:
-        """Begin to try."""
+        """Starts the thread."""
         self._thread.start()
 
     def release(self) -> None:
-        """Stop trying; if the Lease is ours, say that it is nobody's, so that the next one need not wait."""
+        """Stops the thread and releases a held Lease, so that the next leader need not wait for its end."""
         self._stop.set()
         if self._thread.is_alive():
-            self._thread.join(5)
+            self._thread.join(JOIN_TIMEOUT_SECONDS)
         if self._renewed is None:
             return
         self._renewed = None
@@ -82,60 +85,60 @@ class Leader:
                 self._client.replace(
                     LEASE, {**live, "spec": {**live["spec"], "holderIdentity": "", "leaseDurationSeconds": 1}}
                 )
-                _log.info("lease released")
+                logger.info("lease released")
         except ApiError as error:
-            _log.warning("the lease could not be released (%s); the next leader waits %d s", error, LEASE_SECONDS)
+            logger.warning("the lease could not be released (%s); the next leader waits %d s", error, LEASE_SECONDS)
 
     def _run(self) -> None:
-        while not self._stop.is_set() and self.look():
+        while not self._stop.is_set() and self.try_acquire_or_renew():
             self._stop.wait(RETRY_SECONDS if self.leading else FOLLOWER_RETRY_SECONDS)
 
-    def look(self) -> bool:
-        """One look at the Lease: take, renew or lose it. False when it was lost, which is the end."""
+    def try_acquire_or_renew(self) -> bool:
+        """Acquires, renews or loses the Lease. Returns False if it was lost, after which the thread ends."""
         was_leading = self.leading
         try:
-            self._try()
+            self._update_lease()
         except ApiError as error:
-            _log.warning("%s: %s", self._lease, error)
-        except Exception:  # noqa: BLE001 - a fault of ours must not leave a leader that never renews
-            _log.exception("%s: could not be renewed", self._lease)
+            logger.warning("%s: %s", self._lease, error)
+        except Exception:
+            logger.exception("%s: could not be renewed", self._lease)
         if self._renewed is not None and self._clock() - self._renewed > RENEW_DEADLINE_SECONDS:
             self._renewed = None
         if self.leading and not was_leading:
-            _log.info("leading as %s", self._identity)
-            self._elected()
+            logger.info("leading as %s", self._identity)
+            self._on_elected()
         if was_leading and not self.leading:
-            _log.error("the lease is lost; ending")
-            self._lost()
+            logger.error("the lease is lost; ending")
+            self._on_lost()
             return False
         return True
 
-    def _try(self) -> None:
+    def _update_lease(self) -> None:
         live = self._client.get(self._lease)
         sent = self._clock()
         if live is None:
             self._client.create(LEASE, self._manifest({}, {}))
             self._renewed = sent
             return
-        if _holder(live) not in ("", self._identity) and not self._silent(live):
+        if _holder(live) not in ("", self._identity) and not self._is_expired(live):
             if self.leading:
-                self._renewed = None  # somebody else took it while we slept
+                self._renewed = None  # another process acquired it while this one slept
             return
         try:
             self._client.replace(LEASE, self._manifest(live["metadata"], live.get("spec") or {}))
         except ApiError as error:
             if error.conflict:
-                return  # somebody was faster; look again
+                return  # another process was faster
             raise
         self._renewed = sent
 
-    def _silent(self, live: Mapping[str, Any]) -> bool:
-        """Whether the holder renewed nothing for the Lease's length since we first saw this state, by our own clock."""
+    def _is_expired(self, live: Mapping[str, Any]) -> bool:
+        """Returns whether the holder has not renewed for the Lease's duration since this state was first seen, by this machine's clock."""
         version = str(live["metadata"]["resourceVersion"])
-        if self._seen is None or self._seen[0] != version:
-            self._seen = (version, self._clock())
+        if self._observed is None or self._observed[0] != version:
+            self._observed = (version, self._clock())
         seconds = float((live.get("spec") or {}).get("leaseDurationSeconds") or LEASE_SECONDS)
-        return self._clock() - self._seen[1] > seconds
+        return self._clock() - self._observed[1] > seconds
 
     def _manifest(self, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,4 +1,4 @@
-"""One look at one resource: parse, observe, decide, bring about, tell. Everything else in the engine exists so that this can be called."""
+"""One reconciliation of one resource: parse, observe, decide, apply, write the status and record events."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -16,8 +16,9 @@ from flywheel.core.settings import Settings
 from flywheel.engine.apply import status
 from flywheel.engine.apply.apply_errors import ApplyError, error_plan
 from flywheel.engine.apply.children import Children
-from flywheel.engine.apply.deletion import UnownedObjects, refresh
+from flywheel.engine.apply.deletion import refresh
 from flywheel.engine.apply.event_recorder import EventRecorder
+from flywheel.engine.apply.unowned_objects import UnownedObjects
 from flywheel.engine.cache.store import Store
 from flywheel.engine.cache.view import ClusterView
 from flywheel.engine.queue import DONE, REQUEUE, RETRY, Result
@@ -46,42 +47,42 @@ class Reconciler:
         self._settings = settings
         self._clock = clock
         self._children = Children(store, client, writer)
-        self._endings = UnownedObjects(store, client, writer, clock)
+        self._unowned_objects = UnownedObjects(store, client, writer, clock)
 
     def __call__(self, key: Reference) -> Result:
-        """Look at one resource. Never raises: one resource's diagnosis is its own."""
+        """Reconciles one resource. It never raises, so that no resource's error reaches another."""
         raw = self._store.get(key)
-        # What it owns goes with it, by owner references.
+        # What a deleted resource owns is garbage collected by its owner references.
         if raw is None or "deletionTimestamp" in raw["metadata"]:
             return DONE
         try:
-            return self._look(self._kinds[key.api], raw)
+            return self._reconcile(self._kinds[key.api], raw)
         except NotLeading:
             return REQUEUE
         except ApiError as error:
             logger.info("%s: %s", key, error)
-            return Result(failed=True, after=error.retry_after)
+            return Result(failed=True, requeue_after=error.retry_after)
         except Exception:
             logger.exception("%s: could not be reconciled", key)
             return RETRY
 
-    def _look(self, kind: AnyKind, raw: dict[str, Any]) -> Result:
+    def _reconcile(self, kind: AnyKind, raw: dict[str, Any]) -> Result:
         now = self._clock()
-        resource, plan, outcome = self._decide(kind, raw, now)
+        resource, plan, result = self._decide(kind, raw, now)
         try:
-            self._children.bring_about(kind, resource, plan)
-            self._endings.bring_about(kind, resource, plan)
-        except ApplyError as setback:
-            instead = setback.plan(resource)
+            self._children.apply(kind, resource, plan)
+            self._unowned_objects.apply(kind, resource, plan)
+        except ApplyError as error:
+            instead = error.plan(resource)
             if instead is None:
-                return setback.outcome
-            plan, outcome = instead, setback.outcome
+                return error.result
+            plan, result = instead, error.result
         except (ApiError, NotLeading):
             raise
-        except Exception as error:  # noqa: BLE001 - told and logged by _our_fault
-            plan, outcome = _our_fault(resource, error), RETRY
+        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan
+            plan, result = _internal_error_plan(resource, error), RETRY
         # Status is written last: a reader who sees Ready may rely on every child.
-        return self._tell(kind, resource, raw, plan, now) or outcome
+        return self._write_status(kind, resource, raw, plan, now) or result
 
     def _decide(self, kind: AnyKind, raw: dict[str, Any], now: datetime) -> tuple[AnyResource, Plan, Result]:
         try:
@@ -89,19 +90,19 @@ class Reconciler:
         except InvalidSpec as error:
             return error.resource, error_plan(error.resource, "InvalidSpec", str(error), stalled=True), DONE
         try:
-            plan = kind.decide(
-                resource, kind.observe(resource, ClusterView(self._store, self._client, self._settings, now))
-            )
+            view = ClusterView(self._store, self._client, self._settings, now)
+            plan = kind.decide(resource, kind.observe(resource, view))
         except ApiError:
             raise
-        except Exception as error:  # noqa: BLE001 - told and logged by _our_fault
-            return resource, _our_fault(resource, error), RETRY
-        return resource, plan, Result(after=None if plan.requeue_after is None else plan.requeue_after.total_seconds())
+        except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan
+            return resource, _internal_error_plan(resource, error), RETRY
+        requeue_after = None if plan.requeue_after is None else plan.requeue_after.total_seconds()
+        return resource, plan, Result(requeue_after=requeue_after)
 
-    def _tell(
+    def _write_status(
         self, kind: AnyKind, resource: AnyResource, raw: dict[str, Any], plan: Plan, now: datetime
     ) -> Result | None:
-        """Write the status if it changed, and tell about it. None, or what the outcome must be instead."""
+        """Writes the status if it changed, then records events. Returns None, or the result of the reconciliation instead."""
         new = status.complete_status(kind, resource, plan, now)
         body = status.to_json(new)
         if not status.needs_write(body, raw.get("status") or {}):
@@ -109,20 +110,20 @@ class Reconciler:
         metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
         manifest = {"apiVersion": kind.api.api_version, "kind": kind.api.kind, "metadata": metadata, "status": body}
         try:
-            self._store.wrote(kind.api, self._writer.status(kind.api, manifest, kind.field_manager))
+            self._store.update_written(kind.api, self._writer.apply_status(kind.api, manifest, kind.field_manager))
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 return DONE
             if not error.conflict:
                 raise
             refresh(self._client, self._store, resource.reference)
             return REQUEUE
         for event in (*status.ready_events(resource.status.conditions, new.conditions, plan), *plan.events):
-            self._recorder.tell(resource, event, now)
+            self._recorder.record(resource, event, now)
         return None
 
 
-def _our_fault(resource: AnyResource, error: Exception) -> Plan:
+def _internal_error_plan(resource: AnyResource, error: Exception) -> Plan:
     logger.error("%s: could not be reconciled", resource.reference, exc_info=error)
     return error_plan(
         resource,

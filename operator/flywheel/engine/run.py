@@ -1,4 +1,4 @@
-"""Start the operator in this process."""
+"""Runs the operator in this process."""
 
 import asyncio
 import gc
@@ -15,19 +15,19 @@ logger = logging.getLogger(__name__)
 
 
 def run(kinds: Sequence[AnyKind], environment: Mapping[str, str]) -> int:
-    """Until SIGTERM or something that only a new process can mend. Returns the exit code.
+    """Runs until SIGTERM, or an error that only a new process can repair. Returns the exit code.
 
     Raises:
         ValueError: a variable of the environment cannot be read.
     """
-    gc.freeze()  # what is imported by now stays; a start with 30,000 objects took 30 s without these two lines, 20 s with them
+    gc.freeze()  # what is imported stays; a start with 30,000 objects takes 20 s with these two lines, 30 s without
     gc.set_threshold(20_000, 20, 20)
-    logs.to_stderr(environment.get("FLYWHEEL_LOG_LEVEL", "INFO"))
+    logs.log_to_stderr(environment.get("FLYWHEEL_LOG_LEVEL", "INFO"))
 
-    async def whole() -> int:
+    async def operate() -> int:
         return await Operator(kinds, environment).run()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        code = runner.run(whole())
+        code = runner.run(operate())
     logger.info("ended with %d", code)
     return code

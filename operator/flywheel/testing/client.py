@@ -55,7 +55,7 @@ class FakeClient(Client):
             self._after_write(write)
         return answer
 
-    def events_about(self, namespace: str, uid: str) -> list[Manifest]:
+    def list_events(self, namespace: str, uid: str) -> list[Manifest]:
         """See Client."""
         return list(self._cluster.events(namespace, uid))
 
@@ -63,6 +63,6 @@ class FakeClient(Client):
         """See Client."""
         return self._cluster.serves(group)
 
-    def workloads_of(self, namespace: str, uid: str) -> list[Manifest]:
+    def list_kueue_workloads(self, namespace: str, uid: str) -> list[Manifest]:
         """See Client."""
         return list(self._cluster.kueue_workloads({"metadata": {"namespace": namespace, "uid": uid}}))

@@ -123,7 +123,7 @@ class Simulator:
 
     def wake_all(self) -> None:
         """Let the operator look at every resource, as after a restart; a resource that has not changed causes no write."""
-        self._wake(set(self._store.addresses(self.kind.api)))
+        self._wake(set(self._store.references(self.kind.api)))
 
     def reconcile(self, reference: Reference | None = None) -> Plan:
         """Reconcile one resource once, and return its plan. The operator may be killed meanwhile."""
@@ -257,9 +257,9 @@ class Simulator:
     def _on_change(self, change: Change, reference: Reference, manifest: Manifest) -> None:
         """What the informer does: it watches our kinds, and what carries our label."""
         if change == "DELETED":
-            self._store.gone(reference.api, manifest)
+            self._store.delete_watched(reference.api, manifest)
         elif reference.api.group == GROUP or (manifest["metadata"].get("labels") or {}).get(MANAGED_BY) == "flywheel":
-            self._store.saw(reference.api, manifest)
+            self._store.update_watched(reference.api, manifest)
 
     def _wake(self, keys: set[Reference]) -> None:
         for key in sorted(keys):

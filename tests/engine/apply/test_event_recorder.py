@@ -28,7 +28,7 @@ class Sent:
         self.manifests: list[dict[str, Any]] = []
         self.refuses = False
 
-    def event(self, _api: object, manifest: dict[str, Any], _manager: str) -> None:
+    def apply_event(self, _api: object, manifest: dict[str, Any], _manager: str) -> None:
         if self.refuses:
             raise ApiError(500, "InternalError", "no")
         self.manifests.append(manifest)
@@ -51,28 +51,28 @@ def recorder(sent: Sent, clock: Clock) -> EventRecorder:
 
 def test_a_repetition_is_counted_in_the_first_one(recorder: EventRecorder, sent: Sent) -> None:
     for _time in range(3):
-        recorder.tell(ONE, TOLD, NOON)
+        recorder.record(ONE, TOLD, NOON)
 
     assert len({each["metadata"]["name"] for each in sent.manifests}) == 1
     assert [each.get("series", {}).get("count") for each in sent.manifests] == [None, 2, 3]
 
 
 def test_after_a_long_silence_it_is_a_new_story(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
-    recorder.tell(ONE, TOLD, NOON)
+    recorder.record(ONE, TOLD, NOON)
     clock.now += SERIES_SECONDS + 1
-    recorder.tell(ONE, TOLD, NOON.replace(hour=13))
+    recorder.record(ONE, TOLD, NOON.replace(hour=13))
 
     assert len({each["metadata"]["name"] for each in sent.manifests}) == 2
 
 
 def test_a_flood_is_dropped_and_then_trickles(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
     for number in range(BURST_EVENTS + 10):
-        recorder.tell(ONE, Event("Told", f"{number}"), NOON)
+        recorder.record(ONE, Event("Told", f"{number}"), NOON)
     assert len(sent.manifests) == BURST_EVENTS
 
     clock.now += REFILL_SECONDS
     for number in range(10):
-        recorder.tell(ONE, Event("Told", f"later {number}"), NOON)
+        recorder.record(ONE, Event("Told", f"later {number}"), NOON)
 
     assert len(sent.manifests) == BURST_EVENTS + 1
 
@@ -80,6 +80,6 @@ def test_a_flood_is_dropped_and_then_trickles(recorder: EventRecorder, sent: Sen
 def test_a_refused_event_costs_nothing(recorder: EventRecorder, sent: Sent) -> None:
     sent.refuses = True
 
-    recorder.tell(ONE, TOLD, NOON)
+    recorder.record(ONE, TOLD, NOON)
 
     assert sent.manifests == []

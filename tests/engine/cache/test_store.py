@@ -13,13 +13,13 @@ CHILD = Reference(CONFIG_MAP, "shop", "child")
 
 
 @pytest.fixture
-def woken() -> set[Reference]:
+def enqueued() -> set[Reference]:
     return set()
 
 
 @pytest.fixture
-def store(woken: set[Reference]) -> Store:
-    return Store((KIND,), woken.update)
+def store(enqueued: set[Reference]) -> Store:
+    return Store((KIND,), enqueued.update)
 
 
 def child(version: int, uid: str = "c1", owner: str = "w1", **data: str) -> dict[str, Any]:
@@ -38,118 +38,145 @@ def data(store: Store) -> Any:
     return found and found["data"]
 
 
-def test_what_we_wrote_is_there_before_the_watch_tells(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1, said="old"))
-    store.wrote(CONFIG_MAP, child(3, said="new"))
+def test_a_write_is_visible_before_the_watch_delivers_it(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1, said="old"))
+    store.update_written(CONFIG_MAP, child(3, said="new"))
 
-    store.saw(CONFIG_MAP, child(2, said="between"))
+    store.update_watched(CONFIG_MAP, child(2, said="between"))
 
     assert data(store) == {"said": "new"}
 
 
-def test_a_late_event_does_not_bring_back_what_is_gone(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1))
-    store.gone(CONFIG_MAP, child(3))
+def test_a_late_event_does_not_restore_a_deleted_object(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+    store.delete_watched(CONFIG_MAP, child(3))
 
-    store.saw(CONFIG_MAP, child(2))
-
-    assert data(store) is None
-
-
-def test_a_late_event_does_not_bring_back_what_we_deleted(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1))
-    store.deleted(CHILD, "c1")
-
-    store.saw(CONFIG_MAP, child(2))  # its deletion was not told yet
+    store.update_watched(CONFIG_MAP, child(2))
 
     assert data(store) is None
 
 
-def test_a_late_deletion_does_not_remove_the_successor(store: Store) -> None:
-    store.wrote(CONFIG_MAP, child(5, uid="c2", said="second"))
+def test_a_late_event_does_not_restore_what_the_operator_deleted(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+    store.delete_written(CHILD, "c1")
 
-    store.gone(CONFIG_MAP, child(3, uid="c1"))
+    store.update_watched(CONFIG_MAP, child(2))  # from before the deletion, which the watch has not delivered yet
+
+    assert data(store) is None
+
+
+def test_a_late_response_does_not_restore_what_the_operator_deleted(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+    store.delete_written(CHILD, "c1")
+
+    store.update_written(CONFIG_MAP, child(2))  # the response to a read that was sent before the deletion
+
+    assert data(store) is None
+
+
+def test_the_uid_of_another_object_deletes_nothing(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+
+    store.delete_written(CHILD, "c2")
+
+    assert data(store) == {}
+
+
+@pytest.mark.parametrize("update", ["update_watched", "update_written"])
+def test_an_object_that_a_list_lacked_is_stored_when_it_appears_later(store: Store, update: str) -> None:
+    store.update_watched(CONFIG_MAP, child(7))
+    store.delete_unlisted(CHILD, version=8)
+
+    getattr(store, update)(CONFIG_MAP, child(9, said="labelled again"))
+
+    assert data(store) == {"said": "labelled again"}
+
+
+def test_a_late_deletion_does_not_remove_a_newer_object_of_the_same_name(store: Store) -> None:
+    store.update_written(CONFIG_MAP, child(5, uid="c2", said="second"))
+
+    store.delete_watched(CONFIG_MAP, child(3, uid="c1"))
 
     assert data(store) == {"said": "second"}
 
 
-def test_a_successor_is_seen(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1))
-    store.deleted(CHILD, "c1")
+def test_an_object_of_the_same_name_is_stored_after_a_deletion(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+    store.delete_written(CHILD, "c1")
 
-    store.saw(CONFIG_MAP, child(4, uid="c2", said="second"))
+    store.update_watched(CONFIG_MAP, child(4, uid="c2", said="second"))
 
     assert data(store) == {"said": "second"}
 
 
-def test_what_lost_our_label_and_is_still_there_can_be_taken_back(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1))
-    store.gone(CONFIG_MAP, child(2))  # so the watch says when the label goes
+def test_an_object_that_lost_its_label_can_be_stored_again(store: Store) -> None:
+    store.update_watched(CONFIG_MAP, child(1))
+    store.delete_watched(CONFIG_MAP, child(2))  # as the watch reports an object that lost its label
 
-    store.wrote(CONFIG_MAP, child(2, said="still here"))
+    store.update_written(CONFIG_MAP, child(2, said="still here"))
 
     assert data(store) == {"said": "still here"}
 
 
 def test_an_object_younger_than_the_list_that_lacks_it_stays(store: Store) -> None:
-    store.wrote(CONFIG_MAP, child(9))
+    store.update_written(CONFIG_MAP, child(9))
 
-    store.absent(CHILD, version=8)
+    store.delete_unlisted(CHILD, version=8)
 
     assert data(store) == {}
 
 
 def test_an_object_older_than_the_list_that_lacks_it_goes(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(7))
+    store.update_watched(CONFIG_MAP, child(7))
 
-    store.absent(CHILD, version=8)
+    store.delete_unlisted(CHILD, version=8)
 
     assert data(store) is None
 
 
-@pytest.mark.parametrize("seen", ["saw", "gone"])
-def test_what_was_seen_or_seen_gone_is_known(store: Store, seen: str) -> None:
-    assert not store.knows(CHILD)
+@pytest.mark.parametrize("method", ["update_watched", "delete_watched"])
+def test_an_object_or_its_deletion_counts_as_seen(store: Store, method: str) -> None:
+    assert not store.has_seen(CHILD)
 
-    getattr(store, seen)(CONFIG_MAP, child(1))
+    getattr(store, method)(CONFIG_MAP, child(1))
 
-    assert store.knows(CHILD)
-
-
-def test_a_child_wakes_its_owner(store: Store, woken: set[Reference]) -> None:
-    store.saw(WIDGETS, widget("one", 1, "w1"))
-    woken.clear()
-
-    store.saw(CONFIG_MAP, child(2))
-
-    assert woken == {Reference(WIDGETS, "shop", "one")}
+    assert store.has_seen(CHILD)
 
 
-def test_what_changes_nothing_wakes_nobody(store: Store, woken: set[Reference]) -> None:
-    store.saw(WIDGETS, widget("one", 1, "w1"))
-    woken.clear()
+def test_a_child_enqueues_its_owner(store: Store, enqueued: set[Reference]) -> None:
+    store.update_watched(WIDGETS, widget("one", 1, "w1"))
+    enqueued.clear()
 
-    store.saw(WIDGETS, widget("one", 1, "w1"))
+    store.update_watched(CONFIG_MAP, child(2))
 
-    assert woken == set()
+    assert enqueued == {Reference(WIDGETS, "shop", "one")}
 
 
-def test_a_reference_wakes_both_sides(store: Store, woken: set[Reference]) -> None:
+def test_an_unchanged_object_enqueues_nothing(store: Store, enqueued: set[Reference]) -> None:
+    store.update_watched(WIDGETS, widget("one", 1, "w1"))
+    enqueued.clear()
+
+    store.update_watched(WIDGETS, widget("one", 1, "w1"))
+
+    assert enqueued == set()
+
+
+def test_a_reference_enqueues_both_sides(store: Store, enqueued: set[Reference]) -> None:
     one, two = Reference(WIDGETS, "shop", "one"), Reference(WIDGETS, "shop", "two")
-    store.saw(WIDGETS, widget("one", 1, "w1", friend="two"))
-    assert woken == {one, two}
-    woken.clear()
+    store.update_watched(WIDGETS, widget("one", 1, "w1", friend="two"))
+    assert enqueued == {one, two}
+    enqueued.clear()
 
-    store.saw(WIDGETS, widget("two", 2, "w2"))
+    store.update_watched(WIDGETS, widget("two", 2, "w2"))
 
-    assert woken == {one, two}
+    assert enqueued == {one, two}
     assert [each["metadata"]["name"] for each in store.referrers(WIDGETS, two)] == ["one"]
 
 
 def test_a_reference_that_moved_leaves_no_trace(store: Store) -> None:
-    store.saw(WIDGETS, widget("one", 1, "w1", friend="two"))
+    store.update_watched(WIDGETS, widget("one", 1, "w1", friend="two"))
 
-    store.saw(WIDGETS, widget("one", 2, "w1", friend="three"))
+    store.update_watched(WIDGETS, widget("one", 2, "w1", friend="three"))
 
     assert store.referrers(WIDGETS, Reference(WIDGETS, "shop", "two")) == ()
 
@@ -157,13 +184,13 @@ def test_a_reference_that_moved_leaves_no_trace(store: Store) -> None:
 def test_children_are_found_by_their_owner_and_by_name(store: Store) -> None:
     for name in ("b", "a"):
         raw = child(1)
-        store.saw(CONFIG_MAP, {**raw, "metadata": {**raw["metadata"], "name": name}})
+        store.update_watched(CONFIG_MAP, {**raw, "metadata": {**raw["metadata"], "name": name}})
 
     assert [each["metadata"]["name"] for each in store.children("w1", CONFIG_MAP)] == ["a", "b"]
 
 
 def test_no_reader_changes_what_another_reads(store: Store) -> None:
-    store.saw(CONFIG_MAP, child(1, said="so"))
+    store.update_watched(CONFIG_MAP, child(1, said="so"))
     found = store.get(CHILD)
     assert found is not None
     found["data"]["said"] = "otherwise"
@@ -174,7 +201,7 @@ def test_no_reader_changes_what_another_reads(store: Store) -> None:
 def test_what_nobody_reads_is_not_kept(store: Store) -> None:
     raw = child(1)
     raw["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "kept": "x"}}
-    store.saw(CONFIG_MAP, raw)
+    store.update_watched(CONFIG_MAP, raw)
 
     found = store.get(CHILD)
     assert found is not None
@@ -183,12 +210,12 @@ def test_what_nobody_reads_is_not_kept(store: Store) -> None:
 
 
 def test_objects_are_counted_by_type_as_they_come_change_and_go(store: Store) -> None:
-    store.saw(WIDGETS, widget("one", 1, "w1"))
-    store.saw(CONFIG_MAP, child(1))
-    store.saw(CONFIG_MAP, child(2))
+    store.update_watched(WIDGETS, widget("one", 1, "w1"))
+    store.update_watched(CONFIG_MAP, child(1))
+    store.update_watched(CONFIG_MAP, child(2))
     assert (store.count(CONFIG_MAP), store.count(WIDGETS), store.count()) == (1, 1, 2)
 
-    store.gone(CONFIG_MAP, child(3))
-    store.gone(CONFIG_MAP, child(4))
+    store.delete_watched(CONFIG_MAP, child(3))
+    store.delete_watched(CONFIG_MAP, child(4))
 
     assert (store.count(CONFIG_MAP), store.count()) == (0, 1)

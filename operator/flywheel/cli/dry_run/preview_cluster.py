@@ -66,9 +66,9 @@ class PreviewCluster:
 
     def _listed(self, api: Api, namespace: str) -> Iterable[Manifest]:
         try:
-            return self.client.objects(api, namespace)
+            return self.client.list_objects(api, namespace)
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 return ()
             raise
 

@@ -1,4 +1,4 @@
-"""From what the API server refused to what the user is told, and when to try again."""
+"""From what the API server refused to what the status says, and when the resource is reconciled again."""
 
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,27 +9,28 @@ from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Plan
 from flywheel.engine.queue import DONE, REQUEUE, RETRY, Result
 
-# Nothing that a user could mend: no answer, or an API server that is just starting or stopping.
-_PASSING = frozenset({0, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
-MAX_QUOTE_LENGTH = 700  # characters of the server's words
+# Nothing that a user could correct: no response, or an API server that is just starting or stopping.
+_TRANSIENT = frozenset({0, HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT})
+MAX_QUOTE_LENGTH = 700  # characters of the server's message
 
 
 class ApplyError(Exception):
-    """A child could not be brought about. `plan` says so to the user; None says nothing, since it will be over in a moment."""
+    """A plan could not be applied. Without a reason the status says nothing of it, since it will be over in a moment."""
 
-    def __init__(self, outcome: Result, reason: str = "", message: str = "", *, stalled: bool = False) -> None:
+    def __init__(self, result: Result, reason: str = "", message: str = "", *, stalled: bool = False) -> None:
         super().__init__(message or "to be tried again")
-        self.outcome = outcome
+        self.result = result
         self.reason = reason
         self.stalled = stalled
 
     def plan(self, resource: AnyResource) -> Plan | None:
-        """What is true instead."""
+        """Returns the plan whose status is written instead, or None."""
         return error_plan(resource, self.reason, str(self), stalled=self.stalled) if self.reason else None
 
 
 def error_plan(resource: AnyResource, reason: str, message: str, *, stalled: bool = False) -> Plan:
-    """Says what is wrong and patches no child. The kind's own status stays as it was: nothing of a plan that failed may be believed."""
+    """Returns a plan that reports an error and changes no child. It leaves the kind's own status as it was, since the failed plan's is
+    not true yet."""
     return Plan(
         ready=False,
         reason=reason,
@@ -57,20 +58,20 @@ _FORBIDDEN = _Refusal(
 )
 
 
-def to_apply_error(error: ApiError, child: Reference, resource: AnyResource) -> ApplyError:
-    """The Setback of a failed write to a child."""
+def to_apply_error(error: ApiError, target: Reference, resource: AnyResource) -> ApplyError:
+    """Returns the ApplyError of a write that the API server refused."""
     if error.namespace_terminating:
         return ApplyError(DONE)
     if error.conflict:
         return ApplyError(REQUEUE)
     if error.throttled:
-        return ApplyError(Result(failed=True, after=error.retry_after))
-    if error.status in _PASSING:
+        return ApplyError(Result(failed=True, requeue_after=error.retry_after))
+    if error.status in _TRANSIENT:
         return ApplyError(RETRY)
     refusal = _refusal(error)
     step = refusal.next_step.format(resource=resource.reference)
-    words = error.message if len(error.message) <= MAX_QUOTE_LENGTH else error.message[:MAX_QUOTE_LENGTH] + "…"
-    message = f"{child} was refused: {words.rstrip('.')}; {step}"
+    quote = error.message if len(error.message) <= MAX_QUOTE_LENGTH else error.message[:MAX_QUOTE_LENGTH] + "…"
+    message = f"{target} was refused: {quote.rstrip('.')}; {step}"
     return ApplyError(DONE if refusal.stalled else RETRY, refusal.reason, message, stalled=refusal.stalled)
 
 
@@ -83,7 +84,7 @@ def _refusal(error: ApiError) -> _Refusal:
 
 
 def name_taken(child: Reference, live: Manifest) -> ApplyError:
-    """The Setback of a name that belongs to somebody else."""
+    """Returns the ApplyError of a child whose name belongs to another owner."""
     owners = live["metadata"].get("ownerReferences") or []
     owner = next((f"{each['kind']} '{each['name']}'" for each in owners if each.get("controller")), "somebody else")
     message = f"{child} exists and belongs to {owner}; rename this resource, or delete that {child.api.kind}"

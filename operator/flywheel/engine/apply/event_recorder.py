@@ -1,4 +1,4 @@
-"""Events (events.k8s.io/v1) about our resources: repeated ones are counted, floods are dropped, failures cost nothing."""
+"""Events (events.k8s.io/v1) about resources. Repeated ones are counted, floods are dropped, and a failure to write one stops nothing."""
 
 import logging
 import threading
@@ -21,76 +21,72 @@ logger = logging.getLogger(__name__)
 CONTROLLER = "flywheel.ml/operator"
 MANAGER = "flywheel-events"
 MAX_NOTE_LENGTH = 1024  # set by events.k8s.io/v1
-SERIES_SECONDS = 600.0  # seconds without a repetition after which it is a new story
-BURST_EVENTS, REFILL_SECONDS = 25, 300.0  # events for each object; then one every so many seconds
-MAX_ENTRIES = 4096  # stories and buckets
+SERIES_SECONDS = 600.0  # without a repetition in this time, the next one starts a new series
+BURST_EVENTS = 25  # for each object
+REFILL_SECONDS = 300.0  # after the burst, one event in this time
+MAX_ENTRIES = 4096  # series and buckets
 
 
 @dataclass
-class _Story:
+class _Series:
     manifest: dict[str, Any]
     count: int
     last: float
 
 
 @dataclass
-class _Bucket:
+class _TokenBucket:
     tokens: float
-    at: float
+    updated: float
 
 
 class EventRecorder:
-    """Called from worker threads. What cannot be told is dropped: events are for people, conditions for machines."""
+    """Records events, from any thread. An event that cannot be written is dropped: conditions hold the state, events are a log."""
 
     def __init__(self, writer: Writer, instance: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._writer = writer
         self._instance = instance
         self._clock = clock
         self._lock = threading.Lock()
-        self._stories: OrderedDict[str, _Story] = OrderedDict()
-        self._buckets: OrderedDict[str, _Bucket] = OrderedDict()
+        self._series: OrderedDict[str, _Series] = OrderedDict()
+        self._buckets: OrderedDict[str, _TokenBucket] = OrderedDict()
 
-    def tell(self, resource: AnyResource, event: Event, now: datetime) -> None:
-        """Tell it, or count it as a repetition.
+    def record(self, resource: AnyResource, event: Event, now: datetime) -> None:
+        """Writes the event, or counts it as a repetition of an earlier one.
 
         Raises:
-            NotLeading: it was held back.
+            NotLeading: the write was held back.
         """
-        manifest = self._next(resource, event, now)
+        manifest = self._next_manifest(resource, event, now)
         if manifest is None:
             return
         try:
-            self._writer.event(EVENT, manifest, MANAGER)
+            self._writer.apply_event(EVENT, manifest, MANAGER)
         except ApiError as error:
-            logger.warning("%s: event %s could not be told: %s", resource.reference, event.reason, error)
+            logger.warning("%s: event %s could not be written: %s", resource.reference, event.reason, error)
 
-    def _next(self, resource: AnyResource, event: Event, now: datetime) -> dict[str, Any] | None:
+    def _next_manifest(self, resource: AnyResource, event: Event, now: datetime) -> dict[str, Any] | None:
         key = names.digest([resource.uid, event.type, event.reason, event.message])
         with self._lock:
-            at = self._clock()
-            story = self._stories.get(key)
-            if not self._affordable(resource.uid, at):
+            time_ = self._clock()
+            series = self._series.get(key)
+            if not self._take_token(resource.uid, time_):
                 return None
-            if story is None or at - story.last > SERIES_SECONDS:
-                story = _Story(self._manifest(resource, event, key, now), 0, at)
-            story.count += 1
-            story.last = at
-            self._stories[key] = story
-            self._stories.move_to_end(key)
-            if len(self._stories) > MAX_ENTRIES:
-                self._stories.popitem(last=False)
-            if story.count == 1:
-                return story.manifest
-            series = {"count": story.count, "lastObservedTime": _micro(now)}
-            return {**story.manifest, "series": series}
+            if series is None or time_ - series.last > SERIES_SECONDS:
+                series = _Series(self._manifest(resource, event, key, now), 0, time_)
+            series.count += 1
+            series.last = time_
+            self._series[key] = series
+            _touch(self._series, key)
+            if series.count == 1:
+                return series.manifest
+            return {**series.manifest, "series": {"count": series.count, "lastObservedTime": _micro_time(now)}}
 
-    def _affordable(self, uid: str, at: float) -> bool:
-        bucket = self._buckets.setdefault(uid, _Bucket(BURST_EVENTS, at))
-        bucket.tokens = min(BURST_EVENTS, bucket.tokens + (at - bucket.at) / REFILL_SECONDS)
-        bucket.at = at
-        self._buckets.move_to_end(uid)
-        if len(self._buckets) > MAX_ENTRIES:
-            self._buckets.popitem(last=False)
+    def _take_token(self, uid: str, time_: float) -> bool:
+        bucket = self._buckets.setdefault(uid, _TokenBucket(BURST_EVENTS, time_))
+        bucket.tokens = min(BURST_EVENTS, bucket.tokens + (time_ - bucket.updated) / REFILL_SECONDS)
+        bucket.updated = time_
+        _touch(self._buckets, uid)
         if bucket.tokens < 1:
             return False
         bucket.tokens -= 1
@@ -103,7 +99,7 @@ class EventRecorder:
             "apiVersion": EVENT.api_version,
             "kind": EVENT.kind,
             "metadata": {"name": f"{names.truncate(resource.name, 200)}.{suffix}", "namespace": resource.namespace},
-            "eventTime": _micro(now),
+            "eventTime": _micro_time(now),
             "reportingController": CONTROLLER,
             "reportingInstance": names.truncate(self._instance, 128),
             "action": event.action,
@@ -120,5 +116,12 @@ class EventRecorder:
         }
 
 
-def _micro(time: datetime) -> str:
+def _touch(entries: OrderedDict[str, Any], key: str) -> None:
+    """Marks an entry as used last, and evicts the one that was not used for longest."""
+    entries.move_to_end(key)
+    if len(entries) > MAX_ENTRIES:
+        entries.popitem(last=False)
+
+
+def _micro_time(time: datetime) -> str:
     return time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

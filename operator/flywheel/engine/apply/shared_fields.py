@@ -1,8 +1,8 @@
-"""Fields of a child that somebody else sets, such as `spec.replicas` under an autoscaler.
+"""Fields of a child that another controller sets, such as `spec.replicas` under an autoscaler.
 
-To leave a field out of what we apply removes it, if nobody else owns it: `replicas` would fall to its default, 1, for a moment
+Leaving a field out of an apply removes it, if no other field manager owns it: `replicas` would fall to its default, 1, for a moment
 (measured: 3 becomes 1). So before it is left out for the first time, a second field manager applies the value that it has. An
-annotation, which comes with the apply that leaves it out, says that this is done; whoever dies in between does it again.
+annotation, written by the apply that leaves it out, records this; an operator that ends in between repeats it.
 """
 
 from typing import Any
@@ -15,16 +15,16 @@ MANAGER_SUFFIX = "-handover"  # the end of the second field manager's name
 
 
 def needs_handover(child: Child, live: Manifest) -> bool:
-    """Whether the fields are still ours to hand over. Again where there is none of something: an autoscaler leaves 0 alone for ever."""
+    """Returns whether the fields have to be handed over: it was not done yet, or a value is 0, which an autoscaler leaves alone for ever."""
     if not child.shared_fields:
         return False
-    return _annotation(live) != _written(child) or any(not live["spec"].get(field) for field in child.shared_fields)
+    return _annotation(live) != _field_list(child) or any(not live["spec"].get(field) for field in child.shared_fields)
 
 
 def handover_manifest(desired: dict[str, Any], child: Child, live: Manifest) -> dict[str, Any]:
-    """What the second field manager applies: the values that are there; where there is none, those that we want.
+    """Returns what the second field manager applies: the live values, and the desired ones where there are none.
 
-    Its resourceVersion is sent along: were a value changed meanwhile, this would undo the change.
+    Its resourceVersion makes the apply fail if a value has changed meanwhile.
     """
     metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
     return {
@@ -36,11 +36,11 @@ def handover_manifest(desired: dict[str, Any], child: Child, live: Manifest) -> 
 
 
 def without_shared_fields(desired: dict[str, Any], child: Child) -> dict[str, Any]:
-    """The manifest without those fields, and with the annotation that says so."""
+    """Returns the manifest without the shared fields, and with the annotation that lists them."""
     if not child.shared_fields:
         return desired
     metadata = desired["metadata"]
-    annotations = {**metadata.get("annotations", {}), names.SHARED_FIELDS_ANNOTATION: _written(child)}
+    annotations = {**metadata.get("annotations", {}), names.SHARED_FIELDS_ANNOTATION: _field_list(child)}
     return {
         **desired,
         "metadata": {**metadata, "annotations": annotations},
@@ -48,7 +48,7 @@ def without_shared_fields(desired: dict[str, Any], child: Child) -> dict[str, An
     }
 
 
-def _written(child: Child) -> str:
+def _field_list(child: Child) -> str:
     return ",".join(sorted(child.shared_fields))
 
 

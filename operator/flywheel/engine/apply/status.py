@@ -1,4 +1,4 @@
-"""The status as it will stand in the cluster, and what its change is worth telling."""
+"""The status as it is written, and the event of its change."""
 
 from datetime import datetime
 from typing import Any
@@ -13,13 +13,13 @@ MAX_SUMMARY_LENGTH = 256
 
 
 def complete_status(kind: AnyKind, resource: AnyResource, plan: Plan, now: datetime) -> Status:
-    """The plan's status with conditions, summary and observedGeneration."""
-    judged = conditions.updated_conditions(
+    """Returns the plan's status with conditions, summary and observedGeneration."""
+    updated = conditions.updated_conditions(
         plan, resource.status.conditions, resource.generation, now, bounded=kind.bounded
     )
     return plan.status.model_copy(
         update={
-            "conditions": judged,
+            "conditions": updated,
             "summary": plan.summary[:MAX_SUMMARY_LENGTH] or None,
             "observed_generation": resource.generation,
         }
@@ -27,21 +27,21 @@ def complete_status(kind: AnyKind, resource: AnyResource, plan: Plan, now: datet
 
 
 def to_json(status: Status) -> dict[str, Any]:
-    """As JSON, without what is absent: a null would be a field of ours."""
+    """Returns the status as JSON without absent fields, since server-side apply would own a null."""
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def needs_write(new: dict[str, Any], live: dict[str, Any]) -> bool:
-    """Whether it must be written. Empty lists and maps say as much as absent ones."""
-    return _full(new) != _full(live)
+    """Returns whether the status must be written. Empty lists and maps equal absent ones."""
+    return _non_empty(new) != _non_empty(live)
 
 
-def _full(status: dict[str, Any]) -> dict[str, Any]:
+def _non_empty(status: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if value not in ({}, [], None)}
 
 
 def ready_events(old: tuple[Condition, ...], new: tuple[Condition, ...], plan: Plan) -> tuple[Event, ...]:
-    """An event if Ready or its reason changed: a Warning where something broke or only a person can help."""
+    """Returns an event if Ready or its reason changed: a Warning where Ready was lost or the resource is stalled."""
     before = next((each for each in old if each.type == READY), None)
     after = next(each for each in new if each.type == READY)
     if before is not None and (before.status, before.reason) == (after.status, after.reason):

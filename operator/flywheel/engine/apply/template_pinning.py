@@ -1,8 +1,8 @@
-"""A pod template is rendered anew only when its inputs change: a new operator, which may render other bytes, restarts nothing.
+"""Pinned pod templates: they change only when their inputs do, so that a new operator, which may render other bytes, restarts nothing.
 
-Two annotations on the child remember: `flywheel.ml/inputs`, a hash of what the template was rendered from, and `flywheel.ml/rendered`,
-hashes of the rest of the manifest and of the template as they were last applied. The hashes also catch a field that was dropped, which
-a comparison with the live object cannot.
+The child has two annotations: `flywheel.ml/inputs`, a hash of what the template was rendered from, and `flywheel.ml/rendered`, hashes of
+the rest of the manifest and of the template as they were last applied. The hashes also detect a field that was dropped from the
+manifest, which a comparison with the live object cannot.
 
 | inputs  | template's hash | what is applied                                                             |
 |---------|-----------------|-----------------------------------------------------------------------------|
@@ -22,7 +22,7 @@ HASH_DIGITS = 16
 
 
 def with_hashes(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
-    """The rendered manifest with its hashes, in place. What is written once needs none."""
+    """Adds the hashes to the rendered manifest, in place, and returns it. A child that is written once needs none."""
     if child.create_only:
         return manifest
     annotations: dict[str, str] = {}
@@ -38,11 +38,11 @@ def with_hashes(manifest: dict[str, Any], child: Child) -> dict[str, Any]:
 
 
 def pin_template(desired: dict[str, Any], live: Manifest) -> dict[str, Any]:
-    """What to apply, by the table above.
+    """Returns what to apply, by the table above.
 
-    The kept template is sent whole as it is live, defaults included. Leaving it out would remove the fields that only we own; sending it
-    changes nothing, so the workload's generation stays and nothing restarts. Its resourceVersion is sent along: were it changed meanwhile,
-    this would undo the change.
+    A pinned template is sent whole as it is live, defaults included. Leaving it out would remove the fields that only the operator owns;
+    sending it changes nothing, so the workload's generation stays and nothing restarts. Its resourceVersion makes the apply fail if it has
+    changed meanwhile.
     """
     inputs = _annotation(desired, names.INPUTS_ANNOTATION)
     rest, _, template = _annotation(desired, names.RENDERED_ANNOTATION).partition("-")

@@ -1,7 +1,7 @@
-"""kopf as a read-only informer: it lists and watches, and hands each object to the store. The only importer of kopf.
+"""kopf as a read-only informer: it lists and watches, and passes each object to the store. This module alone imports kopf.
 
-`on.event` alone: no other handler of kopf's would be level-triggered, and those write annotations and finalizers. No `@kopf.index`: its
-start-up gate is quadratic in the number of objects (measured).
+It uses `on.event` alone: kopf's other handlers are not level-triggered, and write annotations and finalizers. It does not use
+`@kopf.index`, whose start-up is quadratic in the number of objects (measured).
 """
 
 import asyncio
@@ -20,11 +20,11 @@ MANAGED_SELECTOR = f"{MANAGED_BY}=flywheel"
 
 
 class WatchFailed(Exception):
-    """A watch ended for good. The process must end too: a cache that nobody feeds is worse than none."""
+    """A watch ended for good. The process must end too, since its cache would become stale."""
 
 
 class _NoDiffs(kopf.DiffBaseStorage):
-    """kopf compares each object with an annotation of its own, which nobody reads here. This makes both sides nothing, and saves the copy."""
+    """Disables kopf's comparison of each object with an annotation of its own, which copies the object."""
 
     def build(self, *, body: Any, extra_fields: Any = None, ignored_fields: Any = None) -> kopf.BodyEssence:
         return kopf.BodyEssence()
@@ -62,7 +62,7 @@ def _registry(apis: Sequence[Api], store: Store, credentials: Callable[[], Crede
 
     @kopf.on.login(registry=registry)
     def login(**_more: Any) -> kopf.ConnectionInfo:
-        """Asked again after each 401, and so after the token was rotated."""
+        """Returns the credentials. kopf calls it again after each 401, and so after the token was rotated."""
         found = credentials()
         scheme, _, token = (found.authorization or "").partition(" ")
         return kopf.ConnectionInfo(
@@ -81,13 +81,13 @@ def _registry(apis: Sequence[Api], store: Store, credentials: Callable[[], Crede
 
 
 def _handler(registry: kopf.OperatorRegistry, api: Api, store: Store) -> None:
-    @kopf.on.event(api.group, api.version, api.plural, registry=registry, id=f"see-{api.plural}")
-    async def see(event: Any, **_more: Any) -> None:
-        # The raw object, not `body`: that is a view which copies.
+    @kopf.on.event(api.group, api.version, api.plural, registry=registry, id=f"store-{api.plural}")
+    async def update_store(event: Any, **_more: Any) -> None:
+        # The raw object, not `body`, which is a view that copies.
         if event["type"] == "DELETED":
-            store.gone(api, event["object"])
+            store.delete_watched(api, event["object"])
         else:
-            store.saw(api, event["object"])
+            store.update_watched(api, event["object"])
 
 
 async def watch(
@@ -99,14 +99,14 @@ async def watch(
     started: asyncio.Event,
     stop: asyncio.Event,
 ) -> None:
-    """List and watch until stopped. Children are only seen if they carry our label. No namespaces: all of them.
+    """Lists and watches until `stop` is set; all namespaces if none is given. Children are watched only if they have Flywheel's label.
 
-    `started`: kopf has taken the signal handlers for itself, and the caller may take them back.
+    `started` is set once kopf has installed its signal handlers, which the caller may replace.
 
     Raises:
         WatchFailed: a watch cannot go on (an error in the stream that is not 410, a login refused, …).
     """
-    # One line for each event of each object would drown everything else.
+    # kopf logs one line for each event of each object.
     logging.getLogger("kopf.objects").setLevel(logging.WARNING)
     try:
         await kopf.operator(

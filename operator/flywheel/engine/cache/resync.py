@@ -1,4 +1,4 @@
-"""A metadata-only LIST of everything, compared with the store: at the start it opens the gate, later it heals what a watch lost."""
+"""Compares a metadata-only LIST of everything with the store: at the start to wait for the sync, later to repair what a watch lost."""
 
 import logging
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ class NotInstalled(Exception):
 
 
 class Resync:
-    """Blocking: call from a thread. No namespaces: all of them."""
+    """Its methods block, so they are called from a thread. It lists all namespaces if none is given."""
 
     def __init__(
         self, client: Client, store: Store, kinds: Sequence[Api], children: Sequence[Api], namespaces: Sequence[str]
@@ -27,8 +27,8 @@ class Resync:
         self._selectors = dict.fromkeys(kinds, "") | dict.fromkeys(children, MANAGED_SELECTOR)
         self._namespaces: Sequence[str | None] = namespaces or (None,)
 
-    def listed(self) -> list[Reference]:
-        """Where everything is.
+    def list_references(self) -> list[Reference]:
+        """Returns the references of all objects.
 
         Raises:
             NotInstalled: a CRD or a right is missing.
@@ -41,36 +41,36 @@ class Resync:
             for reference, _version in self._list(api, namespace)[0]
         ]
 
-    def heal(self) -> int:
-        """Fetch what the store lacks or has in an older form, drop what is no more. Returns how many objects were wrong.
+    def repair(self) -> int:
+        """Fetches what the store lacks or has in an older version, and removes what no longer exists. Returns how many objects differed.
 
         Raises:
             NotInstalled: a CRD or a right is missing.
             ApiError: a request failed.
         """
-        return sum(self._heal(api, namespace) for api in self._selectors for namespace in self._namespaces)
+        return sum(self._repair(api, namespace) for api in self._selectors for namespace in self._namespaces)
 
-    def _heal(self, api: Api, namespace: str | None) -> int:
-        held = self._store.addresses(api)
-        listed, taken_at = self._list(api, namespace)
-        lost = [reference for reference, version in listed if not self._store.knows(reference, version)]
+    def _repair(self, api: Api, namespace: str | None) -> int:
+        known = self._store.references(api)
+        listed, list_version = self._list(api, namespace)
+        lost = [reference for reference, version in listed if not self._store.has_seen(reference, version)]
         for reference in lost:
             live = self._client.get(reference)
             if live is not None:
-                self._store.saw(api, live)
-        there = {reference for reference, _version in listed}
-        vanished = [each for each in held if each not in there and namespace in (None, each.namespace)]
+                self._store.update_watched(api, live)
+        listed_references = {reference for reference, _version in listed}
+        vanished = [each for each in known if each not in listed_references and namespace in (None, each.namespace)]
         for reference in vanished:
-            self._store.absent(reference, taken_at)
+            self._store.delete_unlisted(reference, list_version)
         if lost or vanished:
             logger.info("resync of %s: %d were not up to date, %d were gone", api, len(lost), len(vanished))
         return len(lost) + len(vanished)
 
     def _list(self, api: Api, namespace: str | None) -> tuple[list[tuple[Reference, int]], int]:
         try:
-            answer = self._client.list_metadata(api, namespace, self._selectors[api])
+            response = self._client.list_metadata(api, namespace, self._selectors[api])
         except ApiError as error:
-            if error.missing:
+            if error.not_found:
                 raise NotInstalled(f"The API server knows no {api}; install the CRDs of the chart") from error
             if error.forbidden:
                 raise NotInstalled(
@@ -79,6 +79,6 @@ class Resync:
             raise
         found = [
             (Reference(api, each["metadata"]["namespace"], each["metadata"]["name"]), resource_version(each))
-            for each in answer.get("items") or []
+            for each in response.get("items") or []
         ]
-        return found, resource_version(answer)
+        return found, resource_version(response)

@@ -1,4 +1,4 @@
-"""What we know of the cluster: objects by address, found again by owner and by reference. Read and written from many threads."""
+"""The cached state of the cluster: objects by reference, indexed by owner and by what they refer to. Safe for many threads."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ MAX_TOMBSTONES = 20_000
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """An object as JSON: a tenth of the memory of its dicts, and no reader can change it for another."""
+    """An object as JSON: it takes a tenth of the memory of its dicts, and no reader can change it for another."""
 
     uid: str
     version: int
@@ -29,96 +29,104 @@ class _Entry:
 
 @dataclass(frozen=True, slots=True)
 class _Tombstone:
-    """It is gone. `version` is that of the deletion; where we deleted it ourselves that is unknown and the uid alone tells."""
+    """A deleted object. `version` is that of the deletion; after a deletion of ours it is unknown, and the uid identifies the object."""
 
     version: int
     uid: str | None
 
 
 class Store:
-    """Objects of our kinds and of the types that they own.
+    """Objects of Flywheel's kinds and of the types that they own.
 
-    Own writes are visible at once (`wrote`), and what the watch still brings from before them is ignored.
-    `woken` is told the addresses of our resources that a change may concern; from any thread, outside the lock.
+    The operator's own writes are visible at once (`update_written`), and older states that the watch still delivers are ignored.
+    `enqueue` is called with the resources that a change may affect, from any thread and outside the lock.
     """
 
-    def __init__(self, kinds: Sequence[AnyKind], woken: Callable[[set[Reference]], None]) -> None:
+    def __init__(self, kinds: Sequence[AnyKind], enqueue: Callable[[set[Reference]], None]) -> None:
         self._kinds = {kind.api: kind for kind in kinds}
-        self._woken = woken
+        self._enqueue = enqueue
         self._lock = threading.Lock()
         self._entries: dict[Reference, _Entry] = {}
-        self._counts: Counter[Api] = Counter()  # each scrape asks for all of them
+        self._counts: Counter[Api] = Counter()  # each scrape reads all of them
         self._tombstones: OrderedDict[Reference, _Tombstone] = OrderedDict()
         self._owned: dict[tuple[Api, str], set[Reference]] = defaultdict(set)
         self._referring: dict[tuple[Api, Reference], set[Reference]] = defaultdict(set)
         self._resources: dict[str, Reference] = {}  # by uid
 
-    def saw(self, api: Api, manifest: Manifest) -> None:
-        """The watch or a list shows the object so."""
+    def update_watched(self, api: Api, manifest: Manifest) -> None:
+        """Stores an object that the watch or a list delivered."""
         reference, entry = self._entry(api, manifest)
-        self._put(reference, entry, late=lambda tomb: entry.version <= tomb.version or entry.uid == tomb.uid)
+        self._put(
+            reference,
+            entry,
+            is_stale=lambda tombstone: entry.version <= tombstone.version or entry.uid == tombstone.uid,
+        )
 
-    def wrote(self, api: Api, manifest: Manifest) -> None:
-        """The server answered a write or a get with this: it is there, whatever the watch has yet to tell of its past."""
+    def update_written(self, api: Api, manifest: Manifest) -> None:
+        """Stores an object that the server returned for a write or a get, so it exists, whatever the watch has yet to deliver."""
         reference, entry = self._entry(api, manifest)
-        self._put(reference, entry, late=lambda tomb: entry.version < tomb.version or entry.uid == tomb.uid)
+        self._put(
+            reference, entry, is_stale=lambda tombstone: entry.version < tombstone.version or entry.uid == tombstone.uid
+        )
 
-    def gone(self, api: Api, manifest: Manifest) -> None:
-        """The watch shows it deleted, or no longer under our labels."""
+    def delete_watched(self, api: Api, manifest: Manifest) -> None:
+        """Removes an object that the watch reported as deleted, or as no longer labelled as ours."""
         reference, entry = self._entry(api, manifest)
         with self._lock:
             known = self._entries.get(reference)
             if known is not None and known.version > entry.version:
                 return
-            woken = self._remove(reference, _Tombstone(entry.version, None)) | self._concerned(reference, entry)
-        self._woken(woken)
+            affected = self._remove(reference, _Tombstone(entry.version, None)) | self._affected(reference, entry)
+        self._enqueue(affected)
 
-    def deleted(self, reference: Reference, uid: str) -> None:
-        """We deleted it."""
+    def delete_written(self, reference: Reference, uid: str) -> None:
+        """Removes an object that the operator has deleted."""
         with self._lock:
             known = self._entries.get(reference)
             if known is None or known.uid != uid:
                 return
-            woken = self._remove(reference, _Tombstone(known.version, uid))
-        self._woken(woken)
+            affected = self._remove(reference, _Tombstone(known.version, uid))
+        self._enqueue(affected)
 
-    def absent(self, reference: Reference, version: int) -> None:
-        """A list taken at `version` does not have it: an event was lost. What is younger than the list stays."""
+    def delete_unlisted(self, reference: Reference, version: int) -> None:
+        """Removes an object that a list taken at `version` does not have, since an event was lost. An object younger than the list stays."""
         with self._lock:
             known = self._entries.get(reference)
             if known is None or known.version > version:
                 return
-            woken = self._remove(reference, _Tombstone(version, None))
-        self._woken(woken)
+            affected = self._remove(reference, _Tombstone(version, None))
+        self._enqueue(affected)
 
-    def knows(self, reference: Reference, version: int = 0) -> bool:
-        """Whether the object was seen, at that version or a later one, or seen gone."""
+    def has_seen(self, reference: Reference, version: int = 0) -> bool:
+        """Returns whether the object, or its deletion, was seen at that version or a later one."""
         with self._lock:
             known = self._entries.get(reference)
-            tomb = self._tombstones.get(reference)
-        return (known is not None and known.version >= version) or (tomb is not None and tomb.version >= version)
+            tombstone = self._tombstones.get(reference)
+        return (known is not None and known.version >= version) or (
+            tombstone is not None and tombstone.version >= version
+        )
 
     def get(self, reference: Reference) -> dict[str, Any] | None:
-        """The object, or None."""
+        """Returns the object, or None."""
         with self._lock:
             known = self._entries.get(reference)
         return None if known is None else json.loads(known.json)
 
     def children(self, uid: str, api: Api) -> tuple[dict[str, Any], ...]:
-        """Objects of that type which carry the owner's uid as a label, by name."""
+        """Returns the objects of that type which have the owner's uid as a label, by name."""
         return self._all(lambda: self._owned.get((api, uid), ()))
 
     def referrers(self, api: Api, to: Reference) -> tuple[dict[str, Any], ...]:
-        """Resources of that kind which refer to `to`, by name."""
+        """Returns the resources of that kind which refer to `to`, by name."""
         return self._all(lambda: self._referring.get((api, to), ()))
 
-    def addresses(self, api: Api) -> tuple[Reference, ...]:
-        """Where objects of that type are."""
+    def references(self, api: Api) -> tuple[Reference, ...]:
+        """Returns the references of all objects of that type."""
         with self._lock:
             return tuple(reference for reference in self._entries if reference.api == api)
 
     def count(self, api: Api | None = None) -> int:
-        """How many objects of that type, or of all types, are known."""
+        """Returns how many objects of that type, or of all types, are stored."""
         return len(self._entries) if api is None else self._counts[api]
 
     def _all(self, found: Callable[[], Iterable[Reference]]) -> tuple[dict[str, Any], ...]:
@@ -126,12 +134,14 @@ class Store:
             texts = [self._entries[reference].json for reference in sorted(found())]
         return tuple(json.loads(text) for text in texts)
 
-    def _put(self, reference: Reference, entry: _Entry, late: Callable[[_Tombstone], bool]) -> None:
+    def _put(self, reference: Reference, entry: _Entry, is_stale: Callable[[_Tombstone], bool]) -> None:
         with self._lock:
-            known, tomb = self._entries.get(reference), self._tombstones.get(reference)
-            if (known is not None and entry.version <= known.version) or (tomb is not None and late(tomb)):
+            known, tombstone = self._entries.get(reference), self._tombstones.get(reference)
+            if (known is not None and entry.version <= known.version) or (
+                tombstone is not None and is_stale(tombstone)
+            ):
                 return
-            woken = self._unindex(reference)
+            affected = self._unindex(reference)
             self._tombstones.pop(reference, None)
             self._counts[reference.api] += known is None
             self._entries[reference] = entry
@@ -141,32 +151,34 @@ class Store:
                 self._referring[reference.api, target].add(reference)
             if reference.api in self._kinds:
                 self._resources[entry.uid] = reference
-            woken |= self._concerned(reference, entry)
-        self._woken(woken)
+            affected |= self._affected(reference, entry)
+        self._enqueue(affected)
 
-    def _remove(self, reference: Reference, tomb: _Tombstone) -> set[Reference]:
-        woken = self._unindex(reference)
+    def _remove(self, reference: Reference, tombstone: _Tombstone) -> set[Reference]:
+        affected = self._unindex(reference)
         self._counts[reference.api] -= self._entries.pop(reference, None) is not None
-        self._tombstones[reference] = tomb
+        self._tombstones[reference] = tombstone
         if len(self._tombstones) > MAX_TOMBSTONES:
             self._tombstones.popitem(last=False)
-        return woken
+        return affected
 
     def _unindex(self, reference: Reference) -> set[Reference]:
         known = self._entries.get(reference)
         if known is None:
             return set()
-        woken = self._concerned(reference, known)
+        affected = self._affected(reference, known)
         if known.owner is not None:
             _discard(self._owned, (reference.api, known.owner), reference)
         for target in known.references:
             _discard(self._referring, (reference.api, target), reference)
         self._resources.pop(known.uid, None)
-        return woken
+        return affected
 
-    def _concerned(self, reference: Reference, entry: _Entry) -> set[Reference]:
-        """Itself, its owner, whom it refers to, and who refers to it."""
-        found = {each for each in entry.references if each.api in self._kinds}  # the keys of a cache are no resources
+    def _affected(self, reference: Reference, entry: _Entry) -> set[Reference]:
+        """Returns the resources that a change of the object affects: itself, its owner, what it refers to, and what refers to it."""
+        found = {
+            each for each in entry.references if each.api in self._kinds
+        }  # other references are the keys of a cache
         if reference.api in self._kinds:
             found.add(reference)
             for api in self._kinds:
@@ -201,7 +213,7 @@ class Store:
 
 
 def resource_version(manifest: Manifest) -> int:
-    """Its resourceVersion. They count up within one type of object, and Kubernetes promises so since 1.35."""
+    """Returns the resourceVersion. It increases within one type of object, which Kubernetes guarantees since 1.35."""
     return int(manifest["metadata"]["resourceVersion"])
 
 

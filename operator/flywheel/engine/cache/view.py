@@ -1,4 +1,4 @@
-"""The window through which `observe` sees the cluster."""
+"""The cluster as `observe` sees it."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from flywheel.engine.cache.store import Store
 
 @dataclass(frozen=True)
 class ClusterView:
-    """Implements `flywheel.core.resource.kind.Cluster` on the store; one for each look, so that `now` stands still during it."""
+    """Implements `flywheel.core.resource.kind.Cluster` on the store. Each reconciliation has its own, so that `now` is constant during it."""
 
     store: Store
     client: Client
@@ -44,7 +44,7 @@ class ClusterView:
         Raises:
             ApiError: the request failed.
         """
-        return tuple(self.client.events_about(namespace, uid))
+        return tuple(self.client.list_events(namespace, uid))
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """See Cluster.
@@ -53,4 +53,4 @@ class ClusterView:
             ApiError: the request failed.
         """
         metadata = job["metadata"]
-        return tuple(self.client.workloads_of(metadata["namespace"], metadata["uid"]))
+        return tuple(self.client.list_kueue_workloads(metadata["namespace"], metadata["uid"]))
