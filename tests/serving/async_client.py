@@ -1,4 +1,4 @@
-"""tritonclient's asynchronous clients with the face of its others, so that one suite serves all."""
+"""tritonclient's asynchronous clients behind the interface of the blocking ones, so that one suite tests all."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,17 +6,17 @@ from typing import Any
 
 
 class Blocking:
-    """Each call opens a client, awaits the answer and closes: `make` is called on a running loop, as they want it."""
+    """Each call opens a client with `make` on a running loop, awaits the response and closes it."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
-        async def ask(*words: Any, **options: Any) -> Any:
+        async def call(*args: Any, **kwargs: Any) -> Any:
             client = self._make()
             try:
-                return await getattr(client, name)(*words, **options)
+                return await getattr(client, name)(*args, **kwargs)
             finally:
                 await client.close()
 
-        return lambda *words, **options: asyncio.run(ask(*words, **options))
+        return lambda *args, **kwargs: asyncio.run(call(*args, **kwargs))

@@ -1,4 +1,4 @@
-"""Small models made on the spot, and servers of them."""
+"""Small models that are built for the tests, and servers of them."""
 
 import json
 from collections.abc import Iterator
@@ -67,7 +67,7 @@ def _write(folder: Path, model: ModelProto) -> Path:
 
 @pytest.fixture(scope="session")
 def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """For each datatype an input such as `fp32` [-1, 2], given back as `fp32_out`."""
+    """A model with an input such as `fp32` [-1, 2] for each datatype, returned as `fp32_out`."""
     nodes, inputs, outputs = [], [], []
     for name, element in ELEMENT.items():
         inputs.append(helper.make_tensor_value_info(name.lower(), element, [None, 2]))
@@ -78,7 +78,7 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Counts to `n` [1] in a loop, a few microseconds for each step: the request says how long its inference takes."""
+    """A model that counts to `n` [1] in a loop, a few microseconds for each step: the request sets the inference's duration."""
     body = helper.make_graph(
         [
             helper.make_node("Identity", ["going"], ["still_going"]),
@@ -117,7 +117,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Gives the row `index` [-1] of a table with three rows, and fails on any other index."""
+    """A model that returns the row `index` [-1] of a table with three rows, and fails on any other index."""
     graph = helper.make_graph(
         [helper.make_node("Gather", ["table", "index"], ["value"])],
         "lookup",
@@ -130,7 +130,7 @@ def lookup(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def flights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole artifact: a scikit-learn pipeline on two numbers (one may be missing) and a text, with golden rows."""
+    """A complete artifact: a scikit-learn pipeline on two numbers (one may be missing) and a text, with golden rows."""
     random = np.random.default_rng(7)
     rows = 400
     data = pd.DataFrame(
@@ -176,6 +176,6 @@ def echo_server(echo: Path) -> Iterator[LocalServer]:
 
 @pytest.fixture(scope="session")
 def lookup_server(lookup: Path) -> Iterator[LocalServer]:
-    """With small bounds on rows and bytes."""
+    """A server with small bounds on rows and bytes."""
     with LocalServer(lookup, "--name", "lookup", "--max-rows", "3", "--max-body-bytes", "10000") as server:
         yield server

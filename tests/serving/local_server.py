@@ -1,4 +1,4 @@
-"""A server of its own process on loopback, for tests and benchmarks of whatever talks to it."""
+"""A server of its own process on loopback, for tests and benchmarks."""
 
 import json
 import os

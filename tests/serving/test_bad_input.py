@@ -1,7 +1,7 @@
-"""Bad input of every sort: named, refused, and no harm to the server or to those who ask rightly meanwhile.
+"""Invalid input is named and refused, and harms neither the server nor clients with valid requests.
 
-More of it is in test_rest (fields of a request), test_http (the connection), test_limits (bounds), test_verify and
-test_bad_models (files), fuzz/ (what nobody thought of).
+More is in rest/test_routes (fields), http/test_connection, infer/test_limits (bounds), verify/test_verify and
+model/test_refused_models (files), fuzz/ (what nobody thought of).
 """
 
 import json
@@ -19,7 +19,7 @@ import pytest
 
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 INFER = "/v2/models/echo/infer"
 MEBIBYTE = 1024 * 1024
@@ -77,7 +77,7 @@ def post(server: LocalServer, content: bytes, **headers: str) -> tuple[int, str]
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_it_is_refused_by_name(echo_server: LocalServer, name: str) -> None:
+def test_a_refused_body_names_the_field(echo_server: LocalServer, name: str) -> None:
     content, finding = BAD[name]
 
     status, error = post(echo_server, content)
@@ -97,7 +97,7 @@ def test_it_is_refused_by_name(echo_server: LocalServer, name: str) -> None:
         pytest.param(b"\0\0\0", "item 0 of BYTES is longer than", id="half a length"),
     ],
 )  # fmt: skip
-def test_binary_texts_that_lie_are_refused(echo_server: LocalServer, raw: bytes, finding: str) -> None:
+def test_binary_texts_with_wrong_lengths_are_refused(echo_server: LocalServer, raw: bytes, finding: str) -> None:
     document = json.loads(GOOD)
     text = next(item for item in document["inputs"] if item["name"] == "bytes")
     text["parameters"] = {"binary_data_size": len(raw)}
@@ -111,7 +111,7 @@ def test_binary_texts_that_lie_are_refused(echo_server: LocalServer, raw: bytes,
 
 
 def test_a_content_length_that_is_too_small_ends_the_connection(echo_server: LocalServer) -> None:
-    """What follows is no request, and must not be taken for one."""
+    """The bytes after it are no request, and must not be taken for one."""
     head = f"POST {INFER} HTTP/1.1\r\nHost: a\r\nContent-Length: {len(GOOD) - 10}\r\n\r\n".encode()
     with socket.create_connection(("127.0.0.1", echo_server.ready["http"]), timeout=30) as connection:
         connection.sendall(head + GOOD)
@@ -126,7 +126,7 @@ def test_a_content_length_that_is_too_small_ends_the_connection(echo_server: Loc
 
 @pytest.fixture
 def own_server(echo: Path) -> Iterator[LocalServer]:
-    """One whose memory nobody else has used."""
+    """A server whose memory no other test has used."""
     with LocalServer(echo, "--name", "echo") as server:
         yield server
 
@@ -137,19 +137,19 @@ def memory(server: LocalServer, kind: str) -> int:
     return next(int(line.split()[1]) * 1024 for line in status.splitlines() if line.startswith(f"{kind}:"))
 
 
-def test_good_clients_are_unharmed_and_memory_is_bounded(own_server: LocalServer) -> None:
+def test_other_clients_are_answered_and_memory_is_bounded(own_server: LocalServer) -> None:
     for _ in range(20):
         assert post(own_server, GOOD) == (200, "")
     before = memory(own_server, "VmRSS")
     over = threading.Event()
     answers: list[tuple[int, str]] = []
 
-    def ask_rightly() -> None:
+    def send_valid_requests() -> None:
         while not over.is_set():
             answers.append(post(own_server, GOOD))
 
     with ThreadPoolExecutor(5) as pool:
-        good = pool.submit(ask_rightly)
+        good = pool.submit(send_valid_requests)
         bad = [pool.submit(post, own_server, content) for _ in range(3) for content, _ in BAD.values()]
         statuses = {future.result()[0] for future in bad}
         over.set()
@@ -158,5 +158,5 @@ def test_good_clients_are_unharmed_and_memory_is_bounded(own_server: LocalServer
     assert statuses == {400}
     assert len(answers) > 10
     assert set(answers) == {(200, "")}
-    assert memory(own_server, "VmHWM") < before + 256 * MEBIBYTE  # four bodies of 10 MB at once, each put together once
+    assert memory(own_server, "VmHWM") < before + 256 * MEBIBYTE  # four bodies of 10 MB at once, each joined once
     assert memory(own_server, "VmRSS") < before + 64 * MEBIBYTE

@@ -17,7 +17,7 @@ from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.async_client import Blocking
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 NAME = "flight-delay"
 ROWS = {"month": np.array([[8], [2]]), "wind": np.array([[9.5], [20.0]]), "carrier": np.array([["UA"], ["DL"]], object)}
@@ -54,7 +54,7 @@ def triton(request: pytest.FixtureRequest, flight_server: LocalServer) -> tuple[
     return Blocking(lambda: grpc_aio.InferenceServerClient(rpc)), triton_grpc
 
 
-def test_named_columns_are_answered(triton: tuple[Any, Any]) -> None:
+def test_named_outputs_are_returned(triton: tuple[Any, Any]) -> None:
     client, module = triton
 
     result = client.infer(NAME, columns(module), request_id="42")
@@ -189,7 +189,7 @@ def typed_request() -> pb.ModelInferRequest:
     return request
 
 
-def test_typed_contents_are_answered_typed(flight_server: LocalServer) -> None:
+def test_typed_requests_get_typed_responses(flight_server: LocalServer) -> None:
     answer = call(flight_server, INFER, typed_request(), pb.ModelInferResponse)
 
     assert list(answer.outputs[0].contents.int64_contents) == [1]
@@ -201,11 +201,11 @@ def too_few(request: pb.ModelInferRequest) -> None:
     request.inputs[0].shape[0] = 2
 
 
-def mixed(request: pb.ModelInferRequest) -> None:
+def mix_raw_and_typed(request: pb.ModelInferRequest) -> None:
     request.raw_input_contents.extend([b"\0" * 4, b"\0" * 8, b""])
 
 
-def not_one_raw_each(request: pb.ModelInferRequest) -> None:
+def drop_one_raw(request: pb.ModelInferRequest) -> None:
     request.raw_input_contents.append(b"")
 
 
@@ -221,8 +221,8 @@ def unknown_datatype(request: pb.ModelInferRequest) -> None:
     ("change", "finding"),
     [
         pytest.param(too_few, "'month': shape .2. needs 2 values in contents.int_contents, found 1", id="too few"),
-        pytest.param(mixed, "'month': contents and raw_input_contents are both given", id="both contents"),
-        pytest.param(not_one_raw_each, "wanted one for each of 3 inputs, found 1", id="one raw for three inputs"),
+        pytest.param(mix_raw_and_typed, "'month': contents and raw_input_contents are both given", id="both contents"),
+        pytest.param(drop_one_raw, "wanted one for each of 3 inputs, found 1", id="one raw for three inputs"),
         pytest.param(negative_shape, "'month': shape: wanted", id="negative shape"),
         pytest.param(unknown_datatype, "'month': datatype: wanted one of", id="unknown datatype"),
     ],

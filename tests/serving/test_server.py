@@ -1,4 +1,4 @@
-"""The server's life: it refuses to start on what it cannot serve, is ready after its warm-up, and drains."""
+"""The server's lifecycle: it refuses models that it cannot serve, is ready after its warm-up, and drains."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ import tritonclient.grpc as triton_grpc
 from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 LONG = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [1_000_000]}]}).encode()
 SHORT = LONG.replace(b"1000000", b"5")
@@ -46,7 +46,7 @@ def count_by_grpc(server: LocalServer) -> list[int]:
     return counted
 
 
-def test_on_sigterm_it_is_not_ready_answers_on_and_ends_with_nothing_lost(counting: Path) -> None:
+def test_after_sigterm_it_is_not_ready_keeps_answering_and_loses_no_request(counting: Path) -> None:
     flags = ("--name", "counting", "--drain-seconds", "2", "--max-queue-seconds", "60")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(2) as pool:
         rest = pool.submit(status, server, "/v2/models/counting/infer", LONG)
@@ -67,8 +67,8 @@ def test_on_sigterm_it_is_not_ready_answers_on_and_ends_with_nothing_lost(counti
         assert server.wait_for("drained")["message"] == "drained, 0 inferences were cut"
 
 
-def test_while_requests_still_come_the_drain_goes_on(counting: Path) -> None:
-    """A node with much to do withdraws endpoints late; clients then still find this server, each time anew."""
+def test_the_drain_lasts_while_requests_still_come(counting: Path) -> None:
+    """A busy node withdraws endpoints late: clients still open connections to this server."""
     flags = ("--name", "counting", "--drain-seconds", "0.2")
     with LocalServer(counting, *flags) as server:
         server.terminate()
@@ -96,7 +96,7 @@ def test_probes_do_not_prolong_the_drain(counting: Path) -> None:
         assert not [line for line in server.log if line["message"].startswith("requests came for")]
 
 
-def test_a_draining_server_closes_connections_with_its_answers(counting: Path) -> None:
+def test_a_draining_server_closes_connections_with_its_responses(counting: Path) -> None:
     with (
         LocalServer(counting, "--name", "counting", "--drain-seconds", "5") as server,
         socket.create_connection(("127.0.0.1", server.ready["http"])) as kept,
@@ -137,7 +137,7 @@ def test_clients_that_vanish_leave_nothing_in_flight(counting: Path) -> None:
         assert status(server, "/v2/health/ready") == 200
 
 
-def test_an_idle_connection_does_not_hold_up_the_end(counting: Path) -> None:
+def test_an_idle_connection_does_not_delay_the_stop(counting: Path) -> None:
     with (
         LocalServer(counting, "--drain-seconds", "0", "--grace-seconds", "50") as server,
         socket.create_connection(("127.0.0.1", server.ready["http"])) as idle,
@@ -153,7 +153,7 @@ def test_an_idle_connection_does_not_hold_up_the_end(counting: Path) -> None:
         assert time.monotonic() - start < 50  # the grace: idle is not in flight
 
 
-def test_grace_has_an_end(counting: Path) -> None:
+def test_the_grace_period_ends(counting: Path) -> None:
     endless = LONG.replace(b"1000000", b"60000000")
     flags = ("--name", "counting", "--drain-seconds", "0", "--grace-seconds", "0.2")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(1) as pool:
@@ -210,7 +210,7 @@ def cut_model(folder: Path) -> None:
         pytest.param(cut_model, "ModelTruncated", "ends in the middle of a field", id="half a model"),
     ],
 )
-def test_what_cannot_be_served_ends_the_start_with_2(
+def test_a_model_that_cannot_be_served_ends_the_start_with_2(
     flights: Path, tmp_path: Path, damage: Callable[[Path], None], reason: str, finding: str
 ) -> None:
     folder = Path(shutil.copytree(flights, tmp_path / "model"))

@@ -1,4 +1,4 @@
-"""An HTTPS server on loopback whose answers a test sets, and which can be cut off."""
+"""An HTTPS server on loopback with responses that a test sets, which can be stopped and restarted."""
 
 import contextlib
 import json
@@ -22,7 +22,7 @@ class HttpsServer:
 
     def __init__(self, folder: Path, answers: Answers) -> None:
         self.answers = answers
-        self.asked: list[str] = []
+        self.fetches: list[str] = []
         self._open: set[socket.socket] = set()
         self.authority, key = certificate("127.0.0.1")
         self.ca = folder / "ca.crt"
@@ -34,7 +34,7 @@ class HttpsServer:
         self.url = f"https://127.0.0.1:{self.port}"
 
     def down(self) -> None:
-        """Nobody listens any more, and open connections are cut."""
+        """Stops listening, and closes open connections."""
         self._server.shutdown()
         self._server.server_close()
         for connection in self._open.copy():
@@ -42,7 +42,7 @@ class HttpsServer:
                 connection.shutdown(socket.SHUT_RDWR)
 
     def up(self) -> None:
-        """Again, on the same port."""
+        """Listens again on the same port."""
         self._server = self._listening(self.port)
 
     def _listening(self, port: int) -> ThreadingHTTPServer:
@@ -61,7 +61,7 @@ class HttpsServer:
 
             def do_GET(self) -> None:
                 body = self.rfile.read(int(self.headers.get("content-length") or 0))
-                outer.asked.append(self.path)
+                outer.fetches.append(self.path)
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 status, value = outer.answers(self.command, self.path, json.loads(body) if body else None, headers)
                 content = value if isinstance(value, bytes) else json.dumps(value).encode()

@@ -1,4 +1,4 @@
-"""The authenticator asks once for a token, remembers for a while by a clock that nobody sets, and lets nobody in when in doubt."""
+"""The authenticator reviews a token once, caches the verdict by a monotonic clock, and admits no request in doubt."""
 
 import asyncio
 from dataclasses import dataclass, field
@@ -62,8 +62,8 @@ def build(**verdicts: Verdict | Exception) -> tuple[Authenticator, FakeReviewer,
         pytest.param(Verdict(Outcome.ALLOWED, valid_seconds=7), 7, id="allowed by a token that ends soon"),
     ],
 )
-def test_a_verdict_is_kept_for_a_while(verdict: Verdict, seconds: float) -> None:
-    async def story() -> list[int]:
+def test_a_verdict_is_cached_for_its_time(verdict: Verdict, seconds: float) -> None:
+    async def scenario() -> list[int]:
         authenticator, reviewer, clock = build(good=verdict)
         reviewed = []
         for now in (0, seconds - 0.1, seconds + 0.1):
@@ -72,11 +72,11 @@ def test_a_verdict_is_kept_for_a_while(verdict: Verdict, seconds: float) -> None
             reviewed.append(len(reviewer.reviewed))
         return reviewed
 
-    assert asyncio.run(story()) == [1, 1, 2]
+    assert asyncio.run(scenario()) == [1, 1, 2]
 
 
-def test_many_who_bring_one_token_wait_for_one_answer() -> None:
-    async def story() -> tuple[list[Verdict], list[str]]:
+def test_concurrent_requests_with_one_token_share_one_review() -> None:
+    async def scenario() -> tuple[list[Verdict], list[str]]:
         authenticator, reviewer, _ = build()
         reviewer.open.clear()
         waiting = [asyncio.ensure_future(authenticator.verdict(GOOD)) for _ in range(50)]
@@ -84,13 +84,13 @@ def test_many_who_bring_one_token_wait_for_one_answer() -> None:
         reviewer.open.set()
         return await asyncio.gather(*waiting), reviewer.reviewed
 
-    verdicts, reviewed = asyncio.run(story())
+    verdicts, reviewed = asyncio.run(scenario())
 
     assert (verdicts, reviewed) == ([ALLOWED] * 50, ["good"])
 
 
-def test_who_does_not_wait_harms_nobody() -> None:
-    async def story() -> Verdict:
+def test_a_client_that_cancels_does_not_affect_the_others() -> None:
+    async def scenario() -> Verdict:
         authenticator, reviewer, _ = build()
         reviewer.open.clear()
         gone, stays = (asyncio.ensure_future(authenticator.verdict(GOOD)) for _ in range(2))
@@ -99,11 +99,11 @@ def test_who_does_not_wait_harms_nobody() -> None:
         reviewer.open.set()
         return await stays
 
-    assert asyncio.run(story()) == ALLOWED
+    assert asyncio.run(scenario()) == ALLOWED
 
 
-def test_questions_under_way_are_bounded() -> None:
-    async def story() -> tuple[Outcome, int]:
+def test_pending_reviews_are_bounded() -> None:
+    async def scenario() -> tuple[Outcome, int]:
         authenticator, reviewer, _ = build()
         reviewer.open.clear()
         waiting = [asyncio.ensure_future(authenticator.verdict(f"Bearer {number}".encode())) for number in range(300)]
@@ -115,34 +115,34 @@ def test_questions_under_way_are_bounded() -> None:
         await asyncio.gather(*waiting)
         return verdict.outcome, reviewed
 
-    assert asyncio.run(story()) == (Outcome.UNAVAILABLE, authentication.MAX_PENDING_REVIEWS)
+    assert asyncio.run(scenario()) == (Outcome.UNAVAILABLE, authentication.MAX_PENDING_REVIEWS)
 
 
-def test_a_judge_that_does_not_answer_keeps_nobody_waiting_for_ever() -> None:
-    async def story() -> Verdict:
+def test_a_reviewer_that_hangs_is_unavailable_after_the_timeout() -> None:
+    async def scenario() -> Verdict:
         reviewer = FakeReviewer()
         return await Authenticator(reviewer, timeout_seconds=0.01).verdict(GOOD)
 
-    verdict = asyncio.run(story())
+    verdict = asyncio.run(scenario())
 
     assert verdict.outcome is Outcome.UNAVAILABLE
     assert "was not reviewed within 0.01 seconds" in verdict.message
 
 
-def test_a_judge_that_fails_lets_nobody_in() -> None:
+def test_a_reviewer_that_fails_admits_no_request() -> None:
     authenticator, _, _ = build(good=ZeroDivisionError("bug"))
 
-    async def story() -> Verdict:
+    async def scenario() -> Verdict:
         return await authenticator.verdict(GOOD)
 
-    assert asyncio.run(story()).outcome is Outcome.UNAVAILABLE
+    assert asyncio.run(scenario()).outcome is Outcome.UNAVAILABLE
 
 
 @pytest.mark.parametrize(
     "authorization",
     [b"", b"Bearer", b"Bearer ", b"Basic Z29vZA==", b"Bearer a b", b"Bearer a, Bearer b", b"Bearer \xff", b"Bearer good\n", b"Bearer " + b"a" * 20_000],
 )  # fmt: skip
-def test_what_is_no_bearer_token_is_not_judged(authorization: bytes) -> None:
+def test_a_header_without_a_bearer_token_is_not_reviewed(authorization: bytes) -> None:
     authenticator, reviewer, _ = build()
 
     verdict = authenticator.cached_verdict(authorization)
@@ -151,8 +151,8 @@ def test_what_is_no_bearer_token_is_not_judged(authorization: bytes) -> None:
     assert (verdict.outcome, reviewer.reviewed) == (Outcome.UNAUTHENTICATED, [])
 
 
-def test_made_up_tokens_push_no_allowed_one_out() -> None:
-    async def story() -> list[str]:
+def test_random_tokens_evict_no_allowed_one() -> None:
+    async def scenario() -> list[str]:
         authenticator, reviewer, _ = build(**{f"t{number}": unauthenticated("no") for number in range(6000)})
         await authenticator.verdict(GOOD)
         for number in range(6000):
@@ -160,10 +160,10 @@ def test_made_up_tokens_push_no_allowed_one_out() -> None:
         await authenticator.verdict(GOOD)
         return reviewer.reviewed
 
-    assert asyncio.run(story()).count("good") == 1
+    assert asyncio.run(scenario()).count("good") == 1
 
 
-def test_kept_verdicts_are_bounded_and_the_oldest_goes() -> None:
+def test_the_cache_evicts_the_oldest_verdict() -> None:
     kept = VerdictCache(60, 2, Clock())
     for key in (b"a", b"b", b"a", b"c"):
         kept.put(key, ALLOWED)
@@ -171,8 +171,8 @@ def test_kept_verdicts_are_bounded_and_the_oldest_goes() -> None:
     assert (len(kept), kept.get(b"a"), kept.get(b"b"), kept.get(b"c")) == (2, ALLOWED, None, ALLOWED)
 
 
-def test_no_token_is_found_in_what_is_kept() -> None:
-    async def story() -> str:
+def test_the_cache_holds_no_token() -> None:
+    async def scenario() -> str:
         authenticator, reviewer, _ = build()
         await authenticator.verdict(b"Bearer a-secret-token")
         reviewer.reviewed.clear()
@@ -180,4 +180,4 @@ def test_no_token_is_found_in_what_is_kept() -> None:
             repr(vars(each)) for each in vars(authenticator).values() if isinstance(each, VerdictCache)
         )
 
-    assert "a-secret-token" not in asyncio.run(story())
+    assert "a-secret-token" not in asyncio.run(scenario())

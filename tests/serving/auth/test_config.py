@@ -1,4 +1,4 @@
-"""A lock that is misspelt must not leave the door open: every wrong `--auth` is refused with its field."""
+"""Every invalid `--auth` is refused with its field: a misspelt one must not admit a caller."""
 
 import argparse
 import json
@@ -12,7 +12,7 @@ ACCOUNTS: dict[str, Any] = {"namespace": "shop", "name": "fraud", "audiences": [
 JWT: dict[str, Any] = {"issuer": "https://login.example.org", "audiences": ["fraud"]}
 
 
-def test_each_way_is_read() -> None:
+def test_each_method_is_parsed() -> None:
     assert parse_auth('{"none": {}}') is None
     assert parse_auth(json.dumps({"serviceAccount": ACCOUNTS})) == ServiceAccountConfig(
         "shop", "fraud", ("fraud.shop.svc",)
@@ -67,7 +67,7 @@ def test_every_field_of_jwt_is_read() -> None:
         ({"jwt": {**JWT, "requiredClaims": [{"claim": "a"}]}}, "jwt.requiredClaims[0].claim: unknown field"),
     ],
 )
-def test_what_is_wrong_is_named(given: Any, finding: str) -> None:
+def test_an_invalid_field_is_named(given: Any, finding: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError) as refusal:
         parse_auth(given if isinstance(given, str) else json.dumps(given))
 

@@ -1,4 +1,4 @@
-"""The issuer's keys rotate, disappear and come back; a token that names a made-up key makes nobody hammer the issuer."""
+"""The issuer's keys rotate, disappear and return; tokens with made-up keys do not flood the issuer."""
 
 import asyncio
 import json
@@ -23,20 +23,20 @@ PUBLISHED = ISSUER.jwks()["keys"]
 
 
 class Publisher:
-    """What the issuer publishes now, and how often it was asked; `keys` None: it does not respond."""
+    """The keys that the issuer publishes, and the number of fetches; it does not respond if `keys` is None."""
 
     def __init__(self, keys: list[dict[str, Any]] | None) -> None:
         self.keys = keys
-        self.asked = 0
+        self.fetches = 0
         self.now = 0.0
 
     async def fetch(self) -> bytes:
-        self.asked += 1
+        self.fetches += 1
         if self.keys is None:
             raise Unreachable("https://login.example.org does not respond")
         return json.dumps({"keys": self.keys}).encode()
 
-    def made(self) -> SigningKeys:
+    def signing_keys(self) -> SigningKeys:
         return SigningKeys(self.fetch, ALGORITHMS, lambda: self.now)
 
 
@@ -48,14 +48,16 @@ async def outcome(keys: SigningKeys, kid: str | None, algorithm: str = "RS256") 
     return "found"
 
 
-def told(story: Callable[[Publisher, SigningKeys], Any], published: list[dict[str, Any]] | None = PUBLISHED) -> Any:
+def run_scenario(
+    scenario: Callable[[Publisher, SigningKeys], Any], published: list[dict[str, Any]] | None = PUBLISHED
+) -> Any:
     async def run() -> Any:
         publisher = Publisher(published)
-        keys = publisher.made()
+        keys = publisher.signing_keys()
         if published is not None:
             await keys.start()
         try:
-            return await story(publisher, keys)
+            return await scenario(publisher, keys)
         finally:
             keys.close()
 
@@ -63,16 +65,16 @@ def told(story: Callable[[Publisher, SigningKeys], Any], published: list[dict[st
 
 
 def test_a_new_key_is_fetched_when_a_token_names_it() -> None:
-    async def story(publisher: Publisher, keys: SigningKeys) -> list[str]:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> list[str]:
         publisher.keys = [{**PUBLISHED[0], "kid": "new"}]
         publisher.now = MIN_REFRESH_INTERVAL_SECONDS + 1
         return [await outcome(keys, "new"), await outcome(keys, "rsa")]
 
-    assert told(story) == ["found", "UnknownKey"]  # what is published no more, is believed no more
+    assert run_scenario(scenario) == ["found", "UnknownKey"]  # a key that is not published any more is not trusted
 
 
-def test_made_up_keys_ask_the_issuer_once_in_ten_seconds() -> None:
-    async def story(publisher: Publisher, keys: SigningKeys) -> list[int]:
+def test_unknown_keys_cause_one_fetch_in_ten_seconds() -> None:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> list[int]:
         asked = []
         for now in (
             1.0,
@@ -83,46 +85,46 @@ def test_made_up_keys_ask_the_issuer_once_in_ten_seconds() -> None:
             publisher.now = now
             for number in range(20):
                 assert await outcome(keys, f"made-up-{number}") == "UnknownKey"
-            asked.append(publisher.asked)
+            asked.append(publisher.fetches)
         return asked
 
-    assert told(story) == [1, 2, 2, 3]
+    assert run_scenario(scenario) == [1, 2, 2, 3]
 
 
-def test_many_who_wait_for_a_new_key_ask_once() -> None:
-    async def story(publisher: Publisher, keys: SigningKeys) -> int:
+def test_concurrent_requests_for_a_new_key_share_one_fetch() -> None:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> int:
         publisher.now = MIN_REFRESH_INTERVAL_SECONDS + 1
         await asyncio.gather(*(outcome(keys, "made-up") for _ in range(20)))
-        return publisher.asked
+        return publisher.fetches
 
-    assert told(story) == 2
+    assert run_scenario(scenario) == 2
 
 
-def test_while_the_issuer_is_down_its_keys_go_on_and_unknown_ones_are_not_decided() -> None:
-    async def story(publisher: Publisher, keys: SigningKeys) -> list[str]:
+def test_while_the_issuer_is_down_its_keys_stay_in_use_and_unknown_ones_are_unavailable() -> None:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> list[str]:
         publisher.keys = None
         publisher.now = MIN_REFRESH_INTERVAL_SECONDS + 1
         return [await outcome(keys, "new"), await outcome(keys, "rsa"), await outcome(keys, "new")]
 
-    assert told(story) == ["KeysUnavailable", "found", "KeysUnavailable"]
+    assert run_scenario(scenario) == ["KeysUnavailable", "found", "KeysUnavailable"]
 
 
-def test_an_issuer_that_publishes_nonsense_loses_no_key() -> None:
-    async def story(publisher: Publisher, keys: SigningKeys) -> list[str]:
+def test_an_issuer_that_publishes_invalid_keys_loses_none() -> None:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> list[str]:
         publisher.keys = []
         publisher.now = MIN_REFRESH_INTERVAL_SECONDS + 1
         return [await outcome(keys, "new"), await outcome(keys, "rsa")]
 
-    assert told(story) == ["KeysUnavailable", "found"]
+    assert run_scenario(scenario) == ["KeysUnavailable", "found"]
 
 
-def test_a_first_try_without_an_answer_is_told() -> None:
-    async def story(_publisher: Publisher, keys: SigningKeys) -> str:
+def test_a_failed_first_fetch_is_reported() -> None:
+    async def scenario(_publisher: Publisher, keys: SigningKeys) -> str:
         with pytest.raises(KeysUnavailable, match="does not respond"):
             await keys.start()
         return await outcome(keys, "rsa")
 
-    assert told(story, None) == "KeysUnavailable"
+    assert run_scenario(scenario, None) == "KeysUnavailable"
 
 
 @pytest.mark.parametrize(
@@ -133,10 +135,10 @@ def test_a_first_try_without_an_answer_is_told() -> None:
     ],
 )
 def test_a_token_that_names_no_key(kid: str | None, published: list[dict[str, Any]], found: str) -> None:
-    async def story(_publisher: Publisher, keys: SigningKeys) -> str:
+    async def scenario(_publisher: Publisher, keys: SigningKeys) -> str:
         return await outcome(keys, kid)
 
-    assert told(story, published) == found
+    assert run_scenario(scenario, published) == found
 
 
 RSA, EC = PUBLISHED
@@ -157,7 +159,7 @@ RSA, EC = PUBLISHED
         pytest.param("text", set(), id="no object"),
     ],
 )
-def test_only_keys_that_fit_are_used(jwk: Any, found: set[tuple[str, str]]) -> None:
+def test_only_suitable_keys_are_used(jwk: Any, found: set[tuple[str, str]]) -> None:
     other = {**RSA, "kid": "another"}
 
     keys = parse_jwks(json.dumps({"keys": [jwk, other]}).encode(), ALGORITHMS)
@@ -166,6 +168,6 @@ def test_only_keys_that_fit_are_used(jwk: Any, found: set[tuple[str, str]]) -> N
 
 
 @pytest.mark.parametrize("document", [b"", b"[]", b'{"keys": {}}', b'{"keys": []}', b"[" * 100_000, b"\xff"])
-def test_what_is_no_key_set_is_refused(document: bytes) -> None:
+def test_a_document_that_is_no_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError, match="issuer's"):
         parse_jwks(document, ALGORITHMS)

@@ -1,4 +1,4 @@
-"""Every route and every bad token: with a JWT issuer, over REST and gRPC, against a server in its own process."""
+"""Every route with every invalid token, over REST and gRPC, against a server in its own process."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from e2e.tokens import DISCOVERY, JWKS, Issuer
 from tests.serving.auth.https_server import HttpsServer
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 AUDIENCE = "fraud.shop.svc"
 Served = tuple[LocalServer, Issuer]
@@ -49,7 +49,7 @@ def test_no_method_is_open_without_a_token(served: Served) -> None:
     assert set(codes.values()) == {grpc.StatusCode.UNAUTHENTICATED}
 
 
-def test_no_bad_token_opens_a_route(served: Served, echo: Path) -> None:
+def test_no_invalid_token_admits_a_route(served: Served, echo: Path) -> None:
     server, issuer = served
     answers = {
         (sort, *route): http_client.rest(server.http, *route, token)
@@ -63,7 +63,7 @@ def test_no_bad_token_opens_a_route(served: Served, echo: Path) -> None:
     }
 
 
-def test_no_bad_token_opens_a_method(served: Served) -> None:
+def test_no_invalid_token_admits_a_method(served: Served) -> None:
     server, issuer = served
     codes = {
         (sort, method): http_client.rpc(server.grpc, method, token)[0]
@@ -75,7 +75,7 @@ def test_no_bad_token_opens_a_method(served: Served) -> None:
 
 
 @pytest.mark.parametrize("algorithm", ["RS256", "ES256"])
-def test_a_good_token_opens_them_all(served: Served, echo: Path, algorithm: str) -> None:
+def test_a_valid_token_admits_all_routes(served: Served, echo: Path, algorithm: str) -> None:
     server, issuer = served
     token = issuer.token(algorithm)
 
@@ -84,7 +84,7 @@ def test_a_good_token_opens_them_all(served: Served, echo: Path, algorithm: str)
     }
     codes = {method: http_client.rpc(server.grpc, method, token)[0] for method in http_client.rpc_methods()}
 
-    assert set(statuses.values()) <= {200, 400, 404, 405}  # the body is none that the model could answer
+    assert set(statuses.values()) <= {200, 400, 404, 405}  # the body is no valid request
     assert statuses["GET", "/v2/models/echo/versions/1"] == 200
     assert grpc.StatusCode.UNAUTHENTICATED not in codes.values()
     assert codes["/inference.GRPCInferenceService/ServerMetadata"] is grpc.StatusCode.OK
@@ -113,7 +113,7 @@ def test_grpc_probes_need_no_token(served: Served, method: str) -> None:
 @pytest.mark.parametrize(
     "path", ["//metrics", "/metrics/../v2", "/v2/health/live/../../models", "/metrics%2f..%2fv2", "/v2/health/livex"]
 )
-def test_no_spelling_of_an_open_path_leads_elsewhere(served: Served, path: str) -> None:
+def test_no_spelling_of_an_open_path_reaches_a_guarded_one(served: Served, path: str) -> None:
     assert http_client.rest(served[0].http, "GET", path)[0] == 401
 
 
@@ -121,13 +121,13 @@ def test_no_spelling_of_an_open_path_leads_elsewhere(served: Served, path: str) 
     ("scheme", "status"),
     [("bearer ", 200), ("BEARER  ", 200), ("", 401), ("Basic ", 401), ("Bearer", 401), ("Bearer\t", 401)],
 )
-def test_the_scheme_is_bearer_in_any_case(served: Served, scheme: str, status: int) -> None:
+def test_the_scheme_bearer_is_accepted_in_any_case(served: Served, scheme: str, status: int) -> None:
     server, issuer = served
 
     assert http_client.rest(server.http, "GET", "/v2", issuer.token(), scheme=scheme)[0] == status
 
 
-def test_two_tokens_are_none(served: Served) -> None:
+def test_two_tokens_in_one_request_are_refused(served: Served) -> None:
     server, issuer = served
     good, bad = issuer.token(), issuer.bad_tokens()["expired"]
 
@@ -137,7 +137,7 @@ def test_two_tokens_are_none(served: Served) -> None:
     )
 
 
-def test_a_refusal_says_what_was_found_and_what_to_bring(served: Served) -> None:
+def test_a_refusal_names_the_finding_and_the_token_to_send(served: Served) -> None:
     server, issuer = served
 
     _, body, _ = http_client.rest(server.http, "GET", "/v2", issuer.token(aud="another"))
@@ -147,7 +147,7 @@ def test_a_refusal_says_what_was_found_and_what_to_bring(served: Served) -> None
     assert f"a token of issuer '{issuer.url}' for audience '{AUDIENCE}'" in message
 
 
-def test_methods_that_are_made_up_make_no_series(served: Served) -> None:
+def test_unknown_methods_add_no_series(served: Served) -> None:
     server, _ = served
     http_client.rpc(server.grpc, "/made.Up/Method")
 
@@ -157,7 +157,7 @@ def test_methods_that_are_made_up_make_no_series(served: Served) -> None:
     assert 'grpc_code="UNAUTHENTICATED"' in text
 
 
-def test_the_description_and_the_page_say_that_a_token_is_asked_for(served: Served) -> None:
+def test_the_description_and_the_page_say_that_a_token_is_required(served: Served) -> None:
     server, issuer = served
     token = issuer.token("RS256")
 

@@ -1,4 +1,4 @@
-"""Judging a JSON Web Token: its times by a clock that cannot be set, its claims, its issuer's absence."""
+"""Reviews of JSON Web Tokens: times by a clock that cannot be set, claims, an issuer that is down."""
 
 import asyncio
 import base64
@@ -31,43 +31,43 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HttpsServer]:
 
 
 @pytest.fixture(scope="module")
-def made(keys: HttpsServer) -> Issuer:
+def module_issuer(keys: HttpsServer) -> Issuer:
     return Issuer(keys.url, AUDIENCE)  # its keys take a tenth of a second
 
 
 @pytest.fixture
-def issuer(keys: HttpsServer, made: Issuer) -> Issuer:
-    documents = {DISCOVERY: made.discovery(), JWKS: made.jwks()}
+def issuer(keys: HttpsServer, module_issuer: Issuer) -> Issuer:
+    documents = {DISCOVERY: module_issuer.discovery(), JWKS: module_issuer.jwks()}
     keys.answers = lambda _method, path, *_: (200, documents[path])
-    return made
+    return module_issuer
 
 
-def judged(keys: HttpsServer, token: str, now: Callable[[], float] | None = None, **options: Any) -> Verdict:
-    """By a judge that has just started."""
+def review_token(keys: HttpsServer, token: str, now: Callable[[], float] | None = None, **options: Any) -> Verdict:
+    """The verdict of a reviewer that has just started."""
     wanted = {"issuer": keys.url, "audiences": (AUDIENCE,), "certificate_authority": keys.authority.decode()}
 
     async def run() -> Verdict:
-        judge = JwtReviewer(JwtConfig(**{**wanted, **options}), now)
-        await judge.start()
+        reviewer = JwtReviewer(JwtConfig(**{**wanted, **options}), now)
+        await reviewer.start()
         try:
-            return await judge.review(token)
+            return await reviewer.review(token)
         finally:
-            judge.close()
+            reviewer.close()
 
     return asyncio.run(run())
 
 
-def test_a_good_token_is_allowed_until_it_ends(keys: HttpsServer, issuer: Issuer) -> None:
+def test_a_valid_token_is_allowed_until_it_expires(keys: HttpsServer, issuer: Issuer) -> None:
     now = time.time()
 
-    verdict = judged(keys, issuer.token(exp=int(now) + 20), lambda: now)
+    verdict = review_token(keys, issuer.token(exp=int(now) + 20), lambda: now)
 
     assert verdict.outcome is Outcome.ALLOWED
     assert verdict.valid_seconds == pytest.approx(20 + LEEWAY_SECONDS, abs=1)
 
 
-def test_no_bad_token_is(keys: HttpsServer, issuer: Issuer) -> None:
-    outcomes = {sort: judged(keys, token).outcome for sort, token in issuer.bad_tokens().items()}
+def test_no_invalid_token_is_admitted(keys: HttpsServer, issuer: Issuer) -> None:
+    outcomes = {sort: review_token(keys, token).outcome for sort, token in issuer.bad_tokens().items()}
 
     assert set(outcomes.values()) == {Outcome.UNAUTHENTICATED}
 
@@ -81,18 +81,16 @@ def test_no_bad_token_is(keys: HttpsServer, issuer: Issuer) -> None:
         ({"nbf": LEEWAY_SECONDS + 2}, Outcome.UNAUTHENTICATED),
     ],
 )
-def test_clocks_may_differ_a_little(
-    keys: HttpsServer, issuer: Issuer, times: dict[str, float], outcome: Outcome
-) -> None:
+def test_times_have_a_leeway(keys: HttpsServer, issuer: Issuer, times: dict[str, float], outcome: Outcome) -> None:
     now = 1_800_000_000.0
     claims: dict[str, Any] = {"exp": now + 3600, **{name: now + seconds for name, seconds in times.items()}}
 
-    assert judged(keys, issuer.token(**claims), lambda: now).outcome is outcome
+    assert review_token(keys, issuer.token(**claims), lambda: now).outcome is outcome
 
 
 @pytest.mark.parametrize("time_", [True, "soon", [1], 1e300, 10**400])
-def test_an_end_that_is_no_time_is_none(keys: HttpsServer, issuer: Issuer, time_: Any) -> None:
-    assert judged(keys, issuer.token(exp=time_)).outcome is Outcome.UNAUTHENTICATED
+def test_an_expiry_that_is_no_number_is_refused(keys: HttpsServer, issuer: Issuer, time_: Any) -> None:
+    assert review_token(keys, issuer.token(exp=time_)).outcome is Outcome.UNAUTHENTICATED
 
 
 JSON = st.recursive(
@@ -108,34 +106,34 @@ HEADERS = st.fixed_dictionaries(
 
 @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(headers=HEADERS | JSON, claims=JSON, signature=st.binary(max_size=80))
-def test_nothing_that_is_made_up_is_let_in_or_breaks_the_judge(
-    judge: JwtReviewer, headers: Any, claims: Any, signature: bytes
+def test_no_random_token_is_admitted_or_crashes_the_reviewer(
+    reviewer: JwtReviewer, headers: Any, claims: Any, signature: bytes
 ) -> None:
     parts = (json.dumps(headers).encode(), json.dumps(claims).encode(), signature)
     token = ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts)
 
-    assert asyncio.run(judge.review(token)).outcome is Outcome.UNAUTHENTICATED
+    assert asyncio.run(reviewer.review(token)).outcome is Outcome.UNAUTHENTICATED
 
 
 @pytest.fixture(scope="module")
-def judge() -> JwtReviewer:
-    """With keys as an issuer published them a moment ago."""
+def reviewer() -> JwtReviewer:
+    """A reviewer with the issuer's current keys."""
     issuer = Issuer("https://login.example.org", AUDIENCE)
-    made = JwtReviewer(JwtConfig(issuer.url, (AUDIENCE,)))
-    made._keys._keys = parse_jwks(json.dumps(issuer.jwks()).encode(), ("RS256", "ES256"))
-    made._keys._fetched_at, made._keys._failure = time.monotonic() + 3600, ""
-    return made
+    started = JwtReviewer(JwtConfig(issuer.url, (AUDIENCE,)))
+    started._keys._keys = parse_jwks(json.dumps(issuer.jwks()).encode(), ("RS256", "ES256"))
+    started._keys._fetched_at, started._keys._failure = time.monotonic() + 3600, ""
+    return started
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])
-def test_a_jump_of_the_wall_clock_opens_and_closes_nothing(keys: HttpsServer, issuer: Issuer, jump: float) -> None:
+def test_a_jump_of_the_wall_clock_changes_no_verdict(keys: HttpsServer, issuer: Issuer, jump: float) -> None:
     wall, count = [1_800_000_000.0], [0.0]
     now = wall_clock.steady_wall_clock(lambda: wall[0], lambda: count[0])
     wall[0] += jump + 60
     count[0] += 60
 
-    ended = judged(keys, issuer.token(exp=1_800_000_000 + 10), now)
-    lives = judged(keys, issuer.token(exp=1_800_000_000 + 120, nbf=1_800_000_000), now)
+    ended = review_token(keys, issuer.token(exp=1_800_000_000 + 10), now)
+    lives = review_token(keys, issuer.token(exp=1_800_000_000 + 120, nbf=1_800_000_000), now)
 
     assert (ended.outcome, lives.outcome) == (Outcome.UNAUTHENTICATED, Outcome.ALLOWED)
 
@@ -156,11 +154,11 @@ def test_a_jump_of_the_wall_clock_opens_and_closes_nothing(keys: HttpsServer, is
 def test_required_claims(
     keys: HttpsServer, issuer: Issuer, claims: dict[str, Any], required: RequiredClaim, outcome: Outcome
 ) -> None:
-    assert judged(keys, issuer.token(**claims), required_claims=(required,)).outcome is outcome
+    assert review_token(keys, issuer.token(**claims), required_claims=(required,)).outcome is outcome
 
 
 def test_only_allowed_algorithms_count(keys: HttpsServer, issuer: Issuer) -> None:
-    verdict = judged(keys, issuer.token("RS256"), algorithms=("ES256",))
+    verdict = review_token(keys, issuer.token("RS256"), algorithms=("ES256",))
 
     assert verdict.outcome is Outcome.UNAUTHENTICATED
     assert "is signed with 'RS256', not ES256" in verdict.message
@@ -181,7 +179,7 @@ def test_a_short_rsa_key_is_not_trusted(keys: HttpsServer) -> None:
         warnings.simplefilter("ignore")
         token = jwt.encode(issuer.claims(), short, "RS256", {"kid": "short"})
 
-    assert judged(keys, token, jwks_uri=f"{keys.url}{JWKS}").outcome is Outcome.UNAUTHENTICATED
+    assert review_token(keys, token, jwks_uri=f"{keys.url}{JWKS}").outcome is Outcome.UNAUTHENTICATED
 
 
 @pytest.mark.parametrize(
@@ -194,50 +192,50 @@ def test_a_short_rsa_key_is_not_trusted(keys: HttpsServer) -> None:
         ((200, b"{"), "Expecting property name"),
     ],
 )
-def test_an_issuer_that_is_none_is_told(
+def test_an_invalid_issuer_is_reported(
     keys: HttpsServer, monkeypatch: pytest.MonkeyPatch, answer: tuple[int, Any], finding: str
 ) -> None:
     monkeypatch.setattr(startup, "START_TIMEOUT_SECONDS", 0.0)
     keys.answers = lambda *_: answer
 
     with pytest.raises(CannotStart, match=finding) as refusal:
-        judged(keys, "any")
+        review_token(keys, "any")
 
     assert refusal.value.reason == "IssuerUnreachable"
 
 
-def test_keys_without_tls_are_not_asked_for(keys: HttpsServer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_without_tls_are_not_fetched(keys: HttpsServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(startup, "START_TIMEOUT_SECONDS", 0.0)
     keys.answers = lambda *_: (200, {"issuer": keys.url, "jwks_uri": "http://127.0.0.1/jwks"})
 
     with pytest.raises(CannotStart, match="has no https:// address"):
-        judged(keys, "any")
+        review_token(keys, "any")
 
 
-def test_an_issuer_with_a_certificate_that_nobody_vouches_for_is_not_believed(
+def test_an_issuer_with_an_untrusted_certificate_is_refused(
     keys: HttpsServer, issuer: Issuer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(startup, "START_TIMEOUT_SECONDS", 0.0)
 
     with pytest.raises(CannotStart, match="CERTIFICATE_VERIFY_FAILED"):
-        judged(keys, issuer.token(), certificate_authority=None)
+        review_token(keys, issuer.token(), certificate_authority=None)
 
 
-def test_while_the_issuer_is_down_known_keys_let_in_and_unknown_ones_are_not_decided(
+def test_while_the_issuer_is_down_known_keys_are_admitted_and_unknown_ones_are_unavailable(
     issuer: Issuer, tmp_path: Path
 ) -> None:
-    async def story(keys: HttpsServer, issuer: Issuer) -> list[Outcome]:
-        judge = JwtReviewer(JwtConfig(keys.url, (AUDIENCE,), certificate_authority=keys.authority.decode()))
-        await judge.start()
+    async def scenario(keys: HttpsServer, issuer: Issuer) -> list[Outcome]:
+        reviewer = JwtReviewer(JwtConfig(keys.url, (AUDIENCE,), certificate_authority=keys.authority.decode()))
+        await reviewer.start()
         keys.down()
-        judge._keys._fetched_at = float("-inf")  # as if ten seconds had passed
-        found = [await judge.review(token) for token in (issuer.token(), issuer.token(kid="new"))]
-        judge.close()
+        reviewer._keys._fetched_at = float("-inf")  # as if ten seconds had passed
+        found = [await reviewer.review(token) for token in (issuer.token(), issuer.token(kid="new"))]
+        reviewer.close()
         return [each.outcome for each in found]
 
     with HttpsServer(tmp_path, lambda *_: (404, {})) as keys:
         other = Issuer(keys.url, AUDIENCE)
         documents = {DISCOVERY: other.discovery(), JWKS: other.jwks()}
         keys.answers = lambda _method, path, *_: (200, documents[path])
-        assert asyncio.run(story(keys, other)) == [Outcome.ALLOWED, Outcome.UNAVAILABLE]
+        assert asyncio.run(scenario(keys, other)) == [Outcome.ALLOWED, Outcome.UNAVAILABLE]
         keys.up()

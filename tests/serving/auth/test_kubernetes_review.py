@@ -1,4 +1,4 @@
-"""When the API server is slow, wrong, gone or says no, nobody is let in. (With a real one: tests/apiserver/test_server_auth.py.)"""
+"""No request is admitted if the API server is slow, wrong, down or refuses. (With a real one: tests/apiserver/test_server_auth.py.)"""
 
 import asyncio
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ def api(tmp_path: Path) -> Iterator[HttpsServer]:
 def answering(
     whose: Any = KNOWN, may: Any = None, seen: list[Any] | None = None
 ) -> Callable[..., tuple[int, dict[str, Any]]]:
-    """An API server that answers so, and notes what it was asked."""
+    """An API server with these responses, which records its requests."""
     statuses = {WHOSE: whose, MAY: may if may is not None else {"allowed": True}}
 
     def answer(_method: str, path: str, body: Any, headers: dict[str, str]) -> tuple[int, Any]:
@@ -43,26 +43,26 @@ def answering(
     return answer
 
 
-def judged(api: HttpsServer, *answers: Any, token: str = "hers") -> list[Verdict]:
-    """A judge that started well, then one verdict for each answer."""
+def review_token(api: HttpsServer, *answers: Any, token: str = "hers") -> list[Verdict]:
+    """One verdict for each answer, of a reviewer that has started."""
 
     async def run() -> list[Verdict]:
-        judge = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
-        await judge.start()
+        reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
+        await reviewer.start()
         found = []
         for answer in answers:
             api.answers = answer
-            found.append(await judge.review(token))
-        judge.close()
+            found.append(await reviewer.review(token))
+        reviewer.close()
         return found
 
     return asyncio.run(run())
 
 
-def test_it_asks_whose_the_token_is_and_whether_they_may_get_this_service(api: HttpsServer) -> None:
+def test_it_creates_a_token_review_and_an_access_review(api: HttpsServer) -> None:
     seen: list[Any] = []
 
-    [verdict] = judged(api, answering(seen=seen))
+    [verdict] = review_token(api, answering(seen=seen))
 
     assert verdict.outcome is Outcome.ALLOWED
     assert seen == [
@@ -109,44 +109,46 @@ def test_it_asks_whose_the_token_is_and_whether_they_may_get_this_service(api: H
         pytest.param(KNOWN, (403, {"message": "no"}), Outcome.UNAVAILABLE, id="the second question is forbidden"),
     ],
 )  # fmt: skip
-def test_in_doubt_nobody_is_let_in(api: HttpsServer, whose: Any, may: Any, outcome: Outcome) -> None:
-    [verdict] = judged(api, answering(whose, may))
+def test_without_an_answer_of_the_api_server_no_request_is_admitted(
+    api: HttpsServer, whose: Any, may: Any, outcome: Outcome
+) -> None:
+    [verdict] = review_token(api, answering(whose, may))
 
     assert verdict.outcome is outcome
 
 
-def test_an_api_server_that_comes_back_is_asked_again(api: HttpsServer) -> None:
-    async def story() -> list[Outcome]:
-        judge = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
-        await judge.start()
+def test_an_api_server_that_recovers_is_used_again(api: HttpsServer) -> None:
+    async def scenario() -> list[Outcome]:
+        reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
+        await reviewer.start()
         outcomes = []
         changes: list[Callable[[], None]] = [lambda: None, api.down, api.up]
         for change in changes:
             change()
-            outcomes.append((await judge.review("hers")).outcome)
-        judge.close()
+            outcomes.append((await reviewer.review("hers")).outcome)
+        reviewer.close()
         return outcomes
 
-    assert asyncio.run(story()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED]
+    assert asyncio.run(scenario()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED]
 
 
-def test_a_connection_that_was_closed_while_it_was_idle_costs_nobody_an_answer(api: HttpsServer) -> None:
-    async def story() -> list[Outcome]:
-        judge = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
-        await judge.start()
+def test_a_connection_closed_while_idle_costs_no_response(api: HttpsServer) -> None:
+    async def scenario() -> list[Outcome]:
+        reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
+        await reviewer.start()
         api.down()
         api.up()
-        outcomes = [(await judge.review("hers")).outcome for _ in range(8)]
-        judge.close()
+        outcomes = [(await reviewer.review("hers")).outcome for _ in range(8)]
+        reviewer.close()
         return outcomes
 
-    assert set(asyncio.run(story())) == {Outcome.ALLOWED}
+    assert set(asyncio.run(scenario())) == {Outcome.ALLOWED}
 
 
-def test_while_it_is_down_whom_it_let_in_stays_in_for_a_minute_and_no_longer(api: HttpsServer) -> None:
+def test_while_the_api_server_is_down_a_cached_verdict_lasts_a_minute(api: HttpsServer) -> None:
     now = [0.0]
 
-    async def story() -> list[Outcome]:
+    async def scenario() -> list[Outcome]:
         gate = Authenticator(
             KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent)),
             lambda: now[0],
@@ -162,21 +164,21 @@ def test_while_it_is_down_whom_it_let_in_stays_in_for_a_minute_and_no_longer(api
         gate.close()
         return found
 
-    assert asyncio.run(story()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED, Outcome.UNAVAILABLE]
+    assert asyncio.run(scenario()) == [Outcome.ALLOWED, Outcome.UNAVAILABLE, Outcome.ALLOWED, Outcome.UNAVAILABLE]
 
 
-def test_its_own_token_is_read_again_as_the_kubelet_renews_it(api: HttpsServer) -> None:
+def test_the_pods_token_is_read_for_each_review(api: HttpsServer) -> None:
     seen: list[Any] = []
 
-    async def story() -> None:
-        judge = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
-        await judge.start()
+    async def scenario() -> None:
+        reviewer = KubernetesReviewer(ServiceAccountConfig("shop", "fraud", (AUDIENCE,), api.url, api.ca.parent))
+        await reviewer.start()
         (api.ca.parent / "token").write_text("renewed")
         api.answers = answering(seen=seen)
-        await judge.review("hers")
-        judge.close()
+        await reviewer.review("hers")
+        reviewer.close()
 
-    asyncio.run(story())
+    asyncio.run(scenario())
 
     assert {authorization for _, _, authorization in seen} == {"Bearer renewed"}
 
@@ -189,19 +191,19 @@ def test_its_own_token_is_read_again_as_the_kubelet_renews_it(api: HttpsServer) 
         pytest.param(answering((500, {})), "ApiServerUnreachable", id="an API server that is not well"),
     ],
 )
-def test_a_server_that_could_let_nobody_in_does_not_start(
+def test_a_server_that_could_admit_no_caller_does_not_start(
     api: HttpsServer, monkeypatch: pytest.MonkeyPatch, answer: Any, reason: str
 ) -> None:
     monkeypatch.setattr(startup, "START_TIMEOUT_SECONDS", 0.0)
     api.answers = answer
 
     with pytest.raises(CannotStart) as refusal:
-        judged(api)
+        review_token(api)
 
     assert refusal.value.reason == reason
 
 
-def test_outside_a_pod_it_is_said_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_outside_a_pod_the_error_names_the_next_step(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
 
     with pytest.raises(CannotStart, match=r"give serviceAccount\.apiServer, or use jwt or none"):

@@ -1,6 +1,6 @@
 """h2spec against the gRPC port: HTTP/2 (RFC 7540) and HPACK (RFC 7541), case by case.
 
-What grpc.aio is known to fail is listed with its reason. A new failure is red, and a listed case that passes is too, so
+The known failures of grpc.aio are listed with their reasons. A new failure is red, and so is a listed case that passes, so
 that the list stays true.
 """
 
@@ -22,7 +22,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(400)]
 METHOD = "/inference.GRPCInferenceService/ServerLive"
 KNOWN = json.loads((Path(__file__).parent / "h2spec_known.json").read_text())  # fails, varies: {reason: [case]}
 CASES = 145
-# A case that fails mostly waits, so the sections run side by side; the longest is taken case by case.
+# A case that fails mostly waits, so the sections run in parallel, and the longest one case by case.
 LONG = ("generic/5", 15)
 SECTIONS = [
     *(f"generic/{name}" for name in ("1", "2", "3.1", "3.2", "3.3", "3.4", "3.5", "3.7", "3.8", "3.9", "3.10", "4")),
@@ -45,24 +45,24 @@ def outcomes(server: LocalServer, folder: Path, section: str, seconds: int) -> d
     return {f"{case.get('package')} {case.get('classname')}": case.find("error") is None for case in cases}
 
 
-def ask(server: LocalServer, folder: Path, sections: Iterable[str], seconds: int) -> dict[str, bool]:
+def run_h2spec(server: LocalServer, folder: Path, sections: Iterable[str], seconds: int) -> dict[str, bool]:
     with ThreadPoolExecutor(24) as pool:
         parts = pool.map(lambda section: outcomes(server, folder, section, seconds), sections)
         return {case: passed for part in parts for case, passed in part.items()}
 
 
-def listed(kind: str) -> set[str]:
+def known_cases(kind: str) -> set[str]:
     return {case for cases in KNOWN[kind].values() for case in cases}
 
 
-def test_every_case_is_answered_as_it_is_listed(echo_server: LocalServer, tmp_path: Path) -> None:
-    known, varying = listed("fails"), listed("varies")
+def test_every_case_has_its_listed_response(echo_server: LocalServer, tmp_path: Path) -> None:
+    known, varying = known_cases("fails"), known_cases("varies")
 
-    found = ask(echo_server, tmp_path, SECTIONS, seconds=1)
+    found = run_h2spec(echo_server, tmp_path, SECTIONS, seconds=1)
     packages = {case.split()[0] for case, passed in found.items() if passed == (case in known) and case not in varying}
-    if packages:  # a busy machine may have been slow: those get more time
+    if packages:  # a busy machine may have been slow: these cases get more time
         again = [section for section in SECTIONS if section in packages or section.rpartition("/")[0] in packages]
-        found |= ask(echo_server, tmp_path, again, seconds=4)
+        found |= run_h2spec(echo_server, tmp_path, again, seconds=4)
 
     assert len(found) == CASES
     assert varying | known <= found.keys(), "h2spec has no such case"

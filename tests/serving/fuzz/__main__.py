@@ -1,8 +1,8 @@
-"""`make fuzz`: every target of `targets` under atheris, which follows the branches that its inputs take.
+"""`make fuzz`: every target of `targets` under atheris, which is guided by the covered branches.
 
 python -m tests.serving.fuzz [--seconds N] [--runs N] [TARGET ...]
 
-Starts from the committed corpus; what it found worth keeping is in .fuzz/<target>/, and so is an input that fails, as
+Starts from the committed corpus; new inputs are in .fuzz/<target>/, and so is an input that fails, as
 crash-…, timeout-… or oom-…. Such an input belongs into corpus/<target>/ with the mend.
 """
 
@@ -46,7 +46,7 @@ def one(name: str, seconds: int, runs: int) -> int:
 
 def fuzz(name: str, seconds: int, runs: int) -> None:
     """Ends the process, with 0 if nothing was found."""
-    import atheris  # here, since it is only to be had where its wheels are
+    import atheris  # imported here, since it has wheels for few platforms
 
     with atheris.instrument_imports(include=["flywheel_serving"]):
         from tests.serving.fuzz.targets import TARGETS

@@ -1,6 +1,6 @@
-"""What strangers' bytes reach, each as a function that must return: any exception but those named is a bug.
+"""The code that untrusted bytes reach, each as a function that must return: any exception but those named is a bug.
 
-`make fuzz` runs them for as long as one likes, and the tests for a bounded number of inputs from the corpus.
+`make fuzz` runs them without a limit, and the tests for a bounded number of inputs from the corpus.
 """
 
 import contextlib
@@ -19,37 +19,37 @@ from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rest import codec as rest_codec
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rpc import codec as rpc_codec
-from tests.serving.oracle.memory import converse
+from tests.serving.oracle.in_memory import exchange_in_memory
 
 SIGNATURE = Signature(
     tuple(TensorSpec(name.lower(), name, (-1, 2)) for name in DTYPES), (TensorSpec("y", "FP32", (-1,)),)
 )
 MAX_ROWS = 100
-HELD = 4 * 65_536  # more than this is never written for a request of the size that the corpus has
+HELD = 4 * 65_536  # more is never written for requests of the corpus's sizes
 
 
 def http(data: bytes) -> None:
-    """Bytes of a connection, in two pieces and in one: the same answers, and no more of them than there are requests."""
-    whole, ended = converse([data])
+    """Parses a connection's bytes in two pieces and in one: the responses are equal, and no more than the requests."""
+    whole, ended = exchange_in_memory([data])
     assert whole.startswith(b"HTTP/1.1 ") or not whole
     assert len(whole) <= HELD + 4 * len(data) * 64
-    assert converse([data[: len(data) // 2], data[len(data) // 2 :]]) == (whole, ended)
+    assert exchange_in_memory([data[: len(data) // 2], data[len(data) // 2 :]]) == (whole, ended)
 
 
 def rest(data: bytes) -> None:
-    """The first two bytes are Inference-Header-Content-Length, 0 for none; the rest is the body."""
+    """Decodes a body; the first two bytes are Inference-Header-Content-Length, 0 for none."""
     length, forms = int.from_bytes(data[:2], "big"), BodyTemplates()
     with contextlib.suppress(RequestError):
         request, wanted = rest_codec.decode(data[2:], length or None, forms)
         SIGNATURE.fit(request.tensors, MAX_ROWS)
         for name in request.outputs:
             wanted.is_binary(name)
-        again, _ = rest_codec.decode(data[2:], length or None, forms)  # by its form, if it has one
+        again, _ = rest_codec.decode(data[2:], length or None, forms)  # by its template, if it has one
         assert str(again.tensors) == str(request.tensors)
 
 
 def rpc(data: bytes) -> None:
-    """A serialized ModelInferRequest."""
+    """Decodes a serialized ModelInferRequest."""
     message = pb.ModelInferRequest()
     with contextlib.suppress(DecodeError, RequestError):
         message.ParseFromString(data)
@@ -58,7 +58,7 @@ def rpc(data: bytes) -> None:
 
 
 def binary(data: bytes) -> None:
-    """The first byte picks the datatype: what was read is written as it came."""
+    """Decodes and encodes a tensor, whose datatype the first byte selects: the bytes are equal."""
     datatype = list(DTYPES)[(data[0] if data else 0) % len(DTYPES)]
     raw = data[1:]
     size = DTYPES[datatype].itemsize
@@ -79,7 +79,7 @@ def count_texts(raw: bytes) -> int:
 
 
 def onnx(data: bytes) -> None:
-    """A model's file."""
+    """Checks a model's file."""
     with tempfile.NamedTemporaryFile(suffix=".onnx") as file:
         file.write(data)
         file.flush()

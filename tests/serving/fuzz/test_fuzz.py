@@ -1,4 +1,4 @@
-"""The fuzz targets on the committed corpus, on mutations of it, and for a moment under atheris."""
+"""The fuzz targets on the committed corpus, on mutations of it, and in a short run of atheris."""
 
 import subprocess
 import sys
@@ -42,25 +42,25 @@ def test_there_is_a_target_for_each_name_and_a_corpus_for_each() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_corpus_does_no_harm(name: str) -> None:
+def test_every_input_of_the_corpus_passes(name: str) -> None:
     for data in SEEDS[name]:
         TARGETS[name](data)
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_mutations_do_no_harm(name: str) -> None:
+def test_mutated_inputs_pass(name: str) -> None:
     @given(data=mutated(SEEDS[name]))
     @settings(max_examples=examples(150), deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    def does_no_harm(data: bytes) -> None:
+    def check_no_harm(data: bytes) -> None:
         TARGETS[name](data)
 
-    does_no_harm()
+    check_no_harm()
 
 
 @pytest.mark.integration
 @pytest.mark.parametrize("name", NAMES)
-def test_atheris_finds_nothing_in_a_moment(name: str, tmp_path: Path) -> None:
-    """The way that `make fuzz` goes for longer; its wheels are there for Linux on x86-64 alone."""
+def test_atheris_finds_nothing_in_a_short_run(name: str, tmp_path: Path) -> None:
+    """A short run of `make fuzz`; atheris has wheels for Linux on x86-64 alone."""
     if find_spec("atheris") is None:
         return
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""Schemathesis on the server's own description: what it allows, and what it forbids, is answered as it says."""
+"""Schemathesis with the server's own description: allowed and forbidden requests get the described responses."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import Case, GenerationMode
 from schemathesis.core.result import Err, Ok
 
-# JSON Schema cannot say that the values are as many as the shape says, so most of what it allows is refused with a 400.
+# JSON Schema cannot express that there are as many values as the shape says, so most allowed requests get a 400.
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from tests.serving.local_server import LocalServer
@@ -26,13 +26,13 @@ def operations(server: LocalServer) -> list[Any]:
 
 @pytest.mark.parametrize("mode", list(GenerationMode), ids=lambda mode: str(mode.value))
 @pytest.mark.parametrize(("name", "examples"), [("flight_server", 25), ("echo_server", 10)])
-def test_every_operation_keeps_to_its_description(
+def test_every_response_fits_the_description(
     request: pytest.FixtureRequest, name: str, examples: int, mode: GenerationMode
 ) -> None:
     server: LocalServer = request.getfixturevalue(name)
     for operation in operations(server):
         if mode is GenerationMode.NEGATIVE and operation.method.upper() == "GET":
-            continue  # it takes nothing that could be wrong
+            continue  # it has no parameters that could be invalid
         check(server, operation, mode, examples if operation.method.upper() == "POST" else 2)
     assert server.process.poll() is None
 
@@ -47,7 +47,7 @@ def check(server: LocalServer, operation: Any, mode: GenerationMode, examples: i
         derandomize=True,
         database=None,
     )
-    def keeps_to_it(case: Case[Any]) -> None:
+    def fits_description(case: Case[Any]) -> None:
         case.call_and_validate(base_url=f"http://{server.http}", excluded_checks=[positive_data_acceptance])
 
-    keeps_to_it()
+    fits_description()

@@ -1,4 +1,4 @@
-"""HTTP/1.1 itself, byte by byte over raw sockets: what clients, proxies and strangers send."""
+"""HTTP/1.1 over raw sockets: requests of clients, proxies and attackers."""
 
 import json
 import socket
@@ -13,7 +13,7 @@ import pytest
 from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: a\r\n\r\n"
 BODY = json.dumps({"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [3]}]}).encode()
@@ -35,14 +35,14 @@ def connected(server: LocalServer) -> Iterator[socket.socket]:
 
 
 def receive(connection: socket.socket, method: str = "GET") -> tuple[int, bytes, HTTPResponse]:
-    """One response; whatever of the next one is already here is lost, so pipelines are read with `responses`."""
+    """One response. Received bytes of the next one are lost, so pipelines are read with `responses`."""
     response = HTTPResponse(connection, method=method)
     response.begin()
     return response.status, response.read(), response
 
 
 def responses(connection: socket.socket) -> list[tuple[int, bytes]]:
-    """Everything until the server closes, split into (status, body)."""
+    """All responses until the server closes, as (status, body)."""
     data = b""
     while chunk := connection.recv(65_536):
         data += chunk
@@ -95,7 +95,7 @@ def test_a_request_may_come_byte_by_byte(server: LocalServer) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 7, 1000], ids=lambda size: f"chunks of {size}")
-def test_a_chunked_body_is_put_together(server: LocalServer, size: int) -> None:
+def test_a_chunked_body_is_joined(server: LocalServer, size: int) -> None:
     chunks = [BODY[start : start + size] for start in range(0, len(BODY), size)]
     encoded = b"".join(b"%x;name=value\r\n%b\r\n" % (len(chunk), chunk) for chunk in chunks)
 
@@ -106,7 +106,7 @@ def test_a_chunked_body_is_put_together(server: LocalServer, size: int) -> None:
     assert [status for status, _ in found] == [200, 200]
 
 
-def test_a_client_that_asks_may_continue(server: LocalServer) -> None:
+def test_a_client_that_expects_100_continue_gets_it(server: LocalServer) -> None:
     with connected(server) as connection:
         connection.sendall(POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\n\r\n"))
         assert connection.recv(100) == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -114,7 +114,7 @@ def test_a_client_that_asks_may_continue(server: LocalServer) -> None:
         assert receive(connection)[0] == 200
 
 
-def test_continue_waits_for_the_answers_before_it(server: LocalServer) -> None:
+def test_100_continue_waits_for_earlier_responses(server: LocalServer) -> None:
     second = POST.replace(b"\r\n\r\n", b"\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n")
 
     with connected(server) as connection:
@@ -151,7 +151,7 @@ def test_head_has_the_headers_of_get_and_no_body(server: LocalServer) -> None:
         pytest.param(b"HTTP/1.0", b"Connection: keep-alive\r\n", "keep-alive", id="1.0 stays when asked"),
     ],
 )
-def test_the_connection_ends_as_the_client_says(
+def test_the_connection_closes_or_stays_as_the_client_asks(
     server: LocalServer, request_line: bytes, headers: bytes, connection_header: str
 ) -> None:
     with connected(server) as connection:
@@ -205,10 +205,10 @@ def test_the_connection_ends_as_the_client_says(
         ),
     ],
 )
-def test_what_is_not_a_request_is_refused_and_closed(
+def test_bytes_that_are_no_request_are_refused_and_the_connection_closed(
     server: LocalServer, data: bytes, status: int, finding: str
 ) -> None:
-    """The good request before it is answered, what comes behind it is not."""
+    """Answers the valid request before the invalid bytes, and nothing after them."""
     with connected(server) as connection:
         connection.sendall(LIVE + data)
         found = responses(connection)
@@ -231,7 +231,7 @@ def test_an_upgrade_is_ignored(server: LocalServer) -> None:
         pytest.param(POST + BODY[:-1], 408, id="stops in the body"),
     ],
 )
-def test_a_slow_client_is_told_and_closed(server: LocalServer, sent: bytes, status: int | None) -> None:
+def test_a_slow_client_gets_408_and_is_closed(server: LocalServer, sent: bytes, status: int | None) -> None:
     with connected(server) as connection:
         connection.sendall(sent)
         found = responses(connection)
@@ -239,7 +239,7 @@ def test_a_slow_client_is_told_and_closed(server: LocalServer, sent: bytes, stat
     assert [code for code, _ in found] == ([] if status is None else [status])
 
 
-def test_a_trickle_does_not_extend_the_time(server: LocalServer) -> None:
+def test_slow_bytes_do_not_extend_the_deadline(server: LocalServer) -> None:
     with connected(server) as connection:
         connection.sendall(POST)
         connection.settimeout(0.1)
@@ -256,17 +256,17 @@ def test_a_trickle_does_not_extend_the_time(server: LocalServer) -> None:
 
 def test_a_client_that_does_not_read_is_cut(server: LocalServer) -> None:
     with connected(server) as connection, pytest.raises(ConnectionError):
-        ask_without_reading(connection)
+        send_without_reading(connection)
 
 
-def ask_without_reading(connection: socket.socket) -> None:
+def send_without_reading(connection: socket.socket) -> None:
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     for _ in range(10_000):
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
 
 
-def test_too_many_connections_are_told_so(server: LocalServer) -> None:
-    """The server has room for 8, and for the next client once one of them has gone."""
+def test_too_many_connections_are_answered_503(server: LocalServer) -> None:
+    """The server accepts 8 connections, and the next one after one of them has closed."""
     held = [socket.create_connection(("127.0.0.1", server.ready["http"])) for _ in range(8)]
     try:
         for connection in held:
@@ -280,7 +280,7 @@ def test_too_many_connections_are_told_so(server: LocalServer) -> None:
     assert_answers(server)
 
 
-def test_garbage_leaves_others_unharmed(server: LocalServer) -> None:
+def test_garbage_does_not_affect_other_clients(server: LocalServer) -> None:
     with connected(server) as good:
         for seed in range(50):
             noise = bytes((seed * 31 + index * index) % 256 for index in range(500))

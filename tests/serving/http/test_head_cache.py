@@ -1,4 +1,4 @@
-"""What is remembered of requests that were parsed before, and what is not."""
+"""Which heads are cached, and which requests are found by them."""
 
 import pytest
 
@@ -10,7 +10,7 @@ POST = b"POST /infer HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nab"
 
 
 class Reader:
-    """A connection's parser, with what it gave."""
+    """A connection's parser, and its events."""
 
     def __init__(self, heads: HeadCache) -> None:
         self.events: list[object] = []
@@ -44,7 +44,7 @@ def test_a_repeated_request_is_found_on_any_connection_with_its_own_body() -> No
         pytest.param(b"", id="nothing"),
     ],
 )
-def test_only_the_very_same_head_with_a_whole_body_is_found(data: bytes) -> None:
+def test_only_an_identical_head_with_a_whole_body_is_found(data: bytes) -> None:
     heads = HeadCache()
     parsed(POST, heads=heads)
 
@@ -64,21 +64,21 @@ def test_only_the_very_same_head_with_a_whole_body_is_found(data: bytes) -> None
         pytest.param(POST.replace(b"host: a", b"x: y"), id="one that is refused"),
     ],
 )
-def test_what_depends_on_more_than_its_head_is_parsed_each_time(request_: bytes) -> None:
+def test_a_request_that_depends_on_more_than_its_head_is_parsed_each_time(request_: bytes) -> None:
     heads = HeadCache()
     parsed(request_, heads=heads)
 
     assert heads.find(request_) is None
 
 
-def test_a_request_in_two_pieces_is_not_remembered() -> None:
+def test_a_request_in_two_pieces_is_not_cached() -> None:
     heads = HeadCache()
     parsed(POST[:30], POST[30:], heads=heads)
 
     assert heads.find(POST) is None
 
 
-def test_between_the_pieces_of_a_request_nothing_is_found() -> None:
+def test_no_cached_head_is_found_inside_a_request() -> None:
     heads = HeadCache()
     parsed(POST, heads=heads)
     inner = POST.replace(b"content-length: 2", b"content-length: %d" % len(POST)) + POST
@@ -88,7 +88,7 @@ def test_between_the_pieces_of_a_request_nothing_is_found() -> None:
     assert [event.body for event in events if isinstance(event, Request)] == [b"ab" + POST[: len(POST) - 2]]
 
 
-def test_what_is_kept_is_bounded() -> None:
+def test_the_cache_is_bounded() -> None:
     heads = HeadCache()
     for number in range(3 * MAX_HEADS):
         parsed(POST.replace(b"host: a", b"host: %d" % number), heads=heads)

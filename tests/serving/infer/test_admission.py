@@ -1,4 +1,4 @@
-"""Who is let in while a queue stands, on a clock that the test moves."""
+"""Admission while a queue stands, on a clock that the test sets."""
 
 import pytest
 
@@ -25,13 +25,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def calls(door: Admission, clock: Clock, waited: int, seconds: float, apart: float = 0.01) -> None:
-    """A call of the model every so often, for which so many had waited."""
+    """Drains a queue of this length at this interval."""
     for _ in range(round(seconds / apart)):
         clock.now += apart
         door.queue_drained(waited)
 
 
-def test_up_to_the_limit_all_are_let_in(clock: Clock) -> None:
+def test_requests_up_to_the_limit_are_admitted(clock: Clock) -> None:
     door = Admission(MOST)
 
     door.check(MOST - 1)
@@ -40,7 +40,7 @@ def test_up_to_the_limit_all_are_let_in(clock: Clock) -> None:
         door.check(MOST)
 
 
-def test_a_queue_that_stands_is_joined_by_no_more_than_keep_the_model_busy(clock: Clock) -> None:
+def test_a_standing_queue_admits_only_as_many_as_saturate_the_model(clock: Clock) -> None:
     door = Admission(MOST)
 
     calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
@@ -54,9 +54,7 @@ def test_a_queue_that_stands_is_joined_by_no_more_than_keep_the_model_busy(clock
     ("waited", "seconds", "apart"),
     [(STANDING_QUEUE_LENGTH, 0.08, 0.01), (STANDING_QUEUE_LENGTH - 1, 5, 0.01), (MOST, 5, 0.03)],
 )
-def test_a_burst_a_short_queue_and_bursts_with_pauses_are_answered(
-    clock: Clock, waited: int, seconds: float, apart: float
-) -> None:
+def test_bursts_and_short_queues_are_admitted(clock: Clock, waited: int, seconds: float, apart: float) -> None:
     door = Admission(MOST)
 
     calls(door, clock, waited, seconds, apart)
@@ -64,7 +62,7 @@ def test_a_burst_a_short_queue_and_bursts_with_pauses_are_answered(
     door.check(MOST - 1)
 
 
-def test_the_door_opens_when_nobody_was_refused_for_a_while(clock: Clock) -> None:
+def test_admission_opens_again_after_a_time_without_refusals(clock: Clock) -> None:
     door = Admission(MOST)
     calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
 
@@ -77,7 +75,7 @@ def test_the_door_opens_when_nobody_was_refused_for_a_while(clock: Clock) -> Non
     door.check(MOST - 1)
 
 
-def test_a_limit_below_what_keeps_a_model_busy_is_kept(clock: Clock) -> None:
+def test_a_limit_below_saturation_holds(clock: Clock) -> None:
     door = Admission(2)
 
     door.check(1)

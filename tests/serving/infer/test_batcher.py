@@ -1,4 +1,4 @@
-"""Requests that share a call of the model get the answers that they would have got alone."""
+"""Requests that share a call of the model get the results that they would get alone."""
 
 import asyncio
 import time
@@ -20,14 +20,14 @@ from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import OnnxModel
 
 
-def answers(
+def run_batcher(
     model: OnnxModel, feeds: Sequence[dict[str, Array]], max_rows: int, wait: float = 60.0
 ) -> tuple[list[ModelResult], ServerMetrics]:
-    """What each gets when all are submitted in one turn of the loop, and what was counted."""
+    """The result of each request when all are submitted in one turn of the loop, and the metrics."""
     metrics = ServerMetrics("m", "1")
     outputs = [spec.name for spec in model.signature.outputs]
 
-    async def ask() -> list[ModelResult]:
+    async def submit_all() -> list[ModelResult]:
         runner = Runner(model, 1)
         batcher = Batcher(runner, metrics, Admission(256), max_rows)
         waits: list[asyncio.Future[ModelResult]] = []
@@ -37,12 +37,12 @@ def answers(
             batcher.submit(BatchItem(each, outputs, rows, time.perf_counter() + wait, answer.set_result))
             waits.append(answer)
             if wait < 1:
-                await asyncio.sleep(0.001)  # into a thread before the next one comes
+                await asyncio.sleep(0.001)  # so that it is in a thread before the next one is submitted
         found = await asyncio.wait_for(asyncio.gather(*waits), 30)
         runner.close()
         return found
 
-    return asyncio.run(ask()), metrics
+    return asyncio.run(submit_all()), metrics
 
 
 def calls(metrics: ServerMetrics) -> int:
@@ -55,7 +55,7 @@ def values(found: ModelResult) -> Any:
 
 
 def model_of(folder: Path, node: NodeProto, *, constants: Sequence[Any] = ()) -> OnnxModel:
-    """One operator from `x` [-1, 2] to `y` [-1, 2]."""
+    """A model with one operator from `x` [-1, 2] to `y` [-1, 2]."""
     shapes = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 2]) for name in ("x", "y")]
     graph = helper.make_graph([node], "one", shapes[:1], shapes[1:], list(constants))
     made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
@@ -63,10 +63,10 @@ def model_of(folder: Path, node: NodeProto, *, constants: Sequence[Any] = ()) ->
     return OnnxModel(folder / "model.onnx", 1)
 
 
-def test_what_waits_together_runs_in_one_call_and_keeps_its_rows(lookup: Path) -> None:
+def test_requests_that_wait_together_run_in_one_call_with_their_own_rows(lookup: Path) -> None:
     feeds = [{"index": np.array(rows)} for rows in ([0], [1, 2], [2, 0, 1])]
 
-    found, metrics = answers(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=64)
+    found, metrics = run_batcher(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=64)
 
     assert [values(each) for each in found] == [[1.0], [2.0, 3.0], [3.0, 1.0, 2.0]]
     assert (calls(metrics), metrics.batch_rows.sum) == (1, 6)
@@ -83,7 +83,7 @@ def test_what_waits_together_runs_in_one_call_and_keeps_its_rows(lookup: Path) -
 def test_no_call_has_more_rows_than_allowed(lookup: Path, max_rows: int, wanted: int) -> None:
     feeds = [{"index": np.array([at % 3])} for at in range(4)]
 
-    found, metrics = answers(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows)
+    found, metrics = run_batcher(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows)
 
     assert [values(each) for each in found] == [[1.0], [2.0], [3.0], [1.0]]
     assert calls(metrics) == wanted
@@ -92,7 +92,7 @@ def test_no_call_has_more_rows_than_allowed(lookup: Path, max_rows: int, wanted:
 def test_a_request_larger_than_a_batch_runs_alone(lookup: Path) -> None:
     feeds = [{"index": np.array([0] * 5)}, {"index": np.array([1])}]
 
-    found, metrics = answers(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=2)
+    found, metrics = run_batcher(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=2)
 
     assert [values(each) for each in found] == [[1.0] * 5, [2.0]]
     assert calls(metrics) == 2
@@ -101,18 +101,18 @@ def test_a_request_larger_than_a_batch_runs_alone(lookup: Path) -> None:
 def test_a_row_that_the_model_refuses_fails_alone(lookup: Path) -> None:
     feeds = [{"index": np.array([0])}, {"index": np.array([7])}, {"index": np.array([2])}]
 
-    found, _ = answers(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=64)
+    found, _ = run_batcher(OnnxModel(lookup / "model.onnx", 1), feeds, max_rows=64)
 
     assert values(found[0]) == [1.0]
     assert isinstance(found[1], ModelFailed)
     assert values(found[2]) == [3.0]
 
 
-def test_what_nobody_waits_for_any_more_is_not_computed(counting: Path) -> None:
-    """Two calls keep both threads busy; the third expires before one of them is free."""
+def test_a_request_past_its_deadline_is_not_computed(counting: Path) -> None:
+    """Two calls occupy both threads; the third expires before one of them is free."""
     long, short = {"n": np.array([100_000])}, {"n": np.array([1])}
 
-    found, metrics = answers(OnnxModel(counting / "model.onnx", 1), [long, long, short], max_rows=1, wait=0.01)
+    found, metrics = run_batcher(OnnxModel(counting / "model.onnx", 1), [long, long, short], max_rows=1, wait=0.01)
 
     assert values(found[0]) == values(found[1]) == [100_000]
     assert isinstance(found[2], Overloaded)
@@ -126,13 +126,13 @@ def test_shapes_that_do_not_fit_together_are_not_mixed(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(made.SerializeToString())
     feeds = [{"x": np.ones((1, width), np.float32)} for width in (2, 2, 3)]
 
-    found, metrics = answers(OnnxModel(tmp_path / "model.onnx", 1), feeds, max_rows=64)
+    found, metrics = run_batcher(OnnxModel(tmp_path / "model.onnx", 1), feeds, max_rows=64)
 
     assert [values(each) for each in found] == [[[-1.0] * 2], [[-1.0] * 2], [[-1.0] * 3]]
     assert calls(metrics) == 2
 
 
-def test_only_a_model_whose_rows_do_not_mix_is_asked_in_batches(tmp_path: Path) -> None:
+def test_only_a_model_with_independent_rows_gets_batches(tmp_path: Path) -> None:
     row_by_row = model_of(tmp_path, helper.make_node("Neg", ["x"], ["y"]))
     assert golden_rows.rows_are_independent(golden_rows.zero_row(row_by_row.signature), row_by_row)
 
@@ -141,11 +141,11 @@ def test_only_a_model_whose_rows_do_not_mix_is_asked_in_batches(tmp_path: Path) 
 
 
 def in_turn(model: OnnxModel, apart: float, wait: float, max_rows: int) -> tuple[list[float], int]:
-    """When each of three requests was answered, if one is asked every `apart` seconds, and how many calls it took."""
+    """When each of three requests sent `apart` seconds apart was answered, and the number of calls."""
     metrics = ServerMetrics("m", "1")
     answered: list[float] = []
 
-    async def ask() -> None:
+    async def submit_all() -> None:
         runner = Runner(model, 1)
         batcher = Batcher(runner, metrics, Admission(256), max_rows, wait_seconds=wait)
         began = time.perf_counter()
@@ -159,17 +159,17 @@ def in_turn(model: OnnxModel, apart: float, wait: float, max_rows: int) -> tuple
             await asyncio.sleep(0.001)
         runner.close()
 
-    asyncio.run(asyncio.wait_for(ask(), 30))
+    asyncio.run(asyncio.wait_for(submit_all(), 30))
     return answered, calls(metrics)
 
 
-def test_requests_wait_for_company_as_long_as_they_are_told_to(lookup: Path) -> None:
+def test_requests_wait_for_others_as_long_as_configured(lookup: Path) -> None:
     _, made = in_turn(OnnxModel(lookup / "model.onnx", 1), apart=0.01, wait=5.0, max_rows=3)
 
     assert made == 1, "the third one filled the call"
 
 
-def test_a_call_that_does_not_fill_is_made_when_its_time_is_up(lookup: Path) -> None:
+def test_a_partial_batch_runs_after_its_wait(lookup: Path) -> None:
     began = time.perf_counter()
     answered, made = in_turn(OnnxModel(lookup / "model.onnx", 1), apart=0.001, wait=0.5, max_rows=64)
 
@@ -177,7 +177,7 @@ def test_a_call_that_does_not_fill_is_made_when_its_time_is_up(lookup: Path) -> 
     assert answered[0] - began >= 0.5
 
 
-def test_a_model_that_takes_no_batches_lets_nobody_wait(lookup: Path) -> None:
+def test_a_model_without_batches_makes_no_request_wait(lookup: Path) -> None:
     _, made = in_turn(OnnxModel(lookup / "model.onnx", 1), apart=0.01, wait=5.0, max_rows=1)
 
     assert made == 3

@@ -15,9 +15,9 @@ from tritonclient.utils import InferenceServerException
 from e2e.waiting import wait_until
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
-LONG = 1_500_000  # steps of the counting model: about two seconds, cut short by whatever the test waits for
+LONG = 1_500_000  # steps of the counting model: about two seconds
 
 
 def post(server: LocalServer, model: str, name: str, values: list[int]) -> tuple[int, dict[str, Any], Any]:
@@ -30,7 +30,7 @@ def post(server: LocalServer, model: str, name: str, values: list[int]) -> tuple
         return error.code, json.load(error), error.headers
 
 
-def ask_grpc(server: LocalServer, model: str, name: str, values: list[int]) -> Any:
+def infer_by_grpc(server: LocalServer, model: str, name: str, values: list[int]) -> Any:
     tensor = triton_grpc.InferInput(name, [len(values)], "INT64")
     tensor.set_data_from_numpy(np.array(values))
     return triton_grpc.InferenceServerClient(server.grpc).infer(model, [tensor])
@@ -44,26 +44,26 @@ def test_more_rows_than_the_limit_are_refused(lookup_server: LocalServer) -> Non
     assert status == 413
     assert answer["error"] == "input 'index': 4 rows in one request, at most 3 are accepted; send several requests"
     with pytest.raises(InferenceServerException, match=r"RESOURCE_EXHAUSTED.*4 rows in one request"):
-        ask_grpc(lookup_server, "lookup", "index", [0, 1, 2, 0])
+        infer_by_grpc(lookup_server, "lookup", "index", [0, 1, 2, 0])
 
 
 def test_more_bytes_than_the_limit_are_refused(lookup_server: LocalServer) -> None:
     assert post(lookup_server, "lookup", "index", [0] * 6_000)[0] == 413
     with pytest.raises(InferenceServerException, match=r"RESOURCE_EXHAUSTED.*message"):
-        ask_grpc(lookup_server, "lookup", "index", [0] * 6_000)
+        infer_by_grpc(lookup_server, "lookup", "index", [0] * 6_000)
 
 
-def test_an_input_that_the_model_cannot_compute_is_its_own_failure(lookup_server: LocalServer) -> None:
+def test_an_input_that_the_model_cannot_compute_fails_alone(lookup_server: LocalServer) -> None:
     status, answer, _ = post(lookup_server, "lookup", "index", [7])
 
     assert status == 500
     assert "the model could not compute this input" in answer["error"]
     with pytest.raises(InferenceServerException, match=r"INTERNAL.*could not compute"):
-        ask_grpc(lookup_server, "lookup", "index", [7])
+        infer_by_grpc(lookup_server, "lookup", "index", [7])
     assert post(lookup_server, "lookup", "index", [1])[0] == 200
 
 
-def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting: Path) -> None:
+def test_a_full_server_sends_retry_after_and_still_answers_health(counting: Path) -> None:
     with LocalServer(counting, "--name", "counting", "--max-in-flight", "2") as server, ThreadPoolExecutor(2) as pool:
         running = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]
         wait_until(lambda: has_in_flight(server, 2))
@@ -73,7 +73,7 @@ def test_a_full_server_says_when_to_come_back_and_still_answers_health(counting:
         assert (status, headers["retry-after"]) == (429, "1")
         assert answer["error"] == "2 inferences are in flight, the limit; retry in a second"
         with pytest.raises(InferenceServerException, match=r"UNAVAILABLE.*2 inferences are in flight"):
-            ask_grpc(server, "counting", "n", [1])
+            infer_by_grpc(server, "counting", "n", [1])
         # The event loop answers although both inferences are still running: a long model never blocks it.
         assert urllib.request.urlopen(f"http://{server.http}/v2/health/ready", timeout=30).status == 200
         assert not any(future.done() for future in running)
@@ -85,7 +85,7 @@ def has_in_flight(server: LocalServer, wanted: int) -> bool:
         return f'model_infer_in_flight{{model="counting",version="1"}} {wanted}.0' in response.read().decode()
 
 
-def test_a_request_whose_own_time_is_over_before_the_model_is_free_is_told_so(counting: Path) -> None:
+def test_a_request_whose_timeout_ends_in_the_queue_gets_504(counting: Path) -> None:
     with LocalServer(counting, "--name", "counting", "--threads", "1") as server, ThreadPoolExecutor(2) as pool:
         busy = [pool.submit(post, server, "counting", "n", [LONG]) for _ in range(2)]  # as many as there are threads
         while 'model_infer_in_flight{model="counting",version="1"} 2.0' not in metrics(server):

@@ -21,7 +21,9 @@ from flywheel_serving.model import cpu_limit
         pytest.param({"cpu.max": "9900000 100000"}, 64, id="more than there are"),
     ],
 )
-def test_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], wanted: int) -> None:
+def test_the_limit_is_the_quota_within_the_affinity_mask(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, str], wanted: int
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(64)))
     for name, content in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)

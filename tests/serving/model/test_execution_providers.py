@@ -1,4 +1,4 @@
-"""What computes: a GPU where onnxruntime can use one and the node lends one. No GPU is needed: onnxruntime's answers are put in its place."""
+"""The model runs on a GPU if onnxruntime supports it and the node has one. No GPU is needed: onnxruntime is replaced."""
 
 from pathlib import Path
 

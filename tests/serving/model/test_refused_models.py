@@ -1,4 +1,4 @@
-"""Model files that can never be served end the start with 2 and a reason; what happens to them later does no harm."""
+"""Model files that can never be served end the start with 2 and a reason; later changes of the file do no harm."""
 
 import json
 import os
@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 
 def floats(*names: str) -> list[Any]:
@@ -54,7 +54,7 @@ DAMAGED_INSIDE = GOOD.replace(b"\x12\x01y", b"\x12\x7fy", 1)  # the node's outpu
         pytest.param(pickle.dumps(RunsCode()), "NotONNX", "a Python pickle, which runs code", id="a pickle"),
         pytest.param(GOOD[:-20], "ModelTruncated", "upload it again", id="truncated"),
         pytest.param(DAMAGED_INSIDE, "NotONNX", "bytes are missing", id="damaged inside"),
-        pytest.param(outside(), "ExternalData", "keeps weights in other files", id="external data"),
+        pytest.param(outside(), "ExternalData", "stores weights in other files", id="external data"),
         pytest.param(model(IDENTITY, floats("y"), opset=999), "ModelNotLoadable", "opset", id="an opset too new"),
         pytest.param(model(IDENTITY, []), "NoTensors", "has no outputs", id="no outputs"),
         pytest.param(b"", "NotONNX", "is empty", id="an empty file"),
@@ -75,22 +75,24 @@ def test_a_file_that_can_never_be_served_ends_the_start(
     assert not list(Path().glob("pickle-was-run"))
 
 
-def ask(server: LocalServer, path: str, body: bytes | None = None) -> bytes:
+def send_request(server: LocalServer, path: str, body: bytes | None = None) -> bytes:
     with urllib.request.urlopen(f"http://{server.http}{path}", body, timeout=30) as response:
         content: bytes = response.read()
         return content
 
 
-def test_a_model_whose_files_are_gone_is_served_on(flights: Path, tmp_path: Path) -> None:
+def test_a_model_whose_files_were_deleted_is_still_served(flights: Path, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(flights, tmp_path / "model"))
     with LocalServer(folder, "--name", "flight-delay", "--drain-seconds", "0") as server:
         shutil.rmtree(folder)
 
-        example = json.loads(ask(server, "/openapi.json"))["paths"]["/v2/models/flight-delay/infer"]["post"]
+        example = json.loads(send_request(server, "/openapi.json"))["paths"]["/v2/models/flight-delay/infer"]["post"]
         request = example["requestBody"]["content"]["application/json"]["examples"]["works"]["value"]
-        assert json.loads(ask(server, "/v2/models/flight-delay/infer", json.dumps(request).encode()))["outputs"]
-        assert json.loads(ask(server, "/v2/health/ready")) == {"ready": True}
-        assert b"predicts 'late'" in ask(server, "/")
+        assert json.loads(send_request(server, "/v2/models/flight-delay/infer", json.dumps(request).encode()))[
+            "outputs"
+        ]
+        assert json.loads(send_request(server, "/v2/health/ready")) == {"ready": True}
+        assert b"predicts 'late'" in send_request(server, "/")
         server.terminate()
         assert server.wait() == 0
 
@@ -105,7 +107,7 @@ time.time_ns = lambda: int(time.time() * 1e9)
 
 @pytest.fixture
 def jumping_clock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., LocalServer]:
-    """Servers whose wall clock is somewhere else each time that it is read."""
+    """Servers whose wall clock returns another time at each call."""
     (tmp_path / "sitecustomize.py").write_text(JUMPING)
     monkeypatch.syspath_prepend(str(tmp_path))
     return LocalServer
@@ -119,11 +121,11 @@ def test_a_clock_that_jumps_changes_no_answer(lookup: Path, jumping_clock: Calla
         client = triton_grpc.InferenceServerClient(server.grpc)
         seen = set()
         for _ in range(12):
-            answer = json.loads(ask(server, "/v2/models/lookup/infer", json.dumps(body).encode()))
+            answer = json.loads(send_request(server, "/v2/models/lookup/infer", json.dumps(body).encode()))
             assert answer["outputs"][0]["data"] == [3.0]
             assert client.infer("lookup", [tensor], client_timeout=20).as_numpy("value").tolist() == [3.0]
-            seen.add(json.loads(ask(server, "/v2/models/stats"))["model_stats"][0]["last_inference"])
+            seen.add(json.loads(send_request(server, "/v2/models/stats"))["model_stats"][0]["last_inference"])
         assert max(seen) - min(seen) > 1_000_000_000  # milliseconds: the clock did jump
-        assert json.loads(ask(server, "/v2/health/ready")) == {"ready": True}
+        assert json.loads(send_request(server, "/v2/health/ready")) == {"ready": True}
         server.terminate()
         assert server.wait() == 0

@@ -1,4 +1,4 @@
-"""Tensors keep their values through both encodings, and what does not fit is named."""
+"""Both encodings preserve a tensor's values, and values that do not fit are named."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_texts_survive_bytes_and_json(texts: list[str]) -> None:
 
 @given(st.binary(max_size=64), st.sampled_from(list(DTYPES)), st.lists(st.integers(0, 8), max_size=3))
 @settings(deadline=None)
-def test_any_bytes_are_a_tensor_or_a_value_error(raw: bytes, datatype: str, shape: list[int]) -> None:
+def test_any_bytes_give_a_tensor_or_a_value_error(raw: bytes, datatype: str, shape: list[int]) -> None:
     try:
         array = tensors.from_bytes(raw, datatype, shape)
     except ValueError:

@@ -1,9 +1,9 @@
-"""What clients, proxies and strangers send: what all take, what all refuse, and what is answered one way or another."""
+"""Requests of clients, proxies and attackers: accepted by all servers, refused by all, or answered in different ways."""
 
 from dataclasses import dataclass
 
+from tests.serving.oracle.raw_http import LAST
 from tests.serving.oracle.servers import HEAD_BYTES
-from tests.serving.oracle.wire import LAST
 
 HOST = b"Host: a\r\n"
 GET = b"GET /a HTTP/1.1\r\n" + HOST
@@ -14,7 +14,7 @@ END = b"\r\n"
 
 @dataclass(frozen=True)
 class Case:
-    """`data`, and if the server is not to close by itself, a last request that asks it to, or half a close."""
+    """`data`, and a last request that closes the connection, or half a close, unless the server closes by itself."""
 
     data: bytes
     methods: tuple[str, ...] = ("GET",)

@@ -15,11 +15,11 @@ from flywheel_serving.http.message import Request, Response, SendResponse
 from flywheel_serving.http.server import HttpServer
 
 LIMITS = HttpLimits(body_bytes=1 << 20)
-HEAD_BYTES = 65_536  # of both
+HEAD_BYTES = 65_536  # of both servers
 
 
 def echo(request: Request, reply: SendResponse) -> None:
-    """What the server understood: method, target and body."""
+    """Responds with the parsed method, target and body."""
     reply(Response(200, b" ".join((request.method.encode(), request.target, request.body)), "text/plain"))
 
 
@@ -42,8 +42,8 @@ async def echo_asgi(
 
 
 @contextmanager
-def ours() -> Iterator[int]:
-    """The port."""
+def own_server() -> Iterator[int]:
+    """A server; yields its port."""
     started: list[int] = []
     listening, stop = threading.Event(), threading.Event()
 
@@ -66,7 +66,7 @@ def ours() -> Iterator[int]:
 
 @contextmanager
 def oracle() -> Iterator[int]:
-    """The port."""
+    """A server; yields its port."""
     config = uvicorn.Config(
         echo_asgi,
         http="h11",

@@ -1,4 +1,4 @@
-"""The network cuts bytes where it likes: the answers do not depend on it."""
+"""Responses do not depend on where the network splits a request."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from tests.examples import examples
 from tests.serving.oracle.cases import BAD, GOOD, OTHER
-from tests.serving.oracle.memory import converse
-from tests.serving.oracle.wire import LAST, Answer, answers
+from tests.serving.oracle.in_memory import exchange_in_memory
+from tests.serving.oracle.raw_http import LAST, ParsedResponse, parse_responses
 
 SENT = {name: case.sent for name, case in (GOOD | OTHER).items()} | {name: data + LAST for name, data in BAD.items()}
 TOKENS = st.text("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.", min_size=1, max_size=12)
@@ -23,17 +23,17 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
 
 @given(name=st.sampled_from(sorted(SENT)), cuts=CUTS)
 @settings(max_examples=examples(300), deadline=None)
-def test_pieces_are_answered_as_the_whole(name: str, cuts: list[int]) -> None:
-    assert converse(cut(SENT[name], cuts)) == converse([SENT[name]])
+def test_split_requests_get_the_same_responses(name: str, cuts: list[int]) -> None:
+    assert exchange_in_memory(cut(SENT[name], cuts)) == exchange_in_memory([SENT[name]])
 
 
 @dataclass(frozen=True)
 class Sent:
-    """A good request, and what the application must have understood."""
+    """A valid request, and its responses."""
 
     data: bytes
     method: str
-    answers: tuple[Answer, ...]
+    responses: tuple[ParsedResponse, ...]
 
 
 @st.composite
@@ -55,7 +55,7 @@ def good_requests(draw: st.DrawFn) -> Sent:
         content = chunked(body, draw(CUTS), draw(st.sampled_from(["", ";a", ';a="b c"'])))
     head = "\r\n".join((f"{method} {target} HTTP/1.1", *draw(st.permutations(headers)), "", "")).encode()
     echoed = b"" if method == "HEAD" else b" ".join((method.encode(), target.encode(), body))
-    return Sent(head + content, method, (*([Answer(100)] if expects else []), Answer(200, echoed)))
+    return Sent(head + content, method, (*([ParsedResponse(100)] if expects else []), ParsedResponse(200, echoed)))
 
 
 def chunked(body: bytes, cuts: list[int], extension: str) -> bytes:
@@ -66,10 +66,12 @@ def chunked(body: bytes, cuts: list[int], extension: str) -> bytes:
 
 @given(sent=st.lists(good_requests(), min_size=1, max_size=6), cuts=CUTS)
 @settings(max_examples=examples(150), deadline=None)
-def test_what_was_sent_is_what_the_application_sees(sent: list[Sent], cuts: list[int]) -> None:
+def test_the_application_sees_what_was_sent(sent: list[Sent], cuts: list[int]) -> None:
     data = b"".join(each.data for each in sent)
 
-    written, ended = converse(cut(data, cuts))
+    written, ended = exchange_in_memory(cut(data, cuts))
 
-    assert answers(written, [each.method for each in sent]) == [answer for each in sent for answer in each.answers]
+    assert parse_responses(written, [each.method for each in sent]) == [
+        response for each in sent for response in each.responses
+    ]
     assert not ended

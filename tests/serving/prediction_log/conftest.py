@@ -8,7 +8,7 @@ import pytest
 
 from tests.runtime.conftest import bucket, server
 from tests.runtime.s3_server import Server as S3
-from tests.serving.prediction_log.logged import Place
+from tests.serving.prediction_log.log_store import LogStore
 
 __all__ = ["bucket", "server"]
 
@@ -34,6 +34,6 @@ def logged_flights(flights: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture
-def place(server: S3, bucket: str, tmp_path: Path) -> Place:
-    """A bucket of the test's own, and the folder that the store's Secret would be mounted to."""
-    return Place(server, bucket, tmp_path / "secret")
+def log_store(server: S3, bucket: str, tmp_path: Path) -> LogStore:
+    """The log in a bucket of the test's own, and the folder of the store's Secret."""
+    return LogStore(server, bucket, tmp_path / "secret")

@@ -1,4 +1,4 @@
-"""Which predictions are logged: the order, the sample, and what does not fit the model."""
+"""The configuration of the log: its JSON, the sample, and rules that do not fit the model."""
 
 import json
 from typing import Any
@@ -18,7 +18,7 @@ SIGNATURE = Signature(
 )
 
 
-def ordered(**changed: Any) -> LogConfig:
+def parse_config(**changed: Any) -> LogConfig:
     return config.parse_log_config(json.dumps(GOOD | changed))
 
 
@@ -37,25 +37,25 @@ def ordered(**changed: Any) -> LogConfig:
         pytest.param(json.dumps(GOOD | {"columns": [{"name": "a", "action": "Hmac"}]}), "needs hmac_file", id="a hash without a key"),
     ],
 )  # fmt: skip
-def test_a_bad_order_is_refused_with_its_field(text: str, words: str) -> None:
+def test_an_invalid_config_is_refused_with_its_field(text: str, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         config.parse_log_config(text)
 
 
-def test_what_a_newer_operator_says_is_left_alone() -> None:
-    assert ordered(colour="blue") == ordered()
+def test_fields_of_a_newer_operator_are_ignored() -> None:
+    assert parse_config(colour="blue") == parse_config()
 
 
-def test_an_order_reads_what_it_writes() -> None:
-    given = ordered(columns=[{"name": "a", "action": "Bucket", "width": 2.5}], key="flight_id")
+def test_a_config_parses_its_own_json() -> None:
+    given = parse_config(columns=[{"name": "a", "action": "Bucket", "width": 2.5}], key="flight_id")
 
     assert config.parse_log_config(given.to_json()) == given
 
 
-def test_the_sample_can_be_told_from_the_id_in_sql() -> None:
+def test_sql_finds_the_sample_from_the_ids() -> None:
     ids = ["", "request-1", "Zürich → 東京", "🛫" * 50, "'; DROP TABLE", *(str(number) for number in range(100))]
     query = "SELECT ('0x' || substr(sha256(id), 1, 16))::UBIGINT FROM unnest($1::VARCHAR[]) AS t(id)"
-    places = [place for (place,) in duckdb.connect().execute(query, [ids]).fetchall()]
+    places = [position for (position,) in duckdb.connect().execute(query, [ids]).fetchall()]
 
     assert [int.from_bytes(config.sample_position(each)[:8], "big") for each in ids] == places
 
@@ -70,7 +70,7 @@ def test_the_sample_has_about_its_share_of_ids(share: float) -> None:
     assert (chosen == 20_000) is (share == 1.0)
 
 
-def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
+def test_a_larger_sample_includes_a_smaller_one() -> None:
     ids = [f"request-{number}" for number in range(2_000)]
     small, large = (
         {each for each in ids if config.sample_position(each) < config.sample_threshold(share)} for share in (0.05, 0.2)
@@ -79,8 +79,8 @@ def test_a_smaller_sample_is_part_of_a_larger_one() -> None:
     assert small < large
 
 
-def test_what_is_dropped_has_no_column() -> None:
-    found = row_schema(SIGNATURE, ordered(columns=[{"name": "carrier", "action": "Drop"}]))
+def test_a_dropped_input_has_no_column() -> None:
+    found = row_schema(SIGNATURE, parse_config(columns=[{"name": "carrier", "action": "Drop"}]))
 
     assert found.features == (Field("month", "FP32", single=True), Field("x", "FP32", single=False))
     assert found.outputs == (Field("label", "INT64", single=True),)
@@ -94,6 +94,6 @@ def test_what_is_dropped_has_no_column() -> None:
         pytest.param({"name": "flight_id", "action": "Bucket", "width": 1}, "'flight_id' is no number", id="buckets of the key"),
     ],
 )  # fmt: skip
-def test_an_order_that_does_not_fit_the_model_is_refused(column: dict[str, Any], words: str) -> None:
+def test_a_config_that_does_not_fit_the_model_is_refused(column: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
-        row_schema(SIGNATURE, ordered(key="flight_id", columns=[column]))
+        row_schema(SIGNATURE, parse_config(key="flight_id", columns=[column]))

@@ -1,4 +1,4 @@
-"""Counts are exact, fall into the bins that training used, and merge by addition however the traffic was cut."""
+"""Counts are exact, use the training's bins, and add up however the traffic was split."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -18,7 +18,7 @@ from flywheel_serving.prediction_log import baseline
 from flywheel_serving.prediction_log.baseline import Baseline, BaselineInvalid
 from flywheel_serving.prediction_log.counts import Counts
 from tests.examples import examples
-from tests.serving.prediction_log.logged import added
+from tests.serving.prediction_log.log_store import add_counts
 
 EDGES = {"month": [1.0, 4.0, 7.0, 12.0], "wind": [-2.5, 0.0, 0.1], "constant": [3.0, 3.0]}
 CATEGORIES = ["UA", "DL"]
@@ -40,7 +40,7 @@ REQUESTS = st.lists(st.lists(ROWS, min_size=1, max_size=4), min_size=1, max_size
 
 
 def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], list[str], list[Array], int]:
-    """A request as the dataplane has it: one array [rows, 1] for each input; names of outputs, and these."""
+    """A request in the data plane: one array [rows, 1] for each input, names of outputs, outputs, rows."""
     columns = list(zip(*rows, strict=True))
     feeds: dict[str, Array] = {
         name: np.array(values, np.float32).reshape(-1, 1)
@@ -54,11 +54,11 @@ def request(rows: list[tuple[Any, ...]]) -> tuple[dict[str, Array], list[str], l
 def counted(requests: list[list[tuple[Any, ...]]]) -> Any:
     counts = Counts(BASELINE)
     counts.add([counts.observe(*request(rows)) for rows in requests])
-    return counts.take()
+    return counts.pop_document()
 
 
-def by_hand(values: list[float], edges: list[float]) -> dict[str, Any]:
-    """One value after the other, as images/README.md says it."""
+def count_one_by_one(values: list[float], edges: list[float]) -> dict[str, Any]:
+    """Counts one value after the other, by the rules in images/README.md."""
     found: dict[str, Any] = {"missing": 0, "invalid": 0, "under": 0, "over": 0, "bins": [0] * (len(edges) - 1)}
     narrow = [float(np.float32(edge)) for edge in edges]
     for value in (float(np.float32(value)) for value in values):
@@ -79,20 +79,23 @@ def by_hand(values: list[float], edges: list[float]) -> dict[str, Any]:
 
 @settings(max_examples=examples(60), deadline=None)
 @given(REQUESTS)
-def test_every_value_is_where_one_would_put_it_by_hand(requests: list[list[tuple[Any, ...]]]) -> None:
+def test_every_value_is_counted_in_its_bin(requests: list[list[tuple[Any, ...]]]) -> None:
     rows = [row for each in requests for row in each]
 
     found = counted(requests)
 
     assert (found["requests"], found["rows"]) == (len(requests), len(rows))
-    for place, (name, edges) in enumerate(EDGES.items()):
-        assert found["features"][name] == by_hand([row[place] for row in rows], edges)
+    for index, (name, edges) in enumerate(EDGES.items()):
+        assert found["features"][name] == count_one_by_one([row[index] for row in rows], edges)
     texts = [row[3] for row in rows]
     assert found["features"]["carrier"] == {"missing": texts.count(""), "counts": [texts.count("UA"), texts.count("DL")], "other": texts.count("AA")}  # fmt: skip
     flags = [row[4] for row in rows]
     nights = {"counts": [flags.count(1.0)], "other": flags.count(0.0), "missing": sum(flag != flag for flag in flags)}
     assert found["features"]["night"] == nights
-    assert found["predictions"] == {"rows": len(rows), **by_hand([row[5] for row in rows], [0.0, 0.25, 0.5, 1.0])}
+    assert found["predictions"] == {
+        "rows": len(rows),
+        **count_one_by_one([row[5] for row in rows], [0.0, 0.25, 0.5, 1.0]),
+    }
 
 
 @settings(max_examples=examples(25), deadline=None)
@@ -105,14 +108,14 @@ def test_windows_and_pods_are_merged_by_addition(requests: list[list[tuple[Any, 
 
     parts = [part for part in (left, right) if part is not None]
 
-    assert (added(*parts) if len(parts) == 2 else parts[0]) == counted(requests)
+    assert (add_counts(*parts) if len(parts) == 2 else parts[0]) == counted(requests)
 
 
-def test_taking_begins_anew() -> None:
+def test_counts_are_zero_after_they_were_read() -> None:
     counts = Counts(BASELINE)
     counts.add([counts.observe(*request([(1, 2, 3, "UA", 1.0, 0.5)]))])
 
-    first, second = counts.take(), counts.take()
+    first, second = counts.pop_document(), counts.pop_document()
 
     assert (first["rows"], second["rows"]) == (1, 0)
     assert not any(sum(each.get("bins", each.get("counts"))) for each in second["features"].values())
@@ -130,22 +133,22 @@ def test_training_counts_the_same_values_into_the_same_bins(values: list[float])
     assert list(trained) == [found["under"], found["over"], *found["bins"]]
 
 
-def test_other_versions_answers_are_no_predictions_of_these_bins() -> None:
+def test_responses_of_other_versions_are_not_counted_as_predictions() -> None:
     counts = Counts(BASELINE)
     feeds, names, _, rows = request([(1, 2, 3, "UA", 1.0, 0.5)])
     counts.add([counts.observe(feeds, names, None, rows)])
 
-    found = counts.take()
+    found = counts.pop_document()
 
     assert (found["rows"], found["predictions"]["rows"]) == (1, 0)
 
 
-def test_numbers_of_several_types_are_counted_alike() -> None:
+def test_numbers_of_several_types_get_the_same_counts() -> None:
     mixed = Baseline("sha256:1", {"a": [0.0, 5.0, 10.0], "b": [0.0, 5.0, 10.0]}, {}, {}, [], None, None)
     counts = Counts(mixed)
     counts.add([counts.observe({"a": np.array([[7]], np.int64), "b": np.array([[1e300]], np.float64)}, [], [], 1)])
 
-    found = counts.take()["features"]
+    found = counts.pop_document()["features"]
 
     assert (found["a"]["bins"], found["b"]["over"]) == ([0, 1], 1)
 
@@ -163,7 +166,7 @@ SIGNATURE = Signature((TensorSpec("x", "FP32", (-1, 30)), TensorSpec("month", "F
         pytest.param('{"features": {"month": {"edges": null}}}', id="no edges"),
     ],
 )
-def test_a_spoiled_baseline_says_so(content: str, tmp_path: Path) -> None:
+def test_an_invalid_baseline_is_reported(content: str, tmp_path: Path) -> None:
     (tmp_path / "baseline.json").write_text(content)
 
     with pytest.raises(BaselineInvalid, match=r"baseline\.json cannot be used"):
@@ -196,14 +199,14 @@ def test_a_request_of_a_known_layout_gets_the_same_counts(requests: list[list[tu
         plain.add([plain.observe(feeds, names, found, count)])
         blocks.add([blocks.observe(feeds, names, found, count, layout, np.stack([*feeds.values()]))])
 
-    assert blocks.take() == plain.take()
+    assert blocks.pop_document() == plain.pop_document()
 
 
 @settings(max_examples=examples(25), deadline=None)
 @given(REQUESTS)
-def test_requests_that_ran_together_are_counted_as_if_alone(requests: list[list[tuple[Any, ...]]]) -> None:
+def test_requests_of_one_batch_get_the_counts_of_single_requests(requests: list[list[tuple[Any, ...]]]) -> None:
     together = Counts(BASELINE)
     feeds, names, found, rows = request([row for each in requests for row in each])
     together.add([together.observe(feeds, names, found, rows, requests=len(requests))])
 
-    assert together.take() == counted(requests)
+    assert together.pop_document() == counted(requests)

@@ -1,4 +1,4 @@
-"""The key that joins late labels: how clients send it, and how a wrong one is refused."""
+"""The key that joins late labels: how clients send it, and how an invalid one is refused."""
 
 import json
 import urllib.error
@@ -11,24 +11,24 @@ import pytest
 import tritonclient.grpc as triton
 
 from tests.serving.local_server import LocalServer
-from tests.serving.prediction_log.logged import Place, Row, ask, body, ended, serving
+from tests.serving.prediction_log.log_store import LogStore, Row, body, send_request, start_server, stop_server
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 
-def test_the_key_joins_labels_over_rest_and_grpc(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order(key="flight_id")) as server:
-        ask(server, body([(1, 2.5, "UA")], id="parameter", parameters={"flight_id": "UA-7"}))
+def test_the_key_joins_labels_over_rest_and_grpc(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json(key="flight_id")) as server:
+        send_request(server, body([(1, 2.5, "UA")], id="parameter", parameters={"flight_id": "UA-7"}))
         extra = {"name": "flight_id", "datatype": "INT64", "shape": [2], "data": [8, 9]}
-        ask(server, body([(1, 2.5, "UA"), (2, 2.5, "UA")], id="input", inputs=[extra]))
+        send_request(server, body([(1, 2.5, "UA"), (2, 2.5, "UA")], id="input", inputs=[extra]))
         client = triton.InferenceServerClient(server.grpc)
         client.infer("delay", tensors("UA"), request_id="rpc-parameter", parameters={"flight_id": "UA-10"})
         client.infer("delay", [*tensors("UA"), tensor("flight_id", "UA-11")], request_id="rpc-input")
-        ask(server, body([(1, 2.5, "UA")], id="none"))
+        send_request(server, body([(1, 2.5, "UA")], id="none"))
         client.close()
-        ended(server)
+        stop_server(server)
 
-    assert {(row["id"], row["key"]) for row in place.rows()} == {
+    assert {(row["id"], row["key"]) for row in log_store.rows()} == {
         ("parameter", "UA-7"), ("input", "8"), ("input", "9"), ("rpc-parameter", "UA-10"), ("rpc-input", "UA-11"), ("none", None),
     }  # fmt: skip
 
@@ -54,16 +54,16 @@ def tensors(carrier: str) -> list[Any]:
         pytest.param({"inputs": [{"name": "flight", "datatype": "INT64", "shape": [1], "data": [1]}]}, "unknown 'flight'", id="another name"),
     ],
 )  # fmt: skip
-def test_a_key_that_cannot_join_is_refused(more: Row, words: str, keyed: LocalServer) -> None:
+def test_a_key_that_cannot_join_is_refused(more: Row, words: str, keyed_server: LocalServer) -> None:
     with pytest.raises(urllib.error.HTTPError) as refusal:
-        ask(keyed, body([(1, 2.5, "UA")], **more))
+        send_request(keyed_server, body([(1, 2.5, "UA")], **more))
 
     assert refusal.value.code == 400
     assert words in json.load(refusal.value)["error"]
 
 
 @pytest.fixture(scope="module")
-def keyed(logged_flights: Path) -> Iterator[LocalServer]:
-    told = {"sample": 1.0, "service": "delay", "namespace": "shop", "key": "flight_id", "store": "/nowhere", "drain_seconds": 0.5}  # fmt: skip
-    with serving(logged_flights, json.dumps(told)) as server:
+def keyed_server(logged_flights: Path) -> Iterator[LocalServer]:
+    config_json = {"sample": 1.0, "service": "delay", "namespace": "shop", "key": "flight_id", "store": "/nowhere", "drain_seconds": 0.5}  # fmt: skip
+    with start_server(logged_flights, json.dumps(config_json)) as server:
         yield server

@@ -1,4 +1,4 @@
-"""What went through the pipe is in the Parquet file: every value, type and missing output, and nothing that should stay private."""
+"""The Parquet file has every value, type and missing output of the messages, and no private value."""
 
 import hashlib
 import hmac
@@ -16,7 +16,7 @@ from flywheel_serving.prediction_log.batches import BatchEncoder, LoggedRequest
 from flywheel_serving.prediction_log.config import ColumnRule, LogConfig
 from flywheel_serving.prediction_log.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.schema import row_schema
-from tests.serving.prediction_log.logged import SOURCE, Row
+from tests.serving.prediction_log.log_store import SOURCE, Row
 
 NUMBERS = [name for name in DTYPES if name != "BYTES"]
 SIGNATURE = Signature(
@@ -44,13 +44,15 @@ def answer(request_id: str, values: list[int], length: int = 2, outputs: tuple[s
         "label": np.array([f"l{value}" for value in values], object),
         "scores": np.array([[value, -value] for value in values], np.float32),
     }
-    told: dict[str, Any] = {"id": request_id, "time_us": 1_700_000_000_000_000, "latency_seconds": 0.25, "version": "v1", "route": "champion", "row_keys": None}  # fmt: skip
-    return LoggedRequest(feeds=feeds, outputs={name: given[name] for name in outputs}, rows=rows, **told | changed)
+    config_json: dict[str, Any] = {"id": request_id, "time_us": 1_700_000_000_000_000, "latency_seconds": 0.25, "version": "v1", "route": "champion", "row_keys": None}  # fmt: skip
+    return LoggedRequest(
+        feeds=feeds, outputs={name: given[name] for name in outputs}, rows=rows, **config_json | changed
+    )
 
 
-def written(folder: Path, *groups: list[LoggedRequest], **ordered: Any) -> list[Row]:
-    """Each group as one frame, all of them as one file, read by DuckDB."""
-    order = LogConfig(**{"sample": 1, "service": "s", "namespace": "n", "digest": "sha256:1", **ordered})
+def write_and_read(folder: Path, *groups: list[LoggedRequest], **rules: Any) -> list[Row]:
+    """Encodes each group as one message and all of them as one file; the rows, read by DuckDB."""
+    order = LogConfig(**{"sample": 1, "service": "s", "namespace": "n", "digest": "sha256:1", **rules})
     found = row_schema(SIGNATURE, order)
     packer = BatchEncoder(found)
     frames = [packer.encode(packer.shape(group[0]), group)[4:] for group in groups]
@@ -61,8 +63,8 @@ def written(folder: Path, *groups: list[LoggedRequest], **ordered: Any) -> list[
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def test_every_type_comes_back(tmp_path: Path) -> None:
-    [row] = written(tmp_path, [answer("r", [1])])
+def test_every_datatype_is_returned(tmp_path: Path) -> None:
+    [row] = write_and_read(tmp_path, [answer("r", [1])])
 
     features = row["features"]
     assert [features[name.lower()] for name in NUMBERS] == [1] * len(NUMBERS)
@@ -74,7 +76,7 @@ def test_every_type_comes_back(tmp_path: Path) -> None:
 
 
 def test_rows_of_several_requests_keep_their_order(tmp_path: Path) -> None:
-    rows = written(tmp_path, [answer("a", [1]), answer("b", [2])], [answer("c", [3, 4, 5])])
+    rows = write_and_read(tmp_path, [answer("a", [1]), answer("b", [2])], [answer("c", [3, 4, 5])])
 
     assert [(row["id"], row["row"], row["features"]["fp32"], row["features"]["wide"][0]) for row in rows] == [
         ("a", 0, 1, 1), ("b", 0, 2, 2), ("c", 0, 3, 3), ("c", 1, 4, 4), ("c", 2, 5, 5),
@@ -82,14 +84,14 @@ def test_rows_of_several_requests_keep_their_order(tmp_path: Path) -> None:
 
 
 def test_lists_may_have_another_length_in_each_request(tmp_path: Path) -> None:
-    rows = written(
+    rows = write_and_read(
         tmp_path, [answer("a", [1, 2], length=1)], [answer("b", [3], length=4)], [answer("c", [9], length=0)]
     )
 
     assert [row["features"]["long"] for row in rows] == [[1], [2], [3, 3, 3, 3], []]
 
 
-def test_answers_of_one_shape_share_a_frame_and_others_do_not() -> None:
+def test_requests_of_one_shape_share_a_batch() -> None:
     packer = BatchEncoder(row_schema(SIGNATURE, LogConfig(sample=1, service="s", namespace="n")))
     shapes = [packer.shape(each) for each in (answer("a", [1]), answer("b", [7]), answer("c", [1, 2]), answer("d", [1], length=3), answer("e", [1], outputs=("label",)))]  # fmt: skip
 
@@ -97,8 +99,8 @@ def test_answers_of_one_shape_share_a_frame_and_others_do_not() -> None:
     assert shapes[0] == shapes[1]
 
 
-def test_an_output_that_was_not_asked_for_is_null(tmp_path: Path) -> None:
-    rows = written(tmp_path, [answer("a", [1], outputs=("scores",))], [answer("b", [2], outputs=("label",))])
+def test_an_output_that_was_not_requested_is_null(tmp_path: Path) -> None:
+    rows = write_and_read(tmp_path, [answer("a", [1], outputs=("scores",))], [answer("b", [2], outputs=("label",))])
 
     assert rows[0]["outputs"]["label"] is None
     assert rows[1]["outputs"]["label"] == "l2"
@@ -109,13 +111,13 @@ def test_nan_stays_nan(tmp_path: Path) -> None:
     given = answer("a", [1])
     given.feeds["fp32"] = np.array([[math.nan]], np.float32)
 
-    [row] = written(tmp_path, [given])
+    [row] = write_and_read(tmp_path, [given])
 
     assert math.isnan(row["features"]["fp32"])
 
 
-def test_the_answer_of_another_version_has_no_digest_of_ours(tmp_path: Path) -> None:
-    rows = written(tmp_path, [answer("a", [1]), answer("b", [1], version="v2", route="challenger")])
+def test_rows_of_another_version_have_no_digest(tmp_path: Path) -> None:
+    rows = write_and_read(tmp_path, [answer("a", [1]), answer("b", [1], version="v2", route="challenger")])
 
     assert [(row["version"], row["digest"], row["route"]) for row in rows] == [("v1", "sha256:1", "champion"), ("v2", None, "challenger")]  # fmt: skip
 
@@ -128,8 +130,8 @@ def test_the_answer_of_another_version_has_no_digest_of_ours(tmp_path: Path) -> 
         pytest.param(None, [None, None], id="none"),
     ],
 )
-def test_the_key_stands_beside_the_row(keys: list[str] | None, found: list[str | None], tmp_path: Path) -> None:
-    rows = written(tmp_path, [answer("a", [1, 2], row_keys=keys)], key="flight_id")
+def test_the_key_is_a_column_of_the_row(keys: list[str] | None, found: list[str | None], tmp_path: Path) -> None:
+    rows = write_and_read(tmp_path, [answer("a", [1, 2], row_keys=keys)], key="flight_id")
 
     assert [row["key"] for row in rows] == found
 
@@ -141,7 +143,7 @@ def test_private_columns_are_dropped_hashed_or_put_into_buckets(tmp_path: Path) 
         ColumnRule("int64", "Hmac"),
         ColumnRule("fp32", "Bucket", 10.0),
     )
-    rows = written(tmp_path, [answer("a", [7]), answer("b", [-7])], columns=columns, key="k", hmac_file="k")
+    rows = write_and_read(tmp_path, [answer("a", [7]), answer("b", [-7])], columns=columns, key="k", hmac_file="k")
 
     def hashed(text: str) -> str:
         return hmac.new(KEY, text.encode(), hashlib.sha256).hexdigest()[:32]
@@ -155,9 +157,9 @@ def test_private_columns_are_dropped_hashed_or_put_into_buckets(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(("action", "found"), [("Hmac", True), ("Drop", False)])
-def test_the_key_may_be_private_too(action: str, found: bool, tmp_path: Path) -> None:
+def test_the_key_can_be_hashed_or_dropped(action: str, found: bool, tmp_path: Path) -> None:
     columns = (ColumnRule("k", action),)  # type: ignore[arg-type]
-    [row] = written(tmp_path, [answer("a", [1], row_keys=["jane"])], key="k", columns=columns, hmac_file="k")
+    [row] = write_and_read(tmp_path, [answer("a", [1], row_keys=["jane"])], key="k", columns=columns, hmac_file="k")
 
     assert (row["key"] is not None) is found
     assert row["key"] != "jane"
@@ -169,7 +171,7 @@ def test_equal_numbers_have_equal_hashes_and_nothing_has_none(tmp_path: Path) ->
     given.feeds["int32"] = np.array([[5], [6], [7]], np.int32)
     columns = (ColumnRule("fp64", "Hmac"), ColumnRule("int32", "Hmac"))
 
-    rows = written(tmp_path, [given], columns=columns, hmac_file="k")
+    rows = write_and_read(tmp_path, [given], columns=columns, hmac_file="k")
 
     assert rows[0]["features"]["fp64"] == rows[0]["features"]["int32"]
     assert rows[1]["features"]["fp64"] is None

@@ -1,4 +1,4 @@
-"""A real server with a real store: what was answered is logged and counted, and whatever befalls the sink, answers go on."""
+"""A server with a real store logs and counts what it answers, and keeps answering whatever happens to the writer."""
 
 import os
 import signal
@@ -15,9 +15,9 @@ import pytest
 from e2e.waiting import wait_until
 from flywheel_serving.prediction_log import config
 from tests.serving.local_server import LocalServer
-from tests.serving.prediction_log.logged import Place, ask, body, ended, metric, serving
+from tests.serving.prediction_log.log_store import LogStore, body, metric, send_request, start_server, stop_server
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 ROWS, PENDING = "flywheel_log_rows_total", "flywheel_log_pending_rows"
 
@@ -33,132 +33,134 @@ def sink_of(server: LocalServer) -> int:
     return int(children[0])
 
 
-def test_what_was_answered_is_logged_and_counted(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order()) as server:
-        answers = [ask(server, body([(month, 2.5, "UA")], id=f"r{month}")) for month in range(1, 13)]
-        ask(server, body([(1, None, "DL"), (13, 30.0, None), (0, -1.0, "AA")], id="many"))
-        said = ended(server)
+def test_answered_requests_are_logged_and_counted(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json()) as server:
+        answers = [send_request(server, body([(month, 2.5, "UA")], id=f"r{month}")) for month in range(1, 13)]
+        send_request(server, body([(1, None, "DL"), (13, 30.0, None), (0, -1.0, "AA")], id="many"))
+        said = stop_server(server)
 
-    rows = {(row["id"], row["row"]): row for row in place.rows()}
+    rows = {(row["id"], row["row"]): row for row in log_store.rows()}
     assert len(rows) == said["rows"] == 15
     for month, answer in enumerate(answers, start=1):
         row, found = rows[f"r{month}", 0], {output["name"]: output["data"] for output in answer["outputs"]}
         assert row["features"] == {"month": month, "wind": 2.5, "carrier": "UA"}
         assert (row["outputs"]["label"], row["outputs"]["probabilities"]) == (found["label"][0], pytest.approx(found["probabilities"]))  # fmt: skip
         assert (row["version"], row["digest"], row["route"]) == ("v1", "sha256:abc", "Direct")
-    counts = place.counts()
+    counts = log_store.counts()
     assert (counts["requests"], counts["rows"]) == (13, 15)
     assert counts["features"]["month"] == {"missing": 0, "invalid": 0, "under": 1, "over": 1, "bins": [4, 3, 6]}
     assert counts["features"]["carrier"] == {"missing": 1, "counts": [12, 1], "other": 1}
     assert counts["predictions"]["rows"] == 15
 
 
-def test_a_request_that_is_refused_is_neither(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order()) as server:
+def test_a_refused_request_is_neither_logged_nor_counted(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json()) as server:
         with pytest.raises(urllib.error.HTTPError):
-            ask(server, b'{"inputs": [{"name": "month", "datatype": "FP32", "shape": [1], "data": [1]}]}')
-        ask(server, body([(1, 2.5, "UA")]))
-        ended(server)
+            send_request(server, b'{"inputs": [{"name": "month", "datatype": "FP32", "shape": [1], "data": [1]}]}')
+        send_request(server, body([(1, 2.5, "UA")]))
+        stop_server(server)
 
-    assert (len(place.rows()), place.counts()["requests"]) == (1, 1)
+    assert (len(log_store.rows()), log_store.counts()["requests"]) == (1, 1)
 
 
-def test_all_are_counted_and_the_sample_is_logged(logged_flights: Path, place: Place) -> None:
+def test_all_are_counted_and_the_sample_is_logged(logged_flights: Path, log_store: LogStore) -> None:
     ids = [f"request-{number}" for number in range(200)]
-    with serving(logged_flights, place.order(sample=0.2)) as server:
+    with start_server(logged_flights, log_store.config_json(sample=0.2)) as server:
         for each in ids:
-            ask(server, body([(1, 2.5, "UA")], id=each))
-        ended(server)
+            send_request(server, body([(1, 2.5, "UA")], id=each))
+        stop_server(server)
 
     chosen = {each for each in ids if config.sample_position(each) < config.sample_threshold(0.2)}
-    assert {row["id"] for row in place.rows()} == chosen
-    assert place.counts()["requests"] == 200
+    assert {row["id"] for row in log_store.rows()} == chosen
+    assert log_store.counts()["requests"] == 200
 
 
-def test_requests_that_ran_together_are_counted_as_each_of_them_asked(logged_flights: Path, place: Place) -> None:
-    """Eight clients at once; every other one wants the label alone, which carries no score."""
+def test_requests_of_one_batch_are_counted_with_their_own_outputs(logged_flights: Path, log_store: LogStore) -> None:
+    """Eight clients at once; every other one requests the label alone, which has no score."""
     wants: list[dict[str, Any]] = [{}, {"outputs": [{"name": "label"}]}]
-    with serving(logged_flights, place.order(sample=0.1)) as server, ThreadPoolExecutor(8) as pool:
+    with start_server(logged_flights, log_store.config_json(sample=0.1)) as server, ThreadPoolExecutor(8) as pool:
         contents = [body([(1 + number % 12, 2.5, "UA")], **wants[number % 2]) for number in range(400)]
-        list(pool.map(lambda content: ask(server, content), contents))
-        ended(server)
+        list(pool.map(lambda content: send_request(server, content), contents))
+        stop_server(server)
 
-    counts = place.counts()
+    counts = log_store.counts()
     assert (counts["requests"], counts["rows"], counts["predictions"]["rows"]) == (400, 400, 200)
     assert sum(counts["features"]["month"]["bins"]) == 400
-    assert 0 < len(place.rows()) < 200
+    assert 0 < len(log_store.rows()) < 200
 
 
-def test_no_answer_is_lost_when_the_sink_dies_and_rows_come_again(logged_flights: Path, place: Place) -> None:
+def test_no_response_is_lost_when_the_writer_dies_and_logging_resumes(
+    logged_flights: Path, log_store: LogStore
+) -> None:
     asked = 0
-    with serving(logged_flights, place.order()) as server:
+    with start_server(logged_flights, log_store.config_json()) as server:
 
-        def ask_some() -> None:
+        def send_some() -> None:
             nonlocal asked
             for _ in range(20):
-                ask(server, body([(asked % 12 + 1, 2.5, "UA")], id=f"r{asked}"))
+                send_request(server, body([(asked % 12 + 1, 2.5, "UA")], id=f"r{asked}"))
                 asked += 1
 
-        ask_some()
+        send_some()
         wait_until(lambda: metric(server, ROWS) == 20)
-        os.kill(sink_of(server), signal.SIGSTOP)  # what is handed over now is not in the store when it dies
-        ask_some()
+        os.kill(sink_of(server), signal.SIGSTOP)  # these rows are sent and not in the store when it dies
+        send_some()
         wait_until(lambda: metric(server, PENDING) == 20)
         os.kill(sink_of(server), signal.SIGKILL)
         wait_until(lambda: metric(server, "flywheel_log_sink_starts_total") == 2)
         lost = dropped(server, "sink_died")
-        ask_some()
+        send_some()
         wait_until(lambda: metric(server, ROWS) + lost == asked)
-        said = ended(server)
+        said = stop_server(server)
 
     assert lost == 20
-    assert len(place.rows()) == said["rows"] == asked - lost
-    assert place.counts()["requests"] == asked, "counts are sent again, and written once"
+    assert len(log_store.rows()) == said["rows"] == asked - lost
+    assert log_store.counts()["requests"] == asked, "counts are sent again, and write_and_read once"
 
 
-def test_a_store_that_is_away_is_waited_for(logged_flights: Path, place: Place) -> None:
-    told = place.order()
-    place.write_secret({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
-    with serving(logged_flights, told) as server:
+def test_an_unreachable_store_is_retried(logged_flights: Path, log_store: LogStore) -> None:
+    config_json = log_store.config_json()
+    log_store.write_secret({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    with start_server(logged_flights, config_json) as server:
         for number in range(30):
-            ask(server, body([(1, 2.5, "UA")], id=f"r{number}"))
-        server.wait_for("predictions cannot be written to the store")
+            send_request(server, body([(1, 2.5, "UA")], id=f"r{number}"))
+        server.wait_for("predictions cannot be write_and_read to the store")
         assert metric(server, ROWS) == 0
-        place.write_secret({"AWS_ENDPOINT_URL": place.store.endpoint})
+        log_store.write_secret({"AWS_ENDPOINT_URL": log_store.store.endpoint})
         wait_until(lambda: metric(server, ROWS) == 30)
-        server.wait_for("predictions are written to the store again")
-        ended(server)
+        server.wait_for("predictions are write_and_read to the store again")
+        stop_server(server)
 
-    assert place.counts()["requests"] == 30
+    assert log_store.counts()["requests"] == 30
 
 
-def test_a_store_that_stays_away_does_not_hold_up_the_end(logged_flights: Path, place: Place) -> None:
-    told = place.order(drain_seconds=1.0)
-    place.write_secret({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
-    with serving(logged_flights, told) as server:
-        ask(server, body([(1, 2.5, "UA")]))
-        said = ended(server)
+def test_an_unreachable_store_does_not_delay_the_stop(logged_flights: Path, log_store: LogStore) -> None:
+    config_json = log_store.config_json(drain_seconds=1.0)
+    log_store.write_secret({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"})
+    with start_server(logged_flights, config_json) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
+        said = stop_server(server)
 
     assert (said["rows"], said["dropped"], said["lost"]) == (0, 1, 1)
 
 
-def test_a_sink_that_hangs_costs_neither_answers_nor_memory(logged_flights: Path, place: Place) -> None:
+def test_a_writer_that_hangs_costs_neither_responses_nor_memory(logged_flights: Path, log_store: LogStore) -> None:
     text = "x" * 20_000
-    with serving(logged_flights, place.order()) as server:
-        ask(server, body([(1, 2.5, "UA")]))
+    with start_server(logged_flights, log_store.config_json()) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
         os.kill(sink := sink_of(server), signal.SIGSTOP)
         before = resident(server)
         for _ in range(600):  # 12 MB, three times what may wait
-            ask(server, body([(1, 2.5, text)]))
+            send_request(server, body([(1, 2.5, text)]))
         full, grown = dropped(server, "full"), resident(server) - before
         os.kill(sink, signal.SIGCONT)
-        said = ended(server)
+        said = stop_server(server)
 
     assert full > 0
     assert grown < 16
     assert said["rows"] + said["dropped"] == 601
-    assert len(place.rows()) == said["rows"]
-    assert place.counts()["requests"] == 601
+    assert len(log_store.rows()) == said["rows"]
+    assert log_store.counts()["requests"] == 601
 
 
 def resident(server: LocalServer) -> float:
@@ -167,78 +169,76 @@ def resident(server: LocalServer) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
-def test_one_request_beyond_the_bound_is_dropped_alone(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order()) as server:
-        ask(server, body([(1, 2.5, "UA")], id="small"))
-        ask(server, body([(1, 2.5, "x" * 3_000_000)], id="large"))
+def test_a_request_that_is_too_large_is_dropped_alone(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json()) as server:
+        send_request(server, body([(1, 2.5, "UA")], id="small"))
+        send_request(server, body([(1, 2.5, "x" * 3_000_000)], id="large"))
         wait_until(lambda: dropped(server, "too_large") == 1)
-        ended(server)
+        stop_server(server)
 
-    assert [row["id"] for row in place.rows()] == ["small"]
-    assert place.counts()["requests"] == 2
+    assert [row["id"] for row in log_store.rows()] == ["small"]
+    assert log_store.counts()["requests"] == 2
 
 
-def test_a_column_that_the_model_lacks_logs_nothing_and_says_so(logged_flights: Path, place: Place) -> None:
-    told = place.order(columns=[{"name": "carier", "action": "Drop"}])
-    with serving(logged_flights, told) as server:
-        ask(server, body([(1, 2.5, "UA")]))
+def test_a_rule_for_an_unknown_column_stops_logging_and_is_reported(logged_flights: Path, log_store: LogStore) -> None:
+    config_json = log_store.config_json(columns=[{"name": "carier", "action": "Drop"}])
+    with start_server(logged_flights, config_json) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
         wait_until(lambda: dropped(server, "misconfigured") == 1)
-        ended(server)
+        stop_server(server)
 
     [line] = [line for line in server.log if line["message"].startswith("predictions are not logged")]
     assert "column 'carier' is no input or output of this model" in line["message"]
-    assert place.rows() == []
-    assert place.counts()["requests"] == 1, "counts hold nothing of a person"
+    assert log_store.rows() == []
+    assert log_store.counts()["requests"] == 1, "counts hold nothing of a person"
 
 
-def test_without_the_secret_of_its_hashes_nothing_is_written(
-    logged_flights: Path, place: Place, tmp_path: Path
-) -> None:
+def test_without_the_hmac_secret_nothing_is_written(logged_flights: Path, log_store: LogStore, tmp_path: Path) -> None:
     key = tmp_path / "key"
-    told = place.order(columns=[{"name": "carrier", "action": "Hmac"}], hmac_file=str(key))
-    with serving(logged_flights, told) as server:
-        ask(server, body([(1, 2.5, "UA")]))
-        server.wait_for("predictions cannot be written to the store")
-        assert place.rows() == []
+    config_json = log_store.config_json(columns=[{"name": "carrier", "action": "Hmac"}], hmac_file=str(key))
+    with start_server(logged_flights, config_json) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
+        server.wait_for("predictions cannot be write_and_read to the store")
+        assert log_store.rows() == []
         key.write_text("a secret")
         wait_until(lambda: metric(server, ROWS) == 1)
-        ended(server)
+        stop_server(server)
 
-    assert len(place.rows()[0]["features"]["carrier"]) == 32
+    assert len(log_store.rows()[0]["features"]["carrier"]) == 32
 
 
-def test_a_model_without_a_baseline_is_logged_and_not_counted(flights: Path, place: Place) -> None:
-    with serving(flights, place.order()) as server:
-        ask(server, body([(1, 2.5, "UA")]))
-        ended(server)
+def test_a_model_without_a_baseline_is_logged_and_not_counted(flights: Path, log_store: LogStore) -> None:
+    with start_server(flights, log_store.config_json()) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
+        stop_server(server)
 
-    assert len(place.rows()) == 1
-    assert place.windows() == []
+    assert len(log_store.rows()) == 1
+    assert log_store.windows() == []
     assert sum("no baseline.json" in line["message"] for line in server.log) == 1
 
 
-def test_the_store_is_never_in_the_servers_environment(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order()) as server:
+def test_the_store_secret_is_not_in_the_servers_environment(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json()) as server:
         environment = Path(f"/proc/{server.process.pid}/environ").read_bytes()
         sink = Path(f"/proc/{sink_of(server)}/environ").read_bytes()
 
-    secret = (place.secret / "AWS_SECRET_ACCESS_KEY").read_bytes()
+    secret = (log_store.secret / "AWS_SECRET_ACCESS_KEY").read_bytes()
     assert secret not in environment
     assert secret not in sink
 
 
-def test_a_server_that_is_killed_leaves_what_its_sink_has(logged_flights: Path, place: Place) -> None:
-    with serving(logged_flights, place.order(seconds=3600)) as server:
-        ask(server, body([(1, 2.5, "UA")]))
+def test_the_writer_of_a_killed_server_writes_what_it_has(logged_flights: Path, log_store: LogStore) -> None:
+    with start_server(logged_flights, log_store.config_json(seconds=3600)) as server:
+        send_request(server, body([(1, 2.5, "UA")]))
         wait_until(lambda: metric(server, PENDING) == 1)
-        assert place.rows() == []
+        assert log_store.rows() == []
         server.process.kill()
-        wait_until(place.rows)
+        wait_until(log_store.rows)
 
-    assert len(place.rows()) == 1
+    assert len(log_store.rows()) == 1
 
 
-def test_a_flag_that_is_no_order_is_explained(logged_flights: Path) -> None:
+def test_an_invalid_record_flag_is_explained(logged_flights: Path) -> None:
     command = [sys.executable, "-m", "flywheel_serving", "--model", str(logged_flights), "--record", '{"sample": 2}']
     done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)})  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""A body that is read by its form is what reading all of it makes of it, or is read as a whole."""
+"""A body read by its template gives the same request as parsing all of it."""
 
 import json
 from typing import Any
@@ -22,14 +22,14 @@ def body(*data: Any, **changed: Any) -> bytes:
 
 @pytest.fixture
 def forms() -> BodyTemplates:
-    """It knows the form of `body`, with one input and with two."""
+    """Templates that have learned `body`, with one input and with two."""
     forms = BodyTemplates()
     codec.decode(body([1, 2, 3]), None, forms)
     codec.decode(body([1, 2, 3], [4, 5, 6]), None, forms)
     return forms
 
 
-def test_a_form_that_is_known_is_read_by_its_numbers_alone(forms: BodyTemplates) -> None:
+def test_a_known_template_is_read_by_its_numbers_alone(forms: BodyTemplates) -> None:
     content = body([0.1, -2, 3e4])
     assert forms.read(content) is not None
 
@@ -48,7 +48,7 @@ def test_every_input_gets_its_own_numbers(forms: BodyTemplates) -> None:
     assert {name: array.tolist() for name, array in found.items()} == {"x": [[1, 2, 3]], "y": [[4, 5, 6]]}
 
 
-def test_a_body_without_spaces_has_a_form_too() -> None:
+def test_a_body_without_spaces_has_a_template_too() -> None:
     forms = BodyTemplates()
     tight = body([1, 2, 3], [4, 5, 6]).replace(b" ", b"")
     codec.decode(tight, None, forms)
@@ -79,7 +79,7 @@ def test_a_body_without_spaces_has_a_form_too() -> None:
         pytest.param(b"x" * 5000, id="no JSON"),
     ],
 )
-def test_whatever_differs_in_more_than_its_numbers_is_read_as_a_whole(forms: BodyTemplates, other: bytes) -> None:
+def test_a_body_that_differs_in_more_than_its_numbers_is_parsed_as_a_whole(forms: BodyTemplates, other: bytes) -> None:
     assert forms.read(other) is None
     assert outcome(other, forms) == outcome(other, BodyTemplates())
 
@@ -99,7 +99,7 @@ def outcome(content: bytes, forms: BodyTemplates) -> str:
         pytest.param(b'{"inputs": [{"name": "x", "data": [2], "datatype": "INT64", "shape": [1]}]}', id="whole numbers"),
     ],
 )  # fmt: skip
-def test_a_form_that_could_be_misread_is_not_learned(first: bytes) -> None:
+def test_an_ambiguous_template_is_not_learned(first: bytes) -> None:
     forms = BodyTemplates()
 
     codec.decode(first, None, forms)
@@ -107,7 +107,7 @@ def test_a_form_that_could_be_misread_is_not_learned(first: bytes) -> None:
     assert forms.read(first) is None
 
 
-def test_there_is_an_end_to_learning(forms: BodyTemplates) -> None:
+def test_the_number_of_templates_is_bounded(forms: BodyTemplates) -> None:
     for number in range(MAX_TEMPLATES):
         codec.decode(body([1, 2, 3], name=f"x{number}"), None, forms)
 

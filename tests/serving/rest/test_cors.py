@@ -10,7 +10,7 @@ import pytest
 
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 APP = "https://app.example.com"
 PREFLIGHT = {"access-control-request-method": "POST", "access-control-request-headers": "content-type,authorization"}
@@ -24,7 +24,7 @@ def open_server(lookup: Path) -> Iterator[LocalServer]:
         yield server
 
 
-def ask(server: LocalServer, method: str, **headers: str) -> tuple[int, Message]:
+def send_request(server: LocalServer, method: str, **headers: str) -> tuple[int, Message]:
     request = urllib.request.Request(f"http://{server.http}/v2/models/lookup/infer", None, headers, method=method)
     try:
         with urllib.request.urlopen(request, timeout=30) as response:
@@ -34,16 +34,16 @@ def ask(server: LocalServer, method: str, **headers: str) -> tuple[int, Message]
             return error.code, error.headers
 
 
-def test_without_the_flag_no_answer_has_a_header_for_browsers(lookup_server: LocalServer) -> None:
+def test_without_the_flag_no_response_has_a_cors_header(lookup_server: LocalServer) -> None:
     for method, more in (("GET", {}), ("OPTIONS", PREFLIGHT)):
-        status, headers = ask(lookup_server, method, origin=APP, **more)
+        status, headers = send_request(lookup_server, method, origin=APP, **more)
 
         assert status == 405
         assert not [name for name in headers if name.lower().startswith("access-control")]
 
 
 def test_a_preflight_of_a_listed_origin_is_allowed(open_server: LocalServer) -> None:
-    status, headers = ask(open_server, "OPTIONS", origin=APP, **PREFLIGHT)
+    status, headers = send_request(open_server, "OPTIONS", origin=APP, **PREFLIGHT)
 
     assert status == 200
     assert headers["access-control-allow-origin"] == APP
@@ -52,8 +52,8 @@ def test_a_preflight_of_a_listed_origin_is_allowed(open_server: LocalServer) -> 
     assert headers["vary"] == "origin"
 
 
-def test_an_answer_can_be_read_by_a_listed_origin_even_if_it_is_an_error(open_server: LocalServer) -> None:
-    status, headers = ask(open_server, "GET", origin="http://localhost:3000")
+def test_a_listed_origin_can_read_responses_and_errors(open_server: LocalServer) -> None:
+    status, headers = send_request(open_server, "GET", origin="http://localhost:3000")
 
     assert status == 405
     assert headers["access-control-allow-origin"] == "http://localhost:3000"
@@ -64,21 +64,24 @@ def test_an_answer_can_be_read_by_a_listed_origin_even_if_it_is_an_error(open_se
     "origin", ["https://evil.example.com", f"{APP}.evil.com", "null", APP.replace("https", "http")]
 )
 def test_another_origin_is_refused(open_server: LocalServer, origin: str) -> None:
-    status, headers = ask(open_server, "OPTIONS", origin=origin, **PREFLIGHT)
+    status, headers = send_request(open_server, "OPTIONS", origin=origin, **PREFLIGHT)
 
     assert (status, headers["access-control-allow-origin"]) == (403, None)
-    assert ask(open_server, "GET", origin=origin)[1]["access-control-allow-origin"] is None
+    assert send_request(open_server, "GET", origin=origin)[1]["access-control-allow-origin"] is None
 
 
-def test_an_asterisk_lists_all(lookup: Path) -> None:
+def test_an_asterisk_allows_every_origin(lookup: Path) -> None:
     with LocalServer(lookup, "--name", "lookup", "--cors-origin", "*") as server:
-        assert ask(server, "GET", origin="https://any.where")[1]["access-control-allow-origin"] == "https://any.where"
+        assert (
+            send_request(server, "GET", origin="https://any.where")[1]["access-control-allow-origin"]
+            == "https://any.where"
+        )
 
 
 @pytest.mark.parametrize(
     "origin", ["app.example.com", "https://a.com/path", "https://a.com, https://b.com", "https://"]
 )
-def test_what_is_no_origin_is_explained(lookup: Path, origin: str) -> None:
+def test_an_invalid_origin_is_named(lookup: Path, origin: str) -> None:
     server = LocalServer(lookup, "--cors-origin", origin)
 
     assert server.wait() == 2

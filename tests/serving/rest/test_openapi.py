@@ -1,4 +1,4 @@
-"""The model's own description: complete, true, with an example that works."""
+"""The OpenAPI description is complete, correct, and has a working example."""
 
 import json
 import urllib.request
@@ -41,7 +41,7 @@ def test_the_example_is_answered(described: tuple[LocalServer, dict[str, Any]]) 
 
 
 @pytest.mark.integration
-def test_every_path_that_can_be_read_is_there(described: tuple[LocalServer, dict[str, Any]]) -> None:
+def test_every_path_is_described(described: tuple[LocalServer, dict[str, Any]]) -> None:
     server, document = described
     paths = [path for path, item in document["paths"].items() if "get" in item]
     assert len(paths) == 15
@@ -51,7 +51,7 @@ def test_every_path_that_can_be_read_is_there(described: tuple[LocalServer, dict
 
 
 @pytest.mark.integration
-def test_it_is_found_where_people_look(flight_server: LocalServer) -> None:
+def test_the_description_is_served_at_all_its_paths(flight_server: LocalServer) -> None:
     documents = [
         get(flight_server, path)
         for path in ("/openapi.json", f"{FLIGHTS}/openapi.json", f"{FLIGHTS}/versions/v1/openapi.json")

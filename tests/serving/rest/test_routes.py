@@ -1,4 +1,4 @@
-"""What REST answers: paths, methods, errors that name the field, the page for people, metrics."""
+"""REST routes: paths, methods, errors that name the field, the page, metrics."""
 
 import json
 import shlex
@@ -10,7 +10,7 @@ import pytest
 
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 INFER = "/v2/models/flight-delay/infer"
 MONTH = {"name": "month", "datatype": "INT64", "shape": [1], "data": [8]}
@@ -18,10 +18,10 @@ WIND = {"name": "wind", "datatype": "FP64", "shape": [1, 1], "data": [[9.5]]}
 CARRIER = {"name": "carrier", "datatype": "BYTES", "shape": [1], "data": ["UA"]}
 
 
-def ask(
+def send_request(
     server: LocalServer, path: str, body: bytes | None = None, method: str | None = None, **headers: str
 ) -> tuple[int, Any, dict[str, str]]:
-    """(status, body parsed where it is JSON, headers)."""
+    """(status, body parsed if it is JSON, headers)."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     request = urllib.request.Request(f"http://{server.http}{path}", body, named, method=method)
     try:
@@ -34,7 +34,7 @@ def ask(
 
 
 def infer(server: LocalServer, *inputs: dict[str, Any], **more: Any) -> tuple[int, Any]:
-    status, body, _ = ask(server, INFER, json.dumps({"inputs": inputs, **more}).encode())
+    status, body, _ = send_request(server, INFER, json.dumps({"inputs": inputs, **more}).encode())
     return status, body
 
 
@@ -50,14 +50,14 @@ def infer(server: LocalServer, *inputs: dict[str, Any], **more: Any) -> tuple[in
     ],
 )
 def test_paths_answer(flight_server: LocalServer, path: str, answer: dict[str, Any]) -> None:
-    assert ask(flight_server, path)[:2] == (200, answer)
+    assert send_request(flight_server, path)[:2] == (200, answer)
 
 
 @pytest.mark.parametrize("version", ["", "/versions/v1"], ids=["any version", "this version"])
-def test_columns_are_answered_in_order_with_the_id(flight_server: LocalServer, version: str) -> None:
+def test_outputs_keep_their_order_and_the_id(flight_server: LocalServer, version: str) -> None:
     body = json.dumps({"id": "a", "inputs": [MONTH, WIND, CARRIER]}).encode()
 
-    status, answer, _ = ask(flight_server, f"/v2/models/flight-delay{version}/infer", body)
+    status, answer, _ = send_request(flight_server, f"/v2/models/flight-delay{version}/infer", body)
 
     assert status == 200
     assert (answer["id"], answer["model_name"], answer["model_version"]) == ("a", "flight-delay", "v1")
@@ -116,7 +116,7 @@ def test_a_wrong_input_is_named(flight_server: LocalServer, change: dict[str, An
     ],
 )
 def test_a_body_that_is_no_request_is_refused(flight_server: LocalServer, body: bytes, finding: str) -> None:
-    status, answer, _ = ask(flight_server, INFER, body)
+    status, answer, _ = send_request(flight_server, INFER, body)
 
     assert status == 400
     assert finding in answer["error"]
@@ -165,13 +165,13 @@ def test_the_set_of_inputs_must_fit(flight_server: LocalServer, inputs: list[Any
         pytest.param(8, "ten", "wanted a whole number, found b'ten'", id="header is a word"),
     ],
 )
-def test_binary_sizes_that_lie_are_refused(
+def test_wrong_binary_sizes_are_refused(
     flight_server: LocalServer, size: int, length: str | None, finding: str
 ) -> None:
     month = {"name": "month", "datatype": "INT64", "shape": [1], "parameters": {"binary_data_size": size}}
     head = json.dumps({"inputs": [month, WIND, CARRIER]}).encode()
 
-    status, answer, _ = ask(
+    status, answer, _ = send_request(
         flight_server, INFER, head + b"\0" * 4, Inference_Header_Content_Length=length or str(len(head))
     )
 
@@ -179,10 +179,10 @@ def test_binary_sizes_that_lie_are_refused(
     assert finding in answer["error"]
 
 
-def test_bytes_that_nobody_claims_are_refused(flight_server: LocalServer) -> None:
+def test_bytes_that_belong_to_no_input_are_refused(flight_server: LocalServer) -> None:
     head = json.dumps({"inputs": [MONTH, WIND, CARRIER]}).encode()
 
-    status, answer, _ = ask(flight_server, INFER, head + b"\0", Inference_Header_Content_Length=str(len(head)))
+    status, answer, _ = send_request(flight_server, INFER, head + b"\0", Inference_Header_Content_Length=str(len(head)))
 
     assert status == 400
     assert "1 bytes follow the JSON part" in answer["error"]
@@ -197,19 +197,19 @@ def test_bytes_that_nobody_claims_are_refused(flight_server: LocalServer) -> Non
         ("/v2/models/flight-delay/nothing", "does not exist"),
     ],
 )
-def test_what_is_not_here_is_404(flight_server: LocalServer, path: str, finding: str) -> None:
-    status, answer, _ = ask(flight_server, path)
+def test_an_unknown_path_is_404(flight_server: LocalServer, path: str, finding: str) -> None:
+    status, answer, _ = send_request(flight_server, path)
 
     assert status == 404
     assert finding in answer["error"]
 
 
-def test_a_wrong_method_is_told_the_right_one(flight_server: LocalServer) -> None:
-    status, answer, headers = ask(flight_server, INFER)
+def test_a_wrong_method_gets_the_allowed_ones(flight_server: LocalServer) -> None:
+    status, answer, headers = send_request(flight_server, INFER)
 
     assert (status, headers["allow"]) == (405, "POST")
     assert answer["error"] == "method GET is not allowed here; use POST"
-    assert ask(flight_server, "/v2", b"{}")[2]["allow"] == "GET, HEAD"
+    assert send_request(flight_server, "/v2", b"{}")[2]["allow"] == "GET, HEAD"
 
 
 @pytest.mark.parametrize(
@@ -222,28 +222,28 @@ def test_a_wrong_method_is_told_the_right_one(flight_server: LocalServer) -> Non
     ],
 )
 def test_other_encodings_are_415(flight_server: LocalServer, headers: dict[str, str], finding: str) -> None:
-    status, answer, _ = ask(flight_server, INFER, b"{}", **headers)
+    status, answer, _ = send_request(flight_server, INFER, b"{}", **headers)
 
     assert status == 415
     assert finding in answer["error"]
 
 
 def test_the_curl_of_the_page_works(flight_server: LocalServer) -> None:
-    _, page, _ = ask(flight_server, "/")
+    _, page, _ = send_request(flight_server, "/")
     command = shlex.split(next(line for line in page.splitlines() if line.startswith("curl")))
 
     url, body = command[1], command[command.index("-d") + 1]
 
     assert url == f"http://{flight_server.http}{INFER}"
-    assert ask(flight_server, INFER, body.encode())[0] == 200
+    assert send_request(flight_server, INFER, body.encode())[0] == 200
     assert "predicts 'late'" in page
     links = [line.split()[-1] for line in page.splitlines() if line.startswith(("OpenAPI", "Metadata", "Statistics"))]
-    assert [ask(flight_server, link)[0] for link in links] == [200, 200, 200]
+    assert [send_request(flight_server, link)[0] for link in links] == [200, 200, 200]
 
 
-def test_metrics_count_what_was_asked(echo_server: LocalServer) -> None:
+def test_metrics_count_requests(echo_server: LocalServer) -> None:
     def sample(name: str) -> float:
-        _, text, _ = ask(echo_server, "/metrics")
+        _, text, _ = send_request(echo_server, "/metrics")
         return next((float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name)), 0.0)
 
     refused = 'rest_server_requests_total{method="POST",path="/v2/models/{model}/infer",status_code="400"}'
@@ -252,8 +252,8 @@ def test_metrics_count_what_was_asked(echo_server: LocalServer) -> None:
     before = [sample(name) for name in (refused, unknown, failures)]
 
     body = {"inputs": [{"name": "int8", "datatype": "INT8", "shape": [1, 2], "data": [1, 2]}]}
-    ask(echo_server, "/v2/models/echo/infer", json.dumps(body).encode())
-    ask(echo_server, "/made/up")
+    send_request(echo_server, "/v2/models/echo/infer", json.dumps(body).encode())
+    send_request(echo_server, "/made/up")
 
     assert [sample(name) for name in (refused, unknown, failures)] == [value + 1 for value in before]
     assert sample('model_infer_in_flight{model="echo",version="1"}') == 0

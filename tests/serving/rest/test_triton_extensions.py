@@ -1,4 +1,4 @@
-"""What tools of Triton ask for besides inference: statistics and the index of the repository."""
+"""Triton's extensions besides inference: statistics and the index of the repository."""
 
 import json
 import urllib.error
@@ -14,7 +14,7 @@ import tritonclient.http as triton
 
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 
 def lookup(server: LocalServer, rows: list[int]) -> Any:
@@ -48,7 +48,7 @@ def test_statistics_count_requests_rows_and_failures(lookup_server: LocalServer)
 
 
 @pytest.mark.parametrize("name", ["lookup", ""])
-def test_both_transports_tell_the_same(lookup_server: LocalServer, name: str) -> None:
+def test_both_transports_have_the_same_statistics(lookup_server: LocalServer, name: str) -> None:
     lookup(lookup_server, [0])
     rpc = triton_grpc.InferenceServerClient(lookup_server.grpc).get_inference_statistics(name, as_json=True)
     rest = triton.InferenceServerClient(lookup_server.http).get_inference_statistics(name)
@@ -71,13 +71,13 @@ def test_statistics_of_another_model_are_not_found(lookup_server: LocalServer) -
             client.get_inference_statistics("x")
 
 
-def test_the_index_says_what_is_ready(lookup_server: LocalServer) -> None:
+def test_the_index_names_the_model_and_its_state(lookup_server: LocalServer) -> None:
     index = triton.InferenceServerClient(lookup_server.http).get_model_repository_index()
 
     assert index == [{"name": "lookup", "version": "1", "state": "READY", "reason": ""}]
 
 
-def test_the_index_of_what_is_ready_is_empty_while_draining(counting: Path) -> None:
+def test_the_index_of_ready_models_is_empty_while_draining(counting: Path) -> None:
     with LocalServer(counting, "--name", "counting", "--drain-seconds", "20") as server:
         server.terminate()
         server.wait_for("SIGTERM")
@@ -87,7 +87,7 @@ def test_the_index_of_what_is_ready_is_empty_while_draining(counting: Path) -> N
 
 
 @pytest.mark.parametrize("body", [b"[]", b'{"ready": 1}', b"{"])
-def test_a_wrong_question_for_the_index_is_refused(lookup_server: LocalServer, body: bytes) -> None:
+def test_an_invalid_index_request_is_refused(lookup_server: LocalServer, body: bytes) -> None:
     with pytest.raises(urllib.error.HTTPError) as refused:
         index_of(lookup_server, body)
 
@@ -100,7 +100,7 @@ def index_of(server: LocalServer, body: bytes) -> Any:
         return json.load(response)
 
 
-def test_time_in_the_queue_is_told_apart(counting: Path) -> None:
+def test_statistics_separate_the_time_in_the_queue(counting: Path) -> None:
     """More requests than there are threads, so that some wait."""
     flags = ("--name", "counting", "--threads", "1", "--max-queue-seconds", "60")
     with LocalServer(counting, *flags) as server, ThreadPoolExecutor(6) as pool:

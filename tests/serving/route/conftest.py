@@ -1,4 +1,4 @@
-"""A champion that doubles, and challengers of every sort: real servers with real models."""
+"""A champion that doubles, and challengers of several kinds: real servers with real models."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -18,7 +18,7 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture
 def rollout(start: Start, tmp_path: Path) -> Iterator[Rollout]:
-    """A champion of its own."""
+    """A champion for this test alone."""
     with start.champion("doubles", tmp_path) as server:
         yield Rollout(server, tmp_path / "route.json")
 

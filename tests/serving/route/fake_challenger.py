@@ -1,4 +1,4 @@
-"""A challenger that says whatever a test wants, byte by byte."""
+"""A challenger that sends the bytes that a test sets."""
 
 import json
 import socketserver
@@ -8,23 +8,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO, cast
 
-Say = Callable[[BinaryIO], None]
+Script = Callable[[BinaryIO], None]
 
 
 @contextmanager
-def liar(say: Say, heard: list[bytes] | None = None) -> Iterator[tuple[str, int]]:
-    """Its address. `say` is given each connection after each whole request, and raises EOFError to close it.
+def fake_challenger(script: Script, received_heads: list[bytes] | None = None) -> Iterator[tuple[str, int]]:
+    """Yields its address. `script` writes to the connection after each whole request, or raises EOFError to close it.
 
-    `heard` gets the head of each request.
+    `received_heads` gets the head of each request.
     """
 
     class Handler(socketserver.StreamRequestHandler):
         def handle(self) -> None:
             try:
                 while head := _read_request(cast(BinaryIO, self.rfile)):
-                    if heard is not None:
-                        heard.append(head)
-                    say(cast(BinaryIO, self.wfile))
+                    if received_heads is not None:
+                        received_heads.append(head)
+                    script(cast(BinaryIO, self.wfile))
             except (EOFError, OSError):
                 return
 
@@ -37,7 +37,7 @@ def liar(say: Say, heard: list[bytes] | None = None) -> Iterator[tuple[str, int]
 
 
 def _read_request(stream: BinaryIO) -> bytes:
-    """Its head, b"" at the end of the connection."""
+    """The head of a request, b"" at the end of the connection."""
     head, length = b"", -1
     while line := stream.readline():
         head += line
@@ -49,25 +49,25 @@ def _read_request(stream: BinaryIO) -> bytes:
     return b""
 
 
-def says(*parts: bytes, then_close: bool = False) -> Say:
-    def say(stream: BinaryIO) -> None:
+def sends(*parts: bytes, then_close: bool = False) -> Script:
+    def script(stream: BinaryIO) -> None:
         for part in parts:
             stream.write(part)
             stream.flush()
         if then_close:
             raise EOFError
 
-    return say
+    return script
 
 
-def says_nothing(forever: threading.Event) -> Say:
-    """Until `forever` is set."""
+def sends_nothing(forever: threading.Event) -> Script:
+    """Waits until `forever` is set, and closes."""
 
-    def say(_stream: BinaryIO) -> None:
+    def script(_stream: BinaryIO) -> None:
         forever.wait(60)
         raise EOFError
 
-    return say
+    return script
 
 
 def response(body: bytes, *headers: str, status: str = "200 OK", length: int | None = None) -> bytes:
@@ -77,12 +77,12 @@ def response(body: bytes, *headers: str, status: str = "200 OK", length: int | N
 
 
 def described(**change: Any) -> dict[str, Any]:
-    """The right JSON answer of version `liar` to one row of two columns, changed at the top or in its first output."""
+    """A valid JSON response of version `fake` to one row of two columns, with changes at the top or in its first output."""
     value: dict[str, Any] = {"name": "value", "datatype": "FP32", "shape": [1, 2], "data": [5.0, 7.0]}
     label = {"name": "label", "datatype": "INT64", "shape": [1], "data": [1]}
     top: dict[str, Any] = {name: change.pop(name) for name in ("model_version", "outputs") if name in change}
     value = {name: found for name, found in {**value, **change}.items() if found is not None}
-    return {"model_name": "toy", "model_version": "liar", "outputs": [value, label], **top}
+    return {"model_name": "toy", "model_version": "fake", "outputs": [value, label], **top}
 
 
 def in_json(**change: Any) -> bytes:
@@ -90,7 +90,7 @@ def in_json(**change: Any) -> bytes:
 
 
 def in_binary(size: int = 8, *, header: int | None = None, tail: bytes = struct.pack("<2f", 5.0, 7.0)) -> bytes:
-    """`value` as bytes; `size` is what its binary_data_size says, `header` what Inference-Header-Content-Length says."""
+    """A response with `value` as bytes; `size` is its binary_data_size, `header` Inference-Header-Content-Length."""
     description = json.dumps(described(data=None, parameters={"binary_data_size": size})).encode()
     told = len(description) if header is None else header
     return response(description + tail, f"Inference-Header-Content-Length: {told}")

@@ -1,4 +1,4 @@
-"""A champion's server with its route.json, asked over REST and gRPC."""
+"""A champion's server with its route.json, and requests to it over REST and gRPC."""
 
 import http.client
 import json
@@ -32,7 +32,7 @@ class Rollout:
         wait_until(lambda: self.said(line) > before)
 
     def said(self, start: str) -> int:
-        """How many lines of the server's log start so."""
+        """The number of lines of the server's log that start with this text."""
         return sum(line["message"].startswith(start) for line in list(self.server.log))
 
     def write(self, text: str) -> None:
@@ -41,7 +41,7 @@ class Rollout:
         fresh.rename(self.path)
 
     def rest(self, row: tuple[float, float], path: str = "", **headers: str) -> dict[str, Any]:
-        """The answer as {model_version, <output>: data}; fails unless it is 200."""
+        """The response as {model_version, <output>: data}; fails unless it is 200."""
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [row]}
         answer = self.post({"inputs": [tensor]}, path, **headers)
         return {"version": answer["model_version"], **{one["name"]: one["data"] for one in answer["outputs"]}}
@@ -59,7 +59,7 @@ class Rollout:
     def grpc(
         self, row: tuple[float, float], version: str = "", seconds: float | None = None, **headers: str
     ) -> dict[str, Any]:
-        """The same over gRPC."""
+        """The response over gRPC, in the same form."""
         tensor = triton_grpc.InferInput("x", [1, 2], "FP32")
         tensor.set_data_from_numpy(np.array([row], np.float32))
         client = triton_grpc.InferenceServerClient(self.server.grpc)
@@ -70,7 +70,7 @@ class Rollout:
         return {"version": answer.get_response().model_version, **found}
 
     def metric(self, name: str, **labels: str) -> float | None:
-        """The series' value, None where there is none."""
+        """The series' value, None without one."""
         for line in self.text("/metrics").splitlines():
             series, _, value = line.rpartition(" ")
             found = dict(re.findall(r'(\w+)="([^"]*)"', series))
@@ -79,7 +79,7 @@ class Rollout:
         return None
 
     def forwarded(self) -> dict[str, float]:
-        """How many requests ended how at the challenger."""
+        """The number of forwarded requests by outcome."""
         outcomes = {end: self.metric("flywheel_route_forwarded_total", outcome=end) for end in ENDS}
         return {end: count for end, count in outcomes.items() if count}
 

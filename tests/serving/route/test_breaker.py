@@ -1,4 +1,4 @@
-"""The breaker opens on repeated failures and closes after a good trial."""
+"""The breaker opens on repeated failures and closes after a successful trial."""
 
 import pytest
 
@@ -8,7 +8,7 @@ AFTER = FIRST_PAUSE_SECONDS
 
 
 def after(ends: str) -> Breaker:
-    """`ends`: + for each good end, - for each bad one, all at 0."""
+    """A breaker after these results at time 0: + is a success, - a failure."""
     breaker = Breaker()
     for end in ends:
         assert breaker.allow(0.0)
@@ -27,7 +27,7 @@ def after(ends: str) -> Breaker:
         pytest.param("++-" * 30, False, id="a third, for ever"),
     ],
 )
-def test_it_opens(ends: str, opens: bool) -> None:
+def test_it_opens_after_failures(ends: str, opens: bool) -> None:
     assert after(ends).is_open is opens
 
 
@@ -39,7 +39,7 @@ def test_open_it_allows_one_trial_after_the_pause() -> None:
     assert not breaker.allow(AFTER)
 
 
-def test_a_good_trial_closes_it() -> None:
+def test_a_successful_trial_closes_it() -> None:
     breaker = after("-----")
     breaker.allow(AFTER)
 
@@ -48,10 +48,10 @@ def test_a_good_trial_closes_it() -> None:
     assert not breaker.is_open
     assert breaker.allow(AFTER)
     breaker.record(False, AFTER)
-    assert not breaker.is_open  # what was before is forgotten
+    assert not breaker.is_open  # earlier results do not count
 
 
-def test_a_bad_trial_doubles_the_pause_up_to_the_longest() -> None:
+def test_a_failed_trial_doubles_the_pause_up_to_the_maximum() -> None:
     breaker, now = after("-----"), AFTER
     for doubled in (2, 4, 8, 16, MAX_PAUSE_SECONDS, MAX_PAUSE_SECONDS):
         assert breaker.allow(now)
@@ -61,7 +61,7 @@ def test_a_bad_trial_doubles_the_pause_up_to_the_longest() -> None:
         assert breaker.is_open
 
 
-def test_a_trial_that_told_nothing_gives_way_to_another() -> None:
+def test_a_cancelled_trial_allows_another() -> None:
     breaker = after("-----")
     breaker.allow(AFTER)
 
@@ -71,7 +71,7 @@ def test_a_trial_that_told_nothing_gives_way_to_another() -> None:
     assert breaker.allow(AFTER)
 
 
-def test_the_late_end_of_an_earlier_request_changes_nothing() -> None:
+def test_a_late_result_of_an_earlier_request_does_not_close_the_breaker() -> None:
     breaker = after("-----")
 
     breaker.record(True, 0.5)

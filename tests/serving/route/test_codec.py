@@ -1,4 +1,4 @@
-"""What the challenger is sent, the server's own decoder understands; what it sends back is right or refused, never anything else."""
+"""The server's own decoder reads what the challenger is sent; its response is valid or refused."""
 
 import json
 import struct
@@ -23,7 +23,7 @@ WANTED = ExpectedResponse("v2", OUTPUTS, 1)
 
 
 @pytest.mark.parametrize("datatype", DTYPES)
-def test_a_request_is_read_as_it_was(datatype: str) -> None:
+def test_a_request_is_decoded_as_it_was_encoded(datatype: str) -> None:
     array = np.array([VALUES.get(datatype, [1, 2])], DTYPES[datatype])
     inputs: dict[str, tuple[TensorSpec, Array]] = {"x": (TensorSpec("x", datatype, (-1, 2)), array)}
 
@@ -52,7 +52,7 @@ def reply(value: Any, tail: bytes = struct.pack("<2f", 1.0, 2.0), **text: Any) -
 RIGHT = {"name": "value", "datatype": "FP32", "shape": [1, 2], "parameters": {"binary_data_size": 8}}
 
 
-def test_outputs_come_in_the_order_that_was_asked_for() -> None:
+def test_outputs_have_the_requested_order() -> None:
     value, text = decode(reply(RIGHT), WANTED)
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
@@ -60,7 +60,7 @@ def test_outputs_come_in_the_order_that_was_asked_for() -> None:
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
 
-def right_or_refused(answer: UpstreamResponse) -> None:
+def assert_valid_or_refused(answer: UpstreamResponse) -> None:
     try:
         value, text = decode(answer, WANTED)
     except InvalidResponse:
@@ -85,19 +85,19 @@ FIELDS = some.sampled_from(["name", "datatype", "shape", "data", "parameters"])
 
 @settings(max_examples=examples(100), deadline=None)
 @given(some.dictionaries(FIELDS, ANYTHING, max_size=2), some.dictionaries(FIELDS, ANYTHING, max_size=2))
-def test_whatever_the_description_says(value: dict[str, Any], text: dict[str, Any]) -> None:
-    right_or_refused(reply({**RIGHT, **value}, **text))
+def test_every_request_that_the_description_allows_is_answered(value: dict[str, Any], text: dict[str, Any]) -> None:
+    assert_valid_or_refused(reply({**RIGHT, **value}, **text))
 
 
 @settings(max_examples=examples(100), deadline=None)
 @given(some.data())
-def test_whatever_byte_is_changed_or_missing(data: some.DataObject) -> None:
+def test_a_changed_or_missing_byte_does_no_harm(data: some.DataObject) -> None:
     right = reply(RIGHT)
     body = bytearray(right.body)
     for _ in range(data.draw(some.integers(1, 3))):
         body[data.draw(some.integers(0, len(body) - 1))] = data.draw(some.integers(0, 255))
     end = data.draw(some.integers(0, len(body)))
 
-    right_or_refused(UpstreamResponse(200, right.headers, bytes(body)))
-    right_or_refused(UpstreamResponse(200, right.headers, bytes(body[:end])))
-    right_or_refused(UpstreamResponse(200, {}, bytes(body[:end])))
+    assert_valid_or_refused(UpstreamResponse(200, right.headers, bytes(body)))
+    assert_valid_or_refused(UpstreamResponse(200, right.headers, bytes(body[:end])))
+    assert_valid_or_refused(UpstreamResponse(200, {}, bytes(body[:end])))

@@ -1,4 +1,4 @@
-"""When two answers are the same, by how much they differ, and what is kept of the worst."""
+"""When two responses agree, by how much they differ, and the examples that differ most."""
 
 import json
 from functools import partial
@@ -49,14 +49,14 @@ def test_compare(champion: Array, challenger: Array, wanted: Comparison) -> None
     assert compare([champion], [challenger], absolute=0.125, relative=0.01) == wanted
 
 
-def test_the_worst_output_names_the_row() -> None:
+def test_the_output_that_differs_most_names_the_row() -> None:
     champion = [np.array([0, 0, 0]), np.zeros((3, 2), np.float32)]
     challenger = [np.array([0, 1, 0]), np.array([[0, 0], [0, 2], [5, 0]], np.float32)]
 
     assert compare(champion, challenger, 1e-6, 1e-3) == Comparison(False, 5.0, 2)
 
 
-def test_the_largest_differences_are_kept_in_order() -> None:
+def test_the_largest_differences_are_ranked() -> None:
     worst = TopDifferences()
     for number in [*range(0, 50, 2), INF, *range(1, 50, 2)]:
         worst.add(float(number), partial(dict, id=str(number)))
@@ -76,14 +76,14 @@ def test_the_largest_differences_are_kept_in_order() -> None:
         pytest.param(np.array([[1, 2], [3, 4]]), [1, 2, 3, 4], id="flat"),
     ],
 )
-def test_values_are_kept_as_they_are(array: Array, wanted: list[Any]) -> None:
+def test_values_are_logged_unchanged(array: Array, wanted: list[Any]) -> None:
     assert example_values(array) == wanted
 
 
 @pytest.mark.parametrize(
     "array", [np.arange(100_000), texts("\u0001" * 5_000), texts(*["ä" * 300] * 9)], ids=["many", "long", "both"]
 )
-def test_values_are_cut_to_a_kibibyte(array: Array) -> None:
+def test_values_are_cut_to_one_kibibyte(array: Array) -> None:
     cut = example_values(array)
 
     assert cut

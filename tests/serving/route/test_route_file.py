@@ -1,4 +1,4 @@
-"""What route.json may say, the sentence for what it may not, and when it counts as changed."""
+"""Valid and invalid contents of route.json, their messages, and changes of the file."""
 
 import json
 from pathlib import Path
@@ -13,7 +13,7 @@ CANARY = json.loads((CONTRACTS / "route_canary.json").read_text())
 SHADOW = json.loads((CONTRACTS / "route_shadow.json").read_text())
 
 
-def test_the_contracts_examples_are_understood() -> None:
+def test_the_examples_of_the_contract_are_parsed() -> None:
     who = Challenger("flight-delay-88b2d0", "flight-delay-b.shop.svc", 8080)
 
     assert parse_route(json.dumps(CANARY).encode()) == Route("Canary", 500, who, b"x-user-id", 1.0, 1e-6, 1e-3)
@@ -25,7 +25,7 @@ def test_no_route(content: bytes) -> None:
     assert parse_route(content) is None
 
 
-def test_what_is_left_out_has_a_default_and_what_is_unknown_is_left_alone() -> None:
+def test_missing_fields_have_defaults_and_unknown_ones_are_ignored() -> None:
     route = parse_route(
         json.dumps({"v": 1, "mode": "Canary", "percent": 0, "challenger": CANARY["challenger"], "x": 1}).encode()
     )
@@ -76,7 +76,7 @@ def test_percent_is_exact(percent: float, hundredths: int) -> None:
         pytest.param({"tolerance": {"absolute": -1}}, "absolute: wanted a number from 0", id="tolerance"),
     ],
 )
-def test_what_is_wrong_is_named(change: dict[str, Any], finding: str) -> None:
+def test_an_invalid_field_is_named(change: dict[str, Any], finding: str) -> None:
     with pytest.raises(RouteInvalid) as refusal:
         parse_route(json.dumps({**CANARY, **change}).encode())
 
@@ -95,17 +95,17 @@ def test_what_is_wrong_is_named(change: dict[str, Any], finding: str) -> None:
         pytest.param(b'{"v": 1, "x": "' + b"a" * 70_000 + b'"}', id="too long"),
     ],
 )
-def test_what_is_no_route_at_all_is_refused(content: bytes) -> None:
+def test_a_document_that_is_no_route_is_refused(content: bytes) -> None:
     with pytest.raises(RouteInvalid):
         parse_route(content)
 
 
-def test_a_percent_that_is_too_large_to_compute_with_is_refused() -> None:
+def test_a_huge_percent_is_refused() -> None:
     with pytest.raises(RouteInvalid, match="percent: wanted"):
         parse_route(json.dumps(CANARY).replace('"percent": 5', '"percent": 1e999999999').encode())
 
 
-def test_a_file_is_read_when_it_changed_in_any_way(tmp_path: Path) -> None:
+def test_any_change_of_the_file_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "route.json"
     file = RouteFile(path)
     assert (file.has_changed(), file.read()) == (False, None)

@@ -1,4 +1,4 @@
-"""route.json may come, change, be spoiled and go at any time; the server follows without a restart."""
+"""route.json may appear, change, become invalid and disappear at any time; the server follows without a restart."""
 
 import json
 import socket
@@ -14,13 +14,13 @@ from e2e.waiting import wait_until
 from tests.serving.route.rollout import Rollout, address
 from tests.serving.route.toy_servers import Start
 
-pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
+pytestmark = pytest.mark.integration  # each starts model servers in their own processes
 
 ROW = (1.0, 3.0)
 
 
 class Mounted:
-    """A folder as the kubelet mounts a ConfigMap: `..data` points to the present content and is swapped by a rename."""
+    """A folder as the kubelet mounts a ConfigMap: `..data` points to the current content and is swapped by a rename."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "route.json"
@@ -51,7 +51,7 @@ def answers(rollout: Rollout, version: str) -> None:
     wait_until(lambda: rollout.rest(ROW)["version"] == version)
 
 
-def test_it_follows_what_the_kubelet_swaps(start: Start, tmp_path: Path) -> None:
+def test_a_swapped_symlink_is_noticed(start: Start, tmp_path: Path) -> None:
     mounted = Mounted(tmp_path)
     with start.champion("doubles", tmp_path) as server:
         rollout = Rollout(server, mounted.path)
@@ -77,7 +77,7 @@ def test_it_follows_what_the_kubelet_swaps(start: Start, tmp_path: Path) -> None
         pytest.param('{"v": 2}', id="a later version of the file"),
     ],
 )
-def test_what_it_cannot_understand_leaves_it_as_it_was(rollout: Rollout, start: Start, text: str) -> None:
+def test_an_invalid_route_leaves_the_previous_one_in_force(rollout: Rollout, start: Start, text: str) -> None:
     good = route(address(start("triples")), "triples")
     rollout.write(good)
     answers(rollout, "triples")
@@ -98,7 +98,7 @@ def test_a_route_that_is_there_at_the_start_holds_from_the_first_request(start: 
         assert Rollout(server, tmp_path / "route.json").rest(ROW)["version"] == "triples"
 
 
-def test_a_route_that_cannot_be_understood_at_the_start_is_no_route(start: Start, tmp_path: Path) -> None:
+def test_an_invalid_route_at_the_start_is_no_route(start: Start, tmp_path: Path) -> None:
     (tmp_path / "route.json").write_text("?")
     with start.champion("doubles", tmp_path) as server:
         rollout = Rollout(server, tmp_path / "route.json")
@@ -106,7 +106,7 @@ def test_a_route_that_cannot_be_understood_at_the_start_is_no_route(start: Start
         assert rollout.metric("flywheel_route_invalid", model="toy") == 1
 
 
-def test_a_larger_share_keeps_counts_and_breaker(rollout: Rollout) -> None:
+def test_another_share_retains_counts_and_breaker(rollout: Rollout) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         nobody = taken.getsockname()
     rollout.route(nobody, "gone", percent=50)
@@ -131,7 +131,7 @@ def changed_often_enough(rollout: Rollout, times: int) -> bool:
     return rollout.said("Canary:") + rollout.said("no route:") >= times
 
 
-def test_while_challengers_come_and_go_every_answer_is_right(rollout: Rollout, start: Start) -> None:
+def test_every_response_is_valid_while_challengers_change(rollout: Rollout, start: Start) -> None:
     routes = [route(address(start("triples")), "triples"), "", route(address(start("negates")), "negates"), '{"v": 1}']
     right = {"champion": [2.0, 6.0], "triples": [3.0, 9.0], "negates": [-1.0, -3.0]}
     wanted, over = [*routes, *routes], threading.Event()

@@ -1,4 +1,4 @@
-"""The champion answers; copies go to the challenger, and where the two differ is counted and kept."""
+"""The champion answers; copies go to the challenger, and differences are counted and shown as examples."""
 
 import json
 import threading
@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from e2e.waiting import wait_until
-from tests.serving.route.fake_challenger import in_json, liar, says, says_nothing
+from tests.serving.route.fake_challenger import fake_challenger, in_json, sends, sends_nothing
 from tests.serving.route.rollout import NAME, Rollout, address
 from tests.serving.route.toy_servers import Start
 
-pytestmark = pytest.mark.integration  # each needs model servers, processes of their own
+pytestmark = pytest.mark.integration  # each starts model servers in their own processes
 
 ROW = (1.0, 3.0)
 CHAMPION = {"version": "champion", "value": [2.0, 6.0], "label": [1]}
@@ -46,7 +46,7 @@ def test_equal_answers_agree(shared: Rollout, start: Start) -> None:
     assert shared.forwarded() == {}
 
 
-def test_the_worst_of_those_that_disagree_are_kept(rollout: Rollout, start: Start) -> None:
+def test_the_examples_are_those_that_differ_most(rollout: Rollout, start: Start) -> None:
     rollout.route(address(start("triples")), "triples", mode="Shadow")
 
     for number in range(1, 31):
@@ -65,7 +65,7 @@ def test_the_worst_of_those_that_disagree_are_kept(rollout: Rollout, start: Star
     }
 
 
-def test_classes_must_be_equal_and_the_tolerance_is_the_routes(rollout: Rollout, start: Start) -> None:
+def test_classes_must_be_equal_and_numbers_within_the_routes_tolerance(rollout: Rollout, start: Start) -> None:
     tolerance = {"absolute": 100.0, "relative": 0.0}
     rollout.route(address(start("triples")), "triples", mode="Shadow", tolerance=tolerance)
     rollout.rest(ROW)
@@ -78,7 +78,7 @@ def test_classes_must_be_equal_and_the_tolerance_is_the_routes(rollout: Rollout,
     assert examples(rollout)[0]["difference"] == 1.0  # of the label; the numbers are within the tolerance
 
 
-def test_a_number_that_is_none_is_the_worst(shared: Rollout, start: Start) -> None:
+def test_a_difference_to_nan_is_infinite(shared: Rollout, start: Start) -> None:
     shared.route(address(start("gives NaN")), "gives NaN", mode="Shadow")
 
     assert shared.rest((-1.0, -2.0)) == {"version": "champion", "value": [-2.0, -4.0], "label": [0]}
@@ -112,7 +112,7 @@ def test_the_share_of_copies_is_exact_and_examples_outlive_the_route(rollout: Ro
         pytest.param("gives another dtype", ROW, id="another dtype"),
     ],
 )
-def test_what_is_no_answer_has_failed(shared: Rollout, start: Start, sort: str, row: tuple[float, float]) -> None:
+def test_an_invalid_response_has_failed(shared: Rollout, start: Start, sort: str, row: tuple[float, float]) -> None:
     shared.route(address(start(sort)), sort, mode="Shadow")
 
     assert shared.rest(row) == CHAMPION
@@ -132,10 +132,10 @@ def test_a_request_that_the_champion_refuses_is_not_copied(start: Start, tmp_pat
 
 
 def test_clients_do_not_wait_for_a_challenger_that_hangs(rollout: Rollout) -> None:
-    """Eight copies are under way, 256 wait, the rest are dropped; and when it goes on, those that waited are compared."""
+    """Eight copies are in flight, 256 wait, the others are dropped; when the challenger continues, those that waited are compared."""
     over = threading.Event()
-    with liar(says_nothing(over)) as challenger:
-        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=60.0)
+    with fake_challenger(sends_nothing(over)) as challenger:
+        rollout.route(challenger, "fake", mode="Shadow", timeoutSeconds=60.0)
 
         with ThreadPoolExecutor(4) as pool:
             assert list(pool.map(rollout.rest, [ROW] * 300)) == [CHAMPION] * 300
@@ -145,10 +145,10 @@ def test_clients_do_not_wait_for_a_challenger_that_hangs(rollout: Rollout) -> No
         assert all_compared(rollout, 300) == {"Dropped": 36, "Failed": 264}
 
 
-def test_what_waits_when_the_route_goes_is_dropped(rollout: Rollout) -> None:
+def test_copies_that_wait_when_the_route_ends_are_dropped(rollout: Rollout) -> None:
     over = threading.Event()
-    with liar(says_nothing(over)) as challenger:
-        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=60.0)
+    with fake_challenger(sends_nothing(over)) as challenger:
+        rollout.route(challenger, "fake", mode="Shadow", timeoutSeconds=60.0)
         for _ in range(12):
             rollout.rest(ROW)
 
@@ -161,8 +161,8 @@ def test_what_waits_when_the_route_goes_is_dropped(rollout: Rollout) -> None:
 
 def test_a_late_copy_is_counted(rollout: Rollout) -> None:
     over = threading.Event()
-    with liar(says_nothing(over)) as challenger:
-        rollout.route(challenger, "liar", mode="Shadow", timeoutSeconds=0.1)
+    with fake_challenger(sends_nothing(over)) as challenger:
+        rollout.route(challenger, "fake", mode="Shadow", timeoutSeconds=0.1)
 
         assert rollout.rest(ROW) == CHAMPION
 
@@ -171,7 +171,7 @@ def test_a_late_copy_is_counted(rollout: Rollout) -> None:
 
 
 def test_long_values_are_cut(rollout: Rollout) -> None:
-    """One request of many rows: the worst row is shown, not all of them."""
+    """An example of a request with many rows shows the row that differs most."""
     body = {
         "id": "a" * 3_000,
         "inputs": [{"name": "x", "datatype": "FP32", "shape": [4, 2], "data": [[0, 1], [0, 2], [0, 9], [0, 3]]}],
@@ -182,8 +182,8 @@ def test_long_values_are_cut(rollout: Rollout) -> None:
             {"name": "label", "datatype": "INT64", "shape": [4], "data": [1, 1, 1, 1]},
         ]
     )
-    with liar(says(answer)) as challenger:
-        rollout.route(challenger, "liar", mode="Shadow")
+    with fake_challenger(sends(answer)) as challenger:
+        rollout.route(challenger, "fake", mode="Shadow")
         assert rollout.post(body)["outputs"][0]["data"] == [0, 2, 0, 4, 0, 18, 0, 6]
         assert all_compared(rollout, 1) == {"Disagreed": 1}
 

@@ -1,4 +1,4 @@
-"""The share is exact, spread out, and the same side for the same user."""
+"""The share is exact and evenly spread, and a user stays on one side."""
 
 from decimal import Decimal
 
@@ -14,7 +14,7 @@ def share(percent: str, sticky: bytes | None = None, version: str = "v2") -> Tra
 
 
 def users(share: TrafficSplit, count: int = 10_000) -> set[bytes]:
-    """Those whose requests go to the challenger."""
+    """The users whose requests go to the challenger."""
     names = [b"user-%d" % number for number in range(count)]
     return {name for name in names if share.selects({b"x-user-id": name})}
 
@@ -22,7 +22,7 @@ def users(share: TrafficSplit, count: int = 10_000) -> set[bytes]:
 @pytest.mark.parametrize("percent", ["0", "0.01", "1", "5", "12.34", "33.33", "50", "99.99", "100"])
 def test_ten_thousand_requests_are_shared_exactly(percent: str) -> None:
     one = share(percent)
-    for _ in range(1234):  # wherever it begins
+    for _ in range(1234):  # from any start
         one.selects({})
 
     assert sum(one.selects({}) for _ in range(10_000)) == int(Decimal(percent) * 100)
@@ -42,7 +42,7 @@ def test_a_client_that_repeats_itself_does_not_send_always_the_same_request() ->
     assert len(set(taken)) == 20
 
 
-def test_a_user_stays_on_one_side_and_a_larger_share_keeps_those_of_a_smaller() -> None:
+def test_a_user_stays_on_one_side_and_a_larger_share_includes_a_smaller_one() -> None:
     few, more, all_of_them = (users(share(percent, b"x-user-id")) for percent in ("5", "50", "100"))
 
     assert few == users(share("5", b"x-user-id"))

@@ -1,4 +1,4 @@
-"""A champion that doubles, and challengers of every sort: real servers with real models."""
+"""A champion that doubles, and challengers of several kinds: real servers with real models."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -60,7 +60,7 @@ def write(folder: Path, sort: str) -> Path:
 
 
 class Start:
-    """Starts servers; the version of each is its sort."""
+    """Starts servers; the version of each is its kind."""
 
     def __init__(self, folder: Path, stack: ExitStack) -> None:
         self._folder = folder
@@ -68,7 +68,7 @@ class Start:
         self._running: dict[str, LocalServer] = {}
 
     def __call__(self, sort: str) -> LocalServer:
-        """The same one each time in a module."""
+        """The same server each time in a module."""
         if sort not in self._running:
             self._running[sort] = self._stack.enter_context(self.another(sort))
         return self._running[sort]
@@ -77,6 +77,6 @@ class Start:
         return LocalServer(write(self._folder / sort, sort), "--name", NAME, "--version", sort)
 
     def champion(self, sort: str, folder: Path, *flags: str) -> LocalServer:
-        """One of version `champion` that follows `folder`/route.json."""
+        """A server of version `champion` that follows `folder`/route.json."""
         route = ("--route", str(folder / "route.json"))
         return LocalServer(write(self._folder / sort, sort), "--name", NAME, "--version", "champion", *route, *flags)

@@ -27,7 +27,7 @@ ROW = {
 
 
 def grpcurl(server: LocalServer, method: str, message: Any, *flags: str) -> tuple[int, str]:
-    """The exit code, 64 and more for a gRPC status, and what was printed."""
+    """The exit code, 64 and more for a gRPC status, and the output."""
     protos = ("-import-path", str(PROTOCOL), "-proto", "open_inference.proto", "-proto", "health.proto")
     words = [
         str(golang.build(golang.GRPCURL)),
@@ -43,28 +43,30 @@ def grpcurl(server: LocalServer, method: str, message: Any, *flags: str) -> tupl
     return done.returncode, done.stdout or done.stderr
 
 
-def answer(server: LocalServer, method: str, message: Any) -> Any:
+def call_method(server: LocalServer, method: str, message: Any) -> Any:
     code, printed = grpcurl(server, method, message)
     assert code == 0, printed
     return json.loads(printed)
 
 
 def test_health(flight_server: LocalServer) -> None:
-    assert answer(flight_server, "grpc.health.v1.Health/Check", {}) == {"status": "SERVING"}
-    assert answer(flight_server, f"{SERVICE}/ServerLive", {}) == {"live": True}
-    assert answer(flight_server, f"{SERVICE}/ServerReady", {}) == {"ready": True}
-    assert answer(flight_server, f"{SERVICE}/ModelReady", {"name": "flight-delay", "version": "v1"}) == {"ready": True}
+    assert call_method(flight_server, "grpc.health.v1.Health/Check", {}) == {"status": "SERVING"}
+    assert call_method(flight_server, f"{SERVICE}/ServerLive", {}) == {"live": True}
+    assert call_method(flight_server, f"{SERVICE}/ServerReady", {}) == {"ready": True}
+    assert call_method(flight_server, f"{SERVICE}/ModelReady", {"name": "flight-delay", "version": "v1"}) == {
+        "ready": True
+    }
 
 
 def test_metadata(flight_server: LocalServer) -> None:
-    assert answer(flight_server, f"{SERVICE}/ServerMetadata", {})["name"] == "flywheel-serving"
-    metadata = answer(flight_server, f"{SERVICE}/ModelMetadata", {"name": "flight-delay"})
+    assert call_method(flight_server, f"{SERVICE}/ServerMetadata", {})["name"] == "flywheel-serving"
+    metadata = call_method(flight_server, f"{SERVICE}/ModelMetadata", {"name": "flight-delay"})
     assert metadata["platform"] == "onnx_onnxv1"
     assert [tensor["name"] for tensor in metadata["inputs"]] == ["month", "wind", "carrier"]
 
 
 def test_inference(flight_server: LocalServer) -> None:
-    found = answer(flight_server, f"{SERVICE}/ModelInfer", ROW)
+    found = call_method(flight_server, f"{SERVICE}/ModelInfer", ROW)
 
     assert (found["modelName"], found["modelVersion"], found["id"]) == ("flight-delay", "v1", "42")
     label, probabilities = found["outputs"]
@@ -82,7 +84,7 @@ def test_inference(flight_server: LocalServer) -> None:
         pytest.param("ModelReady", {"name": "flight-delay", "version": "9"}, "NotFound", "version '9'", id="version"),
     ],
 )
-def test_what_is_wrong_has_its_code_and_says_why(
+def test_an_error_has_its_status_code_and_a_message(
     flight_server: LocalServer, method: str, message: Any, code: str, finding: str
 ) -> None:
     exit_code, printed = grpcurl(flight_server, f"{SERVICE}/{method}", message)
@@ -92,8 +94,8 @@ def test_what_is_wrong_has_its_code_and_says_why(
     assert finding in printed
 
 
-def test_without_the_proto_files_it_says_what_is_missing(flight_server: LocalServer) -> None:
-    """There is no reflection (operator/decisions/0011), and a person learns that at once."""
+def test_without_the_proto_files_the_error_names_reflection(flight_server: LocalServer) -> None:
+    """There is no reflection (operator/decisions/0011), and the error says so."""
     words = [str(golang.build(golang.GRPCURL)), "-plaintext", flight_server.grpc, "list"]
 
     done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=60)

@@ -1,4 +1,4 @@
-"""What gRPC promises of any server, asked by grpc's own client: statuses, sizes, compression, cancelling, many at once."""
+"""The gRPC service with grpc's own client: statuses, sizes, compression, cancelling, many calls at once."""
 
 import urllib.request
 from pathlib import Path
@@ -13,7 +13,7 @@ from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.local_server import LocalServer
 
-pytestmark = pytest.mark.integration  # each needs a model server, a process of its own
+pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
 SERVICE = "/inference.GRPCInferenceService"
 UNLIMITED = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1)]
@@ -28,7 +28,7 @@ def infer(channel: grpc.Channel) -> Any:
 
 
 def numbers(values: Any) -> pb.ModelInferRequest:
-    """For the model `lookup`."""
+    """A request for the model `lookup`."""
     array = np.array(values, np.int64)
     request = pb.ModelInferRequest(model_name="lookup", raw_input_contents=[array.tobytes()])
     request.inputs.add(name="index", datatype="INT64", shape=[len(array)])
@@ -43,7 +43,7 @@ def test_an_unknown_method_or_service_is_unimplemented(lookup_server: LocalServe
             assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
-def test_bytes_that_are_no_message_are_refused_and_the_channel_goes_on(lookup_server: LocalServer) -> None:
+def test_bytes_that_are_no_message_are_refused_and_the_channel_survives(lookup_server: LocalServer) -> None:
     with grpc.insecure_channel(lookup_server.grpc) as channel:
         with pytest.raises(grpc.RpcError):
             channel.unary_unary(f"{SERVICE}/ModelInfer")(b"\xff\xff\xff", timeout=10)
@@ -52,7 +52,7 @@ def test_bytes_that_are_no_message_are_refused_and_the_channel_goes_on(lookup_se
 
 
 @pytest.mark.parametrize("compression", [grpc.Compression.NoCompression, grpc.Compression.Gzip], ids=["none", "gzip"])
-def test_compressed_requests_are_understood(lookup_server: LocalServer, compression: grpc.Compression) -> None:
+def test_compressed_requests_are_answered(lookup_server: LocalServer, compression: grpc.Compression) -> None:
     request = numbers([2])
     request.id = "x" * 5_000
     with grpc.insecure_channel(lookup_server.grpc, compression=compression) as channel:
@@ -62,7 +62,7 @@ def test_compressed_requests_are_understood(lookup_server: LocalServer, compress
     assert answer.id == request.id
 
 
-def test_messages_of_megabytes_come_whole_both_ways(lookup: Path) -> None:
+def test_messages_of_megabytes_arrive_complete(lookup: Path) -> None:
     indices = np.arange(1_500_000) % 3
     with (
         LocalServer(lookup, "--name", "lookup", "--max-rows", "2000000") as server,
@@ -109,7 +109,7 @@ def has_sample(server: LocalServer, sample: str) -> bool:
         return sample in response.read().decode()
 
 
-def test_a_watch_of_health_hears_of_the_end(counting: Path) -> None:
+def test_a_watch_of_health_reports_the_drain(counting: Path) -> None:
     with (
         LocalServer(counting, "--name", "counting", "--drain-seconds", "2") as server,
         grpc.insecure_channel(server.grpc) as channel,

@@ -1,4 +1,4 @@
-"""A crash in native code is an outcome like any other."""
+"""A crash in native code is an outcome of the function."""
 
 import faulthandler
 import os
@@ -14,7 +14,7 @@ def crash() -> int:
     os.abort()
 
 
-def leave() -> int:
+def exit_at_once() -> int:
     return 3
 
 
@@ -26,7 +26,7 @@ def fail() -> int:
     ("function", "ended"),
     [
         pytest.param(crash, isolation.Outcome(-6, "SIGABRT"), id="a crash is named"),
-        pytest.param(leave, isolation.Outcome(3), id="an exit code is passed on"),
+        pytest.param(exit_at_once, isolation.Outcome(3), id="an exit code is passed on"),
         pytest.param(fail, isolation.Outcome(1), id="an exception is a failure"),
     ],
 )

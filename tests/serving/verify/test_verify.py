@@ -1,4 +1,4 @@
-"""The verify step: what it measures of a good model, and what it says of a bad or hostile one."""
+"""The verify step: measurements of a valid model, and refusals of an invalid or hostile one."""
 
 import json
 import os
@@ -34,7 +34,7 @@ def write_params(root: Path, params: dict[str, Any]) -> None:
 
 
 def run(root: Path, params: dict[str, Any]) -> int:
-    """The step in a process of its own; its exit code."""
+    """Runs the step in a process of its own; its exit code."""
     write_params(root, params)
     environment = {
         **os.environ,
@@ -97,7 +97,7 @@ def test_facts_of_a_wide_model_stay_short(root: Path) -> None:
 
 
 def write(root: Path, graph: Any, opset: int = 17, domain: str = "") -> None:
-    """Puts a model of `graph` in the place of the artifact."""
+    """Replaces the artifact's model by one of `graph`."""
     folder = root / "inputs/model"
     shutil.rmtree(folder)
     folder.mkdir()
@@ -134,7 +134,7 @@ def huge(root: Path) -> None:
         file.truncate(2**31)
 
 
-def noise(root: Path) -> None:
+def write_noise(root: Path) -> None:
     (root / "inputs/model/model.onnx").write_bytes(np.random.default_rng(1).bytes(10_000))
 
 
@@ -194,18 +194,18 @@ def sequence_output(root: Path) -> None:
         pytest.param(truncated, "ModelTruncated", "bytes are missing", id="a truncated file"),
         pytest.param(empty, "NotONNX", "is empty", id="an empty file"),
         pytest.param(huge, "ModelTooLarge", "has 2147483648 bytes, at most", id="a file of 2 GiB"),
-        pytest.param(noise, "NotONNX", "is not an ONNX model", id="random bytes"),
+        pytest.param(write_noise, "NotONNX", "is not an ONNX model", id="random bytes"),
         pytest.param(lfs_pointer, "NotONNX", "a Git LFS pointer", id="a Git LFS pointer"),
         pytest.param(no_graph, "NotONNX", "holds no ONNX graph", id="a model without a graph"),
         pytest.param(missing, "ModelMissing", "model.onnx is not in the artifact", id="no file"),
-        pytest.param(external_data, "ExternalData", "keeps weights in other files", id="external data"),
+        pytest.param(external_data, "ExternalData", "stores weights in other files", id="external data"),
         pytest.param(external_data_in_a_subgraph, "ExternalData", "other files", id="external data deep inside"),
         pytest.param(opset_too_new, "ModelNotLoadable", "cannot load model.onnx", id="an opset too new"),
         pytest.param(unknown_operator, "ModelNotLoadable", "cannot load model.onnx", id="an unknown operator"),
         pytest.param(sequence_output, "UnsupportedType", "output 'y'", id="an output that is no tensor"),
     ],
 )
-def test_what_can_never_be_served_is_refused(
+def test_a_model_that_can_never_be_served_is_refused(
     root: Path, damage: Callable[[Path], None], reason: str, finding: str
 ) -> None:
     damage(root)
@@ -241,7 +241,7 @@ def edit_json(name: str, edit: Callable[[Any], None]) -> Callable[[Path], None]:
     return change
 
 
-def test_an_artifact_of_any_language_needs_no_signature(root: Path) -> None:
+def test_an_artifact_needs_no_signature(root: Path) -> None:
     (root / "inputs/model/signature.json").unlink()
     write_params(root, TRAINED)
 

@@ -10,7 +10,7 @@ from flywheel_serving.model.signature import TensorSpec
 
 # How a request was answered: without a route, by the local model although a route is active, by the challenger, or by
 # the local model because the challenger failed.
-DIRECT, KEPT, FORWARDED, FELL_BACK = "Direct", "Kept", "Forwarded", "FellBack"
+DIRECT, NOT_FORWARDED, FORWARDED, FELL_BACK = "Direct", "Kept", "Forwarded", "FellBack"
 # Marks a request that another server's route sent here. It is not forwarded or logged again.
 FORWARDED_HEADER = b"x-flywheel-forwarded"
 
@@ -52,7 +52,7 @@ class InferRequest:
 
 @dataclass(slots=True)
 class InferResponse:
-    """`version` computed the outputs; `route` is DIRECT, KEPT, FORWARDED or FELL_BACK."""
+    """`version` computed the outputs; `route` is DIRECT, NOT_FORWARDED, FORWARDED or FELL_BACK."""
 
     id: str
     outputs: list[tuple[TensorSpec, Array]]

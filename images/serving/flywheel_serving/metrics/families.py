@@ -1,4 +1,4 @@
-"""Metric families from plain numbers."""
+"""Metric families from numbers."""
 
 from collections.abc import Iterable
 

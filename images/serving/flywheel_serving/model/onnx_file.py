@@ -93,7 +93,7 @@ def _check_external(content: mmap.mmap, name: str) -> None:
     if external:
         raise ModelRefused(
             "ExternalData",
-            f"{name} keeps weights in other files, which are never opened; save it with all weights inside "
+            f"{name} stores weights in other files, which are never opened; save it with all weights inside "
             "(onnx.save_model with save_as_external_data=False)",
         )
 

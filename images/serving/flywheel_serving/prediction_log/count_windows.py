@@ -41,7 +41,7 @@ class CountWindows:
                 "from": _timestamp(self._since),
                 "to": _timestamp(now),
                 "sinceBoot": {"requests": self._total_requests, "rows": self._total_rows},
-                **counts.take(),
+                **counts.pop_document(),
             }
             head = {"kind": "counts", "window": self._window, "from": self._since, "document": document}
             self._unwritten[self._window] = (batches.encode_message(head), False)

@@ -39,7 +39,7 @@ class ObservedValues:
 
 
 class Counts:
-    """Counts since the last `take`. `values_in_row` is how many values of each row are counted, the measure of its cost."""
+    """Counts since the last `pop_document`. `values_in_row` is how many values of each row are counted, the measure of its cost."""
 
     def __init__(self, baseline: Baseline) -> None:
         self._baseline = baseline
@@ -119,10 +119,10 @@ class Counts:
     def _array(self, numbers: RawNumbers) -> Array:
         return np.frombuffer(numbers, self._dtype or np.float64)
 
-    def take(self) -> dict[str, Any]:
+    def pop_document(self) -> dict[str, Any]:
         """The counts as the window's document has them; then all counts are zero."""
         baseline = self._baseline
-        features: dict[str, Any] = dict(zip(baseline.numbers, self._numbers.take(), strict=True))
+        features: dict[str, Any] = dict(zip(baseline.numbers, self._numbers.pop_documents(), strict=True))
         for name, texts in self._texts.items():
             missing = texts.pop("", 0)  # the server decodes null as an empty text
             features[name] = _categories(texts, baseline.texts[name], missing)
@@ -134,7 +134,7 @@ class Counts:
             values.clear()
         document: dict[str, Any] = {"requests": self.requests, "rows": self.rows, "features": features}
         if self._scores is not None:
-            document["predictions"] = {"rows": self.predicted_rows, **self._scores.take()[0]}
+            document["predictions"] = {"rows": self.predicted_rows, **self._scores.pop_documents()[0]}
         self.requests = self.rows = self.predicted_rows = 0
         return document
 
@@ -179,7 +179,7 @@ class _BinCounts:
         slots += self._first
         self._counts += np.bincount(slots.ravel(), minlength=len(self._counts))
 
-    def take(self) -> list[dict[str, Any]]:
+    def pop_documents(self) -> list[dict[str, Any]]:
         """One document for each column; then all counts are zero."""
         table = self._counts.reshape(len(self._lengths), self._slots)
         documents = [_document(row, length) for row, length in zip(table.tolist(), self._lengths, strict=True)]

@@ -121,7 +121,7 @@ class _Binary:
         self._content = content
         self._offset = 0
 
-    def take(self, size: int) -> memoryview:
+    def read(self, size: int) -> memoryview:
         end = self._offset + size
         if end > len(self._content):
             raise ValueError(
@@ -173,7 +173,7 @@ def _input(index: int, item: Any, binary: _Binary) -> tuple[str, Array]:
         size = _binary_size(parameters, "data" in item) if parameters else None
         if size is None:
             return name, tensors.from_json(item.get("data"), datatype, shape)
-        return name, tensors.from_bytes(binary.take(size), datatype, shape)
+        return name, tensors.from_bytes(binary.read(size), datatype, shape)
     except ValueError as error:
         raise InvalidRequest(f"input {name[:100]!r}: {error}") from error
 

@@ -1,7 +1,7 @@
 """Canary: the challenger answers its share; the local model answers whatever the challenger does not, or not validly or in time.
 
 selected -> capacity and breaker allow? -> challenger -> valid response ------------------> client
-                 `- no: kept                     `- failed, late, invalid -> local model -> client
+                 `- no: local model -> client     `- failed, late, invalid -> local model -> client
 """
 
 import logging
@@ -13,7 +13,7 @@ import numpy as np
 from flywheel_serving.errors import ModelFailed, RequestError
 from flywheel_serving.infer.extensions import RoutedRequest
 from flywheel_serving.infer.local_model import LocalModel
-from flywheel_serving.infer.requests import FELL_BACK, FORWARDED, FORWARDED_HEADER, KEPT
+from flywheel_serving.infer.requests import FELL_BACK, FORWARDED, FORWARDED_HEADER, NOT_FORWARDED
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.route.codec import UpstreamResponse
@@ -31,7 +31,7 @@ class Canary:
         self._route = route
         self._upstream = upstream
         self._split = TrafficSplit(route)
-        # A challenger that hangs holds its requests until they are late: most of the capacity stays for kept requests.
+        # A challenger that hangs holds its requests until they are late: most of the capacity stays for the local model.
         self._max_forwarded = max(1, local_model.limits.in_flight // 4)
 
     def submit(self, request: RoutedRequest) -> None:
@@ -41,7 +41,7 @@ class Canary:
         elif self._split.selects(request.headers) and self._may_forward():
             self._forward(request)
         else:
-            self._keep(request)
+            self._answer_locally(request)
 
     def close(self) -> None:
         """Does nothing: requests in flight end here, though another route takes the next ones."""
@@ -49,10 +49,10 @@ class Canary:
     def _may_forward(self) -> bool:
         return self._upstream.pool.in_flight < self._max_forwarded and self._upstream.allow()
 
-    def _keep(self, request: RoutedRequest) -> None:
-        self._upstream.counts.kept += 1
+    def _answer_locally(self, request: RoutedRequest) -> None:
+        self._upstream.counts.not_forwarded += 1
         item, complete, version = request.item, request.complete, self._local_model.version
-        item.on_result = lambda result: complete(result, version, KEPT)
+        item.on_result = lambda result: complete(result, version, NOT_FORWARDED)
         self._local_model.submit(item)
 
     def _forward(self, request: RoutedRequest) -> None:
@@ -65,7 +65,7 @@ class Canary:
         except Exception:  # whatever is wrong here, the client must get its response
             log.exception("a request for version %s could not be encoded", upstream.challenger.version)
             upstream.cancel()
-            self._keep(request)
+            self._answer_locally(request)
             return
         had_full_timeout = timeout == route_timeout
         upstream.pool.send(
@@ -90,7 +90,7 @@ class Canary:
             return
         if result.outcome == "Late" and not had_full_timeout:
             # It does not count against the challenger; the breaker still spares other clients a wait in vain.
-            upstream.counts.kept += 1
+            upstream.counts.not_forwarded += 1
             upstream.record(result.outcome, result.finding)
         elif not result.needs_comparison:
             self._count(result)
@@ -118,7 +118,7 @@ class Canary:
                 request.complete(forwarded.outputs, upstream.challenger.version, FORWARDED)
             else:
                 if forwarded.outputs is None and isinstance(result, ModelFailed):
-                    upstream.counts.kept += 1  # both models fail on this request
+                    upstream.counts.not_forwarded += 1  # both models fail on this request
                     upstream.cancel()
                 else:
                     self._count(forwarded)

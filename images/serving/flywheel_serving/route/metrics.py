@@ -20,7 +20,7 @@ class ChallengerCounts:
     """What is counted of one challenger, given by its version."""
 
     challenger: str
-    kept: int = 0
+    not_forwarded: int = 0
     forwarded: Counter[str] = field(default_factory=Counter)
     breaker_open: bool = False
     compared: Counter[str] = field(default_factory=Counter)
@@ -54,7 +54,7 @@ class RouteMetrics(Collector):
         if counts is None:
             return
         yield one_gauge("flywheel_route_breaker_open", "Whether forwarding has stopped", float(counts.breaker_open))
-        yield counter("flywheel_route_kept", "Requests not forwarded", LABELS, [(values, counts.kept)])
+        yield counter("flywheel_route_kept", "Requests not forwarded", LABELS, [(values, counts.not_forwarded)])
         yield by_outcome("flywheel_route_forwarded", "Requests forwarded", FORWARDED_OUTCOMES, counts.forwarded)
         yield by_outcome("flywheel_shadow_compared", "Copies sent and compared", COMPARED_OUTCOMES, counts.compared)
         yield one_gauge("flywheel_shadow_difference", "The largest difference seen", counts.largest_difference)

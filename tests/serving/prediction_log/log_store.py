@@ -1,4 +1,4 @@
-"""What tests say and read about logged predictions."""
+"""Servers that log predictions in tests, and the log that they write."""
 
 import json
 import urllib.request
@@ -20,18 +20,18 @@ INPUTS = {"month": "FP32", "wind": "FP32", "carrier": "BYTES"}
 
 
 @dataclass
-class Place:
-    """Where one test's predictions go. versitygw keeps objects as files, so they are read where it put them."""
+class LogStore:
+    """The log of one test. versitygw stores objects as files, which are read directly."""
 
     store: S3
     bucket: str
     secret: Path
 
-    def order(self, **changed: Any) -> str:
-        """`--record` of a server that logs everything and writes each second; makes the Secret's folder."""
+    def config_json(self, **changed: Any) -> str:
+        """`--record` of a server that logs everything and writes each second; writes the Secret's folder."""
         self.write_secret(self.store.env(self.bucket))
-        told = {"sample": 1.0, "service": "delay", "namespace": "shop", "pod": "pod-1", "digest": "sha256:abc", "store": str(self.secret), "seconds": 1.0}  # fmt: skip
-        return json.dumps(told | changed)
+        config_json = {"sample": 1.0, "service": "delay", "namespace": "shop", "pod": "pod-1", "digest": "sha256:abc", "store": str(self.secret), "seconds": 1.0}  # fmt: skip
+        return json.dumps(config_json | changed)
 
     def write_secret(self, values: dict[str, str]) -> None:
         self.secret.mkdir(exist_ok=True)
@@ -47,7 +47,7 @@ class Place:
         return self._files("rows")
 
     def rows(self) -> list[Row]:
-        """All that was logged, read by DuckDB."""
+        """All logged rows, read by DuckDB."""
         if not self.files:
             return []
         paths = [str(path) for path in self.files]
@@ -61,23 +61,23 @@ class Place:
         return [json.loads(path.read_bytes()) for path in self._files("counts")]
 
     def counts(self) -> Row:
-        """All windows added up, as a monitor would."""
+        """The sum of all windows."""
         return reduce(
-            added, [{k: w[k] for k in ("requests", "rows", "features", "predictions")} for w in self.windows()]
+            add_counts, [{k: w[k] for k in ("requests", "rows", "features", "predictions")} for w in self.windows()]
         )
 
 
-def added(left: Any, right: Any) -> Any:
-    """Counts are integers in equal shapes, so the sum is taken leaf by leaf."""
+def add_counts(left: Any, right: Any) -> Any:
+    """The sum of two documents of counts, leaf by leaf."""
     if isinstance(left, dict):
-        return {key: added(left[key], right[key]) for key in left}
+        return {key: add_counts(left[key], right[key]) for key in left}
     if isinstance(left, list):
-        return [added(a, b) for a, b in zip(left, right, strict=True)]
+        return [add_counts(a, b) for a, b in zip(left, right, strict=True)]
     return left + right
 
 
 def body(rows: list[tuple[float | None, float | None, str | None]], **more: Any) -> bytes:
-    """A request with a month, a wind and a carrier for each row."""
+    """The body of a request with a month, a wind and a carrier for each row."""
     columns = list(zip(*rows, strict=True))
     inputs = [
         {"name": name, "datatype": datatype, "shape": [len(rows), 1], "data": list(values)}
@@ -86,8 +86,8 @@ def body(rows: list[tuple[float | None, float | None, str | None]], **more: Any)
     return json.dumps({"inputs": inputs + more.pop("inputs", []), **more}).encode()
 
 
-def ask(server: LocalServer, content: bytes) -> Row:
-    """The answer; raises HTTPError where it is none."""
+def send_request(server: LocalServer, content: bytes) -> Row:
+    """The response. Raises HTTPError."""
     url = f"http://{server.http}/v2/models/delay/infer"
     with urllib.request.urlopen(url, content, timeout=30) as response:
         answer: Row = json.load(response)
@@ -102,15 +102,15 @@ def metric(server: LocalServer, series: str) -> float:
 
 
 @contextmanager
-def serving(model: Path, told: str) -> Iterator[LocalServer]:
-    """A server that drains at once."""
-    flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", told)
+def start_server(model: Path, config_json: str) -> Iterator[LocalServer]:
+    """A server that logs and drains at once."""
+    flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", config_json)
     with LocalServer(model, *flags) as server:
         yield server
 
 
-def ended(server: LocalServer) -> Row:
-    """Stops the server as the kubelet does; what it said it had logged."""
+def stop_server(server: LocalServer) -> Row:
+    """Stops the server as the kubelet does; returns its last log line about predictions."""
     server.terminate()
     assert server.wait() == 0
     return next(line for line in server.log if line["message"] == "predictions logged")

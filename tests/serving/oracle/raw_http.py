@@ -1,4 +1,4 @@
-"""Bytes to a server and back, read strictly: what cannot be an answer by RFC 9112 fails the test."""
+"""Sends bytes to a server and parses its responses strictly: what RFC 9112 forbids fails the test."""
 
 import socket
 from dataclasses import dataclass
@@ -8,15 +8,17 @@ LAST = b"GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """`body` of an error is left out: the words are each server's own."""
+class ParsedResponse:
+    """A response; `body` is empty for an error, since each server has its own messages."""
 
     status: int
     body: bytes = b""
 
 
-def exchange(port: int, data: bytes, *, methods: list[str], half_close: bool = False, piece: int = 0) -> list[Answer]:
-    """All answers until the server closes, which it must. `piece` bytes at a time, 0 for all at once."""
+def exchange(
+    port: int, data: bytes, *, methods: list[str], half_close: bool = False, piece: int = 0
+) -> list[ParsedResponse]:
+    """All responses until the server closes, which it must. Sends `piece` bytes at a time, all at once if 0."""
     with socket.create_connection(("127.0.0.1", port), timeout=SECONDS) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for start in range(0, len(data), piece or len(data)):
@@ -26,12 +28,12 @@ def exchange(port: int, data: bytes, *, methods: list[str], half_close: bool = F
         received = b""
         while chunk := connection.recv(65_536):
             received += chunk
-    return answers(received, methods)
+    return parse_responses(received, methods)
 
 
-def answers(received: bytes, methods: list[str]) -> list[Answer]:
-    """`methods` of the requests in their order: the answer to a HEAD has no body. Raises ValueError."""
-    found: list[Answer] = []
+def parse_responses(received: bytes, methods: list[str]) -> list[ParsedResponse]:
+    """The responses to requests of these `methods`: one to HEAD has no body. Raises ValueError."""
+    found: list[ParsedResponse] = []
     waiting = iter(methods)
     while received:
         head, separator, rest = received.partition(b"\r\n\r\n")
@@ -42,12 +44,12 @@ def answers(received: bytes, methods: list[str]) -> list[Answer]:
         if version != b"HTTP/1.1":
             raise ValueError(f"no status line of HTTP/1.1: {line!r}")
         if int(status) == 100:
-            found.append(Answer(100))
+            found.append(ParsedResponse(100))
             received = rest
             continue
         bodiless = next(waiting, "GET") == "HEAD"
         body, received = _body(_headers(lines), rest, bodiless=bodiless)
-        found.append(Answer(int(status), body if int(status) == 200 else b""))
+        found.append(ParsedResponse(int(status), body if int(status) == 200 else b""))
     return found
 
 
@@ -62,7 +64,7 @@ def _headers(lines: list[bytes]) -> dict[bytes, bytes]:
 
 
 def _body(headers: dict[bytes, bytes], rest: bytes, *, bodiless: bool) -> tuple[bytes, bytes]:
-    """The body, and what follows it."""
+    """The body, and the bytes after it."""
     if bodiless:
         return b"", rest
     if headers.get(b"transfer-encoding") == b"chunked":

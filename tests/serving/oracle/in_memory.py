@@ -1,4 +1,4 @@
-"""Our connection without a socket: pieces of bytes in, all that it writes out."""
+"""Our connection without a socket: pieces of bytes in, all written bytes out."""
 
 import asyncio
 from collections.abc import Iterable
@@ -10,8 +10,8 @@ from flywheel_serving.http.server import HttpServer
 from tests.serving.oracle.servers import LIMITS, echo
 
 
-class Written(asyncio.Transport):
-    """Takes all that is written, as a client that reads does."""
+class MemoryTransport(asyncio.Transport):
+    """A transport whose client reads everything."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -38,17 +38,17 @@ class Written(asyncio.Transport):
         self.ended = True
 
     def pause_reading(self) -> None:
-        pass  # the pieces come all the same, as bytes do that were read before
+        pass  # further pieces arrive, as bytes do that were read before
 
     def resume_reading(self) -> None:
         pass
 
 
-def converse(pieces: Iterable[bytes]) -> tuple[bytes, bool]:
-    """What was written, and whether our side ended the connection."""
+def exchange_in_memory(pieces: Iterable[bytes]) -> tuple[bytes, bool]:
+    """The written bytes, and whether our side closed the connection."""
 
-    async def talk() -> tuple[bytes, bool]:
-        transport = Written()
+    async def run() -> tuple[bytes, bool]:
+        transport = MemoryTransport()
         connection = Connection(HttpServer(echo, LIMITS))
         connection.connection_made(transport)
         for piece in pieces:
@@ -56,4 +56,4 @@ def converse(pieces: Iterable[bytes]) -> tuple[bytes, bool]:
         connection.connection_lost(None)
         return bytes(transport.content), transport.ended
 
-    return uvloop.run(talk())
+    return uvloop.run(run())
