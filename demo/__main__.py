@@ -123,7 +123,7 @@ def show_best_trial() -> None:
 
 def show_prediction() -> None:
     """The same flight asked about with tritonclient and with curl's words."""
-    with kube.forwarded("service/flight-delay", 8080, NAMESPACE) as port:
+    with kube.port_forward("service/flight-delay", 8080, NAMESPACE) as port:
         address = f"127.0.0.1:{port}"
         with urllib.request.urlopen(f"http://{address}/v2/models/flight-delay", timeout=10) as response:
             inputs: list[dict[str, Any]] = json.load(response)["inputs"]

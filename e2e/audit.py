@@ -34,7 +34,7 @@ def _lines(log: Path, since: datetime) -> Iterator[str]:
             yield from lines
 
 
-def told(entry: dict[str, Any]) -> str:
+def describe_write(entry: dict[str, Any]) -> str:
     """`patch inferenceservices/flight-delay/status in flights`."""
     resource = entry.get("objectRef", {})
     parts = [resource.get("resource", "?"), resource.get("name", ""), resource.get("subresource", "")]

@@ -7,7 +7,7 @@ import base64
 from dataclasses import dataclass, field
 from typing import Any
 
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ def trial(name: str, image: str, program: str, **spec: Any) -> dict[str, Any]:
     return resource("Experiment", name, {**body, **spec})
 
 
-def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
+def data_cases(namespace: Namespace, endpoint: str) -> dict[str, Case]:
     """Sources that are not there, and files that are not what they should be."""
 
     def file(name: str, content: bytes | str, reason: str, *words: str, **spec: Any) -> Case:
         body = content if isinstance(content, bytes) else content.encode()
-        return Case("fwds", reason, words, dataset(name, story.put(f"{name}.csv", body), **spec), stalled=True)
+        return Case("fwds", reason, words, dataset(name, namespace.upload(f"{name}.csv", body), **spec), stalled=True)
 
     foreign = {"uri": "s3://flywheel/x.csv", "endpoint": endpoint}
     wrong = {
@@ -63,14 +63,14 @@ def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
         "metadata": {"name": "wrong"},
         "stringData": {"AWS_ACCESS_KEY_ID": "nobody", "AWS_SECRET_ACCESS_KEY": "nothing"},
     }
-    bucket = story.put("unused", b"x").split("/")[2]
+    bucket = namespace.upload("unused", b"x").split("/")[2]
     rows = [f"{number},{number % 2},2013-01-{number % 28 + 1:02d}" for number in range(200)]
     table = "a,late,day\n" + "\n".join(rows) + "\n"
     return {
         "missing Secret": Case(
             "fwds",
             "SecretNotFound",
-            ("Secret 's3-read'", story.namespace, "create it"),
+            ("Secret 's3-read'", namespace.name, "create it"),
             resource("Dataset", "missing-secret", {"source": {"s3": {**foreign, "secretName": "s3-read"}}}),
             stalled=False,
         ),
@@ -87,7 +87,9 @@ def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
         "missing file": Case(
             "fwds", "SourceMissing", ("nowhere.csv",), dataset("missing-file", f"s3://{bucket}/nowhere.csv")
         ),
-        "empty file": Case("fwds", "EmptySource", ("empty",), dataset("empty-file", story.put("empty-file.csv", b""))),
+        "empty file": Case(
+            "fwds", "EmptySource", ("empty",), dataset("empty-file", namespace.upload("empty-file.csv", b""))
+        ),
         "header only": file("header-only", "a,late\n", "NoRows", "header"),
         "ragged CSV": file("ragged-csv", "a,late\n1,0\n2,1\n3,1,9\n" + "4,0\n" * 50, "RaggedCSV", "Line 4"),
         "wrong encoding": file(
@@ -111,14 +113,14 @@ def data_cases(story: Story, endpoint: str) -> dict[str, Case]:
             ("1.0 GiB",),
             dataset(
                 "too-large",
-                f"s3://{bucket}/stories/{story.name}/too-large.csv",
+                f"s3://{bucket}/stories/{namespace.label}/too-large.csv",
                 resources={"limits": {"ephemeral-storage": "1Gi"}},
             ),
         ),
     }
 
 
-def training_cases(story: Story, image: str) -> dict[str, Case]:
+def training_cases(namespace: Namespace, image: str) -> dict[str, Case]:
     """Trainers that cannot, will not or should not."""
     write = "import pathlib; out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); "
     sklearn = {"dataset": "rows", "objective": {"metric": "roc_auc"}, "budget": {"maxTrials": 1, "maxFailedTrials": 1}}

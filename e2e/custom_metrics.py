@@ -21,16 +21,16 @@ from prometheus_client.parser import text_string_to_metric_families
 from e2e import kube
 from e2e.cluster.certificates import EC_KEY, openssl
 from e2e.cluster.network import NODE_ADDRESS
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 GROUP, VERSION = "custom.metrics.k8s.io", "v1beta2"
 NAME = "custom-metrics"
-WINDOW = 2.0  # seconds between the two looks that make a rate
+WINDOW_SECONDS = 2.0  # seconds between the two looks that make a rate
 
 
 @contextmanager
-def served(story: Story, folder: Path) -> Iterator[None]:
+def custom_metrics_api(namespace: Namespace, folder: Path) -> Iterator[None]:
     """The cluster has the API meanwhile; its certificate is made in `folder`."""
     certificate, key = folder / "metrics.crt", folder / "metrics.key"
     openssl("req", "-x509", *EC_KEY, "-days", "1", "-subj", f"/CN={NAME}", "-keyout", key, "-out", certificate)
@@ -39,8 +39,8 @@ def served(story: Story, folder: Path) -> Iterator[None]:
     server = ThreadingHTTPServer((NODE_ADDRESS, 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    story.apply(*_front(server.server_port))
-    kube.apply(_api_service(story.namespace), story.namespace)
+    namespace.apply(*_front(server.server_port))
+    kube.apply(_api_service(namespace.name), namespace.name)
     try:
         wait_until(_is_available, 60, f"{VERSION}.{GROUP} never became available")
         yield
@@ -64,7 +64,7 @@ class Handler(BaseHTTPRequestHandler):
             )
         elif len(parts) == 8 and parts[:2] == ["apis", GROUP] and parts[5:7] == ["pods", "*"]:
             selector = parse_qs(asked.query).get("labelSelector", [""])[0]
-            self._answer(values(parts[4], selector, parts[7]))
+            self._answer(metric_values(parts[4], selector, parts[7]))
         else:
             self.send_error(404)
 
@@ -80,11 +80,11 @@ class Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
-def values(namespace: str, selector: str, metric: str) -> dict[str, Any]:
+def metric_values(namespace: str, selector: str, metric: str) -> dict[str, Any]:
     """A MetricValueList: one value for each pod that answers."""
     pods = {
         str(pod["metadata"]["name"]): str(pod["status"]["podIP"])
-        for pod in kube.listed("pods", namespace, selector)
+        for pod in kube.list_objects("pods", namespace, selector)
         if pod["status"].get("podIP") and pod["status"].get("phase") == "Running"
     }
     items = []
@@ -107,7 +107,7 @@ def _numbers(pods: dict[str, str], metric: str) -> dict[str, float]:
     gauges = {name: samples[metric] for name, samples in first.items() if metric in samples}
     if gauges:
         return gauges
-    time.sleep(WINDOW)
+    time.sleep(WINDOW_SECONDS)
     second = {name: _samples(address) for name, address in pods.items()}
     took = time.monotonic() - began
     counter = f"{metric}_total"

@@ -1,6 +1,6 @@
 """The chart in the development cluster: `python3 -m e2e.deploy`, or `python3 -m e2e.deploy logs`. Standard library alone.
 
-Whatever the demo and the stories need is in `values`; a story that wants other values upgrades the release itself.
+Whatever the demo and the end-to-end tests need is in `values`; a test that wants other values upgrades the release itself.
 """
 
 import base64
@@ -46,8 +46,8 @@ def deploy(picked: Cluster) -> None:
         )  # fmt: skip
     for deployment in ("flywheel-store", "flywheel-operator"):
         with step(f"{deployment} ready"):
-            wait(picked, deployment)
-    secret = stored(picked)
+            wait_for_deployment(picked, deployment)
+    secret = store_secret(picked)
     cluster.write_store_env(
         picked.store_endpoint(),
         secret["AWS_ACCESS_KEY_ID"],
@@ -57,7 +57,7 @@ def deploy(picked: Cluster) -> None:
     )
 
 
-def wait(picked: Cluster, deployment: str) -> None:
+def wait_for_deployment(picked: Cluster, deployment: str) -> None:
     """Raises Failure with what the pods and their events say."""
     words = ("--namespace", NAMESPACE)
     try:
@@ -75,7 +75,7 @@ def wait(picked: Cluster, deployment: str) -> None:
         ) from None
 
 
-def stored(picked: Cluster) -> dict[str, str]:
+def store_secret(picked: Cluster) -> dict[str, str]:
     """The store's Secret as step pods see it."""
     text = picked.kubectl("--namespace", TEAMS[0], "get", "secret", "flywheel-store", "--output", "json")
     return {key: base64.b64decode(value).decode() for key, value in json.loads(text)["data"].items()}

@@ -15,7 +15,7 @@ from flywheel_serving.settings import parse
 UNKNOWN = [("GET", "/v2/models/another"), ("GET", "/nowhere"), ("PUT", "/v2"), ("OPTIONS", "/v2")]
 
 
-def rest_routes(model: Path, name: str, version: str = "1") -> list[tuple[str, str]]:
+def guarded_rest_routes(model: Path, name: str, version: str = "1") -> list[tuple[str, str]]:
     """(method, path) of what is not for everybody, from the server's own table, and some that do not exist."""
     settings = parse(["--model", str(model), "--name", name, "--version", version])
     plane = DataPlane(settings.model, ServerMetrics(name, version))
@@ -28,7 +28,7 @@ def rest_routes(model: Path, name: str, version: str = "1") -> list[tuple[str, s
     return [*found, *UNKNOWN]
 
 
-def rpc_methods() -> list[str]:
+def guarded_grpc_methods() -> list[str]:
     """The same for gRPC, from the protocol's own descriptors: every method that could be served."""
     services = [
         service
@@ -39,7 +39,7 @@ def rpc_methods() -> list[str]:
     return [*(each for each in known if each not in open_routes.OPEN_METHODS), "/made.Up/Method"]
 
 
-def rest(
+def request_rest(
     address: str, method: str, path: str, *tokens: str, body: bytes = b"{}", scheme: str = "Bearer "
 ) -> tuple[int, str, dict[str, str]]:
     """(status, body, headers)."""
@@ -56,7 +56,7 @@ def rest(
         connection.close()
 
 
-def rpc(address: str, method: str, *tokens: str, request: bytes = b"") -> tuple[grpc.StatusCode, str]:
+def request_grpc(address: str, method: str, *tokens: str, request: bytes = b"") -> tuple[grpc.StatusCode, str]:
     """(code, details)."""
     with grpc.insecure_channel(address) as channel:
         metadata = [("authorization", f"Bearer {token}") for token in tokens]

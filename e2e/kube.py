@@ -1,4 +1,4 @@
-"""The cluster as the demo and the stories see it: kubectl, port-forwards and the trial store."""
+"""The cluster as the demo and the end-to-end tests see it: kubectl, port-forwards and the trial store."""
 
 import json
 import re
@@ -16,7 +16,7 @@ from e2e.cluster import cluster, paths
 Object = dict[str, Any]
 
 
-class Refused(Exception):
+class KubectlFailed(Exception):
     """kubectl said no; the message is its words."""
 
 
@@ -29,7 +29,7 @@ def kubectl(*words: str, stdin: str | None = None) -> str:
     command = [str(cluster.kubectl_path()), "--kubeconfig", str(cluster.chosen().kubeconfig), *words]
     done = subprocess.run(command, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise Refused(done.stderr.strip() or done.stdout.strip())
+        raise KubectlFailed(done.stderr.strip() or done.stdout.strip())
     return done.stdout
 
 
@@ -39,7 +39,7 @@ def get(kind: str, name: str, namespace: str) -> Object | None:
     return json.loads(text) if text.strip() else None
 
 
-def listed(kind: str, namespace: str, selector: str = "") -> list[Object]:
+def list_objects(kind: str, namespace: str, selector: str = "") -> list[Object]:
     """All objects of a kind in a namespace."""
     words = ["get", kind, "--namespace", namespace, "--output", "json", *(["--selector", selector] if selector else [])]
     items: list[Object] = json.loads(kubectl(*words))["items"]
@@ -65,7 +65,7 @@ def condition(resource: Object | None, type_: str = "Ready") -> Object:
 
 
 @contextmanager
-def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
+def port_forward(target: str, port: int, namespace: str) -> Iterator[int]:
     """A loopback port that leads to a pod or Service, by `kubectl port-forward`."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,7 +84,7 @@ def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
     try:
         line = process.stdout.readline() if process.stdout else ""
         if not re.match("Forwarding from", line):
-            raise Refused(f"port-forward to {target} in namespace '{namespace}' failed: {line.strip()}")
+            raise KubectlFailed(f"port-forward to {target} in namespace '{namespace}' failed: {line.strip()}")
         yield local
     finally:
         process.terminate()
@@ -92,7 +92,7 @@ def forwarded(target: str, port: int, namespace: str) -> Iterator[int]:
 
 
 @contextmanager
-def advertised(resource: str, count: int) -> Iterator[str]:
+def extended_resource(resource: str, count: int) -> Iterator[str]:
     """The first node says that it has so many of an extended resource, such as `amd.com/gpu`, until the block ends; yields its name."""
     node: str = json.loads(kubectl("get", "nodes", "--output", "json"))["items"][0]["metadata"]["name"]
     path = f"/status/capacity/{resource.replace('/', '~1')}"

@@ -6,7 +6,7 @@ import time
 import urllib.request
 from collections import Counter
 
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 ROWS = 100
 BODY = json.dumps(
@@ -47,7 +47,7 @@ class Load:
             self._stop.wait(self.pause)
 
 
-def replicas(story: Story) -> tuple[int, int]:
+def replicas(namespace: Namespace) -> tuple[int, int]:
     """How many are told to run, and how many answer."""
-    deployment = story.get("deployment", "fraud") or {}
+    deployment = namespace.get("deployment", "fraud") or {}
     return deployment["spec"]["replicas"], deployment.get("status", {}).get("readyReplicas", 0)

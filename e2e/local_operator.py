@@ -1,4 +1,4 @@
-"""The operator as a process on this machine, so that a story may kill it, stop it, or make it die after its n-th write."""
+"""The operator as a process on this machine, so that a test may kill it, stop it, or make it die after its n-th write."""
 
 import fcntl
 import os
@@ -15,15 +15,15 @@ from e2e.cluster import paths
 DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
 
-# Locked by every story for which the installed operator rests; in it stands how many replicas that has else.
-RESTING = paths.KUBECONFIG.parent / "operator-rests"
+# Locked by every test that pauses the installed operator; it holds the number of replicas to restore.
+REPLICAS_FILE = paths.KUBECONFIG.parent / "operator-rests"
 
 
 @contextmanager
-def deployed_operator_rests(namespace: str) -> Iterator[dict[str, str]]:
-    """Scale the installed operator to nothing for the length of a story, and of those told beside it.
+def installed_operator_paused(namespace: str) -> Iterator[dict[str, str]]:
+    """Scale the installed operator to nothing for the length of a test, and of those that run beside it.
 
-    Yields settings for operators of this story's own: they see `namespace` alone, and hold their Lease there.
+    Yields settings for operators of this test's own: they see `namespace` alone, and hold their Lease there.
     """
     deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
     [container] = deployment["spec"]["template"]["spec"]["containers"]
@@ -32,29 +32,29 @@ def deployed_operator_rests(namespace: str) -> Iterator[dict[str, str]]:
         for each in container["env"]
         if each["name"].startswith("FLYWHEEL_") and "value" in each
     }
-    with RESTING.open("a+") as lock:
+    with REPLICAS_FILE.open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
-        rest()
+        pause_installed_operator()
         try:
             yield {**settings, "FLYWHEEL_NAMESPACES": namespace, "FLYWHEEL_LEASE_NAMESPACE": namespace}
         finally:
-            with suppress(BlockingIOError):  # it rests for another story as well, whose end wakes it
+            with suppress(BlockingIOError):  # another test needs it paused, and restores it at its end
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                kube.kubectl("scale", *DEPLOYMENT, f"--replicas={RESTING.read_text()}")
+                kube.kubectl("scale", *DEPLOYMENT, f"--replicas={REPLICAS_FILE.read_text()}")
                 kube.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
 
 
-def rest() -> None:
+def pause_installed_operator() -> None:
     """Scale the installed operator to nothing, and wait until it is gone."""
     if replicas := (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["replicas"]:
-        RESTING.write_text(str(replicas))
+        REPLICAS_FILE.write_text(str(replicas))
     kube.kubectl("scale", *DEPLOYMENT, "--replicas=0")
     pods = ("pods", "--selector=app.kubernetes.io/name=flywheel-operator")
     kube.kubectl("wait", "--namespace", "flywheel-system", *pods, "--for=delete", "--timeout=60s")
 
 
 class LocalOperator:
-    """One process; its words go to a file."""
+    """One operator process; its log goes to a file."""
 
     def __init__(self, settings: dict[str, str], log: Path, name: str, port: int, **more: str) -> None:
         self.log = log
@@ -68,28 +68,28 @@ class LocalOperator:
             "PYTHONPATH": str(paths.CHECKOUT / "operator"),
             **more,
         }
-        with log.open("a") as words:
+        with log.open("a") as output:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "flywheel"], env=environment, stdout=words, stderr=words
+                [sys.executable, "-m", "flywheel"], env=environment, stdout=output, stderr=output
             )
 
     def signal(self, number: signal.Signals) -> None:
         """Send a signal to this process alone."""
         self.process.send_signal(number)
 
-    def end(self) -> None:
+    def kill(self) -> None:
         """Kill it if it still runs."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.kill()
         self.process.wait(10)
 
-    def words(self) -> str:
-        """All that it said so far."""
+    def log_text(self) -> str:
+        """Return its log so far."""
         return self.log.read_text()
 
 
-def holder(namespace: str) -> str:
-    """Who holds the Lease of that namespace's operators; empty if nobody."""
+def lease_holder(namespace: str) -> str:
+    """Return who holds the Lease of that namespace's operators, or an empty string."""
     lease = kube.get("lease", "flywheel-operator", namespace) or {}
     return str(lease.get("spec", {}).get("holderIdentity") or "")

@@ -2,7 +2,7 @@
 
 import hashlib
 
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 GOOD_ROWS = "a,late\n" + "".join(f"{number},{int(number % 7 > 3)}\n" for number in range(300))
 # Canary steps on a machine that all tests share: latency is no matter here; test_canary_rolls_back judges it.
@@ -41,7 +41,7 @@ spec:
 """
 
 
-def own_model(story: Story, content: bytes, sha256: str | None = None) -> str:
+def own_model(namespace: Namespace, content: bytes, sha256: str | None = None) -> str:
     """Model `fraud`, its version `fraud-1` with these bytes, which are uploaded, and an InferenceService of that version."""
     digest = sha256 or hashlib.sha256(content).hexdigest()
-    return "---".join((MODEL, own_version(story.put("fraud-1.onnx", content), digest), SERVICE))
+    return "---".join((MODEL, own_version(namespace.upload("fraud-1.onnx", content), digest), SERVICE))

@@ -1,4 +1,4 @@
-"""One story on a real cluster, in a namespace of its own."""
+"""A namespace of one end-to-end test on a real cluster."""
 
 import json
 import sys
@@ -12,21 +12,21 @@ STORE_SECRET, RUNNER = "flywheel-store", "flywheel-runner"
 KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
 
 
-class Story:
-    """A namespace, and what is done and seen in it."""
+class Namespace:
+    """A namespace with its folder in the trial store, and what is done and seen in it."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.namespace = f"story-{name}"
+    def __init__(self, label: str) -> None:
+        self.label = label
+        self.name = f"story-{label}"
 
-    def begin(self) -> None:
-        """Make the namespace and its folder in the store anew, with what the chart's value `namespaces` would put there."""
-        self.end()
+    def create(self) -> None:
+        """Create the namespace and empty its folder in the store, with what the chart's value `namespaces` would put there."""
+        self.delete()
         self.empty_folder()
         manifest = {
             "apiVersion": "v1",
             "kind": "Namespace",
-            "metadata": {"name": self.namespace, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
+            "metadata": {"name": self.name, "labels": {"pod-security.kubernetes.io/enforce": "restricted"}},
         }
         kube.kubectl("create", "--filename", "-", stdin=json.dumps(manifest))
         runner = {
@@ -35,18 +35,18 @@ class Story:
             "metadata": {"name": RUNNER},
             "automountServiceAccountToken": False,
         }
-        kube.apply(runner, self.namespace)
-        kube.apply(self.store_secret(), self.namespace)
+        kube.apply(runner, self.name)
+        kube.apply(self.store_secret(), self.name)
 
     def empty_folder(self) -> None:
-        """Remove what an earlier telling left in the store: a spoiled blob would be met again."""
+        """Remove what an earlier run left in the store, such as a spoiled blob."""
         store, bucket = kube.store(), kube.bucket()
-        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{self.namespace}/"):
+        for page in store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=f"{self.name}/"):
             for each in page.get("Contents", []):
                 store.delete_object(Bucket=bucket, Key=each["Key"])
 
     def store_secret(self, **changed: str) -> dict[str, Any]:
-        """The store's Secret as the chart wrote it for the demo's namespace; a story may spoil a key."""
+        """The store's Secret as the chart wrote it for the demo's namespace; a test may replace a key."""
         found = kube.get("secret", STORE_SECRET, "flights")
         assert found is not None, "the chart has put no store Secret into namespace 'flights'; run 'make deploy'"
         return {
@@ -57,23 +57,23 @@ class Story:
             **({"stringData": changed} if changed else {}),
         }
 
-    def end(self, *, wait: bool = True) -> None:
-        """Remove the namespace; without `wait` it goes while the next story begins."""
+    def delete(self, *, wait: bool = True) -> None:
+        """Remove the namespace; without `wait` it is deleted while the next test begins."""
         patience = ("--wait", "--timeout=180s") if wait else ("--wait=false",)
-        kube.kubectl("delete", "namespace", self.namespace, "--ignore-not-found", *patience)
+        kube.kubectl("delete", "namespace", self.name, "--ignore-not-found", *patience)
 
     def apply(self, *manifests: dict[str, Any] | str | Path) -> None:
-        """Apply each as a user would."""
+        """Apply each manifest as a user would."""
         for manifest in manifests:
-            kube.apply(manifest, self.namespace)
+            kube.apply(manifest, self.name)
 
     def kubectl(self, *words: str, stdin: str | None = None) -> str:
-        """kubectl in this namespace."""
-        return kube.kubectl("--namespace", self.namespace, *words, stdin=stdin)
+        """Run kubectl in this namespace."""
+        return kube.kubectl("--namespace", self.name, *words, stdin=stdin)
 
     def get(self, kind: str, name: str) -> dict[str, Any] | None:
-        """One object of this namespace."""
-        return kube.get(kind, name, self.namespace)
+        """Return an object of this namespace, or None."""
+        return kube.get(kind, name, self.name)
 
     def wait(
         self,
@@ -85,7 +85,7 @@ class Story:
         stalled: bool = False,
         seconds: float = 120,
     ) -> dict[str, Any]:
-        """Until Ready has that status (and reason, and is Stalled) for the current generation; the condition is returned."""
+        """Wait until Ready has that status (and reason, and is Stalled) for the current generation, and return the condition."""
 
         def found() -> dict[str, Any] | None:
             resource = self.get(kind, name)
@@ -101,16 +101,16 @@ class Story:
             lambda: f"{kind}/{name} wanted Ready={ready} {reason or ''}, has {kube.condition(self.get(kind, name))}",
         )
 
-    def put(self, key: str, content: bytes | str) -> str:
-        """Put an object under this story's folder of the store; its s3 URI."""
-        path = f"stories/{self.name}/{key}"
+    def upload(self, key: str, content: bytes | str) -> str:
+        """Upload an object to this namespace's folder of the store, and return its s3 URI."""
+        path = f"stories/{self.label}/{key}"
         kube.store().put_object(
             Bucket=kube.bucket(), Key=path, Body=content.encode() if isinstance(content, str) else content
         )
         return f"s3://{kube.bucket()}/{path}"
 
     def describe(self) -> None:
-        """Everything that helps to understand a failure, to stderr. The namespace stays for a look."""
+        """Write everything that helps to understand a failure to stderr. The namespace is left for inspection."""
         out = sys.stderr
         for words in (
             ("get", "flywheel,jobs,pods", "-o", "wide"),
@@ -118,10 +118,8 @@ class Story:
             ("get", "events", "--sort-by=.lastTimestamp"),
         ):
             try:
-                out.write(
-                    f"\n$ kubectl {' '.join(words)}\n{kube.kubectl(*words, '--namespace', self.namespace)[-12000:]}\n"
-                )
-            except kube.Refused as error:
+                out.write(f"\n$ kubectl {' '.join(words)}\n{kube.kubectl(*words, '--namespace', self.name)[-12000:]}\n")
+            except kube.KubectlFailed as error:
                 out.write(f"{error}\n")
         try:
             out.write(
@@ -135,5 +133,5 @@ class Story:
                     "--prefix",
                 )
             )
-        except kube.Refused as error:
+        except kube.KubectlFailed as error:
             out.write(f"{error}\n")

@@ -1,4 +1,4 @@
-"""Small ONNX models that stories bring along, built from the ONNX standard itself."""
+"""Small ONNX models that end-to-end tests bring along, built from the ONNX standard itself."""
 
 import math
 

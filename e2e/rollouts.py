@@ -1,4 +1,4 @@
-"""What the stories about rollouts share: a Model, its versions as small ONNX files, and a service that judges them."""
+"""What the end-to-end tests about rollouts share: a Model, its versions as small ONNX files, and a service that judges them."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from typing import Any
 import yaml
 
 from e2e import kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 NAME = "fraud"
@@ -17,46 +17,53 @@ ROW = [
 ]  # what users ask: the challengers of `onnx_models` that go wrong do so on this, and on nothing that verify asks
 
 
-def brings(story: Story, versions: dict[str, bytes]) -> None:
+def add_versions(namespace: Namespace, versions: dict[str, bytes]) -> None:
     """Models are put into the store and verified."""
     for name, content in versions.items():
-        source = {"s3": {"uri": story.put(f"{name}.onnx", content)}, "sha256": hashlib.sha256(content).hexdigest()}
-        story.apply(_manifest("ModelVersion", name, {"model": NAME, "source": source}))
+        source = {
+            "s3": {"uri": namespace.upload(f"{name}.onnx", content)},
+            "sha256": hashlib.sha256(content).hexdigest(),
+        }
+        namespace.apply(_manifest("ModelVersion", name, {"model": NAME, "source": source}))
     for name in versions:
-        story.wait("fwver", name)
+        namespace.wait("fwver", name)
 
 
-def serves(story: Story, champion: str, rollout: dict[str, Any] | None, **spec: Any) -> None:
+def serve_champion(namespace: Namespace, champion: str, rollout: dict[str, Any] | None, **spec: Any) -> None:
     """A Model with this champion, and an InferenceService that follows it; every server answers."""
     told = {"model": NAME, "auth": {"none": {}}, **({"rollout": rollout} if rollout else {}), **spec}
-    story.apply(_manifest("Model", NAME, {"champion": champion}), _manifest("InferenceService", NAME, told))
-    story.wait("fwsvc", NAME)
+    namespace.apply(_manifest("Model", NAME, {"champion": champion}), _manifest("InferenceService", NAME, told))
+    namespace.wait("fwsvc", NAME)
 
 
-def offers(story: Story, version: str) -> None:
+def set_champion(namespace: Namespace, version: str) -> None:
     """The Model's champion is another one from now on."""
-    story.kubectl("patch", "fwmodel", NAME, "--type", "merge", "--patch", json.dumps({"spec": {"champion": version}}))
+    namespace.kubectl(
+        "patch", "fwmodel", NAME, "--type", "merge", "--patch", json.dumps({"spec": {"champion": version}})
+    )
 
 
-def rollout(story: Story) -> dict[str, Any]:
+def rollout_status(namespace: Namespace) -> dict[str, Any]:
     """How far it is."""
-    found: dict[str, Any] = ((story.get("fwsvc", NAME) or {}).get("status") or {}).get("rollout") or {}
+    found: dict[str, Any] = ((namespace.get("fwsvc", NAME) or {}).get("status") or {}).get("rollout") or {}
     return found
 
 
-def comes_to(story: Story, phase: str, challenger: str, seconds: float = 150) -> dict[str, Any]:
+def wait_for_phase(namespace: Namespace, phase: str, challenger: str, seconds: float = 150) -> dict[str, Any]:
     """Until the rollout of that challenger is in that phase."""
 
     def found() -> dict[str, Any] | None:
-        seen = rollout(story)
+        seen = rollout_status(namespace)
         return seen if (seen.get("phase"), seen.get("challenger")) == (phase, challenger) else None
 
-    return wait_until(found, seconds, lambda: f"{phase} of {challenger} wanted, seen: {json.dumps(rollout(story))}")
+    return wait_until(
+        found, seconds, lambda: f"{phase} of {challenger} wanted, seen: {json.dumps(rollout_status(namespace))}"
+    )
 
 
-def servers(story: Story, *, ready: bool = True) -> dict[str, str]:
+def server_uids(namespace: Namespace, *, ready: bool = True) -> dict[str, str]:
     """The uid of every server that is not on its way out, by name."""
-    pods = kube.listed("pods", story.namespace, "flywheel.ml/kind=InferenceService,flywheel.ml/role")
+    pods = kube.list_objects("pods", namespace.name, "flywheel.ml/kind=InferenceService,flywheel.ml/role")
     return {
         pod["metadata"]["name"]: pod["metadata"]["uid"]
         for pod in pods

@@ -16,7 +16,7 @@ MACHINE = ("unit", "integration", "apiserver")  # busy, and without a cluster
 OPERATORS = ("stories-of-operators",)  # which wait most of their time
 STORIES = ("stories",)
 TESTS = (*MACHINE, *OPERATORS, *STORIES)
-KILLS = "2 14 each"  # of the story operator_killed, all of which take ten minutes; `make e2e K=operator_killed` tells them all
+KILLS = "2 14 each"  # of test_operator_killed, all of which take ten minutes; `make test-long` has them all
 
 
 def why_no_cluster() -> str | None:

@@ -12,7 +12,7 @@ import pytest
 from e2e import kube
 from e2e.cluster import images
 from e2e.manifests import own_model
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -34,16 +34,16 @@ def custom(*more: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> Story:
+def served(namespace: Namespace) -> Namespace:
     model = linear([1.0, 2.0])
-    text = own_model(story, model)
-    story.apply(text.replace("  auth:", f"  runtime: {json.dumps(custom())}\n  auth:"))
-    story.wait("fwsvc", "fraud")
-    return story
+    text = own_model(namespace, model)
+    namespace.apply(text.replace("  auth:", f"  runtime: {json.dumps(custom())}\n  auth:"))
+    namespace.wait("fwsvc", "fraud")
+    return namespace
 
 
-def test_it_answers_on_the_services_port(served: Story) -> None:
-    with kube.forwarded("service/fraud", 8080, served.namespace) as port:
+def test_it_answers_on_the_services_port(served: Namespace) -> None:
+    with kube.port_forward("service/fraud", 8080, served.name) as port:
         address = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
         with urllib.request.urlopen(urllib.request.Request(address, BODY), timeout=10) as response:
             answer = json.load(response)
@@ -51,13 +51,13 @@ def test_it_answers_on_the_services_port(served: Story) -> None:
     assert answer["outputs"][0]["data"] == [3.0]
 
 
-def test_a_server_of_another_model_is_never_ready_and_takes_no_traffic(served: Story) -> None:
+def test_a_server_of_another_model_is_never_ready_and_takes_no_traffic(served: Namespace) -> None:
     spec = {"spec": {"runtime": custom("--name", "somebody-else")}}
     served.kubectl("patch", "fwsvc", "fraud", "--type=merge", "--patch", json.dumps(spec))
     served.wait("fwsvc", "fraud", reason="RollingOut")
 
     def started() -> bool:
-        pods = kube.listed("pods", served.namespace, "flywheel.ml/role=server")
+        pods = kube.list_objects("pods", served.name, "flywheel.ml/role=server")
         return [kube.condition(pod, "Initialized").get("status") for pod in pods] == ["True", "True"]
 
     wait_until(started, 60, "the new server never started")

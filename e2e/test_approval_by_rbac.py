@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from e2e import kube
-from e2e.kube import Refused
-from e2e.namespace import Story
+from e2e.kube import KubectlFailed
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -36,7 +36,7 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def team(story: Story) -> Story:
+def team(namespace: Namespace) -> Namespace:
     """jane may approve, joe may edit; two versions are verified and wait."""
     for user, role in (
         ("jane", "flywheel-approver"),
@@ -44,50 +44,56 @@ def team(story: Story) -> Story:
         ("joe", "flywheel-edit"),
         ("joe", "flywheel-view"),
     ):
-        story.kubectl("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
-    story.apply(MODEL)
-    bring(story, "fraud-1", [1.0, 2.0], "0.71")
-    return story
+        namespace.kubectl("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
+    namespace.apply(MODEL)
+    bring(namespace, "fraud-1", [1.0, 2.0], "0.71")
+    return namespace
 
 
-def bring(story: Story, name: str, weights: list[float], roc_auc: str) -> None:
+def bring(namespace: Namespace, name: str, weights: list[float], roc_auc: str) -> None:
     model = linear(weights)
-    uri, sha256 = story.put(f"{name}.onnx", model), hashlib.sha256(model).hexdigest()
-    story.apply(VERSION % {"name": name, "uri": uri, "sha256": sha256, "roc_auc": roc_auc})
-    story.wait("fwver", name)
-    wait_until(lambda: verdict(story, name) == "AwaitingApproval", 60, lambda: f"{name}: {verdict(story, name)}")
+    uri, sha256 = namespace.upload(f"{name}.onnx", model), hashlib.sha256(model).hexdigest()
+    namespace.apply(VERSION % {"name": name, "uri": uri, "sha256": sha256, "roc_auc": roc_auc})
+    namespace.wait("fwver", name)
+    wait_until(
+        lambda: verdict(namespace, name) == "AwaitingApproval", 60, lambda: f"{name}: {verdict(namespace, name)}"
+    )
 
 
-def model(story: Story) -> dict[str, Any]:
-    found: dict[str, Any] = (story.get("fwmodel", "fraud") or {}).get("status") or {}
+def model(namespace: Namespace) -> dict[str, Any]:
+    found: dict[str, Any] = (namespace.get("fwmodel", "fraud") or {}).get("status") or {}
     return found
 
 
-def verdict(story: Story, version: str) -> str | None:
-    return next((each["verdict"] for each in model(story).get("candidates") or [] if each["version"] == version), None)
+def verdict(namespace: Namespace, version: str) -> str | None:
+    return next(
+        (each["verdict"] for each in model(namespace).get("candidates") or [] if each["version"] == version), None
+    )
 
 
-def approve(story: Story, version: str, who: str, digest: str | None = None) -> None:
+def approve(namespace: Namespace, version: str, who: str, digest: str | None = None) -> None:
     """As that user would."""
-    own = (story.get("fwver", version) or {})["status"]["digest"]
+    own = (namespace.get("fwver", version) or {})["status"]["digest"]
     approval = {"by": who, "digest": digest or own, "reason": "ticket 214"}
     patch = json.dumps({"spec": {"approval": approval}})
-    story.kubectl("patch", "fwver", version, "--as", who, "--type", "merge", "--patch", patch)
+    namespace.kubectl("patch", "fwver", version, "--as", who, "--type", "merge", "--patch", patch)
 
 
-def test_nobody_is_champion_before_somebody_says_so(team: Story) -> None:
+def test_nobody_is_champion_before_somebody_says_so(team: Namespace) -> None:
     condition = team.wait("fwmodel", "fraud", ready="False", reason="AwaitingApproval")
 
     assert "kubectl patch fwver fraud-1" in condition["message"]
     assert "champion" not in model(team)
 
 
-def test_who_may_only_edit_is_refused(team: Story) -> None:
-    with pytest.raises(Refused, match=r"user 'joe' may not write spec\.approval; bind ClusterRole flywheel-approver"):
+def test_who_may_only_edit_is_refused(team: Namespace) -> None:
+    with pytest.raises(
+        KubectlFailed, match=r"user 'joe' may not write spec\.approval; bind ClusterRole flywheel-approver"
+    ):
         approve(team, "fraud-1", "joe")
 
 
-def test_an_approval_of_other_bytes_is_void(team: Story) -> None:
+def test_an_approval_of_other_bytes_is_void(team: Namespace) -> None:
     approve(team, "fraud-1", "jane", digest="sha256:" + "7" * 64)
 
     wait_until(
@@ -98,7 +104,7 @@ def test_an_approval_of_other_bytes_is_void(team: Story) -> None:
     assert verdict(team, "fraud-1") == "AwaitingApproval"
 
 
-def test_who_may_approve_promotes_and_it_is_served(team: Story) -> None:
+def test_who_may_approve_promotes_and_it_is_served(team: Namespace) -> None:
     approve(team, "fraud-1", "jane")
 
     team.wait("fwmodel", "fraud")
@@ -108,11 +114,11 @@ def test_who_may_approve_promotes_and_it_is_served(team: Story) -> None:
     assert "approved by 'jane' (ticket 214)" in reign["message"]
 
 
-def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Story) -> None:
+def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Namespace) -> None:
     bring(team, "fraud-2", [1.0, 3.0], "0.78")
 
     assert model(team)["champion"] == "fraud-1"
-    with pytest.raises(Refused, match="user 'joe' may not pin a champion"):
+    with pytest.raises(KubectlFailed, match="user 'joe' may not pin a champion"):
         team.kubectl(
             "patch", "fwmodel", "fraud", "--as", "joe", "--type", "merge", "--patch", '{"spec":{"champion":"fraud-2"}}'
         )
@@ -120,7 +126,7 @@ def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Story) 
     wait_until(lambda: model(team).get("champion") == "fraud-2", 60, lambda: str(model(team)))
 
 
-def test_what_is_served_cannot_be_deleted(team: Story) -> None:
+def test_what_is_served_cannot_be_deleted(team: Namespace) -> None:
     served = wait_until(
         lambda: (team.get("fwver", "fraud-2") or {})["status"].get("servedBy"),
         180,
@@ -128,7 +134,7 @@ def test_what_is_served_cannot_be_deleted(team: Story) -> None:
     )
 
     assert served == ["fraud"]
-    with pytest.raises(Refused, match="ModelVersion 'fraud-2' is served by InferenceService 'fraud'"):
+    with pytest.raises(KubectlFailed, match="ModelVersion 'fraud-2' is served by InferenceService 'fraud'"):
         team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")
     team.kubectl("delete", "fwsvc", "fraud")
     wait_until(
@@ -139,7 +145,7 @@ def test_what_is_served_cannot_be_deleted(team: Story) -> None:
     team.kubectl("delete", "fwver", "fraud-2", "--as", "joe")
 
 
-def test_versions_go_with_their_model_where_it_says_so(team: Story) -> None:
+def test_versions_go_with_their_model_where_it_says_so(team: Namespace) -> None:
     def owners() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = (team.get("fwver", "fraud-1") or {})["metadata"].get("ownerReferences") or []
         return found

@@ -14,7 +14,7 @@ import grpc
 import pytest
 
 from e2e import http_client, kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.tokens import DISCOVERY, JWKS, Issuer, certificate
 
@@ -49,19 +49,21 @@ server.serve_forever()
 
 
 @pytest.fixture(scope="module")
-def begun(story: Story) -> Iterator[Story]:
+def begun(namespace: Namespace) -> Iterator[Namespace]:
     """A verified version, and the ServiceAccount that servers run as, which has no right yet that reaches beyond the namespace."""
-    story.apply(VERSION % {"uri": story.put("fraud.onnx", MODEL), "sha256": hashlib.sha256(MODEL).hexdigest()})
-    story.kubectl("create", "serviceaccount", SERVER)
-    account = f"--serviceaccount={story.namespace}:{SERVER}"
-    story.kubectl("create", "rolebinding", SERVER, "--clusterrole=flywheel-server-access", account)
+    namespace.apply(
+        VERSION % {"uri": namespace.upload("fraud.onnx", MODEL), "sha256": hashlib.sha256(MODEL).hexdigest()}
+    )
+    namespace.kubectl("create", "serviceaccount", SERVER)
+    account = f"--serviceaccount={namespace.name}:{SERVER}"
+    namespace.kubectl("create", "rolebinding", SERVER, "--clusterrole=flywheel-server-access", account)
     for name in ("caller", "stranger"):
-        story.kubectl("create", "serviceaccount", name)
-    caller = f"--serviceaccount={story.namespace}:caller"
-    story.kubectl("create", "rolebinding", "callers", "--clusterrole=flywheel-inference-caller", caller)
-    story.wait("fwver", "fraud-1")
-    yield story
-    kube.kubectl("delete", "clusterrolebinding", story.namespace, "--ignore-not-found")
+        namespace.kubectl("create", "serviceaccount", name)
+    caller = f"--serviceaccount={namespace.name}:caller"
+    namespace.kubectl("create", "rolebinding", "callers", "--clusterrole=flywheel-inference-caller", caller)
+    namespace.wait("fwver", "fraud-1")
+    yield namespace
+    kube.kubectl("delete", "clusterrolebinding", namespace.name, "--ignore-not-found")
 
 
 def service(name: str, auth: dict[str, Any]) -> dict[str, Any]:
@@ -71,20 +73,20 @@ def service(name: str, auth: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def by_account(begun: Story) -> Story:
+def by_account(begun: Namespace) -> Namespace:
     begun.apply(service("by-account", {"serviceAccount": {}}))
     refused = begun.wait("fwsvc", "by-account", ready="False", reason="ReviewsForbidden")
     assert "chart's value 'namespaces'" in refused["message"]
-    account = f"--serviceaccount={begun.namespace}:{SERVER}"
-    kube.kubectl("create", "clusterrolebinding", begun.namespace, "--clusterrole=flywheel-server-tokens", account)
+    account = f"--serviceaccount={begun.name}:{SERVER}"
+    kube.kubectl("create", "clusterrolebinding", begun.name, "--clusterrole=flywheel-server-tokens", account)
     begun.wait("fwsvc", "by-account")
     return begun
 
 
 @pytest.fixture(scope="module")
-def issuer(begun: Story) -> Issuer:
+def issuer(begun: Namespace) -> Issuer:
     """An issuer in the cluster, with a certificate of its own."""
-    host = f"issuer.{begun.namespace}.svc"
+    host = f"issuer.{begun.name}.svc"
     found = Issuer(f"https://{host}:8443", "fraud")
     authority, key = certificate(host)
     documents = {DISCOVERY: found.discovery(), JWKS: found.jwks()}
@@ -136,43 +138,47 @@ def issuer_pod(documents: dict[str, str], authority: bytes, key: bytes) -> list[
     ]
 
 
-def answers(story: Story, name: str, tokens: dict[str, str], folder: Path) -> tuple[dict[Any, int], dict[Any, str]]:
+def answers(
+    namespace: Namespace, name: str, tokens: dict[str, str], folder: Path
+) -> tuple[dict[Any, int], dict[Any, str]]:
     """(sort of token, route) to status, and (sort, method) to gRPC code; the sort "none" is no token."""
     (folder / "model.onnx").write_bytes(MODEL)
-    routes, methods = http_client.rest_routes(folder, name, "fraud-1"), http_client.rpc_methods()
+    routes, methods = http_client.guarded_rest_routes(folder, name, "fraud-1"), http_client.guarded_grpc_methods()
     brought: list[tuple[str, tuple[str, ...]]] = [("none", ()), *((sort, (each,)) for sort, each in tokens.items())]
     with ExitStack() as open_:
         rest, rpc = (
-            f"127.0.0.1:{open_.enter_context(kube.forwarded(f'service/{name}', port, story.namespace))}"
+            f"127.0.0.1:{open_.enter_context(kube.port_forward(f'service/{name}', port, namespace.name))}"
             for port in (8080, 8081)
         )
         statuses = {
-            (sort, *route): http_client.rest(rest, *route, *token)[0] for sort, token in brought for route in routes
+            (sort, *route): http_client.request_rest(rest, *route, *token)[0]
+            for sort, token in brought
+            for route in routes
         }
         codes = {
-            (sort, method): http_client.rpc(rpc, method, *token)[0].name
+            (sort, method): http_client.request_grpc(rpc, method, *token)[0].name
             for sort, token in brought
             for method in methods
         }
         for path in ("/v2/health/live", "/v2/health/ready", "/metrics"):
-            assert http_client.rest(rest, "GET", path)[0] == 200
-        assert http_client.rpc(rpc, "/grpc.health.v1.Health/Check")[0] is grpc.StatusCode.OK
+            assert http_client.request_rest(rest, "GET", path)[0] == 200
+        assert http_client.request_grpc(rpc, "/grpc.health.v1.Health/Check")[0] is grpc.StatusCode.OK
     return statuses, codes
 
 
-def token(story: Story, account: str, audience: str) -> str:
-    return story.kubectl("create", "token", account, f"--audience={audience}").strip()
+def token(namespace: Namespace, account: str, audience: str) -> str:
+    return namespace.kubectl("create", "token", account, f"--audience={audience}").strip()
 
 
-def test_with_kubernetes_tokens(by_account: Story, tmp_path: Path) -> None:
-    audience = f"by-account.{by_account.namespace}.svc"
+def test_with_kubernetes_tokens(by_account: Namespace, tmp_path: Path) -> None:
+    audience = f"by-account.{by_account.name}.svc"
     by_account.kubectl("create", "serviceaccount", "leaver")
     left = token(by_account, "leaver", audience)
     by_account.kubectl("delete", "serviceaccount", "leaver")
     bad = {
         **Issuer("https://kubernetes.default.svc", audience).bad_tokens(),
         "for the API server": by_account.kubectl("create", "token", "caller").strip(),
-        "for another service": token(by_account, "caller", f"by-jwt.{by_account.namespace}.svc"),
+        "for another service": token(by_account, "caller", f"by-jwt.{by_account.name}.svc"),
         "of a ServiceAccount that is gone": left,
     }
     others = {"stranger": token(by_account, "stranger", audience), "caller": token(by_account, "caller", audience)}
@@ -189,7 +195,7 @@ def test_with_kubernetes_tokens(by_account: Story, tmp_path: Path) -> None:
     assert codes["caller", METADATA] == "OK"
 
 
-def test_with_an_issuers_tokens(begun: Story, issuer: Issuer, tmp_path: Path) -> None:
+def test_with_an_issuers_tokens(begun: Namespace, issuer: Issuer, tmp_path: Path) -> None:
     bad = issuer.bad_tokens()
     others = {"without the claim": issuer.token(), "good": issuer.token(team=["risk"])}
 
@@ -204,8 +210,8 @@ def test_with_an_issuers_tokens(begun: Story, issuer: Issuer, tmp_path: Path) ->
     assert codes["good", METADATA] == "OK"
 
 
-def test_a_server_without_it_has_no_token_of_its_own(begun: Story, issuer: Issuer) -> None:
-    [pod] = kube.listed("pods", begun.namespace, "flywheel.ml/name=by-jwt")
+def test_a_server_without_it_has_no_token_of_its_own(begun: Namespace, issuer: Issuer) -> None:
+    [pod] = kube.list_objects("pods", begun.name, "flywheel.ml/name=by-jwt")
 
     assert pod["spec"]["serviceAccountName"] == "by-jwt"
     assert not [each for each in pod["spec"]["volumes"] if "projected" in each]

@@ -7,7 +7,7 @@ import pytest
 from e2e import bad_input, kube
 from e2e.bad_input import Case, resource, trial
 from e2e.manifests import GOOD_ROWS
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -51,17 +51,17 @@ def image() -> str:
 
 
 @pytest.fixture(scope="module")
-def cases(story: Story, image: str) -> dict[str, Case]:
+def cases(namespace: Namespace, image: str) -> dict[str, Case]:
     """All cases, applied together, so that they take their time side by side."""
     secret = kube.get("secret", "flywheel-store", "flights") or {}
-    put_two_gigabytes(f"stories/{story.name}/too-large.csv")
-    story.apply(bad_input.dataset("rows", story.put("rows.csv", GOOD_ROWS)))
+    put_two_gigabytes(f"stories/{namespace.label}/too-large.csv")
+    namespace.apply(bad_input.dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
     found = {
-        **bad_input.data_cases(story, bad_input.password(secret, "AWS_ENDPOINT_URL")),
-        **bad_input.training_cases(story, image),
+        **bad_input.data_cases(namespace, bad_input.password(secret, "AWS_ENDPOINT_URL")),
+        **bad_input.training_cases(namespace, image),
     }
     for case in found.values():
-        story.apply(*case.more, case.manifest)
+        namespace.apply(*case.more, case.manifest)
     return found
 
 
@@ -82,15 +82,15 @@ def put_two_gigabytes(key: str) -> None:
 
 
 @pytest.mark.parametrize("name", DATA + TRAINING)
-def test_the_resource_says_what_is_wrong(story: Story, cases: dict[str, Case], name: str) -> None:
+def test_the_resource_says_what_is_wrong(namespace: Namespace, cases: dict[str, Case], name: str) -> None:
     case = cases[name]
 
-    condition = story.wait(case.kind, case.name, ready="False", reason=case.reason, seconds=300)
+    condition = namespace.wait(case.kind, case.name, ready="False", reason=case.reason, seconds=300)
 
     assert all(word in condition["message"] for word in case.words), condition["message"]
     assert condition["message"].endswith((".", "'")), condition["message"]
     if case.stalled is not None:
-        stalled = kube.condition(story.get(case.kind, case.name), "Stalled").get("status") == "True"
+        stalled = kube.condition(namespace.get(case.kind, case.name), "Stalled").get("status") == "True"
         assert stalled == case.stalled, condition
 
 
@@ -99,47 +99,47 @@ def test_every_case_is_tested(cases: dict[str, Case]) -> None:
 
 
 @pytest.mark.parametrize("name", list(bad_input.REFUSED))
-def test_kubectl_apply_refuses_with_a_sentence(story: Story, name: str) -> None:
+def test_kubectl_apply_refuses_with_a_sentence(namespace: Namespace, name: str) -> None:
     manifest, words = bad_input.REFUSED[name]
 
-    with pytest.raises(kube.Refused) as refusal:
-        story.kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
+    with pytest.raises(kube.KubectlFailed) as refusal:
+        namespace.kubectl("apply", "--filename", "-", stdin=json.dumps(manifest))
 
     assert words in str(refusal.value)
 
 
-def test_immutable_field_changed(story: Story) -> None:
+def test_immutable_field_changed(namespace: Namespace) -> None:
     version = resource(
         "ModelVersion", "fixed", {"model": "fraud", "source": {"artifact": {"digest": f"sha256:{'0' * 64}"}}}
     )
-    story.apply(version)
+    namespace.apply(version)
     version["spec"]["model"] = "other"
 
-    with pytest.raises(kube.Refused, match="cannot be changed"):
-        story.apply(version)
+    with pytest.raises(kube.KubectlFailed, match="cannot be changed"):
+        namespace.apply(version)
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> str:
+def served(namespace: Namespace) -> str:
     """The name of an InferenceService that is Ready."""
     import hashlib
 
     model = linear([1.0])
-    source = {"s3": {"uri": story.put("fraud.onnx", model)}, "sha256": hashlib.sha256(model).hexdigest()}
-    story.apply(
+    source = {"s3": {"uri": namespace.upload("fraud.onnx", model)}, "sha256": hashlib.sha256(model).hexdigest()}
+    namespace.apply(
         resource("ModelVersion", "fraud-1", {"model": "fraud", "source": source}),
         resource("InferenceService", "fraud", {"version": "fraud-1", "auth": {"none": {}}}),
     )
-    story.wait("fwsvc", "fraud")
+    namespace.wait("fwsvc", "fraud")
     return "fraud"
 
 
-def test_a_child_edited_by_hand_is_put_right(story: Story, served: str) -> None:
+def test_a_child_edited_by_hand_is_put_right(namespace: Namespace, served: str) -> None:
     def selects() -> bool | None:
-        selector = (story.get("service", served) or {})["spec"]["selector"]
+        selector = (namespace.get("service", served) or {})["spec"]["selector"]
         return "flywheel.ml/uid" in selector or None
 
-    story.kubectl(
+    namespace.kubectl(
         "patch",
         "service",
         served,
@@ -148,59 +148,63 @@ def test_a_child_edited_by_hand_is_put_right(story: Story, served: str) -> None:
         "--patch",
         '[{"op":"remove","path":"/spec/selector/flywheel.ml~1uid"}]',
     )
-    assert wait_until(selects, 30, lambda: json.dumps(story.get("service", served)))
+    assert wait_until(selects, 30, lambda: json.dumps(namespace.get("service", served)))
 
 
-def test_a_child_deleted_by_hand_comes_back(story: Story, served: str) -> None:
-    before = (story.get("deployment", served) or {})["metadata"]["uid"]
-    story.kubectl("delete", "deployment", served)
+def test_a_child_deleted_by_hand_comes_back(namespace: Namespace, served: str) -> None:
+    before = (namespace.get("deployment", served) or {})["metadata"]["uid"]
+    namespace.kubectl("delete", "deployment", served)
 
     def back() -> bool | None:
-        now = story.get("deployment", served)
+        now = namespace.get("deployment", served)
         return True if now is not None and now["metadata"]["uid"] != before else None
 
     assert wait_until(back, 30, "the Deployment did not come back")
-    story.wait("fwsvc", served)
+    namespace.wait("fwsvc", served)
 
 
-def test_two_resources_claiming_one_child_name(story: Story, served: str) -> None:
+def test_two_resources_claiming_one_child_name(namespace: Namespace, served: str) -> None:
     service = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": "taken"},
         "spec": {"selector": {"app": "mine"}, "ports": [{"port": 80, "protocol": "TCP"}]},
     }
-    story.apply(service, resource("InferenceService", "taken", {"version": "fraud-1", "auth": {"none": {}}}))
+    namespace.apply(service, resource("InferenceService", "taken", {"version": "fraud-1", "auth": {"none": {}}}))
 
-    condition = story.wait("fwsvc", "taken", ready="False", reason="NameTaken")
+    condition = namespace.wait("fwsvc", "taken", ready="False", reason="NameTaken")
     assert "Service 'taken'" in condition["message"]
-    assert (story.get("service", "taken") or {})["spec"]["selector"] == {"app": "mine"}
+    assert (namespace.get("service", "taken") or {})["spec"]["selector"] == {"app": "mine"}
 
-    story.kubectl("delete", "service", "taken")
-    story.wait("fwsvc", "taken", seconds=180)
+    namespace.kubectl("delete", "service", "taken")
+    namespace.wait("fwsvc", "taken", seconds=180)
 
 
-def test_a_resource_deleted_while_its_jobs_run(story: Story, image: str, cases: dict[str, Case]) -> None:
-    story.wait("fwds", "rows")
-    story.apply(trial("goes", image, "import time; time.sleep(300)"))
-    wait_until(lambda: kube.listed("pods", story.namespace, "flywheel.ml/name=goes") or None, 60, "no pod of the trial")
+def test_a_resource_deleted_while_its_jobs_run(namespace: Namespace, image: str, cases: dict[str, Case]) -> None:
+    namespace.wait("fwds", "rows")
+    namespace.apply(trial("goes", image, "import time; time.sleep(300)"))
+    wait_until(
+        lambda: kube.list_objects("pods", namespace.name, "flywheel.ml/name=goes") or None, 60, "no pod of the trial"
+    )
 
-    story.kubectl("delete", "fwexp", "goes")
+    namespace.kubectl("delete", "fwexp", "goes")
 
     wait_until(
-        lambda: not kube.listed("jobs,pods", story.namespace, "flywheel.ml/name=goes") or None,
+        lambda: not kube.list_objects("jobs,pods", namespace.name, "flywheel.ml/name=goes") or None,
         150,
         "its Job and pod stay",
     )
 
 
-def test_the_store_goes_down_in_the_middle_of_an_upload(story: Story, image: str, cases: dict[str, Case]) -> None:
-    story.wait("fwds", "rows")
+def test_the_store_goes_down_in_the_middle_of_an_upload(
+    namespace: Namespace, image: str, cases: dict[str, Case]
+) -> None:
+    namespace.wait("fwds", "rows")
     big = "import os, pathlib; out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(); (out / 'model/model.onnx').write_bytes(os.urandom(400_000_000)); (out / 'metrics.json').write_text('{\"loss\": 1}')"
-    story.apply(trial("outage", image, big))
+    namespace.apply(trial("outage", image, big))
 
     def main_is_done() -> bool | None:
-        for pod in kube.listed("pods", story.namespace, "flywheel.ml/name=outage"):
+        for pod in kube.list_objects("pods", namespace.name, "flywheel.ml/name=outage"):
             if any("terminated" in each["state"] for each in pod["status"].get("containerStatuses", [])):
                 return True
         return None
@@ -217,4 +221,4 @@ def test_the_store_goes_down_in_the_middle_of_an_upload(story: Story, image: str
         "--force",
     )
 
-    story.wait("fwexp", "outage", seconds=240)
+    namespace.wait("fwexp", "outage", seconds=240)

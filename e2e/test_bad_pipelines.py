@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from e2e import kube, pipelines
-from e2e.kube import Refused
-from e2e.namespace import Story
+from e2e.kube import KubectlFailed
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 FINISH = "from flywheel_runtime import run; run.finish({'rows': 1})"
@@ -44,18 +44,18 @@ REFUSED: dict[str, tuple[Callable[[], dict[str, Any]], str]] = {
 
 
 @pytest.mark.parametrize("case", sorted(REFUSED))
-def test_it_is_refused_where_it_is_applied(story: Story, case: str) -> None:
+def test_it_is_refused_where_it_is_applied(namespace: Namespace, case: str) -> None:
     manifest, words = REFUSED[case]
-    with pytest.raises(Refused, match=words):
-        story.apply(manifest())
+    with pytest.raises(KubectlFailed, match=words):
+        namespace.apply(manifest())
 
 
 @pytest.fixture(scope="module")
-def told(story: Story) -> Story:
+def told(namespace: Namespace) -> Namespace:
     """All that is met later, applied together."""
     when = [{"metric": {"step": "a", "name": "nowhere"}, "min": "1"}]
     small = {"resources": {"limits": {"ephemeral-storage": "32Mi"}}}
-    story.apply(
+    namespace.apply(
         pipeline("mars", container("a"), triggers=cron("0 3 * * *", "Mars/Olympus")),
         pipeline("names", container("a", parameters={"n": "$(params.nowhere)"})),
         pipeline("hook", {"name": "a", "notify": {"url": "https://hooks.example.org/T0/secret", "text": "done"}}),
@@ -65,12 +65,12 @@ def told(story: Story) -> Story:
         pipeline("needs", container("a"), parameters=[{"name": "months", "type": "Integer"}]),
     )
     for name in ("hook", "leak", "nan", "when", "needs"):
-        story.wait("fwpipe", name, reason="Live")
-        pipelines.start(story, f"{name}-1", name)
-    return story
+        namespace.wait("fwpipe", name, reason="Live")
+        pipelines.start_run(namespace, f"{name}-1", name)
+    return namespace
 
 
-def test_a_time_zone_that_nobody_knows(told: Story) -> None:
+def test_a_time_zone_that_nobody_knows(told: Namespace) -> None:
     def found() -> bool:
         return "unknown time zone" in kube.condition(told.get("fwpipe", "mars")).get("message", "")
 
@@ -80,47 +80,47 @@ def test_a_time_zone_that_nobody_knows(told: Story) -> None:
     assert "CronJob" in message
 
 
-def test_a_parameter_that_is_not_declared(told: Story) -> None:
+def test_a_parameter_that_is_not_declared(told: Namespace) -> None:
     condition = told.wait("fwpipe", "names", ready="False")
 
     assert "nowhere" in condition["message"]
 
 
-def test_a_host_that_may_not_be_told(told: Story) -> None:
-    step = pipelines.step(pipelines.ended(told, "hook-1"), "a")
+def test_a_host_that_may_not_be_told(told: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(told, "hook-1"), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "HostNotAllowed")
     assert "hooks.example.org" in step["message"]
     assert "T0" not in step["message"], "an address may hold a token"
 
 
-def test_a_metric_that_is_not_a_number(told: Story) -> None:
-    step = pipelines.step(pipelines.ended(told, "nan-1"), "a")
+def test_a_metric_that_is_not_a_number(told: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(told, "nan-1"), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "MetricsInvalid")
     assert "rows" in step["message"]
     assert "NaN" in step["message"]
 
 
-def test_a_condition_that_cannot_be_evaluated(told: Story) -> None:
-    status = pipelines.ended(told, "when-1")
+def test_a_condition_that_cannot_be_evaluated(told: Namespace) -> None:
+    status = pipelines.wait_for_run(told, "when-1")
 
-    assert pipelines.step(status, "a")["state"] == "Succeeded"
-    assert pipelines.step(status, "b")["reason"] == "WhenUndefined"
-    assert "nowhere" in pipelines.step(status, "b")["message"]
+    assert pipelines.step_status(status, "a")["state"] == "Succeeded"
+    assert pipelines.step_status(status, "b")["reason"] == "WhenUndefined"
+    assert "nowhere" in pipelines.step_status(status, "b")["message"]
 
 
-def test_a_parameter_that_is_missing(told: Story) -> None:
-    status = pipelines.ended(told, "needs-1")
+def test_a_parameter_that_is_missing(told: Namespace) -> None:
+    status = pipelines.wait_for_run(told, "needs-1")
     assert status["result"] == "Failed"
     assert "months" in status["message"]
 
-    pipelines.start(told, "needs-2", "needs", ", parameters: {months: 6}")
-    assert pipelines.ended(told, "needs-2")["result"] == "Succeeded"
+    pipelines.start_run(told, "needs-2", "needs", ", parameters: {months: 6}")
+    assert pipelines.wait_for_run(told, "needs-2")["result"] == "Succeeded"
 
 
-def test_a_trainer_that_fills_the_disk_is_not_tried_for_ever(told: Story) -> None:
-    step = pipelines.step(pipelines.ended(told, "leak-1", 300), "a")
+def test_a_trainer_that_fills_the_disk_is_not_tried_for_ever(told: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(told, "leak-1", 300), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "StorageExceeded")
     assert "ephemeral-storage" in step["message"]

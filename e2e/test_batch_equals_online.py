@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from e2e import kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -40,13 +40,13 @@ ASKED = 1_000  # rows in one request to the server
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> Story:
+def served(namespace: Namespace) -> Namespace:
     model = linear(WEIGHTS, bias=0.5)
-    story.apply(MODEL % {"uri": story.put("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()})
-    story.wait("fwver", "fraud-1")
-    story.wait("fwsvc", "fraud")
-    story.wait("fwmodel", "fraud")
-    return story
+    namespace.apply(MODEL % {"uri": namespace.upload("fraud.onnx", model), "sha256": hashlib.sha256(model).hexdigest()})
+    namespace.wait("fwver", "fraud-1")
+    namespace.wait("fwsvc", "fraud")
+    namespace.wait("fwmodel", "fraud")
+    return namespace
 
 
 def row(number: int) -> list[float]:
@@ -62,12 +62,12 @@ def csv(rows: int, bad: frozenset[int] = frozenset()) -> str:
     return "\n".join(["id,a,b,c", *lines, ""])
 
 
-def batch(story: Story, name: str, uri: str, **more: Any) -> dict[str, Any]:
+def batch(namespace: Namespace, name: str, uri: str, **more: Any) -> dict[str, Any]:
     spec = {
         "model": "fraud",
         "input": {"s3": {"uri": uri}, "features": ["a", "b", "c"]},
         "output": {
-            "s3": {"uri": f"s3://{kube.bucket()}/{story.namespace}/{name}/"},
+            "s3": {"uri": f"s3://{kube.bucket()}/{namespace.name}/{name}/"},
             "format": "JSONL",
             "include": ["id"],
         },
@@ -76,16 +76,16 @@ def batch(story: Story, name: str, uri: str, **more: Any) -> dict[str, Any]:
     return {"apiVersion": "flywheel.ml/v1alpha1", "kind": "BatchInference", "metadata": {"name": name}, "spec": spec}
 
 
-def read(story: Story, key: str) -> bytes:
-    content: bytes = kube.store().get_object(Bucket=kube.bucket(), Key=f"{story.namespace}/{key}")["Body"].read()
+def read(namespace: Namespace, key: str) -> bytes:
+    content: bytes = kube.store().get_object(Bucket=kube.bucket(), Key=f"{namespace.name}/{key}")["Body"].read()
     return content
 
 
-def output(story: Story, name: str) -> dict[str, float]:
+def output(namespace: Namespace, name: str) -> dict[str, float]:
     """The score of each id, from the parts that the manifest names, whose SHA-256 are checked."""
     found: dict[str, float] = {}
-    for file in json.loads(read(story, f"{name}/_manifest.json"))["files"]:
-        content = read(story, f"{name}/{file['path']}")
+    for file in json.loads(read(namespace, f"{name}/_manifest.json"))["files"]:
+        content = read(namespace, f"{name}/{file['path']}")
         assert hashlib.sha256(content).hexdigest() == file["sha256"]
         for line in content.decode().splitlines():
             record = json.loads(line)
@@ -94,10 +94,10 @@ def output(story: Story, name: str) -> dict[str, float]:
     return found
 
 
-def online(story: Story, numbers: list[int]) -> dict[str, float]:
+def online(namespace: Namespace, numbers: list[int]) -> dict[str, float]:
     """The same rows, asked over the Service."""
     found: dict[str, float] = {}
-    with kube.forwarded("service/fraud", 8080, story.namespace) as port:
+    with kube.port_forward("service/fraud", 8080, namespace.name) as port:
         for start in range(0, len(numbers), ASKED):
             some = numbers[start : start + ASKED]
             data = [value for number in some for value in row(number)]
@@ -114,8 +114,8 @@ def bits(scores: dict[str, float]) -> dict[str, bytes]:
     return {name: struct.pack("<f", score) for name, score in scores.items()}
 
 
-def test_every_row_scores_as_it_does_online(served: Story) -> None:
-    served.apply(batch(served, "plain", served.put("plain/rows.csv", csv(ROWS)), shards=3, parallelism=2))
+def test_every_row_scores_as_it_does_online(served: Namespace) -> None:
+    served.apply(batch(served, "plain", served.upload("plain/rows.csv", csv(ROWS)), shards=3, parallelism=2))
 
     condition = served.wait("fwbatch", "plain", reason="Scored", seconds=180)
 
@@ -123,9 +123,9 @@ def test_every_row_scores_as_it_does_online(served: Story) -> None:
     assert bits(output(served, "plain")) == bits(online(served, list(range(1, ROWS + 1))))
 
 
-def test_a_killed_pod_changes_nothing(served: Story) -> None:
+def test_a_killed_pod_changes_nothing(served: Namespace) -> None:
     rows = 50 * ROWS  # so that a shard takes seconds
-    served.apply(batch(served, "killed", served.put("killed/rows.csv", csv(rows)), shards=2))
+    served.apply(batch(served, "killed", served.upload("killed/rows.csv", csv(rows)), shards=2))
     victim, index = wait_until(
         lambda: scoring(served, "killed"), 120, "no pod of the score Job has started its main", 0.1
     )
@@ -141,9 +141,9 @@ def test_a_killed_pod_changes_nothing(served: Story) -> None:
     assert bits({f"id-{number}": scores[f"id-{number}"] for number in some}) == bits(online(served, some))
 
 
-def scoring(story: Story, name: str, but: str = "") -> tuple[str, str] | None:
+def scoring(namespace: Namespace, name: str, but: str = "") -> tuple[str, str] | None:
     """A pod of the score Job whose main runs, and its index."""
-    for pod in kube.listed("pods", story.namespace, f"flywheel.ml/name={name},flywheel.ml/step=score"):
+    for pod in kube.list_objects("pods", namespace.name, f"flywheel.ml/name={name},flywheel.ml/step=score"):
         for container in pod["status"].get("containerStatuses") or []:
             if container["name"] == "main" and "running" in container["state"] and pod["metadata"]["name"] != but:
                 labels = pod["metadata"]["labels"]
@@ -151,9 +151,9 @@ def scoring(story: Story, name: str, but: str = "") -> tuple[str, str] | None:
     return None
 
 
-def test_bad_rows_fail_alone_and_are_named(served: Story) -> None:
+def test_bad_rows_fail_alone_and_are_named(served: Namespace) -> None:
     bad = frozenset({3, 500, 999})
-    served.apply(batch(served, "bad-rows", served.put("bad/rows.csv", csv(1000, bad))))
+    served.apply(batch(served, "bad-rows", served.upload("bad/rows.csv", csv(1000, bad))))
 
     condition = served.wait("fwbatch", "bad-rows", reason="Scored", seconds=180)
 
@@ -167,8 +167,8 @@ def test_bad_rows_fail_alone_and_are_named(served: Story) -> None:
     assert bits(scores) == bits(online(served, good))
 
 
-def test_too_many_bad_rows_are_refused_and_nothing_counts(served: Story) -> None:
-    uri = served.put("worse/rows.csv", csv(1000, frozenset(range(1, 100))))
+def test_too_many_bad_rows_are_refused_and_nothing_counts(served: Namespace) -> None:
+    uri = served.upload("worse/rows.csv", csv(1000, frozenset(range(1, 100))))
     served.apply(batch(served, "worse", uri, maxRowErrors=10))
 
     condition = served.wait("fwbatch", "worse", ready="False", reason="TooManyRowErrors", stalled=True, seconds=180)
@@ -178,14 +178,14 @@ def test_too_many_bad_rows_are_refused_and_nothing_counts(served: Story) -> None
         read(served, "worse/_manifest.json")
 
 
-def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(served: Story) -> None:
-    uri = f"s3://{kube.bucket()}/stories/{served.name}/later/rows.csv"
-    kube.store().delete_object(Bucket=kube.bucket(), Key=f"stories/{served.name}/later/rows.csv")
+def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(served: Namespace) -> None:
+    uri = f"s3://{kube.bucket()}/stories/{served.label}/later/rows.csv"
+    kube.store().delete_object(Bucket=kube.bucket(), Key=f"stories/{served.label}/later/rows.csv")
     served.apply(batch(served, "later", uri))
     condition = served.wait("fwbatch", "later", ready="False", reason="SourceMissing", seconds=120)
     assert uri in condition["message"]
 
-    served.put("later/rows.csv", csv(100))
+    served.upload("later/rows.csv", csv(100))
 
     served.wait("fwbatch", "later", reason="Scored", seconds=180)
     assert len(output(served, "later")) == 100
@@ -195,8 +195,8 @@ def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(serve
     assert len(output(served, "later")) == 100, "the output stays"
 
 
-def test_a_tick_is_answered_with_its_day(served: Story) -> None:
-    manifest = batch(served, "nightly", served.put("nightly/rows.csv", csv(10)))
+def test_a_tick_is_answered_with_its_day(served: Namespace) -> None:
+    manifest = batch(served, "nightly", served.upload("nightly/rows.csv", csv(10)))
     manifest["spec"]["output"]["s3"]["uri"] += "day=$(run.date)/"
     manifest["spec"]["schedule"] = {"cron": "0 3 1 1 *", "timeZone": "America/New_York"}
     served.apply(manifest)
@@ -210,8 +210,8 @@ def test_a_tick_is_answered_with_its_day(served: Story) -> None:
     wait_until(lambda: kube.condition(served.get("job", "by-hand"), "Complete").get("status") == "True", 30, "the tick")
 
 
-def test_users_words_are_no_way_to_the_credentials(served: Story) -> None:
-    manifest = batch(served, "curious", served.put("curious/rows.csv", csv(10)))
+def test_users_words_are_no_way_to_the_credentials(served: Namespace) -> None:
+    manifest = batch(served, "curious", served.upload("curious/rows.csv", csv(10)))
     manifest["spec"]["output"]["include"] = ["$(AWS_SECRET_ACCESS_KEY)"]
     served.apply(manifest)
 

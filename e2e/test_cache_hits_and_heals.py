@@ -3,7 +3,7 @@
 import pytest
 
 from e2e import kube, pipelines
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -35,55 +35,57 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def chain(story: Story) -> Story:
-    story.apply(PIPELINE % {"image": pipelines.runtime_image()})
-    story.wait("fwpipe", "chain", reason="Live")
-    pipelines.start(story, "one", "chain")
-    status = pipelines.ended(story, "one")
+def chain(namespace: Namespace) -> Namespace:
+    namespace.apply(PIPELINE % {"image": pipelines.runtime_image()})
+    namespace.wait("fwpipe", "chain", reason="Live")
+    pipelines.start_run(namespace, "one", "chain")
+    status = pipelines.wait_for_run(namespace, "one")
     assert status["result"] == "Succeeded", status
-    return story
+    return namespace
 
 
-def test_the_first_run_does_everything_and_says_why(chain: Story) -> None:
-    status = pipelines.ended(chain, "one")
+def test_the_first_run_does_everything_and_says_why(chain: Namespace) -> None:
+    status = pipelines.wait_for_run(chain, "one")
 
     assert [each["cache"] for each in status["steps"]] == ["Miss", "Miss", "Miss"]
-    assert pipelines.step(status, "third")["cacheReason"] == "cache: Never"
-    assert pipelines.step(status, "second")["metrics"] == {"length": "3"}
+    assert pipelines.step_status(status, "third")["cacheReason"] == "cache: Never"
+    assert pipelines.step_status(status, "second")["metrics"] == {"length": "3"}
 
 
-def test_the_second_run_takes_two_steps_from_the_first(chain: Story) -> None:
-    pipelines.start(chain, "two", "chain")
-    status = pipelines.ended(chain, "two")
+def test_the_second_run_takes_two_steps_from_the_first(chain: Namespace) -> None:
+    pipelines.start_run(chain, "two", "chain")
+    status = pipelines.wait_for_run(chain, "two")
 
     assert [each["cache"] for each in status["steps"]] == ["Hit", "Hit", "Miss"]
-    assert "run 'one'" in pipelines.step(status, "first")["cacheReason"]
+    assert "run 'one'" in pipelines.step_status(status, "first")["cacheReason"]
     pods = {
         pod["metadata"]["labels"]["flywheel.ml/name"] + "/" + pod["metadata"]["labels"]["flywheel.ml/step"]
-        for pod in kube.listed("pods", chain.namespace)
+        for pod in kube.list_objects("pods", chain.name)
     }
     assert not pods & {"two/first", "two/second"}
 
 
-def test_another_parameter_is_other_work(chain: Story) -> None:
-    pipelines.start(chain, "three", "chain", ", parameters: {size: 4}")
-    status = pipelines.ended(chain, "three")
+def test_another_parameter_is_other_work(chain: Namespace) -> None:
+    pipelines.start_run(chain, "three", "chain", ", parameters: {size: 4}")
+    status = pipelines.wait_for_run(chain, "three")
 
     assert [each["cache"] for each in status["steps"]] == ["Miss", "Miss", "Miss"]
-    assert pipelines.step(status, "third")["metrics"] == {"length": "4"}
+    assert pipelines.step_status(status, "third")["metrics"] == {"length": "4"}
 
 
-def test_what_the_store_has_lost_is_made_again(chain: Story) -> None:
-    digest = pipelines.step(pipelines.ended(chain, "one"), "second")["outputs"]["data"].removeprefix("sha256:")
+def test_what_the_store_has_lost_is_made_again(chain: Namespace) -> None:
+    digest = pipelines.step_status(pipelines.wait_for_run(chain, "one"), "second")["outputs"]["data"].removeprefix(
+        "sha256:"
+    )
     store, bucket = kube.store(), kube.bucket()
-    store.delete_object(Bucket=bucket, Key=f"{chain.namespace}/manifests/sha256/{digest}.json")
+    store.delete_object(Bucket=bucket, Key=f"{chain.name}/manifests/sha256/{digest}.json")
 
-    pipelines.start(chain, "four", "chain")
-    status = pipelines.ended(chain, "four")
+    pipelines.start_run(chain, "four", "chain")
+    status = pipelines.wait_for_run(chain, "four")
 
     assert status["result"] == "Succeeded", status
-    second = pipelines.step(status, "second")
+    second = pipelines.step_status(status, "second")
     assert (second["cache"], second["outputs"]["data"]) == ("Miss", f"sha256:{digest}")
     assert "lost" in second["cacheReason"]
-    assert pipelines.step(status, "first")["cache"] == "Hit"
-    store.head_object(Bucket=bucket, Key=f"{chain.namespace}/manifests/sha256/{digest}.json")
+    assert pipelines.step_status(status, "first")["cache"] == "Hit"
+    store.head_object(Bucket=bucket, Key=f"{chain.name}/manifests/sha256/{digest}.json")

@@ -6,25 +6,25 @@ import pytest
 
 from e2e import kube, rollouts
 from e2e.manifests import CANARY
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
-from e2e.traffic import Traffic, asked_once
+from e2e.traffic import Traffic, predict_once
 from e2e.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> Story:
-    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
-    rollouts.serves(story, "fraud-1", CANARY)
-    return story
+def served(namespace: Namespace) -> Namespace:
+    rollouts.add_versions(namespace, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
+    rollouts.serve_champion(namespace, "fraud-1", CANARY)
+    return namespace
 
 
-def test_it_is_promoted_by_pointer_and_no_request_fails(served: Story) -> None:
-    before = rollouts.servers(served)
-    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port, Traffic(port, NAME, ROW) as traffic:
-        rollouts.offers(served, "fraud-2")
-        status = rollouts.comes_to(served, "Promoted", "fraud-2")
+def test_it_is_promoted_by_pointer_and_no_request_fails(served: Namespace) -> None:
+    before = rollouts.server_uids(served)
+    with kube.port_forward(f"service/{NAME}", 8080, served.name) as port, Traffic(port, NAME, ROW) as traffic:
+        rollouts.set_champion(served, "fraud-2")
+        status = rollouts.wait_for_phase(served, "Promoted", "fraud-2")
         shares = dict(traffic.answers)
         time.sleep(3)
         settled = traffic.answers.copy()
@@ -38,23 +38,23 @@ def test_it_is_promoted_by_pointer_and_no_request_fails(served: Story) -> None:
     )
     assert set(traffic.answers) == {"fraud-1: 100.0", "fraud-2: 200.0"}
     assert (status["verdict"], float(status["numbers"]["errorRate"])) == ("Pass", 0.0)
-    assert before.items() <= rollouts.servers(served).items(), (
+    assert before.items() <= rollouts.server_uids(served).items(), (
         "the old version's servers are kept warm, and are the same"
     )
-    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
-        assert asked_once(port, NAME, ROW) == ("fraud-2", 200.0)
+    with kube.port_forward(f"service/{NAME}", 8080, served.name) as port:
+        assert predict_once(port, NAME, ROW) == ("fraud-2", 200.0)
     assert (served.get("fwsvc", NAME) or {})["status"]["version"] == "fraud-2"
 
 
-def test_going_back_to_what_is_kept_warm_moves_the_pointer_alone(served: Story) -> None:
-    before = rollouts.servers(served)
-    rollouts.offers(served, "fraud-1")
-    rollouts.comes_to(served, "Promoted", "fraud-1", seconds=20)
+def test_going_back_to_what_is_kept_warm_moves_the_pointer_alone(served: Namespace) -> None:
+    before = rollouts.server_uids(served)
+    rollouts.set_champion(served, "fraud-1")
+    rollouts.wait_for_phase(served, "Promoted", "fraud-1", seconds=20)
 
-    assert rollouts.servers(served) == before
-    with kube.forwarded(f"service/{NAME}", 8080, served.namespace) as port:
+    assert rollouts.server_uids(served) == before
+    with kube.port_forward(f"service/{NAME}", 8080, served.name) as port:
         # Its servers handed everything to the other version until now; within a second they read that they answer again.
         wait_until(
-            lambda: asked_once(port, NAME, ROW) == ("fraud-1", 100.0), 10, "fraud-1 does not answer itself again"
+            lambda: predict_once(port, NAME, ROW) == ("fraud-1", 100.0), 10, "fraud-1 does not answer itself again"
         )
-    assert kube.listed("jobs", served.namespace, "flywheel.ml/kind=InferenceService") == []
+    assert kube.list_objects("jobs", served.name, "flywheel.ml/kind=InferenceService") == []

@@ -7,7 +7,7 @@ import pytest
 
 from e2e import pipelines
 from e2e.cluster import cluster
-from e2e.namespace import RUNNER, Story
+from e2e.namespace import RUNNER, Namespace
 from flywheel.cli import main
 
 PIPELINE = """
@@ -33,12 +33,12 @@ Flywheel = Callable[..., tuple[int, str]]
 
 
 @pytest.fixture
-def flywheel(story: Story, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
-    """Runs a command in the story's namespace; its exit code and what it printed."""
+def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Flywheel:
+    """Runs a command in the test's namespace; its exit code and what it printed."""
     monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
 
     def call(*words: str | Path) -> tuple[int, str]:
-        code = main([*(str(word) for word in words), "--namespace", story.namespace])
+        code = main([*(str(word) for word in words), "--namespace", namespace.name])
         told = capsys.readouterr()
         return code, told.out + told.err
 
@@ -52,27 +52,29 @@ def manifest(tmp_path: Path) -> Path:
     return file
 
 
-def test_a_namespace_that_is_not_ready_for_it_is_found_first(story: Story, flywheel: Flywheel, manifest: Path) -> None:
-    story.kubectl("delete", "serviceaccount", RUNNER)
+def test_a_namespace_that_is_not_ready_for_it_is_found_first(
+    namespace: Namespace, flywheel: Flywheel, manifest: Path
+) -> None:
+    namespace.kubectl("delete", "serviceaccount", RUNNER)
     code, told = flywheel("test", "-f", manifest)
-    story.kubectl("create", "serviceaccount", RUNNER)
+    namespace.kubectl("create", "serviceaccount", RUNNER)
 
     assert code == 1
     assert f'serviceaccount "{RUNNER}" not found' in told
-    assert story.get("fwpipe", "commanded") is None
+    assert namespace.get("fwpipe", "commanded") is None
 
 
-def test_every_pod_would_be_let_in(story: Story, flywheel: Flywheel, manifest: Path) -> None:
+def test_every_pod_would_be_let_in(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
     code, told = flywheel("test", "-f", manifest)
 
     assert code == 0, told
     assert told.count("taken    a pod of Job 'commanded-run-") == 2
-    assert story.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
+    assert namespace.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
 
 
-def test_a_run_is_followed_to_its_good_end(story: Story, flywheel: Flywheel, manifest: Path) -> None:
-    story.apply(manifest)
-    story.wait("fwpipe", "commanded", reason="Live")
+def test_a_run_is_followed_to_its_good_end(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
+    namespace.apply(manifest)
+    namespace.wait("fwpipe", "commanded", reason="Live")
 
     code, told = flywheel("run", "commanded", "--wait", "--timeout", "3m")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from e2e import kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 THIEF = """
 import os, pathlib, sys
@@ -27,7 +27,7 @@ pathlib.Path("/flywheel/outputs/metrics.json").write_text('{"refused": %d, "foun
 
 
 @pytest.fixture(scope="module")
-def trial(story: Story) -> dict[str, float]:
+def trial(namespace: Namespace) -> dict[str, float]:
     """What a thief in main's place could get hold of."""
     image = next(
         each["value"]
@@ -41,7 +41,7 @@ def trial(story: Story) -> dict[str, float]:
         "apiVersion": "flywheel.ml/v1alpha1",
         "kind": "Dataset",
         "metadata": {"name": "rows"},
-        "spec": {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "late"},
+        "spec": {"source": {"s3": {"uri": namespace.upload("rows.csv", rows)}}, "target": "late"},
     }
     container = {"image": image, "command": ["python3", "-c", THIEF]}
     experiment = {
@@ -54,9 +54,9 @@ def trial(story: Story) -> dict[str, float]:
             "trainer": {"container": container},
         },
     }
-    story.apply(dataset, experiment)
-    story.wait("fwexp", "thief", seconds=180)
-    metrics: dict[str, str] = (story.get("fwexp", "thief") or {})["status"]["best"]["metrics"]
+    namespace.apply(dataset, experiment)
+    namespace.wait("fwexp", "thief", seconds=180)
+    metrics: dict[str, str] = (namespace.get("fwexp", "thief") or {})["status"]["best"]["metrics"]
     return {name: float(value) for name, value in metrics.items()}
 
 

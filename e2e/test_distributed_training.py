@@ -9,7 +9,7 @@ from sklearn.datasets import load_breast_cancer
 
 from e2e import kube, pipelines
 from e2e.cluster import extra_images
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 ROUNDS = 20
@@ -44,34 +44,34 @@ def boosting(image: str, **parameters: str | int) -> dict[str, Any]:
     return {"image": image, "parameters": {"rounds": ROUNDS, **parameters}, "model": {"path": "model.ubj"}}
 
 
-def best(story: Story, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (story.get("fwexp", name) or {})["status"]["best"]
+def best(namespace: Namespace, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (namespace.get("fwexp", name) or {})["status"]["best"]
     return found
 
 
-def metric(story: Story, experiment: str, name: str) -> float:
-    return float(best(story, experiment)["metrics"][name])
+def metric(namespace: Namespace, experiment: str, name: str) -> float:
+    return float(best(namespace, experiment)["metrics"][name])
 
 
 @pytest.fixture(scope="module")
 def image() -> str:
-    return extra_images.brought("xgboost")
+    return extra_images.ensure_image("xgboost")
 
 
 @pytest.fixture(scope="module")
-def patients(story: Story) -> Story:
+def patients(namespace: Namespace) -> Namespace:
     data = load_breast_cancer(as_frame=True)
     # Whole numbers, so that no rank has to guess where the others' values lie.
     frame = ((data.data - data.data.min()) / (data.data.max() - data.data.min()) * 200).round().astype(int)
     frame = frame.rename(columns=lambda name: name.replace(" ", "_"))
     frame["malignant"] = 1 - data.target
-    story.apply(DATASET % story.put("patients.csv", frame.to_csv(index=False)))
-    story.wait("fwds", "patients")
-    return story
+    namespace.apply(DATASET % namespace.upload("patients.csv", frame.to_csv(index=False)))
+    namespace.wait("fwds", "patients")
+    return namespace
 
 
 @pytest.fixture(scope="module")
-def trained(patients: Story, image: str) -> Story:
+def trained(patients: Namespace, image: str) -> Namespace:
     """The same training in one pod and in two."""
     patients.apply(training("alone", boosting(image)))
     patients.apply(training("together", boosting(image), distributed=TWO_RANKS))
@@ -80,18 +80,18 @@ def trained(patients: Story, image: str) -> Story:
     return patients
 
 
-def test_two_ranks_learn_what_one_pod_learns(trained: Story) -> None:
+def test_two_ranks_learn_what_one_pod_learns(trained: Namespace) -> None:
     assert metric(trained, "together", "rows") == pytest.approx(metric(trained, "alone", "rows") / 2, abs=1)
     assert metric(trained, "alone", "roc_auc") > 0.95
     for name in ("roc_auc", "log_loss", "mean_probability"):
         assert metric(trained, "together", name) == pytest.approx(metric(trained, "alone", name), abs=1e-3)
 
 
-def test_outputs_are_those_of_rank_0(trained: Story) -> None:
+def test_outputs_are_those_of_rank_0(trained: Namespace) -> None:
     assert best(trained, "together")["model"].startswith("sha256:")
 
 
-def test_a_killed_rank_restarts_the_group_from_its_checkpoint(trained: Story, image: str) -> None:
+def test_a_killed_rank_restarts_the_group_from_its_checkpoint(trained: Namespace, image: str) -> None:
     trained.apply(
         training("cut", boosting(image, pause="0.5"), distributed=TWO_RANKS, checkpoint={"every": "1s"}),
     )
@@ -107,7 +107,7 @@ def test_a_killed_rank_restarts_the_group_from_its_checkpoint(trained: Story, im
     assert metric(trained, "cut", "log_loss") == pytest.approx(metric(trained, "alone", "log_loss"), abs=1e-3)
 
 
-def test_a_rank_that_fails_says_why_and_ends_the_others(patients: Story, image: str) -> None:
+def test_a_rank_that_fails_says_why_and_ends_the_others(patients: Namespace, image: str) -> None:
     script = "import os, time; time.sleep(600) if os.environ['FLYWHEEL_NODE_RANK'] == '0' else exit('no column colour')"
     container = {"image": image, "command": ["python3", "-c", script]}
 
@@ -119,7 +119,7 @@ def test_a_rank_that_fails_says_why_and_ends_the_others(patients: Story, image: 
     assert "no column colour" in condition["message"]
 
 
-def test_a_step_of_a_pipeline_trains_in_two_pods_as_well(trained: Story, image: str) -> None:
+def test_a_step_of_a_pipeline_trains_in_two_pods_as_well(trained: Namespace, image: str) -> None:
     container = {
         "image": image,
         "parameters": {"rounds": ROUNDS},
@@ -134,21 +134,21 @@ def test_a_step_of_a_pipeline_trains_in_two_pods_as_well(trained: Story, image: 
     head = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "TrainingPipeline", "metadata": {"name": "fitting"}}
     trained.apply(json.dumps({**head, "spec": spec}))
     trained.wait("fwpipe", "fitting", reason="Live")
-    pipelines.start(trained, "fitted", "fitting")
+    pipelines.start_run(trained, "fitted", "fitting")
 
-    step = pipelines.step(pipelines.ended(trained, "fitted"), "fit")
+    step = pipelines.step_status(pipelines.wait_for_run(trained, "fitted"), "fit")
 
     assert step["state"] == "Succeeded", step
     assert set(step["outputs"]) == {"model"}
     assert float(step["metrics"]["log_loss"]) == pytest.approx(metric(trained, "alone", "log_loss"), abs=1e-3)
 
 
-def keeps_a_checkpoint(story: Story, name: str) -> bool:
-    uid = (story.get("fwexp", name) or {})["metadata"]["uid"]
-    found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=f"{story.namespace}/checkpoints/{uid}/")
+def keeps_a_checkpoint(namespace: Namespace, name: str) -> bool:
+    uid = (namespace.get("fwexp", name) or {})["metadata"]["uid"]
+    found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=f"{namespace.name}/checkpoints/{uid}/")
     return bool(found["KeyCount"])
 
 
-def pods_of_rank(story: Story, name: str, rank: int) -> list[str]:
+def pods_of_rank(namespace: Namespace, name: str, rank: int) -> list[str]:
     selector = f"flywheel.ml/name={name},batch.kubernetes.io/job-completion-index={rank}"
-    return story.kubectl("get", "pods", "--selector", selector, "--output", "name").replace("pod/", "").split()
+    return namespace.kubectl("get", "pods", "--selector", selector, "--output", "name").replace("pod/", "").split()

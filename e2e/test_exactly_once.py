@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from e2e import audit, pipelines
-from e2e.local_operator import LocalOperator, deployed_operator_rests
-from e2e.namespace import Story
+from e2e.local_operator import LocalOperator, installed_operator_paused
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
@@ -38,27 +38,29 @@ spec:
 DELIVERIES = 5
 
 
-def test_one_run_for_each_cause(story: Story, tmp_path: Path) -> None:
+def test_one_run_for_each_cause(namespace: Namespace, tmp_path: Path) -> None:
     image, began = pipelines.runtime_image(), datetime.now(UTC)
-    story.apply(pipelines.DATASET % story.put("patients.csv", pipelines.patients(tmp_path, 300)), PIPELINE % image)
-    with deployed_operator_rests(story.namespace) as settings:
-        kill_while_it_comes(story, settings, tmp_path, "first")
-        one = settled(story, settings, tmp_path, 1)
-        story.put("patients.csv", pipelines.patients(tmp_path, 400))
-        story.kubectl("annotate", "fwds", "patients", "flywheel.ml/check-requested=again")
-        story.kubectl("create", "job", "--from=cronjob/once-never", "by-hand")
-        kill_while_it_comes(story, settings, tmp_path, "second")
-        three = settled(story, settings, tmp_path, 3)
+    namespace.apply(
+        pipelines.DATASET % namespace.upload("patients.csv", pipelines.patients_csv(tmp_path, 300)), PIPELINE % image
+    )
+    with installed_operator_paused(namespace.name) as settings:
+        kill_while_it_comes(namespace, settings, tmp_path, "first")
+        one = settled(namespace, settings, tmp_path, 1)
+        namespace.upload("patients.csv", pipelines.patients_csv(tmp_path, 400))
+        namespace.kubectl("annotate", "fwds", "patients", "flywheel.ml/check-requested=again")
+        namespace.kubectl("create", "job", "--from=cronjob/once-never", "by-hand")
+        kill_while_it_comes(namespace, settings, tmp_path, "second")
+        three = settled(namespace, settings, tmp_path, 3)
 
     assert len(one) == 1
     keys = [run["spec"]["cause"]["key"] for run in three]
     assert len(set(keys)) == len(keys) == 3
     assert {run["spec"]["cause"]["trigger"] for run in three} == {"new", "never"}
-    assert made(story, began, "trainingruns") == 3
-    assert made(story, began, "jobs", "-work-") == 3
+    assert made(namespace, began, "trainingruns") == 3
+    assert made(namespace, began, "jobs", "-work-") == 3
 
 
-def kill_while_it_comes(story: Story, settings: dict[str, str], folder: Path, when: str) -> None:
+def kill_while_it_comes(namespace: Namespace, settings: dict[str, str], folder: Path, when: str) -> None:
     """Two operators at a time, each of which may write a few times; whoever is left is killed. And each cause is told anew."""
     for number in range(1, DELIVERIES + 1):
         pair = [
@@ -74,13 +76,13 @@ def kill_while_it_comes(story: Story, settings: dict[str, str], folder: Path, wh
         try:
             told = json.dumps({"metadata": {"annotations": {"story/told": f"{when}-{number}"}}})
             for kind, name in (("fwds", "patients"), ("fwpipe", "once")):
-                story.kubectl("patch", kind, name, "--type=merge", "--patch", told)
+                namespace.kubectl("patch", kind, name, "--type=merge", "--patch", told)
             one_has_died(pair)
         finally:
             for each in pair:
                 each.signal(signal.SIGKILL)
-                each.end()
-        free_the_lease(story)
+                each.kill()
+        free_the_lease(namespace)
 
 
 def one_has_died(pair: list[LocalOperator]) -> None:
@@ -89,32 +91,34 @@ def one_has_died(pair: list[LocalOperator]) -> None:
         wait_until(lambda: any(each.process.poll() is not None for each in pair), 10)
 
 
-def settled(story: Story, settings: dict[str, str], folder: Path, count: int) -> list[dict[str, Any]]:
+def settled(namespace: Namespace, settings: dict[str, str], folder: Path, count: int) -> list[dict[str, Any]]:
     survivor = LocalOperator(settings, folder / f"survivor-{count}.log", f"survivor-{count}", 18183)
     try:
-        wait_until(lambda: len(pipelines.runs(story)) >= count, 180, lambda: f"{pipelines.runs(story)}")
-        for run in pipelines.runs(story):
-            assert pipelines.ended(story, run["metadata"]["name"])["result"] == "Succeeded"
-        story.wait("fwpipe", "once", reason="Live")
-        return pipelines.runs(story)
+        wait_until(
+            lambda: len(pipelines.list_runs(namespace)) >= count, 180, lambda: f"{pipelines.list_runs(namespace)}"
+        )
+        for run in pipelines.list_runs(namespace):
+            assert pipelines.wait_for_run(namespace, run["metadata"]["name"])["result"] == "Succeeded"
+        namespace.wait("fwpipe", "once", reason="Live")
+        return pipelines.list_runs(namespace)
     finally:
-        survivor.end()
-        free_the_lease(story)
+        survivor.kill()
+        free_the_lease(namespace)
 
 
-def free_the_lease(story: Story) -> None:
-    """A dead leader's Lease runs out after 15 s; that often it is a long story."""
-    story.kubectl(
+def free_the_lease(namespace: Namespace) -> None:
+    """A dead leader's Lease runs out after 15 s; that often it takes long."""
+    namespace.kubectl(
         "patch", "lease", "flywheel-operator", "--type", "merge", "--patch", '{"spec": {"holderIdentity": ""}}'
     )
 
 
-def made(story: Story, began: datetime, resource: str, part: str = "") -> int:
+def made(namespace: Namespace, began: datetime, resource: str, part: str = "") -> int:
     """How many the API server has made."""
     found = 0
     for entry in audit.writes(began, user=audit.ADMIN):
         where = entry.get("objectRef", {})
-        here = where.get("namespace") == story.namespace and where.get("resource") == resource
+        here = where.get("namespace") == namespace.name and where.get("resource") == resource
         found += (
             here
             and entry["responseStatus"]["code"] == 201

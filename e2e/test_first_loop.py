@@ -10,7 +10,7 @@ import tritonclient.http as triton_http
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1
@@ -39,21 +39,21 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
     data = load_breast_cancer(as_frame=True)
     frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
     frame["malignant"] = 1 - data.target
     path = Path(tmp_path_factory.mktemp("data")) / "patients.csv"
     frame.to_csv(path, index=False)
-    story.apply(MANIFESTS % story.put("patients.csv", path.read_bytes()))
-    story.wait("fwds", "patients")
-    story.wait("fwexp", "malignant", seconds=300)
-    story.wait("fwmodel", "malignant")
-    story.wait("fwsvc", "malignant")
-    return story
+    namespace.apply(MANIFESTS % namespace.upload("patients.csv", path.read_bytes()))
+    namespace.wait("fwds", "patients")
+    namespace.wait("fwexp", "malignant", seconds=300)
+    namespace.wait("fwmodel", "malignant")
+    namespace.wait("fwsvc", "malignant")
+    return namespace
 
 
-def test_every_resource_reads_well(served: Story) -> None:
+def test_every_resource_reads_well(served: Namespace) -> None:
     """READY True, a reason and a detail for each of the five kinds."""
     rows = [line.split() for line in served.kubectl("get", "flywheel", "--no-headers").splitlines() if line.strip()]
 
@@ -67,15 +67,15 @@ def test_every_resource_reads_well(served: Story) -> None:
     assert all(row[1] == "True" and len(row) >= 5 for row in rows), rows
 
 
-def test_the_search_used_its_budget_and_found_a_good_model(served: Story) -> None:
+def test_the_search_used_its_budget_and_found_a_good_model(served: Namespace) -> None:
     status = (served.get("fwexp", "malignant") or {})["status"]
 
     assert status["trials"]["succeeded"] == 3
     assert float(status["best"]["value"]) > 0.95
 
 
-def test_the_version_knows_where_it_comes_from(served: Story) -> None:
-    [version] = kube.listed("fwver", served.namespace)
+def test_the_version_knows_where_it_comes_from(served: Namespace) -> None:
+    [version] = kube.list_objects("fwver", served.name)
     lineage = version["spec"]["lineage"]
 
     assert lineage["dataset"] == "patients"
@@ -83,10 +83,10 @@ def test_the_version_knows_where_it_comes_from(served: Story) -> None:
     assert version["status"]["digest"] == version["spec"]["source"]["artifact"]["digest"]
 
 
-def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Story) -> None:
+def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Namespace) -> None:
     row = load_breast_cancer(as_frame=True).data.rename(columns=lambda name: name.replace(" ", "_")).iloc[[0]]
 
-    with kube.forwarded("service/malignant", 8080, served.namespace) as port:
+    with kube.port_forward("service/malignant", 8080, served.name) as port:
         rest = triton_http.InferenceServerClient(f"127.0.0.1:{port}")
         names = [each["name"] for each in rest.get_model_metadata("malignant")["inputs"]]
         tensors = [triton_http.InferInput(name, [1, 1], "FP32") for name in names]
@@ -94,7 +94,7 @@ def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Story) -> 
             tensor.set_data_from_numpy(row[[name]].to_numpy(numpy.float32))
         over_rest = rest.infer("malignant", tensors).as_numpy("probabilities")
         rest.close()
-    with kube.forwarded("service/malignant", 8081, served.namespace) as port:
+    with kube.port_forward("service/malignant", 8081, served.name) as port:
         grpc = triton_grpc.InferenceServerClient(f"127.0.0.1:{port}")
         tensors = [triton_grpc.InferInput(name, [1, 1], "FP32") for name in names]
         for tensor, name in zip(tensors, names, strict=True):
@@ -106,9 +106,9 @@ def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Story) -> 
     numpy.testing.assert_array_equal(over_rest, over_grpc)
 
 
-def test_the_server_tells_prometheus(served: Story) -> None:
+def test_the_server_tells_prometheus(served: Namespace) -> None:
     with (
-        kube.forwarded("service/malignant", 8080, served.namespace) as port,
+        kube.port_forward("service/malignant", 8080, served.name) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response,
     ):
         text = response.read().decode()
@@ -116,7 +116,7 @@ def test_the_server_tells_prometheus(served: Story) -> None:
     assert "model_infer_request_success" in text
 
 
-def test_raising_the_budget_goes_on(served: Story) -> None:
+def test_raising_the_budget_goes_on(served: Namespace) -> None:
     served.kubectl("patch", "fwexp", "malignant", "--type", "merge", "--patch", '{"spec":{"budget":{"maxTrials":4}}}')
     served.wait("fwexp", "malignant", seconds=120)
     trials = (served.get("fwexp", "malignant") or {})["status"]["trials"]["succeeded"]

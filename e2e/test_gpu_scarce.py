@@ -8,7 +8,7 @@ import pytest
 
 from e2e import kube, rollouts
 from e2e.manifests import CANARY
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
 from e2e.waiting import wait_until
@@ -17,24 +17,24 @@ GPU = "amd.com/gpu"
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> Iterator[Story]:
+def served(namespace: Namespace) -> Iterator[Namespace]:
     """Two servers with a GPU each, on a node that has two."""
-    with kube.advertised(GPU, 2):
-        rollouts.brings(story, {f"fraud-{each}": linear([float(each), 0.0]) for each in (1, 2, 3)})
+    with kube.extended_resource(GPU, 2):
+        rollouts.add_versions(namespace, {f"fraud-{each}": linear([float(each), 0.0]) for each in (1, 2, 3)})
         limits = {"resources": {"limits": {GPU: 1}}}
-        rollouts.serves(story, "fraud-1", None, replicas=2, **limits)
-        yield story
+        rollouts.serve_champion(namespace, "fraud-1", None, replicas=2, **limits)
+        yield namespace
 
 
-def is_served(story: Story, version: str) -> bool | None:
+def is_served(namespace: Namespace, version: str) -> bool | None:
     """Whether that version is served by everybody."""
-    resource = story.get("fwsvc", NAME) or {}
+    resource = namespace.get("fwsvc", NAME) or {}
     settled = kube.condition(resource, "Reconciling").get("status") != "True"
     return True if settled and resource["status"].get("version") == version else None
 
 
-def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Story) -> None:
-    rollouts.offers(served, "fraud-2")
+def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Namespace) -> None:
+    rollouts.set_champion(served, "fraud-2")
     told = wait_until(
         lambda: (
             "replaced one by one" in (said := kube.condition(served.get("fwsvc", NAME)).get("message", "")) and said
@@ -50,14 +50,14 @@ def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Story) ->
     assert strategy["maxSurge"] == 1, "the next one surges again, if it can"
 
 
-def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(served: Story) -> None:
-    before = rollouts.servers(served)
+def test_a_challenger_that_does_not_fit_waits_and_says_what_else_can_be_done(served: Namespace) -> None:
+    before = rollouts.server_uids(served)
     patch = json.dumps({"spec": {"rollout": CANARY}})
     served.kubectl("patch", "fwsvc", NAME, "--type", "merge", "--patch", patch)
-    rollouts.offers(served, "fraud-3")
+    rollouts.set_champion(served, "fraud-3")
     condition = served.wait("fwsvc", NAME, reason="ChallengerDoesNotFit")
     assert GPU in condition["message"]
-    assert rollouts.servers(served) == before, "the champion's servers answer meanwhile"
+    assert rollouts.server_uids(served) == before, "the champion's servers answer meanwhile"
 
     served.kubectl("patch", "fwsvc", NAME, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/rollout"}]')
     wait_until(lambda: is_served(served, "fraud-3"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))

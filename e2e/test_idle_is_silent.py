@@ -12,7 +12,7 @@ from e2e.waiting import wait_until
 pytestmark = pytest.mark.alone
 
 QUIET_SECONDS = 180
-GOING_SECONDS = 180  # that the namespace of a story before may take to go, with what the operator writes about it
+GOING_SECONDS = 180  # that the namespace of a test before may take to go, with what the operator writes about it
 
 
 def test_three_idle_minutes_have_no_write_but_lease_renewals() -> None:
@@ -26,7 +26,7 @@ def test_three_idle_minutes_have_no_write_but_lease_renewals() -> None:
         time.sleep(20)  # a new leader may still have something to write
         begin = datetime.now(UTC)
         time.sleep(QUIET_SECONDS)
-        written = [audit.told(entry) for entry in audit.writes(begin)]
+        written = [audit.describe_write(entry) for entry in audit.writes(begin)]
     finally:
         kube.kubectl(
             "set", "env", *DEPLOYMENT, f"FLYWHEEL_RESYNC_SECONDS={resync}" if resync else "FLYWHEEL_RESYNC_SECONDS-"
@@ -39,5 +39,7 @@ def test_three_idle_minutes_have_no_write_but_lease_renewals() -> None:
 def leaving() -> list[str]:
     """Namespaces that are being deleted."""
     return [
-        each["metadata"]["name"] for each in kube.listed("namespaces", "") if each["metadata"].get("deletionTimestamp")
+        each["metadata"]["name"]
+        for each in kube.list_objects("namespaces", "")
+        if each["metadata"].get("deletionTimestamp")
     ]

@@ -14,7 +14,7 @@ import duckdb
 import pytest
 
 from e2e import kube
-from e2e.namespace import STORE_SECRET, Story
+from e2e.namespace import STORE_SECRET, Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 from flywheel_runtime.store.artifacts import Store
@@ -88,26 +88,26 @@ class Traffic:
         assert answer["outputs"][0]["data"] == [2.0 * (number % 40) + 1.0]
 
 
-def metric(story: Story, series: str) -> float:
+def metric(namespace: Namespace, series: str) -> float:
     """Asked inside the pod, since a port-forward does not bear a new connection for each question."""
     program = "import urllib.request; print(urllib.request.urlopen('http://127.0.0.1:8080/metrics').read().decode())"
-    lines = in_server(story, program).splitlines()
+    lines = in_server(namespace, program).splitlines()
     return next(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{series} ", f"{series}{{")))
 
 
-def objects(story: Story, kind: str) -> list[bytes]:
+def objects(namespace: Namespace, kind: str) -> list[bytes]:
     """What lies in the store under `predictions/delay/<kind>/`."""
     store, bucket = kube.store(), kube.bucket()
-    prefix = f"{story.namespace}/predictions/delay/{kind}/"
+    prefix = f"{namespace.name}/predictions/delay/{kind}/"
     pages = store.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
     keys = [each["Key"] for page in pages for each in page.get("Contents", [])]
     return [store.get_object(Bucket=bucket, Key=key)["Body"].read() for key in keys]
 
 
-def logged(story: Story, folder: Path) -> list[tuple[Any, ...]]:
+def logged(namespace: Namespace, folder: Path) -> list[tuple[Any, ...]]:
     """Id, key, input and output of every logged row, read by DuckDB."""
     files = []
-    for number, content in enumerate(objects(story, "rows")):
+    for number, content in enumerate(objects(namespace, "rows")):
         file = folder / f"{number}.parquet"
         file.write_bytes(content)
         files.append(str(file))
@@ -116,53 +116,55 @@ def logged(story: Story, folder: Path) -> list[tuple[Any, ...]]:
 
 
 @pytest.fixture(scope="module")
-def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Story, int]]:
+def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Namespace, int]]:
     folder = tmp_path_factory.mktemp("artifact")
     (folder / "model.onnx").write_bytes(linear([2.0], bias=1.0))
     (folder / "baseline.json").write_text(json.dumps(BASELINE))
-    store = Store.of(kube.store_environment(), story.namespace, Retry())
+    store = Store.of(kube.store_environment(), namespace.name, Retry())
     manifest = store.put((file.name, file) for file in folder.iterdir())
-    story.apply(MANIFESTS % {"digest": manifest.digest})
-    story.wait("fwver", "delay-1")
-    story.wait("fwsvc", "delay")
-    with kube.forwarded("service/delay", 8080, story.namespace) as port:
-        yield story, port
+    namespace.apply(MANIFESTS % {"digest": manifest.digest})
+    namespace.wait("fwver", "delay-1")
+    namespace.wait("fwsvc", "delay")
+    with kube.port_forward("service/delay", 8080, namespace.name) as port:
+        yield namespace, port
 
 
-def in_server(story: Story, program: str) -> str:
-    return story.kubectl("exec", "deployment/delay", "--container", "server", "--", "python3", "-c", program)
+def in_server(namespace: Namespace, program: str) -> str:
+    return namespace.kubectl("exec", "deployment/delay", "--container", "server", "--", "python3", "-c", program)
 
 
-def test_nobody_notices_and_nothing_is_hidden(served: tuple[Story, int], tmp_path: Path) -> None:
-    story, port = served
+def test_nobody_notices_and_nothing_is_hidden(served: tuple[Namespace, int], tmp_path: Path) -> None:
+    namespace, port = served
     with Traffic(port) as traffic:
-        wait_until(lambda: metric(story, ROWS) > 0, 120, "no row was ever written")
+        wait_until(lambda: metric(namespace, ROWS) > 0, 120, "no row was ever written")
 
         killed_at = traffic.answered
-        in_server(story, KILL.format(signal=9))
-        wait_until(lambda: metric(story, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again")
-        before = metric(story, ROWS)
-        wait_until(lambda: metric(story, ROWS) > before, 120, "rows do not come again after the sink was killed")
+        in_server(namespace, KILL.format(signal=9))
+        wait_until(
+            lambda: metric(namespace, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again"
+        )
+        before = metric(namespace, ROWS)
+        wait_until(lambda: metric(namespace, ROWS) > before, 120, "rows do not come again after the sink was killed")
         assert traffic.answered > killed_at
 
-        away(story, "http://127.0.0.1:9")
-        stopped = metric(story, ROWS)
+        away(namespace, "http://127.0.0.1:9")
+        stopped = metric(namespace, ROWS)
         wait_until(
-            lambda: "cannot be written" in server_log(story), 150, "the server does not say that the store is away"
+            lambda: "cannot be written" in server_log(namespace), 150, "the server does not say that the store is away"
         )
-        away(story, None)
-        wait_until(lambda: metric(story, ROWS) > stopped, 150, "rows do not come again after the store came back")
+        away(namespace, None)
+        wait_until(lambda: metric(namespace, ROWS) > stopped, 150, "rows do not come again after the store came back")
 
     assert traffic.failures == []
-    died = metric(story, DIED)
-    answered = metric(story, ANSWERS)
+    died = metric(namespace, DIED)
+    answered = metric(namespace, ANSWERS)
     assert answered == traffic.answered
 
-    story.kubectl("scale", "fwsvc/delay", "--replicas=0")
+    namespace.kubectl("scale", "fwsvc/delay", "--replicas=0")
     wait_until(
-        lambda: not kube.listed("pods", story.namespace, "flywheel.ml/role=server"), 90, "the server does not end"
+        lambda: not kube.list_objects("pods", namespace.name, "flywheel.ml/role=server"), 90, "the server does not end"
     )
-    rows = logged(story, tmp_path)
+    rows = logged(namespace, tmp_path)
     assert len(rows) == len({row[0] for row in rows}) == answered - died, (
         "what is not in the store was counted as dropped"
     )
@@ -170,22 +172,22 @@ def test_nobody_notices_and_nothing_is_hidden(served: tuple[Story, int], tmp_pat
         key == request_id.removeprefix("request-") and score == 2 * x + 1 for request_id, key, x, score, _ in rows
     )
     assert {row[4] for row in rows} == {"delay-1"}
-    windows = [json.load(io.BytesIO(each)) for each in objects(story, "counts")]
+    windows = [json.load(io.BytesIO(each)) for each in objects(namespace, "counts")]
     assert sum(window["requests"] for window in windows) == answered, "every request is counted once, whatever happened"
     found = [window["features"]["x"] for window in windows]
     assert sum(sum(each["bins"]) + each["over"] for each in found) == answered
 
 
-def away(story: Story, endpoint: str | None) -> None:
+def away(namespace: Namespace, endpoint: str | None) -> None:
     """Points the namespace's store Secret elsewhere, or back. A touched pod makes the kubelet bring it at once."""
-    story.apply(story.store_secret(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})))
-    story.kubectl(
+    namespace.apply(namespace.store_secret(**({"AWS_ENDPOINT_URL": endpoint} if endpoint else {})))
+    namespace.kubectl(
         "annotate", "pods", "--selector", "flywheel.ml/role=server", "--overwrite", f"story/touched={time.time()}"
     )
     wanted = endpoint or kube_endpoint()
     read = "print(open('/etc/flywheel/store/AWS_ENDPOINT_URL').read())"
     wait_until(
-        lambda: in_server(story, read).strip() == wanted, 120, f"the Secret {STORE_SECRET} does not reach the pod"
+        lambda: in_server(namespace, read).strip() == wanted, 120, f"the Secret {STORE_SECRET} does not reach the pod"
     )
 
 
@@ -195,5 +197,5 @@ def kube_endpoint() -> str:
     return base64.b64decode(found["data"]["AWS_ENDPOINT_URL"]).decode()
 
 
-def server_log(story: Story) -> str:
-    return story.kubectl("logs", "deployment/delay", "--container", "server", "--tail=50")
+def server_log(namespace: Namespace) -> str:
+    return namespace.kubectl("logs", "deployment/delay", "--container", "server", "--tail=50")

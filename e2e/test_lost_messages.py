@@ -7,7 +7,7 @@ import pytest
 from e2e import kube
 from e2e.bad_input import dataset, trial
 from e2e.manifests import GOOD_ROWS
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 SLOW = "import pathlib, time; time.sleep(12); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
@@ -21,16 +21,16 @@ def image() -> str:
 
 
 @pytest.fixture(scope="module")
-def rows(story: Story) -> None:
-    story.apply(dataset("rows", story.put("rows.csv", GOOD_ROWS)))
-    story.wait("fwds", "rows")
+def rows(namespace: Namespace) -> None:
+    namespace.apply(dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
+    namespace.wait("fwds", "rows")
 
 
-def running_pod(story: Story, name: str) -> str:
+def running_pod(namespace: Namespace, name: str) -> str:
     """The trial's pod, once main runs in it."""
 
     def running() -> str | None:
-        for pod in kube.listed("pods", story.namespace, f"flywheel.ml/name={name}"):
+        for pod in kube.list_objects("pods", namespace.name, f"flywheel.ml/name={name}"):
             if any("running" in each["state"] for each in pod["status"].get("containerStatuses", [])):
                 return str(pod["metadata"]["name"])
         return None
@@ -38,37 +38,39 @@ def running_pod(story: Story, name: str) -> str:
     return wait_until(running, 90, f"main of {name} does not run")
 
 
-def records(story: Story, name: str) -> str:
+def records(namespace: Namespace, name: str) -> str:
     """The status, to be read by people."""
-    return json.dumps((story.get("fwexp", name) or {}).get("status", {}))
+    return json.dumps((namespace.get("fwexp", name) or {}).get("status", {}))
 
 
-def test_a_pod_that_is_deleted_is_tried_again(story: Story, rows: None, image: str) -> None:
-    story.apply(trial("deleted", image, SLOW))
+def test_a_pod_that_is_deleted_is_tried_again(namespace: Namespace, rows: None, image: str) -> None:
+    namespace.apply(trial("deleted", image, SLOW))
 
-    story.kubectl("delete", "pod", running_pod(story, "deleted"), "--grace-period=1")
+    namespace.kubectl("delete", "pod", running_pod(namespace, "deleted"), "--grace-period=1")
 
-    story.wait("fwexp", "deleted", seconds=180)
+    namespace.wait("fwexp", "deleted", seconds=180)
 
 
-def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(story: Story, rows: None, image: str) -> None:
-    story.apply(trial("evicted", image, SLOW))
-    pod = running_pod(story, "evicted")
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": story.namespace}}
+def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespace, rows: None, image: str) -> None:
+    namespace.apply(trial("evicted", image, SLOW))
+    pod = running_pod(namespace, "evicted")
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
 
     kube.kubectl(
         "create",
         "--raw",
-        f"/api/v1/namespaces/{story.namespace}/pods/{pod}/eviction",
+        f"/api/v1/namespaces/{namespace.name}/pods/{pod}/eviction",
         "--filename",
         "-",
         stdin=json.dumps(eviction),
     )
 
-    story.wait("fwexp", "evicted", seconds=240)
+    namespace.wait("fwexp", "evicted", seconds=240)
 
 
-def test_a_collect_that_is_killed_gives_no_success_without_its_word(story: Story, rows: None, image: str) -> None:
+def test_a_collect_that_is_killed_gives_no_success_without_its_word(
+    namespace: Namespace, rows: None, image: str
+) -> None:
     # The two share a process namespace and a user: main itself kills its neighbour, and then says that all is well.
     killer = (
         "import os, pathlib, signal\n"
@@ -77,30 +79,30 @@ def test_a_collect_that_is_killed_gives_no_success_without_its_word(story: Story
         "    except OSError: continue\n"
         "    if b'collect' in words and int(process.name) != os.getpid() and b'pathlib' not in words: os.kill(int(process.name), signal.SIGKILL)\n"
     )
-    story.apply(trial("killer", image, killer + SLOW.replace("time.sleep(12)", "time.sleep(1)")))
+    namespace.apply(trial("killer", image, killer + SLOW.replace("time.sleep(12)", "time.sleep(1)")))
 
     def judged() -> str | None:
-        status = (story.get("fwexp", "killer") or {}).get("status", {})
+        status = (namespace.get("fwexp", "killer") or {}).get("status", {})
         return (
-            records(story, "killer")
+            records(namespace, "killer")
             if status.get("best")
             or "attempt" in json.dumps(status)
             or kube.condition({"status": status}).get("status") == "True"
             else None
         )
 
-    wait_until(judged, 120, lambda: records(story, "killer"))
-    condition = kube.condition(story.get("fwexp", "killer"))
-    stored = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=f"{story.namespace}/results/").get("KeyCount", 0)
+    wait_until(judged, 120, lambda: records(namespace, "killer"))
+    condition = kube.condition(namespace.get("fwexp", "killer"))
+    stored = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=f"{namespace.name}/results/").get("KeyCount", 0)
 
     # Restarted in time, collect still uploads everything: then it is a success with a manifest. Without a manifest it may be none.
     assert condition.get("status") != "True" or stored > 0
 
 
-def test_main_that_ignores_sigterm_at_its_timeout_has_failed(story: Story, rows: None, image: str) -> None:
+def test_main_that_ignores_sigterm_at_its_timeout_has_failed(namespace: Namespace, rows: None, image: str) -> None:
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(600)"
-    story.apply(trial("deaf", image, deaf, trialTimeout="5s"))
+    namespace.apply(trial("deaf", image, deaf, trialTimeout="5s"))
 
-    condition = story.wait("fwexp", "deaf", ready="False", reason="TrialsFailed", seconds=120)
+    condition = namespace.wait("fwexp", "deaf", ready="False", reason="TrialsFailed", seconds=120)
 
     assert "timeout" in condition["message"]

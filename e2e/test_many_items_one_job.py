@@ -9,7 +9,7 @@ import pytest
 
 from e2e import kube, pipelines
 from e2e.cluster import images
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome, is_finished
@@ -34,13 +34,13 @@ MONTHS = tuple({"month": month} for month in (1, 2, 3, 4))
 
 
 @pytest.fixture(scope="module")
-def first(story: Story) -> dict[int, Outcome]:
-    return told(story, ItemSet(MONTHS, parallelism=2), attempt=1)
+def first(namespace: Namespace) -> dict[int, Outcome]:
+    return told(namespace, ItemSet(MONTHS, parallelism=2), attempt=1)
 
 
-def told(story: Story, each: ItemSet, attempt: int) -> dict[int, Outcome]:
+def told(namespace: Namespace, each: ItemSet, attempt: int) -> dict[int, Outcome]:
     """What is read of the Job when it is over."""
-    owner = resource(KIND, "flights", {"dataset": "flights", "trainer": {"sklearn": {}}}, namespace=story.namespace)
+    owner = resource(KIND, "flights", {"dataset": "flights", "trainer": {"sklearn": {}}}, namespace=namespace.name)
     step = Step(
         name="months",
         attempt=attempt,
@@ -54,14 +54,14 @@ def told(story: Story, each: ItemSet, attempt: int) -> dict[int, Outcome]:
     child = step_job(owner, step, Settings(runtime_image=images.recorded()["runtime"]["image"]))
     manifest = with_owner(owner, child)
     del manifest["metadata"]["ownerReferences"]  # nobody of that uid lives here, and what has no owner left is removed
-    story.apply(json.dumps(manifest))
+    namespace.apply(json.dumps(manifest))
 
     def over() -> Mapping[str, Any] | None:
-        job = story.get("job", child.name)
+        job = namespace.get("job", child.name)
         return job if job is not None and is_finished(job) else None
 
-    job = wait_until(over, 120, lambda: story.kubectl("get", "pods"))
-    pods = kube.listed("pods", story.namespace)
+    job = wait_until(over, 120, lambda: namespace.kubectl("get", "pods"))
+    pods = kube.list_objects("pods", namespace.name)
     mine = [pod for pod in pods if pod["metadata"]["labels"].get("batch.kubernetes.io/job-name") == child.name]
     return indexed_outcome.item_outcomes(job, mine)
 
@@ -85,8 +85,8 @@ def test_every_item_has_its_own_parameters_and_output(first: dict[int, Outcome])
     assert len({first[item].outputs["part"] for item in (1, 2, 3)}) == 3
 
 
-def test_another_attempt_does_only_what_is_left(story: Story, first: dict[int, Outcome]) -> None:
-    found = told(story, ItemSet(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
+def test_another_attempt_does_only_what_is_left(namespace: Namespace, first: dict[int, Outcome]) -> None:
+    found = told(namespace, ItemSet(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
 
     assert {item: each.metrics["month"] for item, each in found.items()} == {0: 12}
 
@@ -121,14 +121,14 @@ spec:
 """
 
 
-def test_a_pipelines_for_each_hands_every_item_on(story: Story) -> None:
-    story.apply(PIPELINE % {"image": images.recorded()["runtime"]["image"]})
-    story.wait("fwpipe", "yearly", reason="Live")
-    pipelines.start(story, "one", "yearly")
+def test_a_pipelines_for_each_hands_every_item_on(namespace: Namespace) -> None:
+    namespace.apply(PIPELINE % {"image": images.recorded()["runtime"]["image"]})
+    namespace.wait("fwpipe", "yearly", reason="Live")
+    pipelines.start_run(namespace, "one", "yearly")
 
-    status = pipelines.ended(story, "one")
+    status = pipelines.wait_for_run(namespace, "one")
 
     assert status["result"] == "Succeeded", status
-    assert set(pipelines.step(status, "months")["outputs"]) == {"part-0", "part-1", "part-2"}
-    assert pipelines.step(status, "months")["metrics"] == {"month": "2"}
-    assert pipelines.step(status, "year")["metrics"] == {"sum": "6"}
+    assert set(pipelines.step_status(status, "months")["outputs"]) == {"part-0", "part-1", "part-2"}
+    assert pipelines.step_status(status, "months")["metrics"] == {"month": "2"}
+    assert pipelines.step_status(status, "year")["metrics"] == {"sum": "6"}

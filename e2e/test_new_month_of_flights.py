@@ -9,7 +9,7 @@ import pytest
 
 from demo import flights
 from e2e import pipelines
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 MANIFESTS = """
@@ -73,30 +73,30 @@ def until(month: int, folder: Path) -> bytes:
     return gzip.compress(plain.read_bytes(), mtime=0)
 
 
-def champion(story: Story) -> str | None:
-    return ((story.get("fwmodel", "late") or {}).get("status") or {}).get("champion")
+def champion(namespace: Namespace) -> str | None:
+    return ((namespace.get("fwmodel", "late") or {}).get("status") or {}).get("champion")
 
 
 @pytest.fixture(scope="module")
-def january(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def january(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
     folder = Path(tmp_path_factory.mktemp("flights"))
-    story.apply(MANIFESTS % story.put("flights.csv.gz", until(1, folder)))
-    [run] = wait_until(lambda: pipelines.runs(story) or None, 120, "no first run")
-    status = pipelines.ended(story, run["metadata"]["name"], 360)
+    namespace.apply(MANIFESTS % namespace.upload("flights.csv.gz", until(1, folder)))
+    [run] = wait_until(lambda: pipelines.list_runs(namespace) or None, 120, "no first run")
+    status = pipelines.wait_for_run(namespace, run["metadata"]["name"], 360)
     assert status["result"] == "Succeeded", status
-    story.wait("fwsvc", "late", seconds=180)
-    return story
+    namespace.wait("fwsvc", "late", seconds=180)
+    return namespace
 
 
 def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
-    january: Story, tmp_path_factory: pytest.TempPathFactory
+    january: Namespace, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     old = champion(january)
-    january.put("flights.csv.gz", until(2, Path(tmp_path_factory.mktemp("more"))))
+    january.upload("flights.csv.gz", until(2, Path(tmp_path_factory.mktemp("more"))))
     january.kubectl("annotate", "fwds", "flights", "flywheel.ml/check-requested=february")
-    wait_until(lambda: len(pipelines.runs(january)) == 2 or None, 120, "no second run")
-    second = pipelines.runs(january)[-1]
-    status = pipelines.ended(january, second["metadata"]["name"], 360)
+    wait_until(lambda: len(pipelines.list_runs(january)) == 2 or None, 120, "no second run")
+    second = pipelines.list_runs(january)[-1]
+    status = pipelines.wait_for_run(january, second["metadata"]["name"], 360)
 
     assert status["result"] == "Succeeded", status
     assert status["challenger"]["verdict"] == "Champion", status["challenger"]
@@ -112,7 +112,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     assert "more than at the last run" in said
 
 
-def test_the_version_tells_the_numbers_it_won_by(january: Story) -> None:
+def test_the_version_tells_the_numbers_it_won_by(january: Namespace) -> None:
     version = january.get("fwver", champion(january) or "") or {}
     [gate] = version["status"]["gates"]["entries"]
 

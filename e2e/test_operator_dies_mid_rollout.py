@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from e2e import kube, rollouts
-from e2e.local_operator import LocalOperator, deployed_operator_rests
-from e2e.namespace import Story
+from e2e.local_operator import LocalOperator, installed_operator_paused
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME, ROW
 from e2e.traffic import Traffic
@@ -30,51 +30,51 @@ ROLLOUT = {
 }
 
 
-def is_promoted(story: Story) -> bool:
-    status = rollouts.rollout(story)
+def is_promoted(namespace: Namespace) -> bool:
+    status = rollouts.rollout_status(namespace)
     return (status.get("phase"), status.get("challenger")) == ("Promoted", "fraud-2")
 
 
-def is_over(mortal: LocalOperator, story: Story) -> bool | None:
-    return mortal.process.poll() is not None or is_promoted(story) or None
+def is_over(mortal: LocalOperator, namespace: Namespace) -> bool | None:
+    return mortal.process.poll() is not None or is_promoted(namespace) or None
 
 
-def dies_after_each_write(story: Story, settings: dict[str, str], folder: Path) -> list[LocalOperator]:
+def dies_after_each_write(namespace: Namespace, settings: dict[str, str], folder: Path) -> list[LocalOperator]:
     """One operator after the other, until the challenger is promoted."""
     dead: list[LocalOperator] = []
-    while not is_promoted(story) and len(dead) < DEATHS:
+    while not is_promoted(namespace) and len(dead) < DEATHS:
         name = f"mortal-{len(dead)}"
         mortal = LocalOperator(settings, folder / f"{name}.log", name, PORT, FLYWHEEL_DIE_AFTER_WRITES="1")
         dead.append(mortal)
         try:
-            wait_until(partial(is_over, mortal, story), 120, mortal.words)
+            wait_until(partial(is_over, mortal, namespace), 120, mortal.log_text)
         finally:
-            mortal.end()
-        # A dead leader's Lease runs out after 15 s; so many times that is a long story, so it is ended by hand.
+            mortal.kill()
+        # A dead leader's Lease runs out after 15 s; so many times that takes long, so it is ended by hand.
         patch = json.dumps({"spec": {"holderIdentity": ""}})
-        story.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+        namespace.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
     return dead
 
 
-def test_the_rollout_ends_as_if_nothing_had_been(story: Story, tmp_path: Path) -> None:
-    with deployed_operator_rests(story.namespace) as settings:
+def test_the_rollout_ends_as_if_nothing_had_been(namespace: Namespace, tmp_path: Path) -> None:
+    with installed_operator_paused(namespace.name) as settings:
         calm = LocalOperator(settings, tmp_path / "calm.log", "calm", PORT)
         try:
-            rollouts.brings(story, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
-            rollouts.serves(story, "fraud-1", ROLLOUT)
+            rollouts.add_versions(namespace, {"fraud-1": linear([1.0, 0.0]), "fraud-2": linear([2.0, 0.0])})
+            rollouts.serve_champion(namespace, "fraud-1", ROLLOUT)
         finally:
             calm.signal(signal.SIGTERM)
             calm.process.wait(30)
-        before = rollouts.servers(story)
-        with kube.forwarded(f"service/{NAME}", 8080, story.namespace) as port, Traffic(port, NAME, ROW) as traffic:
-            rollouts.offers(story, "fraud-2")
-            dead = dies_after_each_write(story, settings, tmp_path)
+        before = rollouts.server_uids(namespace)
+        with kube.port_forward(f"service/{NAME}", 8080, namespace.name) as port, Traffic(port, NAME, ROW) as traffic:
+            rollouts.set_champion(namespace, "fraud-2")
+            dead = dies_after_each_write(namespace, settings, tmp_path)
 
-    made = Counter(re.findall(r"write \d+ create (\w+ \S+)", "\n".join(each.words() for each in dead)))
+    made = Counter(re.findall(r"write \d+ create (\w+ \S+)", "\n".join(each.log_text() for each in dead)))
     judges = [each for each in made if each.startswith("Job ") and "-judge-" in each]
-    assert is_promoted(story)
+    assert is_promoted(namespace)
     assert len(dead) > 10
     assert traffic.failures == {}
     assert [each for each, times in made.items() if times > 1 and not each.startswith("Event ")] == []
     assert len(judges) == 2, judges
-    assert before.items() <= rollouts.servers(story).items()
+    assert before.items() <= rollouts.server_uids(namespace).items()

@@ -20,9 +20,9 @@ import pytest
 
 from e2e import audit, kube
 from e2e.bad_input import dataset, resource
-from e2e.local_operator import LocalOperator, deployed_operator_rests
+from e2e.local_operator import LocalOperator, installed_operator_paused
 from e2e.manifests import GOOD_ROWS
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.operator_rests
@@ -43,26 +43,26 @@ class Run:
     def __init__(self, name: str, settings: dict[str, str], folder: Path, port: int) -> None:
         self.name = name
         self.deaths = DEATHS.get(name, ())
-        self.story = Story(f"killed-{name}")
+        self.namespace = Namespace(f"killed-{name}")
         self.folder = folder
         self.port = port
         self.settings = {
             **settings,
-            "FLYWHEEL_NAMESPACES": self.story.namespace,
-            "FLYWHEEL_LEASE_NAMESPACE": self.story.namespace,
+            "FLYWHEEL_NAMESPACES": self.namespace.name,
+            "FLYWHEEL_LEASE_NAMESPACE": self.namespace.name,
         }
 
     def end(self) -> dict[str, Any]:
         """What exists at the end and is true of it, and what was done on the way; the namespace goes if all went well."""
-        self.story.begin()
+        self.namespace.create()
         began = datetime.now(UTC)
         experiment = {
             "dataset": "rows",
             "trainer": {"sklearn": {"estimators": [{"name": "LogisticRegression"}]}},
             "register": "late",
         }
-        self.story.apply(
-            dataset("rows", self.story.put("rows.csv", GOOD_ROWS)),
+        self.namespace.apply(
+            dataset("rows", self.namespace.upload("rows.csv", GOOD_ROWS)),
             resource("Experiment", "late", experiment),
             resource("InferenceService", "late", {"model": "late", "auth": {"none": {}}}),
         )
@@ -72,13 +72,13 @@ class Run:
         survivor = self.operator("survivor")
         try:
             for kind, name in (("fwds", "rows"), ("fwexp", "late"), ("fwmodel", "late"), ("fwsvc", "late")):
-                self.story.wait(kind, name, seconds=240)
-            wait_until(lambda: not kube.listed("jobs", self.story.namespace) or None, 30, "Jobs are left over")
+                self.namespace.wait(kind, name, seconds=240)
+            wait_until(lambda: not kube.list_objects("jobs", self.namespace.name) or None, 30, "Jobs are left over")
             found = {"state": self.state(), **self.done(began)}
         finally:
             survivor.signal(signal.SIGTERM)
             survivor.process.wait(30)
-        self.story.end()
+        self.namespace.delete()
         return found
 
     def die(self, number: int, writes: int) -> None:
@@ -86,17 +86,17 @@ class Run:
         mortal = self.operator(f"mortal-{number}", FLYWHEEL_DIE_AFTER_WRITES=str(writes))
         try:
             # Operators that die before they tell of it in an event write less, so there may be fewer deaths than asked for.
-            wait_until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.words)
+            wait_until(lambda: mortal.process.poll() is not None or self.is_served() or None, 240, mortal.log_text)
         finally:
-            mortal.end()
-        print([line for line in mortal.words().splitlines() if ": write " in line][-1:])
-        # A dead leader's Lease runs out after 15 s; thirty times that is a long story, so it is ended by hand.
+            mortal.kill()
+        print([line for line in mortal.log_text().splitlines() if ": write " in line][-1:])
+        # A dead leader's Lease runs out after 15 s; thirty times that takes long, so it is ended by hand.
         patch = json.dumps({"spec": {"holderIdentity": ""}})
-        self.story.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
+        self.namespace.kubectl("patch", "lease", "flywheel-operator", "--type", "merge", "--patch", patch)
 
     def is_served(self) -> bool:
         """Whether the last of the loop is Ready."""
-        return kube.condition(kube.get("fwsvc", "late", self.story.namespace)).get("status") == "True"
+        return kube.condition(kube.get("fwsvc", "late", self.namespace.name)).get("status") == "True"
 
     def operator(self, name: str, **more: str) -> LocalOperator:
         """One operator process of this loop."""
@@ -108,7 +108,7 @@ class Run:
         """Kind, name without digests, Ready and its reason, and labels without uids."""
         found: dict[str, Any] = {}
         for kind in (*OURS, *CHILDREN):
-            for each in kube.listed(kind, self.story.namespace):
+            for each in kube.list_objects(kind, self.namespace.name):
                 condition = kube.condition(each) if kind in OURS else {}
                 labels = sorted(each["metadata"].get("labels", {}))
                 found.setdefault(f"{kind}/{without_digests(each['metadata']['name'])}", []).append(
@@ -125,12 +125,12 @@ class Run:
         refused: list[str] = []
         for entry in audit.writes(began, user=audit.ADMIN):
             where, code = entry.get("objectRef", {}), entry["responseStatus"]["code"]
-            if where.get("namespace") != self.story.namespace or entry["userAgent"] != "flywheel":
+            if where.get("namespace") != self.namespace.name or entry["userAgent"] != "flywheel":
                 continue
             if code == 201 and where["resource"] != "events":
                 made[f"{where['resource']}/{without_digests(where['name'])}"] += 1
             if code == 409:
-                refused.append(audit.told(entry))
+                refused.append(audit.describe_write(entry))
         return {"made": dict(made), "refused": refused}
 
 
@@ -140,7 +140,7 @@ def without_digests(name: str) -> str:
 
 
 def test_the_end_is_the_same_after_every_kill(tmp_path: Path) -> None:
-    with deployed_operator_rests("none") as settings, ThreadPoolExecutor(AT_ONCE) as threads:
+    with installed_operator_paused("none") as settings, ThreadPoolExecutor(AT_ONCE) as threads:
         runs = [Run(name, settings, tmp_path, 18100 + number) for number, name in enumerate((CALM, *KILLS))]
         ends = dict(zip((CALM, *KILLS), threads.map(Run.end, runs), strict=True))
 

@@ -8,20 +8,20 @@ import pytest
 
 from e2e import kube
 from e2e.manifests import own_model, own_version
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 
 
 @pytest.fixture(scope="module")
-def served(story: Story) -> Story:
+def served(namespace: Namespace) -> Namespace:
     model = linear([1.0, 2.0, 3.0], bias=0.5)
-    story.apply(own_model(story, model))
-    story.wait("fwver", "fraud-1")
-    story.wait("fwsvc", "fraud")
-    return story
+    namespace.apply(own_model(namespace, model))
+    namespace.wait("fwver", "fraud-1")
+    namespace.wait("fwsvc", "fraud")
+    return namespace
 
 
-def test_it_is_verified_and_becomes_champion(served: Story) -> None:
+def test_it_is_verified_and_becomes_champion(served: Namespace) -> None:
     served.wait("fwmodel", "fraud")
     version = served.get("fwver", "fraud-1") or {}
 
@@ -30,10 +30,10 @@ def test_it_is_verified_and_becomes_champion(served: Story) -> None:
     assert version["status"]["digest"].startswith("sha256:")
 
 
-def test_it_answers(served: Story) -> None:
+def test_it_answers(served: Namespace) -> None:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 1, 1]}]}
 
-    with kube.forwarded("service/fraud", 8080, served.namespace) as port:
+    with kube.port_forward("service/fraud", 8080, served.name) as port:
         request = urllib.request.Request(f"http://127.0.0.1:{port}/v2/models/fraud/infer", json.dumps(body).encode())
         with urllib.request.urlopen(request, timeout=10) as response:
             answer = json.load(response)
@@ -41,23 +41,23 @@ def test_it_answers(served: Story) -> None:
     assert answer["outputs"][0]["data"] == [6.5]
 
 
-def test_a_wrong_sha256_is_refused_and_names_both(story: Story) -> None:
+def test_a_wrong_sha256_is_refused_and_names_both(namespace: Namespace) -> None:
     model = linear([1.0])
     wrong = "0" * 64
-    story.apply(own_version(story.put("other.onnx", model), wrong, "fraud-2"))
+    namespace.apply(own_version(namespace.upload("other.onnx", model), wrong, "fraud-2"))
 
-    condition = story.wait("fwver", "fraud-2", ready="False", reason="DigestMismatch")
+    condition = namespace.wait("fwver", "fraud-2", ready="False", reason="DigestMismatch")
 
     assert wrong in condition["message"]
     assert hashlib.sha256(model).hexdigest() in condition["message"]
 
 
-def test_a_pickle_that_calls_itself_onnx_is_refused(story: Story) -> None:
+def test_a_pickle_that_calls_itself_onnx_is_refused(namespace: Namespace) -> None:
     import pickle
 
     evil = pickle.dumps({"weights": [1, 2, 3]})
-    story.apply(own_version(story.put("evil.onnx", evil), hashlib.sha256(evil).hexdigest(), "fraud-3"))
+    namespace.apply(own_version(namespace.upload("evil.onnx", evil), hashlib.sha256(evil).hexdigest(), "fraud-3"))
 
-    condition = story.wait("fwver", "fraud-3", ready="False", stalled=True)
+    condition = namespace.wait("fwver", "fraud-3", ready="False", stalled=True)
 
     assert "ONNX" in condition["message"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from e2e import pipelines
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -27,18 +27,18 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def done(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    pipelines.begun(story, Path(tmp_path_factory.mktemp("data")), PIPELINE, "small")
-    return story
+def done(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
+    pipelines.create_pipeline(namespace, Path(tmp_path_factory.mktemp("data")), PIPELINE, "small")
+    return namespace
 
 
-def test_the_small_model_is_the_one_that_is_registered(done: Story) -> None:
-    status = pipelines.ended(done, "one", 300)
+def test_the_small_model_is_the_one_that_is_registered(done: Namespace) -> None:
+    status = pipelines.wait_for_run(done, "one", 300)
 
     assert status["result"] == "Succeeded", status
-    packaged = pipelines.step(status, "int8")
+    packaged = pipelines.step_status(status, "int8")
     assert float(packaged["metrics"]["size_bytes"]) < 0.8 * float(packaged["metrics"]["fp32_size_bytes"])
     version = done.get("fwver", status["challenger"]["version"]) or {}
     assert version["status"]["digest"] == packaged["outputs"]["model"]
-    assert version["status"]["digest"] != pipelines.step(status, "train")["outputs"]["model"]
+    assert version["status"]["digest"] != pipelines.step_status(status, "train")["outputs"]["model"]
     assert float(version["status"]["metrics"]["roc_auc"]) > 0.9

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from e2e import pipelines
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 GOOD = "from flywheel_runtime import run; run.finish({'rows': 100, 'version': %d})"
 BAD = "raise SystemExit('no module named transformers')"
@@ -31,42 +31,42 @@ spec:
 """
 
 
-def applied(story: Story, command: str) -> None:
+def applied(namespace: Namespace, command: str) -> None:
     image = pipelines.runtime_image()
-    story.apply(PIPELINE % (image, command, image))
+    namespace.apply(PIPELINE % (image, command, image))
 
 
 @pytest.fixture(scope="module")
-def delivered(story: Story) -> Story:
-    applied(story, GOOD % 1)
-    story.wait("fwpipe", "delivered", reason="Live", seconds=180)
-    return story
+def delivered(namespace: Namespace) -> Namespace:
+    applied(namespace, GOOD % 1)
+    namespace.wait("fwpipe", "delivered", reason="Live", seconds=180)
+    return namespace
 
 
-def live(story: Story) -> str:
-    return str((story.get("fwpipe", "delivered") or {})["status"]["revision"])
+def live(namespace: Namespace) -> str:
+    return str((namespace.get("fwpipe", "delivered") or {})["status"]["revision"])
 
 
-def test_the_test_run_had_no_side_effects(delivered: Story) -> None:
-    [first] = pipelines.runs(delivered)
+def test_the_test_run_had_no_side_effects(delivered: Namespace) -> None:
+    [first] = pipelines.list_runs(delivered)
 
     assert first["spec"]["test"] is True
-    assert pipelines.step(first["status"], "effect")["reason"] == "TestRun"
+    assert pipelines.step_status(first["status"], "effect")["reason"] == "TestRun"
 
 
-def test_a_revision_that_fails_its_trial_leaves_the_old_one_live(delivered: Story) -> None:
+def test_a_revision_that_fails_its_trial_leaves_the_old_one_live(delivered: Namespace) -> None:
     before = live(delivered)
     applied(delivered, BAD)
     condition = delivered.wait("fwpipe", "delivered", reason="TestFailed", seconds=180)
 
     assert live(delivered) == before
     assert "no module named transformers" in condition["message"]
-    pipelines.start(delivered, "by-hand", "delivered")
-    status = pipelines.ended(delivered, "by-hand")
+    pipelines.start_run(delivered, "by-hand", "delivered")
+    status = pipelines.wait_for_run(delivered, "by-hand")
     assert (status["result"], status["revision"]) == ("Succeeded", before)
 
 
-def test_a_revision_that_passes_becomes_live_and_can_be_rolled_back(delivered: Story) -> None:
+def test_a_revision_that_passes_becomes_live_and_can_be_rolled_back(delivered: Namespace) -> None:
     before = live(delivered)
     applied(delivered, GOOD % 2)
     delivered.wait("fwpipe", "delivered", reason="Live", seconds=180)
@@ -82,7 +82,7 @@ def test_a_revision_that_passes_becomes_live_and_can_be_rolled_back(delivered: S
     assert "pinned" in condition["message"]
 
 
-def test_checks_of_the_test_run_count(delivered: Story) -> None:
+def test_checks_of_the_test_run_count(delivered: Namespace) -> None:
     few = "from flywheel_runtime import run; run.finish({'rows': 10})"
     delivered.kubectl(
         "patch", "fwpipe", "delivered", "--type=json", "--patch", '[{"op": "remove", "path": "/spec/revision"}]'

@@ -9,7 +9,7 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import cluster
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from flywheel.cli import main
 
@@ -31,22 +31,22 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def target() -> Iterator[Story]:
+def target() -> Iterator[Namespace]:
     """The other namespace, with its own folder in the store."""
-    other = Story("promoted-elsewhere-target")
-    other.begin()
+    other = Namespace("promoted-elsewhere-target")
+    other.create()
     yield other
-    other.end(wait=False)
+    other.delete(wait=False)
 
 
 @pytest.fixture(scope="module")
-def brought(story: Story) -> Story:
+def brought(namespace: Namespace) -> Namespace:
     file = linear([1.0, 2.0, 3.0], bias=0.5)
-    source = {"s3": {"uri": story.put("fraud.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
-    story.apply(MODEL, VERSION % ("fraud-1", json.dumps(source), "0.71"))
-    story.wait("fwver", "fraud-1")
-    story.wait("fwmodel", "fraud")
-    return story
+    source = {"s3": {"uri": namespace.upload("fraud.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
+    namespace.apply(MODEL, VERSION % ("fraud-1", json.dumps(source), "0.71"))
+    namespace.wait("fwver", "fraud-1")
+    namespace.wait("fwmodel", "fraud")
+    return namespace
 
 
 @pytest.fixture(autouse=True)
@@ -54,27 +54,29 @@ def kubeconfig(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(cluster.chosen().kubeconfig))
 
 
-def flywheel(story: Story, *words: str | Path) -> None:
-    assert main([*(str(word) for word in words), "--namespace", story.namespace]) == 0
+def flywheel(namespace: Namespace, *words: str | Path) -> None:
+    assert main([*(str(word) for word in words), "--namespace", namespace.name]) == 0
 
 
-def digest(story: Story, version: str) -> str:
-    return str((story.get("fwver", version) or {})["status"]["digest"])
+def digest(namespace: Namespace, version: str) -> str:
+    return str((namespace.get("fwver", version) or {})["status"]["digest"])
 
 
-def copied(source: Story, target: Story, artifact: str) -> None:
+def copied(source: Namespace, target: Namespace, artifact: str) -> None:
     """What a replicated bucket does: the manifest of an artifact and all that it names."""
     store, bucket = kube.store(), kube.bucket()
     manifest = f"manifests/sha256/{artifact.removeprefix('sha256:')}.json"
-    text = store.get_object(Bucket=bucket, Key=f"{source.namespace}/{manifest}")["Body"].read()
+    text = store.get_object(Bucket=bucket, Key=f"{source.name}/{manifest}")["Body"].read()
     blobs = [f"blobs/sha256/{each['sha256'][:2]}/{each['sha256']}" for each in json.loads(text)["files"]]
     for key in (*blobs, manifest):
-        body = store.get_object(Bucket=bucket, Key=f"{source.namespace}/{key}")["Body"].read()
-        store.put_object(Bucket=bucket, Key=f"{target.namespace}/{key}", Body=body)
+        body = store.get_object(Bucket=bucket, Key=f"{source.name}/{key}")["Body"].read()
+        store.put_object(Bucket=bucket, Key=f"{target.name}/{key}", Body=body)
 
 
-def test_a_champion_is_verified_again_and_becomes_champion_there(brought: Story, target: Story, tmp_path: Path) -> None:
-    flywheel(brought, "promote", "fraud", "--to", tmp_path, "--target-namespace", target.namespace)
+def test_a_champion_is_verified_again_and_becomes_champion_there(
+    brought: Namespace, target: Namespace, tmp_path: Path
+) -> None:
+    flywheel(brought, "promote", "fraud", "--to", tmp_path, "--target-namespace", target.name)
     target.apply(*sorted(tmp_path.iterdir()))
 
     target.wait("fwver", "fraud-1")
@@ -84,9 +86,11 @@ def test_a_champion_is_verified_again_and_becomes_champion_there(brought: Story,
     assert (target.get("fwver", "fraud-1") or {})["status"]["metrics"]["roc_auc"] == "0.71"
 
 
-def test_a_version_by_digest_waits_for_its_bytes_and_no_longer(brought: Story, target: Story, tmp_path: Path) -> None:
+def test_a_version_by_digest_waits_for_its_bytes_and_no_longer(
+    brought: Namespace, target: Namespace, tmp_path: Path
+) -> None:
     file = linear([3.0, 2.0, 1.0])
-    source = {"s3": {"uri": brought.put("other.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
+    source = {"s3": {"uri": brought.upload("other.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
     brought.apply(VERSION % ("fraud-2", json.dumps(source), "0.72"))
     brought.wait("fwver", "fraud-2")
     artifact = digest(brought, "fraud-2")
@@ -103,14 +107,14 @@ def test_a_version_by_digest_waits_for_its_bytes_and_no_longer(brought: Story, t
     assert digest(target, "fraud-3") == artifact
 
 
-def test_a_card_of_the_real_thing_is_whole(brought: Story, tmp_path: Path) -> None:
+def test_a_card_of_the_real_thing_is_whole(brought: Namespace, tmp_path: Path) -> None:
     for form in ("card", "bom", "json"):
         flywheel(brought, "export", "fraud-1", "--format", form, "--to", tmp_path / form)
 
         flywheel(brought, "export", "--check", tmp_path / form)
 
 
-def test_its_lineage_begins_with_its_file(brought: Story, capsys: pytest.CaptureFixture[str]) -> None:
+def test_its_lineage_begins_with_its_file(brought: Namespace, capsys: pytest.CaptureFixture[str]) -> None:
     flywheel(brought, "lineage", "fraud-1")
 
     assert "└─ Source s3://" in capsys.readouterr().out

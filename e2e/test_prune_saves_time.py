@@ -7,7 +7,7 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import paths
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 ROUNDS = 24
 # The better `height` is, the quicker a round: bad trials are slow. All are known after few rounds.
@@ -63,35 +63,35 @@ BOOSTED = {
 
 
 @pytest.fixture(scope="module")
-def told(story: Story) -> Story:
+def told(namespace: Namespace) -> Namespace:
     """One Experiment whose trials all go on to their end, and the same with a pruner."""
     rows = "id,x,late\n" + "".join(f"{n},{n % 97},{int(n % 97 > 50) ^ int(n % 11 == 0)}\n" for n in range(1500))
-    dataset = {"source": {"s3": {"uri": story.put("rows.csv", rows)}}, "target": "late", "keys": ["id"]}
-    story.apply(
+    dataset = {"source": {"s3": {"uri": namespace.upload("rows.csv", rows)}}, "target": "late", "keys": ["id"]}
+    namespace.apply(
         {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Dataset", "metadata": {"name": "rows"}, "spec": dataset}
     )
-    story.wait("fwds", "rows")
+    namespace.wait("fwds", "rows")
     image = json.loads(paths.IMAGES.read_text())["runtime"]["image"]
     pruner = {"median": {"startupTrials": 2, "warmupSteps": 3}}
     boosted = {**experiment("boosted", image), "spec": BOOSTED}
-    story.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner), boosted)
+    namespace.apply(experiment("patient", image), experiment("pruned", image, pruner=pruner), boosted)
     for name in ("patient", "pruned", "boosted"):
-        story.wait("fwexp", name, seconds=400)
-    return story
+        namespace.wait("fwexp", name, seconds=400)
+    return namespace
 
 
-def status(story: Story, name: str) -> dict[str, Any]:
-    found: dict[str, Any] = (story.get("fwexp", name) or {})["status"]
+def status(namespace: Namespace, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = (namespace.get("fwexp", name) or {})["status"]
     return found
 
 
-def rounds(story: Story, name: str) -> int:
+def rounds(namespace: Namespace, name: str) -> int:
     """All that its trials went through: those that were pruned up to their last step."""
-    history = status(story, name)["history"]
+    history = status(namespace, name)["history"]
     return sum(record["step"] + 1 if record["state"] == "Pruned" else ROUNDS for record in history)
 
 
-def test_the_best_is_the_same_for_less(told: Story) -> None:
+def test_the_best_is_the_same_for_less(told: Namespace) -> None:
     with_pruner, without = status(told, "pruned"), status(told, "patient")
 
     assert with_pruner["best"]["parameters"] == without["best"]["parameters"] == {"height": "10"}
@@ -101,22 +101,22 @@ def test_the_best_is_the_same_for_less(told: Story) -> None:
     assert rounds(told, "pruned") * 3 <= rounds(told, "patient") * 2, with_pruner["history"]
 
 
-def test_it_says_why_a_trial_ended(told: Story) -> None:
+def test_it_says_why_a_trial_ended(told: Namespace) -> None:
     pruned = [trial for trial in status(told, "pruned")["lastTrials"] if trial["state"] == "Pruned"]
 
     assert pruned
     assert all(trial["reason"] == "Pruned" and "the median of" in trial["message"] for trial in pruned)
 
 
-def test_curves_of_trials_that_succeeded_are_in_the_store(told: Story) -> None:
+def test_curves_of_trials_that_succeeded_are_in_the_store(told: Namespace) -> None:
     uid = (told.get("fwexp", "pruned") or {})["metadata"]["uid"]
-    prefix = f"{told.namespace}/curves/{uid}/"
+    prefix = f"{told.name}/curves/{uid}/"
     found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=prefix).get("Contents", [])
 
     assert len(found) == status(told, "pruned")["trials"]["succeeded"]
 
 
-def test_our_own_trainer_tells_its_curve_and_is_pruned_too(told: Story) -> None:
+def test_our_own_trainer_tells_its_curve_and_is_pruned_too(told: Namespace) -> None:
     boosted = status(told, "boosted")
 
     assert boosted["best"]["parameters"] == {"learning_rate": "0.1"}

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import network
 
 MANIFESTS = """
@@ -25,22 +25,22 @@ spec:
 """
 
 
-def applied(story: Story, name: str, model: bytes, most: str) -> None:
-    uri = story.put(f"{name}.onnx", model)
-    story.apply(MANIFESTS % {"name": name, "most": most, "uri": uri, "sha256": hashlib.sha256(model).hexdigest()})
+def applied(namespace: Namespace, name: str, model: bytes, most: str) -> None:
+    uri = namespace.upload(f"{name}.onnx", model)
+    namespace.apply(MANIFESTS % {"name": name, "most": most, "uri": uri, "sha256": hashlib.sha256(model).hexdigest()})
 
 
 @pytest.fixture(scope="module")
-def versions(story: Story) -> Story:
-    applied(story, "lenient", network(), "0.2")
-    applied(story, "strict", network(), "0.000001")
-    applied(story, "plain", network()[:2000], "1")  # cut off
-    story.wait("fwver", "lenient-1")
-    story.wait("fwver", "strict-1")
-    return story
+def versions(namespace: Namespace) -> Namespace:
+    applied(namespace, "lenient", network(), "0.2")
+    applied(namespace, "strict", network(), "0.000001")
+    applied(namespace, "plain", network()[:2000], "1")  # cut off
+    namespace.wait("fwver", "lenient-1")
+    namespace.wait("fwver", "strict-1")
+    return namespace
 
 
-def test_it_is_smaller_and_says_what_that_costs(versions: Story) -> None:
+def test_it_is_smaller_and_says_what_that_costs(versions: Namespace) -> None:
     version = versions.get("fwver", "lenient-1") or {}
     metrics = {name: float(value) for name, value in version["status"]["metrics"].items()}
 
@@ -49,7 +49,7 @@ def test_it_is_smaller_and_says_what_that_costs(versions: Story) -> None:
     assert "Quantization made 2 weights int8" in versions.wait("fwver", "lenient-1")["message"]
 
 
-def test_a_gate_on_the_gap_decides(versions: Story) -> None:
+def test_a_gate_on_the_gap_decides(versions: Namespace) -> None:
     versions.wait("fwmodel", "lenient")
     judged = versions.wait("fwmodel", "strict", ready="False")
 
@@ -58,7 +58,7 @@ def test_a_gate_on_the_gap_decides(versions: Story) -> None:
     assert "quantization_gap" in str(versions.get("fwmodel", "strict")) + judged["message"]
 
 
-def test_what_cannot_be_quantised_is_refused(versions: Story) -> None:
+def test_what_cannot_be_quantised_is_refused(versions: Namespace) -> None:
     condition = versions.wait("fwver", "plain-1", ready="False", reason="QuantizationFailed", stalled=True)
 
     assert "cannot be quantised" in condition["message"]

@@ -1,6 +1,6 @@
 """A trial that waits for its turn in Kueue's queue says why, runs when it is let in, and waits again when it is sent back.
 
-There is no Kueue here. The story plays its part by the letter: its Workload with the Job's uid, the conditions that it writes, and
+There is no Kueue here. The test plays its part by the letter: its Workload with the Job's uid, the conditions that it writes, and
 `suspend` in the Job's spec.
 """
 
@@ -12,7 +12,7 @@ import pytest
 
 from e2e import kube
 from e2e.cluster import images
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 
 WHY = "couldn't assign flavors to pod set main: insufficient unused quota for cpu in flavor default, 1 more needed"
@@ -50,17 +50,17 @@ WORKLOADS = {
 
 
 @pytest.fixture(scope="module")
-def queued(story: Story) -> Iterator[Story]:
+def queued(namespace: Namespace) -> Iterator[Namespace]:
     if kube.kubectl("get", "crd", "workloads.kueue.x-k8s.io", "--ignore-not-found"):
         pytest.skip("this cluster has a Kueue, which would take the Job from us")
     rows = "number,odd\n" + "".join(f"{number},{number % 2}\n" for number in range(100))
-    story.apply(DATASET % story.put("numbers.csv", rows))
-    story.wait("fwds", "numbers")
-    story.apply(json.dumps(experiment()))
-    story.wait("fwexp", "patient", ready="False", reason="KueueMissing")
+    namespace.apply(DATASET % namespace.upload("numbers.csv", rows))
+    namespace.wait("fwds", "numbers")
+    namespace.apply(json.dumps(experiment()))
+    namespace.wait("fwexp", "patient", ready="False", reason="KueueMissing")
     kube.kubectl("apply", "--filename", "-", stdin=json.dumps(WORKLOADS))
     kube.kubectl("wait", "crd/workloads.kueue.x-k8s.io", "--for=condition=Established", "--timeout=30s")
-    yield story
+    yield namespace
     kube.kubectl("delete", "crd", "workloads.kueue.x-k8s.io", "--wait=false")
 
 
@@ -81,12 +81,14 @@ def experiment() -> dict[str, Any]:
     }
 
 
-def the_job(story: Story) -> dict[str, Any]:
-    [found] = [job for job in kube.listed("jobs", story.namespace) if job["metadata"]["name"].startswith("patient-")]
+def the_job(namespace: Namespace) -> dict[str, Any]:
+    [found] = [
+        job for job in kube.list_objects("jobs", namespace.name) if job["metadata"]["name"].startswith("patient-")
+    ]
     return found
 
 
-def test_its_job_waits_for_kueue(queued: Story) -> None:
+def test_its_job_waits_for_kueue(queued: Namespace) -> None:
     job = the_job(queued)
 
     assert job["spec"]["suspend"] is True
@@ -94,7 +96,7 @@ def test_its_job_waits_for_kueue(queued: Story) -> None:
     assert "active" not in job["status"]
 
 
-def test_kueues_reason_becomes_ours(queued: Story) -> None:
+def test_kueues_reason_becomes_ours(queued: Namespace) -> None:
     job = the_job(queued)
     workload = {
         "apiVersion": "kueue.x-k8s.io/v1beta2",
@@ -117,11 +119,11 @@ def test_kueues_reason_becomes_ours(queued: Story) -> None:
     assert "queue 'team'" in condition["message"]
 
 
-def condition_of(story: Story) -> str | None:
-    return kube.condition(story.get("fwexp", "patient")).get("message")
+def condition_of(namespace: Namespace) -> str | None:
+    return kube.condition(namespace.get("fwexp", "patient")).get("message")
 
 
-def test_a_trial_that_is_sent_back_waits_again_and_then_runs_as_the_same_attempt(queued: Story) -> None:
+def test_a_trial_that_is_sent_back_waits_again_and_then_runs_as_the_same_attempt(queued: Namespace) -> None:
     name = the_job(queued)["metadata"]["name"]
 
     let(queued, name, run=True)
@@ -136,12 +138,12 @@ def test_a_trial_that_is_sent_back_waits_again_and_then_runs_as_the_same_attempt
     assert (queued.get("fwexp", "patient") or {})["status"]["best"]["job"] == name
 
 
-def let(story: Story, job: str, *, run: bool) -> None:
+def let(namespace: Namespace, job: str, *, run: bool) -> None:
     """As Kueue admits a Job, and preempts it."""
     patch = json.dumps({"spec": {"suspend": not run}})
-    story.kubectl("patch", "job", job, "--type=merge", "--patch", patch)
+    namespace.kubectl("patch", "job", job, "--type=merge", "--patch", patch)
 
 
-def phases(story: Story, job: str) -> str:
+def phases(namespace: Namespace, job: str) -> str:
     selector = f"batch.kubernetes.io/job-name={job}"
-    return story.kubectl("get", "pods", "--selector", selector, "--output", "jsonpath={.items[*].status.phase}")
+    return namespace.kubectl("get", "pods", "--selector", selector, "--output", "jsonpath={.items[*].status.phase}")

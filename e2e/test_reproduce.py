@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from e2e import pipelines
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 PIPELINE = """
 apiVersion: flywheel.ml/v1alpha1
@@ -34,44 +34,46 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def done(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
-    pipelines.begun(story, Path(tmp_path_factory.mktemp("data")), PIPELINE, "malignant")
-    status = pipelines.ended(story, "one", 300)
+def done(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
+    pipelines.create_pipeline(namespace, Path(tmp_path_factory.mktemp("data")), PIPELINE, "malignant")
+    status = pipelines.wait_for_run(namespace, "one", 300)
     assert status["result"] == "Succeeded", status
-    return story
+    return namespace
 
 
-def test_the_model_is_registered_with_all_that_made_it(done: Story) -> None:
-    status = pipelines.ended(done, "one")
+def test_the_model_is_registered_with_all_that_made_it(done: Namespace) -> None:
+    status = pipelines.wait_for_run(done, "one")
     version = done.get("fwver", status["challenger"]["version"]) or {}
     lineage = version["spec"]["lineage"]
 
     assert status["challenger"]["verdict"] == "Champion"
     assert (lineage["pipeline"], lineage["run"], lineage["dataset"]) == ("malignant", "one", "patients")
-    assert lineage["datasetDigest"] == pipelines.step(status, "grown")["outputs"]["data"]
+    assert lineage["datasetDigest"] == pipelines.step_status(status, "grown")["outputs"]["data"]
     assert lineage["revision"] == status["revision"]
-    assert float(pipelines.step(status, "slices")["metrics"]["roc_auc"]) > 0.9
+    assert float(pipelines.step_status(status, "slices")["metrics"]["roc_auc"]) > 0.9
 
 
-def test_the_same_run_again_comes_out_alike(done: Story) -> None:
-    pipelines.start(done, "again", "malignant", "")  # from the cache
-    assert {each["cache"] for each in pipelines.ended(done, "again")["steps"][:3]} == {"Hit"}
-    pipelines.start(done, "repeated", "malignant", ", reproduceOf: one")
-    status = pipelines.ended(done, "repeated", 300)
+def test_the_same_run_again_comes_out_alike(done: Namespace) -> None:
+    pipelines.start_run(done, "again", "malignant", "")  # from the cache
+    assert {each["cache"] for each in pipelines.wait_for_run(done, "again")["steps"][:3]} == {"Hit"}
+    pipelines.start_run(done, "repeated", "malignant", ", reproduceOf: one")
+    status = pipelines.wait_for_run(done, "repeated", 300)
 
     assert status["result"] == "Succeeded", status
     assert {each.get("cache") for each in status["steps"][:3]} == {"Miss"}
     assert status["reproduced"]["verdict"] in ("Equal", "WithinTolerance"), status["reproduced"]
     assert (
-        pipelines.step(status, "grown")["outputs"] == pipelines.step(pipelines.ended(done, "one"), "grown")["outputs"]
+        pipelines.step_status(status, "grown")["outputs"]
+        == pipelines.step_status(pipelines.wait_for_run(done, "one"), "grown")["outputs"]
     )
 
 
-def test_another_parameter_is_another_model(done: Story) -> None:
-    pipelines.start(done, "other", "malignant", ', parameters: {least: "12.5"}')
-    status = pipelines.ended(done, "other", 300)
+def test_another_parameter_is_another_model(done: Namespace) -> None:
+    pipelines.start_run(done, "other", "malignant", ', parameters: {least: "12.5"}')
+    status = pipelines.wait_for_run(done, "other", 300)
 
     assert status["result"] == "Succeeded", status
     assert (
-        pipelines.step(status, "grown")["outputs"] != pipelines.step(pipelines.ended(done, "one"), "grown")["outputs"]
+        pipelines.step_status(status, "grown")["outputs"]
+        != pipelines.step_status(pipelines.wait_for_run(done, "one"), "grown")["outputs"]
     )

@@ -16,7 +16,7 @@ import pytest
 from e2e import kube
 from e2e.cluster import cluster
 from e2e.manifests import own_model, own_version
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -56,20 +56,20 @@ class Load:
 
 
 @pytest.mark.skipif(cluster.chosen().kind != "native", reason="only the native cluster's node reaches Services")
-def test_no_request_is_lost_while_versions_change(story: Story) -> None:
+def test_no_request_is_lost_while_versions_change(namespace: Namespace) -> None:
     first, second = linear([1.0, 1.0]), linear([2.0, 2.0])
-    story.apply(own_model(story, first).replace("  auth:", "  replicas: 2\n  auth:"))
-    story.wait("fwsvc", "fraud")
-    story.apply(own_version(story.put("b.onnx", second), hashlib.sha256(second).hexdigest(), "fraud-2"))
-    story.wait("fwver", "fraud-2")
-    address = f"{(story.get('service', 'fraud') or {})['spec']['clusterIP']}:8080"
+    namespace.apply(own_model(namespace, first).replace("  auth:", "  replicas: 2\n  auth:"))
+    namespace.wait("fwsvc", "fraud")
+    namespace.apply(own_version(namespace.upload("b.onnx", second), hashlib.sha256(second).hexdigest(), "fraud-2"))
+    namespace.wait("fwver", "fraud-2")
+    address = f"{(namespace.get('service', 'fraud') or {})['spec']['clusterIP']}:8080"
 
     with Load(address) as load:
         time.sleep(2)
-        story.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", '{"spec":{"version":"fraud-2"}}')
+        namespace.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", '{"spec":{"version":"fraud-2"}}')
 
         def rolled() -> bool | None:
-            resource = story.get("fwsvc", "fraud") or {}
+            resource = namespace.get("fwsvc", "fraud") or {}
             settled = kube.condition(resource, "Reconciling").get("status") != "True"
             return True if settled and resource["status"].get("version") == "fraud-2" else None
 

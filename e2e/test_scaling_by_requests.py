@@ -13,7 +13,7 @@ from e2e import custom_metrics, kube, loopback
 from e2e.cluster import cluster
 from e2e.load import Load, replicas
 from e2e.manifests import own_model
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.waiting import wait_until
 
@@ -30,23 +30,23 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def served(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Story]:
+def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Namespace]:
     model = linear([1.0, 1.0])
-    text = own_model(story, model)
+    text = own_model(namespace, model)
     folder: Path = tmp_path_factory.mktemp("certificate")
-    with custom_metrics.served(story, folder):
-        story.apply(text.replace("\n  auth:", SCALING))
-        story.wait("fwsvc", "fraud")
-        yield story
+    with custom_metrics.custom_metrics_api(namespace, folder):
+        namespace.apply(text.replace("\n  auth:", SCALING))
+        namespace.wait("fwsvc", "fraud")
+        yield namespace
 
 
-def measures(story: Story) -> bool:
+def measures(namespace: Namespace) -> bool:
     """Whether the autoscaler has the numbers that it needs."""
-    found = kube.condition(story.get("hpa", "fraud"), "ScalingActive")
+    found = kube.condition(namespace.get("hpa", "fraud"), "ScalingActive")
     return found.get("status") == "True"
 
 
-def test_servers_come_with_requests_per_second(served: Story) -> None:
+def test_servers_come_with_requests_per_second(served: Namespace) -> None:
     address = (served.get("service", "fraud") or {})["spec"]["clusterIP"]
     with loopback.service(address, 8080) as port, Load(port) as load:
         wait_until(
@@ -58,7 +58,7 @@ def test_servers_come_with_requests_per_second(served: Story) -> None:
     assert set(load.answers) == {"right"}, load.answers
 
 
-def test_requests_in_flight_are_measured_too(served: Story) -> None:
+def test_requests_in_flight_are_measured_too(served: Namespace) -> None:
     change = {"spec": {"scaling": {"metric": "InFlight", "target": 4}}}
     served.kubectl("patch", "fwsvc", "fraud", "--type=merge", "--patch", json.dumps(change))
 
@@ -70,7 +70,7 @@ def test_requests_in_flight_are_measured_too(served: Story) -> None:
     served.wait("fwsvc", "fraud")
 
 
-def test_an_autoscaler_of_somebody_elses_sets_the_scale_subresource(served: Story) -> None:
+def test_an_autoscaler_of_somebody_elses_sets_the_scale_subresource(served: Namespace) -> None:
     change = {"spec": {"scaling": None}}
     served.kubectl("patch", "fwsvc", "fraud", "--type=merge", "--patch", json.dumps(change))
     target = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "InferenceService", "name": "fraud"}

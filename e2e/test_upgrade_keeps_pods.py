@@ -10,7 +10,7 @@ import pytest
 from e2e import deploy, kube, rollouts
 from e2e.cluster import cluster
 from e2e.manifests import CANARY
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.rollouts import NAME
 from e2e.waiting import wait_until
@@ -21,11 +21,11 @@ NEWER = "not-yet-built"  # nobody must pull it
 
 
 @pytest.fixture
-def servers_before(story: Story, tmp_path: Path) -> Iterator[dict[str, str]]:
+def servers_before(namespace: Namespace, tmp_path: Path) -> Iterator[dict[str, str]]:
     """The servers as the installed chart made them; then the chart is upgraded. The installed one comes back afterwards."""
-    rollouts.brings(story, {"fraud-1": linear([1.0, 0.0])})
-    rollouts.serves(story, "fraud-1", CANARY)
-    before = rollouts.servers(story)
+    rollouts.add_versions(namespace, {"fraud-1": linear([1.0, 0.0])})
+    rollouts.serve_champion(namespace, "fraud-1", CANARY)
+    before = rollouts.server_uids(namespace)
     chart = tmp_path / "chart"
     shutil.copytree(deploy.CHART, chart)
     about = (chart / "Chart.yaml").read_text()
@@ -36,23 +36,25 @@ def servers_before(story: Story, tmp_path: Path) -> Iterator[dict[str, str]]:
     given = json.dumps(values)
     picked.helm("upgrade", deploy.RELEASE, str(chart), "--namespace", deploy.NAMESPACE, "--values", "-", given=given)
     try:
-        deploy.wait(picked, "flywheel-operator")
+        deploy.wait_for_deployment(picked, "flywheel-operator")
         yield before
     finally:
         deploy.deploy(picked)
 
 
-def test_not_one_pod_restarts(story: Story, servers_before: dict[str, str]) -> None:
+def test_not_one_pod_restarts(namespace: Namespace, servers_before: dict[str, str]) -> None:
     settings = (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["template"]["spec"]
     told = {each["name"]: each.get("value", "") for each in settings["containers"][0]["env"]}
     assert told["FLYWHEEL_SERVING_IMAGE"].endswith(NEWER)
 
     # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
-    story.kubectl("scale", "fwsvc", NAME, "--replicas=2")
-    story.wait("fwsvc", NAME, reason="Serving")
-    wait_until(lambda: len(rollouts.servers(story)) == 2 or None, 60, lambda: str(rollouts.servers(story)))
+    namespace.kubectl("scale", "fwsvc", NAME, "--replicas=2")
+    namespace.wait("fwsvc", NAME, reason="Serving")
+    wait_until(
+        lambda: len(rollouts.server_uids(namespace)) == 2 or None, 60, lambda: str(rollouts.server_uids(namespace))
+    )
 
-    pods = kube.listed("pods", story.namespace, "flywheel.ml/role=server")
-    assert servers_before.items() <= rollouts.servers(story).items()
+    pods = kube.list_objects("pods", namespace.name, "flywheel.ml/role=server")
+    assert servers_before.items() <= rollouts.server_uids(namespace).items()
     assert len({each["spec"]["containers"][0]["image"] for each in pods}) == 1
     assert not pods[0]["spec"]["containers"][0]["image"].endswith(NEWER)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from e2e import kube
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.waiting import wait_until
 from flywheel_runtime.audit import chain
 from flywheel_runtime.store.artifacts import Store
@@ -49,7 +49,7 @@ spec:
 
 
 @pytest.fixture(scope="module")
-def ready(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
+def ready(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Namespace:
     data = load_breast_cancer(as_frame=True)
     frame = data.data.rename(columns=lambda name: name.replace(" ", "_"))
     frame["patient"] = range(len(frame))
@@ -57,35 +57,35 @@ def ready(story: Story, tmp_path_factory: pytest.TempPathFactory) -> Story:
     frame["malignant"] = 1 - data.target
     path = Path(tmp_path_factory.mktemp("data")) / "patients.csv"
     frame.to_csv(path, index=False)
-    story.apply(MANIFESTS % story.put("patients.csv", path.read_bytes()))
-    story.wait("fwds", "patients")
-    return story
+    namespace.apply(MANIFESTS % namespace.upload("patients.csv", path.read_bytes()))
+    namespace.wait("fwds", "patients")
+    return namespace
 
 
-def registered(story: Story, name: str, *features: str) -> str:
+def registered(namespace: Namespace, name: str, *features: str) -> str:
     """Train with these features; the name of the version that the Model has judged."""
-    story.apply(EXPERIMENT % (name, ", ".join(features)))
-    story.wait("fwexp", name, seconds=240)
-    version: str = (story.get("fwexp", name) or {})["status"]["modelVersion"]
+    namespace.apply(EXPERIMENT % (name, ", ".join(features)))
+    namespace.wait("fwexp", name, seconds=240)
+    version: str = (namespace.get("fwexp", name) or {})["status"]["modelVersion"]
     wait_until(
-        lambda: verdict(story, version).get("verdict") not in (None, "NotReady", "Measuring"),
+        lambda: verdict(namespace, version).get("verdict") not in (None, "NotReady", "Measuring"),
         180,
-        lambda: f"{version} has no verdict: {verdict(story, version)}",
+        lambda: f"{version} has no verdict: {verdict(namespace, version)}",
     )
     return version
 
 
-def verdict(story: Story, version: str) -> dict[str, Any]:
-    candidates = ((story.get("fwmodel", "malignant") or {}).get("status") or {}).get("candidates") or []
+def verdict(namespace: Namespace, version: str) -> dict[str, Any]:
+    candidates = ((namespace.get("fwmodel", "malignant") or {}).get("status") or {}).get("candidates") or []
     return next((each for each in candidates if each["version"] == version), {})
 
 
-def champion(story: Story) -> str:
-    found: str = (story.get("fwmodel", "malignant") or {})["status"]["champion"]
+def champion(namespace: Namespace) -> str:
+    found: str = (namespace.get("fwmodel", "malignant") or {})["status"]["champion"]
     return found
 
 
-def test_a_worse_one_stays_out_and_a_better_one_takes_over(ready: Story) -> None:
+def test_a_worse_one_stays_out_and_a_better_one_takes_over(ready: Namespace) -> None:
     first = registered(ready, "first", "mean_smoothness")
     assert champion(ready) == first
 
@@ -108,23 +108,21 @@ def test_a_worse_one_stays_out_and_a_better_one_takes_over(ready: Story) -> None
     assert "gain 0." in history[-1]["message"]
 
 
-def test_the_gates_whole_are_in_the_store(ready: Story) -> None:
+def test_the_gates_whole_are_in_the_store(ready: Namespace) -> None:
     digest = (ready.get("fwver", champion(ready)) or {})["status"]["gates"]["artifact"].removeprefix("sha256:")
     store, bucket = kube.store(), kube.bucket()
-    manifest = json.load(
-        store.get_object(Bucket=bucket, Key=f"{ready.namespace}/manifests/sha256/{digest}.json")["Body"]
-    )
+    manifest = json.load(store.get_object(Bucket=bucket, Key=f"{ready.name}/manifests/sha256/{digest}.json")["Body"])
 
     assert [each["path"] for each in manifest["files"]] == ["gates.json"]
 
 
-def test_every_step_is_in_the_audit_records(ready: Story) -> None:
+def test_every_step_is_in_the_audit_records(ready: Namespace) -> None:
     wait_until(
         lambda: ((ready.get("fwmodel", "malignant") or {})["status"].get("audit") or {}).get("recorded") == 2,
         120,
         lambda: str((ready.get("fwmodel", "malignant") or {})["status"].get("audit")),
     )
-    store = Store.of(kube.store_environment(), ready.namespace, Retry())
+    store = Store.of(kube.store_environment(), ready.name, Retry())
 
     found = chain.check(store, "malignant")
     events = [link.body["event"] for link in found.links]
@@ -136,9 +134,13 @@ def test_every_step_is_in_the_audit_records(ready: Story) -> None:
     assert pointer["audit"]["sha256"] == (ready.get("fwmodel", "malignant") or {})["status"]["audit"]["sha256"]
 
 
-def test_nothing_is_left_behind(ready: Story) -> None:
+def test_nothing_is_left_behind(ready: Namespace) -> None:
     """Jobs go once their outcome is recorded, and nobody measures again."""
-    wait_until(lambda: not kube.listed("jobs", ready.namespace), 60, lambda: str(kube.listed("jobs", ready.namespace)))
+    wait_until(
+        lambda: not kube.list_objects("jobs", ready.name),
+        60,
+        lambda: str(kube.list_objects("jobs", ready.name)),
+    )
     model = ready.get("fwmodel", "malignant") or {}
 
     assert "challenger" not in model["status"]

@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 
-LONGEST = 480.0  # seconds that traffic may last, whatever a story does
+MAX_TRAFFIC_SECONDS = 480.0  # seconds that traffic may last, whatever a test does
 
 
 class Traffic:
@@ -37,7 +37,7 @@ class Traffic:
             thread.join(15)
 
     def _ask(self) -> None:
-        end = time.monotonic() + LONGEST
+        end = time.monotonic() + MAX_TRAFFIC_SECONDS
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
         while not self._stop.is_set() and time.monotonic() < end:
             try:
@@ -62,7 +62,7 @@ class Traffic:
         self.answers[f"{told['model_version']}: {value}"] += 1
 
 
-def asked_once(port: int, model: str, row: list[float]) -> tuple[str, float]:
+def predict_once(port: int, model: str, row: list[float]) -> tuple[str, float]:
     """Who answers one request, and what."""
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, len(row)], "data": row}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)

@@ -18,7 +18,7 @@ from typing import Any
 
 from demo import flights
 from e2e.bench import targets
-from e2e.bench.targets import Figures, Promise
+from e2e.bench.targets import Figures, Target
 from flywheel.kinds.experiment.children import trial_params
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Data
@@ -48,7 +48,7 @@ def main() -> int:
         os.environ.setdefault(library, "1")
     found = {name: measured(name) for name in sys.argv[1:] or HAND_TUNED}
     promised = [
-        Promise(f"{name}: ROC AUC of the preset over the hand-tuned one", round(each["ratio"], 4), LEAST, at_least=True)
+        Target(f"{name}: ROC AUC of the preset over the hand-tuned one", round(each["ratio"], 4), LEAST, at_least=True)
         for name, each in found.items()
     ]
     targets.write("preset", "python -m e2e.bench.preset", found, promised)

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 
 from e2e.bench import targets
-from e2e.bench.targets import Figures, Promise
+from e2e.bench.targets import Figures, Target
 from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
@@ -42,11 +42,11 @@ def main() -> int:
         "others": asyncio.run(others(past)),
     }
     promised = [
-        Promise("suggesting the 1,000th trial, median, CPU time", found["suggest"]["p50_cpu_seconds"], 0.3, "s"),
-        Promise(
+        Target("suggesting the 1,000th trial, median, CPU time", found["suggest"]["p50_cpu_seconds"], 0.3, "s"),
+        Target(
             "an event loop beside four suggestions, at worst late by", found["others"]["loop_late_seconds"], 0.3, "s"
         ),
-        Promise("a decision over another resource meanwhile, at worst", found["others"]["decision_seconds"], 0.3, "s"),
+        Target("a decision over another resource meanwhile, at worst", found["others"]["decision_seconds"], 0.3, "s"),
     ]
     targets.write("suggest", "python -m e2e.bench.suggest", found, promised)
     print(targets.shown(promised))

@@ -16,7 +16,7 @@ Figures = dict[str, float]
 
 
 @dataclass(frozen=True)
-class Promise:
+class Target:
     """What was measured, and how much it may be at most, or must be at least."""
 
     what: str
@@ -36,7 +36,7 @@ class Promise:
 
 
 def write(
-    name: str, command: str, found: Mapping[str, Mapping[str, float]], promised: Sequence[Promise], note: str = ""
+    name: str, command: str, found: Mapping[str, Mapping[str, float]], promised: Sequence[Target], note: str = ""
 ) -> None:
     """Into `results/<name>.json` and `.md`; `note` is Markdown that stands under the table."""
     told = {
@@ -62,7 +62,7 @@ def write(
     )
 
 
-def shown(promised: Sequence[Promise]) -> str:
+def shown(promised: Sequence[Target]) -> str:
     """One line each, for the terminal."""
     return "\n".join(
         f"{'ok  ' if line.holds else 'MISS'} {line.what}: {line.measured:g}{line.unit and ' '}{line.unit} (wanted {line.wanted})"

@@ -8,7 +8,7 @@ from string import Template
 
 from e2e.cluster import golang
 from e2e.cluster.certificates import Identity
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.network import NODE_ADDRESS
 from e2e.cluster.paths import PKI, STATE
 from e2e.cluster.progress import Failure
@@ -42,7 +42,7 @@ def prepare() -> None:
     has_resolver = RESOLV_CONF.exists() and "nameserver" in RESOLV_CONF.read_text()
     forward = f"  forward . {RESOLV_CONF}\n" if has_resolver else ""
     text = COREFILE % {"address": NODE_ADDRESS, "kubeconfig": KUBECONFIGS / "coredns", "forward": forward}
-    settle(STATE / "Corefile", text)
+    write_if_changed(STATE / "Corefile", text)
 
 
 def coredns_command() -> list[str]:

@@ -43,7 +43,7 @@ def up(folder: Path) -> Server:
     golang.build(golang.KUBE)
     folder = folder.resolve()
     for attempt in range(ATTEMPTS):
-        plane = remembered(folder) or plane_on(folder, free_port())
+        plane = recorded_server(folder) or plane_on(folder, free_port())
         try:
             start(plane)
             return describe(plane)
@@ -64,7 +64,7 @@ def start(plane: ControlPlane) -> None:
 
 def down(folder: Path) -> None:
     """Stops it and removes its data; the logs and the audit log stay."""
-    plane = remembered(folder.resolve())
+    plane = recorded_server(folder.resolve())
     if plane is None:
         return
     controlplane.stop(plane)
@@ -72,7 +72,7 @@ def down(folder: Path) -> None:
     (plane.folder / "port.json").unlink(missing_ok=True)
 
 
-def remembered(folder: Path) -> ControlPlane | None:
+def recorded_server(folder: Path) -> ControlPlane | None:
     try:
         return plane_on(folder, int(json.loads((folder / "port.json").read_text())))
     except (FileNotFoundError, ValueError):

@@ -16,7 +16,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from e2e.cluster import golang
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.paths import AUDIT_LOG, DESCRIPTION, DOT_CLUSTER, KUBECONFIG, STORE_ENV
 from e2e.cluster.progress import Failure
 
@@ -107,7 +107,7 @@ def up(cluster: Cluster) -> None:
             kind.up()
         case "current":
             cluster.kubectl("get", "--raw", "/readyz")
-    settle(DESCRIPTION, json.dumps(describe(cluster), indent=1) + "\n")
+    write_if_changed(DESCRIPTION, json.dumps(describe(cluster), indent=1) + "\n")
 
 
 def down(cluster: Cluster, even_if_shared: bool) -> None:
@@ -166,5 +166,5 @@ def write_store_env(endpoint: str, key: str, secret: str, bucket: str, region: s
         "AWS_REGION": region,
         "FLYWHEEL_BUCKET": bucket,
     }
-    settle(STORE_ENV, "".join(f"{name}={value}\n" for name, value in facts.items()), mode=0o600)
+    write_if_changed(STORE_ENV, "".join(f"{name}={value}\n" for name, value in facts.items()), mode=0o600)
     return STORE_ENV

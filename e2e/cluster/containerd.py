@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from e2e.cluster import archive, buildah, golang, images, lock, packages
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.network import CNI_CONFIGURATION
 from e2e.cluster.paths import CONTAINERD_SOCKET, LOGS, RUNTIME, STATE
 from e2e.cluster.progress import Failure, step
@@ -40,7 +40,7 @@ conf_dir = "{CNI_CONFIGURATION}"
 
 def prepare() -> None:
     (STATE / "containerd-opt").mkdir(parents=True, exist_ok=True)
-    settle(STATE / "containerd.toml", CONFIGURATION)
+    write_if_changed(STATE / "containerd.toml", CONFIGURATION)
 
 
 def command() -> list[str]:
@@ -52,7 +52,7 @@ def ctr(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(argv, capture_output=True, text=True, env=os.environ | {"PATH": packages.path()})
 
 
-def answers() -> bool:
+def is_answering() -> bool:
     return ctr("version").returncode == 0
 
 
@@ -79,11 +79,11 @@ def load_images() -> dict[str, str]:
 
 def load(names: Sequence[str]) -> dict[str, str]:
     """The same for any images that are built."""
-    with lock.held(RUNTIME / "images.lock", "The cluster's store of images"):
+    with lock.exclusive_lock(RUNTIME / "images.lock", "The cluster's store of images"):
         known = digests()
         for name in names:
             if name not in known:
-                with step(f"bringing {name} to the cluster"), images.alone(), buildah.storage_mounted():
+                with step(f"bringing {name} to the cluster"), images.exclusive_build(), buildah.storage_mounted():
                     bring(name, buildah.write_archive(name, RUNTIME / "image.tar"))
         known = digests()
     return {name: known[name] for name in names}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from e2e.cluster import certificates, golang, processes
 from e2e.cluster.certificates import Identity
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.progress import Failure
 from e2e.waiting import wait_until
 
@@ -60,7 +60,7 @@ def prepare(plane: ControlPlane, further: Sequence[Identity] = ()) -> None:
     plane.folder.chmod(0o700)
     plane.audit_log.parent.mkdir(parents=True, exist_ok=True)
     certificates.make(plane.pki, [*identities(plane.address), *further])
-    settle(plane.folder / "audit-policy.yaml", AUDIT_POLICY)
+    write_if_changed(plane.folder / "audit-policy.yaml", AUDIT_POLICY)
 
 
 def etcd_command(plane: ControlPlane) -> list[str]:

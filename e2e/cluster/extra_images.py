@@ -1,4 +1,4 @@
-"""Images that one story needs and nobody else: built and brought to the cluster when that story is told."""
+"""Images that one end-to-end test needs: built and loaded into the cluster when that test runs."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from e2e.cluster.progress import Failure, step
 FOLDER = CHECKOUT / "e2e" / "images"
 
 
-def brought(short: str) -> str:
+def ensure_image(short: str) -> str:
     """The name of the image of `e2e/images/<short>/`, which stands on our runtime; in the cluster when this returns.
 
     Raises:
@@ -17,9 +17,9 @@ def brought(short: str) -> str:
     """
     picked = cluster.chosen().kind
     if picked == "current":
-        raise Failure("CLUSTER=current has no way to take images; tell this story on CLUSTER=kind or native")
+        raise Failure("CLUSTER=current has no way to take images; run this test with CLUSTER=kind or native")
     runtime = images.recorded()["runtime"]["image"]
-    name = images.named(short, images.content_key([FOLDER / short], runtime, images.base_key()))
+    name = images.image_name(short, images.content_key([FOLDER / short], runtime, images.base_key()))
     dockerfile, arguments = FOLDER / short / "Dockerfile", {"RUNTIME": runtime, **images.build_arguments()}
     if picked == "kind":
         given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
@@ -31,7 +31,7 @@ def brought(short: str) -> str:
 
 
 def _natively(short: str, name: str, dockerfile: Path, arguments: dict[str, str]) -> None:
-    with images.alone(), buildah.storage_mounted():
+    with images.exclusive_build(), buildah.storage_mounted():
         if not buildah.has(name):
             with step(f"{short} image"):
                 buildah.build(name, dockerfile, dockerfile.parent, arguments)

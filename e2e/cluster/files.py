@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 
-def settle(path: Path, text: str, mode: int = 0o644) -> None:
+def write_if_changed(path: Path, text: str, mode: int = 0o644) -> None:
     """Writes beside the place and renames. Left alone if it says so already: kube-proxy ends when its file is touched."""
     if path.exists() and path.read_text() == text:
         return

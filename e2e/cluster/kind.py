@@ -29,7 +29,7 @@ def down() -> None:
 def build() -> None:
     dockerfile = images.DOCKERFILES / "base" / "Dockerfile"
     for target in images.BASE_TARGETS:
-        name = images.named(target, images.base_key())
+        name = images.image_name(target, images.base_key())
         docker_build(target, name, ["-f", str(dockerfile), "--target", target, str(dockerfile.parent)])
     for image in images.IMAGES_OF_OURS:
         arguments = [f"--build-arg={name}={value}" for name, value in images.build_arguments().items()]

@@ -4,7 +4,7 @@ import base64
 from pathlib import Path
 
 from e2e.cluster.certificates import Pair
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 
 TEMPLATE = """\
 apiVersion: v1
@@ -35,5 +35,5 @@ def render(server: str, ca: bytes, user: str, certificate: bytes, key: bytes) ->
 
 def write(path: Path, server: str, ca: Path, user: str, pair: Pair) -> Path:
     text = render(server, ca.read_bytes(), user, pair.certificate.read_bytes(), pair.key.read_bytes())
-    settle(path, text, mode=0o600)
+    write_if_changed(path, text, mode=0o600)
     return path

@@ -25,14 +25,14 @@ def holder() -> str:
 
 def describe(what: str, text: str) -> str:
     try:
-        held = json.loads(text)
-        return f"{what} is being changed from {held['checkout']} (pid {held['pid']}, since {held['since']}); waiting for it"
+        exclusive_lock = json.loads(text)
+        return f"{what} is being changed from {exclusive_lock['checkout']} (pid {exclusive_lock['pid']}, since {exclusive_lock['since']}); waiting for it"
     except (ValueError, KeyError, TypeError):
         return f"{what} is being changed by another process that has not yet said who it is; waiting for it"
 
 
 @contextmanager
-def held(path: Path, what: str) -> Iterator[None]:
+def exclusive_lock(path: Path, what: str) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+") as file:
         said = 0.0

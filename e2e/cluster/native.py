@@ -30,7 +30,7 @@ from e2e.cluster import (
     processes,
 )
 from e2e.cluster.components import PLANE
-from e2e.cluster.files import remove, settle
+from e2e.cluster.files import remove, write_if_changed
 from e2e.cluster.paths import CHECKOUT, KUBECONFIG, LOGS, PKI, RUNTIME, STATE
 from e2e.cluster.progress import Failure, say, step
 from e2e.waiting import wait_until
@@ -45,7 +45,7 @@ GONE_AFTER_DOWN = ("etcd", "kubelet", "pod-logs", "volumes", "kubectl-cache", "s
 
 def up() -> None:
     require_root()
-    with lock.held(LOCK, WHAT):
+    with lock.exclusive_lock(LOCK, WHAT):
         if not components.are_healthy():
             build_and_start()
         elif different := components.outdated():
@@ -127,7 +127,7 @@ def start_control_plane() -> None:
 
 def start_containerd() -> None:
     components.start(components.CONTAINERD)
-    wait_for(containerd.answers, 20, "containerd did not answer within 20 s", containerd.LOG)
+    wait_for(containerd.is_answering, 20, "containerd did not answer within 20 s", containerd.LOG)
     containerd.import_pause()
 
 
@@ -169,13 +169,13 @@ def shared_by() -> set[str]:
 def share(change: Callable[[set[str]], set[str]]) -> set[str]:
     users = change(shared_by())
     if STATE.exists():
-        settle(SHARED_BY, json.dumps(sorted(users)))
+        write_if_changed(SHARED_BY, json.dumps(sorted(users)))
     return users
 
 
 def down(even_if_shared: bool = False) -> None:
     require_root()
-    with lock.held(LOCK, WHAT):
+    with lock.exclusive_lock(LOCK, WHAT):
         others = share(lambda checkouts: checkouts - {str(CHECKOUT)})
         KUBECONFIG.unlink(missing_ok=True)
         if others and not even_if_shared:

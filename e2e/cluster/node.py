@@ -10,7 +10,7 @@ from pathlib import Path
 
 from e2e.cluster import golang, processes
 from e2e.cluster.certificates import Identity
-from e2e.cluster.files import settle
+from e2e.cluster.files import write_if_changed
 from e2e.cluster.network import NODE_ADDRESS, POD_RANGE
 from e2e.cluster.paths import CONTAINERD_SOCKET, PKI, RUNTIME, STATE
 
@@ -66,8 +66,8 @@ PROXY = {
 def prepare() -> None:
     for folder in ("kubelet", "pod-logs", "volume-plugins"):
         (STATE / folder).mkdir(parents=True, exist_ok=True)
-    settle(STATE / "kubelet.json", json.dumps(KUBELET, indent=1))
-    settle(STATE / "kube-proxy.json", json.dumps(PROXY, indent=1))
+    write_if_changed(STATE / "kubelet.json", json.dumps(KUBELET, indent=1))
+    write_if_changed(STATE / "kube-proxy.json", json.dumps(PROXY, indent=1))
     for group in own_control_groups():
         group.mkdir(exist_ok=True)
 

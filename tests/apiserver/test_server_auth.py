@@ -115,9 +115,9 @@ def bad_tokens(shop: Callable[..., str]) -> dict[str, str]:
 
 
 def test_no_route_is_open_without_a_good_token(server: LocalServer, model: Path, bad_tokens: dict[str, str]) -> None:
-    routes = http_client.rest_routes(model, NAME)
+    routes = http_client.guarded_rest_routes(model, NAME)
     answers = {
-        (sort, *route): http_client.rest(server.http, *route, *tokens)[0]
+        (sort, *route): http_client.request_rest(server.http, *route, *tokens)[0]
         for sort, tokens in [("none", ()), *((sort, (token,)) for sort, token in bad_tokens.items())]
         for route in routes
     }
@@ -128,9 +128,9 @@ def test_no_route_is_open_without_a_good_token(server: LocalServer, model: Path,
 
 def test_no_method_is_open_without_a_good_token(server: LocalServer, bad_tokens: dict[str, str]) -> None:
     codes = {
-        (sort, method): http_client.rpc(server.grpc, method, *tokens)[0]
+        (sort, method): http_client.request_grpc(server.grpc, method, *tokens)[0]
         for sort, tokens in [("none", ()), *((sort, (token,)) for sort, token in bad_tokens.items())]
-        for method in http_client.rpc_methods()
+        for method in http_client.guarded_grpc_methods()
     }
 
     assert {case: code for case, code in codes.items() if code is not grpc.StatusCode.UNAUTHENTICATED} == {}
@@ -142,8 +142,10 @@ def test_who_may_not_get_the_service_is_refused_and_told_the_command(
 ) -> None:
     token = shop("create", "token", account, f"--audience={AUDIENCE}")
 
-    answers = [http_client.rest(server.http, *route, token) for route in http_client.rest_routes(model, NAME)]
-    codes = {http_client.rpc(server.grpc, method, token)[0] for method in http_client.rpc_methods()}
+    answers = [
+        http_client.request_rest(server.http, *route, token) for route in http_client.guarded_rest_routes(model, NAME)
+    ]
+    codes = {http_client.request_grpc(server.grpc, method, token)[0] for method in http_client.guarded_grpc_methods()}
 
     assert {status for status, _, _ in answers} == {403}
     assert codes == {grpc.StatusCode.PERMISSION_DENIED}
@@ -161,13 +163,14 @@ def test_who_may_get_the_service_is_answered(server: LocalServer, model: Path, s
     tensor: Any = {"name": "x", "datatype": "FP32", "shape": [1, 2], "data": [1, 1]}
     body = json.dumps({"inputs": [tensor]}).encode()
 
-    status, answer, _ = http_client.rest(server.http, "POST", f"/v2/models/{NAME}/infer", token, body=body)
+    status, answer, _ = http_client.request_rest(server.http, "POST", f"/v2/models/{NAME}/infer", token, body=body)
 
     assert status == 200
     assert json.loads(answer)["outputs"][0]["data"] == [3.0]
-    assert http_client.rpc(server.grpc, METADATA, token)[0] is grpc.StatusCode.OK
+    assert http_client.request_grpc(server.grpc, METADATA, token)[0] is grpc.StatusCode.OK
     statuses = {
-        route: http_client.rest(server.http, *route, token)[0] for route in http_client.rest_routes(model, NAME)
+        route: http_client.request_rest(server.http, *route, token)[0]
+        for route in http_client.guarded_rest_routes(model, NAME)
     }
     assert set(statuses.values()) <= {200, 400, 404, 405}
     assert statuses["GET", f"/v2/models/{NAME}/versions/1"] == 200

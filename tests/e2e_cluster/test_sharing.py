@@ -20,7 +20,7 @@ def test_a_holder_who_has_not_said_who_it_is_is_told_too() -> None:
 
 def test_a_lock_is_free_after_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "cluster.lock"
-    with lock.held(path, "The native cluster"):
+    with lock.exclusive_lock(path, "The native cluster"):
         assert lock.is_held(path)
 
     assert not lock.is_held(path)

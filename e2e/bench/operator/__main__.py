@@ -52,7 +52,7 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
     return found
 
 
-def restarted(grown: installation.World, loops: int) -> Figures:
+def restarted(grown: installation.Installation, loops: int) -> Figures:
     """`resources` is what was asked for; `looks` counts every resource."""
     return {**figures.restart(grown, loops * OF_A_LOOP), "resources": loops * PER_LOOP}
 
@@ -87,7 +87,7 @@ def trial(options: argparse.Namespace) -> dict[str, Figures]:
         return step_start.measure(options.before, options.pairs)
     from e2e.bench.operator import startup as cluster
 
-    return cluster.measured()
+    return cluster.measure_startup()
 
 
 def parsed() -> argparse.Namespace:
@@ -116,7 +116,7 @@ def main() -> int:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
     command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
-    promised = report.promises(found)
+    promised = report.targets(found)
     targets.write("step_start" if options.before else options.what, command, found, promised)
     print(targets.shown(promised))
     return 0 if all(line.holds for line in promised) else 1

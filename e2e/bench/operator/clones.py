@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 from e2e.bench.operator.api import Object, path, path_of
-from e2e.bench.operator.installation import WRITERS, World
+from e2e.bench.operator.installation import WRITERS, Installation
 from e2e.bench.operator.resources import NAMESPACE
 from flywheel.core.pods.schedule import cron_job
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
@@ -32,7 +32,7 @@ FIRST = "loop-0"
 class Original:
     """The first loop, as it is stored, with its failed trial's Job."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: Installation) -> None:
         self._world = world
         found = [
             (api, world.server.request("GET", path(api, NAMESPACE, FIRST))) for api in (DATASET, EXPERIMENT, MODEL)
@@ -66,7 +66,7 @@ class Original:
             )
 
 
-def grow(world: World, numbers: Iterable[int]) -> None:
+def grow(world: Installation, numbers: Iterable[int]) -> None:
     """A copy for each number; no operator runs meanwhile."""
     original = Original(world)
     with ThreadPoolExecutor(WRITERS) as pool:

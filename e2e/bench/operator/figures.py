@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from e2e.bench.operator import resources
 from e2e.bench.operator.api import Object, path
-from e2e.bench.operator.installation import Operator, World
+from e2e.bench.operator.installation import Installation, Operator
 from e2e.bench.targets import Figures
 from e2e.waiting import wait_until
 from flywheel.core.resource.api import INFERENCE_SERVICE
@@ -22,7 +22,7 @@ RESYNC_WHILE_IDLE = "60"  # seconds: ten times the usual number of looks, which 
 
 
 @contextmanager
-def operator(world: World, **more: str) -> Iterator[Operator]:
+def operator(world: Installation, **more: str) -> Iterator[Operator]:
     """Until it has ended by SIGTERM, its Lease released."""
     process = Operator(world, **more)
     try:
@@ -30,10 +30,10 @@ def operator(world: World, **more: str) -> Iterator[Operator]:
         process.process.terminate()
         process.process.wait(30)
     finally:
-        process.end()
+        process.kill()
 
 
-def settle(world: World, process: Operator) -> None:
+def settle(world: Installation, process: Operator) -> None:
     """Until controllers, nodes and the operator have nothing left to do."""
     world.nodes.rest()
     before = -1.0
@@ -42,7 +42,7 @@ def settle(world: World, process: Operator) -> None:
         time.sleep(SETTLED)
 
 
-def restart(world: World, expected: int) -> Figures:
+def restart(world: Installation, expected: int) -> Figures:
     """From the start of the process to a look at every one of `expected` resources and an empty queue, with what that took."""
     started, lines = datetime.now(UTC), len(_log(world))
     with operator(world) as process:
@@ -75,7 +75,7 @@ def restart(world: World, expected: int) -> Figures:
     }
 
 
-def idle(world: World, seconds: float) -> Figures:
+def idle(world: Installation, seconds: float) -> Figures:
     """Writes while nothing happens, resyncs included."""
     with operator(world, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
         wait_until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", max_pause=1)
@@ -119,7 +119,7 @@ class Watched:
             return self._seen[name, replicas]
 
 
-def latency(world: World, watched: Watched, services: int, samples: int, per_second: float) -> Figures:
+def latency(world: Installation, watched: Watched, services: int, samples: int, per_second: float) -> Figures:
     """From a patch of spec.replicas, sent, to the Deployment that has them, seen. The services run and are Ready."""
     names = [f"service-{number}" for number in range(services)]
     asked: list[tuple[str, int, float]] = []
@@ -147,12 +147,12 @@ def _quantile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _log(world: World) -> list[str]:
+def _log(world: Installation) -> list[str]:
     file = world.folder / "operator.log"
     return file.read_text().splitlines() if file.exists() else []
 
 
-def _warm(world: World, lines: int, process: Operator) -> float | None:
+def _warm(world: Installation, lines: int, process: Operator) -> float | None:
     if process.process.poll() is not None:
         raise RuntimeError(f"the operator ended: {_log(world)[-5:]}")
     return time.monotonic() - process.began if any(GATE in line for line in _log(world)[lines:]) else None

@@ -37,7 +37,7 @@ PATIENCE = 3600.0  # seconds, for a stage
 class Operator(LocalOperator):
     """`python -m flywheel` as the chart would run it: its own user, its own rights."""
 
-    def __init__(self, world: "World", **more: str) -> None:
+    def __init__(self, world: "Installation", **more: str) -> None:
         self.port = apiserver.free_port()
         self.began = time.monotonic()
         self.began_at = datetime.now(UTC)
@@ -66,7 +66,7 @@ class Operator(LocalOperator):
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-class World:
+class Installation:
     """One server, and what is in it."""
 
     def __init__(self, folder: Path, server: apiserver.Server, seen: nodes.Seen) -> None:
@@ -136,11 +136,11 @@ class World:
 
     def writes(self, since: datetime) -> list[str]:
         """The operator's writes since then, Lease renewals left out."""
-        return [audit.told(entry) for entry in audit.writes(since, log=self.audit_log)]
+        return [audit.describe_write(entry) for entry in audit.writes(since, log=self.audit_log)]
 
 
 @contextmanager
-def running(folder: Path, seen: nodes.Seen = lambda _event, _deployment: None) -> Iterator[World]:
+def running(folder: Path, seen: nodes.Seen = lambda _event, _deployment: None) -> Iterator[Installation]:
     """A fresh server with nodes that are played; it ends, and its data with it."""
     with apiserver.running(folder) as server:
-        yield World(folder, server, seen)
+        yield Installation(folder, server, seen)

@@ -12,11 +12,11 @@ from typing import Any
 
 from e2e import kube
 from e2e.bench.operator.api import Object
-from e2e.bench.operator.watch_log import Hearing
+from e2e.bench.operator.watch_log import WatchLog
 from e2e.bench.targets import Figures
 from e2e.local_operator import DEPLOYMENT as OPERATOR
 from e2e.manifests import own_model
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from flywheel.core.resource.api import INFERENCE_SERVICE, JOB, POD
 from flywheel.core.resource.names import NAME_LABEL, UID_LABEL
@@ -40,34 +40,34 @@ print(time.time() - (float(pathlib.Path("/proc/uptime").read_text().split()[0]) 
 """
 
 
-def measured() -> dict[str, Figures]:
+def measure_startup() -> dict[str, Figures]:
     """In a namespace of its own, which goes afterwards."""
-    story = Story("bench")
-    story.begin()
+    namespace = Namespace("bench")
+    namespace.create()
     try:
-        return {"trial": trials(story), "server": servers(story)}
+        return {"trial": trials(namespace), "server": servers(namespace)}
     finally:
-        story.end()
+        namespace.delete()
 
 
-def trials(story: Story) -> Figures:
+def trials(namespace: Namespace) -> Figures:
     """Trials whose first line is the time, and then the same Jobs without Flywheel's parts."""
-    source = {"source": {"s3": {"uri": story.put("lines.csv", CSV)}}, "target": "late"}
-    story.apply({**DATASET, "spec": source})
-    story.wait("fwds", "lines")
+    source = {"source": {"s3": {"uri": namespace.upload("lines.csv", CSV)}}, "target": "late"}
+    namespace.apply({**DATASET, "spec": source})
+    namespace.wait("fwds", "lines")
     ours, idle = list[float](), list[float]()
-    with Hearing(JOB, story.namespace) as jobs:
+    with WatchLog(JOB, namespace.name) as jobs:
         for number in range(ROUNDS):
             name = f"begin-{number}"
-            story.apply(experiment(name))
-            story.wait("fwexp", name, ready="False", reason="TrialsFailed", seconds=180)
-            made = kube.listed("jobs", story.namespace, f"{NAME_LABEL}={name}")
-            ours += [said(story, job) - jobs.first(job["metadata"]["name"], _is_there) for job in made]
+            namespace.apply(experiment(name))
+            namespace.wait("fwexp", name, ready="False", reason="TrialsFailed", seconds=180)
+            made = kube.list_objects("jobs", namespace.name, f"{NAME_LABEL}={name}")
+            ours += [said(namespace, job) - jobs.first(job["metadata"]["name"], _is_there) for job in made]
             for job in made:
                 twin = doing_nothing(job)
-                story.kubectl("create", "--filename", "-", stdin=json.dumps(twin))
-                story.kubectl("wait", "--for=condition=Failed", f"job/{twin['metadata']['name']}", "--timeout=120s")
-                idle.append(said(story, twin) - jobs.first(twin["metadata"]["name"], _is_there))
+                namespace.kubectl("create", "--filename", "-", stdin=json.dumps(twin))
+                namespace.kubectl("wait", "--for=condition=Failed", f"job/{twin['metadata']['name']}", "--timeout=120s")
+                idle.append(said(namespace, twin) - jobs.first(twin["metadata"]["name"], _is_there))
     trial, nothing = statistics.median(ours), statistics.median(idle)
     return {
         "samples": len(ours),
@@ -104,30 +104,30 @@ def doing_nothing(job: Object) -> Object:
     return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": spec}
 
 
-def said(story: Story, job: Object) -> float:
+def said(namespace: Namespace, job: Object) -> float:
     """The time that main of a Job's pod said in its first line."""
-    return float(story.kubectl("logs", f"job/{job['metadata']['name']}", "--container", "main").split()[0])
+    return float(namespace.kubectl("logs", f"job/{job['metadata']['name']}", "--container", "main").split()[0])
 
 
-def servers(story: Story) -> Figures:
+def servers(namespace: Namespace) -> Figures:
     """A server whose pod is deleted, again and again: from its process's start to the pod's and the InferenceService's Ready."""
     model = linear([1.0, 2.0, 3.0], bias=0.5)
-    story.apply(own_model(story, model))
-    story.wait("fwsvc", "fraud")
-    service = story.get("fwsvc", "fraud") or {}
+    namespace.apply(own_model(namespace, model))
+    namespace.wait("fwsvc", "fraud")
+    service = namespace.get("fwsvc", "fraud") or {}
     selector = f"{UID_LABEL}={service['metadata']['uid']}"
     pod_ready, service_ready = list[float](), list[float]()
     for _ in range(STARTS):
         with (
-            Hearing(POD, story.namespace) as pods,
-            Hearing(INFERENCE_SERVICE, story.namespace) as services,
+            WatchLog(POD, namespace.name) as pods,
+            WatchLog(INFERENCE_SERVICE, namespace.name) as services,
         ):
-            story.kubectl("delete", "pods", "--selector", selector, "--wait")
+            namespace.kubectl("delete", "pods", "--selector", selector, "--wait")
             lost = services.first("fraud", _has_ready("False"))
             ready = services.first("fraud", _has_ready("True"), after=lost)
-            [pod] = kube.listed("pods", story.namespace, selector)
+            [pod] = kube.list_objects("pods", namespace.name, selector)
             name = pod["metadata"]["name"]
-            began = float(story.kubectl("exec", name, "--container", "server", "--", "python3", "-c", AGE))
+            began = float(namespace.kubectl("exec", name, "--container", "server", "--", "python3", "-c", AGE))
             pod_ready.append(pods.first(name, _has_ready("True")) - began)
             service_ready.append(ready - began)
     return {

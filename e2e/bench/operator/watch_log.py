@@ -13,7 +13,7 @@ PATIENCE = 120.0  # seconds
 OPENED = 1.0  # seconds after which the watch hears what happens; a later event would be heard late
 
 
-class Hearing:
+class WatchLog:
     """All objects of a type in a namespace of the development cluster, with the time of each state; in a `with`."""
 
     def __init__(self, api: Api, namespace: str) -> None:
@@ -23,7 +23,7 @@ class Hearing:
         self._news = threading.Condition()
         self._over = False
 
-    def __enter__(self) -> "Hearing":
+    def __enter__(self) -> "WatchLog":
         threading.Thread(target=self._listen, name=f"hear-{self._api.plural}", daemon=True).start()
         time.sleep(OPENED)
         return self

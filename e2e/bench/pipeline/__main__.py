@@ -9,28 +9,28 @@ import sys
 
 from e2e.bench import targets
 from e2e.bench.pipeline import chain, retained_runs
-from e2e.bench.targets import Figures, Promise
+from e2e.bench.targets import Figures, Target
 
 RUNS = 1000
 
 
-def promises(found: dict[str, Figures]) -> list[Promise]:
+def promises(found: dict[str, Figures]) -> list[Target]:
     """Of those figures that were measured."""
-    told: list[Promise] = []
+    told: list[Target] = []
     if "chain" in found:
         told.append(
-            Promise(
+            Target(
                 "20 steps in a chain: end of one to start of the next, p50",
                 found["chain"]["overhead_p50_seconds"],
                 1.5,
                 "s",
             )
         )
-        told.append(Promise("the same run again, all from the cache", found["cached"]["seconds"], 3, "s"))
-        told.append(Promise("its pods", found["cached"]["pods"], 0))
+        told.append(Target("the same run again, all from the cache", found["cached"]["seconds"], 3, "s"))
+        told.append(Target("its pods", found["cached"]["pods"], 0))
     if "kept" in found:
         told.append(
-            Promise(f"{RUNS:,} TrainingRuns kept: peak RSS of the operator", found["kept"]["rss_peak_mib"], 200, "MiB")
+            Target(f"{RUNS:,} TrainingRuns kept: peak RSS of the operator", found["kept"]["rss_peak_mib"], 200, "MiB")
         )
     return told
 
@@ -40,8 +40,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m e2e.bench.pipeline", description=__doc__.partition("\n")[0])
     parser.add_argument("--kept", action="store_true", help="memory with a thousand runs alone; writes no result")
     options = parser.parse_args()
-    found: dict[str, Figures] = {} if options.kept else chain.measured()
-    found["kept"] = retained_runs.measured(RUNS)
+    found: dict[str, Figures] = {} if options.kept else chain.measure_chain()
+    found["kept"] = retained_runs.measure_retained_runs(RUNS)
     promised = promises(found)
     if not options.kept:
         targets.write("pipeline", " ".join(("python -m e2e.bench.pipeline", *sys.argv[1:])), found, promised)

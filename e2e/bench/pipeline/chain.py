@@ -7,32 +7,32 @@ from typing import Any
 
 from e2e import kube, pipelines
 from e2e.bench.targets import Figures
-from e2e.namespace import Story
+from e2e.namespace import Namespace
 
 STEPS = 20
 # Each tells when it began and ended, by its own clock; the interpreter's start (0.1 s) counts as overhead.
 WORK = "import time; began = time.time(); from flywheel_runtime import run; run.finish({'began': began, 'ended': time.time()})"
 
 
-def measured() -> dict[str, Figures]:
+def measure_chain() -> dict[str, Figures]:
     """In a namespace of its own, which goes afterwards."""
-    story = Story("bench-pipeline")
-    story.begin()
+    namespace = Namespace("bench-pipeline")
+    namespace.create()
     try:
-        story.apply(_pipeline())
-        story.wait("fwpipe", "chain", reason="Live")
-        pipelines.start(story, "first", "chain")
-        first = pipelines.ended(story, "first", 600)
-        pipelines.start(story, "again", "chain")
-        again = pipelines.ended(story, "again", 60)
+        namespace.apply(_pipeline())
+        namespace.wait("fwpipe", "chain", reason="Live")
+        pipelines.start_run(namespace, "first", "chain")
+        first = pipelines.wait_for_run(namespace, "first", 600)
+        pipelines.start_run(namespace, "again", "chain")
+        again = pipelines.wait_for_run(namespace, "again", 60)
         pods = [
             pod
-            for pod in kube.listed("pods", story.namespace)
+            for pod in kube.list_objects("pods", namespace.name)
             if pod["metadata"]["labels"]["flywheel.ml/name"] == "again"
         ]
-        return {"chain": _gaps(first), "cached": _cached(story, again, len(pods))}
+        return {"chain": _gaps(first), "cached": _cached(namespace, again, len(pods))}
     finally:
-        story.end()
+        namespace.delete()
 
 
 def _pipeline() -> dict[str, Any]:
@@ -66,8 +66,8 @@ def _gaps(status: dict[str, Any]) -> Figures:
     }
 
 
-def _cached(story: Story, status: dict[str, Any], pods: int) -> Figures:
-    made = (story.get("fwrun", "again") or {})["metadata"]["creationTimestamp"]
+def _cached(namespace: Namespace, status: dict[str, Any], pods: int) -> Figures:
+    made = (namespace.get("fwrun", "again") or {})["metadata"]["creationTimestamp"]
     seconds = datetime.fromisoformat(status["completionTime"]) - datetime.fromisoformat(made)
     hits = sum(step.get("cache") == "Hit" for step in status["steps"])
     return {"seconds": seconds.total_seconds(), "hits": hits, "pods": pods}

@@ -14,7 +14,7 @@ STEPS = 20
 NAMESPACE = resources.NAMESPACE
 
 
-def measured(runs: int) -> Figures:
+def measure_retained_runs(runs: int) -> Figures:
     """Peak and present memory once the operator has looked at all of them, and what it wrote."""
     with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder, installation.running(Path(folder)) as here:
         here.apply([(TRAINING_PIPELINE, _pipeline(runs))])

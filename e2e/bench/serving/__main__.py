@@ -82,7 +82,7 @@ def main() -> int:
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
-    promised = report.promises(found)
+    promised = report.targets(found)
     if options.work is None and len(options.peers) == len(PEERS):
         table = report.table(found, versions(PEERS))
         targets.write("serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, promised, table)

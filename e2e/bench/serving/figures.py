@@ -10,7 +10,7 @@ from tritonclient.grpc import service_pb2
 
 from e2e.bench.serving import load, prediction_case
 from e2e.bench.serving.peers import OURS, Peer, Running, running
-from e2e.bench.serving.prediction_case import RPC_PATH, Question
+from e2e.bench.serving.prediction_case import RPC_PATH, PredictionCase
 from e2e.bench.targets import Figures
 from e2e.cluster.progress import Failure, say
 
@@ -20,12 +20,12 @@ AFTER_OVERLOAD = (1, 2, 3, 4, 5)  # seconds after it, in each of which the rate 
 MANY = 256  # connections of the overload: each has one request under way
 SWEEP = (8, 16, 32, 64)  # connections among which the peak is looked for
 
-Measure = Callable[[Running], load.Measured]
+Measure = Callable[[Running], load.LoadResult]
 
 
-def in_turn(peers: Iterable[Peer], asked: Question, rounds: int, measure: Measure) -> dict[str, Figures]:
+def in_turn(peers: Iterable[Peer], asked: PredictionCase, rounds: int, measure: Measure) -> dict[str, Figures]:
     """Every peer once in each round; medians over rounds by the peer's name."""
-    found: dict[str, list[load.Measured]] = {}
+    found: dict[str, list[load.LoadResult]] = {}
     for number in range(rounds):
         for peer in peers:
             with running(peer, asked.folder, asked, PORT) as server:
@@ -37,27 +37,27 @@ def in_turn(peers: Iterable[Peer], asked: Question, rounds: int, measure: Measur
     return {name: _median(each) for name, each in found.items()}
 
 
-def rest(asked: Question, seconds: float, connections: int = CONNECTIONS) -> Measure:
+def rest(asked: PredictionCase, seconds: float, connections: int = CONNECTIONS) -> Measure:
     """JSON over HTTP/1.1, closed loop."""
 
-    def measure(server: Running) -> load.Measured:
+    def measure(server: Running) -> load.LoadResult:
         protocol = server.peer.protocol
         return load.rest(asked, protocol=protocol, port=server.http, connections=connections, seconds=seconds)
 
     return measure
 
 
-def rpc(asked: Question, seconds: float) -> Measure:
+def rpc(asked: PredictionCase, seconds: float) -> Measure:
     """Unary gRPC with raw tensors; the answer is checked once, since h2load sees status 200 for every gRPC error."""
 
-    def measure(server: Running) -> load.Measured:
+    def measure(server: Running) -> load.LoadResult:
         _check_rpc(asked, server.grpc)
         return load.rpc(asked, port=server.grpc, connections=CONNECTIONS, seconds=seconds)
 
     return measure
 
 
-def starts(peers: Iterable[Peer], asked: Question, rounds: int) -> dict[str, Figures]:
+def starts(peers: Iterable[Peer], asked: PredictionCase, rounds: int) -> dict[str, Figures]:
     """From the start of the process to the first right answer over REST, and the peak of resident memory after 1,000 requests."""
     found: dict[str, Figures] = {}
     for peer in peers:
@@ -75,7 +75,7 @@ def starts(peers: Iterable[Peer], asked: Question, rounds: int) -> dict[str, Fig
     return found
 
 
-def added(asked: Question, seconds: float) -> Figures:
+def added(asked: PredictionCase, seconds: float) -> Figures:
     """What a request costs over a bare call of onnxruntime, one connection; milliseconds."""
     alone = prediction_case.bare(asked, min(seconds, 2))
     with running(OURS, asked.folder, asked, PORT) as server:
@@ -87,7 +87,7 @@ def added(asked: Question, seconds: float) -> Figures:
     }
 
 
-def overload(asked: Question, seconds: float) -> Figures:
+def overload(asked: PredictionCase, seconds: float) -> Figures:
     """Three times the peak's rate is offered by 256 connections; then the rate at 8 connections is looked at again."""
     with running(OURS, asked.folder, asked, PORT) as server:
         at = {count: rest(asked, seconds, connections=count)(server) for count in SWEEP}
@@ -112,7 +112,7 @@ def overload(asked: Question, seconds: float) -> Figures:
     }
 
 
-def _check_rpc(asked: Question, port: int) -> None:
+def _check_rpc(asked: PredictionCase, port: int) -> None:
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         ask = channel.unary_unary(
             RPC_PATH, request_serializer=bytes, response_deserializer=service_pb2.ModelInferResponse.FromString
@@ -126,7 +126,7 @@ def _check_rpc(asked: Question, port: int) -> None:
                 raise Failure(f"the gRPC server on port {port} gave a wrong answer for output '{output.name}'")
 
 
-def _median(several: list[load.Measured]) -> Figures:
+def _median(several: list[load.LoadResult]) -> Figures:
     return {
         field: round(statistics.median(getattr(each, field) for each in several), 3) for field in ("rate", "p50", "p99")
     }

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from e2e.bench.serving.prediction_case import OWN_PATH, PATH, RPC_PATH, Question
+from e2e.bench.serving.prediction_case import OWN_PATH, PATH, RPC_PATH, PredictionCase
 from e2e.cluster.progress import Failure
 
 CORE = "1"
@@ -16,7 +16,7 @@ WARM_UP = 1.0  # seconds, not counted
 
 
 @dataclass(frozen=True)
-class Measured:
+class LoadResult:
     """`rate`: answers with status 200 in a second; `refused`: others in a second; times in milliseconds, of those with 200."""
 
     rate: float
@@ -26,21 +26,21 @@ class Measured:
 
 
 def rest(
-    question: Question, *, protocol: bool, port: int, connections: int, seconds: float, rps: float = 0
-) -> Measured:
+    question: PredictionCase, *, protocol: bool, port: int, connections: int, seconds: float, rps: float = 0
+) -> LoadResult:
     """POST of JSON; `rps` is offered by all connections together, 0: as fast as answers come."""
     path, body = (PATH, question.json()) if protocol else (OWN_PATH, question.own_json())
     words = ["--h1", "--header", "content-type: application/json"]
     return _measured(words, body, f"http://127.0.0.1:{port}{path}", connections, seconds, rps)
 
 
-def rpc(question: Question, *, port: int, connections: int, seconds: float) -> Measured:
+def rpc(question: PredictionCase, *, port: int, connections: int, seconds: float) -> LoadResult:
     """Unary ModelInfer, one call at a time on each connection."""
     words = ["--header", "content-type: application/grpc", "--header", "te: trailers"]
     return _measured(words, question.frame(), f"http://127.0.0.1:{port}{RPC_PATH}", connections, seconds, 0)
 
 
-def _measured(words: list[str], body: bytes, url: str, connections: int, seconds: float, rps: float) -> Measured:
+def _measured(words: list[str], body: bytes, url: str, connections: int, seconds: float, rps: float) -> LoadResult:
     if shutil.which("h2load") is None:
         raise Failure("h2load is not installed; run 'apt-get install nghttp2-client'")
     with tempfile.TemporaryDirectory(prefix="flywheel-load-") as place:
@@ -58,11 +58,11 @@ def _measured(words: list[str], body: bytes, url: str, connections: int, seconds
         return _read(log, seconds)
 
 
-def _read(log: Path, seconds: float) -> Measured:
+def _read(log: Path, seconds: float) -> LoadResult:
     """Its log has a line for each request: start in µs, status, duration in µs."""
     lines = np.loadtxt(log, dtype=np.int64, delimiter="\t", ndmin=2)
     if not len(lines):
         raise Failure("h2load counted no answer; the server takes no connection, or closes each")
     good = lines[lines[:, 1] == 200, 2] / 1000
     p50, p99 = np.percentile(good, [50, 99]) if len(good) else (float("inf"), float("inf"))
-    return Measured(len(good) / seconds, (len(lines) - len(good)) / seconds, float(p50), float(p99))
+    return LoadResult(len(good) / seconds, (len(lines) - len(good)) / seconds, float(p50), float(p99))

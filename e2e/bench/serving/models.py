@@ -11,12 +11,12 @@ from sklearn.datasets import make_classification
 from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from e2e.bench.serving.prediction_case import Question, asked
+from e2e.bench.serving.prediction_case import PredictionCase, asked
 
 SEED = 7
 
 
-def trees(folder: Path, rows: int = 1) -> Question:
+def trees(folder: Path, rows: int = 1) -> PredictionCase:
     """Gradient boosting with 100 trees, 30 float features, trained on 2,000 rows."""
     features, classes = make_classification(2000, 30, n_informative=12, random_state=SEED)
     features = features.astype(np.float32)
@@ -24,7 +24,7 @@ def trees(folder: Path, rows: int = 1) -> Question:
     return _written(folder, to_onnx(fitted, features[:1], options={"zipmap": False}), "X", features[:rows].round(4))
 
 
-def wide(folder: Path) -> Question:
+def wide(folder: Path) -> PredictionCase:
     """Logistic regression on 1,000 float features."""
     features, classes = make_classification(500, 1000, n_informative=50, random_state=SEED)
     features = features.astype(np.float32)
@@ -32,7 +32,7 @@ def wide(folder: Path) -> Question:
     return _written(folder, to_onnx(fitted, features[:1], options={"zipmap": False}), "X", features[:1].round(4))
 
 
-def text(folder: Path) -> Question:
+def text(folder: Path) -> PredictionCase:
     """Three categories, each looked up in a table of numbers, and their sum: what an encoder in front of a model does."""
     airports = [f"airport-{number}" for number in range(100)]
     weights = np.linspace(-1, 1, len(airports), dtype=np.float32)
@@ -55,7 +55,7 @@ def text(folder: Path) -> Question:
     return _written(folder, model, "X", np.array([["airport-3", "airport-97", "nowhere"]], object))
 
 
-def _written(folder: Path, model: onnx.ModelProto, name: str, rows: np.ndarray[Any, Any]) -> Question:
+def _written(folder: Path, model: onnx.ModelProto, name: str, rows: np.ndarray[Any, Any]) -> PredictionCase:
     folder.mkdir(parents=True, exist_ok=True)
     onnx.save(model, str(folder / "model.onnx"))
     return asked(folder, name, rows)

@@ -11,7 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.bench.serving.prediction_case import Question, reached
+from e2e.bench.serving.prediction_case import PredictionCase, wait_for_first_answer
 from e2e.cluster import paths
 from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, run, step
@@ -103,7 +103,7 @@ class Running:
 
 
 @contextmanager
-def running(peer: Peer, model: Path, question: Question, http: int) -> Iterator[Running]:
+def running(peer: Peer, model: Path, question: PredictionCase, http: int) -> Iterator[Running]:
     """Until the end of the block; its log is in the cache. Raises Failure if it does not answer rightly."""
     log = paths.cache() / "logs" / f"bench-{peer.name}-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -115,7 +115,7 @@ def running(peer: Peer, model: Path, question: Question, http: int) -> Iterator[
             command, stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=CHECKOUT, start_new_session=True
         )
         try:
-            started = reached(question, peer.protocol, http, PATIENCE)
+            started = wait_for_first_answer(question, peer.protocol, http, PATIENCE)
             if started is None:
                 raise Failure(f"{peer.name} gave no right answer within {PATIENCE:.0f} s", log=log)
             yield Running(peer, http, http + 100, process, started - began)

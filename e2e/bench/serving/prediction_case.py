@@ -21,7 +21,7 @@ DATATYPES = {"float32": "FP32", "object": "BYTES"}
 
 
 @dataclass(frozen=True)
-class Question:
+class PredictionCase:
     """`rows` for the input `name` of the model in `folder`; `answer`: its numeric outputs by name, as onnxruntime gives them."""
 
     folder: Path
@@ -66,15 +66,15 @@ class Question:
         )
 
 
-def asked(folder: Path, name: str, rows: np.ndarray[Any, Any]) -> Question:
+def asked(folder: Path, name: str, rows: np.ndarray[Any, Any]) -> PredictionCase:
     """The question with its right answer."""
     session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     names = [output.name for output in session.get_outputs()]
     found = dict(zip(names, session.run(names, {name: rows}), strict=True))
-    return Question(folder, name, rows, {name: array for name, array in found.items() if array.dtype.kind != "O"})
+    return PredictionCase(folder, name, rows, {name: array for name, array in found.items() if array.dtype.kind != "O"})
 
 
-def answer(question: Question, protocol: bool, port: int) -> dict[str, Any]:
+def predict(question: PredictionCase, protocol: bool, port: int) -> dict[str, Any]:
     """A server's answer over REST. Raises OSError."""
     path, body = (PATH, question.json()) if protocol else (OWN_PATH, question.own_json())
     headers = {"content-type": "application/json"}
@@ -84,12 +84,12 @@ def answer(question: Question, protocol: bool, port: int) -> dict[str, Any]:
         return found
 
 
-def reached(question: Question, protocol: bool, port: int, patience: float) -> float | None:
+def wait_for_first_answer(question: PredictionCase, protocol: bool, port: int, patience: float) -> float | None:
     """When (time.monotonic) the server gave its first right answer; None if it did not in time."""
     end = time.monotonic() + patience
     while time.monotonic() < end:
         try:
-            found = answer(question, protocol, port)
+            found = predict(question, protocol, port)
         except (OSError, urllib.error.HTTPError):
             time.sleep(0.005)
             continue
@@ -97,7 +97,7 @@ def reached(question: Question, protocol: bool, port: int, patience: float) -> f
     return None
 
 
-def bare(question: Question, seconds: float) -> float:
+def bare(question: PredictionCase, seconds: float) -> float:
     """The median of one onnxruntime call in this process, in milliseconds."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from e2e.bench.targets import Figures, Promise
+from e2e.bench.targets import Figures, Target
 
 # Ours divided by the peer's, at least.
 JSON = {"kserve": 15, "mlserver": 15, "bentoml": 30, "fastapi": 5}
@@ -17,7 +17,7 @@ WORKS = {
 OURS = "flywheel"
 
 
-def promises(found: Mapping[str, Figures]) -> list[Promise]:
+def targets(found: Mapping[str, Figures]) -> list[Target]:
     """Of those figures that were measured."""
     promised = []
     for work, least in (("json", JSON), ("rpc", RPC)):
@@ -26,19 +26,19 @@ def promises(found: Mapping[str, Figures]) -> list[Promise]:
             theirs = found.get(f"{work}_{peer}")
             if ours and theirs:
                 measured = round(ours["rate"] / theirs["rate"], 1)
-                promised.append(Promise(f"{WORKS[work]}, 8 connections: ours ÷ {peer}", measured, ratio, "x", True))
+                promised.append(Target(f"{WORKS[work]}, 8 connections: ours ÷ {peer}", measured, ratio, "x", True))
     if added := found.get("added"):
-        promised.append(Promise("added p50 over a bare onnxruntime call, 1 connection", added["added_ms"], 0.3, "ms"))
+        promised.append(Target("added p50 over a bare onnxruntime call, 1 connection", added["added_ms"], 0.3, "ms"))
     if start := found.get(f"start_{OURS}"):
-        promised.append(Promise("start to first right answer", start["start_seconds"], 1, "s"))
-        promised.append(Promise("peak RSS, REST and gRPC", start["peak_rss_mib"], 80, "MiB"))
+        promised.append(Target("start to first right answer", start["start_seconds"], 1, "s"))
+        promised.append(Target("peak RSS, REST and gRPC", start["peak_rss_mib"], 80, "MiB"))
     if alone := found.get(f"start_{OURS}-rest"):
-        promised.append(Promise("peak RSS, REST alone", alone["peak_rss_mib"], 80, "MiB"))
+        promised.append(Target("peak RSS, REST alone", alone["peak_rss_mib"], 80, "MiB"))
     if overload := found.get("overload"):
         promised += [
-            Promise("3 times the peak offered: goodput ÷ peak", overload["goodput_ratio"], 0.9, "", True),
-            Promise("3 times the peak offered: accepted p99 ÷ p99 at the peak", overload["p99_ratio"], 2),
-            Promise("recovery after it", overload["recovery_seconds"], 5, "s"),
+            Target("3 times the peak offered: goodput ÷ peak", overload["goodput_ratio"], 0.9, "", True),
+            Target("3 times the peak offered: accepted p99 ÷ p99 at the peak", overload["p99_ratio"], 2),
+            Target("recovery after it", overload["recovery_seconds"], 5, "s"),
         ]
     return promised
 

@@ -17,7 +17,7 @@ from xgboost import collective
 from flywheel_runtime import run
 
 ROUNDS = int(run.params["rounds"])
-PAUSE = float(run.params.get("pause", 0))  # seconds after each round, so that a story can interrupt
+PAUSE = float(run.params.get("pause", 0))  # seconds after each round, so that a test can interrupt
 NODES = int(os.environ.get("FLYWHEEL_NODES", "1"))
 RANK = int(os.environ.get("FLYWHEEL_NODE_RANK", "0"))
 # Cuts are exact for whole numbers below max_bin, so that the ranks' trees can equal those of one pod.

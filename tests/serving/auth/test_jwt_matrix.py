@@ -31,9 +31,9 @@ def served(echo: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ser
 
 def test_no_route_is_open_without_a_token(served: Served, echo: Path) -> None:
     server, _ = served
-    routes = http_client.rest_routes(echo, "echo")
+    routes = http_client.guarded_rest_routes(echo, "echo")
 
-    answers = {route: http_client.rest(server.http, *route) for route in routes}
+    answers = {route: http_client.request_rest(server.http, *route) for route in routes}
 
     assert len(routes) > len(http_client.UNKNOWN) + 5
     assert {status for status, _, _ in answers.values()} == {401}
@@ -43,7 +43,7 @@ def test_no_route_is_open_without_a_token(served: Served, echo: Path) -> None:
 def test_no_method_is_open_without_a_token(served: Served) -> None:
     server, _ = served
 
-    codes = {method: http_client.rpc(server.grpc, method)[0] for method in http_client.rpc_methods()}
+    codes = {method: http_client.request_grpc(server.grpc, method)[0] for method in http_client.guarded_grpc_methods()}
 
     assert "/inference.GRPCInferenceService/ModelInfer" in codes
     assert set(codes.values()) == {grpc.StatusCode.UNAUTHENTICATED}
@@ -52,9 +52,9 @@ def test_no_method_is_open_without_a_token(served: Served) -> None:
 def test_no_invalid_token_admits_a_route(served: Served, echo: Path) -> None:
     server, issuer = served
     answers = {
-        (sort, *route): http_client.rest(server.http, *route, token)
+        (sort, *route): http_client.request_rest(server.http, *route, token)
         for sort, token in issuer.bad_tokens().items()
-        for route in http_client.rest_routes(echo, "echo")
+        for route in http_client.guarded_rest_routes(echo, "echo")
     }
 
     assert {case: status for case, (status, _, _) in answers.items() if status != 401} == {}
@@ -66,9 +66,9 @@ def test_no_invalid_token_admits_a_route(served: Served, echo: Path) -> None:
 def test_no_invalid_token_admits_a_method(served: Served) -> None:
     server, issuer = served
     codes = {
-        (sort, method): http_client.rpc(server.grpc, method, token)[0]
+        (sort, method): http_client.request_grpc(server.grpc, method, token)[0]
         for sort, token in issuer.bad_tokens().items()
-        for method in http_client.rpc_methods()
+        for method in http_client.guarded_grpc_methods()
     }
 
     assert {case: code for case, code in codes.items() if code is not grpc.StatusCode.UNAUTHENTICATED} == {}
@@ -80,9 +80,12 @@ def test_a_valid_token_admits_all_routes(served: Served, echo: Path, algorithm: 
     token = issuer.token(algorithm)
 
     statuses = {
-        route: http_client.rest(server.http, *route, token)[0] for route in http_client.rest_routes(echo, "echo")
+        route: http_client.request_rest(server.http, *route, token)[0]
+        for route in http_client.guarded_rest_routes(echo, "echo")
     }
-    codes = {method: http_client.rpc(server.grpc, method, token)[0] for method in http_client.rpc_methods()}
+    codes = {
+        method: http_client.request_grpc(server.grpc, method, token)[0] for method in http_client.guarded_grpc_methods()
+    }
 
     assert set(statuses.values()) <= {200, 400, 404, 405}  # the body is no valid request
     assert statuses["GET", "/v2/models/echo/versions/1"] == 200
@@ -94,8 +97,8 @@ def test_a_valid_token_admits_all_routes(served: Served, echo: Path, algorithm: 
 def test_probes_and_scrapers_need_no_token(served: Served, path: str) -> None:
     server, issuer = served
 
-    assert http_client.rest(server.http, "GET", path)[0] == 200
-    assert http_client.rest(server.http, "GET", path, issuer.bad_tokens()["expired"])[0] == 200
+    assert http_client.request_rest(server.http, "GET", path)[0] == 200
+    assert http_client.request_rest(server.http, "GET", path, issuer.bad_tokens()["expired"])[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -107,14 +110,14 @@ def test_probes_and_scrapers_need_no_token(served: Served, path: str) -> None:
     ],
 )
 def test_grpc_probes_need_no_token(served: Served, method: str) -> None:
-    assert http_client.rpc(served[0].grpc, method)[0] is grpc.StatusCode.OK
+    assert http_client.request_grpc(served[0].grpc, method)[0] is grpc.StatusCode.OK
 
 
 @pytest.mark.parametrize(
     "path", ["//metrics", "/metrics/../v2", "/v2/health/live/../../models", "/metrics%2f..%2fv2", "/v2/health/livex"]
 )
 def test_no_spelling_of_an_open_path_reaches_a_guarded_one(served: Served, path: str) -> None:
-    assert http_client.rest(served[0].http, "GET", path)[0] == 401
+    assert http_client.request_rest(served[0].http, "GET", path)[0] == 401
 
 
 @pytest.mark.parametrize(
@@ -124,15 +127,15 @@ def test_no_spelling_of_an_open_path_reaches_a_guarded_one(served: Served, path:
 def test_the_scheme_bearer_is_accepted_in_any_case(served: Served, scheme: str, status: int) -> None:
     server, issuer = served
 
-    assert http_client.rest(server.http, "GET", "/v2", issuer.token(), scheme=scheme)[0] == status
+    assert http_client.request_rest(server.http, "GET", "/v2", issuer.token(), scheme=scheme)[0] == status
 
 
 def test_two_tokens_in_one_request_are_refused(served: Served) -> None:
     server, issuer = served
     good, bad = issuer.token(), issuer.bad_tokens()["expired"]
 
-    assert http_client.rest(server.http, "GET", "/v2", good, bad)[0] == 401
-    assert http_client.rpc(server.grpc, "/inference.GRPCInferenceService/ServerMetadata", good, bad)[0] is (
+    assert http_client.request_rest(server.http, "GET", "/v2", good, bad)[0] == 401
+    assert http_client.request_grpc(server.grpc, "/inference.GRPCInferenceService/ServerMetadata", good, bad)[0] is (
         grpc.StatusCode.UNAUTHENTICATED
     )
 
@@ -140,7 +143,7 @@ def test_two_tokens_in_one_request_are_refused(served: Served) -> None:
 def test_a_refusal_names_the_finding_and_the_token_to_send(served: Served) -> None:
     server, issuer = served
 
-    _, body, _ = http_client.rest(server.http, "GET", "/v2", issuer.token(aud="another"))
+    _, body, _ = http_client.request_rest(server.http, "GET", "/v2", issuer.token(aud="another"))
 
     message = json.loads(body)["error"]
     assert "the token is for another audience" in message
@@ -149,9 +152,9 @@ def test_a_refusal_names_the_finding_and_the_token_to_send(served: Served) -> No
 
 def test_unknown_methods_add_no_series(served: Served) -> None:
     server, _ = served
-    http_client.rpc(server.grpc, "/made.Up/Method")
+    http_client.request_grpc(server.grpc, "/made.Up/Method")
 
-    _, text, _ = http_client.rest(server.http, "GET", "/metrics")
+    _, text, _ = http_client.request_rest(server.http, "GET", "/metrics")
 
     assert "made.Up" not in text
     assert 'grpc_code="UNAUTHENTICATED"' in text
@@ -161,8 +164,8 @@ def test_the_description_and_the_page_say_that_a_token_is_required(served: Serve
     server, issuer = served
     token = issuer.token("RS256")
 
-    described = json.loads(http_client.rest(server.http, "GET", "/openapi.json", token)[1])
-    page = http_client.rest(server.http, "GET", "/", token)[1]
+    described = json.loads(http_client.request_rest(server.http, "GET", "/openapi.json", token)[1])
+    page = http_client.request_rest(server.http, "GET", "/", token)[1]
 
     assert described["security"] == [{"bearer": []}]
     assert described["components"]["securitySchemes"]["bearer"]["scheme"] == "bearer"
