@@ -12,6 +12,7 @@ from typing import Any
 from flywheel.core.diagnosis.pod_status import container_statuses, last_line, parse_json_object
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import find_condition, is_true
+from flywheel.core.resource.kind import Cluster
 
 EventLookup = Callable[[str], Sequence[Manifest]]  # the events of one object, by uid
 
@@ -37,6 +38,12 @@ _WAITING_REASONS = {
     "CreateContainerError": "CannotStart",
     "CrashLoopBackOff": "CrashLoop",
 }
+
+
+def diagnose_workload(workload: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> Diagnosis | None:
+    """Returns the first thing that prevents a workload of the cluster from running, or None."""
+    namespace = str(workload["metadata"]["namespace"])
+    return diagnose(workload, pods, lambda uid: cluster.events(namespace, uid), cluster.now)
 
 
 def diagnose(workload: Manifest, pods: Sequence[Manifest], events: EventLookup, now: datetime) -> Diagnosis | None:

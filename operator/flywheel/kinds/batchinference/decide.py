@@ -78,7 +78,7 @@ def model_is_missing(progress: Progress) -> Decision | None:
         ready=False,
         reason=progress.missing.reason,
         message=progress.missing.message,
-        children=_kept(progress),
+        children=_existing_job(progress),
         requeue_after=PENDING_CHECK_INTERVAL,
     )
 
@@ -110,7 +110,7 @@ def run_is_retried(batch: BatchInference, seen: Seen, progress: Progress) -> Dec
         progressing=True,
         reason=run.reason or "Retrying",
         message=f"{run.message} Trying again at {run.not_before:%H:%M:%S} UTC.",
-        children=_kept(progress),
+        children=_existing_job(progress),
         requeue_after=max(run.not_before - seen.now, REQUEUE_NOW),
     )
 
@@ -125,7 +125,7 @@ def run_failed(batch: BatchInference, seen: Seen, progress: Progress) -> Decisio
         succeeded=False,
         reason=run.reason or "Failed",
         message=f"{run.message} {messages.next_step(batch)}",
-        children=_kept(progress),
+        children=_existing_job(progress),
         stalled=batch.spec.schedule is None,
         requeue_after=_until_ttl(batch, seen, run),
     )
@@ -140,8 +140,8 @@ def run_succeeded(batch: BatchInference, seen: Seen, progress: Progress) -> Deci
         ready=True,
         succeeded=True,
         reason="Scored",
-        message=messages.scored(run),
-        children=_kept(progress) if just_ended else (),
+        message=messages.run_succeeded(run),
+        children=_existing_job(progress) if just_ended else (),
         requeue_after=REQUEUE_NOW if just_ended else _until_ttl(batch, seen, run),
     )
 
@@ -159,7 +159,7 @@ def _output_stands(batch: BatchInference, progress: Progress) -> bool:
     return batch.spec.schedule is not None and bool(history) and history[0].result == "Succeeded"
 
 
-def _kept(progress: Progress) -> tuple[ExistingChild, ...]:
+def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
     return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 

@@ -20,7 +20,7 @@ def shards(run: Run) -> str:
     return f"{run.shards_done or 0} of {run.shards} shards are done."
 
 
-def scored(run: Run) -> str:
+def run_succeeded(run: Run) -> str:
     """What the run gave."""
     errors = run.row_errors or 0
     failed = f" {errors:,} rows could not be scored; see '{run.output}_errors/'." if errors else ""

@@ -60,7 +60,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
-    found = [_job(batch, job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in ours]
+    found = [_job(job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in ours]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -70,7 +70,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     )
 
 
-def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob | None:
+def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob | None:
     metadata = job["metadata"]
     try:
         run = Run.model_validate_json((metadata.get("annotations") or {}).get(RUN_ANNOTATION, ""))
@@ -79,14 +79,11 @@ def _job(batch: BatchInference, job: Manifest, pods: Sequence[Manifest], cluster
     scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
     ended = _score_outcome(job, pods) if scores else outcome.job_outcome(job, pods)
 
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(batch.namespace, uid)
-
     return BatchJob(
         name=metadata["name"],
         run=run,
         outcome=ended,
-        diagnosis=pending.diagnose(job, pods, events, cluster.now) if ended is None else None,
+        diagnosis=pending.diagnose_workload(job, pods, cluster) if ended is None else None,
         shards=_shards(job, pods) if scores else Shards(),
     )
 

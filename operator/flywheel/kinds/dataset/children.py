@@ -1,4 +1,4 @@
-"""What a Dataset becomes: a Job for each check, and a CronJob that only ticks."""
+"""The children of a Dataset: a Job for each check. The CronJob of its schedule is core's."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.dataset.schema.spec import DatasetSpec
+from flywheel.kinds.dataset.schema.spec import ClaimSource, DatasetSpec, HttpSource, S3Source
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]
@@ -37,7 +37,7 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
         params=check_params(dataset),
         inputs=tuple(inputs),
         outputs=("data",),
-        resources=spec.resources if spec.resources.requests or spec.resources.limits else DEFAULT_RESOURCES,
+        resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         annotations={CAUSE_ANNOTATION: json.dumps(cause, sort_keys=True)},
     )
@@ -46,33 +46,32 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
 
 def source_input(spec: DatasetSpec, settings: Settings) -> Input:
     """Where `fetch` finds the data."""
-    if spec.source.s3 is not None:
-        s3 = spec.source.s3.model_dump(by_alias=True, exclude_none=True, exclude={"secret_name"}, mode="json")
-        return Input(
-            "source", s3={**s3, "foreign": spec.source.s3.secret_name is not None}, secret=spec.source.s3.secret_name
-        )
-    if spec.source.http is not None:
-        http = {"url": spec.source.http.url, "sha256": str(spec.source.http.sha256)}
-        return Input("source", http={**http, "allowedHosts": list(settings.allowed_http_hosts)})
-    assert spec.source.pvc is not None, "the schema lets no other source in"
-    return Input("source", volume=spec.source.pvc.path, claim=spec.source.pvc.claim_name)
+    match spec.source.location:
+        case S3Source() as s3:
+            location = s3.model_dump(by_alias=True, exclude_none=True, exclude={"secret_name"}, mode="json")
+            return Input("source", s3={**location, "foreign": s3.secret_name is not None}, secret=s3.secret_name)
+        case HttpSource() as http:
+            allowed = list(settings.allowed_http_hosts)
+            return Input("source", http={"url": http.url, "sha256": str(http.sha256), "allowedHosts": allowed})
+        case ClaimSource() as claim:
+            return Input("source", volume=claim.path, claim=claim.claim_name)
 
 
 def check_params(dataset: Dataset) -> dict[str, Any]:
     """`params.json` of the step check (images/README.md)."""
     spec = dataset.spec
-    told = spec.model_dump(
+    given = spec.model_dump(
         mode="json", by_alias=True, exclude_defaults=True, include={"target", "keys", "event_time", "format"}
     )
-    unsplit = {"by": "Time"} if spec.event_time else {}
+    default_split = {"by": "Time"} if spec.event_time else {}
     return {
         "name": dataset.name,
         "format": None,
         "target": None,
         "keys": [],
         "eventTime": None,
-        **told,
+        **given,
         "columns": [column.model_dump(mode="json", by_alias=True, exclude_defaults=True) for column in spec.columns],
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
-        "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else unsplit,
+        "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
     }

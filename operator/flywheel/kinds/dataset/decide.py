@@ -58,9 +58,9 @@ def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | N
         stands = f"Version {good.name} stands, but the next check cannot run. " if good else ""
         reason, message = diagnosis.reason, f"{stands}{diagnosis.message}"
     elif good is not None:
-        reason, message = "Checked", messages.passed(good)
+        reason, message = "Checked", messages.check_passed(good)
     else:
-        reason, message = "Checking", messages.checking(dataset, job.name)
+        reason, message = "Checking", messages.check_runs(dataset, job.name)
     return Decision(
         ready=good is not None, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL
     )
@@ -77,7 +77,7 @@ def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decisi
         ready=good is not None,
         reason=check.reason or "Retrying",
         message=f"Version {good.name} stands. {message}" if good else message,
-        children=_kept(progress),
+        children=_existing_job(progress),
         requeue_after=max(again - seen.now, REQUEUE_NOW),
     )
 
@@ -93,7 +93,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
             ready=False,
             reason=check.reason or "CheckFailed",
             message=finding,
-            children=_kept(progress),
+            children=_existing_job(progress),
             stalled=dataset.spec.schedule is None,
         )
     message = f"Version {good.name} stands, but a later check failed. {check.reason}: {finding}"
@@ -101,7 +101,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
         ready=True,
         reason="CheckFailed",
         message=message,
-        children=_kept(progress),
+        children=_existing_job(progress),
         events=(Event("CheckFailed", message, "Warning", "Check"),) if progress.just_ended else (),
     )
 
@@ -114,7 +114,7 @@ def dataset_is_suspended(dataset: Dataset, progress: Progress) -> Decision | Non
         ready=False,
         reason="Suspended",
         message=f"Dataset '{dataset.name}' is suspended and its spec is not checked yet; set spec.suspend to false.",
-        children=_kept(progress),
+        children=_existing_job(progress),
         progressing=False,
     )
 
@@ -122,19 +122,19 @@ def dataset_is_suspended(dataset: Dataset, progress: Progress) -> Decision | Non
 def data_is_ready(dataset: Dataset, progress: Progress) -> Decision:
     """There is a version that fits the spec. The Job that found it may go once status names it."""
     version = progress.versions[0]
-    message, ended = messages.passed(version), progress.just_ended
+    message, ended = messages.check_passed(version), progress.just_ended
     is_new = ended and version.name != dataset.status.version
     return Decision(
         ready=True,
         reason="Checked",
         message=message,
-        children=_kept(progress) if ended else (),
+        children=_existing_job(progress) if ended else (),
         events=(Event("NewVersion", message, action="Check"),) if is_new else (),
         requeue_after=REQUEUE_NOW if ended else None,
     )
 
 
-def _kept(progress: Progress) -> tuple[ExistingChild, ...]:
+def _existing_job(progress: Progress) -> tuple[ExistingChild, ...]:
     return (ExistingChild(JOB, progress.job.name),) if progress.job is not None else ()
 
 

@@ -1,15 +1,16 @@
 """The messages of a Dataset's conditions, and its summary."""
 
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
+from flywheel.kinds.dataset.schema.spec import ClaimSource, HttpSource, S3Source
 from flywheel.kinds.dataset.schema.status import Version
 
 
-def checking(dataset: Dataset, job: str) -> str:
+def check_runs(dataset: Dataset, job: str) -> str:
     """The first check of a spec runs."""
     return f"Job '{job}' compares the data of {_source(dataset)} with its schema."
 
 
-def passed(version: Version) -> str:
+def check_passed(version: Version) -> str:
     """The check of a version passed: its rows, its split and its warnings."""
     rows = f"{version.rows:,} rows" if version.rows is not None else "all rows"
     splits = version.splits
@@ -40,9 +41,10 @@ def summary(version: Version | None, reason: str) -> str:
 
 
 def _source(dataset: Dataset) -> str:
-    where = dataset.spec.source
-    if where.s3 is not None:
-        return f"'{where.s3.uri}'"
-    if where.http is not None:
-        return f"'{where.http.url}'"
-    return f"'{where.pvc.path}' in PersistentVolumeClaim '{where.pvc.claim_name}'" if where.pvc else "its source"
+    match dataset.spec.source.location:
+        case S3Source(uri=uri):
+            return f"'{uri}'"
+        case HttpSource(url=url):
+            return f"'{url}'"
+        case ClaimSource() as claim:
+            return f"'{claim.path}' in PersistentVolumeClaim '{claim.claim_name}'"

@@ -1,4 +1,4 @@
-"""Everything that matters to a Dataset, in one look."""
+"""What `decide` may know of a Dataset: its check Jobs, the ticks of its schedule, and who cites its versions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,7 @@ from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
 
 @dataclass(frozen=True)
 class CheckJob:
-    """The Job of one check: what it answers, and how it ended (None: it has not)."""
+    """The Job of one check: its cause, and how it ended (None: it has not)."""
 
     number: int
     name: str
@@ -34,7 +34,7 @@ class CheckJob:
 
 @dataclass(frozen=True)
 class Seen:
-    """`checks` by number; `ticks` are those that wait for an answer, oldest first; `cited` are versions that others name."""
+    """`checks` are by number; `ticks` are those that are not finished, oldest first; `cited` are the versions that other resources name."""
 
     now: datetime
     settings: Settings
@@ -44,12 +44,10 @@ class Seen:
 
 
 def observe(dataset: Dataset, cluster: Cluster) -> Seen:
-    """One look at the Jobs of a Dataset and at who cites its versions."""
+    """Read the Jobs of a Dataset, and who cites its versions."""
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
-    checks = [
-        _check(dataset, job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK
-    ]
+    checks = [_check(job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -59,13 +57,10 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     )
 
 
-def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
+def _check(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
     metadata = job["metadata"]
     cause: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, "{}"))
     ended = outcome.job_outcome(job, pods)
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(dataset.namespace, uid)
 
     return CheckJob(
         number=int(metadata["labels"][names.ATTEMPT_LABEL]),
@@ -74,7 +69,7 @@ def _check(dataset: Dataset, job: Manifest, pods: Sequence[Manifest], cluster: C
         request=cause.get("request"),
         tick=datetime.fromisoformat(cause["tick"]) if cause.get("tick") else None,
         outcome=ended,
-        diagnosis=pending.diagnose(job, pods, events, cluster.now) if ended is None else None,
+        diagnosis=pending.diagnose_workload(job, pods, cluster) if ended is None else None,
     )
 
 

@@ -16,8 +16,8 @@ from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Splits, Version
 
-# Nobody needs to touch the Dataset for these to heal: a bucket may be made, a file may arrive, a password may be corrected.
-HEALS_ELSEWHERE = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
+# These heal without a change of the Dataset: a bucket is made, a file arrives, a password is corrected.
+RETRIED_REASONS = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
             if outcome.result == "Succeeded":
                 versions = _with_version(dataset, found_version(dataset, outcome, seen.now), check, seen.cited)
                 generation = check.generation
-            check = ended(check, outcome, seen.now)
+            check = check_after(check, outcome, seen.now)
     due = next_check(dataset, check, seen)
     if due is not None:
         check, job = due, None
@@ -74,14 +74,14 @@ def _vanished(check: LastCheck) -> Outcome:
     return Outcome("Infrastructure", "JobVanished", f"The Job of check {check.number} was deleted before it ended.")
 
 
-def ended(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
+def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
     now = now.replace(microsecond=0)
     if outcome.result == "Succeeded":
         changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
         return check.model_copy(update=changes | {"finished_at": now})
     changes = {"reason": outcome.reason, "message": outcome.message[:1024], "finished_at": now}
-    if outcome.result == "Infrastructure" or outcome.reason in HEALS_ELSEWHERE:
+    if outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS:
         pause = backoff(check.retries)
         retry = {"result": "Retrying", "retries": check.retries + 1, "not_before": now + pause}
         return check.model_copy(update=changes | retry)
@@ -121,9 +121,9 @@ def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: fro
             fresh |= {"warnings": found.warnings}
         found = known.model_copy(update=fresh)
     older = [version for version in status.versions if version.content != found.content]
-    kept = dataset.spec.retention.versions - 1
-    spared = [version for version in older[kept:] if version.name in cited]
-    return tuple([found, *older[:kept], *spared][:MAX_VERSIONS])
+    retained = dataset.spec.retention.versions - 1
+    spared = [version for version in older[retained:] if version.name in cited]
+    return tuple([found, *older[:retained], *spared][:MAX_VERSIONS])
 
 
 def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastCheck | None:

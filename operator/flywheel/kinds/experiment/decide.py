@@ -35,7 +35,7 @@ def decide(experiment: Experiment, seen: Seen) -> Plan:
     return decision.plan(
         status=_status(experiment, progress, registered=bool(decision.ready)),
         summary=messages.summary(experiment, progress),
-        children=(*children.rank_service(experiment), *_kept_jobs(progress, decision)),
+        children=(*children.rank_service(experiment), *_existing_jobs(progress, decision)),
     )
 
 
@@ -83,7 +83,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> De
     """Trials run, or wait for a retry, or may not start."""
     trials = progress.trials
     keep = upload_threshold(trials.records.values(), experiment.spec.keep_artifacts, progress.setup)
-    reason, message = messages.going_on(experiment, progress)
+    reason, message = messages.search_goes_on(experiment, progress)
     return Decision(
         ready=False,
         reason=reason,
@@ -99,14 +99,14 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> De
 
 def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -> Decision:
     """A trial can never work, too many failed, or there is none that could be the best."""
-    reason, message = messages.stalled(experiment, progress, ending)
+    reason, message = messages.search_stalled(experiment, progress, ending)
     return Decision(
         ready=False,
         succeeded=False,
         stalled=True,
         reason=reason,
         message=message,
-        requeue_after=_after_endings(progress),
+        requeue_after=_until_deletion(progress),
     )
 
 
@@ -135,8 +135,8 @@ def search_is_over(experiment: Experiment, progress: Progress, ending: Ending, b
         ready=True,
         succeeded=True,
         reason=ending,
-        message=messages.over(progress, best, children.registration(experiment.spec, best)),
-        requeue_after=_after_endings(progress),
+        message=messages.search_is_over(progress, best, children.registration(experiment.spec, best)),
+        requeue_after=_until_deletion(progress),
     )
 
 
@@ -144,14 +144,14 @@ def _waits(reason: str, message: str) -> Decision:
     return Decision(ready=False, reason=reason, message=message)
 
 
-def _kept_jobs(progress: Progress, decision: Decision) -> tuple[ExistingChild, ...]:
+def _existing_jobs(progress: Progress, decision: Decision) -> tuple[ExistingChild, ...]:
     """The Jobs that run, those that ended just now, and those of the last failures."""
     failed = [trial.job for trial in progress.trials.last if trial.state in ("Failed", "Invalid") and trial.job]
     names = {*(job.name for job in progress.running), *progress.trials.just_ended, *failed[:MAX_FAILED_JOBS]}
     return tuple(ExistingChild(JOB, name) for name in sorted(names - {child.name for child in decision.children}))
 
 
-def _after_endings(progress: Progress) -> timedelta | None:
+def _until_deletion(progress: Progress) -> timedelta | None:
     """Jobs that ended just now are deleted once status says how."""
     return REQUEUE_NOW if progress.trials.just_ended else None
 

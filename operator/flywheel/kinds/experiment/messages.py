@@ -45,7 +45,7 @@ def target_missing(experiment: Experiment) -> str:
     )
 
 
-def stalled(experiment: Experiment, progress: Progress, ending: Ending) -> tuple[str, str]:
+def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -> tuple[str, str]:
     """The reason and the message of a search that has no best trial, or whose trials cannot work."""
     match ending:
         case "Refused":
@@ -110,7 +110,7 @@ def _all_pruned(progress: Progress) -> str:
     )
 
 
-def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
+def search_goes_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
     trials, running = progress.trials, progress.running
     numbers = trials.numbers("Running")
@@ -131,7 +131,7 @@ def going_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
     return "Searching", f"{run}; {_ended(experiment, progress)}.{warm_starts}"
 
 
-def over(progress: Progress, best: Trial, registered: Registration | None) -> str:
+def search_is_over(progress: Progress, best: Trial, registered: Registration | None) -> str:
     """The search is over and found a best trial."""
     counts, metric = progress.trials.counts, progress.setup.metric
     version = f" It is ModelVersion '{registered.version}'." if registered else ""

@@ -64,7 +64,7 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
     """Read the Dataset, the trials' Jobs and what was registered."""
     pods = cluster.children(experiment.uid, POD)
     jobs = [
-        _job(experiment, job, pods, cluster)
+        _job(job, pods, cluster)
         for job in cluster.children(experiment.uid, JOB)
         if str(job["metadata"]["labels"].get(names.STEP_LABEL, "")).startswith(STEP_PREFIX)
     ]
@@ -98,14 +98,11 @@ def references(experiment: Experiment) -> list[Reference]:
     return found
 
 
-def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
+def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
     recorded: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
     job_pods = pods_of_job(metadata["name"], pods)
     ended = indexed_outcome.attempt_outcome(job, job_pods)
-
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(experiment.namespace, uid)
 
     trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP_PREFIX).partition(f"-{REPEAT_PREFIX}")
     return TrialJob(
@@ -116,7 +113,7 @@ def _job(experiment: Experiment, job: Manifest, pods: Sequence[Manifest], cluste
         point=tuple(recorded.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(kueue.diagnose_queue(job, cluster) or pending.diagnose(job, job_pods, events, cluster.now))
+        diagnosis=(kueue.diagnose_queue(job, cluster) or pending.diagnose_workload(job, job_pods, cluster))
         if ended is None
         else None,
     )

@@ -1,6 +1,6 @@
 """What `decide` may know of a ModelVersion: its Jobs, its Model, the rollouts that rejected it, and who uses it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -87,10 +87,7 @@ def _job_state(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outc
     pods = pods_of_job(name, cluster.children(version.uid, POD))
     ended = outcome.job_outcome(job, pods)
 
-    def events(uid: str) -> Sequence[Manifest]:
-        return cluster.events(version.namespace, uid)
-
-    return ended, pending.diagnose(job, pods, events, cluster.now) if ended is None else None
+    return ended, pending.diagnose_workload(job, pods, cluster) if ended is None else None
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:

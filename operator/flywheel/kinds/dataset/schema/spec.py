@@ -12,6 +12,7 @@ from flywheel.core.resource.schema import (
     Schema,
     exactly_one_of,
     model_rules,
+    one_of,
     rule,
     validations,
 )
@@ -77,6 +78,11 @@ class Source(Schema):
     s3: S3Source | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimSource | None = Field(None, description="Files on a PersistentVolumeClaim.")
     http: HttpSource | None = Field(None, description="One file from an allowed web server, fixed by its SHA-256.")
+
+    @property
+    def location(self) -> S3Source | ClaimSource | HttpSource:
+        """The one of s3, pvc and http that is given."""
+        return one_of(self.s3, self.pvc, self.http)
 
 
 class Column(Schema):

@@ -113,6 +113,23 @@ def _repeats_rules(container: str) -> tuple[dict[str, Any], ...]:
     )
 
 
+def _grid_rules(sklearn: str, container: str) -> tuple[dict[str, Any], ...]:
+    return (
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({sklearn}) || (has({sklearn}.estimators) && {sklearn}.estimators.size() > 0)",
+            "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
+        ),
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.all(p, !has(e.search[p].float) || has(e.search[p].float.step)))",
+            "search.algorithm Grid needs a step in every float, or a choice",
+        ),
+        rule(
+            f"self.search.algorithm != 'Grid' || !has({container}) || !has({container}.search) || {container}.search.all(p, !has({container}.search[p].float) || has({container}.search[p].float.step))",
+            "search.algorithm Grid needs a step in every float, or a choice",
+        ),
+    )
+
+
 def _template_rules() -> tuple[dict[str, Any], ...]:
     sklearn, container = "self.trainer.sklearn", "self.trainer.container"
     return (
@@ -129,18 +146,7 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
             "has(self.trainer.container) || !(has(self.distributed) || has(self.checkpoint))",
             "distributed and checkpoint are for trainer container; ours trains in one pod, in one go",
         ),
-        rule(
-            f"self.search.algorithm != 'Grid' || !has({sklearn}) || (has({sklearn}.estimators) && {sklearn}.estimators.size() > 0)",
-            "search.algorithm Grid needs trainer.sklearn.estimators with their spaces; the preset's have no steps",
-        ),
-        rule(
-            f"self.search.algorithm != 'Grid' || !has({sklearn}) || !has({sklearn}.estimators) || {sklearn}.estimators.all(e, !has(e.search) || e.search.all(p, !has(e.search[p].float) || has(e.search[p].float.step)))",
-            "search.algorithm Grid needs a step in every float, or a choice",
-        ),
-        rule(
-            f"self.search.algorithm != 'Grid' || !has({container}) || !has({container}.search) || {container}.search.all(p, !has({container}.search[p].float) || has({container}.search[p].float.step))",
-            "search.algorithm Grid needs a step in every float, or a choice",
-        ),
+        *_grid_rules(sklearn, container),
         rule(
             "!has(self.keepArtifacts) || !has(self.repeats)",
             "of a trial with repeats the mean decides, which none of them knows; leave keepArtifacts or repeats out",

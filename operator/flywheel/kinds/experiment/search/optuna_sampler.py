@@ -52,7 +52,7 @@ def _suggested_coordinate(trial: Any, name: str, dimension: Dimension) -> float 
             return int(trial.suggest_categorical(name, list(range(dimension.size))))
         case RealDimension(step=None):
             low, high = float(dimension.low), float(dimension.high)
-            return dimension.rounded(trial.suggest_float(name, low, high, log=dimension.log))
+            return dimension.round_value(trial.suggest_float(name, low, high, log=dimension.log))
         case IntegerDimension(log=True):
             return int(trial.suggest_int(name, dimension.low, dimension.high, log=True))
         case _:

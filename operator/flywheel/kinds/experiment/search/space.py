@@ -35,10 +35,10 @@ class RealDimension:
             return self.value_at(generator.randrange(self.size))
         low, high = float(self.low), float(self.high)
         if self.log:
-            return self.rounded(math.exp(generator.uniform(math.log(low), math.log(high))))
-        return self.rounded(generator.uniform(low, high))
+            return self.round_value(math.exp(generator.uniform(math.log(low), math.log(high))))
+        return self.round_value(generator.uniform(low, high))
 
-    def rounded(self, value: float) -> float:
+    def round_value(self, value: float) -> float:
         return min(max(float(f"{value:.6g}"), float(self.low)), float(self.high))
 
     def coordinate(self, value: float | int | str) -> float | None:
