@@ -179,7 +179,7 @@ def test_bad_data_says_what_to_do_next() -> None:
     plan = decide(dataset(), seen(check(outcome=EMPTY)))
 
     assert plan.message == (
-        "flights.csv has no rows. Change the spec; or mend the data, and then ask for another check with 'kubectl "
+        "flights.csv has no rows. Change the spec; or correct the data, and then request another check with 'kubectl "
         'annotate fwds flights -n default --overwrite flywheel.ml/check-requested="$(date)"\'.'
     )
 

@@ -45,7 +45,7 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
 
 
 def ttl_is_over(batch: BatchInference, seen: Seen, progress: Progress) -> Decision | None:
-    """It ended longer ago than spec.ttl. The output belongs to nobody and stays."""
+    """It ended longer ago than spec.ttl. The output has no owner and stays."""
     ttl, run = batch.spec.ttl, progress.run
     if ttl is None or run is None or run.finished_at is None or progress.just_ended or progress.missing is not None:
         return None

@@ -32,7 +32,7 @@ def next_step(batch: BatchInference) -> str:
     if batch.spec.schedule is not None:
         return f"The next run comes at the next tick of '{batch.spec.schedule.cron}' ({batch.spec.schedule.time_zone})."
     return (
-        "Change the spec; or mend what it found, and then ask for another run with "
+        "Change the spec; or correct what it found, and then request another run with "
         f"'kubectl annotate fwbatch {batch.name} -n {batch.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'."
     )
 

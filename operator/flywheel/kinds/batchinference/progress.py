@@ -19,7 +19,7 @@ from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema.spec import depends_on
 from flywheel.kinds.batchinference.schema.status import MAX_HISTORY, EndedRun, Run
 
-# A run of a schedule must not keep the next one waiting for ever: about an hour of pauses.
+# A run of a schedule must not delay the next one for ever: about an hour of pauses.
 MAX_RETRIES_OF_TICK = 10
 # A main of ours says by its exit code whether trying again can help; what the kernel or the kubelet did to it, it cannot say.
 NOT_RETRIED = frozenset(("OOMKilled", "TimedOut"))

@@ -3,7 +3,7 @@
 Ready says: there is a version that the present spec was checked to be true of. So
 - a new spec is not Ready before its own check has passed, however good older versions are;
 - a later check of the same spec (a tick, a request) that fails leaves Ready=True with the last good version and says CheckFailed,
-  since whoever trains or serves may go on with it;
+  since training and serving may go on with it;
 - data that fails the first check stalls, unless a schedule checks it again; what may heal elsewhere (a file, a bucket, a password)
   is retried with growing pauses, and so is whatever infrastructure broke.
 """

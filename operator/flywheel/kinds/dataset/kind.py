@@ -10,7 +10,7 @@ from flywheel.kinds.dataset.schema.status import DatasetStatus
 KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
     api=DATASET,
     short_name="fwds",
-    description="Versioned, checked data: where it is, what it must look like, how it is divided.",
+    description="Versioned, checked data: where it is, what it must look like, how it is split.",
     spec=DatasetSpec,
     status=DatasetStatus,
     observe=observe,

@@ -26,7 +26,7 @@ def next_step(dataset: Dataset) -> str:
     if dataset.spec.schedule is not None:
         return f"The data is checked again at the next tick of '{dataset.spec.schedule.cron}' ({dataset.spec.schedule.time_zone})."
     return (
-        "Change the spec; or mend the data, and then ask for another check with "
+        "Change the spec; or correct the data, and then request another check with "
         f"'kubectl annotate fwds {dataset.name} -n {dataset.namespace} --overwrite {REQUEST_ANNOTATION}=\"$(date)\"'."
     )
 

@@ -111,7 +111,7 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
 def _with_version(dataset: Dataset, found: Version, check: LastCheck, cited: frozenset[str]) -> tuple[Version, ...]:
     """The history with the found version first. The same content is the same version, and what is known of it stays.
 
-    Two things are taken anew: warnings, where the spec has changed since; the artifact, where the store had lost it.
+    Two things are replaced: warnings, where the spec has changed since; the artifact, where the store had lost it.
     """
     status = dataset.status
     known = next((version for version in status.versions if version.content == found.content), None)

@@ -1,4 +1,4 @@
-"""What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion that belong to nobody."""
+"""What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion without an owner."""
 
 import json
 from dataclasses import dataclass

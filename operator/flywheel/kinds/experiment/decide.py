@@ -1,6 +1,6 @@
 """What an Experiment needs next.
 
-Ready and Succeeded say: the search is over, it found a model, and what `register` asked for is registered. Raising the budget makes it go on.
+Ready and Succeeded say: the search is over, it found a model, and the model is registered as `register` says. Raising the budget makes it go on.
 Something missing (the Dataset, a Secret, room on a node) is waited for. Only what needs another spec is Stalled; and while nothing has
 come of a stalled search, `startTime` is forgotten, so that the schema lets the whole spec be corrected in place.
 """

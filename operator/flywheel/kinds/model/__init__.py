@@ -5,7 +5,7 @@
                     ▼          ▼                     │ no
                  NotReady   GateFailed    NotBetter, NotComparable, …           spec.champion overrules all of this
 
-A gate that needs rows is measured by a Job of the ModelVersion that `status.challenger` names, one at a time; the verdict is read from its status.
-Each change of champion is recorded in the store by a Job `promote`, which nobody waits for. A Model looks at all versions that name it, keeps the champion and the history of champions in its status, and deletes
-versions beyond `spec.retention` that an Experiment made and nobody serves.
+A gate that needs rows is measured by a Job of the ModelVersion that `status.challenger` names, one at a time; the result is read from its
+status. Each change of champion is recorded in the store by a Job `promote`, for which nothing waits. The status has the champion and the
+history of champions. Versions beyond `spec.retention` that an Experiment made and nothing uses are deleted.
 """

@@ -1,7 +1,7 @@
 """What a Model needs next: which version is champion, and why no other is.
 
 The champion in the status stays until another version beats it, spec.champion names another, or its ModelVersion is deleted.
-So whatever goes missing, the servers that follow the Model keep what they have.
+So whatever goes missing, the servers that follow the Model go on with the same version.
 """
 
 from flywheel.core.resource.api import MODEL_VERSION
@@ -25,7 +25,7 @@ REFUSING_VERDICTS = (
     "MetricMissing",
     "Archived",
 )
-WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and somebody may have to act
+WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and a user may have to act
 
 
 def decide(model: Model, seen: Seen) -> Plan:

@@ -12,7 +12,7 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 def references(version: ModelVersion) -> Iterable[Reference]:
-    """Its Model, and the Dataset that keeps a version for its sake."""
+    """Its Model, and the Dataset that retains the version it was trained on."""
     yield Reference(MODEL, version.namespace, version.spec.model)
     if version.spec.lineage is not None and version.spec.lineage.dataset is not None:
         yield Reference(DATASET, version.namespace, version.spec.lineage.dataset)

@@ -121,7 +121,7 @@ class Output(Schema):
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
     format: Literal["CSV", "Parquet", "JSONL"] = Field("Parquet", description="The format of the parts.")
     include: tuple[ColumnName, ...] = Field(
-        (), max_length=200, description="Columns of the input to keep beside the predictions, such as an id."
+        (), max_length=200, description="Columns of the input to write beside the predictions, such as an id."
     )
     prediction: Literal["Class", "Probability"] | None = Field(
         None,
@@ -164,7 +164,7 @@ class BatchInferenceSpec(Schema):
     )
     resources: Resources = Field(
         Resources(),
-        description="What the model server in each shard's pod asks for and may use; absent, 250m CPU and 256Mi memory.",
+        description="What the model server in each shard's pod requests and may use; absent, 250m CPU and 256Mi memory.",
     )
     placement: Placement = Field(Placement(), description="Where the pods may run.")
     image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
@@ -172,7 +172,7 @@ class BatchInferenceSpec(Schema):
         None,
         ge=0,
         le=1_000_000_000,
-        description="How many rows may fail before the run does; absent, any number but all. Failed rows are kept below _errors/ with the reason.",
+        description="How many rows may fail before the run does; absent, any number but all. Failed rows are written below _errors/ with the reason.",
     )
     schedule: Schedule | None = Field(
         None,

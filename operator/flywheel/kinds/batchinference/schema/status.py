@@ -18,9 +18,9 @@ class Run(Schema):
     phase: Literal["Planning", "Scoring", "Finishing", "Succeeded", "Failed"] = Field(description="How far it is.")
     spec: str = Field(max_length=64, description="Digest of the fields of the spec that the run depends on.")
     request: str | None = Field(
-        None, max_length=256, description="The annotation flywheel.ml/run-requested that it answers."
+        None, max_length=256, description="The value of annotation flywheel.ml/run-requested that caused it."
     )
-    tick: str | None = Field(None, max_length=63, description="The tick of the schedule that it answers.")
+    tick: str | None = Field(None, max_length=63, description="The tick of the schedule that caused it.")
     time: datetime = Field(description="The time that the schedule meant, or when the run began.")
     version: str = Field(max_length=253, description="The ModelVersion that scores.")
     digest: Digest = Field(description="Its artifact.")
@@ -37,8 +37,8 @@ class Run(Schema):
     not_before: datetime | None = Field(
         None, description="When the next Job starts, where one failed or was suspended."
     )
-    reason: str | None = Field(None, max_length=63, description="Why it failed, in one word.")
-    message: str | None = Field(None, max_length=1024, description="Why it failed, in a sentence.")
+    reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
+    message: str | None = Field(None, max_length=1024, description="Why it failed, as a sentence.")
     started_at: datetime = Field(description="When it began.")
     finished_at: datetime | None = Field(None, description="When it ended.")
 
@@ -53,7 +53,7 @@ class EndedRun(Schema):
 
     time: datetime = Field(description="The time that the schedule meant, or when the run began.")
     result: Literal["Succeeded", "Failed"] = Field(description="How it ended.")
-    reason: str | None = Field(None, max_length=63, description="Why it failed, in one word.")
+    reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
     version: str = Field(max_length=253, description="The ModelVersion that scored.")
     output: str = Field(max_length=1024, description="Where the predictions are.")
     rows: int | None = Field(None, description="How many rows were scored.")

@@ -86,7 +86,7 @@ class Source(Schema):
 
 
 class Column(Schema):
-    """What is known of one column; what is not said is inferred from the first version and then frozen."""
+    """What is known of one column; the rest is inferred from the first version and stays the same from then on."""
 
     model_config = model_rules(
         rule(
@@ -124,7 +124,7 @@ class Check(Schema):
 
 
 class Split(Schema):
-    """How rows are divided into train, validation and test."""
+    """How rows are split into train, validation and test."""
 
     model_config = model_rules(
         rule(
@@ -142,14 +142,14 @@ class Split(Schema):
     test: Percent = Field(Percent("15%"), description="Share of rows that no training ever sees.")
     stratify: ColumnName | None = Field(
         None,
-        description="A column, most often the target, whose values keep their shares in each part; for by: Random.",
+        description="A column, most often the target, whose values have the same shares in each split; for by: Random.",
     )
     group: ColumnName | None = Field(None, description="The column of by: Group, such as patient_id.")
-    seed: int = Field(0, ge=0, le=2147483647, description="Seed of the division; the same seed divides alike.")
+    seed: int = Field(0, ge=0, le=2147483647, description="Seed of the split; the same seed gives the same split.")
 
 
 class Retention(Schema):
-    """How much history is kept."""
+    """How much history is retained."""
 
     versions: int = Field(
         10, ge=1, le=100, description="How many versions status remembers, newest first; cited ones stay besides."
@@ -157,7 +157,7 @@ class Retention(Schema):
 
 
 class DatasetSpec(Schema):
-    """Data that is looked at, checked, divided and versioned before anybody trains on it."""
+    """Data that is checked, split and versioned before a model is trained on it."""
 
     model_config = model_rules(
         rule(
@@ -175,14 +175,14 @@ class DatasetSpec(Schema):
     keys: tuple[ColumnName, ...] = Field(
         (), max_length=8, description="Columns that together name a row; a repetition is the anomaly DuplicateKeys."
     )
-    event_time: ColumnName | None = Field(None, description="The column that says when a row happened.")
+    event_time: ColumnName | None = Field(None, description="The column with the time of the row's event.")
     format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
         None, description="The files' format; absent, it follows from their names."
     )
     columns: tuple[Column, ...] = Field(
         (),
         max_length=500,
-        description="What is known of columns; what is not said is inferred from the first version and then frozen.",
+        description="What is known of columns; the rest is inferred from the first version and stays the same from then on.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     checks: tuple[Check, ...] = Field(
@@ -193,14 +193,14 @@ class DatasetSpec(Schema):
     )
     split: Split | None = Field(
         None,
-        description="How rows are divided; absent, by Time where eventTime is given, else Random and stratified by a categorical target, with 15% and 15%.",
+        description="How rows are split; absent, by Time where eventTime is given, else Random and stratified by a categorical target, with 15% and 15%.",
     )
     schedule: Schedule | None = Field(
         None, description="When to look at the source again; absent, only when the spec changes or on request."
     )
     retention: Retention = Field(default_factory=Retention, description="How many versions status remembers.")
     resources: Resources = Field(
-        default_factory=Resources, description="What the check's pod asks for; absent, 250m CPU and 512Mi memory."
+        default_factory=Resources, description="What the check's pod requests; absent, 250m CPU and 512Mi memory."
     )
     placement: Placement = Field(default_factory=Placement, description="Where the check's pod may run.")
     suspend: bool = Field(False, description="True: no new check starts; one that runs goes on.")

@@ -9,7 +9,7 @@ from flywheel.core.resource.values import MetricName, Number
 
 
 class Constraint(Schema):
-    """A bound that the best trial must keep, such as p95_ms of at most 20."""
+    """A bound that the best trial must satisfy, such as p95_ms of at most 20."""
 
     model_config = model_rules(
         rule("has(self.min) || has(self.max)", "give min, max or both"),

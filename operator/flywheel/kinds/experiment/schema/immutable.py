@@ -56,7 +56,7 @@ SEARCH_FIELDS = {
 def fingerprint(spec: ExperimentSpec) -> str:
     """8 digits that change when the spec asks for another search."""
     # Without defaults: an operator that knows one more field still sees the same search.
-    told = spec.model_dump(
+    fields = spec.model_dump(
         mode="json", by_alias=True, include=SEARCH_FIELDS, exclude={"objective": {"goal"}}, exclude_defaults=True
     )
-    return names.digest(told)[:8]
+    return names.digest(fields)[:8]

@@ -29,7 +29,7 @@ class PercentilePruner(Schema):
 class PatientPruner(Schema):
     """Prune a trial that no longer becomes better, whatever the others do."""
 
-    patience: int = Field(ge=0, le=1_000_000, description="Steps without a better value that are borne.")
+    patience: int = Field(ge=0, le=1_000_000, description="Steps without a better value that are tolerated.")
     min_delta: Number | None = Field(
         None,
         description="How much worse the lately best value must be than the one before; absent, anything worse.",

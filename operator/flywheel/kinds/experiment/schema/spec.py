@@ -49,9 +49,7 @@ class Objective(Schema):
     direction: Direction | None = Field(
         None, description="Whether more or less of it is better; follows from the metric where that is known."
     )
-    goal: Number | None = Field(
-        None, description='Good enough: the search ends when a trial reaches it, such as "0.85".'
-    )
+    goal: Number | None = Field(None, description='The search ends when a trial reaches it, such as "0.85".')
 
 
 class Search(Schema):
@@ -69,7 +67,7 @@ class Validation(Schema):
     model_config = model_rules(exactly_one_of("folds", "holdout"))
 
     folds: int | None = Field(
-        None, ge=2, le=20, description="Cross-validation over so many parts of the training data."
+        None, ge=2, le=20, description="Cross-validation over this number of folds of the training data."
     )
     holdout: Literal["Validation"] | None = Field(None, description="The Dataset's validation part.")
 
@@ -86,7 +84,7 @@ class Plateau(Schema):
 
 
 class Budget(Schema):
-    """When enough is enough. It may be raised at any time, and the search goes on."""
+    """When the search ends. It may be raised at any time, and the search goes on."""
 
     max_trials: int = Field(12, ge=1, le=MAX_TRIALS, description="Trials at most, failed ones included.")
     max_failed_trials: int = Field(3, ge=1, le=MAX_TRIALS, description="So many failed trials end the search.")
@@ -163,7 +161,7 @@ def _template_rules() -> tuple[dict[str, Any], ...]:
 
 
 class EarlierExperiment(Schema):
-    """An Experiment whose trials teach this one where to look."""
+    """An Experiment whose trials inform this search."""
 
     experiment: ObjectName = Field(description="Its name, in the same namespace.")
 
@@ -199,7 +197,7 @@ class ExperimentTemplate(Schema):
         None,
         ge=1,
         le=100,
-        description="A trial leaves its model in the store only if it is among so many of the best when it ends; absent, every one does. The best trial's is always kept.",
+        description="A trial uploads its model only if it is among this number of best trials when it ends; absent, every trial does. The best trial's model is always there.",
     )
     warm_start_from: tuple[EarlierExperiment, ...] = Field(
         (),
@@ -207,11 +205,11 @@ class ExperimentTemplate(Schema):
         description="Earlier Experiments with the same objective: what their trials found is known from the start. Their models stay theirs.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["experiment"]},
     )
-    budget: Budget = Field(default_factory=Budget, description="When enough is enough.")
-    trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, as long as it likes.")
+    budget: Budget = Field(default_factory=Budget, description="When the search ends.")
+    trial_timeout: Duration | None = Field(None, description="How long one trial may run; absent, there is no limit.")
     parallelism: int = Field(2, ge=1, le=50, description="Trials that run at the same time.")
     resources: Resources = Field(
-        default_factory=Resources, description="What each trial's pod asks for; absent, 500m CPU and 512Mi memory."
+        default_factory=Resources, description="What each trial's pod requests; absent, 500m CPU and 512Mi memory."
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm in each trial, such as 8Gi.")
     image_pull_secrets: tuple[PullSecret, ...] = Field(
@@ -223,7 +221,7 @@ class ExperimentTemplate(Schema):
     )
     checkpoint: Checkpoint | None = Field(
         None,
-        description="A lost trial of trainer container goes on from its newest checkpoint; absent, it begins anew.",
+        description="A lost trial of trainer container resumes from its newest checkpoint; absent, it starts again.",
     )
 
 
@@ -232,7 +230,9 @@ class Artifact(Schema):
 
     digest: Digest = Field(description="The artifact in the store, of the same form as a Dataset's version.")
     version: str = Field(max_length=253, description="The name that lineage gives to it.")
-    task: Literal["Classification", "Regression"] | None = Field(None, description="What its target asks for.")
+    task: Literal["Classification", "Regression"] | None = Field(
+        None, description="The task that follows from its target."
+    )
     classes: int | None = Field(None, description="How many classes its target has.")
 
 
@@ -267,6 +267,6 @@ class ExperimentSpec(ExperimentTemplate):
     )
     quantize: Literal["Dynamic"] | None = Field(
         None,
-        description="Dynamic: the registered version is quantised to int8 before it is verified; what that costs is measured. Trees stay as they are.",
+        description="Dynamic: the registered version is quantized to int8 before it is verified, and the loss is measured. Trees are not changed.",
     )
     suspend: bool = Field(False, description="True: no new trial starts; those that run go on.")

@@ -28,7 +28,7 @@ class Record(Schema):
     over: str | None = Field(
         None,
         max_length=16,
-        description="By how much it is beyond its constraints, as a part of them; absent, it keeps them.",
+        description="By how much it violates its constraints, as a share of the bounds; absent, it satisfies them.",
     )
     point: str = Field(
         max_length=1024,
@@ -83,9 +83,11 @@ class Trial(Schema):
     model: Digest | None = Field(
         None, description="Its model in the store; absent where spec.keepArtifacts others were as good."
     )
-    reason: Word | None = Field(None, description="Why it did not succeed, or cannot be the best, in one word.")
+    reason: Word | None = Field(
+        None, description="Why it did not succeed, or cannot be the best, as one CamelCase word."
+    )
     message: str | None = Field(
-        None, max_length=512, description="Why it did not succeed, or cannot be the best, in a sentence."
+        None, max_length=512, description="Why it did not succeed, or cannot be the best, as a sentence."
     )
     job: Word | None = Field(None, description="Its Job, whose logs can be read while it is there.")
     node: str | None = Field(None, max_length=253, description="Where it ran.")
@@ -129,7 +131,9 @@ class Data(Schema):
 
     version: str = Field(max_length=253, description="The Dataset's version.")
     digest: Digest = Field(description="Its artifact.")
-    task: Literal["Classification", "Regression"] | None = Field(None, description="What its target asks for.")
+    task: Literal["Classification", "Regression"] | None = Field(
+        None, description="The task that follows from its target."
+    )
     classes: int | None = Field(None, description="How many classes its target has.")
 
 
@@ -143,7 +147,8 @@ class ExperimentStatus(Status):
     )
     data: Data | None = Field(None, description="The data that the search started with.")
     refused_at: int | None = Field(
-        None, description="The generation of the spec with which a trial could never work; another one is tried anew."
+        None,
+        description="The generation of the spec with which a trial could never work; another generation starts again.",
     )
     metric: Word | None = Field(None, description="The objective's metric.")
     direction: Literal["Maximize", "Minimize"] | None = Field(None, description="Whether more or less of it is better.")

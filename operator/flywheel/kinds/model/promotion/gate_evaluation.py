@@ -81,7 +81,7 @@ def _serving_finding(serving: ServingGate, version: Version) -> Finding:
     for metric, limit, text, unit in _limits(serving):
         value = version.metric(metric)
         if value is None:
-            return f"verification measured no {metric}; ask for it anew with annotation flywheel.ml/verify-requested"
+            return f"verification measured no {metric}; request it again with annotation flywheel.ml/verify-requested"
         if not value <= limit:
             return f"{metric} {value:g} {unit} is above {text}"
     return None

@@ -73,13 +73,13 @@ class FairnessGate(Schema):
 
     by: ColumnName = Field(description="The column whose values are the groups; it need not be a feature.")
     measure: Literal["DemographicParity", "EqualOpportunity"] = Field(
-        description="DemographicParity compares how often groups are answered positive; EqualOpportunity, how often those who are positive are."
+        description="DemographicParity compares the rate of positive predictions between groups; EqualOpportunity, that rate among the rows that are positive."
     )
     max_gap: Percent = Field(description="How far apart the rates of any two groups may be, such as 10%.")
     positive: str | None = Field(
         None, max_length=128, description="The class that counts as positive; absent, the second of two classes."
     )
-    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer rows to ask are left out.")
+    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer rows are left out.")
 
 
 class CalibrationGate(Schema):
@@ -99,12 +99,14 @@ class ServingGate(Schema):
         ),
     )
 
-    p95: Latency | None = Field(None, description="The greatest p95 of one row's answer that passes, such as 20ms.")
+    p95: Latency | None = Field(
+        None, description="The greatest p95 latency of one row's prediction that passes, such as 20ms."
+    )
     size: Quantity | None = Field(None, description="The greatest size of the model that passes, such as 50Mi.")
 
 
 class SignatureGate(Schema):
-    """Whoever asks the champion can ask this version: the same inputs, and all of the champion's outputs, in datatype and shape."""
+    """A caller of the champion can call this version: it has the same inputs and all of the champion's outputs, in datatype and shape."""
 
 
 class DataGate(Schema):
@@ -130,7 +132,7 @@ class Gate(Schema):
     fairness: FairnessGate | None = Field(None, description="Treat groups alike.")
     calibration: CalibrationGate | None = Field(None, description="Give probabilities that mean what they say.")
     serving: ServingGate | None = Field(None, description="Be quick and small in the real server.")
-    signature: SignatureGate | None = Field(None, description="Fit whoever asks the champion today.")
+    signature: SignatureGate | None = Field(None, description="Take the requests that the champion takes.")
     data: DataGate | None = Field(None, description="Come from data without anomalies.")
 
     @property

@@ -35,12 +35,12 @@ class Objective(Schema):
 
 
 class Retention(Schema):
-    """How much history is kept."""
+    """How much history is retained."""
 
     versions: int = Field(
         ge=1,
         le=1000,
-        description="How many ModelVersions are kept; the oldest go first. The champion, versions that an InferenceService serves or names, and those that no Experiment made always stay.",
+        description="How many ModelVersions are retained; the oldest are deleted first. The champion, versions that an InferenceService serves or names, and those that no Experiment made always stay.",
     )
 
 
@@ -48,7 +48,7 @@ class ModelSpec(Schema):
     """A name that lasts while versions come and go, and the rule by which one of them is champion."""
 
     description: str | None = Field(None, max_length=1024, description="What the model predicts, for people.")
-    owner: str | None = Field(None, max_length=128, description="Who answers for the model, for people.")
+    owner: str | None = Field(None, max_length=128, description="Who is responsible for the model, for people.")
     objective: Objective | None = Field(
         None,
         description="How versions are compared. Without it the first version stays champion until spec.champion names another.",
@@ -66,10 +66,10 @@ class ModelSpec(Schema):
     champion: ObjectName | None = Field(
         None, description="Pins one ModelVersion as champion (also to roll back); absent, the operator decides."
     )
-    retention: Retention | None = Field(None, description="How many versions are kept; absent, all of them.")
+    retention: Retention | None = Field(None, description="How many versions are retained; absent, all of them.")
     deletion_policy: Literal["Retain", "Delete"] = Field(
         "Retain",
-        description="What becomes of the ModelVersions when the Model is deleted. Retain: they stay, and a Model of the same name has them again. Delete: they go too, each as soon as nobody uses it. Artifacts stay in the store.",
+        description="What happens to the ModelVersions when the Model is deleted. Retain: they stay, and a Model of the same name has them again. Delete: each is deleted as soon as nothing uses it. Artifacts stay in the store.",
     )
 
     def measured_gates(self) -> list[dict[str, Any]]:

@@ -20,7 +20,7 @@ class Verdict(Schema):
     version: str = Field(max_length=253, description="The ModelVersion.")
     verdict: str = Field(
         max_length=63,
-        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady, Measuring (its gates' Job), AwaitingApproval, Archived or RolledBack (until its mark is cleared).",
+        description="Champion, Better (held back by spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady, Measuring (its gates' Job), AwaitingApproval, Archived or RolledBack (until the rejection is cleared).",
     )
     message: str = Field("", max_length=512, description="The numbers behind the verdict.")
 
@@ -29,7 +29,7 @@ class Challenger(Schema):
     """The one version whose gates are measured now, and against whom."""
 
     version: str = Field(max_length=253, description="The ModelVersion.")
-    champion: str | None = Field(None, max_length=253, description="The champion then; absent, nobody is to be beaten.")
+    champion: str | None = Field(None, max_length=253, description="The champion then; absent, there is none.")
     champion_digest: Digest | None = Field(None, description="The champion's artifact.")
     gates: str = Field(max_length=16, description="Digest of the gates that are measured.")
 
@@ -75,5 +75,5 @@ class ModelStatus(Status):
     promotions: int | None = Field(None, description="How many changes of champion there were; each is audited.")
     audit: Audit | None = Field(None, description="How far they are recorded in the store.")
     history: tuple[Promotion, ...] = Field(
-        (), max_length=MAX_HISTORY, description="Every change of champion, oldest first; the last 50 are kept."
+        (), max_length=MAX_HISTORY, description="Every change of champion, oldest first; the last 50 are listed."
     )

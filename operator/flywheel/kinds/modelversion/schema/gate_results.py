@@ -48,9 +48,11 @@ class GatesResult(Schema):
     """One measurement: it counts for these artifacts and these gates, and for no others."""
 
     digest: Digest = Field(description="The artifact that was measured.")
-    champion: str | None = Field(None, max_length=253, description="The champion beside which it was; absent: nobody.")
+    champion: str | None = Field(
+        None, max_length=253, description="The champion beside which it was measured; absent, there was none."
+    )
     champion_digest: Digest | None = Field(None, description="The champion's artifact.")
-    gates: str = Field(max_length=16, description="Digest of the gates as they were asked.")
+    gates: str = Field(max_length=16, description="Digest of the gates that were measured.")
     entries: tuple[GateEntry, ...] = Field((), max_length=17, description="What was found for each gate.")
     value: Number | None = Field(None, description="The Model's objective on the challenger's test rows.")
     champion_value: Number | None = Field(None, description="The champion's on the same rows.")
@@ -61,7 +63,7 @@ class GatesResult(Schema):
 class GatesRetry(Schema):
     """The gates' Job could not measure, and is tried again."""
 
-    question: str = Field(max_length=8, description="Digest of what was asked.")
+    question: str = Field(max_length=8, description="Digest of the measurement request.")
     attempts: int = Field(description="How many attempts failed.")
     message: str = Field(max_length=512, description="Why the last one did.")
     retry_at: datetime = Field(description="When it is tried again.")

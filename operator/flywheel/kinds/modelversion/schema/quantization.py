@@ -15,7 +15,7 @@ class Quantization(Schema):
     rows: int = Field(description="How many rows the two models were compared on.")
     gap: str = Field(
         max_length=32,
-        description="The greatest relative difference of any number of the answers: |new - old| / (1 + |old|).",
+        description="The greatest relative difference of any predicted number: |new - old| / (1 + |old|).",
     )
     size_before: int = Field(description="Bytes of the model before.")
     size: int = Field(description="Bytes of the model that is served.")

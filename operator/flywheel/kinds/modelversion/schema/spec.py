@@ -129,22 +129,22 @@ class ModelVersionSpec(Schema):
     )
     quantize: Literal["Dynamic"] | None = Field(
         None,
-        description="Dynamic: weights of matrix products become int8 before the version is verified; what that costs is measured. Trees have none.",
+        description="Dynamic: weights of matrix products become int8 before the version is verified; and the loss is measured. Trees have none.",
         json_schema_extra=_FROZEN,
     )
     lineage: Lineage | None = Field(None, description="Where a trained version comes from.", json_schema_extra=_FROZEN)
     metrics: dict[str, Number] | None = Field(
         None,
         max_length=32,
-        description='Metrics that the bringer, or the container that trained it, declares, such as roc_auc: "0.71". What verify reads from the artifact wins.',
+        description='Metrics that the user, or the container that trained it, declares, such as roc_auc: "0.71". What verify reads from the artifact takes precedence.',
         json_schema_extra=_FROZEN,
     )
     approval: Approval | None = Field(
         None,
-        description="Who lets this version become champion of a Model with promotion: Approval. Writing it needs the verb approve on modelversions.",
+        description="Who approves this version as champion of a Model with promotion: Approval. Writing it needs the verb approve on modelversions.",
     )
     archived: bool = Field(
-        False, description="An archived version is never champion; it is kept, and can be served by name."
+        False, description="An archived version is never champion; it stays, and can be served by name."
     )
     resources: Resources = Field(
         Resources(),

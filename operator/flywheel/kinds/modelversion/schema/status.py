@@ -29,28 +29,28 @@ class Signature(Schema):
 
 
 class Golden(Schema):
-    """The replay of golden rows, whose answers were written down when the model was made."""
+    """The replay of golden rows, whose predictions were recorded when the model was made."""
 
-    rows: int = Field(description="How many rows were asked.")
+    rows: int = Field(description="How many rows were predicted.")
     max_difference: str = Field(
-        max_length=32, description="The greatest difference of any number from what was written down."
+        max_length=32, description="The greatest difference of any number from the recorded one."
     )
 
 
 class Failure(Schema):
     """How the last verification failed."""
 
-    reason: str = Field(max_length=63, description="Why, in one CamelCase word.")
-    message: str = Field(max_length=1024, description="Why, in a sentence.")
+    reason: str = Field(max_length=63, description="Why, as one CamelCase word.")
+    message: str = Field(max_length=1024, description="Why, as a sentence.")
     generation: int = Field(description="The generation of the spec that failed; another one is verified at once.")
     in_a_row: int = Field(description="How many attempts failed one after the other; the pause grows with them.")
     retry_at: datetime | None = Field(
-        None, description="When it is tried again; absent where only another spec, or being asked, can help."
+        None, description="When it is retried; absent where only another spec or a request starts another verification."
     )
 
 
 class Rejection(Schema):
-    """The mark of a version that a rollout found bad."""
+    """The rejection of a version by a rollout."""
 
     service: str = Field(max_length=253, description="The InferenceService whose rollout it failed.")
     at: datetime = Field(description="When it was rolled back.")
@@ -62,7 +62,7 @@ class Rejection(Schema):
 
 
 class Cleared(Schema):
-    """Somebody has looked at a rejection, and wants the version to be offered again."""
+    """A user cleared a rejection, so that the version may be champion again."""
 
     value: str = Field(max_length=128, description="The value of annotation flywheel.ml/clear-rejection then.")
     at: datetime = Field(description="When it was seen; only a later rollback counts.")
@@ -91,7 +91,7 @@ class ModelVersionStatus(Status):
     attempts: int | None = Field(None, description="How many verify Jobs have ended.")
     failure: Failure | None = Field(None, description="How the last verification failed; absent after a good one.")
     verify_requested: str | None = Field(
-        None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last answered."
+        None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last verified."
     )
     gates: GatesResult | None = Field(
         None, description="What the gates' Job measured last; it counts for those artifacts and gates alone."
@@ -103,7 +103,7 @@ class ModelVersionStatus(Status):
     served_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
         (),
         max_length=50,
-        description="InferenceServices that serve it or are told to. While there are any, it cannot be deleted.",
+        description="InferenceServices that serve it or are about to. While there are any, it cannot be deleted.",
     )
     scored_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
         (),
