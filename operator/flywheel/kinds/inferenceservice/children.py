@@ -18,27 +18,20 @@ from flywheel.core.resource.api import (
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.auth import authentication
-from flywheel.kinds.inferenceservice.runtimes.container import runtime_inputs
-from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, container_ports, metrics_port
-from flywheel.kinds.inferenceservice.scaling.autoscaler import autoscalers
-from flywheel.kinds.inferenceservice.scaling.replicas import (
-    desired_replicas,
-    has_autoscaler,
-    last_desired_replicas,
-    max_replicas,
+from flywheel.kinds.inferenceservice.runtimes.container import (
+    GRPC_PORT,
+    HTTP_PORT,
+    container_ports,
+    metrics_port,
+    runtime_inputs,
 )
+from flywheel.kinds.inferenceservice.scaling import replicas
+from flywheel.kinds.inferenceservice.scaling.autoscaler import autoscalers
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.server_pod import server_pod
-from flywheel.kinds.inferenceservice.slots import (
-    ROLE_LABEL,
-    ROLES,
-    Layout,
-    Slot,
-    deployment_name,
-    route_name,
-    slot_labels,
-)
+from flywheel.kinds.inferenceservice.slots import ROLE_LABEL, ROLES, Layout, Slot, slot_labels
 
 VERSION_ANNOTATION = "flywheel.ml/version"
 DIGEST_ANNOTATION = "flywheel.ml/digest"
@@ -56,11 +49,11 @@ def service_children(
     """All children, in the order in which they are applied."""
     slot = layout.active
     around = (service_account(service), network_policy(service, layout), front_service(service, slot))
-    budget = (disruption_budget(service, slot),) if max_replicas(service) > 1 else ()
-    count = desired_replicas(service, layout.running)
-    shared = has_autoscaler(service) or layout.autoscaled
+    budget = (disruption_budget(service, slot),) if replicas.replica_limits(service)[1] > 1 else ()
+    count = replicas.desired_replicas(service, layout.running)
+    shared = replicas.has_autoscaler(service) or layout.autoscaled
     servers = deployment(service, target, settings, slot, count, one_by_one=layout.one_by_one, shares_replicas=shared)
-    scaled = autoscalers(service, deployment_name(service, slot))
+    scaled = autoscalers(service, slots.deployment_name(service, slot))
     return (*around, *budget, servers, *layout.rollout_children, *scaled)
 
 
@@ -95,13 +88,13 @@ def deployment(
     """
     served = {VERSION_ANNOTATION: target.version, DIGEST_ANNOTATION: target.digest}
     spec = {
-        "replicas": last_desired_replicas(service) if count is None else count,
+        "replicas": replicas.last_desired_replicas(service) if count is None else count,
         "revisionHistoryLimit": 2,
         "selector": {"matchLabels": slot_labels(service, slot)},
         "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGE},
         "template": _template(service, target, settings, slot, served),
     }
-    manifest = named_child(DEPLOYMENT, deployment_name(service, slot), {"spec": spec}, served).manifest
+    manifest = named_child(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served).manifest
     inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
     return Child(DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
 
@@ -123,7 +116,7 @@ def _template(
     return {
         "metadata": {"labels": labels, "annotations": {**served, **scraped}},
         "spec": {
-            **server_pod(service, target, route_name(service, slot), settings),
+            **server_pod(service, target, slots.route_name(service, slot), settings),
             "topologySpreadConstraints": spread_constraints(service, slot),
         },
     }

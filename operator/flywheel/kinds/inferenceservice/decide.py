@@ -19,7 +19,7 @@ from flywheel.kinds.inferenceservice.rollout.children import rollout_children, r
 from flywheel.kinds.inferenceservice.rollout.context import RolloutContext
 from flywheel.kinds.inferenceservice.rollout.state_machine import next_transition
 from flywheel.kinds.inferenceservice.rollout.transition import Transition
-from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, required_replicas
+from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, replica_limits
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS
 from flywheel.kinds.inferenceservice.slots import Layout, slot_labels
@@ -104,7 +104,7 @@ def no_server_should_run(service: InferenceService, seen: Seen, target: Resolved
 
 def servers_are_not_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Fewer servers are ready than required, whatever their version."""
-    ready, required = (seen.servers or NO_SERVERS).ready, required_replicas(service)
+    ready, required = (seen.servers or NO_SERVERS).ready, replica_limits(service)[0]
     if ready >= required:
         return None
     reason, message = "Starting", f"Servers of version '{target.version}' start."

@@ -2,7 +2,7 @@
 
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.kinds.inferenceservice.observe import Seen
-from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
+from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.server_pod import service_host
 

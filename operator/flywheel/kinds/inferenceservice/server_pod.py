@@ -19,10 +19,11 @@ from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.runtimes.container import (
     DRAIN_SECONDS,
     FINISH_SECONDS,
+    GRPC_PORT,
+    HTTP_PORT,
     init_containers,
     runtime_container,
 )
-from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceSpec
 from flywheel.kinds.inferenceservice.schema.spec import Batching
 

@@ -42,10 +42,10 @@ def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
     decision = (
         pinned_revision_is_missing(pipeline, revisions)
         or no_revision_is_live(revisions)
-        or pipeline_is_suspended(pipeline, revisions)
-        or breaker_is_open(breaker, revisions)
+        or pipeline_is_suspended(pipeline)
+        or breaker_is_open(breaker)
         or current_revision_is_not_live(pipeline, revisions)
-        or revision_is_live(pipeline, context.seen, revisions)
+        or revision_is_live(pipeline, context.seen)
     )
     return _plan(context, revisions, resumption, results, decision)
 
@@ -71,25 +71,26 @@ def no_revision_is_live(revisions: Revisions) -> Decision | None:
     """The first revision is tested, or has failed."""
     if revisions.live is not None:
         return None
+    reason, step = "Testing", "; triggers fire when it has passed."
     if revisions.current.state == "Failed":
-        return Decision(ready=False, reason="TestFailed", message=messages.test_failed(revisions))
-    return Decision(ready=False, reason="Testing", message=messages.testing(revisions))
+        reason, step = "TestFailed", " Change the spec; no trigger fires before a revision has passed."
+    message = f"Revision {revisions.current.name} {messages.test_run(revisions)}{step}"
+    return Decision(ready=False, reason=reason, message=message)
 
 
-def pipeline_is_suspended(pipeline: TrainingPipeline, revisions: Revisions) -> Decision | None:
+def pipeline_is_suspended(pipeline: TrainingPipeline) -> Decision | None:
     """A user suspended the triggers."""
     if not pipeline.spec.suspend:
         return None
-    message = f"{messages.live(revisions)} The pipeline is suspended: no trigger fires until spec.suspend is false."
+    message = "The pipeline is suspended: no trigger fires until spec.suspend is false."
     return Decision(ready=True, reason="Suspended", message=message)
 
 
-def breaker_is_open(breaker: Breaker | None, revisions: Revisions) -> Decision | None:
+def breaker_is_open(breaker: Breaker | None) -> Decision | None:
     """Several challengers in a row failed."""
     if breaker is None:
         return None
-    message = f"{messages.live(revisions)} {messages.breaker_open(breaker)}"
-    return Decision(ready=True, reason="BreakerOpen", message=message)
+    return Decision(ready=True, reason="BreakerOpen", message=messages.breaker_open(breaker))
 
 
 def current_revision_is_not_live(pipeline: TrainingPipeline, revisions: Revisions) -> Decision | None:
@@ -97,17 +98,14 @@ def current_revision_is_not_live(pipeline: TrainingPipeline, revisions: Revision
     current = revisions.current
     if current.name == revisions.live or pipeline.spec.revision is not None or current.state == "Passed":
         return None
-    reason, finding = "TestFailed", messages.current_test_failed(revisions)
-    if current.state == "Testing":
-        reason, finding = "Testing", messages.current_testing(revisions)
-    return Decision(ready=True, reason=reason, message=f"{messages.live(revisions)} {finding}")
+    message = f"The current spec, revision {current.name}, {messages.test_run(revisions)}".rstrip(".")
+    return Decision(ready=True, reason="TestFailed" if current.state == "Failed" else "Testing", message=f"{message}.")
 
 
-def revision_is_live(pipeline: TrainingPipeline, seen: Seen, revisions: Revisions) -> Decision:
+def revision_is_live(pipeline: TrainingPipeline, seen: Seen) -> Decision:
     """Triggers and users may start runs."""
-    pinned = " It is pinned by spec.revision." if pipeline.spec.revision else ""
-    message = f"{messages.live(revisions)}{pinned} {messages.last_run(seen)}"
-    return Decision(ready=True, reason="Live", message=message)
+    pinned = "It is pinned by spec.revision. " if pipeline.spec.revision else ""
+    return Decision(ready=True, reason="Live", message=f"{pinned}{messages.last_run(seen)}")
 
 
 def _resumption(pipeline: TrainingPipeline, seen: Seen) -> Resumption:
@@ -166,12 +164,12 @@ def _plan(
     retained = (*_retained_runs(pipeline, seen), *_retained_revisions(pipeline, seen))
     ticks = dict.fromkeys(tick for result in results for tick in result.finished_ticks)
     times = [max(result.until - seen.now, REQUEUE_NOW) for result in results if result.until is not None]
-    fired = [(each.status.name, each.status.fired) for each in results if each.run is not None]
     complete = replace(
         decision,
+        message=f"Revision {revisions.live} is live. {decision.message}" if decision.ready else decision.message,
         removals=_expired_runs(pipeline, seen),
         progressing=None if revisions.is_testing or not decision.ready else False,
-        events=tuple(messages.trigger_fired(name, each) for name, each in fired if each is not None),
+        events=tuple(result.event for result in results if result.event is not None),
         requeue_after=min(times, default=None),
     )
     return complete.plan(

@@ -5,7 +5,7 @@ from flywheel.core.resource.kind import Kind
 from flywheel.kinds.trainingrun.decide import decide
 from flywheel.kinds.trainingrun.observe import Seen, observe, references
 from flywheel.kinds.trainingrun.schema import TrainingRunSpec, TrainingRunStatus
-from flywheel.kinds.trainingrun.schema.rules import IMMUTABLE_FIELDS
+from flywheel.kinds.trainingrun.schema.spec import IMMUTABLE_FIELDS
 
 KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     api=TRAINING_RUN,

@@ -13,8 +13,8 @@ from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.parameters import Values, resolve_parameters
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunSpec, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
+from flywheel.kinds.trainingrun.steps.attempt import RunContext
 from flywheel.kinds.trainingrun.steps.execution import attempt_children
-from flywheel.kinds.trainingrun.steps.run_context import RunContext
 from flywheel.kinds.trainingrun.steps.step_inputs import next_attempt
 from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 

@@ -8,10 +8,9 @@ from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingrun.observe import CachedStep, Seen
 from flywheel.kinds.trainingrun.parameters import InvalidInput
 from flywheel.kinds.trainingrun.schema.status import StepStatus
-from flywheel.kinds.trainingrun.steps.attempt import Attempt, cache_key
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, RunContext, cache_key
 from flywheel.kinds.trainingrun.steps.dependencies import required_names
 from flywheel.kinds.trainingrun.steps.execution import attempt_children, attempt_identity
-from flywheel.kinds.trainingrun.steps.run_context import RunContext
 from flywheel.kinds.trainingrun.steps.step_inputs import next_attempt
 from flywheel.kinds.trainingrun.steps.step_states import (
     LOST_INPUT,

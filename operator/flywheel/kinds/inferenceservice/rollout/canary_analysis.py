@@ -1,6 +1,7 @@
 """Canary analysis of one step: the judge Job measures both sides, and its verdict decides how the rollout continues."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,10 +9,7 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
-from flywheel.kinds.inferenceservice.rollout.transition import (
-    ROUTE_GRACE_PERIOD,
-    Transition,
-)
+from flywheel.kinds.inferenceservice.rollout.transition import ROUTE_GRACE_PERIOD, Transition, going_on
 from flywheel.kinds.inferenceservice.schema.rollout import MAX_NUMBERS, MAX_REJECTIONS, Rejection, RolloutStatus
 
 MAX_RETRY_PAUSE = timedelta(minutes=5)
@@ -107,19 +105,13 @@ def _at_this_step(
     requeue_after: timedelta = REQUEUE_NOW,
 ) -> Transition:
     """All servers and routes stay as they are. Without `judge`, the Job that ended stays too, since its outcome is being written."""
-    return Transition(
-        rollout.champion,
-        rollout.seen.active,
-        status,
-        challenger=rollout.wanted,
-        challenger_replicas=rollout.challenger_replicas,
+    return replace(
+        going_on(rollout, reason, f"{rollout.progress} {message}", requeue_after),
+        status=status,
         percent=rollout.step.percent,
         judge=rollout if judge else None,
         retain_judge=not judge,
-        reason=reason,
-        message=f"{rollout.progress} {message}",
         progressing=reason != "RolloutPaused",
-        requeue_after=requeue_after,
     )
 
 

@@ -13,23 +13,16 @@ from flywheel.core.resource.plan import Child, ExistingChild, Patch
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Duration, Number, Percent
 from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.children import deployment, named_child, service_ports
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.observe import ROUTE_ANNOTATION, RolloutSeen, judge_name, judge_step
 from flywheel.kinds.inferenceservice.rollout.transition import Transition
-from flywheel.kinds.inferenceservice.runtimes.ports import HTTP_PORT
+from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema import rollout as schema
 from flywheel.kinds.inferenceservice.schema.rollout import Rollout
-from flywheel.kinds.inferenceservice.slots import (
-    ROLES,
-    Slot,
-    headless_service_name,
-    other_slot,
-    route_name,
-    slot_labels,
-    slot_service_name,
-)
+from flywheel.kinds.inferenceservice.slots import ROLES, Slot, other_slot, slot_labels
 
 NO_FORWARDING: Mapping[str, Any] = {"v": 1}
 ROUTE_TIMEOUT = timedelta(minutes=2)  # the kubelet syncs a changed ConfigMap within its minute, if nothing triggers it
@@ -109,7 +102,7 @@ def _challenge_route(
 def _forwarding_route(
     service: InferenceService, spec: Rollout, to: ResolvedVersion, slot: Slot, percent: int
 ) -> dict[str, Any]:
-    host = f"{slot_service_name(service, other_slot(slot))}.{service.namespace}.svc"
+    host = f"{slots.slot_service_name(service, other_slot(slot))}.{service.namespace}.svc"
     return {
         "v": 1,
         "mode": "Canary",
@@ -126,13 +119,13 @@ def _route_digest(content: Mapping[str, Any]) -> str:
 def route_config_map(service: InferenceService, slot: Slot, content: Mapping[str, Any]) -> Child:
     """The ConfigMap that every server of the slot mounts, since before it existed."""
     data = {"route.json": json.dumps(content, sort_keys=True)}
-    return named_child(CONFIG_MAP, route_name(service, slot), {"data": data})
+    return named_child(CONFIG_MAP, slots.route_name(service, slot), {"data": data})
 
 
 def slot_service(service: InferenceService, slot: Slot) -> Child:
     """The Service of one slot's ready servers, to which the other slot forwards."""
     spec = {"ports": service_ports(), "selector": slot_labels(service, slot)}
-    return named_child(SERVICE, slot_service_name(service, slot), {"spec": spec})
+    return named_child(SERVICE, slots.slot_service_name(service, slot), {"spec": spec})
 
 
 def headless_service(service: InferenceService, slot: Slot) -> Child:
@@ -143,7 +136,7 @@ def headless_service(service: InferenceService, slot: Slot) -> Child:
         "ports": service_ports(),
         "selector": slot_labels(service, slot),
     }
-    return named_child(SERVICE, headless_service_name(service, slot), {"spec": spec})
+    return named_child(SERVICE, slots.headless_service_name(service, slot), {"spec": spec})
 
 
 def judge_job(rollout: RolloutInProgress) -> Child:
@@ -190,5 +183,5 @@ def limits(spec: Rollout) -> dict[str, Any]:
 
 
 def _side(service: InferenceService, target: ResolvedVersion, slot: Slot) -> dict[str, Any]:
-    host = f"{headless_service_name(service, slot)}.{service.namespace}.svc"
+    host = f"{slots.headless_service_name(service, slot)}.{service.namespace}.svc"
     return {"version": target.version, "host": host, "port": HTTP_PORT}

@@ -16,6 +16,7 @@ from flywheel.kinds.inferenceservice.rollout.context import (
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
     Transition,
+    going_on,
     promote,
     status_without_rollout,
     with_standby,
@@ -170,18 +171,9 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
         return None
     if not rollout.is_ready_beside(rollout.wanted, rollout.challenger_replicas):
         return _awaiting_servers(rollout)
-    began = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
-    return Transition(
-        rollout.champion,
-        rollout.seen.active,
-        status.model_copy(update=began),
-        challenger=rollout.wanted,
-        challenger_replicas=rollout.challenger_replicas,
-        percent=percent,
-        reason=f"{status.mode}Judged",
-        message=f"{rollout.progress} Step {status.step} begins.",
-        requeue_after=REQUEUE_NOW,
-    )
+    changes = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
+    began = rollout.with_status(status.model_copy(update=changes))
+    return going_on(began, f"{status.mode}Judged", f"{rollout.progress} Step {status.step} begins.", REQUEUE_NOW)
 
 
 def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
@@ -197,18 +189,10 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
     message = f"'{wanted.version}' passed every step; {ready} of {count} of its servers are ready, then it takes over."
     if rollout.seen.diagnosis is not None:
         message = f"{message} {rollout.seen.diagnosis.message}"
-    return Transition(
-        champion,
-        rollout.seen.active,
-        status,
-        challenger=wanted,
-        challenger_replicas=count,
-        percent=status.percent,
-        reason="RolloutPaused" if paused else "Promoting",
-        message=f"{message} spec.rollout.paused is true." if paused else message,
-        progressing=not paused,
-        requeue_after=PENDING_CHECK_INTERVAL,
-    )
+    if paused:
+        message = f"{message} spec.rollout.paused is true."
+    transition = going_on(rollout, "RolloutPaused" if paused else "Promoting", message, PENDING_CHECK_INTERVAL)
+    return replace(transition, challenger_replicas=count, progressing=not paused)
 
 
 def _stopped(challenge: Challenge, status: RolloutStatus | None, reason: str, message: str) -> Transition:
@@ -229,17 +213,8 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
         if lacks_extended_resource(rollout.service, diagnosis.message):
             reason = "ChallengerDoesNotFit"
             message = f"{message} It is tried until there is room; or remove spec.rollout, and servers are replaced one by one without a challenger."
-    return Transition(
-        rollout.champion,
-        rollout.seen.active,
-        rollout.status,
-        challenger=wanted,
-        challenger_replicas=count,
-        percent=rollout.status.percent,
-        reason=reason,
-        message=f"{message} Champion '{rollout.champion.version}' answers meanwhile.",
-        requeue_after=PENDING_CHECK_INTERVAL,
-    )
+    message = f"{message} Champion '{rollout.champion.version}' answers meanwhile."
+    return going_on(rollout, reason, message, PENDING_CHECK_INTERVAL)
 
 
 def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:

@@ -46,6 +46,21 @@ class Transition:
         return Decision(ready=True, progressing=self.progressing, reason=self.reason, message=self.message)
 
 
+def going_on(rollout: RolloutInProgress, reason: str, message: str, requeue_after: timedelta) -> Transition:
+    """A rollout that goes on with its status, and with the servers that its step needs."""
+    return Transition(
+        rollout.champion,
+        rollout.seen.active,
+        rollout.status,
+        challenger=rollout.wanted,
+        challenger_replicas=rollout.challenger_replicas,
+        percent=rollout.status.percent,
+        reason=reason,
+        message=message,
+        requeue_after=requeue_after,
+    )
+
+
 def status_without_rollout(context: RolloutContext, message: str) -> RolloutStatus | None:
     """The status after a rollout that is not continued; one that had ended stays as it was."""
     status = context.status

@@ -13,12 +13,28 @@ from typing import Any
 from flywheel.core.pods.fetch import ROOT
 from flywheel.core.pods.pod_spec import container_security_context, literal_env, user_env
 from flywheel.core.settings import Settings
-from flywheel.kinds.inferenceservice.runtimes.ports import GRPC_PORT, HTTP_PORT, TRITON_METRICS_PORT, container_ports
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, TritonRuntime
 
+HTTP_PORT, GRPC_PORT, TRITON_METRICS_PORT = 8080, 8081, 8082
 DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 REPOSITORY = f"{ROOT}/repository"
+
+
+def container_ports(service: InferenceService) -> dict[str, int]:
+    """The ports on which the server listens, by the names that the Service's target ports use."""
+    runtime = service.spec.runtime
+    if runtime and runtime.custom:
+        grpc = {"grpc": runtime.custom.ports.grpc} if runtime.custom.ports.grpc else {}
+        return {"http": runtime.custom.ports.http, **grpc}
+    metrics = {"metrics": TRITON_METRICS_PORT} if runtime and runtime.triton else {}
+    return {"http": HTTP_PORT, "grpc": GRPC_PORT, **metrics}
+
+
+def metrics_port(service: InferenceService) -> int:
+    """The port of /metrics."""
+    found = container_ports(service)
+    return found.get("metrics", found["http"])
 
 
 def runtime_inputs(service: InferenceService) -> dict[str, Any]:

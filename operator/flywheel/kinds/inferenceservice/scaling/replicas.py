@@ -9,33 +9,23 @@ One party at a time sets the number. Without `spec.scaling` it is this operator,
 from flywheel.kinds.inferenceservice.schema import InferenceService
 
 
+def replica_limits(service: InferenceService) -> tuple[int, int]:
+    """The fewest servers, which must be ready for the service to be Ready, and the most that an autoscaler may add."""
+    spec = service.spec
+    if spec.suspend:
+        return 0, 0
+    return (spec.replicas,) * 2 if spec.scaling is None else (spec.scaling.min_replicas, spec.scaling.max_replicas)
+
+
 def desired_replicas(service: InferenceService, running: int) -> int:
     """How many servers should run now; `running` is the Deployment's own number, which an autoscaler may have set."""
-    scaling = service.spec.scaling
-    if service.spec.suspend:
-        return 0
-    return service.spec.replicas if scaling is None else min(max(running, scaling.min_replicas), scaling.max_replicas)
+    fewest, most = replica_limits(service)
+    return min(max(running, fewest), most)
 
 
 def last_desired_replicas(service: InferenceService) -> int:
     """How many servers should run now, by the number that the status recorded last."""
     return desired_replicas(service, service.status.replicas or 0)
-
-
-def required_replicas(service: InferenceService) -> int:
-    """How many servers must be ready for the service to be Ready; what an autoscaler adds takes its time and fails nothing."""
-    scaling = service.spec.scaling
-    if service.spec.suspend:
-        return 0
-    return service.spec.replicas if scaling is None else scaling.min_replicas
-
-
-def max_replicas(service: InferenceService) -> int:
-    """How many servers there may be."""
-    scaling = service.spec.scaling
-    if service.spec.suspend:
-        return 0
-    return service.spec.replicas if scaling is None else scaling.max_replicas
 
 
 def has_autoscaler(service: InferenceService) -> bool:

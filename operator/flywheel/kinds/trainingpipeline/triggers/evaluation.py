@@ -7,7 +7,7 @@ neither a lost status nor a second operator starts a second run.
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from flywheel.core.resource.plan import Child
+from flywheel.core.resource.plan import Child, Event
 from flywheel.kinds.trainingpipeline import children
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema.status import Start
@@ -24,6 +24,7 @@ class TriggerResult:
     run: Child | None = None
     finished_ticks: tuple[str, ...] = ()
     until: datetime | None = None
+    event: Event | None = None
 
 
 def evaluate_triggers(context: GuardContext) -> tuple[GuardContext, tuple[TriggerResult, ...]]:
@@ -52,7 +53,9 @@ def _evaluate(context: GuardContext, trigger: Trigger) -> TriggerResult:
     if isinstance(admitted, Refusal):
         return _skip(known, cause, admitted, seen.now, finished)
     child = children.run(context.pipeline, run, admitted, trigger.parameters, cause.spec(name))
-    return TriggerResult(_fired(known, cause, run, seen.now), child, finished)
+    message = f"Trigger '{name}' started TrainingRun '{run}': {cause.message[:256]}."
+    event = Event("TriggerFired", message, action="Trigger")
+    return TriggerResult(_fired(known, cause, run, seen.now), child, finished, event=event)
 
 
 def _finished_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple[str, ...]:

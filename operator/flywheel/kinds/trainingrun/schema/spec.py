@@ -1,7 +1,7 @@
 """What a user or a trigger writes into a TrainingRun, and what is read from it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -51,3 +51,15 @@ class TrainingRunSpec(Schema):
     )
     suspend: bool = Field(False, description="True: no new step starts; those that run go on.")
     cancel: bool = Field(False, description="True: what runs is stopped; only finally is still done.")
+
+
+def _immutable(field: str) -> dict[str, Any]:
+    unchanged = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+    return rule(unchanged, f"spec.{field} cannot change; make another TrainingRun")
+
+
+IMMUTABLE_FIELDS = (
+    rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; make another TrainingRun"),
+    *(_immutable(field) for field in ("revision", "parameters", "reproduceOf", "test")),
+    rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; make another TrainingRun"),
+)

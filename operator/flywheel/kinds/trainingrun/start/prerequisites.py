@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.conditions import is_ready
 from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.plan import Plan
-from flywheel.core.resource.values import Duration
+from flywheel.core.resource.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema import Template
+from flywheel.kinds.trainingpipeline.schema.inputs import Source
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun import messages
 from flywheel.kinds.trainingrun.observe import RevisionSeen, Seen
@@ -21,10 +24,11 @@ from flywheel.kinds.trainingrun.parameters import (
 )
 from flywheel.kinds.trainingrun.result import result_decision, with_result
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
-from flywheel.kinds.trainingrun.start.datasets import resolve_inputs
-from flywheel.kinds.trainingrun.steps.run_context import RunContext
+from flywheel.kinds.trainingrun.schema.status import InputUsed
+from flywheel.kinds.trainingrun.steps.attempt import RunContext
 from flywheel.kinds.trainingrun.steps.sampling import WHOLE_SUFFIX, with_sampling_steps
 
+DATASET_FACTS = ("task", "classes", "rows", "testDigest")  # of a version, for steps that use it
 DEFAULT_TEST_TIMEOUT, DEFAULT_TEST_SAMPLE = "30m", "1%"
 
 
@@ -60,7 +64,7 @@ def start_run(run: TrainingRun, seen: Seen) -> StartedRun | Plan:
 def _start_with(
     run: TrainingRun, seen: Seen, revision: RevisionSeen, parameters: Mapping[str, Value]
 ) -> StartedRun | Plan:
-    inputs = resolve_inputs(run, seen, revision.template)
+    inputs = _inputs(run, seen, revision.template)
     resolved = {"revision": revision.name, "parameters": to_status(parameters), "inputs": inputs}
     status = run.status.model_copy(update=resolved)
     missing = next((each for each in inputs if each.digest is None), None)
@@ -90,6 +94,33 @@ def _parameters(run: TrainingRun, seen: Seen, template: Template) -> dict[str, V
     if seen.original is not None:
         return from_status(seen.original.parameters)
     return resolve_parameters(template.parameters, run.spec.parameters or {})
+
+
+def _inputs(run: TrainingRun, seen: Seen, template: Template) -> tuple[InputUsed, ...]:
+    """The version for each input: the one that the run, or the run that it reproduces, started with, else the current one.
+
+    An input without a digest is not available yet.
+    """
+    started = run.status.inputs if run.status.start_time else ()
+    known = {each.name: each for each in (seen.original.inputs if seen.original is not None else started)}
+    return tuple(
+        known.get(str(each.name)) or _current_version(each, seen.datasets.get(str(each.dataset)))
+        for each in template.inputs
+    )
+
+
+def _current_version(source: Source, dataset: Manifest | None) -> InputUsed:
+    unresolved = InputUsed(name=str(source.name), dataset=str(source.dataset), version=source.version)
+    versions = ((dataset or {}).get("status") or {}).get("versions") or ()
+    if source.version is not None:
+        version = next((each for each in versions if each["name"] == source.version), None)
+    else:
+        version = versions[0] if versions and is_ready(dataset or {}) else None
+    if version is None:
+        return unresolved
+    facts = {name: str(version[name]) for name in DATASET_FACTS if version.get(name) is not None}
+    resolved = {"version": version["name"], "digest": Digest(version["digest"]), "facts": facts}
+    return unresolved.model_copy(update=resolved)
 
 
 def _run_date(run: TrainingRun) -> date:

@@ -1,4 +1,4 @@
-"""One attempt of a step, and what is observed of it."""
+"""One attempt of a step, what all steps of its run share, and what is observed of it."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,8 +8,27 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.settings import Settings
+from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.parameters import Values
+from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
+from flywheel.kinds.trainingrun.schema.status import InputUsed
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """A run with its template, parameters and data.
+
+    `original`: the status of the run that this one reproduces. `sample`: the share of rows that a test run takes.
+    """
+
+    run: TrainingRun
+    template: Template
+    values: Values
+    inputs: Mapping[str, InputUsed]
+    settings: Settings
+    original: TrainingRunStatus | None = None
+    sample: str | None = None
 
 
 @dataclass(frozen=True)

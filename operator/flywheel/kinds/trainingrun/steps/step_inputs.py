@@ -7,9 +7,8 @@ from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.parameters import InvalidInput, item_set
 from flywheel.kinds.trainingrun.schema.status import StepStatus
-from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, InputArtifact, RunContext
 from flywheel.kinds.trainingrun.steps.dependencies import training_data_of
-from flywheel.kinds.trainingrun.steps.run_context import RunContext
 from flywheel.kinds.trainingrun.steps.step_states import StepState, StepStates
 
 Output = tuple[str, str | None]  # the input or step that produces it, and the output's name, where it is given
