@@ -12,20 +12,23 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
+
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, Transient
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.contract.time_limit import run_within
 from flywheel_runtime.transport.http import connect, path_of, send
 
-TRIES = 3
 PAUSES = (1.0, 4.0)  # seconds between them
 PATIENCE = 10.0  # seconds for one try, whatever the host does
-MOST_BYTES = 64_000
+MAX_BODY_BYTES = 64_000
 PRINTABLE = re.compile(r"[!-~]+")
 
 
 @dataclass(frozen=True)
-class Letter:
+class Notification:
     """Where to, what, and which hosts may be told."""
 
     url: SplitResult
@@ -44,27 +47,35 @@ def main() -> int:
 
 def notify(step: Step) -> None:
     """POST the body of the parameters."""
-    letter = parsed(step.params, os.environ)
-    status = sent(letter, PAUSES)
+    request = read_notification(step.params, os.environ)
+    status = send_notification(request, PAUSES)
     step.finish({}, {})
-    log_line(f"host '{letter.host}' answered {status}")
+    log_line(f"host '{request.host}' answered {status}")
 
 
-def parsed(params: Mapping[str, Any], env: Mapping[str, str]) -> Letter:
-    """The letter in params.json; the URL in NOTIFY_URL, which came from a Secret, goes before that in params.
+class NotifyConfig(BaseModel):
+    """params.json; `body` is any object."""
+
+    model_config = ConfigDict(alias_generator=to_camel, strict=True)
+
+    url: str = ""
+    body: dict[str, Any]
+    allowed_hosts: list[str] = []
+
+
+def read_notification(params: Mapping[str, Any], env: Mapping[str, str]) -> Notification:
+    """The request to send; the URL in NOTIFY_URL, which came from a Secret, goes before that in params.
 
     Raises:
         Failure: UrlInvalid, ParamsInvalid, BodyTooLarge.
     """
-    url = _url(env.get("NOTIFY_URL", "").strip() or str(params.get("url") or ""))
-    allowed = params.get("allowedHosts") or ()
-    if not isinstance(allowed, list | tuple) or not isinstance(params.get("body"), Mapping):
-        raise Failure("ParamsInvalid", "notify needs body, an object, and allowedHosts, a list of names.")
-    body = json.dumps(params["body"], ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
-    if len(body) > MOST_BYTES:
-        message = f"The body of notify has {len(body):,} bytes and may have {MOST_BYTES:,}; say less."
+    config = parse_params(NotifyConfig, params)
+    url = _url(env.get("NOTIFY_URL", "").strip() or config.url)
+    body = json.dumps(config.body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
+    if len(body) > MAX_BODY_BYTES:
+        message = f"The body of notify has {len(body):,} bytes and may have {MAX_BODY_BYTES:,}; say less."
         raise Failure("BodyTooLarge", message)
-    return Letter(url, body, tuple(str(host) for host in allowed))
+    return Notification(url, body, tuple(config.allowed_hosts))
 
 
 def _url(given: str) -> SplitResult:
@@ -83,7 +94,7 @@ def _url(given: str) -> SplitResult:
     return url
 
 
-def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
+def send_notification(notification: Notification, pauses: tuple[float, ...]) -> int:
     """The status of the host that took it, after one try more than there are pauses.
 
     Raises:
@@ -92,12 +103,12 @@ def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
     """
     for pause in (*pauses, None):
         try:
-            return _post(letter)
+            return _post(notification)
         except Transient as trouble:
-            log_line(f"host '{letter.host}' did not take it: {trouble}")
+            log_line(f"host '{notification.host}' did not take it: {trouble}")
             if pause is None:
                 message = (
-                    f"Host '{letter.host}' did not take the notification in {len(pauses) + 1} tries ({trouble}); "
+                    f"Host '{notification.host}' did not take the notification in {len(pauses) + 1} tries ({trouble}); "
                     "see that it runs and can be reached from the cluster."
                 )
                 raise Failure("NotifyFailed", message, retry=True) from None
@@ -105,16 +116,16 @@ def sent(letter: Letter, pauses: tuple[float, ...]) -> int:
     raise AssertionError("unreachable")
 
 
-def _post(letter: Letter) -> int:
+def _post(notification: Notification) -> int:
     """The status. A host that sends a byte now and then would hold a socket's own timeout off for ever, hence the time limit."""
-    url = letter.url
+    url = notification.url
     try:
-        pool = connect(url, letter.allowed, PATIENCE)
-        response = run_within(PATIENCE, lambda: send(pool, "POST", path_of(url), _headers(url), letter.body))
+        pool = connect(url, notification.allowed, PATIENCE)
+        response = run_within(PATIENCE, lambda: send(pool, "POST", path_of(url), _headers(url), notification.body))
     except TimeoutError:
         raise HostUnreachable(f"no answer within {PATIENCE:g} s") from None
     response.close()
-    return _judged(letter.host, response.status)
+    return _accepted_status(notification.host, response.status)
 
 
 def _headers(url: SplitResult) -> dict[str, str]:
@@ -124,7 +135,7 @@ def _headers(url: SplitResult) -> dict[str, str]:
     return headers | ({"Idempotency-Key": key} if key else {})
 
 
-def _judged(host: str, status: int) -> int:
+def _accepted_status(host: str, status: int) -> int:
     if 200 <= status < 300:
         return status
     if status >= 500 or status in (408, 429):

@@ -170,4 +170,4 @@ def test_params_that_cannot_be_read_name_what_is_missing(root: Path) -> None:
     (root / "params.json").write_text(json.dumps({"mode": "Canary"}))
 
     assert main.main() == 2
-    assert "'champion'" in json.loads((root / "termination-log").read_text())["message"]
+    assert "model: Field required" in json.loads((root / "termination-log").read_text())["message"]

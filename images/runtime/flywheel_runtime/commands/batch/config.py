@@ -1,17 +1,21 @@
-"""What a batch step is told, in params.json."""
+"""The configuration of the batch steps, in params.json."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
-from flywheel_runtime.contract.errors import Failure
+from pydantic import BaseModel, ConfigDict
+from pydantic.alias_generators import to_camel
 
 Format = Literal["CSV", "JSONL", "Parquet"]
 Prediction = Literal["Class", "Probability"]
 
 
-@dataclass(frozen=True)
-class Place:
+class Config(BaseModel):
+    """A part of the configuration."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class Place(Config):
     """A folder or object in a store. `secret` is the name that messages give to its credentials; `foreign`: they are its own."""
 
     uri: str
@@ -29,48 +33,45 @@ class Place:
         return self.uri.removeprefix("s3://").partition("/")[2]
 
 
-@dataclass(frozen=True)
-class BatchConfig:
-    """`input` is a place in a store, or a path on the volume. `shards` None: by the size of the input. `prediction` None: all outputs.
+class VolumePath(Config):
+    """A path on the volume of the input."""
 
-    `features` names, in order, the columns of a model whose only input has several. `results` is the folder of this plan's results.
-    """
+    path: str
 
-    input: Place | str
-    format: Format | None
-    features: tuple[str, ...]
-    output: Place
-    output_format: Format
-    include: tuple[str, ...]
-    prediction: Prediction | None
-    overwrite: bool
-    model: str
+
+class InputConfig(Config):
+    """The rows, in one of two places. `features` names, in order, the columns of a model whose only input has several."""
+
+    s3: Place | None = None
+    volume: VolumePath | None = None
+    format: Format | None = None
+    features: tuple[str, ...] = ()
+
+
+class OutputConfig(Config):
+    """Where predictions go. `prediction` None: all outputs of the model."""
+
+    s3: Place
+    format: Format
+    include: tuple[str, ...] = ()
+    prediction: Prediction | None = None
+    overwrite: bool = False
+
+
+class ModelConfig(Config):
+    """The version that the server in the same pod serves."""
+
+    name: str
     version: str
     digest: str
-    parallelism: int
-    shards: int | None
-    max_row_errors: int | None
 
-    @classmethod
-    def parse(cls, body: Mapping[str, Any]) -> "BatchConfig":
-        """Failure InternalError where the operator and this image do not speak the same language."""
-        try:
-            source, output, model = body["input"], body["output"], body["model"]
-            return cls(
-                input=Place(**source["s3"]) if "s3" in source else str(source["volume"]["path"]),
-                format=source.get("format"),
-                features=tuple(source.get("features") or ()),
-                output=Place(**output["s3"]),
-                output_format=output["format"],
-                include=tuple(output.get("include") or ()),
-                prediction=output.get("prediction"),
-                overwrite=bool(output.get("overwrite")),
-                model=model["name"],
-                version=model["version"],
-                digest=model["digest"],
-                parallelism=int(body.get("parallelism", 1)),
-                shards=body.get("shards"),
-                max_row_errors=body.get("maxRowErrors"),
-            )
-        except (KeyError, TypeError, ValueError) as error:
-            raise Failure("InternalError", f"params.json cannot be read: {error!r}") from error
+
+class BatchConfig(Config):
+    """`shards` None: by the size of the input. `max_row_errors` None: any number."""
+
+    input: InputConfig
+    output: OutputConfig
+    model: ModelConfig
+    parallelism: int = 1
+    shards: int | None = None
+    max_row_errors: int | None = None

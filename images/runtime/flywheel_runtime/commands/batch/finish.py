@@ -21,7 +21,7 @@ def main() -> int:
 def finish(step: Step) -> Report:
     """Counts all shards, and commits. Failure ShardMissing, TooManyRowErrors, NoRowScored, OutputExists."""
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
-    output = open_output(step.order, step.env)
+    output = open_output(step.config, step.env)
     keeper = Results.of(step.env, plan.id)
     with ThreadPoolExecutor(AT_ONCE) as pool:
         found = list(pool.map(keeper.read, range(len(plan.shards))))
@@ -33,14 +33,14 @@ def finish(step: Step) -> Report:
     whole = [result for result in found if result is not None]
     rows, errors = sum(result.rows for result in whole), sum(result.errors for result in whole)
     _check(step, output, rows, errors)
-    manifest.commit(output, _document(step, plan, whole), overwrite=step.order.overwrite)
+    manifest.commit(output, _document(step, plan, whole), overwrite=step.config.output.overwrite)
     say(f"{rows} rows and {errors} row errors in {manifest.uri(output)}")
     return Report({"rows": float(rows), "errors": float(errors)}, {"manifest": manifest.uri(output)})
 
 
 def _check(step: Step, output: Folder, rows: int, errors: int) -> None:
     where = f"see '{output.place.uri}_errors/' for each row and its reason"
-    most = step.order.max_row_errors
+    most = step.config.max_row_errors
     if most is not None and errors > most:
         words = f"{errors} rows cannot be scored and spec.maxRowErrors lets {most} pass"
         raise Failure("TooManyRowErrors", f"{words}; {where}")
@@ -52,7 +52,11 @@ def _document(step: Step, plan: Plan, results: list[Result]) -> dict[str, object
     return {
         "v": 1,
         "plan": plan.id,
-        "model": {"name": step.order.model, "version": step.order.version, "digest": step.order.digest},
+        "model": {
+            "name": step.config.model.name,
+            "version": step.config.model.version,
+            "digest": step.config.model.digest,
+        },
         "input": [asdict(file) for file, _ in plan.files],
         "format": plan.output_format,
         "columns": [name for name, _ in plan.columns],

@@ -36,15 +36,15 @@ def main() -> int:
 
 def plan(step: Step) -> Report:
     """Freezes the plan as an artifact, whose digest is in the report. Failure says what stands in the way."""
-    output = open_output(step.order, step.env)
+    output = open_output(step.config, step.env)
     manifest.probe(output)
-    source = open_source(step.order, step.paths, step.env)
+    source = open_source(step.config, step.paths, step.env)
     frozen = _frozen(step, source)
     done = manifest.present(output)
     facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _kept(step, frozen), "id": frozen.id}
     if done is not None and done.get("plan") == frozen.id:
         return Report(_counts(done), {**facts, "manifest": manifest.uri(output)}, repeated=True)
-    if done is not None and not step.order.overwrite:
+    if done is not None and not step.config.output.overwrite:
         words = f"'{manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
         cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
         raise Failure("OutputExists", f"{words}; {cure}")
@@ -63,24 +63,26 @@ class Table:
 
 
 def _frozen(step: Step, source: Source) -> Plan:
-    order = step.order
+    config = step.config
     with step.client as client:
         inputs, outputs = client.signature()
-        table = _table(order, source, inputs)
-        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, order)
+        table = _table(config, source, inputs)
+        rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, config)
     found = shards(table.slices, table.most)
     rows = sum(part.rows for parts in table.slices for part in parts)
     say(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
     heads = tuple(dict.fromkeys(table.heads))
-    included = _included(order, heads)
-    chosen = predictions.choose(outputs, order.prediction, _classes(step.paths.inputs / "model" / "signature.json"))
+    included = _included(config, heads)
+    chosen = predictions.choose(
+        outputs, config.output.prediction, _classes(step.paths.inputs / "model" / "signature.json")
+    )
     _check_names([name for name, _ in included] + [answer.name for answer in chosen])
     return Plan(
-        output=order.output.uri,
-        model=order.digest,
+        output=config.output.s3.uri,
+        model=config.model.digest,
         format=table.format,
-        output_format=order.output_format,
-        features=order.features,
+        output_format=config.output.format,
+        features=config.input.features,
         files=tuple((file, heads.index(head)) for file, head in zip(table.files, table.heads, strict=True)),
         heads=heads,
         included=included,
@@ -90,17 +92,17 @@ def _frozen(step: Step, source: Source) -> Plan:
     )
 
 
-def _table(order: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
+def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
     """Failure where it does not fit the model."""
     files = source.files()
-    name = name_of(files, order.format)
+    name = name_of(files, config.input.format)
     reader = FORMATS[name]
     with ThreadPoolExecutor(AT_ONCE) as pool:
         heads = list(pool.map(lambda file: reader.head(source, file), files))
         for file, head in zip(files, heads, strict=True):
-            _check_columns(order, inputs, file, head)
+            _check_columns(config, inputs, file, head)
         size = sum(file.size for file in files)
-        most = _most_shards(order, size)
+        most = _most_shards(config, size)
         slices = list(pool.map(lambda file: reader.slices(source, file, max(1, ceil(size / most))), files))
     if not any(slices):
         raise Failure("NoRows", f"'{source.name}' has no rows; write rows or correct spec.input", retry=True)
@@ -111,35 +113,35 @@ def _rows_mix(step: Step, client: Client, source: Source, table: Table, inputs: 
     """Asked with the first rows of the input."""
     at = next(at for at, parts in enumerate(table.slices) if parts)
     file, head = table.files[at], table.heads[at]
-    features = match(inputs, step.order.features, head.columns, file.path)
+    features = match(inputs, step.config.input.features, head.columns, file.path)
     names = [name for each in features for name in each.columns]
     some = next(FORMATS[table.format].rows(source, file, head, table.slices[at][0], names, step.scratch))
     return row_independence.rows_mix(client, features, some)
 
 
-def _check_columns(order: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
-    match(inputs, order.features, head.columns, file.path)
-    missing = [name for name in order.include if name not in head.columns]
+def _check_columns(config: BatchConfig, inputs: tuple[Tensor, ...], file: File, head: Head) -> None:
+    match(inputs, config.input.features, head.columns, file.path)
+    missing = [name for name in config.output.include if name not in head.columns]
     if missing:
         words = f"file '{file.path}' has no column '{missing[0]}', which spec.output.include names"
         shown = ", ".join(f"'{name}'" for name in head.columns[:10])
         raise Failure("ColumnsMissing", f"{words}; it has {shown}")
 
 
-def _most_shards(order: BatchConfig, size: int) -> int:
-    if order.shards is not None:
-        return order.shards
-    return max(1, min(MOST_SHARDS, max(ceil(size / USUAL), min(order.parallelism, ceil(size / LEAST)))))
+def _most_shards(config: BatchConfig, size: int) -> int:
+    if config.shards is not None:
+        return config.shards
+    return max(1, min(MOST_SHARDS, max(ceil(size / USUAL), min(config.parallelism, ceil(size / LEAST)))))
 
 
-def _included(order: BatchConfig, heads: tuple[Head, ...]) -> tuple[tuple[str, str], ...]:
+def _included(config: BatchConfig, heads: tuple[Head, ...]) -> tuple[tuple[str, str], ...]:
     """Names and types: as Parquet states them (text where files disagree), else text."""
 
     def kind(name: str) -> str:
         stated = {head.types[head.columns.index(name)] if head.types else "VARCHAR" for head in heads}
         return stated.pop() if len(stated) == 1 else "VARCHAR"
 
-    return tuple((name, kind(name)) for name in dict.fromkeys(order.include))
+    return tuple((name, kind(name)) for name in dict.fromkeys(config.output.include))
 
 
 def _check_names(names: list[str]) -> None:
@@ -149,11 +151,11 @@ def _check_names(names: list[str]) -> None:
         raise Failure("ColumnsDiffer", f"{words}; take it out of spec.output.include or rename it")
 
 
-def _rows_per_call(inputs: tuple[Tensor, ...], order: BatchConfig) -> int:
+def _rows_per_call(inputs: tuple[Tensor, ...], config: BatchConfig) -> int:
     """As many as the server surely takes; 1 where the model's first axis is fixed."""
     if any(each.shape[:1] != (-1,) for each in inputs):
         return 1
-    width = sum(8 * (len(order.features) or max(each.shape[-1], 1)) for each in inputs)
+    width = sum(8 * (len(config.input.features) or max(each.shape[-1], 1)) for each in inputs)
     return max(1, min(ROWS_OF_CALL, BYTES_OF_CALL // width))
 
 

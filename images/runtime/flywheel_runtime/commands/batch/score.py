@@ -116,7 +116,7 @@ class Shard:
             told = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
             log.write(json.dumps(told, ensure_ascii=False) + "\n")
         self.failed += len(scored.errors)
-        most = self.step.order.max_row_errors
+        most = self.step.config.max_row_errors
         if most is not None and self.failed > most:
             last = scored.errors[-1]
             words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
@@ -125,7 +125,7 @@ class Shard:
         if not len(scored.rows):
             return
         if self.part is None:
-            self.part = Part(path, self.step.order.output_format, self.plan.columns)
+            self.part = Part(path, self.step.config.output.format, self.plan.columns)
         included = [scored.rows.columns[name] for name, _ in self.plan.included]
         as_text = self.plan.output_format != "Parquet"
         found = [predictions.cells(answer, scored.found, as_text=as_text) for answer in self.plan.answers]
@@ -142,7 +142,7 @@ def score(step: Step) -> Report:
     """The shard of this pod's index, unless it is done already."""
     index = int(step.env["JOB_COMPLETION_INDEX"])
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
-    output = open_output(step.order, step.env)
+    output = open_output(step.config, step.env)
     keeper = results.Results.of(step.env, plan.id)
     earlier = keeper.read(index)
     if earlier is not None and results.are_there(output, earlier):
@@ -151,7 +151,7 @@ def score(step: Step) -> Report:
     with tempfile.TemporaryDirectory(dir=step.scratch) as folder, step.client as client:
         errors = Path(folder) / "errors.jsonl"
         shard = Shard(step, plan, client, errors)
-        source = open_source(step.order, step.paths, step.env)
+        source = open_source(step.config, step.paths, step.env)
         try:
             part = shard.score(source, plan.shards[index], Path(folder) / "part")
         except Failure as failure:

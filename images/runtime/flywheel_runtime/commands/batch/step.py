@@ -13,6 +13,7 @@ from typing import Any
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.inference.client import Client
 from flywheel_runtime.contract import termination_message
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
 
@@ -23,7 +24,7 @@ DONE, TRY_AGAIN, NEVER_WORKS = 0, 1, 2
 class Step:
     """What every batch step needs: its order, its paths, and its environment with the credentials."""
 
-    order: BatchConfig
+    config: BatchConfig
     paths: Paths
     env: Mapping[str, str]
 
@@ -31,7 +32,7 @@ class Step:
     def client(self) -> Client:
         """The model server in the same pod."""
         host, _, port = (self.env.get("FLYWHEEL_SERVER") or "127.0.0.1:8080").rpartition(":")
-        return Client(self.order.model, (host, int(port)))
+        return Client(self.config.model.name, (host, int(port)))
 
     @property
     def scratch(self) -> Path:
@@ -54,8 +55,8 @@ def run(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> 
     signal.signal(signal.SIGTERM, _stopped)
     paths = Paths.of(env)
     try:
-        order = BatchConfig.parse(json.loads(paths.params.read_bytes()))
-        report = work(Step(order, paths, env))
+        config = parse_params(BatchConfig, json.loads(paths.params.read_bytes()), "InternalError")
+        report = work(Step(config, paths, env))
     except Failure as failure:
         return _failed(paths, failure)
     except MemoryError:

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flywheel_runtime.commands.canary_analysis import pod_metrics, verdict
-from flywheel_runtime.commands.canary_analysis.pod_metrics import Side
+from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig, Side
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
 from flywheel_runtime.commands.canary_analysis.verdict import Question, Verdict
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
 
 INTERVAL = 1.0  # seconds between two looks
@@ -43,35 +43,20 @@ class Looks:
 
 def judge(step: Step) -> None:
     """Wait until the champion's servers have taken up the route, measure, and write the verdict."""
-    question, champion, challenger = parsed(step.params)
+    config = parse_params(CanaryAnalysisConfig, step.params)
+    limits = config.limits.model_dump(by_alias=True, exclude_none=True)
+    question = Question(config.mode, config.percent, config.challenger.version, limits)
     with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
-        if not _is_taken_up(champion, question, threads, float(step.params["takesUpSeconds"])):
-            words = f"was not asked: after {step.params['takesUpSeconds']} s the champion's servers do not share their requests with it; see their metrics flywheel_route_percent and flywheel_route_invalid"
+        if not _is_taken_up(config.champion, question, threads, config.takes_up_seconds):
+            words = f"was not asked: after {config.takes_up_seconds:g} s the champion's servers do not share their requests with it; see their metrics flywheel_route_percent and flywheel_route_invalid"
             found = Verdict("CannotMeasure", words)
         else:
-            looks = Looks(champion, challenger, threads)
-            found = measured(question, looks, float(step.params["seconds"]), float(step.params["atMostSeconds"]))
-        if question.mode == "Shadow":
+            looks = Looks(config.champion, config.challenger, threads)
+            found = measured(question, looks, config.seconds, config.at_most_seconds)
+        if config.mode == "Shadow":
             folder = step.output("examples")
-            write_json(folder / "worst.json", pod_metrics.examples(champion, str(step.params["model"]), threads))
+            write_json(folder / "worst.json", pod_metrics.examples(config.champion, config.model, threads))
     _finish(step, found)
-
-
-def parsed(params: Mapping[str, Any]) -> tuple[Question, Side, Side]:
-    """The question and both sides.
-
-    Raises:
-        Failure: a parameter is missing; the message names it.
-    """
-    try:
-        champion, challenger = Side.of(params["champion"]), Side.of(params["challenger"])
-        needed = ("maxDisagreement",) if params["mode"] == "Shadow" else ("maxErrorRate", "maxP99Ratio")
-        limits = {name: float(params["limits"][name]) for name in (*needed, "minRequests")}
-        question = Question(str(params["mode"]), float(params["percent"]), challenger.version, limits)
-        _ = [float(params[name]) for name in ("seconds", "atMostSeconds", "takesUpSeconds")], str(params["model"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise Failure("ParamsInvalid", f"params.json of the judge cannot be read: {error!r}.") from error
-    return question, champion, challenger
 
 
 def measured(question: Question, looks: Looks, seconds: float, at_most: float) -> Verdict:

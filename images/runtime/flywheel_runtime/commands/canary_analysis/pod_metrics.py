@@ -6,31 +6,18 @@ import json
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
+from flywheel_runtime.commands.canary_analysis.config import Side
 from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
 from flywheel_runtime.contract.errors import HostUnreachable
 from flywheel_runtime.transport.http import read, send
 
 TIMEOUT_SECONDS = 2.0  # for one pod
 MAX_BODY_BYTES = 4 << 20
-
-
-@dataclass(frozen=True)
-class Side:
-    """Champion or challenger: the version that its pods serve, and where they are found."""
-
-    version: str
-    host: str
-    port: int
-
-    @staticmethod
-    def of(params: Mapping[str, Any]) -> Side:
-        return Side(str(params["version"]), str(params["host"]), int(params["port"]))
 
 
 def addresses(side: Side) -> list[str]:

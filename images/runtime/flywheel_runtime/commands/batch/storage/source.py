@@ -52,18 +52,21 @@ def blocks(source: Source, file: File, start: int = 0, stop: int | None = None) 
         yield source.part(file, at, min(at + BLOCK, end))
 
 
-def open_source(order: BatchConfig, paths: Paths, env: Mapping[str, str]) -> Source:
-    """The input of the order. Failure where its address cannot be right."""
-    if isinstance(order.input, str):
-        return Volume(order.input, paths.volumes / "source" / order.input)
-    return Folder(order.input, *_access(order.input, env, "SOURCE_", "spec.input.s3"))
+def open_source(config: BatchConfig, paths: Paths, env: Mapping[str, str]) -> Source:
+    """The input that is configured. Failure where its address cannot be right."""
+    place, volume = config.input.s3, config.input.volume
+    if place is not None:
+        return Folder(place, *_access(place, env, "SOURCE_", "spec.input.s3"))
+    if volume is None:
+        raise Failure("InternalError", "params.json has no input; this is a fault of the operator", retry=False)
+    return Volume(volume.path, paths.volumes / "source" / volume.path)
 
 
-def open_output(order: BatchConfig, env: Mapping[str, str]) -> "Folder":
+def open_output(config: BatchConfig, env: Mapping[str, str]) -> "Folder":
     """The output's folder. Failure OutputNotAllowed inside the input, and where the installation's own credentials would write into
     what is others'."""
-    place, source = order.output, order.input
-    if isinstance(source, Place) and _is_inside(place, source):
+    place, source = config.output.s3, config.input.s3
+    if source is not None and _is_inside(place, source):
         words = f"'{place.uri}' lies inside the input '{source.uri}', where the next run would read it"
         raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri")
     folder = Folder(place, *_access(place, env, "OUTPUT_", "spec.output.s3"))
