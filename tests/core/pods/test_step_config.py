@@ -7,13 +7,29 @@ import pytest
 from pydantic import ValidationError
 
 from flywheel.core.pods.fetch import Input, fetch_container
-from flywheel.core.pods.step_config import CollectConfig, FetchConfig, StepConfig
+from flywheel.core.pods.step_config import (
+    BatchConfig,
+    CanaryAnalysisConfig,
+    CollectConfig,
+    FetchConfig,
+    NotifyConfig,
+    StepConfig,
+)
 from flywheel.core.settings import Settings
 
 CONFIG = Path(__file__).parents[2] / "contracts" / "config"
 
 
-@pytest.mark.parametrize(("name", "kind"), [("fetch", FetchConfig), ("collect", CollectConfig)])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        ("fetch", FetchConfig),
+        ("collect", CollectConfig),
+        ("notify", NotifyConfig),
+        ("canary_analysis", CanaryAnalysisConfig),
+        ("batch", BatchConfig),
+    ],
+)
 def test_the_golden_document_is_written_as_it_was_read(name: str, kind: type[StepConfig]) -> None:
     document = json.loads((CONFIG / f"{name}.json").read_text())
 

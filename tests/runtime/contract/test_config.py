@@ -5,7 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
+from flywheel_runtime.commands.batch.config import BatchConfig
+from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig
+from flywheel_runtime.commands.notify import NotifyConfig
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.config.collect import (
     CheckpointConfig,
     CollectConfig,
@@ -49,6 +54,32 @@ def test_the_golden_document_of_collect() -> None:
         CheckpointConfig(60.0),
         Retention("loss", False, 0.25),
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "model"),
+    [("notify", NotifyConfig), ("canary_analysis", CanaryAnalysisConfig), ("batch", BatchConfig)],
+)
+def test_the_golden_documents_of_other_commands_are_read_whole(name: str, model: type[BaseModel]) -> None:
+    document = json.loads((CONFIG / f"{name}.json").read_text())
+
+    assert parse_params(model, document).model_dump(mode="json", by_alias=True, exclude_unset=True) == document
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        pytest.param(
+            {"body": {}, "allowedHosts": "localhost"}, "allowedHosts: Input should be a valid list", id="no list"
+        ),
+        pytest.param({"allowedHosts": []}, "body: Field required", id="a missing field"),
+    ],
+)
+def test_parameters_that_cannot_be_read_name_the_field(document: Any, problem: str) -> None:
+    with pytest.raises(Failure) as failed:
+        parse_params(NotifyConfig, document)
+
+    assert (failed.value.reason, failed.value.message) == ("ParamsInvalid", f"params.json cannot be read: {problem}.")
 
 
 def test_absent_fields_have_their_defaults() -> None:

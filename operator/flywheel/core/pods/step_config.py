@@ -1,7 +1,7 @@
-"""The configuration that `fetch` and `collect` read in their pods.
+"""The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH, FLYWHEEL_COLLECT or params.json.
 
-flywheel_runtime/contract/config reads it there; tests/contracts/config_*.json hold both sides to the same documents. Only fields that
-were set are written, so that a pod's manifest shows what was asked for.
+tests/contracts/config/*.json hold both sides to the same documents. Only fields that were set are written, so that a pod's manifest
+shows what was asked for.
 """
 
 import json
@@ -16,9 +16,13 @@ class StepConfig(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
+    def document(self) -> dict[str, Any]:
+        """Returns the configuration as it is written."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
     def to_json(self) -> str:
         """Returns the value of the environment variable, with sorted keys."""
-        return json.dumps(self.model_dump(mode="json", by_alias=True, exclude_unset=True), sort_keys=True)
+        return json.dumps(self.document(), sort_keys=True)
 
 
 class S3Source(StepConfig):
@@ -106,3 +110,80 @@ class CollectConfig(StepConfig):
     keep: Retention | None = None
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
+
+
+class NotifyConfig(StepConfig):
+    """`params.json` of notify; `url` is absent where a Secret has it."""
+
+    url: str | None = None
+    body: dict[str, Any]
+    allowed_hosts: tuple[str, ...]
+
+
+class Side(StepConfig):
+    """Champion or challenger: the version that its pods serve, and where they are found."""
+
+    version: str
+    host: str
+    port: int
+
+
+class Limits(StepConfig):
+    """What a challenger may have at most; shares are fractions."""
+
+    min_requests: int
+    max_error_rate: float | None = None
+    max_p99_ratio: float | None = None
+    max_disagreement: float | None = None
+
+
+class CanaryAnalysisConfig(StepConfig):
+    """`params.json` of judge."""
+
+    mode: Literal["Canary", "Shadow"]
+    model: str
+    percent: int | float
+    seconds: int
+    at_most_seconds: int
+    takes_up_seconds: int
+    champion: Side
+    challenger: Side
+    limits: Limits
+
+
+class BatchInput(StepConfig):
+    """The rows, in a store or on a volume."""
+
+    s3: S3Source | None = None
+    volume: VolumeSource | None = None
+    format: Literal["CSV", "JSONL", "Parquet"] | None
+    features: tuple[str, ...]
+
+
+class BatchOutput(StepConfig):
+    """Where predictions go."""
+
+    s3: S3Source
+    format: Literal["CSV", "JSONL", "Parquet"]
+    include: tuple[str, ...] = ()
+    prediction: Literal["Class", "Probability"] | None = None
+    overwrite: bool = False
+
+
+class BatchModel(StepConfig):
+    """The version that the server in the pod serves."""
+
+    name: str
+    version: str
+    digest: str
+
+
+class BatchConfig(StepConfig):
+    """`params.json` of the batch steps."""
+
+    input: BatchInput
+    output: BatchOutput
+    model: BatchModel
+    parallelism: int
+    shards: int | None
+    max_row_errors: int | None

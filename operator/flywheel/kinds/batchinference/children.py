@@ -4,6 +4,7 @@ import json
 from datetime import datetime
 from typing import Any
 
+from flywheel.core.pods.step_config import BatchConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
@@ -68,7 +69,7 @@ def step_params(batch: BatchInference, run: Run) -> dict[str, Any]:
     location = spec.input.location
     source = {"s3": _s3(location, run.input)} if isinstance(location, S3Input) else {"volume": {"path": run.input}}
     output = spec.output.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"s3"})
-    return {
+    config = {
         "input": {**source, "format": spec.input.format, "features": list(spec.input.features)},
         "output": {**output, "s3": _s3(spec.output.s3, run.output)},
         "model": {"name": batch.name, "version": run.version, "digest": str(run.digest)},
@@ -76,6 +77,7 @@ def step_params(batch: BatchInference, run: Run) -> dict[str, Any]:
         "shards": spec.shards,
         "maxRowErrors": spec.max_row_errors,
     }
+    return BatchConfig.model_validate(config).document()
 
 
 def _s3(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:

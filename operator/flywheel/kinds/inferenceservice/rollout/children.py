@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.step_config import CanaryAnalysisConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, JOB, POD, SERVICE
 from flywheel.core.resource.model_reference import ResolvedVersion
@@ -141,14 +142,28 @@ def headless_service(service: InferenceService, slot: Slot) -> Child:
 
 def judge_job(rollout: RolloutInProgress) -> Child:
     """The Job that measures one step, from both sides' metrics."""
-    service, status, active = rollout.service, rollout.status, rollout.seen.active
+    service, status = rollout.service, rollout.status
     step = Step(
         name=judge_step(status),
         attempt=(status.judgements or 0) + 1,
         image=rollout.settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "judge"),
-        params={
-            "mode": status.mode,
+        params=_analysis(rollout).document(),
+        outputs=("examples",) if status.mode == "Shadow" else (),
+        timeout=rollout.max_duration + ROUTE_TIMEOUT + JUDGE_MARGIN,
+        resources=JUDGE_RESOURCES,
+        placement=service.spec.placement.model_copy(update={"node_selector": {}}),
+        pull_secrets=service.spec.image_pull_secrets,
+    )
+    return step_job(service, step, rollout.settings)
+
+
+def _analysis(rollout: RolloutInProgress) -> CanaryAnalysisConfig:
+    """What the Job measures, and against which limits."""
+    service, active = rollout.service, rollout.seen.active
+    return CanaryAnalysisConfig.model_validate(
+        {
+            "mode": rollout.status.mode,
             "model": service.name,
             "percent": rollout.step.percent,
             "seconds": int(rollout.step.duration.timedelta.total_seconds()),
@@ -157,14 +172,8 @@ def judge_job(rollout: RolloutInProgress) -> Child:
             "champion": _side(service, rollout.champion, active),
             "challenger": _side(service, rollout.wanted, other_slot(active)),
             "limits": limits(rollout.spec),
-        },
-        outputs=("examples",) if status.mode == "Shadow" else (),
-        timeout=rollout.max_duration + ROUTE_TIMEOUT + JUDGE_MARGIN,
-        resources=JUDGE_RESOURCES,
-        placement=service.spec.placement.model_copy(update={"node_selector": {}}),
-        pull_secrets=service.spec.image_pull_secrets,
+        }
     )
-    return step_job(service, step, rollout.settings)
 
 
 def limits(spec: Rollout) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from flywheel.core.pods.indexed_job import Indexed, RankGroup, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
 from flywheel.core.pods.pod_spec import pods_of_job
+from flywheel.core.pods.step_config import NotifyConfig
 from flywheel.core.resource.api import JOB, POD, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
@@ -179,11 +180,12 @@ def _notify(run: TrainingRun, attempt: Attempt, wanted: Notify) -> JobStep:
     body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **attempt.context}
     if wanted.text:
         body["text"] = values.fill(wanted.text)
-    params = {
+    config = {
         **({"url": values.fill(wanted.url)} if wanted.url else {}),
         "body": body,
         "allowedHosts": list(attempt.settings.allowed_http_hosts),
     }
+    params = NotifyConfig.model_validate(config).document()
     env = (Variable(name="NOTIFY_URL", secret=wanted.secret),) if wanted.secret else ()
     return replace(_runtime_step(attempt, "notify", params, ()), env=env)
 
