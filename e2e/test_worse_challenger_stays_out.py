@@ -124,9 +124,9 @@ def test_every_step_is_in_the_audit_records(ready: Namespace) -> None:
     )
     store = Store.of(kube.store_environment(), ready.name, Retry())
 
-    found = chain.check(store, "malignant")
-    events = [link.body["event"] for link in found.links]
-    pointer = chain.champion(store, "malignant") or {}
+    found = chain.check_chain(store, "malignant")
+    events = [record.body["event"] for record in found.records]
+    pointer = chain.read_champion(store, "malignant") or {}
 
     assert found.findings == ()
     assert (events.count("Verified"), events.count("Measured"), events.count("Promoted")) == (3, 3, 2)

@@ -29,11 +29,11 @@ CHAMPION = {"version": "fraud-2", "digest": DIGEST, "since": "2026-01-01T12:00:0
 RESULT: dict[str, Any] = {"outputs": {}, "metrics": {"roc_auc": 0.7}, "facts": {}}
 
 
-def write(store: Store, number: int, champion: bool = False) -> records.Link:
+def write(store: Store, number: int, champion: bool = False) -> records.AuditRecord:
     """One more record, as the Job of some version would."""
     entry = {"event": "Promoted" if champion else "Verified", "version": f"fraud-{number}", "digest": DIGEST}
     order = {"model": "fraud", "entries": [entry], "champion": CHAMPION if champion else None}
-    return records.record(store, order, {"uid": f"u{number}", "step": "verify", "attempt": "1"}, RESULT)
+    return records.append_records(store, order, {"uid": f"u{number}", "step": "verify", "attempt": "1"}, RESULT)
 
 
 @pytest.fixture
@@ -46,17 +46,17 @@ def written(store: Store) -> Store:
 
 def spoil(store: Store, number: int, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
     """Write a changed record over one, as somebody with the store's keys could."""
-    key = store.root + records.key("fraud", number)
+    key = store.root + records.record_key("fraud", number)
     body = json.loads(store.bucket.get(key, limit=1 << 20))
-    store.bucket.put(key, records.canonical(change(body)))
+    store.bucket.put(key, records.canonical_bytes(change(body)))
 
 
 def test_records_are_numbered_and_each_knows_the_one_before(written: Store) -> None:
-    checked = chain.check(written, "fraud")
+    checked = chain.check_chain(written, "fraud")
 
-    assert [link.number for link in checked.links] == [1, 2, 3]
+    assert [record.number for record in checked.records] == [1, 2, 3]
     assert checked.findings == ()
-    first, second, _ = checked.links
+    first, second, _ = checked.records
     assert first.body["previous"] is None
     assert second.body["previous"] == hashlib.sha256(first.text).hexdigest()
     assert second.body["found"]["metrics"] == {"roc_auc": 0.7}
@@ -64,7 +64,7 @@ def test_records_are_numbered_and_each_knows_the_one_before(written: Store) -> N
 
 
 def test_the_pointer_names_the_champion_and_its_record(written: Store) -> None:
-    pointer = chain.champion(written, "fraud")
+    pointer = chain.read_champion(written, "fraud")
 
     assert pointer is not None
     assert {key: pointer[key] for key in CHAMPION} == CHAMPION
@@ -75,16 +75,18 @@ def test_an_attempt_that_is_repeated_writes_nothing_again(written: Store) -> Non
     again = write(written, 2, champion=True)
 
     assert again.number == 2
-    assert len(chain.check(written, "fraud").links) == 3
+    assert len(chain.check_chain(written, "fraud").records) == 3
 
 
 def test_writers_at_the_same_time_make_one_chain(store: Store) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(lambda number: write(store, number), range(24)))
 
-    checked = chain.check(store, "fraud")
+    checked = chain.check_chain(store, "fraud")
     assert checked.findings == ()
-    assert sorted(link.body["version"] for link in checked.links) == sorted(f"fraud-{number}" for number in range(24))
+    assert sorted(record.body["version"] for record in checked.records) == sorted(
+        f"fraud-{number}" for number in range(24)
+    )
 
 
 @pytest.mark.parametrize(
@@ -97,40 +99,42 @@ def test_writers_at_the_same_time_make_one_chain(store: Store) -> None:
 def test_a_changed_record_is_found(written: Store, number: int, words: str) -> None:
     spoil(written, number, lambda body: {**body, "version": "fraud-666"})
 
-    assert any(words in finding for finding in chain.check(written, "fraud").findings)
+    assert any(words in finding for finding in chain.check_chain(written, "fraud").findings)
 
 
 def test_a_record_that_was_taken_out_is_found_and_the_chain_goes_on(written: Store) -> None:
-    written.bucket.delete(written.root + records.key("fraud", 2))
+    written.bucket.delete(written.root + records.record_key("fraud", 2))
     write(written, 4)
 
-    findings = chain.check(written, "fraud").findings
+    findings = chain.check_chain(written, "fraud").findings
     assert findings[0] == "record 2 of Model 'fraud' is missing; the next one there is 3"
     assert "champions/fraud.json points at record 2, which is not there" in findings
 
 
 def test_a_chain_that_was_cut_before_the_promotion_is_found_by_the_pointer(written: Store) -> None:
     for number in (2, 3):
-        written.bucket.delete(written.root + records.key("fraud", number))
+        written.bucket.delete(written.root + records.record_key("fraud", number))
 
-    assert chain.check(written, "fraud").findings == ("champions/fraud.json points at record 2, which is not there",)
+    assert chain.check_chain(written, "fraud").findings == (
+        "champions/fraud.json points at record 2, which is not there",
+    )
 
 
 def test_a_pointer_at_another_version_is_found(written: Store) -> None:
-    pointer = {**(chain.champion(written, "fraud") or {}), "version": "fraud-666"}
-    written.bucket.put(f"{written.root}champions/fraud.json", records.canonical(pointer))
+    pointer = {**(chain.read_champion(written, "fraud") or {}), "version": "fraud-666"}
+    written.bucket.put(f"{written.root}champions/fraud.json", records.canonical_bytes(pointer))
 
-    [finding] = chain.check(written, "fraud").findings
+    [finding] = chain.check_chain(written, "fraud").findings
     assert "it names 'fraud-666', and record 2 promoted 'fraud-2'" in finding
 
 
 def test_garbage_is_found_and_stops_nobody(written: Store) -> None:
-    written.bucket.put(written.root + records.key("fraud", 3), b"\x00 not json")
+    written.bucket.put(written.root + records.record_key("fraud", 3), b"\x00 not json")
     write(written, 4)
 
-    checked = chain.check(written, "fraud")
+    checked = chain.check_chain(written, "fraud")
     assert checked.findings == ("record 3 of Model 'fraud' was changed: it is no JSON object",)
-    assert len(checked.links) == 4
+    assert len(checked.records) == 4
 
 
 def test_the_command_says_what_it_found(
@@ -166,16 +170,16 @@ def kept(pod: dict[str, str], store: Store, attempt: str = "1") -> dict[str, Any
 def test_collect_records_what_it_committed(finished: dict[str, str], store: Store) -> None:
     report = kept(finished, store)
 
-    [link] = chain.check(store, "fraud").links
+    [record] = chain.check_chain(store, "fraud").records
     assert report["complete"]
-    assert report["audit"] == {"number": 1, "sha256": link.sha256}
+    assert report["audit"] == {"number": 1, "sha256": record.sha256}
     assert list(report) == list(golden("collect_finished_audited")["message"])
-    assert link.body["found"]["outputs"] == {name: each["digest"] for name, each in report["outputs"].items()}
+    assert record.body["found"]["outputs"] == {name: each["digest"] for name, each in report["outputs"].items()}
 
 
 def test_collect_records_once_what_was_committed_before_it_died(finished: dict[str, str], store: Store) -> None:
     kept(finished, store)
-    store.bucket.delete(store.root + records.key("fraud", 1))
+    store.bucket.delete(store.root + records.record_key("fraud", 1))
     keeper = ResultStore(store, Attempt.of({**finished, "FLYWHEEL_ATTEMPT": "1"}), installation.owner(finished))
     order = CollectConfig.parse(json.dumps({"audit": ORDER}))
 
@@ -184,7 +188,7 @@ def test_collect_records_once_what_was_committed_before_it_died(finished: dict[s
         assert earlier is not None
         assert audited(earlier, order, keeper, time.monotonic() + 20)["audit"]["number"] == 1
 
-    assert len(chain.check(store, "fraud").links) == 1
+    assert len(chain.check_chain(store, "fraud").records) == 1
 
 
 def test_a_result_that_cannot_be_recorded_does_not_count(

@@ -76,28 +76,28 @@ def checked(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
     made: dict[str, Path] = {}
 
     def build(files: Files, **params: Any) -> Path:
-        asked = repr(files) + json.dumps(params, sort_keys=True)
-        if asked not in made:
+        key = repr(files) + json.dumps(params, sort_keys=True)
+        if key not in made:
             root = tmp_path_factory.mktemp("checked") / "pod"
             with pytest.MonkeyPatch.context() as patched:
                 _pod(root, {"name": "orders"} | params, patched)
                 _write(root / "inputs" / "source", files)
                 assert check.main() == 0
-            made[asked] = root / "outputs" / "data"
-        return made[asked]
+            made[key] = root / "outputs" / "data"
+        return made[key]
 
     return build
 
 
 @pytest.fixture
 def run_prepare(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
-    """run_prepare({"orders": data folder}, "SELECT …", months=3) -> Result; `order` is what else params.json says."""
+    """run_prepare({"orders": data folder}, "SELECT …", months=3) -> Result; `more` are further parameters."""
     runs = iter(range(100))
 
-    def run(tables: dict[str, Path], sql: str | None = None, order: Any = None, **parameters: Any) -> Result:
+    def run(tables: dict[str, Path], sql: str | None = None, more: Any = None, **parameters: Any) -> Result:
         root = tmp_path / f"prepare-{next(runs)}"
-        told = {"tables": list(tables), "sql": sql, "parameters": parameters, "run": {"date": "2026-11-21"}, "seed": 7}
-        _pod(root, told | (order or {}), monkeypatch)
+        given = {"tables": list(tables), "sql": sql, "parameters": parameters, "run": {"date": "2026-11-21"}, "seed": 7}
+        _pod(root, given | (more or {}), monkeypatch)
         (root / "inputs").mkdir()
         for name, folder in tables.items():
             (root / "inputs" / name).symlink_to(folder)

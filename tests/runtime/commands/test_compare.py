@@ -1,4 +1,4 @@
-"""Two runs are equal, within tolerance, or different, and it is told where."""
+"""Two runs are equal, within tolerance, or different, and the facts name the differences."""
 
 import json
 import shutil

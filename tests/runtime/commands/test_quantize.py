@@ -39,8 +39,8 @@ class Pod:
 
     def run(self, monkeypatch: pytest.MonkeyPatch, **params: Any) -> int:
         """quantize, then verify; verify's exit code."""
-        told = {"format": "ONNX", "path": "model.onnx", "brought": False, "quantize": "Dynamic", **params}
-        (self.root / "params.json").write_text(json.dumps(told))
+        params = {"format": "ONNX", "path": "model.onnx", "brought": False, "quantize": "Dynamic", **params}
+        (self.root / "params.json").write_text(json.dumps(params))
         (self.root / "outputs").mkdir(exist_ok=True)
         log = self.root / "termination-log"
         env = {"FLYWHEEL_ROOT": str(self.root), "FLYWHEEL_TERMINATION_LOG": str(log)}

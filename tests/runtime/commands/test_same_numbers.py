@@ -31,9 +31,9 @@ def trial(run_train: Any, data: Path) -> Any:
     return done
 
 
-def run_gates(run_step: Any, model: Path, data: Path, *asked: dict[str, Any], objective: str) -> Any:
+def run_gates(run_step: Any, model: Path, data: Path, *requested: dict[str, Any], objective: str) -> Any:
     inputs = {"model": model, "data": data}
-    params = {"gates": list(asked), "objective": objective, "digest": "sha256:1", "champion": None}
+    params = {"gates": list(requested), "objective": objective, "digest": "sha256:1", "champion": None}
     return run_step(gates, inputs, **params)
 
 

@@ -25,7 +25,7 @@ def assigned(rows: list[Row], how: Split, keys: tuple[str, ...] = ("key",)) -> l
         connection.execute("CREATE TABLE data (key BIGINT, grp BIGINT, moment BIGINT, label BIGINT)")
         values = ", ".join(str(row) for row in rows)
         connection.execute(f"INSERT INTO data VALUES {values}")
-        split.assign(connection, Schema(columns, "label", keys, "moment", how))
+        split.assign_splits(connection, Schema(columns, "label", keys, "moment", how))
         return [row[0] for row in connection.execute("SELECT split FROM splits ORDER BY row").fetchall()]
 
 
@@ -79,7 +79,7 @@ def test_stratified_keeps_the_share_of_each_class(rows: list[Row]) -> None:
 def test_by_time_train_is_before_validation_is_before_test(rows: list[Row]) -> None:
     found = assigned(rows, Split(by="Time", validation=0.2, test=0.2))
 
-    times = {name: [row[2] for row, at in zip(rows, found, strict=True) if at == name] for name in split.NAMES}
+    times = {name: [row[2] for row, at in zip(rows, found, strict=True) if at == name] for name in split.SPLITS}
     assert max(times["train"]) < min(times["validation"])
     assert max(times["validation"]) < min(times["test"])
 

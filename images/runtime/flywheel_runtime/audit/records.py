@@ -1,4 +1,4 @@
-"""Adding to a chain of records."""
+"""Audit records: each has the digest of the one before it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from typing import Any
 from flywheel_runtime.contract.errors import AuditChainBroken, ObjectMissing
 from flywheel_runtime.store.artifacts import Store
 
-RECORD_LIMIT = 1 << 20  # bytes
-LOOKED_BACK = 32  # records among which a retry looks for what an earlier try wrote
-MOST_RACES = 1000
+MAX_RECORD_BYTES = 1 << 20
+MAX_LOOKBACK = 32  # records among which a retry looks for what an earlier attempt wrote
+MAX_RACES = 1000
 
 
 @dataclass(frozen=True)
-class Link:
-    """One record of the chain: its number from 1, its bytes, and what they say."""
+class AuditRecord:
+    """One record of the chain: its number from 1, its bytes, and the JSON in them."""
 
     number: int
     text: bytes
@@ -27,110 +27,112 @@ class Link:
 
     @property
     def sha256(self) -> str:
-        """What the next record says of this one."""
+        """The digest by which the next record names this one."""
         return hashlib.sha256(self.text).hexdigest()
 
-    def told(self) -> dict[str, Any]:
-        """As collect's message and the champion's pointer name it."""
+    def reference(self) -> dict[str, Any]:
+        """How collect's message and the champion's pointer name it."""
         return {"number": self.number, "sha256": self.sha256}
 
 
-def folder(model: str) -> str:
-    """Where a Model's records are, below the namespace's folder."""
+def records_folder(model: str) -> str:
+    """The folder of a Model's records, below that of the namespace."""
     return f"audit/{model}/"
 
 
-def key(model: str, number: int) -> str:
-    """One record's place; the zeros keep the order of a listing."""
-    return f"{folder(model)}{number:08d}.json"
+def record_key(model: str, number: int) -> str:
+    """The key of a record; the zeros make a listing sort by number."""
+    return f"{records_folder(model)}{number:08d}.json"
 
 
-def record(store: Store, order: Mapping[str, Any], by: Mapping[str, str], result: Mapping[str, Any]) -> Link:
-    """Append what `order` says, and what the result found; the last record that is ours.
+def append_records(
+    store: Store, request: Mapping[str, Any], by: Mapping[str, str], result: Mapping[str, Any]
+) -> AuditRecord:
+    """Append the requested entries with the step's result; returns the last record of this attempt.
 
-    `order`: `{"model", "entries": [{"event", "version", …}], "champion": null | {"version", "digest", "since"}}`. An entry that an earlier try of
+    `request`: `{"model", "entries": [{"event", "version", …}], "champion": null | {"version", "digest", "since"}}`. An entry that an earlier try of
     the same attempt wrote is not written again. With `champion` the pointer follows, last.
 
     Raises:
-        Broken: the chain cannot be continued.
-        S3Error: the store refuses.
+        AuditChainBroken: the chain cannot be continued.
+        StoreError: the store refuses.
     """
-    model = str(order["model"])
+    model = str(request["model"])
     outputs = {name: each["digest"] for name, each in (result.get("outputs") or {}).items()}
     found = {"outputs": outputs, "metrics": result.get("metrics") or {}, "facts": result.get("facts") or {}}
-    last: Link | None = None
-    for place, entry in enumerate(order["entries"]):
-        last = append(store, model, {**entry, "by": {**by, "entry": place}, "found": found})
+    last: AuditRecord | None = None
+    for number, entry in enumerate(request["entries"]):
+        last = append_record(store, model, {**entry, "by": {**by, "entry": number}, "found": found})
     if last is None:
-        raise AuditChainBroken("the order has no entries")
-    if order.get("champion"):
-        pointer = {"v": 1, "model": model, **order["champion"], "audit": last.told()}
-        text = canonical(pointer)
+        raise AuditChainBroken("the request has no entries")
+    if request.get("champion"):
+        pointer = {"v": 1, "model": model, **request["champion"], "audit": last.reference()}
+        text = canonical_bytes(pointer)
         store.retry.call(lambda: store.bucket.put(f"{store.root}champions/{model}.json", text))
     return last
 
 
-def append(store: Store, model: str, entry: Mapping[str, Any]) -> Link:
-    """Add one entry after the last record, unless it is there already. Whoever is second at a number takes the next one."""
-    last = newest(store, model)
-    known = _written(store, model, last, entry["by"])
+def append_record(store: Store, model: str, entry: Mapping[str, Any]) -> AuditRecord:
+    """Add one entry after the last record, unless it is there already. If another writer has the number, the next one is tried."""
+    last = read_newest(store, model)
+    known = _find_earlier(store, model, last, entry["by"])
     if known is not None:
         return known
-    for _ in range(MOST_RACES):
+    for _ in range(MAX_RACES):
         number = last.number + 1 if last else 1
         body = {"v": 1, "number": number, "previous": last.sha256 if last else None, "time": _now(), "model": model}
-        text = canonical({**body, **entry})
-        held = store.commit(key(model, number), text)
-        last = _link(number, held)
-        if held == text:
+        text = canonical_bytes({**body, **entry})
+        stored = store.commit(record_key(model, number), text)
+        last = _parse_record(number, stored)
+        if stored == text:
             return last
-    raise AuditChainBroken(f"{MOST_RACES} others were quicker")
+    raise AuditChainBroken(f"{MAX_RACES} other writers were faster")
 
 
-def newest(store: Store, model: str) -> Link | None:
+def read_newest(store: Store, model: str) -> AuditRecord | None:
     """The last record, None where there is none."""
-    numbers = numbered(store, model)
-    return read(store, model, numbers[-1]) if numbers else None
+    numbers = list_numbers(store, model)
+    return read_record(store, model, numbers[-1]) if numbers else None
 
 
-def numbered(store: Store, model: str) -> Sequence[int]:
-    """The numbers of all records that are there, rising."""
-    prefix = store.root + folder(model)
+def list_numbers(store: Store, model: str) -> Sequence[int]:
+    """The numbers of all records of the Model, ascending."""
+    prefix = store.root + records_folder(model)
     keys = store.retry.call(lambda: [each.key[len(prefix) :] for each in store.bucket.list(prefix)])
     stems = [name.removesuffix(".json") for name in keys]
     return sorted(int(stem) for stem in stems if stem.isdigit())
 
 
-def read(store: Store, model: str, number: int) -> Link:
+def read_record(store: Store, model: str, number: int) -> AuditRecord:
     """One record. Raises NotThere."""
-    place = store.root + key(model, number)
-    return _link(number, store.retry.call(lambda: store.bucket.get(place, limit=RECORD_LIMIT)))
+    key = store.root + record_key(model, number)
+    return _parse_record(number, store.retry.call(lambda: store.bucket.get(key, limit=MAX_RECORD_BYTES)))
 
 
-def canonical(value: Mapping[str, Any]) -> bytes:
+def canonical_bytes(value: Mapping[str, Any]) -> bytes:
     """JSON with sorted keys and no spaces: equal records have equal bytes."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def _written(store: Store, model: str, last: Link | None, by: Mapping[str, Any]) -> Link | None:
-    link = last
-    for _ in range(LOOKED_BACK):
-        if link is None or link.body.get("by") == by:
-            return link
+def _find_earlier(store: Store, model: str, last: AuditRecord | None, by: Mapping[str, Any]) -> AuditRecord | None:
+    record = last
+    for _ in range(MAX_LOOKBACK):
+        if record is None or record.body.get("by") == by:
+            return record
         try:
-            link = read(store, model, link.number - 1) if link.number > 1 else None
-        except ObjectMissing:  # somebody took a record out, which is for chain.py to tell
+            record = read_record(store, model, record.number - 1) if record.number > 1 else None
+        except ObjectMissing:  # a record was removed, which chain.py reports
             return None
     return None
 
 
-def _link(number: int, text: bytes) -> Link:
-    """A record that somebody spoiled says nothing; it still has a digest, so that the chain goes on and the spoiling is found."""
+def _parse_record(number: int, text: bytes) -> AuditRecord:
+    """A damaged record has no body; it still has a digest, so that the chain goes on and the damage is found."""
     try:
         body = json.loads(text)
     except ValueError:
         body = {}
-    return Link(number, text, body if isinstance(body, dict) else {})
+    return AuditRecord(number, text, body if isinstance(body, dict) else {})
 
 
 def _now() -> str:

@@ -10,14 +10,14 @@ from flywheel_runtime.store import installation
 from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
-PATIENCE = 15.0  # seconds
+PATIENCE_SECONDS = 15.0
 
 
 def main(env: Mapping[str, str] = os.environ) -> int:
-    """0: every record is as it was written. 1: one is not, and each finding is a line. 2: the store cannot be asked."""
+    """0: every record is as it was written. 1: one is not, and each finding is a line. 2: the store cannot be read."""
     try:
-        store = installation.open_store(env, Retry(patience=PATIENCE))
-        checked = [chain.check(store, model) for model in chain.models(store)]
+        store = installation.open_store(env, Retry(patience=PATIENCE_SECONDS))
+        checked = [chain.check_chain(store, model) for model in chain.list_models(store)]
     except KeyError as error:
         sys.stderr.write(f"{error} is not set; set it to the namespace whose records are to be checked\n")
         return 2
@@ -32,7 +32,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         return 2
     for each in checked:
         state = "; ".join(each.findings) or "as they were written"
-        sys.stdout.write(f"Model '{each.model}': {len(each.links)} records, {state}\n")
+        sys.stdout.write(f"Model '{each.model}': {len(each.records)} records, {state}\n")
     return 1 if any(each.findings for each in checked) else 0
 
 

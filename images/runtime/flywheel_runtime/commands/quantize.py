@@ -2,7 +2,7 @@
 
 In: `params.json` `{"path": "model.onnx", "quantize": "Dynamic"}`, and the Dataset's artifact in `inputs/data` if there is one.
 A model that cannot be quantised ends with 0 as well, and `quantization.json` with `{"reason", "message"}`: verify, which is the pod's main,
-then refuses it, since the words of main alone are the version's own failure.
+then refuses it, since a version's failure is the message of main alone.
 """
 
 import json

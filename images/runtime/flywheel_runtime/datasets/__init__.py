@@ -1,1 +1,1 @@
-"""The check of a Dataset, in reading order: source, types, schema, anomalies, target, split, profile."""
+"""Data sets, in reading order: source, types, schema, anomalies, target, split, profile, version; features for a model."""

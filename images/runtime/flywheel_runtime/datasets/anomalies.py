@@ -8,18 +8,17 @@ from typing import Any, Literal
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.schema import Column, Previous, Schema, Spec
+from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
-from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, value_of
+from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, typed_value
 
 Severity = Literal["Error", "Warning"]
-EXAMPLES = 3
+MAX_EXAMPLES = 3
 
 # More missing values than last time by five percentage points, and by half as much again.
-NULL_RATE_STEP, NULL_RATE_FACTOR = 0.05, 1.5
+MIN_NULL_RATE_STEP, MIN_NULL_RATE_FACTOR = 0.05, 1.5
 # A tail outside the last version's range is news once it is one row in a hundred.
-OUTSIDE_RANGE = 0.01
-CATEGORIES_TO_WATCH = 64
+MAX_OUTSIDE_FRACTION = 0.01
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Anomaly:
         return asdict(self)
 
 
-def missing_columns(spec: Spec, present: list[str], previous: Previous | None) -> list[Anomaly]:
+def find_missing_columns(spec: DatasetSpec, present: list[str], previous: PreviousVersion | None) -> list[Anomaly]:
     """Columns that the spec or the last good version has and the data does not."""
     wanted = dict.fromkeys(previous.types, "the last good version") if previous else {}
     wanted |= spec.named
@@ -46,7 +45,7 @@ def missing_columns(spec: Spec, present: list[str], previous: Previous | None) -
             "MissingColumn",
             "Error",
             name,
-            f"Column '{name}' of {place} is not in the data, which has {_listed(present)}; restore it or correct {place}."
+            f"Column '{name}' of {place} is not in the data, which has {_join(present)}; restore it or correct {place}."
             if place.startswith("spec.")
             else f"Column '{name}' was in {place} and is not in the data; restore it, or make a new Dataset without it.",
         )
@@ -55,7 +54,7 @@ def missing_columns(spec: Spec, present: list[str], previous: Previous | None) -
     ]
 
 
-def extra_columns(spec: Spec, present: list[str], previous: Previous | None) -> list[Anomaly]:
+def find_extra_columns(spec: DatasetSpec, present: list[str], previous: PreviousVersion | None) -> list[Anomaly]:
     """Columns that are new since the last good version."""
     if previous is None:
         return []
@@ -68,17 +67,17 @@ def extra_columns(spec: Spec, present: list[str], previous: Previous | None) -> 
     ]
 
 
-def type_mismatches(
+def find_type_mismatches(
     connection: duckdb.DuckDBPyConnection, schema: Schema, stated: dict[str, str | None], inferred: dict[str, str]
 ) -> list[Anomaly]:
-    """Cells of `raw` that say something which is not of their column's type."""
+    """Cells of `raw` that are not of their column's type."""
     found = []
     for column in schema.columns:
         if column.type in ("String", inferred[column.name]):
             continue
         wrong = (
             f"NOT {is_missing(column.name, column.type)} AND "
-            f"({value_of(column.name, stated[column.name], column.type)}) IS NULL"
+            f"({typed_value(column.name, stated[column.name], column.type)}) IS NULL"
         )
         count, examples = _violations(connection, "raw", column.name, wrong)
         if count:
@@ -86,7 +85,7 @@ def type_mismatches(
     return found
 
 
-def not_times(connection: duckdb.DuckDBPyConnection, name: str, wrong: str) -> list[Anomaly]:
+def find_unparsable_times(connection: duckdb.DuckDBPyConnection, name: str, wrong: str) -> list[Anomaly]:
     """Cells of the time column in `raw` that meet the SQL condition `wrong`."""
     count, examples = _violations(connection, "raw", name, wrong)
     return [_not_a_time(name, count, examples)]
@@ -94,7 +93,7 @@ def not_times(connection: duckdb.DuckDBPyConnection, name: str, wrong: str) -> l
 
 def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:
     message = (
-        f"Column '{name}' is spec.eventTime and {count:,} of its values are not times, such as {_listed(examples)}; "
+        f"Column '{name}' is spec.eventTime and {count:,} of its values are not times, such as {_join(examples)}; "
         "write them as 2013-01-31T05:00:00Z."
     )
     return Anomaly("TimeUnparsable", "Error", name, message, count, examples)
@@ -104,14 +103,16 @@ def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time:
     if column.name == event_time:
         return _not_a_time(column.name, count, examples)
     message = (
-        f"Column '{column.name}' is {column.type} and {count:,} of its values are not, such as {_listed(examples)}; "
+        f"Column '{column.name}' is {column.type} and {count:,} of its values are not, such as {_join(examples)}; "
         "correct the data or set the column's type in spec.columns."
     )
     return Anomaly("TypeMismatch", "Error", column.name, message, count, examples)
 
 
-def column_findings(connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None) -> list[Anomaly]:
-    """What the values of each column of `data` say against the spec and the last good version."""
+def find_column_anomalies(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: PreviousVersion | None
+) -> list[Anomaly]:
+    """Anomalies of the values of each column of `data`, against the spec and the last good version."""
     found: list[Anomaly] = []
     rows = _one(connection, "SELECT count(*) FROM data")
     for column in schema.columns:
@@ -140,7 +141,7 @@ def _nulls(column: Column, rows: int, nulls: int, before: dict[str, Any] | None)
     seen = sum(part["rows"] for part in before["splits"].values())
     was = sum(part["missing"] for part in before["splits"].values()) / max(seen, 1)
     now = nulls / rows
-    if now > was + NULL_RATE_STEP and now > was * NULL_RATE_FACTOR:
+    if now > was + MIN_NULL_RATE_STEP and now > was * MIN_NULL_RATE_FACTOR:
         message = f"Column '{column.name}' has {now:.1%} of its values missing, {was:.1%} in the last version."
         return [Anomaly("NullRateUp", "Warning", column.name, message, nulls)]
     return []
@@ -158,18 +159,18 @@ def _range(
             limits = " and ".join(
                 f"{word} {value}" for word, value in (("min", column.min), ("max", column.max)) if value is not None
             )
-            message = f"Column '{column.name}' has {count:,} values outside {limits}, such as {_listed(examples)}."
+            message = f"Column '{column.name}' has {count:,} values outside {limits}, such as {_join(examples)}."
             return [Anomaly("OutOfRange", "Error", column.name, message, count, examples)]
     low_seen, high_seen = _seen_range(before) if before and column.type in ("Integer", "Float") else (None, None)
     if low_seen is None or high_seen is None:
         return []
     outside = f"{name}::DOUBLE NOT BETWEEN {low_seen!r} AND {high_seen!r}"
     count, examples = _violations(connection, "data", column.name, outside)
-    if count <= rows * OUTSIDE_RANGE:
+    if count <= rows * MAX_OUTSIDE_FRACTION:
         return []
     message = (
         f"Column '{column.name}' has {count:,} of {rows:,} values outside {low_seen:g} to {high_seen:g}, "
-        f"the range of the last version, such as {_listed(examples)}."
+        f"the range of the last version, such as {_join(examples)}."
     )
     return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples)]
 
@@ -194,13 +195,13 @@ def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: d
     count, examples = _violations(connection, "data", column.name, new)
     if not count:
         return []
-    message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_listed(examples)}."
+    message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_join(examples)}."
     return [
         Anomaly("NewCategory", "Error" if severity == "Error" else "Warning", column.name, message, count, examples)
     ]
 
 
-def duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
+def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
     """Rows of `data` that share their keys with another row."""
     if not schema.keys:
         return []
@@ -209,9 +210,9 @@ def duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> lis
     count = _one(connection, f"SELECT count(*) FROM ({repeated})")
     if not count:
         return []
-    rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {EXAMPLES}".replace(", ALL", f", {keys}"))
+    rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {MAX_EXAMPLES}".replace(", ALL", f", {keys}"))
     examples = tuple(f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall())
-    message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row: {_listed(examples)}; "
+    message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row: {_join(examples)}; "
     message += "remove the repeated rows or correct spec.keys."
     return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples)]
 
@@ -232,7 +233,7 @@ def _violations(
         return 0, ()
     values = connection.execute(
         f"SELECT {quote_identifier(column)}::VARCHAR AS value FROM {table} WHERE {condition} "
-        f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {EXAMPLES}"
+        f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_EXAMPLES}"
     ).fetchall()
     return count, tuple(str(row[0])[:60] for row in values)
 
@@ -244,6 +245,6 @@ def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
     return int(row[0])
 
 
-def _listed(names: list[str] | tuple[str, ...]) -> str:
+def _join(names: list[str] | tuple[str, ...]) -> str:
     shown = ", ".join(f"'{name}'" for name in names[:8])
     return shown if len(names) <= 8 else f"{shown} and {len(names) - 8} more"

@@ -9,9 +9,9 @@ import duckdb
 
 from flywheel_runtime.contract.step import canonical_json
 from flywheel_runtime.datasets.schema import Schema
-from flywheel_runtime.datasets.source import SourceFile
-from flywheel_runtime.datasets.split import NAMES, row_text
-from flywheel_runtime.datasets.sql import in_order, quote_identifier, quote_literal
+from flywheel_runtime.datasets.source_file import SourceFile
+from flywheel_runtime.datasets.split import SPLITS, row_text
+from flywheel_runtime.datasets.sql import preserve_order, quote_identifier, quote_literal
 
 # Changes when the same source and settings would give other files.
 LAYOUT = 1
@@ -21,8 +21,8 @@ def write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: 
     """Write train, validation and test in the order of the time, else of the source; the same rows give the same bytes."""
     columns = ", ".join(quote_identifier(column.name) for column in schema.columns)
     time = f"{quote_identifier(schema.event_time)} NULLS FIRST, " if schema.event_time else ""
-    with in_order(connection):
-        for name in NAMES:
+    with preserve_order(connection):
+        for name in SPLITS:
             connection.execute(
                 f'COPY (SELECT {columns} FROM joined WHERE "#split" = \'{name}\' ORDER BY {time}"#row") '
                 f"TO {quote_literal(str(folder / f'{name}.parquet'))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
@@ -37,7 +37,7 @@ def content_digest(files: list[SourceFile], schema: Schema) -> str:
 
 def rows_digest(folder: Path, schema: Schema) -> str:
     """Digest of the written splits and their schema: rows that were made from others are known by what they are."""
-    parts = [_sha256(folder / f"{name}.parquet") for name in NAMES]
+    parts = [_sha256(folder / f"{name}.parquet") for name in SPLITS]
     settings = {"layout": LAYOUT, "splits": parts, "schema": schema.as_json()}
     return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
 

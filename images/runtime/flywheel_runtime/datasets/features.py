@@ -1,6 +1,6 @@
 """Read a Dataset's artifact into one 32-bit float matrix: numbers as they are, text by a dictionary of codes.
 
-The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (onnx_model.py). Numbers are
+The dictionary is made here, not by scikit-learn, and becomes the first node of the ONNX model (models/onnx_export.py). Numbers are
 32-bit before anything is fitted, because a served model receives them so: a threshold learnt from 64 bits could cut
 elsewhere.
 """
@@ -24,7 +24,7 @@ from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 Floats = NDArray[np.float32]
 
 # More categories than this are names of things rather than kinds of things; the rarer ones count as unknown.
-MOST_CATEGORIES = 256
+MAX_CATEGORIES = 256
 UNKNOWN = -1.0
 OUTPUT_NAMES = ("label", "probabilities", "prediction")
 
@@ -57,7 +57,7 @@ class Rows:
 
 @dataclass(frozen=True)
 class Data:
-    """The artifact of a Dataset as a trial sees it."""
+    """The artifact of a Dataset, read by its chosen features."""
 
     folder: Path
     schema: Mapping[str, Any]
@@ -82,7 +82,7 @@ class Data:
     def read(self, *splits: str) -> Rows:
         """The rows of `splits`, one after the other, in the order in which the check wrote them."""
         group = self.schema["split"]["group"] if self.schema["split"]["by"] == "Group" else None
-        columns = [_sql(feature) for feature in self.features] + [self._answer()]
+        columns = [_feature_sql(feature) for feature in self.features] + [self._target_sql()]
         columns += [f"hash({quote_identifier(group)})"] if group else []
         named = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(columns))
         parts = [self.connection.execute(f"SELECT {named} FROM {self._table(split)}").fetchnumpy() for split in splits]
@@ -90,9 +90,9 @@ class Data:
         for number in range(len(self.features)):
             x[:, number] = np.concatenate([np.ma.filled(part[f"c{number}"], np.nan) for part in parts])
         x[~np.isfinite(x)] = np.nan
-        answers = np.concatenate([np.asarray(part[f"c{len(self.features)}"]) for part in parts])
+        targets = np.concatenate([np.asarray(part[f"c{len(self.features)}"]) for part in parts])
         groups = np.concatenate([np.asarray(part[f"c{len(self.features) + 1}"]) for part in parts]) if group else None
-        return Rows(x, answers, groups)
+        return Rows(x, targets, groups)
 
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
         """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
@@ -115,7 +115,7 @@ class Data:
             for f in self.features
         }
 
-    def _answer(self) -> str:
+    def _target_sql(self) -> str:
         column = quote_identifier(self.target)
         if self.schema["task"] == "Regression":
             return f"{column}::DOUBLE"
@@ -137,25 +137,25 @@ def open_data(folder: Path, chosen: Mapping[str, list[str]] | None) -> Data:
             "threads": cgroup.cpu_limit(),
         }
     )
-    picked = _chosen(schema, chosen) if chosen else _usable(schema)
+    picked = _choose(schema, chosen) if chosen else _usable_features(schema)
     if not picked:
         raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
-    taken = next((feature.name for feature in picked if feature.name in OUTPUT_NAMES), None)
-    if taken is not None:
-        message = f"A feature cannot be called '{taken}': the model answers under that name; rename the column."
+    reserved = next((feature.name for feature in picked if feature.name in OUTPUT_NAMES), None)
+    if reserved is not None:
+        message = f"A feature cannot be called '{reserved}': the model has an output of that name; rename the column."
         raise Failure("FeatureInvalid", message)
     features = tuple(_with_categories(connection, folder, feature) for feature in picked)
     return Data(folder, schema, features, connection)
 
 
-def _usable(schema: Mapping[str, Any]) -> list[Feature]:
+def _usable_features(schema: Mapping[str, Any]) -> list[Feature]:
     """All columns but the target, keys, event time, group and other times: a time only ever grows, so it is no feature."""
     roles = {schema["target"], schema["eventTime"], schema["split"]["group"], *schema["keys"]}
     columns = [c for c in schema["columns"] if c["name"] not in roles and c["type"] != "Timestamp"]
     return [Feature(c["name"], c["type"], () if c["type"] == "String" else None) for c in columns]
 
 
-def _chosen(schema: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> list[Feature]:
+def _choose(schema: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> list[Feature]:
     types = {column["name"]: column["type"] for column in schema["columns"]}
     numeric, categorical = chosen.get("numeric") or [], chosen.get("categorical") or []
     for name in [*numeric, *categorical]:
@@ -178,7 +178,7 @@ def _with_categories(connection: duckdb.DuckDBPyConnection, folder: Path, featur
     # Known values come from the train split alone: validation and test stay unseen.
     rows = connection.execute(
         f"SELECT {_as_text(feature)} AS value FROM read_parquet({quote_literal(str(folder / 'train.parquet'))}) "
-        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {MOST_CATEGORIES}"
+        f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_CATEGORIES}"
     ).fetchall()
     return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows))
 
@@ -188,7 +188,7 @@ def _as_text(feature: Feature) -> str:
     return quote_identifier(feature.name) if feature.is_text else f"{quote_identifier(feature.name)}::FLOAT::VARCHAR"
 
 
-def _sql(feature: Feature) -> str:
+def _feature_sql(feature: Feature) -> str:
     if feature.categories is None:
         return f"{quote_identifier(feature.name)}::FLOAT"
     known = ", ".join(quote_literal(value) for value in feature.categories)

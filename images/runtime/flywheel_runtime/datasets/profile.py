@@ -13,8 +13,8 @@ from typing import Any
 
 import duckdb
 
-from flywheel_runtime.datasets.schema import Column, Previous, Schema
-from flywheel_runtime.datasets.split import NAMES
+from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
+from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
 BINS = 20
@@ -23,8 +23,8 @@ TOP_CATEGORIES = 64
 QUANTILE_SAMPLE = 1_000_000
 
 
-def measure(
-    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: Previous | None, rows: dict[str, int]
+def profile_columns(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, previous: PreviousVersion | None, rows: dict[str, int]
 ) -> dict[str, Any]:
     """The profile of all columns; bins and categories of `previous` stay, so that versions can be compared."""
     connection.execute(
@@ -52,7 +52,7 @@ def _common(connection: duckdb.DuckDBPyConnection, column: Column, rows: dict[st
         f'FROM joined GROUP BY "#split"'
     ).fetchall()
     empty: dict[str, Any] = {"missing": 0, "min": None, "max": None, "distinct": 0}
-    parts = {split: {"rows": rows[split]} | empty for split in NAMES}
+    parts = {split: {"rows": rows[split]} | empty for split in SPLITS}
     for split, filled, low, high, distinct in found:
         parts[split] |= {"missing": rows[split] - filled, "min": low, "max": high, "distinct": distinct}
     return parts

@@ -1,4 +1,4 @@
-"""What a Dataset's columns are: stated by the spec, frozen by the last good version, else inferred."""
+"""A Dataset's columns: stated by the spec, fixed by the last good version, else inferred."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Split:
-    """How rows are shared out; `validation` and `test` are fractions of 1."""
+    """How rows are divided; `validation` and `test` are fractions of 1."""
 
     by: str = "Random"
     validation: float = 0.15
@@ -38,7 +38,7 @@ class Split:
 
 
 @dataclass(frozen=True)
-class Spec:
+class DatasetSpec:
     """The parameters of a check, parsed."""
 
     name: str
@@ -62,7 +62,7 @@ class Spec:
 
 @dataclass(frozen=True)
 class Schema:
-    """The frozen columns of a version, in order, and the roles that some of them have."""
+    """The columns of a version, in order, and the roles that some of them have."""
 
     columns: tuple[Column, ...]
     target: str | None
@@ -80,14 +80,14 @@ class Schema:
 
 
 @dataclass(frozen=True)
-class Previous:
-    """The last good version: its frozen types, bins and counts."""
+class PreviousVersion:
+    """The last good version: its types, bins and counts."""
 
     types: Mapping[str, str]
     profile: Mapping[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> Previous | None:
+    def read(cls, folder: Path) -> PreviousVersion | None:
         """The artifact in `folder`, or None where there is none."""
         if not (folder / "schema.json").exists():
             return None
@@ -96,9 +96,9 @@ class Previous:
         return cls({column["name"]: column["type"] for column in schema["columns"]}, profile)
 
 
-def parse_spec(params: Mapping[str, Any]) -> Spec:
+def parse_spec(params: Mapping[str, Any]) -> DatasetSpec:
     """Read the check's parameters (images/README.md)."""
-    return Spec(
+    return DatasetSpec(
         name=params.get("name", "dataset"),
         format=params.get("format"),
         target=params.get("target"),
@@ -110,7 +110,7 @@ def parse_spec(params: Mapping[str, Any]) -> Spec:
     )
 
 
-def parse_split(spec: Spec, task: str | None) -> Split:
+def parse_split(spec: DatasetSpec, task: str | None) -> Split:
     """The split that the spec asks for; without one Random 15 % and 15 %, stratified by the classes."""
     given = spec.split
     by = given.get("by", "Random")
@@ -140,25 +140,27 @@ def _fraction(percent: str) -> float:
     return round(float(percent.rstrip("%")) / 100, 6)
 
 
-def settle(spec: Spec, inferred: Mapping[str, str], previous: Previous | None) -> tuple[Column, ...]:
-    """The frozen columns in the order of the last good version: spec before frozen before inferred.
+def settle_columns(
+    spec: DatasetSpec, inferred: Mapping[str, str], previous: PreviousVersion | None
+) -> tuple[Column, ...]:
+    """The columns in the order of the last good version: the spec goes before that version, and that before the inferred types.
 
     A column that is new since the last version stays out until spec.columns names it.
     """
     order = list(inferred) if previous is None else list(previous.types)
     order += [name for name in spec.named if name not in order]
-    frozen = previous.types if previous else {}
-    return tuple(_column(name, spec, frozen.get(name) or inferred[name]) for name in order if name in inferred)
+    fixed = previous.types if previous else {}
+    return tuple(_column(name, spec, fixed.get(name) or inferred[name]) for name in order if name in inferred)
 
 
-def _column(name: str, spec: Spec, found: str) -> Column:
-    said = spec.columns.get(name, {})
-    categories = said.get("categories")
+def _column(name: str, spec: DatasetSpec, found: str) -> Column:
+    stated = spec.columns.get(name, {})
+    categories = stated.get("categories")
     return Column(
         name=name,
-        type=said.get("type") or found,
-        nullable=said.get("nullable") is not False,
-        min=said.get("min"),
-        max=said.get("max"),
+        type=stated.get("type") or found,
+        nullable=stated.get("nullable") is not False,
+        min=stated.get("min"),
+        max=stated.get("max"),
         categories=tuple(categories) if categories else None,
     )

@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import csv, json, parquet
+from flywheel_runtime.datasets.source_file import SourceFile
 
 FORMAT_OF_SUFFIX = {
     ".csv": "CSV",
@@ -22,26 +21,11 @@ FORMAT_OF_SUFFIX = {
     ".jsonl": "JSONL",
     ".ndjson": "JSONL",
 }
-LOADERS = {"CSV": csv.load, "Parquet": parquet.load, "JSONL": json.load}
+LOADERS = {"CSV": csv.load_csv, "Parquet": parquet.load_parquet, "JSONL": json.load_json}
 BROKEN_GZIP = (gzip.BadGzipFile, EOFError, zlib.error)
 
 
-@dataclass(frozen=True)
-class SourceFile:
-    """One file: where it is, its path below the source, and whether its bytes are gzip."""
-
-    path: Path
-    name: str
-    size: int
-    sha256: str
-    gzipped: bool
-
-    def open(self) -> IO[bytes]:
-        """The file's content as bytes, unpacked."""
-        return gzip.open(self.path, "rb") if self.gzipped else self.path.open("rb")  # type: ignore[return-value]
-
-
-def files_below(folder: Path) -> list[SourceFile]:
+def list_files(folder: Path) -> list[SourceFile]:
     """All files of the source in the order of their paths, hidden ones and markers such as _SUCCESS left out."""
     paths = sorted(
         path
@@ -50,14 +34,14 @@ def files_below(folder: Path) -> list[SourceFile]:
     )
     if not paths:
         raise Failure("EmptySource", "The source has no file; put data there or correct spec.source.")
-    files = [_described(path, path.relative_to(folder).as_posix()) for path in paths]
+    files = [_describe(path, path.relative_to(folder).as_posix()) for path in paths]
     empty = next((file.name for file in files if _is_empty(file)), None)
     if empty is not None:
         raise Failure("EmptyFile", f"File '{empty}' is empty; write it again or remove it from the source.")
     return files
 
 
-def _described(path: Path, name: str) -> SourceFile:
+def _describe(path: Path, name: str) -> SourceFile:
     with path.open("rb") as stream:
         gzipped = stream.read(2) == b"\x1f\x8b"
         stream.seek(0)
@@ -77,15 +61,15 @@ def _is_empty(file: SourceFile) -> bool:
         raise Failure("BrokenGzip", message) from error
 
 
-def format_of(files: list[SourceFile], declared: str | None) -> str:
+def detect_format(files: list[SourceFile], declared: str | None) -> str:
     """The format that the spec declares, or the one that the files' names agree on."""
     if declared is not None:
         return declared
     formats = {file.name: FORMAT_OF_SUFFIX.get(Path(file.name.lower().removesuffix(".gz")).suffix) for file in files}
-    unknown = next((name for name, found in formats.items() if found is None), None)
+    unknown = next((name for name, format_ in formats.items() if format_ is None), None)
     if unknown is not None:
         message = (
-            f"The format of file '{unknown}' cannot be told from its name; set spec.format to CSV, Parquet or JSONL."
+            f"The format of file '{unknown}' cannot be derived from its name; set spec.format to CSV, Parquet or JSONL."
         )
         raise Failure("FormatUnknown", message)
     found = sorted({name for name in formats.values() if name is not None})
@@ -94,9 +78,11 @@ def format_of(files: list[SourceFile], declared: str | None) -> str:
     return found[0]
 
 
-def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile], declared: str | None) -> dict[str, str | None]:
+def load_source(
+    connection: duckdb.DuckDBPyConnection, files: list[SourceFile], declared: str | None
+) -> dict[str, str | None]:
     """Create the table `raw` and return its columns: the type that the file states, or None where it is text."""
-    columns = LOADERS[format_of(files, declared)](connection, files)
+    columns = LOADERS[detect_format(files, declared)](connection, files)
     if _count(connection) == 0:
         names = ", ".join(f"'{file.name}'" for file in files[:3])
         raise Failure("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")

@@ -1,4 +1,4 @@
-"""Share the rows out: table `splits` (row, split), the same for the same rows whatever their order or the machine."""
+"""Divide the rows: table `splits` (row, split), the same for the same rows whatever their order or the machine."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
-NAMES = ("train", "validation", "test")
+SPLITS = ("train", "validation", "test")
 
 
 def row_text(columns: list[str]) -> str:
-    """SQL for a row's content as text: values in the order of `columns`, missing ones told from empty ones."""
+    """SQL for a row's content as text: values in the order of `columns`, missing ones distinct from empty ones."""
     return (
         "concat_ws(chr(31), "
         + ", ".join(f"coalesce({quote_identifier(name)}::VARCHAR, chr(0))" for name in columns)
@@ -20,15 +20,14 @@ def row_text(columns: list[str]) -> str:
     )
 
 
-def assign(connection: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, int]:
+def assign_splits(connection: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, int]:
     """Create `splits` for the rows that have a target, and return the rows of each split."""
     rules = {"Random": _by_hash, "Time": _by_time, "Group": _by_group}
     has_target = f"{quote_identifier(schema.target)} IS NOT NULL" if schema.target else "true"
     connection.execute(f"CREATE TABLE splits AS {rules[schema.split.by](schema, has_target)}")
-    counted = dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall())
-    rows = {name: int(counted.get(name, 0)) for name in NAMES}
+    rows = count_splits(connection)
     wanted = {"train": 1.0, "validation": schema.split.validation, "test": schema.split.test}
-    empty = next((name for name in NAMES if wanted[name] > 0 and rows[name] == 0), None)
+    empty = next((name for name in SPLITS if wanted[name] > 0 and rows[name] == 0), None)
     if empty is not None:
         message = (
             f"The {empty} split would have no row ({sum(rows.values()):,} rows by {schema.split.by}); "
@@ -36,6 +35,12 @@ def assign(connection: duckdb.DuckDBPyConnection, schema: Schema) -> dict[str, i
         )
         raise Failure("SplitEmpty", message)
     return rows
+
+
+def count_splits(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    """The rows of each split in the table `splits`."""
+    counted = dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall())
+    return {name: int(counted.get(name, 0)) for name in SPLITS}
 
 
 def _hash(schema: Schema, columns: list[str]) -> str:

@@ -14,11 +14,11 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import out_of_memory
 
 # The rest is for Python, NumPy and what DuckDB keeps outside its buffers.
-SHARE_OF_MEMORY = 0.5
+MEMORY_FRACTION = 0.5
 
 
 @contextmanager
-def scratch() -> Iterator[Path]:
+def scratch_folder() -> Iterator[Path]:
     """A folder for the database and for what spills; it goes when the step ends."""
     with tempfile.TemporaryDirectory(prefix="flywheel-") as folder:
         yield Path(folder)
@@ -27,7 +27,7 @@ def scratch() -> Iterator[Path]:
 def connect(folder: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
     """Open the step's database. Read-only means that SQL of the user's can neither write nor leave the database."""
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{int(cgroup.memory_limit_bytes() * SHARE_OF_MEMORY / 2**20)}MiB",
+        "memory_limit": f"{int(cgroup.memory_limit_bytes() * MEMORY_FRACTION / 2**20)}MiB",
         "threads": cgroup.cpu_limit(),
         "temp_directory": str(folder / "spill"),
         "preserve_insertion_order": True,
@@ -42,7 +42,7 @@ def connect(folder: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
 
 
 @contextmanager
-def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+def preserve_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Rows keep their order inside: DuckDB 2.0 with two threads now and then fills a table in another (measured)."""
     connection.execute("SET threads = 1")
     yield
@@ -50,8 +50,8 @@ def in_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 @contextmanager
-def memory_is_explained() -> Iterator[None]:
-    """Turn DuckDB's running out of memory or disk into the step's own words."""
+def translate_resource_errors() -> Iterator[None]:
+    """Turn DuckDB's running out of memory or disk into the step's own failures."""
     try:
         yield
     except duckdb.OutOfMemoryException as error:
@@ -61,6 +61,21 @@ def memory_is_explained() -> Iterator[None]:
             raise
         message = "The pod's disk is full; raise the limit of ephemeral storage or make the data smaller."
         raise Failure("DiskFull", message, retry=True) from error
+
+
+def single_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+    """The one SELECT that `text` is, without its semicolon.
+
+    Raises:
+        ValueError: it is something else; the message is a finding.
+        duckdb.Error: it cannot be parsed.
+    """
+    statements = connection.extract_statements(text)
+    if len(statements) != 1:
+        raise ValueError(f"it has {len(statements)} statements")
+    if statements[0].type != duckdb.StatementType.SELECT:
+        raise ValueError("it is no SELECT")
+    return str(statements[0].query).strip().rstrip(";")
 
 
 def quote_identifier(name: str) -> str:

@@ -1,4 +1,4 @@
-"""What the target says: the task, its classes, and whether one feature gives it away."""
+"""The target: its task, its classes, and features that give it away."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.sql import quote_identifier
 
-MOST_INTEGER_CLASSES = 20
+MAX_INTEGER_CLASSES = 20
 
 # A feature leaks if, alone and on rows that it was not fitted to, it removes this share of the errors of the constant
 # guess. On the flights the delay in minutes (the label is delay >= 15) removes 1.00; the best honest single feature, the
 # departure delay, which is not known beforehand either, removes 0.67, and all that is known before departure below 0.03.
-LEAK = 0.98
-LEAK_SAMPLE = 100_000
+LEAK_GAIN = 0.98
+MAX_LEAK_ROWS = 100_000
 LEAK_BINS = 1000
 
 
@@ -35,7 +35,7 @@ class Target:
     missing: int
 
 
-def describe(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Target:
+def describe_target(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Target:
     """Classification for Boolean, String, and Integer of at most 20 values; Regression for other numbers."""
     column = quote_identifier(name)
     row = connection.execute(f"SELECT count(*), count({column}), approx_count_distinct({column}) FROM data").fetchone()
@@ -45,12 +45,12 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Tar
         raise Failure("TargetAllNull", message)
     if kind == "Timestamp":
         raise Failure("TargetInvalid", f"Target '{name}' is a time; derive a number or a class from it.")
-    few = about <= 2 * MOST_INTEGER_CLASSES
+    few = about <= 2 * MAX_INTEGER_CLASSES
     if kind in ("Boolean", "String") or (kind == "Integer" and few):
         groups = connection.execute(
             f"SELECT {column}, count(*) FROM data WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY 1"
         ).fetchall()
-        if kind != "Integer" or len(groups) <= MOST_INTEGER_CLASSES:
+        if kind != "Integer" or len(groups) <= MAX_INTEGER_CLASSES:
             return _classes(name, groups, rows - filled)
     spread = connection.execute(f"SELECT min({column}) = max({column}) FROM data").fetchone()
     if spread and spread[0]:
@@ -61,7 +61,7 @@ def describe(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Tar
 def _classes(name: str, groups: list[tuple[Any, int]], missing: int) -> Target:
     if len(groups) == 1:
         message = (
-            f"Target '{name}' has one class only, '{_shown(groups[0][0])}', in {groups[0][1]:,} rows; "
+            f"Target '{name}' has one class only, '{_class_name(groups[0][0])}', in {groups[0][1]:,} rows; "
             "a model needs at least two: correct the data or spec.target."
         )
         raise Failure("OneClass", message)
@@ -69,32 +69,32 @@ def _classes(name: str, groups: list[tuple[Any, int]], missing: int) -> Target:
     return Target(name, "Classification", classes, counts, missing)
 
 
-def _shown(value: Any) -> str:
+def _class_name(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def class_names(target: Target) -> list[str]:
     """The classes as text, in the order of their values; Booleans are false and true."""
-    return [_shown(value) for value in target.classes]
+    return [_class_name(value) for value in target.classes]
 
 
-def leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Target) -> list[Anomaly]:
+def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Target) -> list[Anomaly]:
     """Features that alone predict the target nearly perfectly, measured on at most 100,000 rows."""
     roles = {target.name, schema.event_time, *schema.keys}
     features = [c for c in schema.columns if c.name not in roles and c.type != "Timestamp"]
     row = connection.execute("SELECT count(*) FROM data").fetchone()
-    stride = max(1, (row[0] if row else 0) // LEAK_SAMPLE)
+    stride = max(1, (row[0] if row else 0) // MAX_LEAK_ROWS)
     sample = f"FROM data WHERE rowid % {stride} = 0 AND {quote_identifier(target.name)} IS NOT NULL ORDER BY rowid"
-    answers = _codes_or_numbers(connection, target.name, sample, target.task == "Regression")
+    targets = _codes_or_numbers(connection, target.name, sample, target.task == "Regression")
     found = []
     for feature in features:
         is_number = feature.type in ("Integer", "Float")
         values = _codes_or_numbers(connection, feature.name, sample, is_number)
-        gain = errors_removed(values, answers, is_number, target.task == "Classification")
-        if gain >= LEAK:
+        gain = errors_removed(values, targets, is_number, target.task == "Classification")
+        if gain >= LEAK_GAIN:
             message = (
                 f"Column '{feature.name}' alone predicts target '{target.name}' almost perfectly (it removes {gain:.1%} "
-                "of the errors); it is probably not known when a prediction is asked for: leave it out of the features."
+                "of the errors); it is probably not known at the time of a prediction: leave it out of the features."
             )
             found.append(Anomaly("LabelLeak", "Warning", feature.name, message))
     return found
@@ -111,21 +111,21 @@ def _codes_or_numbers(
     return np.unique(np.asarray(rows).astype(str), return_inverse=True)[1].astype(np.float64)
 
 
-def errors_removed(values: NDArray[np.float64], answers: NDArray[np.float64], is_number: bool, classes: bool) -> float:
+def errors_removed(values: NDArray[np.float64], targets: NDArray[np.float64], is_number: bool, classes: bool) -> float:
     """Share of the constant guess's errors (squared errors for numbers) that `values` alone remove, out of sample.
 
-    Bins and their answers come from every other row, the errors from the rows between, so that an identifier,
+    Bins and their guesses come from every other row, the errors from the rows between, so that an identifier,
     whose values never return, does not look like a leak.
     """
     bins = _binned(values) if is_number else values.astype(np.int64)
-    fit, judge = slice(0, None, 2), slice(1, None, 2)
-    if len(answers) < 20:
+    fit, validate = slice(0, None, 2), slice(1, None, 2)
+    if len(targets) < 20:
         return 0.0
     guess = _majority if classes else _mean
-    by_bin = guess(bins[fit], answers[fit], int(bins.max()) + 1)
-    constant = guess(np.zeros_like(bins[fit]), answers[fit], 1)[0]
-    expected = np.where(np.isnan(by_bin[bins[judge]]), constant, by_bin[bins[judge]])
-    truth = answers[judge]
+    by_bin = guess(bins[fit], targets[fit], int(bins.max()) + 1)
+    constant = guess(np.zeros_like(bins[fit]), targets[fit], 1)[0]
+    expected = np.where(np.isnan(by_bin[bins[validate]]), constant, by_bin[bins[validate]])
+    truth = targets[validate]
     if classes:
         left, before = np.mean(expected != truth), np.mean(constant != truth)
     else:
@@ -143,14 +143,14 @@ def _binned(values: NDArray[np.float64]) -> NDArray[np.int64]:
     return np.where(np.isnan(values), len(edges) + 1, bins).astype(np.int64)
 
 
-def _majority(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
-    kinds = int(answers.max()) + 1
-    table = np.bincount(bins * kinds + answers.astype(np.int64), minlength=size * kinds).reshape(size, kinds)
+def _majority(bins: NDArray[np.int64], targets: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+    kinds = int(targets.max()) + 1
+    table = np.bincount(bins * kinds + targets.astype(np.int64), minlength=size * kinds).reshape(size, kinds)
     return np.where(table.sum(axis=1) > 0, table.argmax(axis=1), np.nan)
 
 
-def _mean(bins: NDArray[np.int64], answers: NDArray[np.float64], size: int) -> NDArray[np.float64]:
+def _mean(bins: NDArray[np.int64], targets: NDArray[np.float64], size: int) -> NDArray[np.float64]:
     counts = np.bincount(bins, minlength=size)
-    sums = np.bincount(bins, weights=answers, minlength=size)
+    sums = np.bincount(bins, weights=targets, minlength=size)
     means: NDArray[np.float64] = np.divide(sums, counts, out=np.full(size, np.nan), where=counts > 0)
     return means

@@ -13,7 +13,7 @@ SQL_TYPE = {
     "Boolean": "BOOLEAN",
     "Timestamp": "TIMESTAMP",
 }
-# What people write for a missing number. In a String column only the empty cell is missing: NA is also Namibia.
+# Texts for a missing number. In a String column only the empty cell is missing: NA is also Namibia.
 MISSING = "('', 'na', 'n/a', 'nan', 'null', 'none')"
 TRUE, FALSE = "('true', 't', 'yes', '1')", "('false', 'f', 'no', '0')"
 WHOLE = r"[+-]?[0-9]+(\.0*)?"
@@ -25,20 +25,20 @@ SURE_FLOAT = (
     r"[+-]?((0|[1-9][0-9]{0,17})(\.[0-9]*)?|[1-9][0-9]*\.[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 )
 
-COLUMNS_AT_ONCE = 20
-ROWS_TO_DISPROVE = 2048
+COLUMNS_PER_QUERY = 20
+DISPROVING_ROWS = 2048
 
 
-def present(text: str) -> str:
+def present_text(text: str) -> str:
     """SQL for text without its outer spaces, NULL where the cell says that a value is missing."""
     return f"CASE WHEN lower(trim({text})) IN {MISSING} THEN NULL ELSE trim({text}) END"
 
 
-def parsed(text: str, kind: str) -> str:
+def parse_text(text: str, kind: str) -> str:
     """SQL for text (an SQL expression) as a value of the type; NULL where it is missing or cannot be parsed."""
     if kind == "String":
         return f"nullif({text}, '')"
-    value = f"({present(text)})"
+    value = f"({present_text(text)})"
     if kind == "Integer":
         # 1400.0 is what pandas writes for an integer once its column has a missing value.
         return f"CASE WHEN regexp_full_match({value}, '{WHOLE}') THEN TRY_CAST({value} AS BIGINT) END"
@@ -53,10 +53,10 @@ def parsed(text: str, kind: str) -> str:
     )
 
 
-def value_of(name: str, stated: str | None, kind: str, proven: bool = False) -> str:
+def typed_value(name: str, stated: str | None, kind: str, proven: bool = False) -> str:
     """SQL for column `name` of `raw` as the type `kind`; `stated` is the type of the file, None for text.
 
-    `proven` says that every cell was seen to be of that type, which saves looking again.
+    `proven` means that every cell was seen to be of that type, which saves a check.
     """
     column = quote_identifier(name)
     if stated == kind == "Float":
@@ -66,22 +66,22 @@ def value_of(name: str, stated: str | None, kind: str, proven: bool = False) -> 
     if proven and kind in ("Integer", "Float"):
         value = f"TRY_CAST({column} AS {SQL_TYPE[kind]})"
         return value if kind == "Integer" else f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END"
-    return parsed(f"{column}::VARCHAR", kind)
+    return parse_text(f"{column}::VARCHAR", kind)
 
 
 def is_missing(name: str, kind: str) -> str:
     """SQL that is true where the cell of `raw` says that there is no value, whatever its type."""
     text = f"{quote_identifier(name)}::VARCHAR"
-    return f"({text} IS NULL OR {text} = '')" if kind == "String" else f"({present(text)}) IS NULL"
+    return f"({text} IS NULL OR {text} = '')" if kind == "String" else f"({present_text(text)}) IS NULL"
 
 
-def infer(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str, str]:
+def infer_types(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str, str]:
     """The types of text columns of `raw`, from every row: the first rows can only disprove a type, never prove it."""
     found: dict[str, str] = {}
-    for start in range(0, len(columns), COLUMNS_AT_ONCE):
-        part = columns[start : start + COLUMNS_AT_ONCE]
+    for start in range(0, len(columns), COLUMNS_PER_QUERY):
+        part = columns[start : start + COLUMNS_PER_QUERY]
         possible = {name: list(_tests(quote_identifier(name))) for name in part}
-        possible = _not_disproved(connection, possible, f"(FROM raw LIMIT {ROWS_TO_DISPROVE})")
+        possible = _not_disproved(connection, possible, f"(FROM raw LIMIT {DISPROVING_ROWS})")
         possible = _not_disproved(connection, possible, "raw")
         found |= {name: next(iter(possible[name]), "String") for name in part}
         found |= dict.fromkeys(_without_values(connection, part), "String")
@@ -89,32 +89,32 @@ def infer(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> dict[str
 
 
 def _tests(column: str) -> dict[str, str]:
-    value = f"({present(column)})"
+    value = f"({present_text(column)})"
     return {
         "Boolean": f"lower({value}) IN ('true', 'false')",
         "Integer": f"regexp_full_match({value}, '{SURE_INTEGER}')",
         "Float": f"regexp_full_match({value}, '{SURE_FLOAT}')",
-        "Timestamp": f"({parsed(column, 'Timestamp')}) IS NOT NULL",
+        "Timestamp": f"({parse_text(column, 'Timestamp')}) IS NOT NULL",
     }
 
 
 def _not_disproved(
     connection: duckdb.DuckDBPyConnection, possible: dict[str, list[str]], rows: str
 ) -> dict[str, list[str]]:
-    asked = [(name, kind) for name, kinds in possible.items() for kind in kinds]
-    if not asked:
+    candidates = [(name, kind) for name, kinds in possible.items() for kind in kinds]
+    if not candidates:
         return possible
     failed = ", ".join(
-        f"count_if(({present(quote_identifier(name))}) IS NOT NULL AND NOT {_tests(quote_identifier(name))[kind]})"
-        for name, kind in asked
+        f"count_if(({present_text(quote_identifier(name))}) IS NOT NULL AND NOT {_tests(quote_identifier(name))[kind]})"
+        for name, kind in candidates
     )
     counts = connection.execute(f"SELECT {failed} FROM {rows}").fetchone() or ()
-    left = {pair for pair, count in zip(asked, counts, strict=True) if count == 0}
+    left = {pair for pair, count in zip(candidates, counts, strict=True) if count == 0}
     return {name: [kind for kind in kinds if (name, kind) in left] for name, kinds in possible.items()}
 
 
 def _without_values(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> list[str]:
     counts = connection.execute(
-        f"SELECT {', '.join(f'count({present(quote_identifier(n))})' for n in columns)} FROM raw"
+        f"SELECT {', '.join(f'count({present_text(quote_identifier(n))})' for n in columns)} FROM raw"
     ).fetchone()
     return [name for name, count in zip(columns, counts or (), strict=True) if count == 0]

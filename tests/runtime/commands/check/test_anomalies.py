@@ -156,7 +156,7 @@ def test_a_feature_that_gives_the_target_away_is_a_leak(run_check: Any, hint: An
     assert found == (["hint"] if leaks else [])
 
 
-def test_all_errors_are_told_at_once(run_check: Any) -> None:
+def test_all_errors_are_in_one_message(run_check: Any) -> None:
     columns = [{"name": "size", "max": "7"}, {"name": "carrier", "categories": ["UA"]}]
 
     message = run_check(orders(), **SPEC | {"columns": columns}).failure["message"]

@@ -29,16 +29,16 @@ def dataset(checked: Any) -> Any:
 
 
 @pytest.fixture
-def judged(run_train: Any, run_step: Any, dataset: Any) -> Any:
-    """judged("late", "roc_auc", by=["carrier"]) -> (Result, data folder, model folder)"""
+def evaluated(run_train: Any, run_step: Any, dataset: Any) -> Any:
+    """evaluated("late", "roc_auc", by=["carrier"]) -> (Result, data folder, model folder)"""
 
     def run(target: str, metric: str, **params: Any) -> tuple[Any, Path, Path]:
         estimator = "Ridge" if target == "delay" else "LogisticRegression"
         done = run_train(dataset(target), estimator=estimator, features=FEATURES, objective={"metric": metric})
         assert done.code == 0
         folder = done.root / "outputs/model"
-        told = {"metric": metric, "by": [], "path": "model.onnx"} | params
-        return run_step(evaluate, {"model": folder, "data": dataset(target)}, **told), dataset(target), folder
+        settings = {"metric": metric, "by": [], "path": "model.onnx"} | params
+        return run_step(evaluate, {"model": folder, "data": dataset(target)}, **settings), dataset(target), folder
 
     return run
 
@@ -59,8 +59,8 @@ def report(result: Any) -> Any:
         ("delay", "r2"),
     ],
 )
-def test_the_whole_is_what_the_trainer_measured(judged: Any, target: str, metric: str) -> None:
-    result, data, artifact = judged(target, metric)
+def test_the_whole_is_what_the_trainer_measured(evaluated: Any, target: str, metric: str) -> None:
+    result, data, artifact = evaluated(target, metric)
 
     trained = json.loads((artifact / "evaluation.json").read_text())["test"]
     whole = report(result)["whole"]
@@ -86,8 +86,8 @@ def test_a_boolean_is_a_class(run_train: Any, run_step: Any, dataset: Any) -> No
     assert {each["value"] for each in report(result)["slices"]["express"]["values"]} == {"true", "false"}
 
 
-def test_a_slice_is_its_rows(judged: Any) -> None:
-    result, data, artifact = judged("late", "roc_auc", by=["carrier"])
+def test_a_slice_is_its_rows(evaluated: Any) -> None:
+    result, data, artifact = evaluated("late", "roc_auc", by=["carrier"])
 
     session = onnxruntime.InferenceSession(artifact / "model.onnx", providers=["CPUExecutionProvider"])
     with duckdb.connect() as connection:
@@ -106,8 +106,8 @@ def test_a_slice_is_its_rows(judged: Any) -> None:
     assert mine["metrics"]["roc_auc"] == pytest.approx(metrics.roc_auc_score(columns[4], said), rel=1e-9)
 
 
-def test_the_worst_slice_has_thirty_rows(judged: Any) -> None:
-    result, _, _ = judged("late", "roc_auc", by=["carrier"])
+def test_the_worst_slice_has_thirty_rows(evaluated: Any) -> None:
+    result, _, _ = evaluated("late", "roc_auc", by=["carrier"])
 
     parts = report(result)["slices"]["carrier"]["values"]
     worst = result.output("facts.json")["worst"]["carrier"]
@@ -118,8 +118,8 @@ def test_the_worst_slice_has_thirty_rows(judged: Any) -> None:
     assert result.output("metrics.json")["worst_carrier_roc_auc"] == worst["metric"]
 
 
-def test_worse_is_greater_where_less_is_better(judged: Any) -> None:
-    result, _, _ = judged("delay", "rmse", by=["express"])
+def test_worse_is_greater_where_less_is_better(evaluated: Any) -> None:
+    result, _, _ = evaluated("delay", "rmse", by=["express"])
 
     parts = report(result)["slices"]["express"]["values"]
     assert {each["value"] for each in parts} == {"true", "false"}
@@ -135,8 +135,8 @@ def test_worse_is_greater_where_less_is_better(judged: Any) -> None:
         pytest.param("id", "Quantiles", 5, id="a key"),
     ],
 )
-def test_every_column_can_be_sliced_by(judged: Any, column: str, kind: str, values: int) -> None:
-    result, _, _ = judged("late", "roc_auc", by=[column])
+def test_every_column_can_be_sliced_by(evaluated: Any, column: str, kind: str, values: int) -> None:
+    result, _, _ = evaluated("late", "roc_auc", by=[column])
 
     part = report(result)["slices"][column]
     assert (part["kind"], len(part["values"])) == (kind, values)
@@ -159,8 +159,8 @@ def test_times_are_shared_out_in_order(tmp_path: Path) -> None:
     ]
 
 
-def test_the_curves_are_those_of_the_probabilities(judged: Any) -> None:
-    result, _, _ = judged("late", "roc_auc")
+def test_the_curves_are_those_of_the_probabilities(evaluated: Any) -> None:
+    result, _, _ = evaluated("late", "roc_auc")
 
     curve = report(result)["curves"]["1"]
     area = np.trapezoid(curve["roc"]["tpr"], curve["roc"]["fpr"])
@@ -170,8 +170,8 @@ def test_the_curves_are_those_of_the_probabilities(judged: Any) -> None:
     assert report(result)["confusionMatrix"]["classes"] == ["0", "1"]
 
 
-def test_the_page_names_the_worst(judged: Any) -> None:
-    result, _, _ = judged("grade", "accuracy", by=["carrier"])
+def test_the_page_names_the_worst(evaluated: Any) -> None:
+    result, _, _ = evaluated("grade", "accuracy", by=["carrier"])
 
     page = (result.root / "outputs/evaluation/report.md").read_text()
     worst = result.output("facts.json")["worst"]["carrier"]["value"] or "(missing)"
@@ -180,8 +180,8 @@ def test_the_page_names_the_worst(judged: Any) -> None:
     assert "| is low |" in page
 
 
-def test_the_same_question_has_the_same_bytes(run_step: Any, judged: Any) -> None:
-    one, data, artifact = judged("late", "f1", by=["carrier", "temp"])
+def test_the_same_question_has_the_same_bytes(run_step: Any, evaluated: Any) -> None:
+    one, data, artifact = evaluated("late", "f1", by=["carrier", "temp"])
 
     two = run_step(evaluate, {"model": artifact, "data": data}, metric="f1", by=["carrier", "temp"])
 
@@ -191,8 +191,8 @@ def test_the_same_question_has_the_same_bytes(run_step: Any, judged: Any) -> Non
         ).read_bytes()
 
 
-def test_batches_are_one_answer(judged: Any, run_step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole, data, artifact = judged("late", "roc_auc")
+def test_batches_are_one_answer(evaluated: Any, run_step: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole, data, artifact = evaluated("late", "roc_auc")
     monkeypatch.setattr(onnx_model, "BATCH_ROWS", 7)
 
     parts = run_step(evaluate, {"model": artifact, "data": data}, metric="roc_auc", by=[])
@@ -200,8 +200,8 @@ def test_batches_are_one_answer(judged: Any, run_step: Any, monkeypatch: pytest.
     assert parts.output("metrics.json") == whole.output("metrics.json")
 
 
-def test_a_model_of_other_data_is_refused(judged: Any, run_step: Any, dataset: Any) -> None:
-    _, _, artifact = judged("late", "roc_auc")
+def test_a_model_of_other_data_is_refused(evaluated: Any, run_step: Any, dataset: Any) -> None:
+    _, _, artifact = evaluated("late", "roc_auc")
 
     result = run_step(evaluate, {"model": artifact, "data": dataset("grade")})
 

@@ -1,4 +1,4 @@
-"""Models that were not trained here: asked by what they declare, and refused with a sentence."""
+"""Models that were not trained here: called by the inputs that they declare, or refused with a sentence."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def onnx_of_month(output: str = "probabilities", kind: int = TensorProto.INT64) 
     return content
 
 
-def test_a_model_without_a_signature_is_asked_by_its_own(run_step: Any, dataset: Any, tmp_path: Path) -> None:
+def test_a_model_without_a_signature_is_called_by_its_own_inputs(run_step: Any, dataset: Any, tmp_path: Path) -> None:
     (tmp_path / "own.onnx").write_bytes(onnx_of_month())
 
     result = run_step(evaluate, {"model": tmp_path, "data": dataset()}, metric="roc_auc", path="own.onnx")
@@ -103,7 +103,7 @@ def test_what_cannot_be_evaluated(
     assert (result.code, result.failure["reason"]) == (2, reason)
 
 
-def test_data_that_cannot_judge(run_step: Any, checked: Any, tmp_path: Path) -> None:
+def test_data_that_no_model_can_be_evaluated_on(run_step: Any, checked: Any, tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(onnx_of_month())
     none = checked({"a.csv": flights()}, keys=["id"])
     untested = checked({"a.csv": flights()}, target="late", split={"by": "Random", "validation": "20%", "test": "0%"})

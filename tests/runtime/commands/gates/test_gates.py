@@ -22,7 +22,7 @@ pytestmark = pytest.mark.integration
 
 @pytest.fixture
 def data(checked: Any) -> Path:
-    return Path(checked({"a.csv": flights(3000)}, target="late", keys=["id"], name="judged"))
+    return Path(checked({"a.csv": flights(3000)}, target="late", keys=["id"], name="tested"))
 
 
 @pytest.fixture
@@ -45,13 +45,13 @@ class Pod:
         self.monkeypatch = monkeypatch
         (root / "inputs").mkdir(parents=True)
 
-    def run(self, *asked: dict[str, Any], rival: Any = RIVAL, objective: str = "roc_auc", **inputs: Path) -> Any:
+    def run(self, *gates_: dict[str, Any], rival: Any = RIVAL, objective: str = "roc_auc", **inputs: Path) -> Any:
         """The findings by name. The trainings before it had roots of their own."""
         self.monkeypatch.setenv("FLYWHEEL_ROOT", str(self.root))
         self.monkeypatch.setenv("FLYWHEEL_TERMINATION_LOG", str(self.root / "termination-log"))
         for name, folder in inputs.items():
             (self.root / "inputs" / name.replace("_", "-")).symlink_to(folder)
-        params = {"gates": list(asked), "objective": objective, "digest": GOOD, "champion": rival}
+        params = {"gates": list(gates_), "objective": objective, "digest": GOOD, "champion": rival}
         (self.root / "params.json").write_text(json.dumps(params))
         assert gates.main() == 0, (self.root / "termination-log").read_text()
         facts = (self.root / "outputs/facts.json").read_bytes()
@@ -158,7 +158,7 @@ def test_a_champion_that_needs_what_the_data_lacks_cannot_be_beaten(
     assert found["honest"]["passed"]
 
 
-def test_a_model_that_answers_otherwise_is_told(pod: Pod, data: Path, tmp_path: Path) -> None:
+def test_a_model_with_other_inputs_cannot_be_measured(pod: Pod, data: Path, tmp_path: Path) -> None:
     from e2e.onnx_models import linear
 
     (tmp_path / "linear").mkdir()
@@ -236,7 +236,7 @@ def test_where_time_divides_yesterdays_test_may_be_trained_on(pod: Pod, trained:
     assert set(found) == {"better"}
 
 
-def test_rows_that_judge_and_train_at_once_are_always_refused(
+def test_rows_that_test_and_train_at_once_are_always_refused(
     pod: Pod, trained: Any, data: Path, tmp_path: Path
 ) -> None:
     import duckdb
@@ -282,7 +282,7 @@ def test_data_without_test_rows_fails_every_gate_with_a_sentence(pod: Pod, train
 
 
 def test_sixteen_gates_with_long_messages_still_fit(pod: Pod, trained: Any, data: Path) -> None:
-    asked = [
+    gates_ = [
         {
             "name": f"{'long' * 10}-{number}",
             "slice": {"by": "carrier", "metric": "roc_auc", "min": "0.99", "minRows": 5},
@@ -290,7 +290,7 @@ def test_sixteen_gates_with_long_messages_still_fit(pod: Pod, trained: Any, data
         for number in range(16)
     ]
 
-    found = pod.run(*asked, model=trained(), data=data, rival=None)
+    found = pod.run(*gates_, model=trained(), data=data, rival=None)
 
     assert len(found) == 16
     assert not any(each["passed"] for each in found.values())

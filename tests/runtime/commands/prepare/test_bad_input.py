@@ -11,7 +11,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flywheel_runtime.commands.prepare.sql import bind
+from flywheel_runtime.commands.prepare.sql import bind_parameters
 
 ORDERS = "id,day,size,city,late\n" + "".join(
     f"{i},2013-01-{1 + i // 12:02d},{i % 50},{'ABC'[i % 3]},{i * 7 % 5 % 2}\n" for i in range(300)
@@ -103,7 +103,7 @@ def test_data_that_cannot_be(run_prepare: Any, orders: Path, sql: str, reason: s
 
 
 @pytest.mark.parametrize(
-    ("order", "reason"),
+    ("params", "reason"),
     [
         pytest.param({"tables": []}, "ParamsInvalid", id="no table"),
         pytest.param({"tables": ["orders", "orders"]}, "ParamsInvalid", id="a table twice"),
@@ -113,8 +113,8 @@ def test_data_that_cannot_be(run_prepare: Any, orders: Path, sql: str, reason: s
         pytest.param({"tables": ["orders", "other"], "sql": None}, "InputInvalid", id="an input that is not there"),
     ],
 )
-def test_an_order_that_cannot_be(run_prepare: Any, orders: Path, order: dict[str, Any], reason: str) -> None:
-    result = run_prepare({"orders": orders}, "SELECT * FROM orders", order=order)
+def test_parameters_that_cannot_be_read(run_prepare: Any, orders: Path, params: dict[str, Any], reason: str) -> None:
+    result = run_prepare({"orders": orders}, "SELECT * FROM orders", more=params)
 
     assert (result.code, result.failure["reason"]) == (2, reason)
 
@@ -158,7 +158,7 @@ def test_a_column_of_the_splits_name_is_refused(run_prepare: Any, orders: Path, 
 
 def test_memory_has_its_own_words(run_prepare: Any, orders: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("flywheel_runtime.contract.cgroup.memory_limit_bytes", lambda: 40 * 2**20)
-    monkeypatch.setattr("flywheel_runtime.datasets.sql.SHARE_OF_MEMORY", 0.5)
+    monkeypatch.setattr("flywheel_runtime.datasets.sql.MEMORY_FRACTION", 0.5)
 
     result = run_prepare({"orders": orders}, "SELECT list(a.id * b.id * c.id) AS n FROM orders a, orders b, orders c")
 
@@ -183,7 +183,7 @@ def test_the_value_is_found_behind_whatever_is_quoted_before_it(text: str, kind:
         (f"$t${text.replace('$', '')}$t$", text.replace("$", "")),
     ][kind]
 
-    bound = bind(f"SELECT {literal}, $(params.x)", {"x": 7}, {})
+    bound = bind_parameters(f"SELECT {literal}, $(params.x)", {"x": 7}, {})
 
     assert dict(bound.values) == {"flywheel_value_0": 7}
     with duckdb.connect() as connection:
@@ -191,7 +191,7 @@ def test_the_value_is_found_behind_whatever_is_quoted_before_it(text: str, kind:
 
 
 def test_nothing_of_a_value_is_in_the_sql() -> None:
-    bound = bind("SELECT $(params.x), $(params.y), $(params.x)", {"x": "1; DROP TABLE a", "y": True}, {})
+    bound = bind_parameters("SELECT $(params.x), $(params.y), $(params.x)", {"x": "1; DROP TABLE a", "y": True}, {})
 
     assert bound.sql == "SELECT $flywheel_value_0, $flywheel_value_1, $flywheel_value_0"
     assert dict(bound.values) == {"flywheel_value_0": "1; DROP TABLE a", "flywheel_value_1": True}

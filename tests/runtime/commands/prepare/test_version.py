@@ -93,7 +93,7 @@ def test_the_same_question_has_the_same_bytes(run_prepare: Any, orders: Path, sq
     assert files(one.data) == files(two.data)
 
 
-def test_the_same_rows_are_the_same_bytes_however_they_were_asked_for(run_prepare: Any, orders: Path) -> None:
+def test_the_same_rows_are_the_same_bytes_whatever_the_query(run_prepare: Any, orders: Path) -> None:
     one = run_prepare({"orders": orders}, "SELECT * FROM orders WHERE size < 30")
     two = run_prepare({"orders": orders}, "SELECT * FROM orders WHERE size < $(params.most) ORDER BY price", most=30)
 
@@ -104,7 +104,7 @@ def test_another_seed_is_another_chance(run_prepare: Any, orders: Path) -> None:
     sql = "SELECT * FROM orders WHERE random() < 0.5"
 
     assert files(run_prepare({"orders": orders}, sql).data) != files(
-        run_prepare({"orders": orders}, sql, order={"seed": 8}).data
+        run_prepare({"orders": orders}, sql, more={"seed": 8}).data
     )
 
 
@@ -169,7 +169,9 @@ def test_rows_without_their_split_are_split_anew_by_the_first_tables_rule(run_pr
         pytest.param("FROM orders USING SAMPLE 100 ROWS", "Classification", "NotRepeatable", id="a sample by chance"),
     ],
 )
-def test_what_is_odd_is_told(run_prepare: Any, orders: Path, sql: str, task: str | None, warning: str) -> None:
+def test_an_anomaly_of_the_result_is_a_warning(
+    run_prepare: Any, orders: Path, sql: str, task: str | None, warning: str
+) -> None:
     result = run_prepare({"orders": orders}, sql)
 
     facts = result.output("facts.json")
@@ -179,7 +181,7 @@ def test_what_is_odd_is_told(run_prepare: Any, orders: Path, sql: str, task: str
 
 def test_a_sample_is_the_same_rows_of_every_split_and_class(run_prepare: Any, orders: Path) -> None:
     whole = run_prepare({"orders": orders})
-    some = [run_prepare({"orders": orders}, order={"sample": "0.2"}) for _ in range(2)]
+    some = [run_prepare({"orders": orders}, more={"sample": "0.2"}) for _ in range(2)]
 
     assert files(some[0].data) == files(some[1].data)
     count = "SELECT late, count(*) FROM {} GROUP BY late ORDER BY late"
@@ -189,7 +191,7 @@ def test_a_sample_is_the_same_rows_of_every_split_and_class(run_prepare: Any, or
 
 
 def test_a_smaller_sample_is_part_of_a_greater_one(run_prepare: Any, orders: Path) -> None:
-    small, large = (run_prepare({"orders": orders}, order={"sample": part}).data for part in ("0.3", "0.6"))
+    small, large = (run_prepare({"orders": orders}, more={"sample": part}).data for part in ("0.3", "0.6"))
 
     ids = [{row[0] for row in rows(folder, "SELECT id FROM train")} for folder in (small, large)]
     assert ids[0] < ids[1]

@@ -1,4 +1,4 @@
-"""A fit that is looked at gives the same model as one that is not, and tells how it went."""
+"""A fit that is staged_model at gives the same model as one that is not, and tells how it went."""
 
 import json
 import random
@@ -37,50 +37,50 @@ STAGED = [
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("name", "parameters", "rounds"), STAGED)
-def test_looking_changes_nothing(name: str, parameters: dict[str, Any], rounds: list[int] | None) -> None:
+def test_a_callback_changes_nothing(name: str, parameters: dict[str, Any], rounds: list[int] | None) -> None:
     make = make_classification if "Classifier" in name else make_regression
     x, y = make(n_samples=300, n_features=8, random_state=0)
     x = x.astype(np.float32)
-    plain = estimator(name, **parameters).fit(x, y)
+    without = estimator(name, **parameters).fit(x, y)
     seen: list[tuple[int, Any]] = []
 
-    looked = estimator(name, **parameters)
-    staged.fit_in_rounds(looked, x, y, lambda number, now: seen.append((number, now.predict(x))))
+    staged_model = estimator(name, **parameters)
+    staged.fit_in_rounds(staged_model, x, y, lambda number, now: seen.append((number, now.predict(x))))
 
     assert rounds is None or [number for number, _ in seen] == rounds
-    assert looked.get_params() == plain.get_params()
-    np.testing.assert_array_equal(looked.predict(x), plain.predict(x))
+    assert staged_model.get_params() == without.get_params()
+    np.testing.assert_array_equal(staged_model.predict(x), without.predict(x))
     if "Classifier" in name:
-        np.testing.assert_array_equal(looked.predict_proba(x), plain.predict_proba(x))
+        np.testing.assert_array_equal(staged_model.predict_proba(x), without.predict_proba(x))
     if "n_iter_no_change" in parameters:
-        assert looked.n_iter_ == plain.n_iter_ < 300
-    np.testing.assert_array_equal(seen[-1][1], plain.predict(x))
+        assert staged_model.n_iter_ == without.n_iter_ < 300
+    np.testing.assert_array_equal(seen[-1][1], without.predict(x))
 
 
 @pytest.mark.parametrize("stops_at", [10, 15, 20])
-def test_a_fit_that_stops_by_itself_at_a_look_goes_no_further(stops_at: int) -> None:
-    """Early stopping in the last round before a look is found, though the fit could go on."""
+def test_a_fit_that_stops_by_itself_at_a_callback_goes_no_further(stops_at: int) -> None:
+    """Early stopping in the last round before a callback is found, though the fit could go on."""
     x, y = make_classification(n_samples=300, random_state=0)
     never_better = {"early_stopping": True, "tol": 100.0, "n_iter_no_change": stops_at, "max_iter": 50}
-    plain = estimator("HistGradientBoostingClassifier", **never_better).fit(x, y)
+    without = estimator("HistGradientBoostingClassifier", **never_better).fit(x, y)
 
-    looked = estimator("HistGradientBoostingClassifier", **never_better)
-    staged.fit_in_rounds(looked, x, y, lambda *_: None)
+    staged_model = estimator("HistGradientBoostingClassifier", **never_better)
+    staged.fit_in_rounds(staged_model, x, y, lambda *_: None)
 
-    assert looked.n_iter_ == plain.n_iter_ == stops_at
+    assert staged_model.n_iter_ == without.n_iter_ == stops_at
 
 
-def test_looks_are_the_same_for_all_and_ever_further_apart() -> None:
+def test_callback_rounds_are_the_same_for_all_and_ever_further_apart() -> None:
     assert staged.callback_rounds(200) == [10, 15, 20, 30, 40, 60, 80, 120, 160, 200]
     assert set(staged.callback_rounds(150)) - {150} <= set(staged.callback_rounds(1000))
     assert staged.callback_rounds(3) == [3]
 
 
-def test_what_learns_all_at_once_is_never_looked_at() -> None:
+def test_an_estimator_that_learns_all_at_once_has_no_callback() -> None:
     x, y = make_classification(n_samples=60, random_state=0)
     forest = estimator("RandomForestClassifier", n_estimators=3)
 
-    staged.fit_in_rounds(forest, x, y, lambda *_: pytest.fail("it was looked at"))
+    staged.fit_in_rounds(forest, x, y, lambda *_: pytest.fail("it was staged_model at"))
 
     assert forest.predict(x).shape == (60,)
 
@@ -103,19 +103,19 @@ def rows() -> str:
         pytest.param("LogisticRegression", {}, [0], id="all at once"),
     ],
 )
-def test_a_trial_logs_its_curve_where_it_is_asked_to(
+def test_a_trial_logs_its_curve_on_request(
     run_train: Any, checked: Any, name: str, parameters: dict[str, Any], steps: list[int]
 ) -> None:
     data = checked({"a.csv": rows()}, target="late", keys=["id"])
-    plain = run_train(data, estimator=name, parameters=parameters)
+    without = run_train(data, estimator=name, parameters=parameters)
 
-    asked = run_train(data, estimator=name, parameters=parameters, curve=True)
+    with_curve = run_train(data, estimator=name, parameters=parameters, curve=True)
 
-    lines = [json.loads(line) for line in (asked.root / "outputs" / "metrics.jsonl").read_text().splitlines()]
+    lines = [json.loads(line) for line in (with_curve.root / "outputs" / "metrics.jsonl").read_text().splitlines()]
     curve = [(line["step"], line["value"]) for line in lines if line["name"] == "roc_auc"]
     assert [step for step, _ in curve] == steps
-    assert curve[-1][1] == pytest.approx(asked.output("metrics.json")["roc_auc"])
-    assert asked.output("metrics.json") == plain.output("metrics.json")
-    assert (asked.root / "outputs/model/model.onnx").read_bytes() == (
-        plain.root / "outputs/model/model.onnx"
+    assert curve[-1][1] == pytest.approx(with_curve.output("metrics.json")["roc_auc"])
+    assert with_curve.output("metrics.json") == without.output("metrics.json")
+    assert (with_curve.root / "outputs/model/model.onnx").read_bytes() == (
+        without.root / "outputs/model/model.onnx"
     ).read_bytes()

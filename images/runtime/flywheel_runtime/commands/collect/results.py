@@ -66,7 +66,7 @@ class ResultStore:
         """Record the result in the Model's chain, once; the number and digest of the last record. Raises Failure."""
         late = "writing the audit record took longer than the time that a pod has to end"
         by = {"uid": self.attempt.uid, "step": self.attempt.step, "attempt": self.attempt.attempt}
-        return self._within(deadline, late, lambda store: records.record(store, order, by, result)).told()
+        return self._within(deadline, late, lambda store: records.append_records(store, order, by, result)).reference()
 
     def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
         """`work`, which is left behind when time is over: the report must be out before the kubelet kills."""

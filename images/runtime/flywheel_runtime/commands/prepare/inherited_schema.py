@@ -11,21 +11,21 @@ from flywheel_runtime.commands.prepare.query import RESULT
 from flywheel_runtime.commands.prepare.tables import SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
-from flywheel_runtime.datasets.formats.parquet import type_of
+from flywheel_runtime.datasets.formats.parquet import column_type
 from flywheel_runtime.datasets.schema import Column, Schema, Split
-from flywheel_runtime.datasets.sql import in_order, quote_identifier
+from flywheel_runtime.datasets.sql import preserve_order, quote_identifier
 from flywheel_runtime.datasets.types import SQL_TYPE
 
-NOTHING = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
+UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
 
 
-def settle(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:
-    """The result's schema, whether its rows say which split they are of, and what the first table had and is lost."""
+def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:
+    """The result's schema, whether its rows carry their split, and warnings about what the first table had and the result lacks."""
     described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
     stated = {str(row[0]): str(row[1]) for row in described}
-    frozen = {column["name"].lower(): _column(column) for column in first.schema["columns"]}
+    inherited = {column["name"].lower(): _column(column) for column in first.schema["columns"]}
     kinds = {
-        name: _untyped(frozen.get(name.lower())) if kind in NOTHING else type_of(name, kind)
+        name: _untyped(inherited.get(name.lower())) if kind in UNTYPED else column_type(name, kind)
         for name, kind in stated.items()
         if name.lower() != SPLIT
     }
@@ -33,14 +33,14 @@ def settle(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema,
         raise Failure("SqlInvalid", f"The SQL of this step selects {SPLIT} alone; select columns of its tables too.")
     columns, found = [], []
     for name, kind in kinds.items():
-        before = frozen.get(name.lower())
+        before = inherited.get(name.lower())
         if before and (kind == before.type or (kind, before.type) == ("Integer", "Float")):
             columns.append(before)
             continue
         columns.append(Column(name, kind))
         if before:
-            words = f"Column '{name}' is {before.type} in table '{first.name}' and {kind} in the result."
-            found.append(Anomaly("TypeChanged", "Warning", name, words))
+            message = f"Column '{name}' is {before.type} in table '{first.name}' and {kind} in the result."
+            found.append(Anomaly("TypeChanged", "Warning", name, message))
     schema, lost = _roles(tuple(columns), first)
     carries = len(kinds) < len(stated)
     rule, changed = _split(schema, first, carries)
@@ -62,8 +62,8 @@ def _roles(columns: tuple[Column, ...], first: Table) -> tuple[Schema, list[Anom
     target, time, keys = (first.schema[role] for role in ("target", "eventTime", "keys"))
     lost = []
     if target and target not in present:
-        words = f"The result has no '{target}', the target of table '{first.name}': nothing can be trained on it."
-        lost.append(Anomaly("TargetLost", "Warning", target, words))
+        message = f"The result has no '{target}', the target of table '{first.name}': nothing can be trained on it."
+        lost.append(Anomaly("TargetLost", "Warning", target, message))
     schema = Schema(
         columns,
         target if target in present else None,
@@ -89,11 +89,11 @@ def _split(schema: Schema, first: Table, carries: bool) -> tuple[Split, list[Ano
             f"select it, or select {SPLIT} to keep every row in its split."
         )
         raise Failure("SplitInvalid", message)
-    words = f"The result has no '{needed}', by which table '{first.name}' is split; folds of its rows will be random."
-    return replace(rule, by="Random", group=None), [Anomaly("SplitColumnLost", "Warning", needed, words)]
+    message = f"The result has no '{needed}', by which table '{first.name}' is split; folds of its rows will be random."
+    return replace(rule, by="Random", group=None), [Anomaly("SplitColumnLost", "Warning", needed, message)]
 
 
-def fill(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -> None:
+def fill_data(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -> None:
     """Table `data` from the result: typed, in one order whatever order the SQL gave, with `flywheel_split` if it is there.
 
     Raises:
@@ -107,13 +107,13 @@ def fill(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -
         f"{quote_identifier(name)} NULLS FIRST" for name in [*roles, *others, *([SPLIT] if carries else [])]
     )
     try:
-        with in_order(connection):
+        with preserve_order(connection):
             connection.execute(
                 f"CREATE TABLE data AS SELECT * FROM (SELECT {', '.join(values)} FROM {RESULT}) AS typed ORDER BY {order}"
             )
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        words = " ".join(str(error).split())[:300]
-        message = f"A value of the result does not fit its column's type ({words}); cast it in the SQL."
+        finding = " ".join(str(error).split())[:300]
+        message = f"A value of the result does not fit its column's type ({finding}); cast it in the SQL."
         raise Failure("TypeMismatch", message) from error
     connection.execute(f"DROP TABLE {RESULT}")
 

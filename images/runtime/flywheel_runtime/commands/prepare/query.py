@@ -1,4 +1,4 @@
-"""Run the user's SELECT where it can reach the tables and nothing else."""
+"""Run the user's SELECT, which can read the tables and nothing else."""
 
 from __future__ import annotations
 
@@ -7,28 +7,28 @@ from pathlib import Path
 import duckdb
 
 from flywheel_runtime.commands.prepare import tables
-from flywheel_runtime.commands.prepare.sql import Bound
+from flywheel_runtime.commands.prepare.sql import BoundQuery
 from flywheel_runtime.commands.prepare.tables import Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
 
 RESULT = '"#result"'
-WORDS = 600  # of DuckDB's own sentence
+MAX_FINDING_CHARACTERS = 600  # of DuckDB's own sentence
 
 
-def run(folder: Path, inputs: list[Table], bound: Bound, seed: int) -> None:
+def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -> None:
     """Fill the table `#result` of the database in `folder`.
 
     One thread, and random() from `seed`: sums of floats and random numbers are then the same each time.
 
     Raises:
-        Failure: SqlInvalid in DuckDB's words, NoRows.
+        Failure: SqlInvalid with DuckDB's message, NoRows.
     """
     connection = sql.connect(folder)
     try:
         tables.make_views(connection, inputs)
-        _close_doors(connection, inputs)
-        query = _one_select(connection, bound.sql)
+        _restrict_access(connection, inputs)
+        query = _parse(connection, bound.sql)
         connection.execute("SELECT setseed($seed)", {"seed": _fraction(seed)})
         _fill(connection, query, bound, inputs)
         counted = connection.execute(f"SELECT count(*) FROM {RESULT}").fetchone()
@@ -39,24 +39,21 @@ def run(folder: Path, inputs: list[Table], bound: Bound, seed: int) -> None:
         raise Failure("NoRows", message)
 
 
-def _close_doors(connection: duckdb.DuckDBPyConnection, inputs: list[Table]) -> None:
-    """No file but those of the tables, no extension, no change of settings, and none of this program's own variables."""
+def _restrict_access(connection: duckdb.DuckDBPyConnection, inputs: list[Table]) -> None:
+    """Allow no file but those of the tables, no extension, no change of settings, and no variable of this program."""
     files = ", ".join(sql.quote_literal(str(file)) for table in inputs for file in table.files)
     connection.execute(f"SET threads = 1; SET python_enable_replacements = false; SET allowed_paths = [{files}]")
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 
-def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     try:
-        statements = connection.extract_statements(sql)
-    except duckdb.Error as error:
-        raise _invalid(_words(error)) from error
-    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
-        raise _invalid(f"it has {len(statements)} statements" if len(statements) != 1 else "it is no SELECT")
-    return str(statements[0].query).strip().rstrip(";")
+        return sql.single_select(connection, text)
+    except (duckdb.Error, ValueError) as error:
+        raise _invalid(_finding(error)) from error
 
 
-def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: Bound, inputs: list[Table]) -> None:
+def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: BoundQuery, inputs: list[Table]) -> None:
     try:
         connection.execute(f"CREATE TABLE {RESULT} AS SELECT * FROM (\n{query}\n) AS result", dict(bound.values))
     except duckdb.OutOfMemoryException:
@@ -64,18 +61,18 @@ def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: Bound, input
     except duckdb.IOException as error:
         if "No space left" in str(error):
             raise
-        raise _invalid(_words(error)) from error
+        raise _invalid(_finding(error)) from error
     except duckdb.PermissionException as error:
         listed = ", ".join(f"'{table.name}'" for table in inputs)
-        raise _invalid(f"{_words(error)}; it can read the tables {listed} and nothing else") from error
+        raise _invalid(f"{_finding(error)}; it can read the tables {listed} and nothing else") from error
     except duckdb.Error as error:
-        raise _invalid(_words(error)) from error
+        raise _invalid(_finding(error)) from error
 
 
-def _words(error: duckdb.Error) -> str:
+def _finding(error: Exception) -> str:
     """DuckDB's sentence without its drawing of the line, which shows our names of the values."""
     sentence = " ".join(str(error).partition("\nLINE ")[0].split())
-    return sentence if len(sentence) <= WORDS else sentence[: WORDS - 1] + "…"
+    return sentence if len(sentence) <= MAX_FINDING_CHARACTERS else sentence[: MAX_FINDING_CHARACTERS - 1] + "…"
 
 
 def _invalid(finding: str) -> Failure:

@@ -1,4 +1,4 @@
-"""Which split a row of the result is of, and which rows a sample keeps."""
+"""The split of each row of the result, and the rows of a sample."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 from flywheel_runtime.datasets.target import Target
 
 # A sample is for trying things out: five folds, a curve and a metric of each class need some rows of each.
-LEAST_ROWS = 20
+MIN_SAMPLE_ROWS = 20
 CURE = "take its window from the train rows alone, with WHERE flywheel_split <> 'train' OR …"
 
 
-def out(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool, first: Table) -> dict[str, int]:
-    """Create `splits`: as the rows say, else anew by the rule of the schema. The rows of each split."""
-    return _carried(connection, schema, first) if carries else split.assign(connection, schema)
+def make_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool, first: Table) -> dict[str, int]:
+    """Create the table `splits`: as the column flywheel_split says, else anew by the rule of the schema. Returns the rows of each split."""
+    return _carry_splits(connection, schema, first) if carries else split.assign_splits(connection, schema)
 
 
-def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table) -> dict[str, int]:
-    names = ", ".join(quote_literal(name) for name in split.NAMES)
+def _carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table) -> dict[str, int]:
+    names = ", ".join(quote_literal(name) for name in split.SPLITS)
     wrong = connection.execute(
         f"SELECT {SPLIT} FROM data WHERE {SPLIT} IS NULL OR {SPLIT} NOT IN ({names}) ORDER BY ALL LIMIT 1"
     ).fetchone()
@@ -34,42 +34,36 @@ def _carried(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table
     connection.execute(
         f"CREATE TABLE splits AS SELECT rowid AS row, {SPLIT} AS split FROM data WHERE {has_target} ORDER BY rowid"
     )
-    rows = count(connection)
-    had = first.schema["rows"]
-    empty = next((name for name in split.NAMES if not rows[name] and (name == "train" or had.get(name))), None)
+    rows = split.count_splits(connection)
+    rows_before = first.schema["rows"]
+    empty = next((name for name in split.SPLITS if not rows[name] and (name == "train" or rows_before.get(name))), None)
     if empty:
         # A window over data that is split by time: its train rows are the oldest.
         cure = "it keeps them all with WHERE flywheel_split <> 'train' OR …" if empty != "train" else CURE
         message = (
-            f"The {empty} split would have no row: the SQL of this step leaves out all {had.get(empty, 0):,} {empty} rows "
+            f"The {empty} split would have no row: the SQL of this step leaves out all {rows_before.get(empty, 0):,} {empty} rows "
             f"of table '{first.name}'; {cure}, or leave {SPLIT} out to split the rows anew."
         )
         raise Failure("SplitEmpty", message)
     return rows
 
 
-def count(connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
-    """The rows of each split."""
-    counted = dict(connection.execute("SELECT split, count(*) FROM splits GROUP BY split").fetchall())
-    return {name: int(counted.get(name, 0)) for name in split.NAMES}
-
-
-def sample(
-    connection: duckdb.DuckDBPyConnection, schema: Schema, answer: Target | None, part: float, seed: int
+def sample_rows(
+    connection: duckdb.DuckDBPyConnection, schema: Schema, target: Target | None, fraction: float, seed: int
 ) -> dict[str, int]:
-    """Keep that part of every split and class by the rows' hash, the same each time; at least 20 rows of each if it has them."""
-    is_classes = answer is not None and answer.task == "Classification"
-    stratum = quote_identifier(answer.name) if answer and is_classes else "0"
+    """Take that fraction of every split and class by the rows' hash, the same each time; at least 20 rows of each if there are as many."""
+    is_classes = target is not None and target.task == "Classification"
+    stratum = quote_identifier(target.name) if target and is_classes else "0"
     columns = list(schema.keys) or sorted(column.name for column in schema.columns)
     hashed = f"md5({quote_literal(str(seed))} || chr(31) || {split.row_text(columns)})"
     connection.execute(
-        f"""CREATE TABLE kept AS
+        f"""CREATE TABLE sampled AS
         WITH ranked AS (SELECT row, split, count(*) OVER same AS size,
                                row_number() OVER (same ORDER BY hash, row) AS place
                         FROM (SELECT splits.row, splits.split, {stratum} AS stratum, {hashed} AS hash
                               FROM data JOIN splits ON data.rowid = splits.row)
                         WINDOW same AS (PARTITION BY split, stratum))
-        SELECT row, split FROM ranked WHERE place <= greatest(ceil(size * {part}), {LEAST_ROWS}) ORDER BY row"""
+        SELECT row, split FROM ranked WHERE place <= greatest(ceil(size * {fraction}), {MIN_SAMPLE_ROWS}) ORDER BY row"""
     )
-    connection.execute("DROP TABLE splits; ALTER TABLE kept RENAME TO splits")
-    return count(connection)
+    connection.execute("DROP TABLE splits; ALTER TABLE sampled RENAME TO splits")
+    return split.count_splits(connection)

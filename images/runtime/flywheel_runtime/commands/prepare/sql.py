@@ -22,9 +22,9 @@ QUOTED = re.compile(
 )
 LINE_COMMENT = re.compile(r"--[^\n\r]*")
 BLOCK_EDGE = re.compile(r"/\*|\*/")
-PREFIX = "flywheel_value_"
-# Their answers are of the moment, or by chance. random() is not among them: it is seeded.
-OF_THE_MOMENT = re.compile(
+PARAMETER_PREFIX = "flywheel_value_"
+# Functions of the clock or of chance. random() is not among them: it is seeded.
+VOLATILE_FUNCTION = re.compile(
     r"\b(?:(?:now|today|get_current_time|get_current_timestamp|transaction_timestamp|uuidv7)\s*\(\s*\)"
     r"|current_date|current_time|current_timestamp|localtime|localtimestamp)(?!\w)",
     re.IGNORECASE,
@@ -33,15 +33,15 @@ SAMPLE = re.compile(r"\b(?:using\s+sample|tablesample)\b(?!.*\brepeatable\b)", r
 
 
 @dataclass(frozen=True)
-class Bound:
-    """SQL with named parameters, their values, and what in it has another answer at another time."""
+class BoundQuery:
+    """SQL with named parameters, their values, and the functions in it whose result differs in every run."""
 
     sql: str
     values: Mapping[str, Any]
-    of_the_moment: tuple[str, ...] = ()
+    volatile: tuple[str, ...] = ()
 
 
-def bind(sql: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Bound:
+def bind_parameters(sql: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> BoundQuery:
     """Each reference becomes a named parameter of its value's type; `run.date` is a DATE.
 
     Raises:
@@ -51,16 +51,16 @@ def bind(sql: str, parameters: Mapping[str, Any], run: Mapping[str, str]) -> Bou
     known |= {f"run.{name}": _of_run(name, value) for name, value in run.items()}
     names: dict[str, str] = {}
     parts: list[str] = []
-    moments: dict[str, None] = {}
+    volatile: dict[str, None] = {}
     for piece, is_quoted in _pieces(sql):
         if is_quoted:
-            _refuse_inside(piece)
+            _refuse_quoted_reference(piece)
             parts.append(piece)
             continue
-        for pattern in (OF_THE_MOMENT, SAMPLE):
-            moments |= dict.fromkeys(found[0] for found in pattern.finditer(piece))
+        for pattern in (VOLATILE_FUNCTION, SAMPLE):
+            volatile |= dict.fromkeys(found[0] for found in pattern.finditer(piece))
         parts.append(REFERENCE.sub(lambda found: _placeholder(found, known, names), piece))
-    return Bound("".join(parts), {place: known[key] for key, place in names.items()}, tuple(moments))
+    return BoundQuery("".join(parts), {place: known[key] for key, place in names.items()}, tuple(volatile))
 
 
 def _pieces(sql: str) -> Iterator[tuple[str, bool]]:
@@ -95,7 +95,7 @@ def _comment(sql: str, place: int) -> str:
     return sql[place:]
 
 
-def _refuse_inside(quoted: str) -> None:
+def _refuse_quoted_reference(quoted: str) -> None:
     if inside := re.search(r"\$\(\s*(?:params|run)\.[^()]*\)", quoted):
         message = (
             f"The SQL of this step has {inside[0]} inside quotes, where it would be those letters and not a value; "
@@ -112,7 +112,7 @@ def _placeholder(found: re.Match[str], known: Mapping[str, Any], names: dict[str
             f"The SQL of this step names {found[0]}, which is not there; there is {listed}: declare it or correct it."
         )
         raise Failure("ParameterUnknown", message)
-    return "$" + names.setdefault(key, f"{PREFIX}{len(names)}")
+    return "$" + names.setdefault(key, f"{PARAMETER_PREFIX}{len(names)}")
 
 
 def _of_run(name: str, value: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.split import NAMES
+from flywheel_runtime.datasets.split import SPLITS
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
 SPLIT = "flywheel_split"
@@ -28,10 +28,10 @@ class Table:
 
     @property
     def files(self) -> list[Path]:
-        return [self.folder / f"{name}.parquet" for name in NAMES]
+        return [self.folder / f"{name}.parquet" for name in SPLITS]
 
 
-def read(name: str, folder: Path) -> Table:
+def read_table(name: str, folder: Path) -> Table:
     """The data set in `folder`.
 
     Raises:
@@ -47,7 +47,7 @@ def read(name: str, folder: Path) -> Table:
     if missing:
         raise _no_data(name, f"it has no {missing}")
     if SPLIT in (column.lower() for column in columns):
-        message = f"Table '{name}' has a column '{SPLIT}', which prepare keeps for the split of a row; rename it."
+        message = f"Table '{name}' has a column '{SPLIT}', which prepare uses for the split of a row; rename it."
         raise Failure("InputInvalid", message)
     return table
 

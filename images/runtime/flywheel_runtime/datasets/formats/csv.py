@@ -1,4 +1,4 @@
-"""Load CSV: every cell as text, and a fault found again line by line so that its place can be told."""
+"""Load CSV: every cell as text. A fault is found again line by line, so that the message can name its place."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.source_file import SourceFile
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
-
-if TYPE_CHECKING:
-    from flywheel_runtime.datasets.source import SourceFile
 
 DELIMITERS = ",;\t|"
 # DuckDB keeps several buffers of many times this.
-LONGEST_LINE = 2 * 2**20
-CHUNK = 2**20
+MAX_LINE_BYTES = 2 * 2**20
+CHUNK_BYTES = 2**20
 
 
-def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+def load_csv(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
     """Create `raw` from CSV files (also gzip) whose headers name the same columns, in any order."""
     first = files[0]
     _, columns = _header(first)
@@ -37,7 +35,7 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
-            _explain(file, delimiter, len(header), error)
+            _raise_cause(file, delimiter, len(header), error)
     return dict.fromkeys(columns)
 
 
@@ -47,17 +45,17 @@ def _reader(file: SourceFile, delimiter: str, header: list[str]) -> str:
     return (
         f"read_csv({quote_literal(str(file.path))}, auto_detect = false, header = true, columns = {{{columns}}}, "
         f"delim = {quote_literal(delimiter)}, quote = '\"', escape = '\"', nullstr = '', strict_mode = true, "
-        f"max_line_size = {LONGEST_LINE}, compression = '{'gzip' if file.gzipped else 'none'}')"
+        f"max_line_size = {MAX_LINE_BYTES}, compression = '{'gzip' if file.gzipped else 'none'}')"
     )
 
 
 def _header(file: SourceFile) -> tuple[str, list[str]]:
     with file.open() as stream:
-        start = stream.read(CHUNK)
+        start = stream.read(CHUNK_BYTES)
     try:
         line = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError:
-        _refuse_encoding(file)
+        _check_encoding(file)
     delimiter = max(DELIMITERS, key=lambda candidate: len(_first_row(line, candidate)))
     header = [name.strip() for name in _first_row(line, delimiter)]
     if not any(header):
@@ -68,15 +66,17 @@ def _header(file: SourceFile) -> tuple[str, list[str]]:
             "(pandas writes such a column unless index=False)."
         )
         raise Failure("HeaderInvalid", message)
-    twice = next((name for name in header if [other.lower() for other in header].count(name.lower()) > 1), None)
-    if twice is not None:
-        message = f"File '{file.name}' names column '{twice}' twice (upper and lower case count as one); rename one."
+    duplicate = next((name for name in header if [other.lower() for other in header].count(name.lower()) > 1), None)
+    if duplicate is not None:
+        message = (
+            f"File '{file.name}' names column '{duplicate}' twice (upper and lower case count as one); rename one."
+        )
         raise Failure("HeaderInvalid", message)
     return delimiter, header
 
 
 def _first_row(start: str, delimiter: str) -> list[str]:
-    csv.field_size_limit(LONGEST_LINE)
+    csv.field_size_limit(MAX_LINE_BYTES)
     return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
 
 
@@ -89,8 +89,8 @@ def _refuse_other_columns(file: SourceFile, header: list[str], first: SourceFile
     raise Failure("ColumnsDiffer", message)
 
 
-def _explain(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:
-    _refuse_encoding(file)
+def _raise_cause(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:
+    _check_encoding(file)
     reader = csv.reader(_lines(file), delimiter=delimiter)
     for row in reader:
         if row and len(row) != width:
@@ -99,8 +99,8 @@ def _explain(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) 
                 "put text that holds the delimiter in double quotes."
             )
             raise Failure("RaggedCSV", message) from error
-    words = str(error).splitlines()[0]
-    raise Failure("UnreadableCSV", f"File '{file.name}' is not valid CSV ({words}); write it again.") from error
+    finding = str(error).splitlines()[0]
+    raise Failure("UnreadableCSV", f"File '{file.name}' is not valid CSV ({finding}); write it again.") from error
 
 
 def _lines(file: SourceFile) -> Iterator[str]:
@@ -108,12 +108,12 @@ def _lines(file: SourceFile) -> Iterator[str]:
         yield from io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
 
 
-def _refuse_encoding(file: SourceFile) -> None:
+def _check_encoding(file: SourceFile) -> None:
     decoder = codecs.getincrementaldecoder("utf-8")()
     offset = 0
     with file.open() as stream:
         while True:
-            chunk = stream.read(CHUNK)
+            chunk = stream.read(CHUNK_BYTES)
             waiting = len(decoder.getstate()[0])
             try:
                 decoder.decode(chunk, final=not chunk)

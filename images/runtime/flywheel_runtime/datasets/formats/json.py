@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.formats.parquet import type_of
+from flywheel_runtime.datasets.formats.parquet import column_type
+from flywheel_runtime.datasets.source_file import SourceFile
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
-if TYPE_CHECKING:
-    from flywheel_runtime.datasets.source import SourceFile
-
-LONGEST_LINE = 16 * 2**20
+MAX_LINE_BYTES = 16 * 2**20
 
 
-def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+def load_json(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
     """Create `raw` from JSON lines (also gzip); a key that a line does not have is a missing value."""
     for file in files:
         _check_first_line(file)
@@ -26,29 +24,29 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict
         connection.execute(
             f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
             "maximum_depth = 2, union_by_name = true, compression = 'auto_detect', "
-            f"maximum_object_size = {LONGEST_LINE})"
+            f"maximum_object_size = {MAX_LINE_BYTES})"
         )
     except duckdb.OutOfMemoryException:
         raise
     except duckdb.Error as error:
-        _explain(files, error)
-    return {name: _settle(connection, name, kind) for name, kind in _columns(connection)}
+        _raise_cause(files, error)
+    return {name: _json_type(connection, name, kind) for name, kind in _columns(connection)}
 
 
 def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
     return [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
 
 
-def _settle(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str | None:
+def _json_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str | None:
     """The column's type. DuckDB calls a column JSON where its values disagree (1 and "a"): that is text."""
     if kind != "JSON":
-        return type_of(name, kind)
+        return column_type(name, kind)
     column = quote_identifier(name)
     nested = connection.execute(
         f"SELECT 1 FROM raw WHERE json_type({column}) IN ('OBJECT', 'ARRAY') LIMIT 1"
     ).fetchone()
     if nested:
-        return type_of(name, "nested values")
+        return column_type(name, "nested values")
     connection.execute(f"ALTER TABLE raw ALTER {column} TYPE VARCHAR USING {column} ->> '$'")
     return None
 
@@ -63,7 +61,7 @@ def _check_first_line(file: SourceFile) -> None:
         raise Failure("BrokenJSONL", message)
 
 
-def _explain(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
+def _raise_cause(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
     for file in files:
         with file.open() as stream:
             for number, line in enumerate(stream, start=1):
@@ -71,8 +69,8 @@ def _explain(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
                 if finding:
                     message = f"Line {number} of file '{file.name}' {finding}; write one JSON object on every line."
                     raise Failure("BrokenJSONL", message) from error
-    words = str(error).splitlines()[0]
-    raise Failure("BrokenJSONL", f"The JSON lines cannot be read ({words}); write them again.") from error
+    finding = str(error).splitlines()[0]
+    raise Failure("BrokenJSONL", f"The JSON lines cannot be read ({finding}); write them again.") from error
 
 
 def _fault(line: bytes) -> str | None:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.source_file import SourceFile
 from flywheel_runtime.datasets.sql import quote_literal
-
-if TYPE_CHECKING:
-    from flywheel_runtime.datasets.source import SourceFile
 
 TYPE_OF_PREFIX = {
     "TINYINT": "Integer",
@@ -34,7 +30,7 @@ TYPE_OF_PREFIX = {
 }
 
 
-def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
+def load_parquet(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
     """Create `raw` from Parquet files that have the same columns."""
     expected: dict[str, str] | None = None
     for file in files:
@@ -53,7 +49,7 @@ def load(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise Failure("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
     described = connection.execute("DESCRIBE raw").fetchall()
-    return {str(row[0]): type_of(str(row[0]), str(row[1])) for row in described}
+    return {str(row[0]): column_type(str(row[0]), str(row[1])) for row in described}
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:
@@ -65,12 +61,12 @@ def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[s
 
 
 def _unreadable(name: str, error: duckdb.Error) -> str:
-    words = str(error).splitlines()[0]
-    return f"File '{name}' is not readable Parquet ({words}); write it again."
+    finding = str(error).splitlines()[0]
+    return f"File '{name}' is not readable Parquet ({finding}); write it again."
 
 
-def type_of(name: str, kind: str) -> str:
-    """Our type for a type of DuckDB's."""
+def column_type(name: str, kind: str) -> str:
+    """The Dataset's type for a type of DuckDB; `name` is the column's, for the message."""
     if not kind.endswith("]"):
         for prefix, found in TYPE_OF_PREFIX.items():
             if kind.startswith(prefix):
