@@ -156,7 +156,7 @@ class BatchInput(StepConfig):
 
     s3: S3Source | None = None
     volume: VolumeSource | None = None
-    format: Literal["CSV", "JSONL", "Parquet"] | None
+    format: Literal["CSV", "Parquet", "JSONL"] | None
     features: tuple[str, ...]
 
 
@@ -164,7 +164,7 @@ class BatchOutput(StepConfig):
     """Where predictions go."""
 
     s3: S3Source
-    format: Literal["CSV", "JSONL", "Parquet"]
+    format: Literal["CSV", "Parquet", "JSONL"]
     include: tuple[str, ...] = ()
     prediction: Literal["Class", "Probability"] | None = None
     overwrite: bool = False
