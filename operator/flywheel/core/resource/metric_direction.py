@@ -1,6 +1,11 @@
-"""Which way is better, for the metrics that everybody knows."""
+"""Whether more or less of a metric is better: known for common metrics, given for others."""
 
 from typing import Literal
+
+from pydantic import Field
+
+from flywheel.core.resource.schema import Schema, model_rules, rule
+from flywheel.core.resource.values import MetricName
 
 Direction = Literal["Maximize", "Minimize"]
 
@@ -43,3 +48,24 @@ _METRICS: dict[Direction, tuple[str, ...]] = {
 KNOWN_DIRECTIONS: dict[str, Direction] = {
     metric: direction for direction, metrics in _METRICS.items() for metric in metrics
 }
+
+
+class MetricObjective(Schema):
+    """The one number by which models are compared."""
+
+    model_config = model_rules(
+        rule(
+            f"has(self.direction) || self.metric in [{', '.join(repr(metric) for metric in sorted(KNOWN_DIRECTIONS))}]",
+            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
+        )
+    )
+
+    metric: MetricName = Field(description="The metric.")
+    direction: Direction | None = Field(
+        None, description="Whether more or less of it is better; follows from the metric where that is known."
+    )
+
+    @property
+    def maximize(self) -> bool:
+        """Whether more is better."""
+        return (self.direction or KNOWN_DIRECTIONS.get(self.metric, "Maximize")) == "Maximize"

@@ -135,6 +135,33 @@ class SecretKey(Schema):
     key: str = Field(min_length=1, max_length=253, description="The key in it.")
 
 
+ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
+
+
+class S3Location(Schema):
+    """Objects in an S3-compatible store: the installation's own, or a foreign one."""
+
+    model_config = model_rules(
+        rule(
+            "!has(self.endpoint) || has(self.secretName)",
+            "a store with its own endpoint needs secretName, a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
+        )
+    )
+
+    uri: str = Field(max_length=1024, description="s3://bucket/key.")
+    endpoint: str | None = Field(
+        None,
+        pattern=r"^https?://.+$",
+        max_length=512,
+        description="Address of a foreign store, such as https://s3.example.",
+    )
+    region: str | None = Field(None, max_length=64, description="Region of a foreign store.")
+    secret_name: ObjectName | None = Field(
+        None,
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of a foreign store; absent, the installation's own store is used.",
+    )
+
+
 class Variable(Schema):
     """One environment variable, written out or from a Secret."""
 
@@ -205,6 +232,7 @@ class Status(Schema):
 
 
 __all__ = [
+    "ColumnName",
     "Condition",
     "Duration",
     "Label",
@@ -213,6 +241,7 @@ __all__ = [
     "Quantity",
     "QueuedPlacement",
     "Resources",
+    "S3Location",
     "Scalar",
     "Schedule",
     "Schema",

@@ -49,34 +49,34 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
 
 def check_runs(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | None:
     """A check starts now, or its Job has not ended. A version that fits the spec stays Ready meanwhile."""
-    check, good = progress.check, progress.good
+    check, version = progress.check, progress.ready_version
     if check is None or check.result != "Running":
         return None
     job = ExistingChild(JOB, progress.job.name) if progress.job else children.check_job(dataset, check, seen.settings)
     diagnosis = progress.job.diagnosis if progress.job else None
     if diagnosis is not None:
-        stands = f"Version {good.name} stands, but the next check cannot run. " if good else ""
+        stands = f"Version {version.name} stands, but the next check cannot run. " if version else ""
         reason, message = diagnosis.reason, f"{stands}{diagnosis.message}"
-    elif good is not None:
-        reason, message = "Checked", messages.check_passed(good)
+    elif version is not None:
+        reason, message = "Checked", messages.check_passed(version)
     else:
         reason, message = "Checking", messages.check_runs(dataset, job.name)
     return Decision(
-        ready=good is not None, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL
+        ready=version is not None, reason=reason, message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL
     )
 
 
 def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decision | None:
     """Infrastructure broke, or what is missing may arrive."""
-    check, good = progress.check, progress.good
+    check, version = progress.check, progress.ready_version
     if check is None or check.result != "Retrying" or dataset.spec.suspend:
         return None
     again = check.not_before or seen.now
     message = f"{check.message} Trying again at {again:%H:%M:%S} UTC (check {check.number + 1})."
     return Decision(
-        ready=good is not None,
+        ready=version is not None,
         reason=check.reason or "Retrying",
-        message=f"Version {good.name} stands. {message}" if good else message,
+        message=f"Version {version.name} stands. {message}" if version else message,
         children=_existing_job(progress),
         requeue_after=max(again - seen.now, REQUEUE_NOW),
     )
@@ -84,11 +84,11 @@ def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decisi
 
 def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
     """The data is not what the spec says. Its Job stays, so that its logs can be read, until the next check starts."""
-    check, good = progress.check, progress.good
+    check, version = progress.check, progress.ready_version
     if check is None or check.result != "Failed":
         return None
     finding = f"{check.message or ''} {messages.next_step(dataset)}"
-    if good is None:
+    if version is None:
         return Decision(
             ready=False,
             reason=check.reason or "CheckFailed",
@@ -96,7 +96,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
             children=_existing_job(progress),
             stalled=dataset.spec.schedule is None,
         )
-    message = f"Version {good.name} stands, but a later check failed. {check.reason}: {finding}"
+    message = f"Version {version.name} stands, but a later check failed. {check.reason}: {finding}"
     return Decision(
         ready=True,
         reason="CheckFailed",
@@ -108,7 +108,7 @@ def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
 
 def dataset_is_suspended(dataset: Dataset, progress: Progress) -> Decision | None:
     """No check may start, and the present spec was never checked."""
-    if progress.good is not None:
+    if progress.ready_version is not None:
         return None
     return Decision(
         ready=False,

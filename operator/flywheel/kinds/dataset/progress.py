@@ -25,14 +25,14 @@ class Progress:
     """Where the Dataset stands.
 
     `check` starts now, runs, or ran last; `job` is its Job, None if that is not made yet or is gone. `generation` is the one of the spec
-    that `versions[0]` was checked against, and `good` that version if it is the present one.
+    that `versions[0]` was checked against, and `ready_version` that version if it is the present generation.
     """
 
     check: LastCheck | None
     job: CheckJob | None
     versions: tuple[Version, ...]
     generation: int | None
-    good: Version | None
+    ready_version: Version | None
     just_ended: bool = False  # status does not say yet how the check ended
 
 
@@ -52,8 +52,8 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
     due = next_check(dataset, check, seen)
     if due is not None:
         check, job = due, None
-    good = versions[0] if versions and generation == dataset.generation else None
-    return Progress(check, job, versions, generation, good, just_ended)
+    ready_version = versions[0] if versions and generation == dataset.generation else None
+    return Progress(check, job, versions, generation, ready_version, just_ended)
 
 
 def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:

@@ -108,12 +108,7 @@ def new_model(experiment: Experiment, name: str, metric: str) -> Child:
     objective = {"metric": metric, **({"direction": direction} if direction else {})}
     return Child(
         MODEL,
-        {
-            "apiVersion": MODEL.api_version,
-            "kind": MODEL.kind,
-            "metadata": {"name": name},
-            "spec": {"objective": objective},
-        },
+        MODEL.manifest(name, spec={"objective": objective}),
         create_only=True,
         owned=False,
     )
@@ -148,11 +143,9 @@ def new_model_version(
     declared = {"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}
     return Child(
         MODEL_VERSION,
-        {
-            "apiVersion": MODEL_VERSION.api_version,
-            "kind": MODEL_VERSION.kind,
-            "metadata": {"name": registered.version},
-            "spec": {
+        MODEL_VERSION.manifest(
+            registered.version,
+            spec={
                 "model": registered.model,
                 "format": "ONNX",
                 "source": {"artifact": {"digest": str(registered.digest)}},
@@ -161,7 +154,7 @@ def new_model_version(
                 **declared,
                 "lineage": lineage,
             },
-        },
+        ),
         create_only=True,
         owned=False,
     )

@@ -1,13 +1,15 @@
 """What a user writes into a BatchInference, and what is read from it."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    ColumnName,
     Placement,
     PullSecret,
     Resources,
+    S3Location,
     Schedule,
     Schema,
     exactly_one_of,
@@ -18,25 +20,15 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Duration, ObjectName
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
-
 _DATES = rule(
     "!self.replace('$(run.date)', '').replace('$(run.time)', '').contains('$(')",
     "only $(run.date) and $(run.time) can be filled in: the day, and the day with hour and minute, of the run",
 )
-_FOREIGN = validations(
-    rule(
-        "!has(self.endpoint) || has(self.secretName)",
-        "a store with its own endpoint needs secretName, a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-    )
-)
 _URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/"
 
 
-class S3Input(Schema):
+class S3Input(S3Location):
     """Objects in an S3-compatible store: the installation's own, or a foreign one."""
-
-    model_config = ConfigDict(json_schema_extra=_FOREIGN)
 
     uri: str = Field(
         pattern=_URI + ".+$",
@@ -44,32 +36,16 @@ class S3Input(Schema):
         description="s3://bucket/key for one object; ending in / for all objects below it. $(run.date) is the day of the run.",
         json_schema_extra=validations(_DATES),
     )
-    endpoint: str | None = Field(
-        None, pattern=r"^https?://.+$", max_length=512, description="Address of a foreign store."
-    )
-    region: str | None = Field(None, max_length=64, description="Region of a foreign store.")
-    secret_name: ObjectName | None = Field(
-        None, description="Secret with a foreign store's keys; absent, the installation's own store is read."
-    )
 
 
-class S3Output(Schema):
+class S3Output(S3Location):
     """A folder in an S3-compatible store: the installation's own, or a foreign one."""
-
-    model_config = ConfigDict(json_schema_extra=_FOREIGN)
 
     uri: str = Field(
         pattern=_URI + r"(.+/)?$",
         max_length=1024,
         description="s3://bucket/folder/, ending in /. In the installation's bucket it must be below this namespace's folder.",
         json_schema_extra=validations(_DATES),
-    )
-    endpoint: str | None = Field(
-        None, pattern=r"^https?://.+$", max_length=512, description="Address of a foreign store."
-    )
-    region: str | None = Field(None, max_length=64, description="Region of a foreign store.")
-    secret_name: ObjectName | None = Field(
-        None, description="Secret with a foreign store's keys; absent, the installation's own store is written."
     )
 
 

@@ -6,8 +6,10 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
+    ColumnName,
     Placement,
     Resources,
+    S3Location,
     Schedule,
     Schema,
     exactly_one_of,
@@ -18,34 +20,14 @@ from flywheel.core.resource.schema import (
 )
 from flywheel.core.resource.values import Label, Number, ObjectName, Percent, Sha256
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
-
-class S3Source(Schema):
+class S3Source(S3Location):
     """Objects in an S3-compatible store: the installation's own, or a foreign one."""
-
-    model_config = model_rules(
-        rule(
-            "!has(self.endpoint) || has(self.secretName)",
-            "a store with its own endpoint needs secretName, a Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
-        )
-    )
 
     uri: str = Field(
         pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$",
         max_length=1024,
         description="s3://bucket/key for one object; ending in / for all objects below it.",
-    )
-    endpoint: str | None = Field(
-        None,
-        pattern=r"^https?://.+$",
-        max_length=512,
-        description="Address of a foreign store, such as https://s3.example.",
-    )
-    region: str | None = Field(None, max_length=64, description="Region of a foreign store.")
-    secret_name: ObjectName | None = Field(
-        None,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of a foreign store; absent, the installation's own store is read.",
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from flywheel.core.pods.distributed import Checkpoint, Distributed
-from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS
+from flywheel.core.resource.metric_direction import MetricObjective
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
     PullSecret,
@@ -23,32 +23,19 @@ from flywheel.kinds.experiment.schema.constraints import Constraint
 from flywheel.kinds.experiment.schema.pruner import Pruner
 from flywheel.kinds.experiment.schema.trainer import Trainer
 
-Direction = Literal["Maximize", "Minimize"]
-
 MAX_TRIALS = 500
 MAX_PARALLEL_JOBS = 100  # status.running holds them
 # Every trial stays in status.history, where the sampler finds it again: at most 66 bytes and 13 for each searched
 # parameter, so 500 times 66 and 4,000 times 13 = 85 kB for all of it.
 MAX_RECORDED_VALUES = 4000
 
-_KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
 _TOO_MANY_VALUES = f"budget.maxTrials times the number of searched parameters may be at most {MAX_RECORDED_VALUES}, since status remembers every trial; lower either"
 
 
-class Objective(Schema):
+class Objective(MetricObjective):
     """The one number that trials compete for."""
 
-    model_config = model_rules(
-        rule(
-            f"has(self.direction) || self.metric in [{_KNOWN}]",
-            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
-        )
-    )
-
     metric: MetricName = Field(description="A metric that every trial reports, such as roc_auc.")
-    direction: Direction | None = Field(
-        None, description="Whether more or less of it is better; follows from the metric where that is known."
-    )
     goal: Number | None = Field(None, description='The search ends when a trial reaches it, such as "0.85".')
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
+    ColumnName,
     Schema,
     Variable,
     exactly_one_of,
@@ -17,8 +18,6 @@ from flywheel.core.resource.schema import (
 from flywheel.kinds.experiment.schema.distributions import Distribution, Parameter, parameter_name_rule
 
 MAX_SEARCHED_PARAMETERS = 16
-
-ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
 
 class Features(Schema):

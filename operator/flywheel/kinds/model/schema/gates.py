@@ -1,13 +1,12 @@
 """Gates: conditions on a version before it may become champion. Those that need rows are measured by a Job of the ModelVersion."""
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Quantity, Schema, exactly_one_of, model_rules, rule
+from flywheel.core.resource.schema import ColumnName, Quantity, Schema, exactly_one_of, model_rules, rule
 from flywheel.core.resource.values import Label, Latency, MetricName, Number, Percent
 
-ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 # What the gates' Job computes from rows by itself (images/README.md, "gates"); a threshold takes any metric that a version reports.
 RowMetric = Literal[
     "roc_auc", "average_precision", "accuracy", "balanced_accuracy", "f1", "f1_macro", "log_loss", "brier",

@@ -5,33 +5,16 @@ from typing import Any, Literal
 from pydantic import Field
 
 from flywheel.core.resource import names
-from flywheel.core.resource.metric_direction import KNOWN_DIRECTIONS, Direction
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule
+from flywheel.core.resource.metric_direction import MetricObjective
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema
 from flywheel.core.resource.values import MetricName, ObjectName
 from flywheel.kinds.model.schema.gates import Gate
 
-_KNOWN = ", ".join(f"'{metric}'" for metric in sorted(KNOWN_DIRECTIONS))
 
-
-class Objective(Schema):
+class Objective(MetricObjective):
     """The one number by which versions are compared."""
 
-    model_config = model_rules(
-        rule(
-            f"has(self.direction) || self.metric in [{_KNOWN}]",
-            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
-        )
-    )
-
     metric: MetricName = Field(description="A test metric that every version reports, such as roc_auc.")
-    direction: Direction | None = Field(
-        None, description="Whether more or less of it is better; follows from the metric where that is known."
-    )
-
-    @property
-    def maximize(self) -> bool:
-        """Whether more is better."""
-        return (self.direction or KNOWN_DIRECTIONS.get(self.metric, "Maximize")) == "Maximize"
 
 
 class Retention(Schema):
