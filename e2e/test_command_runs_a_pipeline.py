@@ -68,7 +68,7 @@ def test_every_pod_would_be_let_in(namespace: Namespace, flywheel: Flywheel, man
     code, told = flywheel("test", "-f", manifest)
 
     assert code == 0, told
-    assert told.count("taken    a pod of Job 'commanded-run-") == 2
+    assert told.count("accepted  a pod of Job 'commanded-run-") == 2
     assert namespace.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
 
 
@@ -104,4 +104,4 @@ def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywhe
     code, told = flywheel("test", "-f", tmp_path / "run.yaml")
 
     assert code == 0, told
-    assert "taken    Job 'once-test-first-1-" in told
+    assert "accepted  Job 'once-test-first-1-" in told

@@ -97,7 +97,7 @@ Flywheel = Callable[..., tuple[int, str]]
 
 
 @pytest.mark.parametrize("form", ["card", "bom", "json"])
-def test_what_is_exported_is_checked_and_found_whole(flywheel: Flywheel, tmp_path: Path, form: str) -> None:
+def test_what_is_exported_is_checked_and_found_unmodified(flywheel: Flywheel, tmp_path: Path, form: str) -> None:
     file = tmp_path / "exported"
 
     assert flywheel("export", sample_namespace.CHAMPION, "--format", form, "--to", file)[0] == 0
@@ -105,7 +105,7 @@ def test_what_is_exported_is_checked_and_found_whole(flywheel: Flywheel, tmp_pat
 
     assert (code, told) == (
         0,
-        f"{file} is whole, and says what the cluster says of ModelVersion '{sample_namespace.CHAMPION}'\n",
+        f"{file} is unmodified, and matches the cluster's ModelVersion '{sample_namespace.CHAMPION}'\n",
     )
 
 
@@ -128,15 +128,15 @@ def test_a_changed_file_is_found_and_its_field_named(flywheel: Flywheel, tmp_pat
     code, told = flywheel("export", "--check", file)
 
     assert code == 1
-    assert "was changed after it was exported" in told
+    assert "was modified after its export" in told
     assert 'the file says "- Owner: nobody", the cluster "- Owner: operations-research"' in told
 
 
 @pytest.mark.parametrize(
     ("change", "finding"),
     [
-        pytest.param(("ONNX", "ONNX"), "is as it was exported", id="whole"),
-        pytest.param(("ONNX", "Pickle"), "was changed after it was exported", id="changed"),
+        pytest.param(("ONNX", "ONNX"), "is unmodified", id="unmodified"),
+        pytest.param(("ONNX", "Pickle"), "was modified after its export", id="changed"),
     ],
 )
 def test_a_file_whose_version_is_gone_is_checked_by_itself(
@@ -156,7 +156,7 @@ def test_a_file_whose_version_is_gone_is_checked_by_itself(
     ("words", "code", "sentence"),
     [
         pytest.param(("export", "nobody"), 1, "ModelVersion 'nobody' in namespace 'cli' does not exist", id="no such version"),
-        pytest.param(("export", sample_namespace.OLDER), 1, "is not verified, so nothing is known of it yet: Its verify Job runs", id="not verified"),
+        pytest.param(("export", sample_namespace.OLDER), 1, "is not verified, so there is nothing to export yet: Its verify Job runs", id="not verified"),
         pytest.param(("export",), 2, "name the ModelVersion to export, or the file to --check", id="nothing to do"),
         pytest.param(("export", "--check", "nowhere.md"), 1, "'nowhere.md' cannot be read", id="no such file"),
         pytest.param(("promote", "nobody", "--to", "x"), 1, "Model 'nobody' in namespace 'cli' does not exist", id="no such model"),
@@ -167,7 +167,7 @@ def test_a_file_whose_version_is_gone_is_checked_by_itself(
         pytest.param(("run", "nothing"), 1, "TrainingPipeline 'nothing' in namespace 'cli' does not exist", id="no such pipeline"),
         pytest.param(("run", "monthly", "-p", "months"), 2, "write NAME=VALUE, such as -p months=6", id="no value"),
         pytest.param(("run", "monthly", "-p", "a=1", "-p", "a=2"), 2, "-p a is given twice", id="two values"),
-        pytest.param(("run", "monthly", "--timeout", "2h"), 2, "--timeout is of --wait", id="a timeout of nothing"),
+        pytest.param(("run", "monthly", "--timeout", "2h"), 2, "--timeout needs --wait", id="a timeout of nothing"),
         pytest.param(("run", "monthly", "--wait", "--timeout", "2 h"), 2, "must be a whole number and s, m, h or d", id="no duration"),
         pytest.param(("run", "monthly", "--reproduce-of", "x", "-p", "a=1"), 2, "takes the parameters of that run", id="both"),
         pytest.param(("test", "-f", "nowhere.yaml"), 1, "'nowhere.yaml' cannot be read", id="no such manifest"),
@@ -225,7 +225,7 @@ def test_every_example_leads_to_what_the_server_takes(
     code, told = flywheel("test", "-f", tmp_path / "one.yaml", namespace=TARGET)
 
     assert code == 0, told
-    assert told.endswith("0 refused; nothing was made\n")
+    assert told.endswith("0 refused; nothing was created\n")
     assert [
         each
         for api in (DATASET, MODEL, MODEL_VERSION, EXPERIMENT, INFERENCE_SERVICE, JOB)
@@ -242,11 +242,11 @@ def test_every_example_leads_to_what_the_server_takes(
         pytest.param("batchinference", ["CronJob", "Job"], id="a batch"),
     ],
 )  # fmt: skip
-def test_each_child_is_asked_about(flywheel: Flywheel, example: str, children: list[str]) -> None:
+def test_each_child_is_tested(flywheel: Flywheel, example: str, children: list[str]) -> None:
     _code, told = flywheel("test", "-f", CHECKOUT / f"crds/examples/{example}.yaml", namespace=TARGET)
 
     lines = [line.split() for line in told.splitlines()]
-    asked = {words[1] for words in lines if len(words) > 3 and words[0] == "taken" and words[3] == "of"}
+    asked = {words[1] for words in lines if len(words) > 3 and words[0] == "accepted" and words[3] == "of"}
     assert asked >= set(children), told
 
 
@@ -269,7 +269,7 @@ def test_a_pod_that_the_namespace_refuses_is_found_before_it_runs(
     code, told = flywheel("test", "-f", CHECKOUT / "crds/examples/dataset.yaml", namespace="cli-narrow")
 
     assert code == 1
-    assert "refused  a pod of Job 'flights-check-1-" in told
+    assert "refused   a pod of Job 'flights-check-1-" in told
     assert "limit of 32Mi" in told
 
 
@@ -286,10 +286,10 @@ def test_a_manifest_that_breaks_a_rule_leads_to_nothing_more(flywheel: Flywheel,
     code, told = flywheel("test", "-f", tmp_path / "two.yaml")
 
     assert code == 1
-    assert "refused  Dataset 'wrong'" in told
+    assert "refused   Dataset 'wrong'" in told
     assert "give exactly one of s3, pvc and http" in told
     assert "Secret 's3': is no kind of Flywheel's" in told
-    assert "1 object asked about, 1 refused" in told
+    assert "1 object tested, 1 refused" in told
 
 
 def test_a_field_that_nobody_knows_is_refused(flywheel: Flywheel, tmp_path: Path) -> None:
@@ -379,7 +379,7 @@ def test_a_run_that_takes_too_long_goes_on(flywheel: Flywheel) -> None:
     code, told = flywheel("run", "monthly", "--wait", "--timeout", "1s")
 
     assert code == 1
-    assert "has not ended within --timeout; it goes on" in told
+    assert "has not ended within --timeout; it continues" in told
 
 
 def test_a_run_that_is_deleted_is_not_waited_for(flywheel: Flywheel, client: Client) -> None:
@@ -413,7 +413,7 @@ def test_who_stops_waiting_is_told_how_to_cancel(flywheel: Flywheel, monkeypatch
     code, told = flywheel("run", "monthly", "--wait")
 
     assert code == 1
-    assert "The run goes on. To cancel it: kubectl patch fwrun monthly-" in told
+    assert "The run continues. To cancel it: kubectl patch fwrun monthly-" in told
 
 
 def test_a_run_without_wait_says_where_to_look(flywheel: Flywheel) -> None:
@@ -429,7 +429,7 @@ def test_whoever_has_no_kubeconfig_is_told(
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
 
     assert main(["lineage", "x"]) == 1
-    assert "no cluster to speak to" in capsys.readouterr().err
+    assert "there is no cluster to connect to" in capsys.readouterr().err
 
 
 def test_another_context_that_is_not_there_is_told(flywheel: Flywheel) -> None:
@@ -439,11 +439,11 @@ def test_another_context_that_is_not_there_is_told(flywheel: Flywheel) -> None:
     assert "elsewhere" in told
 
 
-def test_every_step_of_a_pipeline_is_asked_about_and_what_steps_lead_to(flywheel: Flywheel) -> None:
+def test_every_step_of_a_pipeline_is_tested_and_what_steps_lead_to(flywheel: Flywheel) -> None:
     code, told = flywheel("test", "-f", CHECKOUT / "crds/examples/trainingpipeline.yaml", namespace=TARGET)
 
     assert code == 0, told
-    asked = [line.split(maxsplit=2)[1:] for line in told.splitlines() if line.startswith("taken")]
+    asked = [line.split(maxsplit=2)[1:] for line in told.splitlines() if line.startswith("accepted")]
     jobs = {words[1].split("'")[1].rpartition("-run-")[2].partition("-")[0] for words in asked if words[0] == "Job"}
     assert {"window", "slices", "pack", "alert", "clean", "fit", "publish"} <= jobs, told
     assert {"TrainingPipeline", "ControllerRevision", "CronJob", "Experiment", "Model", "ModelVersion"} <= {
@@ -469,7 +469,7 @@ def test_a_step_that_takes_what_no_step_leaves_is_found(flywheel: Flywheel, tmp_
     code, told = flywheel("test", "-f", tmp_path / "one.yaml")
 
     assert code == 1
-    assert "refused  TrainingPipeline 'broken': Step 'silent' left no output" in told
+    assert "refused   TrainingPipeline 'broken': Step 'silent' left no output" in told
 
 
 def test_a_pipeline_that_cannot_work_is_refused_as_the_operator_would(flywheel: Flywheel, tmp_path: Path) -> None:

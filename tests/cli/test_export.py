@@ -179,7 +179,7 @@ def test_what_was_changed_is_named(form: str, change: Change, where: str) -> Non
 
     changed, *others = compare(parse_document(change(text), "file"), parse_document(text, "cluster"))
 
-    assert "was changed after it was exported" in changed
+    assert "was modified after its export" in changed
     assert any(finding.startswith(where) for finding in others), others
 
 
@@ -223,11 +223,11 @@ def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) ->
 def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
     text = render(form, TRAINED)
     sealed = parse_document(text, "file")
-    assert sealed.stated is not None
+    assert sealed.stated_digest is not None
     lines = {
-        "card": lambda: in_text(f"  contentDigest: {sealed.stated}\n", "")(text),
+        "card": lambda: in_text(f"  contentDigest: {sealed.stated_digest}\n", "")(text),
         "json": lambda: json.dumps({key: value for key, value in json.loads(text).items() if key != "contentDigest"}),
-        "bom": lambda: in_text(sealed.stated, "")(text),
+        "bom": lambda: in_text(sealed.stated_digest, "")(text),
     }
 
     findings = compare(parse_document(lines[form](), "file"), parse_document(text, "cluster"))
@@ -241,11 +241,11 @@ def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
         pytest.param("", "neither a model card nor JSON", id="nothing"),
         pytest.param("[1]", "is not what 'flywheel export' writes", id="a list"),
         pytest.param('{"bomFormat": "SPDX"}', "is not what 'flywheel export' writes", id="another sort of BOM"),
-        pytest.param('{"bomFormat": "CycloneDX"}', "does not say of which ModelVersion it is", id="somebody's BOM"),
-        pytest.param('{"bomFormat": "CycloneDX", "metadata": [1]}', "does not say of which", id="a broken BOM"),
+        pytest.param('{"bomFormat": "CycloneDX"}', "does not name its ModelVersion", id="somebody's BOM"),
+        pytest.param('{"bomFormat": "CycloneDX", "metadata": [1]}', "does not name its", id="a broken BOM"),
         pytest.param("---\nname: [\n---\n# a\n", "is not YAML", id="a head that is no YAML"),
         pytest.param("---\nname: x\n", "has no YAML head", id="a head without an end"),
-        pytest.param("---\nflywheel: [1]\n---\n# a\n", "does not say of which ModelVersion it is", id="a strange head"),
+        pytest.param("---\nflywheel: [1]\n---\n# a\n", "does not name its ModelVersion", id="a strange head"),
     ],
 )
 def test_what_nobody_exported_is_told(text: str, sentence: str) -> None:

@@ -17,14 +17,14 @@ def graph(*, later: bool = False, without: tuple[str, ...] = ()) -> Graph:
         for manifest in manifests:
             if manifest["metadata"]["name"] not in without:
                 found.add(EDGES_BY_KIND[api](manifest))
-    found.settle()
+    found.merge_prepared_data()
     return found
 
 
 def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
     known = graph()
 
-    assert tree.render_tree(known, known.named(sample_namespace.CHAMPION)).splitlines() == [
+    assert tree.render_tree(known, known.find(sample_namespace.CHAMPION)).splitlines() == [
         f"ModelVersion {sample_namespace.CHAMPION}, {sample_namespace.SERVED}, ONNX",
         "comes from",
         "└─ Experiment delay-search, best roc_auc 0.639 (trial 7), trial 7",
@@ -40,7 +40,7 @@ def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
 
 def test_the_data_tells_which_versions_came_from_it() -> None:
     known = graph()
-    reached = {each["id"] for each in known.around(known.named("flights-aaaaaaaa"))["nodes"]}
+    reached = {each["id"] for each in known.to_json(known.find("flights-aaaaaaaa"))["nodes"]}
 
     assert {
         f"modelversion/{sample_namespace.CHAMPION}",
@@ -53,7 +53,7 @@ def test_the_data_tells_which_versions_came_from_it() -> None:
 def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
     known = graph(later=True)
 
-    told = tree.render_tree(known, known.named(sample_namespace.CHAMPION)).splitlines()
+    told = tree.render_tree(known, known.find(sample_namespace.CHAMPION)).splitlines()
     begin = told.index("   └─ TrainingRun monthly-x7k2p, revision 1a2b3c4d")
     assert [line.strip(" │├└─").split(",")[0] for line in told[begin + 1 : begin + 5]] == [
         "DatasetVersion flights-aaaaaaaa",
@@ -66,13 +66,13 @@ def test_a_run_stands_between_its_pipeline_and_its_model() -> None:
 def test_a_digest_is_a_name() -> None:
     known = graph()
 
-    assert known.named(sample_namespace.SERVED) == f"modelversion/{sample_namespace.CHAMPION}"
-    assert known.named(sample_namespace.DATA) == "datasetversion/flights-aaaaaaaa"
+    assert known.find(sample_namespace.SERVED) == f"modelversion/{sample_namespace.CHAMPION}"
+    assert known.find(sample_namespace.DATA) == "datasetversion/flights-aaaaaaaa"
 
 
 def test_what_is_gone_is_still_told() -> None:
     known = graph(without=("delay-search", "flights"))
-    told = tree.render_tree(known, known.named(sample_namespace.CHAMPION))
+    told = tree.render_tree(known, known.find(sample_namespace.CHAMPION))
 
     assert "Experiment delay-search, no longer in the cluster, trial 7" in told
     assert f"DatasetVersion flights-aaaaaaaa, {sample_namespace.DATA}, no longer in the cluster" in told
@@ -81,7 +81,7 @@ def test_what_is_gone_is_still_told() -> None:
 def test_a_brought_version_comes_from_its_file() -> None:
     known = graph()
 
-    assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.named(sample_namespace.FOREIGN))
+    assert "└─ Source s3://acme/fraud.onnx" in tree.render_tree(known, known.find(sample_namespace.FOREIGN))
 
 
 def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
@@ -112,7 +112,7 @@ def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
     }
     found = graph()
     found.add(edges.experiment_edges(experiment))
-    found.settle()
+    found.merge_prepared_data()
 
     assert [each.cause for each in found.causes("experiment/step")] == [
         "datasetversion/flights-aaaaaaaa",
@@ -151,11 +151,11 @@ def test_a_circle_ends() -> None:
 )
 def test_a_name_that_leads_nowhere(name: str, code: int, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence) as caught:
-        graph().named(name)
+        graph().find(name)
 
     assert caught.value.code == code
 
 
 @pytest.mark.parametrize("name", ["model/delay", "Model/delay", "models/delay"])
 def test_a_kind_may_be_named_as_people_do(name: str) -> None:
-    assert graph().named(name) == "model/delay"
+    assert graph().find(name) == "model/delay"

@@ -131,7 +131,7 @@ def test_a_model_that_the_target_has_is_its_own(tmp_path: Path, content: Any, th
         pytest.param(["--source", "s3://b/folder/", "--sha256", "7" * 64], "give one file in a bucket", id="a folder"),
         pytest.param(["--source", "https://b/m", "--sha256", "7" * 64], "give one file in a bucket", id="no bucket"),
         pytest.param(["--source", "s3://b/m", "--sha256", "xyz"], "--sha256: 'xyz' must be 64", id="no digest"),
-        pytest.param(["--sha256", "7" * 64], "--sha256 speaks of --source", id="a digest of nothing"),
+        pytest.param(["--sha256", "7" * 64], "--sha256 needs --source", id="a digest of nothing"),
         pytest.param(
             ["--source", "s3://b/m", "--sha256", "7" * 64, "--endpoint", "https://x"], "give --secret too", id="a foreign store"
         ),

@@ -9,9 +9,9 @@ import flywheel
 from flywheel.cluster.errors import ApiError
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 done, 1 failed, 2 wrong usage."""
-    # Imported here, as what commands need is in their own functions: `flywheel operator` starts without them.
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns the exit code: 0 done, 1 failed, 2 wrong usage."""
+    # Imported here, as each command imports what it needs in its functions, so that `flywheel operator` starts without them.
     from flywheel.cli import dry_run, export, lineage, promote, run
     from flywheel.cli.errors import FAILED, CommandError, describe_api_error
 
@@ -25,20 +25,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
         command.add(commands)
     commands.add_parser("operator", help="run the operator in this process").set_defaults(run=_operator)
     commands.add_parser("version", help="print the version").set_defaults(run=_version)
-    chosen = parser.parse_args(arguments)
+    arguments = parser.parse_args(argv)
     try:
-        code: int = chosen.run(chosen)
-    except CommandError as failure:
-        print(f"flywheel: {failure}", file=sys.stderr)
-        return failure.code
+        code: int = arguments.run(arguments)
+    except CommandError as error:
+        print(f"flywheel: {error}", file=sys.stderr)
+        return error.code
     except ApiError as error:
         print(f"flywheel: {describe_api_error(error)}", file=sys.stderr)
         return FAILED
     return code
 
 
-def _operator(_chosen: argparse.Namespace) -> int:
-    # Imported here: other commands need neither kopf nor a server's loop.
+def _operator(_arguments: argparse.Namespace) -> int:
+    # Imported here, since other commands need neither kopf nor an event loop.
     from flywheel.engine import discover
     from flywheel.engine.run import run
 
@@ -49,6 +49,6 @@ def _operator(_chosen: argparse.Namespace) -> int:
         return 2
 
 
-def _version(_chosen: argparse.Namespace) -> int:
+def _version(_arguments: argparse.Namespace) -> int:
     print(flywheel.__version__)
     return 0

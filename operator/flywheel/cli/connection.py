@@ -1,4 +1,4 @@
-"""The cluster that a command speaks to: the user's own kubeconfig, with the user's own rights."""
+"""The connection of a command to a cluster: by the user's kubeconfig, with the user's permissions."""
 
 import os
 from argparse import ArgumentParser, Namespace
@@ -14,24 +14,24 @@ from flywheel.core.resource.api import Api, Manifest, Reference
 
 @dataclass(frozen=True)
 class Connection:
-    """One namespace of one cluster. Raises ApiError where the server refuses."""
+    """One namespace of one cluster. Its methods raise ApiError where the server refuses."""
 
     client: Client
     namespace: str
 
     def reference(self, api: Api, name: str) -> Reference:
-        """An address in this namespace."""
+        """Returns the reference of an object in this namespace."""
         return Reference(api, self.namespace, name)
 
     def get(self, api: Api, name: str) -> Manifest | None:
-        """One object, or None."""
+        """Returns one object, or None."""
         return self.client.get(self.reference(api, name))
 
-    def found(self, api: Api, name: str) -> Manifest:
-        """One object.
+    def require(self, api: Api, name: str) -> Manifest:
+        """Returns one object.
 
         Raises:
-            Failure: it does not exist.
+            CommandError: it does not exist.
         """
         manifest = self.get(api, name)
         if manifest is None:
@@ -40,8 +40,8 @@ class Connection:
             )
         return manifest
 
-    def every(self, api: Api) -> list[Manifest]:
-        """All objects of a kind of ours, by name; none where this cluster does not know the kind."""
+    def list_objects(self, api: Api) -> list[Manifest]:
+        """Returns all objects of one of Flywheel's kinds, by name; none where this cluster does not have the kind."""
         try:
             found = self.client.list_objects(api, self.namespace)
         except ApiError as error:
@@ -52,21 +52,21 @@ class Connection:
 
 
 def connect(arguments: Namespace, environment: Mapping[str, str] | None = None) -> Connection:
-    """By the options of `options`.
+    """Connects by the options of `add_options`.
 
     Raises:
-        Failure: there is no kubeconfig.
+        CommandError: there is no kubeconfig.
     """
     try:
         settings, namespace = user_configuration(os.environ if environment is None else environment, arguments.context)
     except NoKubeconfig as error:
         raise CommandError(
-            f"no cluster to speak to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
+            f"there is no cluster to connect to: {error}; set KUBECONFIG, or see whether 'kubectl version' works"
         ) from None
     return Connection(Client(settings), arguments.namespace or namespace)
 
 
 def add_options(parser: ArgumentParser) -> None:
-    """What every command that speaks to a cluster takes."""
-    parser.add_argument("-n", "--namespace", help="the namespace; absent, that of the kubeconfig's context")
-    parser.add_argument("--context", help="the kubeconfig's context; absent, the current one")
+    """Adds the options of every command that connects to a cluster."""
+    parser.add_argument("-n", "--namespace", help="the namespace (default: that of the kubeconfig's context)")
+    parser.add_argument("--context", help="the kubeconfig's context (default: the current one)")

@@ -1,4 +1,4 @@
-"""How a command ends when it cannot do what it was asked for."""
+"""Errors and exit codes of commands."""
 
 from flywheel.cluster.errors import ApiError
 
@@ -6,7 +6,7 @@ DONE, FAILED, WRONG_USAGE = 0, 1, 2
 
 
 class CommandError(Exception):
-    """A sentence for the user: object, finding, next step. `code` is the exit code."""
+    """A command failed. The message names object, finding and next step; `code` is the exit code."""
 
     def __init__(self, message: str, code: int = FAILED) -> None:
         super().__init__(message)
@@ -14,9 +14,9 @@ class CommandError(Exception):
 
 
 def describe_api_error(error: ApiError) -> str:
-    """What the API server refused, in its own words, and what may help."""
+    """Returns a sentence with the API server's own message."""
     if error.status == 0:
-        return f"the API server gave no answer ({error.message}); see whether 'kubectl version' works"
+        return f"the API server gave no response ({error.message}); see whether 'kubectl version' works"
     if error.forbidden:
         return f"the API server does not let you: {error.message}"
     return f"the API server refused: {error.message}"

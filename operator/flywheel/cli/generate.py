@@ -1,4 +1,4 @@
-"""Writes everything that is generated from the code: `python -m flywheel.cli.generate`, or `--check` to see whether it was forgotten.
+"""Writes all files that are generated from the code: `python -m flywheel.cli.generate`, or checks them with `--check`.
 
 CRDs, the chart's copies of them, the chart's permission rules, and the API reference.
 """
@@ -21,37 +21,37 @@ CHECKOUT = Path(__file__).resolve().parents[3]
 COMMAND = "make generate"
 HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
-MAX_CRD_BYTES = 160_000  # bytes of one CRD; kubectl's client-side apply ends at 262,144, and people read these
+MAX_CRD_BYTES = 160_000  # of one CRD; kubectl's client-side apply allows 262,144
 
 
-def generated_files(of: Iterable[AnyKind]) -> dict[str, str]:
-    """Path in the checkout → content, of all that is generated."""
-    of = tuple(of)
+def generated_files(kinds: Iterable[AnyKind]) -> dict[str, str]:
+    """Returns the content of all generated files, by path in the checkout."""
+    kinds = tuple(kinds)
     written: dict[str, str] = {}
-    for kind in of:
+    for kind in kinds:
         text = HEADER + dump_yaml(crd_manifest(kind))
         if len(text.encode()) > MAX_CRD_BYTES:
             raise ValueError(
                 f"The CRD of {kind.api.kind} has {len(text.encode()):,} bytes, more than {MAX_CRD_BYTES:,}; shorten it"
             )
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
-    written["charts/flywheel/files/rules.yaml"] = chart_rules(of)
-    written["docs/reference.md"] = reference_page(of)
+    written["charts/flywheel/files/rules.yaml"] = chart_rules(kinds)
+    written["docs/reference.md"] = reference_page(kinds)
     return written
 
 
 def dump_yaml(value: Any) -> str:
-    """YAML in the order of the data, wrapped at 120."""
-    return yaml.dump(value, Dumper=_Plain, sort_keys=False, width=120, allow_unicode=True)
+    """Returns YAML in the order of the data, wrapped at 120 characters."""
+    return yaml.dump(value, Dumper=_NoAliasDumper, sort_keys=False, width=120, allow_unicode=True)
 
 
-def chart_rules(of: Sequence[AnyKind]) -> str:
-    """The chart's permission rules, each under its reason; templates/operator takes them by their key."""
+def chart_rules(kinds: Sequence[AnyKind]) -> str:
+    """Returns the chart's permission rules, each under its reason; templates/operator reads them by their key."""
     tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
-        "operator": ("in every namespace that it watches", rbac.operator_rules(of)),
+        "operator": ("in every namespace that it watches", rbac.operator_rules(kinds)),
         "ownNamespace": ("in the namespace that it runs in", rbac.own_namespace_rules()),
-        "view": ("users who may look", rbac.view_rules(of)),
-        "edit": ("users who may change", rbac.edit_rules(of)),
+        "view": ("users who may look", rbac.view_rules(kinds)),
+        "edit": ("users who may change", rbac.edit_rules(kinds)),
         "serverTokens": ("servers that ask who calls them, in the whole cluster", rbac.server_token_rules()),
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
@@ -64,29 +64,29 @@ def chart_rules(of: Sequence[AnyKind]) -> str:
     return "".join(parts)
 
 
-class _Plain(yaml.SafeDumper):
-    """Without anchors, which Kubernetes reads but people do not."""
+class _NoAliasDumper(yaml.SafeDumper):
+    """Writes no anchors, which are hard to read."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def stale_files(wanted: dict[str, str], root: Path) -> list[str]:
-    """Paths whose file is missing, differs, or is generated no longer."""
+    """Returns the paths whose file is missing, differs, or is no longer generated."""
     differing = [path for path, text in wanted.items() if not _is(root / path, text)]
     return sorted([*differing, *_left_over(wanted, root)])
 
 
 def write_files(wanted: dict[str, str], root: Path) -> list[str]:
-    """Write what differs, remove what is generated no longer; the paths touched."""
-    touched = stale_files(wanted, root)
-    for path in touched:
+    """Writes what differs, removes what is no longer generated, and returns these paths."""
+    changed = stale_files(wanted, root)
+    for path in changed:
         if path not in wanted:
             (root / path).unlink()
             continue
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(wanted[path])
-    return touched
+    return changed
 
 
 def _is(path: Path, text: str) -> bool:
@@ -98,8 +98,8 @@ def _left_over(wanted: dict[str, str], root: Path) -> list[str]:
     return [path for path in there if path not in wanted]
 
 
-def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] = sys.stdout.write) -> int:
-    """0: all is as the code says. 1: `--check` found a stale file, and said which."""
+def main(arguments: Sequence[str] | None = None, print_: Callable[[str], object] = sys.stdout.write) -> int:
+    """Returns the exit code: 1 if `--check` found a stale file, which it names."""
     parser = argparse.ArgumentParser(prog="python -m flywheel.cli.generate", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file is not what the code generates"
@@ -109,11 +109,11 @@ def main(arguments: Sequence[str] | None = None, tell: Callable[[str], object] =
     wanted = generated_files(discover.kinds())
     if not options.check:
         for path in write_files(wanted, options.root):
-            tell(f"wrote {path}\n" if path in wanted else f"removed {path}\n")
+            print_(f"wrote {path}\n" if path in wanted else f"removed {path}\n")
         return 0
     found = stale_files(wanted, options.root)
     for path in found:
-        tell(f"{path} is not what the code generates; run '{COMMAND}' and commit the result\n")
+        print_(f"{path} is not what the code generates; run '{COMMAND}' and commit the result\n")
     return 1 if found else 0
 
 

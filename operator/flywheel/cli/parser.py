@@ -1,4 +1,4 @@
-"""How commands describe themselves."""
+"""How a command is added to the parser."""
 
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from typing import TYPE_CHECKING
@@ -7,8 +7,10 @@ if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
 
-def add_command(commands: "_SubParsersAction[ArgumentParser]", name: str, story: str, examples: str) -> ArgumentParser:
-    """A command with its story and examples in `--help`."""
+def add_command(
+    commands: "_SubParsersAction[ArgumentParser]", name: str, description: str, examples: str
+) -> ArgumentParser:
+    """Adds a command, with its description and examples in `--help`."""
     return commands.add_parser(
-        name, help=story, description=story, epilog=examples, formatter_class=RawDescriptionHelpFormatter
+        name, help=description, description=description, epilog=examples, formatter_class=RawDescriptionHelpFormatter
     )

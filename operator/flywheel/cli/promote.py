@@ -1,6 +1,6 @@
-"""`flywheel promote`: a version as manifests for another namespace or cluster, to be committed to its Git repository.
+"""`flywheel promote`: writes a version as manifests for another namespace or cluster, to be committed to its Git repository.
 
-There it is verified again: loaded in the serving image, golden rows replayed, gates judged. An approval never travels.
+There it is verified again: loaded in the serving image, golden rows replayed, gates evaluated. An approval is never promoted.
 """
 
 import re
@@ -31,22 +31,22 @@ examples:
 Without --source a trained version is named by its artifact's digest, which must be in the store's folder of the target namespace.
 """
 FROM_ANNOTATION = "flywheel.ml/promoted-from"
-LOCAL_MEASUREMENTS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # the target measures its own
+LOCAL_MEASUREMENTS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap")  # which the target measures itself
 MAX_METRICS = 32
-MODEL_FILE = "model.onnx"  # what a served artifact calls its model (images/README.md, "A model artifact")
+MODEL_FILE = "model.onnx"  # the model's file in a served artifact (images/README.md, "A model artifact")
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """The command line of `flywheel promote`."""
+    """Adds the command `flywheel promote`."""
     from flywheel.cli.connection import add_options
     from flywheel.cli.parser import add_command
 
     parser = add_command(commands, "promote", DESCRIPTION, EXAMPLES)
     parser.add_argument("model", metavar="MODEL", help="the Model")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write into")
-    parser.add_argument("--version", metavar="MODELVERSION", help="one of its versions; absent, its champion")
+    parser.add_argument("--version", metavar="MODELVERSION", help="one of its versions (default: its champion)")
     parser.add_argument(
-        "--target-namespace", metavar="NAMESPACE", help="written into the manifests; absent, they have none"
+        "--target-namespace", metavar="NAMESPACE", help="the namespace in the manifests (default: none)"
     )
     parser.add_argument(
         "--source", metavar="S3_URI", help="where the target finds the file, such as s3://bucket/model.onnx"
@@ -59,31 +59,31 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.set_defaults(run=run)
 
 
-def run(chosen: Namespace) -> int:
-    """Write the manifests."""
+def run(arguments: Namespace) -> int:
+    """Writes the manifests."""
     from flywheel.cli.connection import connect
 
-    place = _place(chosen)
-    connection = connect(chosen)
-    model = connection.found(MODEL, chosen.model)
-    version = _version(connection, model, chosen.version)
-    manifests = [promoted_version(version, place, chosen.target_namespace)]
-    if not declares_model(chosen.to, chosen.model):
-        manifests.insert(0, promoted_model(model, chosen.target_namespace))
-    for path in write_manifests(manifests, chosen.to, force=chosen.force):
-        print(f"{path} is written")
+    place = _place(arguments)
+    connection = connect(arguments)
+    model = connection.require(MODEL, arguments.model)
+    version = _version(connection, model, arguments.version)
+    manifests = [promoted_version(version, place, arguments.target_namespace)]
+    if not declares_model(arguments.to, arguments.model):
+        manifests.insert(0, promoted_model(model, arguments.target_namespace))
+    for path in write_manifests(manifests, arguments.to, force=arguments.force):
+        print(f"{path} was written")
     print(_next_step(version, place))
     return DONE
 
 
 def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str | None = None) -> dict[str, Any]:
-    """The ModelVersion for elsewhere: content by digest, declared metrics, lineage; no approval, no status.
+    """Returns the ModelVersion for the target: content by digest, declared metrics, lineage; no approval, no status.
 
     `place`: `s3` and `sha256` of --source, or empty.
     """
     spec, status = version["spec"], version.get("status") or {}
     metadata, own = version["metadata"], spec.get("source") or {}
-    # Whatever verify packed, of a brought, quantised or otherwise named file, the artifact that is served has the usual name.
+    # Whatever the name of the user's file, the artifact that verify packed for serving has the usual one.
     artifact = {"source": {"artifact": {"digest": status["digest"]}}, "path": MODEL_FILE}
     named = {"source": own} if "sha256" in own and not spec.get("quantize") else artifact
     lineage = spec.get("lineage")
@@ -103,16 +103,16 @@ def promoted_version(version: Manifest, place: Mapping[str, Any], namespace: str
 
 
 def promoted_model(model: Manifest, namespace: str | None = None) -> dict[str, Any]:
-    """The Model with its objective and gates. A pinned champion is a decision of here, not of there."""
+    """Returns the Model with its objective and gates. A pinned champion is a decision of the source, so it is left out."""
     spec = {key: value for key, value in model["spec"].items() if key != "champion"}
     return _manifest(MODEL, model["metadata"]["name"], namespace, spec, {})
 
 
 def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force: bool) -> list[Path]:
-    """One file each; all or none. A file that says the same is left alone. The paths written.
+    """Writes one file for each manifest, all or none, and returns the paths. A file of the same content is left alone.
 
     Raises:
-        Failure: a file says something else, or the folder cannot be written.
+        CommandError: a file has other content, or the folder cannot be written.
     """
     from flywheel.cli.generate import dump_yaml
 
@@ -131,69 +131,69 @@ def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force:
 
 
 def _version(connection: "Connection", model: Manifest, name: str | None) -> Manifest:
-    """A version that is verified and that nobody found bad."""
+    """Returns a version that is verified, not archived and not rejected."""
     of_model = model["metadata"]["name"]
-    chosen = name or get_field(model, "status", "champion")
-    if chosen is None:
+    arguments = name or get_field(model, "status", "champion")
+    if arguments is None:
         why = find_condition(model, "Ready").get("message", "")
         raise CommandError(
             f"Model '{of_model}' has no champion to promote; name a version with --version. {why}".rstrip()
         )
-    version = connection.found(MODEL_VERSION, chosen)
+    version = connection.require(MODEL_VERSION, arguments)
     if get_field(version, "spec", "model") != of_model:
         raise CommandError(
-            f"ModelVersion '{chosen}' is of Model '{get_field(version, 'spec', 'model')}', not of '{of_model}'; name that one"
+            f"ModelVersion '{arguments}' is of Model '{get_field(version, 'spec', 'model')}', not of '{of_model}'; name that one"
         )
     if get_field(version, "status", "digest") is None or get_field(version, "status", "verifiedAt") is None:
         why = find_condition(version, "Ready").get("message", "")
-        raise CommandError(f"ModelVersion '{chosen}' is not verified, so it is promoted nowhere. {why}".rstrip())
+        raise CommandError(f"ModelVersion '{arguments}' is not verified, so it is promoted nowhere. {why}".rstrip())
     if get_field(version, "spec", "archived"):
-        raise CommandError(f"ModelVersion '{chosen}' is archived; name another, or set its spec.archived to false")
+        raise CommandError(f"ModelVersion '{arguments}' is archived; name another, or set its spec.archived to false")
     found = get_field(version, "status", "rejection", "message")
     if get_field(version, "status", "rejection") is not None:
         raise CommandError(
-            f"ModelVersion '{chosen}' was rolled back: {found} Clear that first with annotation flywheel.ml/clear-rejection"
+            f"ModelVersion '{arguments}' was rolled back: {found} Clear that first with annotation flywheel.ml/clear-rejection"
         )
     return version
 
 
-def _place(chosen: Namespace) -> dict[str, Any]:
-    """`s3` and `sha256` of a ModelVersion's source, from --source and what belongs to it."""
-    if chosen.source is None:
-        given = [name for name in ("sha256", "secret", "endpoint") if getattr(chosen, name) is not None]
+def _place(arguments: Namespace) -> dict[str, Any]:
+    """Returns `s3` and `sha256` of a ModelVersion's source, from --source and its options; empty without it."""
+    if arguments.source is None:
+        given = [name for name in ("sha256", "secret", "endpoint") if getattr(arguments, name) is not None]
         if given:
-            raise CommandError(f"--{given[0]} speaks of --source; give that too", WRONG_USAGE)
+            raise CommandError(f"--{given[0]} needs --source", WRONG_USAGE)
         return {}
-    if not re.fullmatch(r"s3://[^/]+/.*[^/]", chosen.source):
+    if not re.fullmatch(r"s3://[^/]+/.*[^/]", arguments.source):
         raise CommandError(
-            f"--source is '{chosen.source}'; give one file in a bucket, such as s3://models/delay.onnx", WRONG_USAGE
+            f"--source is '{arguments.source}'; give one file in a bucket, such as s3://models/delay.onnx", WRONG_USAGE
         )
-    if chosen.endpoint is not None and chosen.secret is None:
+    if arguments.endpoint is not None and arguments.secret is None:
         raise CommandError(
-            "--endpoint is of a foreign store; give --secret too, the target's Secret with its credentials", WRONG_USAGE
+            "--endpoint names another store; give --secret too, the target's Secret with its credentials", WRONG_USAGE
         )
-    if chosen.sha256 is None:
+    if arguments.sha256 is None:
         raise CommandError(
             "--source needs --sha256, since an artifact's digest is not that of its file: 'sha256sum' of the file prints it, "
             "and so does the store's manifests/sha256/<the artifact's 64 digits>.json in the line of model.onnx",
             WRONG_USAGE,
         )
     try:
-        sha256 = str(Sha256.parse(chosen.sha256))
+        sha256 = str(Sha256.parse(arguments.sha256))
     except ValueError as error:
         raise CommandError(f"--sha256: {error}", WRONG_USAGE) from None
-    s3 = drop_empty({"uri": chosen.source, "endpoint": chosen.endpoint, "secretName": chosen.secret})
+    s3 = drop_empty({"uri": arguments.source, "endpoint": arguments.endpoint, "secretName": arguments.secret})
     return {"s3": s3, "sha256": sha256}
 
 
 def _declared(metrics: Mapping[str, Any]) -> dict[str, str]:
-    """Metrics as a spec may declare them: decimal numbers of at most 18 digits after the point, and no measurements of this cluster."""
-    kept = {
+    """Returns metrics as a spec may declare them: decimal numbers of at most 18 digits after the point, and no local measurements."""
+    texts = {
         name: str(value)
         for name, value in sorted(metrics.items())
         if name not in LOCAL_MEASUREMENTS and not name.startswith("fp32_")
     }
-    numbers = {name: number for name, text in kept.items() if (number := _number(text)) is not None}
+    numbers = {name: number for name, text in texts.items() if (number := _number(text)) is not None}
     return dict(list(numbers.items())[:MAX_METRICS])
 
 
@@ -222,7 +222,7 @@ def _manifest(
 
 
 def declares_model(folder: Path, model: str) -> bool:
-    """Whether a manifest below the folder makes that Model: then its gates are the target's own to say."""
+    """Returns whether a manifest below the folder declares that Model, so that the target decides on its gates."""
     return any(
         get_field(one, "kind") == MODEL.kind
         and get_field(one, "metadata", "name") == model
@@ -232,7 +232,7 @@ def declares_model(folder: Path, model: str) -> bool:
 
 
 def _manifests(folder: Path) -> Iterator[Any]:
-    """Every manifest that can be read; a template of another tool is passed over."""
+    """Yields every manifest that can be parsed; a template of another tool is skipped."""
     for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
         try:
             yield from yaml.safe_load_all(path.read_text())

@@ -21,7 +21,7 @@ SUBJECTS = {"spec": "What you write", "status": "What you read"}
 
 
 def reference_page(kinds: Iterable[AnyKind]) -> str:
-    """The whole page."""
+    """Returns the page."""
     kinds = tuple(kinds)
     contents = "".join(f"- [{kind.api.kind}](#{kind.api.kind.lower()}): {_cell(kind.description)}\n" for kind in kinds)
     return "\n".join([INTRODUCTION, contents, *(_section(kind) for kind in kinds)])
@@ -39,15 +39,15 @@ def _section(kind: AnyKind) -> str:
     return "\n".join([*lines, ""])
 
 
-def _fields(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
-    """Each field below an object, depth first, with its path (`[]` for each item, `.*` for each value) and whether it must be given."""
+def _fields(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, Mapping[str, Any], bool]]:
+    """Yields each field below an object, depth first: its path (`[]` for each item, `.*` for each value), and whether it is required."""
     for name, field in schema.get("properties", {}).items():
-        path = f"{at}.{name}"
-        yield path, field, name in schema.get("required", ())
-        yield from _fields(field, path)
-        yield from _fields(field.get("items", {}), f"{path}[]")
+        field_path = f"{path}.{name}"
+        yield field_path, field, name in schema.get("required", ())
+        yield from _fields(field, field_path)
+        yield from _fields(field.get("items", {}), f"{field_path}[]")
         values = field.get("additionalProperties")
-        yield from _fields(values if isinstance(values, Mapping) else {}, f"{path}.*")
+        yield from _fields(values if isinstance(values, Mapping) else {}, f"{field_path}.*")
 
 
 def _row(path: str, field: Mapping[str, Any], required: bool) -> str:
@@ -80,14 +80,14 @@ def _bounds(field: Mapping[str, Any]) -> str:
     return "".join([f", at least {low}" if low is not None else "", f", at most {high}" if high is not None else ""])
 
 
-def _rules(schema: Mapping[str, Any], at: str) -> Iterator[tuple[str, str]]:
+def _rules(schema: Mapping[str, Any], path: str) -> Iterator[tuple[str, str]]:
     for rule in schema.get("x-kubernetes-validations", ()):
-        yield at, rule["message"]
+        yield path, rule["message"]
     for name, field in schema.get("properties", {}).items():
-        yield from _rules(field, f"{at}.{name}" if at else name)
+        yield from _rules(field, f"{path}.{name}" if path else name)
     for key, mark in (("items", "[]"), ("additionalProperties", ".*")):
         if isinstance(schema.get(key), Mapping):
-            yield from _rules(schema[key], f"{at}{mark}")
+            yield from _rules(schema[key], f"{path}{mark}")
 
 
 def _text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""`flywheel run`: start a TrainingPipeline now, and follow it if asked to."""
+"""`flywheel run`: starts a TrainingPipeline now, and follows the run with --wait."""
 
 import re
 import time
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from flywheel.cli.connection import Connection
 
-DESCRIPTION = "Start a TrainingPipeline now: makes a TrainingRun, and with --wait follows it to its end."
+DESCRIPTION = "Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end."
 EXAMPLES = """\
 examples:
   flywheel run flight-delay-monthly
   flywheel run flight-delay-monthly -p months=6 --wait
   flywheel run flight-delay-monthly --reproduce-of flight-delay-monthly-x7k2p --wait
 
-With --wait, 0 says that the run succeeded, 1 that it did not.
+With --wait, the exit code is 0 if the run succeeded, 1 if it failed.
 """
 PARAMETER = re.compile(r"([a-z][A-Za-z0-9_]{0,39})=(.*)", re.DOTALL)
-POLL_SECONDS = 1.0  # seconds
-MAX_FAILED_POLLS = 10  # looks in a row that may fail before --wait gives up
+POLL_SECONDS = 1.0
+MAX_FAILED_POLLS = 10  # in a row, before --wait gives up
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """The command line of `flywheel run`."""
+    """Adds the command `flywheel run`."""
     from flywheel.cli.connection import add_options
     from flywheel.cli.parser import add_command
 
@@ -47,58 +47,60 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
         metavar="NAME=VALUE",
         help="a parameter of the pipeline; may be repeated",
     )
-    parser.add_argument("--revision", help="one of the pipeline's revisions; absent, the live one")
-    parser.add_argument("--reproduce-of", metavar="RUN", help="do again what that TrainingRun did, and compare")
-    parser.add_argument("--wait", action="store_true", help="follow the run; ends with it")
-    parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h; absent, until the end")
+    parser.add_argument("--revision", help="one of the pipeline's revisions (default: the live one)")
+    parser.add_argument(
+        "--reproduce-of", metavar="RUN", help="repeat what that TrainingRun did, and compare the results"
+    )
+    parser.add_argument("--wait", action="store_true", help="follow the run until it ends")
+    parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h (default: until the end)")
     add_options(parser)
     parser.set_defaults(run=run)
 
 
-def run(chosen: Namespace) -> int:
-    """Make the TrainingRun."""
+def run(arguments: Namespace) -> int:
+    """Creates the TrainingRun."""
     from flywheel.cli.connection import connect
 
-    given, seconds = parse_parameters(chosen.parameter), _seconds(chosen)
-    if chosen.reproduce_of is not None and given:
+    given, seconds = parse_parameters(arguments.parameter), _seconds(arguments)
+    if arguments.reproduce_of is not None and given:
         raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
-    connection = connect(chosen)
-    connection.found(TRAINING_PIPELINE, chosen.pipeline)
+    connection = connect(arguments)
+    connection.require(TRAINING_PIPELINE, arguments.pipeline)
     spec = drop_empty(
         {
-            "pipeline": chosen.pipeline,
+            "pipeline": arguments.pipeline,
             "parameters": given,
-            "revision": chosen.revision,
-            "reproduceOf": chosen.reproduce_of,
+            "revision": arguments.revision,
+            "reproduceOf": arguments.reproduce_of,
         }
     )
-    made = connection.client.create(TRAINING_RUN, manifest(chosen.pipeline, connection.namespace, spec))
+    made = connection.client.create(TRAINING_RUN, manifest(arguments.pipeline, connection.namespace, spec))
     name = str(made["metadata"]["name"])
-    print(f"TrainingRun '{name}' in namespace '{connection.namespace}' is made", flush=True)
-    if not chosen.wait:
-        print(f"'kubectl get fwrun {name} -n {connection.namespace}' shows how it goes")
+    print(f"TrainingRun '{name}' in namespace '{connection.namespace}' was created", flush=True)
+    if not arguments.wait:
+        print(f"'kubectl get fwrun {name} -n {connection.namespace}' shows its progress")
         return DONE
     try:
         return follow(connection, name, seconds)
     except KeyboardInterrupt:
         patch = '{"spec":{"cancel":true}}'
         print(
-            f"\nThe run goes on. To cancel it: kubectl patch fwrun {name} -n {connection.namespace} --type=merge -p '{patch}'"
+            f"\nThe run continues. To cancel it: kubectl patch fwrun {name} -n {connection.namespace} --type=merge -p '{patch}'"
         )
         return FAILED
 
 
 def manifest(pipeline: str, namespace: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """The TrainingRun; the server completes its name."""
+    """Returns the TrainingRun; the server completes its name."""
     metadata = {"generateName": f"{pipeline[:40].rstrip('-.')}-", "namespace": namespace}
     return {"apiVersion": TRAINING_RUN.api_version, "kind": TRAINING_RUN.kind, "metadata": metadata, "spec": spec}
 
 
 def parse_parameters(given: Sequence[str]) -> dict[str, str]:
-    """`["months=6"]` as a spec has them: text, to which the pipeline gives its types.
+    """Parses `["months=6"]`. Values stay texts, to which the pipeline gives its types.
 
     Raises:
-        Failure: one has another form, or comes twice.
+        CommandError: one has another form, or is given twice.
     """
     found: dict[str, str] = {}
     for each in given:
@@ -112,9 +114,9 @@ def parse_parameters(given: Sequence[str]) -> dict[str, str]:
 
 
 def follow(connection: "Connection", name: str, seconds: float | None) -> int:
-    """Print each change of the run and its steps as one line, until it has succeeded or failed; the exit code."""
+    """Prints each change of the run and its steps as one line until the run ends. Returns the exit code."""
     ends = None if seconds is None else time.monotonic() + seconds
-    told: dict[str, str] = {}
+    printed: dict[str, str] = {}
     failures = 0
     while True:
         try:
@@ -127,28 +129,28 @@ def follow(connection: "Connection", name: str, seconds: float | None) -> int:
             found = {}
         if found is None:
             raise CommandError(f"TrainingRun '{name}' was deleted while it ran; 'flywheel run' starts another")
-        for subject, line in changes(found, told):
-            told[subject] = line
+        for subject, line in changes(found, printed):
+            printed[subject] = line
             print(f"{datetime.now(UTC):%H:%M:%S} {line}", flush=True)
         succeeded = find_condition(found, "Succeeded").get("status")
         if succeeded in ("True", "False"):
             return DONE if succeeded == "True" else FAILED
         if ends is not None and time.monotonic() >= ends:
             raise CommandError(
-                f"TrainingRun '{name}' has not ended within --timeout; it goes on, and 'kubectl get fwrun {name}' shows how"
+                f"TrainingRun '{name}' has not ended within --timeout; it continues, and 'kubectl get fwrun {name}' shows its progress"
             )
         time.sleep(POLL_SECONDS)
 
 
-def changes(run: Manifest, told: dict[str, str]) -> Iterator[tuple[str, str]]:
-    """What is new since `told`, by subject: each step, then the run itself."""
+def changes(run: Manifest, printed: dict[str, str]) -> Iterator[tuple[str, str]]:
+    """Yields the lines that differ from `printed`, by subject: each step, then the run itself."""
     for step in list_objects(run, "status", "steps"):
         line = _step(step)
-        if line is not None and told.get(f"step {step.get('name')}") != line:
+        if line is not None and printed.get(f"step {step.get('name')}") != line:
             yield f"step {step.get('name')}", line
     ready = find_condition(run, "Succeeded") or find_condition(run, "Ready")
     line = f"{ready.get('reason')}: {ready.get('message')}"
-    if ready and told.get("run") != line:
+    if ready and printed.get("run") != line:
         yield "run", line
 
 
@@ -161,12 +163,12 @@ def _step(step: Any) -> str | None:
     return f"step '{get_field(step, 'name')}' {state}{cache}{message}"
 
 
-def _seconds(chosen: Namespace) -> float | None:
-    if chosen.timeout is None:
+def _seconds(arguments: Namespace) -> float | None:
+    if arguments.timeout is None:
         return None
-    if not chosen.wait:
-        raise CommandError("--timeout is of --wait; give that too", WRONG_USAGE)
+    if not arguments.wait:
+        raise CommandError("--timeout needs --wait", WRONG_USAGE)
     try:
-        return float(Duration.parse(chosen.timeout).seconds)
+        return float(Duration.parse(arguments.timeout).seconds)
     except ValueError as error:
         raise CommandError(f"--timeout: {error}", WRONG_USAGE) from None

@@ -1,6 +1,6 @@
-"""`flywheel test`: would the cluster take a manifest, and every object that it leads to? Nothing is written and nothing runs.
+"""`flywheel test`: would the cluster accept a manifest, and every object that it leads to? Nothing is written and nothing runs.
 
-manifest ─▶ dry run (rules, defaults) ─▶ the kind's preview, or observe and decide on a stage ─▶ dry run of each child, and of its pod
+manifest ─▶ dry run (rules, defaults) ─▶ the kind's preview, or its first plan ─▶ dry run of each child, and of its pod
 """
 
 import sys
@@ -13,47 +13,47 @@ from flywheel.cli.errors import DONE, FAILED, CommandError
 if TYPE_CHECKING:
     from argparse import _SubParsersAction
 
-DESCRIPTION = "Ask the API server whether it would take a manifest and every Job and other object that it leads to. Nothing is made, nothing runs."
+DESCRIPTION = "Ask the API server whether it would accept a manifest and every Job and other object that it leads to. Nothing is created, nothing runs."
 EXAMPLES = """\
 examples:
   flywheel test -f pipeline.yaml
   helm template . | flywheel test -f - -n shop
 
-Pods are asked about as well: Pod Security, quotas and service accounts would else be found out only when a Job starts.
+Pods are tested as well, since Pod Security, quotas and service accounts would otherwise fail only when a Job starts.
 """
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """The command line of `flywheel test`."""
+    """Adds the command `flywheel test`."""
     from flywheel.cli.connection import add_options
     from flywheel.cli.parser import add_command
 
     parser = add_command(commands, "test", DESCRIPTION, EXAMPLES)
-    parser.add_argument("-f", "--file", required=True, metavar="FILE", help="the manifests; - is what comes in")
+    parser.add_argument("-f", "--file", required=True, metavar="FILE", help="the manifests; - reads stdin")
     add_options(parser)
     parser.set_defaults(run=run)
 
 
-def run(chosen: Namespace) -> int:
-    """Ask, and tell the answers."""
+def run(arguments: Namespace) -> int:
+    """Tests the manifests and prints one line for each object."""
     from flywheel.cli.connection import connect
     from flywheel.cli.dry_run.simulation import Simulation
 
-    manifests = read_manifests(chosen.file)
-    rehearsal = Simulation(connect(chosen), manifests)
-    asked = refused = 0
-    for answer in rehearsal.answers():
-        asked, refused = asked + answer.asked, refused + (answer.refusal is not None)
-        print(answer.line(), flush=True)
-    print(f"{asked} object{'' if asked == 1 else 's'} asked about, {refused} refused; nothing was made")
+    manifests = read_manifests(arguments.file)
+    simulation = Simulation(connect(arguments), manifests)
+    tested = refused = 0
+    for result in simulation.results():
+        tested, refused = tested + result.tested, refused + (result.refusal is not None)
+        print(result.line(), flush=True)
+    print(f"{tested} object{'' if tested == 1 else 's'} tested, {refused} refused; nothing was created")
     return FAILED if refused else DONE
 
 
 def read_manifests(name: str) -> list[dict[str, Any]]:
-    """The manifests of a file, or of stdin where it is `-`.
+    """Returns the manifests of a file, or of stdin where it is `-`.
 
     Raises:
-        Failure: it cannot be read, or holds no manifest.
+        CommandError: it cannot be read, or has no manifest.
     """
     import yaml
 
@@ -65,16 +65,16 @@ def read_manifests(name: str) -> list[dict[str, Any]]:
     except yaml.YAMLError as error:
         raise CommandError(f"'{name}' is not YAML: {error}") from None
     for one in found:
-        if not (isinstance(one, dict) and isinstance(one.get("kind"), str) and _name(one)):
+        if not (isinstance(one, dict) and isinstance(one.get("kind"), str) and _has_name(one)):
             raise CommandError(
-                f"'{name}' holds something without kind or metadata.name; each part between '---' must be a manifest"
+                f"'{name}' has a document without kind or metadata.name; each document between '---' must be a manifest"
             )
     if not found:
-        raise CommandError(f"'{name}' holds no manifest")
+        raise CommandError(f"'{name}' has no manifest")
     return found
 
 
-def _name(manifest: dict[str, Any]) -> bool:
-    """A run may have a generateName, since everybody makes many of it."""
+def _has_name(manifest: dict[str, Any]) -> bool:
+    """Returns whether there is a name, or a generateName, which a TrainingRun may have."""
     metadata = manifest.get("metadata")
     return isinstance(metadata, dict) and any(isinstance(metadata.get(key), str) for key in ("name", "generateName"))

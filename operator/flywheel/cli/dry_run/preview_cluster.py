@@ -1,4 +1,4 @@
-"""The cluster as `observe` sees it before anything was made: the manifests that are tested, and around them what is there already."""
+"""The cluster as `observe` would see it: the manifests that are tested, and what exists already."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -14,20 +14,20 @@ from flywheel.core.settings import Settings
 
 @dataclass(frozen=True)
 class PreviewCluster:
-    """Implements `flywheel.core.resource.kind.Cluster` with live requests. Nothing that is tested has children yet: `own` are their types."""
+    """Implements `flywheel.core.resource.kind.Cluster` with live requests. What is tested has no children yet; `child_apis` are their types."""
 
     client: Client
     kinds: Mapping[Api, AnyKind]
     tested: Mapping[Reference, Manifest]
-    own: frozenset[Api]
+    child_apis: frozenset[Api]
     settings: Settings
     now: datetime
 
     def get(self, reference: Reference) -> Manifest | None:
-        """See Cluster. Children are not there, whatever an earlier life of the resource left; nor is what the user may not see."""
+        """See Cluster. It finds neither children, whatever an earlier run left, nor what the user may not read."""
         if reference in self.tested:
             return self.tested[reference]
-        if reference.api in self.own:
+        if reference.api in self.child_apis:
             return None
         try:
             return self.client.get(reference)
@@ -43,12 +43,12 @@ class PreviewCluster:
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """See Cluster."""
-        there = {
+        found = {
             Reference(api, to.namespace, str(each["metadata"]["name"])): each
             for each in self._listed(api, to.namespace)
         }
-        there |= {reference: each for reference, each in self.tested.items() if reference.api == api}
-        return tuple(there[each] for each in sorted(there) if to in self._references(api, there[each]))
+        found |= {reference: each for reference, each in self.tested.items() if reference.api == api}
+        return tuple(found[each] for each in sorted(found) if to in self._references(api, found[each]))
 
     def serves(self, group: str) -> bool:
         """See Cluster."""

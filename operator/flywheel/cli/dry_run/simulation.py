@@ -1,4 +1,4 @@
-"""Asks the API server about manifests, about what they lead to, and about the pods of that."""
+"""Dry runs of manifests, of the children that they lead to, and of the pods of those."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -21,27 +21,27 @@ from flywheel.core.settings import Settings
 from flywheel.engine import discover
 
 MANAGER = "flywheel-test"
-GENERATED_SUFFIX = "test"  # what stands for the server's letters after a generateName
+GENERATED_SUFFIX = "test"  # in place of the server's random suffix of a generateName
 
 
 @dataclass(frozen=True)
 class DryRunResult:
-    """What the server said of one object. `note`: what a user should know although nothing was refused; `asked`: 0 where nothing was."""
+    """What the server said of one object. `note` is for the user although nothing was refused; `tested` is 0 without a dry run."""
 
     subject: str
     refusal: str | None = None
     note: str | None = None
-    asked: int = 1
+    tested: int = 1
 
     def line(self) -> str:
-        """For the terminal."""
+        """Returns the line for the terminal."""
         if self.refusal is not None:
-            return f"refused  {self.subject}: {self.refusal}"
-        return f"{'taken  ' if self.asked else '-      '}  {self.subject}{f': {self.note}' if self.note else ''}"
+            return f"refused   {self.subject}: {self.refusal}"
+        return f"{'accepted' if self.tested else '-       '}  {self.subject}{f': {self.note}' if self.note else ''}"
 
 
 class Simulation:
-    """One test of the manifests of a file, in its order."""
+    """One test of the manifests of a file, in their order."""
 
     def __init__(self, connection: Connection, manifests: Sequence[dict[str, Any]]) -> None:
         self._connection = connection
@@ -50,37 +50,35 @@ class Simulation:
         self._settings = Settings.from_environment(os.environ)
         self._tested: dict[Reference, Manifest] = {}
 
-    def answers(self) -> Iterator[DryRunResult]:
-        """One for each object; a manifest that is refused leads to nothing more.
+    def results(self) -> Iterator[DryRunResult]:
+        """Yields the result of each object; a refused manifest leads to no further ones.
 
         Raises:
-            ApiError: the server gave no answer.
+            ApiError: the server gave no response.
         """
         ours = {(kind.api.api_version, kind.api.kind): kind for kind in self._kinds.values()}
-        # All are known before the first is looked at: an Experiment may stand above its Dataset.
+        # All are known before the first plan, since an Experiment may come before its Dataset.
         stored: list[tuple[AnyKind, Manifest]] = []
         for manifest in self._manifests:
             kind = ours.get((str(manifest.get("apiVersion")), manifest["kind"]))
             if kind is None:
-                yield DryRunResult(
-                    _subject(manifest), note="is no kind of Flywheel's, and was not asked about", asked=0
-                )
+                yield DryRunResult(_subject(manifest), note="is no kind of Flywheel's, and was not tested", tested=0)
                 continue
-            found, answer = self._ask(kind.api, self._placed(manifest))
-            yield answer
+            found, result = self._dry_run(kind.api, self._with_name(manifest))
+            yield result
             if found is not None:
-                stored.append((kind, self._fresh(kind, found)))
+                stored.append((kind, self._add_tested(kind, found)))
         for kind, found in stored:
-            yield from self._led_to(kind, found)
+            yield from self._test_children(kind, found)
 
-    def _placed(self, manifest: dict[str, Any]) -> dict[str, Any]:
-        """With a namespace and a name, and without what only the server writes."""
+    def _with_name(self, manifest: dict[str, Any]) -> dict[str, Any]:
+        """Adds a namespace and a name, and removes what only the server writes."""
         metadata = dict(manifest["metadata"])
         name = metadata.pop("name", None) or f"{metadata['generateName']}{GENERATED_SUFFIX}"
         metadata.pop("generateName", None)
-        kept = {key: value for key, value in manifest.items() if key != "status"}
+        rest = {key: value for key, value in manifest.items() if key != "status"}
         return {
-            **kept,
+            **rest,
             "metadata": {
                 **metadata,
                 "name": name,
@@ -88,67 +86,67 @@ class Simulation:
             },
         }
 
-    def _fresh(self, kind: AnyKind, stored: Manifest) -> Manifest:
-        """As at its first look, also where it is there already and has a past."""
+    def _add_tested(self, kind: AnyKind, stored: Manifest) -> Manifest:
+        """Returns the object without the status of an existing one, as the operator would see it first."""
         fresh = {key: value for key, value in stored.items() if key != "status"}
         metadata = stored["metadata"]
         self._tested[Reference(kind.api, metadata["namespace"], metadata["name"])] = fresh
         return fresh
 
-    def _led_to(self, kind: AnyKind, manifest: Manifest) -> Iterator[DryRunResult]:
+    def _test_children(self, kind: AnyKind, manifest: Manifest) -> Iterator[DryRunResult]:
         try:
             resource = parse_resource(kind, manifest)
         except InvalidSpec as error:
-            yield DryRunResult(_subject(manifest), str(error), asked=0)
+            yield DryRunResult(_subject(manifest), str(error), tested=0)
             return
         children, finding = self._children(kind, resource)
         if finding is not None:
             yield finding
         accounts = {child.name for child in children if child.api == SERVICE_ACCOUNT}
         for child in children:
-            yield from self._about(resource, child, accounts)
+            yield from self._test_child(resource, child, accounts)
 
     def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], DryRunResult | None]:
-        """What it will make, and what a user should know of that."""
+        """Returns the children that the resource would have, and a note on them."""
         subject = f"{kind.api.kind} '{resource.name}'"
-        client, own = self._connection.client, frozenset(kind.owns)
-        stage = PreviewCluster(client, self._kinds, self._tested, own, self._settings, datetime.now(UTC))
-        plan = kind.decide(resource, kind.observe(resource, stage))
+        client, child_apis = self._connection.client, frozenset(kind.owns)
+        cluster = PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, datetime.now(UTC))
+        plan = kind.decide(resource, kind.observe(resource, cluster))
         if plan.stalled:
-            return (), DryRunResult(subject, plan.message, asked=0)
+            return (), DryRunResult(subject, plan.message, tested=0)
         try:
             made = plan.children or () if kind.preview is None else kind.preview(resource, self._settings)
             children = tuple(child for child in made if isinstance(child, Child))
         except ValueError as error:
-            return (), DryRunResult(subject, str(error), asked=0)
+            return (), DryRunResult(subject, str(error), tested=0)
         if not children:
-            return (), DryRunResult(subject, note=f"leads to nothing yet. {plan.message}", asked=0)
+            return (), DryRunResult(subject, note=f"leads to nothing yet. {plan.message}", tested=0)
         return children, None
 
-    def _about(self, resource: AnyResource, child: Child, accounts: set[str]) -> Iterator[DryRunResult]:
+    def _test_child(self, resource: AnyResource, child: Child, accounts: set[str]) -> Iterator[DryRunResult]:
         wanted = with_owner(resource, child)
         subject = f"{_subject(wanted)} of {resource.api.kind} '{resource.name}'"
         if child.create_only:
-            # One of that name may be there from an earlier life, and could not be changed.
+            # One of that name may exist from an earlier run, and cannot be changed.
             wanted["metadata"]["name"] = f"{names.truncate(child.name, names.MAX_NAME_LENGTH - 16)}-test"
-        found, answer = self._ask(child.api, wanted, subject)
-        yield answer
+        found, result = self._dry_run(child.api, wanted, subject)
+        yield result
         if found is None:
             return
         template = get_field(wanted, "spec", "template")
         if template is not None:
-            yield self._about_pod(wanted, template, f"a pod of {subject}", accounts)
+            yield self._test_pod(wanted, template, f"a pod of {subject}", accounts)
         if child.api in self._kinds:
-            # One of ours: an Experiment that is a step of a run.
+            # One of Flywheel's kinds: an Experiment that is a step of a run.
             kind = self._kinds[child.api]
-            yield from self._led_to(kind, self._fresh(kind, found))
+            yield from self._test_children(kind, self._add_tested(kind, found))
 
-    def _about_pod(
+    def _test_pod(
         self, owner: dict[str, Any], template: dict[str, Any], subject: str, accounts: set[str]
     ) -> DryRunResult:
         spec = dict(template["spec"])
         if spec.get("serviceAccountName") in accounts:
-            spec["serviceAccountName"] = "default"  # its own would be made before it
+            spec["serviceAccountName"] = "default"  # its own would be created before it
         metadata = {
             **template.get("metadata", {}),
             "name": owner["metadata"]["name"],
@@ -166,11 +164,11 @@ class Simulation:
             if error.status == 0:
                 raise
             if error.forbidden and "cannot " in error.message and " resource " in error.message:
-                return DryRunResult(subject, note="was not asked about, since you may not make pods", asked=0)
+                return DryRunResult(subject, note="was not tested, since you may not create pods", tested=0)
             return DryRunResult(subject, error.message)
         return DryRunResult(subject)
 
-    def _ask(
+    def _dry_run(
         self, api: Api, manifest: dict[str, Any], subject: str | None = None
     ) -> tuple[Manifest | None, DryRunResult]:
         subject = subject or _subject(manifest)

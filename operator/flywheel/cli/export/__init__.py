@@ -1,6 +1,6 @@
-"""`flywheel export`: what is known of one version, as a model card, a CycloneDX ML-BOM or plain JSON.
+"""`flywheel export`: what is known of one version, as a model card, a CycloneDX ML-BOM or JSON.
 
-facts (from the API server) ─▶ card | bom | json, each sealed by a digest over its content ─▶ check: the file against the cluster
+facts (from the API server) ─▶ card | bom | json, each with a digest of its content ─▶ check: the file against the cluster
 """
 
 from argparse import ArgumentParser, Namespace
@@ -17,77 +17,75 @@ EXAMPLES = """\
 examples:
   flywheel export flight-delay-3f9a1c2e --format card --to MODEL_CARD.md
   flywheel export flight-delay-3f9a1c2e --format bom --to bom.json
-  flywheel export --check bom.json        was it changed, and does the cluster still say the same?
+  flywheel export --check bom.json        was it modified, and does it match the cluster?
 """
 
 
 def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """The command line of `flywheel export`."""
+    """Adds the command `flywheel export`."""
     from flywheel.cli.connection import add_options
     from flywheel.cli.parser import add_command
 
     parser = add_command(commands, "export", DESCRIPTION, EXAMPLES)
     parser.add_argument("version", nargs="?", metavar="MODELVERSION", help="the ModelVersion")
-    parser.add_argument("--format", choices=("card", "bom", "json"), default="card", help="what to write (card)")
-    parser.add_argument("--to", type=Path, metavar="FILE", help="where to; absent, to the terminal")
+    parser.add_argument(
+        "--format", choices=("card", "bom", "json"), default="card", help="what to write (default: card)"
+    )
+    parser.add_argument("--to", type=Path, metavar="FILE", help="the file to write (default: stdout)")
     parser.add_argument("--check", type=Path, metavar="FILE", help="compare an exported file with the cluster")
     add_options(parser)
     parser.set_defaults(run=run)
 
 
-def run(chosen: Namespace) -> int:
-    """Write, or check."""
+def run(arguments: Namespace) -> int:
+    """Writes a document, or checks one."""
     from flywheel.cli.connection import connect
+    from flywheel.cli.export.facts import fetch_facts
 
-    if (chosen.check is None) == (chosen.version is None):
+    if (arguments.check is None) == (arguments.version is None):
         raise CommandError("name the ModelVersion to export, or the file to --check, and not both", WRONG_USAGE)
-    if chosen.check is not None:
-        return _check(chosen)
-    text = render(chosen.format, _facts(connect(chosen), chosen.version))
-    if chosen.to is None:
+    if arguments.check is not None:
+        return _check(arguments)
+    text = render(arguments.format, fetch_facts(connect(arguments), arguments.version))
+    if arguments.to is None:
         print(text, end="")
         return DONE
     try:
-        chosen.to.write_text(text)
+        arguments.to.write_text(text)
     except OSError as error:
-        raise CommandError(f"'{chosen.to}' cannot be written: {error.strerror}; choose another --to") from None
-    print(f"{chosen.to} is written: {chosen.format} of ModelVersion '{chosen.version}'")
+        raise CommandError(f"'{arguments.to}' cannot be written: {error.strerror}; choose another --to") from None
+    print(f"{arguments.to} was written: {arguments.format} of ModelVersion '{arguments.version}'")
     return DONE
 
 
 def render(form: str, facts: dict[str, Any]) -> str:
-    """The document of that form; the same facts give the same bytes."""
+    """Returns the document of that form; the same facts give the same bytes."""
     from flywheel.cli.export import bom, card, model_facts_json
 
     return {"card": card.document, "bom": bom.document, "json": model_facts_json.document}[form](facts)
 
 
-def _facts(connection: Any, version: str) -> dict[str, Any]:
-    from flywheel.cli.export.facts import fetch_facts
-
-    return fetch_facts(connection, version)
-
-
-def _check(chosen: Namespace) -> int:
+def _check(arguments: Namespace) -> int:
     from flywheel.cli.connection import connect
     from flywheel.cli.export.check import compare, is_unmodified, parse_document
+    from flywheel.cli.export.facts import fetch_facts
 
     try:
-        text = chosen.check.read_text()
+        text = arguments.check.read_text()
     except (OSError, UnicodeDecodeError) as error:
-        raise CommandError(f"'{chosen.check}' cannot be read: {error}") from None
-    document = parse_document(text, str(chosen.check))
-    if chosen.namespace is None:
-        chosen.namespace = document.namespace
+        raise CommandError(f"'{arguments.check}' cannot be read: {error}") from None
+    document = parse_document(text, str(arguments.check))
+    if arguments.namespace is None:
+        arguments.namespace = document.namespace
     try:
-        now = render(document.form, _facts(connect(chosen), document.version))
-    except CommandError as failure:
-        found = "is as it was exported" if is_unmodified(document) else "was changed after it was exported"
-        raise CommandError(f"'{chosen.check}' {found}, and cannot be compared with the cluster: {failure}") from None
+        now = render(document.form, fetch_facts(connect(arguments), document.version))
+    except CommandError as error:
+        state = "is unmodified" if is_unmodified(document) else "was modified after its export"
+        raise CommandError(f"'{arguments.check}' {state}, and cannot be compared with the cluster: {error}") from None
     findings = compare(document, parse_document(now, "the cluster"))
     for finding in findings:
         print(finding)
     if findings:
         return FAILED
-    print(f"{chosen.check} is whole, and says what the cluster says of ModelVersion '{document.version}'")
+    print(f"{arguments.check} is unmodified, and matches the cluster's ModelVersion '{document.version}'")
     return DONE

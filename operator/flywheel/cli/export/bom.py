@@ -1,6 +1,6 @@
 """CycloneDX 1.6 ML-BOM: the model with its card, the data and the image that made it, as plain JSON.
 
-https://cyclonedx.org/docs/1.6/json. `hashes` of an artifact of ours are the SHA-256 of its manifest, the list of its files with theirs
+https://cyclonedx.org/docs/1.6/json. `hashes` of an artifact are the SHA-256 of its manifest, the list of its files with theirs
 (images/README.md, "The store"); the property flywheel:hashOf says so.
 """
 
@@ -20,14 +20,14 @@ MANIFEST = "artifact manifest"
 
 
 def document(facts: dict[str, Any]) -> str:
-    """The BOM with its seal, in JSON."""
+    """Returns the BOM with its digest, in JSON."""
     bom = contents(facts)
     bom["metadata"]["properties"].append({"name": DIGEST_PROPERTY, "value": content_digest(contents(facts))})
     return json.dumps(bom, indent=2, ensure_ascii=False) + "\n"
 
 
 def split_digest(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """What the BOM says, and the seal that it carries."""
+    """Returns the BOM's content, and the digest that it states."""
     found = list_objects(bom, "metadata", "properties")
     kept = [each for each in found if each.get("name") != DIGEST_PROPERTY]
     before = get_field(bom, "metadata")
@@ -38,7 +38,7 @@ def split_digest(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 
 
 def contents(facts: dict[str, Any]) -> dict[str, Any]:
-    """The BOM without its seal. The same facts give the same BOM, serial number and time included."""
+    """Returns the BOM without its digest. The same facts give the same BOM, serial number and time included."""
     version = facts["version"]
     model, data, image = _model(facts), _data(facts), _image(facts)
     made_from = [each for each in (data, image) if each]
@@ -111,7 +111,7 @@ def _card(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def describe_tensor(each: Mapping[str, Any]) -> str:
-    """`month: FP32[-1,1]`."""
+    """Returns such as `month: FP32[-1,1]`."""
     shape = ",".join(str(size) for size in each.get("shape") or ())
     return f"{each.get('name')}: {each.get('datatype')}[{shape}]"
 
@@ -144,7 +144,7 @@ def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_list(text: Any) -> list[str]:
-    """A list of that text, or an empty one."""
+    """Returns a list of that text, or an empty one."""
     return [str(text)] if text else []
 
 
@@ -159,8 +159,8 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
         return {}
     source = data.get("source") or {}
     url = get_field(source, "s3", "uri") or get_field(source, "http", "url")
-    told = {"flywheel:rows": data.get("rows"), "flywheel:testDigest": data.get("testDigest")}
-    told |= {"flywheel:content": data.get("content"), "flywheel:claim": get_field(source, "pvc", "claimName")}
+    about = {"flywheel:rows": data.get("rows"), "flywheel:testDigest": data.get("testDigest")}
+    about |= {"flywheel:content": data.get("content"), "flywheel:claim": get_field(source, "pvc", "claimName")}
     return drop_empty(
         {
             "type": "data",
@@ -172,7 +172,7 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
             "data": [
                 drop_empty({"type": "dataset", "name": data.get("version"), "contents": drop_empty({"url": url})}),
             ],
-            "properties": _properties({**told, "flywheel:hashOf": MANIFEST}),
+            "properties": _properties({**about, "flywheel:hashOf": MANIFEST}),
         }
     )
 
@@ -208,11 +208,13 @@ def _image(facts: dict[str, Any]) -> dict[str, Any]:
 def _about(facts: dict[str, Any]) -> dict[str, Any]:
     """Where the version comes from, beyond its components."""
     version, lineage = facts["version"], facts.get("lineage") or {}
-    told = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
-    told |= {f"flywheel:gate:{each['name']}": _passed(each) for each in facts.get("gates") or () if "name" in each}
-    told |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
+    properties = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
+    properties |= {
+        f"flywheel:gate:{each['name']}": _passed(each) for each in facts.get("gates") or () if "name" in each
+    }
+    properties |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
     return {
-        **told,
+        **properties,
         "flywheel:namespace": version["namespace"],
         "flywheel:modelVersion": version["name"],
         "flywheel:testDigest": version.get("testDigest"),
@@ -230,8 +232,8 @@ def _passed(gate: Mapping[str, Any]) -> str:
     return "passed" if gate.get("passed") else "failed"
 
 
-def _properties(told: Mapping[str, Any]) -> list[dict[str, str]]:
-    return [{"name": name, "value": str(value)} for name, value in sorted(told.items()) if value is not None]
+def _properties(values: Mapping[str, Any]) -> list[dict[str, str]]:
+    return [{"name": name, "value": str(value)} for name, value in sorted(values.items()) if value is not None]
 
 
 def _hash(digest: str) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""A model card: Markdown with a YAML head in the form of Hugging Face (https://huggingface.co/docs/hub/model-cards), for people and tools."""
+"""A model card: Markdown with the YAML metadata of Hugging Face (https://huggingface.co/docs/hub/model-cards)."""
 
 import re
 from collections.abc import Mapping
@@ -16,15 +16,15 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~])")
 
 
 def document(facts: dict[str, Any]) -> str:
-    """The card with its seal."""
+    """Returns the card with its digest."""
     head, body = _head(facts), _body(facts)
     head[FLYWHEEL_KEY]["contentDigest"] = content_digest({"head": _head(facts), "body": body})
-    written = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{written}---\n{body}"
+    metadata = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
+    return f"---\n{metadata}---\n{body}"
 
 
 def split_digest(head: dict[str, Any], body: str) -> tuple[dict[str, Any], str | None]:
-    """What the card says, and the seal that it carries."""
+    """Returns the card's content, and the digest that it states."""
     before = head.get(FLYWHEEL_KEY)
     ours = before if isinstance(before, Mapping) else {}
     kept = {key: value for key, value in ours.items() if key != "contentDigest"}
@@ -171,7 +171,7 @@ def _training(facts: dict[str, Any]) -> list[str]:
                 "Image": inline_code(lineage.get("image")),
                 "Git revision": inline_code(lineage.get("gitRevision")),
                 "Seed": inline_code(lineage.get("seed", get_field(facts, "experiment", "search", "seed"))),
-                "Used": ", ".join(f"{usage[key]} {words}" for key, words in spent if key in usage),
+                "Used": ", ".join(f"{usage[key]} {unit}" for key, unit in spent if key in usage),
             }
         ),
         *parameters,
@@ -216,8 +216,8 @@ def _limits(facts: dict[str, Any]) -> list[str]:
     return found
 
 
-def _lines(told: Mapping[str, str]) -> list[str]:
-    return [f"- {name}: {value}" for name, value in told.items() if value]
+def _lines(values: Mapping[str, str]) -> list[str]:
+    return [f"- {name}: {value}" for name, value in values.items() if value]
 
 
 def _mark(gate: Mapping[str, Any]) -> str:
@@ -225,12 +225,12 @@ def _mark(gate: Mapping[str, Any]) -> str:
 
 
 def escape_markdown(value: Any) -> str:
-    """A stranger's words as words: no Markdown, no HTML, one line."""
-    words = " ".join(str("" if value is None else value).split())
-    return _SPECIAL.sub(r"\\\1", words).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    """Returns a text without Markdown and HTML, in one line."""
+    text = " ".join(str("" if value is None else value).split())
+    return _SPECIAL.sub(r"\\\1", text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def inline_code(value: Any) -> str:
-    """A name or a digest as code; empty where there is none."""
-    words = "" if value is None else " ".join(str(value).replace("`", "'").split())
-    return f"`{words}`" if words else ""
+    """Returns a name or a digest as code; empty where there is none."""
+    text = "" if value is None else " ".join(str(value).replace("`", "'").split())
+    return f"`{text}`" if text else ""

@@ -1,4 +1,4 @@
-"""An exported file beside what would be exported now: whether somebody changed it, and what differs."""
+"""Compares an exported file with what would be exported now: whether it was modified, and what differs."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,51 +12,51 @@ from flywheel.cli.export import bom, card, model_facts_json
 from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.fields import get_field, list_objects
 
-MAX_FINDINGS = 20  # findings that are told one by one
+MAX_FINDINGS = 20  # findings that are listed
 MAX_VALUE_LENGTH = 120  # characters of one value
 
 
 @dataclass(frozen=True)
 class Document:
-    """A file that `flywheel export` wrote, taken apart. `stated` is the seal that it carries."""
+    """A parsed file of `flywheel export`. `stated_digest` is the content digest in it."""
 
     form: str
     namespace: str
     version: str
     content: Mapping[str, Any]
-    stated: str | None
+    stated_digest: str | None
 
 
 def parse_document(text: str, name: str) -> Document:
-    """Any of the three forms.
+    """Parses a document of any of the three forms.
 
     Raises:
-        Failure: it is none of them, or does not say which version it is of.
+        CommandError: it is none of them, or does not name its version.
     """
-    form, content, stated, namespace, version = _taken_apart(text, name)
+    form, content, stated, namespace, version = _parse(text, name)
     if not isinstance(namespace, str) or not isinstance(version, str):
-        raise CommandError(f"'{name}' does not say of which ModelVersion it is; export it anew")
+        raise CommandError(f"'{name}' does not name its ModelVersion; export it again")
     return Document(form, namespace, version, content, stated)
 
 
 def is_unmodified(file: Document) -> bool:
-    """Whether the content has the digest that the file carries."""
-    return file.stated == content_digest(file.content)
+    """Returns whether the content has the digest that the file states."""
+    return file.stated_digest == content_digest(file.content)
 
 
 def compare(file: Document, now: Document) -> list[str]:
-    """What speaks against the file, one sentence each; none where it is whole and the cluster says the same."""
+    """Returns one sentence for each finding; none if the file is unmodified and matches the cluster."""
     findings = []
-    if file.stated is None:
-        findings.append("The file carries no digest over its content: that line was removed.")
+    if file.stated_digest is None:
+        findings.append("The file has no digest of its content: that line was removed.")
     elif not is_unmodified(file):
         findings.append(
-            f"The file was changed after it was exported: its content has another digest than the {file.stated} that it carries."
+            f"The file was modified after its export: its content does not have the digest {file.stated_digest} that it states."
         )
     differing = list(differences(_comparable(file), _comparable(now)))
     findings += [
-        f"{where}: the file says {_short(mine)}, the cluster {_short(theirs)}"
-        for where, mine, theirs in differing[:MAX_FINDINGS]
+        f"{path}: the file says {_short(ours)}, the cluster {_short(theirs)}"
+        for path, ours, theirs in differing[:MAX_FINDINGS]
     ]
     if len(differing) > MAX_FINDINGS:
         findings.append(f"and {len(differing) - MAX_FINDINGS} more differences")
@@ -64,20 +64,20 @@ def compare(file: Document, now: Document) -> list[str]:
 
 
 def differences(file: Any, cluster: Any, where: str = "") -> Iterator[tuple[str, Any, Any]]:
-    """Path, the file's value and the cluster's, of each leaf that differs; None for what is absent."""
+    """Yields path, the file's value and the cluster's of each leaf that differs; None for an absent one."""
     if isinstance(file, Mapping) and isinstance(cluster, Mapping):
         for key in sorted({*file, *cluster}, key=str):
             yield from differences(file.get(key), cluster.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(file, list) and isinstance(cluster, list):
-        mine, theirs = _keyed(file), _keyed(cluster)
-        for key in dict.fromkeys((*mine, *theirs)):
-            yield from differences(mine.get(key), theirs.get(key), f"{where}[{key}]")
+        ours, theirs = _keyed(file), _keyed(cluster)
+        for key in dict.fromkeys((*ours, *theirs)):
+            yield from differences(ours.get(key), theirs.get(key), f"{where}[{key}]")
     elif file != cluster or type(file) is not type(cluster):
         yield where, file, cluster
 
 
 def _keyed(items: list[Any]) -> dict[Any, Any]:
-    """By what names an item, so that one that was taken out does not make all after it differ; else by its place."""
+    """Returns items by their name, so that a removed one does not make all after it differ; else by their position."""
     for name in ("name", "bom-ref", "type"):
         keys = [get_field(each, name) for each in items]
         if all(isinstance(key, str) for key in keys) and len(set(keys)) == len(keys):
@@ -85,7 +85,7 @@ def _keyed(items: list[Any]) -> dict[Any, Any]:
     return dict(enumerate(items))
 
 
-def _taken_apart(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
+def _parse(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
     if text.startswith("---\n"):
         return _card(text, name)
     try:
@@ -96,8 +96,8 @@ def _taken_apart(text: str, name: str) -> tuple[str, dict[str, Any], str | None,
         ) from None
     if get_field(document, "bomFormat") == "CycloneDX":
         content, stated = bom.split_digest(document)
-        told = {each.get("name"): each.get("value") for each in list_objects(document, "metadata", "properties")}
-        return "bom", content, stated, told.get("flywheel:namespace"), told.get("flywheel:modelVersion")
+        properties = {each.get("name"): each.get("value") for each in list_objects(document, "metadata", "properties")}
+        return "bom", content, stated, properties.get("flywheel:namespace"), properties.get("flywheel:modelVersion")
     if get_field(document, "document") == model_facts_json.DOCUMENT:
         content, stated = model_facts_json.split_digest(document)
         return (
@@ -128,7 +128,7 @@ def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, A
 
 
 def _comparable(document: Document) -> Any:
-    """A card's text line by line under its headings, so that a finding says where; a BOM without the version of who wrote it."""
+    """Returns a card's text by heading and line, so that a finding names its place, and a BOM without the version of its tool."""
     if document.form == "card":
         return {"head": document.content["head"], "body": _sections(str(document.content["body"]))}
     if document.form == "bom":
@@ -150,5 +150,5 @@ def _sections(body: str) -> dict[str, list[str]]:
 
 
 def _short(value: Any) -> str:
-    words = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
-    return words if len(words) <= MAX_VALUE_LENGTH else f"{words[: MAX_VALUE_LENGTH - 1]}…"
+    text = "nothing" if value is None else json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= MAX_VALUE_LENGTH else f"{text[: MAX_VALUE_LENGTH - 1]}…"

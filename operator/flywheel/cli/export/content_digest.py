@@ -1,4 +1,4 @@
-"""A digest over what a document says, kept inside it: who changes a word must change it too, and then the cluster still disagrees."""
+"""The digest of a document's content, stated in the document itself, so that a modification is found without the cluster."""
 
 from typing import Any
 
@@ -6,5 +6,5 @@ from flywheel.core.resource import names
 
 
 def content_digest(content: Any) -> str:
-    """`sha256:` and 64 digits over the content's canonical JSON."""
+    """Returns `sha256:` and the hexadecimal digest of the content's canonical JSON."""
     return f"sha256:{names.digest(content)}"

@@ -1,4 +1,4 @@
-"""All that the API server knows of one version, as one JSON object: what cards and BOMs are written from."""
+"""All that the API server knows of one version, as one JSON object, from which cards and BOMs are rendered."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -29,23 +29,23 @@ _OF_STEP = ("name", "state", "reason", "cache", "cacheReason", "job", "image", "
 
 
 def fetch_facts(connection: Connection, name: str) -> dict[str, Any]:
-    """What is known of a verified version; whatever is unknown is left out.
+    """Returns what is known of a verified version; what is unknown is left out.
 
     Raises:
-        Failure: there is no such version, or it was never verified.
+        CommandError: there is no such version, or it is not verified.
     """
-    version = connection.found(MODEL_VERSION, name)
+    version = connection.require(MODEL_VERSION, name)
     if get_field(version, "status", "digest") is None or get_field(version, "status", "verifiedAt") is None:
         why = find_condition(version, "Ready").get("message") or "its verify Job has not ended."
-        raise CommandError(f"ModelVersion '{name}' is not verified, so nothing is known of it yet: {why}")
+        raise CommandError(f"ModelVersion '{name}' is not verified, so there is nothing to export yet: {why}")
     spec = version.get("spec")
     return model_facts(
         version,
-        model=_other(connection, MODEL, get_field(spec, "model")),
-        dataset=_other(connection, DATASET, get_field(spec, "lineage", "dataset")),
-        experiment=_other(connection, EXPERIMENT, get_field(spec, "lineage", "experiment")),
-        run=_other(connection, TRAINING_RUN, get_field(spec, "lineage", "run")),
-        services=connection.every(INFERENCE_SERVICE),
+        model=_get_if_readable(connection, MODEL, get_field(spec, "model")),
+        dataset=_get_if_readable(connection, DATASET, get_field(spec, "lineage", "dataset")),
+        experiment=_get_if_readable(connection, EXPERIMENT, get_field(spec, "lineage", "experiment")),
+        run=_get_if_readable(connection, TRAINING_RUN, get_field(spec, "lineage", "run")),
+        services=connection.list_objects(INFERENCE_SERVICE),
     )
 
 
@@ -58,7 +58,7 @@ def model_facts(
     run: Manifest | None = None,
     services: Sequence[Manifest] = (),
 ) -> dict[str, Any]:
-    """The same from what was found."""
+    """Returns the facts from the objects that were found."""
     lineage = get_field(version, "spec", "lineage") or {}
     return drop_empty(
         {
@@ -87,7 +87,7 @@ def model_facts(
 
 
 def services_with_role(services: Iterable[Manifest], version: str) -> list[dict[str, Any]]:
-    """The InferenceServices that serve a version, are told to, or try it."""
+    """Returns the InferenceServices that serve a version, name it in their spec, or have it as their challenger."""
     found = []
     for service in services:
         roles = {
@@ -102,8 +102,8 @@ def services_with_role(services: Iterable[Manifest], version: str) -> list[dict[
     return found
 
 
-def _other(connection: Connection, api: Api, name: Any) -> Manifest | None:
-    """A resource that may be gone, or whose kind this cluster or this user does not know: then it is not told of."""
+def _get_if_readable(connection: Connection, api: Api, name: Any) -> Manifest | None:
+    """Returns a resource, or None if it was deleted or the user may not read its kind."""
     if not isinstance(name, str):
         return None
     try:
@@ -130,13 +130,13 @@ def _version(version: Manifest) -> dict[str, Any]:
 
 
 def _gates(version: Manifest) -> list[dict[str, Any]]:
-    """What the gates' Job measured last, one entry for each gate."""
+    """Returns what the gates Job measured last, one entry for each gate."""
     found = list_objects(version, "status", "gates", "entries")
     return [pick_fields(each, "name", "passed", "message") for each in found]
 
 
 def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
-    """What the Model says of this version, when it was champion, and the audit record of that where it is the last one."""
+    """Returns the Model's verdict on this version, when it was champion, and the audit record of that where it is the last one."""
     verdict = next((each for each in list_objects(model, "status", "candidates") if each.get("version") == version), {})
     mine = [each for each in list_objects(model, "status", "history") if each.get("version") == version]
     reigns = [pick_fields(each, "number", "since", "reason", "approvedBy") for each in mine]
@@ -149,9 +149,8 @@ def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
 
 
 def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """The version that trained it. Where a run prepared data from it, what is known of its rows is not true of that data.
-
-    The source is what the Dataset says now.
+    """Returns the version of the Dataset that trained it. Where a run prepared data from it, facts about its rows do not hold for that
+    data. The source is what the Dataset says now.
     """
     named = drop_empty({"name": lineage.get("dataset"), "version": lineage.get("datasetVersion")})
     listed = list_objects(dataset, "status", "versions")
@@ -165,7 +164,7 @@ def _dataset(dataset: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, 
 
 
 def _experiment(experiment: Manifest | None, lineage: Mapping[str, Any]) -> dict[str, Any]:
-    """The search; a namesake of another uid is another one."""
+    """Returns the search, unless it was deleted and another one has its name."""
     if experiment is None or lineage.get("experimentUid") not in (None, experiment["metadata"].get("uid")):
         return {}
     trials = [get_field(experiment, "status", "best"), *list_objects(experiment, "status", "lastTrials")]

@@ -14,13 +14,13 @@ class Image:
 
     @classmethod
     def parse(cls, text: str) -> "Image":
-        """From a reference as it stands in a pod or in a container's status."""
+        """Parses an image of a pod or of a container's status."""
         rest, _, digest = text.removeprefix("docker-pullable://").partition("@")
         head, colon, tail = rest.rpartition(":")
         # A colon before a slash is that of a registry's port.
         tagged = bool(colon) and "/" not in tail
-        whole = digest if digest.startswith("sha256:") and len(digest) == 71 else None
-        return cls(head if tagged else rest, tail if tagged else None, whole)
+        valid_digest = digest if digest.startswith("sha256:") and len(digest) == 71 else None
+        return cls(head if tagged else rest, tail if tagged else None, valid_digest)
 
     @property
     def purl(self) -> str | None:

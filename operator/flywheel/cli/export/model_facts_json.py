@@ -1,4 +1,4 @@
-"""The facts themselves, for programs."""
+"""The facts as JSON, for programs."""
 
 import json
 from typing import Any
@@ -9,7 +9,7 @@ DOCUMENT = "flywheel.ml/model-facts/v1"
 
 
 def document(facts: dict[str, Any]) -> str:
-    """The facts with their seal."""
+    """Returns the document with its digest."""
     content = {"document": DOCUMENT, **facts}
     return (
         json.dumps({**content, "contentDigest": content_digest(content)}, indent=2, sort_keys=True, ensure_ascii=False)
@@ -18,5 +18,5 @@ def document(facts: dict[str, Any]) -> str:
 
 
 def split_digest(document: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
-    """What the document says, and the seal that it carries."""
+    """Returns the document's content, and the digest that it states."""
     return {key: value for key, value in document.items() if key != "contentDigest"}, document.get("contentDigest")

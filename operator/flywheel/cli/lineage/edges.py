@@ -1,4 +1,4 @@
-"""What each kind says of its causes and effects."""
+"""The causes and effects of each kind, from its spec and status."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ Found = Iterator["Node | Edge"]
 EXTERNAL_KINDS = (
     "Source",
     "PreparedData",
-)  # places and contents of stores: no object of the cluster, so none can be missing
+)  # places and contents of stores, which are no objects of the cluster, so none can be missing
 
 
 @dataclass(frozen=True)
 class Node:
-    """Something with a name. `gone`: only others speak of it."""
+    """Something with a name. `gone`: it is named by others, and not in the cluster."""
 
     kind: str
     name: str
@@ -29,8 +29,8 @@ class Node:
         """`modelversion/flight-delay-3f9a1c2e`."""
         return f"{self.kind.lower()}/{self.name}"
 
-    def told(self) -> dict[str, Any]:
-        """As JSON."""
+    def to_json(self) -> dict[str, Any]:
+        """Returns the node as JSON."""
         gone = True if self.gone else None
         return drop_empty(
             {
@@ -54,7 +54,7 @@ class Edge:
 
 
 def dataset_edges(dataset: Manifest) -> Found:
-    """Its source, and the versions that it remembers."""
+    """Yields its source and its versions."""
     here = Node("Dataset", dataset["metadata"]["name"])
     yield here
     source = get_field(dataset, "spec", "source")
@@ -70,12 +70,12 @@ def dataset_edges(dataset: Manifest) -> Found:
 
 
 def pipeline_edges(pipeline: Manifest) -> Found:
-    """Nothing led to it but its author."""
+    """Yields the pipeline, which has no causes."""
     yield Node("TrainingPipeline", pipeline["metadata"]["name"])
 
 
 def run_edges(run: Manifest) -> Found:
-    """Its pipeline, the data that it works on, and the run that it repeats."""
+    """Yields its pipeline, its input data, and the run that it reproduces."""
     revision = get_field(run, "status", "revision")
     here = Node("TrainingRun", run["metadata"]["name"], detail=f"revision {revision}" if revision else "")
     yield here
@@ -86,7 +86,7 @@ def run_edges(run: Manifest) -> Found:
 
 
 def experiment_edges(experiment: Manifest) -> Found:
-    """The data that it started with, and the run whose step it is. What a run prepared is no version of a Dataset."""
+    """Yields its data, and the run whose step it is. What a run prepared is no version of a Dataset."""
     metadata, status = experiment["metadata"], experiment.get("status")
     best, metric = get_field(status, "best"), get_field(status, "metric")
     detail = f"best {metric} {get_field(best, 'value')} (trial {get_field(best, 'trial')})" if best and metric else ""
@@ -103,7 +103,7 @@ def experiment_edges(experiment: Manifest) -> Found:
 
 
 def version_edges(version: Manifest) -> Found:
-    """Where its lineage leads; an Experiment leads on to the data."""
+    """Yields what its lineage names; its Experiment names the data."""
     lineage = get_field(version, "spec", "lineage")
     digest, format_ = get_field(version, "status", "digest"), get_field(version, "spec", "format")
     here = Node("ModelVersion", version["metadata"]["name"], digest, str(format_ or ""))
@@ -116,7 +116,7 @@ def version_edges(version: Manifest) -> Found:
 
 
 def _made_by(lineage: Any, version: Node) -> Found:
-    """Data, then the run, then its search, as far as there were any, and also where they are gone."""
+    """Yields the data, the run and the search, as far as there were any, and also where they are gone."""
     trial, experiment, run = (get_field(lineage, name) for name in ("trial", "experiment", "run"))
     first = version
     yield from _caused_by("Experiment", experiment, version, how=f"trial {trial}" if trial is not None else "")
@@ -133,13 +133,13 @@ def _made_by(lineage: Any, version: Node) -> Found:
 
 
 def model_edges(model: Manifest) -> Found:
-    """It knows its champion."""
+    """Yields the model with its champion."""
     champion = get_field(model, "status", "champion")
     yield Node("Model", model["metadata"]["name"], detail=f"champion {champion}" if champion else "no champion")
 
 
 def service_edges(service: Manifest) -> Found:
-    """What it serves, and what it tries."""
+    """Yields the version that it serves, and its challenger."""
     here = Node("InferenceService", service["metadata"]["name"], detail=str(get_field(service, "status", "url") or ""))
     yield here
     serves, tries = get_field(service, "status", "version"), get_field(service, "status", "rollout", "challenger")
@@ -149,7 +149,7 @@ def service_edges(service: Manifest) -> Found:
 
 
 def batch_edges(batch: Manifest) -> Found:
-    """What its runs scored with."""
+    """Yields the versions that its runs scored with."""
     here = Node("BatchInference", batch["metadata"]["name"])
     yield here
     runs = [get_field(batch, "status", "run"), *list_objects(batch, "status", "history")]

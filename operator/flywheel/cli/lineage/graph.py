@@ -1,4 +1,4 @@
-"""What led to what in a namespace, read from specs and statuses: nothing is kept for it, so it cannot disagree with them."""
+"""What led to what in a namespace, derived from specs and statuses on each call, so that it cannot disagree with them."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -34,43 +34,43 @@ EDGES_BY_KIND = {
 
 @dataclass
 class Graph:
-    """Nodes by their id, and edges from cause to effect. `gone`: named by something, but not in the cluster."""
+    """Nodes by their id, and edges from cause to effect. A node that is `gone` is named by another, and not in the cluster."""
 
     nodes: dict[str, Node] = field(default_factory=dict)
     edges: set[Edge] = field(default_factory=set)
 
     def add(self, found: Iterable[Node | Edge]) -> None:
-        """A node that is there wins over one that is only named."""
+        """Adds nodes and edges. A node that exists replaces one that is only named."""
         for each in found:
             if isinstance(each, Edge):
                 self.edges.add(each)
             elif each.id not in self.nodes or self.nodes[each.id].gone:
                 self.nodes[each.id] = each
 
-    def settle(self) -> None:
-        """An Experiment of a run says only which artifact it was given; where that is a Dataset's version, it is that."""
+    def merge_prepared_data(self) -> None:
+        """Replaces prepared data by the version of a Dataset with its digest: an Experiment of a run names only its artifact."""
         versions = {
             node.digest: node.id for node in self.nodes.values() if node.kind == "DatasetVersion" and node.digest
         }
         given = [node for node in self.nodes.values() if node.kind == "PreparedData"]
         same = {node.id: versions[node.digest] for node in given if node.digest in versions}
-        kept = (edge for edge in self.edges if edge.effect not in same)
-        self.edges = {Edge(same.get(edge.cause, edge.cause), edge.effect, edge.how) for edge in kept}
+        rest = (edge for edge in self.edges if edge.effect not in same)
+        self.edges = {Edge(same.get(edge.cause, edge.cause), edge.effect, edge.how) for edge in rest}
         self.nodes = {key: node for key, node in self.nodes.items() if key not in same}
 
     def causes(self, node: str) -> Iterator[Edge]:
-        """The edges that end there, in order."""
+        """Returns the edges to a node, in order."""
         return (edge for edge in sorted(self.edges) if edge.effect == node)
 
     def effects(self, node: str) -> Iterator[Edge]:
-        """The edges that begin there, in order."""
+        """Returns the edges from a node, in order."""
         return (edge for edge in sorted(self.edges) if edge.cause == node)
 
-    def named(self, name: str) -> str:
-        """The id of what a user means: KIND/NAME, a name, or a digest.
+    def find(self, name: str) -> str:
+        """Returns the id of a node by KIND/NAME, a name, or a digest.
 
         Raises:
-            Failure: nothing is called so, or several kinds are.
+            CommandError: no node has it, or several have.
         """
         kind, _, rest = name.rpartition("/")
         found = [
@@ -88,14 +88,14 @@ class Graph:
             )
         return found[0]
 
-    def around(self, start: str) -> dict[str, Any]:
-        """All that led to it and all that it led to, as JSON."""
+    def to_json(self, start: str) -> dict[str, Any]:
+        """Returns all causes and effects of a node, as JSON."""
         reached = self._reached(start, back=True) | self._reached(start, back=False)
-        kept = [edge for edge in sorted(self.edges) if edge.cause in reached and edge.effect in reached]
+        edges = [edge for edge in sorted(self.edges) if edge.cause in reached and edge.effect in reached]
         return {
             "start": start,
-            "nodes": [self.nodes[each].told() for each in sorted(reached)],
-            "edges": [drop_empty({"from": each.cause, "to": each.effect, "how": each.how}) for each in kept],
+            "nodes": [self.nodes[each].to_json() for each in sorted(reached)],
+            "edges": [drop_empty({"from": each.cause, "to": each.effect, "how": each.how}) for each in edges],
         }
 
     def _reached(self, start: str, *, back: bool) -> set[str]:
@@ -109,10 +109,10 @@ class Graph:
 
 
 def build_graph(connection: Connection) -> Graph:
-    """The graph of a namespace. A kind that this cluster does not know adds nothing."""
+    """Returns the graph of a namespace. A kind that this cluster does not have adds nothing."""
     graph = Graph()
     for api, read in EDGES_BY_KIND.items():
-        for manifest in connection.every(api):
+        for manifest in connection.list_objects(api):
             graph.add(read(manifest))
-    graph.settle()
+    graph.merge_prepared_data()
     return graph

@@ -1,4 +1,4 @@
-"""A lineage for people: two trees, one back to the data, one on to the services."""
+"""A lineage as text: two trees, one back to the data, one on to the services."""
 
 from collections.abc import Callable, Iterator
 
@@ -9,7 +9,7 @@ Next = Callable[[Graph, str], Iterator[tuple[Edge, str]]]
 
 
 def render_tree(graph: Graph, start: str) -> str:
-    """The node, what led to it, and what it led to."""
+    """Returns the node, its causes and its effects."""
     lines = [_line(graph.nodes[start])]
     for title, step in (("comes from", _back), ("led to", _on)):
         branches = list(_branches(graph, start, step, "", frozenset({start})))
@@ -26,7 +26,7 @@ def _on(graph: Graph, here: str) -> Iterator[tuple[Edge, str]]:
 
 
 def _branches(graph: Graph, here: str, step: Next, indent: str, path: frozenset[str]) -> Iterator[str]:
-    """What is reached by several ways is shown on each of them; a circle ends where it closes."""
+    """Yields the lines of a tree. A node with several paths is shown on each; a cycle ends where it closes."""
     ends = [(edge, end) for edge, end in step(graph, here) if end not in path]
     for number, (edge, end) in enumerate(ends, 1):
         last = number == len(ends)
@@ -36,5 +36,5 @@ def _branches(graph: Graph, here: str, step: Next, indent: str, path: frozenset[
 
 
 def _line(node: Node) -> str:
-    told = (f"{node.kind} {node.name}", node.digest, node.detail, "no longer in the cluster" if node.gone else None)
-    return ", ".join(each for each in told if each)
+    parts = (f"{node.kind} {node.name}", node.digest, node.detail, "no longer in the cluster" if node.gone else None)
+    return ", ".join(each for each in parts if each)
