@@ -1,9 +1,16 @@
 """Types of command-line flags: each turns a flag's text into a value, or raises argparse.ArgumentTypeError."""
 
 import argparse
+from dataclasses import fields
+from typing import Any
 
 Address = tuple[str, int]
 MAX_SECONDS = 86_400
+
+
+def field_values(config: type, flags: argparse.Namespace) -> dict[str, Any]:
+    """The values of the flags that are named like fields of the dataclass `config`."""
+    return {field.name: getattr(flags, field.name) for field in fields(config) if hasattr(flags, field.name)}
 
 
 def address(text: str) -> Address:

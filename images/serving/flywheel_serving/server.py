@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import uvloop
 
+from flywheel_serving.auth.authenticator import build_authenticator
 from flywheel_serving.auth.verdict import CannotStart
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.flag_types import Address
@@ -24,13 +25,13 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
+from flywheel_serving.rest.guard import RestGuard
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.route.router import Router
 from flywheel_serving.settings import Settings
 
-if TYPE_CHECKING:  # a server without these features does not import them
-    from flywheel_serving.auth.authenticator import Authenticator
-    from flywheel_serving.prediction_log.recorder import PredictionRecorder
+if TYPE_CHECKING:
+    from flywheel_serving.prediction_log.recorder import PredictionRecorder  # only servers that log import it
 
 DRAINED, CANNOT_START, MODEL_REFUSED = 0, 1, 2  # exit codes
 QUIET_SECONDS = 1.0  # without a request: the endpoint was withdrawn everywhere
@@ -79,17 +80,13 @@ class Server:
         self._dataplane = dataplane = DataPlane(model, ServerMetrics(model.name, model.version))
         self._router = Router(dataplane.local_model, settings.http.limits.body_bytes, dataplane.set_route)
         dataplane.metrics.register(self._router.metrics)
-        self._authenticator = _authenticator(settings)
+        self._authenticator = None if settings.auth is None else build_authenticator(settings.auth)
         self._recorder: PredictionRecorder | None = None
         self._http = self._http_server()
         self._stops: list[Callable[[float], Awaitable[None]]] = []
 
     def _http_server(self) -> HttpServer:
-        guard = None
-        if self._authenticator is not None:
-            from flywheel_serving.rest.guard import RestGuard
-
-            guard = RestGuard(self._authenticator)
+        guard = None if self._authenticator is None else RestGuard(self._authenticator)
         application: Application = Routes(self._dataplane, guard, self._router.examples)
         if self._settings.cors_origins:
             application = cors.allow_origins(application, self._settings.cors_origins)
@@ -120,13 +117,8 @@ class Server:
     async def _start_rpc(self, address: Address) -> int:
         from flywheel_serving.rpc.service import RpcServer  # importing grpc takes 0.1 s, which REST alone does not need
 
-        guard = None
-        if self._authenticator is not None:
-            from flywheel_serving.rpc.guard import RpcGuard
-
-            guard = RpcGuard(self._authenticator, self._dataplane.metrics)
         limits = self._settings.http.limits
-        rpc = RpcServer(self._dataplane, limits.body_bytes, limits.connections, guard)
+        rpc = RpcServer(self._dataplane, limits.body_bytes, limits.connections, self._authenticator)
         self._stops.append(rpc.stop)
         return await rpc.start(address)
 
@@ -170,14 +162,6 @@ class Server:
         if waited >= QUIET_POLL_SECONDS:
             log.info("requests came for %.1f s more than the drain takes; endpoints are withdrawn late", waited)
         return waited
-
-
-def _authenticator(settings: Settings) -> "Authenticator | None":
-    if settings.auth is None:
-        return None
-    from flywheel_serving.auth.authenticator import build_authenticator  # TLS, which other servers do not need
-
-    return build_authenticator(settings.auth)
 
 
 def _signal_received() -> "asyncio.Future[signal.Signals]":

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,100 +64,90 @@ def parse_auth(text: str) -> AuthConfig | None:
         value = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise argparse.ArgumentTypeError(f"wanted JSON, found {text[:60]!r}: {error}") from None
-    parsers = {"none": _none, "serviceAccount": _service_accounts, "jwt": _jwt}
+    parsers = {"none": _none, "serviceAccount": _service_account, "jwt": _jwt}
     if not isinstance(value, dict) or len(value) != 1 or next(iter(value)) not in parsers:
         raise argparse.ArgumentTypeError(
             f"wanted an object with exactly one of {', '.join(parsers)}, found {text[:60]!r}"
         )
     [(method, fields)] = value.items()
-    if not isinstance(fields, dict):
-        raise argparse.ArgumentTypeError(f"{method}: wanted an object")
     return parsers[method](fields)
 
 
-def _none(fields: Mapping[str, Any]) -> None:
-    _check_names(fields, "none", ())
+class _Fields:
+    """The fields of one JSON object. Unknown ones are refused: a misspelt field must not admit a caller."""
+
+    def __init__(self, value: Any, path: str, known: str) -> None:
+        self._path = path
+        if not isinstance(value, dict):
+            raise argparse.ArgumentTypeError(f"{path}: wanted an object")
+        self._value = value
+        for name in value:
+            if name not in known.split():
+                raise self.error(name[:60], f"unknown field; wanted {', '.join(known.split()) or 'none at all'}")
+
+    def error(self, name: str, finding: str) -> argparse.ArgumentTypeError:
+        return argparse.ArgumentTypeError(f"{self._path}.{name}: {finding}")
+
+    def text(self, name: str, *, required: bool = True) -> str:
+        value = self._value.get(name)
+        if value is None and not required:
+            return ""
+        if not isinstance(value, str) or not value:
+            raise self.error(name, "wanted text that is not empty")
+        return value
+
+    def texts(self, name: str, *, required: bool = False) -> tuple[str, ...]:
+        value = self._value.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
+            raise self.error(name, "wanted a list of texts")
+        if required and not value:
+            raise self.error(name, "wanted at least one")
+        return tuple(value)
+
+    def https_url(self, name: str) -> str:
+        url = self.text(name, required=False)
+        if url and (not url.startswith("https://") or not urlsplit(url).hostname):
+            raise self.error(name, f"wanted an https:// address, found {url[:60]!r}")
+        return url
+
+    def objects(self, name: str, known: str) -> "list[_Fields]":
+        items = self._value.get(name) or []
+        if not isinstance(items, list):
+            raise self.error(name, "wanted a list")
+        return [_Fields(item, f"{self._path}.{name}[{index}]", known) for index, item in enumerate(items)]
 
 
-def _service_accounts(fields: Mapping[str, Any]) -> ServiceAccountConfig:
-    path = "serviceAccount"
-    _check_names(fields, path, ("namespace", "name", "audiences", "apiServer", "credentials"))
-    api_server = _text(fields, path, "apiServer", required=False)
-    if api_server:
-        _check_https(api_server, f"{path}.apiServer")
+def _none(value: Any) -> None:
+    _Fields(value, "none", "")
+
+
+def _service_account(value: Any) -> ServiceAccountConfig:
+    fields = _Fields(value, "serviceAccount", "namespace name audiences apiServer credentials")
     return ServiceAccountConfig(
-        namespace=_text(fields, path, "namespace"),
-        name=_text(fields, path, "name"),
-        audiences=_texts(fields, path, "audiences", required=True),
-        api_server=api_server,
-        credentials=Path(_text(fields, path, "credentials", required=False) or CREDENTIALS_FOLDER),
+        namespace=fields.text("namespace"),
+        name=fields.text("name"),
+        audiences=fields.texts("audiences", required=True),
+        api_server=fields.https_url("apiServer"),
+        credentials=Path(fields.text("credentials", required=False) or CREDENTIALS_FOLDER),
     )
 
 
-def _jwt(fields: Mapping[str, Any]) -> JwtConfig:
-    path = "jwt"
-    _check_names(
-        fields, path, ("issuer", "audiences", "algorithms", "jwksUri", "requiredClaims", "certificateAuthority")
-    )
-    algorithms = _texts(fields, path, "algorithms") or DEFAULT_ALGORITHMS
+def _jwt(value: Any) -> JwtConfig:
+    fields = _Fields(value, "jwt", "issuer audiences algorithms jwksUri requiredClaims certificateAuthority")
+    algorithms = fields.texts("algorithms") or DEFAULT_ALGORITHMS
     for name in algorithms:
         if name not in ALGORITHMS:
-            raise argparse.ArgumentTypeError(f"{path}.algorithms: {name[:60]!r} is not one of {', '.join(ALGORITHMS)}")
-    jwks_uri = _text(fields, path, "jwksUri", required=False)
-    issuer = _text(fields, path, "issuer")
-    _check_https(jwks_uri or issuer, f"{path}.{'jwksUri' if jwks_uri else 'issuer'}")
+            raise fields.error("algorithms", f"{name[:60]!r} is not one of {', '.join(ALGORITHMS)}")
+    jwks_uri = fields.https_url("jwksUri") or None
+    issuer = fields.text("issuer")
     return JwtConfig(
-        issuer=issuer,
-        audiences=_texts(fields, path, "audiences", required=True),
+        issuer=issuer if jwks_uri else fields.https_url("issuer"),
+        audiences=fields.texts("audiences", required=True),
         algorithms=algorithms,
-        jwks_uri=jwks_uri or None,
-        required_claims=_claims(fields.get("requiredClaims") or []),
-        certificate_authority=_text(fields, path, "certificateAuthority", required=False) or None,
+        jwks_uri=jwks_uri,
+        required_claims=tuple(
+            RequiredClaim(claim.text("name"), claim.texts("values"))
+            for claim in fields.objects("requiredClaims", "name values")
+        ),
+        certificate_authority=fields.text("certificateAuthority", required=False) or None,
     )
-
-
-def _claims(items: Any) -> tuple[RequiredClaim, ...]:
-    path = "jwt.requiredClaims"
-    if not isinstance(items, list):
-        raise argparse.ArgumentTypeError(f"{path}: wanted a list")
-    claims = []
-    for index, each in enumerate(items):
-        if not isinstance(each, dict):
-            raise argparse.ArgumentTypeError(f"{path}[{index}]: wanted an object")
-        _check_names(each, f"{path}[{index}]", ("name", "values"))
-        claims.append(
-            RequiredClaim(_text(each, f"{path}[{index}]", "name"), _texts(each, f"{path}[{index}]", "values"))
-        )
-    return tuple(claims)
-
-
-def _check_names(fields: Mapping[str, Any], path: str, known: tuple[str, ...]) -> None:
-    """Refuses unknown fields: a misspelt one must not admit a caller."""
-    for name in fields:
-        if name not in known:
-            raise argparse.ArgumentTypeError(
-                f"{path}.{name[:60]}: unknown field; wanted {', '.join(known) or 'none at all'}"
-            )
-
-
-def _text(fields: Mapping[str, Any], path: str, name: str, *, required: bool = True) -> str:
-    value = fields.get(name)
-    if value is None and not required:
-        return ""
-    if not isinstance(value, str) or not value:
-        raise argparse.ArgumentTypeError(f"{path}.{name}: wanted text that is not empty")
-    return value
-
-
-def _texts(fields: Mapping[str, Any], path: str, name: str, *, required: bool = False) -> tuple[str, ...]:
-    value = fields.get(name, [])
-    if not isinstance(value, list) or not all(isinstance(each, str) and each for each in value):
-        raise argparse.ArgumentTypeError(f"{path}.{name}: wanted a list of texts")
-    if required and not value:
-        raise argparse.ArgumentTypeError(f"{path}.{name}: wanted at least one")
-    return tuple(value)
-
-
-def _check_https(url: str, path: str) -> None:
-    if not url.startswith("https://") or not urlsplit(url).hostname:
-        raise argparse.ArgumentTypeError(f"{path}: wanted an https:// address, found {url[:60]!r}")

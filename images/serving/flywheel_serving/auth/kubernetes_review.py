@@ -8,14 +8,13 @@ import logging
 import os
 import ssl
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import orjson
 
 from flywheel_serving.auth.config import ServiceAccountConfig
-from flywheel_serving.auth.https_client import HttpsClient, HttpsResponse, Unreachable
+from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.startup import retry
 from flywheel_serving.auth.verdict import ALLOWED, CannotStart, Verdict, forbidden, unauthenticated, unavailable
 
@@ -38,7 +37,6 @@ class KubernetesReviewer:
     def __init__(self, config: ServiceAccountConfig) -> None:
         self._config = config
         self._access_path = ACCESS_REVIEWS.format(quote(config.namespace, safe=""))
-        self._credentials = _Credentials(config.credentials)
         self._https: HttpsClient | None = None
         audience = config.audiences[0]
         self.token_hint = (
@@ -48,7 +46,7 @@ class KubernetesReviewer:
 
     async def start(self) -> None:
         """Creates both reviews once: a server without that right could admit no caller. Raises CannotStart."""
-        self._https = HttpsClient(_api_server(self._config), self._credentials.tls_context, MAX_CONNECTIONS)
+        self._https = HttpsClient(_api_server(self._config), self._tls_context, MAX_CONNECTIONS)
         try:
             await retry(self._review_once, (Unreachable, OSError))
         except ReviewForbidden as error:
@@ -63,8 +61,18 @@ class KubernetesReviewer:
             raise CannotStart("ApiServerUnreachable", message) from None
 
     async def _review_once(self) -> None:
-        await self._token_review(self._credentials.token())
+        await self._token_review(self._own_token())
         await self._access_review({"username": "system:anonymous"})
+
+    # The pod's own credentials are read for each use, since the kubelet renews them.
+
+    def _own_token(self) -> str:
+        """Raises OSError."""
+        return (self._config.credentials / "token").read_text().strip()
+
+    def _tls_context(self) -> ssl.SSLContext:
+        """Raises OSError."""
+        return ssl.create_default_context(cafile=str(self._config.credentials / "ca.crt"))
 
     async def review(self, token: str) -> Verdict:
         try:
@@ -120,7 +128,7 @@ class KubernetesReviewer:
         if self._https is None:
             raise Unreachable("the server has not started yet")
         headers = {
-            "authorization": f"Bearer {self._credentials.token()}",
+            "authorization": f"Bearer {self._own_token()}",
             "content-type": "application/json",
             "accept": "application/json",
         }
@@ -130,7 +138,8 @@ class KubernetesReviewer:
             raise ReviewForbidden(str(content.get("message") or f"HTTP {response.status}")[:500])
         status = content.get("status")
         if response.status not in (200, 201) or not isinstance(status, dict):
-            raise Unreachable(f"the API server responds {_summary(response, content)} on {path}")
+            message = str(content.get("message") or "")[:200]
+            raise Unreachable(f"the API server responds HTTP {response.status} on {path} {message}".strip())
         return status
 
     def _refusal(self, username: str) -> str:
@@ -141,21 +150,6 @@ class KubernetesReviewer:
             case ["system", "serviceaccount", account_namespace, account]:
                 return f"{finding}; admit it with '{command} --serviceaccount={account_namespace}:{account}'"
         return f"{finding}; admit the user with '{command} --user=USER'"
-
-
-class _Credentials:
-    """The pod's own credentials, read for each use, since the kubelet renews them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def token(self) -> str:
-        """Raises OSError."""
-        return (self._folder / "token").read_text().strip()
-
-    def tls_context(self) -> ssl.SSLContext:
-        """Raises OSError."""
-        return ssl.create_default_context(cafile=str(self._folder / "ca.crt"))
 
 
 def _api_server(config: ServiceAccountConfig) -> str:
@@ -188,7 +182,3 @@ def _parse_object(body: bytes) -> Mapping[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
-
-
-def _summary(response: HttpsResponse, content: Mapping[str, Any]) -> str:
-    return f"HTTP {response.status} {str(content.get('message') or '')[:200]}".strip()

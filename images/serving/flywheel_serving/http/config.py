@@ -2,12 +2,13 @@
 
 import argparse
 from dataclasses import dataclass
+from functools import cached_property
 
-from flywheel_serving.flag_types import Address, address, non_negative_seconds, positive_int
+from flywheel_serving.flag_types import Address, address, field_values, non_negative_seconds, positive_int
 
-MEBIBYTE = 1024 * 1024
 # All bodies together may be as large as so many bodies of the largest size.
 BUFFERED_BODIES = 16
+MEBIBYTE = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -15,10 +16,14 @@ class HttpLimits:
     """Bounds that keep one client from harming the others."""
 
     body_bytes: int = 16 * MEBIBYTE
-    buffered_bytes: int = 256 * MEBIBYTE  # all bodies being received or answered, over all connections
     connections: int = 4096
     request_seconds: float = 30.0  # from a request's first byte to its last, and for a client to read its response
     idle_seconds: float = 75.0  # between requests of one connection
+
+    @cached_property
+    def buffered_bytes(self) -> int:
+        """Of all bodies being received or answered, over all connections."""
+        return max(BUFFERED_BODIES * self.body_bytes, MEBIBYTE)
 
 
 @dataclass(frozen=True)
@@ -28,22 +33,18 @@ class HttpConfig:
 
     @classmethod
     def from_flags(cls, flags: argparse.Namespace) -> "HttpConfig":
-        limits = HttpLimits(
-            body_bytes=flags.max_body_bytes,
-            buffered_bytes=max(BUFFERED_BODIES * flags.max_body_bytes, MEBIBYTE),
-            connections=flags.max_connections,
-            request_seconds=flags.request_seconds,
-            idle_seconds=flags.idle_seconds,
-        )
-        return cls(flags.http, limits)
+        return cls(flags.http, HttpLimits(**field_values(HttpLimits, flags)))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `HttpConfig`."""
-    add, limits = parser.add_argument_group("HTTP").add_argument, HttpLimits()
-    default, port, seconds = ("127.0.0.1", 8080), "address of REST; port 0 takes a free one", non_negative_seconds
-    add("--http", type=address, default=default, metavar="HOST:PORT", help=port)
-    add("--max-body-bytes", type=positive_int, default=limits.body_bytes, help="largest request, REST and gRPC")
-    add("--max-connections", type=positive_int, default=limits.connections, help="most connections at once")
-    add("--request-seconds", type=seconds, default=limits.request_seconds, help="time for a client to send a request")
-    add("--idle-seconds", type=seconds, default=limits.idle_seconds, help="time between two requests of a connection")
+    group, limits = parser.add_argument_group("HTTP"), HttpLimits()
+    port = "address of REST; port 0 takes a free one"
+    group.add_argument("--http", type=address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help=port)
+    for flag, field, kind, text in (
+        ("--max-body-bytes", "body_bytes", positive_int, "largest request, REST and gRPC"),
+        ("--max-connections", "connections", positive_int, "most connections at once"),
+        ("--request-seconds", "request_seconds", non_negative_seconds, "time for a client to send a request"),
+        ("--idle-seconds", "idle_seconds", non_negative_seconds, "time between two requests of a connection"),
+    ):
+        group.add_argument(flag, dest=field, type=kind, default=getattr(limits, field), help=text)

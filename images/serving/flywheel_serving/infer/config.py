@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from flywheel_serving.flag_types import non_negative_seconds, positive_int
+from flywheel_serving.flag_types import field_values, non_negative_seconds, positive_int
 
 
 @dataclass(frozen=True)
@@ -30,33 +30,31 @@ class InferConfig:
 
     @classmethod
     def from_flags(cls, flags: argparse.Namespace) -> "InferConfig":
-        limits = Limits(
-            rows=flags.max_rows,
-            batch_rows=flags.max_batch_rows,
-            batch_wait_seconds=flags.max_batch_wait_seconds,
-            in_flight=flags.max_in_flight,
-            queue_seconds=flags.max_queue_seconds,
-        )
-        return cls(flags.model, flags.name or flags.model.resolve().name, flags.version, flags.threads, limits)
+        values = field_values(cls, flags)
+        name = flags.name or flags.folder.resolve().name
+        return cls(**{**values, "name": name}, limits=Limits(**field_values(Limits, flags)))
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of `InferConfig`."""
     add = parser.add_argument_group("model").add_argument
     folder = "folder with model.onnx, and signature.json and golden.json if it has them"
-    add("--model", type=Path, required=True, help=folder)
+    add("--model", dest="folder", type=Path, required=True, metavar="DIR", help=folder)
     add("--name", default="", help="the model's name in URLs (default: the folder's name)")
     add("--version", default="1", help="the model's version in URLs")
     add("--threads", type=positive_int, help="threads of one inference (default: the CPU limit)")
 
-    add, limits = parser.add_argument_group("inference").add_argument, Limits()
-    batch_rows = "most rows of several requests in one call of the model; 1 turns batching off"
-    batch_wait = "how long a request waits for others to share its call"
-    in_flight = "most inferences in flight; further requests are answered 429"
-    queue = "how long a request waits for the model before it is answered 503"
-    seconds = non_negative_seconds
-    add("--max-rows", type=positive_int, default=limits.rows, help="most rows in one request")
-    add("--max-batch-rows", type=positive_int, default=limits.batch_rows, help=batch_rows)
-    add("--max-batch-wait-seconds", type=seconds, default=limits.batch_wait_seconds, help=batch_wait)
-    add("--max-in-flight", type=positive_int, default=limits.in_flight, help=in_flight)
-    add("--max-queue-seconds", type=seconds, default=limits.queue_seconds, help=queue)
+    group, limits = parser.add_argument_group("inference"), Limits()
+    for flag, field, kind, text in (
+        ("--max-rows", "rows", positive_int, "most rows in one request"),
+        ("--max-batch-rows", "batch_rows", positive_int, "most rows in one call of the model; 1 turns batching off"),
+        (
+            "--max-batch-wait-seconds",
+            "batch_wait_seconds",
+            non_negative_seconds,
+            "time to wait for others to share a call",
+        ),
+        ("--max-in-flight", "in_flight", positive_int, "most inferences in flight; further requests are answered 429"),
+        ("--max-queue-seconds", "queue_seconds", non_negative_seconds, "time to wait for the model, then 503"),
+    ):
+        group.add_argument(flag, dest=field, type=kind, default=getattr(limits, field), help=text)

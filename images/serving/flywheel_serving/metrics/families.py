@@ -2,22 +2,22 @@
 
 from collections.abc import Iterable
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 Samples = Iterable[tuple[tuple[str, ...], float]]  # label values, value
 
 
-def counter(name: str, documentation: str, labels: tuple[str, ...], samples: Samples) -> CounterMetricFamily:
+def counter(name: str, documentation: str, labels: tuple[str, ...], samples: Samples) -> Metric:
     """A counter with one series for each sample."""
-    family = CounterMetricFamily(name, documentation, labels=labels)
-    for values, value in samples:
-        family.add_metric(values, value)
-    return family
+    return _with_samples(CounterMetricFamily(name, documentation, labels=labels), samples)
 
 
-def gauge(name: str, documentation: str, labels: tuple[str, ...], samples: Samples) -> GaugeMetricFamily:
+def gauge(name: str, documentation: str, labels: tuple[str, ...], samples: Samples) -> Metric:
     """A gauge with one series for each sample."""
-    family = GaugeMetricFamily(name, documentation, labels=labels)
+    return _with_samples(GaugeMetricFamily(name, documentation, labels=labels), samples)
+
+
+def _with_samples(family: CounterMetricFamily | GaugeMetricFamily, samples: Samples) -> Metric:
     for values, value in samples:
         family.add_metric(values, value)
     return family

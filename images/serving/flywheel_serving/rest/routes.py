@@ -8,22 +8,12 @@ import logging
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote, unquote_to_bytes
 
 import orjson
 
-from flywheel_serving.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    ModelFailed,
-    NotFound,
-    Overloaded,
-    RequestError,
-    RequestTooLarge,
-    TooManyRequests,
-    UnsupportedEncoding,
-)
+from flywheel_serving import errors
 from flywheel_serving.http.message import Request, Response, SendResponse, error_response
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
@@ -32,20 +22,18 @@ from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, headers, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
-
-if TYPE_CHECKING:
-    from flywheel_serving.rest.guard import RestGuard  # a server without authentication does not import it
+from flywheel_serving.rest.guard import RestGuard
 
 Handler = Callable[[Request, SendResponse], None]
 STATUS = {
-    InvalidRequest: 400,
-    NotFound: 404,
-    RequestTooLarge: 413,
-    UnsupportedEncoding: 415,
-    TooManyRequests: 429,
-    ModelFailed: 500,
-    Overloaded: 503,
-    DeadlineExceeded: 504,
+    errors.InvalidRequest: 400,
+    errors.NotFound: 404,
+    errors.RequestTooLarge: 413,
+    errors.UnsupportedEncoding: 415,
+    errors.TooManyRequests: 429,
+    errors.ModelFailed: 500,
+    errors.Overloaded: 503,
+    errors.DeadlineExceeded: 504,
 }
 COUNTED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 NO_ROUTE = "(no route)"
@@ -62,7 +50,7 @@ class Routes:
     def __init__(
         self,
         dataplane: DataPlane,
-        guard: "RestGuard | None" = None,
+        guard: RestGuard | None = None,
         shadow_examples: Callable[[], list[dict[str, Any]]] = list,
     ) -> None:
         self._dataplane = dataplane
@@ -149,7 +137,7 @@ class Routes:
                 self._dataplane.check_model(name, version)
             case ["", "v2", "models", name, *_]:
                 self._dataplane.check_model(name, "")
-        raise NotFound(f"path {path[:200]!r} does not exist; GET / describes this server")
+        raise errors.NotFound(f"path {path[:200]!r} does not exist; GET / describes this server")
 
     def _page(self, request: Request, send: SendResponse) -> None:
         host = request.headers.get(b"host", b"localhost").decode("latin-1")
@@ -183,8 +171,8 @@ class Routes:
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))
 
-        def on_response(response: InferResponse | RequestError) -> None:
-            if isinstance(response, RequestError):
+        def on_response(response: InferResponse | errors.RequestError) -> None:
+            if isinstance(response, errors.RequestError):
                 send(_error(response))
                 return
             body, length = codec.encode(response, encoding, self._dataplane.name)
@@ -203,10 +191,10 @@ def _json_handler(content: Callable[[], dict[str, Any]]) -> Handler:
 def _handle(handler: Handler, request: Request, send: SendResponse) -> None:
     try:
         handler(request, send)
-    except TooManyRequests as error:
+    except errors.TooManyRequests as error:
         request.body = b""  # it may be long, and is not needed any more
         asyncio.get_running_loop().call_later(REFUSAL_DELAY_SECONDS, send, _error(error))
-    except RequestError as error:
+    except errors.RequestError as error:
         send(_error(error))
     except Exception:  # caught here, so that the failure is counted like every other response
         log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
@@ -222,6 +210,6 @@ def _method_not_allowed(allowed: str) -> Handler:
     return refuse
 
 
-def _error(error: RequestError) -> Response:
+def _error(error: errors.RequestError) -> Response:
     status = STATUS[type(error)]
     return error_response(status, str(error), {"retry-after": "1"} if status in (429, 503) else None)

@@ -4,7 +4,6 @@ selected -> capacity and breaker allow? -> challenger -> valid response --------
                  `- no: local model -> client     `- failed, late, invalid -> local model -> client
 """
 
-import logging
 import time
 from dataclasses import replace
 
@@ -16,13 +15,9 @@ from flywheel_serving.infer.local_model import LocalModel
 from flywheel_serving.infer.requests import FELL_BACK, FORWARDED, FORWARDED_HEADER, NOT_FORWARDED
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.route.codec import UpstreamResponse
-from flywheel_serving.route.connection_pool import NoResponse
 from flywheel_serving.route.route_file import Route
 from flywheel_serving.route.traffic_split import TrafficSplit
-from flywheel_serving.route.upstream import ForwardResult, Upstream
-
-log = logging.getLogger(__name__)
+from flywheel_serving.route.upstream import NOT_SENT, ForwardedRequest, ForwardResult, Upstream
 
 
 class Canary:
@@ -59,31 +54,20 @@ class Canary:
         # Half of the client's time, so that the local model has the other half.
         route_timeout = self._route.timeout_seconds
         timeout = min(route_timeout, (request.deadline - time.perf_counter()) / 2)
-        item, upstream = request.item, self._upstream
-        try:
-            payload = upstream.encode(request.id, item.feeds, item.outputs, timeout, request.headers)
-        except Exception:  # whatever is wrong here, the client must get its response
-            log.exception("a request for version %s could not be encoded", upstream.challenger.version)
+        item, had_full_timeout = request.item, timeout == route_timeout
+        self._upstream.send(
+            ForwardedRequest(request.id, request.headers, item.feeds, item.outputs, item.rows),
+            timeout,
+            lambda result: self._on_result(request, _require_finite(result, item.outputs), had_full_timeout),
+        )
+
+    def _on_result(self, request: RoutedRequest, result: ForwardResult, had_full_timeout: bool) -> None:
+        """`had_full_timeout`: the challenger had all of its time, so that it alone is to blame if it was late."""
+        upstream = self._upstream
+        if result.outcome == NOT_SENT:
             upstream.cancel()
             self._answer_locally(request)
             return
-        had_full_timeout = timeout == route_timeout
-        upstream.pool.send(
-            payload,
-            max(0.0, timeout),
-            lambda received: self._on_response(request, received, had_full_timeout=had_full_timeout),
-        )
-
-    def _on_response(
-        self, request: RoutedRequest, received: UpstreamResponse | NoResponse, *, had_full_timeout: bool
-    ) -> None:
-        """`had_full_timeout`: the challenger had all of its time, so that it alone is to blame if it was late."""
-        upstream = self._upstream
-        try:
-            result = self._check(request, received)
-        except Exception as error:  # whatever is wrong here, the client must get its response
-            log.exception("a response of version %s could not be decoded", upstream.challenger.version)
-            result = ForwardResult("Invalid", f"{type(error).__name__}: {error}")
         if result.outcome == "Answered" and result.outputs is not None:
             self._count(result)
             request.complete(result.outputs, upstream.challenger.version, FORWARDED)
@@ -95,15 +79,6 @@ class Canary:
         elif not result.needs_comparison:
             self._count(result)
         self._fall_back(request, result)
-
-    def _check(self, request: RoutedRequest, received: UpstreamResponse | NoResponse) -> ForwardResult:
-        item = request.item
-        result = self._upstream.read(received, item.outputs, item.rows)
-        for name, array in zip(item.outputs, result.outputs or (), strict=result.outputs is not None):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                finding = f"output {name[:100]!r}: not every number is finite"
-                return replace(result, outcome="Invalid", finding=finding, needs_comparison=True)
-        return result
 
     def _fall_back(self, request: RoutedRequest, forwarded: ForwardResult) -> None:
         """Lets the local model answer."""
@@ -131,6 +106,15 @@ class Canary:
     def _count(self, result: ForwardResult) -> None:
         self._upstream.counts.forwarded[result.outcome] += 1
         self._upstream.record(result.outcome, result.finding)
+
+
+def _require_finite(result: ForwardResult, output_names: list[str]) -> ForwardResult:
+    """`result`, or an invalid one if a number in its outputs is not finite."""
+    for name, array in zip(output_names, result.outputs or (), strict=False):
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            finding = f"output {name[:100]!r}: not every number is finite"
+            return replace(result, outcome="Invalid", finding=finding, needs_comparison=True)
+    return result
 
 
 def _is_finite_where(outputs: list[Array], result: ModelResult) -> bool:

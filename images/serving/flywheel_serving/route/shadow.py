@@ -15,13 +15,12 @@ from flywheel_serving.infer.local_model import LocalModel
 from flywheel_serving.infer.requests import FORWARDED_HEADER
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.route.codec import PASSED_ON_HEADERS, UpstreamResponse
+from flywheel_serving.route.codec import PASSED_ON_HEADERS
 from flywheel_serving.route.comparison import Comparison, compare
-from flywheel_serving.route.connection_pool import NoResponse
 from flywheel_serving.route.route_file import Route
 from flywheel_serving.route.top_differences import MAX_EXAMPLE_BYTES, Example, example_values
 from flywheel_serving.route.traffic_split import TrafficSplit
-from flywheel_serving.route.upstream import Upstream
+from flywheel_serving.route.upstream import ForwardedRequest, ForwardResult, Upstream
 
 MAX_COPIES_IN_FLIGHT = 8
 MAX_QUEUED_COPIES = 256
@@ -33,14 +32,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copy:
-    """The tensors of an answered request; the request itself would keep its body, which may be several times as large."""
+    """The tensors of an answered request, without its body, which may be several times as large."""
 
-    id: str
-    headers: dict[bytes, bytes]  # those that are passed on
-    feeds: dict[str, Array]
-    output_names: list[str]
-    rows: int
-    outputs: list[Array]  # of the local model, in the order of `output_names`
+    request: ForwardedRequest
+    outputs: list[Array]  # of the local model
     approximate_bytes: int
 
 
@@ -81,7 +76,8 @@ class Shadow:
             return
         self._held_bytes += size
         passed_on = {name: headers[name] for name in PASSED_ON_HEADERS if name in headers}
-        self._queue.append(Copy(request.id, passed_on, item.feeds, item.outputs, item.rows, outputs, size))
+        copied = ForwardedRequest(request.id, passed_on, item.feeds, item.outputs, item.rows)
+        self._queue.append(Copy(copied, outputs, size))
         asyncio.get_running_loop().call_soon(self._send_queued)  # the client's response is written first
 
     def _send_queued(self) -> None:
@@ -89,37 +85,27 @@ class Shadow:
             self._send(self._queue.popleft())
 
     def _send(self, copy: Copy) -> None:
-        timeout = self._route.timeout_seconds
         self._in_flight += 1
-        try:
-            payload = self._upstream.encode(copy.id, copy.feeds, copy.output_names, timeout, copy.headers)
-        except Exception as error:  # the copies behind this one must go on
-            log.exception("a copy for version %s could not be encoded", self._upstream.challenger.version)
-            self._on_response(copy, NoResponse(f"{type(error).__name__}: {error}"))
-            return
-        self._upstream.pool.send(payload, timeout, lambda received: self._on_response(copy, received))
+        self._upstream.send(copy.request, self._route.timeout_seconds, lambda result: self._on_result(copy, result))
 
-    def _on_response(self, copy: Copy, received: UpstreamResponse | NoResponse) -> None:
+    def _on_result(self, copy: Copy, result: ForwardResult) -> None:
         self._in_flight -= 1
         self._held_bytes -= copy.approximate_bytes
         try:
-            outcome = self._outcome(copy, received)
+            outcome = self._outcome(copy, result)
         except Exception:  # the copies behind this one must go on
             log.exception("a response of version %s could not be compared", self._upstream.challenger.version)
             outcome = "Failed"
         self._upstream.counts.compared[outcome] += 1
         self._send_queued()
 
-    def _outcome(self, copy: Copy, received: UpstreamResponse | NoResponse) -> str:
-        upstream = self._upstream
-        result = upstream.read(received, copy.output_names, copy.rows)
+    def _outcome(self, copy: Copy, result: ForwardResult) -> str:
+        upstream, route = self._upstream, self._route
         if result.outputs is None:
             outcome = "Late" if result.outcome == "Late" else "Failed"
             upstream.log_first(outcome, result.finding)
             return outcome
-        comparison = compare(
-            copy.outputs, result.outputs, self._route.absolute_tolerance, self._route.relative_tolerance
-        )
+        comparison = compare(copy.outputs, result.outputs, route.absolute_tolerance, route.relative_tolerance)
         counts, outputs = upstream.counts, result.outputs
         counts.largest_difference = max(counts.largest_difference, comparison.difference)
         if comparison.agrees:
@@ -131,10 +117,11 @@ class Shadow:
         """The row that differs most; the whole request if the outputs' rows are not the inputs'."""
         independent = self._local_model.rows_are_independent
         row = slice(comparison.row, comparison.row + 1) if independent else slice(None)
-        names = copy.output_names
+        request = copy.request
+        names = request.output_names
         return {
-            "id": copy.id[:MAX_EXAMPLE_BYTES],
-            "inputs": {name: example_values(array[row]) for name, array in copy.feeds.items()},
+            "id": request.id[:MAX_EXAMPLE_BYTES],
+            "inputs": {name: example_values(array[row]) for name, array in request.feeds.items()},
             "champion": {name: example_values(a[row]) for name, a in zip(names, copy.outputs, strict=True)},
             "challenger": {name: example_values(a[row]) for name, a in zip(names, outputs, strict=True)},
         }

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from flywheel_serving.infer.local_model import LocalModel
@@ -16,14 +16,28 @@ from flywheel_serving.route.route_file import Challenger
 log = logging.getLogger(__name__)
 
 
+NOT_SENT = "NotSent"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ForwardedRequest:
+    """What a challenger is sent; of `headers`, only those in PASSED_ON_HEADERS."""
+
+    id: str
+    headers: Mapping[bytes, bytes]
+    feeds: Mapping[str, Array]
+    output_names: Sequence[str]
+    rows: int
+
+
 @dataclass(frozen=True)
 class ForwardResult:
-    """What a challenger made of one request.
+    """What came of one request to a challenger.
 
     If `needs_comparison`, it counts as a failure only if the local model does not do the same with this request.
     """
 
-    outcome: str  # Answered, Failed, Late or Invalid
+    outcome: str  # NotSent, Answered, Failed, Late or Invalid
     finding: str
     outputs: list[Array] | None = None
     needs_comparison: bool = False
@@ -44,22 +58,30 @@ class Upstream:
         self._breaker = Breaker()
         self._logged_outcomes: set[str] = set()
 
-    def encode(
-        self,
-        request_id: str,
-        feeds: Mapping[str, Array],
-        outputs: Sequence[str],
-        timeout_seconds: float,
-        headers: Mapping[bytes, bytes],
-    ) -> bytes:
-        """The HTTP request that asks the challenger for `outputs`."""
-        inputs = self._local_model.typed_inputs(feeds)
-        return self._encoder.encode(request_id, inputs, outputs, timeout_seconds, headers)
+    def send(
+        self, request: ForwardedRequest, timeout_seconds: float, on_result: Callable[[ForwardResult], None]
+    ) -> None:
+        """Sends the request, and gives `on_result` what came of it: NOT_SENT at once, all else later."""
+        try:
+            inputs = self._local_model.typed_inputs(request.feeds)
+            payload = self._encoder.encode(request.id, inputs, request.output_names, timeout_seconds, request.headers)
+        except Exception as error:  # whatever is wrong here, the client must get its response
+            log.exception("a request for version %s could not be encoded", self.challenger.version)
+            on_result(ForwardResult(NOT_SENT, f"{type(error).__name__}: {error}"))
+            return
+        self.pool.send(
+            payload, max(0.0, timeout_seconds), lambda received: on_result(self._read_safely(received, request))
+        )
 
-    def read(
-        self, received: codec.UpstreamResponse | NoResponse, output_names: Sequence[str], rows: int
-    ) -> ForwardResult:
-        """The outputs of a response to a request with `rows` rows, or why there are none."""
+    def _read_safely(self, received: codec.UpstreamResponse | NoResponse, request: ForwardedRequest) -> ForwardResult:
+        try:
+            return self._read(received, request)
+        except Exception as error:  # whatever is wrong here, the client must get its response
+            log.exception("a response of version %s could not be decoded", self.challenger.version)
+            return ForwardResult("Invalid", f"{type(error).__name__}: {error}")
+
+    def _read(self, received: codec.UpstreamResponse | NoResponse, request: ForwardedRequest) -> ForwardResult:
+        """The outputs of the response, or why there are none."""
         if isinstance(received, NoResponse):
             return ForwardResult("Late" if received.is_late else "Failed", received.finding)
         if received.status != 200:
@@ -68,10 +90,10 @@ class Upstream:
             outcome = "Late" if received.status == 504 else "Failed"
             return ForwardResult(outcome, finding, needs_comparison=received.status == 500)
         local_model = self._local_model
-        specs = [local_model.output_specs[name] for name in output_names]
-        expected_rows = rows if local_model.rows_are_independent else None
+        specs = [local_model.output_specs[name] for name in request.output_names]
+        rows = request.rows if local_model.rows_are_independent else None
         try:
-            expected = codec.ExpectedResponse(self.challenger.version, specs, expected_rows)
+            expected = codec.ExpectedResponse(self.challenger.version, specs, rows)
             return ForwardResult("Answered", "", codec.decode(received, expected))
         except codec.InvalidResponse as error:
             return ForwardResult("Invalid", str(error))

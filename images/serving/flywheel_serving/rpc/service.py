@@ -3,22 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import grpc
 import grpc.aio
 
-from flywheel_serving.errors import (
-    DeadlineExceeded,
-    InvalidRequest,
-    ModelFailed,
-    NotFound,
-    Overloaded,
-    RequestError,
-    RequestTooLarge,
-    TooManyRequests,
-    UnsupportedEncoding,
-)
+from flywheel_serving import errors
+from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.flag_types import Address
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
@@ -26,22 +17,20 @@ from flywheel_serving.infer.requests import InferRequest
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
-
-if TYPE_CHECKING:
-    from flywheel_serving.rpc.guard import RpcGuard  # a server without authentication does not import it
+from flywheel_serving.rpc.guard import RpcGuard
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_INTERVAL_SECONDS = 0.5
 CODES = {
-    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
-    NotFound: grpc.StatusCode.NOT_FOUND,
-    RequestTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
-    UnsupportedEncoding: grpc.StatusCode.UNIMPLEMENTED,
-    TooManyRequests: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; with RESOURCE_EXHAUSTED clients would not retry
-    Overloaded: grpc.StatusCode.UNAVAILABLE,
-    ModelFailed: grpc.StatusCode.INTERNAL,
-    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    errors.NotFound: grpc.StatusCode.NOT_FOUND,
+    errors.RequestTooLarge: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    errors.UnsupportedEncoding: grpc.StatusCode.UNIMPLEMENTED,
+    errors.TooManyRequests: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; with RESOURCE_EXHAUSTED clients would not retry
+    errors.Overloaded: grpc.StatusCode.UNAVAILABLE,
+    errors.ModelFailed: grpc.StatusCode.INTERNAL,
+    errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
@@ -52,7 +41,11 @@ class RpcServer:
     """Both services on one port."""
 
     def __init__(
-        self, dataplane: DataPlane, max_body_bytes: int, max_connections: int, guard: "RpcGuard | None" = None
+        self,
+        dataplane: DataPlane,
+        max_body_bytes: int,
+        max_connections: int,
+        authenticator: Authenticator | None = None,
     ) -> None:
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
@@ -66,7 +59,7 @@ class RpcServer:
                 ("grpc.server.max_pending_requests_hard_limit", max_connections),
             ],
             maximum_concurrent_rpcs=max_connections,
-            interceptors=[] if guard is None else [guard],
+            interceptors=[] if authenticator is None else [RpcGuard(authenticator, dataplane.metrics)],
         )
         self._server.add_generic_rpc_handlers((self._inference(), self._health()))
 
@@ -135,9 +128,9 @@ class RpcServer:
             code = grpc.StatusCode.UNKNOWN
             try:
                 response = await method(request, context)
-            except RequestError as error:
+            except errors.RequestError as error:
                 code = CODES[type(error)]
-                if isinstance(error, TooManyRequests):
+                if isinstance(error, errors.TooManyRequests):
                     await asyncio.sleep(REFUSAL_DELAY_SECONDS)
                 await _abort(context, code, str(error))
             except asyncio.CancelledError:
@@ -156,7 +149,7 @@ class RpcServer:
     def _health(self) -> Any:
         async def check(request: Any, _context: Context) -> Any:
             if request.service not in ("", INFERENCE_SERVICE, HEALTH_SERVICE):
-                raise NotFound(
+                raise errors.NotFound(
                     f"service {request.service[:200]!r} is not served here; check {INFERENCE_SERVICE!r} or ''"
                 )
             return self._health_status()
