@@ -42,7 +42,7 @@ TIMEOUT_FACTOR, TIMEOUT_LEAST = 4.0, 30.0
 EXAMPLES_FACTOR = (
     "0.1"  # properties with few examples: a mutant that only the hundredth finds is worth a test of its own
 )
-MARKERS = "not integration and not apiserver and not long_run"
+MARKERS = "not integration and not apiserver and not long_run and not exhaustive"
 
 
 @dataclass(frozen=True)
@@ -110,9 +110,9 @@ def _drawn(draw: random.Random, sources: Path, files: list[Path], count: int) ->
 
 
 def _places(module: Path) -> list[tuple[str, int, int]]:
-    """Operator, occurrence and line of every mutation of a file, but for those of annotations."""
+    """Operator, occurrence and line of every mutation of a file, but for those of annotations and decorators."""
     source = module.read_text(encoding="utf-8")
-    ignored = _annotations(source)
+    ignored = _declarations(source)
     nodes = list(ast_nodes(get_ast(source)))
     found = []
     for name in OPERATORS:
@@ -124,13 +124,16 @@ def _places(module: Path) -> list[tuple[str, int, int]]:
     return found
 
 
-def _annotations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+def _declarations(source: str) -> list[tuple[tuple[int, int], tuple[int, int]]]:
     found: list[ast.expr | None] = []
     for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.AnnAssign | ast.arg):
-            found.append(node.annotation)
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            found.append(node.returns)
+        match node:
+            case ast.AnnAssign(annotation=annotation) | ast.arg(annotation=annotation):
+                found.append(annotation)
+            case ast.FunctionDef(returns=returns, decorator_list=decorators):
+                found += [returns, *decorators]
+            case ast.ClassDef(decorator_list=decorators):
+                found += decorators
     return [
         ((each.lineno, each.col_offset), (each.end_lineno or each.lineno, each.end_col_offset or 0))
         for each in found

@@ -14,7 +14,7 @@ from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND
 from flywheel.kinds.batchinference.schema.status import Run
 from flywheel.testing import NOON, resource
-from tests.golden import same_as
+from tests.golden_files import same_as
 from tests.kinds.batchinference.situations import DIGEST, PLAN, SPEC
 from tests.pod_security import violations
 

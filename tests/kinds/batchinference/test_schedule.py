@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta, timezone
 
 from flywheel.core.resource.api import CRON_JOB, JOB, Reference
+from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
 from tests.kinds.batchinference.situations import DAILY, Batch, failing
 
 EVENING = datetime(2026, 11, 21, 22, tzinfo=timezone(timedelta(hours=-5)))
@@ -35,6 +36,14 @@ def test_a_tick_is_answered_with_its_own_day_and_finished_when_the_run_has_ended
 
     assert finished == [(), (Reference(JOB, "default", "scores-1"),)]
     assert [(each.result, each.rows) for each in batch.status.history] == [("Succeeded", 297)]
+
+
+def test_a_schedule_runs_at_once_when_somebody_asks_before_its_first_tick() -> None:
+    batch = Batch(**DAILY)
+    batch.annotate({REQUEST_ANNOTATION: "now"})
+    batch.reconcile()
+
+    assert batch.steps == ["plan-1"]
 
 
 def test_ticks_are_answered_one_after_the_other() -> None:

@@ -18,7 +18,7 @@ from flywheel.kinds.experiment.search.space import Point
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.testing import resource
-from tests.golden import same_as
+from tests.golden_files import same_as
 from tests.kinds.experiment.situations import experiment
 
 HERE = Path(__file__).parent

@@ -215,6 +215,7 @@ WHOLE = Search(experiment({"register": "m"}), sometimes_fails)
 WHOLE.finish()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
 def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
     search = Search(experiment({"register": "m"}), sometimes_fails, crash_after=crash_after)
@@ -225,6 +226,7 @@ def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> No
     assert search.created == WHOLE.created
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
 def test_what_is_remembered_is_what_was_tried_though_trials_ended_while_nobody_looked(crash_after: int) -> None:
     tried: dict[int, list[float]] = {}

@@ -113,6 +113,7 @@ WHOLE = repeated()
 WHOLE.finish()
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("crash_after", range(1, len(WHOLE.writes) + 1))
 def test_killed_after_any_write_the_search_ends_the_same(crash_after: int) -> None:
     search = repeated(crash_after=crash_after)

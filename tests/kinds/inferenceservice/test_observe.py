@@ -11,6 +11,7 @@ from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
+from flywheel.kinds.inferenceservice.servers import read_servers
 from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
@@ -148,3 +149,11 @@ def test_a_pod_that_is_on_its_way_out_troubles_nobody() -> None:
     cluster.put({**leaving, "metadata": {**leaving["metadata"], "deletionTimestamp": "2026-01-01T00:00:00Z"}})
 
     assert observe(service(), cluster).diagnosis is None
+
+
+def test_a_deployment_whose_controller_has_not_looked_yet_has_no_servers() -> None:
+    metadata = {"name": "delay", "namespace": "default", "generation": 1}
+    found = read_servers({"metadata": metadata, "spec": {"replicas": 2}})
+
+    assert (found.settled, found.replicas) == (False, 2)
+    assert (found.existing, found.updated, found.ready) == (0, 0, 0)

@@ -11,7 +11,7 @@ from flywheel.core.resource.ownership import with_owner
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import ModelVersion, verify_job
 from flywheel.kinds.modelversion.kind import KIND
-from tests.golden import same_as
+from tests.golden_files import same_as
 from tests.kinds.modelversion.situations import SHA256, TRAINED, brought, trained
 from tests.pod_security import violations
 

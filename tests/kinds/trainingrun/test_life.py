@@ -326,3 +326,4 @@ def test_a_repeated_run_says_whether_it_came_out_alike(again: dict[str, Any], ve
     assert at.status.reproduced.verdict == verdict
     assert "".join(at.status.reproduced.differs) == words
     assert step(at, "a").cache == "Miss"
+    assert [each.name for each in at.status.steps] == ["a"], "only models are compared by a Job"

@@ -219,3 +219,15 @@ def test_of_several_estimators_the_choice_and_their_parameters_are_named() -> No
 )
 def test_nothing_is_said_about_importance(space: Space, past: list[PastTrial]) -> None:
     assert importance(space, past, maximize=True) == {}
+
+
+@pytest.mark.parametrize("good", ["low", "high"])
+def test_the_sampler_prefers_where_pruned_trials_were_better_when_they_ended(good: str) -> None:
+    space: Space = (Branch("", {"x": RealDimension(Decimal(0), Decimal(1))}),)
+    past = [PastTrial((0, x / 20), value=x / 20 if good == "high" else 1 - x / 20, step=10) for x in range(20)]
+    points = [
+        suggest(space, past, trial=21, algorithm="TPE", seed=seed, maximize=True, budget=100) for seed in range(10)
+    ]
+    mean = sum(float(point[1]) for point in points if point is not None) / 10
+
+    assert mean > 0.6 if good == "high" else mean < 0.4

@@ -250,6 +250,7 @@ def story(dies: Mapping[int, int], verdict: str) -> tuple[Any, ...]:
 long_run = pytest.mark.long_run
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("verdict", ["Pass", "Breach"])
 @pytest.mark.parametrize(
     "writes",

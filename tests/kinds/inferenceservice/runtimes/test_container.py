@@ -14,7 +14,7 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.testing import resource
-from tests.golden import same_as
+from tests.golden_files import same_as
 from tests.pod_security import violations
 
 HERE = Path(__file__).parent

@@ -24,7 +24,7 @@ from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import stamp
-from tests.golden import same_as
+from tests.golden_files import same_as
 
 HERE = Path(__file__).parent
 SETTINGS = Settings()
