@@ -15,7 +15,7 @@ from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, 
 
 def test_a_run_plans_scores_and_finishes() -> None:
     batch = Batch()
-    told = []
+    seen = []
     for ends in (
         None,
         lambda: batch.end("plan", 1, **PLANNED),
@@ -24,9 +24,9 @@ def test_a_run_plans_scores_and_finishes() -> None:
     ):
         if ends is not None:
             ends()
-        told.append((batch.reconcile().reason, batch.steps))
+        seen.append((batch.reconcile().reason, batch.steps))
 
-    assert told == [
+    assert seen == [
         ("Planning", ["plan-1"]),
         ("Scoring", ["score-2"]),
         ("Finishing", ["finish-3"]),
@@ -66,7 +66,7 @@ def test_a_lost_status_is_made_again_from_the_job() -> None:
     assert (batch.steps, run.phase, run.number, run.plan) == (["score-2"], "Scoring", 2, PLAN)
 
 
-def test_progress_is_told_by_the_shards_that_are_done() -> None:
+def test_progress_counts_the_shards_that_are_done() -> None:
     batch = Batch()
     batch.reconcile()
     batch.end("plan", 1, **PLANNED)

@@ -38,7 +38,7 @@ def test_a_pinned_version(version: Any, found: str | ResolvedVersion) -> None:
     assert (model.reason if isinstance(model, UnresolvedReference) else model) == found
 
 
-def test_a_quota_is_told_while_it_lasts() -> None:
+def test_a_quota_is_diagnosed_while_it_lasts() -> None:
     batch = Batch()
     batch.reconcile()
     job = batch.job("plan", 1)
@@ -52,7 +52,7 @@ def test_a_quota_is_told_while_it_lasts() -> None:
     assert batch.steps == ["plan-1"]
 
 
-def test_a_model_server_without_enough_memory_is_told_with_its_limit() -> None:
+def test_a_model_server_without_enough_memory_is_diagnosed_with_its_limit() -> None:
     batch = Batch(resources={"limits": {"memory": "64Mi"}})
     batch.reconcile()
     name = batch.job("plan", 1)["metadata"]["name"]

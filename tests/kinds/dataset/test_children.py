@@ -104,5 +104,5 @@ def test_sources(source: dict[str, Any], expected: Input) -> None:
         ),
     ],
 )
-def test_the_split_that_a_check_is_told(spec: dict[str, Any], split: dict[str, Any]) -> None:
+def test_the_split_in_the_parameters_of_a_check(spec: dict[str, Any], split: dict[str, Any]) -> None:
     assert children.check_params(dataset({"source": EXAMPLE["spec"]["source"], **spec}))["split"] == split

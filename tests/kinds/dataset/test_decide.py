@@ -175,7 +175,7 @@ def test_a_version_reads_well() -> None:
     )
 
 
-def test_bad_data_says_what_to_do_next() -> None:
+def test_the_message_about_bad_data_has_a_next_step() -> None:
     plan = decide(dataset(), seen(check(outcome=EMPTY)))
 
     assert plan.message == (
@@ -259,7 +259,7 @@ def test_other_content_is_another_version_and_the_old_one_is_remembered() -> Non
     [
         pytest.param(frozenset[str](), ["flights-55555555"], id="beyond retention it is forgotten"),
         pytest.param(
-            frozenset(["flights-3f9a1c2e"]), ["flights-55555555", "flights-3f9a1c2e"], id="unless somebody cites it"
+            frozenset(["flights-3f9a1c2e"]), ["flights-55555555", "flights-3f9a1c2e"], id="unless it is cited"
         ),
     ],
 )

@@ -26,7 +26,7 @@ def cluster(*manifests: Any) -> FakeCluster:
 FLIGHTS_MANIFEST = custom(KIND.api, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
 
 
-def test_a_running_check_with_what_it_answers_and_what_stands_in_its_way() -> None:
+def test_a_running_check_has_its_cause_and_a_diagnosis() -> None:
     running = job(FLIGHTS, "flights-check-4-uid", labels=CHECK, annotations=CAUSE)
     stuck = pod(
         FLIGHTS,
@@ -47,8 +47,8 @@ def test_a_check_that_ended_is_read_from_its_own_pod() -> None:
     """Another check's pod says nothing about it."""
     over = job(FLIGHTS, "flights-check-4-uid", state="Complete", labels=CHECK, annotations=CAUSE)
     facts = {"content": "sha256:" + "1" * 64}
-    told = {"v": 1, "phase": "Finished", "complete": True, "outputs": {}, "metrics": {}, "facts": facts}
-    ends = {"collect": terminated(0, told), "fetch": terminated()}
+    content = {"v": 1, "phase": "Finished", "complete": True, "outputs": {}, "metrics": {}, "facts": facts}
+    ends = {"collect": terminated(0, content), "fetch": terminated()}
     mine = pod(FLIGHTS, "a", job="flights-check-4-uid", main=terminated(), init=ends)
     other = pod(FLIGHTS, "b", job="flights-check-3-uid", main=terminated(1), init={"collect": terminated()})
 

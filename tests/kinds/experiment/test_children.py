@@ -93,7 +93,7 @@ def test_what_is_registered() -> None:
     assert same_as(HERE / "golden/registered.yaml", *(with_owner(SHORT, child) for child in made))
 
 
-def test_a_quantised_version_has_a_name_of_its_own_and_says_so() -> None:
+def test_a_quantized_version_has_a_name_and_a_spec_of_its_own() -> None:
     best = Trial.model_validate({"trial": 9, "state": "Succeeded", "value": "0.742", "model": DIGEST})
     asked = experiment({"register": "flight-delay", "quantize": "Dynamic"})
 

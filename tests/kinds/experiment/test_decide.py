@@ -112,7 +112,7 @@ def test_the_metric_follows_from_the_target(task: str, classes: int | None, metr
     assert (plan.status.metric, plan.status.direction) == (metric, direction)
 
 
-def test_trouble_is_told_when_no_trial_can_run() -> None:
+def test_a_diagnosis_is_the_reason_when_no_trial_can_run() -> None:
     searching = started(experiment())
     stuck = (trial(searching, 1, diagnosis=NO_GPU), trial(searching, 2, diagnosis=NO_GPU))
 
@@ -121,7 +121,7 @@ def test_trouble_is_told_when_no_trial_can_run() -> None:
     assert (plan.ready, plan.stalled, plan.reason, plan.message) == (False, False, "Unschedulable", NO_GPU.message)
 
 
-def test_trouble_of_one_trial_is_not_told_while_another_runs() -> None:
+def test_a_diagnosis_of_one_trial_is_no_reason_while_another_runs() -> None:
     searching = started(experiment())
 
     plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1), trial(searching, 2, diagnosis=NO_GPU))))
@@ -129,7 +129,7 @@ def test_trouble_of_one_trial_is_not_told_while_another_runs() -> None:
     assert plan.reason == "Searching"
 
 
-def test_a_lost_attempt_says_when_it_is_made_again() -> None:
+def test_the_message_about_a_lost_attempt_has_the_time_of_the_retry() -> None:
     searching = started(experiment({"parallelism": 1}))
 
     plan = decide(searching, replace(SEEN, jobs=(trial(searching, 1, STORE_DOWN),)))

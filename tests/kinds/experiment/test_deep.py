@@ -62,7 +62,7 @@ def test_a_pruned_trial_that_diverged_has_no_value() -> None:
     assert (record.value, record.step) == (None, 4)
 
 
-def test_a_search_whose_trials_are_all_pruned_says_so() -> None:
+def test_a_search_whose_trials_are_all_pruned_stalls() -> None:
     def hopeless(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"pruned": {"step": 4, "value": 0.1}}
 
@@ -73,7 +73,7 @@ def test_a_search_whose_trials_are_all_pruned_says_so() -> None:
     assert "loosen or remove spec.pruner" in plan.message
 
 
-def test_a_program_that_says_pruned_by_itself_has_failed() -> None:
+def test_a_program_that_reports_pruned_by_itself_has_failed() -> None:
     def says(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 1, "reason": "Pruned", "message": "I gave up"}
 
@@ -82,7 +82,7 @@ def test_a_program_that_says_pruned_by_itself_has_failed() -> None:
     assert plan.reason == "TrialsFailed"
 
 
-def test_collect_is_told_which_curve_and_with_whom_to_compare() -> None:
+def test_collect_gets_the_curve_and_the_group_to_compare() -> None:
     found = experiment({"objective": {"metric": "log_loss"}, **MEDIAN})
     cluster = FakeCluster()
     data = Data(version="v", digest="sha256:" + "a" * 64, task="Classification", classes=2)
@@ -148,7 +148,7 @@ def test_where_nothing_is_feasible_the_search_is_mended_in_place() -> None:
     assert search.finish().reason == "BudgetSpent"
 
 
-def test_time_that_is_up_without_a_feasible_trial_says_so() -> None:
+def test_time_that_is_up_without_a_feasible_trial_stalls() -> None:
     spec = {"constraints": [{"metric": "p95_ms", "max": "5"}], "budget": {"duration": "30m"}}
     search = Search(experiment(spec), slow_where_good)
     search.settle()
@@ -175,7 +175,7 @@ def test_a_constraints_metric_that_is_missing_is_the_trials_failure() -> None:
     ("best_at", "plateau", "trials"),
     [
         pytest.param({1: 0.7}, {"trials": 3}, 4, id="nothing better in three trials"),
-        pytest.param({1: 0.7, 4: 0.71}, {"trials": 3}, 7, id="a better one begins anew"),
+        pytest.param({1: 0.7, 4: 0.71}, {"trials": 3}, 7, id="a better one starts the count again"),
         pytest.param({1: 0.7, 4: 0.71}, {"trials": 3, "minDelta": "0.05"}, 4, id="hardly better is not better"),
         pytest.param({}, {"trials": 3}, 12, id="without a success there is nothing to compare"),
     ],
@@ -195,7 +195,7 @@ def test_a_plateau_ends_the_search(best_at: dict[int, float], plateau: dict[str,
     assert settled.reason == plan.reason
 
 
-def test_a_search_that_is_over_says_which_parameters_mattered() -> None:
+def test_a_search_that_is_over_has_the_importance_of_parameters() -> None:
     search = Search(experiment({"budget": {"maxTrials": 11}}), succeeds)
     search.settle()
     assert importance_of(search) == {}
@@ -229,6 +229,6 @@ def test_the_longest_history_stays_small(more: dict[str, Any]) -> None:
     point = json.dumps([0, *[0.0123457] * 8], separators=(",", ":"))
     record = {"trial": 500, "state": state, "value": "0.7123456789", "point": point, **more}
 
-    told = json.dumps([record] * 500, separators=(",", ":"))
+    history = json.dumps([record] * 500, separators=(",", ":"))
 
-    assert len(told) < 100_000, len(told)
+    assert len(history) < 100_000, len(history)

@@ -36,9 +36,9 @@ def test_ranks_find_one_another_by_a_service() -> None:
 
 def test_a_search_of_before_is_the_same_search() -> None:
     """A field that is absent must not make another search of those that run while the operator is upgraded."""
-    told = {"dataset": "flights", "trainer": {"sklearn": {}}}
+    fields = {"dataset": "flights", "trainer": {"sklearn": {}}}
 
-    assert fingerprint(experiment().spec) == names.digest(told)[:8]
+    assert fingerprint(experiment().spec) == names.digest(fields)[:8]
 
 
 def test_a_lost_rank_means_another_attempt_of_the_same_trial() -> None:
@@ -62,7 +62,7 @@ def test_a_lost_rank_means_another_attempt_of_the_same_trial() -> None:
     assert search.status.trials.failed == 0
 
 
-def test_a_trial_that_waits_in_a_queue_says_so_and_goes_on_when_it_is_let_in() -> None:
+def test_a_queued_trial_is_diagnosed_and_goes_on_when_it_is_admitted() -> None:
     search = started({**AIM, "placement": {"queueName": "team"}})
     [job] = search.jobs()
     search.cluster.queue(job, QuotaReserved="insufficient quota for cpu")
@@ -77,7 +77,7 @@ def test_a_trial_that_waits_in_a_queue_says_so_and_goes_on_when_it_is_let_in() -
     assert over.ready
 
 
-def test_the_queue_is_told_to_kueue_alone() -> None:
+def test_only_kueue_reads_the_queue() -> None:
     search = started({**AIM, "placement": {"queueName": "team", "nodeSelector": {"gpu": "a100"}}})
     [job] = search.jobs()
 

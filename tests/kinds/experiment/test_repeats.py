@@ -58,12 +58,12 @@ def test_each_repeat_has_its_own_job_and_seed() -> None:
 
     search.settle()
 
-    told = {}
+    seeds = {}
     for job in search.jobs():
         fetch = job["spec"]["template"]["spec"]["initContainers"][1]
         params = {each["name"]: each.get("value") for each in fetch["env"]}["FLYWHEEL_PARAMS"]
-        told[job["metadata"]["labels"]["flywheel.ml/step"]] = json.loads(params or "")["seed"]
-    assert told == {"trial-1": 40, "trial-1-r2": 41, "trial-1-r3": 42}
+        seeds[job["metadata"]["labels"]["flywheel.ml/step"]] = json.loads(params or "")["seed"]
+    assert seeds == {"trial-1": 40, "trial-1-r2": 41, "trial-1-r3": 42}
 
 
 def test_a_container_gets_its_seed_only_where_it_is_repeated() -> None:

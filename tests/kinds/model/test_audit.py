@@ -1,4 +1,4 @@
-"""Each change of champion is recorded by a Job of its own, one after the other, and nobody waits for it."""
+"""Each promotion is recorded by a Job of its own, one after the other, and nothing waits for it."""
 
 import json
 from typing import Any
@@ -115,7 +115,7 @@ def test_changes_from_before_there_were_records_are_left_alone() -> None:
     assert registry.status.promotions is None
 
 
-def test_its_name_says_whose_it_is() -> None:
+def test_its_name_is_unique_to_the_promotion() -> None:
     registry = Registry(version_manifest("delay-1", status=STATUS))
     registry.reconcile()
     registry.reconcile()

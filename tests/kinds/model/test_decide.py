@@ -1,4 +1,4 @@
-"""Who is champion, and why nobody else is."""
+"""Which version is champion, and why no other is."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -22,7 +22,7 @@ CHAMPION_A = plan_for(A)
 
 
 @pytest.mark.parametrize(
-    ("challenger", "spec", "champion", "reason", "words"),
+    ("challenger", "spec", "champion", "reason", "text"),
     [
         pytest.param(B, {}, "b", "ChampionChosen", "'b' is champion", id="a better one takes over"),
         pytest.param(
@@ -49,11 +49,11 @@ CHAMPION_A = plan_for(A)
         ),
     ],
 )  # fmt: skip
-def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, reason: str, words: str) -> None:
+def test_a_challenger(challenger: Version, spec: dict[str, Any], champion: str, reason: str, text: str) -> None:
     plan = plan_for(A, challenger, spec=spec, before=CHAMPION_A)
 
     assert (plan.ready, plan.status.champion, plan.reason) == (True, champion, reason)  # type: ignore[attr-defined]
-    assert words in plan.message
+    assert text in plan.message
 
 
 def test_two_versions_of_unknown_test_data_are_not_comparable() -> None:
@@ -65,18 +65,18 @@ def test_two_versions_of_unknown_test_data_are_not_comparable() -> None:
 
 
 @pytest.mark.parametrize(
-    ("versions", "spec", "reason", "words"),
+    ("versions", "spec", "reason", "text"),
     [
         pytest.param((), {}, "NoVersion", "spec.register: delay", id="no version at all"),
         pytest.param((replace(A, ready=False, reason="Verifying"),), {}, "WaitingForVersion", "'a': it is not verified (Verifying)", id="none verified"),
         pytest.param((version("a", "0.5"),), ENOUGH, "GateFailed", "roc_auc 0.5 is below 0.70", id="none that passes"),
     ],
 )  # fmt: skip
-def test_nobody_is_champion(versions: tuple[Version, ...], spec: dict[str, Any], reason: str, words: str) -> None:
+def test_no_version_is_champion(versions: tuple[Version, ...], spec: dict[str, Any], reason: str, text: str) -> None:
     plan = plan_for(*versions, spec=spec)
 
     assert (plan.ready, plan.stalled, plan.reason, plan.status.champion) == (False, False, reason, None)  # type: ignore[attr-defined]
-    assert words in plan.message
+    assert text in plan.message
 
 
 def test_the_first_version_is_champion_whatever_it_reports() -> None:
@@ -85,7 +85,7 @@ def test_the_first_version_is_champion_whatever_it_reports() -> None:
     assert (plan.ready, plan.status.champion, plan.summary) == (True, "a", "champion a, 1 version")  # type: ignore[attr-defined]
 
 
-def test_the_status_says_what_serves_and_since_when() -> None:
+def test_the_status_has_the_champion_and_since_when() -> None:
     plan = plan_for(A, B)
     status: Any = plan.status
 
@@ -136,7 +136,7 @@ def test_without_the_pin_the_best_takes_over_again() -> None:
 
 
 @pytest.mark.parametrize(
-    ("versions", "seen", "reason", "words"),
+    ("versions", "seen", "reason", "text"),
     [
         pytest.param((A,), {}, "ChampionNotFound", "ModelVersion 'b' does not exist in namespace 'default'", id="it does not exist"),
         pytest.param((A,), {"pinned_belongs_to": "fraud"}, "ChampionNotFound", "belongs to Model 'fraud'", id="it is another Model's"),
@@ -144,16 +144,16 @@ def test_without_the_pin_the_best_takes_over_again() -> None:
     ],
 )  # fmt: skip
 def test_while_the_pinned_champion_is_missing_the_old_one_stays(
-    versions: tuple[Version, ...], seen: dict[str, Any], reason: str, words: str
+    versions: tuple[Version, ...], seen: dict[str, Any], reason: str, text: str
 ) -> None:
     plan = plan_for(*versions, spec={"champion": "b"}, before=CHAMPION_A, **seen)
 
     assert (plan.ready, plan.stalled, plan.reason) == (False, False, reason)
-    assert words in plan.message
+    assert text in plan.message
     assert (plan.status.champion, plan.status.champion_digest) == ("a", A.digest)  # type: ignore[attr-defined]
 
 
-def test_a_pinned_champion_that_was_deleted_is_still_told_to_those_who_serve_it() -> None:
+def test_a_pinned_champion_that_was_deleted_stays_in_the_status() -> None:
     pinned = plan_for(A, spec={"champion": "a"})
 
     plan = plan_for(spec={"champion": "a"}, before=pinned)
@@ -239,7 +239,7 @@ def test_once_its_mark_is_cleared_it_competes_again() -> None:
     assert plan_for(A, B, before=gone_back).status.champion == "b"  # type: ignore[attr-defined]
 
 
-def test_a_pin_does_not_offer_what_was_rolled_back_and_says_so() -> None:
+def test_a_pinned_version_that_was_rolled_back_is_no_champion() -> None:
     pinned = plan_for(A, B, spec={"champion": "b"}, before=plan_for(A))
     plan = plan_for(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=pinned)
     again = plan_for(A, replace(B, rejected=ROLLED_BACK), spec={"champion": "b"}, before=plan)
@@ -259,7 +259,7 @@ def test_a_version_that_was_rolled_back_is_no_champion_of_a_model_without_one() 
     ("policy", "owned", "marked"),
     [
         pytest.param("Delete", False, [("a", True)], id="they go with it"),
-        pytest.param("Delete", True, [], id="they are told once"),
+        pytest.param("Delete", True, [], id="they are patched once"),
         pytest.param("Retain", True, [("a", False)], id="no more"),
         pytest.param("Retain", False, [], id="they stay"),
     ],

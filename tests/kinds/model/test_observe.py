@@ -40,13 +40,13 @@ def test_a_version_without_a_verdict_is_not_ready() -> None:
     assert (found.ready, found.reason) == (False, "Pending")
 
 
-def test_versions_that_experiments_made_are_told_from_others() -> None:
+def test_versions_that_experiments_made_are_registered() -> None:
     [found] = seen(version_manifest("delay-1", lineage={"experiment": "search"})).versions
 
     assert found.registered
 
 
-def test_served_is_who_is_named_and_who_still_answers() -> None:
+def test_a_version_is_used_if_it_is_named_or_still_served() -> None:
     named, held = version_manifest("delay-1"), version_manifest("delay-2")
     services = (
         service("one", {"version": "delay-1"}),

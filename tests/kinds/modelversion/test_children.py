@@ -27,7 +27,7 @@ def pod(version: ModelVersion) -> dict[str, Any]:
     return spec
 
 
-def told(version: ModelVersion, container: str, variable: str) -> Any:
+def container_config(version: ModelVersion, container: str, variable: str) -> Any:
     found = next(each for each in pod(version)["initContainers"] if each["name"] == container)
     return json.loads(next(each["value"] for each in found["env"] if each["name"] == variable))
 
@@ -79,8 +79,8 @@ def test_every_pod_is_restricted(version: ModelVersion) -> None:
         ),
     ],
 )  # fmt: skip
-def test_fetch_is_told_where_the_model_is(version: ModelVersion, source: dict[str, Any]) -> None:
-    assert told(version, "fetch", "FLYWHEEL_FETCH")["inputs"] == [{"name": "model", **source}]
+def test_fetch_gets_the_location_of_the_model(version: ModelVersion, source: dict[str, Any]) -> None:
+    assert container_config(version, "fetch", "FLYWHEEL_FETCH")["inputs"] == [{"name": "model", **source}]
 
 
 @pytest.mark.parametrize(
@@ -94,14 +94,18 @@ def test_fetch_is_told_where_the_model_is(version: ModelVersion, source: dict[st
         pytest.param(brought(**WEB), "fraud new.onnx", True, id="under the name that fetch gives it"),
     ],
 )
-def test_verify_is_told_what_to_load(version: ModelVersion, path: str, is_packed: bool) -> None:
-    assert told(version, "fetch", "FLYWHEEL_PARAMS") == {"format": "ONNX", "path": path, "brought": is_packed}
-    assert told(version, "collect", "FLYWHEEL_COLLECT")["outputs"] == (
+def test_verify_gets_the_file_to_load(version: ModelVersion, path: str, is_packed: bool) -> None:
+    assert container_config(version, "fetch", "FLYWHEEL_PARAMS") == {
+        "format": "ONNX",
+        "path": path,
+        "brought": is_packed,
+    }
+    assert container_config(version, "collect", "FLYWHEEL_COLLECT")["outputs"] == (
         [{"name": "model", "required": True}] if is_packed else []
     )
 
 
-def test_the_spec_says_what_the_job_may_use() -> None:
+def test_the_job_has_the_resources_of_the_spec() -> None:
     assert pod(trained(spec=ROOMY))["containers"][0]["resources"] == {"limits": {"memory": "4Gi", "nvidia.com/gpu": 1}}
     assert pod(trained(spec=ROOMY))["imagePullSecrets"] == [{"name": "registry"}]
 

@@ -66,7 +66,7 @@ def test_declared_metrics_stay_as_they_were_written() -> None:
     ("lineage", "tested_on"),
     [
         pytest.param({"datasetDigest": "sha256:" + "e" * 64}, "sha256:" + "e" * 64, id="the data it was made from"),
-        pytest.param({"experiment": "search"}, None, id="nobody knows"),
+        pytest.param({"experiment": "search"}, None, id="unknown"),
     ],
 )
 def test_an_artifact_that_does_not_say_on_what_it_was_tested(lineage: dict[str, str], tested_on: str | None) -> None:
@@ -123,7 +123,7 @@ def test_a_job_that_vanished_before_it_ended_is_made_again() -> None:
     assert version.job_names() == [names.job(version.resource, "verify", 1)]
 
 
-def test_what_stands_in_the_way_is_told() -> None:
+def test_a_diagnosis_is_the_reason_while_the_job_waits() -> None:
     version = Version(trained(), model())
     version.reconcile()
     refused = waiting("ImagePullBackOff", "not found")
@@ -137,8 +137,8 @@ def test_what_stands_in_the_way_is_told() -> None:
 def test_a_model_that_verify_refuses_is_stalled_in_its_words() -> None:
     version = Version(brought(), model("fraud"))
     version.reconcile()
-    words = {"reason": "NotONNX", "message": "fraud.onnx is not an ONNX model; export it with skl2onnx or torch.onnx"}
-    version.end(1, main=terminated(2, words))
+    text = {"reason": "NotONNX", "message": "fraud.onnx is not an ONNX model; export it with skl2onnx or torch.onnx"}
+    version.end(1, main=terminated(2, text))
 
     plan = version.reconcile()
 
@@ -243,7 +243,7 @@ def test_a_second_verification_that_fails_keeps_the_digest_that_is_served() -> N
     assert version.status.digest == TRAINED
     assert "is served on" in plan.message
 
-    version.annotate({VERIFY_ANNOTATION: "mended"})
+    version.annotate({VERIFY_ANNOTATION: "corrected"})
     plan = version.reconcile()
     assert (plan.ready, plan.stalled) == (False, False), "it was found bad, so it is not ready until it was found good"
     version.succeed(3)
@@ -271,20 +271,20 @@ def test_the_same_look_twice_gives_the_same_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("weights", "words"),
+    ("weights", "text"),
     [
         pytest.param(3, "Quantization made 3 weights int8: 8400 bytes became 3600, and no number of 50 rows' predictions moved by more than 0.02", id="a network"),
         pytest.param(0, "Quantization changed nothing", id="a tree"),
     ],
 )  # fmt: skip
-def test_what_quantisation_did_is_told_and_can_be_judged(weights: int, words: str) -> None:
+def test_the_message_has_the_effect_of_quantization(weights: int, text: str) -> None:
     version = Version(trained(spec={"quantize": "Dynamic"}), model())
     version.reconcile()
     fact = {"weights": weights, "rows": 50, "gap": 0.0201, "sizeBefore": 8400, "size": 3600}
     version.succeed(packed=True, facts={**FACTS, "quantization": fact}, metrics={**METRICS, "quantization_gap": 0.0201})
     version.reconcile()
 
-    assert words in version.plan.message
+    assert text in version.plan.message
     assert version.status.digest == PACKED
     assert version.status.metrics["quantization_gap"] == "0.0201"
     assert version.plan.summary.startswith("roc_auc 0.742")

@@ -1,4 +1,4 @@
-"""A version that a rollout found bad carries a mark until somebody clears it."""
+"""A version that a rollout found bad is rejected until the rejection is cleared."""
 
 from datetime import timedelta
 from typing import Any
@@ -8,7 +8,7 @@ from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.situations import Version, model, trained
 
 FOUND = "Challenger 'flight-delay-3f9a1c2e' had 4.1 % errors (limit 1 %)."
-CLEAR = {"flywheel.ml/clear-rejection": "looked at"}
+CLEAR = {"flywheel.ml/clear-rejection": "inspected"}
 
 
 def verified() -> Version:
@@ -38,15 +38,15 @@ def rolls_back(version: Version, service: str = "delays") -> None:
     version.put(custom(INFERENCE_SERVICE, service, spec, status={"rollout": rollout}))
 
 
-def marked() -> Version:
+def rejected() -> Version:
     version = verified()
     rolls_back(version)
     version.reconcile()
     return version
 
 
-def test_it_copies_what_the_service_says_and_stays_verified() -> None:
-    version = marked()
+def test_the_rejection_is_copied_and_the_version_stays_verified() -> None:
+    version = rejected()
     mark = version.status.rejection
 
     assert mark is not None
@@ -56,8 +56,8 @@ def test_it_copies_what_the_service_says_and_stays_verified() -> None:
     assert f"The rollout of InferenceService 'delays' found it bad: {FOUND}" in version.plan.message
 
 
-def test_the_mark_outlives_the_service() -> None:
-    version = marked()
+def test_the_rejection_outlives_the_service() -> None:
+    version = rejected()
     version.cluster.remove(Reference(INFERENCE_SERVICE, "default", "delays"))
     version.reconcile()
 
@@ -65,7 +65,7 @@ def test_the_mark_outlives_the_service() -> None:
 
 
 def test_it_outlives_another_verification() -> None:
-    version = marked()
+    version = rejected()
     version.annotate({"flywheel.ml/verify-requested": "again"})
     version.reconcile()
     version.succeed(2)
@@ -76,8 +76,8 @@ def test_it_outlives_another_verification() -> None:
     assert version.status.rejection is not None
 
 
-def test_the_annotation_clears_it_although_the_service_still_says_so() -> None:
-    version = marked()
+def test_the_annotation_clears_it_although_the_service_still_has_it() -> None:
+    version = rejected()
     version.advance(timedelta(minutes=1))
     version.annotate(CLEAR)
     version.reconcile(), version.reconcile()
@@ -89,15 +89,15 @@ def test_the_annotation_clears_it_although_the_service_still_says_so() -> None:
 
 def test_a_rejection_of_the_second_of_the_clearing_is_cleared() -> None:
     """Whoever clears it has seen what the service says then; only a later rollback counts."""
-    version = marked()
+    version = rejected()
     version.annotate(CLEAR)
     version.reconcile()
 
     assert version.status.rejection is None
 
 
-def test_a_later_rollback_marks_it_again_although_the_annotation_is_still_there() -> None:
-    version = marked()
+def test_a_later_rollback_rejects_it_again_although_the_annotation_is_still_there() -> None:
+    version = rejected()
     version.advance(timedelta(minutes=1))
     version.annotate(CLEAR)
     version.reconcile()

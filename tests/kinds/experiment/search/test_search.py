@@ -79,14 +79,14 @@ def test_another_process_searches_alike() -> None:
         "print([each.point for each in past])\n"
     )
 
-    def told(hash_seed: str) -> str:
+    def suggested_points(hash_seed: str) -> str:
         environment = {"PYTHONHASHSEED": hash_seed, "PYTHONPATH": ":".join(sys.path)}
         ran = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
         )
         return ran.stdout
 
-    assert told("1") == told("2") != ""
+    assert suggested_points("1") == suggested_points("2") != ""
 
 
 def test_every_estimator_is_tried_before_one_is_preferred() -> None:
@@ -141,7 +141,7 @@ def test_a_point_reads_as_parameters() -> None:
     assert parameters_of(WIDE, (1, 0.5, 1)) == ("Linear", {"C": 0.5, "penalty": "l2"})
 
 
-def test_what_failed_is_not_tried_again_and_not_told() -> None:
+def test_failed_points_are_not_tried_again_and_do_not_inform_the_sampler() -> None:
     past = [replace(each, value=None) for each in search(WIDE, 8)]
 
     point = suggest(WIDE, past, trial=9, algorithm="TPE", seed=7, maximize=True, budget=100)

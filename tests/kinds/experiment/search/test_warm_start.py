@@ -40,8 +40,10 @@ def setup(spec: dict[str, Any]) -> Setup:
 
 def old(spec: dict[str, Any] | None = None, history: list[dict[str, Any]] | None = None) -> dict[str, Any]:
     """The earlier Experiment `last-month` as the API server holds it."""
-    told = {"data": DATA.model_dump(mode="json", by_alias=True), "history": HISTORY if history is None else history}
-    return custom(EXPERIMENT, "last-month", {"dataset": "flights", **(spec or OLD)}, status={**told, "conditions": []})
+    content = {"data": DATA.model_dump(mode="json", by_alias=True), "history": HISTORY if history is None else history}
+    return custom(
+        EXPERIMENT, "last-month", {"dataset": "flights", **(spec or OLD)}, status={**content, "conditions": []}
+    )
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def old(spec: dict[str, Any] | None = None, history: list[dict[str, Any]] | None
             trainer({**BOOSTING, "search": {"max_leaf_nodes": {"choice": ["20", "70"]}}}),
             [PastTrial((0, 0), 0.7)],
             2,
-            id="numbers as words",
+            id="numbers as texts",
         ),
         pytest.param(
             trainer({**BOOSTING, "search": {**BOOSTING["search"], "max_bins": {"int": {"min": 9, "max": 255}}}}),  # type: ignore[dict-item]

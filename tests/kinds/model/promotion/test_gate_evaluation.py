@@ -67,7 +67,7 @@ def test_who_passes_a_gate_against_the_champion_on_the_same_rows_takes_over_thou
     assert status.history[-1].message == "'b' is champion, after 'a' (Better): better said so"
 
 
-def test_who_fails_stays_out_with_the_words_of_the_gate() -> None:
+def test_a_version_that_fails_has_the_finding_of_the_gate() -> None:
     plan = plan_for(A, measured(B, A, GAIN, "better"), spec=GAIN, before=plan_for(A, spec=GAIN))
 
     assert (plan.reason, verdicts(plan)["b"]) == ("GateFailed", "GateFailed")
@@ -80,7 +80,7 @@ def test_who_fails_stays_out_with_the_words_of_the_gate() -> None:
         pytest.param(measured(B, version("e", "0.1", data=DATA), GAIN), id="beside another champion"),
         pytest.param(measured(replace(B, digest="sha256:" + "c" * 64), A, GAIN), id="of other bytes"),
         pytest.param(measured(B, A, SLICES), id="by other gates"),
-        pytest.param(measured(B, None, GAIN), id="beside nobody"),
+        pytest.param(measured(B, None, GAIN), id="without a champion"),
     ],
 )
 def test_a_measurement_counts_for_its_own_artifacts_and_gates_alone(stale: Version) -> None:
@@ -129,7 +129,7 @@ def test_a_failed_gate_that_costs_nothing_saves_the_job() -> None:
     assert (verdicts(plan)["b"], plan.status.challenger) == ("GateFailed", None)  # type: ignore[attr-defined]
 
 
-def test_a_version_without_its_data_is_told_what_is_missing() -> None:
+def test_the_message_about_a_version_without_data_names_the_field() -> None:
     plan = plan_for(A, replace(B, data=None), spec=GAIN, before=plan_for(A, spec=GAIN))
 
     assert verdicts(plan)["b"] == "GateFailed"
@@ -161,7 +161,7 @@ def signature(**changes: Any) -> Signature:
 
 
 @pytest.mark.parametrize(
-    ("gate", "challenger", "words"),
+    ("gate", "challenger", "text"),
     [
         pytest.param({"serving": {"p95": "20ms"}}, {"metrics": {"roc_auc": "0.9", "p95_ms": "21.5"}}, "p95_ms 21.5 ms is above 20ms", id="slow"),
         pytest.param({"serving": {"size": "50Mi"}}, {"metrics": {"roc_auc": "0.9", "size_bytes": "99000000"}}, "size_bytes 9.9e+07 bytes is above 50Mi", id="large"),
@@ -172,7 +172,7 @@ def signature(**changes: Any) -> Signature:
         pytest.param({"signature": {}}, {"signature": signature(outputs=[{"name": "label", "datatype": "BYTES", "shape": [-1]}])}, "output 'label' is BYTES [-1], and INT64 [-1] of champion", id="another type"),
     ],
 )  # fmt: skip
-def test_gates_that_the_status_answers(gate: dict[str, Any], challenger: dict[str, Any], words: str) -> None:
+def test_gates_that_need_no_rows(gate: dict[str, Any], challenger: dict[str, Any], text: str) -> None:
     spec = {"gates": [{"name": "g", **gate}]}
     champion = replace(A, signature=SIGNATURE, metrics={"roc_auc": "0.7", "p95_ms": "1", "size_bytes": "9"})
     facts: dict[str, Any] = {"signature": SIGNATURE, **challenger}
@@ -180,7 +180,7 @@ def test_gates_that_the_status_answers(gate: dict[str, Any], challenger: dict[st
     plan = plan_for(champion, version("b", "0.9", **facts), spec=spec, before=plan_for(champion, spec=spec))
 
     assert plan.reason == "GateFailed"
-    assert f"gate 'g': {words}" in plan.message or words in plan.message
+    assert f"gate 'g': {text}" in plan.message or text in plan.message
     assert plan.status.challenger is None  # type: ignore[attr-defined]
 
 
@@ -202,7 +202,7 @@ def approved(one: Version, by: str = "jane") -> Version:
     return replace(one, approved=Approved(by=by, digest=Digest(str(one.digest)), reason="ticket 214", at=NOON))
 
 
-def test_a_better_version_waits_for_approval_and_says_how() -> None:
+def test_a_better_version_waits_for_approval_and_has_the_command() -> None:
     first = plan_for(approved(A), spec=APPROVAL)
     plan = plan_for(approved(A), BETTER, spec=APPROVAL, before=first)
 
@@ -221,7 +221,7 @@ def test_the_first_version_waits_as_well() -> None:
     assert (plan.ready, plan.reason, plan.status.champion) == (False, "AwaitingApproval", None)  # type: ignore[attr-defined]
 
 
-def test_once_it_is_approved_it_takes_over_and_history_says_by_whom_and_when() -> None:
+def test_an_approved_version_takes_over_and_history_has_who_and_when() -> None:
     first = plan_for(approved(A), spec=APPROVAL)
     plan = plan_for(approved(A), approved(BETTER), spec=APPROVAL, before=first)
     status: Any = plan.status
@@ -296,7 +296,7 @@ def test_the_command_is_whole_however_long_the_names_are() -> None:
     assert found.message.endswith('\\"reason\\":\\"REASON\\"}}}"')
 
 
-def test_the_newest_of_those_that_were_refused_is_told() -> None:
+def test_the_message_is_about_the_newest_refused_version() -> None:
     old, new = version("a", "0.9", rejected="4 % errors"), version("b", "0.1")
     spec = {"gates": [{"name": "enough", "threshold": {"metric": "roc_auc", "min": "0.5"}}]}
 

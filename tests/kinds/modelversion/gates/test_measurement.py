@@ -35,10 +35,10 @@ COLLECTED = {
 def model(challenger: str | None = "flight-delay-3f9a1c2e", rival: str | None = RIVAL, **spec: Any) -> Manifest:
     """The Model, which nominates a version."""
     whole = {**SPEC, **spec}
-    told: dict[str, Any] = {"version": challenger, "gates": ModelSpec.model_validate(whole).gates_hash()}
+    content: dict[str, Any] = {"version": challenger, "gates": ModelSpec.model_validate(whole).gates_hash()}
     if rival is not None:
-        told |= {"champion": "flight-delay-old", "championDigest": rival}
-    status = {"champion": "flight-delay-old", **({"challenger": told} if challenger else {})}
+        content |= {"champion": "flight-delay-old", "championDigest": rival}
+    status = {"champion": "flight-delay-old", **({"challenger": content} if challenger else {})}
     return custom(MODEL, "flight-delay", whole, status=status)
 
 
@@ -98,7 +98,7 @@ def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
     found = nominated_version()
     found.reconcile()
     ends(found)
-    told = found.reconcile()
+    plan = found.reconcile()
     result = found.status.gates
 
     assert result is not None
@@ -106,7 +106,7 @@ def test_what_is_found_stays_with_the_version_and_the_job_goes() -> None:
     assert result.gates == ModelSpec.model_validate(SPEC).gates_hash()
     assert [(each.name, each.passed, each.message) for each in result.entries] == [("better", False, "gain -0.1")]
     assert (result.value, result.champion_value, result.artifact) == ("0.64", "0.74", "sha256:" + "e" * 64)
-    assert any("1 of 1 measured gates failed beside champion" in event.message for event in told.events)
+    assert any("1 of 1 measured gates failed beside champion" in event.message for event in plan.events)
     assert found.job_names() != []
     found.reconcile()
     assert found.job_names() == []
@@ -142,8 +142,8 @@ def test_a_champion_that_changes_meanwhile_ends_the_job() -> None:
 @pytest.mark.parametrize(
     "nominated",
     [
-        pytest.param(model(challenger="somebody-else"), id="another one is asked"),
-        pytest.param(model(challenger=None), id="nobody is asked"),
+        pytest.param(model(challenger="another"), id="another version is nominated"),
+        pytest.param(model(challenger=None), id="no version is nominated"),
     ],
 )
 def test_who_is_not_asked_makes_nothing(nominated: Manifest) -> None:
@@ -183,7 +183,7 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
 
 
 @pytest.mark.parametrize(
-    ("states", "words"),
+    ("states", "text"),
     [
         pytest.param({"main": oom_killed(), "phase": "Failed"}, "raise spec.resources.limits.memory", id="out of memory"),
         pytest.param(
@@ -197,7 +197,7 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
         ),
     ],
 )  # fmt: skip
-def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: dict[str, Any], words: str) -> None:
+def test_what_can_never_be_measured_is_a_failed_gate_with_a_next_step(states: dict[str, Any], text: str) -> None:
     found = nominated_version()
     found.reconcile()
     ends(found, None, **states)
@@ -206,7 +206,7 @@ def test_what_can_never_be_measured_is_a_refusal_that_says_how_to_go_on(states: 
 
     assert result is not None
     assert [entry.passed for entry in result.entries] == [False]
-    assert words in result.entries[0].message
+    assert text in result.entries[0].message
     assert "flywheel.ml/verify-requested" in result.entries[0].message
 
 
@@ -232,7 +232,7 @@ def approve(found: Version, **changes: str) -> None:
     found.patch_spec(approval={**APPROVAL, **changes})
 
 
-def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> None:
+def test_an_approval_of_this_artifact_has_its_time_and_one_event() -> None:
     found = nominated_version(nominated=model(challenger=None))
     approve(found)
     first = found.reconcile()
@@ -246,7 +246,7 @@ def test_an_approval_of_these_bytes_is_kept_with_its_time_and_told_once() -> Non
     assert second.events == ()
 
 
-def test_an_approval_of_other_bytes_is_void_and_says_so() -> None:
+def test_an_approval_of_another_artifact_is_void() -> None:
     found = nominated_version(nominated=model(challenger=None))
     approve(found, digest=RIVAL)
     plan = found.reconcile()
@@ -262,7 +262,7 @@ def service(spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manif
 @pytest.mark.parametrize(
     ("one", "by"),
     [
-        pytest.param(service({"version": "flight-delay-3f9a1c2e"}), ("delay",), id="who is told to"),
+        pytest.param(service({"version": "flight-delay-3f9a1c2e"}), ("delay",), id="who is content to"),
         pytest.param(
             service({"model": "flight-delay"}, {"version": "flight-delay-3f9a1c2e"}), ("delay",), id="who does"
         ),
