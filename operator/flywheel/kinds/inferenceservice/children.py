@@ -3,18 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.resource import names
-from flywheel.core.resource.api import (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    HORIZONTAL_POD_AUTOSCALER,
-    JOB,
-    NETWORK_POLICY,
-    POD_DISRUPTION_BUDGET,
-    SERVICE,
-    SERVICE_ACCOUNT,
-    Api,
-)
+from flywheel.core.resource import api, names
+from flywheel.core.resource.api import Api
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.core.settings import Settings
@@ -94,9 +84,9 @@ def deployment(
         "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGE},
         "template": _template(service, target, settings, slot, served),
     }
-    manifest = named_child(DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served).manifest
+    manifest = named_child(api.DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served).manifest
     inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
-    return Child(DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
+    return Child(api.DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
 
 
 def _template(
@@ -139,26 +129,21 @@ def spread_constraints(service: InferenceService, slot: Slot = "a") -> list[dict
 
 def front_service(service: InferenceService, slot: Slot = "a") -> Child:
     """The Service that clients use; it selects one slot's servers."""
-    return _child(SERVICE, service, {"spec": {"ports": service_ports(), "selector": slot_labels(service, slot)}})
+    return _child(api.SERVICE, service, {"spec": {"ports": service_ports(), "selector": slot_labels(service, slot)}})
 
 
 def service_ports() -> list[dict[str, Any]]:
     """The ports of a Service, with KServe's numbers."""
+    ports = (("http", HTTP_PORT, "http"), ("grpc", GRPC_PORT, "kubernetes.io/h2c"))
     return [
-        {"name": "http", "port": HTTP_PORT, "targetPort": "http", "protocol": "TCP", "appProtocol": "http"},
-        {
-            "name": "grpc",
-            "port": GRPC_PORT,
-            "targetPort": "grpc",
-            "protocol": "TCP",
-            "appProtocol": "kubernetes.io/h2c",
-        },
+        {"name": name, "port": port, "targetPort": name, "protocol": "TCP", "appProtocol": protocol}
+        for name, port, protocol in ports
     ]
 
 
 def service_account(service: InferenceService) -> Child:
     """A ServiceAccount without a token and without rights: an identity for policies and audit."""
-    return _child(SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
+    return _child(api.SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
 
 
 def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
@@ -168,7 +153,7 @@ def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
         "selector": {"matchLabels": slot_labels(service, slot)},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
-    return _child(POD_DISRUPTION_BUDGET, service, {"spec": spec})
+    return _child(api.POD_DISRUPTION_BUDGET, service, {"spec": spec})
 
 
 def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> Child:
@@ -186,26 +171,28 @@ def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> C
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": reachable}],
     }
-    return _child(NETWORK_POLICY, service, {"spec": spec})
+    return _child(api.NETWORK_POLICY, service, {"spec": spec})
 
 
-def _child(api: Api, service: InferenceService, content: Mapping[str, Any]) -> Child:
-    return named_child(api, names.child(service), content)
+def _child(kind: Api, service: InferenceService, content: Mapping[str, Any]) -> Child:
+    return named_child(kind, names.child(service), content)
 
 
-def named_child(api: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None) -> Child:
+def named_child(
+    kind: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
+) -> Child:
     """A child of that name."""
     metadata = {"name": name, **({"annotations": dict(annotations)} if annotations else {})}
-    return Child(api, {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, **content})
+    return Child(kind, {**kind.manifest(name, **content), "metadata": metadata})
 
 
 OWNS = (
-    CONFIG_MAP,
-    DEPLOYMENT,
-    HORIZONTAL_POD_AUTOSCALER,
-    JOB,
-    NETWORK_POLICY,
-    POD_DISRUPTION_BUDGET,
-    SERVICE,
-    SERVICE_ACCOUNT,
+    api.CONFIG_MAP,
+    api.DEPLOYMENT,
+    api.HORIZONTAL_POD_AUTOSCALER,
+    api.JOB,
+    api.NETWORK_POLICY,
+    api.POD_DISRUPTION_BUDGET,
+    api.SERVICE,
+    api.SERVICE_ACCOUNT,
 )

@@ -24,7 +24,7 @@ from flywheel.kinds.inferenceservice.runtimes.container import (
     init_containers,
     runtime_container,
 )
-from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceSpec
+from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.spec import Batching
 
 GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
@@ -43,7 +43,7 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
         "FLYWHEEL_STEP": "serve",
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
-    limit = fetch_limit(spec.resources, settings)
+    limit, memory = fetch_limit(spec.resources, settings), {"medium": "Memory", "sizeLimit": spec.shared_memory}
     fetch = fetch_container((Input("model", artifact=target.digest),), settings, variables, limit)
     return {
         "serviceAccountName": authentication.service_account_name(spec.auth, names.child(service)),
@@ -61,7 +61,7 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
             # Optional, and mounted from the first pod on, so that a later rollout restarts no server.
             {"name": "route", "configMap": {"name": route, "optional": True}},
             *authentication.volumes(spec.auth),
-            *_shared_memory(spec),
+            *([{"name": "shared-memory", "emptyDir": memory}] if spec.shared_memory else []),
             *prediction_logging.volumes(spec.logging, settings),
         ],
     }
@@ -134,9 +134,3 @@ def _probe(endpoint: str, *, period: int, timeout: int, failures: int) -> dict[s
         "timeoutSeconds": timeout,
         "failureThreshold": failures,
     }
-
-
-def _shared_memory(spec: InferenceServiceSpec) -> list[dict[str, Any]]:
-    if spec.shared_memory is None:
-        return []
-    return [{"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": spec.shared_memory}}]

@@ -48,6 +48,7 @@ def read_servers(deployment: Manifest) -> Servers:
     metadata, spec, status = deployment["metadata"], deployment["spec"], deployment.get("status") or {}
     annotations = metadata.get("annotations") or {}
     version, digest = annotations.get(VERSION_ANNOTATION), annotations.get(DIGEST_ANNOTATION)
+    conditions = status.get("conditions") or []
     surge = ((spec.get("strategy") or {}).get("rollingUpdate") or {}).get("maxSurge", 1)
     return Servers(
         target=ResolvedVersion(version, digest) if version and digest else None,
@@ -57,11 +58,8 @@ def read_servers(deployment: Manifest) -> Servers:
         existing=status.get("replicas", 0),
         updated=status.get("updatedReplicas", 0),
         ready=status.get("readyReplicas", 0),
-        proven=_was_rolled_out(deployment),
+        proven=any(
+            each["type"] == "Progressing" and each.get("reason") == "NewReplicaSetAvailable" for each in conditions
+        ),
         one_by_one=str(surge) == "0",
     )
-
-
-def _was_rolled_out(deployment: Manifest) -> bool:
-    conditions = (deployment.get("status") or {}).get("conditions") or []
-    return any(each["type"] == "Progressing" and each.get("reason") == "NewReplicaSetAvailable" for each in conditions)

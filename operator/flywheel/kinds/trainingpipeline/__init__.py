@@ -5,5 +5,5 @@
     schedule, newData, modelVersion, condition ──► cause ──► guard ──────────────────────► TrainingRun, named by its cause
                                                                └──► skipped, and why (status.triggers)
 
-The pipeline itself runs nothing. `causes` says what is new since the last answer, `guard` whether it may start something now.
+The pipeline itself runs nothing. `triggers` find what has happened since they last fired, and whether a run may start now.
 """

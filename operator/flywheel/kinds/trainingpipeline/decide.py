@@ -52,7 +52,7 @@ def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
 
 def steps_are_invalid(pipeline: TrainingPipeline, seen: Seen, problem: str) -> Plan:
     """No trigger fires; the live revision stays, and runs go on."""
-    retained = (*_retained_runs(pipeline, seen), *_retained_revisions(pipeline, seen))
+    retained = (*_retention(pipeline, seen)[0], *_retained_revisions(pipeline, seen))
     decision = Decision(ready=False, stalled=True, reason="StepsInvalid", message=f"{problem} Correct spec.steps.")
     return decision.plan(
         pipeline.status, summary="steps are invalid", children=(*retained, *children.cron_jobs(pipeline))
@@ -124,28 +124,18 @@ def _retained_revisions(pipeline: TrainingPipeline, seen: Seen) -> tuple[Existin
     return tuple(ExistingChild(CONTROLLER_REVISION, name) for name in names)
 
 
-def _retained_names(pipeline: TrainingPipeline, seen: Seen) -> set[str]:
-    """Names of the runs that stay: those under way, test runs of known revisions, and the newest that ended."""
-    retention = pipeline.spec.retention
-    ended = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
-    succeeded = [run.name for run in ended if run.result == "Succeeded"][: retention.succeeded]
-    failed = [run.name for run in ended if run.result != "Succeeded"][: retention.failed]
+def _retention(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[ExistingChild, ...], tuple[Removal, ...]]:
+    """Runs that stay: those under way, test runs of known revisions, and the newest that ended; and runs of users beyond those."""
+    limits, ended = pipeline.spec.retention, [run for run in reversed(seen.runs) if run.result and not run.test]
+    succeeded = [run.name for run in ended if run.result == "Succeeded"][: limits.succeeded]
+    failed = [run.name for run in ended if run.result != "Succeeded"][: limits.failed]
     tests = {each.run for each in pipeline.status.revisions}
-    return {*succeeded, *failed, *(run.name for run in seen.runs if run.result is None or run.name in tests)}
-
-
-def _retained_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[ExistingChild, ...]:
-    stay = _retained_names(pipeline, seen)
-    return tuple(
-        ExistingChild(TRAINING_RUN, run.name) for run in seen.runs if run.owned and run.uid and run.name in stay
+    stay = {*succeeded, *failed, *(run.name for run in seen.runs if run.result is None or run.name in tests)}
+    expired = (run for run in ended if not run.owned and run.name not in stay)
+    return (
+        tuple(ExistingChild(TRAINING_RUN, run.name) for run in seen.runs if run.owned and run.uid and run.name in stay),
+        tuple(Removal(TRAINING_RUN, run.name, run.uid) for run in expired),
     )
-
-
-def _expired_runs(pipeline: TrainingPipeline, seen: Seen) -> tuple[Removal, ...]:
-    """Runs that users created, and that are beyond the retention."""
-    stay = _retained_names(pipeline, seen)
-    ended = [run for run in reversed(seen.runs) if run.result is not None and not run.test]
-    return tuple(Removal(TRAINING_RUN, run.name, run.uid) for run in ended if not run.owned and run.name not in stay)
 
 
 def _plan(
@@ -161,13 +151,14 @@ def _plan(
     if revisions.is_testing and not pipeline.spec.suspend:
         started.append(children.test_run(pipeline, revisions.current.name))
     names = {current.name, *(child.name for child in started)}
-    retained = (*_retained_runs(pipeline, seen), *_retained_revisions(pipeline, seen))
+    runs, expired = _retention(pipeline, seen)
+    retained = (*runs, *_retained_revisions(pipeline, seen))
     ticks = dict.fromkeys(tick for result in results for tick in result.finished_ticks)
     times = [max(result.until - seen.now, REQUEUE_NOW) for result in results if result.until is not None]
     complete = replace(
         decision,
         message=f"Revision {revisions.live} is live. {decision.message}" if decision.ready else decision.message,
-        removals=_expired_runs(pipeline, seen),
+        removals=expired,
         progressing=None if revisions.is_testing or not decision.ready else False,
         events=tuple(result.event for result in results if result.event is not None),
         requeue_after=min(times, default=None),

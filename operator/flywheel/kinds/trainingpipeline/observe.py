@@ -26,7 +26,6 @@ class RunSeen:
     test: bool = False
     revision: str | None = None
     trigger: str | None = None
-    key: str | None = None
     tick: str | None = None
     result: str | None = None
     message: str = ""
@@ -88,7 +87,6 @@ def _run(manifest: Manifest, pipeline: TrainingPipeline) -> RunSeen:
         test=bool(spec.get("test")),
         revision=status.get("revision") or spec.get("revision"),
         trigger=cause.get("trigger"),
-        key=cause.get("key"),
         tick=cause.get("tick"),
         result=status.get("result"),
         message=str(status.get("message") or ""),

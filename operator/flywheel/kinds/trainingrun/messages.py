@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import find_condition
-from flywheel.kinds.trainingrun.observe import PipelineSeen, Seen
+from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Progress
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
 from flywheel.kinds.trainingrun.schema.status import InputUsed, StepStatus
@@ -15,7 +15,7 @@ def original_not_found(run: TrainingRun) -> str:
     return f"Waiting for TrainingRun '{run.spec.reproduce_of}' in namespace '{run.namespace}', which this one repeats; correct spec.reproduceOf in a new run."
 
 
-def no_revision(run: TrainingRun, pipeline: PipelineSeen | None) -> tuple[str, str]:
+def no_revision(run: TrainingRun, pipeline: Manifest | None) -> tuple[str, str]:
     """Reason and message: there is no pipeline, none of its revisions is live, or it does not have the wanted one."""
     name = run.spec.pipeline
     if pipeline is None:
@@ -27,8 +27,8 @@ def no_revision(run: TrainingRun, pipeline: PipelineSeen | None) -> tuple[str, s
             f"TrainingPipeline '{name}' has no revision '{revision}'; see its status.revisions, and start a new run."
         )
         return "RevisionNotFound", message
-    message = f"Waiting for TrainingPipeline '{name}' to have a live revision. {pipeline.message}".strip()
-    return "PipelineNotReady", message
+    finding = find_condition(pipeline).get("message", "")
+    return "PipelineNotReady", f"Waiting for TrainingPipeline '{name}' to have a live revision. {finding}".strip()
 
 
 def no_data(run: TrainingRun, used: InputUsed, dataset: Manifest | None) -> tuple[str, str]:

@@ -5,19 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.resource import conditions
-from flywheel.core.resource.api import (
-    CONTROLLER_REVISION,
-    DATASET,
-    JOB,
-    MODEL,
-    MODEL_VERSION,
-    TRAINING_PIPELINE,
-    TRAINING_RUN,
-    Manifest,
-    Reference,
-    flywheel_api,
-)
+from flywheel.core.resource import api
+from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
@@ -28,7 +17,7 @@ from flywheel.kinds.trainingrun.steps.attempt import AttemptSeen
 from flywheel.kinds.trainingrun.steps.execution import read_attempt
 
 # Not a real resource: runs refer to it by the keys of their steps, so that a run finds those that did the same work before.
-CACHE_KEY = flywheel_api("CacheKey", "cachekeys")
+CACHE_KEY = api.flywheel_api("CacheKey", "cachekeys")
 
 
 @dataclass(frozen=True)
@@ -38,15 +27,6 @@ class RevisionSeen:
     name: str
     template: Template
     test: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PipelineSeen:
-    """The TrainingPipeline. `live`: the revision for runs that name none; `message`: that of its condition Ready."""
-
-    uid: str
-    live: str | None
-    message: str
 
 
 @dataclass(frozen=True)
@@ -67,7 +47,7 @@ class Seen:
 
     now: datetime
     settings: Settings
-    pipeline: PipelineSeen | None = None
+    pipeline: Manifest | None = None
     revision: RevisionSeen | None = None
     datasets: Mapping[str, Manifest] = field(default_factory=dict)
     attempts: Mapping[str, AttemptSeen] = field(default_factory=dict)
@@ -78,16 +58,15 @@ class Seen:
 
 def observe(run: TrainingRun, cluster: Cluster) -> Seen:
     """Read the pipeline's revision, the data, and the objects of steps that run."""
-    pipeline = cluster.get(Reference(TRAINING_PIPELINE, run.namespace, run.spec.pipeline))
+    pipeline = cluster.get(Reference(api.TRAINING_PIPELINE, run.namespace, run.spec.pipeline))
     original = _original(run, cluster)
-    seen = _pipeline(pipeline) if pipeline is not None else None
-    wanted = run.status.revision or run.spec.revision or (original.revision if original else None)
-    name = wanted or (seen.live if seen else None)
+    live = ((pipeline or {}).get("status") or {}).get("revision")
+    name = run.status.revision or run.spec.revision or (original.revision if original else None) or live
     revision = _revision(run, name, cluster) if name is not None else None
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        pipeline=seen,
+        pipeline=pipeline,
         revision=revision,
         datasets=_datasets(run, revision, cluster) if revision else {},
         attempts=dict(_attempts(run, revision, cluster)) if revision else {},
@@ -100,28 +79,21 @@ def observe(run: TrainingRun, cluster: Cluster) -> Seen:
 def references(run: TrainingRun) -> Iterable[Reference]:
     """The pipeline, the data, what the run registered, and the cache keys of its steps."""
     status = run.status
-    yield Reference(TRAINING_PIPELINE, run.namespace, run.spec.pipeline)
-    yield from (Reference(DATASET, run.namespace, used.dataset) for used in status.inputs)
+    yield Reference(api.TRAINING_PIPELINE, run.namespace, run.spec.pipeline)
+    yield from (Reference(api.DATASET, run.namespace, used.dataset) for used in status.inputs)
     if run.spec.reproduce_of is not None:
-        yield Reference(TRAINING_RUN, run.namespace, run.spec.reproduce_of)
+        yield Reference(api.TRAINING_RUN, run.namespace, run.spec.reproduce_of)
     for step in status.steps:
         if step.key is not None and step.state == "Succeeded":
             yield Reference(CACHE_KEY, run.namespace, step.key)
         if step.facts.get("model"):
-            yield Reference(MODEL, run.namespace, step.facts["model"])
-            yield Reference(MODEL_VERSION, run.namespace, step.job or "")
-
-
-def _pipeline(pipeline: Manifest) -> PipelineSeen:
-    revision = (pipeline.get("status") or {}).get("revision")
-    return PipelineSeen(
-        pipeline["metadata"]["uid"], revision, str(conditions.find_condition(pipeline).get("message", ""))
-    )
+            yield Reference(api.MODEL, run.namespace, step.facts["model"])
+            yield Reference(api.MODEL_VERSION, run.namespace, step.job or "")
 
 
 def _revision(run: TrainingRun, name: str, cluster: Cluster) -> RevisionSeen | None:
     controller_revision = revision_name(str(run.spec.pipeline), name)
-    found = cluster.get(Reference(CONTROLLER_REVISION, run.namespace, controller_revision))
+    found = cluster.get(Reference(api.CONTROLLER_REVISION, run.namespace, controller_revision))
     if found is None:
         return None
     data = found["data"]
@@ -130,7 +102,8 @@ def _revision(run: TrainingRun, name: str, cluster: Cluster) -> RevisionSeen | N
 
 def _datasets(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> dict[str, Manifest]:
     found = {
-        each.dataset: cluster.get(Reference(DATASET, run.namespace, each.dataset)) for each in revision.template.inputs
+        each.dataset: cluster.get(Reference(api.DATASET, run.namespace, each.dataset))
+        for each in revision.template.inputs
     }
     return {str(name): manifest for name, manifest in found.items() if manifest is not None}
 
@@ -145,7 +118,7 @@ def _attempts(run: TrainingRun, revision: RevisionSeen, cluster: Cluster) -> Ite
 def _original(run: TrainingRun, cluster: Cluster) -> TrainingRunStatus | None:
     if run.spec.reproduce_of is None:
         return None
-    found = cluster.get(Reference(TRAINING_RUN, run.namespace, run.spec.reproduce_of))
+    found = cluster.get(Reference(api.TRAINING_RUN, run.namespace, run.spec.reproduce_of))
     return TrainingRunStatus.model_validate(found.get("status") or {}) if found is not None else None
 
 
@@ -154,12 +127,12 @@ def _tick_is_gone(run: TrainingRun, cluster: Cluster) -> bool:
     cause = run.spec.cause
     if cause is None or cause.tick is None:
         return False
-    return cluster.get(Reference(JOB, run.namespace, cause.tick)) is None
+    return cluster.get(Reference(api.JOB, run.namespace, cause.tick)) is None
 
 
 def _find_cached(run: TrainingRun, key: str, cluster: Cluster) -> tuple[CachedStep, ...]:
     found: list[CachedStep] = []
-    for manifest in cluster.referrers(TRAINING_RUN, Reference(CACHE_KEY, run.namespace, key)):
+    for manifest in cluster.referrers(api.TRAINING_RUN, Reference(CACHE_KEY, run.namespace, key)):
         if manifest["metadata"]["uid"] == run.uid:
             continue
         for step in (manifest.get("status") or {}).get("steps") or ():

@@ -1,5 +1,6 @@
 """Whether a run with reproduceOf gave the same result as the original: by digests, else by a Job that compares models, else by metrics."""
 
+import math
 from datetime import timedelta
 
 from flywheel.core.pods.fetch import Input
@@ -76,8 +77,7 @@ def _compare(left: StepStatus | None, right: StepStatus, comparison: dict[str, s
 def _is_close(left: str | None, right: str | None) -> bool:
     if left is None or right is None:
         return False
-    a, b = float(left), float(right)
-    return abs(a - b) <= TOLERANCE * max(1.0, abs(a), abs(b))
+    return math.isclose(float(left), float(right), rel_tol=TOLERANCE, abs_tol=TOLERANCE)
 
 
 def _start_comparison(current: Pass, progress: Progress, name: str, left: StepStatus, right: StepStatus) -> StepStatus:

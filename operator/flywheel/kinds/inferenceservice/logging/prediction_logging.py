@@ -5,7 +5,7 @@ reads, so that rotated keys reach it without a restart and the server's environm
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flywheel.core.settings import Settings
@@ -75,17 +75,13 @@ def mismatch_note(logging: Logging | None, datatypes: Mapping[str, str]) -> str:
     """Why the server logs nothing, as a sentence, or "". `datatypes` are those of the model's inputs and outputs; empty: not known."""
     if logging is None or not datatypes:
         return ""
-    problems = [*_unknown_columns(logging, datatypes), *_unbucketable_columns(logging, datatypes)]
-    return f" Predictions are not logged: {problems[0]}; correct spec.logging.columns." if problems else ""
+    problem = next(_column_problems(logging, datatypes), None)
+    return f" Predictions are not logged: {problem}; correct spec.logging.columns." if problem else ""
 
 
-def _unknown_columns(logging: Logging, datatypes: Mapping[str, str]) -> Iterable[str]:
+def _column_problems(logging: Logging, datatypes: Mapping[str, str]) -> Iterator[str]:
     for each in logging.columns:
         if each.name not in datatypes and each.name != logging.key:
             yield f"column '{each.name}' is no input or output of the model, which has {', '.join(sorted(datatypes)[:20])}"
-
-
-def _unbucketable_columns(logging: Logging, datatypes: Mapping[str, str]) -> Iterable[str]:
-    for each in logging.columns:
-        if each.action == "Bucket" and datatypes.get(each.name, "BYTES") in ("BYTES", "BOOL"):
+        elif each.action == "Bucket" and datatypes.get(each.name, "BYTES") in ("BYTES", "BOOL"):
             yield f"column '{each.name}' is no number and has no buckets; use Hmac or Drop"

@@ -48,6 +48,11 @@ class RolloutContext:
         """How many servers the champion should have."""
         return last_desired_replicas(self.service)
 
+    def is_under_way(self, target: ResolvedVersion) -> bool:
+        """Whether the status is of a rollout of this target that is between its start and its end."""
+        status, wanted = self.status, (target.version, target.digest)
+        return status is not None and status.phase in IN_PROGRESS and (status.challenger, status.digest) == wanted
+
     def challenged_by(self, version: ResolvedVersion) -> "Challenge":
         """The same where that version is wanted."""
         return Challenge(**{**vars(self), "wanted": version})
@@ -123,9 +128,3 @@ class RolloutInProgress(Challenge):
         effect = f"answers {share} %" if self.status.mode == "Canary" else f"gets copies of {share} %"
         steps = f"step {self.status.step} of {len(self.spec.steps)}"
         return f"Challenger '{self.status.challenger}' {effect} of the requests of '{self.champion.version}' ({steps})."
-
-
-def is_under_way(status: RolloutStatus, target: ResolvedVersion) -> bool:
-    """Whether the status is of a rollout of this target that is between its start and its end."""
-    challenger = (status.challenger, status.digest)
-    return status.phase in IN_PROGRESS and challenger == (target.version, target.digest)

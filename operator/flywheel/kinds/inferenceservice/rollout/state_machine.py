@@ -6,13 +6,7 @@ from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_measured
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
-from flywheel.kinds.inferenceservice.rollout.context import (
-    IN_PROGRESS,
-    Challenge,
-    RolloutContext,
-    RolloutInProgress,
-    is_under_way,
-)
+from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, Challenge, RolloutContext, RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
     Transition,
@@ -45,7 +39,7 @@ def next_transition(context: RolloutContext) -> Transition:
 
 def _rollout_transition(challenge: Challenge) -> Transition:
     status = challenge.status
-    if status is None or status.mode != challenge.spec.mode or not is_under_way(status, challenge.wanted):
+    if status is None or status.mode != challenge.spec.mode or not challenge.is_under_way(challenge.wanted):
         return rollout_is_paused(challenge) or challenger_appears(challenge)
     rollout = challenge.with_status(status)
     return challenger_starts(rollout) or challenger_takes_over(rollout) or step_is_measured(rollout)
@@ -66,7 +60,7 @@ def pointer_was_moved(context: RolloutContext) -> Transition | None:
         return None
     versions = (champion.version, other.target.version)
     went_back = status.phase == "Promoted" and versions == (status.champion, status.challenger)
-    if not went_back and not is_under_way(status, champion):
+    if not went_back and not context.is_under_way(champion):
         return None
     return promote(context, champion, other.target, context.seen.active, _promotion_message(champion, other.target))
 

@@ -11,7 +11,7 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 
 
 class Audience(PatternString):
-    """What a token must be made for."""
+    """The audience of a token."""
 
     __slots__ = ()
     pattern = r"^[^\s]+$"
@@ -19,7 +19,7 @@ class Audience(PatternString):
 
 
 class HttpsAddress(PatternString):
-    """Where keys are published."""
+    """An address at which keys are published."""
 
     __slots__ = ()
     pattern = r"^https://[^\s/?#@]+(/[^\s#]*)?$"
@@ -28,16 +28,16 @@ class HttpsAddress(PatternString):
 
 
 class NoAuthentication(Schema):
-    """Everybody who can reach the Service may ask."""
+    """Every client that reaches the Service may call it."""
 
 
 class ServiceAccounts(Schema):
-    """Whoever the API server knows by a token, and lets `get` this InferenceService."""
+    """Clients with a Kubernetes token whose subject may `get` this InferenceService."""
 
     audiences: tuple[Audience, ...] = Field(
         (),
         max_length=8,
-        description="Audiences, one of which a token must be made for; empty: the Service's name, <service>.<namespace>.svc, so that a token for one service is worth nothing at another.",
+        description="Audiences, one of which a token must have; empty means the Service's name, <service>.<namespace>.svc, so that a token for one service is not valid for another.",
     )
 
 
@@ -46,12 +46,14 @@ class RequiredClaim(Schema):
 
     name: str = Field(min_length=1, max_length=253, description="The claim's name, such as groups.")
     values: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
-        (), max_length=32, description="Its value, or one of its items, must be one of these; empty: any will do."
+        (),
+        max_length=32,
+        description="The claim's value, or one of its items, must be one of these; empty means any value.",
     )
 
 
 class JwtIssuer(Schema):
-    """Whoever shows a JSON Web Token of this issuer."""
+    """Clients with a JSON Web Token of this issuer."""
 
     model_config = model_rules(
         rule(
@@ -60,26 +62,27 @@ class JwtIssuer(Schema):
         )
     )
 
-    issuer: str = Field(min_length=1, max_length=512, description="What the claim iss must be, to the letter.")
+    issuer: str = Field(min_length=1, max_length=512, description="The exact value of the claim iss.")
     audiences: tuple[Audience, ...] = Field(
-        min_length=1, max_length=8, description="The claim aud must be or hold one of these."
+        min_length=1, max_length=8, description="The claim aud must be or contain one of these."
     )
     jwks_uri: HttpsAddress | None = Field(
-        None, description="Where the issuer's keys (JWKS) are; absent, its discovery document is asked."
+        None,
+        description="The address of the issuer's keys (JWKS); absent, it is read from the issuer's discovery document.",
     )
     algorithms: tuple[Algorithm, ...] = Field(
-        (), max_length=10, description="Signature algorithms to accept; empty means RS256 and ES256."
+        (), max_length=10, description="Accepted signature algorithms; empty means RS256 and ES256."
     )
     required_claims: tuple[RequiredClaim, ...] = Field(
         (),
         max_length=8,
-        description="Claims that a token must have besides; who lacks one is refused with 403.",
+        description="Further claims that a token must have; without one a request is refused with 403.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     certificate_authority: str | None = Field(
         None,
         max_length=16_384,
-        description="Certificates (PEM) that the issuer's must lead to; absent, those that the system trusts.",
+        description="Certificates (PEM) of the authorities that sign the issuer's certificate; absent, those that the system trusts.",
         json_schema_extra=validations(
             rule("self.contains('-----BEGIN CERTIFICATE-----')", "must be certificates in PEM form")
         ),
@@ -87,11 +90,11 @@ class JwtIssuer(Schema):
 
 
 class Authentication(Schema):
-    """Who may ask: exactly one of these."""
+    """Who may call the service: exactly one of these."""
 
-    none: NoAuthentication | None = Field(None, description="Everybody who can reach the Service may ask.")
+    none: NoAuthentication | None = Field(None, description="Every client that reaches the Service may call it.")
     service_account: ServiceAccounts | None = Field(
         None,
-        description="Kubernetes tokens: who may get this InferenceService (ClusterRole flywheel-inference-caller) may ask.",
+        description="Kubernetes tokens, of subjects that may get this InferenceService (ClusterRole flywheel-inference-caller).",
     )
     jwt: JwtIssuer | None = Field(None, description="JSON Web Tokens of an issuer, such as a company's login.")

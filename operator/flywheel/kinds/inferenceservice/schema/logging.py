@@ -17,7 +17,7 @@ class Share(Percent):
 
 
 class LoggedColumn(Schema):
-    """How one column is kept private."""
+    """How the values of one column are protected."""
 
     model_config = model_rules(
         rule("has(self.width) == (self.action == 'Bucket')", "width belongs to action Bucket, which needs it")
@@ -25,17 +25,17 @@ class LoggedColumn(Schema):
 
     name: str = Field(min_length=1, max_length=253, description="An input or output of the model, or the key.")
     action: Literal["Drop", "Hmac", "Bucket"] = Field(
-        description="Drop leaves it out; Hmac writes a keyed hash, equal for equal values; Bucket rounds a number down to a multiple of width."
+        description="Drop omits the column; Hmac logs a keyed hash, equal for equal values; Bucket rounds a number down to a multiple of width."
     )
     width: Number | None = Field(
         None,
-        description="How wide a bucket is, in the column's unit.",
+        description="The width of a bucket, in the column's unit.",
         json_schema_extra=validations(rule("self.matches('^[0-9]*[.]?[0-9]*[1-9]')", "width must be above 0")),
     )
 
 
 class Logging(Schema):
-    """Which predictions are kept in the store, for labels that come later and for monitoring. Never slows an answer."""
+    """Which predictions are logged to the store, for late labels and for monitoring; logging never delays a response."""
 
     model_config = model_rules(
         rule(
@@ -46,15 +46,15 @@ class Logging(Schema):
 
     sample: Share = Field(
         Share("10%"),
-        description="Share of requests whose rows are logged, chosen by a hash of the request's id. All requests are counted, whatever it is.",
+        description="Share of requests whose rows are logged, chosen by a hash of the request's id. All requests are counted.",
     )
     key: str | None = Field(
         None,
         min_length=1,
         max_length=253,
-        description="Name of the request's parameter, or of an extra input, that is logged beside the row and not given to the model: it joins late labels.",
+        description="Name of a request parameter, or of an extra input, that is logged with the row and not given to the model; late labels are joined by it.",
     )
     columns: tuple[LoggedColumn, ...] = Field(
-        (), max_length=64, description="Columns that are not logged as they are.", json_schema_extra=LIST_MAP_BY_NAME
+        (), max_length=64, description="Columns whose values are protected.", json_schema_extra=LIST_MAP_BY_NAME
     )
-    hmac: SecretKey | None = Field(None, description="Where the key of Hmac columns is.")
+    hmac: SecretKey | None = Field(None, description="The Secret with the key of Hmac columns.")

@@ -1,4 +1,4 @@
-"""`spec.runtime`: which program answers. Absent, it is ours."""
+"""`spec.runtime`: which program serves the model."""
 
 from typing import Annotated
 
@@ -6,12 +6,12 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule
 
-Word = Annotated[str, Field(max_length=4096)]
+Argument = Annotated[str, Field(max_length=4096)]
 Port = Annotated[int, Field(ge=1024, le=65535)]
 
 
 class FlywheelRuntime(Schema):
-    """Our own server: ONNX, over REST and gRPC."""
+    """Flywheel's own server: ONNX models over REST and gRPC."""
 
 
 class TritonRuntime(Schema):
@@ -22,11 +22,11 @@ class TritonRuntime(Schema):
         max_length=1024,
         description="The Triton image, such as nvcr.io/nvidia/tritonserver:25.08-py3; one named by digest never changes.",
     )
-    args: tuple[Word, ...] = Field((), max_length=64, description="Further arguments of tritonserver, after ours.")
+    args: tuple[Argument, ...] = Field((), max_length=64, description="Further arguments of tritonserver.")
 
 
 class CustomPorts(Schema):
-    """Where the image listens; the Service's ports are 8080 and 8081 all the same."""
+    """The ports of the image; the Service's ports stay 8080 and 8081."""
 
     model_config = model_rules(
         rule("!has(self.grpc) || self.grpc != self.http", "http and grpc must be two ports; correct one of them")
@@ -41,11 +41,11 @@ class CustomRuntime(Schema):
     $(FLYWHEEL_MODEL_NAME) is the name that it must answer to, $(FLYWHEEL_MODEL_VERSION) the version's."""
 
     image: str = Field(min_length=1, max_length=1024, description="The image; one named by digest never changes.")
-    command: tuple[Word, ...] = Field((), max_length=64, description="The command; absent, the image's entrypoint.")
-    args: tuple[Word, ...] = Field(
-        (), max_length=256, description="Its arguments; $(FLYWHEEL_MODEL_NAME) and its like are replaced."
+    command: tuple[Argument, ...] = Field((), max_length=64, description="The command; absent, the image's entrypoint.")
+    args: tuple[Argument, ...] = Field(
+        (), max_length=256, description="Its arguments; variables such as $(FLYWHEEL_MODEL_NAME) are replaced."
     )
-    ports: CustomPorts = Field(CustomPorts(), description="Where it listens.")
+    ports: CustomPorts = Field(CustomPorts(), description="The ports on which it listens.")
 
 
 class Runtime(Schema):
@@ -53,7 +53,7 @@ class Runtime(Schema):
 
     model_config = model_rules(exactly_one_of("flywheel", "triton", "custom"))
 
-    flywheel: FlywheelRuntime | None = Field(None, description="Our own server; also what is meant without runtime.")
+    flywheel: FlywheelRuntime | None = Field(None, description="Flywheel's own server, the default.")
     triton: TritonRuntime | None = Field(None, description="NVIDIA Triton Inference Server.")
     custom: CustomRuntime | None = Field(None, description="Any image that speaks the Open Inference Protocol v2.")
 

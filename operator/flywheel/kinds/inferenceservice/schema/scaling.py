@@ -28,38 +28,38 @@ Target = Annotated[
 
 
 class ScalingPolicy(Schema):
-    """How much may change within a time; as in a HorizontalPodAutoscaler."""
+    """The largest change within a period, as in a HorizontalPodAutoscaler."""
 
-    type: Literal["Pods", "Percent"] = Field(description="Count servers, or percent of those that run.")
-    value: int = Field(ge=1, le=1000, description="How many of them.")
-    period_seconds: int = Field(ge=1, le=1800, description="Within how many seconds.")
+    type: Literal["Pods", "Percent"] = Field(description="Whether value counts servers or percent of them.")
+    value: int = Field(ge=1, le=1000, description="The number of servers or percent.")
+    period_seconds: int = Field(ge=1, le=1800, description="The period in seconds.")
 
 
 class ScalingRules(Schema):
-    """One direction; as in a HorizontalPodAutoscaler."""
+    """The rules of one direction, as in a HorizontalPodAutoscaler."""
 
     stabilization_window_seconds: int | None = Field(
-        None, ge=0, le=3600, description="Look back so far, and take the most cautious wish of that time."
+        None, ge=0, le=3600, description="The window from which the most cautious recommendation is taken."
     )
     select_policy: Literal["Max", "Min", "Disabled"] | None = Field(
-        None, description="Which policy counts if there are several; Disabled forbids this direction."
+        None, description="Which of several policies applies; Disabled forbids this direction."
     )
     policies: tuple[ScalingPolicy, ...] = Field(
-        (), max_length=8, description="What may change at most; absent, Kubernetes' own policies."
+        (), max_length=8, description="The largest changes; absent, Kubernetes' defaults."
     )
 
 
 class Behavior(Schema):
-    """How fast; as in a HorizontalPodAutoscaler."""
+    """How fast servers are added and removed, as in a HorizontalPodAutoscaler."""
 
-    scale_up: ScalingRules | None = Field(None, description="Adding servers; absent, Kubernetes' own rules.")
+    scale_up: ScalingRules | None = Field(None, description="Adding servers; absent, Kubernetes' defaults.")
     scale_down: ScalingRules | None = Field(
-        None, description="Taking servers away; absent, Kubernetes' own rules, which wait for 300 s."
+        None, description="Removing servers; absent, Kubernetes' defaults, which wait for 300 s."
     )
 
 
 class Scaling(Schema):
-    """Servers come and go with the load."""
+    """The number of servers follows the load."""
 
     model_config = model_rules(
         rule(
@@ -79,7 +79,7 @@ class Scaling(Schema):
     min_replicas: int = Field(
         1,
         le=1000,
-        description="How many servers there are at least.",
+        description="The smallest number of servers.",
         json_schema_extra=validations(
             rule(
                 "self >= 1",
@@ -87,16 +87,18 @@ class Scaling(Schema):
             )
         ),
     )
-    max_replicas: int = Field(ge=1, le=1000, description="How many servers there are at most.")
+    max_replicas: int = Field(ge=1, le=1000, description="The largest number of servers.")
     metric: Metric = Field(
         "CPU",
-        description="What is measured. CPU and Memory need metrics-server; InFlight and RequestsPerSecond need custom.metrics.k8s.io, such as prometheus-adapter's.",
+        description="The metric. CPU and Memory need metrics-server; InFlight and RequestsPerSecond need custom.metrics.k8s.io, such as prometheus-adapter's.",
     )
     target: Target | None = Field(
         None,
-        description="What each server should have on average: a percentage of its request (CPU, Memory; absent, 70%), or an amount.",
+        description="The average for each server: a percentage of its request (CPU, Memory; absent, 70%), or an amount.",
     )
-    behavior: Behavior | None = Field(None, description="How fast servers come and go; absent, Kubernetes' own rules.")
+    behavior: Behavior | None = Field(
+        None, description="How fast servers are added and removed; absent, Kubernetes' defaults."
+    )
 
     @property
     def target_or_default(self) -> str:

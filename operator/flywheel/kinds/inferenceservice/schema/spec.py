@@ -24,17 +24,19 @@ from flywheel.kinds.inferenceservice.schema.scaling import Scaling
 
 
 class Batching(Schema):
-    """Requests that wait at the same time go through the model in one call, where the version's rows do not mix."""
+    """Concurrent requests share one call of the model, where its rows are independent of one another."""
 
-    max_batch_size: int = Field(64, ge=1, le=4096, description="Most rows in one call of the model; 1 batches nothing.")
+    max_batch_size: int = Field(
+        64, ge=1, le=4096, description="The most rows in one call of the model; 1 disables batching."
+    )
     max_latency: Latency | None = Field(
         None,
-        description="How long a request may wait for others to fill such a call, such as 5ms; absent, nobody waits for company.",
+        description="How long a request may wait for others to fill a batch, such as 5ms; absent, requests do not wait.",
     )
 
 
 class InferenceServiceSpec(Schema):
-    """One model, answered by a number of like servers."""
+    """A model, served by a number of identical servers."""
 
     model_config = model_rules(
         rule(
@@ -49,21 +51,23 @@ class InferenceServiceSpec(Schema):
         *runtimes.RULES,
     )
 
-    model: ObjectName | None = Field(None, description="Serve this Model's champion, and follow it.")
-    version: ObjectName | None = Field(None, description="Serve this ModelVersion and no other.")
-    replicas: int = Field(1, ge=0, le=1000, description="How many servers answer.")
-    scaling: Scaling | None = Field(
-        None, description="Servers come and go with the load, instead of a fixed number in replicas."
+    model: ObjectName | None = Field(None, description="The Model whose champion is served.")
+    version: ObjectName | None = Field(None, description="The ModelVersion that is served.")
+    replicas: int = Field(1, ge=0, le=1000, description="The number of servers.")
+    scaling: Scaling | None = Field(None, description="Autoscaling, in place of a fixed number in replicas.")
+    runtime: Runtime | None = Field(
+        None, description="The program that serves the model; absent, Flywheel's own server."
     )
-    runtime: Runtime | None = Field(None, description="Which program answers; absent, our own server.")
-    batching: Batching | None = Field(None, description="How requests share calls of the model.")
-    resources: Resources = Field(Resources(), description="What each server asks for and may use.")
-    auth: Authentication | None = Field(None, description="Who may ask; required.")
-    logging: Logging | None = Field(None, description="Keep a sample of predictions, and count all; absent, neither.")
+    batching: Batching | None = Field(None, description="How concurrent requests share calls of the model.")
+    resources: Resources = Field(Resources(), description="Resource requests and limits of each server.")
+    auth: Authentication | None = Field(None, description="Who may call the service; required.")
+    logging: Logging | None = Field(
+        None, description="Logging of a sample of predictions; absent, none are logged or counted."
+    )
     env: tuple[Variable, ...] = Field(
         (),
         max_length=64,
-        description="Environment of the server.",
+        description="Environment variables of the server.",
         json_schema_extra={
             "x-kubernetes-list-type": "map",
             "x-kubernetes-list-map-keys": ["name"],
@@ -74,12 +78,12 @@ class InferenceServiceSpec(Schema):
             ),
         },
     )
-    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
+    image_pull_secrets: tuple[PullSecret, ...] = Field(
+        (), max_length=8, description="Secrets with credentials of image registries."
+    )
     placement: Placement = Field(Placement(), description="Where the servers may run.")
     shared_memory: Quantity | None = Field(
-        None, description="Size of /dev/shm, such as 1Gi; absent, the runtime's own."
+        None, description="Size of /dev/shm, such as 1Gi; absent, the container runtime's default."
     )
-    rollout: Rollout | None = Field(
-        None, description="How a new version takes over; absent, its servers replace the old ones one at a time."
-    )
+    rollout: Rollout | None = Field(None, description="How a new version takes over; absent, by a rolling update.")
     suspend: bool = Field(False, description="True stops all servers and keeps everything else.")

@@ -12,30 +12,28 @@ from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
 
 
 class InferenceServiceStatus(Status):
-    """What answers, and where."""
+    """Which version is served, where, and by how many servers."""
 
     url: str | None = Field(
         None,
         max_length=256,
-        description="Where HTTP is answered inside the cluster; gRPC is port 8081 of the same host.",
+        description="The address of the REST API inside the cluster; gRPC is port 8081 of the same host.",
     )
-    version: str | None = Field(
-        None, max_length=253, description="The ModelVersion that the servers are told to serve."
-    )
-    digest: Digest | None = Field(None, description="Its artifact.")
-    replicas: int | None = Field(None, description="How many servers exist.")
-    ready_replicas: int | None = Field(None, description="How many of them answered a warm-up request.")
+    version: str | None = Field(None, max_length=253, description="The ModelVersion that the servers serve.")
+    digest: Digest | None = Field(None, description="The version's artifact.")
+    replicas: int | None = Field(None, description="The number of servers.")
+    ready_replicas: int | None = Field(None, description="The number of servers that are ready.")
     selector: str | None = Field(
         None, max_length=512, description="The label selector of the servers, for autoscalers."
     )
     slot: str | None = Field(
-        None, max_length=1, description="The slot that the Service leads to, where it is the second one."
+        None, max_length=1, description="The slot that the Service selects, if it is the second one."
     )
-    rollout: RolloutStatus | None = Field(None, description="The rollout that is under way, or the last one.")
+    rollout: RolloutStatus | None = Field(None, description="The current or last rollout.")
 
 
 def versions_in_use(service: Manifest) -> set[str]:
-    """ModelVersions that an InferenceService serves, is told to, or has in a rollout; none of one that is being deleted."""
+    """The ModelVersions that an InferenceService serves, wants or has in a rollout; none while it is being deleted."""
     spec = InferenceServiceSpec.model_validate(service["spec"])
     status = InferenceServiceStatus.model_validate(service.get("status") or {})
     in_rollout = (status.rollout.challenger, status.rollout.champion) if status.rollout else ()

@@ -1,4 +1,4 @@
-"""What a run may be told, and what it works on."""
+"""The parameters and input data of runs."""
 
 from typing import Annotated, Literal
 
@@ -11,7 +11,7 @@ ParameterType = Literal["Integer", "Float", "String", "Boolean"]
 
 
 class ParameterName(PatternString):
-    """`months`: what `$(params.months)` stands for."""
+    """The name of a parameter: `months` in `$(params.months)`."""
 
     __slots__ = ()
     pattern = r"^[a-z][A-Za-z0-9_]*$"
@@ -51,20 +51,18 @@ class Parameter(Schema):
     )
 
     name: ParameterName = Field(description="The name; $(params.<name>) is its value.")
-    type: ParameterType = Field("String", description="What values it takes.")
+    type: ParameterType = Field("String", description="The type of its values.")
     default: str | None = Field(
-        None,
-        max_length=1024,
-        description="Its value where a run gives none, in quotes; absent, every run must give it.",
+        None, max_length=1024, description="The default value, in quotes; absent, every run must give one."
     )
-    description: str | None = Field(None, max_length=256, description="What it is for.")
+    description: str | None = Field(None, max_length=256, description="A description for users.")
 
 
 class Source(Schema):
-    """A Dataset that runs work on; each run takes the version that is current when it starts."""
+    """A Dataset as input of runs; each uses the version that is current when it starts."""
 
-    name: Label = Field(max_length=40, description="The name by which steps speak of it.")
+    name: Label = Field(max_length=40, description="The name that steps use.")
     dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
     version: str | None = Field(
-        None, max_length=253, description="Pins one of its versions; absent, the one that is current when a run starts."
+        None, max_length=253, description="A pinned version; absent, the one that is current when a run starts."
     )

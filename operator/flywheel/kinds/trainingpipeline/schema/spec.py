@@ -1,4 +1,4 @@
-"""The whole spec of a TrainingPipeline, and its status."""
+"""The spec of a TrainingPipeline."""
 
 from pydantic import Field
 
@@ -8,10 +8,10 @@ from flywheel.kinds.trainingpipeline.schema.triggers import Guard, Test, Trigger
 
 
 class Retention(Schema):
-    """How much history is kept."""
+    """How many ended runs are retained."""
 
-    succeeded: int = Field(10, ge=1, le=1000, description="TrainingRuns that ended well, the newest.")
-    failed: int = Field(10, ge=1, le=1000, description="TrainingRuns that did not, the newest.")
+    succeeded: int = Field(10, ge=1, le=1000, description="The number of TrainingRuns that succeeded, newest first.")
+    failed: int = Field(10, ge=1, le=1000, description="The number of other TrainingRuns, newest first.")
 
 
 class TrainingPipelineSpec(Template):
@@ -26,17 +26,17 @@ class TrainingPipelineSpec(Template):
     )
 
     triggers: tuple[Trigger, ...] = Field(
-        (), max_length=16, description="What starts runs by itself.", json_schema_extra=LIST_MAP_BY_NAME
+        (), max_length=16, description="What starts runs automatically.", json_schema_extra=LIST_MAP_BY_NAME
     )
-    guard: Guard = Field(default_factory=Guard, description="What all triggers together may do.")
+    guard: Guard = Field(default_factory=Guard, description="Limits for all triggers together.")
     test: Test | None = Field(
-        None, description="How a changed pipeline is tried before triggers use it; absent, it is used at once."
+        None, description="How a changed pipeline is tested before triggers use it; absent, it is used at once."
     )
     revision: str | None = Field(
         None,
         pattern=r"^[0-9a-f]{8}$",
         max_length=8,
-        description="Pins a revision of status.revisions, also to roll back; absent, the newest that passed its test.",
+        description="A pinned revision of status.revisions, such as for a rollback; absent, the newest that passed its test.",
     )
-    retention: Retention = Field(default_factory=Retention, description="How many runs are kept.")
-    suspend: bool = Field(False, description="True: no trigger fires; runs under way go on.")
+    retention: Retention = Field(default_factory=Retention, description="How many ended runs are retained.")
+    suspend: bool = Field(False, description="True stops triggers; runs under way continue.")

@@ -13,45 +13,45 @@ MAX_STARTS = 100
 
 
 class Revision(Schema):
-    """One state of the pipeline's parameters, inputs and steps."""
+    """A revision of the pipeline's parameters, inputs and steps."""
 
-    name: str = Field(max_length=8, description="8 digits of the digest of its content.")
-    state: Literal["Testing", "Passed", "Failed"] = Field(description="What its test run found.")
-    created: datetime = Field(description="When it was first seen.")
+    name: str = Field(max_length=8, description="The first 8 digits of its content's digest.")
+    state: Literal["Testing", "Passed", "Failed"] = Field(description="The result of its test run.")
+    created: datetime = Field(description="When the revision was created.")
     run: str | None = Field(None, max_length=63, description="Its test run.")
-    message: str | None = Field(None, max_length=512, description="Why it failed.")
+    message: str | None = Field(None, max_length=512, description="Why the test run failed.")
 
 
 class Start(Schema):
     """A run that a trigger started, for the guard."""
 
     run: str = Field(max_length=63, description="The TrainingRun.")
-    at: datetime = Field(description="When.")
+    at: datetime = Field(description="When it was created.")
 
 
 class Breaker(Schema):
-    """Why no trigger fires any more."""
+    """The open breaker, which stops all triggers."""
 
     since: datetime = Field(description="When the last challenger failed.")
-    challengers: int = Field(description="How many failed in a row.")
-    message: str = Field(max_length=512, description="What the last one failed at.")
+    challengers: int = Field(description="The number of challengers that failed in a row.")
+    message: str = Field(max_length=512, description="Why the last one failed.")
 
 
 class TrainingPipelineStatus(Status):
-    """Which revision is live, what triggers did, and the last run."""
+    """The live revision, the triggers and the last run."""
 
     revision: str | None = Field(None, max_length=8, description="The revision that triggers use.")
     revisions: tuple[Revision, ...] = Field((), max_length=MAX_REVISIONS, description="Revisions, newest first.")
-    triggers: tuple[TriggerStatus, ...] = Field((), max_length=16, description="What each trigger did.")
+    triggers: tuple[TriggerStatus, ...] = Field((), max_length=16, description="The status of each trigger.")
     starts: tuple[Start, ...] = Field(
         (), max_length=MAX_STARTS, description="Runs that triggers started in the last day."
     )
     last_run: str | None = Field(None, max_length=63, description="The newest TrainingRun.")
-    last_success: datetime | None = Field(None, description="When a run last ended well.")
-    breaker: Breaker | None = Field(None, description="Why no trigger fires any more.")
+    last_success: datetime | None = Field(None, description="When a run last succeeded.")
+    breaker: Breaker | None = Field(None, description="The breaker, if it is open.")
     resumed: str | None = Field(
-        None, max_length=128, description="The value of annotation flywheel.ml/resume-triggers that was last answered."
+        None, max_length=128, description="The value of annotation flywheel.ml/resume-triggers that was last handled."
     )
     resumed_at: datetime | None = Field(
-        None, description="When triggers were last let go on; challengers before do not count."
+        None, description="When triggers were last resumed; earlier challengers do not count."
     )

@@ -29,7 +29,7 @@ DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # whi
 
 
 class StepName(PatternString):
-    """Short, since status and names of Jobs repeat it."""
+    """The name of a step, which is short, since status and names of Jobs repeat it."""
 
     __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
@@ -41,14 +41,14 @@ Argument = Annotated[str, Field(max_length=4096)]
 
 
 class MetricOf(Schema):
-    """A number that a step above reported."""
+    """A metric that a step above reported."""
 
     step: StepName = Field(description="The step, above this one.")
     name: MetricName = Field(description="The metric, such as roc_auc.")
 
 
 class When(Schema):
-    """One condition: a parameter or a metric, and what it must be. Exactly one of parameter, metric, run."""
+    """One condition on exactly one of parameter, metric and run."""
 
     model_config = model_rules(
         exactly_one_of("parameter", "metric", "run"),
@@ -61,7 +61,7 @@ class When(Schema):
     parameter: str | None = Field(None, max_length=40, description="A parameter of the pipeline.")
     metric: MetricOf | None = Field(None, description="A metric of a step above.")
     run: Literal["Succeeded", "Failed"] | None = Field(
-        None, description="How the steps before finally ended; only for steps of finally."
+        None, description="The result of the steps before finally; only for steps of finally."
     )
     min: Number | None = Field(None, description='The least value, such as "0.6".')
     max: Number | None = Field(None, description="The greatest value.")
@@ -71,19 +71,17 @@ class When(Schema):
 
 
 class Retry(Schema):
-    """How often a step is tried again, by what was to blame."""
+    """How often a step is retried, by cause."""
 
     user: int = Field(0, ge=0, le=10, description="After a failure of the step's own code.")
     out_of_memory: int = Field(
-        0, ge=0, le=5, description="After it needed more memory than its limit, each time with twice the memory."
+        0, ge=0, le=5, description="After it ran out of memory, each time with twice the memory."
     )
-    infrastructure: int = Field(
-        5, ge=0, le=20, description="After a lost node, an eviction, a store that did not answer."
-    )
+    infrastructure: int = Field(5, ge=0, le=20, description="After a lost node, an eviction, or an unavailable store.")
 
 
 class Prepare(Schema):
-    """A query over data, in DuckDB's SQL. Each input is a table by its name, with a column flywheel_split that says train, validation or test."""
+    """A query over data, in DuckDB's SQL. Each input is a table by its name, with a column flywheel_split: train, validation or test."""
 
     from_: tuple[StepName, ...] = Field(
         alias="from", min_length=1, max_length=8, description="Inputs of the pipeline, or steps above that leave data."
@@ -91,27 +89,29 @@ class Prepare(Schema):
     sql: str | None = Field(
         None,
         max_length=16384,
-        description="One SELECT. $(params.x) and $(run.date) are bound as values, never pasted. With flywheel_split in its result rows stay where they were; else they are divided anew. Absent, all rows of the only table.",
+        description="One SELECT. $(params.x) and $(run.date) are bound as values, never pasted into the text. Rows keep their split if the result has flywheel_split, else they are split anew. Absent, all rows of the only table.",
     )
 
 
 class Train(ExperimentTemplate):
-    """A search or a plain training, as an Experiment."""
+    """A hyperparameter search or a single training, as an Experiment."""
 
     from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above that leaves data.")
 
 
 class Evaluate(Schema):
-    """Metrics on the test rows, whole and by slices, and curves."""
+    """Metrics on all test rows and by slice, and curves."""
 
     from_: StepName = Field(alias="from", description="The step above that leaves the model.")
     data: StepName | None = Field(
-        None, description="Whose test rows: an input or a step above; absent, the data that the model was trained on."
+        None, description="The input or step above with the test rows; absent, the data that the model was trained on."
     )
     by: tuple[Annotated[str, Field(min_length=1, max_length=128)], ...] = Field(
-        (), max_length=8, description="Columns whose values make slices."
+        (), max_length=8, description="Columns whose values define slices."
     )
-    metric: MetricName | None = Field(None, description="The metric of slices; absent, the one that was trained for.")
+    metric: MetricName | None = Field(
+        None, description="The metric of slices; absent, that of the training's objective."
+    )
 
 
 class Package(Schema):
@@ -119,25 +119,25 @@ class Package(Schema):
 
     from_: StepName = Field(alias="from", description="The step above that leaves the model.")
     quantize: Literal["Dynamic"] = Field(
-        description="Dynamic: weights of products of matrices become int8; what that costs is measured."
+        description="Dynamic: weights of matrix products become int8, and the loss of quality is measured."
     )
 
 
 class Register(Schema):
-    """The model becomes a version of a Model, whose gates decide about it."""
+    """The registration of the model as a version of a Model, whose gates decide on its promotion."""
 
     from_: StepName = Field(alias="from", description="The step above that leaves the model.")
-    model: Label = Field(description="The Model; made if there is none.")
+    model: Label = Field(description="The Model; created if it does not exist.")
 
 
 class InputOf(Schema):
-    """What a container finds in /flywheel/inputs/<name>/."""
+    """An input of a container, in /flywheel/inputs/<name>/."""
 
     name: Label = Field(description="The folder's name.")
     from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above.")
     output: Label | None = Field(
         None,
-        description="Which output of that step; absent, its only one, or the one called model or data. Of a step with forEach it is that of every item, in the folders <name>-0, <name>-1, …",
+        description="The output of that step; absent, its only one, or that named model or data. For a step with forEach it is that of every item, in the folders <name>-0, <name>-1, …",
     )
 
 
@@ -147,13 +147,13 @@ class ForEach(Schema):
     items: tuple[Annotated[dict[str, Parameter], Field(max_length=16)], ...] = Field(
         min_length=1,
         max_length=MAX_ITEMS,
-        description="What each adds to the step's parameters; $(params.x) is replaced. An output `part` of the item 3 (the first is 0) is the step's output part-3; metrics are the means over all items.",
+        description="Additional parameters of each item; $(params.x) is replaced. An output `part` of item 3 (the first is 0) is the step's output part-3; metrics are the means over all items.",
     )
-    parallelism: int = Field(4, ge=1, le=MAX_ITEMS, description="Items that are worked on at the same time.")
+    parallelism: int = Field(4, ge=1, le=MAX_ITEMS, description="The number of items that run at the same time.")
 
 
 class Container(Schema):
-    """Any image and language, by the file contract."""
+    """A container of any image, by the file contract of images/README.md."""
 
     model_config = model_rules(
         rule("!(has(self.forEach) && has(self.distributed))", "give forEach or distributed, not both")
@@ -162,21 +162,21 @@ class Container(Schema):
     image: str = Field(
         min_length=1,
         max_length=1024,
-        description="The image; only one named by digest (image@sha256:…) can be taken from the cache.",
+        description="The image; only one named by digest (image@sha256:…) can use the cache.",
     )
     command: tuple[Argument, ...] = Field((), max_length=32, description="The command; absent, the image's entrypoint.")
     args: tuple[Argument, ...] = Field((), max_length=64, description="Its arguments; $(params.x) is replaced.")
     env: tuple[Variable, ...] = Field(
         (),
         max_length=32,
-        description="Environment variables, written out or from Secrets.",
+        description="Environment variables, as values or from Secrets.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict, max_length=64, description="Written to params.json; $(params.x) is replaced."
     )
     inputs: tuple[InputOf, ...] = Field(
-        (), max_length=8, description="What it works on.", json_schema_extra=LIST_MAP_BY_NAME
+        (), max_length=8, description="Its input data.", json_schema_extra=LIST_MAP_BY_NAME
     )
     outputs: tuple[Label, ...] = Field(
         (),
@@ -192,12 +192,13 @@ class Container(Schema):
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")
     image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull the image with.")
-    for_each: ForEach | None = Field(None, description="The same work for several sets of parameters.")
+    for_each: ForEach | None = Field(None, description="Runs the container for several sets of parameters.")
     distributed: Distributed | None = Field(
-        None, description="One piece of work in several pods; absent, it is one pod."
+        None, description="Runs the container in several pods together; absent, in one."
     )
     checkpoint: Checkpoint | None = Field(
-        None, description="A lost attempt goes on from its newest checkpoint; absent, the next begins anew."
+        None,
+        description="Resumes a lost attempt from its newest checkpoint; absent, the next attempt starts from scratch.",
     )
 
 
@@ -212,18 +213,18 @@ class Notify(Schema):
 
 
 class StepBasics(Schema):
-    """What all steps may say."""
+    """The fields of all steps."""
 
     name: StepName = Field(description="The step's name.")
-    description: str | None = Field(None, max_length=256, description="What it is for.")
+    description: str | None = Field(None, max_length=256, description="A description for users.")
     when: tuple[When, ...] = Field(
-        (), max_length=4, description="All of these must be so, else the step is skipped, and all that needs it."
+        (), max_length=4, description="Conditions that must all hold; else the step is skipped, with all that need it."
     )
-    retry: Retry = Field(default_factory=Retry, description="How often it is tried again.")
+    retry: Retry = Field(default_factory=Retry, description="How often it is retried.")
     timeout: Duration | None = Field(None, description="How long one attempt may take.")
-    resources: Resources = Field(default_factory=Resources, description="What its pod asks for and may use.")
-    container: Container | None = Field(None, description="Any image and language.")
-    notify: Notify | None = Field(None, description="Tell somebody.")
+    resources: Resources = Field(default_factory=Resources, description="Resource requests and limits of its pod.")
+    container: Container | None = Field(None, description="A container of any image.")
+    notify: Notify | None = Field(None, description="A notification by webhook.")
 
 
 class LastStep(StepBasics):
@@ -243,21 +244,19 @@ class Step(StepBasics):
     model_config = model_rules(exactly_one_of(*STEP_KINDS))
 
     depends_on: tuple[StepName, ...] = Field(
-        (),
-        max_length=9,
-        description="Steps above that must have ended well, besides those that it takes something from.",
+        (), max_length=9, description="Steps above that must have succeeded, in addition to those whose output it uses."
     )
     cache: Literal["Auto", "Never"] = Field(
         "Auto",
-        description="Auto: where the same work on the same content was done before, its outputs are taken. Never: for steps with side effects.",
+        description="Auto uses the outputs of an earlier run that did the same work on the same content; Never is for steps with side effects.",
     )
-    max_age: Duration | None = Field(None, description="How old work may be that is taken from the cache.")
+    max_age: Duration | None = Field(None, description="The greatest age of cached outputs.")
     placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where its pod may run.")
-    prepare: Prepare | None = Field(None, description="Data from data, by SQL.")
-    train: Train | None = Field(None, description="A model from data.")
-    evaluate: Evaluate | None = Field(None, description="What a model is worth, by slices.")
-    package: Package | None = Field(None, description="Another form of a model.")
-    register_: Register | None = Field(None, alias="register", description="A model becomes a version.")
+    prepare: Prepare | None = Field(None, description="Prepares data by SQL.")
+    train: Train | None = Field(None, description="Trains a model.")
+    evaluate: Evaluate | None = Field(None, description="Evaluates a model, also by slice.")
+    package: Package | None = Field(None, description="Converts a model.")
+    register_: Register | None = Field(None, alias="register", description="Registers a model as a version.")
 
     @property
     def kind(self) -> str:

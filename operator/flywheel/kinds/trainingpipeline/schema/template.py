@@ -1,4 +1,4 @@
-"""What a revision of a pipeline freezes: all that decides what a run does."""
+"""The content of a revision: all that decides what a run does."""
 
 from typing import Any
 
@@ -81,26 +81,26 @@ class Template(Schema):
     model_config = model_rules(*RULES)
 
     parameters: tuple[Parameter, ...] = Field(
-        (), max_length=32, description="What a run may be told.", json_schema_extra=LIST_MAP_BY_NAME
+        (), max_length=32, description="Parameters of runs.", json_schema_extra=LIST_MAP_BY_NAME
     )
     inputs: tuple[Source, ...] = Field(
-        (), max_length=16, description="Datasets that runs work on.", json_schema_extra=LIST_MAP_BY_NAME
+        (), max_length=16, description="Datasets as input of runs.", json_schema_extra=LIST_MAP_BY_NAME
     )
     steps: tuple[Step, ...] = Field(
         min_length=1,
         max_length=MAX_STEPS,
-        description="What a run does, in order: a step may name only steps above it. What does not depend on one another runs at the same time.",
+        description="The steps of a run: a step may name only steps above it, and independent steps run at the same time.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     finally_: tuple[LastStep, ...] = Field(
         (),
         alias="finally",
         max_length=8,
-        description="What is done at the end, however the steps ended: container and notify.",
+        description="Steps that run at the end, whatever the result of the others: container and notify.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
-    timeout: Duration | None = Field(None, description="How long a run may take, finally not counted.")
-    parallelism: int = Field(10, ge=1, le=50, description="Steps that run at the same time.")
+    timeout: Duration | None = Field(None, description="How long a run may take, without finally.")
+    parallelism: int = Field(10, ge=1, le=50, description="The number of steps that run at the same time.")
 
     @property
     def last(self) -> tuple[Step, ...]:

@@ -1,4 +1,4 @@
-"""What starts runs by itself, and the one guard for all of it."""
+"""Triggers, and the guard of all triggers."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -12,34 +12,34 @@ from flywheel.kinds.trainingpipeline.schema.steps import StepName
 
 
 class NewData(Schema):
-    """A Dataset has a new version."""
+    """A new version of a Dataset."""
 
     dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
     min_new_rows: int = Field(
-        0, ge=0, description="How many rows it must have more than the version that last started a run."
+        0, ge=0, description="The number of rows by which it must exceed the version that last started a run."
     )
 
 
 class NewChampion(Schema):
-    """Another model, which this one builds on, has a new champion."""
+    """A new champion of another model, on which this one builds."""
 
     model: ObjectName = Field(description="The Model, in the same namespace.")
 
 
 class OnCondition(Schema):
-    """A resource of Flywheel says so in one of its conditions. Each time that it becomes so starts one run."""
+    """A condition of one of Flywheel's resources; each transition to that status starts one run."""
 
     kind: Literal["Dataset", "InferenceService", "BatchInference", "Model"] = Field(description="The resource's kind.")
     name: ObjectName = Field(description="The resource, in the same namespace.")
     type: str = Field("Ready", max_length=63, description="The condition.")
-    status: Literal["True", "False", "Unknown"] = Field("True", description="What it must say.")
+    status: Literal["True", "False", "Unknown"] = Field("True", description="The condition's status.")
     reasons: tuple[Annotated[str, Field(max_length=63)], ...] = Field(
-        (), max_length=8, description="With one of these reasons; absent, with any."
+        (), max_length=8, description="Reasons of the condition; absent, any."
     )
 
 
 class Trigger(Schema):
-    """One cause of runs: exactly one of schedule, newData, modelVersion, condition."""
+    """A trigger: exactly one of schedule, newData, modelVersion and condition."""
 
     model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition"))
 
@@ -47,14 +47,14 @@ class Trigger(Schema):
     parameters: dict[str, Given] = Field(
         default_factory=dict, max_length=32, description="Parameters of the runs that it starts."
     )
-    schedule: Schedule | None = Field(None, description="At these times.")
-    new_data: NewData | None = Field(None, description="When a Dataset has a new version.")
-    model_version: NewChampion | None = Field(None, description="When another Model has a new champion.")
-    condition: OnCondition | None = Field(None, description="When a resource of Flywheel says so.")
+    schedule: Schedule | None = Field(None, description="Starts runs at these times.")
+    new_data: NewData | None = Field(None, description="Starts a run for a Dataset's new version.")
+    model_version: NewChampion | None = Field(None, description="Starts a run for another Model's new champion.")
+    condition: OnCondition | None = Field(None, description="Starts a run for a resource's condition.")
 
 
 class Guard(Schema):
-    """What all triggers together may do. Runs that people make are not held back, but count."""
+    """Limits for all triggers together; runs that users create are not limited, but count."""
 
     cooldown: Duration | None = Field(None, description="Time from the start of one run to the start of the next.")
     max_runs_per_day: int | None = Field(None, ge=1, le=100, description="Runs in any 24 hours.")
@@ -63,12 +63,12 @@ class Guard(Schema):
         None,
         ge=1,
         le=20,
-        description="After so many runs in a row whose model did not pass its gates no trigger fires, until somebody starts a run by hand whose model passes, changes the spec, or sets annotation flywheel.ml/resume-triggers to a new value.",
+        description="After so many runs in a row whose model did not pass its gates no trigger fires, until a user starts a run whose model passes, changes the spec, or sets annotation flywheel.ml/resume-triggers to a new value.",
     )
 
 
 class TestCheck(Schema):
-    """What a test run must show."""
+    """A requirement on a metric of a test run."""
 
     step: StepName = Field(description="The step.")
     metric: MetricName = Field(description="A metric that it reports.")
@@ -77,36 +77,36 @@ class TestCheck(Schema):
 
 
 class Test(Schema):
-    """A changed pipeline is first run on a sample. Only a revision whose test run succeeded is used by triggers."""
+    """The test of a changed pipeline on a sample; triggers use only a revision whose test run succeeded."""
 
     sample: Percent = Field(Percent("1%"), description="Share of the rows of each input.")
     timeout: Duration = Field(Duration("30m"), description="How long the test run may take.")
-    checks: tuple[TestCheck, ...] = Field((), max_length=16, description="What it must show.")
+    checks: tuple[TestCheck, ...] = Field((), max_length=16, description="Requirements on metrics.")
 
 
 class Fired(Schema):
-    """A trigger started a run."""
+    """A run that a trigger started."""
 
-    at: datetime = Field(description="When.")
-    cause: str = Field(max_length=256, description="Why.")
+    at: datetime = Field(description="When it happened.")
+    cause: str = Field(max_length=256, description="The cause.")
     run: str = Field(max_length=63, description="The TrainingRun.")
 
 
 class Skipped(Schema):
-    """A trigger had a cause and started nothing."""
+    """A cause for which no run was started."""
 
-    at: datetime = Field(description="When.")
-    cause: str = Field(max_length=256, description="What would have been the cause.")
-    reason: str = Field(max_length=63, description="Why not, in one word.")
-    message: str = Field(max_length=512, description="Why not, in a sentence; and when it fires after all.")
+    at: datetime = Field(description="When it happened.")
+    cause: str = Field(max_length=256, description="The cause.")
+    reason: str = Field(max_length=63, description="The reason, in CamelCase.")
+    message: str = Field(max_length=512, description="The reason in a sentence, and when the trigger fires.")
 
 
 class TriggerStatus(Schema):
-    """What one trigger did."""
+    """The status of one trigger."""
 
     name: str = Field(max_length=40, description="The trigger.")
     answered: str | None = Field(
-        None, max_length=128, description="The last cause that was answered, so that it is never answered again."
+        None, max_length=128, description="The last cause that was handled, so that it is not handled twice."
     )
     rows: int | None = Field(None, description="Rows of the Dataset's version that last started a run.")
     fired: Fired | None = Field(None, description="The last run that it started.")

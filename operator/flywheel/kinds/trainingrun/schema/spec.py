@@ -17,10 +17,10 @@ class Cause(Schema):
     """Why a trigger started the run; written by the operator."""
 
     trigger: str = Field(max_length=40, description="The trigger of the pipeline.")
-    key: str = Field(max_length=128, description="What tells this cause from all others.")
-    message: str = Field(max_length=256, description="The cause in words.")
-    tick: str | None = Field(None, max_length=63, description="The Job of the schedule that it answers.")
-    scheduled: datetime | None = Field(None, description="The time that the schedule meant.")
+    key: str = Field(max_length=128, description="The key of the cause, which is unique for its trigger.")
+    message: str = Field(max_length=256, description="The cause in a sentence.")
+    tick: str | None = Field(None, max_length=63, description="The schedule's Job that started the run.")
+    scheduled: datetime | None = Field(None, description="The scheduled time.")
 
 
 class TrainingRunSpec(Schema):
@@ -35,22 +35,22 @@ class TrainingRunSpec(Schema):
         None,
         pattern=r"^[0-9a-f]{8}$",
         max_length=8,
-        description="One of its revisions; absent, the one that is live when the run starts.",
+        description="A revision of the pipeline; absent, the one that is live when the run starts.",
     )
     parameters: dict[str, Given] | None = Field(
         None, max_length=32, description="Values of the pipeline's parameters, such as {months: 6}."
     )
     reproduce_of: ObjectName | None = Field(
         None,
-        description="Do again what that run did, with the same revision, data, seeds and images, and compare; nothing is taken from the cache.",
+        description="A run to repeat with the same revision, data, seeds and images, and without the cache; the results are compared.",
     )
-    cause: Cause | None = Field(None, description="Why a trigger started it; absent where somebody did.")
+    cause: Cause | None = Field(None, description="Why a trigger started the run; absent if a user did.")
     test: bool | None = Field(
         None,
-        description="True: on a sample, as spec.test of the pipeline says; nothing is registered. Written by the operator.",
+        description="True for a run on a sample, as in spec.test of the pipeline, which registers nothing; written by the operator.",
     )
-    suspend: bool = Field(False, description="True: no new step starts; those that run go on.")
-    cancel: bool = Field(False, description="True: what runs is stopped; only finally is still done.")
+    suspend: bool = Field(False, description="True starts no further step; running ones continue.")
+    cancel: bool = Field(False, description="True stops running steps; only those of finally still run.")
 
 
 def _immutable(field: str) -> dict[str, Any]:
