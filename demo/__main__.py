@@ -1,6 +1,6 @@
-"""`make demo`: the README's story on a real cluster, from flights to a served prediction. Run again, it changes nothing.
+"""`make demo`: the README's example on a real cluster, from flights to a served prediction. A second run changes nothing.
 
-The cluster stands, the images are in it and the chart is installed when this begins (`make up images deploy`).
+`make up images deploy` has started the cluster, loaded the images and installed the chart.
 """
 
 import json
@@ -12,24 +12,24 @@ from typing import Any
 
 from demo import flights
 from e2e import kube
-from e2e.cluster.progress import say
+from e2e.cluster.progress import announce
 from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
 PREFIX = "demo/flights/"
-QUESTION = {
+FLIGHT = {
     "month": 12, "day": 23, "hour": 18, "sched_dep_time": 1829, "sched_arr_time": 2145, "carrier": "UA", "origin": "EWR", "dest": "IAH", "distance": 1400,
     "temp": 41.0, "dewp": 34.0, "humid": 76.0, "wind_speed": 13.8, "precip": 0.0, "pressure": 1012.0, "visib": 10.0,
 }  # fmt: skip
 
 
 def main() -> int:
-    """Data, manifests, waiting, a prediction, a table. Returns the exit code."""
+    """Upload data, apply manifests, wait, predict, and print a table. Returns the exit code."""
     begin = time.monotonic()
-    put_data()
+    upload_data()
     for manifest in sorted(HERE.glob("[0-9]-*.yaml")):
-        say(f"kubectl apply -f demo/{manifest.name}")
+        announce(f"kubectl apply -f demo/{manifest.name}")
         kube.apply(manifest, NAMESPACE)
     for kind, name, seconds in (
         ("fwds", "flights", 120),
@@ -38,46 +38,46 @@ def main() -> int:
         ("fwsvc", "flight-delay", 120),
         ("fwpipe", "flight-delay", 60),
     ):
-        wait(kind, name, seconds)
+        wait_for(kind, name, seconds)
     show_best_trial()
-    wait("fwrun", the_run(), 300)
-    wait("fwver", registered(), 120)
-    wait("fwsvc", "flight-delay", 120)
+    wait_for("fwrun", triggered_run(), 300)
+    wait_for("fwver", registered_version(), 120)
+    wait_for("fwsvc", "flight-delay", 120)
     show_table()
     show_prediction()
-    say(f"The story took {time.monotonic() - begin:.0f} s.")
+    announce(f"The demo took {time.monotonic() - begin:.0f} s.")
     print(HOW_TO_GO_ON)
     return 0
 
 
-def put_data() -> None:
-    """Put the flights into the store, where they are not there already."""
+def upload_data() -> None:
+    """Upload the flights to the store, unless they are there."""
     store, bucket = kube.store(), kube.bucket()
     there = {
         each["Key"]: each["Size"] for each in store.list_objects_v2(Bucket=bucket, Prefix=PREFIX).get("Contents", [])
     }
-    folder = flights.written()
+    folder = flights.flights_folder()
     for path in sorted(folder.iterdir()):
         key = PREFIX + path.name
         if there.get(key) == path.stat().st_size:
-            say(f"{path.name} is in the store already")
+            announce(f"{path.name} is in the store already")
             continue
         store.upload_file(str(path), bucket, key)
-        say(f"put {path.name} ({path.stat().st_size / 1e6:.1f} MB) at s3://{bucket}/{key}")
+        announce(f"uploaded {path.name} ({path.stat().st_size / 1e6:.1f} MB) to s3://{bucket}/{key}")
 
 
-def wait(kind: str, name: str, seconds: float) -> None:
-    """Until Ready of this generation, telling each new reason on the way."""
-    told = ""
+def wait_for(kind: str, name: str, seconds: float) -> None:
+    """Wait until the resource is Ready for its generation, and print each new reason."""
+    shown = ""
 
     def ready() -> bool | None:
-        nonlocal told
+        nonlocal shown
         resource = kube.get(kind, name, NAMESPACE)
         condition = kube.condition(resource)
         line = f"{condition.get('reason', 'Pending')}: {condition.get('message', '')}"
-        if line != told and resource is not None:
-            told = line
-            say(f"{kind}/{name} {line}")
+        if line != shown and resource is not None:
+            shown = line
+            announce(f"{kind}/{name} {line}")
         if kube.condition(resource, "Stalled").get("status") == "True":
             raise SystemExit(f"{kind}/{name} cannot go on: {condition.get('message')}")
         current = resource is not None and condition.get("observedGeneration") == resource["metadata"]["generation"]
@@ -87,18 +87,18 @@ def wait(kind: str, name: str, seconds: float) -> None:
     wait_until(
         ready,
         seconds,
-        lambda: f"{kind}/{name} is not Ready: {told}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
+        lambda: f"{kind}/{name} is not Ready: {shown}. See 'kubectl describe {kind} {name} -n {NAMESPACE}'",
     )
 
 
-def registered() -> str:
-    """The version that the Experiment's best trial became."""
+def registered_version() -> str:
+    """Return the ModelVersion that the Experiment registered."""
     version: str = (kube.get("fwexp", "flight-delay", NAMESPACE) or {})["status"]["modelVersion"]
     return version
 
 
-def the_run() -> str:
-    """The run that the trigger `new-month` started, since the first version of the data was new to it."""
+def triggered_run() -> str:
+    """Return the TrainingRun that the trigger `new-month` started for the first version of the data."""
 
     def fired() -> str | None:
         status = (kube.get("fwpipe", "flight-delay", NAMESPACE) or {}).get("status") or {}
@@ -110,31 +110,31 @@ def the_run() -> str:
 
 
 def show_table() -> None:
-    """The four columns, for all kinds."""
+    """Print the four columns that all kinds have."""
     print("\n$ kubectl get flywheel -n flights")
     print(kube.kubectl("get", "flywheel", "--namespace", NAMESPACE))
 
 
 def show_best_trial() -> None:
-    """The winner of the search."""
+    """Print the best trial of the search."""
     experiment = kube.get("fwexp", "flight-delay", NAMESPACE) or {}
     print(f"Best trial: {json.dumps(experiment.get('status', {}).get('best', {}), indent=2)}\n")
 
 
 def show_prediction() -> None:
-    """The same flight asked about with tritonclient and with curl's words."""
+    """Request a prediction with tritonclient, and the same with the body that curl would send."""
     with kube.port_forward("service/flight-delay", 8080, NAMESPACE) as port:
         address = f"127.0.0.1:{port}"
         with urllib.request.urlopen(f"http://{address}/v2/models/flight-delay", timeout=10) as response:
             inputs: list[dict[str, Any]] = json.load(response)["inputs"]
         body = {
             "inputs": [
-                {"name": each["name"], "datatype": each["datatype"], "shape": [1, 1], "data": [answer(each)]}
+                {"name": each["name"], "datatype": each["datatype"], "shape": [1, 1], "data": [value_for(each)]}
                 for each in inputs
             ]
         }
-        print("A flight of United from Newark to Houston, 23 December, 18:00, asked with tritonclient:")
-        print(f"  probability of 15 minutes or more late: {ask(address, inputs):.3f}\n")
+        print("A flight of United from Newark to Houston, 23 December, 18:00, predicted with tritonclient:")
+        print(f"  probability of 15 minutes or more late: {predict_delay(address, inputs):.3f}\n")
         print(f"$ kubectl -n {NAMESPACE} port-forward service/flight-delay 8080 &")
         print(f"$ curl -s localhost:8080/v2/models/flight-delay/infer -d '{json.dumps(body)}'")
         request = urllib.request.Request(
@@ -146,14 +146,14 @@ def show_prediction() -> None:
             print(response.read().decode() + "\n")
 
 
-def answer(tensor: dict[str, Any]) -> Any:
-    """The question's value for one input; what the story does not say is left neutral."""
+def value_for(tensor: dict[str, Any]) -> Any:
+    """Return the flight's value for one input; an input that the demo does not set gets a neutral value."""
     empty: Any = "" if tensor["datatype"] == "BYTES" else 0
-    return QUESTION.get(tensor["name"], empty)
+    return FLIGHT.get(tensor["name"], empty)
 
 
-def ask(address: str, inputs: list[dict[str, Any]]) -> float:
-    """The probability of the last class, by tritonclient."""
+def predict_delay(address: str, inputs: list[dict[str, Any]]) -> float:
+    """Return the probability of the last class, by tritonclient."""
     import numpy
     import tritonclient.http as triton
     from tritonclient.utils import triton_to_np_dtype
@@ -162,7 +162,7 @@ def ask(address: str, inputs: list[dict[str, Any]]) -> float:
     for each in inputs:
         tensor = triton.InferInput(each["name"], [1, 1], each["datatype"])
         kind = object if each["datatype"] == "BYTES" else triton_to_np_dtype(each["datatype"])
-        tensor.set_data_from_numpy(numpy.array([[answer(each)]], dtype=kind))
+        tensor.set_data_from_numpy(numpy.array([[value_for(each)]], dtype=kind))
         tensors.append(tensor)
     client = triton.InferenceServerClient(address)
     try:
@@ -174,7 +174,7 @@ def ask(address: str, inputs: list[dict[str, Any]]) -> float:
 HOW_TO_GO_ON = f"""Go on:
   export KUBECONFIG=$PWD/.cluster/kubeconfig
   kubectl get flywheel -A                                  # everything, in four columns
-  kubectl -n {NAMESPACE} describe fwexp flight-delay           # every condition says what and why
+  kubectl -n {NAMESPACE} describe fwexp flight-delay           # every condition with its reason and message
   kubectl -n {NAMESPACE} patch fwexp flight-delay --type merge -p '{{"spec":{{"budget":{{"maxTrials":16}}}}}}'   # four trials more
   kubectl explain experiment.spec --api-version flywheel.ml/v1alpha1
   make down                                                # leaves nothing behind"""

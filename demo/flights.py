@@ -32,17 +32,17 @@ QUERY = """
 FOLDER = Path(__file__).parents[1] / ".cluster" / "flights"
 
 
-def written() -> Path:
-    """The folder with the files, written at the first call."""
+def flights_folder() -> Path:
+    """Return the folder with the files, which the first call writes."""
     if not FOLDER.exists():
         unfinished = FOLDER.with_name("flights-unfinished")
         shutil.rmtree(unfinished, ignore_errors=True)
-        main(unfinished)
+        write_flights(unfinished)
         unfinished.rename(FOLDER)
     return FOLDER
 
 
-def main(folder: Path) -> None:
+def write_flights(folder: Path) -> None:
     """Write flights-2013-q1.csv.gz to -q4.csv.gz into `folder`."""
     folder.mkdir(parents=True, exist_ok=True)
     connection = duckdb.connect()
@@ -50,10 +50,10 @@ def main(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         _load(connection, Path(scratch))
         for quarter in range(1, 5):
-            plain = Path(scratch) / "quarter.csv"
+            uncompressed = Path(scratch) / "quarter.csv"
             query = QUERY.replace("?", str(quarter))
-            connection.execute(f"COPY ({query}) TO '{plain}' (FORMAT csv, HEADER true)")
-            _compress(plain, folder / f"flights-2013-q{quarter}.csv.gz")
+            connection.execute(f"COPY ({query}) TO '{uncompressed}' (FORMAT csv, HEADER true)")
+            _compress(uncompressed, folder / f"flights-2013-q{quarter}.csv.gz")
     rows = connection.execute(f"SELECT count(*), count(DISTINCT flight_id) FROM '{folder}/*.csv.gz'").fetchone()
     sys.stdout.write(f"{rows[0] if rows else 0:,} flights in {folder}\n")
 
@@ -72,10 +72,10 @@ def _load(connection: duckdb.DuckDBPyConnection, scratch: Path) -> None:
         )
 
 
-def _compress(plain: Path, target: Path) -> None:
+def _compress(uncompressed: Path, target: Path) -> None:
     # No time and no name in the gzip header: they would change the bytes from run to run.
     with (
-        plain.open("rb") as source,
+        uncompressed.open("rb") as source,
         target.open("wb") as raw,
         gzip.GzipFile(filename="", mode="wb", fileobj=raw, compresslevel=6, mtime=0) as packed,
     ):
@@ -83,4 +83,4 @@ def _compress(plain: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    write_flights(Path(sys.argv[1]))

@@ -13,7 +13,7 @@ from typing import Any
 from e2e.cluster import cluster, images
 from e2e.cluster.cluster import Cluster
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import Failure, say, step
+from e2e.cluster.progress import Failure, announce, step
 
 RELEASE = "flywheel"
 NAMESPACE = "flywheel-system"
@@ -100,7 +100,7 @@ def main() -> int:
         if sys.argv[1:] == ["logs"]:
             return logs(cluster.chosen())
         deploy(cluster.chosen())
-        say("The chart is installed; the trial store is described in .cluster/store.env")
+        announce("The chart is installed; the trial store is described in .cluster/store.env")
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1

@@ -16,7 +16,7 @@ BUSY, QUIET = 0.005, 1.0  # seconds between a client's requests
 
 
 class Load:
-    """Four clients, each with a connection for every request, until told to stop."""
+    """Four clients, each with a connection for every request, until they are stopped."""
 
     def __init__(self, port: int) -> None:
         self.pause = BUSY
@@ -48,6 +48,6 @@ class Load:
 
 
 def replicas(namespace: Namespace) -> tuple[int, int]:
-    """How many are told to run, and how many answer."""
+    """Return how many servers should run, and how many are ready."""
     deployment = namespace.get("deployment", "fraud") or {}
     return deployment["spec"]["replicas"], deployment.get("status", {}).get("readyReplicas", 0)

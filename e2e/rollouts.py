@@ -31,8 +31,8 @@ def add_versions(namespace: Namespace, versions: dict[str, bytes]) -> None:
 
 def serve_champion(namespace: Namespace, champion: str, rollout: dict[str, Any] | None, **spec: Any) -> None:
     """A Model with this champion, and an InferenceService that follows it; every server answers."""
-    told = {"model": NAME, "auth": {"none": {}}, **({"rollout": rollout} if rollout else {}), **spec}
-    namespace.apply(_manifest("Model", NAME, {"champion": champion}), _manifest("InferenceService", NAME, told))
+    service = {"model": NAME, "auth": {"none": {}}, **({"rollout": rollout} if rollout else {}), **spec}
+    namespace.apply(_manifest("Model", NAME, {"champion": champion}), _manifest("InferenceService", NAME, service))
     namespace.wait("fwsvc", NAME)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from e2e.cluster import cluster
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import Failure, say
+from e2e.cluster.progress import Failure, announce
 
 CHECK, CLUSTER = ("check",), ("up", "images", "deploy")
 MACHINE = ("unit", "integration", "apiserver")  # busy, and without a cluster
@@ -19,7 +19,7 @@ TESTS = (*MACHINE, *OPERATORS, *STORIES)
 KILLS = "2 14 each"  # of test_operator_killed, all of which take ten minutes; `make test-long` has them all
 
 
-def why_no_cluster() -> str | None:
+def missing_for_cluster() -> str | None:
     """A sentence, or None if a cluster can be had."""
     picked = cluster.chosen()
     if picked.kind == "native" and os.geteuid() != 0:
@@ -27,7 +27,7 @@ def why_no_cluster() -> str | None:
     return None
 
 
-def stories() -> list[str]:
+def test_names() -> list[str]:
     """The names that `make e2e K=` takes."""
     return sorted(path.stem.removeprefix("test_") for path in (CHECKOUT / "e2e").glob("test_*.py"))
 
@@ -36,11 +36,11 @@ def passed(targets: Iterable[str]) -> bool:
     """Whether all of them did; after one that did not, the rest is not tried."""
     for target in targets:
         began = time.monotonic()
-        say(f"make {target}")
+        announce(f"make {target}")
         if not succeeded(target):
-            say(f"make {target} failed; run it alone to look closer. What comes after it was not tried")
+            announce(f"make {target} failed; run it alone to look closer. What comes after it was not tried")
             return False
-        say(f"make {target} passed in {time.monotonic() - began:.0f} s")
+        announce(f"make {target} passed in {time.monotonic() - began:.0f} s")
     return True
 
 
@@ -50,11 +50,11 @@ def succeeded(target: str) -> bool:
         return True
     if target not in TESTS:
         return False
-    say(f"some tests of make {target} failed; running those once more")
+    announce(f"some tests of make {target} failed; running those once more")
     return make(target, "AGAIN=--last-failed")
 
 
-def side_by_side(here: Iterable[str], beside: Iterable[str]) -> bool:
+def run_side_by_side(here: Iterable[str], beside: Iterable[str]) -> bool:
     """Whether all targets passed; what was said of those beside is printed when both lanes have ended."""
     with tempfile.TemporaryFile("w+") as said:
         words = [sys.executable, "-m", "e2e.suite", *beside]
@@ -79,16 +79,16 @@ def main(targets: list[str]) -> int:
     if targets:
         return 0 if passed(targets) else 1
     try:
-        missing = why_no_cluster()
+        missing = missing_for_cluster()
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
     if missing is None:
-        return 0 if passed((*CHECK, *CLUSTER)) and side_by_side(MACHINE, OPERATORS) and passed(STORIES) else 1
+        return 0 if passed((*CHECK, *CLUSTER)) and run_side_by_side(MACHINE, OPERATORS) and passed(STORIES) else 1
     if not passed((*CHECK, *MACHINE)):
         return 1
-    say(
-        f"Left out, since {missing}: {', '.join(stories())}. Run 'make test' as root, or with Docker, or with CLUSTER=current"
+    announce(
+        f"Left out, since {missing}: {', '.join(test_names())}. Run 'make test' as root, or with Docker, or with CLUSTER=current"
     )
     return 1 if os.environ.get("CI") == "true" else 0
 

@@ -1,4 +1,4 @@
-"""A model answered by an image that is not the operator's choice: it is asked whether this model is ready, and told where the artifact lies.
+"""A model answered by an image that is not the operator's choice: it is asked whether this model is ready, and gets the path of the artifact.
 
 The image is our own server's, which this cluster has; it listens on ports of its own, as any image would.
 """

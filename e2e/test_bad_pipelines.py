@@ -51,7 +51,7 @@ def test_it_is_refused_where_it_is_applied(namespace: Namespace, case: str) -> N
 
 
 @pytest.fixture(scope="module")
-def told(namespace: Namespace) -> Namespace:
+def applied(namespace: Namespace) -> Namespace:
     """All that is met later, applied together."""
     when = [{"metric": {"step": "a", "name": "nowhere"}, "min": "1"}]
     small = {"resources": {"limits": {"ephemeral-storage": "32Mi"}}}
@@ -70,57 +70,57 @@ def told(namespace: Namespace) -> Namespace:
     return namespace
 
 
-def test_a_time_zone_that_nobody_knows(told: Namespace) -> None:
+def test_a_time_zone_that_nobody_knows(applied: Namespace) -> None:
     def found() -> bool:
-        return "unknown time zone" in kube.condition(told.get("fwpipe", "mars")).get("message", "")
+        return "unknown time zone" in kube.condition(applied.get("fwpipe", "mars")).get("message", "")
 
-    wait_until(found, 60, lambda: str(kube.condition(told.get("fwpipe", "mars"))))
-    message = kube.condition(told.get("fwpipe", "mars"))["message"]
+    wait_until(found, 60, lambda: str(kube.condition(applied.get("fwpipe", "mars"))))
+    message = kube.condition(applied.get("fwpipe", "mars"))["message"]
     assert "Mars/Olympus" in message
     assert "CronJob" in message
 
 
-def test_a_parameter_that_is_not_declared(told: Namespace) -> None:
-    condition = told.wait("fwpipe", "names", ready="False")
+def test_a_parameter_that_is_not_declared(applied: Namespace) -> None:
+    condition = applied.wait("fwpipe", "names", ready="False")
 
     assert "nowhere" in condition["message"]
 
 
-def test_a_host_that_may_not_be_told(told: Namespace) -> None:
-    step = pipelines.step_status(pipelines.wait_for_run(told, "hook-1"), "a")
+def test_a_host_that_may_not_be_notified(applied: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(applied, "hook-1"), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "HostNotAllowed")
     assert "hooks.example.org" in step["message"]
     assert "T0" not in step["message"], "an address may hold a token"
 
 
-def test_a_metric_that_is_not_a_number(told: Namespace) -> None:
-    step = pipelines.step_status(pipelines.wait_for_run(told, "nan-1"), "a")
+def test_a_metric_that_is_not_a_number(applied: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(applied, "nan-1"), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "MetricsInvalid")
     assert "rows" in step["message"]
     assert "NaN" in step["message"]
 
 
-def test_a_condition_that_cannot_be_evaluated(told: Namespace) -> None:
-    status = pipelines.wait_for_run(told, "when-1")
+def test_a_condition_that_cannot_be_evaluated(applied: Namespace) -> None:
+    status = pipelines.wait_for_run(applied, "when-1")
 
     assert pipelines.step_status(status, "a")["state"] == "Succeeded"
     assert pipelines.step_status(status, "b")["reason"] == "WhenUndefined"
     assert "nowhere" in pipelines.step_status(status, "b")["message"]
 
 
-def test_a_parameter_that_is_missing(told: Namespace) -> None:
-    status = pipelines.wait_for_run(told, "needs-1")
+def test_a_parameter_that_is_missing(applied: Namespace) -> None:
+    status = pipelines.wait_for_run(applied, "needs-1")
     assert status["result"] == "Failed"
     assert "months" in status["message"]
 
-    pipelines.start_run(told, "needs-2", "needs", ", parameters: {months: 6}")
-    assert pipelines.wait_for_run(told, "needs-2")["result"] == "Succeeded"
+    pipelines.start_run(applied, "needs-2", "needs", ", parameters: {months: 6}")
+    assert pipelines.wait_for_run(applied, "needs-2")["result"] == "Succeeded"
 
 
-def test_a_trainer_that_fills_the_disk_is_not_tried_for_ever(told: Namespace) -> None:
-    step = pipelines.step_status(pipelines.wait_for_run(told, "leak-1", 300), "a")
+def test_a_trainer_that_fills_the_disk_is_not_tried_for_ever(applied: Namespace) -> None:
+    step = pipelines.step_status(pipelines.wait_for_run(applied, "leak-1", 300), "a")
 
     assert (step["state"], step["reason"]) == ("Failed", "StorageExceeded")
     assert "ephemeral-storage" in step["message"]

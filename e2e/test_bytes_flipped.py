@@ -31,11 +31,11 @@ def test_a_new_pod_names_both_digests_and_the_old_one_goes_on(flipped: tuple[Nam
     [before] = kube.list_objects("pods", namespace.name, "flywheel.ml/kind=InferenceService")
     namespace.kubectl("patch", "fwsvc", "fraud", "--type", "merge", "--patch", '{"spec":{"replicas":2}}')
 
-    def told() -> str | None:
+    def reported() -> str | None:
         message: str = kube.condition(namespace.get("fwsvc", "fraud")).get("message", "")
         return message if wanted in message and found in message else None
 
-    wait_until(told, 90, lambda: json.dumps(kube.condition(namespace.get("fwsvc", "fraud"))))
+    wait_until(reported, 90, lambda: json.dumps(kube.condition(namespace.get("fwsvc", "fraud"))))
     pods = {
         pod["metadata"]["uid"]: pod
         for pod in kube.list_objects("pods", namespace.name, "flywheel.ml/kind=InferenceService")

@@ -20,7 +20,7 @@ spec:
   - name: first
     container:
       image: %(image)s
-      command: [python3, -c, "import sys; from flywheel_runtime import run; run.params['code'] and sys.exit('told to fail'); run.finish({'done': 1})"]
+      command: [python3, -c, "import sys; from flywheel_runtime import run; run.params['code'] and sys.exit('asked to fail'); run.finish({'done': 1})"]
       parameters: {code: $(params.code)}
   - name: second
     container:
@@ -39,8 +39,8 @@ def flywheel(namespace: Namespace, monkeypatch: pytest.MonkeyPatch, capsys: pyte
 
     def call(*words: str | Path) -> tuple[int, str]:
         code = main([*(str(word) for word in words), "--namespace", namespace.name])
-        told = capsys.readouterr()
-        return code, told.out + told.err
+        output = capsys.readouterr()
+        return code, output.out + output.err
 
     return call
 
@@ -56,19 +56,19 @@ def test_a_namespace_that_is_not_ready_for_it_is_found_first(
     namespace: Namespace, flywheel: Flywheel, manifest: Path
 ) -> None:
     namespace.kubectl("delete", "serviceaccount", RUNNER)
-    code, told = flywheel("test", "-f", manifest)
+    code, output = flywheel("test", "-f", manifest)
     namespace.kubectl("create", "serviceaccount", RUNNER)
 
     assert code == 1
-    assert f'serviceaccount "{RUNNER}" not found' in told
+    assert f'serviceaccount "{RUNNER}" not found' in output
     assert namespace.get("fwpipe", "commanded") is None
 
 
 def test_every_pod_would_be_let_in(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
-    code, told = flywheel("test", "-f", manifest)
+    code, output = flywheel("test", "-f", manifest)
 
-    assert code == 0, told
-    assert told.count("accepted  a pod of Job 'commanded-run-") == 2
+    assert code == 0, output
+    assert output.count("accepted  a pod of Job 'commanded-run-") == 2
     assert namespace.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
 
 
@@ -76,24 +76,24 @@ def test_a_run_is_followed_to_its_good_end(namespace: Namespace, flywheel: Flywh
     namespace.apply(manifest)
     namespace.wait("fwpipe", "commanded", reason="Live")
 
-    code, told = flywheel("run", "commanded", "--wait", "--timeout", "3m")
+    code, output = flywheel("run", "commanded", "--wait", "--timeout", "3m")
 
-    assert code == 0, told
-    assert told.index("step 'first' Succeeded") < told.index("step 'second' Succeeded")
+    assert code == 0, output
+    assert output.index("step 'first' Succeeded") < output.index("step 'second' Succeeded")
 
 
 def test_a_run_that_fails_says_so_by_its_exit_code(flywheel: Flywheel) -> None:
-    code, told = flywheel("run", "commanded", "-p", "code=3", "--wait", "--timeout", "3m")
+    code, output = flywheel("run", "commanded", "-p", "code=3", "--wait", "--timeout", "3m")
 
     assert code == 1
-    assert "told to fail" in told
+    assert "asked to fail" in output
 
 
 def test_a_parameter_that_the_pipeline_has_not_is_told(flywheel: Flywheel) -> None:
-    code, told = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m")
+    code, output = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m")
 
     assert code == 1
-    assert "spec.parameters.mood: the pipeline has no such parameter; it has code" in told
+    assert "spec.parameters.mood: the pipeline has no such parameter; it has code" in output
 
 
 def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywheel, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_run_of_a_pipeline_that_is_there_shows_its_first_step(flywheel: Flywhe
         "{apiVersion: flywheel.ml/v1alpha1, kind: TrainingRun, metadata: {generateName: once-}, spec: {pipeline: commanded}}"
     )
 
-    code, told = flywheel("test", "-f", tmp_path / "run.yaml")
+    code, output = flywheel("test", "-f", tmp_path / "run.yaml")
 
-    assert code == 0, told
-    assert "accepted  Job 'once-test-first-1-" in told
+    assert code == 0, output
+    assert "accepted  Job 'once-test-first-1-" in output

@@ -61,7 +61,7 @@ def test_one_run_for_each_cause(namespace: Namespace, tmp_path: Path) -> None:
 
 
 def kill_while_it_comes(namespace: Namespace, settings: dict[str, str], folder: Path, when: str) -> None:
-    """Two operators at a time, each of which may write a few times; whoever is left is killed. And each cause is told anew."""
+    """Two operators at a time, each of which may write a few times; whoever is left is killed. Each cause is touched in between."""
     for number in range(1, DELIVERIES + 1):
         pair = [
             LocalOperator(
@@ -74,9 +74,9 @@ def kill_while_it_comes(namespace: Namespace, settings: dict[str, str], folder: 
             for side in (1, 2)
         ]
         try:
-            told = json.dumps({"metadata": {"annotations": {"story/told": f"{when}-{number}"}}})
+            patch = json.dumps({"metadata": {"annotations": {"test/touched": f"{when}-{number}"}}})
             for kind, name in (("fwds", "patients"), ("fwpipe", "once")):
-                namespace.kubectl("patch", kind, name, "--type=merge", "--patch", told)
+                namespace.kubectl("patch", kind, name, "--type=merge", "--patch", patch)
             one_has_died(pair)
         finally:
             for each in pair:

@@ -1,4 +1,4 @@
-"""Two GPUs and two servers that have them: a new version cannot come beside the old one, so it comes in its place, one by one, and is told.
+"""Two GPUs and two servers that have them: a new version cannot come beside the old one, so it comes in its place, one by one, and its status says so.
 No hardware is needed: the node says that it has them."""
 
 import json
@@ -35,7 +35,7 @@ def is_served(namespace: Namespace, version: str) -> bool | None:
 
 def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Namespace) -> None:
     rollouts.set_champion(served, "fraud-2")
-    told = wait_until(
+    message = wait_until(
         lambda: (
             "replaced one by one" in (said := kube.condition(served.get("fwsvc", NAME)).get("message", "")) and said
         ),
@@ -45,7 +45,7 @@ def test_a_surge_that_does_not_fit_goes_one_by_one_and_says_so(served: Namespace
     )
     wait_until(lambda: is_served(served, "fraud-2"), 120, lambda: str(kube.condition(served.get("fwsvc", NAME))))
 
-    assert "does not fit beside the old ones" in told
+    assert "does not fit beside the old ones" in message
     strategy = (served.get("deployment", NAME) or {})["spec"]["strategy"]["rollingUpdate"]
     assert strategy["maxSurge"] == 1, "the next one surges again, if it can"
 

@@ -75,7 +75,7 @@ class Traffic:
             try:
                 self._ask(self.answered)
                 self.answered += 1
-            except Exception as error:  # noqa: BLE001  whatever a user would see is told at the end
+            except Exception as error:  # noqa: BLE001  whatever a user would see is reported at the end
                 self.failures.append(repr(error))
             time.sleep(PAUSE_SECONDS)
 

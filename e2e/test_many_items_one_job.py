@@ -35,10 +35,10 @@ MONTHS = tuple({"month": month} for month in (1, 2, 3, 4))
 
 @pytest.fixture(scope="module")
 def first(namespace: Namespace) -> dict[int, Outcome]:
-    return told(namespace, ItemSet(MONTHS, parallelism=2), attempt=1)
+    return outcomes(namespace, ItemSet(MONTHS, parallelism=2), attempt=1)
 
 
-def told(namespace: Namespace, each: ItemSet, attempt: int) -> dict[int, Outcome]:
+def outcomes(namespace: Namespace, each: ItemSet, attempt: int) -> dict[int, Outcome]:
     """What is read of the Job when it is over."""
     owner = resource(KIND, "flights", {"dataset": "flights", "trainer": {"sklearn": {}}}, namespace=namespace.name)
     step = Step(
@@ -86,7 +86,7 @@ def test_every_item_has_its_own_parameters_and_output(first: dict[int, Outcome])
 
 
 def test_another_attempt_does_only_what_is_left(namespace: Namespace, first: dict[int, Outcome]) -> None:
-    found = told(namespace, ItemSet(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
+    found = outcomes(namespace, ItemSet(({"month": 12}, {}, {}, {}), parallelism=2, items=(0,)), attempt=2)
 
     assert {item: each.metrics["month"] for item, each in found.items()} == {0: 12}
 

@@ -63,7 +63,7 @@ BOOSTED = {
 
 
 @pytest.fixture(scope="module")
-def told(namespace: Namespace) -> Namespace:
+def searched(namespace: Namespace) -> Namespace:
     """One Experiment whose trials all go on to their end, and the same with a pruner."""
     rows = "id,x,late\n" + "".join(f"{n},{n % 97},{int(n % 97 > 50) ^ int(n % 11 == 0)}\n" for n in range(1500))
     dataset = {"source": {"s3": {"uri": namespace.upload("rows.csv", rows)}}, "target": "late", "keys": ["id"]}
@@ -91,33 +91,33 @@ def rounds(namespace: Namespace, name: str) -> int:
     return sum(record["step"] + 1 if record["state"] == "Pruned" else ROUNDS for record in history)
 
 
-def test_the_best_is_the_same_for_less(told: Namespace) -> None:
-    with_pruner, without = status(told, "pruned"), status(told, "patient")
+def test_the_best_is_the_same_for_less(searched: Namespace) -> None:
+    with_pruner, without = status(searched, "pruned"), status(searched, "patient")
 
     assert with_pruner["best"]["parameters"] == without["best"]["parameters"] == {"height": "10"}
     assert without["trials"]["succeeded"] == 10
     assert with_pruner["trials"]["pruned"] >= 3
     assert with_pruner["trials"]["failed"] == 0
-    assert rounds(told, "pruned") * 3 <= rounds(told, "patient") * 2, with_pruner["history"]
+    assert rounds(searched, "pruned") * 3 <= rounds(searched, "patient") * 2, with_pruner["history"]
 
 
-def test_it_says_why_a_trial_ended(told: Namespace) -> None:
-    pruned = [trial for trial in status(told, "pruned")["lastTrials"] if trial["state"] == "Pruned"]
+def test_it_says_why_a_trial_ended(searched: Namespace) -> None:
+    pruned = [trial for trial in status(searched, "pruned")["lastTrials"] if trial["state"] == "Pruned"]
 
     assert pruned
     assert all(trial["reason"] == "Pruned" and "the median of" in trial["message"] for trial in pruned)
 
 
-def test_curves_of_trials_that_succeeded_are_in_the_store(told: Namespace) -> None:
-    uid = (told.get("fwexp", "pruned") or {})["metadata"]["uid"]
-    prefix = f"{told.name}/curves/{uid}/"
+def test_curves_of_trials_that_succeeded_are_in_the_store(searched: Namespace) -> None:
+    uid = (searched.get("fwexp", "pruned") or {})["metadata"]["uid"]
+    prefix = f"{searched.name}/curves/{uid}/"
     found = kube.store().list_objects_v2(Bucket=kube.bucket(), Prefix=prefix).get("Contents", [])
 
-    assert len(found) == status(told, "pruned")["trials"]["succeeded"]
+    assert len(found) == status(searched, "pruned")["trials"]["succeeded"]
 
 
-def test_our_own_trainer_tells_its_curve_and_is_pruned_too(told: Namespace) -> None:
-    boosted = status(told, "boosted")
+def test_the_built_in_trainer_reports_its_curve_and_is_pruned_too(searched: Namespace) -> None:
+    boosted = status(searched, "boosted")
 
     assert boosted["best"]["parameters"] == {"learning_rate": "0.1"}
     assert boosted["trials"]["succeeded"] + boosted["trials"]["pruned"] == 4

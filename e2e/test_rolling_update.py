@@ -24,7 +24,7 @@ BODY = json.dumps({"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 2],
 
 
 class Load:
-    """Clients that ask through the Service's address on this node, one request after the other, until told to stop."""
+    """Clients that ask through the Service's address on this node, one request after the other, until they are stopped."""
 
     def __init__(self, address: str, clients: int = 4) -> None:
         self.address = address

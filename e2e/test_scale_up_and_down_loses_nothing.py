@@ -42,8 +42,8 @@ def test_no_request_is_lost_while_servers_come_and_go(served: Namespace) -> None
     with loopback.service(address, 8080) as port, Load(port) as load:
 
         def more() -> bool:
-            told, ready = replicas(served)
-            return told == ready >= 2
+            wanted, ready = replicas(served)
+            return wanted == ready >= 2
 
         wait_until(more, 150, lambda: f"never more than one server: {served.kubectl('describe', 'hpa')} {load.answers}")
         time.sleep(5)

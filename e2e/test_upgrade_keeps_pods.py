@@ -44,8 +44,8 @@ def servers_before(namespace: Namespace, tmp_path: Path) -> Iterator[dict[str, s
 
 def test_not_one_pod_restarts(namespace: Namespace, servers_before: dict[str, str]) -> None:
     settings = (kube.get("deployment", "flywheel-operator", "flywheel-system") or {})["spec"]["template"]["spec"]
-    told = {each["name"]: each.get("value", "") for each in settings["containers"][0]["env"]}
-    assert told["FLYWHEEL_SERVING_IMAGE"].endswith(NEWER)
+    environment = {each["name"]: each.get("value", "") for each in settings["containers"][0]["env"]}
+    assert environment["FLYWHEEL_SERVING_IMAGE"].endswith(NEWER)
 
     # More servers: only the upgraded operator can bring them, so it has looked; and they are as the old ones are.
     namespace.kubectl("scale", "fwsvc", NAME, "--replicas=2")

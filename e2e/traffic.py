@@ -51,15 +51,15 @@ class Traffic:
         connection.close()
 
     def _count(self, status: int, body: bytes) -> None:
-        told = json.loads(body)
+        response_body = json.loads(body)
         if status != 200:
-            self.failures[f"{status}: {told}"] += 1
+            self.failures[f"{status}: {response_body}"] += 1
             return
-        value = told["outputs"][0]["data"][0]
+        value = response_body["outputs"][0]["data"][0]
         if not isinstance(value, int | float) or value != value:
-            self.failures[f"no number: {told}"] += 1
+            self.failures[f"no number: {response_body}"] += 1
             return
-        self.answers[f"{told['model_version']}: {value}"] += 1
+        self.answers[f"{response_body['model_version']}: {value}"] += 1
 
 
 def predict_once(port: int, model: str, row: list[float]) -> tuple[str, float]:
@@ -67,6 +67,6 @@ def predict_once(port: int, model: str, row: list[float]) -> tuple[str, float]:
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, len(row)], "data": row}
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
     connection.request("POST", f"/v2/models/{model}/infer", json.dumps({"inputs": [tensor]}))
-    told = json.loads(connection.getresponse().read())
+    response_body = json.loads(connection.getresponse().read())
     connection.close()
-    return str(told["model_version"]), float(told["outputs"][0]["data"][0])
+    return str(response_body["model_version"]), float(response_body["outputs"][0]["data"][0])

@@ -3,7 +3,7 @@
 Each Dataset is checked and split as in its pod, and each trial runs as in its pod (steps `check` and `train`), in this process. The search is
 the Experiment's own: `trainer: {sklearn: {}}` with 20 trials, one after the other. Told is ROC AUC on the test split, which neither has seen:
 of the trial that was best on validation, and of a HistGradientBoostingClassifier with the parameters below. Small data is split three
-times with other seeds, and the mean is told, since 70 rows of one split say little. The result is in `results/preset.md`.
+times with other seeds, and the mean is reported, since 70 rows of one split say little. The result is in `results/preset.md`.
 """
 
 import json
@@ -47,13 +47,13 @@ def main() -> int:
     for library in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):  # as in a pod without a CPU limit
         os.environ.setdefault(library, "1")
     found = {name: measured(name) for name in sys.argv[1:] or HAND_TUNED}
-    promised = [
+    checked = [
         Target(f"{name}: ROC AUC of the preset over the hand-tuned one", round(each["ratio"], 4), LEAST, at_least=True)
         for name, each in found.items()
     ]
-    targets.write("preset", "python -m e2e.bench.preset", found, promised)
-    print(targets.shown(promised))
-    return 0 if all(each.holds for each in promised) else 1
+    targets.write_results("preset", "python -m e2e.bench.preset", found, checked)
+    print(targets.format_targets(checked))
+    return 0 if all(each.is_met for each in checked) else 1
 
 
 def measured(name: str) -> Figures:
@@ -74,8 +74,8 @@ def searched(data: Path, folder: Path) -> float:
     """The test ROC AUC of the preset's best trial on validation."""
     experiment = resource(KIND, "preset", {"dataset": "data", "trainer": {"sklearn": {}}})
     digest = "sha256:" + "0" * 64
-    told = Data.model_validate({"version": "data", "digest": digest, "task": "Classification", "classes": 2})
-    setup = resolve_setup(experiment.spec, told)
+    params = Data.model_validate({"version": "data", "digest": digest, "task": "Classification", "classes": 2})
+    setup = resolve_setup(experiment.spec, params)
     assert setup is not None
     past: list[PastTrial] = []
     best = (0.0, 0.0)
@@ -100,13 +100,13 @@ def hand_tuned(name: str) -> dict[str, Any]:
     }
 
 
-def trial(data: Path, told: Mapping[str, Any], root: Path) -> dict[str, float]:
+def trial(data: Path, params: Mapping[str, Any], root: Path) -> dict[str, float]:
     """The metrics of one trial, by the step `train`."""
     from flywheel_runtime.commands.train import main as train
 
     (root / "inputs").mkdir(parents=True)
     (root / "inputs" / "data").symlink_to(data)
-    step(train.main, told, root)
+    step(train.main, params, root)
     found: dict[str, float] = json.loads((root / "outputs" / "metrics.json").read_text())
     return found
 
@@ -118,7 +118,7 @@ def checked(name: str, root: Path, seed: int) -> Path:
     source = root / "inputs" / "source"
     source.mkdir(parents=True)
     if name == "flights":
-        for file in flights.written().iterdir():
+        for file in flights.flights_folder().iterdir():
             (source / file.name).symlink_to(file)
         times: dict[str, Any] = {"by": "Time", "validation": "15%", "test": "15%"}
         spec = {"name": name, "target": "late", "keys": ["flight_id"], "eventTime": "time_hour", "split": times}
@@ -144,9 +144,9 @@ def table(name: str) -> Any:
     return named.assign(answer=answers[name].astype(int))
 
 
-def step(run: Any, told: Mapping[str, Any], root: Path) -> None:
+def step(run: Any, params: Mapping[str, Any], root: Path) -> None:
     """One step in this process, as its pod would run it. Its log is printed if it fails."""
-    (root / "params.json").write_text(json.dumps(dict(told)))
+    (root / "params.json").write_text(json.dumps(dict(params)))
     os.environ.update({"FLYWHEEL_ROOT": str(root), "FLYWHEEL_TERMINATION_LOG": str(root / "termination-log")})
     with (root / "log").open("w") as log, redirect_stdout(log):
         code = run()

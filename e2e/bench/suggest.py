@@ -41,16 +41,16 @@ def main() -> int:
         "importance": {"cpu_seconds": round(time.thread_time() - began, 3)},
         "others": asyncio.run(others(past)),
     }
-    promised = [
+    checked = [
         Target("suggesting the 1,000th trial, median, CPU time", found["suggest"]["p50_cpu_seconds"], 0.3, "s"),
         Target(
             "an event loop beside four suggestions, at worst late by", found["others"]["loop_late_seconds"], 0.3, "s"
         ),
         Target("a decision over another resource meanwhile, at worst", found["others"]["decision_seconds"], 0.3, "s"),
     ]
-    targets.write("suggest", "python -m e2e.bench.suggest", found, promised)
-    print(targets.shown(promised))
-    return 0 if all(each.holds for each in promised) else 1
+    targets.write_results("suggest", "python -m e2e.bench.suggest", found, checked)
+    print(targets.format_targets(checked))
+    return 0 if all(each.is_met for each in checked) else 1
 
 
 def history() -> list[PastTrial]:

@@ -26,8 +26,8 @@ class Target:
     at_least: bool = False
 
     @property
-    def holds(self) -> bool:
-        """Whether it is kept."""
+    def is_met(self) -> bool:
+        """Whether the figure is within its bound."""
         return self.measured >= self.bound if self.at_least else self.measured <= self.bound
 
     @property
@@ -35,11 +35,11 @@ class Target:
         return f"{'≥' if self.at_least else '≤'} {self.bound:g}{self.unit and ' '}{self.unit}"
 
 
-def write(
-    name: str, command: str, found: Mapping[str, Mapping[str, float]], promised: Sequence[Target], note: str = ""
+def write_results(
+    name: str, command: str, found: Mapping[str, Mapping[str, float]], targets: Sequence[Target], note: str = ""
 ) -> None:
-    """Into `results/<name>.json` and `.md`; `note` is Markdown that stands under the table."""
-    told = {
+    """Write `results/<name>.json` and `.md`; `note` is Markdown below the table."""
+    result = {
         "command": command,
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": machine(),
@@ -47,26 +47,26 @@ def write(
         "figures": found,
     }
     RESULTS.mkdir(parents=True, exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps(told, indent=1) + "\n")
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=1) + "\n")
     rows = "".join(
-        f"| {line.what} | {line.measured:g}{line.unit and ' '}{line.unit} | {line.wanted} | {'yes' if line.holds else '**no**'} |\n"
-        for line in promised
+        f"| {line.what} | {line.measured:g}{line.unit and ' '}{line.unit} | {line.wanted} | {'yes' if line.is_met else '**no**'} |\n"
+        for line in targets
     )
     details = "".join(
         f"- `{key}`: " + ", ".join(f"{field} {value:g}" for field, value in figures.items()) + "\n"
         for key, figures in found.items()
     )
     (RESULTS / f"{name}.md").write_text(
-        f"# {name}: the last result\n\n`{command}`, {told['date']}, {told['machine']}, revision {told['revision']}\n\n"
+        f"# {name}: the last result\n\n`{command}`, {result['date']}, {result['machine']}, revision {result['revision']}\n\n"
         f"| | measured | wanted | holds |\n|---|---|---|---|\n{rows}\n{note}{note and chr(10)}{details}"
     )
 
 
-def shown(promised: Sequence[Target]) -> str:
-    """One line each, for the terminal."""
+def format_targets(targets: Sequence[Target]) -> str:
+    """Return one line for each target, for the terminal."""
     return "\n".join(
-        f"{'ok  ' if line.holds else 'MISS'} {line.what}: {line.measured:g}{line.unit and ' '}{line.unit} (wanted {line.wanted})"
-        for line in promised
+        f"{'ok  ' if line.is_met else 'MISS'} {line.what}: {line.measured:g}{line.unit and ' '}{line.unit} (wanted {line.wanted})"
+        for line in targets
     )
 
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from e2e.cluster import apiserver, cluster, golang, images, paths
 from e2e.cluster.files import remove
-from e2e.cluster.progress import Failure, say
+from e2e.cluster.progress import Failure, announce
 
 
 def up(arguments: argparse.Namespace) -> None:
     """start the cluster, or find it running"""
     cluster.up(cluster.chosen())
-    say(f"The cluster is up: export KUBECONFIG={cluster.chosen().kubeconfig}")
+    announce(f"The cluster is up: export KUBECONFIG={cluster.chosen().kubeconfig}")
 
 
 def down(arguments: argparse.Namespace) -> None:

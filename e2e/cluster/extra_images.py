@@ -26,11 +26,11 @@ def ensure_image(short: str) -> str:
         kind.docker_build(short, name, ["-f", str(dockerfile), *given, str(dockerfile.parent)])
         kind.kind("load", "docker-image", "--name", kind.NAME, name)
     else:
-        _natively(short, name, dockerfile, arguments)
+        _build_natively(short, name, dockerfile, arguments)
     return name
 
 
-def _natively(short: str, name: str, dockerfile: Path, arguments: dict[str, str]) -> None:
+def _build_natively(short: str, name: str, dockerfile: Path, arguments: dict[str, str]) -> None:
     with images.exclusive_build(), buildah.storage_mounted():
         if not buildah.has(name):
             with step(f"{short} image"):

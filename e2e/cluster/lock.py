@@ -13,7 +13,7 @@ from datetime import datetime
 from pathlib import Path
 
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import say
+from e2e.cluster.progress import announce
 
 SAY_AGAIN_SECONDS = 15
 
@@ -39,7 +39,7 @@ def exclusive_lock(path: Path, what: str) -> Iterator[None]:
         while not try_lock(file.fileno()):
             if time.monotonic() - said > SAY_AGAIN_SECONDS:
                 said = time.monotonic()
-                say(describe(what, path.read_text()))
+                announce(describe(what, path.read_text()))
             time.sleep(0.2)
         file.truncate(0)
         file.write(holder())

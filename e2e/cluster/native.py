@@ -32,7 +32,7 @@ from e2e.cluster import (
 from e2e.cluster.components import PLANE
 from e2e.cluster.files import remove, write_if_changed
 from e2e.cluster.paths import CHECKOUT, KUBECONFIG, LOGS, PKI, RUNTIME, STATE
-from e2e.cluster.progress import Failure, say, step
+from e2e.cluster.progress import Failure, announce, step
 from e2e.waiting import wait_until
 
 LOCK = Path("/run/lock/flywheel-dev.lock")
@@ -49,7 +49,7 @@ def up() -> None:
         if not components.are_healthy():
             build_and_start()
         elif different := components.outdated():
-            say(f"Another version of e2e/cluster started {', '.join(different)}; 'down' and 'up' renew them")
+            announce(f"Another version of e2e/cluster started {', '.join(different)}; 'down' and 'up' renew them")
         share(lambda checkouts: {*checkouts, str(CHECKOUT)})
         kubeconfig.write(KUBECONFIG, PLANE.server, PKI / "ca.crt", "admin", certificates.pair(PKI, "admin"))
 
@@ -119,7 +119,7 @@ def start_control_plane() -> None:
         if processes.running(PLANE.pids, "etcd") or not data.exists():
             raise
         spoiled = STATE / f"etcd.spoiled-{int(time.time())}"
-        say(f"etcd cannot read its data; they are kept in {spoiled} and the cluster begins anew")
+        announce(f"etcd cannot read its data; they are kept in {spoiled} and the cluster begins anew")
         controlplane.stop(PLANE)
         data.rename(spoiled)
         controlplane.start(PLANE, components.APISERVER_FLAGS)
@@ -179,7 +179,9 @@ def down(even_if_shared: bool = False) -> None:
         others = share(lambda checkouts: checkouts - {str(CHECKOUT)})
         KUBECONFIG.unlink(missing_ok=True)
         if others and not even_if_shared:
-            say(f"The native cluster stays up for {', '.join(sorted(others))}; to end it for them too: down --force")
+            announce(
+                f"The native cluster stays up for {', '.join(sorted(others))}; to end it for them too: down --force"
+            )
             return
         if others:
             warn_others(others)
@@ -193,7 +195,7 @@ def warn_others(others: set[str]) -> None:
     words = ["get", "pods", "--all-namespaces", "--no-headers", "--request-timeout=3s"]
     done = subprocess.run([golang.kubectl(), *kubeconfig_of_admin, *words], capture_output=True, text=True)
     count = len(done.stdout.splitlines())
-    say(
+    announce(
         f"Ending the cluster under {', '.join(sorted(others))}: {count} pods, their logs and volumes; Ctrl-C within {SECONDS_TO_THINK} s"
     )
     time.sleep(SECONDS_TO_THINK)

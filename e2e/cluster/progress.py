@@ -58,7 +58,7 @@ def relevant_lines(log: Path, limit: int = 15) -> list[str]:
     return (errors or lines)[-limit:]
 
 
-def say(message: str) -> None:
+def announce(message: str) -> None:
     print(f"[{time.monotonic() - BEGIN:4.0f} s] {message}", file=sys.stderr, flush=True)
 
 
@@ -69,17 +69,17 @@ def step(name: str) -> Iterator[None]:
     expected = f"usually {usual} s" if usual else "usually a moment"
     begin, finished = time.monotonic(), threading.Event()
 
-    def beat() -> None:
+    def report_progress() -> None:
         while not finished.wait(HEARTBEAT_SECONDS):
-            say(f"{name}: {time.monotonic() - begin:.0f} s so far, {expected}")
+            announce(f"{name}: {time.monotonic() - begin:.0f} s so far, {expected}")
 
-    say(f"{name} ({expected})")
-    threading.Thread(target=beat, daemon=True).start()
+    announce(f"{name} ({expected})")
+    threading.Thread(target=report_progress, daemon=True).start()
     try:
         yield
     finally:
         finished.set()
-    say(f"{name}: done in {time.monotonic() - begin:.1f} s")
+    announce(f"{name}: done in {time.monotonic() - begin:.1f} s")
 
 
 def run(argv: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:

@@ -196,7 +196,7 @@ def _test(
 
 def _passes(clone: Path, tests: tuple[str, ...], limit: float) -> bool:
     roots = ("operator", "images/runtime", "images/serving", ".")
-    # Without .pyc files, which are told apart by times that are too coarse for this.
+    # Without .pyc files, whose validity depends on times that are too coarse for this.
     environment = {
         **os.environ,
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -16,7 +16,7 @@ from e2e.bench import targets
 from e2e.bench.operator import clones, figures, installation, report, resources
 from e2e.bench.operator.figures import Watched
 from e2e.bench.targets import Figures
-from e2e.cluster.progress import Failure, say
+from e2e.cluster.progress import Failure, announce
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL
 
 PER_LOOP = 3  # Dataset, Experiment, InferenceService: what is counted; a Model and a ModelVersion come on top
@@ -29,12 +29,12 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     if not options.no_latency:
         found["latency"] = measured_latency(options)
-        say(f"{found['latency']}")
+        announce(f"{found['latency']}")
     with folder() as place, installation.running(place) as grown:
         loops = 0
         for size in options.sizes:
             more = -(-size // PER_LOOP)
-            say(f"bringing {size:,} resources to Ready; 10,000 take ten minutes on 2 cores")
+            announce(f"bringing {size:,} resources to Ready; 10,000 take ten minutes on 2 cores")
             if not loops:
                 loops = min(more, BY_THE_OPERATOR)
                 with figures.operator(grown) as process:
@@ -42,13 +42,13 @@ def measured(options: argparse.Namespace) -> dict[str, Figures]:
                     figures.settle(grown, process)
             clones.grow(grown, range(loops, more))
             loops = more
-            say(f"restarting with {size:,} resources")
+            announce(f"restarting with {size:,} resources")
             found[f"restart_{size}"] = restarted(grown, loops)
-            say(f"{found[f'restart_{size}']}")
+            announce(f"{found[f'restart_{size}']}")
             if options.idle and size == options.sizes[0]:
-                say(f"{options.idle:g} s of silence")
+                announce(f"{options.idle:g} s of silence")
                 found["idle"] = figures.idle(grown, options.idle)
-                say(f"{found['idle']}")
+                announce(f"{found['idle']}")
     return found
 
 
@@ -61,14 +61,14 @@ def measured_latency(options: argparse.Namespace) -> Figures:
     """Services of one shared Model, patched one after another."""
     watched = Watched()
     with folder() as place, installation.running(place, watched) as small, figures.operator(small) as process:
-        say(f"latency: bringing {options.services} InferenceServices to Ready")
+        announce(f"latency: bringing {options.services} InferenceServices to Ready")
         small.apply(resources.shared_model())
         small.wait({MODEL: 1})
         names = (f"service-{number}" for number in range(options.services))
         small.apply((INFERENCE_SERVICE, resources.service(name, resources.SHARED)) for name in names)
         small.wait({INFERENCE_SERVICE: options.services})
         figures.settle(small, process)
-        say(f"latency: {options.samples} changes of spec.replicas, {options.rate:g} a second")
+        announce(f"latency: {options.samples} changes of spec.replicas, {options.rate:g} a second")
         return figures.latency(small, watched, options.services, options.samples, options.rate)
 
 
@@ -108,7 +108,7 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0 if every promise is kept."""
+    """Return 0 if every target is met."""
     options = parsed()
     try:
         found = measured(options) if options.what == "operator" else trial(options)
@@ -116,10 +116,10 @@ def main() -> int:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
     command = " ".join(("python -m e2e.bench.operator", *sys.argv[1:]))
-    promised = report.targets(found)
-    targets.write("step_start" if options.before else options.what, command, found, promised)
-    print(targets.shown(promised))
-    return 0 if all(line.holds for line in promised) else 1
+    checked = report.targets(found)
+    targets.write_results("step_start" if options.before else options.what, command, found, checked)
+    print(targets.format_targets(checked))
+    return 0 if all(line.is_met for line in checked) else 1
 
 
 if __name__ == "__main__":

@@ -32,18 +32,19 @@ FIRST = "loop-0"
 class Original:
     """The first loop, as it is stored, with its failed trial's Job."""
 
-    def __init__(self, world: Installation) -> None:
-        self._world = world
+    def __init__(self, installation: Installation) -> None:
+        self._installation = installation
         found = [
-            (api, world.server.request("GET", path(api, NAMESPACE, FIRST))) for api in (DATASET, EXPERIMENT, MODEL)
+            (api, installation.server.request("GET", path(api, NAMESPACE, FIRST)))
+            for api in (DATASET, EXPERIMENT, MODEL)
         ]
         champion = path(MODEL_VERSION, NAMESPACE, found[-1][1]["status"]["champion"])
         service = path(INFERENCE_SERVICE, NAMESPACE, FIRST)
-        found.append((MODEL_VERSION, world.server.request("GET", champion)))
-        found.append((INFERENCE_SERVICE, world.server.request("GET", service)))
+        found.append((MODEL_VERSION, installation.server.request("GET", champion)))
+        found.append((INFERENCE_SERVICE, installation.server.request("GET", service)))
         self._resources: list[tuple[Api, Object]] = found
         uid = found[1][1]["metadata"]["uid"]
-        [self._failed] = [each for each in world.server.listed(JOB, NAMESPACE) if f'"{uid}"' in json.dumps(each)]
+        [self._failed] = [each for each in installation.server.listed(JOB, NAMESPACE) if f'"{uid}"' in json.dumps(each)]
 
     def copy(self, number: int) -> None:
         """One more loop with that number; controllers and nodes do what is theirs."""
@@ -51,28 +52,28 @@ class Original:
         made = {}
         for api, original in self._resources:
             changed = _changed(original, changes)
-            stored = self._world.server.create(api, _fresh(changed))
+            stored = self._installation.server.create(api, _fresh(changed))
             changes |= _identity(original, stored)
             if api == EXPERIMENT:
                 # It covers the Dataset's name, and so is another for each copy.
                 changes[original["status"]["fingerprint"]] = fingerprint(parse_resource(EXPERIMENT_KIND, stored).spec)
             status = _changed(original["status"], changes)
-            made[api] = self._world.server.merge(path_of(api, stored, "status"), {"status": status})
-        self._world.server.create(JOB, _unstarted(_changed(self._failed, changes)))
+            made[api] = self._installation.server.merge(path_of(api, stored, "status"), {"status": status})
+        self._installation.server.create(JOB, _unstarted(_changed(self._failed, changes)))
         for manager, child, manifest in _children(made):
             where = path(child.api, NAMESPACE, manifest["metadata"]["name"])
-            self._world.server.request(
+            self._installation.server.request(
                 "PATCH", f"{where}?fieldManager={manager}&force=true", manifest, "application/apply-patch+yaml"
             )
 
 
-def grow(world: Installation, numbers: Iterable[int]) -> None:
+def grow(installation: Installation, numbers: Iterable[int]) -> None:
     """A copy for each number; no operator runs meanwhile."""
-    original = Original(world)
+    original = Original(installation)
     with ThreadPoolExecutor(WRITERS) as pool:
         for _ in pool.map(original.copy, numbers):
             pass
-    world.nodes.rest()
+    installation.nodes.rest()
 
 
 def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:

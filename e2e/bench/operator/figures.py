@@ -1,4 +1,4 @@
-"""The figures, each measured on a world that stands."""
+"""The figures, each measured on a running installation."""
 
 import threading
 import time
@@ -22,9 +22,9 @@ RESYNC_WHILE_IDLE = "60"  # seconds: ten times the usual number of looks, which 
 
 
 @contextmanager
-def operator(world: Installation, **more: str) -> Iterator[Operator]:
+def operator(installation: Installation, **more: str) -> Iterator[Operator]:
     """Until it has ended by SIGTERM, its Lease released."""
-    process = Operator(world, **more)
+    process = Operator(installation, **more)
     try:
         yield process
         process.process.terminate()
@@ -33,33 +33,35 @@ def operator(world: Installation, **more: str) -> Iterator[Operator]:
         process.kill()
 
 
-def settle(world: Installation, process: Operator) -> None:
+def settle(installation: Installation, process: Operator) -> None:
     """Until controllers, nodes and the operator have nothing left to do."""
-    world.nodes.rest()
+    installation.nodes.rest()
     before = -1.0
     while (looks := _looks(process.metrics())) != before or process.metrics().get(DEPTH) != 0:
         before = looks
         time.sleep(SETTLED)
 
 
-def restart(world: Installation, expected: int) -> Figures:
+def restart(installation: Installation, expected: int) -> Figures:
     """From the start of the process to a look at every one of `expected` resources and an empty queue, with what that took."""
-    started, lines = datetime.now(UTC), len(_log(world))
-    with operator(world) as process:
+    started, lines = datetime.now(UTC), len(_log(installation))
+    with operator(installation) as process:
         warm = wait_until(
-            lambda: _warm(world, lines, process), 600, "the operator's caches are not warm", max_pause=0.05
+            lambda: _warm(installation, lines, process), 600, "the operator's caches are not warm", max_pause=0.05
         )
         # Asking costs the operator time, so it is asked more seldom the more there is to do.
         samples = wait_until(
             lambda: _all_looked_at(process, expected),
             1200,
-            lambda: f"looked {_looks(process.metrics()):.0f} times of {expected}: {world.folder / 'operator.log'}",
+            lambda: (
+                f"looked {_looks(process.metrics()):.0f} times of {expected}: {installation.folder / 'operator.log'}"
+            ),
             max_pause=max(0.1, expected / 20_000),
         )
         seconds = time.monotonic() - process.began
         memory, cpu = process.memory(), process.cpu()
         time.sleep(SETTLED)
-    written = world.writes(started - timedelta(seconds=1))
+    written = installation.writes(started - timedelta(seconds=1))
     for each in written[:5]:
         print(f"  written: {each}")
     return {
@@ -75,15 +77,15 @@ def restart(world: Installation, expected: int) -> Figures:
     }
 
 
-def idle(world: Installation, seconds: float) -> Figures:
+def idle(installation: Installation, seconds: float) -> Figures:
     """Writes while nothing happens, resyncs included."""
-    with operator(world, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
+    with operator(installation, FLYWHEEL_RESYNC_SECONDS=RESYNC_WHILE_IDLE) as process:
         wait_until(lambda: _looks(process.metrics()) or None, 600, "the operator looks at nothing", max_pause=1)
-        settle(world, process)
+        settle(installation, process)
         before, since, spent = _looks(process.metrics()), datetime.now(UTC), process.cpu()
         time.sleep(seconds)
         looks, memory, cpu = _looks(process.metrics()) - before, process.memory(), process.cpu() - spent
-    written = world.writes(since)
+    written = installation.writes(since)
     for each in written[:5]:
         print(f"  written: {each}")
     return {
@@ -119,7 +121,7 @@ class Watched:
             return self._seen[name, replicas]
 
 
-def latency(world: Installation, watched: Watched, services: int, samples: int, per_second: float) -> Figures:
+def latency(installation: Installation, watched: Watched, services: int, samples: int, per_second: float) -> Figures:
     """From a patch of spec.replicas, sent, to the Deployment that has them, seen. The services run and are Ready."""
     names = [f"service-{number}" for number in range(services)]
     asked: list[tuple[str, int, float]] = []
@@ -130,7 +132,7 @@ def latency(world: Installation, watched: Watched, services: int, samples: int, 
         name, replicas = names[number % services], 2 + number // services
         asked.append((name, replicas, time.monotonic()))
         where = path(INFERENCE_SERVICE, resources.NAMESPACE, name)
-        world.server.merge(where, {"spec": {"replicas": replicas}})
+        installation.server.merge(where, {"spec": {"replicas": replicas}})
     took = sorted(watched.when(name, replicas, 30) - sent for name, replicas, sent in asked)
     return {
         "resources": services,
@@ -147,15 +149,15 @@ def _quantile(ordered: list[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
 
 
-def _log(world: Installation) -> list[str]:
-    file = world.folder / "operator.log"
+def _log(installation: Installation) -> list[str]:
+    file = installation.folder / "operator.log"
     return file.read_text().splitlines() if file.exists() else []
 
 
-def _warm(world: Installation, lines: int, process: Operator) -> float | None:
+def _warm(installation: Installation, lines: int, process: Operator) -> float | None:
     if process.process.poll() is not None:
-        raise RuntimeError(f"the operator ended: {_log(world)[-5:]}")
-    return time.monotonic() - process.began if any(GATE in line for line in _log(world)[lines:]) else None
+        raise RuntimeError(f"the operator ended: {_log(installation)[-5:]}")
+    return time.monotonic() - process.began if any(GATE in line for line in _log(installation)[lines:]) else None
 
 
 def _all_looked_at(process: Operator, expected: int) -> dict[str, float] | None:

@@ -37,12 +37,17 @@ PATIENCE = 3600.0  # seconds, for a stage
 class Operator(LocalOperator):
     """`python -m flywheel` as the chart would run it: its own user, its own rights."""
 
-    def __init__(self, world: "Installation", **more: str) -> None:
+    def __init__(self, installation: "Installation", **more: str) -> None:
         self.port = apiserver.free_port()
         self.began = time.monotonic()
         self.began_at = datetime.now(UTC)
         super().__init__(
-            {}, world.folder / "operator.log", "bench", self.port, KUBECONFIG=str(world.operator_kubeconfig), **more
+            {},
+            installation.folder / "operator.log",
+            "bench",
+            self.port,
+            KUBECONFIG=str(installation.operator_kubeconfig),
+            **more,
         )
 
     def metrics(self) -> dict[str, float]:

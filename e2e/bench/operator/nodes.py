@@ -16,7 +16,7 @@ from typing import Any
 
 from e2e.bench.operator.api import Object, Refused, Server, path, path_of
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import say
+from e2e.cluster.progress import announce
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, Api
 from flywheel.core.resource.names import STEP_LABEL
 from flywheel.engine.cache.informer import MANAGED_SELECTOR
@@ -29,7 +29,7 @@ Seen = Callable[[str, Object], None]
 
 
 class Nodes:
-    """`seen` is told of every Deployment event at once, before anything is done about it."""
+    """`seen` is called with every Deployment event at once, before anything is done about it."""
 
     def __init__(self, server: Server, seen: Seen) -> None:
         self._server = server
@@ -67,11 +67,11 @@ class Nodes:
             try:
                 work()
             except (OSError, HTTPException) as error:
-                say(f"nodes: {error!r}")
+                announce(f"nodes: {error!r}")
             except Refused as refused:
                 # The operator may have deleted or changed it meanwhile.
                 if not any(word in str(refused) for word in ("NotFound", "AlreadyExists", "Conflict")):
-                    say(f"nodes: {refused}")
+                    announce(f"nodes: {refused}")
 
     def _job(self, event: str, job: Object) -> Callable[[], object] | None:
         if event == "DELETED":
@@ -83,12 +83,12 @@ class Nodes:
 
     def _end(self, job: Object) -> None:
         step = job["metadata"]["labels"][STEP_LABEL]
-        told = self._failed if step == FAILING_STEP else _finished(self._done, job, step)
+        termination = self._failed if step == FAILING_STEP else _finished(self._done, job, step)
         labels = {**job["spec"]["template"]["metadata"]["labels"], JOB_NAME: job["metadata"]["name"]}
         pod = _pod(job, _pod_of(job), labels)
         self._server.create(POD, pod)
         phase = "Failed" if step == FAILING_STEP else "Succeeded"
-        self._server.merge(path_of(POD, pod, "status"), {"status": _ended(pod, phase, told)})
+        self._server.merge(path_of(POD, pod, "status"), {"status": _ended(pod, phase, termination)})
         self._server.merge(path_of(JOB, job, "status"), {"status": _job_status(phase)})
 
     def _deployment(self, event: str, deployment: Object) -> Callable[[], object] | None:
@@ -135,9 +135,9 @@ def _finished(done: Object, job: Object, step: str) -> Object:
     return {**done, "collect": {**done["collect"], "message": json.dumps(message)}}
 
 
-def _ended(pod: Object, phase: str, told: Object) -> Object:
+def _ended(pod: Object, phase: str, termination: Object) -> Object:
     def state(name: str) -> dict[str, Any]:
-        said = {key: value for key, value in (told.get(name) or {"exitCode": 0}).items() if value is not None}
+        said = {key: value for key, value in (termination.get(name) or {"exitCode": 0}).items() if value is not None}
         return {"terminated": {**said, "startedAt": _now(), "finishedAt": _now()}}
 
     return _status(pod, phase, state, ready=False)

@@ -1,4 +1,4 @@
-"""The promises that the operator's figures are held to."""
+"""The targets of the operator's figures."""
 
 from collections.abc import Mapping
 
@@ -6,34 +6,34 @@ from e2e.bench.targets import Figures, Target
 
 
 def targets(found: Mapping[str, Figures]) -> list[Target]:
-    """The promises of those figures that were measured."""
+    """Return the targets of those figures that were measured."""
     restarts = [figures for name, figures in found.items() if name.startswith("restart")]
-    promised = []
+    checked = []
     for figures in restarts:
         size = int(figures["resources"])
         what, seconds = f"restart with {size:,} resources, all reconciled", figures["reconciled_seconds"]
-        promised += [
+        checked += [
             Target(what, seconds, max(10.0, size * 0.006), "s"),
             Target(f"writes of that restart ({size:,})", figures["writes"], 0),
         ]
     if restarts:
         first = restarts[0]
-        promised.append(
+        checked.append(
             Target(f"peak RSS of that restart ({int(first['resources']):,})", first["rss_peak_mib"], 150, "MiB")
         )
     if spec := found.get("latency"):
         size = int(spec["resources"])
-        promised.append(Target(f"spec change to child applied, p99 at {size} resources", spec["p99_seconds"], 1, "s"))
+        checked.append(Target(f"spec change to child applied, p99 at {size} resources", spec["p99_seconds"], 1, "s"))
     if quiet := found.get("idle"):
-        promised.append(Target(f"writes in {quiet['seconds'] / 60:g} idle minutes", quiet["writes"], 0))
+        checked.append(Target(f"writes in {quiet['seconds'] / 60:g} idle minutes", quiet["writes"], 0))
     if trial := found.get("trial"):
-        promised.append(Target("trial overhead over a pod that does nothing", trial["overhead_seconds"], 2, "s"))
+        checked.append(Target("trial overhead over a pod that does nothing", trial["overhead_seconds"], 2, "s"))
     if saved := found.get("saved"):
         after = found["after"]
-        promised += [
+        checked += [
             Target("CPU saved before main may start", saved["cpu_seconds"], 0.3, "s", at_least=True),
             Target("peak RSS of collect", after["collect_peak_mib"], 40, "MiB"),
         ]
     if server := found.get("server"):
-        promised.append(Target("server start to Ready", server["ready_seconds"], 2, "s"))
-    return promised
+        checked.append(Target("server start to Ready", server["ready_seconds"], 2, "s"))
+    return checked

@@ -19,7 +19,7 @@ from pathlib import Path
 
 from e2e.bench.targets import Figures
 from e2e.cluster.paths import CHECKOUT
-from e2e.cluster.progress import say
+from e2e.cluster.progress import announce
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
 from tests.runtime import s3_server
@@ -54,7 +54,7 @@ def measure(before: str, pairs: int) -> dict[str, Figures]:
         for number in range(pairs):
             for name, build in (("before", old), ("after", CHECKOUT)):
                 starts[name].append(start(build / "images" / "runtime", folder / f"{name}-{number}", env, digest))
-            say(f"pair {number + 1} of {pairs}: {starts['before'][-1]} {starts['after'][-1]}")
+            announce(f"pair {number + 1} of {pairs}: {starts['before'][-1]} {starts['after'][-1]}")
     found = {name: _medians(each) for name, each in starts.items()}
     saved = [old.cpu_seconds - new.cpu_seconds for old, new in zip(starts["before"], starts["after"], strict=True)]
     return {**found, "saved": {"pairs": pairs, "cpu_seconds": round(statistics.median(saved), 3)}}

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from e2e.bench import targets
 from e2e.bench.serving import figures, models, report
-from e2e.bench.serving.peers import OURS, OURS_WITHOUT_GRPC, PEERS, Peer
+from e2e.bench.serving.peers import OURS, OURS_WITHOUT_GRPC, PEERS, Competitor
 from e2e.bench.targets import Figures
-from e2e.cluster.progress import Failure, say
+from e2e.cluster.progress import Failure, announce
 
 
 def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
@@ -37,10 +37,10 @@ def measured(options: argparse.Namespace, folder: Path) -> dict[str, Figures]:
     found: dict[str, Figures] = {}
     for work, (peers, question, measure) in works.items():
         if options.work in (None, work):
-            say(f"{report.WORKS[work]}: {question.name} {list(question.rows.shape)}")
+            announce(f"{report.WORKS[work]}: {question.name} {list(question.rows.shape)}")
             found |= named(work, figures.in_turn(peers, question, options.rounds, measure))
     if options.work is None:
-        found |= named("start", figures.starts((*everybody, OURS_WITHOUT_GRPC), asked, options.rounds))
+        found |= named("start", figures.measure_starts((*everybody, OURS_WITHOUT_GRPC), asked, options.rounds))
         found["added"] = figures.added(asked, seconds)
         found["overload"] = figures.overload(asked, seconds)
     return found
@@ -50,7 +50,7 @@ def named(work: str, found: dict[str, Figures]) -> dict[str, Figures]:
     return {f"{work}_{name}": each for name, each in found.items()}
 
 
-def versions(peers: Iterable[Peer]) -> dict[str, str]:
+def versions(peers: Iterable[Competitor]) -> dict[str, str]:
     """Of the packages that are measured."""
     script = "import sys, importlib.metadata; print(importlib.metadata.version(sys.argv[1]))"
     found = {OURS.name: targets.revision()}
@@ -69,12 +69,12 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument("--work", choices=tuple(report.WORKS), help="one kind of work alone; writes no result")
     parser.add_argument("--seconds", type=float, default=4, help="of load for each server in each round")
-    parser.add_argument("--rounds", type=int, default=3, help="turns of all servers; medians are told")
+    parser.add_argument("--rounds", type=int, default=3, help="turns of all servers; medians are reported")
     return parser.parse_args()
 
 
 def main() -> int:
-    """0 if every promise is kept."""
+    """Return 0 if every target is met."""
     options = parsed()
     try:
         with tempfile.TemporaryDirectory(prefix="flywheel-bench-") as folder:
@@ -82,13 +82,15 @@ def main() -> int:
     except Failure as failure:
         sys.stderr.write(f"{failure.report()}\n")
         return 1
-    promised = report.targets(found)
+    checked = report.targets(found)
     if options.work is None and len(options.peers) == len(PEERS):
         table = report.table(found, versions(PEERS))
-        targets.write("serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, promised, table)
+        targets.write_results(
+            "serving", " ".join(("python -m e2e.bench.serving", *sys.argv[1:])), found, checked, table
+        )
         print(table)
-    print(targets.shown(promised))
-    return 0 if all(line.holds for line in promised) else 1
+    print(targets.format_targets(checked))
+    return 0 if all(line.is_met for line in checked) else 1
 
 
 if __name__ == "__main__":

@@ -9,10 +9,10 @@ import numpy as np
 from tritonclient.grpc import service_pb2
 
 from e2e.bench.serving import load, prediction_case
-from e2e.bench.serving.peers import OURS, Peer, Running, running
+from e2e.bench.serving.peers import OURS, Competitor, Running, running
 from e2e.bench.serving.prediction_case import RPC_PATH, PredictionCase
 from e2e.bench.targets import Figures
-from e2e.cluster.progress import Failure, say
+from e2e.cluster.progress import Failure, announce
 
 CONNECTIONS = 8
 PORT = 19080
@@ -23,7 +23,7 @@ SWEEP = (8, 16, 32, 64)  # connections among which the peak is looked for
 Measure = Callable[[Running], load.LoadResult]
 
 
-def in_turn(peers: Iterable[Peer], asked: PredictionCase, rounds: int, measure: Measure) -> dict[str, Figures]:
+def in_turn(peers: Iterable[Competitor], asked: PredictionCase, rounds: int, measure: Measure) -> dict[str, Figures]:
     """Every peer once in each round; medians over rounds by the peer's name."""
     found: dict[str, list[load.LoadResult]] = {}
     for number in range(rounds):
@@ -31,7 +31,7 @@ def in_turn(peers: Iterable[Peer], asked: PredictionCase, rounds: int, measure: 
             with running(peer, asked.folder, asked, PORT) as server:
                 measured = measure(server)
             found.setdefault(peer.name, []).append(measured)
-            say(
+            announce(
                 f"round {number + 1}, {peer.name}: {measured.rate:,.0f}/s, p50 {measured.p50:.2f} ms, p99 {measured.p99:.2f} ms"
             )
     return {name: _median(each) for name, each in found.items()}
@@ -57,7 +57,7 @@ def rpc(asked: PredictionCase, seconds: float) -> Measure:
     return measure
 
 
-def starts(peers: Iterable[Peer], asked: PredictionCase, rounds: int) -> dict[str, Figures]:
+def measure_starts(peers: Iterable[Competitor], asked: PredictionCase, rounds: int) -> dict[str, Figures]:
     """From the start of the process to the first right answer over REST, and the peak of resident memory after 1,000 requests."""
     found: dict[str, Figures] = {}
     for peer in peers:
@@ -71,7 +71,7 @@ def starts(peers: Iterable[Peer], asked: PredictionCase, rounds: int) -> dict[st
             "start_seconds": round(statistics.median(seconds), 2),
             "peak_rss_mib": round(statistics.median(memory), 1),
         }
-        say(f"{peer.name}: {found[peer.name]}")
+        announce(f"{peer.name}: {found[peer.name]}")
     return found
 
 

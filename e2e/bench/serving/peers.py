@@ -23,7 +23,7 @@ ONNXRUNTIME = "onnxruntime==1.31.1"
 
 
 @dataclass(frozen=True)
-class Peer:
+class Competitor:
     """`requirements`: what pip installs, empty for ours; `protocol`: speaks the Open Inference Protocol, else JSON of its own.
 
     `flags` go to its script; a server that is measured in two settings has the second's word after a dash in its name.
@@ -75,15 +75,15 @@ class Peer:
             )
 
 
-OURS = Peer("flywheel")
-OURS_WITHOUT_GRPC = Peer("flywheel-rest", grpc=False)
+OURS = Competitor("flywheel")
+OURS_WITHOUT_GRPC = Competitor("flywheel-rest", grpc=False)
 MLSERVER = ("mlserver==1.7.1", "uvloop==0.21.0", ONNXRUNTIME)  # its worker needs an older uvloop than it asks for
 PEERS = (
-    Peer("kserve", ("kserve==0.21.0", ONNXRUNTIME)),
-    Peer("mlserver", MLSERVER),  # as it comes: the model runs in a worker process
-    Peer("mlserver-inline", MLSERVER, flags=("--no-workers",)),  # its quickest setting on one core
-    Peer("bentoml", ("bentoml==1.4.39", ONNXRUNTIME), protocol=False, grpc=False),
-    Peer("fastapi", ("fastapi", "uvicorn[standard]", ONNXRUNTIME, "numpy"), protocol=False, grpc=False),
+    Competitor("kserve", ("kserve==0.21.0", ONNXRUNTIME)),
+    Competitor("mlserver", MLSERVER),  # as it comes: the model runs in a worker process
+    Competitor("mlserver-inline", MLSERVER, flags=("--no-workers",)),  # its quickest setting on one core
+    Competitor("bentoml", ("bentoml==1.4.39", ONNXRUNTIME), protocol=False, grpc=False),
+    Competitor("fastapi", ("fastapi", "uvicorn[standard]", ONNXRUNTIME, "numpy"), protocol=False, grpc=False),
 )
 
 
@@ -91,7 +91,7 @@ PEERS = (
 class Running:
     """`started` is how many seconds it took from its process's start to its first correct answer."""
 
-    peer: Peer
+    peer: Competitor
     http: int
     grpc: int
     process: "subprocess.Popen[bytes]"
@@ -103,7 +103,7 @@ class Running:
 
 
 @contextmanager
-def running(peer: Peer, model: Path, question: PredictionCase, http: int) -> Iterator[Running]:
+def running(peer: Competitor, model: Path, question: PredictionCase, http: int) -> Iterator[Running]:
     """Until the end of the block; its log is in the cache. Raises Failure if it does not answer rightly."""
     log = paths.cache() / "logs" / f"bench-{peer.name}-server.log"
     log.parent.mkdir(parents=True, exist_ok=True)

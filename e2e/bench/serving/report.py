@@ -54,8 +54,8 @@ def table(found: Mapping[str, Figures], versions: Mapping[str, str]) -> str:
             rows.append(f"| {words} | " + " | ".join(cells) + " |\n")
     starts = [found.get(f"start_{name}") for name in servers]
     if any(starts):
-        told = [f"{each['start_seconds']:g} s, {each['peak_rss_mib']:.0f} MiB" if each else "" for each in starts]
-        rows.append("| start to first right answer, peak RSS | " + " | ".join(told) + " |\n")
+        cells = [f"{each['start_seconds']:g} s, {each['peak_rss_mib']:.0f} MiB" if each else "" for each in starts]
+        rows.append("| start to first right answer, peak RSS | " + " | ".join(cells) + " |\n")
     return "\nRequests a second (p99), one core each, 8 connections:\n\n" + "".join(rows)
 
 
