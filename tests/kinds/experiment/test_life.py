@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.kinds.experiment.schema.status import Usage
+from flywheel.kinds.experiment.schema.status import ResourceUsage
 from tests.examples import examples
 from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
 
@@ -46,7 +46,7 @@ def test_a_trial_tells_where_and_with_what_it_ran() -> None:
     best = search.status.best
     assert best is not None
 
-    assert (best.node, best.usage) == ("node-1", Usage(cpu_seconds=13, memory_peak_bytes=312000000))
+    assert (best.node, best.usage) == ("node-1", ResourceUsage(cpu_seconds=13, memory_peak_bytes=312000000))
     assert best.image == "flywheel.local/any@sha256:" + "0" * 64
     address = Reference(MODEL_VERSION, "default", search.status.model_version or "")
     version = search.cluster.get(address)

@@ -3,15 +3,15 @@
 import pytest
 
 from flywheel.kinds.experiment.retention import upload_threshold
-from flywheel.kinds.experiment.schema.status import Record
+from flywheel.kinds.experiment.schema.status import TrialRecord
 from flywheel.kinds.experiment.search.defaults import Setup
 from tests.kinds.experiment.situations import Search, experiment
 
 SETUP = Setup(None, "roc_auc", "Maximize", (), ())
 
 
-def record(trial: int, value: str | None, state: str = "Succeeded", over: str | None = None) -> Record:
-    return Record.model_validate({"trial": trial, "state": state, "value": value, "over": over, "point": "[0]"})
+def record(trial: int, value: str | None, state: str = "Succeeded", over: str | None = None) -> TrialRecord:
+    return TrialRecord.model_validate({"trial": trial, "state": state, "value": value, "over": over, "point": "[0]"})
 
 
 def test_it_is_the_worst_of_the_best_that_may_be_chosen() -> None:

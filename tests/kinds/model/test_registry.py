@@ -15,7 +15,7 @@ from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import MAX_HISTORY, ModelStatus
-from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GateEntry, GatesResult
 from flywheel.testing import NOON, resource
 from tests.examples import examples
 
@@ -75,7 +75,9 @@ class Registry(RuleBasedStateMachine):
     def somebody_approves(self, which: int) -> None:
         if self.versions:
             one = self.versions[which % len(self.versions)]
-            self.change(which, approved=Approved(by="jane", digest=Digest(str(one.digest)), reason="good", at=self.now))
+            self.change(
+                which, approved=ApprovalStatus(by="jane", digest=Digest(str(one.digest)), reason="good", at=self.now)
+            )
 
     @precondition(lambda self: len(self.versions) > 3)
     @rule(which=names)

@@ -6,11 +6,11 @@ Nothing is deleted, since artifacts share their files with others. Of n trials a
 from collections.abc import Iterable
 from typing import Any
 
-from flywheel.kinds.experiment.schema.status import Record
+from flywheel.kinds.experiment.schema.status import TrialRecord
 from flywheel.kinds.experiment.search.defaults import Setup
 
 
-def upload_threshold(records: Iterable[Record], keep: int | None, setup: Setup) -> dict[str, Any] | None:
+def upload_threshold(records: Iterable[TrialRecord], keep: int | None, setup: Setup) -> dict[str, Any] | None:
     """What a trial's metric must reach for its model to be uploaded, as collect reads it (images/README.md); None: all are uploaded."""
     if keep is None:
         return None

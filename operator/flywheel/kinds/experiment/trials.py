@@ -26,9 +26,9 @@ from flywheel.kinds.experiment.schema.status import (
     MAX_LISTED,
     Attempt,
     Counts,
-    Record,
+    ResourceUsage,
     Trial,
-    Usage,
+    TrialRecord,
 )
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.space import PastTrial, Point, parameters_of
@@ -46,7 +46,7 @@ class Trials:
     does not have yet.
     """
 
-    records: Mapping[int, Record]
+    records: Mapping[int, TrialRecord]
     attempts: Mapping[tuple[int, int], Attempt]
     best: Trial | None
     last: tuple[Trial, ...]
@@ -97,7 +97,7 @@ class Trials:
         numbers = sorted(self.numbers("Succeeded", "Pruned"))
         return [float(self.records[number].value or 0) if number in feasible else None for number in numbers]
 
-    def history(self) -> tuple[Record, ...]:
+    def history(self) -> tuple[TrialRecord, ...]:
         """The records as status has them."""
         return tuple(self.records.values())[-MAX_HISTORY:]
 
@@ -158,9 +158,9 @@ def new_attempt(trial: int, repeat: int, attempt: int) -> Attempt:
     return Attempt(trial=trial, attempt=attempt, repeat=repeat if repeat > 1 else None)
 
 
-def new_record(trial: int, point: Point) -> Record:
+def new_record(trial: int, point: Point) -> TrialRecord:
     """The record of a trial that starts."""
-    return Record(trial=trial, state="Running", point=json.dumps(point, separators=(",", ":")))
+    return TrialRecord(trial=trial, state="Running", point=json.dumps(point, separators=(",", ":")))
 
 
 def take_in_outcomes(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now: datetime) -> Trials:
@@ -224,7 +224,7 @@ def _with_result(
 
 
 def trial_summary(
-    record: Record, job: TrialJob, outcome: Outcome, result: TrialResult, setup: Setup, now: datetime
+    record: TrialRecord, job: TrialJob, outcome: Outcome, result: TrialResult, setup: Setup, now: datetime
 ) -> Trial:
     """A trial that has ended, as status lists it."""
     estimator, searched = parameters_of(setup.space, record.coordinates)
@@ -251,11 +251,11 @@ def trial_summary(
     )
 
 
-def _usage(outcome: Outcome) -> Usage | None:
+def _usage(outcome: Outcome) -> ResourceUsage | None:
     cpu, memory = outcome.usage.get("cpuSeconds"), outcome.usage.get("memoryPeakBytes")
     if cpu is None and memory is None:
         return None
-    return Usage(cpu_seconds=None if cpu is None else math.ceil(cpu), memory_peak_bytes=memory)
+    return ResourceUsage(cpu_seconds=None if cpu is None else math.ceil(cpu), memory_peak_bytes=memory)
 
 
 def is_better(trial: Trial, best: Trial | None, *, maximize: bool) -> bool:

@@ -15,7 +15,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_step
-from flywheel.kinds.modelversion.schema.gate_results import Approved, GatesResult
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Signature
 
@@ -48,7 +48,7 @@ class Version:
     signature: Signature | None = None
     gates: GatesResult | None = None
     measurement_failure: str | None = None
-    approved: Approved | None = None
+    approved: ApprovalStatus | None = None
     void: str | None = None
 
     @property

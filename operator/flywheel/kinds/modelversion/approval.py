@@ -6,7 +6,7 @@ from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
-from flywheel.kinds.modelversion.schema.gate_results import Approved
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
@@ -22,7 +22,7 @@ def with_approval(
         if status.digest is not None:
             decision = replace(decision, message=decision.message + void)
         return decision, status.model_copy(update={"approval": None})
-    approved = Approved(
+    approved = ApprovalStatus(
         by=approval.by, digest=approval.digest, reason=approval.reason, at=seen.now.replace(microsecond=0)
     )
     if before is not None and before.model_copy(update={"at": approved.at}) == approved:

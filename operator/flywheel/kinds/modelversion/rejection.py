@@ -5,7 +5,7 @@ from dataclasses import replace
 from flywheel.core.resource.decision import Decision
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
-from flywheel.kinds.modelversion.schema.status import Cleared, ModelVersionStatus, Rejection
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Rejection, RejectionClearing
 
 
 def with_rejection(
@@ -27,14 +27,14 @@ def with_rejection(
     return replace(decision, message=f"{decision.message} {message}"), status
 
 
-def _cleared(version: ModelVersion, seen: Seen) -> Cleared | None:
+def _cleared(version: ModelVersion, seen: Seen) -> RejectionClearing | None:
     before = version.status.rejection_cleared
     if not seen.clear_request or (before is not None and before.value == seen.clear_request):
         return before
-    return Cleared(value=seen.clear_request, at=seen.now.replace(microsecond=0))
+    return RejectionClearing(value=seen.clear_request, at=seen.now.replace(microsecond=0))
 
 
-def _rejection(version: ModelVersion, seen: Seen, cleared: Cleared | None) -> Rejection | None:
+def _rejection(version: ModelVersion, seen: Seen, cleared: RejectionClearing | None) -> Rejection | None:
     """The oldest rejection after the last clearing; one of the same second was known when it was cleared."""
     known = (version.status.rejection, *seen.rejections)
     return next((each for each in known if each is not None and (cleared is None or each.at > cleared.at)), None)

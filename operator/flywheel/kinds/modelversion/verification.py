@@ -12,7 +12,7 @@ from flywheel.core.resource.values import number_text
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.quantization import parse_quantization
-from flywheel.kinds.modelversion.schema.status import Failure, Golden, ModelVersionStatus, Signature
+from flywheel.kinds.modelversion.schema.status import GoldenReplay, ModelVersionStatus, Signature, VerificationFailure
 
 MAX_PAUSE = timedelta(minutes=5)
 MAX_METRICS = 64
@@ -78,7 +78,7 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
     again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
     pause = backoff(in_a_row - 1, limit=MAX_PAUSE)
-    failure = Failure(
+    failure = VerificationFailure(
         reason=outcome.reason,
         message=_failure_message(version, outcome),
         generation=version.generation,
@@ -108,7 +108,7 @@ def _signature(fact: Any) -> Signature | None:
         return None
 
 
-def _golden(fact: Mapping[str, Any] | None) -> Golden | None:
+def _golden(fact: Mapping[str, Any] | None) -> GoldenReplay | None:
     if not fact:
         return None
-    return Golden(rows=int(fact.get("rows", 0)), max_difference=number_text(float(fact.get("maxDifference", 0))))
+    return GoldenReplay(rows=int(fact.get("rows", 0)), max_difference=number_text(float(fact.get("maxDifference", 0))))

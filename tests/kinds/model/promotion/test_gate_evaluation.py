@@ -10,7 +10,7 @@ from flywheel.core.resource.plan import Plan
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.kinds.modelversion.schema.gate_results import Approved, GateEntry, GatesResult
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GateEntry, GatesResult
 from flywheel.kinds.modelversion.schema.status import Signature
 from flywheel.testing import NOON
 from tests.kinds.model.situations import OBJECTIVE, model, plan_for, version
@@ -199,7 +199,7 @@ BETTER = version("b", "0.74")
 
 
 def approved(one: Version, by: str = "jane") -> Version:
-    return replace(one, approved=Approved(by=by, digest=Digest(str(one.digest)), reason="ticket 214", at=NOON))
+    return replace(one, approved=ApprovalStatus(by=by, digest=Digest(str(one.digest)), reason="ticket 214", at=NOON))
 
 
 def test_a_better_version_waits_for_approval_and_has_the_command() -> None:

@@ -14,11 +14,11 @@ State = Literal["Running", "Succeeded", "Failed", "Pruned", "Stopped", "Invalid"
 MAX_LISTED = 10
 MAX_HISTORY = 1000  # spent budgets may be raised, and stopped trials are no part of them
 
-Word = Annotated[str, Field(max_length=63)]
+ShortText = Annotated[str, Field(max_length=63)]
 Text = Annotated[str, Field(max_length=256)]
 
 
-class Record(Schema):
+class TrialRecord(Schema):
     """One trial as the sampler needs it; short, since there may be 500 of them."""
 
     trial: int = Field(description="Its number, from 1.")
@@ -56,7 +56,7 @@ class Attempt(Schema):
         return self.trial, self.repeat or 1
 
 
-class Usage(Schema):
+class ResourceUsage(Schema):
     """What the container `main` of a trial used."""
 
     cpu_seconds: int | None = Field(None, description="CPU time, rounded up.")
@@ -68,11 +68,13 @@ class Trial(Schema):
 
     trial: int = Field(description="Its number, from 1.")
     state: State = Field(description="What became of it.")
-    estimator: Word | None = Field(None, description="The estimator of trainer sklearn.")
-    parameters: dict[Word, Text] = Field(
+    estimator: ShortText | None = Field(None, description="The estimator of trainer sklearn.")
+    parameters: dict[ShortText, Text] = Field(
         default_factory=dict, max_length=MAX_SEARCHED_PARAMETERS, description="The searched parameters."
     )
-    metrics: dict[Word, Word] = Field(default_factory=dict, max_length=64, description="The metrics that it reported.")
+    metrics: dict[ShortText, ShortText] = Field(
+        default_factory=dict, max_length=64, description="The metrics that it reported."
+    )
     value: str | None = Field(None, max_length=32, description="Its value of the objective.")
     std: str | None = Field(
         None, max_length=32, description="With repeats: their standard deviation; value is their mean."
@@ -83,16 +85,16 @@ class Trial(Schema):
     model: Digest | None = Field(
         None, description="Its model in the store; absent where spec.keepArtifacts others were as good."
     )
-    reason: Word | None = Field(
+    reason: ShortText | None = Field(
         None, description="Why it did not succeed, or cannot be the best, as one CamelCase word."
     )
     message: str | None = Field(
         None, max_length=512, description="Why it did not succeed, or cannot be the best, as a sentence."
     )
-    job: Word | None = Field(None, description="Its Job, whose logs can be read while it is there.")
+    job: ShortText | None = Field(None, description="Its Job, whose logs can be read while it is there.")
     node: str | None = Field(None, max_length=253, description="Where it ran.")
     image: str | None = Field(None, max_length=1024, description="What it ran, by digest.")
-    usage: Usage | None = Field(None, description="What it used.")
+    usage: ResourceUsage | None = Field(None, description="What it used.")
     finished_at: datetime | None = Field(None, description="When it ended.")
 
 
@@ -150,7 +152,7 @@ class ExperimentStatus(Status):
         None,
         description="The generation of the spec with which a trial could never work; another generation starts again.",
     )
-    metric: Word | None = Field(None, description="The objective's metric.")
+    metric: ShortText | None = Field(None, description="The objective's metric.")
     direction: Literal["Maximize", "Minimize"] | None = Field(None, description="Whether more or less of it is better.")
     trials: Counts | None = Field(None, description="How many trials there are.")
     best: Trial | None = Field(None, description="The best trial.")
@@ -158,7 +160,7 @@ class ExperimentStatus(Status):
         (), max_length=MAX_LISTED, description="The trials that ended last, newest first."
     )
     running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that run, or that are tried again.")
-    history: tuple[Record, ...] = Field((), max_length=MAX_HISTORY, description="Every trial, for the sampler.")
+    history: tuple[TrialRecord, ...] = Field((), max_length=MAX_HISTORY, description="Every trial, for the sampler.")
     importance: tuple[Importance, ...] = Field(
         (),
         max_length=MAX_LISTED,

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
-from flywheel.kinds.experiment.schema.status import ExperimentStatus, Record
+from flywheel.kinds.experiment.schema.status import ExperimentStatus, TrialRecord
 from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
 from flywheel.kinds.experiment.search.space import PastTrial, parameters_of, point_of
 
@@ -36,7 +36,7 @@ def warm_start(name: str, manifest: Mapping[str, Any], setup: Setup) -> WarmStar
     return WarmStart(name, tuple(fitting), len(succeeded) - len(fitting))
 
 
-def _moved_trial(record: Record, theirs: Setup, ours: Setup) -> PastTrial | None:
+def _moved_trial(record: TrialRecord, theirs: Setup, ours: Setup) -> PastTrial | None:
     """A trial at the same parameters in our space. Under other constraints it is unknown whether it would satisfy them."""
     if ours.constraints and ours.constraints != theirs.constraints:
         return None

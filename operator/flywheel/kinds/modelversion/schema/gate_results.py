@@ -25,7 +25,7 @@ class Approval(Schema):
     reason: str = Field(min_length=1, max_length=512, description="Why, such as the number of a ticket.")
 
 
-class Approved(Schema):
+class ApprovalStatus(Schema):
     """An approval as it was seen."""
 
     by: str = Field(max_length=253, description="The user.")

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
-from flywheel.kinds.modelversion.schema.gate_results import Approved, GatesResult, GatesRetry
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.quantization import Quantization
 
 
@@ -28,7 +28,7 @@ class Signature(Schema):
     outputs: tuple[Tensor, ...] = Field((), max_length=64, description="The outputs.")
 
 
-class Golden(Schema):
+class GoldenReplay(Schema):
     """The replay of golden rows, whose predictions were recorded when the model was made."""
 
     rows: int = Field(description="How many rows were predicted.")
@@ -37,7 +37,7 @@ class Golden(Schema):
     )
 
 
-class Failure(Schema):
+class VerificationFailure(Schema):
     """How the last verification failed."""
 
     reason: str = Field(max_length=63, description="Why, as one CamelCase word.")
@@ -61,7 +61,7 @@ class Rejection(Schema):
     )
 
 
-class Cleared(Schema):
+class RejectionClearing(Schema):
     """A user cleared a rejection, so that the version may be champion again."""
 
     value: str = Field(max_length=128, description="The value of annotation flywheel.ml/clear-rejection then.")
@@ -83,13 +83,15 @@ class ModelVersionStatus(Status):
         description="The test data behind the metrics, or the Dataset version where the artifact does not say; only equal ones compare.",
     )
     signature: Signature | None = Field(None, description="What the model takes and gives; left out where it is long.")
-    golden: Golden | None = Field(None, description="The replay of golden rows, where the artifact has some.")
+    golden: GoldenReplay | None = Field(None, description="The replay of golden rows, where the artifact has some.")
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
         None, description="When verification last succeeded; absent once a later one found fault."
     )
     attempts: int | None = Field(None, description="How many verify Jobs have ended.")
-    failure: Failure | None = Field(None, description="How the last verification failed; absent after a good one.")
+    failure: VerificationFailure | None = Field(
+        None, description="How the last verification failed; absent after a good one."
+    )
     verify_requested: str | None = Field(
         None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last verified."
     )
@@ -97,7 +99,7 @@ class ModelVersionStatus(Status):
         None, description="What the gates' Job measured last; it counts for those artifacts and gates alone."
     )
     gates_retry: GatesRetry | None = Field(None, description="Why the gates' Job could not measure yet.")
-    approval: Approved | None = Field(
+    approval: ApprovalStatus | None = Field(
         None, description="The approval of this very artifact; one of another digest is void and not here."
     )
     served_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
@@ -114,7 +116,7 @@ class ModelVersionStatus(Status):
         None,
         description="A rollout found it bad: it cannot be champion. Annotation flywheel.ml/clear-rejection, set to a new value, clears this.",
     )
-    rejection_cleared: Cleared | None = Field(None, description="When a rejection was last cleared.")
+    rejection_cleared: RejectionClearing | None = Field(None, description="When a rejection was last cleared.")
 
     @property
     def is_verified(self) -> bool:
