@@ -49,7 +49,7 @@ class Search(Schema):
 
 
 class Validation(Schema):
-    """How a trial of trainer sklearn is judged: exactly one of folds, holdout."""
+    """How a trial of trainer sklearn is evaluated: exactly one of folds, holdout."""
 
     model_config = model_rules(exactly_one_of("folds", "holdout"))
 
@@ -163,7 +163,7 @@ class ExperimentTemplate(Schema):
     trainer: Trainer = Field(description="What a trial runs.")
     search: Search = Field(default_factory=Search, description="How the next trial is chosen.")
     validation: Validation | None = Field(
-        None, description="How a trial of trainer sklearn is judged; absent, on the Dataset's validation part."
+        None, description="How a trial of trainer sklearn is evaluated; absent, on the Dataset's validation part."
     )
     constraints: tuple[Constraint, ...] = Field(
         (),

@@ -37,9 +37,7 @@ class ApprovalStatus(Schema):
 class GateEntry(Schema):
     """One gate's finding."""
 
-    name: str = Field(
-        max_length=63, description="The gate, or test-rows: the challenger was trained on what judges it."
-    )
+    name: str = Field(max_length=63, description="The gate, or test-rows: the challenger was trained on its test rows.")
     passed: bool = Field(description="Whether it passed.")
     message: str = Field("", max_length=512, description="The numbers; gates.json has them whole.")
 
