@@ -296,6 +296,7 @@ def test_a_metric_that_is_asked_for_is_kept_however_many_there_are() -> None:
     assert states(at)["b"] == "Succeeded"
 
 
+@pytest.mark.exhaustive
 def test_200_steps_fit_into_the_status() -> None:
     steps = [container("s0"), *(container(f"s{n}", f"s{n - 1}") for n in range(1, 200))]
     metrics = {f"a_metric_of_some_length_{n}": n / 7 for n in range(8)}
