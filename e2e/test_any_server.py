@@ -42,7 +42,7 @@ def served(namespace: Namespace) -> Namespace:
     return namespace
 
 
-def test_it_answers_on_the_services_port(served: Namespace) -> None:
+def test_predictions_come_from_the_services_port(served: Namespace) -> None:
     with kube.port_forward("service/fraud", 8080, served.name) as port:
         address = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
         with urllib.request.urlopen(urllib.request.Request(address, BODY), timeout=10) as response:

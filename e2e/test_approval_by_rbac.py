@@ -79,7 +79,7 @@ def approve(namespace: Namespace, version: str, who: str, digest: str | None = N
     namespace.kubectl("patch", "fwver", version, "--as", who, "--type", "merge", "--patch", patch)
 
 
-def test_nobody_is_champion_before_somebody_says_so(team: Namespace) -> None:
+def test_no_version_is_champion_before_its_approval(team: Namespace) -> None:
     condition = team.wait("fwmodel", "fraud", ready="False", reason="AwaitingApproval")
 
     assert "kubectl patch fwver fraud-1" in condition["message"]
@@ -114,7 +114,7 @@ def test_who_may_approve_promotes_and_it_is_served(team: Namespace) -> None:
     assert "approved by 'jane' (ticket 214)" in reign["message"]
 
 
-def test_a_better_version_waits_and_nobody_goes_around_it_by_a_pin(team: Namespace) -> None:
+def test_a_better_version_waits_and_a_pin_does_not_bypass_the_approval(team: Namespace) -> None:
     bring(team, "fraud-2", [1.0, 3.0], "0.78")
 
     assert model(team)["champion"] == "fraud-1"

@@ -210,7 +210,7 @@ def test_a_tick_is_answered_with_its_day(served: Namespace) -> None:
     wait_until(lambda: kube.condition(served.get("job", "by-hand"), "Complete").get("status") == "True", 30, "the tick")
 
 
-def test_users_words_are_no_way_to_the_credentials(served: Namespace) -> None:
+def test_user_input_gives_no_access_to_the_credentials(served: Namespace) -> None:
     manifest = batch(served, "curious", served.upload("curious/rows.csv", csv(10)))
     manifest["spec"]["output"]["include"] = ["$(AWS_SECRET_ACCESS_KEY)"]
     served.apply(manifest)

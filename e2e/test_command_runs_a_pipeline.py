@@ -64,7 +64,7 @@ def test_a_namespace_that_is_not_ready_for_it_is_found_first(
     assert namespace.get("fwpipe", "commanded") is None
 
 
-def test_every_pod_would_be_let_in(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
+def test_every_pod_would_be_admitted(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
     code, output = flywheel("test", "-f", manifest)
 
     assert code == 0, output
@@ -72,7 +72,7 @@ def test_every_pod_would_be_let_in(namespace: Namespace, flywheel: Flywheel, man
     assert namespace.kubectl("get", "jobs,pods,fwpipe", "--output", "name") == ""
 
 
-def test_a_run_is_followed_to_its_good_end(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
+def test_a_run_is_followed_until_it_succeeds(namespace: Namespace, flywheel: Flywheel, manifest: Path) -> None:
     namespace.apply(manifest)
     namespace.wait("fwpipe", "commanded", reason="Live")
 
@@ -89,7 +89,7 @@ def test_a_run_that_fails_says_so_by_its_exit_code(flywheel: Flywheel) -> None:
     assert "asked to fail" in output
 
 
-def test_a_parameter_that_the_pipeline_has_not_is_told(flywheel: Flywheel) -> None:
+def test_an_unknown_parameter_is_named(flywheel: Flywheel) -> None:
     code, output = flywheel("run", "commanded", "-p", "mood=good", "--wait", "--timeout", "1m")
 
     assert code == 1

@@ -53,7 +53,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> Na
     return namespace
 
 
-def test_every_resource_reads_well(served: Namespace) -> None:
+def test_every_resource_has_a_summary_and_a_message(served: Namespace) -> None:
     """READY True, a reason and a detail for each of the five kinds."""
     rows = [line.split() for line in served.kubectl("get", "flywheel", "--no-headers").splitlines() if line.strip()]
 
@@ -106,7 +106,7 @@ def test_tritonclient_gets_the_same_answer_over_rest_and_grpc(served: Namespace)
     numpy.testing.assert_array_equal(over_rest, over_grpc)
 
 
-def test_the_server_tells_prometheus(served: Namespace) -> None:
+def test_the_server_exports_metrics_to_prometheus(served: Namespace) -> None:
     with (
         kube.port_forward("service/malignant", 8080, served.name) as port,
         urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=10) as response,

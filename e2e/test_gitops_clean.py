@@ -33,7 +33,7 @@ def test_the_diff_is_empty(applied: tuple[Namespace, str]) -> None:
 @pytest.mark.parametrize(
     "kind", ["deployments", "services", "serviceaccounts", "poddisruptionbudgets", "networkpolicies", "jobs", "pods"]
 )
-def test_no_child_carries_the_appliers_marks(applied: tuple[Namespace, str], kind: str) -> None:
+def test_no_child_has_the_labels_of_the_applier(applied: tuple[Namespace, str], kind: str) -> None:
     namespace, _ = applied
 
     for child in kube.list_objects(kind, namespace.name, "app.kubernetes.io/managed-by=flywheel"):

@@ -68,9 +68,7 @@ def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespa
     namespace.wait("fwexp", "evicted", seconds=240)
 
 
-def test_a_collect_that_is_killed_gives_no_success_without_its_word(
-    namespace: Namespace, rows: None, image: str
-) -> None:
+def test_a_pod_whose_collect_was_killed_has_not_succeeded(namespace: Namespace, rows: None, image: str) -> None:
     # The two share a process namespace and a user: main itself kills its neighbour, and then says that all is well.
     killer = (
         "import os, pathlib, signal\n"

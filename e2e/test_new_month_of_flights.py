@@ -112,7 +112,7 @@ def test_a_new_month_is_trained_on_beats_the_champion_and_is_served(
     assert "more than at the last run" in said
 
 
-def test_the_version_tells_the_numbers_it_won_by(january: Namespace) -> None:
+def test_the_version_has_the_numbers_of_its_promotion(january: Namespace) -> None:
     version = january.get("fwver", champion(january) or "") or {}
     [gate] = version["status"]["gates"]["entries"]
 

@@ -38,7 +38,7 @@ def done(namespace: Namespace) -> list[dict[str, Any]]:
     return [run for run in pipelines.list_runs(namespace) if (run.get("status") or {}).get("result") == "Succeeded"]
 
 
-def test_each_tick_has_one_run_with_the_time_that_was_meant(nightly: Namespace) -> None:
+def test_each_tick_has_one_run_with_its_scheduled_time(nightly: Namespace) -> None:
     found = pipelines.list_runs(nightly)
     times = [run["spec"]["cause"]["scheduled"] for run in found]
 

@@ -56,7 +56,7 @@ def dies_after_each_write(namespace: Namespace, settings: dict[str, str], folder
     return dead
 
 
-def test_the_rollout_ends_as_if_nothing_had_been(namespace: Namespace, tmp_path: Path) -> None:
+def test_the_rollout_ends_as_without_the_deaths(namespace: Namespace, tmp_path: Path) -> None:
     with installed_operator_paused(namespace.name) as settings:
         calm = LocalOperator(settings, tmp_path / "calm.log", "calm", PORT)
         try:

@@ -30,7 +30,7 @@ def test_it_is_verified_and_becomes_champion(served: Namespace) -> None:
     assert version["status"]["digest"].startswith("sha256:")
 
 
-def test_it_answers(served: Namespace) -> None:
+def test_the_service_predicts(served: Namespace) -> None:
     body = {"inputs": [{"name": "x", "datatype": "FP32", "shape": [1, 3], "data": [1, 1, 1]}]}
 
     with kube.port_forward("service/fraud", 8080, served.name) as port:

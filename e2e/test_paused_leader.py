@@ -21,7 +21,7 @@ MODEL = {
 }
 
 
-def test_it_wakes_up_and_writes_nothing(namespace: Namespace, tmp_path: Path) -> None:
+def test_a_leader_that_was_paused_writes_nothing_when_it_continues(namespace: Namespace, tmp_path: Path) -> None:
     with installed_operator_paused(namespace.name) as settings:
         sleeper = LocalOperator(settings, tmp_path / "sleeper.log", "sleeper", 18083)
         heir = None

@@ -107,7 +107,7 @@ def test_a_version_by_digest_waits_for_its_bytes_and_no_longer(
     assert digest(target, "fraud-3") == artifact
 
 
-def test_a_card_of_the_real_thing_is_whole(brought: Namespace, tmp_path: Path) -> None:
+def test_the_model_card_of_a_real_model_is_complete(brought: Namespace, tmp_path: Path) -> None:
     for form in ("card", "bom", "json"):
         flywheel(brought, "export", "fraud-1", "--format", form, "--to", tmp_path / form)
 

@@ -96,7 +96,7 @@ def test_its_job_waits_for_kueue(queued: Namespace) -> None:
     assert "active" not in job["status"]
 
 
-def test_kueues_reason_becomes_ours(queued: Namespace) -> None:
+def test_the_reason_of_kueue_is_in_the_message(queued: Namespace) -> None:
     job = the_job(queued)
     workload = {
         "apiVersion": "kueue.x-k8s.io/v1beta2",

@@ -70,7 +70,7 @@ def test_requests_in_flight_are_measured_too(served: Namespace) -> None:
     served.wait("fwsvc", "fraud")
 
 
-def test_an_autoscaler_of_somebody_elses_sets_the_scale_subresource(served: Namespace) -> None:
+def test_another_autoscaler_sets_the_scale_subresource(served: Namespace) -> None:
     change = {"spec": {"scaling": None}}
     served.kubectl("patch", "fwsvc", "fraud", "--type=merge", "--patch", json.dumps(change))
     target = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "InferenceService", "name": "fraud"}

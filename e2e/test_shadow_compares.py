@@ -39,7 +39,7 @@ def artifact(namespace: Namespace, digest: str, path: str) -> Any:
     return read(f"blobs/sha256/{sha256[:2]}/{sha256}")
 
 
-def test_one_that_disagrees_is_refused_and_nobody_saw_it(served: Namespace) -> None:
+def test_a_challenger_that_disagrees_is_rejected_and_no_client_saw_its_answers(served: Namespace) -> None:
     with kube.port_forward(f"service/{NAME}", 8080, served.name) as port, Traffic(port, NAME, ROW) as traffic:
         rollouts.set_champion(served, "fraud-2")
         status = rollouts.wait_for_phase(served, "RolledBack", "fraud-2")
@@ -54,7 +54,7 @@ def test_one_that_disagrees_is_refused_and_nobody_saw_it(served: Namespace) -> N
     assert {"inputs", "champion", "challenger", "difference"} <= set(worst[0])
 
 
-def test_one_that_agrees_takes_over(served: Namespace) -> None:
+def test_a_challenger_that_agrees_takes_over(served: Namespace) -> None:
     with kube.port_forward(f"service/{NAME}", 8080, served.name) as port, Traffic(port, NAME, ROW) as traffic:
         rollouts.set_champion(served, "fraud-3")
         before: set[str] = set()

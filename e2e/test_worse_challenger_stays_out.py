@@ -85,7 +85,7 @@ def champion(namespace: Namespace) -> str:
     return found
 
 
-def test_a_worse_one_stays_out_and_a_better_one_takes_over(ready: Namespace) -> None:
+def test_a_worse_challenger_stays_out_and_a_better_one_takes_over(ready: Namespace) -> None:
     first = registered(ready, "first", "mean_smoothness")
     assert champion(ready) == first
 
@@ -108,7 +108,7 @@ def test_a_worse_one_stays_out_and_a_better_one_takes_over(ready: Namespace) -> 
     assert "gain 0." in history[-1]["message"]
 
 
-def test_the_gates_whole_are_in_the_store(ready: Namespace) -> None:
+def test_the_whole_report_of_the_gates_is_in_the_store(ready: Namespace) -> None:
     digest = (ready.get("fwver", champion(ready)) or {})["status"]["gates"]["artifact"].removeprefix("sha256:")
     store, bucket = kube.store(), kube.bucket()
     manifest = json.load(store.get_object(Bucket=bucket, Key=f"{ready.name}/manifests/sha256/{digest}.json")["Body"])

@@ -1,4 +1,4 @@
-"""The parts of the native cluster: the processes, the names they go by, and whether they are alive."""
+"""The components of the native cluster: their processes, identities and health."""
 
 import json
 import os
@@ -36,7 +36,7 @@ APISERVER_FLAGS = (
 
 
 @dataclass(frozen=True)
-class Part:
+class Component:
     name: str
     command: Callable[[], list[str]]
     directory: Path = STATE
@@ -58,44 +58,44 @@ def scheduler_command() -> list[str]:
     ]  # fmt: skip
 
 
-ETCD = Part("etcd", lambda: controlplane.etcd_command(PLANE))
-APISERVER = Part("kube-apiserver", lambda: controlplane.apiserver_command(PLANE, APISERVER_FLAGS))
-CONTAINERD = Part("containerd", containerd.command)
+ETCD = Component("etcd", lambda: controlplane.etcd_command(PLANE))
+APISERVER = Component("kube-apiserver", lambda: controlplane.apiserver_command(PLANE, APISERVER_FLAGS))
+CONTAINERD = Component("containerd", containerd.command)
 # What talks to the API server, in the order of starting; `down` stops them in the opposite order.
 WORKERS = (
-    Part("kube-controller-manager", controllers_command),
-    Part("kube-scheduler", scheduler_command),
-    Part("kube-proxy", node.proxy_command),
-    Part("coredns", addons.coredns_command),
-    Part("metrics-server", addons.metrics_command),
-    Part("volumes", addons.volumes_command, CHECKOUT),
-    Part("kubelet", node.kubelet_command),
+    Component("kube-controller-manager", controllers_command),
+    Component("kube-scheduler", scheduler_command),
+    Component("kube-proxy", node.proxy_command),
+    Component("coredns", addons.coredns_command),
+    Component("metrics-server", addons.metrics_command),
+    Component("volumes", addons.volumes_command, CHECKOUT),
+    Component("kubelet", node.kubelet_command),
 )
-PARTS = (ETCD, APISERVER, CONTAINERD, *WORKERS)
+COMPONENTS = (ETCD, APISERVER, CONTAINERD, *WORKERS)
 
 
-def start(part: Part) -> None:
+def start(component: Component) -> None:
     environment = os.environ | {"PATH": packages.path()}
-    log = LOGS / f"{part.name}.log"
-    processes.start(PLANE.pids, log, part.name, part.command(), env=environment, cwd=part.directory)
+    log = LOGS / f"{component.name}.log"
+    processes.start(PLANE.pids, log, component.name, component.command(), env=environment, cwd=component.directory)
 
 
-def dead() -> list[str]:
-    return [part.name for part in PARTS if processes.running(PLANE.pids, part.name) is None]
+def dead_components() -> list[str]:
+    return [component.name for component in COMPONENTS if processes.running(PLANE.pids, component.name) is None]
 
 
-def outdated() -> list[str]:
+def outdated_components() -> list[str]:
     """The parts that run with another command than this checkout would start; each checkout has a Python of its own."""
-    return [part.name for part in PARTS if part.name != "volumes" and runs_differently(part)]
+    return [component.name for component in COMPONENTS if component.name != "volumes" and runs_differently(component)]
 
 
-def runs_differently(part: Part) -> bool:
-    recorded = processes.running(PLANE.pids, part.name)
-    return recorded is not None and processes.command(recorded.pid) != part.command()
+def runs_differently(component: Component) -> bool:
+    recorded = processes.running(PLANE.pids, component.name)
+    return recorded is not None and processes.command(recorded.pid) != component.command()
 
 
 def are_healthy() -> bool:
-    return not dead() and controlplane.is_ready(PLANE) and node_is_ready()
+    return not dead_components() and controlplane.is_ready(PLANE) and node_is_ready()
 
 
 def system_namespace_exists() -> bool:

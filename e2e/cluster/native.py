@@ -48,7 +48,7 @@ def up() -> None:
     with lock.exclusive_lock(LOCK, WHAT):
         if not components.are_healthy():
             build_and_start()
-        elif different := components.outdated():
+        elif different := components.outdated_components():
             announce(f"Another version of e2e/cluster started {', '.join(different)}; 'down' and 'up' renew them")
         share(lambda checkouts: {*checkouts, str(CHECKOUT)})
         kubeconfig.write(KUBECONFIG, PLANE.server, PKI / "ca.crt", "admin", certificates.pair(PKI, "admin"))
@@ -94,7 +94,7 @@ def start(builds: dict[golang.Module, Future[Path]]) -> None:
 
 
 def prepare() -> None:
-    alive = len(components.dead()) < len(components.PARTS)
+    alive = len(components.dead_components()) < len(components.COMPONENTS)
     if alive and not certificates.are_made(PKI, [*controlplane.identities(PLANE.address), *components.IDENTITIES]):
         raise Failure(
             "The running cluster was started by another version of e2e/cluster; run 'down --force', then 'up'"
@@ -132,7 +132,7 @@ def start_containerd() -> None:
 
 
 def start_workers() -> None:
-    kubelet_was_dead = "kubelet" in components.dead()
+    kubelet_was_dead = "kubelet" in components.dead_components()
     # The API server tells times in whole seconds.
     begin = datetime.now(UTC).replace(microsecond=0) if kubelet_was_dead else components.LONG_AGO
     for part in components.WORKERS:
@@ -140,7 +140,7 @@ def start_workers() -> None:
     with step("node Ready"):
         log = LOGS / "kubelet.log"
         wait_for(lambda: components.node_is_ready(begin), 60, "The node did not become Ready within 60 s", log)
-    for dead in components.dead():
+    for dead in components.dead_components():
         raise Failure(f"{dead} ended soon after its start; correct what its log says", LOGS / f"{dead}.log")
 
 
@@ -154,7 +154,7 @@ def wait_for(condition: Callable[[], bool], seconds: float, message: str, log: P
 def state() -> dict[str, object]:
     return {
         "ready": components.are_healthy(),
-        "dead": components.dead(),
+        "dead": components.dead_components(),
         "sharedBy": sorted(shared_by()),
         "logs": str(LOGS),
     }
