@@ -120,7 +120,7 @@ def served(namespace: Namespace, tmp_path_factory: pytest.TempPathFactory) -> It
     folder = tmp_path_factory.mktemp("artifact")
     (folder / "model.onnx").write_bytes(linear([2.0], bias=1.0))
     (folder / "baseline.json").write_text(json.dumps(BASELINE))
-    store = Store.of(kube.store_environment(), namespace.name, Retry())
+    store = Store.from_env(kube.store_environment(), namespace.name, Retry())
     manifest = store.put((file.name, file) for file in folder.iterdir())
     namespace.apply(MANIFESTS % {"digest": manifest.digest})
     namespace.wait("fwver", "delay-1")

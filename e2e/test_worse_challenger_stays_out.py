@@ -122,7 +122,7 @@ def test_every_step_is_in_the_audit_records(ready: Namespace) -> None:
         120,
         lambda: str((ready.get("fwmodel", "malignant") or {})["status"].get("audit")),
     )
-    store = Store.of(kube.store_environment(), ready.name, Retry())
+    store = Store.from_env(kube.store_environment(), ready.name, Retry())
 
     found = chain.check_chain(store, "malignant")
     events = [record.body["event"] for record in found.records]

@@ -40,7 +40,7 @@ def env(server: Server, bucket: str) -> dict[str, str]:
 
 @pytest.fixture
 def store(env: dict[str, str]) -> Store:
-    return Store.of(env, "shop", IMPATIENT)
+    return Store.from_env(env, "shop", IMPATIENT)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def through(env: dict[str, str], server: Server) -> Iterator[Callable[[Proxy], S
     def build(proxy: Proxy) -> Store:
         proxy.start(server.port)
         open_proxies.append(proxy)
-        access = replace(Access.of(env, env["FLYWHEEL_BUCKET"]), endpoint=proxy.endpoint)
+        access = replace(Access.from_env(env, env["FLYWHEEL_BUCKET"]), endpoint=proxy.endpoint)
         return Store(Bucket(access, read_timeout=5), "shop/", IMPATIENT)
 
     yield build

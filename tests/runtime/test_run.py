@@ -61,7 +61,7 @@ def test_what_finish_writes_is_what_collect_reads(root: Path) -> None:
 
     run.finish({"loss": 0.4, "steps": 100}, facts={"rows": 3})
 
-    paths = Paths.of({"FLYWHEEL_ROOT": str(root)})
+    paths = Paths.from_env({"FLYWHEEL_ROOT": str(root)})
     assert read_metrics(paths.metrics) == {"loss": 0.4, "steps": 100.0}
     assert read_facts(paths.facts) == {"rows": 3}
     assert {path.name for path in paths.outputs.iterdir()} == {"metrics.json", "facts.json", "model"}

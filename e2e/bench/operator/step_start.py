@@ -127,7 +127,7 @@ def _put_input(env: dict[str, str], folder: Path) -> str:
     """The digest of an artifact in the store."""
     file = folder / "model.onnx"
     file.write_bytes(bytes(INPUT_BYTES))
-    return Store.of(env, env["FLYWHEEL_NAMESPACE"], Retry()).put([("model.onnx", file)]).digest
+    return Store.from_env(env, env["FLYWHEEL_NAMESPACE"], Retry()).put([("model.onnx", file)]).digest
 
 
 def _write_outputs(outputs: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from flywheel_runtime.audit import chain, records
 from flywheel_runtime.commands import audit
-from flywheel_runtime.commands.collect.main import audited, finish
+from flywheel_runtime.commands.collect.main import add_audit_record, finish
 from flywheel_runtime.commands.collect.results import ResultStore
 from flywheel_runtime.commands.collect.watch import Stop, Watch
 from flywheel_runtime.contract.config.collect import CollectConfig
@@ -160,10 +160,10 @@ def kept(pod: dict[str, str], store: Store, attempt: str = "1") -> dict[str, Any
     """What collect does at the end of a main that has done its work."""
     pod = {**pod, "FLYWHEEL_ATTEMPT": attempt}
     told = {**json.loads(pod["FLYWHEEL_COLLECT"]), "audit": ORDER}
-    paths = Paths.of(pod)
+    paths = Paths.from_env(pod)
     watch = Watch(None, 10, paths.fetched)
     watch.run(Stop(at=time.monotonic()))
-    keeper = ResultStore(store, Attempt.of(pod), installation.owner(pod))
+    keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
     return finish(CollectConfig.parse(json.dumps(told)), paths, watch, keeper, time.monotonic() + 20)
 
 
@@ -180,13 +180,15 @@ def test_collect_records_what_it_committed(finished: dict[str, str], store: Stor
 def test_collect_records_once_what_was_committed_before_it_died(finished: dict[str, str], store: Store) -> None:
     kept(finished, store)
     store.bucket.delete(store.root + records.record_key("fraud", 1))
-    keeper = ResultStore(store, Attempt.of({**finished, "FLYWHEEL_ATTEMPT": "1"}), installation.owner(finished))
+    keeper = ResultStore(
+        store, Attempt.from_env({**finished, "FLYWHEEL_ATTEMPT": "1"}), installation.installation_owner(finished)
+    )
     order = CollectConfig.parse(json.dumps({"audit": ORDER}))
 
     for _ in range(2):
         earlier = keeper.earlier()
         assert earlier is not None
-        assert audited(earlier, order, keeper, time.monotonic() + 20)["audit"]["number"] == 1
+        assert add_audit_record(earlier, order, keeper, time.monotonic() + 20)["audit"]["number"] == 1
 
     assert len(chain.check_chain(store, "fraud").records) == 1
 
@@ -200,7 +202,7 @@ def test_a_result_that_cannot_be_recorded_does_not_count(
                 raise ObjectMissing("NoSuchKey", key)
             return super().commit(key, result)
 
-    broken = Broken.of(env, "shop", Retry(patience=2))
+    broken = Broken.from_env(env, "shop", Retry(patience=2))
     report = kept(finished, broken, attempt="7")
 
     assert not report["complete"]

@@ -32,7 +32,7 @@ OWNER = {"FLYWHEEL_NAMESPACE": "shop", "FLYWHEEL_UID": "1234", "FLYWHEEL_STEP": 
     ],
 )
 def test_every_pod_has_a_result_of_its_own(more: dict[str, str], key: str) -> None:
-    assert Attempt.of(OWNER | more).result_key == key
+    assert Attempt.from_env(OWNER | more).result_key == key
 
 
 def test_an_item_finds_the_steps_parameters_and_its_own(pod: Pod) -> None:
@@ -50,7 +50,7 @@ def test_fetch_ends_when_every_rank_has_an_address() -> None:
         asked.append(name)
         return asked.count(name) > there[name]
 
-    peers.wait(["a", "b"], found=found, sleep=lambda _: None)
+    peers.wait_for_peers(["a", "b"], found=found, sleep=lambda _: None)
 
     assert asked == ["a", "b", "b", "b"]
 
@@ -59,7 +59,9 @@ def test_a_group_that_never_comes_together_gives_its_place_to_another() -> None:
     clock = iter(range(0, 10_000, 60))
 
     with pytest.raises(Failure, match="1 of 2 pods of the group have not started") as failed:
-        peers.wait(["a", "b"], found=lambda name: name == "a", clock=lambda: float(next(clock)), sleep=lambda _: None)
+        peers.wait_for_peers(
+            ["a", "b"], found=lambda name: name == "a", clock=lambda: float(next(clock)), sleep=lambda _: None
+        )
 
     assert (failed.value.reason, failed.value.retry) == ("PeersMissing", True)
 
@@ -71,7 +73,7 @@ def test_this_machine_has_an_address_and_a_name_nobody_gave_has_none() -> None:
 
 def report(pod: dict[str, str], config: dict[str, Any], **more: str) -> dict[str, Any]:
     env = {**pod, "FLYWHEEL_COLLECT": json.dumps(config), **more}
-    return collect(env, Paths.of(env), Stop(at=time.monotonic()))
+    return collect(env, Paths.from_env(env), Stop(at=time.monotonic()))
 
 
 @pytest.mark.integration
@@ -92,7 +94,7 @@ def test_another_rank_needs_none_and_keeps_none(finished: dict[str, str], store:
     told = report(finished, OF_GROUP, FLYWHEEL_INDEX="1")
 
     assert (told["complete"], told["outputs"], told["metrics"]) == (True, {}, {})
-    assert store.result(Attempt.of(finished | {"FLYWHEEL_INDEX": "1"}).result_key) is None
+    assert store.result(Attempt.from_env(finished | {"FLYWHEEL_INDEX": "1"}).result_key) is None
 
 
 @pytest.mark.integration

@@ -72,8 +72,8 @@ def hook() -> Iterator[Hook]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notify, "PAUSES", (0.0, 0.0))
-    monkeypatch.setattr(notify, "PATIENCE", 1.0)
+    monkeypatch.setattr(notify, "RETRY_PAUSES_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr(notify, "TIMEOUT_SECONDS", 1.0)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from flywheel_runtime.commands.collect.main import ended
+from flywheel_runtime.commands.collect.main import final_message
 from flywheel_runtime.contract import termination_message
 
 GOLDEN = Path(__file__).parents[2] / "contracts"  # literals.json and route_*.json are no messages
@@ -22,7 +22,7 @@ def test_every_golden_message_fits_and_has_the_keys_of_its_writer(file: Path) ->
     told = body["message"]
     assert len(termination_message.encode(told)) <= termination_message.MAX_MESSAGE_BYTES
     if told.get("phase") == "Finished":
-        assert [key for key in told if key not in ("shortened", "pruned", "audit", "refused")] == list(ended())
+        assert [key for key in told if key not in ("shortened", "pruned", "audit", "refused")] == list(final_message())
         assert told["complete"] is (told["error"] is None)
     elif file.stem.startswith("fetch_"):
         assert list(told) == ["v", "reason", "message", "retry"]

@@ -32,7 +32,7 @@ from tests.runtime.s3_server import Server
 pytestmark = pytest.mark.integration  # the other side is a real S3 server
 
 SOURCES = Path(flywheel_runtime.__file__).parents[1]
-BIG = upload.PART * 2 + 12345  # three parts
+BIG = upload.PART_BYTES * 2 + 12345  # three parts
 
 
 def files(folder: Path, **contents: bytes) -> list[tuple[str, Path]]:
@@ -44,7 +44,7 @@ def files(folder: Path, **contents: bytes) -> list[tuple[str, Path]]:
 
 def bring_all(store: Store, manifest: Manifest, folder: Path) -> dict[str, bytes]:
     for file in manifest.files:
-        store.bring(file, folder)
+        store.download_file(file, folder)
     return {file.path: (folder / file.path).read_bytes() for file in manifest.files}
 
 
@@ -96,7 +96,7 @@ def test_bytes_that_are_there_are_not_sent_again(through: Callable[[Proxy], Stor
     "faults",
     [
         pytest.param([Fault(cut_up=100_000)], id="a cut in a small file"),
-        pytest.param([Fault(cut_up=upload.PART + 100_000)], id="a cut in a large file's second part"),
+        pytest.param([Fault(cut_up=upload.PART_BYTES + 100_000)], id="a cut in a large file's second part"),
         pytest.param([Fault(answer=SLOW_DOWN), Fault(answer=SLOW_DOWN)], id="a store that is busy twice"),
         pytest.param([Fault(cut_down=50)], id="a lost answer"),
         pytest.param([Fault(flip_up=500_000)], id="a byte flipped on the way to the store"),
@@ -151,7 +151,7 @@ PUT_FOLDER = """
 import os, pathlib, sys
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.retry import Retry
-Store.of(os.environ, "shop", Retry()).put([(file.name, file) for file in pathlib.Path(sys.argv[1]).iterdir()])
+Store.from_env(os.environ, "shop", Retry()).put([(file.name, file) for file in pathlib.Path(sys.argv[1]).iterdir()])
 """
 
 
@@ -182,7 +182,7 @@ def test_a_changed_blob_is_named_with_both_digests(store: Store, server: Server,
     blob(store, server, b"right").write_bytes(b"wrong")
 
     with pytest.raises(DigestMismatch) as caught:
-        store.bring(manifest.files[0], tmp_path / "out")
+        store.download_file(manifest.files[0], tmp_path / "out")
 
     assert caught.value.found == hashlib.sha256(b"wrong").hexdigest()
     assert caught.value.expected == hashlib.sha256(b"right").hexdigest()
@@ -203,7 +203,7 @@ def test_a_blob_that_is_gone_is_missing(store: Store, server: Server, tmp_path: 
     blob(store, server, b"1").unlink()
 
     with pytest.raises(ArtifactMissing, match="a"):
-        store.bring(manifest.files[0], tmp_path / "out")
+        store.download_file(manifest.files[0], tmp_path / "out")
 
 
 def test_the_first_result_of_an_attempt_holds(store: Store) -> None:

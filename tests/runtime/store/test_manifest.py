@@ -9,7 +9,7 @@ SHA = "ab" * 32
 
 
 def test_the_form_is_the_contracts() -> None:
-    manifest = Manifest.of([File("b/ü.txt", SHA, 2), File("a.parquet", SHA, 1)])
+    manifest = Manifest.of_files([File("b/ü.txt", SHA, 2), File("a.parquet", SHA, 1)])
 
     assert manifest.encode().decode() == (
         f'{{"files":[{{"path":"a.parquet","sha256":"{SHA}","size":1}},{{"path":"b/ü.txt","sha256":"{SHA}","size":2}}],"v":1}}'
@@ -37,13 +37,13 @@ def test_the_form_is_the_contracts() -> None:
 )
 def test_unsafe_paths_are_refused(path: str) -> None:
     with pytest.raises(ManifestInvalid):
-        Manifest.of([File(path, SHA, 1)])
+        Manifest.of_files([File(path, SHA, 1)])
 
 
 @pytest.mark.parametrize("paths", [("a", "a"), ("a", "a/b"), ("a/b", "a/b/c/d")])
 def test_paths_that_cannot_be_together_are_refused(paths: tuple[str, ...]) -> None:
     with pytest.raises(ManifestInvalid):
-        Manifest.of([File(path, SHA, 1) for path in paths])
+        Manifest.of_files([File(path, SHA, 1) for path in paths])
 
 
 @pytest.mark.parametrize(

@@ -115,12 +115,12 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
 
 
 def _find_earlier(store: Store, model: str, last: AuditRecord | None, by: Mapping[str, Any]) -> AuditRecord | None:
-    record = last
+    append_records = last
     for _ in range(MAX_LOOKBACK):
-        if record is None or record.body.get("by") == by:
-            return record
+        if append_records is None or append_records.body.get("by") == by:
+            return append_records
         try:
-            record = read_record(store, model, record.number - 1) if record.number > 1 else None
+            append_records = read_record(store, model, append_records.number - 1) if append_records.number > 1 else None
         except ObjectMissing:  # a record was removed, which chain.py reports
             return None
     return None

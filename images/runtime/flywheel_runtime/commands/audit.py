@@ -23,7 +23,11 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         return 2
     except StoreError as error:
         failure = as_failure(
-            error, store.bucket.access, installation.owner(env), refused="StoreRefused", failed="StoreUnreachable"
+            error,
+            store.bucket.access,
+            installation.installation_owner(env),
+            refused="StoreRefused",
+            failed="StoreUnreachable",
         )
         sys.stderr.write(f"{failure.reason}: {failure.message}\n")
         return 2

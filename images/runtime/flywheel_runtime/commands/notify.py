@@ -1,4 +1,4 @@
-"""The step `notify`: tell a webhook (images/README.md, "notify"). Its URL may hold a token: messages name the host alone."""
+"""The step `notify`: it posts to a webhook (images/README.md, "notify"). Its URL may hold a token: messages name the host alone."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.contract.time_limit import run_within
 from flywheel_runtime.transport.http import connect, path_of, send
 
-PAUSES = (1.0, 4.0)  # seconds between them
-PATIENCE = 10.0  # seconds for one try, whatever the host does
+RETRY_PAUSES_SECONDS = (1.0, 4.0)  # seconds between them
+TIMEOUT_SECONDS = 10.0  # seconds for one try, whatever the host does
 MAX_BODY_BYTES = 64_000
 PRINTABLE = re.compile(r"[!-~]+")
 
@@ -48,13 +48,13 @@ def main() -> int:
 def notify(step: Step) -> None:
     """POST the body of the parameters."""
     request = read_notification(step.params, os.environ)
-    status = send_notification(request, PAUSES)
+    status = send_notification(request, RETRY_PAUSES_SECONDS)
     step.finish({}, {})
     log_line(f"host '{request.host}' answered {status}")
 
 
 class NotifyConfig(BaseModel):
-    """params.json; `body` is any object."""
+    """The configuration in params.json; `body` is any object."""
 
     model_config = ConfigDict(alias_generator=to_camel, strict=True)
 
@@ -120,10 +120,12 @@ def _post(notification: Notification) -> int:
     """The status. A host that sends a byte now and then would hold a socket's own timeout off for ever, hence the time limit."""
     url = notification.url
     try:
-        pool = connect(url, notification.allowed, PATIENCE)
-        response = run_within(PATIENCE, lambda: send(pool, "POST", path_of(url), _headers(url), notification.body))
+        pool = connect(url, notification.allowed, TIMEOUT_SECONDS)
+        response = run_within(
+            TIMEOUT_SECONDS, lambda: send(pool, "POST", path_of(url), _headers(url), notification.body)
+        )
     except TimeoutError:
-        raise HostUnreachable(f"no answer within {PATIENCE:g} s") from None
+        raise HostUnreachable(f"no answer within {TIMEOUT_SECONDS:g} s") from None
     response.close()
     return _accepted_status(notification.host, response.status)
 

@@ -18,7 +18,7 @@ from flywheel_runtime.models.quantization import REPORT, quantize_artifact, writ
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """0 whenever there is a report to read."""
-    paths = Paths.of(env)
+    paths = Paths.from_env(env)
     params = json.loads(paths.params.read_text(encoding="utf-8"))
     artifact = paths.inputs / "model"
     try:

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-POINTER_LIMIT = 1 << 16  # bytes
+MAX_POINTER_BYTES = 1 << 16  # bytes
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Pointer:
             return None
 
 
-def newest(folder: Path) -> Path | None:
+def newest_checkpoint(folder: Path) -> Path | None:
     """The whole checkpoint that was written last, or None."""
     try:
         found = [Path(entry.path) for entry in os.scandir(folder) if _is_whole(entry)]

@@ -15,7 +15,7 @@ class Paths:
     termination_log: Path
 
     @classmethod
-    def of(cls, env: Mapping[str, str] = os.environ) -> "Paths":
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Paths":
         return cls(
             root=Path(env.get("FLYWHEEL_ROOT") or "/flywheel"),
             termination_log=Path(env.get("FLYWHEEL_TERMINATION_LOG") or "/dev/termination-log"),
@@ -71,7 +71,7 @@ class Paths:
 
     @property
     def reported(self) -> Path:
-        """collect's last message: were collect started once more after it has ended, it would say the same."""
+        """The last message of collect: were collect started once more after it has ended, it would say the same."""
         return self.root / "run" / "reported"
 
     @property
@@ -95,7 +95,7 @@ class Attempt:
     part: int | None = None
 
     @classmethod
-    def of(cls, env: Mapping[str, str] = os.environ) -> "Attempt":
+    def from_env(cls, env: Mapping[str, str] = os.environ) -> "Attempt":
         index = int(env["FLYWHEEL_INDEX"]) if env.get("FLYWHEEL_INDEX") else None
         items = json.loads(env.get("FLYWHEEL_ITEMS") or "null")
         return cls(

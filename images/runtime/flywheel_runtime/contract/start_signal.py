@@ -8,7 +8,7 @@ from flywheel_runtime.contract.paths import Paths
 
 
 def write_params(env: Mapping[str, str], paths: Paths) -> None:
-    """params.json, whole or not at all."""
+    """Write params.json, whole or not at all."""
     params = paths.params.with_name("params.json.part")
     params.write_text(merge_params(env), encoding="utf-8")
     params.rename(paths.params)

@@ -18,8 +18,8 @@ CAN_NEVER_WORK = 2
 COUNTED_FAILURE = 1
 
 # The kubelet keeps the last 4,096 bytes of a termination message; JSON escapes may double a character's length.
-MESSAGE_LIMIT = 1500
-FACTS_LIMIT = 2000
+MAX_MESSAGE_CHARACTERS = 1500
+MAX_FACTS_BYTES = 2000
 
 
 @dataclass(frozen=True)
@@ -72,8 +72,8 @@ def out_of_memory() -> Failure:
 
 def _report(failure: Failure) -> int:
     message = failure.message
-    if len(message) > MESSAGE_LIMIT:
-        message = message[: MESSAGE_LIMIT - 1] + "…"
+    if len(message) > MAX_MESSAGE_CHARACTERS:
+        message = message[: MAX_MESSAGE_CHARACTERS - 1] + "…"
     log_line(f"{failure.reason}: {message}")
     termination_log = Path(os.environ.get("FLYWHEEL_TERMINATION_LOG", "/dev/termination-log"))
     termination_log.write_text(json.dumps({"reason": failure.reason, "message": message}, ensure_ascii=False))

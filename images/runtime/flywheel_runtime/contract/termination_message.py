@@ -20,7 +20,7 @@ def write(path: Path, message: Mapping[str, Any]) -> None:
     path.write_bytes(encode(shorten(message)))
 
 
-def finished(
+def finished_message(
     *,
     error: Failure | None = None,
     complete: bool = False,

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, write_json
+from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, write_json
 from flywheel_runtime.datasets import artifact, profile
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
@@ -100,7 +100,7 @@ def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any]) -> list[s
         line = f"{anomaly.kind}: {anomaly.message}"
         line = line if len(line) <= MAX_WARNING_CHARACTERS else line[: MAX_WARNING_CHARACTERS - 1] + "…"
         rest = f"and {len(anomalies) - number} more in report.json"
-        if len(canonical_json(facts | {"warnings": [*shown, line, rest]}).encode()) >= FACTS_LIMIT:
+        if len(canonical_json(facts | {"warnings": [*shown, line, rest]}).encode()) >= MAX_FACTS_BYTES:
             return [*shown, rest]
         shown.append(line)
     return shown

@@ -17,7 +17,7 @@ class Access:
     anonymous: bool = False
 
     @classmethod
-    def of(cls, env: Mapping[str, str], bucket: str, prefix: str = "") -> "Access":
+    def from_env(cls, env: Mapping[str, str], bucket: str, prefix: str = "") -> "Access":
         """From `AWS_*` variables, or those with a prefix such as `SOURCE_`."""
 
         def value(name: str) -> str | None:

@@ -20,9 +20,9 @@ from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
 from flywheel_runtime.store.upload import blob_key, upload
 
-AT_ONCE = 4  # transfers side by side
-MANIFEST_LIMIT = 64 << 20  # bytes
-RESULT_LIMIT = 4 << 20
+MAX_PARALLEL_TRANSFERS = 4  # transfers side by side
+MAX_MANIFEST_BYTES = 64 << 20  # bytes
+MAX_RESULT_BYTES = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Store:
     retry: Retry
 
     @classmethod
-    def of(cls, env: Mapping[str, str], namespace: str, retry: Retry) -> "Store":
+    def from_env(cls, env: Mapping[str, str], namespace: str, retry: Retry) -> "Store":
         """From the keys of the store's Secret in the environment."""
         prefix = (env.get("FLYWHEEL_PREFIX") or "").strip("/")
         root = f"{prefix}/{namespace}/" if prefix else f"{namespace}/"
-        return cls(Bucket(Access.of(env, env["FLYWHEEL_BUCKET"])), root, retry)
+        return cls(Bucket(Access.from_env(env, env["FLYWHEEL_BUCKET"])), root, retry)
 
-    def until(self, deadline: float) -> "Store":
+    def with_deadline(self, deadline: float) -> "Store":
         """The same store, whose calls give up at `deadline` (time.monotonic)."""
         return replace(self, retry=replace(self.retry, patience=float("inf"), deadline=deadline))
 
@@ -49,9 +49,9 @@ class Store:
 
         Raises NotPlain, Changed, BadManifest, S3Error.
         """
-        with ThreadPoolExecutor(AT_ONCE) as pool:
+        with ThreadPoolExecutor(MAX_PARALLEL_TRANSFERS) as pool:
             lines = pool.map(lambda file: upload(self.bucket, self.root, file[1], file[0], self.retry), files)
-            manifest = Manifest.of(lines)
+            manifest = Manifest.of_files(lines)
         self._put_once(self._manifest_key(manifest.digest), manifest.encode())
         return manifest
 
@@ -60,7 +60,7 @@ class Store:
         if not DIGEST.fullmatch(digest):
             raise ManifestInvalid(f"{digest!r} is no digest")
         try:
-            text = self.retry.call(lambda: self.bucket.get(self._manifest_key(digest), limit=MANIFEST_LIMIT))
+            text = self.retry.call(lambda: self.bucket.get(self._manifest_key(digest), limit=MAX_MANIFEST_BYTES))
         except ObjectMissing as error:
             raise ArtifactMissing(digest) from error
         found = hashlib.sha256(text).hexdigest()
@@ -68,7 +68,7 @@ class Store:
             raise DigestMismatch(found, digest.removeprefix("sha256:"))
         return Manifest.parse(text)
 
-    def bring(self, file: File, folder: Path) -> None:
+    def download_file(self, file: File, folder: Path) -> None:
         """Download one file of a manifest below `folder`. Raises Missing, WrongDigest, S3Error."""
         key = blob_key(self.root, file.sha256)
         try:
@@ -85,7 +85,7 @@ class Store:
     def result(self, key: str) -> bytes | None:
         """The committed result of an attempt, or None."""
         try:
-            return self.retry.call(lambda: self.bucket.get(self.root + key, limit=RESULT_LIMIT))
+            return self.retry.call(lambda: self.bucket.get(self.root + key, limit=MAX_RESULT_BYTES))
         except ObjectMissing:
             return None
 
@@ -104,5 +104,5 @@ class Store:
         try:
             self.retry.call(lambda: self.bucket.put(key, body, only_new=True))
         except PreconditionFailed:
-            return self.retry.call(lambda: self.bucket.get(key, limit=MANIFEST_LIMIT))
+            return self.retry.call(lambda: self.bucket.get(key, limit=MAX_MANIFEST_BYTES))
         return body

@@ -25,7 +25,7 @@ def download(
     if sha256 is None:
         part.unlink(missing_ok=True)
     for last in (False, True):
-        found = _bring(part, stream, retry, size)
+        found = _download(part, stream, retry, size)
         if sha256 in (None, found):
             part.rename(target)
             return found
@@ -35,7 +35,7 @@ def download(
     raise AssertionError
 
 
-def _bring(part: Path, stream: OpenStream, retry: Retry, size: int | None) -> str:
+def _download(part: Path, stream: OpenStream, retry: Retry, size: int | None) -> str:
     digest = hashlib.sha256()
     with part.open("a+b") as file:
         file.seek(0)

@@ -8,18 +8,18 @@ from flywheel_runtime.store.errors import Owner
 from flywheel_runtime.store.retry import Retry
 
 
-def owner(env: Mapping[str, str]) -> Owner:
+def installation_owner(env: Mapping[str, str]) -> Owner:
     secret = f"Secret '{env.get('FLYWHEEL_STORE_SECRET') or 'flywheel-store'}'"
     return Owner(secret, f"FLYWHEEL_BUCKET in {secret}")
 
 
 def open_store(env: Mapping[str, str], retry: Retry) -> Store:
     """The folder of the pod's namespace. Failure if the Secret lacks its bucket or has no URL as its endpoint."""
-    secret = owner(env).secret
+    secret = installation_owner(env).secret
     if not env.get("FLYWHEEL_BUCKET"):
         raise Failure("BucketMissing", f"{secret} has no FLYWHEEL_BUCKET; add it", retry=True)
     try:
-        return Store.of(env, env["FLYWHEEL_NAMESPACE"], retry)
+        return Store.from_env(env, env["FLYWHEEL_NAMESPACE"], retry)
     except ValueError as error:
         words = f"AWS_ENDPOINT_URL in {secret} is '{env.get('AWS_ENDPOINT_URL')}', which is no URL; correct it"
         raise Failure("StoreUnreachable", words, retry=True) from error

@@ -25,10 +25,12 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
+    """The files of an artifact, in the order of their paths."""
+
     files: tuple[File, ...]
 
     @classmethod
-    def of(cls, files: Iterable[File]) -> "Manifest":
+    def of_files(cls, files: Iterable[File]) -> "Manifest":
         """Sorted and checked; BadManifest for unsafe paths, or one path that is another's folder."""
         manifest = cls(tuple(sorted(files, key=lambda file: file.path)))
         taken: set[str] = set()
@@ -51,7 +53,7 @@ class Manifest:
             files = [File(path=str(f["path"]), sha256=str(f["sha256"]), size=int(f["size"])) for f in body["files"]]
         except (ValueError, KeyError, TypeError) as error:
             raise ManifestInvalid(f"not a manifest: {error}") from error
-        manifest = cls.of(files)
+        manifest = cls.of_files(files)
         if manifest.encode() != text or not all(SHA256.fullmatch(f.sha256) and f.size >= 0 for f in files):
             raise ManifestInvalid("not in canonical form")
         return manifest

@@ -9,8 +9,8 @@ from typing import TypeVar
 from flywheel_runtime.contract.errors import Transient
 
 T = TypeVar("T")
-FIRST_PAUSE = 0.1  # seconds
-LONGEST_PAUSE = 5.0
+FIRST_PAUSE_SECONDS = 0.1  # seconds
+MAX_PAUSE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Retry:
     def call(self, attempt: Callable[[], T]) -> T:
         """The attempt's result; its last Transient error when time is over; any other error at once."""
         give_up = min(time.monotonic() + self.patience, self.deadline)
-        pause = FIRST_PAUSE
+        pause = FIRST_PAUSE_SECONDS
         while True:
             try:
                 return attempt()
@@ -32,4 +32,4 @@ class Retry:
                 if time.monotonic() + wait >= give_up:
                     raise
                 time.sleep(wait)
-                pause = min(pause * 2, LONGEST_PAUSE)
+                pause = min(pause * 2, MAX_PAUSE_SECONDS)

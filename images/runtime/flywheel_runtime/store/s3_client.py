@@ -24,7 +24,7 @@ SPECIAL_ENDPOINTS = ("AWS_USE_FIPS_ENDPOINT", "AWS_USE_DUALSTACK_ENDPOINT")
 
 
 class _Loader(botocore.loaders.Loader):  # type: ignore[misc]  # botocore has no types
-    """botocore's data, of which S3's comes from store/s3_model. Other services are read when credentials need them (STS)."""
+    """The data of botocore, of which S3's comes from store/s3_model. Other services are read when credentials need them (STS)."""
 
     def load_service_model(self, service_name: str, type_name: str, api_version: str | None = None) -> Any:
         special = any(os.environ.get(name) for name in SPECIAL_ENDPOINTS)

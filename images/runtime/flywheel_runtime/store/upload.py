@@ -12,8 +12,8 @@ from flywheel_runtime.store.manifest import File
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
 
-PART = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 MiB
-MOST_PARTS = 9_000  # S3 allows 10,000
+PART_BYTES = 8 << 20  # bytes: what one upload holds in memory; S3 wants at least 5 MiB
+MAX_PARTS = 9_000  # S3 allows 10,000
 
 
 def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> File:
@@ -23,7 +23,7 @@ def upload(bucket: Bucket, root: str, path: Path, name: str, retry: Retry) -> Fi
     """
     with open_regular_file(path) as file:
         size = os.fstat(file.fileno()).st_size
-        if size <= PART:
+        if size <= PART_BYTES:
             body = file.read()
             line = File(name, hashlib.sha256(body).hexdigest(), len(body))
             key = blob_key(root, line.sha256)
@@ -44,7 +44,7 @@ def put_file(bucket: Bucket, key: str, path: Path, retry: Retry) -> File:
         size = os.fstat(file.fileno()).st_size
         line = File(path.name, hashlib.file_digest(file, "sha256").hexdigest(), size)
         file.seek(0)
-        if size <= PART:
+        if size <= PART_BYTES:
             body = file.read()
             retry.call(lambda: bucket.put(key, body))
         else:
@@ -57,7 +57,7 @@ def blob_key(root: str, sha256: str) -> str:
 
 
 def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry: Retry) -> None:
-    part = max(PART, -(-line.size // MOST_PARTS))
+    part = max(PART_BYTES, -(-line.size // MAX_PARTS))
     upload_id = retry.call(lambda: bucket.start_parts(key))
     try:
         digest, etags = hashlib.sha256(), list[str]()

@@ -8,7 +8,7 @@ from flywheel_runtime.contract.errors import Failure, HostUnknown
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 # Clouds give out credentials here; no allow-list opens them.
-NEVER = tuple(
+BLOCKED_NETWORKS = tuple(
     ipaddress.ip_network(net) for net in ("169.254.0.0/16", "fe80::/10", "fd00:ec2::/32", "0.0.0.0/8", "::/128")
 )
 
@@ -22,7 +22,7 @@ def check_host(host: str, allowed: Iterable[str]) -> None:
         raise Failure("HostNotAllowed", f"host '{host}' is not among the allowed hosts ({listed}); {cure}")
 
 
-def address_of(host: str, port: int, allowed: Iterable[str]) -> str:
+def resolve_address(host: str, port: int, allowed: Iterable[str]) -> str:
     """The address to connect to: looked up once, so that what was checked is what is asked.
 
     Private and loopback addresses only for hosts that are listed by their whole name; link-local ones never.
@@ -35,8 +35,8 @@ def address_of(host: str, port: int, allowed: Iterable[str]) -> str:
         raise HostUnknown("its name is not known") from error
     for *_, where in found:
         address = _unwrapped(str(where[0]))
-        if forbidden(address) or not (named or address.is_global):
-            words = "add its whole name to the allowed hosts" if not forbidden(address) else "no source may use it"
+        if is_blocked(address) or not (named or address.is_global):
+            words = "add its whole name to the allowed hosts" if not is_blocked(address) else "no source may use it"
             raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; {words}")
     return str(found[0][4][0])
 
@@ -48,12 +48,12 @@ def check_endpoint(host: str) -> None:
     except (socket.gaierror, UnicodeError):
         return  # the client will say so better
     for *_, where in found:
-        if forbidden(address := _unwrapped(str(where[0]))):
+        if is_blocked(address := _unwrapped(str(where[0]))):
             raise Failure("HostNotAllowed", f"host '{host}' has the address {address}; no source may use it")
 
 
-def forbidden(address: Address) -> bool:
-    return any(address in net for net in NEVER) or address.is_multicast
+def is_blocked(address: Address) -> bool:
+    return any(address in net for net in BLOCKED_NETWORKS) or address.is_multicast
 
 
 def _named(host: str, names: list[str]) -> bool:

@@ -9,7 +9,7 @@ import urllib3
 from urllib3.exceptions import HTTPError
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, connection_problem
-from flywheel_runtime.transport.hosts import address_of, check_host
+from flywheel_runtime.transport.hosts import check_host, resolve_address
 
 MAX_REDIRECTS = 5
 TIMEOUT_SECONDS = 30.0  # without a byte
@@ -23,7 +23,7 @@ def connect(url: SplitResult, allowed: tuple[str, ...], timeout: float = TIMEOUT
         raise Failure("SourceInvalid", f"'{url.geturl()}' is no http or https URL")
     check_host(host, allowed)
     port = url.port or (443 if url.scheme == "https" else 80)
-    address = address_of(host, port, allowed)
+    address = resolve_address(host, port, allowed)
     if url.scheme == "https":
         return urllib3.HTTPSConnectionPool(
             address, port, timeout=timeout, cert_reqs="CERT_REQUIRED", server_hostname=host, assert_hostname=host

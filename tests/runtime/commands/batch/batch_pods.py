@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.batch import finish, plan, score
-from flywheel_runtime.commands.batch.step import run
+from flywheel_runtime.commands.batch.batch_step import run_batch_step
 from flywheel_runtime.commands.fetch.main import main as fetch
 from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.s3 import Bucket
@@ -31,7 +31,7 @@ class BatchPods:
 
     @property
     def bucket(self) -> Bucket:
-        return Bucket(Access.of(self.env, self.env["FLYWHEEL_BUCKET"]))
+        return Bucket(Access.from_env(self.env, self.env["FLYWHEEL_BUCKET"]))
 
     def put(self, key: str, content: bytes | str) -> None:
         self.bucket.put(f"shop/{key}", content.encode() if isinstance(content, str) else content)
@@ -69,7 +69,7 @@ class BatchPods:
             "TMPDIR": str(root),
         }
         assert fetch(env, IMPATIENT) == 0, log.read_text()
-        code = run(STEPS[name], env)
+        code = run_batch_step(STEPS[name], env)
         return code, json.loads(log.read_text())
 
     def plan(self, **changes: Any) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from flywheel_runtime.commands.batch.formats import csv_rows, jsonl_rows
 from flywheel_runtime.commands.batch.formats.text_records import records, slices
-from flywheel_runtime.commands.batch.storage.source import File
+from flywheel_runtime.commands.batch.storage.locations import File
 from flywheel_runtime.contract.errors import Failure
 
 CELL = st.text(st.sampled_from('ab ,"\n\rÅ'), max_size=6)

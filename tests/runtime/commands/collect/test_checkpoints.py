@@ -12,7 +12,7 @@ from flywheel_runtime import run
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main import collect
 from flywheel_runtime.commands.collect.watch import Stop
-from flywheel_runtime.contract.checkpoint import Pointer, newest
+from flywheel_runtime.contract.checkpoint import Pointer, newest_checkpoint
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store.artifacts import Store
 from tests.runtime.pods import Pod
@@ -46,14 +46,14 @@ def test_the_newest_whole_checkpoint_counts(folder: Path) -> None:
     (folder / "notes.txt").write_text("no checkpoint")
     (folder / "link").symlink_to(folder / "step-9")
 
-    found = newest(folder)
+    found = newest_checkpoint(folder)
 
     assert found is not None
     assert found.name == "step-10"
 
 
 def test_without_a_folder_there_is_none(tmp_path: Path) -> None:
-    assert newest(tmp_path / "nothing") is None
+    assert newest_checkpoint(tmp_path / "nothing") is None
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ def helper(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_helper_names_a_checkpoint_only_when_it_is_whole(helper: Path) -> None:
     with run.new_checkpoint("step-1") as part:
         (part / "model").write_text("weights")
-        assert newest(helper / "checkpoints") is None
+        assert newest_checkpoint(helper / "checkpoints") is None
 
     assert (helper / "checkpoints" / "step-1" / "model").read_text() == "weights"
 
@@ -75,7 +75,7 @@ def test_the_helper_leaves_nothing_whole_when_writing_failed(helper: Path) -> No
     with pytest.raises(OSError, match="disk"), run.new_checkpoint("step-1"):
         raise OSError("disk full")
 
-    assert newest(helper / "checkpoints") is None
+    assert newest_checkpoint(helper / "checkpoints") is None
 
 
 def test_where_nobody_keeps_checkpoints_the_same_code_runs(helper: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,9 +92,9 @@ def test_where_nobody_keeps_checkpoints_the_same_code_runs(helper: Path, monkeyp
 def test_the_next_attempt_finds_the_newest(folder: Path, store: Store, pod: Pod) -> None:
     keeper = Checkpoints(folder, store, attempt())
     write(folder, "step-1", "one", age=60)
-    keeper.keep(store)
+    keeper.upload(store)
     write(folder, "step-2", "two")
-    keeper.keep(store)
+    keeper.upload(store)
 
     assert pod.fetch(**ASKED, **OWNER, FLYWHEEL_ATTEMPT="2") == 0
 
@@ -110,7 +110,7 @@ def test_the_first_attempt_finds_none_and_is_content(pod: Pod) -> None:
 @pytest.mark.integration
 def test_a_step_that_keeps_none_is_brought_none(folder: Path, store: Store, pod: Pod) -> None:
     write(folder, "step-1", "one")
-    Checkpoints(folder, store, attempt()).keep(store)
+    Checkpoints(folder, store, attempt()).upload(store)
 
     assert pod.fetch(**OWNER) == 0
     assert not (pod.root / "inputs" / "checkpoint").exists()
@@ -119,9 +119,9 @@ def test_a_step_that_keeps_none_is_brought_none(folder: Path, store: Store, pod:
 @pytest.mark.integration
 def test_an_attempt_that_lingers_does_not_overwrite_what_came_after_it(folder: Path, store: Store) -> None:
     write(folder, "step-1", "one")
-    Checkpoints(folder, store, attempt(2)).keep(store)
+    Checkpoints(folder, store, attempt(2)).upload(store)
     write(folder, "step-0", "late", age=-5)
-    Checkpoints(folder, store, attempt(1)).keep(store)
+    Checkpoints(folder, store, attempt(1)).upload(store)
 
     pointer = Pointer.parse(store.result(KEY) or b"")
 
@@ -148,9 +148,9 @@ def test_a_checkpoint_that_cannot_be_kept_is_told_and_spoils_nothing(
     write(folder, "step-1", "one")
     (folder / "step-1" / "link").symlink_to("/etc/passwd")
 
-    Checkpoints(folder, store, attempt()).keep(store)
+    Checkpoints(folder, store, attempt()).upload(store)
 
-    assert "checkpoint 'step-1' was not kept" in capsys.readouterr().err
+    assert "checkpoint 'step-1' was not uploaded" in capsys.readouterr().err
     assert store.result(KEY) is None
 
 
@@ -163,7 +163,7 @@ def test_what_was_stopped_in_the_middle_leaves_its_last_checkpoint(finished: dic
     order: dict[str, Any] = {"timeoutSeconds": None, "outputs": [], "checkpoint": {"everySeconds": 3600}}
     env = {**finished, "FLYWHEEL_COLLECT": json.dumps(order)}
 
-    told = collect(env, Paths.of(env), Stop(at=time.monotonic()))
+    told = collect(env, Paths.from_env(env), Stop(at=time.monotonic()))
 
     pointer = Pointer.parse(store.result(KEY) or b"")
     assert not told["complete"]

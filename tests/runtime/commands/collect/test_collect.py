@@ -45,7 +45,7 @@ def stopped() -> Stop:
 
 def report(pod: Pod) -> dict[str, Any]:
     """collect's final message, where main ended before collect looked."""
-    return collect(pod, Paths.of(pod), stopped())
+    return collect(pod, Paths.from_env(pod), stopped())
 
 
 def outputs(pod: Pod) -> Path:
@@ -71,7 +71,7 @@ def test_what_is_reported_can_be_fetched(pod: Pod, store: Store, tmp_path: Path)
     told = report(pod)
 
     manifest = store.manifest(told["outputs"]["model"]["digest"])
-    store.bring(manifest.files[0], tmp_path / "out")
+    store.download_file(manifest.files[0], tmp_path / "out")
     assert (tmp_path / "out" / "model.onnx").read_bytes() == b"weights"
     assert manifest.size == told["outputs"]["model"]["size"] == 7
 
@@ -207,13 +207,13 @@ def test_a_second_run_of_an_attempt_repeats_the_first_ones_words(pod: Pod) -> No
 
     (outputs(pod) / "model" / "model.onnx").write_bytes(b"other weights")
     assert report(pod) == {**first, "repeated": True}
-    assert Paths.of(pod).repeated.exists()
-    assert Paths.of(pod).collecting.exists()
+    assert Paths.from_env(pod).repeated.exists()
+    assert Paths.from_env(pod).collecting.exists()
 
 
 def alone(pod: Pod) -> Pod:
     """The pod of a step that fetches nothing: collect lets main in."""
-    Paths.of(pod).fetched.unlink()
+    Paths.from_env(pod).fetched.unlink()
     return {**pod, "FLYWHEEL_PARAMS": '{"rate": 0.2}'}
 
 
@@ -221,26 +221,26 @@ def test_where_nothing_is_fetched_collect_brings_the_parameters(pod: Pod) -> Non
     told = report(alone(pod))
 
     assert told["complete"]
-    assert json.loads(Paths.of(pod).params.read_text()) == {"rate": 0.2}
-    assert os.getpid() in json.loads(Paths.of(pod).fetched.read_text())
-    assert Paths.of(pod).collecting.exists()
+    assert json.loads(Paths.from_env(pod).params.read_text()) == {"rate": 0.2}
+    assert os.getpid() in json.loads(Paths.from_env(pod).fetched.read_text())
+    assert Paths.from_env(pod).collecting.exists()
 
 
 def test_a_collect_that_starts_again_still_knows_whose_mains_processes_are(pod: Pod) -> None:
     again = {**pod, "FLYWHEEL_PARAMS": '{"rate": 0.2}'}
-    Paths.of(pod).fetched.write_text("[1, 7]")
+    Paths.from_env(pod).fetched.write_text("[1, 7]")
 
     report(again)
 
-    assert Paths.of(pod).fetched.read_text() == "[1, 7]"
+    assert Paths.from_env(pod).fetched.read_text() == "[1, 7]"
 
 
 def test_where_nothing_is_fetched_main_is_not_let_in_twice(pod: Pod) -> None:
     first = report(pod)
-    Paths.of(pod).collecting.unlink()
+    Paths.from_env(pod).collecting.unlink()
 
     assert report(alone(pod)) == {**first, "repeated": True}
-    assert not Paths.of(pod).collecting.exists()
+    assert not Paths.from_env(pod).collecting.exists()
 
 
 def test_where_nothing_is_fetched_collect_says_that_the_store_refuses(pod: Pod) -> None:
@@ -248,7 +248,7 @@ def test_where_nothing_is_fetched_collect_says_that_the_store_refuses(pod: Pod) 
 
     assert (told["refused"], told["error"]["reason"], told["error"]["retry"]) == (True, "StoreRefused", True)
     assert list(told) == list(golden("refused"))
-    assert not Paths.of(pod).collecting.exists()
+    assert not Paths.from_env(pod).collecting.exists()
 
 
 def test_a_collect_that_is_started_again_repeats_its_last_message(pod: Pod) -> None:
@@ -309,7 +309,7 @@ def test_a_failed_attempt_commits_nothing(pod: Pod) -> None:
 
 
 def test_of_two_pods_of_one_attempt_the_first_commit_holds(pod: Pod, store: Store) -> None:
-    keeper = ResultStore(store, Attempt.of(pod), installation.owner(pod))
+    keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
     first = {"v": 1, "complete": True, "metrics": {"loss": 0.3}}
     deadline = time.monotonic() + 10
     keeper.commit(first, deadline)
@@ -318,7 +318,7 @@ def test_of_two_pods_of_one_attempt_the_first_commit_holds(pod: Pod, store: Stor
 
 
 def test_main_never_started_where_fetch_did_not_end(pod: Pod) -> None:
-    Paths.of(pod).fetched.unlink()
+    Paths.from_env(pod).fetched.unlink()
 
     told = report(pod)
 
@@ -341,7 +341,7 @@ def test_a_store_that_takes_nothing_is_found_before_main_starts(
     with pytest.raises(Failure) as caught:
         report({**pod, **change})
 
-    paths = Paths.of(pod)
+    paths = Paths.from_env(pod)
     assert json.loads(paths.refused.read_text()) == {
         "reason": caught.value.reason,
         "message": caught.value.message,
@@ -361,7 +361,7 @@ def test_the_process_says_running_and_then_how_it_ended(pod: Pod) -> None:
     command = [sys.executable, "-m", "flywheel_runtime", "collect"]
     variables = {**os.environ, **pod, "PYTHONPATH": str(SOURCES)}
     with subprocess.Popen(command, env=variables, stderr=subprocess.DEVNULL) as process:
-        wait_until(lambda: Paths.of(pod).collecting.exists() or process.poll() is not None)
+        wait_until(lambda: Paths.from_env(pod).collecting.exists() or process.poll() is not None)
         assert process.poll() is None
         running = json.loads(log.read_bytes())
         process.send_signal(signal.SIGTERM)
@@ -373,7 +373,7 @@ def test_the_process_says_running_and_then_how_it_ended(pod: Pod) -> None:
 
 
 def test_its_memory_is_closed_to_processes_of_the_same_user() -> None:
-    program = "import ctypes; from flywheel_runtime.commands.collect.main import hide; hide(); print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
+    program = "import ctypes; from flywheel_runtime.commands.collect.main import make_undumpable; make_undumpable(); print(ctypes.CDLL(None).prctl(3, 0, 0, 0, 0))"
 
     done = subprocess.run(
         [sys.executable, "-c", program], env={"PYTHONPATH": str(SOURCES)}, capture_output=True, text=True, check=True

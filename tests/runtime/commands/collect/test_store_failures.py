@@ -35,11 +35,11 @@ def golden(name: str) -> dict[str, Any]:
 
 def keep(pod: Pod, endpoint: str, seconds: float) -> dict[str, Any]:
     """finish(), with the store behind `endpoint` and so many seconds until the deadline."""
-    paths = Paths.of(pod)
+    paths = Paths.from_env(pod)
     watch = Watch(None, 10, paths.fetched)
     watch.run(Stop(at=time.monotonic()))
-    store = Store.of({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
-    keeper = ResultStore(store, Attempt.of(pod), installation.owner(pod))
+    store = Store.from_env({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
+    keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
     return finish(CollectConfig.parse(pod["FLYWHEEL_COLLECT"]), paths, watch, keeper, time.monotonic() + seconds)
 
 
@@ -111,8 +111,8 @@ def test_what_cannot_work_is_told_to_fetch_before_main_starts(
     change: dict[str, str], reason: str, words: str, pod: Pod
 ) -> None:
     with pytest.raises(Failure):
-        collect({**pod, **change}, Paths.of(pod), Stop(at=time.monotonic()))
+        collect({**pod, **change}, Paths.from_env(pod), Stop(at=time.monotonic()))
 
-    refusal = json.loads(Paths.of(pod).refused.read_text())
+    refusal = json.loads(Paths.from_env(pod).refused.read_text())
     assert (refusal["reason"], refusal["message"]) == (reason, words)
-    assert Paths.of(pod).collecting.exists()
+    assert Paths.from_env(pod).collecting.exists()

@@ -251,7 +251,7 @@ def test_an_order_that_cannot_be_read_is_told(pod: Pod) -> None:
 
 
 def test_main_is_let_in_by_the_last_container_before_it(pod: Pod) -> None:
-    paths = Paths.of(pod.env)
+    paths = Paths.from_env(pod.env)
 
     assert pod.fetch(FLYWHEEL_LETS_IN="quantize") == 0
     assert paths.params.exists()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.transport.hosts import address_of, forbidden
+from flywheel_runtime.transport.hosts import is_blocked, resolve_address
 from tests.runtime.pods import Pod, golden
 
 pytestmark = pytest.mark.integration  # the other side is a real S3 server
@@ -157,11 +157,11 @@ def test_a_url_over_the_limit_is_not_brought(pod: Pod, web: Web) -> None:
 
 def test_a_wildcard_does_not_open_the_clusters_own_network() -> None:
     with pytest.raises(Exception, match=r"'localhost' has the address .*; add its whole name"):
-        address_of("localhost", 80, ["*.host", "*"])
+        resolve_address("localhost", 80, ["*.host", "*"])
 
-    assert address_of("127.0.0.1", 80, ["127.0.0.1"]) == "127.0.0.1"
+    assert resolve_address("127.0.0.1", 80, ["127.0.0.1"]) == "127.0.0.1"
 
 
 @pytest.mark.parametrize("address", ["169.254.169.254", "fe80::1", "fd00:ec2::254", "0.0.0.0", "224.0.0.1"])
 def test_addresses_that_no_list_opens(address: str) -> None:
-    assert forbidden(ipaddress.ip_address(address))
+    assert is_blocked(ipaddress.ip_address(address))

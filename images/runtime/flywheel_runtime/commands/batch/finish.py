@@ -3,27 +3,27 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
+from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan
-from flywheel_runtime.commands.batch.step import Report, Step, run, say
-from flywheel_runtime.commands.batch.storage import manifest
-from flywheel_runtime.commands.batch.storage.results import Result, Results
-from flywheel_runtime.commands.batch.storage.source import Folder, open_output
+from flywheel_runtime.commands.batch.storage import output_manifest
+from flywheel_runtime.commands.batch.storage.locations import Folder, open_output
+from flywheel_runtime.commands.batch.storage.shard_results import Result, Results
 from flywheel_runtime.contract.errors import Failure
 
-AT_ONCE = 8
+MAX_PARALLEL_READS = 8
 
 
 def main() -> int:
     """The exit code of the contract."""
-    return run(finish)
+    return run_batch_step(finish)
 
 
 def finish(step: Step) -> Report:
     """Counts all shards, and commits. Failure ShardMissing, TooManyRowErrors, NoRowScored, OutputExists."""
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
     output = open_output(step.config, step.env)
-    keeper = Results.of(step.env, plan.id)
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    keeper = Results.of_plan(step.env, plan.id)
+    with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
         found = list(pool.map(keeper.read, range(len(plan.shards))))
     lost = [index for index, result in enumerate(found) if result is None]
     if lost:
@@ -33,9 +33,9 @@ def finish(step: Step) -> Report:
     whole = [result for result in found if result is not None]
     rows, errors = sum(result.rows for result in whole), sum(result.errors for result in whole)
     _check(step, output, rows, errors)
-    manifest.commit(output, _document(step, plan, whole), overwrite=step.config.output.overwrite)
-    say(f"{rows} rows and {errors} row errors in {manifest.uri(output)}")
-    return Report({"rows": float(rows), "errors": float(errors)}, {"manifest": manifest.uri(output)})
+    output_manifest.commit(output, _document(step, plan, whole), overwrite=step.config.output.overwrite)
+    log_line(f"{rows} rows and {errors} row errors in {output_manifest.uri(output)}")
+    return Report({"rows": float(rows), "errors": float(errors)}, {"manifest": output_manifest.uri(output)})
 
 
 def _check(step: Step, output: Folder, rows: int, errors: int) -> None:

@@ -8,44 +8,44 @@ from math import ceil
 from pathlib import Path
 from typing import Any
 
+from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.formats import Head, Slice
 from flywheel_runtime.commands.batch.formats.choice import FORMATS, name_of
 from flywheel_runtime.commands.batch.inference import predictions, row_independence
 from flywheel_runtime.commands.batch.inference.client import Client, Tensor
-from flywheel_runtime.commands.batch.inference.features import match
+from flywheel_runtime.commands.batch.inference.model_inputs import match
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
-from flywheel_runtime.commands.batch.step import Report, Step, run, say
-from flywheel_runtime.commands.batch.storage import manifest
-from flywheel_runtime.commands.batch.storage.source import File, Source, open_output, open_source
+from flywheel_runtime.commands.batch.storage import output_manifest
+from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure, StoreError
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
-AT_ONCE = 8  # files looked at side by side
-USUAL, LEAST = 64 << 20, 4 << 20  # bytes of a shard
-MOST_SHARDS = 1000
-BYTES_OF_CALL, ROWS_OF_CALL = 4 << 20, 4096  # the server takes 10,000 rows in a request
+MAX_PARALLEL_READS = 8  # files looked at side by side
+DEFAULT_SHARD_BYTES, MIN_SHARD_BYTES = 64 << 20, 4 << 20  # bytes of a shard
+MAX_SHARDS = 1000
+MAX_CALL_BYTES, MAX_CALL_ROWS = 4 << 20, 4096  # the server takes 10,000 rows in a request
 
 
 def main() -> int:
     """The exit code of the contract."""
-    return run(plan)
+    return run_batch_step(plan)
 
 
 def plan(step: Step) -> Report:
     """Freezes the plan as an artifact, whose digest is in the report. Failure says what stands in the way."""
     output = open_output(step.config, step.env)
-    manifest.probe(output)
+    output_manifest.probe(output)
     source = open_source(step.config, step.paths, step.env)
     frozen = _frozen(step, source)
-    done = manifest.present(output)
-    facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _kept(step, frozen), "id": frozen.id}
+    done = output_manifest.present(output)
+    facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _store_plan(step, frozen), "id": frozen.id}
     if done is not None and done.get("plan") == frozen.id:
-        return Report(_counts(done), {**facts, "manifest": manifest.uri(output)}, repeated=True)
+        return Report(_counts(done), {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
     if done is not None and not step.config.output.overwrite:
-        words = f"'{manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
+        words = f"'{output_manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
         cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
         raise Failure("OutputExists", f"{words}; {cure}")
     return Report({"rows": float(frozen.rows), "files": float(len(frozen.files))}, facts)
@@ -70,7 +70,7 @@ def _frozen(step: Step, source: Source) -> Plan:
         rows_per_call = 1 if _rows_mix(step, client, source, table, inputs) else _rows_per_call(inputs, config)
     found = shards(table.slices, table.most)
     rows = sum(part.rows for parts in table.slices for part in parts)
-    say(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
+    log_line(f"{len(table.files)} files, {rows} rows, {len(found)} shards, {rows_per_call} rows in a call")
     heads = tuple(dict.fromkeys(table.heads))
     included = _included(config, heads)
     chosen = predictions.choose(
@@ -97,7 +97,7 @@ def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> T
     files = source.files()
     name = name_of(files, config.input.format)
     reader = FORMATS[name]
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
         heads = list(pool.map(lambda file: reader.head(source, file), files))
         for file, head in zip(files, heads, strict=True):
             _check_columns(config, inputs, file, head)
@@ -131,7 +131,9 @@ def _check_columns(config: BatchConfig, inputs: tuple[Tensor, ...], file: File, 
 def _most_shards(config: BatchConfig, size: int) -> int:
     if config.shards is not None:
         return config.shards
-    return max(1, min(MOST_SHARDS, max(ceil(size / USUAL), min(config.parallelism, ceil(size / LEAST)))))
+    return max(
+        1, min(MAX_SHARDS, max(ceil(size / DEFAULT_SHARD_BYTES), min(config.parallelism, ceil(size / MIN_SHARD_BYTES))))
+    )
 
 
 def _included(config: BatchConfig, heads: tuple[Head, ...]) -> tuple[tuple[str, str], ...]:
@@ -156,7 +158,7 @@ def _rows_per_call(inputs: tuple[Tensor, ...], config: BatchConfig) -> int:
     if any(each.shape[:1] != (-1,) for each in inputs):
         return 1
     width = sum(8 * (len(config.input.features) or max(each.shape[-1], 1)) for each in inputs)
-    return max(1, min(ROWS_OF_CALL, BYTES_OF_CALL // width))
+    return max(1, min(MAX_CALL_ROWS, MAX_CALL_BYTES // width))
 
 
 def _classes(path: Path) -> list[str]:
@@ -165,7 +167,7 @@ def _classes(path: Path) -> list[str]:
     return [str(each) for each in found or ()]
 
 
-def _kept(step: Step, frozen: Plan) -> str:
+def _store_plan(step: Step, frozen: Plan) -> str:
     """The plan as an artifact of the namespace's store; its digest."""
     store = installation.open_store(step.env, Retry())
     try:
@@ -174,7 +176,7 @@ def _kept(step: Step, frozen: Plan) -> str:
             path.write_bytes(frozen.encode())
             return store.put([(FILE, path)]).digest
     except StoreError as error:
-        owner = installation.owner(step.env)
+        owner = installation.installation_owner(step.env)
         raise as_failure(error, store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed") from error
 
 

@@ -12,21 +12,21 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
 from flywheel_runtime.commands.batch.formats import RowError, Rows
 from flywheel_runtime.commands.batch.formats.choice import FORMATS
 from flywheel_runtime.commands.batch.inference import predictions
 from flywheel_runtime.commands.batch.inference.client import Array, Client
-from flywheel_runtime.commands.batch.inference.features import Feature, match, tensors
+from flywheel_runtime.commands.batch.inference.model_inputs import Feature, match, tensors
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Piece, Plan
-from flywheel_runtime.commands.batch.step import Report, Step, run, say
-from flywheel_runtime.commands.batch.storage import results
+from flywheel_runtime.commands.batch.storage import shard_results
+from flywheel_runtime.commands.batch.storage.locations import Source, open_output, open_source
 from flywheel_runtime.commands.batch.storage.part_files import Part
-from flywheel_runtime.commands.batch.storage.results import Result
-from flywheel_runtime.commands.batch.storage.source import Source, open_output, open_source
+from flywheel_runtime.commands.batch.storage.shard_results import Result
 from flywheel_runtime.contract.errors import Failure, RequestRejected
 
 TOO_MANY = "TooManyRowErrors"
-CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
+MAX_PARALLEL_CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class Shard:
 
     def score(self, source: Source, pieces: tuple[Piece, ...], path: Path) -> Path | None:
         """The part file, or None where no row could be scored. Failure TooManyRowErrors."""
-        with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(CALLS) as pool:
+        with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(MAX_PARALLEL_CALLS) as pool:
             waiting: deque[tuple[str, Future[Scored]]] = deque()
             for piece, rows in self._chunks(source, pieces):
                 waiting.append((self.plan.files[piece.file][0].path, pool.submit(self._ask, piece, rows)))
-                if len(waiting) > CALLS:
+                if len(waiting) > MAX_PARALLEL_CALLS:
                     self._keep(*_ended(waiting), log, path)
             while waiting:
                 self._keep(*_ended(waiting), log, path)
@@ -135,7 +135,7 @@ class Shard:
 
 def main() -> int:
     """The exit code of the contract."""
-    return run(score)
+    return run_batch_step(score)
 
 
 def score(step: Step) -> Report:
@@ -143,9 +143,9 @@ def score(step: Step) -> Report:
     index = int(step.env["JOB_COMPLETION_INDEX"])
     plan = Plan.read(step.paths.inputs / "plan" / FILE)
     output = open_output(step.config, step.env)
-    keeper = results.Results.of(step.env, plan.id)
+    keeper = shard_results.Results.of_plan(step.env, plan.id)
     earlier = keeper.read(index)
-    if earlier is not None and results.are_there(output, earlier):
+    if earlier is not None and shard_results.are_there(output, earlier):
         return _report(earlier, 0.0, repeated=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=step.scratch) as folder, step.client as client:
@@ -156,12 +156,14 @@ def score(step: Step) -> Report:
             part = shard.score(source, plan.shards[index], Path(folder) / "part")
         except Failure as failure:
             if failure.reason == TOO_MANY:
-                results.kept(output, plan, index, None, errors, 0, shard.failed)  # for whoever mends them
+                shard_results.upload_shard(output, plan, index, None, errors, 0, shard.failed)  # for whoever mends them
             raise
-        result = results.kept(output, plan, index, part, errors if shard.failed else None, shard.scored, shard.failed)
+        result = shard_results.upload_shard(
+            output, plan, index, part, errors if shard.failed else None, shard.scored, shard.failed
+        )
     keeper.write(index, result)
     seconds = time.monotonic() - started
-    say(f"shard {index}: {shard.scored} rows, {shard.failed} row errors in {seconds:.1f} s")
+    log_line(f"shard {index}: {shard.scored} rows, {shard.failed} row errors in {seconds:.1f} s")
     return _report(result, seconds, repeated=False)
 
 

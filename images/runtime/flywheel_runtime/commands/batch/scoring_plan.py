@@ -12,7 +12,7 @@ from typing import Any
 
 from flywheel_runtime.commands.batch.formats import Head, Slice
 from flywheel_runtime.commands.batch.inference.predictions import Answer
-from flywheel_runtime.commands.batch.storage.source import File
+from flywheel_runtime.commands.batch.storage.locations import File
 from flywheel_runtime.contract.errors import Failure
 
 FILE = "plan.json"

@@ -16,8 +16,8 @@ from flywheel_runtime.commands.canary_analysis.verdict import Question, Verdict
 from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
 
-INTERVAL = 1.0  # seconds between two looks
-ASKED_AT_ONCE = 16
+SAMPLE_INTERVAL_SECONDS = 1.0  # seconds between two looks
+MAX_PARALLEL_REQUESTS = 16
 
 
 def main() -> int:
@@ -46,25 +46,25 @@ def judge(step: Step) -> None:
     config = parse_params(CanaryAnalysisConfig, step.params)
     limits = config.limits.model_dump(by_alias=True, exclude_none=True)
     question = Question(config.mode, config.percent, config.challenger.version, limits)
-    with ThreadPoolExecutor(ASKED_AT_ONCE) as threads:
+    with ThreadPoolExecutor(MAX_PARALLEL_REQUESTS) as threads:
         if not _is_taken_up(config.champion, question, threads, config.takes_up_seconds):
             words = f"was not asked: after {config.takes_up_seconds:g} s the champion's servers do not share their requests with it; see their metrics flywheel_route_percent and flywheel_route_invalid"
             found = Verdict("CannotMeasure", words)
         else:
             looks = Looks(config.champion, config.challenger, threads)
-            found = measured(question, looks, config.seconds, config.at_most_seconds)
+            found = measure(question, looks, config.seconds, config.at_most_seconds)
         if config.mode == "Shadow":
             folder = step.output("examples")
             write_json(folder / "worst.json", pod_metrics.examples(config.champion, config.model, threads))
     _finish(step, found)
 
 
-def measured(question: Question, looks: Looks, seconds: float, at_most: float) -> Verdict:
+def measure(question: Question, looks: Looks, seconds: float, at_most: float) -> Verdict:
     """The verdict after that many seconds; sooner if a breach is certain, later (up to `at_most`) if there are too few requests."""
     begun = time.monotonic()
     looks.look()
     while (gone := time.monotonic() - begun) < max(seconds, at_most):
-        time.sleep(min(INTERVAL, max(seconds, at_most) - gone))
+        time.sleep(min(SAMPLE_INTERVAL_SECONDS, max(seconds, at_most) - gone))
         looks.look()
         progress = (time.monotonic() - begun) / seconds
         if progress < 1.0:
@@ -89,7 +89,7 @@ def _is_taken_up(champion: Side, question: Question, threads: ThreadPoolExecutor
             return True
         if time.monotonic() >= end:
             return False
-        time.sleep(INTERVAL)
+        time.sleep(SAMPLE_INTERVAL_SECONDS)
 
 
 def _share(page: Mapping[Any, float], challenger: str) -> float | None:

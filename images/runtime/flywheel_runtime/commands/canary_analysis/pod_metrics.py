@@ -32,17 +32,17 @@ def addresses(side: Side) -> list[str]:
 def pages(side: Side, threads: ThreadPoolExecutor) -> dict[str, Mapping[Series, float]]:
     """The metrics of every pod that answers, by address."""
     where = addresses(side)
-    texts = threads.map(lambda address: get(address, side.port, "/metrics"), where)
+    texts = threads.map(lambda address: get_body(address, side.port, "/metrics"), where)
     return {address: parse(text.decode(errors="replace")) for address, text in zip(where, texts, strict=True) if text}
 
 
 def examples(side: Side, model: str, threads: ThreadPoolExecutor) -> list[dict[str, Any]]:
     """The worst disagreements that the champion's pods remember, the largest difference first."""
-    texts = threads.map(lambda each: get(each, side.port, f"/v2/models/{quote(model)}/shadow"), addresses(side))
+    texts = threads.map(lambda each: get_body(each, side.port, f"/v2/models/{quote(model)}/shadow"), addresses(side))
     return sorted(_examples(texts), key=lambda each: -_difference(each))[:20]
 
 
-def get(address: str, port: int, path: str) -> bytes | None:
+def get_body(address: str, port: int, path: str) -> bytes | None:
     """The body of a 200; None whatever else happens, since a pod that comes or goes is no failure of the judge."""
     try:
         response = send(

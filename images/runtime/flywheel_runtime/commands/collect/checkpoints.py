@@ -24,7 +24,7 @@ class Checkpoints:
     folder: Path
     store: Store
     attempt: Attempt
-    _kept: str | None = None
+    _uploaded: str | None = None
     _one: threading.Lock = field(default_factory=threading.Lock)
 
     def start(self, every: float) -> None:
@@ -33,31 +33,31 @@ class Checkpoints:
         def look() -> None:
             while True:
                 time.sleep(every)
-                self.keep(self.store)
+                self.upload(self.store)
 
         threading.Thread(target=look, daemon=True).start()
 
     def last(self, deadline: float) -> None:
         """One more look, within the time that a pod has to end (time.monotonic)."""
-        thread = threading.Thread(target=self.keep, args=(self.store.until(deadline),), daemon=True)
+        thread = threading.Thread(target=self.upload, args=(self.store.with_deadline(deadline),), daemon=True)
         thread.start()
         thread.join(max(0.0, deadline - time.monotonic()))
 
-    def keep(self, store: Store) -> None:
+    def upload(self, store: Store) -> None:
         """Upload the newest checkpoint if it is not there yet, then let the pointer name it."""
         with self._one:
-            found = checkpoint.newest(self.folder)
-            if found is None or found.name == self._kept:
+            found = checkpoint.newest_checkpoint(self.folder)
+            if found is None or found.name == self._uploaded:
                 return
             try:
                 if self._write(store, found):
-                    sys.stderr.write(f"checkpoint '{found.name}' is kept\n")
-                self._kept = found.name
+                    sys.stderr.write(f"checkpoint '{found.name}' is uploaded\n")
+                self._uploaded = found.name
             except Failure as failure:
-                sys.stderr.write(f"checkpoint '{found.name}' was not kept: {failure.message}\n")
+                sys.stderr.write(f"checkpoint '{found.name}' was not uploaded: {failure.message}\n")
             except (OSError, UnsafeFile, FileChanged, ManifestInvalid, StoreError) as error:
                 # Main removes old ones while it works, so this is no surprise; the next look finds a newer one.
-                sys.stderr.write(f"checkpoint '{found.name}' was not kept: {type(error).__name__}: {error}\n")
+                sys.stderr.write(f"checkpoint '{found.name}' was not uploaded: {type(error).__name__}: {error}\n")
 
     def _write(self, store: Store, folder: Path) -> bool:
         """False where a later attempt has left one already: ours is of the past then."""

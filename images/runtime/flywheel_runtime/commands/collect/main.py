@@ -1,4 +1,4 @@
-"""collect: unreadable to its neighbours, then watching, then keeping, then one message that says how it ended."""
+"""The command `collect`: it becomes unreadable to its neighbours, watches main to its end, uploads what main left, and reports once."""
 
 import ctypes
 import json
@@ -26,22 +26,24 @@ from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry
 
 PR_SET_DUMPABLE = 4  # prctl(2)
-START_PATIENCE = 15.0  # seconds for the store's first answer
-MARGIN = 5.0  # seconds of the grace period that are left for the last message
+START_TIMEOUT_SECONDS = 15.0  # seconds for the store's first answer
+MESSAGE_MARGIN_SECONDS = 5.0  # seconds of the grace period that are left for the last message
 
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """Stay until main has ended, report, and end with 0 whatever happened to main: the message is the outcome."""
-    paths, stop = Paths.of(env), Stop()
+    paths, stop = Paths.from_env(env), Stop()
     stop.listen()
-    hide()
+    make_undumpable()
     termination_message.write(paths.termination_log, termination_message.RUNNING)
     try:
         report = _reported(paths) or collect(env, paths, stop)
     except Failure as failure:
-        report = ended(error=failure)
-    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
-        report = ended(error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True))
+        report = final_message(error=failure)
+    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is message, and tried again
+        report = final_message(
+            error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True)
+        )
     termination_message.write(paths.termination_log, report)
     sys.stderr.write(termination_message.encode(report).decode() + "\n")
     sys.stderr.flush()
@@ -62,7 +64,7 @@ def _reported(paths: Paths) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else None
 
 
-def hide() -> None:
+def make_undumpable() -> None:
     """Close our memory, environment and root to processes of the same user, main's among them."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed, so main could read the store's credentials")
@@ -75,12 +77,12 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     paths.collecting.parent.mkdir(parents=True, exist_ok=True)
     try:
         config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
-        store = installation.open_store(env, Retry(patience=START_PATIENCE))
-        results = ResultStore(store, Attempt.of(env), installation.owner(env))
+        store = installation.open_store(env, Retry(patience=START_TIMEOUT_SECONDS))
+        results = ResultStore(store, Attempt.from_env(env), installation.installation_owner(env))
         earlier = results.earlier()
     except Failure as failure:
         if alone:
-            return {**ended(error=failure), "refused": True}
+            return {**final_message(error=failure), "refused": True}
         refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}
         paths.refused.write_text(json.dumps(refusal), encoding="utf-8")
         paths.collecting.touch()
@@ -89,15 +91,15 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if not alone:
             paths.repeated.touch()
             paths.collecting.touch()
-        return audited(earlier, config, results, time.monotonic() + START_PATIENCE)
+        return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
         start_main(env, paths, "collect")
     paths.collecting.touch()
-    return watched(env, config, paths, stop, results)
+    return watch_main(env, config, paths, stop, results)
 
 
-def watched(
+def watch_main(
     env: Mapping[str, str], config: CollectConfig, paths: Paths, stop: Stop, results: ResultStore
 ) -> dict[str, Any]:
     """Watch main to its end, and keep what it left."""
@@ -106,7 +108,7 @@ def watched(
     watch = Watch(config.timeout_seconds, config.grace_seconds, paths.fetched, pruner)
     watch.run(stop)
     grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
-    deadline = (stop.at or 0.0) + grace - min(MARGIN, grace / 4)
+    deadline = (stop.at or 0.0) + grace - min(MESSAGE_MARGIN_SECONDS, grace / 4)
     if pruner is None:
         report = finish(config, paths, watch, results, deadline)
     else:
@@ -134,12 +136,12 @@ def _compared(
     pruner.stop()
     if watch.pruned and pruner.verdict is not None:
         why = Failure("Pruned", pruner.verdict.message)
-        told = ended(watch, error=why, outputs=_tracking_alone(paths, results, deadline))
-        return {**told, "pruned": pruner.told}
-    told = finish(config, paths, watch, results, deadline)
-    if told["complete"]:
+        message = final_message(watch, error=why, outputs=_tracking_alone(paths, results, deadline))
+        return {**message, "pruned": pruner.as_message}
+    message = finish(config, paths, watch, results, deadline)
+    if message["complete"]:
         pruner.publish(deadline)
-    return told
+    return message
 
 
 def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> Checkpoints | None:
@@ -155,10 +157,10 @@ def finish(config: CollectConfig, paths: Paths, watch: Watch, results: ResultSto
     """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
     if not watch.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
-        return ended(watch, error=Failure("MainNeverStarted", words, retry=True))
+        return final_message(watch, error=Failure("MainNeverStarted", words, retry=True))
     if config.follows(results.attempt.index):
         # No result of its own: were this rank to run again within its attempt, it must take part again.
-        return ended(watch, complete=True)
+        return final_message(watch, complete=True)
     found: dict[str, Any] = {}
     try:
         found["metrics"] = read_metrics(paths.metrics)
@@ -167,25 +169,27 @@ def finish(config: CollectConfig, paths: Paths, watch: Watch, results: ResultSto
         if config.keep is not None and not config.keep.admits(found["metrics"]):
             outputs = {}  # they are whole, and others are better
     except Failure as failure:
-        return ended(watch, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
+        return final_message(watch, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
     try:
         found["outputs"] = results.outputs({**outputs, **tracking(paths)}, deadline)
-        committed = results.commit(ended(watch, complete=True, **found), deadline)
-        return audited(committed, config, results, deadline)
+        committed = results.commit(final_message(watch, complete=True, **found), deadline)
+        return add_audit_record(committed, config, results, deadline)
     except Failure as failure:
-        return ended(watch, error=failure, **found)
+        return final_message(watch, error=failure, **found)
 
 
-def audited(result: dict[str, Any], config: CollectConfig, results: ResultStore, deadline: float) -> dict[str, Any]:
+def add_audit_record(
+    result: dict[str, Any], config: CollectConfig, results: ResultStore, deadline: float
+) -> dict[str, Any]:
     """The result, recorded where the configuration says so: one that is not recorded does not count."""
     return {**result, "audit": results.audit(config.audit, result, deadline)} if config.audit else result
 
 
-def ended(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
+def final_message(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
     """The final message, with what the watch has seen of main."""
     if watch is None:
-        return termination_message.finished(error=error, **found)
-    return termination_message.finished(
+        return termination_message.finished_message(error=error, **found)
+    return termination_message.finished_message(
         error=error, timed_out=watch.timed_out, usage=watch.usage, started_at=watch.started_at, **found
     )
 

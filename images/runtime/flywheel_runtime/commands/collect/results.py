@@ -27,7 +27,7 @@ from flywheel_runtime.store.errors import Owner, as_failure
 T = TypeVar("T")
 Files = list[tuple[str, Path]]
 # Seconds before the deadline after which no attempt begins, so that the last one can say why the store fails rather than just that time is over.
-LAST_ATTEMPT = 0.5
+LAST_ATTEMPT_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,9 @@ class ResultStore:
     def _within(self, deadline: float, late: str, work: Callable[[Store], T]) -> T:
         """`work`, which is left behind when time is over: the report must be out before the kubelet kills."""
         try:
-            return run_within(deadline - time.monotonic(), lambda: work(self.store.until(deadline - LAST_ATTEMPT)))
+            return run_within(
+                deadline - time.monotonic(), lambda: work(self.store.with_deadline(deadline - LAST_ATTEMPT_SECONDS))
+            )
         except StoreError as error:
             raise self._explained(error) from error
         except AuditChainBroken as error:

@@ -11,7 +11,7 @@ from flywheel_runtime.commands.compare.difference import Difference
 from flywheel_runtime.commands.compare.golden import compare_golden_rows
 from flywheel_runtime.commands.compare.metric_differences import compare_metrics
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step
+from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step
 
 TOLERANCE = 1e-9
 MAX_DIFFERENCES = 20  # in facts.json
@@ -59,7 +59,7 @@ def _facts(verdict: str, differences: list[Difference]) -> dict[str, Any]:
     facts: dict[str, Any] = {"verdict": verdict, "differs": []}
     for number, each in enumerate(differences[:MAX_DIFFERENCES]):
         longer = facts | {"differs": [*facts["differs"], each.as_json()]}
-        if len(canonical_json(longer | {"more": len(differences)}).encode()) >= FACTS_LIMIT:
+        if len(canonical_json(longer | {"more": len(differences)}).encode()) >= MAX_FACTS_BYTES:
             return facts | {"more": len(differences) - number}
         facts = longer
     return facts | ({"more": len(differences) - MAX_DIFFERENCES} if len(differences) > MAX_DIFFERENCES else {})

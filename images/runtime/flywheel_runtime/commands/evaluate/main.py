@@ -10,7 +10,7 @@ from typing import Any
 from flywheel_runtime.commands.evaluate import report, slices
 from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
 from flywheel_runtime.contract.errors import Failure, Undefined
-from flywheel_runtime.contract.step import FACTS_LIMIT, Step, canonical_json, log_line, run_step, write_json
+from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
 from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
@@ -117,7 +117,7 @@ def _finish(step: Step, config: EvaluateConfig, document: Mapping[str, Any]) -> 
         value = worst["value"]
         short = worst | {"value": value if value is None else value[:MAX_VALUE_CHARACTERS]}
         longer = facts | {"worst": facts["worst"] | {name: short}}
-        if len(canonical_json(longer).encode()) < FACTS_LIMIT:
+        if len(canonical_json(longer).encode()) < MAX_FACTS_BYTES:
             facts = longer
     step.finish(metrics, facts)
     for name in config.by:

@@ -25,8 +25,8 @@ def items(source: HTTPSource, folder: Path, retry: Retry, limit: int | None) -> 
                 raise too_large(came, limit, "at least ")
             yield chunk
 
-    def bring() -> None:
-        with answered(source.url):
+    def download_checked() -> None:
+        with translate_errors(source.url):
             try:
                 download(target, stream, retry, sha256=source.sha256, size=get.size)
             except DigestMismatch as error:
@@ -36,13 +36,13 @@ def items(source: HTTPSource, folder: Path, retry: Retry, limit: int | None) -> 
         if target.stat().st_size == 0:
             raise Failure("EmptySource", f"{source.url} has no bytes; correct the source")
 
-    with answered(source.url):
+    with translate_errors(source.url):
         retry.call(get.measure)
-    return [Item(get.size, bring)]
+    return [Item(get.size, download_checked)]
 
 
 @contextmanager
-def answered(url: str) -> Iterator[None]:
+def translate_errors(url: str) -> Iterator[None]:
     """Turns a host's silence into the sentence about it."""
     try:
         yield

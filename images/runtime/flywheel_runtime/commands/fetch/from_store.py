@@ -33,9 +33,9 @@ def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapp
     """Every file of a manifest, below the input's folder."""
 
     @contextmanager
-    def explained(what: str) -> Iterator[None]:
+    def artifact_failure(what: str) -> Iterator[None]:
         try:
-            with answered(store.bucket.access, installation.owner(env)):
+            with translate_errors(store.bucket.access, installation.installation_owner(env)):
                 yield
         except ArtifactMissing as error:
             words = f"input '{name}' ({digest}) is not in the store; run what made it again"
@@ -48,22 +48,22 @@ def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapp
             words = f"the manifest of input '{name}' ({digest}) is damaged: {error}; run what made it again"
             raise Failure("ArtifactMissing", words) from error
 
-    def bring(file: File) -> Callable[[], None]:
+    def download_of(file: File) -> Callable[[], None]:
         def one() -> None:
-            with explained(file.path):
-                store.bring(file, folder)
+            with artifact_failure(file.path):
+                store.download_file(file, folder)
 
         return one
 
-    with explained("the manifest"):
-        return [Item(file.size, bring(file)) for file in store.manifest(digest).files]
+    with artifact_failure("the manifest"):
+        return [Item(file.size, download_of(file)) for file in store.manifest(digest).files]
 
 
 def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:
     """The files of the newest checkpoint that an attempt of this step left; none where none did."""
     store = installation.open_store(env, retry)
-    with answered(store.bucket.access, installation.owner(env)):
-        held = store.result(Attempt.of(env).checkpoint_key)
+    with translate_errors(store.bucket.access, installation.installation_owner(env)):
+        held = store.result(Attempt.from_env(env).checkpoint_key)
     pointer = Pointer.parse(held) if held else None
     return artifact_items("checkpoint", pointer.digest, folder, store, env) if pointer else []
 
@@ -73,7 +73,7 @@ def object_items(
 ) -> list[Item]:
     """One object under its last name, or every object below a prefix under its path from there."""
     access, owner = _access(source, env)
-    with answered(access, owner):
+    with translate_errors(access, owner):
         bucket = _bucket(access)
         try:
             found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
@@ -96,8 +96,8 @@ def _object_item(
     def stream(start: int) -> Iterator[bytes]:
         return bucket.stream(item.key, start=start, etag=item.etag)
 
-    def bring() -> None:
-        with answered(bucket.access, owner):
+    def download_of() -> None:
+        with translate_errors(bucket.access, owner):
             try:
                 download(target, stream, retry, sha256=sha256, size=item.size)
             except DigestMismatch as error:
@@ -107,7 +107,7 @@ def _object_item(
                 words = f"object '{item.key}' changed while it was read; it is read again"
                 raise Failure("SourceUnreachable", words, retry=True) from error
 
-    return Item(item.size, bring)
+    return Item(item.size, download_of)
 
 
 def target_of(item: Listed, prefix: str, folder: Path) -> Path:
@@ -136,20 +136,22 @@ def _bucket(access: Access) -> Bucket:
 
 def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
     if not source.foreign:
-        return Access.of(env, source.bucket), Owner(installation.owner(env).secret, "the source's uri")
+        return Access.from_env(env, source.bucket), Owner(
+            installation.installation_owner(env).secret, "the source's uri"
+        )
     plain = dict(env)
     if source.endpoint:
         plain["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
     if source.region:
         plain["SOURCE_AWS_REGION"] = source.region
-    access = Access.of(plain, source.bucket, "SOURCE_")
+    access = Access.from_env(plain, source.bucket, "SOURCE_")
     check_endpoint(urlsplit(access.place).hostname or "")
     secret = f"Secret '{source.secret}'" if source.secret else "the source's Secret"
     return access, Owner(secret, "the source's uri", foreign=True)
 
 
 @contextmanager
-def answered(access: Access, owner: Owner) -> Iterator[None]:
+def translate_errors(access: Access, owner: Owner) -> Iterator[None]:
     """Turns what a store answers into the sentence about it."""
     try:
         yield

@@ -12,7 +12,7 @@ class Item:
     """`size` is None where nobody knows it before the end; `copied` is False for what stays where it is."""
 
     size: int | None
-    bring: Callable[[], None]
+    download: Callable[[], None]
     copied: bool = True
 
 

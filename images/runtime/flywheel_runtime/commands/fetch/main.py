@@ -1,4 +1,4 @@
-"""fetch: the limit and the disk first, then every input, then the parameters, then the word that main may come."""
+"""The command `fetch`: it checks sizes and disk, downloads every input, writes the parameters, and lets main start."""
 
 import errno
 import json
@@ -19,17 +19,19 @@ from flywheel_runtime.contract.start_signal import start_main, write_params
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.store.retry import Retry
 
-AT_ONCE = 4  # transfers side by side
-SPARE = 64 << 20  # bytes of disk that stay free
-REPEATED = 3  # exit code: this attempt was done before
+MAX_PARALLEL_TRANSFERS = 4  # transfers side by side
+SPARE_DISK_BYTES = 64 << 20  # bytes of disk that stay free
+REPEATED_EXIT_CODE = 3  # exit code: this attempt was done before
 
 
 def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int:
     """Bring everything; the exit code of the contract, with the message that explains it written."""
-    paths = Paths.of(env)
+    paths = Paths.from_env(env)
     try:
         if paths.repeated.exists():
-            return _end(paths, "Repeated", "this attempt was done before; main does not start", False, REPEATED)
+            return _end(
+                paths, "Repeated", "this attempt was done before; main does not start", False, REPEATED_EXIT_CODE
+            )
         _store_took_collect(paths)
         words = fetch(env, paths, retry or Retry())
     except Failure as failure:
@@ -47,10 +49,10 @@ def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
     check_size(items, config.limit_bytes)
     check_disk(items, paths.inputs)
     try:
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(lambda item: item.bring(), items))
-            bring_checkpoint(env, paths, retry, pool)
-        peers.wait(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
+        with ThreadPoolExecutor(MAX_PARALLEL_TRANSFERS) as pool:
+            list(pool.map(lambda item: item.download(), items))
+            fetch_checkpoint(env, paths, retry, pool)
+        peers.wait_for_peers(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
         write_params(env, paths)
         start_main(env, paths, "fetch")
     except OSError as error:
@@ -83,7 +85,7 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
     return from_volume.items(entry.name, entry.volume, entry.sha256, folder, paths.volumes / entry.name)
 
 
-def bring_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:
+def fetch_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: ThreadPoolExecutor) -> None:
     """What an earlier attempt left, as the input `checkpoint`, if this step keeps checkpoints. One that is lost is no failure: main begins anew."""
     if not env.get("FLYWHEEL_CHECKPOINT"):
         return
@@ -93,7 +95,7 @@ def bring_checkpoint(env: Mapping[str, str], paths: Paths, retry: Retry, pool: T
     try:
         items = from_store.checkpoint_items(folder, retry, env)
         check_disk(items, paths.inputs)
-        list(pool.map(lambda item: item.bring(), items))
+        list(pool.map(lambda item: item.download(), items))
     except Failure as failure:
         if failure.reason not in ("ArtifactMissing", "DigestMismatch"):
             raise
@@ -111,7 +113,7 @@ def check_size(items: list[Item], limit: int | None) -> None:
 def check_disk(items: list[Item], folder: Path) -> None:
     """Failure DiskFull if what is copied would not leave the node some spare disk."""
     need = sum(item.size or 0 for item in items if item.copied)
-    if need and need + SPARE > _free(folder):
+    if need and need + SPARE_DISK_BYTES > _free(folder):
         raise _disk_full(need, folder)
 
 

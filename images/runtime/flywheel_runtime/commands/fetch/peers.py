@@ -10,8 +10,8 @@ from contextlib import suppress
 
 from flywheel_runtime.contract.errors import Failure
 
-PATIENCE = 600.0  # seconds
-PAUSE = 1.0
+TIMEOUT_SECONDS = 600.0  # seconds
+CHECK_INTERVAL_SECONDS = 1.0
 
 
 def resolve(name: str) -> bool:
@@ -21,7 +21,7 @@ def resolve(name: str) -> bool:
     return False
 
 
-def wait(
+def wait_for_peers(
     names: Sequence[str],
     *,
     found: Callable[[str], bool] = resolve,
@@ -29,9 +29,9 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
 ) -> None:
     """Until all names have addresses. Failure PeersMissing, worth another try, when time is over."""
-    give_up, missing = clock() + PATIENCE, list(names)
+    give_up, missing = clock() + TIMEOUT_SECONDS, list(names)
     while missing := [name for name in missing if not found(name)]:
         if clock() >= give_up:
-            words = f"{len(missing)} of {len(names)} pods of the group have not started within {PATIENCE:.0f} s, '{missing[0]}' among them"
+            words = f"{len(missing)} of {len(names)} pods of the group have not started within {TIMEOUT_SECONDS:.0f} s, '{missing[0]}' among them"
             raise Failure("PeersMissing", f"{words}; is there room for all of them at once?", retry=True)
-        sleep(PAUSE)
+        sleep(CHECK_INTERVAL_SECONDS)

@@ -17,7 +17,7 @@ ONLY_VERSION = "1"
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """0, or 2 with a message of the contract: what is refused here can never be served."""
-    paths = Paths.of(env)
+    paths = Paths.from_env(env)
     try:
         lay_out(paths.inputs / "model", paths.root / "repository", env["FLYWHEEL_MODEL_NAME"])
     except Failure as failure:

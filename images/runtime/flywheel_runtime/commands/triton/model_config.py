@@ -1,4 +1,4 @@
-"""config.pbtxt from a signature.
+"""Triton's `config.pbtxt`, rendered from a signature.
 
 Source: ModelConfig of triton-inference-server/common, protobuf/model_config.proto, in protobuf's text format.
 The shapes are written whole, with `max_batch_size: 0`: so Triton answers in the very shapes of the signature. With a batch size it would
@@ -31,15 +31,15 @@ def render(model: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> s
     Raises:
         KeyError: a datatype that Triton does not know.
     """
-    lines = [f"name: {quoted(model)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
+    lines = [f"name: {quote_string(model)}", 'backend: "onnxruntime"', "max_batch_size: 0"]
     for side, tensors in (("input", inputs), ("output", outputs)):
         lines += [f"{side} {{ {_declared(tensor)} }}" for tensor in tensors]
     lines += ["model_warmup {", '  name: "zeros"', "  batch_size: 1"]
-    lines += [f"  inputs {{ key: {quoted(tensor.name)} value {{ {_zeros(tensor)} }} }}" for tensor in inputs]
+    lines += [f"  inputs {{ key: {quote_string(tensor.name)} value {{ {_zeros(tensor)} }} }}" for tensor in inputs]
     return "\n".join([*lines, "}", ""])
 
 
-def quoted(text: str) -> str:
+def quote_string(text: str) -> str:
     """A string of the text format: all but plain ASCII as octal bytes."""
     plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in text.encode())
     return f'"{"".join(plain)}"'
@@ -48,7 +48,7 @@ def quoted(text: str) -> str:
 def _declared(tensor: Tensor) -> str:
     # Triton has no tensors without axes: they come as one value, and go to the model as none.
     scalar = "" if tensor.shape else " reshape { shape: [] }"
-    return f"name: {quoted(tensor.name)} data_type: {DATATYPES[tensor.datatype]} dims: {_dims(tensor.shape or (1,))}{scalar}"
+    return f"name: {quote_string(tensor.name)} data_type: {DATATYPES[tensor.datatype]} dims: {_dims(tensor.shape or (1,))}{scalar}"
 
 
 def _zeros(tensor: Tensor) -> str:

@@ -37,7 +37,7 @@ time.sleep(60)
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pruning, "PAUSE", 0.05)
+    monkeypatch.setattr(pruning, "CHECK_INTERVAL_SECONDS", 0.05)
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def publish(store: Store, **curves: dict[int, float]) -> None:
 
 
 def test_a_trial_that_succeeded_leaves_its_curve(pod: dict[str, str], store: Store) -> None:
-    told = collect(pod, Paths.of(pod), Stop(at=time.monotonic()))
+    told = collect(pod, Paths.from_env(pod), Stop(at=time.monotonic()))
 
     assert told["complete"]
     assert "pruned" not in told
@@ -70,7 +70,7 @@ def test_a_trial_that_succeeded_leaves_its_curve(pod: dict[str, str], store: Sto
 def test_a_trial_that_failed_leaves_none(pod: dict[str, str], store: Store) -> None:
     (outputs(pod) / "metrics.json").unlink()
 
-    collect(pod, Paths.of(pod), Stop(at=time.monotonic()))
+    collect(pod, Paths.from_env(pod), Stop(at=time.monotonic()))
 
     assert siblings(store).curves() == []
 
@@ -130,7 +130,7 @@ def test_a_store_that_fails_prunes_nobody_and_fails_nothing(
     config = CollectConfig.parse(json.dumps({"prune": MEDIAN})).prune
     assert config is not None
     curve = Curve(outputs(pod) / "metrics.jsonl", "loss")
-    gone = Siblings(Store.of(pod | {"FLYWHEEL_BUCKET": "gone"}, "shop", store.retry), "curves/", "trial-7")
+    gone = Siblings(Store.from_env(pod | {"FLYWHEEL_BUCKET": "gone"}, "shop", store.retry), "curves/", "trial-7")
     found = pruning.Pruner(config, curve, gone, outputs(pod) / "metrics.json")
 
     found.publish(time.monotonic() + 5)
@@ -156,7 +156,7 @@ def run_main(pod: dict[str, str], program: str, monkeypatch: pytest.MonkeyPatch)
 
         thread = threading.Thread(target=tell)
         thread.start()
-        told = collect(pod, Paths.of(pod), stop)
+        told = collect(pod, Paths.from_env(pod), stop)
         thread.join()
         return told, process.returncode
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.commands.batch.storage.source import File, Source
+from flywheel_runtime.commands.batch.storage.locations import File, Source
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from pathlib import PurePosixPath
 
 from flywheel_runtime.commands.batch.formats import Format, csv_rows, jsonl_rows, parquet_rows
-from flywheel_runtime.commands.batch.storage.source import File
+from flywheel_runtime.commands.batch.storage.locations import File
 from flywheel_runtime.contract.errors import Failure
 
 FORMATS: dict[str, Format] = {"CSV": csv_rows.FORMAT, "JSONL": jsonl_rows.FORMAT, "Parquet": parquet_rows.FORMAT}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from flywheel_runtime.commands.batch.formats import Format, Head, RowError, Rows, Slice
 from flywheel_runtime.commands.batch.formats.text_records import content, records, slices
-from flywheel_runtime.commands.batch.storage.source import File, Source
+from flywheel_runtime.commands.batch.storage.locations import File, Source
 from flywheel_runtime.contract.errors import Failure
 
 DELIMITERS = ",;\t|"

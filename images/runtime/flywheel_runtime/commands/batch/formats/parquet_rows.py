@@ -10,7 +10,7 @@ from typing import IO, Any
 import duckdb
 
 from flywheel_runtime.commands.batch.formats import Format, Head, Rows, Slice
-from flywheel_runtime.commands.batch.storage.source import File, Source, blocks
+from flywheel_runtime.commands.batch.storage.locations import File, Source, blocks
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
@@ -54,7 +54,7 @@ def rows(source: Source, file: File, _head: Head, part: Slice, wanted: Sequence[
         with _explained(file), duckdb.connect() as connection:
             connection.execute("SET threads = 1")  # rows keep their order
             for start, stop in _chunks(connection, path, part, wanted):
-                _bring(source, file, path, start, stop)
+                _download(source, file, path, start, stop)
             names = ", ".join(quote_identifier(name) for name in wanted)
             found = connection.execute(
                 f"SELECT {names} FROM read_parquet({quote_literal(str(path))}, file_row_number = true) "
@@ -93,11 +93,11 @@ def _with_footer(source: Source, file: File, folder: Path) -> Path:
     with path.open("wb") as hole:
         hole.truncate(file.size)
         hole.write(MAGIC)
-    _bring(source, file, path, file.size - length, file.size)
+    _download(source, file, path, file.size - length, file.size)
     return path
 
 
-def _bring(source: Source, file: File, path: Path, start: int, stop: int) -> None:
+def _download(source: Source, file: File, path: Path, start: int, stop: int) -> None:
     target: IO[bytes]
     with path.open("r+b") as target:
         target.seek(start)

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.commands.batch.formats import Slice
-from flywheel_runtime.commands.batch.storage.source import File, Source, blocks
+from flywheel_runtime.commands.batch.storage.locations import File, Source, blocks
 from flywheel_runtime.contract.errors import Failure
 
 LONGEST = 16 << 20  # bytes of one record

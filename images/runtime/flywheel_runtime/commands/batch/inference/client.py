@@ -17,8 +17,8 @@ from flywheel_runtime.contract.errors import Failure, HostUnreachable, RequestRe
 from flywheel_runtime.transport.http import read, send
 
 Array = NDArray[Any]
-PATIENCE = 600.0  # seconds: a big model may load for minutes, and a server that was killed starts again
-PAUSE = 0.2
+TIMEOUT_SECONDS = 600.0  # seconds: a big model may load for minutes, and a server that was killed starts again
+RETRY_PAUSE_SECONDS = 0.2
 CALL_TIMEOUT_SECONDS = 300.0
 MAX_CONNECTIONS = 8
 LENGTH = "Inference-Header-Content-Length"
@@ -47,14 +47,14 @@ class Tensor:
     shape: tuple[int, ...]
 
     @classmethod
-    def of(cls, body: dict[str, Any]) -> "Tensor":
+    def parse(cls, body: dict[str, Any]) -> "Tensor":
         return cls(str(body["name"]), str(body["datatype"]), tuple(int(axis) for axis in body["shape"]))
 
 
 class Client:
     """Thread-safe; its connections are closed with the block that it is used in."""
 
-    def __init__(self, model: str, address: tuple[str, int], patience: float = PATIENCE) -> None:
+    def __init__(self, model: str, address: tuple[str, int], patience: float = TIMEOUT_SECONDS) -> None:
         self._path = f"/v2/models/{model}"
         self._pool = urllib3.HTTPConnectionPool(*address, timeout=CALL_TIMEOUT_SECONDS, maxsize=MAX_CONNECTIONS)
         self._patience = patience
@@ -69,7 +69,7 @@ class Client:
         """The model's inputs and outputs, once it is ready. Failure ServerLost."""
         self._ask("GET", f"{self._path}/ready", b"", {})
         body = json.loads(self._ask("GET", self._path, b"", {})[1])
-        return tuple(map(Tensor.of, body["inputs"])), tuple(map(Tensor.of, body["outputs"]))
+        return tuple(map(Tensor.parse, body["inputs"])), tuple(map(Tensor.parse, body["outputs"]))
 
     def infer(self, inputs: tuple[Tensor, ...], feeds: dict[str, Array]) -> dict[str, Array]:
         """The model's answers by the outputs' names. Refused, or Failure ServerLost."""
@@ -104,7 +104,7 @@ class Client:
                 words = _words(content)
                 if response.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
                     raise RequestRejected(words)
-            time.sleep(PAUSE)
+            time.sleep(RETRY_PAUSE_SECONDS)
         finding = f"the model server beside this container did not answer for {self._patience:.0f} s ({words})"
         raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)
 

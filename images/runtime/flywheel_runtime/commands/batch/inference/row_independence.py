@@ -7,10 +7,12 @@ import numpy as np
 
 from flywheel_runtime.commands.batch.formats import Rows
 from flywheel_runtime.commands.batch.inference.client import Array, Client
-from flywheel_runtime.commands.batch.inference.features import Feature, tensors
+from flywheel_runtime.commands.batch.inference.model_inputs import Feature, tensors
 from flywheel_runtime.contract.errors import RequestRejected
 
-SOME = 3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/model/golden_rows.py)
+COMPARED_ROWS = (
+    3  # rows: enough for a difference, as the server itself finds out (flywheel_serving/model/golden_rows.py)
+)
 
 
 def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
@@ -18,7 +20,7 @@ def rows_mix(client: Client, features: Sequence[Feature], rows: Rows) -> bool:
     good, feeds, _ = tensors(features, rows)
     inputs = tuple(feature.tensor for feature in features)
     alone: dict[int, dict[str, Array]] = {}
-    for at in range(min(SOME, len(good))):
+    for at in range(min(COMPARED_ROWS, len(good))):
         with contextlib.suppress(RequestRejected):
             alone[at] = client.infer(inputs, {name: array[at : at + 1] for name, array in feeds.items()})
     if not alone:

@@ -13,7 +13,7 @@ from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.contract.config.collect import PruneConfig
 from flywheel_runtime.contract.errors import StoreError
 
-PAUSE = 2.0  # seconds between two looks
+CHECK_INTERVAL_SECONDS = 2.0  # seconds between two looks
 
 
 @dataclass(frozen=True)
@@ -61,17 +61,17 @@ class Pruner:
                 return
 
     def _run(self) -> None:
-        while self.verdict is None and not self._over.wait(PAUSE):
+        while self.verdict is None and not self._over.wait(CHECK_INTERVAL_SECONDS):
             _say_if_it_fails(self.look)
 
     def publish(self, deadline: float) -> None:
         """The whole curve of a trial that succeeded. That it could not be kept is no reason to fail the trial."""
         self.curve.look()
         points = sorted(self.curve.points.items())
-        _say_if_it_fails(lambda: self.siblings.publish(points, self.siblings.store.until(deadline)))
+        _say_if_it_fails(lambda: self.siblings.publish(points, self.siblings.store.with_deadline(deadline)))
 
     @property
-    def told(self) -> dict[str, float | int | None]:
+    def as_message(self) -> dict[str, float | int | None]:
         """The contract's `pruned`."""
         assert self.verdict is not None, "asked only where it ended the trial"
         value = self.verdict.value

@@ -49,11 +49,11 @@ class Report:
     repeated: bool = False
 
 
-def run(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> int:
+def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> int:
     """Do the work; the exit code of the contract, with the message that explains it written."""
     # As process 1 it would not be stopped by SIGTERM, and hold the pod for its whole grace period.
     signal.signal(signal.SIGTERM, _stopped)
-    paths = Paths.of(env)
+    paths = Paths.from_env(env)
     try:
         config = parse_params(BatchConfig, json.loads(paths.params.read_bytes()), "InternalError")
         report = work(Step(config, paths, env))
@@ -64,15 +64,15 @@ def run(work: Callable[[Step], Report], env: Mapping[str, str] = os.environ) -> 
         return _failed(paths, Failure("OutOfMemory", words))
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         return _failed(paths, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
-    told = termination_message.finished(
+    told = termination_message.finished_message(
         complete=True, repeated=report.repeated, metrics=report.metrics, facts=report.facts
     )
     termination_message.write(paths.termination_log, told)
-    say(json.dumps(told))
+    log_line(json.dumps(told))
     return DONE
 
 
-def say(line: str) -> None:
+def log_line(line: str) -> None:
     """One line of the step's log, at once."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
@@ -80,7 +80,7 @@ def say(line: str) -> None:
 
 def _failed(paths: Paths, failure: Failure) -> int:
     text = termination_message.clip(failure.message)
-    say(f"{failure.reason}: {text}")
+    log_line(f"{failure.reason}: {text}")
     termination_message.write(
         paths.termination_log, {"v": 1, "reason": failure.reason, "message": text, "retry": failure.retry}
     )

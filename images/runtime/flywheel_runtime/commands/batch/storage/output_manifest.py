@@ -10,7 +10,7 @@ import contextlib
 import json
 from typing import Any
 
-from flywheel_runtime.commands.batch.storage.source import Folder
+from flywheel_runtime.commands.batch.storage.locations import Folder
 from flywheel_runtime.contract.errors import AccessDenied, Failure, ObjectMissing, PreconditionFailed
 
 NAME, PROBE = "_manifest.json", "_flywheel-probe"
@@ -25,7 +25,7 @@ def uri(output: Folder) -> str:
 def probe(output: Folder) -> None:
     """Failure OutputRefused before the work rather than after it, if nothing can be written."""
     key = output.place.key + PROBE
-    with output.answered():
+    with output.translate_errors():
         try:
             output.retry.call(lambda: output.bucket.put(key, b""))
         except AccessDenied as error:
@@ -38,7 +38,7 @@ def probe(output: Folder) -> None:
 
 def present(output: Folder) -> dict[str, Any] | None:
     """The manifest that is there. Failure OutputExists where something else has its name."""
-    with output.answered():
+    with output.translate_errors():
         try:
             text = output.retry.call(lambda: output.bucket.get(output.place.key + NAME, limit=LIMIT))
         except ObjectMissing:
@@ -58,7 +58,7 @@ def commit(output: Folder, document: dict[str, Any], *, overwrite: bool) -> None
     before = present(output) if overwrite else None
     body = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
     key = output.place.key + NAME
-    with output.answered():
+    with output.translate_errors():
         try:
             output.retry.call(lambda: output.bucket.put(key, body, only_new=not overwrite))
         except PreconditionFailed as error:

@@ -101,7 +101,7 @@ class Folder:
 
     def files(self) -> list[File]:
         prefix = self.place.key
-        with self.answered():
+        with self.translate_errors():
             if prefix and not prefix.endswith("/"):
                 return [self._one(prefix)]
             found = self.retry.call(lambda: list(self.bucket.list(prefix)))
@@ -123,14 +123,14 @@ class Folder:
     def part(self, file: File, start: int, stop: int) -> bytes:
         whole = self.place.key.endswith("/") or not self.place.key
         key = self.place.key + file.path if whole else self.place.key
-        with self.answered():
+        with self.translate_errors():
             try:
                 return self.retry.call(lambda: self.bucket.part(key, start, stop, file.etag))
             except (PreconditionFailed, ObjectMissing) as error:
                 raise _changed(self.name, file) from error
 
     @contextmanager
-    def answered(self) -> Iterator[None]:
+    def translate_errors(self) -> Iterator[None]:
         """Turns what the store answers into the sentence about it."""
         try:
             yield
@@ -195,12 +195,12 @@ def _sorted(name: str, files: list[File]) -> list[File]:
 
 def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
     if not place.foreign:
-        access = Access.of(env, place.bucket)
-        owner = Owner(installation.owner(env).secret, f"{where}.uri")
+        access = Access.from_env(env, place.bucket)
+        owner = Owner(installation.installation_owner(env).secret, f"{where}.uri")
     else:
         changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
         told = {key: value for key, value in changed.items() if value}
-        access = Access.of({**env, **told}, place.bucket, prefix)
+        access = Access.from_env({**env, **told}, place.bucket, prefix)
         check_endpoint(urlsplit(access.place).hostname or "")
         owner = Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
     try:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.batch.scoring_plan import DIGITS, Plan
+from flywheel_runtime.commands.batch.storage.locations import Folder
 from flywheel_runtime.commands.batch.storage.part_files import SUFFIX
-from flywheel_runtime.commands.batch.storage.source import Folder
 from flywheel_runtime.contract.errors import StoreError
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.artifacts import Store
@@ -49,7 +49,7 @@ class Results:
     env: Mapping[str, str]
 
     @classmethod
-    def of(cls, env: Mapping[str, str], plan: str) -> "Results":
+    def of_plan(cls, env: Mapping[str, str], plan: str) -> "Results":
         return cls(installation.open_store(env, Retry()), plan, env)
 
     def read(self, index: int) -> Result | None:
@@ -72,7 +72,7 @@ class Results:
         return f"results/batch/{self.plan}/{index:05}.json"
 
     def _explained(self, error: StoreError) -> Exception:
-        owner = installation.owner(self.env)
+        owner = installation.installation_owner(self.env)
         return as_failure(error, self.store.bucket.access, owner, refused="StoreRefused", failed="StoreUnreachable")
 
 
@@ -83,7 +83,7 @@ def _result(body: dict[str, Any]) -> Result:
     )
 
 
-def kept(
+def upload_shard(
     output: Folder, plan: Plan, index: int, part: Path | None, faults: Path | None, rows: int, errors: int
 ) -> Result:
     """The shard's files, uploaded."""
@@ -98,7 +98,7 @@ def kept(
 
 
 def _put(output: Folder, path: str, file: Path, rows: int) -> Written:
-    with output.answered():
+    with output.translate_errors():
         line = put_file(output.bucket, output.place.key + path, file, output.retry)
     return Written(path, line.sha256, line.size, rows)
 
@@ -106,7 +106,7 @@ def _put(output: Folder, path: str, file: Path, rows: int) -> Written:
 def are_there(output: Folder, result: Result) -> bool:
     """Whether the files that a result speaks of are still in the output."""
     files = [file for file in (result.part, result.faults) if file is not None]
-    with output.answered():
+    with output.translate_errors():
         return all(
             output.retry.call(lambda file=file: output.bucket.exists(output.place.key + file.path, file.size))  # type: ignore[misc]
             for file in files
