@@ -50,9 +50,9 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
     tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
         "operator": ("in every namespace that it watches", rbac.operator_rules(kinds)),
         "ownNamespace": ("in the namespace that it runs in", rbac.own_namespace_rules()),
-        "view": ("users who may look", rbac.view_rules(kinds)),
-        "edit": ("users who may change", rbac.edit_rules(kinds)),
-        "serverTokens": ("servers that ask who calls them, in the whole cluster", rbac.server_token_rules()),
+        "view": ("users who may read", rbac.view_rules(kinds)),
+        "edit": ("users who may write", rbac.edit_rules(kinds)),
+        "serverTokens": ("servers that authenticate callers, in the whole cluster", rbac.server_token_rules()),
         "serverAccess": ("the same servers, in their namespace", rbac.server_access_rules()),
         "caller": ("who may call InferenceServices", rbac.caller_rules()),
         "approver": ("who may approve versions", rbac.approver_rules()),

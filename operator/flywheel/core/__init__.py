@@ -1,1 +1,1 @@
-"""Pure ideas that everything else stands on. Standard library and pydantic only; no I/O, no clock, no randomness."""
+"""The pure core: standard library and pydantic only; no I/O, no clock, no randomness."""

@@ -1,4 +1,4 @@
-"""What an installation decides once: images, the store's Secret, limits. Read from the environment by `__main__`, handed around as data."""
+"""Settings of an installation: images, the store's Secret, limits. They are read once from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,34 +16,34 @@ class Settings:
     image_pull_secrets: tuple[str, ...] = ()
     allowed_http_hosts: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()  # empty: all
-    fetch_limit: str = "20Gi"  # what fetch may bring into one pod, where no ephemeral-storage limit says less
-    output_limit: str = "20Gi"  # what main may write into its outputs, where no ephemeral-storage limit says less
+    fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
+    output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
     resync: timedelta = timedelta(minutes=10)
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
-        """Read FLYWHEEL_* variables; an absent one keeps its default.
+        """Returns the settings of FLYWHEEL_* variables, with defaults for absent ones.
 
         Raises:
             ValueError: a variable cannot be read; the message names it.
         """
-        standard = Settings()
+        defaults = Settings()
 
-        def words(name: str) -> tuple[str, ...]:
-            return tuple(word for word in environment.get(name, "").replace(",", " ").split() if word)
+        def split_list(name: str) -> tuple[str, ...]:
+            return tuple(environment.get(name, "").replace(",", " ").split())
 
-        resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(standard.resync.total_seconds())))
+        resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(defaults.resync.total_seconds())))
         if not resync.isdigit() or int(resync) < 5:
             raise ValueError(f"FLYWHEEL_RESYNC_SECONDS is '{resync}'; set it to a whole number of seconds, at least 5")
         return Settings(
-            runtime_image=environment.get("FLYWHEEL_RUNTIME_IMAGE", standard.runtime_image),
-            serving_image=environment.get("FLYWHEEL_SERVING_IMAGE", standard.serving_image),
-            store_secret=environment.get("FLYWHEEL_STORE_SECRET", standard.store_secret),
-            runner_service_account=environment.get("FLYWHEEL_RUNNER_SERVICE_ACCOUNT", standard.runner_service_account),
-            image_pull_secrets=words("FLYWHEEL_IMAGE_PULL_SECRETS"),
-            allowed_http_hosts=words("FLYWHEEL_ALLOWED_HTTP_HOSTS"),
-            namespaces=words("FLYWHEEL_NAMESPACES"),
-            fetch_limit=environment.get("FLYWHEEL_FETCH_LIMIT", standard.fetch_limit),
-            output_limit=environment.get("FLYWHEEL_OUTPUT_LIMIT", standard.output_limit),
+            runtime_image=environment.get("FLYWHEEL_RUNTIME_IMAGE", defaults.runtime_image),
+            serving_image=environment.get("FLYWHEEL_SERVING_IMAGE", defaults.serving_image),
+            store_secret=environment.get("FLYWHEEL_STORE_SECRET", defaults.store_secret),
+            runner_service_account=environment.get("FLYWHEEL_RUNNER_SERVICE_ACCOUNT", defaults.runner_service_account),
+            image_pull_secrets=split_list("FLYWHEEL_IMAGE_PULL_SECRETS"),
+            allowed_http_hosts=split_list("FLYWHEEL_ALLOWED_HTTP_HOSTS"),
+            namespaces=split_list("FLYWHEEL_NAMESPACES"),
+            fetch_limit=environment.get("FLYWHEEL_FETCH_LIMIT", defaults.fetch_limit),
+            output_limit=environment.get("FLYWHEEL_OUTPUT_LIMIT", defaults.output_limit),
             resync=timedelta(seconds=int(resync)),
         )

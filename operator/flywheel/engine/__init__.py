@@ -1,1 +1,1 @@
-
+"""The engine: it watches, queues, reconciles and applies, and knows no kind."""

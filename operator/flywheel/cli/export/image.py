@@ -24,7 +24,7 @@ class Image:
 
     @property
     def purl(self) -> str | None:
-        """https://github.com/package-url/purl-spec, type `oci`; it needs a digest."""
+        """The package URL of type `oci` (https://github.com/package-url/purl-spec); None without a digest."""
         if self.digest is None:
             return None
         tag = f"&tag={quote(self.tag, safe='')}" if self.tag else ""

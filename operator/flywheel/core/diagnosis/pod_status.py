@@ -33,7 +33,7 @@ class PodTermination:
         status, spec = pod.get("status", {}), pod.get("spec", {})
         containers = {each["name"]: each for each in container_statuses(pod)}
 
-        def terminated(name: str) -> Mapping[str, Any] | None:
+        def find_terminated(name: str) -> Mapping[str, Any] | None:
             found = containers.get(name, {})
             state: Mapping[str, Any] | None = found.get("state", {}).get("terminated")
             return state or found.get("lastState", {}).get("terminated")
@@ -50,9 +50,9 @@ class PodTermination:
             reason=status.get("reason"),
             disrupted=is_true(pod, "DisruptionTarget"),
             eviction_message=str(status.get("message") or "") if status.get("reason") == "Evicted" else "",
-            collect=parse_json_object((terminated(reporter) or {}).get("message")),
-            fetch=terminated("fetch"),
-            main=terminated("main"),
+            collect=parse_json_object((find_terminated(reporter) or {}).get("message")),
+            fetch=find_terminated("fetch"),
+            main=find_terminated("main"),
             memory_limit=specs.get("main", {}).get("resources", {}).get("limits", {}).get("memory"),
             image=image if "@" in image else None,  # the bare id of an image that came from no registry names nothing
         )

@@ -1,5 +1,5 @@
-"""From a Kind to its CustomResourceDefinition. Every rule that the operator relies on stands in it, so that `kubectl apply` refuses a bad manifest
-with a sentence, and the operator need not.
+"""From a Kind to its CustomResourceDefinition. It has every rule that the operator relies on, so that `kubectl apply` refuses a bad manifest
+with a sentence.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.schema import rule
 from flywheel.core.resource.values import Label
 
-# Children's names are made from it. In CEL, since a pattern would be quoted at the user; on the field, so that the message says where.
+# Children's names derive from it. The rule is in CEL, since kubectl would print a pattern, and on the field, so that the message names it.
 NAME: Fragment = {
     "type": "string",
     "maxLength": 253,
@@ -22,14 +22,14 @@ NAME: Fragment = {
         )
     ],
 }
-# A filter with `||` would silently drop its column and all after it (measured), so each column asks for one thing.
+# A filter with `||` would silently drop its column and all after it (measured), so each column has one condition.
 COLUMNS = (
     {"name": "Ready", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].status'},
     {"name": "Reason", "type": "string", "jsonPath": '.status.conditions[?(@.type=="Ready")].reason'},
     {"name": "Detail", "type": "string", "jsonPath": ".status.summary"},
     {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp"},
 )
-# What is shown before the operator has looked: no column is ever blank. The year 1970 says "not yet" to core/conditions.py.
+# The status before the first reconciliation, so that no column is blank. core/resource/conditions.py replaces a time of 1970.
 PENDING = {
     "conditions": [
         {
@@ -40,16 +40,16 @@ PENDING = {
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }
     ],
-    # Stays where the operator has no number to tell: its apply leaves alone what it does not mention.
+    # It stays while the plan has no summary, since an apply leaves alone what it does not mention.
     "summary": "-",
 }
 
 
 def crd_manifest(kind: AnyKind) -> dict[str, Any]:
-    """The manifest of apiextensions.k8s.io/v1.
+    """Returns the manifest of apiextensions.k8s.io/v1.
 
     Raises:
-        Unfit: the kind's spec or status cannot be said in a CRD; the message names the field.
+        Unfit: a CRD cannot express the kind's spec or status; the message names the field.
     """
     api = kind.api
     return {
@@ -87,7 +87,7 @@ def crd_manifest(kind: AnyKind) -> dict[str, Any]:
 
 
 def root_schema(kind: AnyKind) -> Fragment:
-    """The schema of a whole object: our rules on its name, the kind's own rules on the root, spec and status."""
+    """Returns the schema of a whole object: the rule of its name, the kind's rules on the root, spec and status."""
     spec = structural_schema(kind.spec, "spec")
     spec["description"] = "What is wanted."
     if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
@@ -112,20 +112,20 @@ def _status_schema(kind: AnyKind) -> Fragment:
     path = next(_defaults(status, "status"), None)
     if path is not None:
         raise UnsupportedSchema(
-            f"{path} has a default; a status says only what was found: use None, or an empty list or map"
+            f"{path} has a default; a status has only what was observed: use None, or an empty list or map"
         )
     properties = status.pop("properties")
     return {**status, "description": "What is true.", "default": PENDING, "properties": properties}
 
 
-def _defaults(schema: Mapping[str, Any], at: str) -> Any:
+def _defaults(schema: Mapping[str, Any], path: str) -> Any:
     if "default" in schema and schema["default"] != "":
-        yield at
+        yield path
     for name, field in schema.get("properties", {}).items():
-        yield from _defaults(field, f"{at}.{name}")
+        yield from _defaults(field, f"{path}.{name}")
     for key in ("items", "additionalProperties"):
         if key in schema:
-            yield from _defaults(schema[key], f"{at}[]")
+            yield from _defaults(schema[key], f"{path}[]")
 
 
 def _subresources(kind: AnyKind) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""From the Kinds to what the operator and its users may do. No wildcard, no Secret, nothing that a kind did not ask for."""
+"""From the Kinds to the permissions of the operator and its users: no wildcards, no Secrets, nothing that no kind needs."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ OWNER_VERBS = (*READ_VERBS, "create", "patch", "delete")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule of a Role, and why it is there."""
+    """One rule of a Role, and its reason."""
 
     why: str
     group: str
@@ -32,86 +32,89 @@ class Rule:
     verbs: tuple[str, ...]
 
     def manifest(self) -> dict[str, Any]:
-        """As in rbac.authorization.k8s.io/v1."""
+        """Returns the rule of rbac.authorization.k8s.io/v1."""
         return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
 
 
 def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
-    """What the operator needs in every namespace that it watches. Server-side apply that makes an object asks for `create` and `patch`."""
+    """Returns what the operator needs in every namespace that it watches. A server-side apply that creates needs `create` and `patch`."""
     kinds = tuple(kinds)
     ours = _plurals(kind.api for kind in kinds)
     owned = {api for kind in kinds for api in kind.owns}
     made = {api for kind in kinds for api in kind.makes} - owned
     rules = [
         Rule("what users write", GROUP, ours, READ_VERBS),
-        Rule("what the operator answers", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
+        Rule("the status of each resource", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
         # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
-        Rule(
-            "children that hold their owner back", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)
-        ),
+        Rule("children with blockOwnerDeletion", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)),
     ]
     removed = {api for kind in kinds for api in kind.removes} - owned
     if made:
-        rules.append(Rule("resources of ours that other kinds make", GROUP, _plurals(made), ("create", "patch")))
-    if removed:
         rules.append(
-            Rule("what goes although nobody owns it, such as old versions", GROUP, _plurals(removed), ("delete",))
+            Rule("resources of Flywheel's kinds that other kinds create", GROUP, _plurals(made), ("create", "patch"))
         )
+    if removed:
+        rules.append(Rule("unowned objects to delete, such as old versions", GROUP, _plurals(removed), ("delete",)))
     for group in sorted({api.group for api in owned}):
         plurals = _plurals(api for api in owned if api.group == group)
-        rules.append(Rule("what resources own", group, plurals, OWNER_VERBS))
+        rules.append(Rule("children of resources", group, plurals, OWNER_VERBS))
     touched = {api for kind in kinds for api in kind.patches}
     for group in sorted({api.group for api in touched}):
         plurals = _plurals(api for api in touched if api.group == group)
         rules.append(
-            Rule("a mark: a route that a kubelet brings at once, or who goes with whom", group, plurals, ("patch",))
+            Rule(
+                "patches: an annotation by which a kubelet updates a route at once, or an owner reference",
+                group,
+                plurals,
+                ("patch",),
+            )
         )
     if CRON_JOB in owned:
-        rules.append(Rule("answering a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
+        rules.append(Rule("completing a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
     return (
         *rules,
         Rule("outcomes, and why a pod does not run", POD.group, (POD.plural,), READ_VERBS),
-        # Kubernetes' own events can be asked for by the object's uid in the core group alone.
+        # Kubernetes' own events can be selected by the object's uid in the core group alone.
         Rule("why a pod does not run", POD.group, (EVENT.plural,), ("list",)),
         Rule("why a Job waits in Kueue's queue, where there is Kueue", KUEUE, ("workloads",), ("list",)),
-        Rule("telling users what happened", EVENT.group, (EVENT.plural,), ("create", "patch")),
+        Rule("recording events", EVENT.group, (EVENT.plural,), ("create", "patch")),
     )
 
 
 def own_namespace_rules() -> tuple[Rule, ...]:
-    """What the operator needs in its own namespace alone: the Lease by which one replica leads."""
+    """Returns what the operator needs in its own namespace: the Lease of the leader election."""
     return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),)
 
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
-    """Added to the cluster's roles view, edit and admin."""
+    """Returns what is added to the cluster's roles view, edit and admin."""
     return (Rule("reading every kind", GROUP, _plurals(kind.api for kind in kinds), READ_VERBS),)
 
 
 def edit_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
-    """Added to the cluster's roles edit and admin."""
+    """Returns what is added to the cluster's roles edit and admin."""
     verbs = ("create", "update", "patch", "delete", "deletecollection")
     return (Rule("writing every kind", GROUP, _plurals(kind.api for kind in kinds), verbs),)
 
 
 def server_token_rules() -> tuple[Rule, ...]:
-    """What servers with spec.auth.serviceAccount need beyond their namespace: tokens belong to the cluster."""
-    return (Rule("whose a caller's token is", "authentication.k8s.io", ("tokenreviews",), ("create",)),)
+    """Returns what servers with spec.auth.serviceAccount need in the whole cluster, to which tokens belong."""
+    return (Rule("whose token a caller has", "authentication.k8s.io", ("tokenreviews",), ("create",)),)
 
 
 def server_access_rules() -> tuple[Rule, ...]:
-    """What they need in their namespace; about any other they cannot ask."""
+    """Returns what these servers need in their namespace."""
     reviews = ("localsubjectaccessreviews",)
     return (Rule("whether its owner may call a service here", "authorization.k8s.io", reviews, ("create",)),)
 
 
 def caller_rules() -> tuple[Rule, ...]:
-    """Who may `get` an InferenceService with spec.auth.serviceAccount may call it."""
+    """Returns what callers need: with spec.auth.serviceAccount, to `get` an InferenceService is to call it."""
     return (Rule("calling InferenceServices", GROUP, (INFERENCE_SERVICE.plural,), ("get",)),)
 
 
 def approver_rules() -> tuple[Rule, ...]:
-    """Who may let a version become champion: a verb that no other role has, which the chart's ValidatingAdmissionPolicies ask for."""
+    """Returns what approvers need: a verb that no other role has, which the chart's ValidatingAdmissionPolicies check."""
     why = "approving versions, which is to write spec.approval"
     return (Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),)
 

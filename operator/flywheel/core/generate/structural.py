@@ -1,7 +1,7 @@
-"""From a pydantic model to a structural OpenAPI schema, which is all that a CustomResourceDefinition may hold (KEP-2335).
+"""From a pydantic model to a structural OpenAPI schema, as a CustomResourceDefinition requires (KEP-2335).
 
-What pydantic writes and Kubernetes refuses is turned into what it takes: references are inlined, null branches and titles dropped, `const`
-becomes `enum`. What would surprise a user later is refused here, while the schema is written: see `Unfit`.
+What pydantic writes and Kubernetes refuses is converted: references are inlined, null branches and titles dropped, `const` becomes
+`enum`. What would surprise a user later raises `UnsupportedSchema` while the schema is generated.
 """
 
 import re
@@ -28,21 +28,21 @@ EXACTLY_ONE = re.compile(r"\[(has\(self\.\w+\)(?:,\s*has\(self\.\w+\))*)\]\.exis
 
 
 class UnsupportedSchema(ValueError):
-    """A model that would make a poor or a refused CRD; the message names the field and what to write instead."""
+    """A CRD cannot express the model, or not well; the message names the field and what to write instead."""
 
 
-def structural_schema(model: type[BaseModel], at: str) -> Fragment:
-    """The structural schema of a model. `at` is its path in the manifest, such as `spec`, for messages.
+def structural_schema(model: type[BaseModel], path: str) -> Fragment:
+    """Returns the structural schema of a model. `path` is that of the model in the manifest, such as `spec`, for messages.
 
     Raises:
         Unfit: a field has no description, a name that YAML reads as a boolean, a float, a free union, or a default inside a union.
     """
     root = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_WithFactories)
-    return _convert(root, root.pop("$defs", {}), at, ())
+    return _convert(root, root.pop("$defs", {}), path, ())
 
 
 class _WithFactories(GenerateJsonSchema):
-    """Pydantic leaves out what a default factory makes; for a nested model the server has to know it, or its inner defaults never apply."""
+    """Adds the defaults of nested models, which pydantic leaves out and without which the server applies none of their inner defaults."""
 
     def default_schema(self, schema: core_schema.WithDefaultSchema) -> JsonSchemaValue:
         made = schema.get("default")
@@ -55,8 +55,8 @@ class _WithFactories(GenerateJsonSchema):
         return {**inner, "default": made.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
 
-def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> Fragment:
-    found = _without_null(_inlined(schema, defs, at, inside), defs, at, inside)
+def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str, inside: tuple[str, ...]) -> Fragment:
+    found = _without_null(_inlined(schema, defs, path, inside), defs, path, inside)
     name = found.pop("inside", None)
     inside = (*inside, name) if name else inside
     found.pop("title", None)
@@ -65,14 +65,14 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
     for exclusive, limit in (("exclusiveMinimum", "minimum"), ("exclusiveMaximum", "maximum")):
         if exclusive in found:
             found[limit], found[exclusive] = found[exclusive], True
-    _say_keys_as_a_rule(found, at)
-    _refuse_what_cannot_be_said(found, at)
+    _add_key_rule(found, path)
+    _check_supported(found, path)
     if found.get("type") == "array":
-        found["items"] = _convert(found.get("items", {}), defs, f"{at}[]", inside)
+        found["items"] = _convert(found.get("items", {}), defs, f"{path}[]", inside)
         found.setdefault("x-kubernetes-list-type", "atomic")
     if found.get("type") == "object":
-        _convert_object(found, defs, at, inside)
-    _settle_default(found)
+        _convert_object(found, defs, path, inside)
+    _drop_empty_default(found)
     if "x-kubernetes-validations" in found:
         found["x-kubernetes-validations"] = [
             rule(one["rule"], one["message"]) for one in found["x-kubernetes-validations"]
@@ -82,77 +82,77 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside
     return {key: found[key] for key in sorted(found, key=lambda key: KEY_ORDER.index(key))}
 
 
-def _inlined(schema: Mapping[str, Any], defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> Fragment:
-    """The schema with its reference replaced; what is said beside the reference wins, but for rules, which add up."""
+def _inlined(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str, inside: tuple[str, ...]) -> Fragment:
+    """Returns the schema with its reference replaced. Keys beside the reference take precedence, but for rules, which add up."""
     here = dict(schema)
     if "$ref" not in here:
         return here
     name = here.pop("$ref").rsplit("/", 1)[1]
     if name in inside:
         raise UnsupportedSchema(
-            f"{at} contains itself ({name}); a CRD can hold no recursive type, so limit the depth by names"
+            f"{path} contains itself ({name}); a CRD has no recursive types, so limit the depth by names"
         )
     rules = [*defs[name].get("x-kubernetes-validations", ()), *here.get("x-kubernetes-validations", ())]
     merged = {**defs[name], **here, "inside": name}
     return {**merged, "x-kubernetes-validations": rules} if rules else merged
 
 
-def _without_null(found: Fragment, defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> Fragment:
-    """`X | None` is X that may be absent: a CRD needs no null."""
+def _without_null(found: Fragment, defs: Mapping[str, Any], path: str, inside: tuple[str, ...]) -> Fragment:
+    """Converts `X | None` to X, which may be absent."""
     if "anyOf" not in found or found.get("x-kubernetes-int-or-string"):
         return found
     choices = [choice for choice in found.pop("anyOf") if choice.get("type") != "null"]
     if len(choices) != 1:
         raise UnsupportedSchema(
-            f"{at} is a free union; write one optional member for each variant and a rule with exists_one"
+            f"{path} is a free union; write one optional member for each variant and a rule with exists_one"
         )
-    only = _inlined(choices[0], defs, at, inside)
+    only = _inlined(choices[0], defs, path, inside)
     rules = [*only.get("x-kubernetes-validations", ()), *found.get("x-kubernetes-validations", ())]
     return {**only, **found, **({"x-kubernetes-validations": rules} if rules else {})}
 
 
-def _refuse_what_cannot_be_said(found: Mapping[str, Any], at: str) -> None:
+def _check_supported(found: Mapping[str, Any], path: str) -> None:
     if found.get("type") == "number":
         raise UnsupportedSchema(
-            f"{at} is a float, which no two writers print alike; use values.Number, values.Percent or an integer"
+            f"{path} is a float, which no two writers print alike; use values.Number, values.Percent or an integer"
         )
     if "oneOf" in found or "prefixItems" in found or found.get("uniqueItems"):
         raise UnsupportedSchema(
-            f"{at} is a tagged union, a tuple of fixed length or a set; a CRD has none: use members, fields or a list"
+            f"{path} is a tagged union, a tuple of fixed length or a set; a CRD has none: use members, fields or a list"
         )
     unknown = sorted(set(found) - set(KEY_ORDER))
     if unknown:
         raise UnsupportedSchema(
-            f"{at} uses {', '.join(unknown)}, which a CRD does not know; say it with what core/structural.py lists"
+            f"{path} uses {', '.join(unknown)}, which a CRD does not have; use what core/generate/structural.py lists"
         )
 
 
-def _convert_object(found: Fragment, defs: Mapping[str, Any], at: str, inside: tuple[str, ...]) -> None:
+def _convert_object(found: Fragment, defs: Mapping[str, Any], path: str, inside: tuple[str, ...]) -> None:
     values = found.pop("additionalProperties", None)
     if isinstance(values, Mapping):
-        found["additionalProperties"] = _convert(values, defs, f"{at}{{}}", inside)
+        found["additionalProperties"] = _convert(values, defs, f"{path}{{}}", inside)
     elif values is True:
         found["x-kubernetes-preserve-unknown-fields"] = True
     if "properties" not in found:
         return
-    fields = {name: _convert(field, defs, f"{at}.{name}", inside) for name, field in found["properties"].items()}
+    fields = {name: _convert(field, defs, f"{path}.{name}", inside) for name, field in found["properties"].items()}
     for name, field in fields.items():
         if name.lower() in YAML_BOOLEANS:
-            raise UnsupportedSchema(f"{at}.{name}: YAML reads the key '{name}' as a boolean; choose another name")
+            raise UnsupportedSchema(f"{path}.{name}: YAML reads the key '{name}' as a boolean; choose another name")
         if not field.get("description"):
             raise UnsupportedSchema(
-                f"{at}.{name} has no description; add Field(description=...), which kubectl explain and the docs print"
+                f"{path}.{name} has no description; add Field(description=...), which kubectl explain and the docs print"
             )
     found["properties"] = fields
     for name in _members_of_unions(found):
         if "default" in found["properties"].get(name, {}):
             raise UnsupportedSchema(
-                f"{at}.{name} is one of several, so it must have no default: with one, no other could be chosen"
+                f"{path}.{name} is one of several, so it must have no default: with one, no other could be chosen"
             )
 
 
-def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
-    """`dict[Label, X]`: a CRD says nothing of keys, but CEL sees them."""
+def _add_key_rule(found: Fragment, path: str) -> None:
+    """Converts the pattern of the keys of `dict[Label, X]`, which a CRD does not have, to a CEL rule."""
     names = found.pop("propertyNames", {})
     longest, rules = names.get("maxLength"), names.get("x-kubernetes-validations", ())
     checks = [f"size(key) <= {longest}"] if longest else []
@@ -161,14 +161,14 @@ def _say_keys_as_a_rule(found: Fragment, at: str) -> None:
         return
     if "x-kubernetes-preserve-unknown-fields" in found.get("additionalProperties", {}):
         raise UnsupportedSchema(
-            f"{at} is a map with checked keys and values of any type, which CEL cannot look at; write dict[str, ...]"
+            f"{path} is a map with checked keys and values of any type, which CEL cannot read; write dict[str, ...]"
         )
-    said = [one["message"].removeprefix("must be ") for one in rules] + (
+    descriptions = [one["message"].removeprefix("must be ") for one in rules] + (
         [f"at most {longest} characters"] if longest else []
     )
     found["x-kubernetes-validations"] = [
         *found.get("x-kubernetes-validations", ()),
-        rule(f"self.all(key, {' && '.join(checks)})", f"each key must be {', of '.join(said)}"),
+        rule(f"self.all(key, {' && '.join(checks)})", f"each key must be {', of '.join(descriptions)}"),
     ]
 
 
@@ -178,13 +178,13 @@ def _members_of_unions(found: Mapping[str, Any]) -> Iterator[str]:
             yield from re.findall(r"self\.(\w+)", members)
 
 
-def _settle_default(found: Fragment) -> None:
-    """Keep a default that says something. An empty parent says something where a field inside it has a default."""
+def _drop_empty_default(found: Fragment) -> None:
+    """Removes an empty default. An empty object stays where a field in it has a default."""
     if "default" not in found:
         return
     default = found["default"]
-    says_nothing = default is None or default == []
+    is_empty = default is None or default == []
     if default == {}:
-        says_nothing = not any("default" in field for field in found.get("properties", {}).values())
-    if says_nothing:
+        is_empty = not any("default" in field for field in found.get("properties", {}).values())
+    if is_empty:
         del found["default"]

@@ -1,1 +1,1 @@
-"""What a resource is: its API, its schema, its names, its children and the plan for it."""
+"""The resource model: APIs, schemas, kinds, names, plans and conditions."""

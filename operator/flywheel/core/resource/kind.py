@@ -1,4 +1,4 @@
-"""A resource kind as data, a resource as typed values, and the window through which `observe` sees the cluster."""
+"""A resource kind as data, a typed resource, and the cluster as `observe` reads it."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ F = TypeVar("F")
 
 @dataclass(frozen=True)
 class Resource(Generic[S, T]):
-    """One of our custom resources, parsed. `status` is what we last wrote (empty at first)."""
+    """A parsed custom resource. `status` is what the operator wrote last, empty at first."""
 
     api: Api
     name: str
@@ -32,50 +32,50 @@ class Resource(Generic[S, T]):
 
     @property
     def reference(self) -> Reference:
-        """Its address."""
+        """Where it is."""
         return Reference(self.api, self.namespace, self.name)
 
 
 class Cluster(Protocol):
-    """All that `observe` may read. Everything but `events`, `queued` and `serves` comes from the store, so it costs no request."""
+    """All that `observe` may read. All but `events`, `kueue_workloads` and `serves` are read from the cache, without a request."""
 
     @property
     def now(self) -> datetime:
-        """The time of this look, in UTC."""
+        """The time of this reconciliation, in UTC."""
 
     @property
     def settings(self) -> Settings:
         """The installation's settings."""
 
     def get(self, reference: Reference) -> Manifest | None:
-        """One of our own resources or of their children, or None."""
+        """Returns a resource of Flywheel's kinds or one of their children, or None."""
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
-        """Objects of that type that carry the label `flywheel.ml/uid` of this owner, by name: its Jobs, and the pods of its Jobs."""
+        """Returns objects of that type with the label `flywheel.ml/uid` of this owner, by name: its Jobs, and the pods of its Jobs."""
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
-        """Our resources of that kind whose `Kind.references` names `to`, by name: the ModelVersions of a Model."""
+        """Returns the resources of that kind whose `Kind.references` has `to`, by name: the ModelVersions of a Model."""
 
     def serves(self, group: str) -> bool:
-        """Whether the API server knows an API group, such as custom.metrics.k8s.io; asked anew once a minute."""
+        """Returns whether the API server has an API group, such as custom.metrics.k8s.io; cached for a minute."""
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
-        """Kubernetes' events about one object, newest last. A live request: ask only for an object that does not run."""
+        """Returns Kubernetes' events about one object, newest last. It makes a request, so call it only for an object that does not run."""
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
-        """Kueue's Workloads of one Job. A live request: ask only where `serves("kueue.x-k8s.io")`, for a Job that waits."""
+        """Returns Kueue's Workloads of one Job. It makes a request, so call it only for a Job that waits, where `serves(KUEUE)`."""
 
 
 @dataclass(frozen=True)
 class Kind(Generic[S, T, F]):
-    """A kind, whole. The engine knows no more of it than this.
+    """All that the engine knows of a kind.
 
-    `references` names the resources that this one depends on or belongs to. A change on either side wakes the other.
-    `owns` are the types of its children (prune looks among them); `makes` are our own kinds that it creates and does not own,
-    `removes` those that its plans may delete (`Plan.removals`), `patches` those that they may mark (`Plan.patches`).
+    `references` returns the resources that this one depends on or belongs to. A change on either side reconciles the other.
+    `owns` are the types of its children, which are pruned; `makes` are kinds of Flywheel that it creates and does not own,
+    `removes` those that its plans may delete (`Plan.removals`), `patches` those that they may patch (`Plan.patches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
-    `preview` gives all children that a resource will have over its life, with stand-ins for what is not known yet, for
-    `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where they cannot be.
+    `preview` returns all children that a resource will have over its life, with placeholders for what is not known yet, for
+    `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where there can be none.
     """
 
     api: Api
@@ -98,7 +98,7 @@ class Kind(Generic[S, T, F]):
 
     @property
     def field_manager(self) -> str:
-        """The name under which the API server records our fields: one for each kind."""
+        """The field manager of the kind's writes."""
         return f"flywheel-{self.api.kind.lower()}"
 
 

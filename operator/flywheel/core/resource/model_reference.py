@@ -1,4 +1,4 @@
-"""What a Model or a ModelVersion offers to whoever answers or scores with it, read from what their status says for others; and who those are."""
+"""Resolves a reference to a Model or a ModelVersion to a version and its artifact, and finds the users of a version."""
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from flywheel.core.resource.kind import Cluster
 
 @dataclass(frozen=True)
 class ResolvedVersion:
-    """A version, and its artifact in the store."""
+    """A version, and the digest of its artifact in the store."""
 
     version: str
     digest: str
@@ -18,7 +18,7 @@ class ResolvedVersion:
 
 @dataclass(frozen=True)
 class UnresolvedReference:
-    """Why what the spec asks for cannot be had yet."""
+    """Why a reference cannot be resolved yet."""
 
     reason: str
     message: str
@@ -27,7 +27,7 @@ class UnresolvedReference:
 def resolve_version(
     namespace: str, model: str | None, version: str | None, cluster: Cluster
 ) -> ResolvedVersion | UnresolvedReference:
-    """By a spec that has exactly one of `model` (its champion) and `version` (that one)."""
+    """Resolves a spec with exactly one of `model`, which means its champion, and `version`."""
     return _version(namespace, version, cluster) if version is not None else _champion(namespace, str(model), cluster)
 
 

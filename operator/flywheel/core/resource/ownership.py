@@ -1,4 +1,4 @@
-"""What every child carries besides what its kind asked for: namespace, labels, owner reference."""
+"""Namespace, labels and owner reference of children."""
 
 from typing import Any
 
@@ -7,17 +7,17 @@ from flywheel.core.resource.api import Reference
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child, ExistingChild
 
-# Where the workloads keep the metadata of what they make in turn.
+# Where workloads have the metadata of the objects that they create.
 _TEMPLATES = (("spec", "template"), ("spec", "jobTemplate"), ("spec", "jobTemplate", "spec", "template"))
 _WORKLOADS = frozenset({"apps", "batch"})
 
 
 def with_owner(resource: AnyResource, child: Child) -> dict[str, Any]:
-    """A new manifest with namespace, labels (also in pod templates) and, for an owned child, the owner reference.
+    """Returns a new manifest with namespace, labels (also in pod templates) and, for an owned child, the owner reference.
 
-    A child that outlives its maker does not carry the maker's uid: nothing may find it by that once the maker is gone.
+    An unowned child outlives the resource, so it does not have the label with its uid.
     """
-    manifest: dict[str, Any] = _copied(dict(child.manifest))
+    manifest: dict[str, Any] = _copy(dict(child.manifest))
     labels = names.labels(resource)
     if not child.owned:
         del labels[names.UID_LABEL]
@@ -37,14 +37,14 @@ def with_owner(resource: AnyResource, child: Child) -> dict[str, Any]:
 
 
 def child_reference(resource: AnyResource, child: Child | ExistingChild) -> Reference:
-    """Where the child lives: always beside its maker."""
+    """Returns the reference of a child, which is in the namespace of its resource."""
     return Reference(child.api, resource.namespace, child.name)
 
 
-def _copied(value: Any) -> Any:
-    """What JSON can hold; a quarter of the time of `deepcopy`, which guards against cycles (measured: a fifth of a look)."""
+def _copy(value: Any) -> Any:
+    """Copies what JSON can hold in a quarter of the time of `deepcopy`, which was a fifth of a reconcile (measured)."""
     if isinstance(value, dict):
-        return {key: _copied(each) for key, each in value.items()}
+        return {key: _copy(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_copied(each) for each in value]
+        return [_copy(each) for each in value]
     return value

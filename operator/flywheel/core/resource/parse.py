@@ -1,4 +1,4 @@
-"""From a manifest to a typed resource, and the sentence for one that cannot be read."""
+"""From a manifest to a typed resource."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +11,7 @@ from flywheel.core.resource.schema import Schema, Status
 
 
 class InvalidSpec(ValueError):
-    """The spec does not fit the kind's schema. The text says object, finding and next step; `resource` has everything but the spec."""
+    """The spec does not fit the kind's schema. The message names object, finding and next step; `resource` has everything but the spec."""
 
     def __init__(self, message: str, resource: AnyResource) -> None:
         super().__init__(message)
@@ -19,10 +19,10 @@ class InvalidSpec(ValueError):
 
 
 def parse_resource(kind: AnyKind, manifest: Manifest) -> AnyResource:
-    """One of our resources, typed.
+    """Returns a resource with its typed spec and status.
 
     Raises:
-        InvalidSpec: the spec does not fit; possible where the CRD is older or newer than the operator.
+        InvalidSpec: the spec does not fit, which is possible where the CRD is older or newer than the operator.
     """
     status = _status(kind, manifest.get("status") or {})
     try:
@@ -49,7 +49,7 @@ def _resource(kind: AnyKind, manifest: Manifest, spec: Schema, status: Status) -
 
 
 def _status(kind: AnyKind, raw: dict[str, Any]) -> Status:
-    """Fields of a status that this operator cannot read are as good as absent: it will write them anew."""
+    """Returns the status without the fields that this operator cannot parse, which it will write again."""
     schema: type[Status] = kind.status
     try:
         return schema.model_validate(raw)

@@ -1,4 +1,4 @@
-"""What a decision says: the children that should exist, what is true of the resource, and when to look again."""
+"""What `decide` returns: the children that should exist, the state of the resource, and when it is reconciled again."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,12 +14,12 @@ class Child:
     """An object that should exist.
 
     `manifest` needs apiVersion, kind, metadata.name and the wanted fields; the engine adds the namespace, our labels and the owner reference.
-    `inputs` freezes a pod template: it is written anew only when these inputs change, so that a new operator, which may render
-    other bytes from the same inputs, restarts nothing. None: the manifest is always compared.
-    `shared_fields` names fields of `spec` that are somebody else's to change, such as `replicas` under an autoscaler: set when the object is
-    made, handed over with the value that they have, and left alone from then on.
-    `create_only`: written once and never again (a Job cannot change; a ModelVersion is history).
-    `owned`: dies with the resource. A Model made by an Experiment does not.
+    `inputs` pins a pod template: it changes only when these inputs do, so that a new operator, which may render other bytes from
+    the same inputs, restarts nothing. None: the manifest is always compared.
+    `shared_fields` names fields of `spec` that another controller changes, such as `replicas` under an autoscaler: they are set when
+    the object is created, handed over with the value that they have, and left alone from then on.
+    `create_only`: it is written once and never again, as a Job, which cannot change.
+    `owned`: it is garbage collected with the resource. A Model that an Experiment created is not.
     """
 
     api: Api
@@ -31,13 +31,13 @@ class Child:
 
     @property
     def name(self) -> str:
-        """The child's own name."""
+        """The name of the object."""
         return str(self.manifest["metadata"]["name"])
 
 
 @dataclass(frozen=True)
 class ExistingChild:
-    """A child that should stay as it is if it exists, and not be made if it does not: a Job that still runs."""
+    """A child that stays as it is if it exists, and is not created if it does not, such as a Job that still runs."""
 
     api: Api
     name: str
@@ -45,8 +45,8 @@ class ExistingChild:
 
 @dataclass(frozen=True)
 class Removal:
-    """An object that nobody owns and that should go: a ModelVersion beyond its Model's retention.
-    Deleted only while it still has this uid and if `Kind.removes` has its type."""
+    """An unowned object to delete, such as a ModelVersion beyond its Model's retention. It is deleted only while it has this uid, and
+    if `Kind.removes` has its type."""
 
     api: Api
     name: str
@@ -55,9 +55,9 @@ class Removal:
 
 @dataclass(frozen=True)
 class Patch:
-    """A small mark on an object that is no child: annotations for a pod of our Deployment, whose kubelet should look again;
-    or that it is `owned`, so that it goes with the resource, though its life is its own. What was marked before and is not now, is taken off.
-    Written only while it still has this uid and if `Kind.patches` has its type."""
+    """A patch of an object that is no child: annotations, such as on a pod of a Deployment whose kubelet should update its volumes at once;
+    or an owner reference, if it is `owned`, so that it is garbage collected with the resource. Server-side apply removes what an earlier
+    patch had and this one has not. It is written only while the object has this uid, and if `Kind.patches` has its type."""
 
     api: Api
     name: str
@@ -68,7 +68,7 @@ class Patch:
 
 @dataclass(frozen=True)
 class Event:
-    """Something worth telling once, beyond the change of Ready, which the engine tells by itself."""
+    """An event beside that of a changed Ready condition, which the engine records itself."""
 
     reason: str
     message: str
@@ -78,17 +78,17 @@ class Event:
 
 @dataclass(frozen=True)
 class Plan:
-    """One decision. `ready`: True, False, or None where it is not yet known.
+    """One plan. `ready`: True, False, or None where it is not yet known.
 
-    `children` is the whole set that should exist; owned children that are not in it are deleted. None leaves them all alone.
+    `children` are all that should exist; owned children that are not among them are deleted. None changes no child.
     `removals`: unowned objects to delete, after the children are applied.
-    `patches`: objects to mark, after the children are applied.
+    `patches`: unowned objects to patch, after the children are applied.
     `completed_ticks` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
-    writes Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
-    `stalled`: nothing will happen until somebody changes the spec. Something missing is not stalled: it may be seconds away.
-    `progressing`: overrides the condition Reconciling, which otherwise is "neither ready nor stalled".
+    sets to Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
+    `stalled`: nothing will happen until the spec changes. A resource that waits for another one is not stalled.
+    `progressing`: overrides the condition Reconciling, which otherwise means "neither ready nor stalled".
     `succeeded`: for bounded kinds alone; None while undecided.
-    `status`: the kind's own fields; conditions, summary and observedGeneration are the engine's to fill from the plan.
+    `status`: the kind's own fields; the engine sets conditions, summary and observedGeneration from the plan.
     """
 
     ready: bool | None

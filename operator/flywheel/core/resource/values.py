@@ -1,4 +1,4 @@
-"""Words that users write in manifests and that are more than a string: parsed once, at the door."""
+"""Strings of a known form in manifests. The schema parses them once, so that no other code validates them again."""
 
 import re
 from datetime import timedelta
@@ -11,10 +11,9 @@ from pydantic_core import CoreSchema, core_schema
 
 
 class PatternString(str):
-    """A string of a known form. Subclasses say the pattern (in the subset that Rust, Go and Python read alike) and, in `description`, what kubectl
-    tells whoever missed it; a pattern alone would be quoted at the user."""
+    """A string of a known form. Subclasses have the pattern, in the syntax that Rust, Go and Python share, and a description. kubectl prints
+    the description for a string that does not match, where it would otherwise print the pattern."""
 
-    __slots__ = ()
     pattern: ClassVar[str]
     description: ClassVar[str]
     max_length: ClassVar[int] = 253
@@ -32,7 +31,7 @@ class PatternString(str):
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Check and wrap.
+        """Returns the text as this type.
 
         Raises:
             ValueError: the text has another form.
@@ -45,41 +44,38 @@ class PatternString(str):
 class Duration(PatternString):
     """`30s`, `10m`, `6h`, `3d`."""
 
-    __slots__ = ()
     pattern = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
     description = "a whole number and s, m, h or d, such as 30s, 10m, 6h or 3d"
     max_length = 7
 
     @property
     def timedelta(self) -> timedelta:
-        """As a length of time."""
+        """The duration as a timedelta."""
         unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[self[-1]]
         return timedelta(**{unit: int(self[:-1])})
 
     @property
     def seconds(self) -> int:
-        """In whole seconds."""
+        """The duration in whole seconds."""
         return int(self.timedelta.total_seconds())
 
 
 class Latency(PatternString):
-    """`500us`, `5ms`: shorter than a Duration can say."""
+    """`500us`, `5ms`: shorter than the unit of a Duration."""
 
-    __slots__ = ()
     pattern = r"^[1-9][0-9]{0,5}(us|ms)$"
     description = "a whole number and us or ms, such as 500us or 5ms"
     max_length = 8
 
     @property
     def seconds(self) -> float:
-        """In seconds."""
+        """The latency in seconds."""
         return int(self[:-2]) / {"us": 1_000_000, "ms": 1_000}[self[-2:]]
 
 
 class Percent(PatternString):
     """`15%`, `0.5%`; below 100."""
 
-    __slots__ = ()
     pattern = r"^([0-9]|[1-9][0-9])(\.[0-9]{1,2})?%$"
     description = "a percentage below 100 with at most two decimals, such as 15% or 0.5%"
     max_length = 6
@@ -93,21 +89,19 @@ class Percent(PatternString):
 class Number(PatternString):
     """A decimal number as a string, since specs hold no floats: `"0.70"`, `"-3"`, `"1e-4"`."""
 
-    __slots__ = ()
     pattern = r"^-?[0-9]{1,18}(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$"
     description = "a decimal number in quotes, such as '0.70', '-3' or '1e-4'"
     max_length = 40
 
     @property
     def value(self) -> float:
-        """As a float."""
+        """The number as a float."""
         return float(self)
 
 
 class MetricName(PatternString):
     """`roc_auc`, `f1`, `p95_ms`: what a step writes as a key of `metrics.json`."""
 
-    __slots__ = ()
     pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
     description = "the name of a metric, of letters, digits and _ . @ -, not beginning with a digit, such as roc_auc"
     max_length = 63
@@ -116,7 +110,6 @@ class MetricName(PatternString):
 class Label(PatternString):
     """A DNS label of at most 52 characters: the name of a step, a check, a resource, so that children's names and label values fit."""
 
-    __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
     description = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
     max_length = 52
@@ -125,7 +118,6 @@ class Label(PatternString):
 class ObjectName(PatternString):
     """The name of a Kubernetes object in the same namespace (DNS subdomain)."""
 
-    __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"
     description = "the name of an object, of a-z, 0-9, '-' and '.', with a letter or digit at both ends"
     max_length = 253
@@ -134,7 +126,6 @@ class ObjectName(PatternString):
 class Sha256(PatternString):
     """64 hexadecimal digits."""
 
-    __slots__ = ()
     pattern = r"^[0-9a-f]{64}$"
     description = "64 hexadecimal digits in lower case"
     max_length = 64
@@ -143,7 +134,6 @@ class Sha256(PatternString):
 class Digest(PatternString):
     """`sha256:` and 64 hexadecimal digits: an artifact in the store."""
 
-    __slots__ = ()
     pattern = r"^sha256:[0-9a-f]{64}$"
     description = "sha256: and 64 hexadecimal digits in lower case"
     max_length = 71
@@ -162,10 +152,10 @@ _SUFFIXES: dict[str, Decimal] = (
 
 
 def parse_quantity(text: str | int) -> Decimal:
-    """The value of a Kubernetes quantity: `500m`, `1Gi`, `2`, `1e3` (apimachinery's resource.Quantity).
+    """Returns the value of a Kubernetes quantity: `500m`, `1Gi`, `2`, `1e3` (apimachinery's resource.Quantity).
 
     Raises:
-        ValueError: not a quantity.
+        ValueError: the text is no quantity.
     """
     match = re.fullmatch(
         r"([+-]?[0-9]*\.?[0-9]+(?:[eE][+-]?[0-9]+)?|[+-]?[0-9]+\.)([numkMGTPE]|[KMGTPE]i)?", str(text).strip()
