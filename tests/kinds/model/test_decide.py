@@ -8,9 +8,11 @@ import pytest
 
 from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.plan import Removal
+from flywheel.core.resource.values import Digest
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.status import MAX_HISTORY
+from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus
 from flywheel.testing import NOON
 from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
 
@@ -270,3 +272,21 @@ def test_versions_go_with_their_model_where_it_says_so(
     plan = plan_for(replace(A, owned=owned), spec={"deletionPolicy": policy})
 
     assert [(touch.name, touch.owned) for touch in plan.patches] == marked
+
+
+@pytest.mark.parametrize(
+    ("spec", "approved_by"),
+    [
+        pytest.param({"promotion": "Approval"}, "jane", id="a promotion that needed her"),
+        pytest.param({"promotion": "Auto"}, None, id="a promotion that needed nobody"),
+        pytest.param({"promotion": "Approval", "champion": "a"}, None, id="a pin, which needs no approval"),
+    ],
+)
+def test_the_history_names_who_approved_a_promotion_that_needed_approval(
+    spec: dict[str, Any], approved_by: str | None
+) -> None:
+    digest = Digest("sha256:" + "a" * 64)
+    approved = version("a", "0.70", approved=ApprovalStatus(by="jane", digest=digest, reason="good", at=NOON))
+    status: Any = plan_for(approved, spec=spec).status
+
+    assert (status.champion, status.history[-1].approved_by) == ("a", approved_by)

@@ -168,6 +168,13 @@ def test_wilson_is_wilsons() -> None:
     assert (round(found.low, 4), round(found.high, 4)) == (0.2553, 0.3662)
 
 
+def test_wilson_of_few_rows() -> None:
+    """Two of ten, from the formula by hand."""
+    found = wilson(0.2, 10)
+
+    assert (found.low, found.high) == pytest.approx((0.056682, 0.509838), abs=1e-6)
+
+
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_wilson_at_the_edge_is_no_certainty(share: float) -> None:
     found = wilson(share, 30)
