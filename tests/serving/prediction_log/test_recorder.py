@@ -115,7 +115,7 @@ def test_no_response_is_lost_when_the_writer_dies_and_logging_resumes(
 
     assert lost == 20
     assert len(log_store.rows()) == said["rows"] == asked - lost
-    assert log_store.counts()["requests"] == asked, "counts are sent again, and write_and_read once"
+    assert log_store.counts()["requests"] == asked, "counts are sent again, and written once"
 
 
 def test_an_unreachable_store_is_retried(logged_flights: Path, log_store: LogStore) -> None:
@@ -124,11 +124,11 @@ def test_an_unreachable_store_is_retried(logged_flights: Path, log_store: LogSto
     with start_server(logged_flights, config_json) as server:
         for number in range(30):
             send_request(server, body([(1, 2.5, "UA")], id=f"r{number}"))
-        server.wait_for("predictions cannot be write_and_read to the store")
+        server.wait_for("predictions cannot be written to the store")
         assert metric(server, ROWS) == 0
         log_store.write_secret({"AWS_ENDPOINT_URL": log_store.store.endpoint})
         wait_until(lambda: metric(server, ROWS) == 30)
-        server.wait_for("predictions are write_and_read to the store again")
+        server.wait_for("predictions are written to the store again")
         stop_server(server)
 
     assert log_store.counts()["requests"] == 30
@@ -198,7 +198,7 @@ def test_without_the_hmac_secret_nothing_is_written(logged_flights: Path, log_st
     config_json = log_store.config_json(columns=[{"name": "carrier", "action": "Hmac"}], hmac_file=str(key))
     with start_server(logged_flights, config_json) as server:
         send_request(server, body([(1, 2.5, "UA")]))
-        server.wait_for("predictions cannot be write_and_read to the store")
+        server.wait_for("predictions cannot be written to the store")
         assert log_store.rows() == []
         key.write_text("a secret")
         wait_until(lambda: metric(server, ROWS) == 1)

@@ -63,7 +63,7 @@ def test_the_description_is_served_at_all_its_paths(flight_server: LocalServer) 
         "title": "flight-delay",
         "version": "v1",
         "description": "Task: Classification, predicts 'late'. "
-        "Asked by the Open Inference Protocol v2; -1 in a shape is any length.",
+        "Serves the Open Inference Protocol v2; -1 in a shape is any length.",
     }
 
 

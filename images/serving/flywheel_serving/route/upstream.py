@@ -13,10 +13,9 @@ from flywheel_serving.route.connection_pool import ConnectionPool, NoResponse
 from flywheel_serving.route.metrics import ChallengerCounts
 from flywheel_serving.route.route_file import Challenger
 
-log = logging.getLogger(__name__)
-
-
 NOT_SENT = "NotSent"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
