@@ -1,7 +1,7 @@
 """The fake cluster answers as the engine's store would."""
 
 from flywheel.core.resource.api import POD, Reference
-from flywheel.testing import FakeCluster, job, oom_killed, pod, resource, terminated, unschedulable
+from flywheel.testing import FakeCluster, job, oom_killed_state, pod, resource, terminated_state, unschedulable_pod
 from tests.engine.widget import KIND, WIDGETS
 
 ONE = resource(KIND, "one", {"friend": "two", "serve": True})
@@ -22,7 +22,7 @@ def test_it_finds_who_refers() -> None:
 
 
 def test_events_are_found_by_uid() -> None:
-    stuck = unschedulable(ONE, "p", "0/1 nodes are available")
+    stuck = unschedulable_pod(ONE, "p", "0/1 nodes are available")
     cluster = FakeCluster(stuck).event(stuck, "FailedScheduling", "no room")
 
     [event] = cluster.events("default", stuck["metadata"]["uid"])
@@ -30,6 +30,6 @@ def test_events_are_found_by_uid() -> None:
 
 
 def test_the_phase_follows_from_the_containers() -> None:
-    assert pod(ONE, "p", main=oom_killed())["status"]["phase"] == "Failed"
-    assert pod(ONE, "p", main=terminated(0))["status"]["phase"] == "Succeeded"
+    assert pod(ONE, "p", main=oom_killed_state())["status"]["phase"] == "Failed"
+    assert pod(ONE, "p", main=terminated_state(0))["status"]["phase"] == "Succeeded"
     assert pod(ONE, "p")["status"]["phase"] == "Running"

@@ -5,7 +5,7 @@ import pytest
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
-from flywheel.testing import FakeCluster, resource, terminated
+from flywheel.testing import FakeCluster, resource, terminated_state
 from flywheel.testing.simulator import Simulator
 from tests.engine.widget import KIND
 
@@ -74,7 +74,7 @@ def test_an_edited_child_is_as_it_was_and_a_deleted_one_comes_back_with_another_
 def test_a_child_that_left_the_plan_is_deleted_and_its_pods_with_it() -> None:
     found = simulator(jobs=2)
     [_first, second] = found.jobs()
-    found.end_job(second["metadata"]["name"], main=terminated(1), failed=True)
+    found.end_job(second["metadata"]["name"], main=terminated_state(1), failed=True)
     assert len(found.cluster.children(found.resource.uid, POD)) == 1
 
     found.patch_spec(jobs=1)

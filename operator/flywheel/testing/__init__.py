@@ -2,20 +2,20 @@
 
 cluster = FakeCluster(kinds=(DATASET_KIND,), now=NOON)
 orders = resource(DATASET_KIND, "orders", {"format": "CSV"})
-cluster.put(manifest(orders), job(orders, "orders-check-1", state="Failed"), pod(orders, "p", main=oom_killed()))
+cluster.put(manifest(orders), job(orders, "orders-check-1", state="Failed"), pod(orders, "p", main=oom_killed_state()))
 plan = decide(orders, observe(orders, cluster))
 """
 
 from flywheel.testing.cluster import FakeCluster
 from flywheel.testing.pods import (
     State,
-    evicted,
-    oom_killed,
+    evicted_pod,
+    oom_killed_state,
     pod,
-    running,
-    terminated,
-    unschedulable,
-    waiting,
+    running_state,
+    terminated_state,
+    unschedulable_pod,
+    waiting_state,
 )
 from flywheel.testing.resources import NOON, job, manifest, params, resource, uid_of
 
@@ -23,16 +23,16 @@ __all__ = [
     "NOON",
     "FakeCluster",
     "State",
-    "evicted",
+    "evicted_pod",
     "job",
     "manifest",
-    "oom_killed",
+    "oom_killed_state",
     "params",
     "pod",
     "resource",
-    "running",
-    "terminated",
+    "running_state",
+    "terminated_state",
     "uid_of",
-    "unschedulable",
-    "waiting",
+    "unschedulable_pod",
+    "waiting_state",
 ]

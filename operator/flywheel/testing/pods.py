@@ -23,12 +23,12 @@ class State:
     last: Mapping[str, Any] | None = None
 
 
-def running(*, ready: bool = True, restarts: int = 0, last: State | None = None) -> State:
+def running_state(*, ready: bool = True, restarts: int = 0, last: State | None = None) -> State:
     """It runs; `last` is how it ended before."""
     return State({"running": {"startedAt": stamp(NOON)}}, ready, restarts, last.state if last else None)
 
 
-def waiting(
+def waiting_state(
     reason: str = "PodInitializing", message: str = "", *, restarts: int = 0, last: State | None = None
 ) -> State:
     """It does not run yet (ImagePullBackOff, CreateContainerConfigError, …) or not again (CrashLoopBackOff)."""
@@ -36,7 +36,7 @@ def waiting(
     return State({"waiting": state}, False, restarts, last.state if last else None)
 
 
-def terminated(
+def terminated_state(
     exit_code: int = 0, message: str | Json = "", *, reason: str | None = None, signal: int | None = None
 ) -> State:
     """It ended. A message that is an object is written as JSON, as our containers do."""
@@ -54,9 +54,9 @@ def terminated(
     return State({"terminated": state})
 
 
-def oom_killed() -> State:
+def oom_killed_state() -> State:
     """The kernel ended it at its memory limit."""
-    return terminated(137, reason="OOMKilled")
+    return terminated_state(137, reason="OOMKilled")
 
 
 def _status(name: str, state: State) -> dict[str, Any]:
@@ -89,7 +89,7 @@ def pod(
     created: datetime = NOON,
 ) -> dict[str, Any]:
     """A pod of the owner. `main` is the container of that name; `init` holds `collect` and `fetch`. The phase follows from the states."""
-    states = {**({"main": main} if main else {}), **(containers or {})} or {"main": running()}
+    states = {**({"main": main} if main else {}), **(containers or {})} or {"main": running_state()}
     extra = {"batch.kubernetes.io/job-name": job} if job else {}
     status: dict[str, Any] = {
         "phase": phase or _phase(states),
@@ -120,15 +120,15 @@ def pod(
     }
 
 
-def unschedulable(owner: AnyResource, name: str, message: str, **more: Any) -> dict[str, Any]:
-    """A pod that the scheduler could not place, in its words: `0/1 nodes are available: 1 Insufficient nvidia.com/gpu.`"""
+def unschedulable_pod(owner: AnyResource, name: str, message: str, **more: Any) -> dict[str, Any]:
+    """A pod that the scheduler could not place, with its message: `0/1 nodes are available: 1 Insufficient nvidia.com/gpu.`"""
     condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": message}
     manifest = pod(owner, name, phase="Pending", node=None, conditions=(condition,), **more)
     manifest["status"] |= {"containerStatuses": [], "initContainerStatuses": []}
     return manifest
 
 
-def evicted(
+def evicted_pod(
     owner: AnyResource, name: str, message: str = "The node was low on resource: memory.", **more: Any
 ) -> dict[str, Any]:
     """A pod that the kubelet removed for its node's sake."""

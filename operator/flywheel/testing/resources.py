@@ -124,11 +124,11 @@ def job(
 
 def params(job: Mapping[str, Any]) -> dict[str, Any]:
     """What main of a step's Job finds in params.json, whichever container writes it."""
-    told = [
+    values = [
         variable.get("value", "{}").replace("$$", "$")
         for container in job["spec"]["template"]["spec"]["initContainers"]
         for variable in container["env"]
         if variable["name"] == "FLYWHEEL_PARAMS"
     ]
-    found: dict[str, Any] = json.loads(told[0])
+    found: dict[str, Any] = json.loads(values[0])
     return found

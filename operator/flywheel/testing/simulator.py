@@ -2,7 +2,7 @@
 
 simulator = Simulator(DATASET_KIND, orders)
 simulator.settle()
-simulator.end_job("orders-check-1", main=oom_killed())
+simulator.end_job("orders-check-1", main=oom_killed_state())
 assert simulator.settle().reason == "OOMKilled"
 """
 

@@ -8,7 +8,7 @@ import pytest
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION
-from flywheel.testing import evicted, job, pod, resource, running, terminated
+from flywheel.testing import evicted_pod, job, pod, resource, running_state, terminated_state
 from flywheel.testing.pods import State
 from tests.core.toy import KIND
 
@@ -31,8 +31,8 @@ def rank(
 ) -> dict[str, Any]:
     """A pod of the group whose main is in that state, and ended at that time."""
     told = {
-        "collect": terminated(0, collect or {"v": 1, "phase": "Finished"}),
-        "fetch": terminated(0, {"reason": "Fetched"}),
+        "collect": terminated_state(0, collect or {"v": 1, "phase": "Finished"}),
+        "fetch": terminated_state(0, {"reason": "Fetched"}),
     }
     labels = {INDEX_LABEL: str(number)}
     found = pod(TOY, f"{NAME}-{number}-abcde", job=NAME, main=main, init=told, labels=labels)
@@ -44,7 +44,7 @@ def rank(
 
 
 def failed(number: int, words: str, at: str = EARLY, code: int = 1, **more: Any) -> dict[str, Any]:
-    return rank(number, terminated(code, words), at=at, **more)
+    return rank(number, terminated_state(code, words), at=at, **more)
 
 
 def ending(number: int, code: int = 1) -> str:
@@ -69,14 +69,16 @@ def read(job: dict[str, Any], *pods: dict[str, Any]) -> Outcome:
 def test_a_group_is_done_when_all_are_and_tells_what_rank_0_tells() -> None:
     others = {**DONE, "outputs": {}, "metrics": {}}
 
-    found = read(group("Complete"), rank(1, terminated(0), others), rank(0, terminated(0), DONE))
+    found = read(group("Complete"), rank(1, terminated_state(0), others), rank(0, terminated_state(0), DONE))
 
     assert (found.result, found.metrics) == ("Succeeded", {"roc_auc": 0.7})
     assert found.outputs["model"].startswith("sha256:")
 
 
 def test_rank_0_alone_makes_no_success() -> None:
-    assert indexed_outcome.attempt_outcome(group(), [rank(0, terminated(0), DONE), rank(1, running())]) is None
+    assert (
+        indexed_outcome.attempt_outcome(group(), [rank(0, terminated_state(0), DONE), rank(1, running_state())]) is None
+    )
 
 
 def test_a_complete_group_whose_rank_0_kept_nothing_is_no_success() -> None:
@@ -86,13 +88,13 @@ def test_a_complete_group_whose_rank_0_kept_nothing_is_no_success() -> None:
         "error": {"reason": "UploadFailed", "message": "The store is slow.", "retry": True},
     }
 
-    found = read(group("Complete"), rank(0, terminated(0), lost), rank(1, terminated(0), DONE))
+    found = read(group("Complete"), rank(0, terminated_state(0), lost), rank(1, terminated_state(0), DONE))
 
     assert (found.result, found.reason) == ("Infrastructure", "UploadFailed")
 
 
 def test_a_removed_rank_loses_the_attempt_at_once() -> None:
-    found = read(group(), rank(0, running()), rank(1, running(), **REMOVED))
+    found = read(group(), rank(0, running_state()), rank(1, running_state(), **REMOVED))
 
     assert (found.result, found.reason) == ("Infrastructure", "RankLost")
     assert f"pod '{NAME}-1-abcde'" in found.message
@@ -100,7 +102,7 @@ def test_a_removed_rank_loses_the_attempt_at_once() -> None:
 
 def test_a_rank_that_the_job_removes_after_another_failed_is_not_lost() -> None:
     """The Job removes the others before it says that it fails."""
-    assert indexed_outcome.attempt_outcome(group(), [failed(0, "boom"), rank(1, running(), **REMOVED)]) is None
+    assert indexed_outcome.attempt_outcome(group(), [failed(0, "boom"), rank(1, running_state(), **REMOVED)]) is None
 
 
 def test_a_rank_that_the_job_removed_and_that_ended_by_it_is_not_lost_either() -> None:
@@ -116,7 +118,7 @@ def test_a_rank_removed_by_somebody_before_another_failed_is_lost_though_nobody_
 
 
 def test_an_evicted_rank_explains_why_the_others_failed() -> None:
-    gone = evicted(TOY, f"{NAME}-1-abcde", job=NAME, labels={INDEX_LABEL: "1"})
+    gone = evicted_pod(TOY, f"{NAME}-1-abcde", job=NAME, labels={INDEX_LABEL: "1"})
 
     found = read(group("Failed", ending(0)), failed(0, "connection reset by peer"), gone)
 
@@ -167,7 +169,7 @@ def test_a_rank_that_failed_by_itself_and_was_then_removed_still_speaks() -> Non
 def test_the_rank_that_was_stopped_on_purpose_explains_why_the_others_failed() -> None:
     """Though another one's pod was the first to end, and the Job removed this one then."""
     why = {"v": 1, "phase": "Finished", "pruned": {"message": "It was worse than half of its siblings."}}
-    stopped = rank(0, terminated(143, ""), why, at="2026-01-01T12:00:05Z", **REMOVED)
+    stopped = rank(0, terminated_state(143, ""), why, at="2026-01-01T12:00:05Z", **REMOVED)
     job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
 
     found = read(job, stopped, failed(1, "connection reset", at="2026-01-01T12:00:05Z"))
@@ -184,7 +186,7 @@ def test_memory_that_ran_out_is_no_consequence() -> None:
 
 
 def test_a_failed_rank_waits_for_the_others_words() -> None:
-    assert indexed_outcome.attempt_outcome(group(), [failed(0, "connection reset"), rank(1, running())]) is None
+    assert indexed_outcome.attempt_outcome(group(), [failed(0, "connection reset"), rank(1, running_state())]) is None
 
 
 def test_where_no_pod_is_left_the_jobs_own_words_are_told_and_it_is_tried_again() -> None:
@@ -196,14 +198,17 @@ def test_where_no_pod_is_left_the_jobs_own_words_are_told_and_it_is_tried_again(
 
 def test_work_that_an_earlier_job_of_the_attempt_did_is_not_done_again() -> None:
     found = read(
-        group("Failed", ending(1)), rank(0, running(), {**DONE, "repeated": True}) | {"status": _refused(DONE)}
+        group("Failed", ending(1)), rank(0, running_state(), {**DONE, "repeated": True}) | {"status": _refused(DONE)}
     )
 
     assert (found.result, found.metrics) == ("Succeeded", {"roc_auc": 0.7})
 
 
 def _refused(told: dict[str, Any]) -> dict[str, Any]:
-    states = {"collect": terminated(0, {**told, "repeated": True}), "fetch": terminated(3, {"reason": "Repeated"})}
+    states = {
+        "collect": terminated_state(0, {**told, "repeated": True}),
+        "fetch": terminated_state(3, {"reason": "Repeated"}),
+    }
     return {
         "phase": "Failed",
         "initContainerStatuses": [{"name": name, "state": each.state} for name, each in states.items()],
@@ -225,7 +230,9 @@ def items(state: Any, *numbers: int) -> dict[str, Any]:
 
 
 def test_items_are_read_by_their_own_numbers() -> None:
-    found = indexed_outcome.item_outcomes(items("Running", 3, 7), [rank(0, terminated(0), DONE), rank(1, running())])
+    found = indexed_outcome.item_outcomes(
+        items("Running", 3, 7), [rank(0, terminated_state(0), DONE), rank(1, running_state())]
+    )
 
     assert {number: each.result for number, each in found.items()} == {3: "Succeeded"}
 
@@ -233,7 +240,7 @@ def test_items_are_read_by_their_own_numbers() -> None:
 def test_every_item_of_a_job_that_is_over_has_an_outcome() -> None:
     over = items("Failed", 3, 7, 8)
 
-    found = indexed_outcome.item_outcomes(over, [rank(0, terminated(0), DONE), failed(1, "no such month")])
+    found = indexed_outcome.item_outcomes(over, [rank(0, terminated_state(0), DONE), failed(1, "no such month")])
 
     assert {number: each.result for number, each in found.items()} == {3: "Succeeded", 7: "Failed", 8: "Infrastructure"}
     assert "no such month" in found[7].message
@@ -241,7 +248,7 @@ def test_every_item_of_a_job_that_is_over_has_an_outcome() -> None:
 
 def test_an_evicted_item_waits_for_its_new_pod() -> None:
     condition = {"type": "DisruptionTarget", "status": "True"}
-    gone = evicted(TOY, f"{NAME}-0-abcde", labels={INDEX_LABEL: "0"}, conditions=(condition,))
+    gone = evicted_pod(TOY, f"{NAME}-0-abcde", labels={INDEX_LABEL: "0"}, conditions=(condition,))
 
     assert indexed_outcome.item_outcomes(items("Running", 3), [gone]) == {}
 

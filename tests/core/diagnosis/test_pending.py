@@ -6,17 +6,28 @@ from typing import Any
 import pytest
 
 from flywheel.core.diagnosis import pending
-from flywheel.testing import NOON, State, job, oom_killed, pod, resource, running, terminated, unschedulable, waiting
+from flywheel.testing import (
+    NOON,
+    State,
+    job,
+    oom_killed_state,
+    pod,
+    resource,
+    running_state,
+    terminated_state,
+    unschedulable_pod,
+    waiting_state,
+)
 from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 JOB = job(TOY, "flights-check-1-5e0c2a9b")
-NO_SECRET = waiting("CreateContainerConfigError", 'secret "s3-read" not found')
-NO_KEY = waiting("CreateContainerConfigError", "couldn't find key token in Secret default/hf")
-NO_IMAGE = waiting("ImagePullBackOff", 'Back-off pulling image "flywheel.local/any:1"')
-CRASHED = waiting("CrashLoopBackOff", restarts=4, last=terminated(3, "cannot open /model"))
-OUT_OF_MEMORY = waiting("CrashLoopBackOff", restarts=2, last=oom_killed())
-FULL = unschedulable(TOY, "p", "0/3 nodes are available: 1 Insufficient nvidia.com/gpu.")
+NO_SECRET = waiting_state("CreateContainerConfigError", 'secret "s3-read" not found')
+NO_KEY = waiting_state("CreateContainerConfigError", "couldn't find key token in Secret default/hf")
+NO_IMAGE = waiting_state("ImagePullBackOff", 'Back-off pulling image "flywheel.local/any:1"')
+CRASHED = waiting_state("CrashLoopBackOff", restarts=4, last=terminated_state(3, "cannot open /model"))
+OUT_OF_MEMORY = waiting_state("CrashLoopBackOff", restarts=2, last=oom_killed_state())
+FULL = unschedulable_pod(TOY, "p", "0/3 nodes are available: 1 Insufficient nvidia.com/gpu.")
 REPLICAS_REFUSED = {
     "kind": "Deployment",
     "metadata": {"name": "flights", "uid": "d"},
@@ -58,7 +69,7 @@ def event(reason: str, words: str) -> dict[str, Any]:
         ),
         pytest.param([FULL], "Unschedulable", "Insufficient nvidia.com/gpu", id="no node has room"),
         pytest.param(
-            [pod(TOY, "a", main=running()), pod(TOY, "b", main=NO_IMAGE)],
+            [pod(TOY, "a", main=running_state()), pod(TOY, "b", main=NO_IMAGE)],
             "ImagePullFailed",
             "pod 'b'",
             id="the second pod's diagnosis is seen as well",
@@ -74,7 +85,7 @@ def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) ->
 
 
 def test_a_pod_that_runs_is_no_trouble() -> None:
-    assert pending.diagnose(JOB, [pod(TOY, "p", main=running())], lambda _uid: (), NOON) is None
+    assert pending.diagnose(JOB, [pod(TOY, "p", main=running_state())], lambda _uid: (), NOON) is None
 
 
 def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
@@ -114,7 +125,7 @@ def test_a_job_is_given_three_seconds_before_events_are_asked_for() -> None:
 
 
 def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> None:
-    stuck = pod(TOY, "p", init={"collect": waiting()}, main=waiting(), phase="Pending")
+    stuck = pod(TOY, "p", init={"collect": waiting_state()}, main=waiting_state(), phase="Pending")
     events = (event("FailedMount", 'persistentvolumeclaim "data" not found'),)
 
     found = pending.diagnose(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
@@ -125,8 +136,13 @@ def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> No
 
 def test_what_fetch_says_of_itself_is_passed_on() -> None:
     words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
-    for state in (waiting("CrashLoopBackOff", restarts=3, last=terminated(2, words)), terminated(2, words)):
-        found = pending.diagnose(JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting())], lambda _uid: (), NOON)
+    for state in (
+        waiting_state("CrashLoopBackOff", restarts=3, last=terminated_state(2, words)),
+        terminated_state(2, words),
+    ):
+        found = pending.diagnose(
+            JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting_state())], lambda _uid: (), NOON
+        )
 
         assert found == pending.Diagnosis("DigestMismatch", "wanted sha256:1, found sha256:2")
 
@@ -137,17 +153,25 @@ WORDS = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found 
 @pytest.mark.parametrize(
     ("state", "after", "is_told"),
     [
-        pytest.param(running(ready=False, restarts=2, last=terminated(2, WORDS)), 5, True, id="the next try begins"),
-        pytest.param(running(ready=False, restarts=2, last=terminated(2, WORDS)), 121, False, id="it lasts longer"),
-        pytest.param(running(ready=False, restarts=1, last=terminated(255)), 5, False, id="the first restart"),
-        pytest.param(running(restarts=9, last=terminated(2, WORDS)), 5, False, id="it answers"),
-        pytest.param(running(ready=False, restarts=9, last=terminated(0)), 5, False, id="it ended well before"),
+        pytest.param(
+            running_state(ready=False, restarts=2, last=terminated_state(2, WORDS)), 5, True, id="the next try begins"
+        ),
+        pytest.param(
+            running_state(ready=False, restarts=2, last=terminated_state(2, WORDS)), 121, False, id="it lasts longer"
+        ),
+        pytest.param(
+            running_state(ready=False, restarts=1, last=terminated_state(255)), 5, False, id="the first restart"
+        ),
+        pytest.param(running_state(restarts=9, last=terminated_state(2, WORDS)), 5, False, id="it answers"),
+        pytest.param(
+            running_state(ready=False, restarts=9, last=terminated_state(0)), 5, False, id="it ended well before"
+        ),
     ],
 )
 def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
     state: State, after: int, is_told: bool
 ) -> None:
-    starting = pod(TOY, "p", init={"fetch": state}, main=waiting())
+    starting = pod(TOY, "p", init={"fetch": state}, main=waiting_state())
 
     found = pending.diagnose(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
 
@@ -155,7 +179,7 @@ def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
 
 
 def test_a_step_whose_main_has_failed_while_collect_still_works_is_no_trouble() -> None:
-    ending = pod(TOY, "p", main=terminated(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
+    ending = pod(TOY, "p", main=terminated_state(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
     ending["spec"]["restartPolicy"] = "Never"
 
     assert pending.diagnose(JOB, [ending], lambda _uid: (), NOON) is None

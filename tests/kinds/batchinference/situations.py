@@ -9,7 +9,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, MODEL, Manifest, Reference
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND
-from flywheel.testing import job, pod, resource, terminated
+from flywheel.testing import job, pod, resource, terminated_state
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -25,7 +25,7 @@ DAILY = {
     "input": {"s3": {"uri": "s3://acme/day=$(run.date)/"}},
     "output": {"s3": {"uri": "s3://acme/out/$(run.time)/"}},
 }
-SIDECARS = {"fetch": terminated(0), "server": terminated(0)}
+SIDECARS = {"fetch": terminated_state(0), "server": terminated_state(0)}
 CONTRACTS = Path(__file__).parents[2] / "contracts"
 
 
@@ -45,7 +45,7 @@ def model(champion: str | None = "fraud-1") -> Manifest:
 
 def failing(reason: str, *, retry: bool, message: str = "what was found") -> Any:
     """How our main ends when it cannot do its work."""
-    return terminated(1 if retry else 2, {"v": 1, "reason": reason, "message": message, "retry": retry})
+    return terminated_state(1 if retry else 2, {"v": 1, "reason": reason, "message": message, "retry": retry})
 
 
 class Batch(Simulator):
@@ -77,7 +77,7 @@ class Batch(Simulator):
         self.end_job(
             names.job(self.now, step, number),
             failed=main is not None,
-            main=main or terminated(0, {**golden("finished"), "facts": facts}),
+            main=main or terminated_state(0, {**golden("finished"), "facts": facts}),
             init=SIDECARS,
         )
 
@@ -103,7 +103,7 @@ class Batch(Simulator):
                 self.now,
                 pod_name or f"{name}-{index}",
                 job=name,
-                main=terminated(0, scored),
+                main=terminated_state(0, scored),
                 init=SIDECARS,
                 labels={"batch.kubernetes.io/job-completion-index": str(index)},
             ),

@@ -8,7 +8,7 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
-from flywheel.testing import NOON, oom_killed, pod, terminated
+from flywheel.testing import NOON, oom_killed_state, pod, terminated_state
 from flywheel.testing.resources import custom
 from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, failing, model
 
@@ -112,7 +112,7 @@ def test_without_a_model_it_waits(manifests: Any, reason: str) -> None:
     [
         pytest.param(failing("ColumnsMissing", retry=False), "ColumnsMissing", id="no such column"),
         pytest.param(failing("OutputExists", retry=False), "OutputExists", id="an output of other inputs"),
-        pytest.param(oom_killed(), "OOMKilled", id="too little memory"),
+        pytest.param(oom_killed_state(), "OOMKilled", id="too little memory"),
     ],
 )
 def test_what_cannot_heal_stalls_until_somebody_asks(main: Any, reason: str) -> None:
@@ -177,8 +177,8 @@ def test_the_shard_that_can_never_work_speaks_for_the_job_and_not_those_that_it_
         batch.now,
         f"{name}-later",
         job=name,
-        main=terminated(143),
-        init={"fetch": terminated(0), "server": terminated(0)},
+        main=terminated_state(143),
+        init={"fetch": terminated_state(0), "server": terminated_state(0)},
         created=NOON + timedelta(minutes=1),
     )
     batch.put(stopped)

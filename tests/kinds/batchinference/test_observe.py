@@ -9,7 +9,7 @@ from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import observe
-from flywheel.testing import oom_killed, pod, running, terminated, waiting
+from flywheel.testing import oom_killed_state, pod, running_state, terminated_state, waiting_state
 from flywheel.testing.resources import custom, stamp
 from tests.kinds.batchinference.situations import DIGEST, PLANNED, Batch
 
@@ -60,8 +60,11 @@ def test_a_model_server_without_enough_memory_is_diagnosed_with_its_limit() -> N
         batch.now,
         f"{name}-x",
         job=name,
-        main=running(),
-        init={"fetch": terminated(0), "server": waiting("CrashLoopBackOff", restarts=3, last=oom_killed())},
+        main=running_state(),
+        init={
+            "fetch": terminated_state(0),
+            "server": waiting_state("CrashLoopBackOff", restarts=3, last=oom_killed_state()),
+        },
     )
     limited = [{**each, "resources": {"limits": {"memory": "64Mi"}}} for each in crashed["spec"]["initContainers"]]
     batch.put({**crashed, "spec": {**crashed["spec"], "initContainers": limited}})

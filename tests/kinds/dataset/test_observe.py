@@ -9,7 +9,7 @@ from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import observe
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.modelversion.kind import KIND as VERSION_KIND
-from flywheel.testing import NOON, FakeCluster, job, pod, resource, terminated, waiting
+from flywheel.testing import NOON, FakeCluster, job, pod, resource, terminated_state, waiting_state
 from flywheel.testing.resources import custom
 
 FLIGHTS = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
@@ -32,8 +32,8 @@ def test_a_running_check_has_its_cause_and_a_diagnosis() -> None:
         FLIGHTS,
         "p",
         job="flights-check-4-uid",
-        main=waiting(),
-        init={"fetch": waiting("CreateContainerConfigError", 'secret "s3-read" not found')},
+        main=waiting_state(),
+        init={"fetch": waiting_state("CreateContainerConfigError", 'secret "s3-read" not found')},
     )
 
     [check] = observe(FLIGHTS, cluster(running, stuck)).checks
@@ -48,9 +48,9 @@ def test_a_check_that_ended_is_read_from_its_own_pod() -> None:
     over = job(FLIGHTS, "flights-check-4-uid", state="Complete", labels=CHECK, annotations=CAUSE)
     facts = {"content": "sha256:" + "1" * 64}
     content = {"v": 1, "phase": "Finished", "complete": True, "outputs": {}, "metrics": {}, "facts": facts}
-    ends = {"collect": terminated(0, content), "fetch": terminated()}
-    mine = pod(FLIGHTS, "a", job="flights-check-4-uid", main=terminated(), init=ends)
-    other = pod(FLIGHTS, "b", job="flights-check-3-uid", main=terminated(1), init={"collect": terminated()})
+    ends = {"collect": terminated_state(0, content), "fetch": terminated_state()}
+    mine = pod(FLIGHTS, "a", job="flights-check-4-uid", main=terminated_state(), init=ends)
+    other = pod(FLIGHTS, "b", job="flights-check-3-uid", main=terminated_state(1), init={"collect": terminated_state()})
 
     [check] = observe(FLIGHTS, cluster(over, mine, other)).checks
 

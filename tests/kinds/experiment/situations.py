@@ -8,7 +8,7 @@ from flywheel.core.resource.api import DATASET, Manifest
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, Experiment
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.testing import resource, terminated
+from flywheel.testing import resource, terminated_state
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -91,10 +91,10 @@ class Search(Simulator):
             job["metadata"]["name"],
             failed=bool(code or result.get("lost")),
             lost=bool(result.get("lost")),
-            main=terminated(code, error),
+            main=terminated_state(code, error),
             init={
-                "collect": terminated(0, self._collected(job, trial, result, complete=code == 0)),
-                "fetch": terminated(0, {"v": 1, "reason": "Fetched"}),
+                "collect": terminated_state(0, self._collected(job, trial, result, complete=code == 0)),
+                "fetch": terminated_state(0, {"v": 1, "reason": "Fetched"}),
             },
         )
 

@@ -10,7 +10,7 @@ from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.testing import pod, running
+from flywheel.testing import pod, running_state
 from tests.kinds.experiment.situations import Search, experiment
 
 TRAINER = {"container": {"image": "train:1"}}
@@ -47,7 +47,13 @@ def test_a_lost_rank_means_another_attempt_of_the_same_trial() -> None:
     for rank in (0, 1):
         name = f"{job['metadata']['name']}-{rank}-abcde"
         search.cluster.put(
-            pod(search.resource, name, job=job["metadata"]["name"], main=running(), labels={INDEX_LABEL: str(rank)})
+            pod(
+                search.resource,
+                name,
+                job=job["metadata"]["name"],
+                main=running_state(),
+                labels={INDEX_LABEL: str(rank)},
+            )
         )
     [lost] = [
         each for each in search.cluster.children(search.resource.uid, POD) if "-1-abcde" in each["metadata"]["name"]

@@ -10,7 +10,7 @@ from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.testing import pod, resource, running, terminated
+from flywheel.testing import pod, resource, running_state, terminated_state
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -76,8 +76,10 @@ class Serving(Simulator):
         """Let the judge Job that runs end with that verdict; None: it is killed."""
         facts = {"verdict": verdict, "message": message, "numbers": dict(numbers)}
         collected = {"v": 1, "phase": "Finished", "complete": True, "outputs": {}, "metrics": {}, "facts": facts}
-        init = {"collect": terminated(0, collected), "fetch": terminated(0)} if verdict else {}
-        self.end_job(self.job, failed=verdict is None, main=terminated(0) if verdict else terminated(137), init=init)
+        init = {"collect": terminated_state(0, collected), "fetch": terminated_state(0)} if verdict else {}
+        self.end_job(
+            self.job, failed=verdict is None, main=terminated_state(0) if verdict else terminated_state(137), init=init
+        )
 
     @property
     def job(self) -> str:
@@ -127,7 +129,9 @@ class Serving(Simulator):
             for name in sorted(names):
                 if self.cluster.get(Reference(POD, "default", name)) is None:
                     role = {"flywheel.ml/role": live["spec"]["selector"]["matchLabels"]["flywheel.ml/role"]}
-                    self.put(pod(self.resource, name, containers={"server": running()}, labels={**role, SERVER: ""}))
+                    self.put(
+                        pod(self.resource, name, containers={"server": running_state()}, labels={**role, SERVER: ""})
+                    )
         for each in self.cluster.children(self.resource.uid, POD):
             if SERVER in each["metadata"]["labels"] and each["metadata"]["name"] not in wanted:
                 self.cluster.remove(Reference(POD, "default", each["metadata"]["name"]))

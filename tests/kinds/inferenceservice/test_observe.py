@@ -12,7 +12,15 @@ from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import read_servers
-from flywheel.testing import FakeCluster, pod, resource, running, terminated, unschedulable, waiting
+from flywheel.testing import (
+    FakeCluster,
+    pod,
+    resource,
+    running_state,
+    terminated_state,
+    unschedulable_pod,
+    waiting_state,
+)
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -108,12 +116,12 @@ def test_somebody_elses_deployment_is_not_looked_at() -> None:
 
 
 def fetch_failed(reason: str, message: str) -> dict[str, Any]:
-    ended = terminated(2, {"v": 1, "reason": reason, "message": message, "retry": False})
+    ended = terminated_state(2, {"v": 1, "reason": reason, "message": message, "retry": False})
     return pod(
         service(),
         "new",
-        main=waiting(),
-        init={"fetch": waiting("CrashLoopBackOff", restarts=2, last=ended)},
+        main=waiting_state(),
+        init={"fetch": waiting_state("CrashLoopBackOff", restarts=2, last=ended)},
         phase="Pending",
     )
 
@@ -123,10 +131,10 @@ def fetch_failed(reason: str, message: str) -> dict[str, Any]:
     [
         pytest.param(fetch_failed("DigestMismatch", "has sha256 1 and should have 2"), "DigestMismatch", "1 and should have 2", id="flipped bytes"),
         pytest.param(
-            unschedulable(service(), "new", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."), "Unschedulable", "Insufficient nvidia.com/gpu", id="no GPU"
+            unschedulable_pod(service(), "new", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."), "Unschedulable", "Insufficient nvidia.com/gpu", id="no GPU"
         ),
         pytest.param(
-            pod(service(), "new", containers={"server": waiting("CreateContainerConfigError", 'secret "hf" not found')}, phase="Pending"),
+            pod(service(), "new", containers={"server": waiting_state("CreateContainerConfigError", 'secret "hf" not found')}, phase="Pending"),
             "SecretNotFound",
             "Secret 'hf'",
             id="no Secret",
@@ -135,7 +143,7 @@ def fetch_failed(reason: str, message: str) -> dict[str, Any]:
 )  # fmt: skip
 def test_trouble_of_one_pod_among_all_is_found(troubled: dict[str, Any], reason: str, words: str) -> None:
     cluster, _ = made(service(replicas=2), replicas=2, updatedReplicas=2, readyReplicas=1)
-    cluster.put(pod(service(), "a-good-one", containers={"server": running()}), troubled)
+    cluster.put(pod(service(), "a-good-one", containers={"server": running_state()}), troubled)
 
     plan = decide(service(replicas=2), observe(service(replicas=2), cluster))
 

@@ -8,7 +8,7 @@ from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.kinds.model.kind import KIND
-from flywheel.testing import resource, terminated
+from flywheel.testing import resource, terminated_state
 from flywheel.testing.simulator import Simulator
 from tests.kinds.model.situations import DIGEST, STATUS, version_manifest
 
@@ -22,8 +22,8 @@ class Registry(Simulator):
     def end(self, message: Any = None, exit_code: int = 0) -> None:
         """Let the one Job end: well with collect's message, or by itself."""
         [name] = self.job_names()
-        init = {"collect": terminated(0, message), "fetch": terminated(0)} if message else {}
-        self.end_job(name, failed=not message, main=terminated(exit_code), init=init)
+        init = {"collect": terminated_state(0, message), "fetch": terminated_state(0)} if message else {}
+        self.end_job(name, failed=not message, main=terminated_state(exit_code), init=init)
 
 
 DONE = {"v": 1, "phase": "Finished", "complete": True, "metrics": {}, "audit": {"number": 4, "sha256": "e" * 64}}

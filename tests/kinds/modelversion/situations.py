@@ -7,7 +7,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, Manifest
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.kind import KIND
-from flywheel.testing import resource, terminated, waiting
+from flywheel.testing import resource, terminated_state, waiting_state
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -66,8 +66,8 @@ class Version(Simulator):
 
     def end_any(self, name: str, collect: Mapping[str, Any] | None = None, **pod_fields: Any) -> None:
         """End a Job, as `end`."""
-        init = {"collect": terminated(0, collect), "fetch": terminated(0)} if collect else {}
-        self.end_job(name, failed=not collect, **{"main": terminated(0), "init": init, **pod_fields})
+        init = {"collect": terminated_state(0, collect), "fetch": terminated_state(0)} if collect else {}
+        self.end_job(name, failed=not collect, **{"main": terminated_state(0), "init": init, **pod_fields})
 
     def succeed(self, attempt: int = 1, *, packed: bool = False, **changes: Any) -> None:
         """End the verify Job of an attempt well."""
@@ -85,4 +85,6 @@ class Version(Simulator):
     def fail_fetch(self, attempt: int, reason: str, message: str, *, retry: bool) -> None:
         """End the verify Job of an attempt with a failure of fetch."""
         error = {"v": 1, "reason": reason, "message": message, "retry": retry}
-        self.end(attempt, init={"fetch": terminated(1 if retry else 2, error)}, main=waiting(), phase="Failed")
+        self.end(
+            attempt, init={"fetch": terminated_state(1 if retry else 2, error)}, main=waiting_state(), phase="Failed"
+        )

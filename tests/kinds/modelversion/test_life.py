@@ -7,7 +7,7 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION, ModelVersion
-from flywheel.testing import evicted, oom_killed, terminated, waiting
+from flywheel.testing import evicted_pod, oom_killed_state, terminated_state, waiting_state
 from flywheel.testing import pod as pod_of
 from tests.kinds.modelversion.situations import FACTS, METRICS, PACKED, TRAINED, Version, brought, model, trained
 
@@ -126,7 +126,7 @@ def test_a_job_that_vanished_before_it_ended_is_made_again() -> None:
 def test_a_diagnosis_is_the_reason_while_the_job_waits() -> None:
     version = Version(trained(), model())
     version.reconcile()
-    refused = waiting("ImagePullBackOff", "not found")
+    refused = waiting_state("ImagePullBackOff", "not found")
     version.put(pod_of(version.resource, "p", job=version.job_names()[0], main=refused, phase="Pending"))
 
     plan = version.reconcile()
@@ -138,7 +138,7 @@ def test_a_model_that_verify_refuses_is_stalled_in_its_words() -> None:
     version = Version(brought(), model("fraud"))
     version.reconcile()
     text = {"reason": "NotONNX", "message": "fraud.onnx is not an ONNX model; export it with skl2onnx or torch.onnx"}
-    version.end(1, main=terminated(2, text))
+    version.end(1, main=terminated_state(2, text))
 
     plan = version.reconcile()
 
@@ -165,7 +165,7 @@ def test_both_digests_are_named_where_the_bytes_are_not_those() -> None:
 def test_out_of_memory_names_the_limit_and_heals_by_a_change_of_the_spec() -> None:
     version = Version(trained(), model())
     version.reconcile()
-    version.end(1, main=oom_killed(), limits={"memory": "512Mi"})
+    version.end(1, main=oom_killed_state(), limits={"memory": "512Mi"})
     plan = version.reconcile()
     assert (plan.reason, plan.stalled) == ("OOMKilled", True)
     assert "512Mi" in plan.message
@@ -184,7 +184,7 @@ def test_lost_pods_are_tried_again_with_growing_pauses() -> None:
         version.reconcile()
         name = names.job(version.resource, "verify", attempt)
         version.end(attempt)
-        version.put(evicted(version.resource, f"{name}-pod", job=name))
+        version.put(evicted_pod(version.resource, f"{name}-pod", job=name))
         plan = version.reconcile()
         assert (plan.ready, plan.stalled, plan.reason) == (False, False, "Evicted")
         assert plan.requeue_after is not None

@@ -9,7 +9,7 @@ from flywheel.kinds.trainingpipeline.schema.revision import content, digest, rev
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.kind import KIND
 from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.testing import resource, terminated
+from flywheel.testing import resource, terminated_state
 from flywheel.testing.resources import custom
 from flywheel.testing.simulator import Simulator
 
@@ -83,13 +83,16 @@ class Runs(Simulator):
         fetched: dict[str, Any] = {"v": 1, "reason": "Fetched"}
         if missing:
             fetched = {"v": 1, "reason": "ArtifactMissing", "message": "artifact is gone", "retry": True}
-        main = terminated(code, "", reason="OOMKilled" if result.get("oom") else None)
+        main = terminated_state(code, "", reason="OOMKilled" if result.get("oom") else None)
         self.end_job(
             job["metadata"]["name"],
             failed=bool(code),
             lost=bool(result.get("lost")),
             main=None if missing else main,
-            init={"collect": terminated(0, _collected(step, result)), "fetch": terminated(int(missing), fetched)},
+            init={
+                "collect": terminated_state(0, _collected(step, result)),
+                "fetch": terminated_state(int(missing), fetched),
+            },
             phase="Failed" if code else "Succeeded",
         )
 

@@ -5,7 +5,7 @@ from typing import Any
 from flywheel.core.resource.api import SERVICE, Reference
 from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.core.resource.plan import ExistingChild, Plan
-from flywheel.testing import pod, running
+from flywheel.testing import pod, running_state
 from tests.kinds.trainingrun.situations import Runs, container, run
 
 
@@ -38,7 +38,7 @@ def test_a_lost_rank_costs_an_attempt_that_nobody_is_blamed_for() -> None:
     at = runs.start(run())
     [job] = runs.running()
     name = job["metadata"]["name"]
-    lost = pod(at, f"{name}-1-abcde", job=name, main=running(), labels={INDEX_LABEL: "1"})
+    lost = pod(at, f"{name}-1-abcde", job=name, main=running_state(), labels={INDEX_LABEL: "1"})
     runs.cluster.put({**lost, "metadata": {**lost["metadata"], "deletionTimestamp": "2026-01-01T12:02:00Z"}})
 
     runs.reconcile()

@@ -10,7 +10,7 @@ from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.testing import pod, terminated
+from flywheel.testing import pod, terminated_state
 from tests.kinds.trainingrun.situations import Runs, container, run
 
 MONTHS: list[dict[str, Any]] = [{"month": 1}, {"month": "$(params.last)"}]
@@ -34,9 +34,9 @@ def ended(runs: Runs, at: TrainingRun, job: Manifest, *codes: int) -> None:
             "v": 1, "phase": "Finished", "complete": code == 0, "repeated": False, "timedOut": False, "oomKills": 0,
             "outputs": {"data": {"digest": digest(index)}}, "metrics": {"rows": index}, "facts": {}, "error": None, "usage": {},
         }  # fmt: skip
-        init = {"collect": terminated(0, told), "fetch": terminated(0, {"v": 1, "reason": "Fetched"})}
+        init = {"collect": terminated_state(0, told), "fetch": terminated_state(0, {"v": 1, "reason": "Fetched"})}
         words = {"reason": "NoFlights", "message": "There are no flights."} if code else ""
-        main = terminated(code, words)
+        main = terminated_state(code, words)
         labels = {INDEX_LABEL: str(index)}
         runs.cluster.put(pod(at, f"{name}-{index}-abcde", job=name, main=main, init=init, labels=labels))
     over = {"conditions": [{"type": "Failed" if any(codes) else "Complete", "status": "True"}]}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.api import CONFIG_MAP, SERVICE, Reference
-from flywheel.testing import params, unschedulable
+from flywheel.testing import params, unschedulable_pod
 from tests.kinds.inferenceservice.situations import (
     BAD,
     CANARY,
@@ -265,7 +265,7 @@ def test_a_challenger_for_which_there_is_no_gpu_is_told() -> None:
     simulator.broken.add("delay-2")
     simulator.offer("delay-2")
     simulator.work()
-    lonely: Any = unschedulable(
+    lonely: Any = unschedulable_pod(
         simulator.resource, "delay-slot-b-x", "0/1 nodes are available: 1 Insufficient nvidia.com/gpu."
     )
     lonely["metadata"]["labels"]["flywheel.ml/role"] = "server-b"

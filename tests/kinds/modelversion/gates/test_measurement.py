@@ -9,7 +9,7 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.testing import NOON, oom_killed, terminated, waiting
+from flywheel.testing import NOON, oom_killed_state, terminated_state, waiting_state
 from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.situations import TRAINED, Version, trained
 
@@ -185,11 +185,11 @@ def test_a_lost_message_is_tried_again_after_a_pause() -> None:
 @pytest.mark.parametrize(
     ("states", "text"),
     [
-        pytest.param({"main": oom_killed(), "phase": "Failed"}, "raise spec.resources.limits.memory", id="out of memory"),
+        pytest.param({"main": oom_killed_state(), "phase": "Failed"}, "raise spec.resources.limits.memory", id="out of memory"),
         pytest.param(
             {
-                "init": {"fetch": terminated(2, {"v": 1, "reason": "ArtifactMissing", "message": "artifact sha256:d is gone", "retry": False})},
-                "main": waiting(),
+                "init": {"fetch": terminated_state(2, {"v": 1, "reason": "ArtifactMissing", "message": "artifact sha256:d is gone", "retry": False})},
+                "main": waiting_state(),
                 "phase": "Failed",
             },
             "artifact sha256:d is gone. When that is corrected",
