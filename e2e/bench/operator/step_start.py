@@ -6,6 +6,7 @@ signal with which a kubelet ends it, uploads the output and reports.
 
 import json
 import os
+import resource
 import signal
 import statistics
 import subprocess
@@ -90,18 +91,18 @@ def start(build: Path, root: Path, env: dict[str, str], digest: str) -> Start:
     _wait_for(root / "run" / "collecting", collect)
     inputs = {"limitBytes": None, "inputs": [{"name": "model", "artifact": digest}]}
     fetch = _run("fetch", {**pod, "FLYWHEEL_FETCH": json.dumps(inputs), "FLYWHEEL_PARAMS": "{}"})
-    _, status, fetched = os.wait4(fetch.pid, 0)
+    status, fetched, fetch_peak = _wait(fetch)
     wall, collecting = time.monotonic() - began, _cpu_seconds(collect.pid)
     assert status == 0, (root / "log").read_text()
     _write_outputs(root / "outputs")
     collect.send_signal(signal.SIGTERM)
-    _, status, collected = os.wait4(collect.pid, 0)
+    _, _, collect_peak = _wait(collect)
     assert json.loads((root / "log").read_bytes())["complete"], (root / "log").read_text()
     return Start(
         cpu_seconds=round(collecting + fetched.ru_utime + fetched.ru_stime, 3),
         wall_seconds=round(wall, 3),
-        fetch_peak_mib=round(fetched.ru_maxrss / 1024, 1),
-        collect_peak_mib=round(collected.ru_maxrss / 1024, 1),
+        fetch_peak_mib=fetch_peak,
+        collect_peak_mib=collect_peak,
     )
 
 
@@ -114,6 +115,19 @@ def _wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
     while not path.exists():
         assert process.poll() is None, f"collect ended with {process.returncode}"
         assert time.monotonic() < give_up, "collect did not become ready"
+        time.sleep(0.002)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> tuple[int, resource.struct_rusage, float]:
+    """Exit status, usage, and peak resident memory in MiB, by looking at VmHWM until the end: ru_maxrss has that of the process
+    that forked."""
+    status, peak = Path(f"/proc/{process.pid}/status"), 0
+    while True:
+        fields = dict(line.split(":", 1) for line in status.read_text().splitlines())
+        peak = max(peak, int(fields.get("VmHWM", "0 kB").split()[0]))
+        pid, code, usage = os.wait4(process.pid, os.WNOHANG)
+        if pid:
+            return code, usage, round(peak / 1024, 1)
         time.sleep(0.002)
 
 
