@@ -38,7 +38,3 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         state = "; ".join(each.findings) or "as they were written"
         sys.stdout.write(f"Model '{each.model}': {len(each.records)} records, {state}\n")
     return 1 if any(each.findings for each in checked) else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -146,7 +145,3 @@ def _accepted_status(host: str, status: int) -> int:
         "which leads elsewhere; give the last URL" if 300 <= status < 400 else "correct the URL or what it expects"
     )
     raise Failure("NotifyRefused", f"Host '{host}' answered {status} to the notification: {finding}.")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

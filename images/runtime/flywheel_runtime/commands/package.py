@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import shutil
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,3 @@ def _facts(report: Mapping[str, Any] | None, evaluation: Mapping[str, Any]) -> d
     if isinstance(evaluation.get("digest"), str):
         facts["testDigest"] = evaluation["digest"]
     return facts
-
-
-if __name__ == "__main__":
-    sys.exit(main())

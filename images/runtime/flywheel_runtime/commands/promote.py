@@ -3,8 +3,6 @@ the records and the champion's pointer when this is done."""
 
 from __future__ import annotations
 
-import sys
-
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 
@@ -22,7 +20,3 @@ def promote(step: Step) -> None:
     except (KeyError, TypeError) as error:
         raise Failure("ParamsInvalid", f"params.json of the promotion cannot be read: {error!r}.") from error
     step.finish({}, {})
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,7 @@
 """Termination messages: how they are written, and what a message that is too long loses."""
 
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,14 @@ RUNNING: Mapping[str, Any] = {"v": 1, "phase": "Running"}
 def write(path: Path, message: Mapping[str, Any]) -> None:
     """Write a message in place: the file is a bind mount, so nothing can be renamed onto it."""
     path.write_bytes(encode(shorten(message)))
+
+
+def report_end(path: Path, reason: str, text: str, *, retry: bool) -> None:
+    """Write the message of a container that ends with a reason, and log it."""
+    text = clip(text)
+    sys.stderr.write(f"{reason}: {text}\n")
+    sys.stderr.flush()
+    write(path, {"v": 1, "reason": reason, "message": text, "retry": retry})
 
 
 def finished_message(

@@ -64,11 +64,11 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
         return _failed(paths, Failure("OutOfMemory", words))
     except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
         return _failed(paths, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
-    told = termination_message.finished_message(
+    message = termination_message.finished_message(
         complete=True, repeated=report.repeated, metrics=report.metrics, facts=report.facts
     )
-    termination_message.write(paths.termination_log, told)
-    log_line(json.dumps(told))
+    termination_message.write(paths.termination_log, message)
+    log_line(json.dumps(message))
     return DONE
 
 
@@ -79,11 +79,7 @@ def log_line(line: str) -> None:
 
 
 def _failed(paths: Paths, failure: Failure) -> int:
-    text = termination_message.clip(failure.message)
-    log_line(f"{failure.reason}: {text}")
-    termination_message.write(
-        paths.termination_log, {"v": 1, "reason": failure.reason, "message": text, "retry": failure.retry}
-    )
+    termination_message.report_end(paths.termination_log, failure.reason, failure.message, retry=failure.retry)
     return TRY_AGAIN if failure.retry else NEVER_WORKS
 
 

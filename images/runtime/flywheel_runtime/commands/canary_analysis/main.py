@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -105,7 +104,3 @@ def _finish(step: Step, found: Verdict) -> None:
     log_line(f"{found.verdict}: the challenger {found.message}")
     numbers = dict(found.numbers)
     step.finish(numbers, {"verdict": found.verdict, "message": found.message, "numbers": numbers})
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import duckdb
@@ -118,7 +117,3 @@ def _resolve_target(
 def _log(found: list[Anomaly]) -> None:
     for anomaly in found:
         log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

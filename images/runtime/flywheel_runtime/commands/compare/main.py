@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -63,7 +62,3 @@ def _facts(verdict: str, differences: list[Difference]) -> dict[str, Any]:
             return facts | {"more": len(differences) - number}
         facts = longer
     return facts | ({"more": len(differences) - MAX_DIFFERENCES} if len(differences) > MAX_DIFFERENCES else {})
-
-
-if __name__ == "__main__":
-    sys.exit(main())

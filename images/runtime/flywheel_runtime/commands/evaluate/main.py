@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -130,7 +129,3 @@ def _finish(step: Step, config: EvaluateConfig, document: Mapping[str, Any]) -> 
 def _round(value: float) -> float:
     """Nine digits: the rest depends on the order of additions."""
     return float(f"{value:.9g}")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

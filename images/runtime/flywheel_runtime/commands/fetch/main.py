@@ -140,8 +140,6 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _end(paths: Paths, reason: str, words: str, retry: bool, code: int) -> int:
-    text = termination_message.clip(words)
-    sys.stderr.write(f"{reason}: {text}\n")
-    termination_message.write(paths.termination_log, {"v": 1, "reason": reason, "message": text, "retry": retry})
+def _end(paths: Paths, reason: str, text: str, retry: bool, code: int) -> int:
+    termination_message.report_end(paths.termination_log, reason, text, retry=retry)
     return code

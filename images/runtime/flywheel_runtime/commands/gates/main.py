@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -107,7 +106,3 @@ def shorten_facts(results: Sequence[GateResult]) -> dict[str, Any]:
 
 def _cut(message: str, length: int) -> str:
     return message if len(message) <= length else f"{message[: max(length - 1, 0)]}…" if length else ""
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -117,7 +116,3 @@ def _warnings(connection: duckdb.DuckDBPyConnection, schema: Schema, first: tabl
     if set(schema.keys) == set(first.schema["keys"]):
         found += anomalies.find_duplicate_keys(connection, schema)
     return [replace(anomaly, severity="Warning") for anomaly in found]
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,7 +1,6 @@
 """The entry of a trial: its first log line at once, threads before any library counts cores, then fit.py."""
 
 import os
-import sys
 
 from flywheel_runtime.contract import cgroup, step
 
@@ -16,7 +15,3 @@ def main() -> int:
     from flywheel_runtime.commands.train import fit
 
     return step.run_step(fit.train)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

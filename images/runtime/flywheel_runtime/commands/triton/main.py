@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     try:
         lay_out(paths.inputs / "model", paths.root / "repository", env["FLYWHEEL_MODEL_NAME"])
     except Failure as failure:
-        told = {
-            "v": 1,
-            "reason": failure.reason,
-            "message": termination_message.clip(failure.message),
-            "retry": failure.retry,
-        }
-        sys.stderr.write(f"{failure.reason}: {failure.message}\n")
-        termination_message.write(paths.termination_log, told)
+        termination_message.report_end(paths.termination_log, failure.reason, failure.message, retry=failure.retry)
         return 2
     return 0
 
