@@ -131,6 +131,13 @@ def test_a_metric_that_the_rows_do_not_define_has_no_value() -> None:
     assert set(metric_values(REGRESSION, constant)) == {"rmse", "mae", "mape"}
 
 
+@pytest.mark.parametrize(("target", "rows"), [(0.1, 3), (0.1, 11), (0.7, 49), (1e9 + 0.1, 1000)])
+def test_r2_of_a_constant_target_is_undefined(target: float, rows: int) -> None:
+    constant = ScoredRows(np.full(rows, target), np.linspace(0, 1, rows), np.empty((rows, 0)))
+
+    assert np.isnan(metric_value("r2", constant))
+
+
 def test_r2_keeps_its_digits_where_the_target_is_large_and_varies_little() -> None:
     scored = regressed(2)
     shifted = ScoredRows(scored.truth + 1e9, scored.predicted + 1e9, scored.probabilities)

@@ -9,7 +9,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, write_json
-from flywheel_runtime.datasets import artifact, profile
+from flywheel_runtime.datasets import profile, version_files
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.source_file import SourceFile
@@ -45,9 +45,13 @@ def write_version(
     if target:
         measured["target"] = _class_counts(connection, target)
     folder = step.output("data")
-    tested = artifact.test_digest(connection, schema)
-    artifact.write_splits(connection, schema, folder)
-    content = artifact.content_digest(version.files, schema) if version.files else artifact.rows_digest(folder, schema)
+    tested = version_files.test_digest(connection, schema)
+    version_files.write_splits(connection, schema, folder)
+    content = (
+        version_files.content_digest(version.files, schema)
+        if version.files
+        else version_files.rows_digest(folder, schema)
+    )
     task, classes = (target.task, class_names(target)) if target else (None, [])
     described = schema.as_json(task=task, classes=classes, rows=rows, content=content, testDigest=tested)
     write_json(folder / "schema.json", described)

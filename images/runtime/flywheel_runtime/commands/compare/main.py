@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel_runtime.commands.compare.artifacts import compare_files, may_follow_from_weights
 from flywheel_runtime.commands.compare.difference import Difference
+from flywheel_runtime.commands.compare.file_differences import compare_files, may_follow_from_weights
 from flywheel_runtime.commands.compare.golden import compare_golden_rows
 from flywheel_runtime.commands.compare.metric_differences import compare_metrics
 from flywheel_runtime.contract.errors import Failure

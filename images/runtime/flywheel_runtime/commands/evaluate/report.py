@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel_runtime.commands.evaluate import curves
+from flywheel_runtime.commands.evaluate import report_curves
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, confusion_matrix
@@ -24,14 +24,14 @@ def describe_model(test: TestSet, model: OnnxModel, scored: ScoredRows, metric: 
         "testDigest": test.data.schema["testDigest"],
     }
     if not scored.is_classification:
-        return document | {"curves": curves.value_curves(scored)}
+        return document | {"curves": report_curves.value_curves(scored)}
     classes = model.all_classes(test)
     matrix = {
         "classes": classes,
         "rowsAre": "actual",
         "counts": confusion_matrix(scored, len(classes)).tolist(),
     }
-    return document | {"curves": curves.class_curves(scored, test.classes), "confusionMatrix": matrix}
+    return document | {"curves": report_curves.class_curves(scored, test.classes), "confusionMatrix": matrix}
 
 
 def render_page(document: Mapping[str, Any]) -> str:

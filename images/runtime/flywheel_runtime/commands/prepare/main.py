@@ -9,7 +9,7 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows, tables
-from flywheel_runtime.commands.prepare.sql import BoundQuery, bind_parameters
+from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, sql, version

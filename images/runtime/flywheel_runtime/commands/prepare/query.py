@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from flywheel_runtime.commands.prepare import tables
-from flywheel_runtime.commands.prepare.sql import BoundQuery
+from flywheel_runtime.commands.prepare.bound_query import BoundQuery
 from flywheel_runtime.commands.prepare.tables import Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
