@@ -46,11 +46,11 @@ def package(step: Step) -> None:
 
 
 def _rename_model(artifact: Path, path: str) -> Path:
-    """Move the model to `model.onnx`, with the golden rows that lie beside it: a version need not know where it was."""
-    model, beside = artifact / MODEL, (artifact / path).parent / GOLDEN
+    """Move the model to `model.onnx`, with the golden rows of its folder: a version need not know where it was."""
+    model, golden = artifact / MODEL, (artifact / path).parent / GOLDEN
     (artifact / path).replace(model)
-    if beside.is_file():
-        beside.replace(artifact / GOLDEN)
+    if golden.is_file():
+        golden.replace(artifact / GOLDEN)
     return model
 
 

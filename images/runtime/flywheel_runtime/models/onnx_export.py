@@ -1,4 +1,4 @@
-"""The fitted pipeline as ONNX, with one input for each column, and the proof that both give the same answers.
+"""The fitted pipeline as ONNX, with one input for each column, and a comparison that both give the same predictions.
 
 month  (FP32 [n,1]) ─────────────────────┐
 carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
@@ -20,13 +20,13 @@ from flywheel_runtime.models import thresholds
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
 TOLERANCE = 1e-4
-ROWS_TO_COMPARE = 2000
-MATRIX = "features"
+MAX_COMPARED_ROWS = 2000
+FEATURE_MATRIX = "features"
 
 
 @dataclass(frozen=True)
-class Exported:
-    """A model and how it is called: its bytes, and the greatest difference from the pipeline that was seen."""
+class ExportedModel:
+    """A model in ONNX, its greatest difference from the pipeline, and the number of rows that were compared."""
 
     content: bytes
     difference: float
@@ -41,12 +41,12 @@ class Exported:
         return dict(zip(names, session.run(names, inputs), strict=True))
 
 
-def export(pipeline: Any, data: Data) -> Exported:
-    """Export and compare; exit 1 if the two do not agree."""
+def export_pipeline(pipeline: Any, data: Data) -> ExportedModel:
+    """Export and compare; Failure ParityFailed (exit 1) where their predictions differ."""
     content = _convert(pipeline, data)
     split = "test" if data.count("test") else "train"
-    difference, compared = _compare(Exported(content, 0.0, 0), pipeline, data, split)
-    return Exported(content, difference, compared)
+    difference, compared = _compare(ExportedModel(content, 0.0, 0), pipeline, data, split)
+    return ExportedModel(content, difference, compared)
 
 
 def _convert(pipeline: Any, data: Data) -> bytes:
@@ -61,16 +61,16 @@ def _convert(pipeline: Any, data: Data) -> bytes:
             warnings.simplefilter("ignore", DeprecationWarning)
             model = to_onnx(
                 pipeline,
-                initial_types=[(MATRIX, FloatTensorType([None, len(data.features)]))],
+                initial_types=[(FEATURE_MATRIX, FloatTensorType([None, len(data.features)]))],
                 options={id(pipeline): {"zipmap": False}} if is_classifier else None,
                 target_opset=OPSETS,
             )
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-        words = " ".join(str(error).split())
-        message = f"The fitted pipeline cannot become ONNX with these parameters: {words[:400]}; change them."
+        finding = " ".join(str(error).split())[:400]
+        message = f"The fitted pipeline cannot be exported to ONNX with these parameters: {finding}; change them."
         raise Failure("ExportFailed", message, retry=True) from error
-    thresholds.round_down(model.graph, pipeline[-1])
-    # skl2onnx declares the lowest opsets that its own nodes need; ours need those that it was asked to write for.
+    thresholds.round_thresholds_down(model.graph, pipeline[-1])
+    # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
     outputs = _hide_names(model.graph)
@@ -125,7 +125,7 @@ def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> Non
                 **keys,
             )
         )
-    nodes.append(helper.make_node("Concat", columns, ["#" + MATRIX], axis=1))
+    nodes.append(helper.make_node("Concat", columns, ["#" + FEATURE_MATRIX], axis=1))
     for position, node in enumerate(nodes):
         graph.node.insert(position, node)
 
@@ -142,7 +142,7 @@ def _name_outputs(graph: Any, found: list[str], data: Data, is_classifier: bool)
     values = class_values(data)
     kind = TensorProto.STRING if values.dtype == object else TensorProto.INT64
     graph.initializer.append(numpy_helper.from_array(values, "#class values"))
-    # scikit-learn was given class numbers; the answer is the class itself.
+    # scikit-learn was fitted to class numbers; the output is the class itself.
     _rename(graph, found[0], "#class number")
     graph.node.append(helper.make_node("Gather", ["#class values", "#class number"], ["label"]))
     graph.output.append(helper.make_tensor_value_info("label", kind, [None]))
@@ -159,7 +159,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def class_values(data: Data) -> NDArray[Any]:
-    """The classes as the model answers them: numbers for an Integer target, 0 and 1 for a Boolean, else text."""
+    """The classes as the model predicts them: numbers for an Integer target, 0 and 1 for a Boolean, else text."""
     if data.target_type == "Integer":
         return np.array([int(name) for name in data.classes], dtype=np.int64)
     if data.target_type == "Boolean":
@@ -167,20 +167,20 @@ def class_values(data: Data) -> NDArray[Any]:
     return np.array(data.classes, dtype=object)
 
 
-def _compare(exported: Exported, pipeline: Any, data: Data, split: str) -> tuple[float, int]:
+def _compare(exported: ExportedModel, pipeline: Any, data: Data, split: str) -> tuple[float, int]:
     """The greatest difference on up to 2,000 rows that go their own way in: text as text, never through our codes."""
-    rows = data.read(split).x[:ROWS_TO_COMPARE]
-    answers = exported.run(data.raw(split, ROWS_TO_COMPARE))
+    rows = data.read(split).x[:MAX_COMPARED_ROWS]
+    outputs = exported.run(data.raw(split, MAX_COMPARED_ROWS))
     if data.schema["task"] == "Regression":
         expected = pipeline.predict(rows).astype(np.float64)
-        difference = float(np.max(np.abs(answers["prediction"] - expected) / (1 + np.abs(expected))))
+        difference = float(np.max(np.abs(outputs["prediction"] - expected) / (1 + np.abs(expected))))
     else:
         expected = pipeline.predict_proba(rows)
-        difference = float(np.max(np.abs(answers["probabilities"] - expected)))
+        difference = float(np.max(np.abs(outputs["probabilities"] - expected)))
         ordered = np.sort(expected, axis=1)
         is_tie = ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE
         labels = class_values(data)[pipeline.predict(rows).astype(int)]
-        wrong = int(np.sum((answers["label"] != labels) & ~is_tie))
+        wrong = int(np.sum((outputs["label"] != labels) & ~is_tie))
         difference = 1.0 if wrong else difference
     if not difference <= TOLERANCE:
         message = (

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 
-def round_down(graph: Any, model: Any) -> None:
+def round_thresholds_down(graph: Any, model: Any) -> None:
     """HistGradientBoosting compares 32-bit numbers with 64-bit thresholds, halfway between two of them.
 
     skl2onnx rounds a threshold to the nearest 32-bit number; of two neighbours that may be the upper one, which `<=` then sends to the
@@ -22,7 +22,7 @@ def round_down(graph: Any, model: Any) -> None:
     exact = np.concatenate([tree.nodes["num_threshold"] for trees in model._predictors for tree in trees])
     found = np.array(values.floats, dtype=np.float32)
     if len(found) != len(exact) or not np.allclose(found, exact, rtol=1e-6, atol=0):
-        return  # the nodes stand in another order; whether the answers agree is compared anyway
+        return  # the nodes stand in another order; the predictions are compared in any case
     too_high = found.astype(np.float64) > exact
     found[too_high] = np.nextafter(found[too_high], np.float32(-np.inf))
     values.floats[:] = found.tolist()

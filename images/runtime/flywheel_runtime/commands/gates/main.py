@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_runtime gates`: measures a challenger beside the champion (images/README.md, "gates")."""
+"""`python3 -m flywheel_runtime gates`: measures a challenger and the champion (images/README.md, "gates")."""
 
 from __future__ import annotations
 

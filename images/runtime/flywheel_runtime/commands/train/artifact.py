@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
-from flywheel_runtime.models.onnx_export import Exported
+from flywheel_runtime.models.onnx_export import ExportedModel
 from flywheel_runtime.statistics.curves import roc_points
 from flywheel_runtime.statistics.metrics import ScoredRows, confusion_matrix
 
@@ -49,13 +49,13 @@ def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
     }
 
 
-def choose_golden_rows(exported: Exported, data: Data) -> dict[str, Any]:
+def choose_golden_rows(exported: ExportedModel, data: Data) -> dict[str, Any]:
     """50 rows and their predictions, which a server on another processor must reproduce within `tolerance`.
 
     Rows without missing numbers if there are any, since JSON has only null for NaN; no row whose two best classes are
     so close that rounding could choose the other.
     """
-    raw = data.raw("test" if data.count("test") else "train", onnx_export.ROWS_TO_COMPARE)
+    raw = data.raw("test" if data.count("test") else "train", onnx_export.MAX_COMPARED_ROWS)
     usable = ~_ties(exported.run(raw))
     complete = usable.copy()
     for feature in data.features:
@@ -166,7 +166,7 @@ def _sample(data: Data, scored: ScoredRows) -> list[dict[str, Any]]:
     ]
 
 
-def describe_run(params: Mapping[str, Any], data: Data, exported: Exported, started: float) -> dict[str, Any]:
+def describe_run(params: Mapping[str, Any], data: Data, exported: ExportedModel, started: float) -> dict[str, Any]:
     """What was run, on what, where, and what it took."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
@@ -193,7 +193,7 @@ def describe_run(params: Mapping[str, Any], data: Data, exported: Exported, star
     }
 
 
-def write_artifact(folder: Path, exported: Exported, documents: Mapping[str, Any]) -> None:
+def write_artifact(folder: Path, exported: ExportedModel, documents: Mapping[str, Any]) -> None:
     """Write model.onnx and each document as <name>.json."""
     (folder / "model.onnx").write_bytes(exported.content)
     for name, document in documents.items():

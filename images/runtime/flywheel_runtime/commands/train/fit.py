@@ -51,7 +51,7 @@ def train(step: Step) -> None:
     validation = _validate(step, unfitted, plan, data, metrics)
     final = validation.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
-    exported = onnx_export.export(final, data)
+    exported = onnx_export.export_pipeline(final, data)
     _write(step, data, final, exported, validation, metrics, started)
     data.connection.close()
 
@@ -153,7 +153,7 @@ def _write(
     step: Step,
     data: Data,
     final: Any,
-    exported: onnx_export.Exported,
+    exported: onnx_export.ExportedModel,
     validation: Validation,
     metrics: list[str],
     started: float,
