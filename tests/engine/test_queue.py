@@ -70,7 +70,7 @@ class QueueMachine(RuleBasedStateMachine):
     )
     def done(self, data: st.DataObject, outcome: Result) -> None:
         key = data.draw(st.sampled_from(sorted(self.in_flight)))
-        self.queue.done(key, outcome)
+        self.queue.finish(key, outcome)
         self.in_flight.discard(key)
         self.failures[key] = self.failures.get(key, 0) + 1 if outcome.failed else 0
         after = outcome.requeue_after
@@ -104,7 +104,7 @@ def drained(queue: Queue) -> list[Reference]:
     found = []
     while (taken := queue.take()) is not None:
         found.append(taken[0])
-        queue.done(taken[0], DONE)
+        queue.finish(taken[0], DONE)
     return found
 
 
@@ -141,7 +141,7 @@ def test_what_is_added_in_flight_is_reconciled_again() -> None:
     queue.add(A)
     assert queue.take() is None
 
-    queue.done(A, DONE)
+    queue.finish(A, DONE)
 
     assert drained(queue) == [A]
 
@@ -153,7 +153,7 @@ def backoffs(failures: int, draw: float) -> list[float]:
     for _failure in range(failures):
         queue.add(A)
         queue.take()
-        queue.done(A, RETRY)
+        queue.finish(A, RETRY)
         found.append(queue.next_due() or 0.0)
     return found
 
@@ -171,7 +171,7 @@ def test_success_ends_the_backoff() -> None:
     for outcome in (RETRY, RETRY, RETRY, DONE, RETRY):
         queue.add(A)
         queue.take()
-        queue.done(A, outcome)
+        queue.finish(A, outcome)
 
     assert queue.next_due() == 0.5
 

@@ -1,4 +1,4 @@
-"""/livez, /readyz and /metrics on their own thread, so that a blocked event loop is still probed, and found blocked."""
+"""The endpoints /livez, /readyz and /metrics on their own thread, so that a blocked event loop is still probed, and found blocked."""
 
 import threading
 import time

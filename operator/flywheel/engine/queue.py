@@ -64,7 +64,7 @@ class Queue:
             heapq.heappush(self._heap, (due, key))
 
     def take(self) -> tuple[Reference, float] | None:
-        """Returns the next key and how many seconds it has waited, or None. The key is in flight until `done`."""
+        """Returns the next key and how many seconds it has waited, or None. The key is in flight until `finish`."""
         self._promote_due()
         for queue in (self._high, self._low):
             if queue:
@@ -74,7 +74,7 @@ class Queue:
                 return key, self._clock() - added
         return None
 
-    def done(self, key: Reference, result: Result) -> None:
+    def finish(self, key: Reference, result: Result) -> None:
         """Ends a reconciliation and schedules the next one."""
         del self._in_flight[key]
         if result.failed:

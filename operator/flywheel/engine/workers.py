@@ -80,7 +80,7 @@ class Workers:
             result = RETRY
         finally:
             metrics.active_workers.labels(controller=kind).dec()
-        self._queue.done(key, result)
+        self._queue.finish(key, result)
         self._record_metrics(kind, result, time.monotonic() - started)
         task = asyncio.current_task()
         if task is not None:

@@ -271,7 +271,7 @@ class Simulator:
         taken = self._queue.take()
         if taken is None:
             return False
-        self._queue.done(taken[0], self._reconciler(taken[0]))
+        self._queue.finish(taken[0], self._reconciler(taken[0]))
         return True
 
     def _before_write(self, write: str) -> None:

@@ -129,7 +129,7 @@ def _fetch_failed(pod: PodTermination) -> Outcome | None:
 
 
 def _store_refused(pod: PodTermination) -> Outcome | None:
-    """collect did not let main start, since the store cannot take results, and there is no fetch to report it."""
+    """The store cannot take results, so collect did not let main start, and there is no fetch to report it."""
     if not pod.collect.get("refused"):
         return None
     error = pod.collect["error"]
@@ -139,7 +139,7 @@ def _store_refused(pod: PodTermination) -> Outcome | None:
 
 
 def _pruned(pod: PodTermination) -> Outcome | None:
-    """collect ended main, since other trials were better at the same step. `facts`: the last step, and its value if it is finite."""
+    """Other trials were better at the same step, so collect ended main. `facts`: the last step, and its value if it is finite."""
     pruned = pod.collect.get("pruned")
     if not isinstance(pruned, dict):
         return None
@@ -213,7 +213,7 @@ def _main_failed(pod: PodTermination) -> Outcome | None:
 
 
 def _upload_failed(pod: PodTermination) -> Outcome | None:
-    """main succeeded, and collect reports why its results are not in the store."""
+    """The results of main, which succeeded, are not in the store, and collect reports why."""
     if pod.main is None or pod.collect.get("phase") != "Finished":
         return None
     unreported = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}

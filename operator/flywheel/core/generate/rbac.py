@@ -41,34 +41,20 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
     kinds = tuple(kinds)
     ours = _plurals(kind.api for kind in kinds)
     owned = {api for kind in kinds for api in kind.owns}
-    made = {api for kind in kinds for api in kind.makes} - owned
+    created = {api for kind in kinds for api in kind.makes} - owned
+    removed = {api for kind in kinds for api in kind.removes} - owned
+    patched = {api for kind in kinds for api in kind.patches}
+    patches = "patches: an annotation by which a kubelet updates a route at once, or an owner reference"
     rules = [
         Rule("what users write", GROUP, ours, READ_VERBS),
         Rule("the status of each resource", GROUP, tuple(f"{plural}/status" for plural in ours), ("patch",)),
         # Only where the admission plugin OwnerReferencesPermissionEnforcement is on, as on OpenShift.
         Rule("children with blockOwnerDeletion", GROUP, tuple(f"{plural}/finalizers" for plural in ours), ("update",)),
+        *_by_group("resources of Flywheel's kinds that other kinds create", created, ("create", "patch")),
+        *_by_group("unowned objects to delete, such as old versions", removed, ("delete",)),
+        *_by_group("children of resources", owned, OWNER_VERBS),
+        *_by_group(patches, patched, ("patch",)),
     ]
-    removed = {api for kind in kinds for api in kind.removes} - owned
-    if made:
-        rules.append(
-            Rule("resources of Flywheel's kinds that other kinds create", GROUP, _plurals(made), ("create", "patch"))
-        )
-    if removed:
-        rules.append(Rule("unowned objects to delete, such as old versions", GROUP, _plurals(removed), ("delete",)))
-    for group in sorted({api.group for api in owned}):
-        plurals = _plurals(api for api in owned if api.group == group)
-        rules.append(Rule("children of resources", group, plurals, OWNER_VERBS))
-    touched = {api for kind in kinds for api in kind.patches}
-    for group in sorted({api.group for api in touched}):
-        plurals = _plurals(api for api in touched if api.group == group)
-        rules.append(
-            Rule(
-                "patches: an annotation by which a kubelet updates a route at once, or an owner reference",
-                group,
-                plurals,
-                ("patch",),
-            )
-        )
     if CRON_JOB in owned:
         rules.append(Rule("completing a CronJob's tick", JOB.group, ("jobs/status",), ("patch",)))
     return (
@@ -117,6 +103,12 @@ def approver_rules() -> tuple[Rule, ...]:
     """Returns what approvers need: a verb that no other role has, which the chart's ValidatingAdmissionPolicies check."""
     why = "approving versions, which is to write spec.approval"
     return (Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),)
+
+
+def _by_group(why: str, apis: Iterable[Api], verbs: tuple[str, ...]) -> list[Rule]:
+    apis = tuple(apis)
+    groups = sorted({api.group for api in apis})
+    return [Rule(why, group, _plurals(api for api in apis if api.group == group), verbs) for group in groups]
 
 
 def _plurals(apis: Iterable[Api]) -> tuple[str, ...]:

@@ -36,7 +36,7 @@ def updated_conditions(
     """
     known = {condition.type: condition for condition in old}
 
-    def updated(type_: str, value: bool | None) -> Condition:
+    def to_condition(type_: str, value: bool | None) -> Condition:
         status = {True: "True", False: "False", None: "Unknown"}[value]
         before = known.get(type_)
         since = now
@@ -55,11 +55,11 @@ def updated_conditions(
         )
 
     progressing = plan.progressing if plan.progressing is not None else not plan.ready and not plan.stalled
-    found = [updated(READY, plan.ready)]
+    found = [to_condition(READY, plan.ready)]
     if bounded:
-        found.append(updated(SUCCEEDED, plan.succeeded))
+        found.append(to_condition(SUCCEEDED, plan.succeeded))
     if progressing:
-        found.append(updated(RECONCILING, True))
+        found.append(to_condition(RECONCILING, True))
     if plan.stalled:
-        found.append(updated(STALLED, True))
+        found.append(to_condition(STALLED, True))
     return tuple(found)

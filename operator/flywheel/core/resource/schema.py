@@ -1,5 +1,5 @@
-"""What every kind's schema is made of. The CRDs are generated from these models (core/crd.py), so each field carries its description,
-and each rule that pydantic alone knows must also be a CEL rule: the API server is the door at which users are told.
+"""Building blocks of the kinds' schemas. CRDs are generated from these models (core/generate/crd.py), so each field has its description,
+and each rule of pydantic must also be a CEL rule, since users read the messages of the API server.
 """
 
 from datetime import datetime
@@ -12,7 +12,7 @@ from flywheel.core.resource.values import Duration, Label, ObjectName
 
 
 def rule(expression: str, message: str) -> dict[str, Any]:
-    """One CEL rule of a model or field, with the sentence that kubectl prints when it is broken."""
+    """Returns a CEL rule of a model or field, with the sentence that kubectl prints when it is broken."""
     return {"rule": expression, "message": message}
 
 
@@ -36,8 +36,8 @@ LIST_MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernet
 
 
 class Schema(BaseModel):
-    """A part of a manifest: immutable, camelCase outside. Unknown fields are ignored here, since the API server refuses or prunes them,
-    and an older operator must be able to read what a newer CRD let in."""
+    """A part of a manifest: immutable, with names in camelCase. Unknown fields are ignored, since the API server refuses or prunes them,
+    and an older operator must be able to read what a newer CRD accepted."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="ignore", frozen=True)
 
@@ -208,27 +208,27 @@ class Schedule(Schema):
 
 
 class Condition(Schema):
-    """metav1.Condition."""
+    """A condition, as metav1.Condition."""
 
-    type: str = Field(max_length=63, description="What is judged, such as Ready.")
-    status: Literal["True", "False", "Unknown"] = Field(description="The judgement.")
-    reason: str = Field(max_length=63, description="Why, in one CamelCase word.")
-    message: str = Field("", max_length=4096, description="Why, in a whole sentence: object, finding, next step.")
+    type: str = Field(max_length=63, description="The type of the condition, such as Ready.")
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    reason: str = Field(max_length=63, description="The reason, in one CamelCase word.")
+    message: str = Field("", max_length=4096, description="The reason in a sentence: object, finding, next step.")
     last_transition_time: datetime = Field(description="When the status last changed.")
-    observed_generation: int | None = Field(None, description="The generation of the spec that was judged.")
+    observed_generation: int | None = Field(None, description="The generation of the spec that was observed.")
 
 
 class Status(Schema):
-    """What every kind tells. Kinds add their own fields in a subclass; none of them may have a default that is not None or empty."""
+    """The status that every kind has. Kinds add fields in a subclass; none of them may have a default that is not None or empty."""
 
     conditions: tuple[Condition, ...] = Field(
         (),
         max_length=8,
-        description="What is true of the resource, as metav1.Condition; Ready is always there.",
+        description="The conditions of the resource; Ready is always present.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
-    observed_generation: int | None = Field(None, description="The generation of the spec that this status speaks of.")
-    summary: str | None = Field(None, max_length=256, description="The one thing that matters most, for kubectl get.")
+    observed_generation: int | None = Field(None, description="The generation of the spec that this status describes.")
+    summary: str | None = Field(None, max_length=256, description="The most important fact, for kubectl get.")
 
 
 __all__ = [

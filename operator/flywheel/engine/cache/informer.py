@@ -1,4 +1,4 @@
-"""kopf as a read-only informer: it lists and watches, and passes each object to the store. This module alone imports kopf.
+"""A read-only informer by kopf: it lists and watches, and passes each object to the store. This module alone imports kopf.
 
 It uses `on.event` alone: kopf's other handlers are not level-triggered, and write annotations and finalizers. It does not use
 `@kopf.index`, whose start-up is quadratic in the number of objects (measured).
