@@ -10,15 +10,8 @@ from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.auth import authentication
-from flywheel.kinds.inferenceservice.runtimes.container import (
-    GRPC_PORT,
-    HTTP_PORT,
-    container_ports,
-    metrics_port,
-    runtime_inputs,
-)
+from flywheel.kinds.inferenceservice.runtimes import container
 from flywheel.kinds.inferenceservice.scaling import replicas
-from flywheel.kinds.inferenceservice.scaling.autoscaler import autoscalers
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.server_pod import server_pod
 from flywheel.kinds.inferenceservice.slots import ROLE_LABEL, ROLES, Layout, Slot, slot_labels
@@ -43,7 +36,7 @@ def service_children(
     count = replicas.desired_replicas(service, layout.running)
     shared = replicas.has_autoscaler(service) or layout.autoscaled
     servers = deployment(service, target, settings, slot, count, one_by_one=layout.one_by_one, shares_replicas=shared)
-    scaled = autoscalers(service, slots.deployment_name(service, slot))
+    scaled = replicas.autoscalers(service, slots.deployment_name(service, slot))
     return (*around, *budget, servers, *layout.rollout_children, *scaled)
 
 
@@ -57,7 +50,7 @@ def template_inputs(service: InferenceService, target: ResolvedVersion, settings
             **service.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True, include=POD_FIELDS),
             **authentication.inputs(service.spec.auth),
         },
-        **runtime_inputs(service),
+        **container.runtime_inputs(service),
     }
 
 
@@ -100,7 +93,7 @@ def _template(
     }
     scraped = {
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(metrics_port(service)),
+        "prometheus.io/port": str(container.metrics_port(service)),
         "prometheus.io/path": "/metrics",
     }
     return {
@@ -134,7 +127,7 @@ def front_service(service: InferenceService, slot: Slot = "a") -> Child:
 
 def service_ports() -> list[dict[str, Any]]:
     """The ports of a Service, with KServe's numbers."""
-    ports = (("http", HTTP_PORT, "http"), ("grpc", GRPC_PORT, "kubernetes.io/h2c"))
+    ports = (("http", container.HTTP_PORT, "http"), ("grpc", container.GRPC_PORT, "kubernetes.io/h2c"))
     return [
         {"name": name, "port": port, "targetPort": name, "protocol": "TCP", "appProtocol": protocol}
         for name, port, protocol in ports
@@ -161,7 +154,7 @@ def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> C
 
     Egress stays open: fetch needs DNS and the store, whose address only pods know.
     """
-    reachable = [{"protocol": "TCP", "port": port} for port in container_ports(service).values()]
+    reachable = [{"protocol": "TCP", "port": port} for port in container.container_ports(service).values()]
     both_slots = {
         "matchLabels": {names.UID_LABEL: service.uid},
         "matchExpressions": [{"key": ROLE_LABEL, "operator": "In", "values": sorted(ROLES.values())}],

@@ -9,13 +9,7 @@ from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.logging import prediction_logging
-from flywheel.kinds.inferenceservice.rollout.observe import (
-    RejectionSeen,
-    RolloutSeen,
-    active_slot,
-    observe_rollout,
-    observe_slot,
-)
+from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers
@@ -38,7 +32,7 @@ class Seen:
     diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
     autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
-    rollout: RolloutSeen = field(default_factory=RolloutSeen)
+    rollout: rollout_observe.RolloutSeen = field(default_factory=rollout_observe.RolloutSeen)
 
     @property
     def wanted(self) -> ResolvedVersion | None:
@@ -60,8 +54,8 @@ class Seen:
 
 def observe(service: InferenceService, cluster: Cluster) -> Seen:
     """Read the Model or version, the Deployments with their pods, the autoscaler and the judge."""
-    active = active_slot(service, cluster)
-    servers, diagnosis, pods = observe_slot(service, cluster, active)
+    active = rollout_observe.active_slot(service, cluster)
+    servers, diagnosis, pods = rollout_observe.observe_slot(service, cluster, active)
     version = resolve_version(service.namespace, service.spec.model, service.spec.version, cluster)
     status = _version_status(service, version, cluster)
     return Seen(
@@ -72,7 +66,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         diagnosis=diagnosis,
         logging_note=_logging_note(service, status),
         autoscaler=observe_autoscaler(service, cluster),
-        rollout=observe_rollout(service, cluster, active, pods, _rejection(status)),
+        rollout=rollout_observe.observe_rollout(service, cluster, active, pods, _rejection(status)),
     )
 
 
@@ -92,6 +86,6 @@ def _logging_note(service: InferenceService, status: ModelVersionStatus) -> str:
     return prediction_logging.mismatch_note(service.spec.logging, {each.name: each.datatype for each in tensors})
 
 
-def _rejection(status: ModelVersionStatus) -> RejectionSeen:
+def _rejection(status: ModelVersionStatus) -> rollout_observe.RejectionSeen:
     finding = status.rejection.message if status.rejection else None
-    return RejectionSeen(finding, status.rejection_cleared.at if status.rejection_cleared else None)
+    return rollout_observe.RejectionSeen(finding, status.rejection_cleared.at if status.rejection_cleared else None)

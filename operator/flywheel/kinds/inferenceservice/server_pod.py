@@ -16,18 +16,11 @@ from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.logging import prediction_logging
-from flywheel.kinds.inferenceservice.runtimes.container import (
-    DRAIN_SECONDS,
-    FINISH_SECONDS,
-    GRPC_PORT,
-    HTTP_PORT,
-    init_containers,
-    runtime_container,
-)
+from flywheel.kinds.inferenceservice.runtimes import container
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.spec import Batching
 
-GRACE_SECONDS = DRAIN_SECONDS + FINISH_SECONDS + 5
+GRACE_SECONDS = container.DRAIN_SECONDS + container.FINISH_SECONDS + 5
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
 ROUTE_FOLDER = "/etc/flywheel/route"
 
@@ -53,8 +46,8 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
         "securityContext": pod_security_context(),
         **scheduling_fields(spec.placement),
         **pull_secret_fields(spec.image_pull_secrets, settings),
-        "initContainers": [fetch, *init_containers(service, fetch, settings)],
-        "containers": [runtime_container(_server(service, target, settings), service, target.version)],
+        "initContainers": [fetch, *container.init_containers(service, fetch, settings)],
+        "containers": [container.runtime_container(_server(service, target, settings), service, target.version)],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
@@ -84,7 +77,7 @@ def _server(service: InferenceService, target: ResolvedVersion, settings: Settin
         **({"env": env} if env else {}),
         "ports": [
             {"name": name, "containerPort": port, "protocol": "TCP"}
-            for name, port in (("http", HTTP_PORT), ("grpc", GRPC_PORT))
+            for name, port in (("http", container.HTTP_PORT), ("grpc", container.GRPC_PORT))
         ],
         **resource_fields(spec.resources),
         "securityContext": container_security_context(),
@@ -110,10 +103,10 @@ def _flags(service: InferenceService, target: ResolvedVersion) -> dict[str, str]
         "--model": f"{ROOT}/inputs/model",
         "--name": service.name,
         "--version": target.version,
-        "--http": f"0.0.0.0:{HTTP_PORT}",
-        "--grpc": f"0.0.0.0:{GRPC_PORT}",
-        "--drain-seconds": str(DRAIN_SECONDS),
-        "--grace-seconds": str(FINISH_SECONDS),
+        "--http": f"0.0.0.0:{container.HTTP_PORT}",
+        "--grpc": f"0.0.0.0:{container.GRPC_PORT}",
+        "--drain-seconds": str(container.DRAIN_SECONDS),
+        "--grace-seconds": str(container.FINISH_SECONDS),
         **_batching_flags(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, service_host(service)),
         **prediction_logging.flags(spec.logging, service.name, service.namespace, target.digest),

@@ -3,8 +3,7 @@
 Ready means: a revision is live, so runs can start.
 """
 
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import replace
 
 from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
@@ -22,21 +21,13 @@ from flywheel.kinds.trainingpipeline.triggers.evaluation import TriggerResult, e
 from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, open_breaker, recent_starts
 
 
-@dataclass(frozen=True)
-class Resumption:
-    """When triggers were last resumed although challengers had failed, and the annotation's value for it."""
-
-    value: str | None
-    at: datetime | None
-
-
 def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
     """The plan for what is observed."""
     problems = template_problems(pipeline.spec)
     if problems:
         return steps_are_invalid(pipeline, seen, problems[0])
-    revisions, resumption = advance_revisions(pipeline, seen), _resumption(pipeline, seen)
-    breaker = open_breaker(pipeline, seen, resumption.at)
+    revisions, status = advance_revisions(pipeline, seen), _resumed(pipeline, seen)
+    breaker = open_breaker(pipeline, seen, status.resumed_at)
     starts = recent_starts(pipeline.status.starts, seen)
     context, results = evaluate_triggers(GuardContext(pipeline, seen, revisions.live, breaker, starts))
     decision = (
@@ -47,7 +38,7 @@ def decide(pipeline: TrainingPipeline, seen: Seen) -> Plan:
         or current_revision_is_not_live(pipeline, revisions)
         or revision_is_live(pipeline, context.seen)
     )
-    return _plan(context, revisions, resumption, results, decision)
+    return _plan(context, revisions, status, results, decision)
 
 
 def steps_are_invalid(pipeline: TrainingPipeline, seen: Seen, problem: str) -> Plan:
@@ -108,12 +99,14 @@ def revision_is_live(pipeline: TrainingPipeline, seen: Seen) -> Decision:
     return Decision(ready=True, reason="Live", message=f"{pinned}{messages.last_run(seen)}")
 
 
-def _resumption(pipeline: TrainingPipeline, seen: Seen) -> Resumption:
+def _resumed(pipeline: TrainingPipeline, seen: Seen) -> TrainingPipelineStatus:
+    """The status with the time from which failed challengers count, after a user has resumed the triggers."""
     status, value = pipeline.status, pipeline.annotations.get(RESUME_ANNOTATION)
     changed = status.breaker is not None and status.observed_generation not in (None, pipeline.generation)
-    if changed or (value is not None and value[:128] != status.resumed):
-        return Resumption(value[:128] if value else status.resumed, seen.now.replace(microsecond=0))
-    return Resumption(status.resumed, status.resumed_at)
+    if not changed and (value is None or value[:128] == status.resumed):
+        return status
+    resumed = value[:128] if value else status.resumed
+    return status.model_copy(update={"resumed": resumed, "resumed_at": seen.now.replace(microsecond=0)})
 
 
 def _retained_revisions(pipeline: TrainingPipeline, seen: Seen) -> tuple[ExistingChild, ...]:
@@ -141,7 +134,7 @@ def _retention(pipeline: TrainingPipeline, seen: Seen) -> tuple[tuple[ExistingCh
 def _plan(
     context: GuardContext,
     revisions: Revisions,
-    resumption: Resumption,
+    status: TrainingPipelineStatus,
     results: tuple[TriggerResult, ...],
     decision: Decision,
 ) -> Plan:
@@ -164,7 +157,7 @@ def _plan(
         requeue_after=min(times, default=None),
     )
     return complete.plan(
-        _status(context, revisions, resumption, results),
+        _status(context, revisions, status, results),
         summary=messages.summary(seen, revisions),
         children=(
             current,
@@ -177,18 +170,18 @@ def _plan(
 
 
 def _status(
-    context: GuardContext, revisions: Revisions, resumption: Resumption, results: tuple[TriggerResult, ...]
+    context: GuardContext, revisions: Revisions, status: TrainingPipelineStatus, results: tuple[TriggerResult, ...]
 ) -> TrainingPipelineStatus:
-    before, runs = context.pipeline.status, [run for run in context.seen.runs if not run.test]
+    runs = [run for run in context.seen.runs if not run.test]
     successes = [run.finished for run in runs if run.result == "Succeeded" and run.finished]
     return TrainingPipelineStatus(
         revision=revisions.live,
         revisions=revisions.every,
         triggers=tuple(result.status for result in results),
         starts=context.starts,
-        last_run=runs[-1].name if runs else before.last_run,
-        last_success=max(successes) if successes else before.last_success,
+        last_run=runs[-1].name if runs else status.last_run,
+        last_success=max(successes, default=status.last_success),
         breaker=context.breaker,
-        resumed=resumption.value,
-        resumed_at=resumption.at,
+        resumed=status.resumed,
+        resumed_at=status.resumed_at,
     )

@@ -19,7 +19,7 @@ from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
-from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, MetricsProblem, observe_autoscaler
+from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.testing import NOON, FakeCluster, resource
@@ -51,7 +51,7 @@ def servers(count: int, **counts: int) -> Servers:
 
 SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(3), autoscaler=AutoscalerSeen(exists=True))
 FULL = Diagnosis("Unschedulable", "Pod 'x' fits on no node.")
-NO_METRICS_SERVER = MetricsProblem("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
+NO_METRICS_SERVER = Diagnosis("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
 
 
 @pytest.mark.parametrize(

@@ -60,11 +60,12 @@ def route_touches(service: InferenceService, seen: RolloutSeen, transition: Tran
         return ()
     wanted = {slot: _route_digest(route(service, spec, transition, slot)) for slot in ROLES}
     initial = _route_digest(NO_FORWARDING)
-    return tuple(
-        Patch(POD, pod.name, pod.uid, {ROUTE_ANNOTATION: wanted[pod.slot]})
-        for pod in seen.pods
-        if (pod.route or initial) != wanted[pod.slot]
-    )
+    patches = []
+    for pod in seen.pods:
+        metadata, digest = pod["metadata"], wanted[slots.slot_of(pod) or "a"]
+        if (metadata.get("annotations") or {}).get(ROUTE_ANNOTATION, initial) != digest:
+            patches.append(Patch(POD, metadata["name"], metadata["uid"], {ROUTE_ANNOTATION: digest}))
+    return tuple(patches)
 
 
 def route(service: InferenceService, spec: Rollout, transition: Transition, slot: Slot) -> Mapping[str, Any]:

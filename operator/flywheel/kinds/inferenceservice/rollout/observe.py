@@ -1,12 +1,11 @@
 """What a rollout observes."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.pending import Diagnosis, diagnose_workload
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
@@ -17,17 +16,7 @@ from flywheel.kinds.inferenceservice.servers import Servers, read_servers
 from flywheel.kinds.inferenceservice.slots import Slot, deployment_name, other_slot, selected_slot, slot_of
 
 ABORT_ANNOTATION = "flywheel.ml/abort-rollout"
-ROUTE_ANNOTATION = "flywheel.ml/route"
-
-
-@dataclass(frozen=True)
-class ServerPod:
-    """One server, and the digest of the route that its pod was last annotated with."""
-
-    name: str
-    uid: str
-    slot: Slot
-    route: str
+ROUTE_ANNOTATION = "flywheel.ml/route"  # the digest of the route that a server's pod was last given
 
 
 @dataclass(frozen=True)
@@ -52,7 +41,7 @@ class RolloutSeen:
     diagnosis: Diagnosis | None = None
     outcome: Outcome | None = None
     judge_diagnosis: Diagnosis | None = None
-    pods: tuple[ServerPod, ...] = ()
+    pods: tuple[Manifest, ...] = ()
     rejection: RejectionSeen = RejectionSeen()
     abort: str = ""
     terminating: int = 0
@@ -80,7 +69,7 @@ def observe_slot(
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, deployment_name(service, slot)))
     if deployment is None or not is_owned(service, deployment):
         return None, None, present
-    return read_servers(deployment), _diagnose(service, cluster, deployment, present), present
+    return read_servers(deployment), diagnose_workload(deployment, present, cluster), present
 
 
 def observe_rollout(
@@ -98,7 +87,7 @@ def observe_rollout(
         diagnosis=diagnosis,
         outcome=ended,
         judge_diagnosis=judge_diagnosis,
-        pods=tuple(_server_pod(each, slot) for slot, every in ((active, pods), (other, others)) for each in every),
+        pods=(*pods, *others),
         rejection=rejection,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
         terminating=sum(slot_of(each) == other for each in cluster.children(service.uid, POD)) - len(others),
@@ -123,17 +112,4 @@ def _observe_judge(service: InferenceService, cluster: Cluster) -> tuple[Outcome
         return None, None
     pods = pods_of_job(name, cluster.children(service.uid, POD))
     ended = outcome.job_outcome(job, pods)
-    return (ended, None) if ended is not None else (None, _diagnose(service, cluster, job, pods))
-
-
-def _diagnose(
-    service: InferenceService, cluster: Cluster, workload: Manifest, pods: Sequence[Manifest]
-) -> Diagnosis | None:
-    return pending.diagnose(workload, pods, lambda uid: cluster.events(service.namespace, uid), cluster.now)
-
-
-def _server_pod(manifest: Manifest, slot: Slot) -> ServerPod:
-    metadata = manifest["metadata"]
-    return ServerPod(
-        metadata["name"], metadata["uid"], slot, (metadata.get("annotations") or {}).get(ROUTE_ANNOTATION, "")
-    )
+    return (ended, None) if ended is not None else (None, diagnose_workload(job, pods, cluster))

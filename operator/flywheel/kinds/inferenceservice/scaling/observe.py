@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import HORIZONTAL_POD_AUTOSCALER, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
-from flywheel.kinds.inferenceservice.scaling.autoscaler import POD_METRICS
-from flywheel.kinds.inferenceservice.scaling.replicas import has_autoscaler
+from flywheel.kinds.inferenceservice.scaling.replicas import POD_METRICS, has_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.scaling import Scaling
 
@@ -19,23 +19,16 @@ RESOURCE_METRICS_API, CUSTOM_METRICS_API, KEDA_API = "metrics.k8s.io", "custom.m
 
 
 @dataclass(frozen=True)
-class MetricsProblem:
-    """Why nothing can be measured: a condition's reason, and its message with a next step."""
-
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True)
 class AutoscalerSeen:
     """The service's HorizontalPodAutoscaler.
 
     `exists`: there is one, and it is ours. `starting`: it cannot measure yet, which may pass within the grace period.
+    `problem`: why it cannot measure.
     """
 
     exists: bool = False
     starting: bool = False
-    problem: MetricsProblem | None = None
+    problem: Diagnosis | None = None
 
 
 def observe_autoscaler(service: InferenceService, cluster: Cluster) -> AutoscalerSeen:
@@ -57,11 +50,11 @@ def observe_autoscaler(service: InferenceService, cluster: Cluster) -> Autoscale
     return AutoscalerSeen(exists, problem=_metrics_unavailable(scaling, condition))
 
 
-def _missing_api(scaling: Scaling, cluster: Cluster) -> MetricsProblem | None:
+def _missing_api(scaling: Scaling, cluster: Cluster) -> Diagnosis | None:
     if scaling.metric not in POD_METRICS:
         if cluster.serves(RESOURCE_METRICS_API):
             return None
-        return MetricsProblem(
+        return Diagnosis(
             "MetricsMissing",
             f"The number of servers stays as it is, since the API server does not serve {RESOURCE_METRICS_API}, from which metric {scaling.metric} comes; install metrics-server.",
         )
@@ -73,7 +66,7 @@ def _missing_api(scaling: Scaling, cluster: Cluster) -> MetricsProblem | None:
         if cluster.serves(KEDA_API)
         else ""
     )
-    return MetricsProblem(
+    return Diagnosis(
         "MetricsMissing",
         f"The number of servers stays as it is, since the API server does not serve {CUSTOM_METRICS_API}, from which metric {scaling.metric} ('{name}' of each pod) comes; install prometheus-adapter, or set spec.scaling.metric to CPU.{keda}",
     )
@@ -93,13 +86,13 @@ def _transition_time(condition: Mapping[str, Any]) -> datetime:
     return datetime.fromisoformat(str(stamp).replace("Z", "+00:00")) if stamp else datetime.min.replace(tzinfo=UTC)
 
 
-def _metrics_unavailable(scaling: Scaling, condition: Mapping[str, Any]) -> MetricsProblem:
+def _metrics_unavailable(scaling: Scaling, condition: Mapping[str, Any]) -> Diagnosis:
     finding = str(condition.get("message") or condition.get("reason")).rstrip(".")
     if scaling.metric in POD_METRICS:
         step = f"let Prometheus scrape the pods and the adapter offer '{POD_METRICS[scaling.metric]}' for pods"
     else:
         step = "see whether metrics-server is healthy ('kubectl top pods' shows the same figures)"
-    return MetricsProblem(
+    return Diagnosis(
         "MetricsUnavailable",
         f"The number of servers stays as it is, since the autoscaler cannot measure: {finding}; {step}.",
     )

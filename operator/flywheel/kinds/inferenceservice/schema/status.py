@@ -3,9 +3,7 @@
 from pydantic import Field
 
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.schema import (
-    Status,
-)
+from flywheel.core.resource.schema import Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec

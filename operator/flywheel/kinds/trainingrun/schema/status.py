@@ -14,8 +14,6 @@ State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancell
 
 
 MAX_METRICS = 8
-
-
 MAX_FACTS = 12
 
 

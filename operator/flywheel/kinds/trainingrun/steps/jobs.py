@@ -57,9 +57,7 @@ def read_job(run: TrainingRun, name: str, cluster: Cluster) -> AttemptSeen:
     outcome = indexed_outcome.attempt_outcome(job, pods)
     if outcome is not None:
         return AttemptSeen(exists=True, outcome=outcome)
-    diagnosis = kueue.diagnose_queue(job, cluster) or pending.diagnose(
-        job, pods, lambda uid: cluster.events(run.namespace, uid), cluster.now
-    )
+    diagnosis = kueue.diagnose_queue(job, cluster) or pending.diagnose_workload(job, pods, cluster)
     return AttemptSeen(exists=True, diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
 
 
