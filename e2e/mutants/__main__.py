@@ -105,7 +105,8 @@ def _drawn(draw: random.Random, sources: Path, files: list[Path], count: int) ->
     while places and len(found) < count:
         path, operator, occurrence, line = places.pop()
         lines = _change((sources / path).read_text(encoding="utf-8"), operator, occurrence)
-        found += [Mutant(path, operator, occurrence, line, *lines, tests_of(sources, path))] if lines else []
+        if lines and not lines[0].startswith(("def ", "async def ")):  # the star of a signature is no product
+            found.append(Mutant(path, operator, occurrence, line, *lines, tests_of(sources, path)))
     return found
 
 

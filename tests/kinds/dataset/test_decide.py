@@ -9,6 +9,7 @@ import pytest
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.pods.schedule import Tick
+from flywheel.core.resource.api import CRON_JOB
 from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
@@ -17,6 +18,7 @@ from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema.status import DatasetStatus
 from flywheel.testing import NOON, resource
+from flywheel.testing.simulator import Simulator
 
 SPEC: dict[str, Any] = {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}, "target": "late"}
 SCHEDULED = {**SPEC, "schedule": {"cron": "0 2 * * *"}}
@@ -326,3 +328,15 @@ def test_a_tick_during_a_check(start: Dataset, new_jobs: int) -> None:
     plan = decide(running, seen(check(2, tick=TICK_1.created), ticks=(TICK_2,)))
 
     assert len(jobs(plan)) == new_jobs
+
+
+def test_the_cron_job_comes_and_goes_with_the_schedule() -> None:
+    simulator = Simulator(KIND, dataset(SCHEDULED))
+    simulator.settle()
+    [cron_job] = simulator.cluster.objects(CRON_JOB)
+    assert cron_job["spec"]["schedule"] == "0 2 * * *"
+
+    simulator.patch_spec(schedule=None)
+    simulator.settle()
+
+    assert simulator.cluster.objects(CRON_JOB) == ()

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from flywheel.testing import params
@@ -131,6 +132,19 @@ def test_a_step_is_tried_again_by_what_was_to_blame(
     at = runs.finish(run())
 
     assert (at.status.result, step(at, "a").attempt) == (result, attempts)
+
+
+def test_a_job_deleted_by_hand_is_made_again_and_costs_no_attempt_of_the_users() -> None:
+    runs = Runs({"steps": [container("a")]})
+    runs.start(run())
+    [job] = runs.running()
+    runs.cluster.remove(Reference(JOB, "default", job["metadata"]["name"]))
+
+    found = step(runs.finish(), "a")
+
+    assert (found.state, found.attempt) == ("Succeeded", 2)
+    assert found.tries is not None
+    assert (found.tries.infrastructure, found.tries.user) == (1, None)
 
 
 def test_more_memory_after_it_was_too_little() -> None:
