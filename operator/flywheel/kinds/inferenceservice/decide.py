@@ -194,7 +194,6 @@ def _is_rolled_out(service: InferenceService, seen: Seen, target: ResolvedVersio
 
 
 def _plan(service: InferenceService, seen: Seen, transition: Transition, decision: Decision) -> Plan:
-    """The decision with all children, the rollout's status and its events."""
     target, servers = transition.champion, seen.servers or NO_SERVERS
     one_by_one = replaces_one_by_one(service, seen.servers, seen.diagnosis, target, seen.settings)
     layout = Layout(
@@ -222,7 +221,6 @@ def _plan(service: InferenceService, seen: Seen, transition: Transition, decisio
 
 
 def _status(service: InferenceService, seen: Seen) -> InferenceServiceStatus:
-    """Where the service is reached, and how many servers there are."""
     servers, labels = seen.servers or NO_SERVERS, slot_labels(service, seen.rollout.active)
     return InferenceServiceStatus(
         url=messages.url(service),

@@ -138,7 +138,6 @@ def _plan(
     results: tuple[TriggerResult, ...],
     decision: Decision,
 ) -> Plan:
-    """The decision with what triggers start, what is retained, and the status."""
     pipeline, seen = context.pipeline, context.seen
     current, started = children.revision(pipeline), [result.run for result in results if result.run is not None]
     if revisions.is_testing and not pipeline.spec.suspend:

@@ -10,7 +10,7 @@ from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, Trainin
 KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
     api=TRAINING_PIPELINE,
     short_name="fwpipe",
-    description="Steps from data to a registered model, what starts them by itself, and the one guard for all triggers.",
+    description="Steps from data to a registered model, the triggers that start runs, and the guard of all triggers.",
     spec=TrainingPipelineSpec,
     status=TrainingPipelineStatus,
     observe=observe,

@@ -44,7 +44,6 @@ class Values:
         return parameters, "run.date" in names
 
     def _value_of(self, name: str) -> Value:
-        """The value of `params.months` or `run.date`."""
         if name == "run.date":
             return self.date.isoformat()
         name = name.removeprefix("params.")

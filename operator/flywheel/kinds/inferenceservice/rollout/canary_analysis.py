@@ -120,7 +120,6 @@ def _holding_message(rollout: RolloutInProgress, finding: str | None) -> str:
 
 
 def _status_after(status: RolloutStatus, outcome: Outcome, verdict: str) -> RolloutStatus:
-    """The status with what a judge Job found."""
     finding = str(outcome.facts.get("message") or "")[:MAX_FINDING_CHARACTERS]
     return status.model_copy(
         update={

@@ -108,11 +108,11 @@ class Scaling(Schema):
 
 def _requested(metric: str, resource: str) -> str:
     share = "!has(self.scaling.target) || (type(self.scaling.target) == string && self.scaling.target.endsWith('%'))"
-    asked = " || ".join(
+    requested = " || ".join(
         f"(has(self.resources) && has(self.resources.{where}) && '{resource}' in self.resources.{where})"
         for where in ("requests", "limits")
     )
-    return f"!has(self.scaling) || self.scaling.metric != '{metric}' || !({share}) || {asked}"
+    return f"!has(self.scaling) || self.scaling.metric != '{metric}' || !({share}) || {requested}"
 
 
 # Rules of the spec that holds `scaling`.

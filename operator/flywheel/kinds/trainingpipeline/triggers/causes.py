@@ -69,7 +69,6 @@ def _tick(schedule: Schedule, trigger: str, seen: Seen) -> Cause | None:
 
 
 def _change(trigger: Trigger, status: TriggerStatus, watched: Manifest) -> Cause | None:
-    """The change of the resource that the trigger watches."""
     if trigger.new_data is not None:
         return _new_data(trigger.new_data, status, watched)
     if trigger.condition is not None:

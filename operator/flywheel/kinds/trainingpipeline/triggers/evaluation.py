@@ -100,7 +100,6 @@ def _skipped(known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime
 
 
 def _with_run(context: GuardContext, run: Child) -> GuardContext:
-    """The context as if the run existed already, for the next trigger."""
     seen = context.seen
     started = RunSeen(run.name, "", seen.now, owned=True)
     start = Start(run=run.name, at=seen.now.replace(microsecond=0))

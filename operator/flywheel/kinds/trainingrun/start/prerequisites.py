@@ -130,7 +130,6 @@ def _run_date(run: TrainingRun) -> date:
 
 
 def _sample(revision: RevisionSeen) -> str:
-    """The share of rows of a test run."""
     percent = str(revision.test.get("sample", DEFAULT_TEST_SAMPLE))
     return f"{float(percent.rstrip('%')) / 100:g}"
 

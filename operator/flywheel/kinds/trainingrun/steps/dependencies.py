@@ -12,7 +12,6 @@ def required_names(step: Step) -> set[str]:
 
 
 def _producers(step: Step) -> Iterator[str]:
-    """The inputs and steps whose output the step takes."""
     if step.prepare:
         yield from step.prepare.from_
     if step.train:

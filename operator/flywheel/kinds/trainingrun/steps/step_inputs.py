@@ -41,7 +41,6 @@ def next_attempt(context: RunContext, states: StepStates, state: StepState) -> A
 
 
 def _folders(template: Template, step: Step) -> dict[str, Output]:
-    """The output for each input folder."""
     if step.prepare:
         return {str(name): (str(name), "data") for name in step.prepare.from_}
     if step.train:
