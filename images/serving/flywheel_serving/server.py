@@ -19,13 +19,13 @@ from flywheel_serving.auth.authenticator import build_authenticator
 from flywheel_serving.auth.verdict import CannotStart
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.flag_types import Address
+from flywheel_serving.http.http_server import HttpServer
 from flywheel_serving.http.message import Application
-from flywheel_serving.http.server import HttpServer
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
-from flywheel_serving.rest.guard import RestGuard
+from flywheel_serving.rest.rest_guard import RestGuard
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.route.router import Router
 from flywheel_serving.settings import Settings

@@ -7,7 +7,14 @@ import pytest
 
 from flywheel_serving.auth import authenticator as authentication
 from flywheel_serving.auth.authenticator import Authenticator
-from flywheel_serving.auth.verdict import ALLOWED, Outcome, Verdict, forbidden, unauthenticated, unavailable
+from flywheel_serving.auth.verdict import (
+    ALLOWED,
+    Outcome,
+    Verdict,
+    forbidden_verdict,
+    unauthenticated_verdict,
+    unavailable_verdict,
+)
 from flywheel_serving.auth.verdict_cache import VerdictCache
 
 GOOD = b"Bearer good"
@@ -56,9 +63,9 @@ def build(**verdicts: Verdict | Exception) -> tuple[Authenticator, FakeReviewer,
     ("verdict", "seconds"),
     [
         pytest.param(ALLOWED, 60, id="allowed"),
-        pytest.param(unauthenticated("no"), 10, id="unknown"),
-        pytest.param(forbidden("no"), 10, id="forbidden"),
-        pytest.param(unavailable("no"), 1, id="undecided"),
+        pytest.param(unauthenticated_verdict("no"), 10, id="unknown"),
+        pytest.param(forbidden_verdict("no"), 10, id="forbidden"),
+        pytest.param(unavailable_verdict("no"), 1, id="undecided"),
         pytest.param(Verdict(Outcome.ALLOWED, valid_seconds=7), 7, id="allowed by a token that ends soon"),
     ],
 )
@@ -153,7 +160,7 @@ def test_a_header_without_a_bearer_token_is_not_reviewed(authorization: bytes) -
 
 def test_random_tokens_evict_no_allowed_one() -> None:
     async def scenario() -> list[str]:
-        authenticator, reviewer, _ = build(**{f"t{number}": unauthenticated("no") for number in range(6000)})
+        authenticator, reviewer, _ = build(**{f"t{number}": unauthenticated_verdict("no") for number in range(6000)})
         await authenticator.verdict(GOOD)
         for number in range(6000):
             await authenticator.verdict(f"Bearer t{number}".encode())

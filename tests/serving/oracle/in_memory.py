@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import uvloop
 
 from flywheel_serving.http.connection import Connection
-from flywheel_serving.http.server import HttpServer
+from flywheel_serving.http.http_server import HttpServer
 from tests.serving.oracle.servers import LIMITS, echo
 
 

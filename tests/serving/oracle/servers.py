@@ -11,8 +11,8 @@ import uvicorn
 import uvloop
 
 from flywheel_serving.http.config import HttpLimits
+from flywheel_serving.http.http_server import HttpServer
 from flywheel_serving.http.message import Request, Response, SendResponse
-from flywheel_serving.http.server import HttpServer
 
 LIMITS = HttpLimits(body_bytes=1 << 20)
 HEAD_BYTES = 65_536  # of both servers

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flywheel_serving.auth.config import AuthConfig, ServiceAccountConfig
-from flywheel_serving.auth.verdict import Outcome, Verdict, unauthenticated, unavailable
+from flywheel_serving.auth.verdict import Outcome, Verdict, unauthenticated_verdict, unavailable_verdict
 from flywheel_serving.auth.verdict_cache import VerdictCache
 
 ALLOWED_TTL_SECONDS, REFUSED_TTL_SECONDS, UNAVAILABLE_TTL_SECONDS = 60.0, 10.0, 1.0
@@ -66,8 +66,10 @@ class Authenticator:
         self._unavailable = VerdictCache(UNAVAILABLE_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
         self._pending: dict[bytes, list[VerdictCallback]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
-        self._no_token = unauthenticated(f"no token was sent; {reviewer.token_hint}")
-        self._malformed = unauthenticated(f"the header 'authorization' holds no bearer token; {reviewer.token_hint}")
+        self._no_token = unauthenticated_verdict(f"no token was sent; {reviewer.token_hint}")
+        self._malformed = unauthenticated_verdict(
+            f"the header 'authorization' holds no bearer token; {reviewer.token_hint}"
+        )
 
     async def start(self) -> None:
         """Raises CannotStart."""
@@ -96,7 +98,9 @@ class Authenticator:
         if waiting is not None:
             waiting.append(on_verdict)
         elif len(self._pending) >= MAX_PENDING_REVIEWS:
-            on_verdict(unavailable(f"{MAX_PENDING_REVIEWS} tokens are being reviewed, the limit; retry in a second"))
+            on_verdict(
+                unavailable_verdict(f"{MAX_PENDING_REVIEWS} tokens are being reviewed, the limit; retry in a second")
+            )
         else:
             self._pending[key] = [on_verdict]
             task = asyncio.get_running_loop().create_task(self._review_and_cache(key, authorization))
@@ -129,12 +133,12 @@ class Authenticator:
             async with asyncio.timeout(self._timeout_seconds):
                 return await self._reviewer.review(token)
         except TimeoutError:
-            return unavailable(
+            return unavailable_verdict(
                 f"the token was not reviewed within {self._timeout_seconds:g} seconds; retry in a second"
             )
         except Exception:  # no fault may admit a caller
             log.exception("a token could not be reviewed")
-            return unavailable("the token could not be reviewed; the server's log says why")
+            return unavailable_verdict("the token could not be reviewed; the server's log says why")
 
     def _cache_of(self, verdict: Verdict) -> VerdictCache:
         if verdict.outcome is Outcome.ALLOWED:

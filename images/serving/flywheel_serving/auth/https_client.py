@@ -28,6 +28,8 @@ class Unreachable(Exception):
 
 @dataclass(frozen=True, slots=True)
 class HttpsResponse:
+    """A whole response."""
+
     status: int
     body: bytes
 

@@ -14,7 +14,14 @@ from flywheel_serving.auth.config import JwtConfig, RequiredClaim
 from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.jwks import KeysUnavailable, SigningKeys, UnknownKey
 from flywheel_serving.auth.startup import retry
-from flywheel_serving.auth.verdict import CannotStart, Outcome, Verdict, forbidden, unauthenticated, unavailable
+from flywheel_serving.auth.verdict import (
+    CannotStart,
+    Outcome,
+    Verdict,
+    forbidden_verdict,
+    unauthenticated_verdict,
+    unavailable_verdict,
+)
 from flywheel_serving.auth.wall_clock import steady_wall_clock
 
 LEEWAY_SECONDS = 30.0
@@ -56,7 +63,9 @@ class JwtReviewer:
         except UnknownKey:
             return self._refuse("is signed with a key that its issuer does not publish")
         except KeysUnavailable:
-            return unavailable("the token's key is not known, and its issuer does not respond; retry in a second")
+            return unavailable_verdict(
+                "the token's key is not known, and its issuer does not respond; retry in a second"
+            )
         except PyJWTError as error:
             return self._refuse(_finding(error))
         return self._check_claims(claims)
@@ -94,11 +103,11 @@ class JwtReviewer:
         for required in self._config.required_claims:
             if not _has_claim(claims, required):
                 wanted = f" as one of {', '.join(map(repr, required.values))}" if required.values else ""
-                return forbidden(f"the token lacks the claim {required.name!r}{wanted}; ask its issuer for it")
+                return forbidden_verdict(f"the token lacks the claim {required.name!r}{wanted}; ask its issuer for it")
         return Verdict(Outcome.ALLOWED, valid_seconds=expires + LEEWAY_SECONDS - now)
 
     def _refuse(self, finding: str) -> Verdict:
-        return unauthenticated(f"the token {finding}; {self.token_hint}")
+        return unauthenticated_verdict(f"the token {finding}; {self.token_hint}")
 
     async def _fetch_jwks(self) -> bytes:
         url = self._config.jwks_uri

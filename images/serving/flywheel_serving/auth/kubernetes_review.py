@@ -16,7 +16,14 @@ import orjson
 from flywheel_serving.auth.config import ServiceAccountConfig
 from flywheel_serving.auth.https_client import HttpsClient, Unreachable
 from flywheel_serving.auth.startup import retry
-from flywheel_serving.auth.verdict import ALLOWED, CannotStart, Verdict, forbidden, unauthenticated, unavailable
+from flywheel_serving.auth.verdict import (
+    ALLOWED,
+    CannotStart,
+    Verdict,
+    forbidden_verdict,
+    unauthenticated_verdict,
+    unavailable_verdict,
+)
 
 MAX_CONNECTIONS = 4
 TOKEN_REVIEWS = "/apis/authentication.k8s.io/v1/tokenreviews"
@@ -80,15 +87,17 @@ class KubernetesReviewer:
             user = status.get("user") or {}
             accepted = set(status.get("audiences") or ()) & {*self._config.audiences}
             if not status.get("authenticated") or not accepted:
-                return unauthenticated(f"the token is not accepted{_review_error(status)}; {self.token_hint}")
+                return unauthenticated_verdict(f"the token is not accepted{_review_error(status)}; {self.token_hint}")
             access = await self._access_review(user)
         except ReviewForbidden as error:
             log.warning("no review: %s", error)
-            return unavailable(_missing_right(str(error), self._config.namespace))
+            return unavailable_verdict(_missing_right(str(error), self._config.namespace))
         except (Unreachable, OSError) as error:
             log.warning("no review: %s", error)
-            return unavailable("the cluster's API server, which reviews tokens, does not respond; retry in a second")
-        return ALLOWED if access.get("allowed") is True else forbidden(self._refusal(str(user.get("username"))))
+            return unavailable_verdict(
+                "the cluster's API server, which reviews tokens, does not respond; retry in a second"
+            )
+        return ALLOWED if access.get("allowed") is True else forbidden_verdict(self._refusal(str(user.get("username"))))
 
     def close(self) -> None:
         if self._https is not None:

@@ -7,6 +7,8 @@ FOREVER = float("inf")
 
 
 class Outcome(enum.Enum):
+    """Whether a caller is admitted, or why not."""
+
     ALLOWED = "allowed"
     UNAUTHENTICATED = "unauthenticated"  # the token identifies no caller (401, UNAUTHENTICATED)
     FORBIDDEN = "forbidden"  # the caller is known and may not call this service (403, PERMISSION_DENIED)
@@ -25,15 +27,15 @@ class Verdict:
 ALLOWED = Verdict(Outcome.ALLOWED)
 
 
-def unauthenticated(message: str) -> Verdict:
+def unauthenticated_verdict(message: str) -> Verdict:
     return Verdict(Outcome.UNAUTHENTICATED, message)
 
 
-def forbidden(message: str) -> Verdict:
+def forbidden_verdict(message: str) -> Verdict:
     return Verdict(Outcome.FORBIDDEN, message)
 
 
-def unavailable(message: str) -> Verdict:
+def unavailable_verdict(message: str) -> Verdict:
     return Verdict(Outcome.UNAVAILABLE, message)
 
 

@@ -28,6 +28,8 @@ class HttpLimits:
 
 @dataclass(frozen=True)
 class HttpConfig:
+    """Where the server listens, and its bounds."""
+
     address: Address
     limits: HttpLimits
 

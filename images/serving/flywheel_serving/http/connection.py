@@ -40,6 +40,8 @@ class ConnectionOwner(Protocol):
 
 
 class Connection(asyncio.Protocol):
+    """Answers the requests of one client, in their order."""
+
     def __init__(self, server: ConnectionOwner) -> None:
         self._server = server
         self._limits = server.limits

@@ -35,6 +35,8 @@ class Request:
 
 @dataclass(slots=True)
 class Response:
+    """A whole response; `headers` are those besides content-type, content-length and connection."""
+
     status: int
     body: bytes = b""
     content_type: str = JSON

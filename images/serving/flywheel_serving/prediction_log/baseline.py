@@ -16,7 +16,7 @@ MAX_FILE_BYTES = 32 * 1024 * 1024
 
 
 class BaselineInvalid(Exception):
-    """baseline.json cannot be used; the message says why."""
+    """The file baseline.json cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,7 @@ from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
 from flywheel_serving.rest import codec, headers, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
-from flywheel_serving.rest.guard import RestGuard
+from flywheel_serving.rest.rest_guard import RestGuard
 
 Handler = Callable[[Request, SendResponse], None]
 STATUS = {

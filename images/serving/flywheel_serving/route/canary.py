@@ -21,6 +21,8 @@ from flywheel_serving.route.upstream import NOT_SENT, ForwardedRequest, ForwardR
 
 
 class Canary:
+    """A route whose challenger answers its share of the requests."""
+
     def __init__(self, local_model: LocalModel, route: Route, upstream: Upstream) -> None:
         self._local_model = local_model
         self._route = route

@@ -41,6 +41,8 @@ class _Exchange:
 
 
 class ConnectionPool:
+    """Connections to one address."""
+
     def __init__(self, host: str, port: int, max_body_bytes: int) -> None:
         """`max_body_bytes` bounds one response's body."""
         self._host, self._port = host, port

@@ -40,6 +40,8 @@ class Copy:
 
 
 class Shadow:
+    """A route whose challenger gets copies of its share of the requests."""
+
     def __init__(self, local_model: LocalModel, route: Route, upstream: Upstream) -> None:
         self._local_model = local_model
         self._route = route

@@ -17,7 +17,7 @@ from flywheel_serving.infer.requests import InferRequest
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
-from flywheel_serving.rpc.guard import RpcGuard
+from flywheel_serving.rpc.rpc_guard import RpcGuard
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
@@ -76,49 +76,49 @@ class RpcServer:
         await self._server.stop(seconds)
 
     def _inference(self) -> Any:
-        plane = self._dataplane
-
-        async def server_live(_request: Any, _context: Context) -> Any:
-            return pb.ServerLiveResponse(live=True)
-
-        async def server_ready(_request: Any, _context: Context) -> Any:
-            return pb.ServerReadyResponse(ready=plane.ready)
-
-        async def model_ready(request: Any, _context: Context) -> Any:
-            plane.check_model(request.name, request.version)
-            return pb.ModelReadyResponse(ready=plane.ready)
-
-        async def server_metadata(_request: Any, _context: Context) -> Any:
-            return pb.ServerMetadataResponse(**plane.server_metadata())
-
-        async def model_metadata(request: Any, _context: Context) -> Any:
-            plane.check_model(request.name, request.version)
-            return pb.ModelMetadataResponse(**plane.model_metadata())
-
-        async def model_infer(request: Any, context: Context) -> Any:
-            plane.check_model(request.model_name, request.model_version)
-            plane.admit()
-            decoded, raw = codec.decode(request)
-            _set_timeout(decoded, context)
-            if plane.route is not None:
-                _set_route_fields(decoded, request, context)
-            return codec.encode(await plane.infer(decoded), raw, plane.name)
-
-        async def model_statistics(request: Any, _context: Context) -> Any:
-            if request.name:
-                plane.check_model(request.name, request.version)
-            return pb.ModelStatisticsResponse(**plane.statistics())
-
-        methods = {
-            "ServerLive": self._unary("ServerLive", server_live, pb.ServerLiveRequest),
-            "ServerReady": self._unary("ServerReady", server_ready, pb.ServerReadyRequest),
-            "ModelReady": self._unary("ModelReady", model_ready, pb.ModelReadyRequest),
-            "ServerMetadata": self._unary("ServerMetadata", server_metadata, pb.ServerMetadataRequest),
-            "ModelMetadata": self._unary("ModelMetadata", model_metadata, pb.ModelMetadataRequest),
-            "ModelInfer": self._unary("ModelInfer", model_infer, pb.ModelInferRequest),
-            "ModelStatistics": self._unary("ModelStatistics", model_statistics, pb.ModelStatisticsRequest),
+        methods: dict[str, Method] = {
+            "ServerLive": self._server_live,
+            "ServerReady": self._server_ready,
+            "ModelReady": self._model_ready,
+            "ServerMetadata": self._server_metadata,
+            "ModelMetadata": self._model_metadata,
+            "ModelInfer": self._model_infer,
+            "ModelStatistics": self._model_statistics,
         }
-        return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, methods)
+        handlers = {name: self._unary(name, method, getattr(pb, f"{name}Request")) for name, method in methods.items()}
+        return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
+
+    async def _server_live(self, _request: Any, _context: Context) -> Any:
+        return pb.ServerLiveResponse(live=True)
+
+    async def _server_ready(self, _request: Any, _context: Context) -> Any:
+        return pb.ServerReadyResponse(ready=self._dataplane.ready)
+
+    async def _model_ready(self, request: Any, _context: Context) -> Any:
+        self._dataplane.check_model(request.name, request.version)
+        return pb.ModelReadyResponse(ready=self._dataplane.ready)
+
+    async def _server_metadata(self, _request: Any, _context: Context) -> Any:
+        return pb.ServerMetadataResponse(**self._dataplane.server_metadata())
+
+    async def _model_metadata(self, request: Any, _context: Context) -> Any:
+        self._dataplane.check_model(request.name, request.version)
+        return pb.ModelMetadataResponse(**self._dataplane.model_metadata())
+
+    async def _model_infer(self, request: Any, context: Context) -> Any:
+        dataplane = self._dataplane
+        dataplane.check_model(request.model_name, request.model_version)
+        dataplane.admit()
+        decoded, raw = codec.decode(request)
+        _set_timeout(decoded, context)
+        if dataplane.route is not None:
+            _set_route_fields(decoded, request, context)
+        return codec.encode(await dataplane.infer(decoded), raw, dataplane.name)
+
+    async def _model_statistics(self, request: Any, _context: Context) -> Any:
+        if request.name:
+            self._dataplane.check_model(request.name, request.version)
+        return pb.ModelStatisticsResponse(**self._dataplane.statistics())
 
     def _unary(self, name: str, method: Method, request_type: Any, service: str = INFERENCE_SERVICE) -> Any:
         metrics = self._dataplane.metrics
