@@ -186,6 +186,20 @@ def test_the_message_about_bad_data_has_a_next_step() -> None:
     )
 
 
+def test_the_message_of_a_retry_has_its_time_and_number() -> None:
+    plan = decide(dataset(), seen(check(1, STORE_DOWN)))
+
+    assert plan.message == "The store does not answer. Trying again at 12:00:10 UTC (check 2)."
+
+
+def test_a_later_check_that_fails_is_one_event() -> None:
+    failed = seen(check(2, EMPTY, request="today"))
+    first = decide(ASKED, failed)
+
+    assert [(event.reason, event.type) for event in first.events] == [("CheckFailed", "Warning")]
+    assert decide(after(ASKED, failed), failed).events == ()
+
+
 def test_a_job_goes_only_after_status_knows_how_it_ended() -> None:
     first = decide(dataset(), seen(check(outcome=PASSED)))
     second = decide(GOOD, seen(check(outcome=PASSED)))
