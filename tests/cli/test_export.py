@@ -108,7 +108,7 @@ def test_a_card_can_be_read_as_hugging_face_reads_it() -> None:
     assert all(isinstance(each["value"], float) for each in result["metrics"])
 
 
-def test_a_strangers_words_are_no_markup() -> None:
+def test_a_users_text_is_not_rendered_as_markup() -> None:
     body = render("card", TRAINED)
 
     assert "<img" not in body.partition("\n---\n")[2]
@@ -209,7 +209,7 @@ def test_no_word_can_be_changed_unseen(form: str) -> None:
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) -> None:
+def test_a_modified_document_with_a_new_digest_differs_from_the_cluster(form: str) -> None:
     better = {**OF_A_RUN, "version": {**OF_A_RUN["version"], "metrics": {"roc_auc": "0.99"}}}
 
     findings = compare(parse_document(render(form, better), "file"), parse_document(render(form, OF_A_RUN), "cluster"))
@@ -220,7 +220,7 @@ def test_who_seals_a_changed_document_anew_is_found_by_the_cluster(form: str) ->
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
+def test_a_removed_digest_is_reported(form: str) -> None:
     text = render(form, TRAINED)
     sealed = parse_document(text, "file")
     assert sealed.stated_digest is not None
@@ -248,7 +248,7 @@ def test_a_seal_that_was_taken_off_is_missed(form: str) -> None:
         pytest.param("---\nflywheel: [1]\n---\n# a\n", "does not name its ModelVersion", id="a strange head"),
     ],
 )
-def test_what_nobody_exported_is_told(text: str, sentence: str) -> None:
+def test_a_document_that_was_not_exported_is_named(text: str, sentence: str) -> None:
     with pytest.raises(CommandError, match=sentence):
         parse_document(text, "it")
 

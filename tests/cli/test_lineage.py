@@ -38,7 +38,7 @@ def test_a_version_is_followed_to_its_data_and_to_its_services() -> None:
     ]
 
 
-def test_the_data_tells_which_versions_came_from_it() -> None:
+def test_the_data_leads_to_the_versions_made_from_it() -> None:
     known = graph()
     reached = {each["id"] for each in known.to_json(known.find("flights-aaaaaaaa"))["nodes"]}
 
@@ -70,7 +70,7 @@ def test_a_digest_is_a_name() -> None:
     assert known.find(sample_namespace.DATA) == "datasetversion/flights-aaaaaaaa"
 
 
-def test_what_is_gone_is_still_told() -> None:
+def test_deleted_objects_stay_in_the_lineage() -> None:
     known = graph(without=("delay-search", "flights"))
     told = tree.render_tree(known, known.find(sample_namespace.CHAMPION))
 

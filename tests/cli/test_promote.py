@@ -84,7 +84,7 @@ def test_files_are_written_once(tmp_path: Path) -> None:
     assert promote.write_manifests(manifests, tmp_path / "new", force=False) == []
 
 
-def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) -> None:
+def test_a_file_of_other_content_is_overwritten_only_with_force(tmp_path: Path) -> None:
     manifests = [promote.promoted_model(sample_namespace.DELAY), promote.promoted_version(sample_namespace.VERSION, {})]
     mine = tmp_path / f"modelversion-{sample_namespace.CHAMPION}.yaml"
     mine.write_text("mine")
@@ -97,7 +97,7 @@ def test_a_file_of_other_content_is_never_overwritten_unasked(tmp_path: Path) ->
     assert mine.read_text() != "mine"
 
 
-def test_a_folder_that_cannot_be_one_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_is_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
 
     with pytest.raises(CommandError, match="cannot be written"):

@@ -75,7 +75,7 @@ def refusal(answers: Answers, client: Client, status: int, message: str, **heade
     return caught.value
 
 
-def test_429_says_when_to_come_back(answers: Answers, client: Client) -> None:
+def test_a_429_has_its_retry_after(answers: Answers, client: Client) -> None:
     error = refusal(answers, client, 429, "too many requests", Retry_After="7")
 
     assert (error.throttled, error.retry_after) == (True, 7.0)
@@ -120,7 +120,7 @@ def test_an_answer_that_is_not_json_is_no_answer(answers: Answers, client: Clien
     assert caught.value.status == 0
 
 
-def test_nobody_there_is_told_as_such() -> None:
+def test_a_missing_response_is_status_0() -> None:
     settings = Configuration(host="http://127.0.0.1:1")
     settings.retries = False
 
@@ -182,7 +182,7 @@ def test_a_long_list_is_read_to_its_end(answers: Answers, client: Client) -> Non
     ]
 
 
-def test_a_dry_run_says_so(answers: Answers, client: Client) -> None:
+def test_a_dry_run_is_requested(answers: Answers, client: Client) -> None:
     client.apply(CONFIG_MAP, MANIFEST, "test", dry_run=True)
 
     assert answers.asked[0][1].endswith("?fieldManager=test&force=true&dryRun=All")

@@ -54,7 +54,7 @@ def test_one_of_two_leads(pair: tuple[Candidate, Candidate]) -> None:
     assert [each.leader.may_write() for each in pair] == [True, False]
 
 
-def test_a_released_lease_is_taken_at_the_next_attempt(pair: tuple[Candidate, Candidate]) -> None:
+def test_a_released_lease_is_acquired_at_the_next_attempt(pair: tuple[Candidate, Candidate]) -> None:
     first, second = pair
 
     first.leader.release()

@@ -78,7 +78,7 @@ def test_what_others_add_to_a_child_stays(harness: EngineHarness, writes: list[s
     assert writes == []
 
 
-def test_a_child_whose_labels_were_removed_is_taken_back(harness: EngineHarness) -> None:
+def test_a_child_whose_labels_were_removed_is_repaired(harness: EngineHarness) -> None:
     harness.widget("one")
     live = harness.get(CONFIG_MAP, "one-config")
     stripped = {**live, "metadata": {**live["metadata"], "labels": {}}}
@@ -100,7 +100,7 @@ def test_a_child_that_left_the_plan_is_deleted(harness: EngineHarness) -> None:
     assert harness.client.get(harness.at(CONFIG_MAP, "one-config")) is None
 
 
-def test_a_child_of_somebody_else_is_never_pruned(harness: EngineHarness) -> None:
+def test_a_child_of_another_owner_is_never_pruned(harness: EngineHarness) -> None:
     widget = harness.widget("one", config=False)
     uid = widget["metadata"]["uid"]
     harness.put(CONFIG_MAP, "stray", metadata={"labels": {names.UID_LABEL: uid, names.MANAGED_BY: "flywheel"}})
@@ -110,7 +110,7 @@ def test_a_child_of_somebody_else_is_never_pruned(harness: EngineHarness) -> Non
     assert harness.get(CONFIG_MAP, "stray")
 
 
-def test_a_name_that_somebody_has_is_not_taken(harness: EngineHarness) -> None:
+def test_a_name_of_another_object_is_not_taken_over(harness: EngineHarness) -> None:
     harness.put(CONFIG_MAP, "theirs", data={"message": "theirs"})
 
     harness.widget("one", configName="theirs", message="ours")
@@ -204,7 +204,7 @@ def test_a_fault_of_a_kind_stays_its_own(harness: EngineHarness) -> None:
     assert harness.condition("good")[0] == "True"
 
 
-def test_a_friend_that_comes_wakes_who_waits_for_it(harness: EngineHarness) -> None:
+def test_a_created_resource_reconciles_what_refers_to_it(harness: EngineHarness) -> None:
     harness.widget("one", friend="two")
     assert harness.condition("one")[1] == "FriendMissing"
 
@@ -258,7 +258,7 @@ def test_jobs_are_written_once(harness: EngineHarness, writes: list[str]) -> Non
     assert len(harness.store.children(harness.get(WIDGETS, "one")["metadata"]["uid"], JOB)) == 1
 
 
-def test_transitions_are_told_once(harness: EngineHarness) -> None:
+def test_each_transition_is_recorded_once(harness: EngineHarness) -> None:
     harness.widget("one", friend="two")
     harness.widget("two")
     harness.restart()

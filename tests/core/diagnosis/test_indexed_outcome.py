@@ -1,4 +1,4 @@
-"""How Jobs of several pods are read: a group as one attempt, items as many."""
+"""Outcomes of Jobs of several pods: a group is one attempt, items are many."""
 
 import json
 from typing import Any
@@ -66,7 +66,7 @@ def read(job: dict[str, Any], *pods: dict[str, Any]) -> Outcome:
     return found
 
 
-def test_a_group_is_done_when_all_are_and_tells_what_rank_0_tells() -> None:
+def test_a_group_is_done_when_all_ranks_are_and_has_the_results_of_rank_0() -> None:
     others = {**DONE, "outputs": {}, "metrics": {}}
 
     found = read(group("Complete"), rank(1, terminated_state(0), others), rank(0, terminated_state(0), DONE))
@@ -81,7 +81,7 @@ def test_rank_0_alone_makes_no_success() -> None:
     )
 
 
-def test_a_complete_group_whose_rank_0_kept_nothing_is_no_success() -> None:
+def test_a_complete_group_whose_rank_0_uploaded_nothing_is_no_success() -> None:
     lost = {
         **DONE,
         "complete": False,
@@ -109,7 +109,7 @@ def test_a_rank_that_the_job_removed_and_that_ended_by_it_is_not_lost_either() -
     assert indexed_outcome.attempt_outcome(group(), [failed(0, "boom"), failed(1, "", code=143, **REMOVED)]) is None
 
 
-def test_a_rank_removed_by_somebody_before_another_failed_is_lost_though_nobody_looked_then() -> None:
+def test_a_rank_removed_before_another_failed_is_lost_although_it_was_observed_later() -> None:
     job = group("Failed", ending(0), status={"conditions": [{**FAILED_AT_4, "lastTransitionTime": LATE}, OVER]})
 
     found = read(job, failed(0, "connection reset", at="2026-01-01T12:00:06Z"), failed(1, "", code=143, **REMOVED))
@@ -132,7 +132,7 @@ def test_a_rank_killed_by_a_signal_explains_why_the_others_failed() -> None:
     assert found.message.startswith("Rank 1: ")
 
 
-def test_the_rank_that_failed_first_says_why() -> None:
+def test_the_rank_that_failed_first_gives_the_reason() -> None:
     found = read(
         group("Failed", ending(1)), failed(1, "connection reset", at=LATE), failed(0, "no column colour", at=EARLY)
     )
@@ -142,13 +142,13 @@ def test_the_rank_that_failed_first_says_why() -> None:
     assert "no column colour" in found.message
 
 
-def test_of_two_that_failed_in_the_same_second_the_one_that_ended_the_job_says_why() -> None:
+def test_of_two_failures_in_the_same_second_the_one_that_ended_the_job_gives_the_reason() -> None:
     found = read(group("Failed", ending(1)), failed(0, "connection reset"), failed(1, "no column colour"))
 
     assert "no column colour" in found.message
 
 
-def test_how_the_job_ended_the_others_tells_nothing() -> None:
+def test_how_the_job_ended_the_other_ranks_is_ignored() -> None:
     stopped = failed(0, "", at="2026-01-01T12:00:05Z", code=143, **REMOVED)
     job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
 
@@ -157,7 +157,7 @@ def test_how_the_job_ended_the_others_tells_nothing() -> None:
     assert (found.result, found.reason) == ("Failed", "ExitCode1")
 
 
-def test_a_rank_that_failed_by_itself_and_was_then_removed_still_speaks() -> None:
+def test_a_rank_that_failed_by_itself_before_its_removal_counts() -> None:
     first = failed(0, "no column colour", at=EARLY, **REMOVED)
     job = group("Failed", ending(1), status={"conditions": [FAILED_AT_4, OVER]})
 
@@ -185,11 +185,11 @@ def test_memory_that_ran_out_is_no_consequence() -> None:
     assert found.reason == "OOMKilled"
 
 
-def test_a_failed_rank_waits_for_the_others_words() -> None:
+def test_a_failed_rank_waits_for_the_reports_of_the_others() -> None:
     assert indexed_outcome.attempt_outcome(group(), [failed(0, "connection reset"), rank(1, running_state())]) is None
 
 
-def test_where_no_pod_is_left_the_jobs_own_words_are_told_and_it_is_tried_again() -> None:
+def test_without_pods_the_outcome_has_the_jobs_own_message_and_is_retried() -> None:
     found = read(group("Failed", ending(1, 137)))
 
     assert found.result == "Infrastructure"

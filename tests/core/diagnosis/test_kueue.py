@@ -13,7 +13,7 @@ QUEUED = {QUEUE_LABEL: "team"}
 HELD = job(TOY, "flights-trial-1-1", state="Suspended", labels=QUEUED)
 
 
-def test_kueues_own_words_are_told() -> None:
+def test_the_diagnosis_has_kueues_own_message() -> None:
     cluster = FakeCluster(HELD).queue(
         HELD, QuotaReserved="couldn't assign flavors to pod set main: insufficient quota for cpu"
     )
@@ -36,14 +36,14 @@ def test_quota_matters_more_than_a_check_that_comes_after_it() -> None:
     assert "insufficient quota" in found.message
 
 
-def test_kueue_that_has_said_nothing_yet_is_waited_for() -> None:
+def test_a_workload_without_conditions_is_waited_for() -> None:
     found = kueue.diagnose_queue(HELD, FakeCluster(HELD, groups=(KUEUE,)))
 
     assert found is not None
     assert "kubectl get localqueue team" in found.message
 
 
-def test_without_kueue_nobody_would_ever_start_it() -> None:
+def test_without_kueue_the_job_would_never_start() -> None:
     found = kueue.diagnose_queue(HELD, FakeCluster(HELD))
 
     assert found is not None
@@ -57,5 +57,5 @@ def test_without_kueue_nobody_would_ever_start_it() -> None:
         pytest.param(job(TOY, "a", state="Suspended"), id="somebody else holds it"),
     ],
 )
-def test_nothing_is_told_of_a_job_that_does_not_wait_in_a_queue(job: dict[str, object]) -> None:
+def test_a_job_that_does_not_wait_in_a_queue_has_no_diagnosis(job: dict[str, object]) -> None:
     assert kueue.diagnose_queue(job, FakeCluster(groups=(KUEUE,))) is None

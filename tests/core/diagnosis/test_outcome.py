@@ -44,7 +44,7 @@ def pod(told: dict[str, Any], phase: str = "Failed", **status: Any) -> dict[str,
 
 
 @pytest.mark.parametrize("path", GOLDEN)
-def test_a_pod_is_read_as_the_contract_says(path: Path) -> None:
+def test_a_pod_is_read_by_the_contract(path: Path) -> None:
     golden = json.loads(path.read_text())
 
     found = outcome.job_outcome(JOB, [pod(golden["pod"])])
@@ -120,7 +120,7 @@ def test_outputs_metrics_and_usage_are_passed_on() -> None:
         pytest.param(f"sha256:{'1' * 64}", None, id="an id that names nothing elsewhere"),
     ],
 )
-def test_the_image_is_told_by_digest(image_id: str, told: str | None) -> None:
+def test_the_image_is_reported_by_digest(image_id: str, told: str | None) -> None:
     done = pod(golden("pod_done.json"), phase="Succeeded")
     next(each for each in done["status"]["containerStatuses"] if each["name"] == "main")["imageID"] = image_id
 
@@ -156,7 +156,7 @@ def test_where_there_is_a_collect_main_cannot_report_for_it() -> None:
     assert found.result == "Infrastructure"
 
 
-def test_a_main_that_says_nothing_is_no_success() -> None:
+def test_a_main_without_a_message_is_no_success() -> None:
     found = outcome.job_outcome(JOB, [of_its_own({"exitCode": 0})])
 
     assert found is not None

@@ -76,7 +76,7 @@ def event(reason: str, words: str) -> dict[str, Any]:
         ),
     ],
 )
-def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) -> None:
+def test_diagnose(pods: list[dict[str, Any]], reason: str, words: str) -> None:
     found = pending.diagnose(JOB, pods, lambda _uid: (), NOON)
 
     assert found is not None
@@ -84,7 +84,7 @@ def test_trouble_of_pods(pods: list[dict[str, Any]], reason: str, words: str) ->
     assert words in found.message
 
 
-def test_a_pod_that_runs_is_no_trouble() -> None:
+def test_a_running_pod_has_no_diagnosis() -> None:
     assert pending.diagnose(JOB, [pod(TOY, "p", main=running_state())], lambda _uid: (), NOON) is None
 
 
@@ -117,14 +117,14 @@ def test_a_job_without_pods_is_explained_by_its_events(words: str, reason: str) 
     assert words in found.message
 
 
-def test_a_job_is_given_three_seconds_before_events_are_asked_for() -> None:
+def test_events_of_a_job_are_read_after_three_seconds() -> None:
     def asked(_uid: str) -> tuple[()]:
         raise AssertionError("a request for nothing")
 
     assert pending.diagnose({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
 
 
-def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> None:
+def test_a_missing_volume_is_found_in_events_after_twenty_seconds() -> None:
     stuck = pod(TOY, "p", init={"collect": waiting_state()}, main=waiting_state(), phase="Pending")
     events = (event("FailedMount", 'persistentvolumeclaim "data" not found'),)
 
@@ -134,7 +134,7 @@ def test_a_volume_that_is_missing_is_told_by_events_after_twenty_seconds() -> No
     assert 'persistentvolumeclaim "data" not found' in found.message
 
 
-def test_what_fetch_says_of_itself_is_passed_on() -> None:
+def test_the_report_of_fetch_is_passed_on() -> None:
     words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
     for state in (
         waiting_state("CrashLoopBackOff", restarts=3, last=terminated_state(2, words)),
@@ -178,7 +178,7 @@ def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
     assert (found is not None) == is_told
 
 
-def test_a_step_whose_main_has_failed_while_collect_still_works_is_no_trouble() -> None:
+def test_a_step_whose_main_has_failed_while_collect_works_has_no_diagnosis() -> None:
     ending = pod(TOY, "p", main=terminated_state(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
     ending["spec"]["restartPolicy"] = "Never"
 

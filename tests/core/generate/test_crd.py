@@ -44,14 +44,14 @@ def test_subresources_and_selectable_fields_are_the_kinds() -> None:
     assert "selectableFields" not in version(replace(KIND, selectable=()))
 
 
-def test_before_the_operator_looked_every_column_says_something() -> None:
+def test_no_column_is_blank_before_the_first_reconciliation() -> None:
     pending = version()["schema"]["openAPIV3Schema"]["properties"]["status"]["default"]
 
     assert (pending["conditions"][0]["status"], pending["conditions"][0]["reason"]) == ("Unknown", "Pending")
     assert pending["summary"]
 
 
-def test_a_spec_may_be_left_out_only_if_nothing_in_it_must_be_said() -> None:
+def test_a_spec_may_be_absent_only_if_it_has_no_required_field() -> None:
     class Free(Schema):
         """Free."""
 
@@ -98,7 +98,7 @@ def test_every_schema_has_a_type_or_says_why_not(kind: AnyKind) -> None:
 
 
 @each_kind
-def test_every_list_says_how_it_is_merged_and_its_keys_are_there(kind: AnyKind) -> None:
+def test_every_list_has_a_merge_strategy_and_its_keys_exist(kind: AnyKind) -> None:
     for at, node in spec_and_status(kind):
         if node.get("type") != "array":
             continue

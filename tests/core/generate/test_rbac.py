@@ -41,7 +41,7 @@ def test_pods_are_patched_only_where_a_kind_touches_them() -> None:
     assert verbs("", "pods", replace(KIND, patches=(POD,))) == {"get", "list", "watch", "patch"}
 
 
-def test_only_who_has_a_schedule_answers_ticks() -> None:
+def test_only_kinds_with_a_schedule_may_complete_ticks() -> None:
     without = replace(KIND, owns=tuple(api for api in KIND.owns if api != CRON_JOB))
 
     assert verbs("batch", "jobs/status") == {"patch"}
@@ -65,11 +65,11 @@ def test_no_wildcard_and_no_secret() -> None:
     assert not words & {"pods/exec", "escalate", "bind", "impersonate"}
 
 
-def test_users_who_may_look_may_not_write() -> None:
+def test_viewers_may_not_write() -> None:
     assert {verb for rule in rbac.view_rules((KIND,)) for verb in rule.verbs} == {"get", "list", "watch"}
 
 
-def test_a_server_may_ask_two_questions_and_nothing_else() -> None:
+def test_a_server_may_create_two_reviews_and_nothing_else() -> None:
     rules = (*rbac.server_token_rules(), *rbac.server_access_rules())
 
     assert {(resource, verb) for rule in rules for resource in rule.resources for verb in rule.verbs} == {

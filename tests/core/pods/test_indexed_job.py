@@ -79,7 +79,7 @@ def test_plain_finds_only_its_rank_how_many_there_are_and_the_first() -> None:
     assert not [name for name in found if name.startswith(("PET_", "DMLC_")) or name in ("RANK", "MASTER_ADDR")]
 
 
-def test_fetch_waits_for_every_rank_and_collect_knows_who_speaks() -> None:
+def test_fetch_waits_for_every_rank_and_collect_knows_the_leader() -> None:
     assert len(json.loads(variables(TORCH, "fetch")["FLYWHEEL_PEERS"])) == 3
     assert json.loads(variables(TORCH, "collect")["FLYWHEEL_COLLECT"])["leader"] == 0
     assert "FLYWHEEL_PEERS" not in variables(TORCH)
@@ -130,7 +130,7 @@ def test_another_attempt_does_only_what_is_left_and_keeps_its_numbers() -> None:
     )
 
 
-def test_parameters_that_no_pod_could_be_told_are_refused() -> None:
+def test_parameters_too_long_for_a_variable_are_refused() -> None:
     with pytest.raises(ValueError, match="may have 100000"):
         ItemSet(tuple({"text": "x" * 1000} for _ in range(200)), parallelism=1)
 
@@ -149,14 +149,14 @@ def _has_checkpoints(container: dict[str, Any]) -> bool:
     return any(each["mountPath"] == "/flywheel/checkpoints" for each in container["volumeMounts"])
 
 
-def test_a_queued_job_is_suspended_and_says_its_queue() -> None:
+def test_a_queued_job_is_suspended_and_has_its_queue() -> None:
     manifest = job(replace(STEP, queue="team"))
 
     assert manifest["spec"]["suspend"] is True
     assert manifest["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == "team"
 
 
-def test_what_is_not_asked_for_changes_no_job() -> None:
+def test_an_absent_option_changes_no_job() -> None:
     told = json.dumps(job(STEP))
 
     for word in ("suspend", "Indexed", "INDEX", "CHECKPOINT", "checkpoints", "PEERS", "leader", "subdomain", "spread"):

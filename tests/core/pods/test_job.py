@@ -60,7 +60,7 @@ def test_collect_comes_first_as_a_sidecar_then_fetch_then_main() -> None:
     assert pod()["shareProcessNamespace"] is True
 
 
-def test_a_step_with_nothing_to_bring_has_no_fetch_and_collect_is_told_the_parameters() -> None:
+def test_a_step_without_inputs_has_no_fetch_and_collect_has_the_parameters() -> None:
     bare = Step(name="check", attempt=1, image="i", command=("c",), params={"n": 1})
 
     [collect] = pod(bare)["initContainers"]
@@ -105,7 +105,7 @@ def test_nothing_starts_before_collect_is_closed() -> None:
     assert "/flywheel/run/collecting" in hook["command"][-1]
 
 
-def test_a_job_is_one_attempt_and_its_name_says_which() -> None:
+def test_a_job_is_one_attempt_and_its_name_has_the_number() -> None:
     manifest = job.step_job(TOY, STEP, Settings()).manifest
 
     assert manifest["metadata"]["name"] == f"flights-trial-7-2-{TOY.uid.replace('-', '')[:8]}"
@@ -154,7 +154,7 @@ def test_main_reads_flywheel_and_writes_outputs_alone() -> None:
     assert mounts["/flywheel/volumes/more"] is True
 
 
-def test_fetch_is_told_the_pods_own_limit() -> None:
+def test_fetch_has_the_pods_own_limit() -> None:
     told = {each["name"]: each.get("value") for each in containers()["fetch"]["env"]}
 
     assert json.loads(told["FLYWHEEL_FETCH"])["limitBytes"] == 1024**3
@@ -178,7 +178,7 @@ def test_placement_pull_secrets_and_shared_memory_arrive() -> None:
     assert {"name": "shared-memory", "emptyDir": {"medium": "Memory", "sizeLimit": "8Gi"}} in pod()["volumes"]
 
 
-def test_what_is_not_asked_for_is_not_written() -> None:
+def test_an_absent_option_is_not_written() -> None:
     bare = Step(name="check", attempt=1, image="i", command=("c",), params={})
 
     assert not {"nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName"} & pod(bare).keys()

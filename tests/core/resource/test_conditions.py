@@ -49,7 +49,7 @@ def test_conditions(plan: Plan, bounded: bool, statuses: dict[str, str]) -> None
     assert {name: condition.status for name, condition in today(plan, bounded=bounded).items()} == statuses
 
 
-def test_the_same_plan_an_hour_later_says_the_same() -> None:
+def test_the_same_plan_an_hour_later_changes_no_condition() -> None:
     first = updated_conditions(WAITING, (), 3, NOON, bounded=True)
 
     assert updated_conditions(WAITING, first, 3, NOON + timedelta(hours=1), bounded=True) == first
@@ -63,7 +63,7 @@ def test_a_condition_moves_only_when_its_status_does() -> None:
     assert today(READY, first, later)["Ready"].last_transition_time == later
 
 
-def test_the_defaults_year_1970_is_not_kept() -> None:
+def test_the_year_1970_of_the_default_status_is_replaced() -> None:
     pending = Condition(
         type="Ready",
         status="Unknown",
@@ -76,7 +76,7 @@ def test_the_defaults_year_1970_is_not_kept() -> None:
     assert today(UNKNOWN, (pending,))["Ready"].last_transition_time == NOON
 
 
-def test_the_generation_that_was_judged_is_told_with_it() -> None:
+def test_a_condition_has_the_generation_that_was_observed() -> None:
     assert today(READY)["Ready"].observed_generation == 3
 
 

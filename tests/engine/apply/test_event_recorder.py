@@ -57,7 +57,7 @@ def test_a_repetition_is_counted_in_the_first_one(recorder: EventRecorder, sent:
     assert [each.get("series", {}).get("count") for each in sent.manifests] == [None, 2, 3]
 
 
-def test_after_a_long_silence_it_is_a_new_story(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
+def test_after_a_long_pause_a_new_series_starts(recorder: EventRecorder, sent: Sent, clock: Clock) -> None:
     recorder.record(ONE, TOLD, NOON)
     clock.now += SERIES_SECONDS + 1
     recorder.record(ONE, TOLD, NOON.replace(hour=13))

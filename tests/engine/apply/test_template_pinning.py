@@ -28,7 +28,7 @@ def rendered_by(harness: EngineHarness) -> str:
     return str(next(each["value"] for each in container["env"] if each["name"] == "RENDERED_BY"))
 
 
-def test_an_upgraded_operator_writes_a_kept_template_as_it_is_live(upgraded: EngineHarness) -> None:
+def test_an_upgraded_operator_applies_a_pinned_template_as_it_is_live(upgraded: EngineHarness) -> None:
     before = upgraded.get(DEPLOYMENT, "one")
 
     upgraded.settle()

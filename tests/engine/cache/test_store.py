@@ -198,7 +198,7 @@ def test_no_reader_changes_what_another_reads(store: Store) -> None:
     assert data(store) == {"said": "so"}
 
 
-def test_what_nobody_reads_is_not_kept(store: Store) -> None:
+def test_unread_fields_are_not_stored(store: Store) -> None:
     raw = child(1)
     raw["metadata"] |= {"managedFields": [{}], "annotations": {LAST_APPLIED: "{}", "kept": "x"}}
     store.update_watched(CONFIG_MAP, raw)
