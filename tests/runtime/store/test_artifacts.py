@@ -278,10 +278,10 @@ def test_a_part_of_an_object_is_those_bytes(store: Store) -> None:
     store.bucket.put("numbers", bytes(range(200)))
     listed = store.bucket.head("numbers")
 
-    assert store.bucket.part("numbers", 0, 2, listed.etag) == b"\x00\x01"
-    assert store.bucket.part("numbers", 150, 200, listed.etag) == bytes(range(150, 200))
+    assert store.bucket.read_range("numbers", 0, 2, listed.etag) == b"\x00\x01"
+    assert store.bucket.read_range("numbers", 150, 200, listed.etag) == bytes(range(150, 200))
     with pytest.raises(PreconditionFailed):
-        store.bucket.part("numbers", 0, 2, '"another"')
+        store.bucket.read_range("numbers", 0, 2, '"another"')
 
 
 def test_what_is_deleted_is_gone_and_may_be_deleted_again(store: Store) -> None:

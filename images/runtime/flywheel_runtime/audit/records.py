@@ -104,7 +104,7 @@ def list_numbers(store: Store, model: str) -> Sequence[int]:
 
 
 def read_record(store: Store, model: str, number: int) -> AuditRecord:
-    """One record. Raises NotThere."""
+    """One record. Raises ObjectMissing."""
     key = store.root + record_key(model, number)
     return _parse_record(number, store.retry.call(lambda: store.bucket.get(key, limit=MAX_RECORD_BYTES)))
 

@@ -28,7 +28,7 @@ PRINTABLE = re.compile(r"[!-~]+")
 
 @dataclass(frozen=True)
 class Notification:
-    """Where to, what, and which hosts may be told."""
+    """A request to a webhook, and the hosts that may receive it."""
 
     url: SplitResult
     body: bytes
@@ -89,7 +89,7 @@ def _url(given: str) -> SplitResult:
         good = None
     if not good or "@" in url.netloc:
         # Nothing of it is repeated: it may be a secret.
-        raise Failure("UrlInvalid", f"notify's URL is no plain http or https URL; {cure}.")
+        raise Failure("UrlInvalid", f"notify's URL is no http or https URL without user and spaces; {cure}.")
     return url
 
 

@@ -21,8 +21,8 @@ class Pointer:
     attempt: int
 
     def encode(self) -> bytes:
-        told = {"v": 1, "digest": self.digest, "name": self.name, "attempt": self.attempt}
-        return json.dumps(told, sort_keys=True, separators=(",", ":")).encode()
+        document = {"v": 1, "digest": self.digest, "name": self.name, "attempt": self.attempt}
+        return json.dumps(document, sort_keys=True, separators=(",", ":")).encode()
 
     @classmethod
     def parse(cls, text: bytes) -> "Pointer | None":

@@ -9,7 +9,7 @@ from flywheel_runtime.contract.errors import UnsafeFile
 
 
 def open_regular_file(path: Path) -> BufferedReader:
-    """Open a regular file for reading; NotPlain for links, pipes and devices, which could lead or hold us elsewhere."""
+    """Open a regular file for reading; UnsafeFile for links, pipes and devices, which could lead or hold us elsewhere."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError:

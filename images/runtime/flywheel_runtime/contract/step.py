@@ -81,7 +81,7 @@ def _report(failure: Failure) -> int:
 
 
 def log_line(line: str) -> None:
-    """One line of the step's log, at once."""
+    """Write one line to the step's log, unbuffered."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

@@ -47,7 +47,7 @@ class Store:
     def put(self, files: Iterable[tuple[str, Path]]) -> Manifest:
         """Write (name, file) pairs as an artifact, blobs first, manifest last; what is there already is not sent.
 
-        Raises NotPlain, Changed, BadManifest, S3Error.
+        Raises UnsafeFile, FileChanged, ManifestInvalid, StoreError.
         """
         with ThreadPoolExecutor(MAX_PARALLEL_TRANSFERS) as pool:
             lines = pool.map(lambda file: upload(self.bucket, self.root, file[1], file[0], self.retry), files)
@@ -56,7 +56,7 @@ class Store:
         return manifest
 
     def manifest(self, digest: str) -> Manifest:
-        """An artifact's manifest, checked. Raises Missing, WrongDigest, BadManifest, S3Error."""
+        """An artifact's manifest, checked. Raises ArtifactMissing, DigestMismatch, ManifestInvalid, StoreError."""
         if not DIGEST.fullmatch(digest):
             raise ManifestInvalid(f"{digest!r} is no digest")
         try:
@@ -69,7 +69,7 @@ class Store:
         return Manifest.parse(text)
 
     def download_file(self, file: File, folder: Path) -> None:
-        """Download one file of a manifest below `folder`. Raises Missing, WrongDigest, S3Error."""
+        """Download one file of a manifest below `folder`. Raises ArtifactMissing, DigestMismatch, StoreError."""
         key = blob_key(self.root, file.sha256)
         try:
             download(
@@ -90,7 +90,7 @@ class Store:
             return None
 
     def commit(self, key: str, result: bytes) -> bytes:
-        """Write an attempt's result once; the one that holds: ours, or that of whoever was first."""
+        """Write an attempt's result once; the result that counts: this one, or an earlier one."""
         return self._put_once(self.root + key, result)
 
     def replace(self, key: str, body: bytes) -> None:

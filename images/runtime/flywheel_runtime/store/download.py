@@ -18,7 +18,7 @@ def download(
 
     A part that an earlier try left is continued if a SHA-256 is there to check it. Bytes that came give the retry new
     patience. If the whole has the wrong SHA-256 it is brought once more from the start, for it may have been damaged on
-    its way, then WrongDigest.
+    its way, then DigestMismatch.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     part = target.with_name(target.name[:50] + ".part")

@@ -46,7 +46,7 @@ def as_failure(error: StoreError, access: Access, owner: Owner, *, refused: str,
 
 def _refused(error: AccessDenied, access: Access, owner: Owner, at: str) -> str:
     if access.anonymous:
-        words = f"{at} lets nobody read bucket '{access.bucket}' without credentials ({error.code})"
+        words = f"{at} does not let anonymous clients read bucket '{access.bucket}' without credentials ({error.code})"
         return f"{words}; give the source a Secret"
     if error.code not in NOT_ALLOWED:
         return (

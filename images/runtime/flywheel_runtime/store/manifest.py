@@ -31,7 +31,7 @@ class Manifest:
 
     @classmethod
     def of_files(cls, files: Iterable[File]) -> "Manifest":
-        """Sorted and checked; BadManifest for unsafe paths, or one path that is another's folder."""
+        """Sorted and checked; ManifestInvalid for unsafe paths, or one path that is another's folder."""
         manifest = cls(tuple(sorted(files, key=lambda file: file.path)))
         taken: set[str] = set()
         for file in manifest.files:
@@ -73,10 +73,10 @@ class Manifest:
 
 
 def check_path(path: str) -> None:
-    """BadManifest unless the path is relative, in its simplest form, and stays below its folder."""
+    """ManifestInvalid unless the path is relative, in its simplest form, and stays below its folder."""
     parts = path.split("/")
     if not path or any(part in ("", ".", "..") for part in parts) or "\\" in path or "\0" in path:
-        raise ManifestInvalid(f"path {path!r} is not a plain relative path")
+        raise ManifestInvalid(f"path {path!r} is not a relative path in its simplest form")
     try:
         raw = path.encode()
     except UnicodeEncodeError:

@@ -1,4 +1,4 @@
-"""The only importer of botocore: one bucket as a small typed surface, with its many errors told apart.
+"""The only importer of botocore: one bucket as a small typed surface, with a type for each of its errors.
 
 botocore is what boto3 stands on; used alone, a client is ready about 0.1 s sooner, and two clients start in every pod.
 """
@@ -57,7 +57,7 @@ class Listed:
 
 
 class Bucket:
-    """One bucket. Every method asks once and raises S3Error; `Transient` ones are worth another try. Thread-safe."""
+    """One bucket. Every method asks once and raises StoreError; `Transient` ones are worth another try. Thread-safe."""
 
     def __init__(self, access: Access, *, connect_timeout: float = 5, read_timeout: float = 30) -> None:
         self.access = access
@@ -66,23 +66,23 @@ class Bucket:
     def head(self, key: str) -> Listed:
         """Size and ETag. HEAD has no body to explain an error, so a failed one is asked again as a GET of one byte."""
         try:
-            answer = self._ask("head_object", Key=key)
+            response = self._request("head_object", Key=key)
         except (ObjectMissing, AccessDenied):
-            answer = self._ask("get_object", Key=key, Range="bytes=0-0")
-            answer["Body"].close()
-            total = str(answer.get("ContentRange") or "").rpartition("/")[2]
-            return Listed(key, int(total or answer["ContentLength"]), str(answer["ETag"]))
-        return Listed(key, int(answer["ContentLength"]), str(answer["ETag"]))
+            response = self._request("get_object", Key=key, Range="bytes=0-0")
+            response["Body"].close()
+            total = str(response.get("ContentRange") or "").rpartition("/")[2]
+            return Listed(key, int(total or response["ContentLength"]), str(response["ETag"]))
+        return Listed(key, int(response["ContentLength"]), str(response["ETag"]))
 
     def exists(self, key: str, size: int) -> bool:
         """Whether an object of this size is there; what may not be asked counts as absent."""
         try:
-            return int(self._ask("head_object", Key=key)["ContentLength"]) == size
+            return int(self._request("head_object", Key=key)["ContentLength"]) == size
         except (ObjectMissing, AccessDenied):
             return False
 
     def get(self, key: str, *, limit: int) -> bytes:
-        """A small object as a whole; S3Error TooLong if it has more bytes than `limit`."""
+        """A small object as a whole; StoreError TooLong if it has more bytes than `limit`."""
         body = b""
         for chunk in self.stream(key):
             body += chunk
@@ -90,8 +90,8 @@ class Bucket:
                 raise StoreError("TooLong", f"{key} has more than {limit} bytes")
         return body
 
-    def part(self, key: str, start: int, stop: int, etag: str) -> bytes:
-        """The bytes from `start` up to `stop`; AlreadyThere if the object is no longer the one with that ETag."""
+    def read_range(self, key: str, start: int, stop: int, etag: str) -> bytes:
+        """The bytes from `start` up to `stop`; PreconditionFailed if the object is no longer the one with that ETag."""
         body = bytearray()
         with closing(self.stream(key, start=start, stop=stop, etag=etag)) as chunks:
             for chunk in chunks:
@@ -102,26 +102,26 @@ class Bucket:
 
     def delete(self, key: str) -> None:
         """Remove an object; one that is not there is as good as removed."""
-        self._ask("delete_object", Key=key)
+        self._request("delete_object", Key=key)
 
     def stream(
         self, key: str, *, start: int = 0, stop: int | None = None, etag: str | None = None, chunk: int = 1 << 20
     ) -> Generator[bytes]:
-        """The bytes from `start` on, up to `stop` (or beyond it, from a store that does not answer parts); AlreadyThere if the
+        """The bytes from `start` on, up to `stop` (or beyond it, from a store without ranges); PreconditionFailed if the
         object is no longer the one with that ETag."""
         last = "" if stop is None else stop - 1
         options = {"Range": f"bytes={start}-{last}"} if start or stop else {}
         if etag:
             options["IfMatch"] = etag
-        answer = self._ask("get_object", Key=key, **options)
-        body, left = answer["Body"], int(answer["ContentLength"])
-        # A store that does not answer parts sends the whole again.
-        skip = 0 if str(answer.get("ContentRange", "")).startswith(f"bytes {start}-") else start
+        response = self._request("get_object", Key=key, **options)
+        body, left = response["Body"], int(response["ContentLength"])
+        # A store without ranges sends the whole again.
+        skip = 0 if str(response.get("ContentRange", "")).startswith(f"bytes {start}-") else start
         try:
             while left > 0:
                 data: bytes = self._translate(partial(body.read, min(chunk, left)))
                 if not data:
-                    raise StoreUnreachable("IncompleteBody", f"the answer ended {left} bytes early")
+                    raise StoreUnreachable("IncompleteBody", f"the response ended {left} bytes early")
                 left -= len(data)
                 if data[skip:]:
                     yield data[skip:]
@@ -130,60 +130,60 @@ class Bucket:
             body.close()
 
     def put(self, key: str, body: bytes, *, only_new: bool = False) -> None:
-        """Write an object. With `only_new`, AlreadyThere if the key exists (If-None-Match: *)."""
+        """Write an object. With `only_new`, PreconditionFailed if the key exists (If-None-Match: *)."""
         if not only_new:
-            self._ask("put_object", Key=key, Body=body)
+            self._request("put_object", Key=key, Body=body)
             return
         try:
-            self._ask("put_object", Key=key, Body=body, IfNoneMatch="*")
+            self._request("put_object", Key=key, Body=body, IfNoneMatch="*")
         except StoreError as error:
             if error.code != "NotImplemented":
                 raise
             # A store without conditional writes: asking first leaves a gap, which equal content makes harmless.
             if self.exists(key, len(body)):
                 raise PreconditionFailed("PreconditionFailed", key) from error
-            self._ask("put_object", Key=key, Body=body)
+            self._request("put_object", Key=key, Body=body)
 
-    def start_parts(self, key: str) -> str:
+    def create_multipart(self, key: str) -> str:
         """Begin a multipart upload; its id."""
-        return str(self._ask("create_multipart_upload", Key=key)["UploadId"])
+        return str(self._request("create_multipart_upload", Key=key)["UploadId"])
 
-    def put_part(self, key: str, upload: str, number: int, body: bytes) -> str:
+    def upload_part(self, key: str, upload: str, number: int, body: bytes) -> str:
         """Write part 1…10,000; its ETag."""
-        return str(self._ask("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"])
+        return str(self._request("upload_part", Key=key, UploadId=upload, PartNumber=number, Body=body)["ETag"])
 
-    def finish_parts(self, key: str, upload: str, etags: list[str]) -> None:
+    def complete_multipart(self, key: str, upload: str, etags: list[str]) -> None:
         """Make the object of its parts, in order."""
         parts = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(etags, 1)]
-        self._ask("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
+        self._request("complete_multipart_upload", Key=key, UploadId=upload, MultipartUpload={"Parts": parts})
 
-    def drop_parts(self, key: str, upload: str) -> None:
+    def abort_multipart(self, key: str, upload: str) -> None:
         """Forget a multipart upload."""
-        self._ask("abort_multipart_upload", Key=key, UploadId=upload)
+        self._request("abort_multipart_upload", Key=key, UploadId=upload)
 
     def list(self, prefix: str) -> Iterator[Listed]:
         """Every object whose key starts with the prefix, page after page."""
         options: dict[str, str] = {}
         while True:
-            page = self._ask("list_objects_v2", Prefix=prefix, **options)
+            page = self._request("list_objects_v2", Prefix=prefix, **options)
             for item in page.get("Contents", []):
                 yield Listed(str(item["Key"]), int(item["Size"]), str(item["ETag"]))
             if not page.get("IsTruncated"):
                 return
             options = {"ContinuationToken": str(page["NextContinuationToken"])}
 
-    def _ask(self, operation: str, **arguments: Any) -> dict[str, Any]:
-        def ask() -> dict[str, Any]:
-            answer: dict[str, Any] = getattr(self._client, operation)(Bucket=self.access.bucket, **arguments)
-            return answer
+    def _request(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        def call() -> dict[str, Any]:
+            response: dict[str, Any] = getattr(self._client, operation)(Bucket=self.access.bucket, **arguments)
+            return response
 
-        return self._translate(ask)
+        return self._translate(call)
 
-    def _translate(self, ask: Callable[[], T]) -> T:
+    def _translate(self, call: Callable[[], T]) -> T:
         try:
-            return ask()
+            return call()
         except botocore.exceptions.ClientError as error:
-            raise _answered(error.response) from error
+            raise _error_of(error.response) from error
         except (botocore.exceptions.NoCredentialsError, botocore.exceptions.PartialCredentialsError) as error:
             raise AccessDenied("NoCredentials", "there are no credentials") from error
         except (*SILENCE, OSError) as error:
@@ -192,7 +192,7 @@ class Bucket:
             raise StoreError("Invalid", str(error)) from error
 
 
-def _answered(response: dict[str, Any]) -> StoreError:
+def _error_of(response: dict[str, Any]) -> StoreError:
     code = str(response.get("Error", {}).get("Code", ""))
     detail = str(response.get("Error", {}).get("Message", ""))
     status = int(response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -208,5 +208,5 @@ def _answered(response: dict[str, Any]) -> StoreError:
     elif status == 412:
         kind = PreconditionFailed
     elif status == 200:
-        kind = StoreBusy  # CompleteMultipartUpload may answer 200 with an error inside
+        kind = StoreBusy  # CompleteMultipartUpload may response 200 with an error inside
     return kind(code or str(status), detail)

@@ -58,18 +58,18 @@ def blob_key(root: str, sha256: str) -> str:
 
 def _put_parts(bucket: Bucket, key: str, file: BufferedReader, line: File, retry: Retry) -> None:
     part = max(PART_BYTES, -(-line.size // MAX_PARTS))
-    upload_id = retry.call(lambda: bucket.start_parts(key))
+    upload_id = retry.call(lambda: bucket.create_multipart(key))
     try:
         digest, etags = hashlib.sha256(), list[str]()
         while body := file.read(part):
             digest.update(body)
             number, content = len(etags) + 1, body
-            etags.append(retry.call(lambda: bucket.put_part(key, upload_id, number, content)))  # noqa: B023 called at once
+            etags.append(retry.call(lambda: bucket.upload_part(key, upload_id, number, content)))  # noqa: B023 called at once
         _check_same(digest.hexdigest(), line)
         retry.call(lambda: _finish(bucket, key, upload_id, etags, line.size))
     except BaseException:
         with suppress(StoreError):
-            bucket.drop_parts(key, upload_id)
+            bucket.abort_multipart(key, upload_id)
         raise
 
 
@@ -80,7 +80,7 @@ def _check_same(sha256: str, line: File) -> None:
 
 def _finish(bucket: Bucket, key: str, upload_id: str, etags: list[str], size: int) -> None:
     try:
-        bucket.finish_parts(key, upload_id, etags)
+        bucket.complete_multipart(key, upload_id, etags)
     except StoreError as error:
         # An earlier try was done, and only its answer was lost.
         if not (error.code == "NoSuchUpload" and bucket.exists(key, size)):

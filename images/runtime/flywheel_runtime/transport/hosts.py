@@ -26,7 +26,7 @@ def resolve_address(host: str, port: int, allowed: Iterable[str]) -> str:
     """The address to connect to: looked up once, so that what was checked is what is asked.
 
     Private and loopback addresses only for hosts that are listed by their whole name; link-local ones never.
-    Raises NoSuchHost, Failure HostNotAllowed.
+    Raises HostUnknown, Failure HostNotAllowed.
     """
     named = _named(host, [name.lower() for name in allowed])
     try:

@@ -119,13 +119,13 @@ def test_of_parquet_only_what_is_wanted_is_brought(pods: BatchPods, monkeypatch:
     pods.put("in/rows.parquet", content)
     pods.plan(shards=20)
     brought = []
-    part = Bucket.part
+    part = Bucket.read_range
 
     def counted(self: Bucket, key: str, start: int, stop: int, etag: str) -> bytes:
         brought.append(stop - start)
         return part(self, key, start, stop, etag)
 
-    monkeypatch.setattr(Bucket, "part", counted)
+    monkeypatch.setattr(Bucket, "read_range", counted)
     pods.step("score", 3)
 
     assert sum(brought) < len(content) / 5

@@ -28,7 +28,7 @@ class Memory:
     def files(self) -> list[File]:
         return [File("a.csv", len(self.content), "1")]
 
-    def part(self, file: File, start: int, stop: int) -> bytes:
+    def read_range(self, file: File, start: int, stop: int) -> bytes:
         return self.content[start:stop]
 
 

@@ -62,7 +62,7 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
     except MemoryError:
         words = "the pod's memory was not enough; cut the input into more shards with spec.shards"
         return _failed(paths, Failure("OutOfMemory", words))
-    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
+    except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         return _failed(paths, Failure("InternalError", f"{type(error).__name__}: {error}", retry=True))
     message = termination_message.finished_message(
         complete=True, repeated=report.repeated, metrics=report.metrics, facts=report.facts
@@ -73,7 +73,7 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
 
 
 def log_line(line: str) -> None:
-    """One line of the step's log, at once."""
+    """Write one line to the step's log, unbuffered."""
     sys.stderr.write(line + "\n")
     sys.stderr.flush()
 

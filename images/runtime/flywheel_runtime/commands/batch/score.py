@@ -56,7 +56,7 @@ class Shard:
         with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(MAX_PARALLEL_CALLS) as pool:
             waiting: deque[tuple[str, Future[Scored]]] = deque()
             for piece, rows in self._chunks(source, pieces):
-                waiting.append((self.plan.files[piece.file][0].path, pool.submit(self._ask, piece, rows)))
+                waiting.append((self.plan.files[piece.file][0].path, pool.submit(self._predict, piece, rows)))
                 if len(waiting) > MAX_PARALLEL_CALLS:
                     self._keep(*_ended(waiting), log, path)
             while waiting:
@@ -80,7 +80,7 @@ class Shard:
                     yield piece, Rows(picked.numbers, picked.columns, bad)
                     bad = []
 
-    def _ask(self, piece: Piece, rows: Rows) -> Scored:
+    def _predict(self, piece: Piece, rows: Rows) -> Scored:
         features = self._features[self.plan.files[piece.file][1]]
         good, feeds, errors = tensors(features, rows)
         found, refused = self._infer(features, feeds, good)
@@ -113,8 +113,8 @@ class Shard:
 
     def _keep(self, file: str, scored: Scored, log: Any, path: Path) -> None:
         for error in scored.errors:
-            told = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
-            log.write(json.dumps(told, ensure_ascii=False) + "\n")
+            line = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
+            log.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.failed += len(scored.errors)
         most = self.step.config.max_row_errors
         if most is not None and self.failed > most:
@@ -145,7 +145,7 @@ def score(step: Step) -> Report:
     output = open_output(step.config, step.env)
     keeper = shard_results.Results.of_plan(step.env, plan.id)
     earlier = keeper.read(index)
-    if earlier is not None and shard_results.are_there(output, earlier):
+    if earlier is not None and shard_results.files_exist(output, earlier):
         return _report(earlier, 0.0, repeated=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=step.scratch) as folder, step.client as client:

@@ -69,8 +69,8 @@ def measure(question: Question, looks: Looks, seconds: float, at_most: float) ->
         if progress < 1.0:
             found = verdict.breach(replace(question, progress=progress), *looks.counts)
         else:
-            told = verdict.final(question, *looks.counts)
-            found = told if told.verdict != "CannotMeasure" else None
+            final = verdict.final(question, *looks.counts)
+            found = final if final.verdict != "CannotMeasure" else None
         if found is not None:
             return found
     if looks.counts[0].pods == 0:

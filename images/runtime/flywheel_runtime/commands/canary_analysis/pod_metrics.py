@@ -58,10 +58,10 @@ def _examples(texts: Iterable[bytes | None]) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for text in texts:
         try:
-            told = json.loads(text or b"{}")
+            document = json.loads(text or b"{}")
         except ValueError:
             continue
-        each = told.get("examples") if isinstance(told, dict) else None
+        each = document.get("examples") if isinstance(document, dict) else None
         found += [example for example in each or [] if isinstance(example, dict)]
     return found
 

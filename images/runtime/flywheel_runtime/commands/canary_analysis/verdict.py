@@ -1,4 +1,4 @@
-"""From counts to a verdict. A breach is told as soon as the rest of the step cannot make up for it, whatever comes."""
+"""From counts to a verdict. A breach is reported as soon as the rest of the step cannot make up for it, whatever comes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ ROUTED = "flywheel_route_forwarded_total"
 LATENCY = "model_infer_duration_seconds"
 TAIL = 0.01  # the share of requests beyond the 99th percentile
 FAILED = ("Failed", "Late", "Invalid")
-PATTERN = 5  # so many are no accident: fewer bad answers end no step early, and condemn nobody in fewer requests than were asked for
+PATTERN = 5  # so many are no accident: fewer bad answers end no step early, and fail no challenger in fewer requests than were asked for
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ def _errs(question: Question, champion: Counts) -> Verdict | None:
     certain = question.is_too_many(failed, forwarded, limit)
     if not failed or not (certain or starved or (given_up and failed > limit * question.most(forwarded))):
         return None
-    told = ", ".join(f"{outcomes[name]:.0f} {name.lower()}" for name in FAILED if outcomes[name])
-    told = f"{told}; it failed so often in a row that it was asked no more" if given_up else told
-    message = f"had {_percent(failed / forwarded)} errors (limit {_percent(limit)}; {told}) in {_requests(forwarded)} at {question.percent:g} %"
+    details = ", ".join(f"{outcomes[name]:.0f} {name.lower()}" for name in FAILED if outcomes[name])
+    details = f"{details}; it failed so often in a row that it was asked no more" if given_up else details
+    message = f"had {_percent(failed / forwarded)} errors (limit {_percent(limit)}; {details}) in {_requests(forwarded)} at {question.percent:g} %"
     return Verdict("Breach", message, {**_counted(forwarded, failed), "errorRateLimit": limit})
 
 
@@ -111,8 +111,8 @@ def _disagrees(question: Question, champion: Counts) -> Verdict | None:
     limit = float(question.limits["maxDisagreement"])
     if not question.is_too_many(against, compared, limit):
         return None
-    told = f"; {silent:.0f} got no answer" if silent else ""
-    message = f"disagreed in {_percent(against / compared)} (limit {_percent(limit)}{told}) of {_requests(compared)} that it got copies of"
+    details = f"; {silent:.0f} got no answer" if silent else ""
+    message = f"disagreed in {_percent(against / compared)} (limit {_percent(limit)}{details}) of {_requests(compared)} that it got copies of"
     return Verdict("Breach", message, {**_shadowed(champion, compared, against), "disagreementLimit": limit})
 
 

@@ -1,6 +1,6 @@
 """Keeping main's checkpoints while it works, and the last one when it was stopped in the middle.
 
-A checkpoint that cannot be kept is told in the log and tried again at the next look; the work itself goes on.
+A checkpoint that cannot be uploaded is logged and tried again at the next interval; the work itself goes on.
 """
 
 import sys

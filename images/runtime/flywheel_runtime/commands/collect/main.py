@@ -40,7 +40,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         report = _reported(paths) or collect(env, paths, stop)
     except Failure as failure:
         report = final_message(error=failure)
-    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is message, and tried again
+    except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         report = final_message(
             error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True)
         )
@@ -145,7 +145,7 @@ def _compared(
 
 
 def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> Checkpoints | None:
-    """Those of a group are its leader's. They are kept beside the watch, which an upload must not hold up."""
+    """The leader of a group uploads its checkpoints, in a thread, since an upload must not delay the watch."""
     if config.checkpoint is None or config.follows(results.attempt.index):
         return None
     checkpoints = Checkpoints(paths.checkpoints, results.store, results.attempt)
@@ -204,5 +204,5 @@ def _tracking_alone(paths: Paths, results: ResultStore, deadline: float) -> dict
     try:
         return results.outputs(tracking(paths), deadline)
     except Failure as failure:
-        sys.stderr.write(f"the curves were not kept: {failure.message}\n")
+        sys.stderr.write(f"the curves were not uploaded: {failure.message}\n")
         return {}

@@ -93,7 +93,7 @@ def _files(name: str, folder: Path, below: str, depth: int) -> Iterator[tuple[st
         except UnsafeFile as error:
             raise _invalid(name, f"holds {error}, '{shown}'; write a readable file or remove it") from error
         except ManifestInvalid as error:
-            raise _invalid(name, f"holds a file with a name that cannot be kept: {error}; rename it") from error
+            raise _invalid(name, f"holds a file with a name that cannot be stored: {error}; rename it") from error
         yield path, file
 
 

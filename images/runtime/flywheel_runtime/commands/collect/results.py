@@ -43,7 +43,7 @@ class ResultStore:
         try:
             found = self.store.result(self.attempt.result_key)
         except StoreError as error:
-            # A store that lets nobody list answers "denied" for what is not there.
+            # A store that allows no listing responds AccessDenied for a missing object.
             if error.code == "AccessDenied":
                 return None
             raise self._explained(error) from error
@@ -91,11 +91,11 @@ class ResultStore:
 
 def tracking(paths: Paths) -> dict[str, Files]:
     """The files that say what happened, also of a main that failed, as the output `tracking`."""
-    plain = [path for path in (paths.metrics, paths.curves, paths.facts, paths.params) if _is_plain(path)]
-    return {TRACKING: [(path.name, path) for path in plain]} if plain else {}
+    regular = [path for path in (paths.metrics, paths.curves, paths.facts, paths.params) if _is_regular(path)]
+    return {TRACKING: [(path.name, path) for path in regular]} if regular else {}
 
 
-def _is_plain(path: Path) -> bool:
+def _is_regular(path: Path) -> bool:
     return path.is_file() and not path.is_symlink()
 
 

@@ -139,12 +139,12 @@ def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
         return Access.from_env(env, source.bucket), Owner(
             installation.installation_owner(env).secret, "the source's uri"
         )
-    plain = dict(env)
+    variables = dict(env)
     if source.endpoint:
-        plain["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
+        variables["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
     if source.region:
-        plain["SOURCE_AWS_REGION"] = source.region
-    access = Access.from_env(plain, source.bucket, "SOURCE_")
+        variables["SOURCE_AWS_REGION"] = source.region
+    access = Access.from_env(variables, source.bucket, "SOURCE_")
     check_endpoint(urlsplit(access.place).hostname or "")
     secret = f"Secret '{source.secret}'" if source.secret else "the source's Secret"
     return access, Owner(secret, "the source's uri", foreign=True)

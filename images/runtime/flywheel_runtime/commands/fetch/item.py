@@ -9,7 +9,7 @@ from flywheel_runtime.contract.termination_message import format_bytes
 
 @dataclass(frozen=True)
 class Item:
-    """`size` is None where nobody knows it before the end; `copied` is False for what stays where it is."""
+    """`size` is None if it is not known before the end; `copied` is False for a file that stays where it is."""
 
     size: int | None
     download: Callable[[], None]

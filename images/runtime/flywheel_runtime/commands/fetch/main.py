@@ -36,7 +36,7 @@ def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int
         words = fetch(env, paths, retry or Retry())
     except Failure as failure:
         return _end(paths, failure.reason, failure.message, failure.retry, 1 if failure.retry else 2)
-    except Exception as error:  # noqa: BLE001 the last door: whatever nobody planned for is told, and tried again
+    except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         return _end(paths, "InternalError", f"fetch failed: {type(error).__name__}: {error}", True, 1)
     return _end(paths, "Fetched", words, False, 0)
 

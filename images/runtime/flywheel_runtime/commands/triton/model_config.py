@@ -40,9 +40,9 @@ def render(model: str, inputs: Sequence[Tensor], outputs: Sequence[Tensor]) -> s
 
 
 def quote_string(text: str) -> str:
-    """A string of the text format: all but plain ASCII as octal bytes."""
-    plain = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in text.encode())
-    return f'"{"".join(plain)}"'
+    """A string of the text format: all but printable ASCII as octal bytes."""
+    escaped = (chr(byte) if 32 <= byte < 127 and byte not in b'"\\' else f"\\{byte:03o}" for byte in text.encode())
+    return f'"{"".join(escaped)}"'
 
 
 def _declared(tensor: Tensor) -> str:

@@ -83,7 +83,7 @@ def _chunks(
 
 def _with_footer(source: Source, file: File, folder: Path) -> Path:
     """A file of the same length that holds the footer alone; the rest is a hole, which takes no disk."""
-    tail = source.part(file, max(0, file.size - TAIL), file.size)
+    tail = source.read_range(file, max(0, file.size - TAIL), file.size)
     if file.size < TAIL + len(MAGIC) or tail[4:] != MAGIC:
         raise Failure("UnreadableParquet", f"file '{file.path}' is not Parquet; write it again")
     length = struct.unpack("<I", tail[:4])[0] + TAIL

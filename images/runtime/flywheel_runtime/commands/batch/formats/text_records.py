@@ -105,7 +105,7 @@ def _slice(before: list[Slice], start: int, stop: int, rows: int) -> Slice:
 
 def is_compressed(source: Source, file: File) -> bool:
     """Whether the bytes are gzip."""
-    return source.part(file, 0, min(2, file.size)) == GZIP
+    return source.read_range(file, 0, min(2, file.size)) == GZIP
 
 
 def content(source: Source, file: File, start: int = 0, stop: int | None = None) -> Iterator[bytes]:

@@ -67,14 +67,14 @@ class Client:
 
     def signature(self) -> tuple[tuple[Tensor, ...], tuple[Tensor, ...]]:
         """The model's inputs and outputs, once it is ready. Failure ServerLost."""
-        self._ask("GET", f"{self._path}/ready", b"", {})
-        body = json.loads(self._ask("GET", self._path, b"", {})[1])
+        self._request("GET", f"{self._path}/ready", b"", {})
+        body = json.loads(self._request("GET", self._path, b"", {})[1])
         return tuple(map(Tensor.parse, body["inputs"])), tuple(map(Tensor.parse, body["outputs"]))
 
     def infer(self, inputs: tuple[Tensor, ...], feeds: dict[str, Array]) -> dict[str, Array]:
         """The model's answers by the outputs' names. Refused, or Failure ServerLost."""
         parts = [_to_bytes(feeds[each.name]) for each in inputs]
-        told = [
+        document = [
             {
                 "name": each.name,
                 "datatype": each.datatype,
@@ -83,13 +83,13 @@ class Client:
             }
             for each, part in zip(inputs, parts, strict=True)
         ]
-        head = json.dumps({"inputs": told, "parameters": {"binary_data_output": True}}).encode()
+        head = json.dumps({"inputs": document, "parameters": {"binary_data_output": True}}).encode()
         headers = {"Content-Type": "application/octet-stream", LENGTH: str(len(head))}
-        length, body = self._ask("POST", f"{self._path}/infer", b"".join((head, *parts)), headers)
+        length, body = self._request("POST", f"{self._path}/infer", b"".join((head, *parts)), headers)
         return _answers(body, length)
 
-    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
-        """The length of the answer's JSON part, and the answer. What passes by itself is waited for."""
+    def _request(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, bytes]:
+        """The length of the response's JSON part, and the response. What passes by itself is waited for."""
         give_up = time.monotonic() + self._patience
         words = ""
         while time.monotonic() < give_up:
@@ -105,7 +105,7 @@ class Client:
                 if response.status not in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
                     raise RequestRejected(words)
             time.sleep(RETRY_PAUSE_SECONDS)
-        finding = f"the model server beside this container did not answer for {self._patience:.0f} s ({words})"
+        finding = f"the model server beside this container did not response for {self._patience:.0f} s ({words})"
         raise Failure("ServerLost", f"{finding}; see the log of its container 'server'", retry=True)
 
 
@@ -124,10 +124,10 @@ def _to_bytes(array: Array) -> bytes:
 
 
 def _answers(body: bytes, length: int) -> dict[str, Array]:
-    told = json.loads(body[:length])
+    document = json.loads(body[:length])
     found: dict[str, Array] = {}
     at = length
-    for output in told["outputs"]:
+    for output in document["outputs"]:
         size, shape = int(output["parameters"]["binary_data_size"]), output["shape"]
         raw = body[at : at + size]
         at += size

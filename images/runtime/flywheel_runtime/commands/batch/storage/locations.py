@@ -41,7 +41,7 @@ class Source(Protocol):
     def files(self) -> list[File]:
         """All files in the order of their paths; Failure SourceMissing or EmptySource."""
 
-    def part(self, file: File, start: int, stop: int) -> bytes:
+    def read_range(self, file: File, start: int, stop: int) -> bytes:
         """The bytes from `start` up to `stop`; Failure InputChanged if the file is no longer the one that was listed."""
 
 
@@ -49,7 +49,7 @@ def blocks(source: Source, file: File, start: int = 0, stop: int | None = None) 
     """A range of a file (the whole of it by default), block after block."""
     end = file.size if stop is None else stop
     for at in range(start, end, BLOCK):
-        yield source.part(file, at, min(at + BLOCK, end))
+        yield source.read_range(file, at, min(at + BLOCK, end))
 
 
 def open_source(config: BatchConfig, paths: Paths, env: Mapping[str, str]) -> Source:
@@ -120,12 +120,12 @@ class Folder:
             )
         return File(key.rpartition("/")[2], found.size, found.etag)
 
-    def part(self, file: File, start: int, stop: int) -> bytes:
+    def read_range(self, file: File, start: int, stop: int) -> bytes:
         whole = self.place.key.endswith("/") or not self.place.key
         key = self.place.key + file.path if whole else self.place.key
         with self.translate_errors():
             try:
-                return self.retry.call(lambda: self.bucket.part(key, start, stop, file.etag))
+                return self.retry.call(lambda: self.bucket.read_range(key, start, stop, file.etag))
             except (PreconditionFailed, ObjectMissing) as error:
                 raise _changed(self.name, file) from error
 
@@ -161,7 +161,7 @@ class Volume:
         facts = path.stat()
         return File(name, facts.st_size, f"{facts.st_mtime_ns}-{facts.st_size}")
 
-    def part(self, file: File, start: int, stop: int) -> bytes:
+    def read_range(self, file: File, start: int, stop: int) -> bytes:
         path = self.root if self.root.is_file() else self.root / file.path
         try:
             with path.open("rb") as stream:
@@ -199,8 +199,8 @@ def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tu
         owner = Owner(installation.installation_owner(env).secret, f"{where}.uri")
     else:
         changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
-        told = {key: value for key, value in changed.items() if value}
-        access = Access.from_env({**env, **told}, place.bucket, prefix)
+        set_fields = {key: value for key, value in changed.items() if value}
+        access = Access.from_env({**env, **set_fields}, place.bucket, prefix)
         check_endpoint(urlsplit(access.place).hostname or "")
         owner = Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
     try:

@@ -103,7 +103,7 @@ def _put(output: Folder, path: str, file: Path, rows: int) -> Written:
     return Written(path, line.sha256, line.size, rows)
 
 
-def are_there(output: Folder, result: Result) -> bool:
+def files_exist(output: Folder, result: Result) -> bool:
     """Whether the files that a result speaks of are still in the output."""
     files = [file for file in (result.part, result.faults) if file is not None]
     with output.translate_errors():

@@ -45,12 +45,12 @@ class Curve:
 
 def _point(line: bytes, metric: str) -> tuple[int, float] | None:
     try:
-        told = json.loads(line)
+        document = json.loads(line)
     except (ValueError, RecursionError):
         return None
-    if not isinstance(told, dict) or told.get("name") != metric:
+    if not isinstance(document, dict) or document.get("name") != metric:
         return None
-    step, value = told.get("step"), told.get("value")
+    step, value = document.get("step"), document.get("value")
     if not isinstance(step, int) or isinstance(step, bool) or step < 0:
         return None
     return step, number(value)

@@ -65,7 +65,7 @@ class Pruner:
             _say_if_it_fails(self.look)
 
     def publish(self, deadline: float) -> None:
-        """The whole curve of a trial that succeeded. That it could not be kept is no reason to fail the trial."""
+        """The whole curve of a trial that succeeded. A failed upload is no reason to fail the trial."""
         self.curve.look()
         points = sorted(self.curve.points.items())
         _say_if_it_fails(lambda: self.siblings.publish(points, self.siblings.store.with_deadline(deadline)))
@@ -79,7 +79,7 @@ class Pruner:
 
 
 def _say_if_it_fails(work: Callable[[], None]) -> None:
-    """A store in trouble prunes nobody."""
+    """An error of the store prunes no trial."""
     try:
         work()
     except StoreError as error:

@@ -1,4 +1,4 @@
-"""When a trial is pruned: Optuna's MedianPruner, PercentilePruner and PatientPruner, of plain numbers.
+"""When a trial is pruned: Optuna's MedianPruner, PercentilePruner and PatientPruner, on Python numbers.
 
 A curve maps steps (0, 1, …) to the objective at that step; NaN is a value that is not finite. A curve and `siblings`, those of
 trials that succeeded, are all that a rule knows. https://optuna.readthedocs.io/en/stable/reference/pruners.html

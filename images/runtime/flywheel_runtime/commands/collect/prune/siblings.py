@@ -31,8 +31,8 @@ class Siblings:
 
     def publish(self, points: Iterable[tuple[int, float]], store: Store) -> None:
         """Our own curve for those who come after. Of two attempts the first counts."""
-        told = [[step, None if value != value else value] for step, value in points]
-        store.commit(self.folder + self._name, termination_message.encode({"v": 1, "points": told}))
+        document = [[step, None if value != value else value] for step, value in points]
+        store.commit(self.folder + self._name, termination_message.encode({"v": 1, "points": document}))
 
     @property
     def _name(self) -> str:
@@ -45,7 +45,7 @@ class Siblings:
 def _points(text: bytes) -> Curve:
     """A damaged curve is one without points: a trial that succeeded, of which no more is known."""
     try:
-        told = json.loads(text)["points"][:MOST_POINTS]
-        return {int(step): number(value) for step, value in told}
+        document = json.loads(text)["points"][:MOST_POINTS]
+        return {int(step): number(value) for step, value in document}
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
