@@ -1,4 +1,4 @@
-"""A cluster in memory and builders of what lives in it, for tests of kinds: Flywheel's own and those of whoever extends it.
+"""A cluster in memory and builders of what lives in it, for tests of kinds: those of Flywheel and of anyone who extends it.
 
 cluster = FakeCluster(kinds=(DATASET_KIND,), now=NOON)
 orders = resource(DATASET_KIND, "orders", {"format": "CSV"})
