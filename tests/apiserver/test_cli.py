@@ -168,7 +168,7 @@ def test_a_file_whose_version_is_gone_is_checked_by_itself(
         pytest.param(("run", "monthly", "-p", "months"), 2, "write NAME=VALUE, such as -p months=6", id="no value"),
         pytest.param(("run", "monthly", "-p", "a=1", "-p", "a=2"), 2, "-p a is given twice", id="two values"),
         pytest.param(("run", "monthly", "--timeout", "2h"), 2, "--timeout needs --wait", id="a timeout of nothing"),
-        pytest.param(("run", "monthly", "--wait", "--timeout", "2 h"), 2, "must be a whole number and s, m, h or d", id="no duration"),
+        pytest.param(("run", "monthly", "--wait", "--timeout", "2 h"), 2, "must be an integer followed by s, m, h or d", id="no duration"),
         pytest.param(("run", "monthly", "--reproduce-of", "x", "-p", "a=1"), 2, "takes the parameters of that run", id="both"),
         pytest.param(("test", "-f", "nowhere.yaml"), 1, "'nowhere.yaml' cannot be read", id="no such manifest"),
     ],

@@ -29,7 +29,7 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({"source": S3, "format": "XLS"}, 'supported values: "CSV", "Parquet", "JSONL"', id="a wrong enum"),
         pytest.param(
             {"source": HTTP, "schedule": SCHEDULE},
-            "schedule is not for an http source, whose sha256 fixes its content",
+            "schedule is not supported for an http source, because its sha256 fixes the content",
             id="a schedule for what is fixed",
         ),
         pytest.param({"source": {"s3": {"uri": "acme/orders"}}}, "spec.source.s3.uri", id="no s3 address"),
@@ -40,15 +40,17 @@ def manifest(spec: dict[str, Any]) -> str:
         ),
         pytest.param(
             {"source": S3, "split": {"by": "Random", "validation": "60%", "test": "40%"}},
-            "validation and test together must leave something to train on: less than 100%",
+            "validation and test together must be less than 100%",
             id="nothing left to train on",
         ),
         pytest.param(
             {"source": S3, "split": {"by": "Random", "test": "100%"}}, "spec.split.test", id="a percent of a hundred"
         ),
-        pytest.param({"source": S3, "split": {"by": "Group"}}, "group names the column of by: Group", id="no group"),
+        pytest.param({"source": S3, "split": {"by": "Group"}}, "group is required with by: Group", id="no group"),
         pytest.param(
-            {"source": S3, "split": {"by": "Time"}}, "split.by: Time needs spec.eventTime", id="time without a column"
+            {"source": S3, "split": {"by": "Time"}},
+            "split.by: Time requires spec.eventTime",
+            id="time without a column",
         ),
         pytest.param(
             {"source": S3, "columns": [{"name": "price", "min": "2", "max": "1"}]},

@@ -35,20 +35,20 @@ def manifest(spec: dict[str, Any], name: str = "spread") -> str:
     ("spec", "sentence"),
     [
         pytest.param(
-            {"trainer": {"sklearn": {}}, "distributed": TORCH}, "are for trainer container", id="a trainer of ours"
+            {"trainer": {"sklearn": {}}, "distributed": TORCH}, "require trainer.container", id="a trainer of ours"
         ),
         pytest.param(
-            {"trainer": {"sklearn": {}}, "checkpoint": {}}, "are for trainer container", id="checkpoints of ours"
+            {"trainer": {"sklearn": {}}, "checkpoint": {}}, "require trainer.container", id="checkpoints of ours"
         ),
         pytest.param(
             {"distributed": {**TORCH, "framework": "XGBoost"}},
-            "processesPerNode is for framework Torch",
+            "processesPerNode requires framework Torch",
             id="processes",
         ),
         pytest.param({"distributed": {"nodes": 2}}, "distributed.framework: Required value", id="no framework"),
         pytest.param({"distributed": {"framework": "Torch", "nodes": 0}}, "distributed.nodes", id="no pod"),
         pytest.param({"distributed": {"framework": "MPI", "nodes": 2}}, "Unsupported value", id="another framework"),
-        pytest.param({"checkpoint": {"every": "soon"}}, "must be a whole number and s, m, h or d", id="no time"),
+        pytest.param({"checkpoint": {"every": "soon"}}, "must be an integer followed by s, m, h or d", id="no time"),
         pytest.param({"placement": {"queueName": "My Queue"}}, "placement.queueName", id="no name of a queue"),
     ],
 )

@@ -42,15 +42,17 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         pytest.param(
             {"trainer": {**SKLEARN, **CONTAINER}}, "give exactly one of sklearn and container", id="two trainers"
         ),
-        pytest.param({"trainer": CONTAINER}, "trainer container needs objective.metric", id="a container without aim"),
+        pytest.param(
+            {"trainer": CONTAINER}, "trainer.container requires objective.metric", id="a container without aim"
+        ),
         pytest.param(
             {"trainer": CONTAINER, "objective": F1, "register": "fraud"},
-            "register needs trainer.container.model",
+            "register requires trainer.container.model",
             id="nothing to register",
         ),
         pytest.param(
             {"trainer": SKLEARN, "quantize": "Dynamic"},
-            "quantize is done when the model is registered; set register too",
+            "quantize requires register",
             id="nothing to quantise",
         ),
         pytest.param(
@@ -77,17 +79,17 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         ),
         pytest.param(
             estimator(parameters={"alpha": 1}, search={"alpha": {"int": {"min": 1, "max": 2}}}),
-            "a parameter stands either in parameters or in search, not in both",
+            "a parameter must be either in parameters or in search, not in both",
             id="fixed and searched",
         ),
         pytest.param(
             {**searched({"float": {"min": "0", "max": "1"}}), "search": {"algorithm": "Grid"}},
-            "search.algorithm Grid needs a step in every float",
+            "search.algorithm Grid requires a step for every float",
             id="a grid without steps",
         ),
         pytest.param(
             {"trainer": SKLEARN, "search": {"algorithm": "Grid"}},
-            "search.algorithm Grid needs trainer.sklearn.estimators",
+            "search.algorithm Grid requires trainer.sklearn.estimators",
             id="a grid over the preset",
         ),
         pytest.param(
@@ -95,7 +97,7 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
                 **estimator(search={f"p{number}": {"int": {"min": 1, "max": 9}} for number in range(16)}),
                 "budget": {"maxTrials": 300},
             },
-            "status remembers every trial",
+            "the status stores every trial",
             id="more than status can remember",
         ),
         pytest.param(
@@ -117,12 +119,12 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         ),
         pytest.param(
             {"trainer": SKLEARN, "repeats": 10, "parallelism": 11},
-            "repeats times parallelism may be at most 100 Jobs",
+            "repeats times parallelism must be at most 100 Jobs",
             id="too much at a time",
         ),
         pytest.param(
             {"trainer": {"container": {"image": "a", "parameters": {"seed": 1}}}, "objective": F1, "repeats": 2},
-            "repeats writes the parameter seed",
+            "repeats sets the parameter seed",
             id="a seed of one's own",
         ),
         pytest.param(
@@ -130,7 +132,7 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         ),
         pytest.param(
             {"trainer": SKLEARN, "constraints": [{"metric": "f1", "min": "0.9", "max": "0.5"}]},
-            "min may not exceed max",
+            "min must not be greater than max",
             id="bounds that nothing keeps",
         ),
         pytest.param(
@@ -140,7 +142,7 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         ),
         pytest.param(
             {"trainer": SKLEARN, "warmStartFrom": [{"experiment": "fraud"}]},
-            "spec.warmStartFrom names other Experiments",
+            "spec.warmStartFrom must name other Experiments",
             id="taught by itself",
         ),
         pytest.param(
@@ -185,7 +187,7 @@ def test_a_search_that_has_started_holds_still(
 ) -> None:
     done = installed("patch", "fwexp", started, "--type=merge", "-p", json.dumps({"spec": change}))
 
-    assert f"{path} cannot change after the search has started; make another Experiment" in done.stderr
+    assert f"{path} cannot change after the search has started; create another Experiment" in done.stderr
 
 
 @pytest.mark.parametrize(

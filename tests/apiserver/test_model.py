@@ -23,7 +23,7 @@ def manifest(spec: dict[str, Any]) -> str:
     [
         pytest.param(
             {"objective": {"metric": "happiness"}},
-            "direction is only known for common metrics",
+            "the direction is known only for common metrics",
             id="a direction nobody knows",
         ),
         pytest.param(
@@ -59,7 +59,7 @@ def manifest(spec: dict[str, Any]) -> str:
         ),
         pytest.param(
             {"gates": [{"name": "g", "slice": {"by": "sex", "metric": "f1"}}]},
-            "give one of min and max",
+            "give exactly one of min and max",
             id="a slice without a bound",
         ),
         pytest.param(

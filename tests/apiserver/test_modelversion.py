@@ -29,7 +29,7 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
         pytest.param({"source": S3}, "sha256 is required for s3 and http", id="a file of unknown content"),
         pytest.param(
             {"source": {**ARTIFACT, "sha256": "b" * 64}},
-            "must be left out for an artifact",
+            "not allowed for an artifact",
             id="two words on one content",
         ),
         pytest.param(
@@ -37,7 +37,7 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
         ),
         pytest.param(
             {"source": {"s3": {**S3["s3"], "endpoint": "https://elsewhere.example"}, "sha256": "b" * 64}},
-            "endpoint and region are of a foreign store, which needs secretName",
+            "endpoint and region of another store require secretName",
             id="a foreign store without credentials",
         ),
         pytest.param({"source": {**S3, "sha256": "xyz"}}, "spec.source.sha256", id="no sha256"),
@@ -78,7 +78,7 @@ def test_a_version_cannot_be_changed(installed: Kubectl, change: dict[str, Any])
     answer = installed("apply", "--server-side", "-f", "-", stdin=manifest({**spec, **change}, "fixed"))
 
     assert answer.returncode != 0
-    assert "a ModelVersion cannot be changed" in answer.stderr
+    assert "a ModelVersion is immutable" in answer.stderr
 
 
 def test_its_lineage_cannot_be_taken_away(installed: Kubectl) -> None:
@@ -88,7 +88,7 @@ def test_its_lineage_cannot_be_taken_away(installed: Kubectl) -> None:
 
     answer = installed("apply", "--server-side", "-f", "-", stdin=manifest(spec, "rooted"))
 
-    assert "a ModelVersion cannot be changed" in answer.stderr
+    assert "a ModelVersion is immutable" in answer.stderr
 
 
 def test_the_resources_of_its_verify_job_can_be_changed(installed: Kubectl) -> None:

@@ -20,11 +20,11 @@ BY_REQUESTS = {"maxReplicas": 3, "metric": "RequestsPerSecond", "target": 100}
         pytest.param({"runtime": {"triton": TRITON, "custom": CUSTOM}}, "give exactly one of flywheel, triton and custom", id="two"),
         pytest.param({"runtime": {"triton": {}}}, "spec.runtime.triton.image: Required value", id="no image"),
         pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 80}}}}, "spec.runtime.custom.ports.http", id="a port that only root may open"),
-        pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 9000, "grpc": 9000}}}}, "http and grpc must be two ports", id="one port for both"),
-        pytest.param({"runtime": {"custom": CUSTOM}, "scaling": BY_REQUESTS}, "are told by our own server alone; with another spec.runtime use CPU or Memory", id="counted by what only our server tells"),
-        pytest.param({"runtime": {"triton": TRITON}, "batching": {"maxBatchSize": 8}}, "our own server alone is told here how to batch", id="batching elsewhere"),
-        pytest.param({"batching": {"maxLatency": "2s"}}, "must be a whole number and us or ms, such as 500us or 5ms", id="a latency of seconds"),
-        pytest.param({"runtime": {"triton": TRITON}, "auth": {}}, "our own server alone asks who calls", id="nobody would ask who calls"),
+        pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 9000, "grpc": 9000}}}}, "http and grpc must be different ports", id="one port for both"),
+        pytest.param({"runtime": {"custom": CUSTOM}, "scaling": BY_REQUESTS}, "only the default server reports the metrics InFlight and RequestsPerSecond", id="counted by what only our server tells"),
+        pytest.param({"runtime": {"triton": TRITON}, "batching": {"maxBatchSize": 8}}, "only the default server supports spec.batching", id="batching elsewhere"),
+        pytest.param({"batching": {"maxLatency": "2s"}}, "must be an integer followed by us or ms, such as 500us or 5ms", id="a latency of seconds"),
+        pytest.param({"runtime": {"triton": TRITON}, "auth": {}}, "only the default server authenticates callers", id="nobody would ask who calls"),
     ],
 )  # fmt: skip
 def test_a_bad_runtime_is_refused(installed: Kubectl, spec: dict[str, Any], sentence: str) -> None:

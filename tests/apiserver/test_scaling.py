@@ -26,10 +26,10 @@ def scaled(**changes: Any) -> dict[str, Any]:
     ("spec", "sentence"),
     [
         pytest.param({**scaled(), "replicas": 3}, "give spec.replicas or spec.scaling, not both: remove replicas in the same change", id="a number as well"),
-        pytest.param(scaled(minReplicas=0), "minReplicas must be at least 1: nothing can hold requests while no server runs", id="down to none"),
+        pytest.param(scaled(minReplicas=0), "minReplicas must be at least 1, because no component holds requests while no server runs", id="down to none"),
         pytest.param(scaled(minReplicas=7), "minReplicas must not be above spec.scaling.maxReplicas", id="limits the wrong way round"),
-        pytest.param({"model": "fraud", "scaling": SCALING, **OPEN}, "by a percentage of CPU needs spec.resources.requests.cpu", id="a share of nothing"),
-        pytest.param(scaled(metric="Memory"), "by a percentage of memory needs spec.resources.requests.memory", id="a share of no memory"),
+        pytest.param({"model": "fraud", "scaling": SCALING, **OPEN}, "with a percentage of CPU requires spec.resources.requests.cpu", id="a share of nothing"),
+        pytest.param(scaled(metric="Memory"), "with a percentage of memory requires spec.resources.requests.memory", id="a share of no memory"),
         pytest.param(scaled(metric="InFlight"), "spec.scaling.target is required with metric InFlight", id="no target in flight"),
         pytest.param(scaled(metric="InFlight", target="80%"), "must be a number with metric InFlight", id="a share of requests in flight"),
         pytest.param(scaled(target="plenty"), "must be a percentage of what each server requests, such as 70%, or an amount", id="a word"),

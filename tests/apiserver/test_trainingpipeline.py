@@ -46,24 +46,26 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
         pytest.param({"steps": [{**WORK, **LOAD}]}, "give exactly one of prepare, train", id="two sorts"),
         pytest.param(
             {"steps": [{**WORK, "dependsOn": ["later"]}, {**WORK, "name": "later"}]},
-            "dependsOn may name only steps above",
+            "dependsOn must name steps above",
             id="a later step",
         ),
-        pytest.param({"steps": [{**WORK, "dependsOn": ["work"]}]}, "dependsOn may name only steps above", id="itself"),
-        pytest.param({"steps": [FIT]}, "train.from must name an input, or a step above that leaves data", id="unknown"),
+        pytest.param({"steps": [{**WORK, "dependsOn": ["work"]}]}, "dependsOn must name steps above", id="itself"),
+        pytest.param(
+            {"steps": [FIT]}, "train.from must name an input, or a step above that produces data", id="unknown"
+        ),
         pytest.param(
             {"steps": [LOAD, FIT, {"name": "again", "train": {"from": "fit", "trainer": {"sklearn": {}}}}]},
-            "train.from must name an input, or a step above that leaves data",
+            "train.from must name an input, or a step above that produces data",
             id="a model for data",
         ),
         pytest.param(
             {"steps": [LOAD, {"name": "reg", "register": {"from": "load", "model": "m"}}]},
-            "register.from must name a step above that leaves a model",
+            "register.from must name a step above that produces a model",
             id="data for a model",
         ),
         pytest.param(
             {"steps": [{"name": "p", "prepare": {"from": ["flights", "weather"]}}]},
-            "prepare.from must name inputs, or steps above that leave data",
+            "prepare.from must name inputs, or steps above that produce data",
             id="an input that is not there",
         ),
         pytest.param(
@@ -77,16 +79,18 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
             id="when of itself",
         ),
         pytest.param(
-            {"steps": [{**WORK, "when": [{"run": "Failed"}]}]}, "when.run is for steps of finally", id="run in steps"
+            {"steps": [{**WORK, "when": [{"run": "Failed"}]}]},
+            "when.run is allowed only in steps of finally",
+            id="run in steps",
         ),
         pytest.param(
             {"steps": [{**WORK, "name": "flights"}]},
-            "a step and an input may not have the same name",
+            "a step and an input must not have the same name",
             id="a step like an input",
         ),
         pytest.param(
             {"steps": [WORK], "finally": [{"name": "work", "container": {"image": "i"}}]},
-            "a step of finally may not have the name of another step",
+            "a step of finally must not have the name of another step",
             id="finally like a step",
         ),
         pytest.param(
@@ -96,7 +100,7 @@ def run(spec: dict[str, Any], name: str = "one") -> str:
         ),
         pytest.param(
             {"steps": [WORK], "parameters": [{"name": "months", "type": "Integer", "default": "three"}]},
-            "default must be a whole number in quotes",
+            "default must be an integer in quotes",
             id="a default of another type",
         ),
         pytest.param(
@@ -128,7 +132,7 @@ def test_200_steps_with_nine_names_each_are_let_in(installed: Kubectl) -> None:
     [
         pytest.param(
             {"reproduceOf": "zero", "parameters": {"months": 3}},
-            "reproduceOf takes the parameters of that run",
+            "parameters must not be set with reproduceOf",
             id="two sources of parameters",
         ),
         pytest.param({"parameters": {"fast": True}}, "must be of type integer,string", id="a bare boolean"),
@@ -144,7 +148,7 @@ def test_bad_runs_are_refused(installed: Kubectl, spec: dict[str, Any], sentence
 def test_a_run_holds_still(installed: Kubectl) -> None:
     assert installed("create", "--filename", "-", stdin=run({"parameters": {"months": 3}}, "still")).returncode == 0
     for patch, sentence in (
-        ('{"spec": {"parameters": {"months": 4}}}', "spec.parameters cannot change; make another TrainingRun"),
+        ('{"spec": {"parameters": {"months": 4}}}', "spec.parameters cannot change; create another TrainingRun"),
         ('{"spec": {"pipeline": "other"}}', "spec.pipeline cannot change"),
     ):
         done = installed("patch", "fwrun", "still", "--type=merge", "--patch", patch)

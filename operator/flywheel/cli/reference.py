@@ -11,13 +11,13 @@ INTRODUCTION = f"""\
 <!-- Written by 'make generate' from the code; do not edit. -->
 # API reference
 
-Every kind of `{GROUP}/{VERSION}`: its fields, their types and defaults, and the rules that `kubectl apply` checks.
-`kubectl explain <kind>.spec` prints the same. Examples are in [crds/examples](../crds/examples/).
+This page documents every kind of `{GROUP}/{VERSION}`: its fields, their types and defaults, and the validation rules of the API server.
+`kubectl explain <kind>.spec` prints the same information. Examples are in [crds/examples](../crds/examples/).
 
-Names of resources have at most 52 characters of `a-z`, `0-9` and `-`. References are names in the same namespace.
-A quantity is written as in a pod: `2`, `500m`, `1Gi`. Specs hold no floats: write `"0.70"`, `"15%"`, `30m`.
+Names of resources have at most 52 characters of `a-z`, `0-9` and `-`. References are names of objects in the same namespace.
+Quantities have the format of a pod spec: `2`, `500m`, `1Gi`. Specs contain no floating-point numbers; write `"0.70"`, `"15%"`, `30m`.
 """
-SUBJECTS = {"spec": "What you write", "status": "What you read"}
+SUBJECTS = {"spec": "Spec", "status": "Status"}
 
 
 def reference_page(kinds: Iterable[AnyKind]) -> str:

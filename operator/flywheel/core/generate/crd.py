@@ -36,7 +36,7 @@ PENDING = {
             "type": "Ready",
             "status": "Unknown",
             "reason": "Pending",
-            "message": "Waiting for the operator; if this stays, see whether its pods are Running.",
+            "message": "Waiting for the operator; if this does not change, check whether the operator's pods are Running.",
             "lastTransitionTime": "1970-01-01T00:00:00Z",
         }
     ],
@@ -89,7 +89,7 @@ def crd_manifest(kind: AnyKind) -> dict[str, Any]:
 def root_schema(kind: AnyKind) -> Fragment:
     """Returns the schema of a whole object: the rule of its name, the kind's rules on the root, spec and status."""
     spec = structural_schema(kind.spec, "spec")
-    spec["description"] = "What is wanted."
+    spec["description"] = "The desired state."
     if "required" not in spec and "x-kubernetes-validations" not in spec:  # a default has to pass the rules
         spec["default"] = {}
     return {
@@ -115,7 +115,7 @@ def _status_schema(kind: AnyKind) -> Fragment:
             f"{path} has a default; a status has only what was observed: use None, or an empty list or map"
         )
     properties = status.pop("properties")
-    return {**status, "description": "What is true.", "default": PENDING, "properties": properties}
+    return {**status, "description": "The observed state.", "default": PENDING, "properties": properties}
 
 
 def _defaults(schema: Mapping[str, Any], path: str) -> Any:

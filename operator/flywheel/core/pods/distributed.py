@@ -18,20 +18,20 @@ class Distributed(Schema):
     model_config = model_rules(
         rule(
             "self.framework == 'Torch' || !has(self.processesPerNode) || self.processesPerNode == 1",
-            "processesPerNode is for framework Torch, whose torchrun starts them; leave it out",
+            "processesPerNode requires framework Torch, whose torchrun starts the processes; remove it",
         )
     )
 
     framework: Framework = Field(
-        description="Whose environment variables the pods find: Torch has torchrun's, XGBoost its tracker's, Plain FLYWHEEL_NODES, FLYWHEEL_NODE_RANK and FLYWHEEL_MASTER_ADDR alone."
+        description="Environment variables of the pods: Torch sets those of torchrun, XGBoost those of its tracker, and Plain only FLYWHEEL_NODES, FLYWHEEL_NODE_RANK and FLYWHEEL_MASTER_ADDR."
     )
-    nodes: int = Field(ge=1, le=MAX_NODES, description="How many pods; each is one rank.")
+    nodes: int = Field(ge=1, le=MAX_NODES, description="Number of pods; each is one rank.")
     processes_per_node: int = Field(
-        1, ge=1, le=64, description="How many processes torchrun starts in each pod, such as one for each of its GPUs."
+        1, ge=1, le=64, description="Number of processes that torchrun starts in each pod, such as one for each GPU."
     )
 
 
 class Checkpoint(Schema):
     """What the container writes below /flywheel/checkpoints/ outlives its pod; the next attempt finds the newest in /flywheel/inputs/checkpoint/."""
 
-    every: Duration = Field(Duration("5m"), description="How often a new checkpoint is looked for and kept.")
+    every: Duration = Field(Duration("5m"), description="Interval at which a new checkpoint is stored.")

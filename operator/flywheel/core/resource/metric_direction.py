@@ -56,13 +56,13 @@ class MetricObjective(Schema):
     model_config = model_rules(
         rule(
             f"has(self.direction) || self.metric in [{', '.join(repr(metric) for metric in sorted(KNOWN_DIRECTIONS))}]",
-            "direction is only known for common metrics; add direction: Maximize or direction: Minimize",
+            "the direction is known only for common metrics; add direction: Maximize or direction: Minimize",
         )
     )
 
     metric: MetricName = Field(description="The metric.")
     direction: Direction | None = Field(
-        None, description="Whether more or less of it is better; follows from the metric where that is known."
+        None, description="Whether the metric is maximized or minimized. Defaults to the direction of a known metric."
     )
 
     @property

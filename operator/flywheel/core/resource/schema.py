@@ -82,10 +82,10 @@ class Resources(Schema):
     """What one pod asks for and may use; any resource name that a node advertises, such as nvidia.com/gpu."""
 
     requests: dict[str, Quantity] = Field(
-        default_factory=dict, max_length=16, description="What the scheduler sets aside for each pod, by resource name."
+        default_factory=dict, max_length=16, description="Resources reserved for each pod, by resource name."
     )
     limits: dict[str, Quantity] = Field(
-        default_factory=dict, max_length=16, description="What each pod may use at most, by resource name."
+        default_factory=dict, max_length=16, description="Maximum resources of each pod, by resource name."
     )
 
     def or_default(self, default: "Resources") -> "Resources":
@@ -94,17 +94,19 @@ class Resources(Schema):
 
 
 class Toleration(Schema):
-    """As in a pod."""
+    """A toleration, as in a pod."""
 
     key: str | None = Field(
-        None, max_length=316, description="The taint's key; absent with operator Exists means every taint."
+        None,
+        max_length=316,
+        description="Key of the taint. If it is empty and operator is Exists, every taint is tolerated.",
     )
     operator: Literal["Exists", "Equal"] | None = Field(
         None, description="Exists ignores the value; Equal compares it."
     )
     value: str | None = Field(None, max_length=63, description="The taint's value.")
     effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = Field(
-        None, description="The effect to tolerate; absent means all."
+        None, description="Effect to tolerate. Defaults to all effects."
     )
     toleration_seconds: int | None = Field(None, ge=0, description="How long NoExecute is tolerated, in seconds.")
 
@@ -124,7 +126,7 @@ class QueuedPlacement(Placement):
 
     queue_name: Label | None = Field(
         None,
-        description="The LocalQueue of Kueue in the same namespace; Jobs are made suspended, and start when Kueue lets them in.",
+        description="Kueue LocalQueue in the same namespace. Jobs are created suspended and start when Kueue admits them.",
     )
 
 
@@ -132,7 +134,7 @@ class SecretKey(Schema):
     """One key of a Secret in the same namespace."""
 
     name: ObjectName = Field(description="The Secret's name.")
-    key: str = Field(min_length=1, max_length=253, description="The key in it.")
+    key: str = Field(min_length=1, max_length=253, description="Key in the Secret.")
 
 
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
@@ -153,17 +155,17 @@ class S3Location(Schema):
         None,
         pattern=r"^https?://.+$",
         max_length=512,
-        description="Address of a foreign store, such as https://s3.example.",
+        description="Endpoint of another store, such as https://s3.example.",
     )
-    region: str | None = Field(None, max_length=64, description="Region of a foreign store.")
+    region: str | None = Field(None, max_length=64, description="Region of another store.")
     secret_name: ObjectName | None = Field(
         None,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of a foreign store; absent, the installation's own store is used.",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of another store. Defaults to the installation's own store.",
     )
 
 
 class Variable(Schema):
-    """One environment variable, written out or from a Secret."""
+    """An environment variable, given as a value or taken from a Secret."""
 
     model_config = ConfigDict(
         json_schema_extra=validations(
@@ -172,8 +174,8 @@ class Variable(Schema):
     )
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128, description="The variable's name.")
-    value: str | None = Field(None, max_length=4096, description="The value itself.")
-    secret: SecretKey | None = Field(None, description="Take the value from a Secret.")
+    value: str | None = Field(None, max_length=4096, description="Value of the variable.")
+    secret: SecretKey | None = Field(None, description="Secret with the value.")
 
 
 class PullSecret(Schema):
@@ -194,7 +196,7 @@ class Schedule(Schema):
         json_schema_extra=validations(
             rule(
                 f"!self.cron.matches(r'{_NEVER}')",
-                "cron names a day that its month does not have, so it would never fire; correct the day or the month",
+                "cron specifies a day that does not exist in its month, so it would never fire; correct the day or the month",
             )
         )
     )
@@ -202,9 +204,11 @@ class Schedule(Schema):
     cron: str = Field(min_length=9, max_length=100, description="Cron expression of five fields, such as '0 2 * * *'.")
     time_zone: str = Field("Etc/UTC", max_length=64, description="IANA time zone, such as America/New_York.")
     concurrency_policy: Literal["Allow", "Forbid", "Replace"] = Field(
-        "Forbid", description="What to do when the last one still runs."
+        "Forbid", description="What to do if the previous run has not finished."
     )
-    starting_deadline_seconds: int = Field(3600, ge=10, description="How late a missed tick may still start.")
+    starting_deadline_seconds: int = Field(
+        3600, ge=10, description="Deadline in seconds for starting a run that missed its scheduled time."
+    )
 
 
 class Condition(Schema):
@@ -214,7 +218,7 @@ class Condition(Schema):
     status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
     reason: str = Field(max_length=63, description="The reason, in one CamelCase word.")
     message: str = Field("", max_length=4096, description="The reason in a sentence: object, finding, next step.")
-    last_transition_time: datetime = Field(description="When the status last changed.")
+    last_transition_time: datetime = Field(description="Time when the status last changed.")
     observed_generation: int | None = Field(None, description="The generation of the spec that was observed.")
 
 

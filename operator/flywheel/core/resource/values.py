@@ -45,7 +45,7 @@ class Duration(PatternString):
     """`30s`, `10m`, `6h`, `3d`."""
 
     pattern = r"^[1-9][0-9]{0,5}(s|m|h|d)$"
-    description = "a whole number and s, m, h or d, such as 30s, 10m, 6h or 3d"
+    description = "an integer followed by s, m, h or d, such as 30s, 10m, 6h or 3d"
     max_length = 7
 
     @property
@@ -64,7 +64,7 @@ class Latency(PatternString):
     """`500us`, `5ms`: shorter than the unit of a Duration."""
 
     pattern = r"^[1-9][0-9]{0,5}(us|ms)$"
-    description = "a whole number and us or ms, such as 500us or 5ms"
+    description = "an integer followed by us or ms, such as 500us or 5ms"
     max_length = 8
 
     @property
@@ -103,7 +103,7 @@ class MetricName(PatternString):
     """`roc_auc`, `f1`, `p95_ms`: what a step writes as a key of `metrics.json`."""
 
     pattern = r"^[A-Za-z_][A-Za-z0-9_.@-]*$"
-    description = "the name of a metric, of letters, digits and _ . @ -, not beginning with a digit, such as roc_auc"
+    description = "the name of a metric, of letters, digits and the characters _ . @ and -, not starting with a digit, such as roc_auc"
     max_length = 63
 
 
@@ -127,7 +127,7 @@ class Sha256(PatternString):
     """64 hexadecimal digits."""
 
     pattern = r"^[0-9a-f]{64}$"
-    description = "64 hexadecimal digits in lower case"
+    description = "64 lowercase hexadecimal digits"
     max_length = 64
 
 
@@ -135,7 +135,7 @@ class Digest(PatternString):
     """`sha256:` and 64 hexadecimal digits: an artifact in the store."""
 
     pattern = r"^sha256:[0-9a-f]{64}$"
-    description = "sha256: and 64 hexadecimal digits in lower case"
+    description = "sha256: followed by 64 lowercase hexadecimal digits"
     max_length = 71
 
     @property

@@ -12,7 +12,7 @@ from flywheel.kinds.experiment.schema.status import ExperimentStatus
 KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     api=EXPERIMENT,
     short_name="fwexp",
-    description="A search over hyperparameters, or one plain training, with a complete record of every trial.",
+    description="An Experiment is a hyperparameter search or a single training; its status records every trial.",
     spec=ExperimentSpec,
     status=ExperimentStatus,
     observe=observe,

@@ -38,7 +38,7 @@ KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
     rules=(
         rule(
             "self.metadata.name.matches('^[a-z]')",
-            "metadata.name must start with a letter, since a Service is called the same",
+            "metadata.name must start with a letter, because a Service gets the same name",
         ),
     ),
     selectable=(".spec.model", ".spec.version"),

@@ -20,7 +20,7 @@ def references(model: Model) -> Iterable[Reference]:
 KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     api=MODEL,
     short_name="fwmodel",
-    description="A name that lasts while versions come and go, and the rule by which one of them is champion.",
+    description="A Model is a registry entry for ModelVersions, with the rules by which one of them becomes champion.",
     spec=ModelSpec,
     status=ModelStatus,
     observe=observe,

@@ -22,7 +22,7 @@ from flywheel.core.resource.values import Duration, ObjectName
 
 _DATES = rule(
     "!self.replace('$(run.date)', '').replace('$(run.time)', '').contains('$(')",
-    "only $(run.date) and $(run.time) can be filled in: the day, and the day with hour and minute, of the run",
+    "only $(run.date) (day of the run) and $(run.time) (day, hour and minute of the run) are replaced",
 )
 _URI = r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/"
 
@@ -70,19 +70,19 @@ class Input(Schema):
         exactly_one_of("s3", "pvc"),
         rule(
             "!has(self.features) || self.features.map(f, size(f)).sum() <= 40000",
-            "the names in features may have 40000 characters together; rename columns, or give the model an input for each",
+            "the names in features may have at most 40000 characters in total; rename columns, or give the model one input for each column",
         ),
     )
 
     s3: S3Input | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimInput | None = Field(None, description="Files on a PersistentVolumeClaim.")
     format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
-        None, description="The files' format; absent, it follows from their names."
+        None, description="Format of the files. Defaults to the format that their names indicate."
     )
     features: tuple[ColumnName, ...] = Field(
         (),
         max_length=2000,
-        description="For a model whose only input takes several numbers: the columns that it is made of, in order.",
+        description="Columns that form the input, in order, for a model with a single input of several numbers.",
     )
 
     @property
@@ -95,17 +95,17 @@ class Output(Schema):
     """The predictions: a folder that appears whole, when its _manifest.json is there."""
 
     s3: S3Output = Field(description="A folder in an S3-compatible store.")
-    format: Literal["CSV", "Parquet", "JSONL"] = Field("Parquet", description="The format of the parts.")
+    format: Literal["CSV", "Parquet", "JSONL"] = Field("Parquet", description="Format of the output files.")
     include: tuple[ColumnName, ...] = Field(
-        (), max_length=200, description="Columns of the input to write beside the predictions, such as an id."
+        (), max_length=200, description="Columns of the input to include in the output, such as an id."
     )
     prediction: Literal["Class", "Probability"] | None = Field(
         None,
-        description="Class: the column prediction. Probability: a column probability_<class> for each class. Absent: all that the model gives.",
+        description="Class writes the column prediction; Probability writes a column probability_<class> for each class. Defaults to all outputs of the model.",
     )
     overwrite: bool = Field(
         False,
-        description="True replaces an output that is there already; false refuses one that was made of other inputs.",
+        description="If true, an existing output is replaced. If false, an existing output that was made from other inputs is an error.",
     )
 
 
@@ -115,51 +115,52 @@ class BatchInferenceSpec(Schema):
     model_config = model_rules(
         rule(
             "[has(self.model),has(self.version)].exists_one(x,x)",
-            "give exactly one of model (its champion when a run starts) and version (that one)",
+            "give exactly one of model (its champion when a run starts) and version",
         ),
         rule(
             "!has(self.schedule) || self.output.overwrite || self.output.s3.uri.contains('$(run.')",
-            "each run of a schedule needs an output of its own: put $(run.date) or $(run.time) into spec.output.s3.uri, or set spec.output.overwrite",
+            "each scheduled run needs its own output: use $(run.date) or $(run.time) in spec.output.s3.uri, or set spec.output.overwrite",
         ),
         rule(
             "!(has(self.schedule) && has(self.ttl))",
-            "ttl is for one run; a BatchInference with a schedule stays",
+            "ttl requires a single run; a BatchInference with a schedule is not deleted",
         ),
     )
 
-    model: ObjectName | None = Field(None, description="Score with this Model's champion, as it is when a run starts.")
-    version: ObjectName | None = Field(None, description="Score with this ModelVersion and no other.")
-    input: Input = Field(description="The rows.")
+    model: ObjectName | None = Field(None, description="Use the champion of this Model at the time when a run starts.")
+    version: ObjectName | None = Field(None, description="Use only this ModelVersion.")
+    input: Input = Field(description="The rows to score.")
     output: Output = Field(description="The predictions.")
-    parallelism: int = Field(1, ge=1, le=200, description="How many shards are scored at once.")
+    parallelism: int = Field(1, ge=1, le=200, description="Number of shards that are scored in parallel.")
     shards: int | None = Field(
         None,
         ge=1,
         le=1000,
-        description="How many pieces the input is cut into at most; absent, one for each 64 MiB, and for small inputs as many as parallelism.",
+        description="Maximum number of shards. Defaults to one for each 64 MiB, and for small inputs to parallelism.",
     )
     resources: Resources = Field(
         Resources(),
-        description="What the model server in each shard's pod requests and may use; absent, 250m CPU and 256Mi memory.",
+        description="Resources of the model server in each shard's pod. Defaults to 250m CPU and 256Mi memory.",
     )
-    placement: Placement = Field(Placement(), description="Where the pods may run.")
-    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull images with.")
+    placement: Placement = Field(Placement(), description="Scheduling constraints of the pods.")
+    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets for pulling images.")
     max_row_errors: int | None = Field(
         None,
         ge=0,
         le=1_000_000_000,
-        description="How many rows may fail before the run does; absent, any number but all. Failed rows are written below _errors/ with the reason.",
+        description="Maximum number of failed rows; with more, the run fails. Defaults to any number but all rows. Failed rows are written below _errors/ with the reason.",
     )
     schedule: Schedule | None = Field(
         None,
-        description="When to run again; absent, one run for each change of the spec. Runs of a schedule follow one another.",
+        description="When to run again. Defaults to one run for each change of the spec. Scheduled runs do not overlap.",
     )
     suspend: bool = Field(
         False,
-        description="True: pods go and nothing starts. False again: a run goes on with the shards that are not done.",
+        description="If true, pods are deleted and no run starts. If set to false again, the run continues with the remaining shards.",
     )
     ttl: Duration | None = Field(
-        None, description="How long after its end the BatchInference is deleted, such as 7d; its output stays."
+        None,
+        description="Time after completion until the BatchInference is deleted, such as 7d. Its output is not deleted.",
     )
 
 

@@ -48,7 +48,7 @@ class ClaimSource(Schema):
 class HttpSource(Schema):
     """One file from a web server that the installation allows. It is fixed by its SHA-256."""
 
-    url: str = Field(pattern=r"^https?://[^/]+/.+$", max_length=2048, description="Where the file is.")
+    url: str = Field(pattern=r"^https?://[^/]+/.+$", max_length=2048, description="URL of the file.")
     sha256: Sha256 = Field(description="SHA-256 of the file, 64 hexadecimal digits.")
 
 
@@ -59,7 +59,7 @@ class Source(Schema):
 
     s3: S3Source | None = Field(None, description="Objects in an S3-compatible store.")
     pvc: ClaimSource | None = Field(None, description="Files on a PersistentVolumeClaim.")
-    http: HttpSource | None = Field(None, description="One file from an allowed web server, fixed by its SHA-256.")
+    http: HttpSource | None = Field(None, description="One file from an allowed web server, identified by its SHA-256.")
 
     @property
     def location(self) -> S3Source | ClaimSource | HttpSource:
@@ -68,7 +68,7 @@ class Source(Schema):
 
 
 class Column(Schema):
-    """What is known of one column; the rest is inferred from the first version and stays the same from then on."""
+    """Properties of one column. Properties that are not set are inferred from the first version and then fixed."""
 
     model_config = model_rules(
         rule(
@@ -77,31 +77,31 @@ class Column(Schema):
         ),
         rule(
             "!(has(self.min) || has(self.max)) || !has(self.type) || self.type in ['Integer','Float']",
-            "min and max are for columns of type Integer or Float",
+            "min and max require a column of type Integer or Float",
         ),
     )
 
     name: ColumnName = Field(description="The column's name in the data.")
     type: Literal["Integer", "Float", "String", "Boolean", "Timestamp"] | None = Field(
-        None, description="The column's type; another one in the data is the anomaly TypeMismatch."
+        None, description="Type of the column. Values of another type are the anomaly TypeMismatch."
     )
-    nullable: bool | None = Field(None, description="Whether values may be missing; absent, they may.")
-    min: Number | None = Field(None, description='Least value allowed, such as "0"; less is the anomaly OutOfRange.')
-    max: Number | None = Field(None, description="Greatest value allowed; more is the anomaly OutOfRange.")
+    nullable: bool | None = Field(None, description="Whether values may be missing. Defaults to true.")
+    min: Number | None = Field(
+        None, description='Minimum value, such as "0". Smaller values are the anomaly OutOfRange.'
+    )
+    max: Number | None = Field(None, description="Maximum value. Greater values are the anomaly OutOfRange.")
     categories: tuple[Annotated[str, Field(max_length=128)], ...] = Field(
-        (), max_length=1000, description="All values allowed; another one is the anomaly NewCategory."
+        (), max_length=1000, description="All allowed values. Other values are the anomaly NewCategory."
     )
 
 
 class Check(Schema):
-    """A question to the data, in SQL (DuckDB), where the data is the table `data`."""
+    """A SQL check (DuckDB) on the table `data`."""
 
-    name: Label = Field(description="The check's name, shown where it is violated.")
-    sql: str = Field(
-        min_length=1, max_length=4096, description="A query that returns the rows that violate the check; none is good."
-    )
+    name: Label = Field(description="Name of the check, shown if it is violated.")
+    sql: str = Field(min_length=1, max_length=4096, description="Query that returns the rows that violate the check.")
     severity: Literal["Error", "Warning"] = Field(
-        "Error", description="Error: violating rows make the data unfit. Warning: they are only reported."
+        "Error", description="Error rejects the data if rows violate the check; Warning only reports them."
     )
 
 
@@ -111,22 +111,24 @@ class Split(Schema):
     model_config = model_rules(
         rule(
             "double(self.validation.substring(0, self.validation.size()-1)) + double(self.test.substring(0, self.test.size()-1)) < 100.0",
-            "validation and test together must leave something to train on: less than 100%",
+            "validation and test together must be less than 100%",
         ),
-        rule("(self.by == 'Group') == has(self.group)", "group names the column of by: Group, and only of it"),
-        rule("!has(self.stratify) || self.by == 'Random'", "stratify is for by: Random"),
+        rule("(self.by == 'Group') == has(self.group)", "group is required with by: Group and not allowed otherwise"),
+        rule("!has(self.stratify) || self.by == 'Random'", "stratify requires by: Random"),
     )
 
     by: Literal["Random", "Time", "Group"] = Field(
-        description="Random: any row anywhere. Time: the newest rows are the test, by spec.eventTime. Group: rows of one group stay together."
+        description="Random assigns rows at random; Time uses the newest rows by spec.eventTime as the test split; Group keeps the rows of a group in one split."
     )
-    validation: Percent = Field(Percent("15%"), description="Share of rows to choose models by.")
-    test: Percent = Field(Percent("15%"), description="Share of rows that no training ever sees.")
+    validation: Percent = Field(
+        Percent("15%"), description="Percentage of rows in the validation split, used for model selection."
+    )
+    test: Percent = Field(Percent("15%"), description="Percentage of rows in the test split, never used for training.")
     stratify: ColumnName | None = Field(
         None,
-        description="A column, most often the target, whose values have the same shares in each split; for by: Random.",
+        description="Column whose distribution is preserved in each split, usually the target. Requires by: Random.",
     )
-    group: ColumnName | None = Field(None, description="The column of by: Group, such as patient_id.")
+    group: ColumnName | None = Field(None, description="Column of the groups for by: Group, such as patient_id.")
     seed: int = Field(0, ge=0, le=2147483647, description="Seed of the split; the same seed gives the same split.")
 
 
@@ -134,7 +136,10 @@ class Retention(Schema):
     """How much history is retained."""
 
     versions: int = Field(
-        10, ge=1, le=100, description="How many versions status remembers, newest first; cited ones stay besides."
+        10,
+        ge=1,
+        le=100,
+        description="Number of versions retained in the status, newest first. Versions that are referenced are retained in addition.",
     )
 
 
@@ -144,45 +149,48 @@ class DatasetSpec(Schema):
     model_config = model_rules(
         rule(
             "!(has(self.schedule) && has(self.source.http))",
-            "schedule is not for an http source, whose sha256 fixes its content",
+            "schedule is not supported for an http source, because its sha256 fixes the content",
         ),
         rule(
             "!has(self.split) || self.split.by != 'Time' || has(self.eventTime)",
-            "split.by: Time needs spec.eventTime, the column to order rows by",
+            "split.by: Time requires spec.eventTime, the column that orders the rows",
         ),
     )
 
-    source: Source = Field(description="Where the data is.")
+    source: Source = Field(description="Source of the data.")
     target: ColumnName | None = Field(None, description="The column to predict.")
     keys: tuple[ColumnName, ...] = Field(
-        (), max_length=8, description="Columns that together name a row; a repetition is the anomaly DuplicateKeys."
+        (),
+        max_length=8,
+        description="Columns that together identify a row. Duplicate keys are the anomaly DuplicateKeys.",
     )
     event_time: ColumnName | None = Field(None, description="The column with the time of the row's event.")
     format: Literal["CSV", "Parquet", "JSONL"] | None = Field(
-        None, description="The files' format; absent, it follows from their names."
+        None, description="Format of the files. Defaults to the format that their names indicate."
     )
     columns: tuple[Column, ...] = Field(
         (),
         max_length=500,
-        description="What is known of columns; the rest is inferred from the first version and stays the same from then on.",
+        description="Properties of columns. Properties that are not set are inferred from the first version and then fixed.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     checks: tuple[Check, ...] = Field(
         (),
         max_length=50,
-        description="Questions to the data in SQL, each returning the rows that violate it.",
+        description="SQL checks; each returns the rows that violate it.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     split: Split | None = Field(
         None,
-        description="How rows are split; absent, by Time where eventTime is given, else Random and stratified by a categorical target, with 15% and 15%.",
+        description="How rows are split. Defaults to Time if eventTime is set, otherwise to Random, stratified by a categorical target, with 15% for validation and 15% for test.",
     )
     schedule: Schedule | None = Field(
-        None, description="When to look at the source again; absent, only when the spec changes or on request."
+        None,
+        description="When to check the source again. Without it, the source is checked when the spec changes or on request.",
     )
-    retention: Retention = Field(default_factory=Retention, description="How many versions status remembers.")
+    retention: Retention = Field(default_factory=Retention, description="Retention of versions in the status.")
     resources: Resources = Field(
-        default_factory=Resources, description="What the check's pod requests; absent, 250m CPU and 512Mi memory."
+        default_factory=Resources, description="Resources of the check pod. Defaults to 250m CPU and 512Mi memory."
     )
-    placement: Placement = Field(default_factory=Placement, description="Where the check's pod may run.")
-    suspend: bool = Field(False, description="True: no new check starts; one that runs goes on.")
+    placement: Placement = Field(default_factory=Placement, description="Scheduling constraints of the check pod.")
+    suspend: bool = Field(False, description="If true, no new check starts. A running check continues.")

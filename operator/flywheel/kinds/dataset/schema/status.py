@@ -18,55 +18,59 @@ Message = Annotated[str, Field(max_length=512)]
 
 
 class Splits(Schema):
-    """Rows in each part."""
+    """Number of rows in each split."""
 
-    train: int = Field(description="Rows to train on.")
-    validation: int = Field(description="Rows to choose models by.")
-    test: int = Field(description="Rows that no training sees.")
+    train: int = Field(description="Rows of the training split.")
+    validation: int = Field(description="Rows of the validation split.")
+    test: int = Field(description="Rows of the test split.")
 
 
 class Version(Schema):
-    """One state of the data, named by its content."""
+    """A version of the data, named by its content."""
 
     name: str = Field(max_length=253, description="The Dataset's name and 8 digits of the content's digest.")
     digest: Digest = Field(description="The artifact with the splits, the schema and the profile.")
-    content: Digest = Field(description="Digest of the source's bytes and of the settings that shape the version.")
-    rows: int | None = Field(None, description="All rows.")
-    splits: Splits | None = Field(None, description="Rows in each part.")
+    content: Digest = Field(
+        description="Digest of the bytes of the source and of the settings that affect the version."
+    )
+    rows: int | None = Field(None, description="Number of rows.")
+    splits: Splits | None = Field(None, description="Number of rows in each split.")
     task: Literal["Classification", "Regression"] | None = Field(
         None, description="The task that follows from the target."
     )
-    classes: int | None = Field(None, description="How many classes the target has.")
-    test_digest: Digest | None = Field(None, description="Digest of the test part; models compare on the same one.")
-    warnings: tuple[Message, ...] = Field(
-        (), max_length=MAX_WARNINGS, description="Anomalies that do not make the data unfit."
+    classes: int | None = Field(None, description="Number of classes of the target.")
+    test_digest: Digest | None = Field(
+        None, description="Digest of the test split. Models are comparable if it is equal."
     )
-    checked_at: datetime | None = Field(None, description="When it was first found good.")
+    warnings: tuple[Message, ...] = Field(
+        (), max_length=MAX_WARNINGS, description="Anomalies that do not reject the data."
+    )
+    checked_at: datetime | None = Field(None, description="Time when it first passed the check.")
 
 
 class LastCheck(Schema):
-    """The check that runs, or the last one that ran."""
+    """The current check, or the last one."""
 
-    number: int = Field(description="The attempt; each has a Job of its own.")
+    number: int = Field(description="Number of the attempt; each attempt is a separate Job.")
     generation: int = Field(description="The generation of the spec that it checks.")
     request: str | None = Field(
         None, max_length=256, description="The value of annotation flywheel.ml/check-requested that caused it."
     )
     tick: datetime | None = Field(None, description="The time of the newest tick of the schedule that caused it.")
-    result: Literal["Running", "Passed", "Failed", "Retrying"] = Field(description="What became of it.")
+    result: Literal["Running", "Passed", "Failed", "Retrying"] = Field(description="Its result.")
     reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
     message: str | None = Field(None, max_length=1024, description="Why it failed, as a sentence.")
-    retries: int = Field(description="How often it was retried, since the data was not the cause.")
-    not_before: datetime | None = Field(None, description="When it is tried again.")
-    finished_at: datetime | None = Field(None, description="When it ended.")
+    retries: int = Field(description="Number of retries after failures that the data did not cause.")
+    not_before: datetime | None = Field(None, description="Time of the next attempt.")
+    finished_at: datetime | None = Field(None, description="Time when it finished.")
 
 
 class DatasetStatus(Status):
     """The version to use now, the ones before, and the last check."""
 
-    version: str | None = Field(None, max_length=253, description="The version to use now.")
-    digest: Digest | None = Field(None, description="Its artifact.")
-    rows: int | None = Field(None, description="Its rows.")
+    version: str | None = Field(None, max_length=253, description="The current version.")
+    digest: Digest | None = Field(None, description="Digest of its artifact.")
+    rows: int | None = Field(None, description="Number of rows in the current version.")
     generation: int | None = Field(None, description="The generation of the spec that the version was checked against.")
-    check: LastCheck | None = Field(None, description="The check that runs, or the last one that ran.")
+    check: LastCheck | None = Field(None, description="The current check, or the last one.")
     versions: tuple[Version, ...] = Field((), max_length=MAX_VERSIONS, description="Versions, the current one first.")

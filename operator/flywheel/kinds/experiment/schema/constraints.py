@@ -13,12 +13,15 @@ class Constraint(Schema):
 
     model_config = model_rules(
         rule("has(self.min) || has(self.max)", "give min, max or both"),
-        rule("!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", "min may not exceed max"),
+        rule(
+            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
+            "min must not be greater than max",
+        ),
     )
 
     metric: MetricName = Field(description="A metric that every trial reports.")
-    min: Number | None = Field(None, description="The least that is allowed.")
-    max: Number | None = Field(None, description="The most that is allowed.")
+    min: Number | None = Field(None, description="Minimum allowed value.")
+    max: Number | None = Field(None, description="Maximum allowed value.")
 
     def violation(self, value: float) -> tuple[float, str] | None:
         """By how much of the bound a value is beyond it, and the finding; None where the bound is satisfied."""

@@ -22,11 +22,11 @@ Parameter = Annotated[
 
 def parameter_name_rule() -> dict[str, Any]:
     """A rule for maps whose keys are names of parameters; status repeats them, and must stay small."""
-    return validations(rule("self.all(name, name.size() <= 63)", "names of parameters have at most 63 characters"))
+    return validations(rule("self.all(name, name.size() <= 63)", "names of parameters must have at most 63 characters"))
 
 
 class FloatRange(Schema):
-    """A real number between two others."""
+    """A real number in a range."""
 
     model_config = model_rules(
         rule("double(self.min) < double(self.max)", "min must be less than max"),
@@ -35,14 +35,16 @@ class FloatRange(Schema):
         rule("!has(self.step) || double(self.step) > 0.0", "step must be above 0"),
     )
 
-    min: Number = Field(description='Least value, such as "0.02".')
-    max: Number = Field(description='Greatest value, such as "0.3".')
-    log: bool | None = Field(None, description="Search evenly in the logarithm: 0.01 is as far from 0.1 as 0.1 from 1.")
-    step: Number | None = Field(None, description="Only min, min + step, min + 2 step, …; algorithm Grid needs it.")
+    min: Number = Field(description='Minimum, such as "0.02".')
+    max: Number = Field(description='Maximum, such as "0.3".')
+    log: bool | None = Field(None, description="If true, sample on a logarithmic scale.")
+    step: Number | None = Field(
+        None, description="Step size: only min, min + step, min + 2 step, … are used. Required by algorithm Grid."
+    )
 
 
 class IntRange(Schema):
-    """A whole number between two others."""
+    """An integer in a range."""
 
     model_config = model_rules(
         rule("self.min < self.max", "min must be less than max"),
@@ -52,23 +54,26 @@ class IntRange(Schema):
 
     min: int = Field(ge=-1_000_000_000, le=1_000_000_000, description="Least value.")
     max: int = Field(ge=-1_000_000_000, le=1_000_000_000, description="Greatest value.")
-    log: bool | None = Field(None, description="Search evenly in the logarithm.")
+    log: bool | None = Field(None, description="If true, sample on a logarithmic scale.")
     step: int | None = Field(
-        None, ge=1, le=1_000_000_000, description="Only min, min + step, min + 2 step, …; absent, 1."
+        None,
+        ge=1,
+        le=1_000_000_000,
+        description="Step size: only min, min + step, min + 2 step, … are used. Defaults to 1.",
     )
 
 
 class Distribution(Schema):
-    """What values one parameter may take: exactly one of float, int, choice."""
+    """Distribution of one parameter: exactly one of float, int and choice."""
 
     model_config = model_rules(exactly_one_of("float", "int", "choice"))
 
-    float_: FloatRange | None = Field(None, alias="float", description="A real number between two others.")
-    int_: IntRange | None = Field(None, alias="int", description="A whole number between two others.")
+    float_: FloatRange | None = Field(None, alias="float", description="A real number in a range.")
+    int_: IntRange | None = Field(None, alias="int", description="An integer in a range.")
     choice: tuple[Annotated[str, Field(max_length=128)], ...] | None = Field(
         None,
         min_length=1,
         max_length=64,
-        description='One of these, written as strings and read like parameters: ["relu", "tanh"], ["[64]", "[100, 50]"].',
+        description='List of values, written as strings and parsed like parameters: ["relu", "tanh"], ["[64]", "[100, 50]"].',
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )

@@ -15,14 +15,14 @@ def _immutable(path: str, *optional: str) -> dict[str, Any]:
     same = f"({there}) == ({then}) && (!({there}) || {new} == {old})" if optional else f"{new} == {old}"
     return rule(
         f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({same})",
-        f"spec.{path} cannot change after the search has started; make another Experiment",
+        f"spec.{path} cannot change after the search has started; create another Experiment",
     )
 
 
 RULES = (
     rule(
         "!has(self.spec.warmStartFrom) || self.spec.warmStartFrom.all(each, each.experiment != self.metadata.name)",
-        "spec.warmStartFrom names other Experiments; an Experiment always knows its own trials",
+        "spec.warmStartFrom must name other Experiments; an Experiment always uses its own trials",
     ),
     _immutable("dataset", "dataset"),
     _immutable("artifact", "artifact"),

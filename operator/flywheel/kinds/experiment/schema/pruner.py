@@ -7,8 +7,8 @@ from pydantic import Field
 from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
 from flywheel.core.resource.values import Number
 
-_STARTUP = "So many trials must have succeeded before any is pruned; absent, 5."
-_WARMUP = "No trial is pruned before this step of its curve; absent, 0."
+_STARTUP = "Number of trials that must have succeeded before any is pruned. Defaults to 5."
+_WARMUP = "First step at which a trial can be pruned. Defaults to 0."
 
 
 class MedianPruner(Schema):
@@ -21,7 +21,7 @@ class MedianPruner(Schema):
 class PercentilePruner(Schema):
     """Prune a trial whose best value so far is not among the best of the others at the same step."""
 
-    percentile: int = Field(ge=1, le=99, description="The share that goes on, in percent; 50 is the median.")
+    percentile: int = Field(ge=1, le=99, description="Percentage of trials that continue; 50 is the median.")
     startup_trials: int | None = Field(None, ge=1, le=500, description=_STARTUP)
     warmup_steps: int | None = Field(None, ge=0, le=1_000_000_000, description=_WARMUP)
 
@@ -29,10 +29,12 @@ class PercentilePruner(Schema):
 class PatientPruner(Schema):
     """Prune a trial that no longer becomes better, whatever the others do."""
 
-    patience: int = Field(ge=0, le=1_000_000, description="Steps without a better value that are tolerated.")
+    patience: int = Field(
+        ge=0, le=1_000_000, description="Number of steps without improvement before the trial is stopped."
+    )
     min_delta: Number | None = Field(
         None,
-        description="How much worse the lately best value must be than the one before; absent, anything worse.",
+        description="Minimum change by which the recent best value must be worse than the earlier best value. Defaults to any change.",
         json_schema_extra=validations(rule("double(self) >= 0.0", "minDelta cannot be negative")),
     )
 
@@ -45,9 +47,13 @@ class Pruner(Schema):
 
     model_config = model_rules(exactly_one_of("median", "percentile", "patient"))
 
-    median: MedianPruner | None = Field(None, description="Worse than the median of the others at the same step.")
-    percentile: PercentilePruner | None = Field(None, description="Not among the best of the others at the same step.")
-    patient: PatientPruner | None = Field(None, description="No longer becoming better.")
+    median: MedianPruner | None = Field(
+        None, description="Stop a trial that is worse than the median of other trials at the same step."
+    )
+    percentile: PercentilePruner | None = Field(
+        None, description="Stop a trial that is not in the given percentile of other trials at the same step."
+    )
+    patient: PatientPruner | None = Field(None, description="Stop a trial that no longer improves.")
 
     def collect_config(self, metric: str, group: str, *, maximize: bool) -> dict[str, Any]:
         """The pruner as collect reads it; `group` names the trials that are compared with each other."""

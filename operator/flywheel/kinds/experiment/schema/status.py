@@ -19,20 +19,22 @@ Text = Annotated[str, Field(max_length=256)]
 
 
 class TrialRecord(Schema):
-    """One trial as the sampler needs it; short, since there may be 500 of them."""
+    """A trial for the sampler, in a compact form because there may be 500 of them."""
 
     trial: int = Field(description="Its number, from 1.")
-    state: State = Field(description="What became of it.")
-    value: str | None = Field(None, max_length=32, description="Its value of the objective; of a pruned one the last.")
-    step: int | None = Field(None, description="Of a pruned one the last step of its curve.")
+    state: State = Field(description="Its result.")
+    value: str | None = Field(
+        None, max_length=32, description="Its value of the objective; for a pruned trial, the last value."
+    )
+    step: int | None = Field(None, description="For a pruned trial, the last step of its curve.")
     over: str | None = Field(
         None,
         max_length=16,
-        description="By how much it violates its constraints, as a share of the bounds; absent, it satisfies them.",
+        description="Relative violation of the constraints. Absent if they are satisfied.",
     )
     point: str = Field(
         max_length=1024,
-        description="Its place in the space as a JSON list: the estimator's number, then the searched values in the order of their names.",
+        description="Its point in the search space as a JSON list: the index of the estimator, then the searched values ordered by name.",
     )
 
     @property
@@ -42,13 +44,13 @@ class TrialRecord(Schema):
 
 
 class Attempt(Schema):
-    """A trial that runs, or that is tried again."""
+    """A trial that is running or will be retried."""
 
     trial: int = Field(description="The trial's number.")
-    attempt: int = Field(description="Which attempt it is; a lost one is made again with the same parameters.")
-    repeat: int | None = Field(None, description="Which of its repeats it is, from the second on.")
-    not_before: datetime | None = Field(None, description="When it is tried again.")
-    message: str | None = Field(None, max_length=512, description="Why it is tried again.")
+    attempt: int = Field(description="Number of the attempt. A lost attempt is repeated with the same parameters.")
+    repeat: int | None = Field(None, description="Number of the repeat, from the second on.")
+    not_before: datetime | None = Field(None, description="Time of the next attempt.")
+    message: str | None = Field(None, max_length=512, description="Reason for the retry.")
 
     @property
     def key(self) -> tuple[int, int]:
@@ -60,14 +62,14 @@ class ResourceUsage(Schema):
     """What the container `main` of a trial used."""
 
     cpu_seconds: int | None = Field(None, description="CPU time, rounded up.")
-    memory_peak_bytes: int | None = Field(None, description="The most memory at one time.")
+    memory_peak_bytes: int | None = Field(None, description="Peak memory.")
 
 
 class Trial(Schema):
-    """One trial as people read it."""
+    """A trial, for users."""
 
     trial: int = Field(description="Its number, from 1.")
-    state: State = Field(description="What became of it.")
+    state: State = Field(description="Its result.")
     estimator: ShortText | None = Field(None, description="The estimator of trainer sklearn.")
     parameters: dict[ShortText, Text] = Field(
         default_factory=dict, max_length=MAX_SEARCHED_PARAMETERS, description="The searched parameters."
@@ -77,37 +79,35 @@ class Trial(Schema):
     )
     value: str | None = Field(None, max_length=32, description="Its value of the objective.")
     std: str | None = Field(
-        None, max_length=32, description="With repeats: their standard deviation; value is their mean."
+        None, max_length=32, description="Standard deviation over the repeats; value is their mean."
     )
     seed: int | None = Field(
-        None, description="With repeats: the seed of the one nearest to the mean, whose model and metrics these are."
+        None, description="Seed of the repeat closest to the mean, which provides model and metrics."
     )
     model: Digest | None = Field(
-        None, description="Its model in the store; absent where spec.keepArtifacts others were as good."
+        None, description="Its model in the store. Absent if spec.keepArtifacts did not store it."
     )
     reason: ShortText | None = Field(
-        None, description="Why it did not succeed, or cannot be the best, as one CamelCase word."
+        None, description="Reason why it failed or cannot be the best, as one CamelCase word."
     )
-    message: str | None = Field(
-        None, max_length=512, description="Why it did not succeed, or cannot be the best, as a sentence."
-    )
-    job: ShortText | None = Field(None, description="Its Job, whose logs can be read while it is there.")
-    node: str | None = Field(None, max_length=253, description="Where it ran.")
-    image: str | None = Field(None, max_length=1024, description="What it ran, by digest.")
-    usage: ResourceUsage | None = Field(None, description="What it used.")
-    finished_at: datetime | None = Field(None, description="When it ended.")
+    message: str | None = Field(None, max_length=512, description="Message about why it failed or cannot be the best.")
+    job: ShortText | None = Field(None, description="Its Job; logs are available while it exists.")
+    node: str | None = Field(None, max_length=253, description="Node it ran on.")
+    image: str | None = Field(None, max_length=1024, description="Image it ran, by digest.")
+    usage: ResourceUsage | None = Field(None, description="Resource usage.")
+    finished_at: datetime | None = Field(None, description="Time when it finished.")
 
 
 class Counts(Schema):
-    """How many trials there are."""
+    """Number of trials."""
 
-    running: int = Field(description="They run, or wait to be tried again.")
-    succeeded: int = Field(description="They reported the objective.")
-    failed: int = Field(description="They did not, and it was their own fault.")
-    stopped: int = Field(description="They were not needed any more.")
-    pruned: int | None = Field(None, description="They ended early, since others were better; absent, none.")
+    running: int = Field(description="Trials that are running or waiting for a retry.")
+    succeeded: int = Field(description="Trials that reported the objective.")
+    failed: int = Field(description="Trials that failed because of their own code or parameters.")
+    stopped: int = Field(description="Trials that were stopped because they were no longer needed.")
+    pruned: int | None = Field(None, description="Trials that were pruned.")
     feasible: int | None = Field(
-        None, description="They succeeded within the constraints; absent where there are no constraints."
+        None, description="Trials that succeeded and satisfy the constraints. Absent if there are no constraints."
     )
 
     @property
@@ -117,14 +117,15 @@ class Counts(Schema):
 
 
 class Importance(Schema):
-    """How much one parameter decided whether a trial was among the best."""
+    """Importance of one parameter for whether a trial was among the best."""
 
     name: str = Field(
         max_length=127,
-        description="The parameter, `Estimator.parameter` where there are several, or `estimator`, their choice.",
+        description="Name of the parameter: `Estimator.parameter` if there are several estimators, or `estimator` for the choice of the estimator.",
     )
     share: str = Field(
-        max_length=16, description="Its share; all add up to 1, or less where more than 10 are left out."
+        max_length=16,
+        description="Its importance. All importances sum to 1, or to less if parameters beyond the first 10 are omitted.",
     )
 
 
@@ -132,38 +133,40 @@ class Data(Schema):
     """The data that the search started with; it stays the same until the end."""
 
     version: str = Field(max_length=253, description="The Dataset's version.")
-    digest: Digest = Field(description="Its artifact.")
+    digest: Digest = Field(description="Digest of its artifact.")
     task: Literal["Classification", "Regression"] | None = Field(
         None, description="The task that follows from its target."
     )
-    classes: int | None = Field(None, description="How many classes its target has.")
+    classes: int | None = Field(None, description="Number of classes of its target.")
 
 
 class ExperimentStatus(Status):
     """How far the search is and what it found."""
 
-    start_time: datetime | None = Field(None, description="When the first trial started.")
-    completion_time: datetime | None = Field(None, description="When the search ended.")
+    start_time: datetime | None = Field(None, description="Time when the first trial started.")
+    completion_time: datetime | None = Field(None, description="Time when the search ended.")
     fingerprint: str | None = Field(
         None, max_length=16, description="Digest of the fields that cannot change once the search has started."
     )
     data: Data | None = Field(None, description="The data that the search started with.")
     refused_at: int | None = Field(
         None,
-        description="The generation of the spec with which a trial could never work; another generation starts again.",
+        description="Generation of the spec with which no trial can succeed. A new generation is tried again.",
     )
     metric: ShortText | None = Field(None, description="The objective's metric.")
-    direction: Literal["Maximize", "Minimize"] | None = Field(None, description="Whether more or less of it is better.")
-    trials: Counts | None = Field(None, description="How many trials there are.")
+    direction: Literal["Maximize", "Minimize"] | None = Field(
+        None, description="Whether the metric is maximized or minimized."
+    )
+    trials: Counts | None = Field(None, description="Number of trials.")
     best: Trial | None = Field(None, description="The best trial.")
     last_trials: tuple[Trial, ...] = Field(
-        (), max_length=MAX_LISTED, description="The trials that ended last, newest first."
+        (), max_length=MAX_LISTED, description="Most recently finished trials, newest first."
     )
-    running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that run, or that are tried again.")
+    running: tuple[Attempt, ...] = Field((), max_length=100, description="Trials that are running or will be retried.")
     history: tuple[TrialRecord, ...] = Field((), max_length=MAX_HISTORY, description="Every trial, for the sampler.")
     importance: tuple[Importance, ...] = Field(
         (),
         max_length=MAX_LISTED,
-        description="Which parameters mattered, the most important first; there once the search is over, if 8 trials succeeded.",
+        description="Parameter importances, highest first. Available after the search if at least 8 trials succeeded.",
     )
     model_version: str | None = Field(None, max_length=63, description="The ModelVersion that the best trial became.")

@@ -23,24 +23,26 @@ MAX_SEARCHED_PARAMETERS = 16
 class Features(Schema):
     """The columns to learn from, by the way they are prepared."""
 
-    numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as numbers.")
-    categorical: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns taken as categories.")
+    numeric: tuple[ColumnName, ...] = Field((), max_length=500, description="Columns that are treated as numeric.")
+    categorical: tuple[ColumnName, ...] = Field(
+        (), max_length=500, description="Columns that are treated as categorical."
+    )
 
 
 class Estimator(Schema):
-    """One scikit-learn estimator, its fixed parameters and its own space."""
+    """A scikit-learn estimator with its fixed parameters and its search space."""
 
     model_config = model_rules(
         rule(
             "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-            "a parameter stands either in parameters or in search, not in both",
+            "a parameter must be either in parameters or in search, not in both",
         )
     )
 
     name: str = Field(
         pattern=r"^[A-Z][A-Za-z0-9]*$",
         max_length=63,
-        description="The estimator's class name, from the list of those allowed.",
+        description="Class name of the estimator, from the list of allowed estimators.",
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,
@@ -60,15 +62,15 @@ class SklearnTrainer(Schema):
     """A scikit-learn pipeline, exported to ONNX. All of it may be left out: then it follows from the data."""
 
     task: Literal["Classification", "Regression"] | None = Field(
-        None, description="Absent, it follows from the target."
+        None, description="Defaults to the task that follows from the target."
     )
     features: Features | None = Field(
-        None, description="Absent, all columns but target, keys and eventTime, by their types."
+        None, description="Defaults to all columns except target, keys and eventTime, by type."
     )
     estimators: tuple[Estimator, ...] = Field(
         (),
         max_length=8,
-        description="Estimators to try, each with its own space; absent, the preset Tabular.",
+        description="Estimators to try, each with its own search space. Defaults to the preset Tabular.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
 
@@ -94,21 +96,21 @@ class ContainerTrainer(Schema):
     model_config = model_rules(
         rule(
             "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-            "a parameter stands either in parameters or in search, not in both",
+            "a parameter must be either in parameters or in search, not in both",
         )
     )
 
     image: str = Field(
-        min_length=1, max_length=1024, description="The image; one named by digest gives the same run again."
+        min_length=1, max_length=1024, description="Image of the trainer. Use a digest for reproducible runs."
     )
     command: tuple[Annotated[str, Field(max_length=4096)], ...] = Field(
-        (), max_length=64, description="The command; absent, the image's entrypoint."
+        (), max_length=64, description="Command of the container. Defaults to the image's entrypoint."
     )
     args: tuple[Annotated[str, Field(max_length=4096)], ...] = Field((), max_length=256, description="Its arguments.")
     env: tuple[Variable, ...] = Field(
         (),
         max_length=48,
-        description="Environment variables, written out or from Secrets.",
+        description="Environment variables, given as values or taken from Secrets.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     parameters: dict[str, Parameter] = Field(
@@ -120,10 +122,12 @@ class ContainerTrainer(Schema):
     search: dict[str, Distribution] = Field(
         default_factory=dict,
         max_length=MAX_SEARCHED_PARAMETERS,
-        description="Parameters to search, written to params.json beside the fixed ones; absent, it is one plain training.",
+        description="Parameters to search, written to params.json with the fixed ones. Without it, the Experiment is a single training.",
         json_schema_extra=parameter_name_rule(),
     )
-    model: ContainerModel | None = Field(None, description="Where the container leaves its model; register needs it.")
+    model: ContainerModel | None = Field(
+        None, description="Model file that the container writes. Required by register."
+    )
 
 
 class Trainer(Schema):
@@ -132,7 +136,9 @@ class Trainer(Schema):
     model_config = model_rules(exactly_one_of("sklearn", "container"))
 
     sklearn: SklearnTrainer | None = Field(None, description="A scikit-learn pipeline, exported to ONNX.")
-    container: ContainerTrainer | None = Field(None, description="Any image and language, by the file contract.")
+    container: ContainerTrainer | None = Field(
+        None, description="An image in any language that follows the contract for files (images/README.md)."
+    )
 
     @property
     def implementation(self) -> SklearnTrainer | ContainerTrainer:

@@ -23,7 +23,7 @@ class HttpsAddress(PatternString):
 
     __slots__ = ()
     pattern = r"^https://[^\s/?#@]+(/[^\s#]*)?$"
-    description = "an https:// address, such as https://login.example.org/keys"
+    description = "an https:// URL, such as https://login.example.org/keys"
     max_length = 1024
 
 
@@ -58,7 +58,7 @@ class JwtIssuer(Schema):
     model_config = model_rules(
         rule(
             "has(self.jwksUri) || self.issuer.startsWith('https://')",
-            "issuer must be an https:// address, where its discovery document says where its keys are; else give jwksUri",
+            "issuer must be an https:// URL with a discovery document that names its keys; otherwise set jwksUri",
         )
     )
 
@@ -84,7 +84,7 @@ class JwtIssuer(Schema):
         max_length=16_384,
         description="Certificates (PEM) of the authorities that sign the issuer's certificate; absent, those that the system trusts.",
         json_schema_extra=validations(
-            rule("self.contains('-----BEGIN CERTIFICATE-----')", "must be certificates in PEM form")
+            rule("self.contains('-----BEGIN CERTIFICATE-----')", "must be certificates in PEM format")
         ),
     )
 
@@ -97,4 +97,4 @@ class Authentication(Schema):
         None,
         description="Kubernetes tokens, of subjects that may get this InferenceService (ClusterRole flywheel-inference-caller).",
     )
-    jwt: JwtIssuer | None = Field(None, description="JSON Web Tokens of an issuer, such as a company's login.")
+    jwt: JwtIssuer | None = Field(None, description="JSON Web Tokens of an issuer, such as an identity provider.")

@@ -20,7 +20,10 @@ class LoggedColumn(Schema):
     """How the values of one column are protected."""
 
     model_config = model_rules(
-        rule("has(self.width) == (self.action == 'Bucket')", "width belongs to action Bucket, which needs it")
+        rule(
+            "has(self.width) == (self.action == 'Bucket')",
+            "width is required with action Bucket and not allowed otherwise",
+        )
     )
 
     name: str = Field(min_length=1, max_length=253, description="An input or output of the model, or the key.")
@@ -40,7 +43,7 @@ class Logging(Schema):
     model_config = model_rules(
         rule(
             "has(self.hmac) || !has(self.columns) || !self.columns.exists(c, c.action == 'Hmac')",
-            "hmac is required by a column with action Hmac: name a Secret's key that holds the hash's key",
+            "hmac is required for a column with action Hmac: reference the Secret with the key of the hash",
         )
     )
 

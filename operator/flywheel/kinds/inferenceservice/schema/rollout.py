@@ -62,7 +62,7 @@ class CanaryAnalysis(Schema):
 
 
 class Canary(Schema):
-    """The challenger answers a growing share of the requests."""
+    """The challenger serves an increasing percentage of requests."""
 
     steps: tuple[CanaryStep, ...] = Field(
         min_length=1,
@@ -71,7 +71,7 @@ class Canary(Schema):
         json_schema_extra=validations(
             rule(
                 "self.map(s, s.percent).isSorted() && self.all(s, self.exists_one(t, t.percent == s.percent))",
-                "the percentages of the steps must rise from one to the next",
+                "the percentages of the steps must increase",
             )
         ),
     )
@@ -122,7 +122,7 @@ class Rollout(Schema):
 
     model_config = model_rules(exactly_one_of("canary", "shadow"))
 
-    canary: Canary | None = Field(None, description="The challenger answers a growing share of the requests.")
+    canary: Canary | None = Field(None, description="The challenger serves an increasing percentage of requests.")
     shadow: Shadow | None = Field(
         None, description="The challenger gets copies of requests, and responses are compared."
     )
@@ -158,9 +158,9 @@ class Rejection(Schema):
     """A version that was rolled back; its ModelVersion copies this as its rejection."""
 
     version: str = Field(max_length=253, description="The ModelVersion.")
-    at: datetime = Field(description="When it was rolled back.")
+    at: datetime = Field(description="Time of the rollback.")
     message: str = Field("", max_length=512, description="The finding, with its numbers.")
-    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="What the judge measured.")
+    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the analysis.")
 
 
 class RolloutStatus(Schema):
@@ -171,18 +171,18 @@ class RolloutStatus(Schema):
     challenger: str = Field(max_length=253, description="The ModelVersion that takes over, or took over.")
     digest: Digest | None = Field(None, description="The challenger's artifact.")
     champion: str = Field(max_length=253, description="The ModelVersion that is replaced, or was replaced.")
-    step: int | None = Field(None, description="The step that is measured, from 1.")
-    percent: int | None = Field(None, description="The share of requests that go to the challenger.")
-    started: datetime = Field(description="When the rollout began.")
+    step: int | None = Field(None, description="Current step, from 1.")
+    percent: int | None = Field(None, description="Percentage of requests that go to the challenger.")
+    started: datetime = Field(description="Time when the rollout started.")
     since: datetime = Field(description="When the phase or step began.")
-    judgements: int | None = Field(None, description="How many judge Jobs of this rollout have ended.")
+    judgements: int | None = Field(None, description="Number of finished judge Jobs of this rollout.")
     verdict: str | None = Field(None, max_length=63, description="The last verdict: Pass, Breach or CannotMeasure.")
     message: str | None = Field(None, max_length=700, description="The last verdict's finding.")
-    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="What the judge measured last.")
+    numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the last analysis.")
     examples: Digest | None = Field(
-        None, description="The artifact with the worst disagreements of a shadow, in its file worst.json."
+        None, description="Artifact with the largest differences of a shadow, in its file worst.json."
     )
-    held: int | None = Field(None, description="How many times in a row this step could not be measured.")
+    held: int | None = Field(None, description="Number of consecutive times that this step could not be measured.")
     retry_at: datetime | None = Field(None, description="When the step is measured again.")
     keep_until: datetime | None = Field(None, description="Until when the other version stays on standby.")
     rejected: tuple[Rejection, ...] = Field(

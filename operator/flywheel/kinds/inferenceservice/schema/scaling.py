@@ -68,11 +68,11 @@ class Scaling(Schema):
         ),
         rule(
             "self.metric in ['CPU', 'Memory'] || has(self.target)",
-            "spec.scaling.target is required with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+            "spec.scaling.target is required with metric InFlight or RequestsPerSecond: the number for each server, such as 10",
         ),
         rule(
             "self.metric in ['CPU', 'Memory'] || !has(self.target) || type(self.target) == int || !self.target.endsWith('%')",
-            "spec.scaling.target must be a number with metric InFlight or RequestsPerSecond: how many each server should have, such as 10",
+            "spec.scaling.target must be a number with metric InFlight or RequestsPerSecond: the number for each server, such as 10",
         ),
     )
 
@@ -83,7 +83,7 @@ class Scaling(Schema):
         json_schema_extra=validations(
             rule(
                 "self >= 1",
-                "minReplicas must be at least 1: nothing can hold requests while no server runs; spec.suspend: true stops all servers",
+                "minReplicas must be at least 1, because no component holds requests while no server runs; spec.suspend: true stops all servers",
             )
         ),
     )
@@ -119,14 +119,14 @@ def _requested(metric: str, resource: str) -> str:
 RULES = (
     rule(
         "!has(self.scaling) || self.replicas == 1",
-        "give spec.replicas or spec.scaling, not both: remove replicas in the same change; minReplicas and maxReplicas say how many",
+        "give spec.replicas or spec.scaling, not both: remove replicas in the same change and use minReplicas and maxReplicas",
     ),
     rule(
         _requested("CPU", "cpu"),
-        "spec.scaling by a percentage of CPU needs spec.resources.requests.cpu, of which it is a share; set it, or write the target as an amount such as 500m",
+        "spec.scaling with a percentage of CPU requires spec.resources.requests.cpu; set it, or specify the target as an amount such as 500m",
     ),
     rule(
         _requested("Memory", "memory"),
-        "spec.scaling by a percentage of memory needs spec.resources.requests.memory, of which it is a share; set it, or write the target as an amount such as 512Mi",
+        "spec.scaling with a percentage of memory requires spec.resources.requests.memory; set it, or specify the target as an amount such as 512Mi",
     ),
 )

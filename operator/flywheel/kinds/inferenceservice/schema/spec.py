@@ -41,11 +41,11 @@ class InferenceServiceSpec(Schema):
     model_config = model_rules(
         rule(
             "[has(self.model),has(self.version)].exists_one(x,x)",
-            "give exactly one of model (its champion) and version (that one)",
+            "give exactly one of model (its champion) and version",
         ),
         rule(
             "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
-            "spec.auth is required: write auth: {none: {}} if everybody who reaches the Service may ask, else exactly one of serviceAccount and jwt",
+            "spec.auth is required: set auth: {none: {}} to allow every client that can reach the Service, or exactly one of serviceAccount and jwt",
         ),
         *scaling_rules.RULES,
         *runtimes.RULES,
@@ -73,7 +73,8 @@ class InferenceServiceSpec(Schema):
             "x-kubernetes-list-map-keys": ["name"],
             **validations(
                 rule(
-                    "self.all(e, !e.name.startsWith('FLYWHEEL_'))", "names that start with FLYWHEEL_ are the operator's"
+                    "self.all(e, !e.name.startsWith('FLYWHEEL_'))",
+                    "names that start with FLYWHEEL_ are reserved for the operator",
                 )
             ),
         },
@@ -81,9 +82,9 @@ class InferenceServiceSpec(Schema):
     image_pull_secrets: tuple[PullSecret, ...] = Field(
         (), max_length=8, description="Secrets with credentials of image registries."
     )
-    placement: Placement = Field(Placement(), description="Where the servers may run.")
+    placement: Placement = Field(Placement(), description="Scheduling constraints of the servers.")
     shared_memory: Quantity | None = Field(
         None, description="Size of /dev/shm, such as 1Gi; absent, the container runtime's default."
     )
     rollout: Rollout | None = Field(None, description="How a new version takes over; absent, by a rolling update.")
-    suspend: bool = Field(False, description="True stops all servers and keeps everything else.")
+    suspend: bool = Field(False, description="If true, all servers are stopped and everything else is retained.")

@@ -30,8 +30,8 @@ class Threshold(Schema):
     )
 
     metric: MetricName = Field(description="The metric, such as roc_auc, p95_ms or size_bytes.")
-    min: Number | None = Field(None, description='The least value that passes, such as "0.70".')
-    max: Number | None = Field(None, description='The greatest value that passes, such as "0.2".')
+    min: Number | None = Field(None, description='Minimum value that passes, such as "0.70".')
+    max: Number | None = Field(None, description='Maximum value that passes, such as "0.2".')
 
 
 class ChampionGate(Schema):
@@ -44,47 +44,47 @@ class ChampionGate(Schema):
         )
     )
 
-    metric: RowMetric = Field(description="The metric that is computed for both.")
+    metric: RowMetric = Field(description="Metric that is computed for both versions.")
     min_gain: Number | None = Field(
         None,
-        description='How much better it must be at least, in the metric\'s own unit, such as "0.002"; absent, any gain. A negative one lets a version pass that is worse by at most so much.',
+        description='Minimum improvement in the unit of the metric, such as "0.002". Defaults to any improvement. A negative value allows the version to be worse by at most that amount.',
     )
     confidence: Percent | None = Field(
         None,
-        description="With it, the lower end of the gain's interval must reach minGain: DeLong's for roc_auc of two classes, else a paired bootstrap of 1,000 resamples.",
+        description="If set, the lower bound of the confidence interval of the improvement must reach minGain. The interval is DeLong's for binary roc_auc, otherwise a paired bootstrap with 1,000 resamples.",
     )
 
 
 class SliceGate(Schema):
     """The worst group of rows must be good enough."""
 
-    model_config = model_rules(rule("[has(self.min),has(self.max)].exists_one(x,x)", "give one of min and max"))
+    model_config = model_rules(rule("[has(self.min),has(self.max)].exists_one(x,x)", "give exactly one of min and max"))
 
-    by: ColumnName = Field(description="The column whose values are the groups; it need not be a feature.")
-    metric: RowMetric = Field(description="The metric that is computed for each group.")
-    min: Number | None = Field(None, description='The least value of any group that passes, such as "0.65".')
-    max: Number | None = Field(None, description="The greatest value of any group that passes.")
-    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer test rows are left out.")
+    by: ColumnName = Field(description="Column whose values are the groups. It does not have to be a feature.")
+    metric: RowMetric = Field(description="Metric that is computed for each group.")
+    min: Number | None = Field(None, description='Minimum value of each group that passes, such as "0.65".')
+    max: Number | None = Field(None, description="Maximum value of each group that passes.")
+    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer test rows are ignored.")
 
 
 class FairnessGate(Schema):
     """Groups must be treated alike."""
 
-    by: ColumnName = Field(description="The column whose values are the groups; it need not be a feature.")
+    by: ColumnName = Field(description="Column whose values are the groups. It does not have to be a feature.")
     measure: Literal["DemographicParity", "EqualOpportunity"] = Field(
         description="DemographicParity compares the rate of positive predictions between groups; EqualOpportunity, that rate among the rows that are positive."
     )
-    max_gap: Percent = Field(description="How far apart the rates of any two groups may be, such as 10%.")
+    max_gap: Percent = Field(description="Maximum difference between the rates of any two groups, such as 10%.")
     positive: str | None = Field(
-        None, max_length=128, description="The class that counts as positive; absent, the second of two classes."
+        None, max_length=128, description="The positive class. Defaults to the second of two classes."
     )
-    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer rows are left out.")
+    min_rows: int = Field(50, ge=1, le=1_000_000, description="Groups with fewer relevant rows are ignored.")
 
 
 class CalibrationGate(Schema):
     """Probabilities must mean what they say."""
 
-    max_error: Percent = Field(description="The greatest expected calibration error (15 bins) that passes, such as 5%.")
+    max_error: Percent = Field(description="Maximum expected calibration error (15 bins) that passes, such as 5%.")
 
 
 class ServingGate(Schema):
@@ -98,10 +98,8 @@ class ServingGate(Schema):
         ),
     )
 
-    p95: Latency | None = Field(
-        None, description="The greatest p95 latency of one row's prediction that passes, such as 20ms."
-    )
-    size: Quantity | None = Field(None, description="The greatest size of the model that passes, such as 50Mi.")
+    p95: Latency | None = Field(None, description="Maximum p95 latency of one row that passes, such as 20ms.")
+    size: Quantity | None = Field(None, description="Maximum size of the model that passes, such as 50Mi.")
 
 
 class SignatureGate(Schema):
@@ -111,28 +109,32 @@ class SignatureGate(Schema):
 class DataGate(Schema):
     """The check of the Dataset version that trained it found no anomaly, not even a warning."""
 
-    ignore: tuple[AnomalyKind, ...] = Field(
-        (), max_length=10, description="Anomalies that do not count, such as NewCategory."
-    )
+    ignore: tuple[AnomalyKind, ...] = Field((), max_length=10, description="Anomalies to ignore, such as NewCategory.")
 
 
 class Gate(Schema):
-    """One condition that a version must meet before it may become champion."""
+    """A condition that a version must meet to become champion."""
 
     model_config = model_rules(
         exactly_one_of("threshold", "champion", "slice", "fairness", "calibration", "serving", "signature", "data")
     )
 
-    name: Label = Field(description="The gate's name, shown where a version fails it.")
-    description: str | None = Field(None, max_length=256, description="What the gate is for.")
-    threshold: Threshold | None = Field(None, description="Compare one reported metric with fixed bounds.")
-    champion: ChampionGate | None = Field(None, description="Be better than the champion on the same rows.")
-    slice: SliceGate | None = Field(None, description="Be good enough for every group of rows.")
-    fairness: FairnessGate | None = Field(None, description="Treat groups alike.")
-    calibration: CalibrationGate | None = Field(None, description="Give probabilities that mean what they say.")
-    serving: ServingGate | None = Field(None, description="Be quick and small in the real server.")
-    signature: SignatureGate | None = Field(None, description="Take the requests that the champion takes.")
-    data: DataGate | None = Field(None, description="Come from data without anomalies.")
+    name: Label = Field(description="Name of the gate, shown if a version fails it.")
+    description: str | None = Field(None, max_length=256, description="Purpose of the gate.")
+    threshold: Threshold | None = Field(None, description="Requires that a reported metric is within bounds.")
+    champion: ChampionGate | None = Field(
+        None, description="Requires that the version is better than the champion on the same rows."
+    )
+    slice: SliceGate | None = Field(None, description="Requires a minimum quality for every group of rows.")
+    fairness: FairnessGate | None = Field(None, description="Limits the difference between groups.")
+    calibration: CalibrationGate | None = Field(None, description="Requires calibrated probabilities.")
+    serving: ServingGate | None = Field(
+        None, description="Limits latency and size, measured in the image that serves the model."
+    )
+    signature: SignatureGate | None = Field(
+        None, description="Requires that every request that the champion accepts is valid for the version."
+    )
+    data: DataGate | None = Field(None, description="Requires that the training data has no anomalies.")
 
     @property
     def needs_rows(self) -> bool:

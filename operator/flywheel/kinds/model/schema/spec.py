@@ -23,36 +23,36 @@ class Retention(Schema):
     versions: int = Field(
         ge=1,
         le=1000,
-        description="How many ModelVersions are retained; the oldest are deleted first. The champion, versions that an InferenceService serves or names, and those that no Experiment made always stay.",
+        description="Number of ModelVersions to retain; the oldest are deleted first. The champion, versions that an InferenceService serves or references, and versions that no Experiment created are always retained.",
     )
 
 
 class ModelSpec(Schema):
-    """A name that lasts while versions come and go, and the rule by which one of them is champion."""
+    """A Model is a registry entry for ModelVersions, with the rules by which one of them becomes champion."""
 
-    description: str | None = Field(None, max_length=1024, description="What the model predicts, for people.")
-    owner: str | None = Field(None, max_length=128, description="Who is responsible for the model, for people.")
+    description: str | None = Field(None, max_length=1024, description="Description of what the model predicts.")
+    owner: str | None = Field(None, max_length=128, description="Person or team that is responsible for the model.")
     objective: Objective | None = Field(
         None,
-        description="How versions are compared. Without it the first version stays champion until spec.champion names another.",
+        description="Metric by which versions are compared. Without it, the first version stays champion until spec.champion names another.",
     )
     gates: tuple[Gate, ...] = Field(
         (),
         max_length=16,
-        description="What a version must pass before it may become champion.",
+        description="Conditions that a version must meet to become champion.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
     promotion: Literal["Auto", "Approval"] = Field(
         "Auto",
-        description="Auto: a version that passes all gates and is better takes over. Approval: it waits until somebody with the verb approve on modelversions writes its spec.approval.",
+        description="Auto promotes a version that passes all gates and is better. Approval waits until a user with the verb approve on modelversions writes its spec.approval.",
     )
     champion: ObjectName | None = Field(
-        None, description="Pins one ModelVersion as champion (also to roll back); absent, the operator decides."
+        None, description="Pins a ModelVersion as champion, for example to roll back. Without it, the operator decides."
     )
-    retention: Retention | None = Field(None, description="How many versions are retained; absent, all of them.")
+    retention: Retention | None = Field(None, description="Retention of versions. Defaults to all versions.")
     deletion_policy: Literal["Retain", "Delete"] = Field(
         "Retain",
-        description="What happens to the ModelVersions when the Model is deleted. Retain: they stay, and a Model of the same name has them again. Delete: each is deleted as soon as nothing uses it. Artifacts stay in the store.",
+        description="What happens to the ModelVersions when the Model is deleted. Retain keeps them, and a new Model of the same name adopts them. Delete deletes each of them as soon as it is not in use. Artifacts stay in the store.",
     )
 
     def measured_gates(self) -> list[dict[str, Any]]:

@@ -17,12 +17,14 @@ class Approval(Schema):
     by: str = Field(
         min_length=1,
         max_length=253,
-        description="The user who writes this, as 'kubectl auth whoami' names them; nobody can write another's name.",
+        description="Name of the user who approves, as printed by 'kubectl auth whoami'. It must be the user who writes this field.",
     )
     digest: Digest = Field(
-        description="The artifact that is approved: status.digest. An approval of another one is void."
+        description="Digest of the approved artifact (status.digest). An approval of another digest is void."
     )
-    reason: str = Field(min_length=1, max_length=512, description="Why, such as the number of a ticket.")
+    reason: str = Field(
+        min_length=1, max_length=512, description="Reason for the approval, such as the number of a ticket."
+    )
 
 
 class ApprovalStatus(Schema):
@@ -30,16 +32,18 @@ class ApprovalStatus(Schema):
 
     by: str = Field(max_length=253, description="The user.")
     digest: Digest = Field(description="The artifact.")
-    reason: str = Field(max_length=512, description="Their words.")
-    at: datetime = Field(description="When it was first seen.")
+    reason: str = Field(max_length=512, description="Reason that the user gave.")
+    at: datetime = Field(description="Time when it was first observed.")
 
 
 class GateEntry(Schema):
-    """One gate's finding."""
+    """Result of one gate."""
 
     name: str = Field(max_length=63, description="The gate, or test-rows: the challenger was trained on its test rows.")
     passed: bool = Field(description="Whether it passed.")
-    message: str = Field("", max_length=512, description="The numbers; gates.json has them whole.")
+    message: str = Field(
+        "", max_length=512, description="Message with the measurements. gates.json has the complete message."
+    )
 
 
 class GatesResult(Schema):
@@ -47,21 +51,21 @@ class GatesResult(Schema):
 
     digest: Digest = Field(description="The artifact that was measured.")
     champion: str | None = Field(
-        None, max_length=253, description="The champion beside which it was measured; absent, there was none."
+        None, max_length=253, description="The champion it was compared with. Absent if there is none."
     )
-    champion_digest: Digest | None = Field(None, description="The champion's artifact.")
+    champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     gates: str = Field(max_length=16, description="Digest of the gates that were measured.")
-    entries: tuple[GateEntry, ...] = Field((), max_length=17, description="What was found for each gate.")
+    entries: tuple[GateEntry, ...] = Field((), max_length=17, description="Result of each gate.")
     value: Number | None = Field(None, description="The Model's objective on the challenger's test rows.")
-    champion_value: Number | None = Field(None, description="The champion's on the same rows.")
+    champion_value: Number | None = Field(None, description="The champion's value on the same rows.")
     artifact: Digest | None = Field(None, description="The artifact with gates.json in the store.")
-    at: datetime = Field(description="When it was measured.")
+    at: datetime = Field(description="Time of the measurement.")
 
 
 class GatesRetry(Schema):
     """The gates' Job could not measure, and is tried again."""
 
     question: str = Field(max_length=8, description="Digest of the measurement request.")
-    attempts: int = Field(description="How many attempts failed.")
-    message: str = Field(max_length=512, description="Why the last one did.")
-    retry_at: datetime = Field(description="When it is tried again.")
+    attempts: int = Field(description="Number of failed attempts.")
+    message: str = Field(max_length=512, description="Message about the last failed attempt.")
+    retry_at: datetime = Field(description="Time of the next attempt.")

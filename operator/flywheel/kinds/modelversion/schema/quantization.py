@@ -11,14 +11,16 @@ from flywheel.core.resource.schema import Schema
 class Quantization(Schema):
     """What became of the model. Its gap and its former size are in `metrics` too, where a gate can refuse them."""
 
-    weights: int = Field(description="How many weights are int8 now; 0 means that there was nothing to quantise.")
-    rows: int = Field(description="How many rows the two models were compared on.")
+    weights: int = Field(
+        description="Number of weights that were converted to int8. 0 means that the model has nothing to quantize."
+    )
+    rows: int = Field(description="Number of rows on which the two models were compared.")
     gap: str = Field(
         max_length=32,
-        description="The greatest relative difference of any predicted number: |new - old| / (1 + |old|).",
+        description="Maximum relative difference of the predictions: |new - old| / (1 + |old|).",
     )
-    size_before: int = Field(description="Bytes of the model before.")
-    size: int = Field(description="Bytes of the model that is served.")
+    size_before: int = Field(description="Size of the model before quantization, in bytes.")
+    size: int = Field(description="Size of the served model, in bytes.")
 
 
 def parse_quantization(fact: Mapping[str, Any] | None) -> Quantization | None:

@@ -14,9 +14,7 @@ from flywheel.kinds.modelversion.schema.quantization import Quantization
 class Tensor(Schema):
     """One input or output of the model."""
 
-    name: str = Field(
-        max_length=253, description="The tensor's name, which is the column's where the model is tabular."
-    )
+    name: str = Field(max_length=253, description="Name of the tensor; for a tabular model, the name of the column.")
     datatype: str = Field(max_length=16, description="Open Inference Protocol's datatype, such as FP32.")
     shape: tuple[int, ...] = Field((), max_length=16, description="Its shape; -1 is any length.")
 
@@ -31,92 +29,91 @@ class Signature(Schema):
 class GoldenReplay(Schema):
     """The replay of golden rows, whose predictions were recorded when the model was made."""
 
-    rows: int = Field(description="How many rows were predicted.")
-    max_difference: str = Field(
-        max_length=32, description="The greatest difference of any number from the recorded one."
-    )
+    rows: int = Field(description="Number of rows.")
+    max_difference: str = Field(max_length=32, description="Maximum difference from the expected values.")
 
 
 class VerificationFailure(Schema):
     """How the last verification failed."""
 
-    reason: str = Field(max_length=63, description="Why, as one CamelCase word.")
-    message: str = Field(max_length=1024, description="Why, as a sentence.")
-    generation: int = Field(description="The generation of the spec that failed; another one is verified at once.")
-    in_a_row: int = Field(description="How many attempts failed one after the other; the pause grows with them.")
+    reason: str = Field(max_length=63, description="Reason for the failure, as one CamelCase word.")
+    message: str = Field(max_length=1024, description="Message about the failure.")
+    generation: int = Field(description="Generation of the spec that failed. A new generation is verified at once.")
+    in_a_row: int = Field(description="Number of consecutive failed attempts, which determines the backoff.")
     retry_at: datetime | None = Field(
-        None, description="When it is retried; absent where only another spec or a request starts another verification."
+        None,
+        description="Time of the next attempt. Absent if only a change of the spec or a request can start another verification.",
     )
 
 
 class Rejection(Schema):
     """The rejection of a version by a rollout."""
 
-    service: str = Field(max_length=253, description="The InferenceService whose rollout it failed.")
-    at: datetime = Field(description="When it was rolled back.")
-    message: str = Field("", max_length=512, description="What was found, with the numbers.")
+    service: str = Field(max_length=253, description="InferenceService whose rollout rejected it.")
+    at: datetime = Field(description="Time of the rollback.")
+    message: str = Field("", max_length=512, description="Message with the measurements.")
     # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes.
     numbers: dict[str, Annotated[str, Field(max_length=32)]] | None = Field(
-        None, max_length=24, description="What the judge measured."
+        None, max_length=24, description="Measurements of the analysis."
     )
 
 
 class RejectionClearing(Schema):
     """A user cleared a rejection, so that the version may be champion again."""
 
-    value: str = Field(max_length=128, description="The value of annotation flywheel.ml/clear-rejection then.")
-    at: datetime = Field(description="When it was seen; only a later rollback counts.")
+    value: str = Field(max_length=128, description="Value of the annotation flywheel.ml/clear-rejection.")
+    at: datetime = Field(description="Time when the operator observed it. Only later rollbacks count.")
 
 
 class ModelVersionStatus(Status):
     """What verification found."""
 
-    digest: Digest | None = Field(None, description="The artifact that is served.")
+    digest: Digest | None = Field(None, description="Digest of the artifact that is served.")
     metrics: dict[str, Annotated[str, Field(max_length=32)]] = Field(
         default_factory=dict,
         max_length=64,
-        description="Test metrics under their plain names, and p50_ms, p95_ms and size_bytes, as measured in the serving image.",
+        description="Test metrics under their own names, and p50_ms, p95_ms and size_bytes as measured in the serving image.",
     )
     test_digest: str | None = Field(
         None,
         max_length=71,
-        description="The test data behind the metrics, or the Dataset version where the artifact does not say; only equal ones compare.",
+        description="Digest of the test data of the metrics, or the Dataset version if the artifact does not contain it. Versions are comparable if it is equal.",
     )
-    signature: Signature | None = Field(None, description="What the model takes and gives; left out where it is long.")
-    golden: GoldenReplay | None = Field(None, description="The replay of golden rows, where the artifact has some.")
+    signature: Signature | None = Field(None, description="Inputs and outputs of the model. Absent if it is too long.")
+    golden: GoldenReplay | None = Field(None, description="Result of the golden rows, if the artifact has some.")
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
-        None, description="When verification last succeeded; absent once a later one found fault."
+        None, description="Time when verification last succeeded. Absent if a later verification failed."
     )
-    attempts: int | None = Field(None, description="How many verify Jobs have ended.")
+    attempts: int | None = Field(None, description="Number of finished verify Jobs.")
     failure: VerificationFailure | None = Field(
-        None, description="How the last verification failed; absent after a good one."
+        None, description="Failure of the last verification. Absent after a success."
     )
     verify_requested: str | None = Field(
-        None, max_length=128, description="The value of annotation flywheel.ml/verify-requested that was last verified."
+        None, max_length=128, description="Last value of the annotation flywheel.ml/verify-requested that was handled."
     )
     gates: GatesResult | None = Field(
-        None, description="What the gates' Job measured last; it counts for those artifacts and gates alone."
+        None, description="Last result of the gates Job. It is valid only for these artifacts and gates."
     )
-    gates_retry: GatesRetry | None = Field(None, description="Why the gates' Job could not measure yet.")
+    gates_retry: GatesRetry | None = Field(None, description="Failed attempts of the gates Job.")
     approval: ApprovalStatus | None = Field(
-        None, description="The approval of this very artifact; one of another digest is void and not here."
+        None, description="Valid approval of this artifact. An approval of another digest is void and not listed."
     )
     served_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
         (),
         max_length=50,
-        description="InferenceServices that serve it or are about to. While there are any, it cannot be deleted.",
+        description="InferenceServices that serve or reference it. It cannot be deleted while there are any.",
     )
     scored_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
         (),
         max_length=50,
-        description="BatchInferences that score with it now or will. While there are any, it cannot be deleted.",
+        description="BatchInferences that use or will use it. It cannot be deleted while there are any.",
     )
     rejection: Rejection | None = Field(
         None,
-        description="A rollout found it bad: it cannot be champion. Annotation flywheel.ml/clear-rejection, set to a new value, clears this.",
+        description="Rejection by a rollout; the version cannot be champion. Set the annotation flywheel.ml/clear-rejection to a new value to clear it.",
     )
-    rejection_cleared: RejectionClearing | None = Field(None, description="When a rejection was last cleared.")
+    rejection_cleared: RejectionClearing | None = Field(None, description="Last clearing of a rejection.")
 
     @property
     def is_verified(self) -> bool:

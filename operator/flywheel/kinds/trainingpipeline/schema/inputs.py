@@ -15,7 +15,7 @@ class ParameterName(PatternString):
 
     __slots__ = ()
     pattern = r"^[a-z][A-Za-z0-9_]*$"
-    description = "a name of letters, digits and _, beginning with a small letter, such as months"
+    description = "a name of letters, digits and _ that starts with a lowercase letter, such as months"
     max_length = 40
 
 
@@ -33,12 +33,12 @@ Given = Annotated[
 
 
 class Parameter(Schema):
-    """One parameter of a pipeline's runs."""
+    """A parameter of the runs."""
 
     model_config = model_rules(
         rule(
             "!has(self.default) || self.type != 'Integer' || self.default.matches('^-?[0-9]{1,18}$')",
-            'default must be a whole number in quotes, such as "3"',
+            'default must be an integer in quotes, such as "3"',
         ),
         rule(
             "!has(self.default) || self.type != 'Float' || self.default.matches('^-?[0-9]{1,18}([.][0-9]{1,18})?([eE][-+]?[0-9]{1,2})?$')",

@@ -32,7 +32,7 @@ class Start(Schema):
 class Breaker(Schema):
     """The open breaker, which stops all triggers."""
 
-    since: datetime = Field(description="When the last challenger failed.")
+    since: datetime = Field(description="Time when the last challenger failed.")
     challengers: int = Field(description="The number of challengers that failed in a row.")
     message: str = Field(max_length=512, description="Why the last one failed.")
 
@@ -44,7 +44,7 @@ class TrainingPipelineStatus(Status):
     revisions: tuple[Revision, ...] = Field((), max_length=MAX_REVISIONS, description="Revisions, newest first.")
     triggers: tuple[TriggerStatus, ...] = Field((), max_length=16, description="The status of each trigger.")
     starts: tuple[Start, ...] = Field(
-        (), max_length=MAX_STARTS, description="Runs that triggers started in the last day."
+        (), max_length=MAX_STARTS, description="Runs that triggers started in the last 24 hours."
     )
     last_run: str | None = Field(None, max_length=63, description="The newest TrainingRun.")
     last_success: datetime | None = Field(None, description="When a run last succeeded.")

@@ -54,7 +54,7 @@ class When(Schema):
         exactly_one_of("parameter", "metric", "run"),
         rule(
             "has(self.run) || has(self.min) || has(self.max) || has(self.values)",
-            "say what it must be: min, max or values",
+            "give min, max or values",
         ),
     )
 
@@ -63,17 +63,17 @@ class When(Schema):
     run: Literal["Succeeded", "Failed"] | None = Field(
         None, description="The result of the steps before finally; only for steps of finally."
     )
-    min: Number | None = Field(None, description='The least value, such as "0.6".')
-    max: Number | None = Field(None, description="The greatest value.")
+    min: Number | None = Field(None, description='Minimum value, such as "0.6".')
+    max: Number | None = Field(None, description="Maximum value.")
     values: tuple[Annotated[str, Field(max_length=256)], ...] | None = Field(
-        None, min_length=1, max_length=16, description='One of these, written as strings: ["3", "6"].'
+        None, min_length=1, max_length=16, description='Allowed values, written as strings: ["3", "6"].'
     )
 
 
 class Retry(Schema):
     """How often a step is retried, by cause."""
 
-    user: int = Field(0, ge=0, le=10, description="After a failure of the step's own code.")
+    user: int = Field(0, ge=0, le=10, description="Retries after a failure of the step's own code.")
     out_of_memory: int = Field(
         0, ge=0, le=5, description="After it ran out of memory, each time with twice the memory."
     )
@@ -84,7 +84,10 @@ class Prepare(Schema):
     """A query over data, in DuckDB's SQL. Each input is a table by its name, with a column flywheel_split: train, validation or test."""
 
     from_: tuple[StepName, ...] = Field(
-        alias="from", min_length=1, max_length=8, description="Inputs of the pipeline, or steps above that leave data."
+        alias="from",
+        min_length=1,
+        max_length=8,
+        description="Inputs of the pipeline, or steps above that produce data.",
     )
     sql: str | None = Field(
         None,
@@ -96,13 +99,13 @@ class Prepare(Schema):
 class Train(ExperimentTemplate):
     """A hyperparameter search or a single training, as an Experiment."""
 
-    from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above that leaves data.")
+    from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above that produces data.")
 
 
 class Evaluate(Schema):
     """Metrics on all test rows and by slice, and curves."""
 
-    from_: StepName = Field(alias="from", description="The step above that leaves the model.")
+    from_: StepName = Field(alias="from", description="The step above that produces the model.")
     data: StepName | None = Field(
         None, description="The input or step above with the test rows; absent, the data that the model was trained on."
     )
@@ -117,7 +120,7 @@ class Evaluate(Schema):
 class Package(Schema):
     """Another form of the same model."""
 
-    from_: StepName = Field(alias="from", description="The step above that leaves the model.")
+    from_: StepName = Field(alias="from", description="The step above that produces the model.")
     quantize: Literal["Dynamic"] = Field(
         description="Dynamic: weights of matrix products become int8, and the loss of quality is measured."
     )
@@ -126,14 +129,14 @@ class Package(Schema):
 class Register(Schema):
     """The registration of the model as a version of a Model, whose gates decide on its promotion."""
 
-    from_: StepName = Field(alias="from", description="The step above that leaves the model.")
+    from_: StepName = Field(alias="from", description="The step above that produces the model.")
     model: Label = Field(description="The Model; created if it does not exist.")
 
 
 class InputOf(Schema):
     """An input of a container, in /flywheel/inputs/<name>/."""
 
-    name: Label = Field(description="The folder's name.")
+    name: Label = Field(description="Name of the folder.")
     from_: StepName = Field(alias="from", description="An input of the pipeline, or a step above.")
     output: Label | None = Field(
         None,
@@ -164,7 +167,9 @@ class Container(Schema):
         max_length=1024,
         description="The image; only one named by digest (image@sha256:…) can use the cache.",
     )
-    command: tuple[Argument, ...] = Field((), max_length=32, description="The command; absent, the image's entrypoint.")
+    command: tuple[Argument, ...] = Field(
+        (), max_length=32, description="Command of the container. Defaults to the image's entrypoint."
+    )
     args: tuple[Argument, ...] = Field((), max_length=64, description="Its arguments; $(params.x) is replaced.")
     env: tuple[Variable, ...] = Field(
         (),
@@ -181,17 +186,17 @@ class Container(Schema):
     outputs: tuple[Label, ...] = Field(
         (),
         max_length=8,
-        description="Folders that it must leave in /flywheel/outputs/.",
+        description="Folders that it must write in /flywheel/outputs/.",
         json_schema_extra={"x-kubernetes-list-type": "set"},
     )
     model_path: str = Field(
         "model.onnx",
         pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
         max_length=256,
-        description="The model's file in the output called model.",
+        description="Model file in the output named model.",
     )
     shared_memory: Quantity | None = Field(None, description="Size of /dev/shm, such as 8Gi.")
-    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets to pull the image with.")
+    image_pull_secrets: tuple[PullSecret, ...] = Field((), max_length=8, description="Secrets for pulling the image.")
     for_each: ForEach | None = Field(None, description="Runs the container for several sets of parameters.")
     distributed: Distributed | None = Field(
         None, description="Runs the container in several pods together; absent, in one."
@@ -207,8 +212,8 @@ class Notify(Schema):
 
     model_config = model_rules(exactly_one_of("url", "secret"))
 
-    url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="The address.")
-    secret: SecretKey | None = Field(None, description="A Secret that holds the address, where it contains a token.")
+    url: str | None = Field(None, pattern=r"^https?://.+$", max_length=2048, description="URL of the webhook.")
+    secret: SecretKey | None = Field(None, description="Secret with the URL, for a URL that contains a token.")
     text: str | None = Field(None, max_length=2048, description="Sent as `text`; $(params.x) is replaced.")
 
 
@@ -221,14 +226,14 @@ class StepBasics(Schema):
         (), max_length=4, description="Conditions that must all hold; else the step is skipped, with all that need it."
     )
     retry: Retry = Field(default_factory=Retry, description="How often it is retried.")
-    timeout: Duration | None = Field(None, description="How long one attempt may take.")
+    timeout: Duration | None = Field(None, description="Maximum duration of one attempt.")
     resources: Resources = Field(default_factory=Resources, description="Resource requests and limits of its pod.")
     container: Container | None = Field(None, description="A container of any image.")
     notify: Notify | None = Field(None, description="A notification by webhook.")
 
 
 class LastStep(StepBasics):
-    """One step of finally: exactly one of container, notify."""
+    """A step of finally: exactly one of container and notify."""
 
     model_config = model_rules(exactly_one_of("container", "notify"))
 
@@ -251,7 +256,9 @@ class Step(StepBasics):
         description="Auto uses the outputs of an earlier run that did the same work on the same content; Never is for steps with side effects.",
     )
     max_age: Duration | None = Field(None, description="The greatest age of cached outputs.")
-    placement: QueuedPlacement = Field(default_factory=QueuedPlacement, description="Where its pod may run.")
+    placement: QueuedPlacement = Field(
+        default_factory=QueuedPlacement, description="Scheduling constraints of its pod."
+    )
     prepare: Prepare | None = Field(None, description="Prepares data by SQL.")
     train: Train | None = Field(None, description="Trains a model.")
     evaluate: Evaluate | None = Field(None, description="Evaluates a model, also by slice.")

@@ -32,7 +32,7 @@ def _is_input(name: str) -> str:
 
 def _taken(field: str, optional: str, kinds: tuple[str, ...], *, inputs: bool = False) -> dict[str, Any]:
     """A rule: what a step names in `field` is there, and of the right sort."""
-    what = f"a step above that leaves {'data' if kinds == DATA else 'a model'} ({', '.join(kinds)})"
+    what = f"a step above that produces {'data' if kinds == DATA else 'a model'} ({', '.join(kinds)})"
     message = f"{field} must name {'an input, or ' if inputs else ''}{what}"
     return _each(f"!({optional}) || {_is_above(f's.{field}', *kinds, inputs=inputs)}", message)
 
@@ -40,11 +40,11 @@ def _taken(field: str, optional: str, kinds: tuple[str, ...], *, inputs: bool = 
 RULES = (
     _each(
         f"!has(s.dependsOn) || s.dependsOn.all(d, {_is_above('d')})",
-        "dependsOn may name only steps above; correct the name, or move the step down",
+        "dependsOn must name steps above; correct the name, or move the step down",
     ),
     _each(
         f"!has(s.prepare) || s.prepare.from.all(d, {_is_above('d', *DATA, inputs=True)})",
-        "prepare.from must name inputs, or steps above that leave data (prepare, container)",
+        "prepare.from must name inputs, or steps above that produce data (prepare, container)",
     ),
     _taken("train.from", "has(s.train)", DATA, inputs=True),
     _taken("evaluate.from", "has(s.evaluate)", MODEL),
@@ -63,14 +63,17 @@ RULES = (
         "self.steps.all(i, s, !has(s.when) || s.when.all(w, !has(w.parameter) || has(self.parameters) && self.parameters.exists(p, p.name == w.parameter)))",
         "when.parameter must name a parameter of the pipeline",
     ),
-    rule("self.steps.all(i, s, !has(s.when) || s.when.all(w, !has(w.run)))", "when.run is for steps of finally"),
+    rule(
+        "self.steps.all(i, s, !has(s.when) || s.when.all(w, !has(w.run)))",
+        "when.run is allowed only in steps of finally",
+    ),
     rule(
         "!has(self.inputs) || !self.steps.exists(i, s, self.inputs.exists(n, n.name == s.name))",
-        "a step and an input may not have the same name",
+        "a step and an input must not have the same name",
     ),
     rule(
         "!has(self.finally) || self.finally.all(f, !self.steps.exists(i, s, s.name == f.name))",
-        "a step of finally may not have the name of another step",
+        "a step of finally must not have the name of another step",
     ),
 )
 

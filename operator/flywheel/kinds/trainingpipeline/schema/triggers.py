@@ -29,9 +29,9 @@ class NewChampion(Schema):
 class OnCondition(Schema):
     """A condition of one of Flywheel's resources; each transition to that status starts one run."""
 
-    kind: Literal["Dataset", "InferenceService", "BatchInference", "Model"] = Field(description="The resource's kind.")
+    kind: Literal["Dataset", "InferenceService", "BatchInference", "Model"] = Field(description="Kind of the resource.")
     name: ObjectName = Field(description="The resource, in the same namespace.")
-    type: str = Field("Ready", max_length=63, description="The condition.")
+    type: str = Field("Ready", max_length=63, description="Type of the condition.")
     status: Literal["True", "False", "Unknown"] = Field("True", description="The condition's status.")
     reasons: tuple[Annotated[str, Field(max_length=63)], ...] = Field(
         (), max_length=8, description="Reasons of the condition; absent, any."
@@ -43,9 +43,9 @@ class Trigger(Schema):
 
     model_config = model_rules(exactly_one_of("schedule", "newData", "modelVersion", "condition"))
 
-    name: StepName = Field(max_length=20, description="The trigger's name, part of its runs' names.")
+    name: StepName = Field(max_length=20, description="Name of the trigger, part of the names of its runs.")
     parameters: dict[str, Given] = Field(
-        default_factory=dict, max_length=32, description="Parameters of the runs that it starts."
+        default_factory=dict, max_length=32, description="Parameters of the runs it starts."
     )
     schedule: Schedule | None = Field(None, description="Starts runs at these times.")
     new_data: NewData | None = Field(None, description="Starts a run for a Dataset's new version.")
@@ -56,9 +56,9 @@ class Trigger(Schema):
 class Guard(Schema):
     """Limits for all triggers together; runs that users create are not limited, but count."""
 
-    cooldown: Duration | None = Field(None, description="Time from the start of one run to the start of the next.")
-    max_runs_per_day: int | None = Field(None, ge=1, le=100, description="Runs in any 24 hours.")
-    concurrency: int = Field(1, ge=1, le=20, description="Runs at the same time.")
+    cooldown: Duration | None = Field(None, description="Minimum time between the starts of two runs.")
+    max_runs_per_day: int | None = Field(None, ge=1, le=100, description="Maximum number of runs in any 24 hours.")
+    concurrency: int = Field(1, ge=1, le=20, description="Maximum number of concurrent runs.")
     stop_after_failed_challengers: int | None = Field(
         None,
         ge=1,
@@ -72,15 +72,15 @@ class TestCheck(Schema):
 
     step: StepName = Field(description="The step.")
     metric: MetricName = Field(description="A metric that it reports.")
-    min: Number | None = Field(None, description="The least value.")
-    max: Number | None = Field(None, description="The greatest value.")
+    min: Number | None = Field(None, description="Minimum value.")
+    max: Number | None = Field(None, description="Maximum value.")
 
 
 class Test(Schema):
     """The test of a changed pipeline on a sample; triggers use only a revision whose test run succeeded."""
 
-    sample: Percent = Field(Percent("1%"), description="Share of the rows of each input.")
-    timeout: Duration = Field(Duration("30m"), description="How long the test run may take.")
+    sample: Percent = Field(Percent("1%"), description="Percentage of the rows of each input.")
+    timeout: Duration = Field(Duration("30m"), description="Maximum duration of the test run.")
     checks: tuple[TestCheck, ...] = Field((), max_length=16, description="Requirements on metrics.")
 
 
@@ -108,6 +108,6 @@ class TriggerStatus(Schema):
     answered: str | None = Field(
         None, max_length=128, description="The last cause that was handled, so that it is not handled twice."
     )
-    rows: int | None = Field(None, description="Rows of the Dataset's version that last started a run.")
-    fired: Fired | None = Field(None, description="The last run that it started.")
-    skipped: Skipped | None = Field(None, description="The last cause for which nothing was started.")
+    rows: int | None = Field(None, description="Number of rows of the Dataset version that last started a run.")
+    fired: Fired | None = Field(None, description="Last run that it started.")
+    skipped: Skipped | None = Field(None, description="Last cause for which no run was started.")

@@ -16,7 +16,7 @@ LongText = Annotated[str, Field(max_length=1024)]
 class Cause(Schema):
     """Why a trigger started the run; written by the operator."""
 
-    trigger: str = Field(max_length=40, description="The trigger of the pipeline.")
+    trigger: str = Field(max_length=40, description="Trigger of the pipeline.")
     key: str = Field(max_length=128, description="The key of the cause, which is unique for its trigger.")
     message: str = Field(max_length=256, description="The cause in a sentence.")
     tick: str | None = Field(None, max_length=63, description="The schedule's Job that started the run.")
@@ -27,7 +27,10 @@ class TrainingRunSpec(Schema):
     """One run of a TrainingPipeline."""
 
     model_config = model_rules(
-        rule("!has(self.reproduceOf) || !has(self.parameters)", "reproduceOf takes the parameters of that run"),
+        rule(
+            "!has(self.reproduceOf) || !has(self.parameters)",
+            "parameters must not be set with reproduceOf, which uses the parameters of that run",
+        ),
     )
 
     pipeline: ObjectName = Field(description="The TrainingPipeline, in the same namespace.")
@@ -55,11 +58,11 @@ class TrainingRunSpec(Schema):
 
 def _immutable(field: str) -> dict[str, Any]:
     unchanged = f"has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
-    return rule(unchanged, f"spec.{field} cannot change; make another TrainingRun")
+    return rule(unchanged, f"spec.{field} cannot change; create another TrainingRun")
 
 
 IMMUTABLE_FIELDS = (
-    rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; make another TrainingRun"),
+    rule("self.spec.pipeline == oldSelf.spec.pipeline", "spec.pipeline cannot change; create another TrainingRun"),
     *(_immutable(field) for field in ("revision", "parameters", "reproduceOf", "test")),
-    rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; make another TrainingRun"),
+    rule("!oldSelf.spec.cancel || self.spec.cancel", "a cancelled run stays cancelled; create another TrainingRun"),
 )

@@ -47,10 +47,10 @@ class StepStatus(Schema):
     attempt: int | None = Field(None, description="The number of the attempt.")
     tries: Tries | None = Field(None, description="How often it was retried.")
     not_before: datetime | None = Field(None, description="When it is retried.")
-    cache: Literal["Hit", "Miss"] | None = Field(
-        None, description="Whether its outputs were taken from an earlier run."
+    cache: Literal["Hit", "Miss"] | None = Field(None, description="Whether its outputs come from an earlier run.")
+    cache_reason: str | None = Field(
+        None, max_length=128, description="The run that the outputs come from, or the reason for the miss."
     )
-    cache_reason: str | None = Field(None, max_length=128, description="From which run, or why not.")
     key: str | None = Field(None, max_length=64, description="Digest of everything that decides the result.")
     job: ShortText | None = Field(None, description="Its Job, Experiment or ModelVersion.")
     outputs: dict[ShortText, Digest] = Field(
@@ -64,7 +64,7 @@ class StepStatus(Schema):
     )
     image: str | None = Field(None, max_length=1024, description="The image that ran, by digest where it is known.")
     started: datetime | None = Field(None, description="When its current attempt started.")
-    finished: datetime | None = Field(None, description="When it ended.")
+    finished: datetime | None = Field(None, description="Time when it finished.")
 
 
 class Challenger(Schema):
@@ -79,16 +79,18 @@ class Reproduced(Schema):
     """Whether a run with reproduceOf had the same result as the original."""
 
     verdict: Literal["Equal", "WithinTolerance", "Different"] = Field(
-        description="Equal: byte for byte. WithinTolerance: other bytes, the same numbers."
+        description="Equal means identical bytes; WithinTolerance means different bytes but equal numbers; Different means neither."
     )
-    differs: tuple[Annotated[str, Field(max_length=256)], ...] = Field((), max_length=20, description="What differs.")
+    differs: tuple[Annotated[str, Field(max_length=256)], ...] = Field(
+        (), max_length=20, description="The differences."
+    )
 
 
 class TrainingRunStatus(Status):
     """The progress and result of a run."""
 
     start_time: datetime | None = Field(None, description="When it started.")
-    completion_time: datetime | None = Field(None, description="When it ended.")
+    completion_time: datetime | None = Field(None, description="Time when it finished.")
     result: Literal["Succeeded", "Failed", "Cancelled"] | None = Field(None, description="The result.")
     reason: ShortText | None = Field(None, description="The reason for the result, in CamelCase.")
     message: str | None = Field(None, max_length=1024, description="The reason for the result, in a sentence.")
