@@ -188,7 +188,7 @@ MISSING = """
 import os, sys
 from dataclasses import replace
 from flywheel.core.resource.api import flywheel_api
-from flywheel.engine.run import run
+from flywheel.engine.process import run
 from tests.engine.widget import KIND
 sys.exit(run((replace(KIND, api=flywheel_api("Gadget", "gadgets")),), os.environ))
 """

@@ -3,7 +3,7 @@
 import os
 import sys
 
-from flywheel.engine.run import run
+from flywheel.engine.process import run
 from tests.engine.widget import KIND
 
 if __name__ == "__main__":

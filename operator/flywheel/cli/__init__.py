@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _operator(_arguments: argparse.Namespace) -> int:
     # Imported here, since other commands need neither kopf nor an event loop.
     from flywheel.engine import discover
-    from flywheel.engine.run import run
+    from flywheel.engine.process import run
 
     try:
         return run(discover.kinds(), os.environ)

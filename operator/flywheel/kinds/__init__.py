@@ -1,1 +1,1 @@
-
+"""The resource kinds, one package for each; the engine discovers them."""

@@ -1,7 +1,7 @@
 """Builders of pods in the states that a cluster puts them into."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -95,28 +95,30 @@ def pod(
         "phase": phase or _phase(states),
         "startTime": stamp(created),
         "conditions": list(conditions),
+        "containerStatuses": [_status(key, state) for key, state in states.items()],
+        "initContainerStatuses": [_status(key, state) for key, state in (init or {}).items()],
+        **{key: value for key, value in (("reason", reason), ("message", message)) if value is not None},
     }
-    status["containerStatuses"] = [_status(key, state) for key, state in states.items()]
-    status["initContainerStatuses"] = [_status(key, state) for key, state in (init or {}).items()]
-    status |= {key: value for key, value in (("reason", reason), ("message", message)) if value is not None}
-    resources = {"limits": dict(limits or {})}
+    metadata = {
+        "name": name,
+        "namespace": owner.namespace,
+        "uid": uid_of("Pod", owner.namespace, name),
+        "resourceVersion": "1",
+        "creationTimestamp": stamp(created),
+        "labels": {**names.labels(owner), **extra, **(labels or {})},
+    }
+    spec = _spec(states, init or {}, node, limits or {})
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _spec(
+    containers: Iterable[str], init: Iterable[str], node: str | None, limits: Mapping[str, str]
+) -> dict[str, Any]:
+    image = "flywheel.local/any:1"
     return {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {
-            "name": name,
-            "namespace": owner.namespace,
-            "uid": uid_of("Pod", owner.namespace, name),
-            "resourceVersion": "1",
-            "creationTimestamp": stamp(created),
-            "labels": {**names.labels(owner), **extra, **(labels or {})},
-        },
-        "spec": {
-            "containers": [{"name": key, "image": "flywheel.local/any:1", "resources": resources} for key in states],
-            "initContainers": [{"name": key, "image": "flywheel.local/any:1"} for key in init or {}],
-            **({"nodeName": node} if node else {}),
-        },
-        "status": status,
+        "containers": [{"name": each, "image": image, "resources": {"limits": dict(limits)}} for each in containers],
+        "initContainers": [{"name": each, "image": image} for each in init],
+        **({"nodeName": node} if node else {}),
     }
 
 

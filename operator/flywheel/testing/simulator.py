@@ -24,8 +24,8 @@ from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Queue
 from flywheel.engine.reconcile import Reconciler
-from flywheel.testing.client import FakeClient
 from flywheel.testing.cluster import Change, FakeCluster
+from flywheel.testing.fake_client import FakeClient
 from flywheel.testing.pods import pod
 from flywheel.testing.resources import job
 
