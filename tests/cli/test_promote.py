@@ -139,10 +139,10 @@ def test_a_model_that_the_target_has_is_its_own(tmp_path: Path, content: Any, th
 )  # fmt: skip
 def test_a_source_that_cannot_be_one(words: list[str], sentence: str) -> None:
     parser = ArgumentParser()
-    promote.add(parser.add_subparsers())
-    chosen = parser.parse_args(["promote", "delay", "--to", "x", *words])
+    promote.add_arguments(parser)
+    chosen = parser.parse_args(["delay", "--to", "x", *words])
 
     with pytest.raises(CommandError, match=sentence) as caught:
-        chosen.run(chosen)
+        promote.run(chosen)
 
     assert caught.value.code == 2

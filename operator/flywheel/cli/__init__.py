@@ -11,8 +11,9 @@ from flywheel.cluster.errors import ApiError
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns the exit code: 0 done, 1 failed, 2 wrong usage."""
-    # Imported here, as each command imports what it needs in its functions, so that `flywheel operator` starts without them.
+    # Imported here, since modules of commands import this package.
     from flywheel.cli import dry_run, export, lineage, promote, run
+    from flywheel.cli.connection import add_options
     from flywheel.cli.errors import FAILED, CommandError, describe_api_error
 
     parser = argparse.ArgumentParser(
@@ -21,8 +22,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog="Exit codes: 0 done, 1 failed, 2 wrong usage. 'flywheel COMMAND --help' has examples.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for command in (run, dry_run, export, lineage, promote):
-        command.add(commands)
+    modules = {"run": run, "test": dry_run, "export": export, "lineage": lineage, "promote": promote}
+    for name, command in modules.items():
+        added = commands.add_parser(
+            name,
+            help=command.DESCRIPTION,
+            description=command.DESCRIPTION,
+            epilog=command.EXAMPLES,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_arguments(added)
+        add_options(added)
+        added.set_defaults(run=command.run)
     commands.add_parser("operator", help="run the operator in this process").set_defaults(run=_operator)
     commands.add_parser("version", help="print the version").set_defaults(run=_version)
     arguments = parser.parse_args(argv)

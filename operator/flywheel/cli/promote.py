@@ -7,19 +7,16 @@ import re
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
+from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, find_condition, get_field, pick_fields
+from flywheel.cli.generate import dump_yaml
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.values import Number, Sha256
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-    from flywheel.cli.connection import Connection
 
 DESCRIPTION = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."
 EXAMPLES = """\
@@ -36,12 +33,8 @@ MAX_METRICS = 32
 MODEL_FILE = "model.onnx"  # the model's file in a served artifact (images/README.md, "A model artifact")
 
 
-def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Adds the command `flywheel promote`."""
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.parser import add_command
-
-    parser = add_command(commands, "promote", DESCRIPTION, EXAMPLES)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel promote`."""
     parser.add_argument("model", metavar="MODEL", help="the Model")
     parser.add_argument("--to", type=Path, required=True, metavar="DIR", help="the folder to write into")
     parser.add_argument("--version", metavar="MODELVERSION", help="one of its versions (default: its champion)")
@@ -55,14 +48,10 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     parser.add_argument("--secret", metavar="NAME", help="the target's Secret with the credentials of that bucket")
     parser.add_argument("--endpoint", help="the S3 endpoint, where it is not the target installation's; needs --secret")
     parser.add_argument("--force", action="store_true", help="overwrite files of other content")
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Writes the manifests."""
-    from flywheel.cli.connection import connect
-
     place = _place(arguments)
     connection = connect(arguments)
     model = connection.require(MODEL, arguments.model)
@@ -114,8 +103,6 @@ def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force:
     Raises:
         CommandError: a file has other content, or the folder cannot be written.
     """
-    from flywheel.cli.generate import dump_yaml
-
     texts = {folder / f"{one['kind'].lower()}-{one['metadata']['name']}.yaml": dump_yaml(one) for one in manifests}
     try:
         other = [path for path, text in texts.items() if path.exists() and path.read_text() != text]
@@ -130,7 +117,7 @@ def write_manifests(manifests: Iterable[dict[str, Any]], folder: Path, *, force:
     return differing
 
 
-def _version(connection: "Connection", model: Manifest, name: str | None) -> Manifest:
+def _version(connection: Connection, model: Manifest, name: str | None) -> Manifest:
     """Returns a version that is verified, not archived and not rejected."""
     of_model = model["metadata"]["name"]
     arguments = name or get_field(model, "status", "champion")

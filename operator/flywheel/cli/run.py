@@ -5,18 +5,14 @@ import time
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
 from flywheel.core.resource.values import Duration
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
-
-    from flywheel.cli.connection import Connection
 
 DESCRIPTION = "Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end."
 EXAMPLES = """\
@@ -32,12 +28,8 @@ POLL_SECONDS = 1.0
 MAX_FAILED_POLLS = 10  # in a row, before --wait gives up
 
 
-def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Adds the command `flywheel run`."""
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.parser import add_command
-
-    parser = add_command(commands, "run", DESCRIPTION, EXAMPLES)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel run`."""
     parser.add_argument("pipeline", metavar="PIPELINE", help="the TrainingPipeline")
     parser.add_argument(
         "-p",
@@ -53,14 +45,10 @@ def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
     )
     parser.add_argument("--wait", action="store_true", help="follow the run until it ends")
     parser.add_argument("--timeout", metavar="TIME", help="how long --wait waits, such as 2h (default: until the end)")
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Creates the TrainingRun."""
-    from flywheel.cli.connection import connect
-
     given, seconds = parse_parameters(arguments.parameter), _seconds(arguments)
     if arguments.reproduce_of is not None and given:
         raise CommandError("--reproduce-of takes the parameters of that run; leave -p out", WRONG_USAGE)
@@ -113,7 +101,7 @@ def parse_parameters(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def follow(connection: "Connection", name: str, seconds: float | None) -> int:
+def follow(connection: Connection, name: str, seconds: float | None) -> int:
     """Prints each change of the run and its steps as one line until the run ends. Returns the exit code."""
     ends = None if seconds is None else time.monotonic() + seconds
     printed: dict[str, str] = {}

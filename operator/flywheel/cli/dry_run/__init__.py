@@ -6,12 +6,13 @@ manifest ─▶ dry run (rules, defaults) ─▶ the kind's preview, or its firs
 import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import yaml
+
+from flywheel.cli.connection import connect
+from flywheel.cli.dry_run.simulation import Simulation
 from flywheel.cli.errors import DONE, FAILED, CommandError
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
 
 DESCRIPTION = "Ask the API server whether it would accept a manifest and every Job and other object that it leads to. Nothing is created, nothing runs."
 EXAMPLES = """\
@@ -23,22 +24,13 @@ Pods are tested as well, since Pod Security, quotas and service accounts would o
 """
 
 
-def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Adds the command `flywheel test`."""
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.parser import add_command
-
-    parser = add_command(commands, "test", DESCRIPTION, EXAMPLES)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel test`."""
     parser.add_argument("-f", "--file", required=True, metavar="FILE", help="the manifests; - reads stdin")
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Tests the manifests and prints one line for each object."""
-    from flywheel.cli.connection import connect
-    from flywheel.cli.dry_run.simulation import Simulation
-
     manifests = read_manifests(arguments.file)
     simulation = Simulation(connect(arguments), manifests)
     tested = refused = 0
@@ -55,8 +47,6 @@ def read_manifests(name: str) -> list[dict[str, Any]]:
     Raises:
         CommandError: it cannot be read, or has no manifest.
     """
-    import yaml
-
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
         found = [one for one in yaml.safe_load_all(text) if one is not None]

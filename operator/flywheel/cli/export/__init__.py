@@ -5,12 +5,13 @@ facts (from the API server) ─▶ card | bom | json, each with a digest of its 
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from flywheel.cli.connection import connect
 from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+from flywheel.cli.export import bom, card, model_facts_json
+from flywheel.cli.export.check import compare, is_unmodified, parse_document
+from flywheel.cli.export.facts import fetch_facts
 
 DESCRIPTION = "Write what is known of a ModelVersion: a model card, a CycloneDX ML-BOM, or JSON; or check such a file."
 EXAMPLES = """\
@@ -21,27 +22,18 @@ examples:
 """
 
 
-def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Adds the command `flywheel export`."""
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.parser import add_command
-
-    parser = add_command(commands, "export", DESCRIPTION, EXAMPLES)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel export`."""
     parser.add_argument("version", nargs="?", metavar="MODELVERSION", help="the ModelVersion")
     parser.add_argument(
         "--format", choices=("card", "bom", "json"), default="card", help="what to write (default: card)"
     )
     parser.add_argument("--to", type=Path, metavar="FILE", help="the file to write (default: stdout)")
     parser.add_argument("--check", type=Path, metavar="FILE", help="compare an exported file with the cluster")
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Writes a document, or checks one."""
-    from flywheel.cli.connection import connect
-    from flywheel.cli.export.facts import fetch_facts
-
     if (arguments.check is None) == (arguments.version is None):
         raise CommandError("name the ModelVersion to export, or the file to --check, and not both", WRONG_USAGE)
     if arguments.check is not None:
@@ -60,16 +52,10 @@ def run(arguments: Namespace) -> int:
 
 def render(form: str, facts: dict[str, Any]) -> str:
     """Returns the document of that form; the same facts give the same bytes."""
-    from flywheel.cli.export import bom, card, model_facts_json
-
     return {"card": card.document, "bom": bom.document, "json": model_facts_json.document}[form](facts)
 
 
 def _check(arguments: Namespace) -> int:
-    from flywheel.cli.connection import connect
-    from flywheel.cli.export.check import compare, is_unmodified, parse_document
-    from flywheel.cli.export.facts import fetch_facts
-
     try:
         text = arguments.check.read_text()
     except (OSError, UnicodeDecodeError) as error:

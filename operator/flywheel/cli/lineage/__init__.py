@@ -5,12 +5,10 @@ source ─▶ Dataset ─▶ its versions ─▶ Experiment (of a TrainingRun) �
 
 import json
 from argparse import ArgumentParser, Namespace
-from typing import TYPE_CHECKING
 
+from flywheel.cli.connection import connect
 from flywheel.cli.errors import DONE
-
-if TYPE_CHECKING:
-    from argparse import _SubParsersAction
+from flywheel.cli.lineage import graph, tree
 
 DESCRIPTION = (
     "Print where a version comes from and what it led to, from the digest of its data to the services that serve it."
@@ -24,23 +22,14 @@ examples:
 """
 
 
-def add(commands: "_SubParsersAction[ArgumentParser]") -> None:
-    """Adds the command `flywheel lineage`."""
-    from flywheel.cli.connection import add_options
-    from flywheel.cli.parser import add_command
-
-    parser = add_command(commands, "lineage", DESCRIPTION, EXAMPLES)
+def add_arguments(parser: ArgumentParser) -> None:
+    """Adds the arguments of `flywheel lineage`."""
     parser.add_argument("name", metavar="NAME", help="a name, KIND/NAME, or a digest")
     parser.add_argument("--format", choices=("tree", "json"), default="tree", help="how to print (default: tree)")
-    add_options(parser)
-    parser.set_defaults(run=run)
 
 
 def run(arguments: Namespace) -> int:
     """Prints the lineage."""
-    from flywheel.cli.connection import connect
-    from flywheel.cli.lineage import graph, tree
-
     lineage = graph.build_graph(connect(arguments))
     start = lineage.find(arguments.name)
     if arguments.format == "json":
