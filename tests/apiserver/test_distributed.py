@@ -15,7 +15,7 @@ from flywheel.core.settings import Settings
 from flywheel.engine.apply.canonical import matches
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.schema.status import Attempt, Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.testing import resource
 from tests.apiserver.manifests import Kubectl
@@ -82,7 +82,7 @@ def trial(**spec: Any) -> Child:
     owner = resource(KIND, OWNER.name, {**told, **spec})
     setup = resolve_setup(owner.spec, DATA)
     assert setup is not None
-    return children.trial_job(owner, setup, DATA, children.TrialAttempt(1, 1, (0,)), Settings())
+    return children.trial_job(owner, setup, DATA, Attempt(trial=1, attempt=1), (0,), Settings())
 
 
 def items() -> Child:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -28,22 +29,22 @@ class Settings:
             ValueError: a variable cannot be read; the message names it.
         """
         defaults = Settings()
-
-        def split_list(name: str) -> tuple[str, ...]:
-            return tuple(environment.get(name, "").replace(",", " ").split())
-
         resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(defaults.resync.total_seconds())))
         if not resync.isdigit() or int(resync) < 5:
             raise ValueError(f"FLYWHEEL_RESYNC_SECONDS is '{resync}'; set it to a whole number of seconds, at least 5")
-        return Settings(
-            runtime_image=environment.get("FLYWHEEL_RUNTIME_IMAGE", defaults.runtime_image),
-            serving_image=environment.get("FLYWHEEL_SERVING_IMAGE", defaults.serving_image),
-            store_secret=environment.get("FLYWHEEL_STORE_SECRET", defaults.store_secret),
-            runner_service_account=environment.get("FLYWHEEL_RUNNER_SERVICE_ACCOUNT", defaults.runner_service_account),
-            image_pull_secrets=split_list("FLYWHEEL_IMAGE_PULL_SECRETS"),
-            allowed_http_hosts=split_list("FLYWHEEL_ALLOWED_HTTP_HOSTS"),
-            namespaces=split_list("FLYWHEEL_NAMESPACES"),
-            fetch_limit=environment.get("FLYWHEEL_FETCH_LIMIT", defaults.fetch_limit),
-            output_limit=environment.get("FLYWHEEL_OUTPUT_LIMIT", defaults.output_limit),
-            resync=timedelta(seconds=int(resync)),
+        texts = (
+            "runtime_image",
+            "serving_image",
+            "store_secret",
+            "runner_service_account",
+            "fetch_limit",
+            "output_limit",
         )
+        lists = ("image_pull_secrets", "allowed_http_hosts", "namespaces")
+        given: dict[str, Any] = {
+            name: environment.get(f"FLYWHEEL_{name.upper()}", getattr(defaults, name)) for name in texts
+        }
+        given |= {
+            name: tuple(environment.get(f"FLYWHEEL_{name.upper()}", "").replace(",", " ").split()) for name in lists
+        }
+        return Settings(**given, resync=timedelta(seconds=int(resync)))

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flywheel.core.pods import indexed_job
-from flywheel.core.pods.distributed import Checkpoint
-from flywheel.core.pods.indexed_job import ItemSet, RankGroup
+from flywheel.core.pods.distributed import Checkpoint, Distributed
+from flywheel.core.pods.indexed_job import ItemSet
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource import names
 from flywheel.core.resource.values import Duration
@@ -20,7 +20,7 @@ TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 STEP = Step(
     name="trial-7", attempt=2, image="i", command=("c",), params={"rate": 1}, outputs=("model",), read_only_root=False
 )
-TORCH = replace(STEP, indexed=RankGroup("Torch", nodes=3))
+TORCH = replace(STEP, indexed=Distributed(framework="Torch", nodes=3))
 ITEMS = replace(STEP, indexed=ItemSet(({"month": 1}, {"month": 2}, {"month": 3}), parallelism=2))
 
 
@@ -57,14 +57,14 @@ def test_torch_finds_what_torchrun_and_init_process_group_read() -> None:
 
 
 def test_with_several_processes_a_pod_torchrun_alone_knows_each_ones_rank() -> None:
-    found = variables(replace(STEP, indexed=RankGroup("Torch", nodes=2, processes=4)))
+    found = variables(replace(STEP, indexed=Distributed(framework="Torch", nodes=2, processes_per_node=4)))
 
     assert "RANK" not in found
     assert (found["WORLD_SIZE"], found["PET_NPROC_PER_NODE"], found["PET_NODE_RANK"]) == ("8", "4", INDEX)
 
 
 def test_xgboost_finds_its_tracker_in_rank_0() -> None:
-    found = variables(replace(STEP, indexed=RankGroup("XGBoost", nodes=2)))
+    found = variables(replace(STEP, indexed=Distributed(framework="XGBoost", nodes=2)))
 
     assert found["DMLC_TRACKER_URI"] == found["FLYWHEEL_MASTER_ADDR"]
     assert (found["DMLC_TRACKER_PORT"], found["DMLC_NUM_WORKER"], found["DMLC_ROLE"]) == ("9091", "2", "worker")
@@ -73,7 +73,7 @@ def test_xgboost_finds_its_tracker_in_rank_0() -> None:
 
 
 def test_plain_finds_only_its_rank_how_many_there_are_and_the_first() -> None:
-    found = variables(replace(STEP, indexed=RankGroup("Plain", nodes=2)))
+    found = variables(replace(STEP, indexed=Distributed(framework="Plain", nodes=2)))
 
     assert found["FLYWHEEL_NODES"] == "2"
     assert not [name for name in found if name.startswith(("PET_", "DMLC_")) or name in ("RANK", "MASTER_ADDR")]
@@ -98,7 +98,7 @@ def test_ranks_have_names_before_they_are_ready() -> None:
 @pytest.mark.parametrize("nodes", [1, 10, 11, 256])
 def test_every_ranks_host_name_fits(nodes: int) -> None:
     long = resource(KIND, "a" * 52, {"source": {"s3": {"uri": "s3://bucket/"}}})
-    name = step_job(long, replace(STEP, indexed=RankGroup("Plain", nodes=nodes)), Settings()).name
+    name = step_job(long, replace(STEP, indexed=Distributed(framework="Plain", nodes=nodes)), Settings()).name
 
     assert len(f"{name}-{nodes - 1}") <= 63
 

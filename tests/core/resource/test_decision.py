@@ -5,8 +5,7 @@ from dataclasses import fields
 import pytest
 
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild, Plan
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.core.resource.schema import Status
 
 OWN, SHARED = ExistingChild(JOB, "own"), ExistingChild(JOB, "shared")

@@ -12,7 +12,7 @@ from tests.engine.harness import EngineHarness
 from tests.engine.widget import KIND, WIDGETS, WidgetStatus
 
 pytestmark = pytest.mark.apiserver
-NOTHING = Plan(True, "Done", "nothing is left to do", WidgetStatus())
+NOTHING = Plan(ready=True, reason="Done", message="nothing is left to do", status=WidgetStatus())
 
 
 def planning(harness: EngineHarness, plan: Plan) -> None:

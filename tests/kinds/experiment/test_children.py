@@ -12,7 +12,7 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.children import Experiment, trial_params
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.kinds.experiment.schema.status import Data, Trial
+from flywheel.kinds.experiment.schema.status import Attempt, Data, Trial
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.search.space import Point
 from flywheel.kinds.model.schema.spec import ModelSpec
@@ -34,7 +34,7 @@ def job(experiment: Experiment, point: Point) -> dict[str, Any]:
     setup = resolve_setup(experiment.spec, DATA)
     assert setup is not None
     return with_owner(
-        experiment, children.trial_job(experiment, setup, DATA, children.TrialAttempt(7, 2, point), Settings())
+        experiment, children.trial_job(experiment, setup, DATA, Attempt(trial=7, attempt=2), point, Settings())
     )
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from flywheel.kinds.experiment.children import TrialAttempt, trial_job
+from flywheel.kinds.experiment.children import trial_job
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.schema.status import Attempt, Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.trials import recall_trials
 from flywheel.testing import FakeCluster
@@ -89,7 +89,7 @@ def test_collect_gets_the_curve_and_the_group_to_compare() -> None:
     setup = resolve_setup(found.spec, data)
     assert setup is not None
 
-    job = trial_job(found, setup, data, TrialAttempt(4, 1, (1, 0.5)), cluster.settings).manifest
+    job = trial_job(found, setup, data, Attempt(trial=4, attempt=1), (1, 0.5), cluster.settings).manifest
 
     pod = job["spec"]["template"]["spec"]
     environment = {each["name"]: each.get("value") for each in pod["initContainers"][0]["env"]}

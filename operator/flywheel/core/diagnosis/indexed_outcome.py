@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from statistics import fmean
 
 from flywheel.core.diagnosis import outcome
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
 from flywheel.core.diagnosis.pod_status import container_statuses, parse_json_object
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import find_condition, is_true
@@ -22,7 +22,6 @@ from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOT
 _POD_NAME = re.compile(r"[Pp]od [a-z0-9-]+/(\S+) ")
 # A rank never ends for one of these reasons because another rank ended.
 _ROOT_CAUSES = frozenset(("Pruned", "OOMKilled", "TimedOut"))
-_GRAVEST_FIRST = ("Invalid", "Failed", "Infrastructure", "Succeeded")
 
 
 def attempt_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
@@ -66,7 +65,7 @@ def merge_outcomes(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
     if not bad:
         message = f"{items - len(outcomes)} of {items} items have not ended; trying again."
         return Outcome("Infrastructure", "NoMessage", message)
-    number, worst = min(bad.items(), key=lambda pair: (_GRAVEST_FIRST.index(pair[1].result), pair[0]))
+    number, worst = min(bad.items(), key=lambda pair: (GRAVEST_FIRST.index(pair[1].result), pair[0]))
     return replace(worst, message=f"{len(bad)} of {items} items did not succeed; item {number}: {worst.message}")
 
 

@@ -5,7 +5,7 @@ attempt is repeated, and never counts as a success. images/README.md specifies t
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from flywheel.core.diagnosis.pod_status import PodTermination, last_line, parse_json_object, to_sentence
@@ -13,6 +13,7 @@ from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import is_true
 
 Result = Literal["Succeeded", "Failed", "Invalid", "Infrastructure"]
+GRAVEST_FIRST: tuple[Result, ...] = ("Invalid", "Failed", "Infrastructure", "Succeeded")
 SIGNAL_EXIT_BASE = 128  # a shell's convention, followed by container runtimes: 128 + the signal's number
 # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a fault of the program itself; no other process sends these.
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + number for number in (4, 6, 7, 8, 11, 31))
@@ -79,7 +80,7 @@ def unknown_outcome(job: Manifest) -> Outcome:
 
 
 def _outcome(pod: PodTermination) -> Outcome | None:
-    return (
+    found = (
         _succeeded(pod)
         or _fetch_failed(pod)
         or _store_refused(pod)
@@ -91,6 +92,7 @@ def _outcome(pod: PodTermination) -> Outcome | None:
         or _main_failed(pod)
         or _upload_failed(pod)
     )
+    return found and replace(found, node=pod.node)
 
 
 def _succeeded(pod: PodTermination) -> Outcome | None:
@@ -107,7 +109,6 @@ def _succeeded(pod: PodTermination) -> Outcome | None:
         metrics=report.get("metrics") or {},
         facts=report.get("facts") or {},
         usage=_usage(pod),
-        node=pod.node,
         image=pod.image,
         audit=report.get("audit") or {},
     )
@@ -122,10 +123,9 @@ def _fetch_failed(pod: PodTermination) -> Outcome | None:
             "Infrastructure",
             "FetchFailed",
             f"Container 'fetch' of pod '{pod.name}' ended with exit code {pod.fetch.get('exitCode')}{_quoted(pod.fetch)}; trying again.",
-            node=pod.node,
         )
     result: Result = "Infrastructure" if report.get("retry") else "Invalid"
-    return Outcome(result, str(report.get("reason", "FetchFailed")), to_sentence(report.get("message")), node=pod.node)
+    return Outcome(result, str(report.get("reason", "FetchFailed")), to_sentence(report.get("message")))
 
 
 def _store_refused(pod: PodTermination) -> Outcome | None:
@@ -135,7 +135,7 @@ def _store_refused(pod: PodTermination) -> Outcome | None:
     error = pod.collect["error"]
     result: Result = "Infrastructure" if error.get("retry") else "Invalid"
     reason = "CredentialsRefused" if error["reason"] == "StoreRefused" else str(error["reason"])
-    return Outcome(result, reason, to_sentence(error["message"]), node=pod.node)
+    return Outcome(result, reason, to_sentence(error["message"]))
 
 
 def _pruned(pod: PodTermination) -> Outcome | None:
@@ -144,7 +144,7 @@ def _pruned(pod: PodTermination) -> Outcome | None:
     if not isinstance(pruned, dict):
         return None
     message = (pod.collect.get("error") or {}).get("message")
-    return Outcome("Failed", "Pruned", to_sentence(message), facts=pruned, usage=_usage(pod), node=pod.node)
+    return Outcome("Failed", "Pruned", to_sentence(message), facts=pruned, usage=_usage(pod))
 
 
 def _out_of_memory(pod: PodTermination) -> Outcome | None:
@@ -169,7 +169,6 @@ def _storage_exceeded(pod: PodTermination) -> Outcome | None:
         "Failed",
         "StorageExceeded",
         f"Pod '{pod.name}' was evicted, since it wrote more than it may: {to_sentence(pod.eviction_message)} Write less, or raise the limit ephemeral-storage in resources.",
-        node=pod.node,
     )
 
 
@@ -187,7 +186,6 @@ def _disrupted(pod: PodTermination) -> Outcome | None:
             "Invalid",
             "CannotStart",
             f"Container 'main' of pod '{pod.name}' cannot start: {last_line(main)}; correct the command or the image.",
-            node=pod.node,
         )
     code = int(main.get("exitCode", 0))
     killed = code > SIGNAL_EXIT_BASE and code not in CRASH_EXIT_CODES
@@ -195,9 +193,7 @@ def _disrupted(pod: PodTermination) -> Outcome | None:
     reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
     if reason is None:
         return None
-    return Outcome(
-        "Infrastructure", reason, f"Pod '{pod.name}' was stopped from outside ({reason}); trying again.", node=pod.node
-    )
+    return Outcome("Infrastructure", reason, f"Pod '{pod.name}' was stopped from outside ({reason}); trying again.")
 
 
 def _main_failed(pod: PodTermination) -> Outcome | None:
@@ -208,7 +204,7 @@ def _main_failed(pod: PodTermination) -> Outcome | None:
     report = parse_json_object(pod.main.get("message"))
     if report.get("reason"):
         message = to_sentence(report.get("message"))
-        return Outcome(result, str(report["reason"]), message, usage=_usage(pod), node=pod.node)
+        return Outcome(result, str(report["reason"]), message, usage=_usage(pod))
     return _main_outcome(pod, result, f"ExitCode{code}", f"ended with exit code {code}{_quoted(pod.main)}.")
 
 
@@ -219,12 +215,12 @@ def _upload_failed(pod: PodTermination) -> Outcome | None:
     unreported = {"reason": "NoMessage", "message": "collect did not say what it kept; trying again.", "retry": True}
     error = pod.collect.get("error") or unreported
     result: Result = "Infrastructure" if error.get("retry") else "Failed"
-    return Outcome(result, str(error["reason"]), to_sentence(error["message"]), usage=_usage(pod), node=pod.node)
+    return Outcome(result, str(error["reason"]), to_sentence(error["message"]), usage=_usage(pod))
 
 
 def _main_outcome(pod: PodTermination, result: Result, reason: str, finding: str) -> Outcome:
     message = f"Container 'main' of pod '{pod.name}' {finding}"
-    return Outcome(result, reason, message, usage=_usage(pod), node=pod.node)
+    return Outcome(result, reason, message, usage=_usage(pod))
 
 
 def _usage(pod: PodTermination) -> Mapping[str, Any]:

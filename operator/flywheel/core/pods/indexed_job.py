@@ -1,6 +1,6 @@
 """A step in several pods of one Indexed Job: a group of ranks that train one model, or one pod for each item of a list of parameters.
 
-    RankGroup                                   ItemSet
+    Distributed                                 ItemSet
     rank 0 ◄──── headless Service ────► rank 1  item 0   item 1   item 2 …  at most `parallelism` at once
       │  outputs, metrics                 │       │ its own parameters, outputs, metrics
       └── one is lost: all are ───────────┘       └── one fails: the others go on
@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flywheel.core.pods.distributed import Framework
+from flywheel.core.pods.distributed import Distributed
 from flywheel.core.resource import names
 from flywheel.core.resource.api import SERVICE
 from flywheel.core.resource.kind import AnyResource
@@ -24,15 +24,6 @@ RENDEZVOUS_PORT = 29500  # torch's own default
 TRACKER_PORT = 9091  # the tracker of XGBoost, which rank 0 starts
 MAX_ITEM_PARAMETERS_BYTES = 100_000  # one environment variable may have 128 KiB
 NO_RETRIES = {"backoffLimit": 0}
-
-
-@dataclass(frozen=True)
-class RankGroup:
-    """`nodes` ranks of one training, with `processes` in each."""
-
-    framework: Framework
-    nodes: int
-    processes: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +53,7 @@ class ItemSet:
         return json.dumps([self.parameters[number] for number in self.numbers], sort_keys=True)
 
 
-Indexed = RankGroup | ItemSet
+Indexed = Distributed | ItemSet
 
 
 @dataclass(frozen=True)
@@ -85,10 +76,10 @@ def job_additions(resource: AnyResource, step: str, attempt: int, indexed: Index
     """Returns what is different for this step; nothing but the Job's name where it is one pod."""
     if indexed is None:
         return JobAdditions(names.job(resource, step, attempt), spec=NO_RETRIES)
-    count = indexed.nodes if isinstance(indexed, RankGroup) else len(indexed.numbers)
+    count = indexed.nodes if isinstance(indexed, Distributed) else len(indexed.numbers)
     # A pod's host name is the Job's and its index, and may have as many characters as the Job's alone.
     name = names.job(resource, step, attempt, max_length=names.MAX_NAME_LENGTH - len(f"-{count - 1}"))
-    return _group(resource, name, indexed) if isinstance(indexed, RankGroup) else _items(name, indexed)
+    return _group(resource, name, indexed) if isinstance(indexed, Distributed) else _items(name, indexed)
 
 
 def service_name(resource: AnyResource) -> str:
@@ -120,7 +111,7 @@ def index_env(variables: Sequence[str]) -> list[dict[str, Any]]:
     return [{"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name in variables]
 
 
-def _group(resource: AnyResource, name: str, group: RankGroup) -> JobAdditions:
+def _group(resource: AnyResource, name: str, group: Distributed) -> JobAdditions:
     peers = [f"{name}-{rank}.{service_name(resource)}" for rank in range(group.nodes)]
     leader = peers[LEADER_RANK]
     return JobAdditions(
@@ -153,17 +144,17 @@ _ONE_RANK_FAILS_THE_JOB = (
 )
 
 
-def _rank_names(group: RankGroup) -> tuple[str, ...]:
+def _rank_names(group: Distributed) -> tuple[str, ...]:
     """Returns the variables of the framework that hold a pod's rank."""
     if group.framework == "XGBoost":
         return ("DMLC_TASK_ID",)
     if group.framework == "Plain":
         return ()
     # torchrun gives each process its RANK; without torchrun a process knows it only where it is the only one of its pod.
-    return ("PET_NODE_RANK", "NODE_RANK", *(("RANK",) if group.processes == 1 else ()))
+    return ("PET_NODE_RANK", "NODE_RANK", *(("RANK",) if group.processes_per_node == 1 else ()))
 
 
-def _framework_env(group: RankGroup, leader: str) -> dict[str, str]:
+def _framework_env(group: Distributed, leader: str) -> dict[str, str]:
     if group.framework == "XGBoost":
         return {
             "DMLC_TRACKER_URI": leader,
@@ -175,12 +166,12 @@ def _framework_env(group: RankGroup, leader: str) -> dict[str, str]:
         return {}
     return {
         "PET_NNODES": str(group.nodes),
-        "PET_NPROC_PER_NODE": str(group.processes),
+        "PET_NPROC_PER_NODE": str(group.processes_per_node),
         "PET_MASTER_ADDR": leader,
         "PET_MASTER_PORT": str(RENDEZVOUS_PORT),
         "MASTER_ADDR": leader,
         "MASTER_PORT": str(RENDEZVOUS_PORT),
-        "WORLD_SIZE": str(group.nodes * group.processes),
+        "WORLD_SIZE": str(group.nodes * group.processes_per_node),
     }
 
 

@@ -6,18 +6,16 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.pods import checkpoints
-from flywheel.core.pods.distributed import Checkpoint
+from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
-from flywheel.core.pods.indexed_job import Indexed, JobAdditions, RankGroup, index_env, job_additions
+from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
 from flywheel.core.pods.pod_spec import (
     container_security_context,
     literal_env,
-    pod_security_context,
-    pull_secret_fields,
     resource_fields,
+    runner_pod,
     runtime_container,
-    scheduling_fields,
+    step_env,
     user_env,
 )
 from flywheel.core.pods.step_config import CollectConfig
@@ -29,6 +27,8 @@ from flywheel.core.resource.schema import Placement, PullSecret, Quantity, Resou
 from flywheel.core.settings import Settings
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
+CHECKPOINT_FOLDER = f"{ROOT}/checkpoints"  # main writes here, and collect uploads
+RESTORED_CHECKPOINT_FOLDER = f"{ROOT}/inputs/checkpoint"  # of the newest one, which fetch brings back if there is any
 WAIT_FOR_COLLECT = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
 # collect enforces the timeout. The Job's own deadline comes this much later, since it deletes the pod and its message.
 DEADLINE_MARGIN = timedelta(minutes=15)
@@ -43,7 +43,7 @@ class Step:
     `prune` configures which curve collect compares with those of sibling trials, and by which rule (images/README.md).
     `keep` configures what a metric must reach for collect to keep outputs; without it they are always kept.
     `audit` is the record that collect writes of a result that counts (images/README.md, "The audit records").
-    `indexed`: the step runs in several pods; a RankGroup needs `headless_service(resource)` beside its Job.
+    `indexed`: the step runs in several pods; Distributed needs `headless_service(resource)` beside its Job.
     `queue`: the Job waits in Kueue's queue of that name, which unsuspends it.
     """
 
@@ -111,16 +111,9 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
     shared_memory = {"medium": "Memory", "sizeLimit": step.shared_memory}
     output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
     return {
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.runner_service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
+        **runner_pod(step.placement, step.pull_secrets, GRACE_SECONDS, settings),
         "shareProcessNamespace": True,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security_context(),
         **additions.pod,
-        **scheduling_fields(step.placement),
-        **pull_secret_fields(step.pull_secrets, settings),
         "initContainers": [_with_location(each, additions.index_names) for each in init_containers],
         "containers": containers,
         "volumes": [
@@ -128,7 +121,7 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
             {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
             {"name": "tmp", "emptyDir": {}},
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
-            *checkpoints.volumes(step.checkpoint),
+            *([{"name": "checkpoints", "emptyDir": {}}] if step.checkpoint else []),
             *claim_volumes(step.inputs),
         ],
     }
@@ -136,17 +129,12 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
 
 def _env(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, str]:
     return {
-        "FLYWHEEL_KIND": resource.api.kind,
-        "FLYWHEEL_NAME": resource.name,
-        "FLYWHEEL_NAMESPACE": resource.namespace,
-        "FLYWHEEL_UID": resource.uid,
-        "FLYWHEEL_STEP": step.name,
+        **step_env(resource, step.name, settings),
         "FLYWHEEL_ATTEMPT": str(step.attempt),
         "FLYWHEEL_IMAGE": step.image,
         "FLYWHEEL_GRACE_SECONDS": str(GRACE_SECONDS),
-        "FLYWHEEL_STORE_SECRET": settings.store_secret,
         **additions.env,
-        **checkpoints.environment(step.checkpoint),
+        **({"FLYWHEEL_CHECKPOINT": RESTORED_CHECKPOINT_FOLDER} if step.checkpoint else {}),
     }
 
 
@@ -170,16 +158,19 @@ def _with_location(container: dict[str, Any], index_names: Sequence[str]) -> dic
 
 
 def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
+    optional = {
+        "audit": step.audit or None,
+        "prune": step.prune or None,
+        "keep": step.keep or None,
+        "leader": names.LEADER_RANK if isinstance(step.indexed, Distributed) else None,
+        "checkpoint": {"everySeconds": step.checkpoint.every.seconds} if step.checkpoint else None,
+    }
     config = CollectConfig.model_validate(
         {
             "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
             "graceSeconds": 10,
             "outputs": [{"name": name, "required": True} for name in step.outputs],
-            **({"audit": step.audit} if step.audit else {}),
-            **({"prune": step.prune} if step.prune else {}),
-            **({"keep": step.keep} if step.keep else {}),
-            **({"leader": names.LEADER_RANK} if isinstance(step.indexed, RankGroup) else {}),
-            **checkpoints.collect_config(step.checkpoint),
+            **{name: value for name, value in optional.items() if value is not None},
         }
     )
     params = {} if step.needs_fetch else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}
@@ -194,9 +185,13 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
-            *checkpoints.mounts(step.checkpoint),
+            *_checkpoint_mounts(step),
         ],
     }
+
+
+def _checkpoint_mounts(step: Step) -> list[dict[str, Any]]:
+    return [{"name": "checkpoints", "mountPath": CHECKPOINT_FOLDER}] if step.checkpoint else []
 
 
 def _pre_command(step: Step, command: str, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
@@ -232,6 +227,6 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
             *claim_mounts(step.inputs),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
-            *checkpoints.mounts(step.checkpoint),
+            *_checkpoint_mounts(step),
         ],
     }

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flywheel.core.resource.api import Manifest
+from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.names import JOB_LABEL
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, Variable
 from flywheel.core.settings import Settings
@@ -17,6 +18,34 @@ USER_ID = 65532
 def pods_of_job(name: str, pods: Iterable[Manifest]) -> list[Manifest]:
     """Returns the pods that the Job of that name made."""
     return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
+
+
+def runner_pod(
+    placement: Placement, pull_secrets: Sequence[PullSecret], grace_seconds: int, settings: Settings
+) -> dict[str, Any]:
+    """Returns the fields of a Job's pod that does not depend on its containers: it runs once, without access to the API server."""
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.runner_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": grace_seconds,
+        "securityContext": pod_security_context(),
+        **scheduling_fields(placement),
+        **pull_secret_fields(pull_secrets, settings),
+    }
+
+
+def step_env(resource: AnyResource, step: str, settings: Settings) -> dict[str, str]:
+    """Returns the environment variables that say for which step of which resource a pod works."""
+    return {
+        "FLYWHEEL_KIND": resource.api.kind,
+        "FLYWHEEL_NAME": resource.name,
+        "FLYWHEEL_NAMESPACE": resource.namespace,
+        "FLYWHEEL_UID": resource.uid,
+        "FLYWHEEL_STEP": step,
+        "FLYWHEEL_STORE_SECRET": settings.store_secret,
+    }
 
 
 def pod_security_context() -> dict[str, Any]:

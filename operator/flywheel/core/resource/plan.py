@@ -1,7 +1,7 @@
 """What `decide` returns: the children that should exist, the state of the resource, and when it is reconciled again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -76,32 +76,72 @@ class Event:
     action: str = "Reconcile"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """One plan. `ready`: True, False, or None where it is not yet known.
+@dataclass(frozen=True, kw_only=True)
+class PlanBasics:
+    """What a rule decides for a whole plan. `ready`: True, False, or None where it is not yet known.
 
-    `children` are all that should exist; owned children that are not among them are deleted. None changes no child.
     `removals`: unowned objects to delete, after the children are applied.
-    `patches`: unowned objects to patch, after the children are applied.
-    `completed_ticks` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
-    sets to Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
     `stalled`: nothing will happen until the spec changes. A resource that waits for another one is not stalled.
     `progressing`: overrides the condition Reconciling, which otherwise means "neither ready nor stalled".
     `succeeded`: for bounded kinds alone; None while undecided.
-    `status`: the kind's own fields; the engine sets conditions, summary and observedGeneration from the plan.
     """
 
     ready: bool | None
     reason: str
     message: str
-    status: Status
     summary: str = ""
-    children: tuple[Child | ExistingChild, ...] | None = None
     removals: tuple[Removal, ...] = ()
-    patches: tuple[Patch, ...] = ()
-    completed_ticks: tuple[Reference, ...] = ()
     stalled: bool = False
     progressing: bool | None = None
     succeeded: bool | None = None
     events: tuple[Event, ...] = ()
     requeue_after: timedelta | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan(PlanBasics):
+    """One plan.
+
+    `children` are all that should exist; owned children that are not among them are deleted. None changes no child.
+    `patches`: unowned objects to patch, after the children are applied.
+    `completed_ticks` names ticks whose work has ended: Jobs of a CronJob with `managedBy: flywheel.ml/trigger`, whose status the engine
+    sets to Complete. They belong to the CronJob, so they are no children of the resource and are never pruned.
+    `status`: the kind's own fields; the engine sets conditions, summary and observedGeneration from the plan.
+    """
+
+    status: Status
+    children: tuple[Child | ExistingChild, ...] | None = None
+    patches: tuple[Patch, ...] = ()
+    completed_ticks: tuple[Reference, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision(PlanBasics):
+    """What one rule says of a resource. A kind's `decide` asks its rules in turn, and completes the first that applies to a plan.
+
+    `children` and `removals` are those of this rule alone, such as the Job that it starts. `summary` is for a rule that has its own.
+    """
+
+    children: tuple[Child | ExistingChild, ...] = ()
+
+    def plan(
+        self,
+        status: Status,
+        *,
+        summary: str = "",
+        children: tuple[Child | ExistingChild, ...] | None = (),
+        patches: tuple[Patch, ...] = (),
+        completed_ticks: tuple[Reference, ...] = (),
+    ) -> Plan:
+        """Returns the Plan: this decision, and what the kind adds to it.
+
+        `children` are added to the rule's own; None leaves every child of the resource alone.
+        """
+        return Plan(
+            **{field.name: getattr(self, field.name) for field in fields(PlanBasics) if field.name != "summary"},
+            summary=summary or self.summary,
+            status=status,
+            children=None if children is None else (*self.children, *children),
+            patches=patches,
+            completed_ticks=completed_ticks,
+        )

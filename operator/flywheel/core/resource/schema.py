@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
-from flywheel.core.resource.values import Duration, Label, ObjectName
+from flywheel.core.resource.values import Label, ObjectName
 
 
 def rule(expression: str, message: str) -> dict[str, Any]:
@@ -167,11 +167,7 @@ class S3Location(Schema):
 class Variable(Schema):
     """An environment variable, given as a value or taken from a Secret."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule("[has(self.value),has(self.secret)].exists_one(x,x)", "give exactly one of value and secret")
-        )
-    )
+    model_config = model_rules(exactly_one_of("value", "secret"))
 
     name: str = Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=128, description="The variable's name.")
     value: str | None = Field(None, max_length=4096, description="Value of the variable.")
@@ -192,12 +188,10 @@ _NEVER = rf"^\S+\s+\S+\s+(31\s+{_SHORT}(,{_SHORT})*|(30|30,31|31,30|30-31)\s+(0?
 class Schedule(Schema):
     """When to do something again; as in a CronJob."""
 
-    model_config = ConfigDict(
-        json_schema_extra=validations(
-            rule(
-                f"!self.cron.matches(r'{_NEVER}')",
-                "cron specifies a day that does not exist in its month, so it would never fire; correct the day or the month",
-            )
+    model_config = model_rules(
+        rule(
+            f"!self.cron.matches(r'{_NEVER}')",
+            "cron specifies a day that does not exist in its month, so it would never fire; correct the day or the month",
         )
     )
 
@@ -233,27 +227,3 @@ class Status(Schema):
     )
     observed_generation: int | None = Field(None, description="The generation of the spec that this status describes.")
     summary: str | None = Field(None, max_length=256, description="The most important fact, for kubectl get.")
-
-
-__all__ = [
-    "ColumnName",
-    "Condition",
-    "Duration",
-    "Label",
-    "Placement",
-    "PullSecret",
-    "Quantity",
-    "QueuedPlacement",
-    "Resources",
-    "S3Location",
-    "Scalar",
-    "Schedule",
-    "Schema",
-    "SecretKey",
-    "Status",
-    "Toleration",
-    "Variable",
-    "one_of",
-    "rule",
-    "validations",
-]

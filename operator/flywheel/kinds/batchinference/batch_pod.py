@@ -9,11 +9,10 @@ from typing import Any
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import (
     container_security_context,
-    literal_env,
-    pod_security_context,
-    pull_secret_fields,
     resource_fields,
-    scheduling_fields,
+    runner_pod,
+    runtime_container,
+    step_env,
 )
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.schema import Resources
@@ -37,29 +36,14 @@ def batch_pod(
 ) -> dict[str, Any]:
     """The pod's spec."""
     spec = batch.spec
-    variables = {
-        "FLYWHEEL_KIND": batch.api.kind,
-        "FLYWHEEL_NAME": batch.name,
-        "FLYWHEEL_NAMESPACE": batch.namespace,
-        "FLYWHEEL_UID": batch.uid,
-        "FLYWHEEL_STEP": step,
-        "FLYWHEEL_ATTEMPT": str(run.number),
-        "FLYWHEEL_STORE_SECRET": settings.store_secret,
-    }
+    variables = {**step_env(batch, step, settings), "FLYWHEEL_ATTEMPT": str(run.number)}
     predicts = step != "finish"
     inputs = [Input("model", artifact=str(run.digest))] if predicts else []
     if run.plan is not None:
         inputs.append(Input(PLAN_INPUT, artifact=str(run.plan)))
     claims = _claims(spec, run)
     return {
-        "restartPolicy": "Never",
-        "serviceAccountName": settings.runner_service_account,
-        "automountServiceAccountToken": False,
-        "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
-        "securityContext": pod_security_context(),
-        **scheduling_fields(spec.placement),
-        **pull_secret_fields(spec.image_pull_secrets, settings),
+        **runner_pod(spec.placement, spec.image_pull_secrets, GRACE_SECONDS, settings),
         "initContainers": [
             fetch_container(inputs, settings, variables, fetch_limit(spec.resources, settings), params),
             *([_server(batch.name, run, spec.resources, settings)] if predicts else []),
@@ -109,14 +93,10 @@ def _main(
     foreign = (("SOURCE_", source), ("OUTPUT_", spec.output.s3.secret_name))
     secrets = [{"prefix": prefix, "secretRef": {"name": str(name)}} for prefix, name in foreign if name is not None]
     return {
+        **runtime_container(f"batch-{step}", settings, {**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
         "name": "main",
-        "image": settings.runtime_image,
-        "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "flywheel_runtime", f"batch-{step}"],
-        "env": literal_env({**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
         "envFrom": [{"secretRef": {"name": settings.store_secret}}, *secrets],
         **resource_fields(MAIN_RESOURCES),
-        "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

@@ -11,14 +11,12 @@ from datetime import timedelta
 from flywheel.core.pods.schedule import cron_job
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild, Plan, Removal
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
 from flywheel.kinds.batchinference import children, messages
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.observe import Seen
 from flywheel.kinds.batchinference.progress import Progress, advance
-from flywheel.kinds.batchinference.schema import BatchInferenceStatus
-from flywheel.kinds.batchinference.schema.status import Run
+from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
 
 
 def decide(batch: BatchInference, seen: Seen) -> Plan:

@@ -8,7 +8,8 @@ from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.decide import decide
 from flywheel.kinds.batchinference.observe import Seen, observe
 from flywheel.kinds.batchinference.preview import preview
-from flywheel.kinds.batchinference.schema import BatchInferenceSpec, BatchInferenceStatus
+from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
+from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus
 
 
 def references(batch: BatchInference) -> Iterable[Reference]:

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from flywheel.core.diagnosis import outcome, pending
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.diagnosis.pod_status import parse_json_object
+from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
 from flywheel.core.pods import schedule
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
@@ -98,10 +98,7 @@ def _score_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         return None
     failed = [pod for pod in pods if pod.get("status", {}).get("phase") == "Failed"]
     outcomes = [found for found in (outcome.job_outcome(job, [pod]) for pod in failed) if found is not None]
-    return min(outcomes, key=lambda found: _SEVERITY.index(found.result), default=outcome.job_outcome(job, []))
-
-
-_SEVERITY = ("Invalid", "Failed", "Infrastructure", "Succeeded")
+    return min(outcomes, key=lambda found: GRAVEST_FIRST.index(found.result), default=outcome.job_outcome(job, []))
 
 
 def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
@@ -109,7 +106,7 @@ def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
     done: dict[str, Mapping[str, Any]] = {}
     last = ""
     for pod in pods:
-        ended = _terminated_main(pod)
+        ended = PodTermination.from_manifest(pod).main or {}
         message = parse_json_object(ended.get("message"))
         if ended.get("exitCode") == 0 and message.get("complete"):
             index = pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "")
@@ -123,11 +120,3 @@ def _shards(job: Manifest, pods: Sequence[Manifest]) -> Shards:
         errors=int(sum(metrics.get("errors", 0) for metrics in done.values())),
         seconds=took.total_seconds() if took else 0.0,
     )
-
-
-def _terminated_main(pod: Manifest) -> Mapping[str, Any]:
-    """The terminated state of container main, or nothing."""
-    for container in pod.get("status", {}).get("containerStatuses") or []:
-        if container["name"] == "main":
-            return container.get("state", {}).get("terminated") or {}
-    return {}

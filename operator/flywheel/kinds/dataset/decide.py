@@ -11,8 +11,7 @@ Ready says: there is a version that the present spec was checked to be true of. 
 from flywheel.core.pods import schedule
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, Reference
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Event, ExistingChild, Plan
+from flywheel.core.resource.plan import Decision, Event, ExistingChild, Plan
 from flywheel.kinds.dataset import children, messages
 from flywheel.kinds.dataset.children import Dataset
 from flywheel.kinds.dataset.observe import Seen

@@ -47,7 +47,11 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     """Read the Jobs of a Dataset, and who cites its versions."""
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
-    checks = [_check(job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in jobs if _step(job) == CHECK]
+    checks = [
+        _check(job, pods_of_job(job["metadata"]["name"], pods), cluster)
+        for job in jobs
+        if job["metadata"]["labels"].get(names.STEP_LABEL) == CHECK
+    ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -82,8 +86,3 @@ def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:
         versions.append(experiment["spec"].get("datasetVersion"))
         versions.append(((experiment.get("status") or {}).get("data") or {}).get("version"))
     return [version for version in versions if version]
-
-
-def _step(job: Manifest) -> str | None:
-    step: str | None = job["metadata"]["labels"].get(names.STEP_LABEL)
-    return step

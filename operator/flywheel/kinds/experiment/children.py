@@ -4,9 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.indexed_job import RankGroup, headless_service
+from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
@@ -16,7 +15,7 @@ from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
-from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus, Trial
+from flywheel.kinds.experiment.schema.status import Attempt, Data, ExperimentStatus, Trial
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.literals import parse_literal
 from flywheel.kinds.experiment.search.space import Point, parameters_of
@@ -26,16 +25,6 @@ Experiment = Resource[ExperimentSpec, ExperimentStatus]
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
 REPEAT_PREFIX = "r"  # trial-7-r2
 DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
-
-
-@dataclass(frozen=True)
-class TrialAttempt:
-    """One attempt of a trial, which one Job makes; another attempt has the same parameters, another repeat another seed."""
-
-    trial: int
-    attempt: int
-    point: Point
-    repeat: int = 1
 
 
 @dataclass(frozen=True)
@@ -51,21 +40,25 @@ def trial_job(
     experiment: Experiment,
     setup: Setup,
     data: Data,
-    start: TrialAttempt,
+    attempt: Attempt,
+    point: Point,
     settings: Settings,
     keep: dict[str, Any] | None = None,
 ) -> Child:
-    """The Job of one attempt of a trial; `keep` is what its metric must reach for its model to be uploaded."""
+    """The Job of one attempt of a trial at this point; another attempt has the same parameters, another repeat another seed.
+
+    `keep` is what its metric must reach for its model to be uploaded.
+    """
     spec = experiment.spec
     container = spec.trainer.container
-    search = fingerprint(spec)
+    search, (trial, repeat) = fingerprint(spec), attempt.key
     step = Step(
-        name=f"trial-{start.trial}" if start.repeat == 1 else f"trial-{start.trial}-{REPEAT_PREFIX}{start.repeat}",
-        attempt=start.attempt,
+        name=f"trial-{trial}" if repeat == 1 else f"trial-{trial}-{REPEAT_PREFIX}{repeat}",
+        attempt=attempt.attempt,
         image=container.image if container else settings.runtime_image,
         command=container.command if container else ("python3", "-m", "flywheel_runtime", "train"),
         args=container.args if container else (),
-        params=trial_params(experiment, setup, start.point, start.repeat),
+        params=trial_params(experiment, setup, point, repeat),
         inputs=(Input("data", artifact=data.digest),),
         outputs=("model",) if container is None or container.model is not None else (),
         timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,
@@ -75,10 +68,10 @@ def trial_job(
         pull_secrets=spec.image_pull_secrets,
         shared_memory=spec.shared_memory,
         read_only_root=container is None,
-        prune=_pruner(spec, setup, start.point),
+        prune=_pruner(spec, setup, point),
         keep=keep,
-        annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": search, "point": list(start.point)})},
-        indexed=_group(spec.distributed),
+        annotations={TRIAL_ANNOTATION: json.dumps({"fingerprint": search, "point": list(point)})},
+        indexed=spec.distributed,
         checkpoint=spec.checkpoint,
         queue=spec.placement.queue_name,
     )
@@ -91,12 +84,6 @@ def _pruner(spec: ExperimentSpec, setup: Setup, point: Point) -> dict[str, Any] 
     return spec.pruner.collect_config(setup.metric, group, maximize=setup.maximize) if spec.pruner else None
 
 
-def _group(distributed: Distributed | None) -> RankGroup | None:
-    if distributed is None:
-        return None
-    return RankGroup(distributed.framework, distributed.nodes, distributed.processes_per_node)
-
-
 def rank_service(experiment: Experiment) -> tuple[Child, ...]:
     """The headless Service by which the ranks of distributed trials find one another."""
     return (headless_service(experiment),) if experiment.spec.distributed else ()
@@ -106,12 +93,7 @@ def new_model(experiment: Experiment, name: str, metric: str) -> Child:
     """The Model, made where there is none. It compares versions as the search compared trials."""
     direction = experiment.spec.objective.direction if experiment.spec.objective else None
     objective = {"metric": metric, **({"direction": direction} if direction else {})}
-    return Child(
-        MODEL,
-        MODEL.manifest(name, spec={"objective": objective}),
-        create_only=True,
-        owned=False,
-    )
+    return Child(MODEL, MODEL.manifest(name, spec={"objective": objective}), create_only=True, owned=False)
 
 
 def registration(spec: ExperimentSpec, best: Trial) -> Registration | None:
@@ -138,26 +120,17 @@ def new_model_version(
         "image": best.image or (container.image if container else settings.runtime_image),
         **({"parameters": parameters} if parameters else {}),
     }
-    path = {"path": container.model.path} if container and container.model else {}
-    # A container's artifact has no metrics of its own; what the trial reported is what is known.
-    declared = {"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}
-    return Child(
-        MODEL_VERSION,
-        MODEL_VERSION.manifest(
-            registered.version,
-            spec={
-                "model": registered.model,
-                "format": "ONNX",
-                "source": {"artifact": {"digest": str(registered.digest)}},
-                **path,
-                **({"quantize": experiment.spec.quantize} if experiment.spec.quantize else {}),
-                **declared,
-                "lineage": lineage,
-            },
-        ),
-        create_only=True,
-        owned=False,
-    )
+    spec = {
+        "model": registered.model,
+        "format": "ONNX",
+        "source": {"artifact": {"digest": str(registered.digest)}},
+        **({"path": container.model.path} if container and container.model else {}),
+        **({"quantize": experiment.spec.quantize} if experiment.spec.quantize else {}),
+        # A container's artifact has no metrics of its own; what the trial reported is what is known.
+        **({"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}),
+        "lineage": lineage,
+    }
+    return Child(MODEL_VERSION, MODEL_VERSION.manifest(registered.version, spec=spec), create_only=True, owned=False)
 
 
 def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from datetime import timedelta
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild, Plan
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen
@@ -83,14 +82,15 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> De
     """Trials run, or wait for a retry, or may not start."""
     trials = progress.trials
     keep = upload_threshold(trials.records.values(), experiment.spec.keep_artifacts, progress.setup)
+    points = {number: record.coordinates for number, record in trials.records.items()}
     reason, message = messages.search_goes_on(experiment, progress)
     return Decision(
         ready=False,
         reason=reason,
         message=message,
         children=tuple(
-            children.trial_job(experiment, progress.setup, progress.data, start, seen.settings, keep)
-            for start in progress.starts
+            children.trial_job(experiment, progress.setup, progress.data, each, points[each.trial], seen.settings, keep)
+            for each in progress.starts
         ),
         progressing=not experiment.spec.suspend or bool(trials.numbers("Running")),
         requeue_after=_next_check(experiment, seen, progress),

@@ -128,7 +128,7 @@ def search_goes_on(experiment: Experiment, progress: Progress) -> tuple[str, str
     names = ", ".join(str(number) for number in numbers[:10])
     run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
     warm_starts = "".join(f" {_warm_start(each)}." for each in progress.warm_starts)
-    return "Searching", f"{run}; {_ended(experiment, progress)}.{warm_starts}"
+    return "Searching", f"{run}; {summary(experiment, progress)}.{warm_starts}"
 
 
 def search_is_over(progress: Progress, best: Trial, registered: Registration | None) -> str:
@@ -142,16 +142,6 @@ def search_is_over(progress: Progress, best: Trial, registered: Registration | N
 
 def summary(experiment: Experiment, progress: Progress) -> str:
     """`12/12 trials, best roc_auc 0.742 (trial 9)`."""
-    return _ended(experiment, progress)
-
-
-def format_metric(value: str) -> str:
-    """A metric with three decimals where they are significant, else with four digits."""
-    number = float(value)
-    return f"{number:.3f}" if number == 0 or 0.01 <= abs(number) < 1000 else f"{number:.4g}"
-
-
-def _ended(experiment: Experiment, progress: Progress) -> str:
     counts, best = progress.trials.counts, progress.trials.best
     ended = counts.ended
     total = max(progress.setup.max_trials(experiment.spec.budget.max_trials), ended)
@@ -160,9 +150,14 @@ def _ended(experiment: Experiment, progress: Progress) -> str:
     failed += f", {counts.feasible} feasible" if counts.feasible is not None else ""
     if best is None or best.value is None:
         return f"{ended}/{total} trials{failed}"
-    return (
-        f"{ended}/{total} trials{failed}, best {progress.setup.metric} {format_metric(best.value)} (trial {best.trial})"
-    )
+    best_value = f"{progress.setup.metric} {format_metric(best.value)}"
+    return f"{ended}/{total} trials{failed}, best {best_value} (trial {best.trial})"
+
+
+def format_metric(value: str) -> str:
+    """A metric with three decimals where they are significant, else with four digits."""
+    number = float(value)
+    return f"{number:.3f}" if number == 0 or 0.01 <= abs(number) < 1000 else f"{number:.4g}"
 
 
 def _warm_start(found: WarmStart) -> str:
@@ -181,6 +176,4 @@ def _logs(trial: Trial) -> str:
 
 
 def _correction(progress: Progress) -> str:
-    if progress.trials.best is None:
-        return " Correct the spec, and the search starts again."
-    return ""
+    return " Correct the spec, and the search starts again." if progress.trials.best is None else ""

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from flywheel.kinds.experiment.children import Experiment, TrialAttempt
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.kinds.experiment.schema.status import Data
+from flywheel.kinds.experiment.schema.status import Attempt, Data
 from flywheel.kinds.experiment.search.defaults import Setup
 from flywheel.kinds.experiment.search.plateau import has_plateaued
 from flywheel.kinds.experiment.search.sampler import suggest
@@ -45,7 +45,7 @@ class Progress:
     trials: Trials
     data: Data
     setup: Setup
-    starts: tuple[TrialAttempt, ...]
+    starts: tuple[Attempt, ...]
     running: tuple[TrialJob, ...]
     ending: Ending | None
     start_time: datetime | None
@@ -59,7 +59,7 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     trials = take_in_outcomes(trials, jobs, setup, seen.now)
     start_time = experiment.status.start_time
     ending = _ending(experiment, trials, setup, start_time, seen.now)
-    starts: tuple[TrialAttempt, ...] = ()
+    starts: tuple[Attempt, ...] = ()
     warm_starts = tuple(warm_start(name, manifest, setup) for name, manifest in sorted(seen.earlier.items()))
     if ending is None:
         trials, starts = _with_starts(experiment, trials, setup, seen.now, warm_starts)
@@ -110,23 +110,22 @@ def _ending_of_spent_budget(trials: Trials, setup: Setup) -> Ending:
 
 def _with_starts(
     experiment: Experiment, trials: Trials, setup: Setup, now: datetime, warm_starts: Sequence[WarmStart]
-) -> tuple[Trials, tuple[TrialAttempt, ...]]:
+) -> tuple[Trials, tuple[Attempt, ...]]:
     """The trials with the attempts that are due, then with new trials; and these attempts."""
-    spec, starts = experiment.spec, list[TrialAttempt]()
+    spec, budget, starts = experiment.spec, experiment.spec.budget.max_trials, list[Attempt]()
     if spec.suspend:
         return trials, ()
     for (number, repeat), attempt in sorted(trials.attempts.items()):
         if attempt.not_before is not None and attempt.not_before <= now:
-            starts.append(TrialAttempt(number, attempt.attempt, trials.records[number].coordinates, repeat))
-            started = new_attempt(number, repeat, attempt.attempt)
-            trials = replace(trials, attempts={**trials.attempts, started.key: started})
-    while trials.counts.running < spec.parallelism and not _is_spent(trials, spec.budget.max_trials):
+            starts.append(new_attempt(number, repeat, attempt.attempt))
+    trials = replace(trials, attempts={**trials.attempts, **{each.key: each for each in starts}})
+    while trials.counts.running < spec.parallelism and trials.counts.running + trials.counts.ended < budget:
         number = trials.next_number
         point = _next_point(experiment, trials, setup, warm_starts)
         if point is None:
             break  # what is left of the space is running
         attempts = [new_attempt(number, repeat, 1) for repeat in range(1, setup.repeats + 1)]
-        starts += [TrialAttempt(number, 1, point, each.key[1]) for each in attempts]
+        starts += attempts
         trials = replace(
             trials,
             records={**trials.records, number: new_record(number, point)},
@@ -147,8 +146,3 @@ def _next_point(experiment: Experiment, trials: Trials, setup: Setup, warm_start
         budget=spec.budget.max_trials,
         earlier=[past for each in warm_starts for past in each.trials],
     )
-
-
-def _is_spent(trials: Trials, budget: int) -> bool:
-    counts = trials.counts
-    return counts.running + counts.ended >= budget

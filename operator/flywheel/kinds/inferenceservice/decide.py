@@ -8,9 +8,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL
-from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
-from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.plan import Decision, Plan
 from flywheel.kinds.inferenceservice import messages
 from flywheel.kinds.inferenceservice.children import service_children
 from flywheel.kinds.inferenceservice.observe import Seen

@@ -14,7 +14,7 @@ from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, obse
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import Servers
 from flywheel.kinds.inferenceservice.slots import Slot
-from flywheel.kinds.modelversion.schema import ModelVersionStatus
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from flywheel.core.pods.pod_spec import (
     pull_secret_fields,
     resource_fields,
     scheduling_fields,
+    step_env,
     user_env,
 )
 from flywheel.core.resource import names
@@ -28,14 +29,7 @@ ROUTE_FOLDER = "/etc/flywheel/route"
 def server_pod(service: InferenceService, target: ResolvedVersion, route: str, settings: Settings) -> dict[str, Any]:
     """The pod's spec; `route` is the ConfigMap that tells its server which requests to forward."""
     spec = service.spec
-    variables = {
-        "FLYWHEEL_KIND": service.api.kind,
-        "FLYWHEEL_NAME": service.name,
-        "FLYWHEEL_NAMESPACE": service.namespace,
-        "FLYWHEEL_UID": service.uid,
-        "FLYWHEEL_STEP": "serve",
-        "FLYWHEEL_STORE_SECRET": settings.store_secret,
-    }
+    variables = step_env(service, "serve", settings)
     limit, memory = fetch_limit(spec.resources, settings), {"medium": "Memory", "sizeLimit": spec.shared_memory}
     fetch = fetch_container((Input("model", artifact=target.digest),), settings, variables, limit)
     return {

@@ -7,8 +7,7 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild
+from flywheel.core.resource.plan import Decision, ExistingChild
 from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_job, promote_step
 from flywheel.kinds.model.observe import Seen
 from flywheel.kinds.model.schema.status import Audit, Promotion

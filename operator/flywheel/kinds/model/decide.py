@@ -5,8 +5,7 @@ So whatever goes missing, the servers that follow the Model go on with the same 
 """
 
 from flywheel.core.resource.api import MODEL_VERSION
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Event, Patch, Plan, Removal
+from flywheel.core.resource.plan import Decision, Event, Patch, Plan, Removal
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.model import messages
 from flywheel.kinds.model.audit import with_audit

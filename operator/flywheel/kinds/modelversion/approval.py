@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Event
+from flywheel.core.resource.plan import Decision, Event
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus

@@ -9,15 +9,14 @@ Ready says: these bytes were loaded in the serving image, predicted, and gave wh
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild, Plan
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.modelversion import children, messages
 from flywheel.kinds.modelversion.approval import with_approval
 from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gates.measurement import with_measurement
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.rejection import with_rejection
-from flywheel.kinds.modelversion.schema import ModelVersionStatus
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 from flywheel.kinds.modelversion.verification import is_finished, is_requested_again, status_after
 
 

@@ -1,6 +1,6 @@
 """The messages of a ModelVersion's conditions, and its summary."""
 
-from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import Decision
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.quantization import Quantization

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import Decision
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus, Rejection, RejectionClearing

@@ -7,8 +7,7 @@ from dataclasses import replace
 
 from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.api import CONTROLLER_REVISION, JOB, TRAINING_RUN, Reference
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import ExistingChild, Plan, Removal
+from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
 from flywheel.kinds.trainingpipeline import children, messages
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from flywheel.kinds.trainingpipeline.observe import Seen

@@ -7,8 +7,7 @@ cause has been handled, and another run is another attempt. A run waits for what
 from dataclasses import replace
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Child, Event, ExistingChild, Plan
+from flywheel.core.resource.plan import Child, Decision, Event, ExistingChild, Plan
 from flywheel.kinds.trainingrun import children, messages, reproduce
 from flywheel.kinds.trainingrun.observe import Seen
 from flywheel.kinds.trainingrun.progress import Pass, Progress, advance

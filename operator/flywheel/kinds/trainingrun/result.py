@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from flywheel.core.resource.decision import Decision
+from flywheel.core.resource.plan import Decision
 from flywheel.kinds.trainingrun.schema import TrainingRunStatus
 
 

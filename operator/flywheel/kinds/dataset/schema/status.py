@@ -9,10 +9,7 @@ from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 
 MAX_VERSIONS = 200  # in the history, with those that are cited
-
-
 MAX_WARNINGS = 20
-
 
 Message = Annotated[str, Field(max_length=512)]
 

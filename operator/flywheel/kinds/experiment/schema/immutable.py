@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from flywheel.core.resource import names
 from flywheel.core.resource.schema import rule
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
@@ -19,44 +21,39 @@ def _immutable(path: str, *optional: str) -> dict[str, Any]:
     )
 
 
+# With another value of these it is another search.
+SEARCH_FIELDS = (
+    "dataset",
+    "artifact",
+    "dataset_version",
+    "trainer",
+    "search",
+    "validation",
+    "constraints",
+    "repeats",
+    "distributed",
+)
+ALWAYS_PRESENT = ("trainer", "search")
+
 RULES = (
     rule(
         "!has(self.spec.warmStartFrom) || self.spec.warmStartFrom.all(each, each.experiment != self.metadata.name)",
         "spec.warmStartFrom must name other Experiments; an Experiment always uses its own trials",
     ),
-    _immutable("dataset", "dataset"),
-    _immutable("artifact", "artifact"),
-    _immutable("datasetVersion", "datasetVersion"),
-    _immutable("trainer"),
-    _immutable("search"),
-    _immutable("validation", "validation"),
-    _immutable("constraints", "constraints"),
-    _immutable("repeats", "repeats"),
-    _immutable("distributed", "distributed"),
+    *(_immutable(to_camel(field), *({to_camel(field)} - {*ALWAYS_PRESENT})) for field in SEARCH_FIELDS),
     _immutable("objective.metric", "objective"),
     _immutable("objective.direction", "objective", "objective.direction"),
 )
-
-
-# What the rules of the schema hold still once the search has started: with another value of these it is another search.
-SEARCH_FIELDS = {
-    "dataset",
-    "dataset_version",
-    "artifact",
-    "trainer",
-    "search",
-    "validation",
-    "objective",
-    "constraints",
-    "repeats",
-    "distributed",
-}
 
 
 def fingerprint(spec: ExperimentSpec) -> str:
     """8 digits that change when the spec asks for another search."""
     # Without defaults: an operator that knows one more field still sees the same search.
     fields = spec.model_dump(
-        mode="json", by_alias=True, include=SEARCH_FIELDS, exclude={"objective": {"goal"}}, exclude_defaults=True
+        mode="json",
+        by_alias=True,
+        include={*SEARCH_FIELDS, "objective"},
+        exclude={"objective": {"goal"}},
+        exclude_defaults=True,
     )
     return names.digest(fields)[:8]

@@ -4,9 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from flywheel.core.requeue import REQUEUE_NOW
-from flywheel.core.resource.decision import Decision
 from flywheel.core.resource.model_reference import ResolvedVersion
-from flywheel.core.resource.plan import Event
+from flywheel.core.resource.plan import Decision, Event
 from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, RolloutContext, RolloutInProgress
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.kinds.inferenceservice.slots import Slot

@@ -19,9 +19,7 @@ def verdict_on(spec: ModelSpec, version: Version, champion: Version | None) -> V
     if champion is not None and version.name == champion.name and not version.barred:
         return _verdict(version, "Champion", _objective_text(spec, version))
     verdict = (
-        _was_rolled_back(version)
-        or _is_archived(version)
-        or _is_not_ready(version)
+        _is_ineligible(version)
         or _fails_a_gate(spec, version, champion)
         or _is_passed_over(spec, version, champion)
         or _waits_for_measurement(spec, version, champion)
@@ -30,22 +28,12 @@ def verdict_on(spec: ModelSpec, version: Version, champion: Version | None) -> V
     return _awaits_approval(spec, version, verdict) or verdict
 
 
-def _was_rolled_back(version: Version) -> Verdict | None:
-    if version.rejected is None:
-        return None
-    return _verdict(version, "RolledBack", f"a rollout found it bad: {version.rejected}")
-
-
-def _is_archived(version: Version) -> Verdict | None:
-    if not version.archived:
-        return None
-    return _verdict(version, "Archived", "it is archived; set its spec.archived to false to let it compete")
-
-
-def _is_not_ready(version: Version) -> Verdict | None:
-    if version.ready:
-        return None
-    return _verdict(version, "NotReady", f"it is not verified ({version.reason})")
+def _is_ineligible(version: Version) -> Verdict | None:
+    if version.rejected is not None:
+        return _verdict(version, "RolledBack", f"a rollout found it bad: {version.rejected}")
+    if version.archived:
+        return _verdict(version, "Archived", "it is archived; set its spec.archived to false to let it compete")
+    return None if version.ready else _verdict(version, "NotReady", f"it is not verified ({version.reason})")
 
 
 def _fails_a_gate(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:

@@ -8,8 +8,6 @@ from flywheel.core.resource.schema import Schema, Status
 from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 50
-
-
 MAX_CANDIDATES = 20
 MAX_MESSAGE_CHARACTERS = 512  # of a verdict or a promotion
 

@@ -10,8 +10,7 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Event, ExistingChild
+from flywheel.core.resource.plan import Decision, Event, ExistingChild
 from flywheel.core.resource.values import Digest, number_text
 from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION, ModelVersion

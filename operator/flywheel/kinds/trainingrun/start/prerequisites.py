@@ -6,8 +6,7 @@ from datetime import date, datetime
 
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import is_ready
-from flywheel.core.resource.decision import Decision
-from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.plan import Decision, Plan
 from flywheel.core.resource.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.inputs import Source

@@ -1,12 +1,13 @@
 """Steps that are Jobs: prepare, evaluate, package, container, notify; images/README.md has their params and outputs."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 from flywheel.core.diagnosis import indexed_outcome, kueue, pending
+from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.indexed_job import Indexed, RankGroup, headless_service
+from flywheel.core.pods.indexed_job import Indexed, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
 from flywheel.core.pods.pod_spec import pods_of_job
@@ -28,7 +29,7 @@ DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 def job_and_service(run: TrainingRun, attempt: Attempt) -> tuple[Child, ...]:
     """The Job, and before it the Service by which ranks of a distributed step find one another."""
     step = _job_step(run, attempt)
-    ranks = (headless_service(run),) if isinstance(step.indexed, RankGroup) else ()
+    ranks = (headless_service(run),) if isinstance(step.indexed, Distributed) else ()
     return (*ranks, step_job(run, step, attempt.settings))
 
 
@@ -161,15 +162,14 @@ def _container(attempt: Attempt, wanted: Container) -> JobStep:
 def _indexed(wanted: Container, values: Values) -> Indexed | None:
     if wanted.for_each is not None:
         return item_set(wanted.for_each, values)
-    if wanted.distributed is None:
-        return None
-    return RankGroup(wanted.distributed.framework, wanted.distributed.nodes, wanted.distributed.processes_per_node)
+    return wanted.distributed
 
 
 def _indexed_identity(indexed: Indexed | None) -> dict[str, Any]:
     """The number of ranks may change the result; the number of items at a time may not."""
-    if isinstance(indexed, RankGroup):
-        return {"distributed": asdict(indexed)}
+    if isinstance(indexed, Distributed):
+        group = {"framework": indexed.framework, "nodes": indexed.nodes, "processes": indexed.processes_per_node}
+        return {"distributed": group}
     return {"each": list(indexed.parameters)} if indexed is not None else {}
 
 
