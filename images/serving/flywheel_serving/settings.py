@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_serving.auth import config as auth_config
-from flywheel_serving.flag_types import Address, non_negative_seconds
+from flywheel_serving.flag_types import Address, address, non_negative_seconds
 from flywheel_serving.http import config as http_config
 from flywheel_serving.infer import config as infer_config
 from flywheel_serving.prediction_log import config as log_config
 from flywheel_serving.rest import cors
 from flywheel_serving.route import route_file
-from flywheel_serving.rpc import config as rpc_config
 
-FEATURES = (infer_config, http_config, rpc_config, auth_config, route_file, log_config, cors)
+FEATURES = (infer_config, http_config, auth_config, route_file, log_config, cors)
 
 
 @dataclass(frozen=True)
@@ -40,6 +39,9 @@ def parse(arguments: list[str] | None = None) -> Settings:
     )
     for feature in FEATURES:
         feature.add_flags(parser)
+    parser.add_argument_group("gRPC").add_argument(
+        "--grpc", type=address, metavar="HOST:PORT", help="address of gRPC; gRPC is off without this flag"
+    )
     add, seconds = parser.add_argument_group("shutdown").add_argument, non_negative_seconds
     add("--drain-seconds", type=seconds, default=5.0, help="time to keep answering after SIGTERM while not ready")
     add("--grace-seconds", type=seconds, default=20.0, help="time then for requests in flight")

@@ -26,6 +26,11 @@ from flywheel_serving.auth.wall_clock import steady_wall_clock
 
 LEEWAY_SECONDS = 30.0
 DISCOVERY_PATH = "/.well-known/openid-configuration"
+FINDINGS: dict[type[PyJWTError], str] = {
+    InvalidSignatureError: "has a signature that is not its issuer's",
+    InvalidIssuerError: "comes from another issuer",
+    InvalidAudienceError: "is for another audience",
+}
 
 
 class JwtReviewer:
@@ -67,7 +72,8 @@ class JwtReviewer:
                 "the token's key is not known, and its issuer does not respond; retry in a second"
             )
         except PyJWTError as error:
-            return self._refuse(_finding(error))
+            finding = FINDINGS.get(type(error), f"cannot be read ({str(error)[:200]})")
+            return self._refuse(finding)
         return self._check_claims(claims)
 
     def close(self) -> None:
@@ -157,13 +163,3 @@ def _has_claim(claims: Mapping[str, Any], required: RequiredClaim) -> bool:
     value = claims[required.name]
     items = value if isinstance(value, list) else [value]
     return not required.values or any(isinstance(item, str) and item in required.values for item in items)
-
-
-def _finding(error: PyJWTError) -> str:
-    if isinstance(error, InvalidSignatureError):
-        return "has a signature that is not its issuer's"
-    if isinstance(error, InvalidIssuerError):
-        return "comes from another issuer"
-    if isinstance(error, InvalidAudienceError):
-        return "is for another audience"
-    return f"cannot be read ({str(error)[:200]})"

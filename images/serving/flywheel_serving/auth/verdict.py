@@ -2,6 +2,7 @@
 
 import enum
 from dataclasses import dataclass
+from functools import partial
 
 FOREVER = float("inf")
 
@@ -25,18 +26,9 @@ class Verdict:
 
 
 ALLOWED = Verdict(Outcome.ALLOWED)
-
-
-def unauthenticated_verdict(message: str) -> Verdict:
-    return Verdict(Outcome.UNAUTHENTICATED, message)
-
-
-def forbidden_verdict(message: str) -> Verdict:
-    return Verdict(Outcome.FORBIDDEN, message)
-
-
-def unavailable_verdict(message: str) -> Verdict:
-    return Verdict(Outcome.UNAVAILABLE, message)
+unauthenticated_verdict = partial(Verdict, Outcome.UNAUTHENTICATED)
+forbidden_verdict = partial(Verdict, Outcome.FORBIDDEN)
+unavailable_verdict = partial(Verdict, Outcome.UNAVAILABLE)
 
 
 class CannotStart(Exception):

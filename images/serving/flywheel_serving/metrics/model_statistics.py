@@ -4,32 +4,22 @@ Belongs to the event loop's thread, as `server_metrics` does. Durations are held
 """
 
 import time
+from dataclasses import dataclass
 from typing import Any
 
 
+@dataclass(slots=True)
 class ModelStatistics:
     """Totals that the batcher updates."""
 
-    __slots__ = (
-        "_compute_seconds",
-        "_failure_seconds",
-        "_last_inference_ns",
-        "_queue_seconds",
-        "calls",
-        "failures",
-        "rows",
-        "successes",
-    )
-
-    def __init__(self) -> None:
-        self.successes = 0
-        self.failures = 0
-        self.rows = 0
-        self.calls = 0
-        self._queue_seconds = 0.0
-        self._compute_seconds = 0.0
-        self._failure_seconds = 0.0
-        self._last_inference_ns = 0
+    successes: int = 0
+    failures: int = 0
+    rows: int = 0
+    calls: int = 0
+    _queue_seconds: float = 0.0
+    _compute_seconds: float = 0.0
+    _failure_seconds: float = 0.0
+    _last_inference_ns: int = 0
 
     def add_success(self, requests: int, rows: int, queue_seconds: float, compute_seconds: float) -> None:
         """Adds one call of the model; the seconds are sums over its requests."""

@@ -26,16 +26,16 @@ RPC_LABELS = ("grpc_type", "grpc_service", "grpc_method")
 class Histogram:
     """Observations counted in buckets; `bounds` are the buckets' upper ends."""
 
-    __slots__ = ("_bounds", "_counts", "_sum")
+    __slots__ = ("_bounds", "_counts", "sum")
 
     def __init__(self, bounds: tuple[float, ...]) -> None:
         self._bounds = bounds
         self._counts = [0] * (len(bounds) + 1)
-        self._sum = 0.0
+        self.sum = 0.0
 
     def observe(self, value: float) -> None:
         self._counts[bisect_left(self._bounds, value)] += 1
-        self._sum += value
+        self.sum += value
 
     def cumulative_buckets(self) -> list[tuple[str, float]]:
         """(bound, number of observations up to it), as the exposition format has them."""
@@ -44,10 +44,6 @@ class Histogram:
             total += count
             buckets.append((bound, float(total)))
         return buckets
-
-    @property
-    def sum(self) -> float:
-        return self._sum
 
 
 class RequestMetrics:
@@ -110,12 +106,8 @@ class ServerMetrics(Collector):
             for status, count in requests.by_status.items()
         )
         yield counter("rest_server_requests", "REST requests", (*REST_LABELS, "status_code"), by_status)
-        seconds = HistogramMetricFamily(
-            "rest_server_requests_duration_seconds", "Duration of REST requests", labels=REST_LABELS
-        )
-        for route, requests in self._rest.items():
-            seconds.add_metric(route, requests.seconds.cumulative_buckets(), requests.seconds.sum)
-        yield seconds
+        seconds = [(route, requests.seconds) for route, requests in self._rest.items()]
+        yield _histogram("rest_server_requests_duration_seconds", "Duration of REST requests", REST_LABELS, seconds)
         yield gauge("rest_server_requests_in_progress", "REST requests in progress", (), [((), self.rest_in_progress)])
         yield counter("grpc_server_started", "RPCs started", RPC_LABELS, self._rpc_started.items())
         yield counter("grpc_server_handled", "RPCs completed", (*RPC_LABELS, "grpc_code"), self._rpc_handled.items())
@@ -128,7 +120,14 @@ class ServerMetrics(Collector):
             ("model_infer_duration_seconds", "From the checked request to its response", self.infer_seconds),
             ("model_infer_batch_rows", "Rows in one call of the model", self.batch_rows),
         ):
-            family = HistogramMetricFamily(name, documentation, labels=labels)
-            family.add_metric(model, histogram.cumulative_buckets(), histogram.sum)
-            yield family
+            yield _histogram(name, documentation, labels, [(model, histogram)])
         yield gauge("model_infer_in_flight", "Inferences in flight", labels, [(model, self.in_flight)])
+
+
+def _histogram(
+    name: str, documentation: str, labels: tuple[str, ...], series: list[tuple[tuple[str, str], Histogram]]
+) -> Metric:
+    family = HistogramMetricFamily(name, documentation, labels=labels)
+    for values, histogram in series:
+        family.add_metric(values, histogram.cumulative_buckets(), histogram.sum)
+    return family

@@ -10,37 +10,24 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 
-DTYPES: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-    "BYTES": np.dtype(object),
+# By datatype: numpy's character code, and ONNX's element type.
+_CODES = {
+    "BOOL": ("?", "bool"),
+    "UINT8": ("u1", "uint8"),
+    "UINT16": ("<u2", "uint16"),
+    "UINT32": ("<u4", "uint32"),
+    "UINT64": ("<u8", "uint64"),
+    "INT8": ("i1", "int8"),
+    "INT16": ("<i2", "int16"),
+    "INT32": ("<i4", "int32"),
+    "INT64": ("<i8", "int64"),
+    "FP16": ("<f2", "float16"),
+    "FP32": ("<f4", "float"),
+    "FP64": ("<f8", "double"),
+    "BYTES": ("O", "string"),
 }
-
-ONNX_DATATYPES = {
-    "tensor(bool)": "BOOL",
-    "tensor(uint8)": "UINT8",
-    "tensor(uint16)": "UINT16",
-    "tensor(uint32)": "UINT32",
-    "tensor(uint64)": "UINT64",
-    "tensor(int8)": "INT8",
-    "tensor(int16)": "INT16",
-    "tensor(int32)": "INT32",
-    "tensor(int64)": "INT64",
-    "tensor(float16)": "FP16",
-    "tensor(float)": "FP32",
-    "tensor(double)": "FP64",
-    "tensor(string)": "BYTES",
-}
+DTYPES: dict[str, np.dtype[Any]] = {datatype: np.dtype(code) for datatype, (code, _) in _CODES.items()}
+ONNX_DATATYPES = {f"tensor({element})": datatype for datatype, (_, element) in _CODES.items()}
 
 
 def is_float(datatype: str) -> bool:

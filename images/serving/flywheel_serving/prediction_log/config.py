@@ -2,7 +2,7 @@
 
 import argparse
 import hashlib
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Literal
 
 import orjson
@@ -48,7 +48,7 @@ class LogConfig:
 
     def to_json(self) -> str:
         """The JSON that `parse_log_config` reads."""
-        return orjson.dumps(asdict(self)).decode()
+        return orjson.dumps(self).decode()
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:

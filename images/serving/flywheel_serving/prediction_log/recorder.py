@@ -13,7 +13,7 @@ import orjson
 from flywheel_serving.errors import InvalidRequest, RequestError
 from flywheel_serving.infer.batcher import Batch, BatchItem
 from flywheel_serving.infer.extensions import Completion
-from flywheel_serving.infer.requests import DIRECT, InferRequest, InputLayout
+from flywheel_serving.infer.requests import DIRECT, InferRequest
 from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature
@@ -67,7 +67,7 @@ class PredictionRecorder:
         self._windows = CountWindows(identity, self._send_message, self.metrics)
         start = {
             "config": config.to_json(),
-            "schema": schema.to_document() if schema else None,
+            "schema": schema,
             "version": version,
             "boot": self._boot,
         }
@@ -131,7 +131,7 @@ class PredictionRecorder:
                 return complete
         # Copied from `item`, which will hold `record`: the cycle would be work for the garbage collector.
         feeds, outputs, rows, start = item.feeds, item.outputs, item.rows, item.submitted
-        layout, block, body_bytes = item.layout, item.block, request.body_bytes
+        layout, block, body_bytes, counts = item.layout, item.block, request.body_bytes, self._counts
 
         def record(
             result: ModelResult, version: str = self._version, route: str = DIRECT, started: float = start
@@ -139,8 +139,9 @@ class PredictionRecorder:
             complete(result, version, route, started)
             if isinstance(result, RequestError):
                 return
-            if not is_direct:
-                self._observe(feeds, outputs, result if version == self._version else None, rows, layout, block)
+            if counts is not None and not is_direct:
+                local_outputs = result if version == self._version else None
+                self._add_observed(counts.observe(feeds, outputs, local_outputs, rows, layout, block))
             if logged_id:
                 now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
                 arrays = dict(zip(outputs, result, strict=True))
@@ -153,41 +154,33 @@ class PredictionRecorder:
 
     def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
         """Counts the direct requests of one call of the model; `outputs` are the call's."""
-        if self._counts is None:
+        counts, items = self._counts, batch.items
+        if counts is None:
             return
-        items = batch.items
         try:
             if all(item.counted and item.outputs == batch.outputs for item in items):
-                self._observe(batch.feeds, batch.outputs, outputs, batch.rows, batch.layout, batch.block, len(items))
+                observed = counts.observe(
+                    batch.feeds, batch.outputs, outputs, batch.rows, batch.layout, batch.block, len(items)
+                )
+                self._add_observed(observed)
             else:
-                self._count_each(batch, outputs)
+                self._count_each(counts, batch, outputs)
             self._process_if_enough()
         except Exception:  # a fault here must not reach the requests that wait
             log.exception("%d requests were not counted", len(items))
 
-    def _count_each(self, batch: Batch, outputs: list[Array]) -> None:
+    def _count_each(self, counts: Counts, batch: Batch, outputs: list[Array]) -> None:
         start, by_name = 0, dict(zip(batch.outputs, outputs, strict=True))
         for item in batch.items:
             end = start + item.rows
             if item.counted:
                 own = [by_name[name][start:end] for name in item.outputs]
-                self._observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block)
+                self._add_observed(counts.observe(item.feeds, item.outputs, own, item.rows, item.layout, item.block))
             start = end
 
-    def _observe(
-        self,
-        feeds: dict[str, Array],
-        output_names: list[str],
-        outputs: list[Array] | None,
-        rows: int,
-        layout: InputLayout | None,
-        block: Array | None,
-        requests: int = 1,
-    ) -> None:
-        if self._counts is not None:
-            values = self._counts.observe(feeds, output_names, outputs, rows, layout, block, requests)
-            self._uncounted.append(values)
-            self._uncounted_values += rows * self._values_in_row
+    def _add_observed(self, values: ObservedValues) -> None:
+        self._uncounted.append(values)
+        self._uncounted_values += values.rows * self._values_in_row
 
     def _logged_id(self, request_id: str) -> str:
         """The id under which a request is logged, empty if it is not. A request without an id is sampled at random."""

@@ -1,7 +1,7 @@
 """The columns of a logged row: inputs and outputs of the signature, without those that the configuration drops."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from flywheel_serving.model.signature import Signature, TensorSpec
@@ -24,9 +24,6 @@ class RowSchema:
 
     features: tuple[Field, ...]
     outputs: tuple[Field, ...]
-
-    def to_document(self) -> dict[str, Any]:
-        return asdict(self)
 
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> "RowSchema":

@@ -11,6 +11,7 @@ from typing import Any, Literal, NoReturn
 
 MAX_FILE_BYTES = 65_536
 MAX_TIMEOUT_SECONDS = 60
+VERSION = re.compile(r".{1,253}", re.DOTALL)
 HOST = re.compile(r"[A-Za-z0-9.:-]{1,253}")
 HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,256}")  # RFC 9110, token
 
@@ -111,13 +112,18 @@ def _route(document: dict[str, Any]) -> Route:
         raise _wrong("mode", "Canary or Shadow", mode)
     challenger = _object(document, "challenger")
     tolerance = _object(document, "tolerance")
+    header = _object(document, "sticky").get("header")
     return Route(
         mode=mode,
         share_hundredths=_hundredths(document.get("percent")),
         challenger=Challenger(
-            _version(challenger.get("version")), _host(challenger.get("host")), _port(challenger.get("port"))
+            version=_text("challenger.version", "the name of a version", VERSION, challenger.get("version")),
+            host=_text("challenger.host", "a host name or an address", HOST, challenger.get("host")),
+            port=_port(challenger.get("port")),
         ),
-        sticky_header=_sticky_header(_object(document, "sticky").get("header")),
+        sticky_header=None
+        if header is None
+        else _text("sticky.header", "the name of a header", HEADER, header).lower().encode(),
         timeout_seconds=_number(document, "timeoutSeconds", 1.0, MAX_TIMEOUT_SECONDS, positive=True),
         absolute_tolerance=_number(tolerance, "absolute", 1e-6, 1e300),
         relative_tolerance=_number(tolerance, "relative", 1e-3, 1e300),
@@ -130,30 +136,16 @@ def _hundredths(percent: Any) -> int:
     raise _wrong("percent", "a number from 0 to 100 with at most two decimals", percent)
 
 
-def _version(found: Any) -> str:
-    if isinstance(found, str) and 0 < len(found) <= 253:
+def _text(field: str, wanted: str, pattern: re.Pattern[str], found: Any) -> str:
+    if isinstance(found, str) and pattern.fullmatch(found):
         return found
-    raise _wrong("challenger.version", "the name of a version", found)
-
-
-def _host(found: Any) -> str:
-    if isinstance(found, str) and HOST.fullmatch(found):
-        return found
-    raise _wrong("challenger.host", "a host name or an address", found)
+    raise _wrong(field, wanted, found)
 
 
 def _port(found: Any) -> int:
     if isinstance(found, int) and not isinstance(found, bool) and 0 < found < 65_536:
         return found
     raise _wrong("challenger.port", "a port from 1 to 65535", found)
-
-
-def _sticky_header(found: Any) -> bytes | None:
-    if found is None:
-        return None
-    if isinstance(found, str) and HEADER.fullmatch(found):
-        return found.lower().encode()
-    raise _wrong("sticky.header", "the name of a header", found)
 
 
 def _number(document: dict[str, Any], key: str, default: float, maximum: float, *, positive: bool = False) -> float:
