@@ -1,7 +1,5 @@
 """Run the real steps on real files, in this process: the folders of a pod under tmp_path."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The facts and metrics that steps write are those of the golden messages, which the operator reads."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

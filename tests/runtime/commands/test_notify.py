@@ -1,7 +1,5 @@
 """A webhook is told, three times if need be; a URL that is a secret is in no message."""
 
-from __future__ import annotations
-
 import json
 import socket
 import threading

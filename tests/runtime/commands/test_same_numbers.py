@@ -1,7 +1,5 @@
 """The same rows have the same numbers wherever they are measured: in the trial, by evaluate, by the gates, and after quantisation."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The container's limits are read from its control group."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Splits: nothing that belongs together is parted, shares are kept, and neither order nor machine matters."""
 
-from __future__ import annotations
-
 import random
 from collections import Counter
 from typing import Any

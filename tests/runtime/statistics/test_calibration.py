@@ -1,7 +1,5 @@
 """The expected calibration error: small examples that can be counted by hand, and what must always hold."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 from hypothesis import given, settings

@@ -1,7 +1,5 @@
 """Intervals: known values, what must always hold, and that 95 of 100 hold the truth. Seeds are fixed, so these never flicker."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from statistics import NormalDist

@@ -1,7 +1,5 @@
 """Metrics by weights are scikit-learn's, with its `sample_weight`."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The check of a chain of records: whether each is as it was written."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

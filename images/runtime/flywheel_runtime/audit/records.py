@@ -1,7 +1,5 @@
 """Audit records: each has the digest of the one before it."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

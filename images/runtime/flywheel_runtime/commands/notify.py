@@ -1,7 +1,5 @@
 """The step `notify`: it posts to a webhook (images/README.md, "notify"). Its URL may hold a token: messages name the host alone."""
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -1,7 +1,5 @@
 """The step `package`: a model's artifact as it will be registered, quantised if requested (images/README.md)."""
 
-from __future__ import annotations
-
 import json
 import math
 import shutil

@@ -1,8 +1,6 @@
 """`python3 -m flywheel_runtime promote`: the main of the Job that records a promotion. collect, which alone sees the store's Secret, writes
 the records and the champion's pointer when this is done."""
 
-from __future__ import annotations
-
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 

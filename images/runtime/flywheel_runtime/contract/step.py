@@ -1,7 +1,5 @@
 """What every step shares with its pod: parameters in, outputs out, one sentence when it fails (images/README.md)."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

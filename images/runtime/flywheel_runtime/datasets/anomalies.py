@@ -1,7 +1,5 @@
 """Typed findings about a Dataset. An Error fails the check; a Warning goes into the report and the status."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 

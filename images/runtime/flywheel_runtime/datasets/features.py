@@ -5,8 +5,6 @@ The dictionary is made here, not by scikit-learn, and becomes the first node of 
 elsewhere.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ Text and Booleans: the 64 most frequent values, `other`, `missing`. Times: `miss
 `distinct` is an estimate (HyperLogLog) for columns that are not text.
 """
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

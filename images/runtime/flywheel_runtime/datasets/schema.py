@@ -1,12 +1,10 @@
 """A Dataset's columns: stated by the spec, fixed by the last good version, else inferred."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from flywheel_runtime.contract.errors import Failure
 
@@ -87,7 +85,7 @@ class PreviousVersion:
     profile: Mapping[str, Any]
 
     @classmethod
-    def read(cls, folder: Path) -> PreviousVersion | None:
+    def read(cls, folder: Path) -> Self | None:
         """The artifact in `folder`, or None where there is none."""
         if not (folder / "schema.json").exists():
             return None

@@ -1,7 +1,5 @@
 """Find the source's files and load them, unchanged, into the table `raw`."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import zlib

@@ -1,7 +1,5 @@
 """One file of a source."""
 
-from __future__ import annotations
-
 import gzip
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Divide the rows: table `splits` (row, split), the same for the same rows whatever their order or the machine."""
 
-from __future__ import annotations
-
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure

@@ -1,7 +1,5 @@
 """DuckDB inside the container's limits: it spills to /tmp instead of being killed."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager

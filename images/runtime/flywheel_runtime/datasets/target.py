@@ -1,7 +1,5 @@
 """The target: its task, its classes, and features that give it away."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

@@ -1,7 +1,5 @@
 """The five types: how text becomes one of them, and which of them a whole column of text is."""
 
-from __future__ import annotations
-
 import duckdb
 
 from flywheel_runtime.datasets.sql import quote_identifier

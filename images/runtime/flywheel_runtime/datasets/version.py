@@ -1,7 +1,5 @@
 """A version as `check` and `prepare` write it: its files, metrics and facts."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Write a version: Parquet splits and the digests by which versions and test splits are known."""
 
-from __future__ import annotations
-
 import hashlib
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """The estimators that a trial may use. Each is here because its ONNX export gives the same predictions (tests/runtime/commands/train)."""
 
-from __future__ import annotations
-
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Parameters that are written as texts, since specs hold no floats, Booleans or arrays."""
 
-from __future__ import annotations
-
 import json
 import math
 from typing import Any, NoReturn

@@ -4,8 +4,6 @@ month  (FP32 [n,1]) ────────────────────
 carrier (text [n,1]) ── LabelEncoder ────┤ Concat ── the pipeline by skl2onnx ── label, probabilities | prediction
 """
 
-from __future__ import annotations
-
 import warnings
 from dataclasses import dataclass
 from typing import Any

@@ -1,13 +1,11 @@
 """A model in ONNX, and what it predicts for a test set: the same on every machine."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,7 +30,7 @@ class OnnxModel:
     sha256: str
 
     @classmethod
-    def load(cls, content: bytes, signature: Mapping[str, Any] | None) -> OnnxModel:
+    def load(cls, content: bytes, signature: Mapping[str, Any] | None) -> Self:
         """A model from its bytes. Raises Failure ModelNotLoadable."""
         # One thread: with more, sums of floating numbers depend on how many.
         session = golden_rows.load_session(content, threads=1)
@@ -40,7 +38,7 @@ class OnnxModel:
         return cls(session, declared if signature is None else signature, hashlib.sha256(content).hexdigest())
 
     @classmethod
-    def read(cls, artifact: Path, path: str = "model.onnx") -> OnnxModel:
+    def read(cls, artifact: Path, path: str = "model.onnx") -> Self:
         """The model at `path` of an artifact.
 
         Raises:

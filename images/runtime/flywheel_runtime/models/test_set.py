@@ -1,7 +1,5 @@
 """The test split of a Dataset's artifact: what evaluate, the gates and quantisation measure models on."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager

@@ -1,7 +1,5 @@
 """Thresholds of boosted trees that send every 32-bit number where scikit-learn sends it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

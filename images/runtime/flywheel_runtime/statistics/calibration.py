@@ -1,7 +1,5 @@
 """Calibration: how far predicted probabilities are from observed frequencies."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

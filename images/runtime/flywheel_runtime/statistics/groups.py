@@ -1,7 +1,5 @@
 """Metrics and rates of groups of rows, and how far apart they are."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal

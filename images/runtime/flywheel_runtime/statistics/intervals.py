@@ -9,8 +9,6 @@ The bootstrap is the percentile method over whole rows, not stratified, with 1,0
 and one seed, so that the same rows give the same interval. It never leaves a metric's range and follows the skew of losses.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from dataclasses import dataclass

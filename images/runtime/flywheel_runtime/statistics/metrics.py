@@ -8,8 +8,6 @@ A metric that the rows do not define is NaN, where scikit-learn returns a number
 row (there 0), r2 of a constant target (there 0 or 1). log_loss clips probabilities at the epsilon of 64-bit floats, whatever their type.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +60,7 @@ class ScoredRows:
     def is_binary(self) -> bool:
         return bool(self.probabilities.shape[1] == 2)
 
-    def take(self, rows: Array) -> ScoredRows:
+    def take(self, rows: Array) -> "ScoredRows":
         """Some of the rows, by their numbers."""
         return ScoredRows(self.truth[rows], self.predicted[rows], self.probabilities[rows])
 

@@ -1,7 +1,5 @@
 """Typed anomalies: an Error fails the check with its kind as the reason, a Warning is in facts and report."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import pytest

@@ -1,7 +1,5 @@
 """Bad input ends the check with exit 2, a reason, and a message that names the place and the next step."""
 
-from __future__ import annotations
-
 import gzip
 from typing import Any
 

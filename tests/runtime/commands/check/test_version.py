@@ -1,7 +1,5 @@
 """A good check: the same source gives the same version, byte for byte, and the files say what is in it."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """A model on the test split: the whole is what its trainer measured, and every part is what scikit-learn says of its rows."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Models that were not trained here: called by the inputs that they declare, or refused with a sentence."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The step `gates`, whole: two trained models on one test split, and every sort of gate."""
 
-from __future__ import annotations
-
 import json
 import random
 import shutil

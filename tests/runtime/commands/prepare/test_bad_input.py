@@ -1,7 +1,5 @@
 """SQL that cannot run, or should not, gets a sentence; nothing but the tables is in reach."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """A prepare makes a data set from data sets: the same rows are the same bytes, and rows keep their split."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

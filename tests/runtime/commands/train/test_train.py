@@ -1,7 +1,5 @@
 """A trial: every allowed estimator exports with the same answers; the files say what a server and a reader need."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

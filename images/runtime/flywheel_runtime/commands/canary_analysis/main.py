@@ -1,7 +1,5 @@
 """Measures one step of a rollout (images/README.md, "judge")."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Every pod of one side, found by the DNS of its headless Service, and asked for its metrics."""
 
-from __future__ import annotations
-
 import json
 import socket
 from collections.abc import Iterable, Mapping

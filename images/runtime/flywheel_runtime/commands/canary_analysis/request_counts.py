@@ -1,7 +1,5 @@
 """What grew since the step began, over all pods of one side."""
 
-from __future__ import annotations
-
 from collections import defaultdict
 from collections.abc import Mapping
 

@@ -1,7 +1,5 @@
 """From counts to a verdict. A breach is reported as soon as the rest of the step cannot make up for it, whatever comes."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

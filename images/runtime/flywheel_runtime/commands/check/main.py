@@ -1,7 +1,5 @@
 """The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import duckdb

@@ -1,7 +1,5 @@
 """The user's own checks: SQL whose rows violate. It can read the table `data` and nothing else."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import duckdb

@@ -1,7 +1,5 @@
 """One difference between two artifacts or their metrics."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Files of two artifacts by path and content."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The golden rows of the left artifact, run through both models."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The step `compare`: whether a second run had the results of the first (images/README.md, "compare")."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Metrics of two runs by name."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

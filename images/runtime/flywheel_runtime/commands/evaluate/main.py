@@ -1,7 +1,5 @@
 """The step `evaluate`: a model on the test split, whole and by slices (images/README.md, "evaluate")."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """The report: one document for programs, one page for people."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The curves of a report: ROC, precision and recall, and reliability for classes; reliability and errors for values."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

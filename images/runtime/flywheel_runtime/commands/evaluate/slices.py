@@ -1,7 +1,5 @@
 """Slices of the test split by the values of one column."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime

@@ -1,7 +1,5 @@
 """Whether the challenger was trained on rows that it is compared on, found by the Dataset's keys."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

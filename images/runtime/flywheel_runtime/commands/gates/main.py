@@ -1,7 +1,5 @@
 """`python3 -m flywheel_runtime gates`: measures a challenger and the champion (images/README.md, "gates")."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

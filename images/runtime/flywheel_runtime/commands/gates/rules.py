@@ -1,7 +1,5 @@
 """One result for each gate: passed or not, and the numbers in a sentence."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """`$(params.x)` in SQL: found outside of literals and comments, and bound as a value, never pasted."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """What a result inherits from the first table: types, roles and the split of its columns that are still there."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from typing import Any
 

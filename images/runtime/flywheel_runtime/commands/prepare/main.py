@@ -1,7 +1,5 @@
 """The step `prepare`: one SELECT over data sets makes a data set (images/README.md, "prepare")."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

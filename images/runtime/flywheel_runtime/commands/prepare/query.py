@@ -1,7 +1,5 @@
 """Run the user's SELECT, which can read the tables and nothing else."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import duckdb

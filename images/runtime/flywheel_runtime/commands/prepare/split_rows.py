@@ -1,7 +1,5 @@
 """The split of each row of the result, and the rows of a sample."""
 
-from __future__ import annotations
-
 import duckdb
 
 from flywheel_runtime.commands.prepare.tables import SPLIT, Table

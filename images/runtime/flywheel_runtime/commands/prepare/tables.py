@@ -1,7 +1,5 @@
 """The tables of a prepare: each input is a view by its name, over its three splits."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass

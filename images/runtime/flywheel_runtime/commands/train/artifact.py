@@ -1,7 +1,5 @@
 """The model artifact (images/README.md): what a server, a gate, a monitor and a reader need to know of a model."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import os

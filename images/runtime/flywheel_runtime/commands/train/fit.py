@@ -1,7 +1,5 @@
 """One trial: fit an allowed estimator to a Dataset, measure it, and export it as ONNX (images/README.md)."""
 
-from __future__ import annotations
-
 import json
 import time
 import warnings

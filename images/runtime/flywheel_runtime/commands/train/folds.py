@@ -1,7 +1,5 @@
 """Which rows a model is fitted to, and which it is validated on."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

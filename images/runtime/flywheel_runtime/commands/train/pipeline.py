@@ -1,7 +1,5 @@
 """Preprocessing by the data: what each kind of column needs before an estimator can take it."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Fits an estimator that learns in rounds, with a callback every few rounds. The fitted model is the same as without callbacks."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Load CSV: every cell as text. A fault is found again line by line, so that the message can name its place."""
 
-from __future__ import annotations
-
 import codecs
 import csv
 import io

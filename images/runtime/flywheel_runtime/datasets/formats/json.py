@@ -1,7 +1,5 @@
 """Load JSON lines: one object a line; types from all lines, not from a sample."""
 
-from __future__ import annotations
-
 import json
 from typing import NoReturn
 

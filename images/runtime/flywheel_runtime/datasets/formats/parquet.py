@@ -1,7 +1,5 @@
 """Load Parquet, whose columns state their types."""
 
-from __future__ import annotations
-
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
