@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from flywheel_runtime.commands import quantize
 from flywheel_runtime.models import golden_rows
-from flywheel_runtime.models.int8_weights import quantize_weights
+from flywheel_runtime.models.quantization import quantize_weights
 from flywheel_serving.model import golden_rows as server_golden_rows
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.verify.__main__ import main as verify

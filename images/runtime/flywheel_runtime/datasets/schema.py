@@ -8,8 +8,6 @@ from typing import Any, Self
 
 from flywheel_runtime.contract.errors import Failure
 
-TYPES = ("Integer", "Float", "String", "Boolean", "Timestamp")
-
 
 @dataclass(frozen=True)
 class Column:

@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import duckdb
@@ -59,15 +60,15 @@ def _is_empty(file: SourceFile) -> bool:
         raise Failure("BrokenGzip", message) from error
 
 
-def detect_format(files: list[SourceFile], declared: str | None) -> str:
-    """The format that the spec declares, or the one that the files' names agree on."""
+def detect_format(names: Iterable[str], declared: str | None, field: str) -> str:
+    """The format that `field` of the spec declares, or the one that the files' names agree on. Failure FormatUnknown or FormatMixed."""
     if declared is not None:
         return declared
-    formats = {file.name: FORMAT_OF_SUFFIX.get(Path(file.name.lower().removesuffix(".gz")).suffix) for file in files}
+    formats = {name: FORMAT_OF_SUFFIX.get(Path(name.lower().removesuffix(".gz")).suffix) for name in names}
     unknown = next((name for name, format_ in formats.items() if format_ is None), None)
     if unknown is not None:
         message = (
-            f"The format of file '{unknown}' cannot be derived from its name; set spec.format to CSV, Parquet or JSONL."
+            f"The format of file '{unknown}' cannot be derived from its name; set {field} to CSV, Parquet or JSONL."
         )
         raise Failure("FormatUnknown", message)
     found = sorted({name for name in formats.values() if name is not None})
@@ -80,7 +81,8 @@ def load_source(
     connection: duckdb.DuckDBPyConnection, files: list[SourceFile], declared: str | None
 ) -> dict[str, str | None]:
     """Create the table `raw` and return its columns: the type that the file states, or None where it is text."""
-    columns = LOADERS[detect_format(files, declared)](connection, files)
+    format_ = detect_format([file.name for file in files], declared, "spec.format")
+    columns = LOADERS[format_](connection, files)
     if _count(connection) == 0:
         names = ", ".join(f"'{file.name}'" for file in files[:3])
         raise Failure("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")

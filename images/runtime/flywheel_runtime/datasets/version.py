@@ -1,21 +1,25 @@
 """A version as `check` and `prepare` write it: its files, metrics and facts."""
 
+import hashlib
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, write_json
-from flywheel_runtime.datasets import profile, version_files
+from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.source_file import SourceFile
-from flywheel_runtime.datasets.split import SPLITS
-from flywheel_runtime.datasets.sql import quote_identifier
+from flywheel_runtime.datasets.split import SPLITS, row_text
+from flywheel_runtime.datasets.sql import preserve_order, quote_identifier, quote_literal
 from flywheel_runtime.datasets.target import Target, class_names
 
 MAX_WARNING_CHARACTERS = 160
+# Changes when the same source and settings would give other files.
+LAYOUT = 1
 
 
 @dataclass(frozen=True)
@@ -43,13 +47,9 @@ def write_version(
     if target:
         measured["target"] = _class_counts(connection, target)
     folder = step.output("data")
-    tested = version_files.test_digest(connection, schema)
-    version_files.write_splits(connection, schema, folder)
-    content = (
-        version_files.content_digest(version.files, schema)
-        if version.files
-        else version_files.rows_digest(folder, schema)
-    )
+    tested = _test_digest(connection, schema)
+    _write_splits(connection, schema, folder)
+    content = _content_digest(version.files, schema) if version.files else _rows_digest(folder, schema)
     task, classes = (target.task, class_names(target)) if target else (None, [])
     described = schema.as_json(task=task, classes=classes, rows=rows, content=content, testDigest=tested)
     write_json(folder / "schema.json", described)
@@ -106,3 +106,45 @@ def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any]) -> list[s
             return [*shown, rest]
         shown.append(line)
     return shown
+
+
+def _write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: Path) -> None:
+    """Write train, validation and test in the order of the time, else of the source; the same rows give the same bytes."""
+    columns = ", ".join(quote_identifier(column.name) for column in schema.columns)
+    time = f"{quote_identifier(schema.event_time)} NULLS FIRST, " if schema.event_time else ""
+    with preserve_order(connection):
+        for name in SPLITS:
+            connection.execute(
+                f'COPY (SELECT {columns} FROM joined WHERE "#split" = \'{name}\' ORDER BY {time}"#row") '
+                f"TO {quote_literal(str(folder / f'{name}.parquet'))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
+            )
+
+
+def _content_digest(files: list[SourceFile], schema: Schema) -> str:
+    """Digest of the source's bytes and of all settings that shape the output: the identity of a version."""
+    settings = {"layout": LAYOUT, "files": [file.sha256 for file in files], "schema": schema.as_json()}
+    return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
+
+
+def _rows_digest(folder: Path, schema: Schema) -> str:
+    """Digest of the written splits and their schema: rows that were made from others are known by what they are."""
+    parts = [_sha256(folder / f"{name}.parquet") for name in SPLITS]
+    settings = {"layout": LAYOUT, "splits": parts, "schema": schema.as_json()}
+    return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
+
+
+def _test_digest(connection: duckdb.DuckDBPyConnection, schema: Schema) -> str:
+    """Digest of the test split's rows as a set: versions whose test rows are the same can be compared."""
+    columns = sorted(column.name for column in schema.columns)
+    digest = hashlib.sha256(canonical_json({"columns": columns, "target": schema.target}).encode())
+    rows = connection.execute(
+        f"SELECT md5({row_text(columns)}) AS hash FROM joined WHERE \"#split\" = 'test' ORDER BY hash"
+    )
+    while chunk := rows.fetchmany(100_000):
+        digest.update("".join(row[0] for row in chunk).encode())
+    return "sha256:" + digest.hexdigest()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from typing import Any
 from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.formats import Head, Slice
-from flywheel_runtime.commands.batch.formats.choice import FORMATS, name_of
+from flywheel_runtime.commands.batch.formats.choice import FORMATS
 from flywheel_runtime.commands.batch.inference import predictions, row_independence
 from flywheel_runtime.commands.batch.inference.client import Client, Tensor
 from flywheel_runtime.commands.batch.inference.model_inputs import match
@@ -19,6 +19,7 @@ from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure, StoreError
+from flywheel_runtime.datasets.source import detect_format
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
@@ -95,7 +96,7 @@ def _frozen(step: Step, source: Source) -> Plan:
 def _table(config: BatchConfig, source: Source, inputs: tuple[Tensor, ...]) -> Table:
     """Failure where it does not fit the model."""
     files = source.files()
-    name = name_of(files, config.input.format)
+    name = detect_format([file.path for file in files], config.input.format, "spec.input.format")
     reader = FORMATS[name]
     with ThreadPoolExecutor(MAX_PARALLEL_READS) as pool:
         heads = list(pool.map(lambda file: reader.head(source, file), files))

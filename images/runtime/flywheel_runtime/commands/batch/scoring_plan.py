@@ -10,6 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from flywheel_runtime.commands.batch.formats import Head, Slice
 from flywheel_runtime.commands.batch.inference.predictions import Answer
 from flywheel_runtime.commands.batch.storage.locations import File
@@ -69,19 +71,7 @@ class Plan:
         if body.get("v") != VERSION:
             words = f"the plan is of form {body.get('v')}, and this image reads form {VERSION}"
             raise Failure("PlanOutdated", f"{words}; the input is planned anew")
-        return cls(
-            output=body["output"],
-            model=body["model"],
-            format=body["format"],
-            output_format=body["output_format"],
-            features=tuple(body["features"]),
-            files=tuple((File(**file), int(head)) for file, head in body["files"]),
-            heads=tuple(Head(tuple(h["columns"]), tuple(h["types"]), h["delimiter"]) for h in body["heads"]),
-            included=tuple((name, kind) for name, kind in body["included"]),
-            answers=tuple(Answer(**answer) for answer in body["answers"]),
-            rows_per_call=body["rows_per_call"],
-            shards=tuple(tuple(Piece(p["file"], Slice(**p["slice"])) for p in shard) for shard in body["shards"]),
-        )
+        return TypeAdapter(cls).validate_python(body)
 
 
 def shards(slices: Sequence[Sequence[Slice]], most: int) -> list[tuple[Piece, ...]]:

@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel_runtime.commands.compare.difference import Difference
-from flywheel_runtime.commands.compare.file_differences import compare_files, may_follow_from_weights
+from flywheel_runtime.commands.compare.differences import (
+    Difference,
+    compare_files,
+    compare_metrics,
+    may_follow_from_weights,
+)
 from flywheel_runtime.commands.compare.golden import compare_golden_rows
-from flywheel_runtime.commands.compare.metric_differences import compare_metrics
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step
 

@@ -2,53 +2,28 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.batch.formats import Format, Head, RowError, Rows, Slice
-from flywheel_runtime.commands.batch.formats.text_records import content, records, slices
+from flywheel_runtime.commands.batch.formats.text_records import first_records, numbered_records, parse_each, slices
 from flywheel_runtime.commands.batch.storage.locations import File, Source
 
-AT_ONCE = 4096  # rows
 ROWS_OF_HEAD = 100
 
 
 def head(source: Source, file: File) -> Head:
     """The keys of the first lines, in the order in which they come."""
-    found = next(
-        (part.all() for part in records(content(source, file), file.path, quoted=False) if part.starts.size), []
-    )
-    parsed = [_one(line, 1) for line in found[:ROWS_OF_HEAD]]
+    parsed = [_one(line, 1) for line in first_records(source, file, quoted=False)[:ROWS_OF_HEAD]]
     return Head(tuple(dict.fromkeys(key for row in parsed if isinstance(row, dict) for key in row)))
-
-
-def _slices(source: Source, file: File, every: int) -> list[Slice]:
-    return slices(source, file, every, quoted=False, header=False)
 
 
 def rows(source: Source, file: File, _head: Head, part: Slice, wanted: Sequence[str], _folder: Path) -> Iterator[Rows]:
     """The slice's rows, some thousand at a time."""
-    number = part.first
-    for found in records(content(source, file, part.start, part.stop), file.path, quoted=False):
-        lines = found.all()
-        for start in range(0, len(lines), AT_ONCE):
-            some = lines[start : start + AT_ONCE]
-            yield _parsed(some, number, wanted)
-            number += len(some)
-
-
-def _parsed(lines: list[bytes], first: int, wanted: Sequence[str]) -> Rows:
-    good: list[dict[str, Any]] = []
-    numbers: list[int] = []
-    bad: list[RowError] = []
-    for number, line in enumerate(lines, first):
-        row = _one(line, number)
-        if isinstance(row, RowError):
-            bad.append(row)
-        else:
-            good.append(row)
-            numbers.append(number)
-    return Rows(numbers, {name: [row.get(name) for row in good] for name in wanted}, bad)
+    for first, lines in numbered_records(source, file, part, quoted=False, header=False):
+        numbers, good, bad = parse_each(lines, first, _one)
+        yield Rows(numbers, {name: [row.get(name) for row in good] for name in wanted}, bad)
 
 
 def _one(line: bytes, number: int) -> dict[str, Any] | RowError:
@@ -63,4 +38,4 @@ def _one(line: bytes, number: int) -> dict[str, Any] | RowError:
     return row if isinstance(row, dict) else RowError(number, "BrokenRow", "the line is not a JSON object")
 
 
-FORMAT = Format(head, _slices, rows)
+FORMAT = Format(head, partial(slices, quoted=False, header=False), rows)

@@ -5,17 +5,19 @@ record is even (RFC 4180: a quote inside a quoted cell is doubled).
 """
 
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.commands.batch.formats import Slice
+from flywheel_runtime.commands.batch.formats import RowError, Slice
 from flywheel_runtime.commands.batch.storage.locations import File, Source, blocks
 from flywheel_runtime.contract.errors import Failure
 
+T = TypeVar("T")
+AT_ONCE = 4096  # rows
 LONGEST = 16 << 20  # bytes of one record
 LINE_END, RETURN, QUOTE = 10, 13, 34
 GZIP = b"\x1f\x8b"
@@ -71,6 +73,37 @@ def _without_blanks(text: bytes, ends: Positions) -> Records:
     lengths, found = ends - starts, np.frombuffer(text, np.uint8)
     blank = ((lengths == 1) & (found[starts] == LINE_END)) | ((lengths == 2) & (found[starts] == RETURN))
     return Records(text, starts[~blank], ends[~blank])
+
+
+def first_records(source: Source, file: File, *, quoted: bool) -> list[bytes]:
+    """The records at the beginning of a file; none where it has none."""
+    found = records(content(source, file), file.path, quoted=quoted)
+    return next((part.all() for part in found if part.starts.size), [])
+
+
+def numbered_records(
+    source: Source, file: File, part: Slice, *, quoted: bool, header: bool
+) -> Iterator[tuple[int, list[bytes]]]:
+    """The records of a slice but for the header, some thousand at a time; each time with the number of the first one's row."""
+    number = part.first
+    skip = header and part.start == 0  # only a compressed file's slice begins with the header
+    for found in records(content(source, file, part.start, part.stop), file.path, quoted=quoted):
+        whole = found.all()
+        if skip and whole:
+            whole, skip = whole[1:], False
+        for start in range(0, len(whole), AT_ONCE):
+            yield number + start, whole[start : start + AT_ONCE]
+        number += len(whole)
+
+
+def parse_each(
+    lines: list[bytes], first: int, parse: Callable[[bytes, int], T | RowError]
+) -> tuple[list[int], list[T], list[RowError]]:
+    """The numbers and contents of the rows that can be read, and the others' errors. `parse` takes a record and its row's number."""
+    found = [(number, parse(line, number)) for number, line in enumerate(lines, first)]
+    good = [(number, row) for number, row in found if not isinstance(row, RowError)]
+    bad = [row for _, row in found if isinstance(row, RowError)]
+    return [number for number, _ in good], [row for _, row in good], bad
 
 
 def slices(source: Source, file: File, every: int, *, quoted: bool, header: bool) -> list[Slice]:

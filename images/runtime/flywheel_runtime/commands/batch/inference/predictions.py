@@ -1,7 +1,7 @@
 """From the tensors that the model gives to columns of the output."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from flywheel_runtime.commands.batch.config import Prediction
@@ -35,9 +35,6 @@ class Answer:
     type: str  # in DuckDB's words
     output: str
     at: int | None = None
-
-    def document(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def choose(outputs: Sequence[Tensor], prediction: Prediction | None, classes: Sequence[str]) -> list[Answer]:

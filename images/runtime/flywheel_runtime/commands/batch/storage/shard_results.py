@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from flywheel_runtime.commands.batch.scoring_plan import DIGITS, Plan
 from flywheel_runtime.commands.batch.storage.locations import Folder
@@ -58,7 +59,7 @@ class Results:
             text = self.store.result(self._key(index))
         except StoreError as error:
             raise self._explained(error) from error
-        return _result(json.loads(text)) if text is not None else None
+        return TypeAdapter(Result).validate_json(text) if text is not None else None
 
     def write(self, index: int, result: Result) -> None:
         """Replaces what is there: it speaks of the files that were written last."""
@@ -74,13 +75,6 @@ class Results:
     def _explained(self, error: StoreError) -> Exception:
         owner = installation.installation_owner(self.env)
         return as_failure(error, self.store.bucket.access, owner, refused="StoreRefused", failed="StoreUnreachable")
-
-
-def _result(body: dict[str, Any]) -> Result:
-    part, faults = body["part"], body["faults"]
-    return Result(
-        body["rows"], body["errors"], Written(**part) if part else None, Written(**faults) if faults else None
-    )
 
 
 def upload_shard(

@@ -1,10 +1,13 @@
-"""Files of two artifacts by path and content."""
+"""What differs between two artifacts: files by path and content, metrics by name."""
 
 import hashlib
 import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from flywheel_runtime.commands.compare.difference import Difference
 from flywheel_runtime.contract.step import canonical_json
 
 # In the run.json of trainer sklearn: where it ran, and what it took. All else must be the same.
@@ -14,6 +17,36 @@ FILES_OF_WEIGHTS = frozenset(
     {"model.onnx", "golden.json", "evaluation.json", "baseline.json", "quantization.json", "run.json"}
 )
 DIGEST_DIGITS = 12
+# Measured times: another run takes another time.
+METRICS_OF_TIME = frozenset({"p50_ms", "p95_ms", "seconds", "load_seconds"})
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What differs (a file's path or a metric's name) and what it is on each side; None where it is not there."""
+
+    kind: str  # file or metric
+    name: str
+    left: str | float | None
+    right: str | float | None
+
+    def as_json(self) -> dict[str, Any]:
+        return {self.kind: self.name, "left": self.left, "right": self.right}
+
+    @property
+    def sentence(self) -> str:
+        """The difference as a line of the log."""
+        sides = (str(side) if side is not None else "not there" for side in (self.left, self.right))
+        return f"{self.kind} {self.name} differs: {' and '.join(sides)}"
+
+
+def compare_metrics(left: Mapping[str, float], right: Mapping[str, float], tolerance: float = 0.0) -> list[Difference]:
+    """Metrics that are on one side only, or further apart than `tolerance`, a share of the greater one; sorted by name."""
+    return [
+        Difference("metric", name, left.get(name), right.get(name))
+        for name in sorted((left.keys() | right.keys()) - METRICS_OF_TIME)
+        if name not in left or name not in right or not math.isclose(left[name], right[name], rel_tol=tolerance)
+    ]
 
 
 def compare_files(left: Path, right: Path) -> list[Difference]:
