@@ -73,8 +73,10 @@ class _NoAliasDumper(yaml.SafeDumper):
 
 def stale_files(wanted: dict[str, str], root: Path) -> list[str]:
     """Returns the paths whose file is missing, differs, or is no longer generated."""
-    differing = [path for path, text in wanted.items() if not _is(root / path, text)]
-    return sorted([*differing, *_left_over(wanted, root)])
+    present = {path for path in wanted if (root / path).is_file()}
+    differing = [path for path, text in wanted.items() if path not in present or (root / path).read_text() != text]
+    crds = [f"{folder}/{path.name}" for folder in CRD_FOLDERS for path in (root / folder).glob("*.yaml")]
+    return sorted([*differing, *(path for path in crds if path not in wanted)])
 
 
 def write_files(wanted: dict[str, str], root: Path) -> list[str]:
@@ -87,15 +89,6 @@ def write_files(wanted: dict[str, str], root: Path) -> list[str]:
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(wanted[path])
     return changed
-
-
-def _is(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_text() == text
-
-
-def _left_over(wanted: dict[str, str], root: Path) -> list[str]:
-    there = [f"{folder}/{path.name}" for folder in CRD_FOLDERS for path in (root / folder).glob("*.yaml")]
-    return [path for path in there if path not in wanted]
 
 
 def main(arguments: Sequence[str] | None = None, print_: Callable[[str], object] = sys.stdout.write) -> int:

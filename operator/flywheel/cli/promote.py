@@ -185,20 +185,12 @@ def _declared(metrics: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _number(text: str) -> str | None:
-    for candidate in (text, f"{float(text):.15e}" if _is_float(text) else ""):
+    for write in (str, lambda number: f"{float(number):.15e}"):
         try:
-            return str(Number.parse(candidate))
+            return str(Number.parse(write(text)))
         except ValueError:
             continue
     return None
-
-
-def _is_float(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _manifest(

@@ -3,7 +3,7 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from flywheel.cluster.client import Client
@@ -19,8 +19,9 @@ MUST_BE_MISSING = "1"
 class Writer:
     """All writes of the reconcilers. Each takes a whole manifest and returns the object as the server stored it.
 
-    `may_write` is called before each request. `exit_after_writes` ends the process right after that many successful writes: an end-to-end
-    test sets it, to show that the operator can be killed after any write.
+    Each raises ApiError if the request was refused, and NotLeading if it was not sent: `may_write` is called before it.
+    `exit_after_writes` ends the process right after that many successful writes: an end-to-end test sets it, to show that the operator
+    can be killed after any write.
     """
 
     def __init__(self, client: Client, may_write: Callable[[], bool], exit_after_writes: int | None = None) -> None:
@@ -31,78 +32,56 @@ class Writer:
         self._counting = threading.Lock()
 
     def create(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
-        """Applies an object that must not exist yet.
-
-        Raises:
-            ApiError: `conflict` if the name is taken.
-            NotLeading: the request was not sent.
-        """
-        self._fence()
-        body = {**manifest, "metadata": {**manifest["metadata"], "resourceVersion": MUST_BE_MISSING}}
-        stored, _created = self._client.apply(api, body, manager)
-        self._log_write("create", api, manifest)
-        return stored
+        """Applies an object that must not exist yet. The ApiError is a `conflict` if the name is taken."""
+        return self._apply("create", api, manifest, manager, {"resourceVersion": MUST_BE_MISSING})
 
     def update(self, api: Api, manifest: Manifest, manager: str, uid: str) -> dict[str, Any]:
-        """Applies to the object of that uid. A resourceVersion in its metadata causes 409 if the object has changed.
+        """Applies to the object of that uid; the ApiError has status 409 or 422 if the object is another one by now.
 
-        Raises:
-            ApiError: the request was refused; with 409 or 422 if the object is another one by now.
-            NotLeading: the request was not sent.
+        A resourceVersion in its metadata causes 409 if the object has changed.
         """
-        self._fence()
-        body = {**manifest, "metadata": {**manifest["metadata"], "uid": uid}}
-        stored, _created = self._client.apply(api, body, manager)
-        self._log_write("update", api, manifest)
-        return stored
+        return self._apply("update", api, manifest, manager, {"uid": uid})
 
     def apply_status(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
-        """Applies to the status. Its metadata has the resourceVersion that was observed, which causes 409 if the object has changed.
+        """Applies to the status. Its metadata has the resourceVersion that was observed, which causes 409 if the object has changed."""
+        return self._apply("status", api, manifest, manager, subresource="status")
 
-        Raises:
-            ApiError: the request was refused.
-            NotLeading: the request was not sent.
-        """
-        self._fence()
-        stored, _created = self._client.apply(api, manifest, manager, "status")
-        self._log_write("status", api, manifest)
-        return stored
+    def apply_event(self, api: Api, manifest: Manifest, manager: str) -> None:
+        """Applies an event, new or with a series that counts its repetitions."""
+        self._apply("event", api, manifest, manager)
 
     def delete(self, reference: Reference, uid: str) -> dict[str, Any] | None:
-        """Deletes the object of that uid. Returns None if it does not exist, else the response: a Status, or the object if a finalizer holds it.
-
-        Raises:
-            ApiError: the request was refused.
-            NotLeading: the request was not sent.
-        """
+        """Deletes the object of that uid. Returns None if it does not exist, else the response: a Status, or the object if a finalizer holds it."""
         self._fence()
         response = self._client.delete(reference, uid)
         if response is not None:
-            self._log_write(
-                "delete", reference.api, {"metadata": {"namespace": reference.namespace, "name": reference.name}}
-            )
+            self._log_write("delete", reference)
         return response
 
-    def apply_event(self, api: Api, manifest: Manifest, manager: str) -> None:
-        """Applies an event, new or with a series that counts its repetitions.
-
-        Raises:
-            ApiError: the request was refused.
-            NotLeading: the request was not sent.
-        """
+    def _apply(
+        self,
+        verb: str,
+        api: Api,
+        manifest: Manifest,
+        manager: str,
+        preconditions: Mapping[str, str] | None = None,
+        subresource: str = "",
+    ) -> dict[str, Any]:
         self._fence()
-        self._client.apply(api, manifest, manager)
-        self._log_write("event", api, manifest)
+        metadata = manifest["metadata"]
+        body = {**manifest, "metadata": {**metadata, **(preconditions or {})}}
+        stored, _created = self._client.apply(api, body, manager, subresource)
+        self._log_write(verb, Reference(api, metadata["namespace"], metadata["name"]))
+        return stored
 
     def _fence(self) -> None:
         if not self._may_write():
             raise NotLeading
 
-    def _log_write(self, verb: str, api: Api, manifest: Manifest) -> None:
-        metadata = manifest["metadata"]
+    def _log_write(self, verb: str, target: Reference) -> None:
         with self._counting:
             self._count += 1
-            logger.info("write %d %s %s %s/%s", self._count, verb, api.kind, metadata["namespace"], metadata["name"])
+            logger.info("write %d %s %s %s/%s", self._count, verb, target.api.kind, target.namespace, target.name)
             if self._count == self._exit_after_writes:
                 logging.shutdown()
                 os._exit(137)

@@ -144,15 +144,12 @@ class FakeCluster:
         return tuple(self._objects[key] for key in sorted(self._objects) if key.api == api)
 
     def serves(self, group: str) -> bool:
-        """See Cluster."""
         return group in self._groups
 
     def get(self, reference: Reference) -> Manifest | None:
-        """See Cluster."""
         return self._objects.get(reference)
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
-        """See Cluster."""
         return tuple(
             self._objects[key]
             for key in sorted(self._objects)
@@ -160,22 +157,16 @@ class FakeCluster:
         )
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
-        """See Cluster.
-
-        Raises:
-            KeyError: the kind was not given to the constructor, so its references are unknown.
-        """
+        """Returns those of a kind that was given to the constructor, since the references of others are unknown."""
         kind = self._kinds[api]
         of_kind = (self._objects[key] for key in sorted(self._objects) if key.api == api)
         return tuple(each for each in of_kind if to in set(kind.references(parse_resource(kind, each))))
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
-        """See Cluster."""
         found = (each for each in self._events if each["involvedObject"]["uid"] == uid)
         return tuple(each for each in found if each["involvedObject"]["namespace"] == namespace)
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
-        """See Cluster."""
         return self._queued.get(job["metadata"]["uid"], ())
 
     def _new(self, reference: Reference) -> dict[str, Any]:

@@ -20,18 +20,11 @@ class FakeClient(Client):
         self._after_write = after_write
 
     def get(self, reference: Reference) -> Any:
-        """See Client."""
         return self._cluster.get(reference)
 
     def apply(
         self, api: Api, manifest: Manifest, manager: str, subresource: str = "", *, dry_run: bool = False
     ) -> tuple[Any, bool]:
-        """See Client.
-
-        Raises:
-            ApiError: as the API server answers.
-            NotImplementedError: a dry run, which the engine never makes.
-        """
         if dry_run:
             raise NotImplementedError("the engine makes no dry runs")
         metadata = manifest["metadata"]
@@ -43,11 +36,6 @@ class FakeClient(Client):
         return stored
 
     def delete(self, reference: Reference, uid: str) -> Any:
-        """See Client.
-
-        Raises:
-            ApiError: the object has another uid.
-        """
         write = f"delete {reference.api.kind} {reference.name}"
         self._before_write(write)
         answer = self._cluster.delete(reference, uid)
@@ -56,13 +44,10 @@ class FakeClient(Client):
         return answer
 
     def list_events(self, namespace: str, uid: str) -> list[Manifest]:
-        """See Client."""
         return list(self._cluster.events(namespace, uid))
 
     def serves(self, group: str) -> bool:
-        """See Client."""
         return self._cluster.serves(group)
 
     def list_kueue_workloads(self, namespace: str, uid: str) -> list[Manifest]:
-        """See Client."""
         return list(self._cluster.kueue_workloads({"metadata": {"namespace": namespace, "uid": uid}}))

@@ -36,21 +36,16 @@ def waiting_state(
     return State({"waiting": state}, False, restarts, last.state if last else None)
 
 
-def terminated_state(
-    exit_code: int = 0, message: str | Json = "", *, reason: str | None = None, signal: int | None = None
-) -> State:
+def terminated_state(exit_code: int = 0, message: str | Json = "", *, reason: str | None = None) -> State:
     """It ended. A message that is an object is written as JSON, as our containers do."""
     text = message if isinstance(message, str) else json.dumps(message)
-    state: dict[str, Any] = {
+    state = {
         "exitCode": exit_code,
         "reason": reason or ("Completed" if exit_code == 0 else "Error"),
         "startedAt": stamp(NOON),
         "finishedAt": stamp(NOON),
+        **({"message": text} if text else {}),
     }
-    if text:
-        state["message"] = text
-    if signal is not None:
-        state["signal"] = signal
     return State({"terminated": state})
 
 
@@ -141,8 +136,4 @@ def _phase(states: Mapping[str, State]) -> str:
     ends = [state.state.get("terminated") for state in states.values()]
     if all(ends):
         return "Succeeded" if all(end and end["exitCode"] == 0 for end in ends) else "Failed"
-    return (
-        "Running"
-        if any("running" in state.state or "terminated" in state.state for state in states.values())
-        else "Pending"
-    )
+    return "Pending" if all("waiting" in state.state for state in states.values()) else "Running"

@@ -24,7 +24,7 @@ class PreviewCluster:
     now: datetime
 
     def get(self, reference: Reference) -> Manifest | None:
-        """See Cluster. It finds neither children, whatever an earlier run left, nor what the user may not read."""
+        """Finds neither children, whatever an earlier run left, nor what the user may not read."""
         if reference in self.tested:
             return self.tested[reference]
         if reference.api in self.child_apis:
@@ -37,12 +37,9 @@ class PreviewCluster:
             raise
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
-        """See Cluster."""
-        del uid, api
         return ()
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
-        """See Cluster."""
         found = {
             Reference(api, to.namespace, str(each["metadata"]["name"])): each
             for each in self._listed(api, to.namespace)
@@ -51,17 +48,12 @@ class PreviewCluster:
         return tuple(found[each] for each in sorted(found) if to in self._references(api, found[each]))
 
     def serves(self, group: str) -> bool:
-        """See Cluster."""
         return self.client.serves(group)
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
-        """See Cluster."""
-        del namespace, uid
         return ()
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
-        """See Cluster."""
-        del job
         return ()
 
     def _listed(self, api: Api, namespace: str) -> Iterable[Manifest]:

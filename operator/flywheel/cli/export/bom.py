@@ -89,6 +89,8 @@ def _model(facts: dict[str, Any]) -> dict[str, Any]:
 def _card(facts: dict[str, Any]) -> dict[str, Any]:
     task, signature = get_field(facts, "dataset", "task"), get_field(facts, "version", "signature")
     parameters = get_field(facts, "lineage", "parameters") or {}
+    measured = sorted((facts["version"].get("metrics") or {}).items())
+    metrics = [{"type": name, "value": str(value)} for name, value in measured]
     return drop_empty(
         {
             "modelParameters": drop_empty(
@@ -101,7 +103,7 @@ def _card(facts: dict[str, Any]) -> dict[str, Any]:
                     "outputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "outputs")],
                 }
             ),
-            "quantitativeAnalysis": drop_empty({"performanceMetrics": _metrics(facts)}),
+            "quantitativeAnalysis": drop_empty({"performanceMetrics": metrics}),
             "considerations": _considerations(facts),
             "properties": _properties(
                 {f"flywheel:parameter:{name}": str(value) for name, value in parameters.items() if name != "estimator"}
@@ -114,12 +116,6 @@ def describe_tensor(each: Mapping[str, Any]) -> str:
     """Returns such as `month: FP32[-1,1]`."""
     shape = ",".join(str(size) for size in each.get("shape") or ())
     return f"{each.get('name')}: {each.get('datatype')}[{shape}]"
-
-
-def _metrics(facts: dict[str, Any]) -> list[dict[str, str]]:
-    return [
-        {"type": name, "value": str(value)} for name, value in sorted((facts["version"].get("metrics") or {}).items())
-    ]
 
 
 def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
@@ -210,7 +206,7 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
     version, lineage = facts["version"], facts.get("lineage") or {}
     properties = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
     properties |= {
-        f"flywheel:gate:{each['name']}": _passed(each) for each in facts.get("gates") or () if "name" in each
+        f"flywheel:gate:{each['name']}": gate_result(each) for each in facts.get("gates") or () if "name" in each
     }
     properties |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
     return {
@@ -228,7 +224,8 @@ def _about(facts: dict[str, Any]) -> dict[str, Any]:
 _LINEAGE = ("experiment", "experimentUid", "trial", "pipeline", "run", "revision", "seed", "gitRevision")
 
 
-def _passed(gate: Mapping[str, Any]) -> str:
+def gate_result(gate: Mapping[str, Any]) -> str:
+    """Returns whether a gate passed, in one word."""
     return "passed" if gate.get("passed") else "failed"
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from flywheel.cli.export.bom import describe_tensor
+from flywheel.cli.export.bom import describe_tensor, gate_result
 from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.fields import drop_empty, get_field, list_objects
 
@@ -91,7 +91,7 @@ def _body(facts: dict[str, Any]) -> str:
         ],
         "Metrics": _metrics(facts),
         "Gates": [
-            f"- {escape_markdown(each.get('name'))} {_mark(each)}: {escape_markdown(each.get('message'))}"
+            f"- {escape_markdown(each.get('name'))} {gate_result(each)}: {escape_markdown(each.get('message'))}"
             for each in list_objects(facts, "gates")
         ],
         "Training": _training(facts),
@@ -218,10 +218,6 @@ def _limits(facts: dict[str, Any]) -> list[str]:
 
 def _lines(values: Mapping[str, str]) -> list[str]:
     return [f"- {name}: {value}" for name, value in values.items() if value]
-
-
-def _mark(gate: Mapping[str, Any]) -> str:
-    return "passed" if gate.get("passed") else "failed"
 
 
 def escape_markdown(value: Any) -> str:

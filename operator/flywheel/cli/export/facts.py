@@ -22,6 +22,7 @@ _VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "ar
 _VERSION_STATUS = (
     "digest", "verifiedAt", "metrics", "testDigest", "signature", "golden", "quantization", "rejection", "approval",
 )  # fmt: skip
+_OF_GATES = ("champion", "championDigest", "value", "championValue", "artifact", "at")
 _OF_MODEL = ("description", "owner", "objective", "gates", "promotion")
 _OF_DATA = ("digest", "content", "rows", "splits", "task", "classes", "testDigest", "warnings", "checkedAt")
 _OF_TRIAL = ("trial", "estimator", "parameters", "metrics", "image", "node", "usage", "finishedAt")
@@ -63,16 +64,12 @@ def model_facts(
     return drop_empty(
         {
             "version": _version(version),
-            "gates": _gates(version),
-            "measured": pick_fields(
-                get_field(version, "status", "gates"),
-                "champion",
-                "championDigest",
-                "value",
-                "championValue",
-                "artifact",
-                "at",
-            ),
+            # What the gates Job measured last, one entry for each gate.
+            "gates": [
+                pick_fields(each, "name", "passed", "message")
+                for each in list_objects(version, "status", "gates", "entries")
+            ],
+            "measured": pick_fields(get_field(version, "status", "gates"), *_OF_GATES),
             "model": drop_empty(
                 {"name": get_field(version, "spec", "model"), **pick_fields(get_field(model, "spec"), *_OF_MODEL)}
             ),
@@ -116,23 +113,13 @@ def _get_if_readable(connection: Connection, api: Api, name: Any) -> Manifest | 
 
 def _version(version: Manifest) -> dict[str, Any]:
     metadata = version["metadata"]
-    spec, status = (
-        pick_fields(version.get("spec"), *_VERSION_SPEC),
-        pick_fields(version.get("status"), *_VERSION_STATUS),
-    )
     return {
         "name": metadata["name"],
         "namespace": metadata["namespace"],
         "createdAt": metadata.get("creationTimestamp", ""),
-        **spec,
-        **status,
+        **pick_fields(version.get("spec"), *_VERSION_SPEC),
+        **pick_fields(version.get("status"), *_VERSION_STATUS),
     }
-
-
-def _gates(version: Manifest) -> list[dict[str, Any]]:
-    """Returns what the gates Job measured last, one entry for each gate."""
-    found = list_objects(version, "status", "gates", "entries")
-    return [pick_fields(each, "name", "passed", "message") for each in found]
 
 
 def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
