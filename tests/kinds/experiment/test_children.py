@@ -83,10 +83,10 @@ def test_what_is_registered() -> None:
             "model": DIGEST,
         }
     )
-    registered = children.Registration("flight-delay", f"flight-delay-{Digest(DIGEST).short}", Digest(DIGEST))
+    registering = experiment({"register": "flight-delay"})
     made = (
         children.new_model(SHORT, "flight-delay", "roc_auc"),
-        children.new_model_version(SHORT, registered, DATA, best, Settings()),
+        children.new_model_version(registering, f"flight-delay-{Digest(DIGEST).short}", DATA, best, Settings()),
     )
 
     assert all(child.create_only and not child.owned for child in made)
@@ -97,10 +97,10 @@ def test_a_quantized_version_has_a_name_and_a_spec_of_its_own() -> None:
     best = Trial.model_validate({"trial": 9, "state": "Succeeded", "value": "0.742", "model": DIGEST})
     asked = experiment({"register": "flight-delay", "quantize": "Dynamic"})
 
-    registered = children.registration(asked.spec, best)
+    name = children.version_name(asked.spec, best)
 
-    assert registered is not None
-    made = children.new_model_version(asked, registered, DATA, best, Settings())
+    assert name is not None
+    made = children.new_model_version(asked, name, DATA, best, Settings())
     assert made.name == f"flight-delay-{Digest(DIGEST).short}-int8"
     assert made.manifest["spec"]["quantize"] == "Dynamic"
     assert ModelVersionSpec.model_validate(made.manifest["spec"], extra="forbid").quantize == "Dynamic"

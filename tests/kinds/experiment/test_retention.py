@@ -2,9 +2,9 @@
 
 import pytest
 
-from flywheel.kinds.experiment.retention import upload_threshold
 from flywheel.kinds.experiment.schema.status import TrialRecord
 from flywheel.kinds.experiment.search.defaults import Setup
+from flywheel.kinds.experiment.trials import Trials
 from tests.kinds.experiment.situations import Search, experiment
 
 SETUP = Setup(None, "roc_auc", "Maximize", (), ())
@@ -14,21 +14,25 @@ def record(trial: int, value: str | None, state: str = "Succeeded", over: str | 
     return TrialRecord.model_validate({"trial": trial, "state": state, "value": value, "over": over, "point": "[0]"})
 
 
+def trials(*records: TrialRecord) -> Trials:
+    return Trials({each.trial: each for each in records}, attempts={}, best=None, last=())
+
+
 def test_it_is_the_worst_of_the_best_that_may_be_chosen() -> None:
-    records = [
+    found = trials(
         record(1, "0.7"),
         record(2, "0.9", over="0.1"),
         record(3, "0.8"),
         record(4, "0.99", "Pruned"),
         record(5, "0.6"),
-    ]
+    )
 
-    assert upload_threshold(records, 2, SETUP) == {"metric": "roc_auc", "maximize": True, "reach": 0.7}
+    assert found.upload_threshold(2, SETUP) == {"metric": "roc_auc", "maximize": True, "reach": 0.7}
 
 
 def test_until_there_are_so_many_all_are_kept() -> None:
-    assert upload_threshold([record(1, "0.7")], 2, SETUP) is None
-    assert upload_threshold([record(1, "0.7")], None, SETUP) is None
+    assert trials(record(1, "0.7")).upload_threshold(2, SETUP) is None
+    assert trials(record(1, "0.7")).upload_threshold(None, SETUP) is None
 
 
 @pytest.mark.parametrize("keep", [1, 2])

@@ -59,7 +59,8 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
     just_ended = False
     if run is not None and not run.is_over and run.not_before is None:
         run = _with_counts(run, job)
-        outcome = job.outcome if job is not None else _vanished(run)
+        vanished = f"Job {run.number} of the run was deleted before it ended."
+        outcome = job.outcome if job is not None else Outcome("Infrastructure", "JobVanished", vanished)
         if outcome is not None:
             run, just_ended = after_job(run, outcome, seen.now), True
             history = _with_ended(history, run)
@@ -73,23 +74,15 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
         if batch.spec.suspend:
             now = seen.now.replace(microsecond=0)
             run = run if run.not_before is not None else run.model_copy(update={"not_before": now})
-        elif _next_job_is_due(run, seen.now, just_ended=just_ended):
+        elif just_ended if run.not_before is None else run.not_before <= seen.now:
+            # One phase is done and another begins, or a pause is over.
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
     return Progress(run, job, history, answered, just_ended)
-
-
-def _next_job_is_due(run: Run, now: datetime, *, just_ended: bool) -> bool:
-    """Whether a pause is over, or one phase is done and another begins."""
-    return run.not_before <= now if run.not_before is not None else just_ended
 
 
 def _with_newest_job(run: Run | None, seen: Seen) -> Run | None:
     newest = seen.jobs[-1].run if seen.jobs else None
     return newest if newest is not None and (run is None or newest.number > run.number) else run
-
-
-def _vanished(run: Run) -> Outcome:
-    return Outcome("Infrastructure", "JobVanished", f"Job {run.number} of the run was deleted before it ended.")
 
 
 def _with_counts(run: Run, job: BatchJob | None) -> Run:

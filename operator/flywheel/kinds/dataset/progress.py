@@ -42,7 +42,8 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
     job = next((each for each in seen.checks if check is not None and each.number == check.number), None)
     versions, generation, just_ended = dataset.status.versions, dataset.status.generation, False
     if check is not None and check.result == "Running":
-        outcome = job.outcome if job is not None else _vanished(check)
+        vanished = f"The Job of check {check.number} was deleted before it ended."
+        outcome = job.outcome if job is not None else Outcome("Infrastructure", "JobVanished", vanished)
         if outcome is not None:
             just_ended = True
             if outcome.result == "Succeeded":
@@ -68,10 +69,6 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
         result="Running",
         retries=known.retries if known is not None and known.result == "Retrying" else 0,
     )
-
-
-def _vanished(check: LastCheck) -> Outcome:
-    return Outcome("Infrastructure", "JobVanished", f"The Job of check {check.number} was deleted before it ended.")
 
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:

@@ -1,7 +1,6 @@
 """What an Experiment becomes: a Job for each attempt of a trial, and in the end a Model and a ModelVersion without an owner."""
 
 import json
-from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core.pods.fetch import Input
@@ -11,7 +10,6 @@ from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
-from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.spec import ExperimentSpec
@@ -25,15 +23,6 @@ Experiment = Resource[ExperimentSpec, ExperimentStatus]
 TRIAL_ANNOTATION = "flywheel.ml/trial"  # what a trial's Job tries, so that a lost status can be made again from it
 REPEAT_PREFIX = "r"  # trial-7-r2
 DEFAULT_RESOURCES = Resources(requests={"cpu": "500m", "memory": "512Mi"})
-
-
-@dataclass(frozen=True)
-class Registration:
-    """The Model and the ModelVersion that the best trial's model becomes. A version is named by its digest."""
-
-    model: str
-    version: str
-    digest: Digest
 
 
 def trial_job(
@@ -96,17 +85,17 @@ def new_model(experiment: Experiment, name: str, metric: str) -> Child:
     return Child(MODEL, MODEL.manifest(name, spec={"objective": objective}), create_only=True, owned=False)
 
 
-def registration(spec: ExperimentSpec, best: Trial) -> Registration | None:
-    """What the best trial's model is registered as; None where `register` does not ask for it, or the trial left no model."""
+def version_name(spec: ExperimentSpec, best: Trial) -> str | None:
+    """The ModelVersion that the best trial's model is registered as; None where `register` does not ask for it, or there is no model.
+
+    A version is named by its digest.
+    """
     if spec.register_ is None or best.model is None:
         return None
-    version = f"{spec.register_}-{best.model.short}{'-int8' if spec.quantize else ''}"
-    return Registration(str(spec.register_), version, best.model)
+    return f"{spec.register_}-{best.model.short}{'-int8' if spec.quantize else ''}"
 
 
-def new_model_version(
-    experiment: Experiment, registered: Registration, data: Data, best: Trial, settings: Settings
-) -> Child:
+def new_model_version(experiment: Experiment, name: str, data: Data, best: Trial, settings: Settings) -> Child:
     """The best trial's model as a ModelVersion, with its lineage."""
     container = experiment.spec.trainer.container
     parameters = {**({"estimator": best.estimator} if best.estimator else {}), **best.parameters}
@@ -121,16 +110,16 @@ def new_model_version(
         **({"parameters": parameters} if parameters else {}),
     }
     spec = {
-        "model": registered.model,
+        "model": str(experiment.spec.register_),
         "format": "ONNX",
-        "source": {"artifact": {"digest": str(registered.digest)}},
+        "source": {"artifact": {"digest": str(best.model)}},
         **({"path": container.model.path} if container and container.model else {}),
         **({"quantize": experiment.spec.quantize} if experiment.spec.quantize else {}),
         # A container's artifact has no metrics of its own; what the trial reported is what is known.
         **({"metrics": dict(sorted(best.metrics.items())[:32])} if container and best.metrics else {}),
         "lineage": lineage,
     }
-    return Child(MODEL_VERSION, MODEL_VERSION.manifest(registered.version, spec=spec), create_only=True, owned=False)
+    return Child(MODEL_VERSION, MODEL_VERSION.manifest(name, spec=spec), create_only=True, owned=False)
 
 
 def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int = 1) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Ending, Progress, advance
-from flywheel.kinds.experiment.retention import upload_threshold
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import MAX_LISTED, Data, ExperimentStatus, Importance, Trial
 from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
@@ -81,7 +80,7 @@ def search_data(experiment: Experiment, seen: Seen) -> Data | Decision:
 def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> Decision:
     """Trials run, or wait for a retry, or may not start."""
     trials = progress.trials
-    keep = upload_threshold(trials.records.values(), experiment.spec.keep_artifacts, progress.setup)
+    keep = trials.upload_threshold(experiment.spec.keep_artifacts, progress.setup)
     points = {number: record.coordinates for number, record in trials.records.items()}
     reason, message = messages.search_goes_on(experiment, progress)
     return Decision(
@@ -112,18 +111,18 @@ def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -
 
 def model_is_registered(experiment: Experiment, seen: Seen, progress: Progress, best: Trial) -> Decision | None:
     """Model and ModelVersion are made once. Who deletes them later means it."""
-    registered = children.registration(experiment.spec, best)
-    if registered is None or experiment.status.model_version == registered.version:
+    version, model = children.version_name(experiment.spec, best), str(experiment.spec.register_)
+    if version is None or experiment.status.model_version == version:
         return None
-    if Reference(MODEL_VERSION, experiment.namespace, registered.version) in seen.existing:
+    if Reference(MODEL_VERSION, experiment.namespace, version) in seen.existing:
         return None
-    missing = [children.new_model_version(experiment, registered, progress.data, best, seen.settings)]
-    if Reference(MODEL, experiment.namespace, registered.model) not in seen.existing:
-        missing.insert(0, children.new_model(experiment, registered.model, progress.setup.metric))
+    missing = [children.new_model_version(experiment, version, progress.data, best, seen.settings)]
+    if Reference(MODEL, experiment.namespace, model) not in seen.existing:
+        missing.insert(0, children.new_model(experiment, model, progress.setup.metric))
     return Decision(
         ready=False,
         reason="Registering",
-        message=f"The search is over; trial {best.trial} becomes ModelVersion '{registered.version}'.",
+        message=f"The search is over; trial {best.trial} becomes ModelVersion '{version}'.",
         children=tuple(missing),
         requeue_after=REQUEUE_NOW,
     )
@@ -135,7 +134,7 @@ def search_is_over(experiment: Experiment, progress: Progress, ending: Ending, b
         ready=True,
         succeeded=True,
         reason=ending,
-        message=messages.search_is_over(progress, best, children.registration(experiment.spec, best)),
+        message=messages.search_is_over(progress, best, children.version_name(experiment.spec, best)),
         requeue_after=_until_deletion(progress),
     )
 
@@ -168,6 +167,7 @@ def _next_check(experiment: Experiment, seen: Seen, progress: Progress) -> timed
 
 def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> ExperimentStatus:
     trials, old, ending = progress.trials, experiment.status, progress.ending
+    version = children.version_name(experiment.spec, trials.best) if trials.best else None
     ended = max((trial.finished_at for trial in trials.last if trial.finished_at), default=progress.start_time)
     # The spec of a search that found nothing may be corrected. After its time is up, a search without a start would start again.
     may_be_corrected = ending not in (None, "TimeSpent") and trials.best is None
@@ -185,13 +185,8 @@ def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> 
         running=tuple(attempt for _, attempt in sorted(trials.attempts.items())),
         history=trials.history(),
         importance=_importance(experiment, progress) if ending is not None else (),
-        model_version=_model_version(experiment, progress) if registered else old.model_version,
+        model_version=version if registered else old.model_version,
     )
-
-
-def _model_version(experiment: Experiment, progress: Progress) -> str | None:
-    registered = children.registration(experiment.spec, progress.trials.best) if progress.trials.best else None
-    return registered.version if registered else None
 
 
 def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:

@@ -1,6 +1,6 @@
 """The messages of an Experiment's conditions: object, finding, next step; and its summary."""
 
-from flywheel.kinds.experiment.children import Experiment, Registration
+from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import DatasetState
 from flywheel.kinds.experiment.progress import Ending, Progress
 from flywheel.kinds.experiment.schema.status import Trial
@@ -61,7 +61,6 @@ def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -
 
 
 def _refused(progress: Progress) -> tuple[str, str]:
-    """A trial can never work: its own reason and message."""
     trial = next((trial for trial in progress.trials.last if trial.state == "Invalid"), None)
     if trial is None:
         return "TrialRefused", "A trial can never work; correct the spec."
@@ -70,7 +69,6 @@ def _refused(progress: Progress) -> tuple[str, str]:
 
 
 def _trials_failed(experiment: Experiment, progress: Progress) -> str:
-    """Too many trials failed, with the last of them as an example."""
     failed, allowed = progress.trials.counts.failed, experiment.spec.budget.max_failed_trials
     count = f"{failed} of {allowed} allowed trials failed" if failed >= allowed else f"All {failed} trials failed"
     if failed == 1:
@@ -85,14 +83,12 @@ def _trials_failed(experiment: Experiment, progress: Progress) -> str:
 
 
 def _time_spent(experiment: Experiment, progress: Progress) -> str:
-    """The time is up without a trial that could be the best."""
     counts, within = progress.trials.counts, f"within {experiment.spec.budget.duration}"
     found = f"None of {counts.succeeded} trials that succeeded {within} satisfies spec.constraints"
     return f"{found if counts.succeeded else f'No trial succeeded {within}'}; raise spec.budget.duration to go on."
 
 
 def _infeasible(progress: Progress) -> str:
-    """No trial satisfies the constraints, with the last one as an example."""
     succeeded, last = progress.trials.counts.succeeded, progress.trials.last
     trial = next((trial for trial in last if trial.reason == "Infeasible"), None)
     example = f" Trial {trial.trial}: {trial.message}" if trial else ""
@@ -103,7 +99,6 @@ def _infeasible(progress: Progress) -> str:
 
 
 def _all_pruned(progress: Progress) -> str:
-    """Every trial was pruned or failed."""
     return (
         f"All {progress.trials.counts.ended} trials were pruned or failed, so there is no model; "
         "loosen or remove spec.pruner, and raise spec.budget.maxTrials to go on."
@@ -131,13 +126,13 @@ def search_goes_on(experiment: Experiment, progress: Progress) -> tuple[str, str
     return "Searching", f"{run}; {summary(experiment, progress)}.{warm_starts}"
 
 
-def search_is_over(progress: Progress, best: Trial, registered: Registration | None) -> str:
+def search_is_over(progress: Progress, best: Trial, version: str | None) -> str:
     """The search is over and found a best trial."""
     counts, metric = progress.trials.counts, progress.setup.metric
-    version = f" It is ModelVersion '{registered.version}'." if registered else ""
+    registered = f" It is ModelVersion '{version}'." if version else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
     pruned = f", {counts.pruned} were pruned" if counts.pruned else ""
-    return f"{counts.ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {format_metric(best.value or '0')}.{version}"
+    return f"{counts.ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {format_metric(best.value or '0')}.{registered}"
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:

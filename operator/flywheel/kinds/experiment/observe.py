@@ -14,7 +14,7 @@ from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
-from flywheel.kinds.experiment.children import REPEAT_PREFIX, TRIAL_ANNOTATION, Experiment, registration
+from flywheel.kinds.experiment.children import REPEAT_PREFIX, TRIAL_ANNOTATION, Experiment, version_name
 from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.space import Point
 
@@ -92,9 +92,9 @@ def references(experiment: Experiment) -> list[Reference]:
     found += _earlier(experiment)
     if spec.register_ is not None:
         found.append(Reference(MODEL, namespace, spec.register_))
-        registered = registration(spec, best) if best is not None else None
-        if registered is not None:
-            found.append(Reference(MODEL_VERSION, namespace, registered.version))
+        version = version_name(spec, best) if best is not None else None
+        if version is not None:
+            found.append(Reference(MODEL_VERSION, namespace, version))
     return found
 
 

@@ -14,6 +14,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import backoff
@@ -96,6 +97,16 @@ class Trials:
         feasible = set(self.feasible)
         numbers = sorted(self.numbers("Succeeded", "Pruned"))
         return [float(self.records[number].value or 0) if number in feasible else None for number in numbers]
+
+    def upload_threshold(self, keep: int | None, setup: Setup) -> dict[str, Any] | None:
+        """What a trial's metric must reach for its model to be uploaded, as collect reads it (images/README.md); None: all are uploaded.
+
+        Nothing is deleted, since artifacts share their files with others. Of n trials about k·(1 + ln(n / k)) leave a model.
+        """
+        best = sorted((float(self.records[each].value or 0) for each in self.feasible), reverse=setup.maximize)[:keep]
+        if keep is None or len(best) < keep:
+            return None
+        return {"metric": setup.metric, "maximize": setup.maximize, "reach": best[-1]}
 
     def history(self) -> tuple[TrialRecord, ...]:
         """The records as status has them."""

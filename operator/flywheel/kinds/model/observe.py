@@ -126,7 +126,7 @@ def _version(model: Model, manifest: Manifest, used: bool) -> Version:
         rejected=status.rejection.message or "no finding" if status.rejection else None,
         namespace=manifest["metadata"]["namespace"],
         archived=spec.archived,
-        data=spec.lineage.dataset_digest if spec.lineage else None,
+        data=spec.dataset_digest,
         signature=status.signature,
         gates=status.gates,
         measurement_failure=status.gates_retry.message if status.gates_retry else None,

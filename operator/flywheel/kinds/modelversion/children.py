@@ -25,12 +25,13 @@ DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
 def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child:
     """The Job of one attempt."""
     spec = version.spec
+    quantize = {"quantize": spec.quantize} if spec.quantize else {}
     step = Step(
         name=VERIFY,
         attempt=attempt,
         image=settings.serving_image,
         command=("python3", "-m", "flywheel_serving.verify"),
-        params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **_quantize(spec)},
+        params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **quantize},
         inputs=(source_input(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),
         timeout=VERIFY_TIMEOUT,
@@ -53,15 +54,11 @@ def is_brought(spec: ModelVersionSpec) -> bool:
     return spec.source.artifact is None or spec.path != MODEL_FILE
 
 
-def _quantize(spec: ModelVersionSpec) -> dict[str, str]:
-    return {"quantize": spec.quantize} if spec.quantize else {}
-
-
 def _test_data(spec: ModelVersionSpec) -> tuple[Input, ...]:
     """What was trained here is tested once more after it was quantised, on the data that it was tested on."""
-    if spec.quantize is None or spec.lineage is None or spec.lineage.dataset_digest is None:
+    if spec.quantize is None or spec.dataset_digest is None:
         return ()
-    return (Input("data", artifact=str(spec.lineage.dataset_digest)),)
+    return (Input("data", artifact=str(spec.dataset_digest)),)
 
 
 def model_path(spec: ModelVersionSpec) -> str:

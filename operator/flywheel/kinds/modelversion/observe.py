@@ -94,15 +94,15 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
     """What is to be measured, if the Model nominates this version and its status is of its present gates."""
     status = ModelStatus.model_validate(model.get("status") or {})
     spec = ModelSpec.model_validate(model.get("spec") or {})
-    challenger, lineage = status.challenger, version.spec.lineage
+    challenger, data = status.challenger, version.spec.dataset_digest
     if challenger is None or challenger.version != version.name or challenger.gates != spec.gates_hash():
         return None
-    if version.status.digest is None or lineage is None or lineage.dataset_digest is None:
+    if version.status.digest is None or data is None:
         return None
     request = MeasurementRequest(
         model=version.spec.model,
         digest=str(version.status.digest),
-        data=str(lineage.dataset_digest),
+        data=str(data),
         champion=challenger.champion,
         champion_digest=challenger.champion_digest,
         champion_data=_dataset_digest_of(version, challenger.champion, cluster),
@@ -118,8 +118,7 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
 
 def _dataset_digest_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:
     manifest = cluster.get(Reference(MODEL_VERSION, version.namespace, name)) if name else None
-    lineage = ModelVersionSpec.model_validate(manifest["spec"]).lineage if manifest else None
-    return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
+    return ModelVersionSpec.model_validate(manifest["spec"]).dataset_digest if manifest else None
 
 
 def _rejections(version: ModelVersion, cluster: Cluster) -> Iterator[Rejection]:

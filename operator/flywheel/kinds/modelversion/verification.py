@@ -62,7 +62,8 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     return ModelVersionStatus(
         digest=digest,
         metrics={name: metrics[name] for name in sorted(listed)},
-        test_digest=outcome.facts.get("testDigest") or _dataset_digest(version),
+        # An artifact of a container in any language may not say on what it was tested.
+        test_digest=outcome.facts.get("testDigest") or version.spec.dataset_digest,
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
         quantization=parse_quantization(outcome.facts.get("quantization")),
@@ -77,27 +78,17 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     before = version.status.failure
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
     again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
+    finding = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
     pause = backoff(in_a_row - 1, limit=MAX_PAUSE)
     failure = VerificationFailure(
         reason=outcome.reason,
-        message=_failure_message(version, outcome),
+        message=f"ModelVersion '{version.name}' is not verified: {finding}.",
         generation=version.generation,
         in_a_row=in_a_row,
         retry_at=(seen.now + pause).replace(microsecond=0) if again else None,
     )
     changes = {"failure": failure, "attempts": seen.attempt, "verify_requested": seen.verify_request or None}
     return version.status.model_copy(update=changes if again else {**changes, "verified_at": None})
-
-
-def _failure_message(version: ModelVersion, outcome: Outcome) -> str:
-    finding = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
-    return f"ModelVersion '{version.name}' is not verified: {finding}."
-
-
-def _dataset_digest(version: ModelVersion) -> str | None:
-    """The data that the version was trained on, where the artifact does not say on what it was tested (a container in any language)."""
-    lineage = version.spec.lineage
-    return str(lineage.dataset_digest) if lineage is not None and lineage.dataset_digest is not None else None
 
 
 def _signature(fact: Any) -> Signature | None:

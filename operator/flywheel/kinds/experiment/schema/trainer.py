@@ -19,6 +19,11 @@ from flywheel.kinds.experiment.schema.distributions import Distribution, Paramet
 
 MAX_SEARCHED_PARAMETERS = 16
 
+_FIXED_OR_SEARCHED = rule(
+    "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
+    "a parameter must be either in parameters or in search, not in both",
+)
+
 
 class Features(Schema):
     """The columns to learn from, by the way they are prepared."""
@@ -32,12 +37,7 @@ class Features(Schema):
 class Estimator(Schema):
     """A scikit-learn estimator with its fixed parameters and its search space."""
 
-    model_config = model_rules(
-        rule(
-            "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-            "a parameter must be either in parameters or in search, not in both",
-        )
-    )
+    model_config = model_rules(_FIXED_OR_SEARCHED)
 
     name: str = Field(
         pattern=r"^[A-Z][A-Za-z0-9]*$",
@@ -93,12 +93,7 @@ class ContainerModel(Schema):
 class ContainerTrainer(Schema):
     """Any image and language: reads /flywheel/params.json and /flywheel/inputs/data/, writes /flywheel/outputs/."""
 
-    model_config = model_rules(
-        rule(
-            "!has(self.parameters) || !has(self.search) || !self.search.exists(p, p in self.parameters)",
-            "a parameter must be either in parameters or in search, not in both",
-        )
-    )
+    model_config = model_rules(_FIXED_OR_SEARCHED)
 
     image: str = Field(
         min_length=1, max_length=1024, description="Image of the trainer. Use a digest for reproducible runs."

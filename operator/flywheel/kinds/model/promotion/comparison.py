@@ -1,7 +1,8 @@
 """Whether a version may be champion. A version is compared with the champion alone, on the same test data."""
 
+import json
+
 from flywheel.kinds.model.observe import Version
-from flywheel.kinds.model.promotion.approval_command import approval_command
 from flywheel.kinds.model.promotion.gate_evaluation import (
     champion_gate_message,
     first_failed_gate,
@@ -109,6 +110,27 @@ def _awaits_approval(spec: ModelSpec, version: Version, verdict: Verdict) -> Ver
     if spec.promotion != "Approval" or verdict.verdict not in WINNING_VERDICTS or version.approved is not None:
         return None
     return _verdict(version, "AwaitingApproval", approval_command(version, verdict.message))
+
+
+def approval_command(version: Version, numbers: str) -> str:
+    """The message with the command by which a user with the verb `approve` approves a version (the chart's ValidatingAdmissionPolicy).
+
+    It says so where there is an approval that is void, since it is of another artifact.
+    """
+    who = "$(kubectl auth whoami -o jsonpath={.status.userInfo.username})"
+    approval = {"by": who, "digest": version.digest, "reason": "REASON"}
+    # In double quotes, so that a shell puts the user's own name in.
+    patch = json.dumps({"spec": {"approval": approval}}, separators=(",", ":")).replace('"', '\\"')
+    void = (
+        f"its approval is void, since it is of {version.void[:15]} and the artifact is another; "
+        if version.void
+        else ""
+    )
+    command = f'kubectl patch fwver {version.name} -n {version.namespace} --type merge -p "{patch}"'
+    # A command that was cut would be worse than numbers that are.
+    room = MAX_MESSAGE_CHARACTERS - len(f"{void}it waits for approval (): {command}")
+    shown = f" ({numbers[:room]})" if numbers and room > 0 else ""
+    return f"{void}it waits for approval{shown}: {command}"
 
 
 def _objective_text(spec: ModelSpec, version: Version) -> str:

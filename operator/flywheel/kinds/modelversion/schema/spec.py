@@ -109,9 +109,7 @@ _NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(s
 class ModelVersionSpec(Schema):
     """One immutable version of a model."""
 
-    model_config = model_rules(
-        rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE),
-    )
+    model_config = model_rules(rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE))
 
     model: ObjectName = Field(description="The Model of this version.", json_schema_extra=_FROZEN)
     format: Literal["ONNX"] = Field(
@@ -156,3 +154,8 @@ class ModelVersionSpec(Schema):
     image_pull_secrets: tuple[PullSecret, ...] = Field(
         (), max_length=8, description="Secrets for pulling the images of the verify Job. This field is mutable."
     )
+
+    @property
+    def dataset_digest(self) -> Digest | None:
+        """The artifact of the data that the version was trained on, where its lineage says so."""
+        return self.lineage.dataset_digest if self.lineage else None
