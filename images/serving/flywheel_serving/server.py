@@ -78,7 +78,7 @@ class Server:
         self._settings = settings
         model = settings.model
         self._dataplane = dataplane = DataPlane(model, ServerMetrics(model.name, model.version))
-        self._router = Router(dataplane.local_model, settings.http.limits.body_bytes, dataplane.set_route)
+        self._router = Router(dataplane.local_model, settings.http_limits.body_bytes, dataplane.set_route)
         dataplane.metrics.register(self._router.metrics)
         self._authenticator = None if settings.auth is None else build_authenticator(settings.auth)
         self._recorder: PredictionRecorder | None = None
@@ -90,12 +90,12 @@ class Server:
         application: Application = Routes(self._dataplane, guard, self._router.examples)
         if self._settings.cors_origins:
             application = cors.allow_origins(application, self._settings.cors_origins)
-        return HttpServer(application, self._settings.http.limits)
+        return HttpServer(application, self._settings.http_limits)
 
     async def start(self) -> dict[str, object]:
         """Listens and warms up; returns facts for the log. Raises ModelRefused, CannotStart, OSError or RuntimeError."""
         settings, dataplane = self._settings, self._dataplane
-        ports = {"http": await self._http.start(settings.http.address)}
+        ports = {"http": await self._http.start(settings.http)}
         self._stops.append(self._http.stop)
         if settings.grpc is not None:
             ports["grpc"] = await self._start_rpc(settings.grpc)
@@ -117,7 +117,7 @@ class Server:
     async def _start_rpc(self, address: Address) -> int:
         from flywheel_serving.rpc.service import RpcServer  # importing grpc takes 0.1 s, which REST alone does not need
 
-        limits = self._settings.http.limits
+        limits = self._settings.http_limits
         rpc = RpcServer(self._dataplane, limits.body_bytes, limits.connections, self._authenticator)
         self._stops.append(rpc.stop)
         return await rpc.start(address)

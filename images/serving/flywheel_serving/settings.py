@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from flywheel_serving.auth import config as auth_config
-from flywheel_serving.flag_types import Address, address, non_negative_seconds
+from flywheel_serving.flag_types import Address, address, field_values, non_negative_seconds
 from flywheel_serving.http import config as http_config
+from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.infer import config as infer_config
 from flywheel_serving.prediction_log import config as log_config
 from flywheel_serving.rest import cors
@@ -20,7 +21,8 @@ class Settings:
     """`grpc`, `auth` and `log` are None if the feature is off; without `auth` all callers are admitted."""
 
     model: infer_config.InferConfig
-    http: http_config.HttpConfig
+    http: Address
+    http_limits: HttpLimits
     grpc: Address | None
     auth: auth_config.AuthConfig | None
     route: Path
@@ -48,7 +50,8 @@ def parse(arguments: list[str] | None = None) -> Settings:
     flags = parser.parse_args(arguments)
     return Settings(
         model=infer_config.InferConfig.from_flags(flags),
-        http=http_config.HttpConfig.from_flags(flags),
+        http=flags.http,
+        http_limits=HttpLimits(**field_values(HttpLimits, flags)),
         grpc=flags.grpc,
         auth=flags.auth,
         route=flags.route,

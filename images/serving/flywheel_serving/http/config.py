@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from functools import cached_property
 
-from flywheel_serving.flag_types import Address, address, field_values, non_negative_seconds, positive_int
+from flywheel_serving.flag_types import address, non_negative_seconds, positive_int
 
 # All bodies together may be as large as so many bodies of the largest size.
 BUFFERED_BODIES = 16
@@ -26,20 +26,8 @@ class HttpLimits:
         return max(BUFFERED_BODIES * self.body_bytes, MEBIBYTE)
 
 
-@dataclass(frozen=True)
-class HttpConfig:
-    """Where the server listens, and its bounds."""
-
-    address: Address
-    limits: HttpLimits
-
-    @classmethod
-    def from_flags(cls, flags: argparse.Namespace) -> "HttpConfig":
-        return cls(flags.http, HttpLimits(**field_values(HttpLimits, flags)))
-
-
 def add_flags(parser: argparse.ArgumentParser) -> None:
-    """Adds the flags of `HttpConfig`."""
+    """Adds the flags of the address and of `HttpLimits`."""
     group, limits = parser.add_argument_group("HTTP"), HttpLimits()
     port = "address of REST; port 0 takes a free one"
     group.add_argument("--http", type=address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help=port)

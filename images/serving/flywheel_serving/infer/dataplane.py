@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 from flywheel_serving import VERSION
@@ -52,7 +51,8 @@ class DataPlane:
         self.local_model = LocalModel(self.name, self.version, signature, self._batcher.submit, limits)
         self._output_specs = self.local_model.output_specs
         self._all_outputs = list(self._output_specs)
-        self._golden_rows = _golden_rows(config.folder, self._model)
+        recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
+        self._golden_rows = recorded or golden_rows.zero_row(signature)
         self._is_warm = False
         self._is_draining = False
         self.route: Route | None = None
@@ -192,7 +192,8 @@ class DataPlane:
             if isinstance(result, RequestError):
                 metrics.infer_failure += 1
                 if isinstance(result, Overloaded) and timeout and timeout < queue_seconds:
-                    result = _deadline_exceeded(timeout)
+                    finding = f"the request's timeout of {timeout:g} s ended before the model was free"
+                    result = DeadlineExceeded(f"{finding}; retry, or raise the timeout")
                 on_response(result)
                 return
             metrics.infer_success += 1
@@ -224,14 +225,3 @@ class DataPlane:
                 known = ", ".join(map(repr, self._output_specs))
                 raise InvalidRequest(f"outputs: unknown {name[:100]!r}; the model has {known}")
         return list(dict.fromkeys(names))
-
-
-def _golden_rows(folder: Path, model: OnnxModel) -> golden_rows.GoldenRows:
-    recorded = golden_rows.read_golden_rows(folder / "golden.json", model.signature)
-    return recorded or golden_rows.zero_row(model.signature)
-
-
-def _deadline_exceeded(timeout: float) -> DeadlineExceeded:
-    return DeadlineExceeded(
-        f"the request's timeout of {timeout:g} s ended before the model was free; retry, or raise the timeout"
-    )

@@ -1,11 +1,10 @@
 """The model that this server has loaded, as features see it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from flywheel_serving.infer.batcher import BatchItem
 from flywheel_serving.infer.config import Limits
-from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature, TensorSpec
 
 
@@ -23,7 +22,3 @@ class LocalModel:
 
     def __post_init__(self) -> None:
         self.output_specs = {spec.name: spec for spec in self.signature.outputs}
-
-    def typed_inputs(self, feeds: Mapping[str, Array]) -> dict[str, tuple[TensorSpec, Array]]:
-        """Each input with its specification, in the signature's order."""
-        return {spec.name: (spec, feeds[spec.name]) for spec in self.signature.inputs}

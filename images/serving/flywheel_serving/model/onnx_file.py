@@ -116,21 +116,17 @@ def operator_types(path: Path) -> set[str]:
 
     Raises ModelRefused with reason NotONNX if the graph is damaged inside.
     """
+    found = set()
     try:
-        return _operators(path)
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            for number, start, end in _fields(content, 0, len(content)):
+                if CHILDREN[MODEL].get(number) == FUNCTION:
+                    found.add("(function)")
+                elif CHILDREN[MODEL].get(number) == GRAPH:
+                    nodes = [node for field, *node in _fields(content, start, end) if field == GRAPH_NODE]
+                    found.update(_operator(content, *node) for node in nodes)
     except (EOFError, ValueError) as error:
         raise ModelRefused("NotONNX", f"{path.name} is not a valid ONNX model ({error}); {NEXT_STEP}") from error
-
-
-def _operators(path: Path) -> set[str]:
-    found = set()
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        for number, start, end in _fields(content, 0, len(content)):
-            if CHILDREN[MODEL].get(number) == FUNCTION:
-                found.add("(function)")
-            elif CHILDREN[MODEL].get(number) == GRAPH:
-                nodes = [(first, last) for field, first, last in _fields(content, start, end) if field == GRAPH_NODE]
-                found.update(_operator(content, *node) for node in nodes)
     return found
 
 

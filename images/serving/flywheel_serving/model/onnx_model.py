@@ -32,7 +32,8 @@ class OnnxModel:
             raise ModelRefused(
                 "NoTensors", f"{path.name} has no {side}; a served model needs at least one input and one output"
             )
-        self.signature = Signature(inputs, outputs, _extra(path.parent / "signature.json"))
+        recorded = read_signature(path.parent / "signature.json")
+        self.signature = Signature(inputs, outputs, recorded.extra if recorded else {})
 
     @property
     def providers(self) -> list[str]:
@@ -99,11 +100,6 @@ def read_signature(path: Path) -> Signature | None:
             "SignatureInvalid", f"{path.name} cannot be read: {error!r}; write the artifact again"
         ) from error
     return Signature(sides[0], sides[1], extra)
-
-
-def _extra(path: Path) -> dict[str, Any]:
-    recorded = read_signature(path)
-    return recorded.extra if recorded else {}
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,7 @@ from flywheel_serving.prediction_log.schema import Field, RowSchema
 # zstd's first level halves the bytes at a tenth of the time of the default.
 COMPRESSION = "zstd(1)"
 HMAC_HEX_DIGITS = 32  # 128 bits
+TIMESTAMP = DataType.timestamp("us", tz="UTC")
 
 Values = Array | list[str | None]
 
@@ -43,7 +44,7 @@ class ParquetEncoder:
         columns: dict[str, Any] = {
             "id": _text_array(_repeat(head["id"], rows)),
             "row": ArrowArray.from_numpy(np.tile(np.arange(rows, dtype=np.int32), requests)),
-            "time": _timestamps(np.repeat(np.array(head["time"], np.int64), rows)),
+            "time": ArrowArray.from_numpy(np.repeat(np.array(head["time"], np.int64), rows)).cast(TIMESTAMP),
             "version": _text_array(_repeat(head["version"], rows)),
             "digest": _text_array(_repeat(digests, rows)),
             "latency_seconds": ArrowArray.from_numpy(np.repeat(np.array(head["seconds"], np.float64), rows)),
@@ -54,9 +55,10 @@ class ParquetEncoder:
         values = self._values(head, raw)
         for side, fields in (("features", self._schema.features), ("outputs", self._schema.outputs)):
             if fields:
-                columns[side] = _struct(
-                    {f.name: self._array(f, values.get((side, f.name)), requests * rows) for f in fields}
-                )
+                arrays: dict[str, Any] = {
+                    f.name: self._array(f, values.get((side, f.name)), requests * rows) for f in fields
+                }
+                columns[side] = RecordBatch.from_pydict(arrays).to_struct_array()
         return RecordBatch.from_pydict(columns)
 
     def _values(self, head: dict[str, Any], raw: memoryview) -> dict[tuple[str, str], tuple[Values, int]]:
@@ -80,11 +82,11 @@ class ParquetEncoder:
 
     def _array(self, field: Field, column: tuple[Values, int] | None, total: int) -> ArrowArray:
         """The column's values; null in every row if the client did not request this output."""
-        values, width = column or (_empty(field), 0)
+        values, width = column or ([] if field.datatype == "BYTES" else np.empty(0, DTYPES[field.datatype]), 0)
         rule = self._config.rule(field.name)
         flat = _arrow(self._protect(values, rule) if rule else values)
         if field.single:
-            return flat if column else _nulls(flat, total)
+            return flat if column else ArrowArray([None] * total, flat.type)
         return list_array(ArrowArray.from_numpy((np.arange(total + 1) * width).astype(np.int32)), flat)
 
     def _keys(self, keys_by_request: list[list[str] | None], rows: int) -> list[str | None]:
@@ -128,24 +130,8 @@ def _text_array(values: Sequence[str | None]) -> ArrowArray:
     return ArrowArray(list(values), DataType.utf8())
 
 
-def _timestamps(microseconds: Array) -> ArrowArray:
-    return ArrowArray.from_numpy(microseconds).cast(DataType.timestamp("us", tz="UTC"))
-
-
 def _arrow(values: Values) -> ArrowArray:
     if isinstance(values, list):
         return _text_array(values)
     # Many readers do not support 16-bit floats.
     return ArrowArray.from_numpy(values.astype(np.float32) if values.dtype == np.float16 else values)
-
-
-def _empty(field: Field) -> Values:
-    return [] if field.datatype == "BYTES" else np.empty(0, DTYPES[field.datatype])
-
-
-def _nulls(like: ArrowArray, total: int) -> ArrowArray:
-    return ArrowArray([None] * total, like.type)
-
-
-def _struct(columns: dict[str, Any]) -> ArrowArray:
-    return RecordBatch.from_pydict(columns).to_struct_array()

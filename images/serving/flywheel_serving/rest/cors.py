@@ -48,17 +48,12 @@ def allow_origins(application: Application, origins: frozenset[str]) -> Applicat
             send(response)
 
         if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
-            send_with_origin(_preflight(request) if allowed else _refusal(origin))
+            refusal = f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin"
+            send_with_origin(_preflight(request) if allowed else error_response(403, refusal))
         else:
             application(request, send_with_origin)
 
     return answer
-
-
-def _refusal(origin: str) -> Response:
-    return error_response(
-        403, f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin"
-    )
 
 
 def _preflight(request: Request) -> Response:

@@ -8,6 +8,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 
 from flywheel_serving.errors import RequestError
 from flywheel_serving.infer.extensions import RoutedRequest
@@ -84,11 +85,9 @@ class Shadow:
 
     def _send_queued(self) -> None:
         while self._queue and self._in_flight < MAX_COPIES_IN_FLIGHT:
-            self._send(self._queue.popleft())
-
-    def _send(self, copy: Copy) -> None:
-        self._in_flight += 1
-        self._upstream.send(copy.request, self._route.timeout_seconds, lambda result: self._on_result(copy, result))
+            copy = self._queue.popleft()
+            self._in_flight += 1
+            self._upstream.send(copy.request, self._route.timeout_seconds, partial(self._on_result, copy))
 
     def _on_result(self, copy: Copy, result: ForwardResult) -> None:
         self._in_flight -= 1

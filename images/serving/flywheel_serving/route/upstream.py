@@ -62,7 +62,7 @@ class Upstream:
     ) -> None:
         """Sends the request, and gives `on_result` what came of it: NOT_SENT at once, all else later."""
         try:
-            inputs = self._local_model.typed_inputs(request.feeds)
+            inputs = {spec.name: (spec, request.feeds[spec.name]) for spec in self._local_model.signature.inputs}
             payload = self._encoder.encode(request.id, inputs, request.output_names, timeout_seconds, request.headers)
         except Exception as error:  # whatever is wrong here, the client must get its response
             log.exception("a request for version %s could not be encoded", self.challenger.version)

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import Any, NoReturn
+from typing import Any
 
 import grpc
 import grpc.aio
@@ -132,7 +132,8 @@ class RpcServer:
                 code = CODES[type(error)]
                 if isinstance(error, errors.TooManyRequests):
                     await asyncio.sleep(REFUSAL_DELAY_SECONDS)
-                await _abort(context, code, str(error))
+                await context.abort(code, str(error))
+                raise AssertionError("abort raises") from error
             except asyncio.CancelledError:
                 code = grpc.StatusCode.CANCELLED
                 raise
@@ -191,11 +192,6 @@ def _set_route_fields(decoded: InferRequest, request: Any, context: Context) -> 
         for name, value in context.invocation_metadata() or ()
     }
     decoded.pinned = bool(request.model_version)
-
-
-async def _abort(context: Context, code: grpc.StatusCode, message: str) -> NoReturn:
-    await context.abort(code, message)
-    raise AssertionError("abort raises")
 
 
 def _serialize(message: Any) -> bytes:

@@ -5,7 +5,6 @@ import logging
 import math
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -13,6 +12,7 @@ import numpy as np
 
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.model import golden_rows
+from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import OnnxModel, read_signature
 from flywheel_serving.model.signature import signature_differences
 from flywheel_serving.verify import quantization
@@ -22,17 +22,6 @@ LATENCY_CALLS = 200
 WARM_UP_CALLS = 20
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Measurements:
-    """Latency of one row, load time, and the largest difference from the golden rows."""
-
-    p50_ms: float
-    p95_ms: float
-    load_seconds: float
-    golden_rows: int
-    max_difference: float
 
 
 def verify(root: Path) -> None:
@@ -49,17 +38,21 @@ def verify(root: Path) -> None:
     if not is_brought:
         _check_signature(folder / "signature.json", model)
     rows = golden_rows.read_golden_rows(path.parent / "golden.json", model.signature)
-    measurements = _measure(model, rows, load_seconds)
+    replayed = rows or golden_rows.zero_row(model.signature)
+    difference = golden_rows.replay(replayed, model)
+    latency = _latency_ms(model, replayed.one_row())
     evaluation = _evaluation(folder / "evaluation.json")
     outputs = root / "outputs"
     if is_brought:
         _write_artifact(outputs / "model", path, model)
     quantization.copy_artifact(report, folder, outputs / "model")
-    _write_json(outputs / "facts.json", _facts(model, measurements, {**evaluation, **quantization.facts(report)}))
+    golden = {"rows": rows.rows if rows else 0, "maxDifference": difference}
+    measured = {"golden": golden, "loadSeconds": round(load_seconds, 3)}
+    _write_json(outputs / "facts.json", _facts(model, measured, {**evaluation, **quantization.facts(report)}))
     # Written last: its presence says that the outputs are complete.
-    metrics = _metrics(path, measurements, evaluation)
+    metrics = {**_reported_metrics(evaluation), **latency, "size_bytes": path.stat().st_size}
     _write_json(outputs / "metrics.json", {**metrics, **quantization.metrics(report)})
-    log.info("verified %s: %.3f ms for one row", path.name, measurements.p50_ms)
+    log.info("verified %s: %.3f ms for one row", path.name, latency["p50_ms"])
 
 
 def _model_path(root: Path, params: dict[str, Any]) -> Path:
@@ -77,10 +70,8 @@ def _check_signature(path: Path, model: OnnxModel) -> None:
         raise ModelRefused("SignatureMismatch", f"{'; '.join(differences[:3])}; train and register the model again")
 
 
-def _measure(model: OnnxModel, rows: golden_rows.GoldenRows | None, load_seconds: float) -> Measurements:
-    replayed = rows or golden_rows.zero_row(model.signature)
-    difference = golden_rows.replay(replayed, model)
-    row = replayed.one_row()
+def _latency_ms(model: OnnxModel, row: dict[str, Array]) -> dict[str, float]:
+    """Percentiles of the time of one call."""
     names = [spec.name for spec in model.signature.outputs]
     times_ms = []
     for _ in range(WARM_UP_CALLS + LATENCY_CALLS):
@@ -88,7 +79,7 @@ def _measure(model: OnnxModel, rows: golden_rows.GoldenRows | None, load_seconds
         model.run(row, names)
         times_ms.append(1_000 * (time.perf_counter() - start))
     p50, p95 = np.percentile(times_ms[WARM_UP_CALLS:], [50, 95])
-    return Measurements(round(float(p50), 4), round(float(p95), 4), load_seconds, rows.rows if rows else 0, difference)
+    return {"p50_ms": round(float(p50), 4), "p95_ms": round(float(p95), 4)}
 
 
 def _evaluation(path: Path) -> dict[str, Any]:
@@ -101,17 +92,13 @@ def _evaluation(path: Path) -> dict[str, Any]:
     return test
 
 
-def _metrics(path: Path, measurements: Measurements, evaluation: dict[str, Any]) -> dict[str, float]:
+def _reported_metrics(evaluation: dict[str, Any]) -> dict[str, float]:
     reported = evaluation.get("metrics") or {}
-    finite = {name: value for name, value in reported.items() if type(value) in (int, float) and math.isfinite(value)}
-    return {**finite, "p50_ms": measurements.p50_ms, "p95_ms": measurements.p95_ms, "size_bytes": path.stat().st_size}
+    return {name: value for name, value in reported.items() if type(value) in (int, float) and math.isfinite(value)}
 
 
-def _facts(model: OnnxModel, measurements: Measurements, evaluation: dict[str, Any]) -> dict[str, Any]:
-    facts: dict[str, Any] = {
-        "golden": {"rows": measurements.golden_rows, "maxDifference": measurements.max_difference},
-        "loadSeconds": round(measurements.load_seconds, 3),
-    }
+def _facts(model: OnnxModel, measured: dict[str, Any], evaluation: dict[str, Any]) -> dict[str, Any]:
+    facts = dict(measured)
     if isinstance(evaluation.get("digest"), str):
         facts["testDigest"] = evaluation["digest"]
     if "quantization" in evaluation:
