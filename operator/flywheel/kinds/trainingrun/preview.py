@@ -46,7 +46,7 @@ def preview_steps(pipeline: TrainingPipeline, name: str, settings: Settings) -> 
     succeeded: StepStates = {str(step.name): StepState(step, _succeeded(step)) for step in steps}
     for step in steps:
         waiting = StepState(step, StepStatus(name=str(step.name), state="Waiting"))
-        yield from attempt_children(run, next_attempt(context, succeeded, waiting))
+        yield from attempt_children(next_attempt(context, succeeded, waiting))
 
 
 def _run(pipeline: TrainingPipeline, name: str) -> TrainingRun:

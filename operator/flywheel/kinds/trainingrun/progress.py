@@ -190,7 +190,7 @@ def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
 
 
 def _with_cache_key(current: Pass, state: StepState, attempt: Attempt) -> StepState:
-    identity = attempt_identity(current.context.run, attempt)
+    identity = attempt_identity(attempt)
     if isinstance(identity, str):
         return state.with_status(cache="Miss", cache_reason=identity[:128])
     if state.step.cache == "Never":
@@ -229,7 +229,7 @@ def _from_cache(state: StepState, cached: CachedStep) -> StepState:
 
 
 def _started(current: Pass, progress: Progress, state: StepState, attempt: Attempt) -> StepState:
-    children = attempt_children(current.context.run, attempt)
+    children = attempt_children(attempt)
     progress.starts.extend(children)
     miss = {} if state.status.cache == "Miss" else {"cache": "Miss", "cache_reason": _miss_reason(current, state)}
     return state.with_status(

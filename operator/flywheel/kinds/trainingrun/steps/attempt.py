@@ -45,26 +45,24 @@ class InputArtifact:
 class Attempt:
     """One attempt of a step.
 
-    `inputs`: by the name of the folder; `memory_factor` multiplies the memory of the spec; `sample`: the share of rows of a test run;
-    `reproduced`: facts of the same step of an earlier run, which is repeated without a search; `context`: what only some steps need.
+    `inputs`: by the name of the folder; `memory_factor` multiplies the memory of the spec; `reproduced`: facts of the same step of an
+    earlier run, which is repeated without a search; `details`: what only register and notify need.
     """
 
+    context: RunContext
     step: Step
     number: int
     inputs: Mapping[str, InputArtifact]
-    values: Values
-    settings: Settings
     memory_factor: int = 1
-    sample: str | None = None
     reproduced: Mapping[str, str] | None = None
-    context: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class AttemptSeen:
     """What is observed of an attempt: its object is gone (`exists`), has an outcome, or has none yet, perhaps with a diagnosis."""
 
-    exists: bool
+    exists: bool = True
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
     note: str = ""

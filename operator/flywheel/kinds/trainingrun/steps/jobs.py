@@ -12,7 +12,7 @@ from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.step_config import NotifyConfig
-from flywheel.core.resource.api import JOB, POD, Reference
+from flywheel.core.resource.api import POD, Manifest
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources, Variable
@@ -26,17 +26,17 @@ from flywheel.kinds.trainingrun.steps.sampling import is_sampling
 DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
 
 
-def job_and_service(run: TrainingRun, attempt: Attempt) -> tuple[Child, ...]:
+def job_and_service(attempt: Attempt) -> tuple[Child, ...]:
     """The Job, and before it the Service by which ranks of a distributed step find one another."""
-    step = _job_step(run, attempt)
+    run, step = attempt.context.run, _job_step(attempt)
     ranks = (headless_service(run),) if isinstance(step.indexed, Distributed) else ()
-    return (*ranks, step_job(run, step, attempt.settings))
+    return (*ranks, step_job(run, step, attempt.context.settings))
 
 
-def job_identity(run: TrainingRun, attempt: Attempt) -> Mapping[str, Any] | str:
+def job_identity(attempt: Attempt) -> Mapping[str, Any] | str:
     """Everything that decides the Job's result, or the reason why that is not known."""
-    step, ours = _job_step(run, attempt), (attempt.settings.runtime_image, attempt.settings.serving_image)
-    if "@sha256:" not in step.image and step.image not in ours:
+    step, settings = _job_step(attempt), attempt.context.settings
+    if "@sha256:" not in step.image and step.image not in (settings.runtime_image, settings.serving_image):
         return f"image '{step.image[:60]}' has no digest"
     return {
         "image": step.image,
@@ -49,32 +49,28 @@ def job_identity(run: TrainingRun, attempt: Attempt) -> Mapping[str, Any] | str:
     }
 
 
-def read_job(run: TrainingRun, name: str, cluster: Cluster) -> AttemptSeen:
+def read_job(run: TrainingRun, job: Manifest, cluster: Cluster) -> AttemptSeen:
     """The Job's outcome, or why it does not run."""
-    job = cluster.get(Reference(JOB, run.namespace, name))
-    if job is None:
-        return AttemptSeen(exists=False)
-    pods = pods_of_job(name, cluster.children(run.uid, POD))
+    pods = pods_of_job(job["metadata"]["name"], cluster.children(run.uid, POD))
     outcome = indexed_outcome.attempt_outcome(job, pods)
     if outcome is not None:
-        return AttemptSeen(exists=True, outcome=outcome)
+        return AttemptSeen(outcome=outcome)
     diagnosis = kueue.diagnose_queue(job, cluster) or pending.diagnose_workload(job, pods, cluster)
-    return AttemptSeen(exists=True, diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
+    return AttemptSeen(diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
 
 
-def _job_step(run: TrainingRun, attempt: Attempt) -> JobStep:
+def _job_step(attempt: Attempt) -> JobStep:
     wanted = attempt.step
-    resources = wanted.resources if wanted.resources.requests or wanted.resources.limits else DEFAULT_RESOURCES
     return replace(
-        _work(run, attempt),
+        _work(attempt),
         timeout=wanted.timeout.timedelta if wanted.timeout else None,
-        resources=_with_more_memory(resources, attempt.memory_factor),
+        resources=_with_more_memory(wanted.resources.or_default(DEFAULT_RESOURCES), attempt.memory_factor),
         placement=wanted.placement,
         queue=wanted.placement.queue_name,
     )
 
 
-def _work(run: TrainingRun, attempt: Attempt) -> JobStep:
+def _work(attempt: Attempt) -> JobStep:
     """What differs between the sorts of steps: image, command, params, inputs, outputs."""
     step = attempt.step
     if step.prepare is not None:
@@ -86,7 +82,7 @@ def _work(run: TrainingRun, attempt: Attempt) -> JobStep:
     if step.container is not None:
         return _container(attempt, step.container)
     if step.notify is not None:
-        return _notify(run, attempt, step.notify)
+        return _notify(attempt, step.notify)
     raise ValueError(f"step '{step.name}' is no Job")
 
 
@@ -94,7 +90,7 @@ def _runtime_step(attempt: Attempt, command: str, params: Mapping[str, Any], out
     return JobStep(
         str(attempt.step.name),
         attempt.number,
-        attempt.settings.runtime_image,
+        attempt.context.settings.runtime_image,
         ("python3", "-m", "flywheel_runtime", command),
         params,
         inputs=_inputs(attempt),
@@ -107,13 +103,14 @@ def _inputs(attempt: Attempt) -> tuple[Input, ...]:
 
 
 def _prepare(attempt: Attempt, wanted: Prepare) -> JobStep:
-    parameters, uses_date = attempt.values.used_in(wanted.sql or "")
+    values = attempt.context.values
+    parameters, uses_date = values.used_in(wanted.sql or "")
     params = {
         "tables": [str(name) for name in wanted.from_],
         "sql": wanted.sql,
         "parameters": parameters,
-        "run": {"date": attempt.values.date.isoformat()} if uses_date else {},
-        "sample": attempt.sample if is_sampling(attempt.step) else None,
+        "run": {"date": values.date.isoformat()} if uses_date else {},
+        "sample": attempt.context.sample if is_sampling(attempt.step) else None,
         "seed": 0,
     }
     return _runtime_step(attempt, "prepare", params, ("data",))
@@ -135,8 +132,8 @@ def _package(attempt: Attempt, wanted: Package) -> JobStep:
 
 
 def _container(attempt: Attempt, wanted: Container) -> JobStep:
-    values = attempt.values
-    test = (Variable(name="FLYWHEEL_TEST", value="true"),) if attempt.sample else ()
+    values = attempt.context.values
+    test = (Variable(name="FLYWHEEL_TEST", value="true"),) if attempt.context.sample else ()
     env = (
         each.model_copy(update={"value": values.fill(each.value)}) if each.value is not None else each
         for each in wanted.env
@@ -173,15 +170,15 @@ def _indexed_identity(indexed: Indexed | None) -> dict[str, Any]:
     return {"each": list(indexed.parameters)} if indexed is not None else {}
 
 
-def _notify(run: TrainingRun, attempt: Attempt, wanted: Notify) -> JobStep:
-    values = attempt.values
-    body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **attempt.context}
+def _notify(attempt: Attempt, wanted: Notify) -> JobStep:
+    run, values = attempt.context.run, attempt.context.values
+    body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **attempt.details}
     if wanted.text:
         body["text"] = values.fill(wanted.text)
     config = {
         **({"url": values.fill(wanted.url)} if wanted.url else {}),
         "body": body,
-        "allowedHosts": list(attempt.settings.allowed_http_hosts),
+        "allowedHosts": list(attempt.context.settings.allowed_http_hosts),
     }
     params = NotifyConfig.model_validate(config).document()
     env = (Variable(name="NOTIFY_URL", secret=wanted.secret),) if wanted.secret else ()

@@ -5,25 +5,24 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.resource.api import MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.api import MODEL, MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.conditions import STALLED, find_condition
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema.steps import Register
-from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, AttemptSeen
 
 PRELIMINARY_VERDICTS = frozenset(("NotReady", "Measuring"))
 
 
-def model_and_version(run: TrainingRun, attempt: Attempt, wanted: Register) -> tuple[Child, ...]:
+def model_and_version(attempt: Attempt, wanted: Register) -> tuple[Child, ...]:
     """The Model, if there is none, and the version, whose name has the artifact's digest: the same bytes are registered once."""
     name, model = str(wanted.model), attempt.inputs["model"]
     spec: dict[str, Any] = {
         "model": name,
         "source": {"artifact": {"digest": model.digest}},
         "path": model.facts.get("path", "model.onnx"),
-        "lineage": _lineage(run, attempt),
+        "lineage": _lineage(attempt),
     }
     if model.facts.get("declared") and model.metrics:
         spec["metrics"] = dict(sorted(model.metrics.items())[:32])
@@ -31,23 +30,21 @@ def model_and_version(run: TrainingRun, attempt: Attempt, wanted: Register) -> t
     return _model(name, model.facts), Child(MODEL_VERSION, manifest, create_only=True, owned=False)
 
 
-def read_registration(run: TrainingRun, name: str, cluster: Cluster) -> AttemptSeen:
+def read_registration(version: Manifest, cluster: Cluster) -> AttemptSeen:
     """The verdict of the version's Model as an outcome, once it is final."""
-    version = cluster.get(Reference(MODEL_VERSION, run.namespace, name))
-    if version is None:
-        return AttemptSeen(exists=False)
+    name, namespace = version["metadata"]["name"], version["metadata"]["namespace"]
     ready, stalled = find_condition(version), find_condition(version, STALLED)
     if ready.get("status") != "True" and stalled.get("status") == "True":
         message = f"ModelVersion '{name}': {ready.get('message', '')}"[:512]
-        return AttemptSeen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "NotVerified")), message))
-    model = cluster.get(Reference(MODEL, run.namespace, version["spec"]["model"])) or {}
+        return AttemptSeen(outcome=Outcome("Failed", str(ready.get("reason", "NotVerified")), message))
+    model = cluster.get(Reference(MODEL, namespace, version["spec"]["model"])) or {}
     candidates = (model.get("status") or {}).get("candidates") or ()
     candidate = next((each for each in candidates if each["version"] == name), None)
     if candidate is None or candidate["verdict"] in PRELIMINARY_VERDICTS:
-        return AttemptSeen(exists=True, note=str((candidate or ready).get("message", "")))
+        return AttemptSeen(note=str((candidate or ready).get("message", "")))
     verdict = candidate["verdict"]
     facts = {"version": name, "verdict": verdict, "message": candidate.get("message", "")[:512]}
-    return AttemptSeen(exists=True, outcome=Outcome("Succeeded", verdict, "", facts=facts))
+    return AttemptSeen(outcome=Outcome("Succeeded", verdict, "", facts=facts))
 
 
 def _model(name: str, facts: Mapping[str, str]) -> Child:
@@ -56,12 +53,12 @@ def _model(name: str, facts: Mapping[str, str]) -> Child:
     return Child(MODEL, MODEL.manifest(name, spec=spec), create_only=True, owned=False)
 
 
-def _lineage(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
-    facts = attempt.inputs["model"].facts
+def _lineage(attempt: Attempt) -> dict[str, Any]:
+    run, facts = attempt.context.run, attempt.inputs["model"].facts
     parameters = {name: str(value)[:256] for name, value in json.loads(facts.get("parameters", "{}")).items()}
     if facts.get("estimator"):
         parameters = {"estimator": facts["estimator"], **parameters}
-    data = attempt.context.get("data") or {}
+    data = attempt.details.get("data") or {}
     fields = {
         "pipeline": str(run.spec.pipeline),
         "run": run.name,
@@ -73,7 +70,7 @@ def _lineage(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
         "dataset": data.get("dataset"),
         "datasetVersion": data.get("version"),
         "datasetDigest": data.get("digest"),
-        "image": attempt.context.get("image") or attempt.settings.runtime_image,
+        "image": attempt.details.get("image") or attempt.context.settings.runtime_image,
         "parameters": dict(sorted(parameters.items())[:64]) or None,
     }
     return {name: value for name, value in fields.items() if value is not None}

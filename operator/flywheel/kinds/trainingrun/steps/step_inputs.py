@@ -28,15 +28,13 @@ def next_attempt(context: RunContext, states: StepStates, state: StepState) -> A
             item_set(step.container.for_each, context.values)  # raises here, where the step can fail with the message
     doublings = (status.tries.out_of_memory or 0) if status.tries else 0
     return Attempt(
+        context,
         step=step,
         number=(status.attempt or 0) + 1,
         inputs={name: _artifact(context, states, producer, output) for name, (producer, output) in folders.items()},
-        values=context.values,
-        settings=context.settings,
         memory_factor=2**doublings,
-        sample=context.sample,
         reproduced=_reproduced_facts(context, state.name) if step.train else None,
-        context=_extra_context(context, states, step),
+        details=_details(context, states, step),
     )
 
 
@@ -108,7 +106,7 @@ def _output_digest(status: StepStatus, wanted: str | None) -> str:
     )
 
 
-def _extra_context(context: RunContext, states: StepStates, step: Step) -> dict[str, Any]:
+def _details(context: RunContext, states: StepStates, step: Step) -> dict[str, Any]:
     """What only register and notify need."""
     if step.register_:
         model = str(step.register_.from_)

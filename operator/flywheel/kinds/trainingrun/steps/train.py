@@ -7,12 +7,10 @@ from typing import Any
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.resource import names
-from flywheel.core.resource.api import EXPERIMENT, Manifest, Reference
+from flywheel.core.resource.api import EXPERIMENT, Manifest
 from flywheel.core.resource.conditions import STALLED, SUCCEEDED, find_condition
-from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.schema.steps import Train
-from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.steps.attempt import Attempt, AttemptSeen
 
 MAX_EXPERIMENT_NAME_LENGTH = 52
@@ -21,16 +19,16 @@ MAX_TEST_TRIALS = 2  # of a test run
 NOT_IN_IDENTITY = ("placement", "resources", "parallelism", "checkpoint", "artifact")
 
 
-def experiment(run: TrainingRun, attempt: Attempt, wanted: Train) -> Child:
+def experiment(attempt: Attempt, wanted: Train) -> Child:
     """An Experiment on the prepared data, named `<run>-<step>`, with the attempt's number from the second on."""
     suffix = f"-{attempt.step.name}" + (f"-{attempt.number}" if attempt.number > 1 else "")
-    name = names.truncate(run.name + suffix, MAX_EXPERIMENT_NAME_LENGTH)
+    name = names.truncate(attempt.context.run.name + suffix, MAX_EXPERIMENT_NAME_LENGTH)
     return Child(EXPERIMENT, EXPERIMENT.manifest(name, spec=_spec(attempt, wanted)), create_only=True)
 
 
 def experiment_identity(attempt: Attempt, wanted: Train) -> Mapping[str, Any] | str:
     """Everything that decides which model comes out; the image of a container trainer must be named by digest."""
-    spec, runtime_image = _spec(attempt, wanted), attempt.settings.runtime_image
+    spec, runtime_image = _spec(attempt, wanted), attempt.context.settings.runtime_image
     image = (spec["trainer"].get("container") or {}).get("image")
     if image is not None and "@sha256:" not in image and image != runtime_image:
         return f"image '{image[:60]}' has no digest"
@@ -38,21 +36,18 @@ def experiment_identity(attempt: Attempt, wanted: Train) -> Mapping[str, Any] | 
     return {"image": image or runtime_image, "experiment": search, "data": attempt.inputs["data"].digest}
 
 
-def read_experiment(run: TrainingRun, name: str, cluster: Cluster) -> AttemptSeen:
+def read_experiment(experiment: Manifest) -> AttemptSeen:
     """The Experiment's condition Succeeded as an outcome, or what it waits for."""
-    experiment = cluster.get(Reference(EXPERIMENT, run.namespace, name))
-    if experiment is None:
-        return AttemptSeen(exists=False)
-    status = experiment.get("status") or {}
+    name, status = experiment["metadata"]["name"], experiment.get("status") or {}
     succeeded, ready = find_condition(experiment, SUCCEEDED).get("status"), find_condition(experiment)
     if succeeded == "True":
-        return AttemptSeen(exists=True, outcome=_outcome(name, experiment, status))
+        return AttemptSeen(outcome=_outcome(name, experiment, status))
     message = f"Experiment '{name}': {ready.get('message', '')}"
     if succeeded == "False" and find_condition(experiment, STALLED).get("status") == "True":
-        return AttemptSeen(exists=True, outcome=Outcome("Failed", str(ready.get("reason", "Failed")), message[:512]))
+        return AttemptSeen(outcome=Outcome("Failed", str(ready.get("reason", "Failed")), message[:512]))
     if ready.get("reason") in ("Pending", "Searching", "Registering", None):
-        return AttemptSeen(exists=True, note=str(status.get("summary") or ""))
-    return AttemptSeen(exists=True, diagnosis=Diagnosis(str(ready["reason"]), message))
+        return AttemptSeen(note=str(status.get("summary") or ""))
+    return AttemptSeen(diagnosis=Diagnosis(str(ready["reason"]), message))
 
 
 def _spec(attempt: Attempt, wanted: Train) -> dict[str, Any]:
@@ -65,7 +60,7 @@ def _spec(attempt: Attempt, wanted: Train) -> dict[str, Any]:
     ) or {"sklearn": {}}
     if attempt.reproduced:
         spec |= _best_trial_alone(spec["trainer"], attempt.reproduced)
-    if attempt.sample:
+    if attempt.context.sample:
         spec["budget"] = {**spec.get("budget", {}), "maxTrials": MAX_TEST_TRIALS}
     task = {"task": data.facts["task"]} if data.facts.get("task") else {}
     classes = {"classes": int(data.facts["classes"])} if data.facts.get("classes") else {}
