@@ -16,7 +16,7 @@ from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
-from flywheel.kinds.inferenceservice.servers import Servers
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
 from flywheel.testing import NOON, resource
 
 SETTINGS = Settings()
@@ -40,7 +40,7 @@ def servers(target: ResolvedVersion, count: int = 2, **counts: Any) -> Servers:
 
 
 SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(V1))
-NEW = replace(SERVING, servers=None)
+NEW = replace(SERVING, servers=NO_SERVERS)
 CHANGED = replace(SERVING, version=V2)
 ROLLING = replace(SERVING, version=V2, servers=servers(V2, existing=3, updated=1, ready=2))
 PULL = Diagnosis("ImagePullFailed", "Image 'x' cannot be pulled.")
@@ -64,7 +64,7 @@ GONE = UnresolvedReference(
         pytest.param(replace(ROLLING, diagnosis=PULL), True, True, "RolloutStuck", "2 are ready meanwhile. Image 'x' cannot be pulled", id="a rollout is stuck"),
         pytest.param(replace(SERVING, servers=servers(V1, existing=3)), True, True, "RollingOut", "", id="an old one is still there"),
         pytest.param(replace(SERVING, version=GONE), True, True, "ModelNotFound", "All servers are ready. The served version stays", id="the Model vanished"),
-        pytest.param(replace(SERVING, version=GONE, servers=None), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
+        pytest.param(replace(SERVING, version=GONE, servers=NO_SERVERS), False, None, "ModelNotFound", "Waiting to serve", id="the Model never was"),
     ],
 )  # fmt: skip
 def test_decide(seen: Seen, ready: bool, progressing: bool | None, reason: str, words: str) -> None:
@@ -114,7 +114,7 @@ def test_a_deleted_deployment_comes_back_though_the_model_is_gone() -> None:
     status = InferenceServiceStatus.model_validate({"version": V1.version, "digest": V1.digest})
     lost = replace(service(), status=status)
 
-    plan = decide(lost, replace(SERVING, version=GONE, servers=None))
+    plan = decide(lost, replace(SERVING, version=GONE, servers=NO_SERVERS))
 
     assert deployment(plan).inputs == children.template_inputs(service(), V1, SETTINGS)
 

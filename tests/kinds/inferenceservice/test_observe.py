@@ -11,7 +11,7 @@ from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.servers import read_servers
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS, read_servers
 from flywheel.testing import (
     FakeCluster,
     pod,
@@ -112,7 +112,7 @@ def test_somebody_elses_deployment_is_not_looked_at() -> None:
         "status": {"replicas": 1, "readyReplicas": 1},
     }
 
-    assert observe(service(), FakeCluster(MODEL_1, theirs, kinds=(KIND,))).servers is None
+    assert observe(service(), FakeCluster(MODEL_1, theirs, kinds=(KIND,))).servers is NO_SERVERS
 
 
 def fetch_failed(reason: str, message: str) -> dict[str, Any]:

@@ -77,7 +77,8 @@ def deployment(
         "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGE},
         "template": _template(service, target, settings, slot, served),
     }
-    manifest = named_child(api.DEPLOYMENT, slots.deployment_name(service, slot), {"spec": spec}, served).manifest
+    manifest = api.DEPLOYMENT.manifest(slots.deployment_name(service, slot), spec=spec)
+    manifest["metadata"]["annotations"] = served
     inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
     return Child(api.DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
 
@@ -122,7 +123,13 @@ def spread_constraints(service: InferenceService, slot: Slot = "a") -> list[dict
 
 def front_service(service: InferenceService, slot: Slot = "a") -> Child:
     """The Service that clients use; it selects one slot's servers."""
-    return _child(api.SERVICE, service, {"spec": {"ports": service_ports(), "selector": slot_labels(service, slot)}})
+    return selecting_service(service, names.child(service), slot)
+
+
+def selecting_service(service: InferenceService, name: str, slot: Slot, **more: Any) -> Child:
+    """A Service of that name for one slot's servers; `more` fields of its spec."""
+    spec = {**more, "ports": service_ports(), "selector": slot_labels(service, slot)}
+    return Child(api.SERVICE, api.SERVICE.manifest(name, spec=spec))
 
 
 def service_ports() -> list[dict[str, Any]]:
@@ -136,7 +143,7 @@ def service_ports() -> list[dict[str, Any]]:
 
 def service_account(service: InferenceService) -> Child:
     """A ServiceAccount without a token and without rights: an identity for policies and audit."""
-    return _child(api.SERVICE_ACCOUNT, service, {"automountServiceAccountToken": False})
+    return _child(api.SERVICE_ACCOUNT, service, automountServiceAccountToken=False)
 
 
 def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
@@ -146,7 +153,7 @@ def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
         "selector": {"matchLabels": slot_labels(service, slot)},
         "unhealthyPodEvictionPolicy": "AlwaysAllow",
     }
-    return _child(api.POD_DISRUPTION_BUDGET, service, {"spec": spec})
+    return _child(api.POD_DISRUPTION_BUDGET, service, spec=spec)
 
 
 def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> Child:
@@ -164,19 +171,11 @@ def network_policy(service: InferenceService, layout: Layout = SINGLE_SLOT) -> C
         "policyTypes": ["Ingress"],
         "ingress": [{"ports": reachable}],
     }
-    return _child(api.NETWORK_POLICY, service, {"spec": spec})
+    return _child(api.NETWORK_POLICY, service, spec=spec)
 
 
-def _child(kind: Api, service: InferenceService, content: Mapping[str, Any]) -> Child:
-    return named_child(kind, names.child(service), content)
-
-
-def named_child(
-    kind: Api, name: str, content: Mapping[str, Any], annotations: Mapping[str, str] | None = None
-) -> Child:
-    """A child of that name."""
-    metadata = {"name": name, **({"annotations": dict(annotations)} if annotations else {})}
-    return Child(kind, {**kind.manifest(name, **content), "metadata": metadata})
+def _child(kind: Api, service: InferenceService, **content: Any) -> Child:
+    return Child(kind, kind.manifest(names.child(service), **content))
 
 
 OWNS = (

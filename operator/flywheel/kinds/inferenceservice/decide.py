@@ -20,7 +20,6 @@ from flywheel.kinds.inferenceservice.rollout.state_machine import next_transitio
 from flywheel.kinds.inferenceservice.rollout.transition import Transition
 from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, replica_limits
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
-from flywheel.kinds.inferenceservice.servers import NO_SERVERS
 from flywheel.kinds.inferenceservice.slots import Layout, slot_labels
 
 API_CHECK_INTERVAL = timedelta(seconds=60)  # the installation of an API causes no reconcile
@@ -71,7 +70,7 @@ def _transition(service: InferenceService, seen: Seen) -> Transition | Unresolve
 
 def _served_version(service: InferenceService, seen: Seen) -> ResolvedVersion | None:
     """The version of the active slot's servers; without a Deployment, that of the status."""
-    if seen.servers is not None and seen.servers.target is not None:
+    if seen.servers.target is not None:
         return seen.servers.target
     status = service.status
     return ResolvedVersion(status.version, str(status.digest)) if status.version and status.digest else None
@@ -95,7 +94,7 @@ def no_server_should_run(service: InferenceService, seen: Seen, target: Resolved
         return None
     return Decision(
         ready=not service.spec.suspend,
-        progressing=(seen.servers or NO_SERVERS).existing > 0,
+        progressing=seen.servers.existing > 0,
         reason="Suspended" if service.spec.suspend else "NoReplicas",
         message=messages.no_servers(service, target),
     )
@@ -103,11 +102,11 @@ def no_server_should_run(service: InferenceService, seen: Seen, target: Resolved
 
 def servers_are_not_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Fewer servers are ready than required, whatever their version."""
-    ready, required = (seen.servers or NO_SERVERS).ready, replica_limits(service)[0]
+    ready, required = seen.servers.ready, replica_limits(service)[0]
     if ready >= required:
         return None
     reason, message = "Starting", f"Servers of version '{target.version}' start."
-    if seen.diagnosis is not None and seen.servers is not None:
+    if seen.diagnosis is not None:
         reason, message = seen.diagnosis.reason, seen.diagnosis.message
     return Decision(
         ready=False,
@@ -119,7 +118,7 @@ def servers_are_not_ready(service: InferenceService, seen: Seen, target: Resolve
 
 def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Enough servers are ready, all have the newest template, and others start or stop."""
-    servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
+    servers, count = seen.servers, _desired_replicas(service, seen)
     same_template = servers.updated == servers.existing and servers.has_template_of(service, target, seen.settings)
     if (
         service.spec.scaling is None
@@ -128,27 +127,28 @@ def autoscaler_changes_replicas(service: InferenceService, seen: Seen, target: R
         or _is_rolled_out(service, seen, target)
     ):
         return None
-    return Decision(
-        ready=True,
-        progressing=True,
-        reason="ScalingStuck" if seen.diagnosis else "Scaling",
-        message=f"{servers.ready} servers are ready with version '{target.version}', and the autoscaler asks for {count}.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
-        requeue_after=PENDING_CHECK_INTERVAL,
-    )
+    message = f"{servers.ready} servers are ready with version '{target.version}', and the autoscaler asks for {count}."
+    return _servers_change(seen, "ScalingStuck" if seen.diagnosis else "Scaling", message)
 
 
 def new_servers_replace_old_ones(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision | None:
     """Enough servers are ready, but not all of them have the newest template."""
-    servers, count = seen.servers or NO_SERVERS, _desired_replicas(service, seen)
+    servers, count = seen.servers, _desired_replicas(service, seen)
     if _is_rolled_out(service, seen, target):
         return None
     current = servers.settled and servers.has_template_of(service, target, seen.settings)
     replaced = min(servers.updated, count) if current else 0
+    message = f"Version '{target.version}' rolls out: {replaced} of {count} servers are replaced, and {servers.ready} are ready meanwhile."
+    return _servers_change(seen, "RolloutStuck" if seen.diagnosis else "RollingOut", message)
+
+
+def _servers_change(seen: Seen, reason: str, message: str) -> Decision:
+    diagnosis = f" {seen.diagnosis.message}" if seen.diagnosis else ""
     return Decision(
         ready=True,
         progressing=True,
-        reason="RolloutStuck" if seen.diagnosis else "RollingOut",
-        message=f"Version '{target.version}' rolls out: {replaced} of {count} servers are replaced, and {servers.ready} are ready meanwhile.{messages.diagnosis(seen)}{messages.unavailable(seen.missing)}",
+        reason=reason,
+        message=f"{message}{diagnosis}{messages.unavailable(seen.missing)}",
         requeue_after=PENDING_CHECK_INTERVAL,
     )
 
@@ -184,16 +184,16 @@ def all_servers_are_ready(service: InferenceService, seen: Seen, target: Resolve
 
 
 def _desired_replicas(service: InferenceService, seen: Seen) -> int:
-    return desired_replicas(service, (seen.servers or NO_SERVERS).replicas)
+    return desired_replicas(service, seen.servers.replicas)
 
 
 def _is_rolled_out(service: InferenceService, seen: Seen, target: ResolvedVersion) -> bool:
     count = _desired_replicas(service, seen)
-    return (seen.servers or NO_SERVERS).all_ready(service, target, seen.settings, count)
+    return seen.servers.all_ready(service, target, seen.settings, count)
 
 
 def _plan(service: InferenceService, seen: Seen, transition: Transition, decision: Decision) -> Plan:
-    target, servers = transition.champion, seen.servers or NO_SERVERS
+    target, servers = transition.champion, seen.servers
     one_by_one = replaces_one_by_one(service, seen.servers, seen.diagnosis, target, seen.settings)
     layout = Layout(
         active=transition.active,
@@ -220,7 +220,7 @@ def _plan(service: InferenceService, seen: Seen, transition: Transition, decisio
 
 
 def _status(service: InferenceService, seen: Seen) -> InferenceServiceStatus:
-    servers, labels = seen.servers or NO_SERVERS, slot_labels(service, seen.rollout.active)
+    servers, labels = seen.servers, slot_labels(service, seen.rollout.active)
     return InferenceServiceStatus(
         url=messages.url(service),
         replicas=servers.existing,

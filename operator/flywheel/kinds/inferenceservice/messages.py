@@ -1,7 +1,6 @@
 """The messages of an InferenceService's conditions, and its summary."""
 
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
-from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.server_pod import service_host
@@ -29,11 +28,6 @@ def all_ready(count: int) -> str:
 def unavailable(missing: UnresolvedReference | None) -> str:
     """Why no other version can replace the one that is served, or nothing."""
     return f" The served version stays, since no other can replace it: {missing.message}" if missing else ""
-
-
-def diagnosis(seen: Seen) -> str:
-    """The diagnosis of the servers, or nothing."""
-    return f" {seen.diagnosis.message}" if seen.diagnosis else ""
 
 
 def summary(service: InferenceService, ready: int, count: int, target: ResolvedVersion) -> str:

@@ -12,7 +12,7 @@ from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.servers import Servers
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
 from flywheel.kinds.inferenceservice.slots import Slot
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
@@ -22,13 +22,13 @@ class Seen:
     """What was observed of a service.
 
     `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
-    front Service selects; `servers` is None where there is no Deployment. `rollout` has the other slot.
+    front Service selects. `rollout` has the other slot.
     """
 
     now: datetime
     settings: Settings
     version: ResolvedVersion | UnresolvedReference
-    servers: Servers | None = None
+    servers: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
     autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
@@ -66,7 +66,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         diagnosis=diagnosis,
         logging_note=_logging_note(service, status),
         autoscaler=observe_autoscaler(service, cluster),
-        rollout=rollout_observe.observe_rollout(service, cluster, active, pods, _rejection(status)),
+        rollout=rollout_observe.observe_rollout(service, cluster, active, pods, status),
     )
 
 
@@ -84,8 +84,3 @@ def _logging_note(service: InferenceService, status: ModelVersionStatus) -> str:
     """What in spec.logging does not match the version's signature, where that is known."""
     tensors = (*status.signature.inputs, *status.signature.outputs) if status.signature else ()
     return prediction_logging.mismatch_note(service.spec.logging, {each.name: each.datatype for each in tensors})
-
-
-def _rejection(status: ModelVersionStatus) -> rollout_observe.RejectionSeen:
-    finding = status.rejection.message if status.rejection else None
-    return rollout_observe.RejectionSeen(finding, status.rejection_cleared.at if status.rejection_cleared else None)

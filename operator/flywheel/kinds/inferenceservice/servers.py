@@ -19,9 +19,9 @@ class Servers:
     completely. `one_by_one`: an old server stops before a new one starts.
     """
 
-    target: ResolvedVersion | None
-    inputs: str
-    settled: bool
+    target: ResolvedVersion | None = None
+    inputs: str = ""
+    settled: bool = False
     replicas: int = 0
     existing: int = 0
     updated: int = 0
@@ -40,7 +40,7 @@ class Servers:
         return self.settled and counts == {count} and self.has_template_of(service, target, settings)
 
 
-NO_SERVERS = Servers(target=None, inputs="", settled=False)
+NO_SERVERS = Servers()  # there is no Deployment
 
 
 def read_servers(deployment: Manifest) -> Servers:

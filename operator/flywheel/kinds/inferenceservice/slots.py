@@ -47,6 +47,11 @@ def headless_service_name(service: AnyResource, slot: Slot) -> str:
     return names.child(service, f"slot-{slot}-pods")
 
 
+def is_owned(service: AnyResource, manifest: Manifest) -> bool:
+    """Whether the service owns the object; one of another owner is ignored, and the engine reports NameTaken."""
+    return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
+
+
 def slot_of(manifest: Manifest) -> Slot | None:
     """The slot that an object's labels name; None for a Job's pod."""
     labels = manifest["metadata"].get("labels") or {}

@@ -21,7 +21,7 @@ from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.servers import Servers
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
 from flywheel.testing import NOON, FakeCluster, resource
 from flywheel.testing.resources import stamp
 from tests.golden_files import same_as
@@ -65,7 +65,7 @@ NO_METRICS_SERVER = Diagnosis("MetricsMissing", "The number of servers stays as 
         pytest.param(replace(SERVING, servers=servers(3, updated=1)), True, True, "RollingOut", "1 of 3 servers are replaced", id="a rollout is still a rollout"),
         pytest.param(replace(SERVING, servers=servers(9)), True, True, "Scaling", "asks for 6", id="more run than the limit that was just lowered"),
         pytest.param(replace(SERVING, autoscaler=AutoscalerSeen(exists=True, problem=NO_METRICS_SERVER)), True, True, "MetricsMissing", "All 3 servers are ready. The number of servers stays", id="nothing can be measured"),
-        pytest.param(replace(SERVING, servers=None), False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
+        pytest.param(replace(SERVING, servers=NO_SERVERS), False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
     ],
 )  # fmt: skip
 def test_decide(seen: Seen, ready: bool, progressing: bool | None, reason: str, words: str) -> None:
@@ -108,7 +108,7 @@ def test_the_number_has_one_owner_at_a_time(
 
 def autoscaler_of(asked: InferenceService) -> dict[str, Any]:
     """The HorizontalPodAutoscaler that a service gets."""
-    found = child(decide(asked, replace(SERVING, servers=None)), HORIZONTAL_POD_AUTOSCALER)
+    found = child(decide(asked, replace(SERVING, servers=NO_SERVERS)), HORIZONTAL_POD_AUTOSCALER)
     assert found is not None
     return with_owner(asked, found)
 

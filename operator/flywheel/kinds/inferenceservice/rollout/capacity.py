@@ -19,15 +19,15 @@ def lacks_extended_resource(service: InferenceService, message: str) -> bool:
 
 def replaces_one_by_one(
     service: InferenceService,
-    servers: Servers | None,
+    servers: Servers,
     diagnosis: Diagnosis | None,
     target: ResolvedVersion,
     settings: Settings,
 ) -> bool:
     """Whether a rolling update goes on without a surge: one that does not fit, until its end; the next one tries to surge again."""
-    if servers is None or last_desired_replicas(service) == 0:
-        return False
-    if servers.all_ready(service, target, settings, desired_replicas(service, servers.replicas)):
+    if last_desired_replicas(service) == 0 or servers.all_ready(
+        service, target, settings, desired_replicas(service, servers.replicas)
+    ):
         return False
     if servers.one_by_one:
         return True

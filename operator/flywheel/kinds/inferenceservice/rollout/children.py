@@ -8,14 +8,14 @@ from typing import Any
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.step_config import CanaryAnalysisConfig
 from flywheel.core.resource import names
-from flywheel.core.resource.api import CONFIG_MAP, JOB, POD, SERVICE
+from flywheel.core.resource.api import CONFIG_MAP, JOB, POD
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child, ExistingChild, Patch
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import Duration, Number, Percent
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import slots
-from flywheel.kinds.inferenceservice.children import deployment, named_child, service_ports
+from flywheel.kinds.inferenceservice.children import deployment, selecting_service
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.observe import ROUTE_ANNOTATION, RolloutSeen, judge_name, judge_step
 from flywheel.kinds.inferenceservice.rollout.transition import Transition
@@ -23,7 +23,7 @@ from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema import rollout as schema
 from flywheel.kinds.inferenceservice.schema.rollout import Rollout
-from flywheel.kinds.inferenceservice.slots import ROLES, Slot, other_slot, slot_labels
+from flywheel.kinds.inferenceservice.slots import ROLES, Slot, other_slot
 
 NO_FORWARDING: Mapping[str, Any] = {"v": 1}
 ROUTE_TIMEOUT = timedelta(minutes=2)  # the kubelet syncs a changed ConfigMap within its minute, if nothing triggers it
@@ -35,10 +35,11 @@ def rollout_children(
     service: InferenceService, transition: Transition, settings: Settings
 ) -> tuple[Child | ExistingChild, ...]:
     """The objects beside those of the active slot; none for a service that never had a rollout."""
-    spec, challenger, before = service.spec.rollout, transition.challenger, service.status.rollout
+    challenger, before = transition.challenger, service.status.rollout
     found: list[Child | ExistingChild] = []
-    if spec is not None:
-        found += [route_config_map(service, slot, route(service, spec, transition, slot)) for slot in ROLES]
+    for slot, content in _routes(service, transition).items():
+        data = {"route.json": json.dumps(content, sort_keys=True)}
+        found.append(Child(CONFIG_MAP, CONFIG_MAP.manifest(slots.route_name(service, slot), data=data)))
     if challenger is not None:
         found += [create(service, slot) for create in (slot_service, headless_service) for slot in ROLES]
         slot = other_slot(transition.active)
@@ -55,20 +56,23 @@ def route_touches(service: InferenceService, seen: RolloutSeen, transition: Tran
 
     Measured: 0.3 s instead of up to a minute.
     """
-    spec = service.spec.rollout
-    if spec is None:
-        return ()
-    wanted = {slot: _route_digest(route(service, spec, transition, slot)) for slot in ROLES}
+    wanted = {slot: _route_digest(content) for slot, content in _routes(service, transition).items()}
     initial = _route_digest(NO_FORWARDING)
     patches = []
-    for pod in seen.pods:
+    for pod in seen.pods if wanted else ():
         metadata, digest = pod["metadata"], wanted[slots.slot_of(pod) or "a"]
         if (metadata.get("annotations") or {}).get(ROUTE_ANNOTATION, initial) != digest:
             patches.append(Patch(POD, metadata["name"], metadata["uid"], {ROUTE_ANNOTATION: digest}))
     return tuple(patches)
 
 
-def route(service: InferenceService, spec: Rollout, transition: Transition, slot: Slot) -> Mapping[str, Any]:
+def _routes(service: InferenceService, transition: Transition) -> dict[Slot, Mapping[str, Any]]:
+    """The routes of both slots; every server mounts that of its slot, since before it existed."""
+    spec = service.spec.rollout
+    return {} if spec is None else {slot: _route(service, spec, transition, slot) for slot in ROLES}
+
+
+def _route(service: InferenceService, spec: Rollout, transition: Transition, slot: Slot) -> Mapping[str, Any]:
     """The route of a slot's servers (images/README.md, "The route").
 
     Servers on standby forward everything, so that a client that keeps its connection to them gets the new version's responses too.
@@ -118,27 +122,15 @@ def _route_digest(content: Mapping[str, Any]) -> str:
     return names.digest(dict(content))[:16]
 
 
-def route_config_map(service: InferenceService, slot: Slot, content: Mapping[str, Any]) -> Child:
-    """The ConfigMap that every server of the slot mounts, since before it existed."""
-    data = {"route.json": json.dumps(content, sort_keys=True)}
-    return named_child(CONFIG_MAP, slots.route_name(service, slot), {"data": data})
-
-
 def slot_service(service: InferenceService, slot: Slot) -> Child:
     """The Service of one slot's ready servers, to which the other slot forwards."""
-    spec = {"ports": service_ports(), "selector": slot_labels(service, slot)}
-    return named_child(SERVICE, slots.slot_service_name(service, slot), {"spec": spec})
+    return selecting_service(service, slots.slot_service_name(service, slot), slot)
 
 
 def headless_service(service: InferenceService, slot: Slot) -> Child:
     """A headless Service: the judge reads the metrics of each pod, also of one that is not ready."""
-    spec = {
-        "clusterIP": "None",
-        "publishNotReadyAddresses": True,
-        "ports": service_ports(),
-        "selector": slot_labels(service, slot),
-    }
-    return named_child(SERVICE, slots.headless_service_name(service, slot), {"spec": spec})
+    name = slots.headless_service_name(service, slot)
+    return selecting_service(service, name, slot, clusterIP="None", publishNotReadyAddresses=True)
 
 
 def judge_job(rollout: RolloutInProgress) -> Child:

@@ -33,7 +33,7 @@ class RolloutContext:
     settings: Settings
     now: datetime
     champion: ResolvedVersion
-    servers: Servers | None
+    servers: Servers
     wanted: ResolvedVersion | None
     status: RolloutStatus | None
     seen: RolloutSeen
@@ -59,19 +59,13 @@ class RolloutContext:
 
     def is_ready_beside(self, target: ResolvedVersion, count: int) -> bool:
         """Whether the other slot has exactly so many servers of the target, all ready, and no earlier one that still terminates."""
-        other = self.seen.other
-        if other is None or self.seen.terminating:
-            return False
-        return other.all_ready(self.service, target, self.settings, count)
+        ready = self.seen.other.all_ready(self.service, target, self.settings, count)
+        return ready and not self.seen.terminating
 
     def valid_rejections(self, version: str | None = None) -> tuple[Rejection, ...]:
         """The rejections in the status, without those of that version which have been cleared since."""
-        cleared = self.seen.rejection.cleared_at
-        return tuple(
-            each
-            for each in (self.status.rejected if self.status else ())
-            if each.version != version or cleared is None or cleared < each.at
-        )
+        rejected, cleared = self.status.rejected if self.status else (), self.seen.version.rejection_cleared
+        return tuple(each for each in rejected if each.version != version or cleared is None or cleared.at < each.at)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +77,9 @@ class Challenge(RolloutContext):
     @property
     def rejection(self) -> str | None:
         """What was found against the wanted version by a rollout of this or another service, unless it has been cleared since."""
-        own = [
-            each.message for each in self.valid_rejections(self.wanted.version) if each.version == self.wanted.version
-        ]
-        return own[-1] if own else self.seen.rejection.finding
+        name, others = self.wanted.version, self.seen.version.rejection
+        own = [each.message for each in self.valid_rejections(name) if each.version == name]
+        return own[-1] if own else (others.message if others else None)
 
     def with_status(self, status: RolloutStatus) -> "RolloutInProgress":
         """The rollout of the wanted version that has that status."""

@@ -1,7 +1,6 @@
 """What a rollout observes."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 
 from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import Outcome
@@ -12,37 +11,31 @@ from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, 
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
-from flywheel.kinds.inferenceservice.servers import Servers, read_servers
-from flywheel.kinds.inferenceservice.slots import Slot, deployment_name, other_slot, selected_slot, slot_of
+from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers, read_servers
+from flywheel.kinds.inferenceservice.slots import Slot, deployment_name, is_owned, other_slot, selected_slot, slot_of
+from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 ABORT_ANNOTATION = "flywheel.ml/abort-rollout"
 ROUTE_ANNOTATION = "flywheel.ml/route"  # the digest of the route that a server's pod was last given
 
 
 @dataclass(frozen=True)
-class RejectionSeen:
-    """The wanted ModelVersion's rejection: the finding for which it was rolled back, and when such a finding was last cleared."""
-
-    finding: str | None = None
-    cleared_at: datetime | None = None
-
-
-@dataclass(frozen=True)
 class RolloutSeen:
     """The facts of a rollout.
 
-    `active`: the slot that the front Service selects; `other`: the Deployment of the other slot, if there is one, and its `diagnosis`.
+    `active`: the slot that the front Service selects; `other`: the Deployment of the other slot and its `diagnosis`.
     `outcome` and `judge_diagnosis` are of the judge Job that runs or comes next; `abort`: the version that the annotation names.
+    `version`: the status of the wanted ModelVersion, for its rejection by a rollout of this or another service.
     `terminating`: pods of the other slot that are being deleted; clients that hold a connection still reach them.
     """
 
     active: Slot = "a"
-    other: Servers | None = None
+    other: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
     outcome: Outcome | None = None
     judge_diagnosis: Diagnosis | None = None
     pods: tuple[Manifest, ...] = ()
-    rejection: RejectionSeen = RejectionSeen()
+    version: ModelVersionStatus = field(default_factory=ModelVersionStatus)
     abort: str = ""
     terminating: int = 0
 
@@ -55,25 +48,20 @@ def active_slot(service: InferenceService, cluster: Cluster) -> Slot:
     return "b" if service.status.slot == "b" else "a"
 
 
-def is_owned(service: InferenceService, manifest: Manifest) -> bool:
-    """Whether the service owns the object; one of another owner is ignored, and the engine reports NameTaken."""
-    return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
-
-
 def observe_slot(
     service: InferenceService, cluster: Cluster, slot: Slot
-) -> tuple[Servers | None, Diagnosis | None, list[Manifest]]:
+) -> tuple[Servers, Diagnosis | None, list[Manifest]]:
     """The servers of a slot, their diagnosis, and their pods that are not being deleted."""
     pods = cluster.children(service.uid, POD)
     present = [each for each in pods if slot_of(each) == slot and "deletionTimestamp" not in each["metadata"]]
     deployment = cluster.get(Reference(DEPLOYMENT, service.namespace, deployment_name(service, slot)))
     if deployment is None or not is_owned(service, deployment):
-        return None, None, present
+        return NO_SERVERS, None, present
     return read_servers(deployment), diagnose_workload(deployment, present, cluster), present
 
 
 def observe_rollout(
-    service: InferenceService, cluster: Cluster, active: Slot, pods: list[Manifest], rejection: RejectionSeen
+    service: InferenceService, cluster: Cluster, active: Slot, pods: list[Manifest], version: ModelVersionStatus
 ) -> RolloutSeen:
     """Read the other slot and the judge; nothing for a service without a rollout. `pods` are those of the active slot."""
     if service.spec.rollout is None:
@@ -88,7 +76,7 @@ def observe_rollout(
         outcome=ended,
         judge_diagnosis=judge_diagnosis,
         pods=(*pods, *others),
-        rejection=rejection,
+        version=version,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
         terminating=sum(slot_of(each) == other for each in cluster.children(service.uid, POD)) - len(others),
     )

@@ -47,8 +47,8 @@ def _rollout_transition(challenge: Challenge) -> Transition:
 
 def first_version_never_served(challenge: Challenge) -> Transition | None:
     """The champion's servers were never ready, so nothing can be compared or lost: the wanted version replaces them."""
-    never = challenge.servers is not None and challenge.servers.ready == 0 and not challenge.servers.proven
-    if not never or challenge.wanted == challenge.champion or challenge.status is not None:
+    served = challenge.servers.ready > 0 or challenge.servers.proven
+    if served or challenge.wanted == challenge.champion or challenge.status is not None:
         return None
     return Transition(challenge.wanted, challenge.seen.active)
 
@@ -56,7 +56,7 @@ def first_version_never_served(challenge: Challenge) -> Transition | None:
 def pointer_was_moved(context: RolloutContext) -> Transition | None:
     """The operator stopped between moving the pointer and writing the status."""
     status, other, champion = context.status, context.seen.other, context.champion
-    if status is None or other is None or other.target is None:
+    if status is None or other.target is None:
         return None
     versions = (champion.version, other.target.version)
     went_back = status.phase == "Promoted" and versions == (status.champion, status.challenger)
@@ -76,7 +76,7 @@ def no_version_is_available(context: RolloutContext) -> Transition:
     """The Model or version is missing or not verified: everything stays as it is."""
     status, other = context.status, context.seen.other
     unchanged = Transition(context.champion, context.seen.active, status, retain_judge=True)
-    if status is None or status.phase not in IN_PROGRESS or other is None:
+    if status is None or status.phase not in IN_PROGRESS or other.target is None:
         return with_standby(context, unchanged)
     return replace(unchanged, challenger=other.target, challenger_replicas=other.replicas, percent=status.percent)
 
@@ -179,7 +179,7 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
     if not paused and rollout.is_ready_beside(wanted, count):
         slot = other_slot(rollout.seen.active)
         return promote(rollout, wanted, champion, slot, _promotion_message(wanted, champion))
-    ready = min(other.ready, count) if other else 0
+    ready = min(other.ready, count)
     message = f"'{wanted.version}' passed every step; {ready} of {count} of its servers are ready, then it takes over."
     if rollout.seen.diagnosis is not None:
         message = f"{message} {rollout.seen.diagnosis.message}"
@@ -198,8 +198,8 @@ def _stopped(challenge: Challenge, status: RolloutStatus | None, reason: str, me
 
 def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
     other, diagnosis, wanted = rollout.seen.other, rollout.seen.diagnosis, rollout.wanted
-    count, exists = rollout.challenger_replicas, other is not None and other.target == wanted
-    ready = min(other.ready, count) if other is not None and exists else 0
+    count, exists = rollout.challenger_replicas, other.target == wanted
+    ready = min(other.ready, count) if exists else 0
     reason = "ChallengerStarting"
     message = f"{ready} of {count} servers of challenger '{wanted.version}' are ready."
     if diagnosis is not None and exists:

@@ -1,7 +1,7 @@
 """One transition of a rollout, and those that several rules share."""
 
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
@@ -71,26 +71,23 @@ def status_without_rollout(context: RolloutContext, message: str) -> RolloutStat
 
 def without_challenger(context: RolloutContext, transition: Transition) -> Transition:
     """The champion serves all traffic; the challenger goes once all servers have taken up the emptied route."""
-    other, status = context.seen.other, transition.status
-    left = (status.since + ROUTE_GRACE_PERIOD - context.now) if status is not None else timedelta(0)
-    if other is None or other.target is None or left <= timedelta(0):
-        return transition
-    return replace(
-        transition, challenger=other.target, challenger_replicas=other.replicas, requeue_after=max(left, REQUEUE_NOW)
-    )
+    until = transition.status.since + ROUTE_GRACE_PERIOD if transition.status is not None else None
+    return _with_other_slot(context, transition, until, context.seen.other.replicas)
 
 
 def with_standby(context: RolloutContext, transition: Transition) -> Transition:
     """The version that was replaced stays in the other slot until the time that the status gives."""
-    status, other = transition.status, context.seen.other
-    if status is None or status.phase != "Promoted" or status.keep_until is None or other is None:
+    status = transition.status
+    until = status.keep_until if status is not None and status.phase == "Promoted" else None
+    return _with_other_slot(context, transition, until, context.replicas)
+
+
+def _with_other_slot(context: RolloutContext, transition: Transition, until: datetime | None, count: int) -> Transition:
+    target = context.seen.other.target
+    if target is None or until is None or until <= context.now:
         return transition
-    left = status.keep_until - context.now
-    if left <= timedelta(0) or other.target is None:
-        return transition
-    return replace(
-        transition, challenger=other.target, challenger_replicas=context.replicas, requeue_after=max(left, REQUEUE_NOW)
-    )
+    left = max(until - context.now, REQUEUE_NOW)
+    return replace(transition, challenger=target, challenger_replicas=count, requeue_after=left)
 
 
 def promote(

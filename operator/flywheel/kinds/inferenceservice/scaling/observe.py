@@ -12,10 +12,12 @@ from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.scaling.replicas import POD_METRICS, has_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.scaling import Scaling
+from flywheel.kinds.inferenceservice.slots import is_owned
 
 # metrics-server knows a pod only after its first two scrapes; until then an autoscaler reports that it cannot measure.
 METRICS_GRACE_PERIOD = timedelta(minutes=2)
 RESOURCE_METRICS_API, CUSTOM_METRICS_API, KEDA_API = "metrics.k8s.io", "custom.metrics.k8s.io", "keda.sh"
+KEDA_STEP = "KEDA is installed: instead, remove spec.scaling and let a ScaledObject target this InferenceService, whose scale subresource it can set."
 
 
 @dataclass(frozen=True)
@@ -34,8 +36,8 @@ class AutoscalerSeen:
 def observe_autoscaler(service: InferenceService, cluster: Cluster) -> AutoscalerSeen:
     """Read the HorizontalPodAutoscaler, and whether the APIs that it needs are served."""
     live = cluster.get(Reference(HORIZONTAL_POD_AUTOSCALER, service.namespace, names.child(service)))
-    if live is not None and live["metadata"].get("labels", {}).get(names.UID_LABEL) != service.uid:
-        live = None  # of another owner: the engine reports NameTaken
+    if live is not None and not is_owned(service, live):
+        live = None
     exists, scaling = live is not None, service.spec.scaling
     if scaling is None or not has_autoscaler(service):
         return AutoscalerSeen(exists)
@@ -51,25 +53,16 @@ def observe_autoscaler(service: InferenceService, cluster: Cluster) -> Autoscale
 
 
 def _missing_api(scaling: Scaling, cluster: Cluster) -> Diagnosis | None:
-    if scaling.metric not in POD_METRICS:
-        if cluster.serves(RESOURCE_METRICS_API):
-            return None
-        return Diagnosis(
-            "MetricsMissing",
-            f"The number of servers stays as it is, since the API server does not serve {RESOURCE_METRICS_API}, from which metric {scaling.metric} comes; install metrics-server.",
-        )
-    if cluster.serves(CUSTOM_METRICS_API):
+    api, metric, step = RESOURCE_METRICS_API, str(scaling.metric), "install metrics-server."
+    if scaling.metric in POD_METRICS:
+        api, metric = CUSTOM_METRICS_API, f"{metric} ('{POD_METRICS[metric]}' of each pod)"
+        step = "install prometheus-adapter, or set spec.scaling.metric to CPU."
+    if cluster.serves(api):
         return None
-    name = POD_METRICS[scaling.metric]
-    keda = (
-        " KEDA is installed: instead, remove spec.scaling and let a ScaledObject target this InferenceService, whose scale subresource it can set."
-        if cluster.serves(KEDA_API)
-        else ""
-    )
-    return Diagnosis(
-        "MetricsMissing",
-        f"The number of servers stays as it is, since the API server does not serve {CUSTOM_METRICS_API}, from which metric {scaling.metric} ('{name}' of each pod) comes; install prometheus-adapter, or set spec.scaling.metric to CPU.{keda}",
-    )
+    if api == CUSTOM_METRICS_API and cluster.serves(KEDA_API):
+        step = f"{step} {KEDA_STEP}"
+    finding = f"The number of servers stays as it is, since the API server does not serve {api}"
+    return Diagnosis("MetricsMissing", f"{finding}, from which metric {metric} comes; {step}")
 
 
 def _failing_condition(live: Manifest) -> Mapping[str, Any] | None:

@@ -65,25 +65,13 @@ class Runtime(Schema):
 
 
 # Rules of the spec that holds `runtime`: what our own server alone can do.
-RULES = (
-    rule(
-        "!has(self.runtime) || has(self.runtime.flywheel) || (has(self.auth) && has(self.auth.none))",
-        "only the default server authenticates callers: with another spec.runtime set auth: {none: {}} and protect the Service by other means",
-    ),
-    rule(
-        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.rollout)",
-        "only the default server supports rollouts: with another spec.runtime remove spec.rollout",
-    ),
-    rule(
-        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.scaling) || self.scaling.metric in ['CPU', 'Memory']",
-        "only the default server reports the metrics InFlight and RequestsPerSecond: with another spec.runtime use CPU or Memory in spec.scaling.metric",
-    ),
-    rule(
-        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.logging)",
-        "only the default server logs and counts predictions: with another spec.runtime remove spec.logging",
-    ),
-    rule(
-        "!has(self.runtime) || has(self.runtime.flywheel) || !has(self.batching)",
-        "only the default server supports spec.batching: with another spec.runtime remove it and use the settings of that server",
-    ),
+RULES = tuple(
+    rule(f"!has(self.runtime) || has(self.runtime.flywheel) || {condition}", message)
+    for condition, message in {
+        "(has(self.auth) && has(self.auth.none))": "only the default server authenticates callers: with another spec.runtime set auth: {none: {}} and protect the Service by other means",
+        "!has(self.rollout)": "only the default server supports rollouts: with another spec.runtime remove spec.rollout",
+        "!has(self.scaling) || self.scaling.metric in ['CPU', 'Memory']": "only the default server reports the metrics InFlight and RequestsPerSecond: with another spec.runtime use CPU or Memory in spec.scaling.metric",
+        "!has(self.logging)": "only the default server logs and counts predictions: with another spec.runtime remove spec.logging",
+        "!has(self.batching)": "only the default server supports spec.batching: with another spec.runtime remove it and use the settings of that server",
+    }.items()
 )
