@@ -51,7 +51,7 @@ def crd_manifest(kind: AnyKind) -> dict[str, Any]:
     Raises:
         Unfit: a CRD cannot express the kind's spec or status; the message names the field.
     """
-    api = kind.api
+    api, selectable = kind.api, [{"jsonPath": path} for path in kind.selectable]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
@@ -73,12 +73,8 @@ def crd_manifest(kind: AnyKind) -> dict[str, Any]:
                     "served": True,
                     "storage": True,
                     "additionalPrinterColumns": [dict(column) for column in COLUMNS],
-                    "subresources": _subresources(kind),
-                    **(
-                        {"selectableFields": [{"jsonPath": path} for path in kind.selectable]}
-                        if kind.selectable
-                        else {}
-                    ),
+                    "subresources": {"status": {}, **({"scale": dict(kind.scale)} if kind.scale else {})},
+                    **({"selectableFields": selectable} if selectable else {}),
                     "schema": {"openAPIV3Schema": root_schema(kind)},
                 }
             ],
@@ -126,7 +122,3 @@ def _defaults(schema: Mapping[str, Any], path: str) -> Any:
     for key in ("items", "additionalProperties"):
         if key in schema:
             yield from _defaults(schema[key], f"{path}[]")
-
-
-def _subresources(kind: AnyKind) -> dict[str, Any]:
-    return {"status": {}, **({"scale": dict(kind.scale)} if kind.scale else {})}

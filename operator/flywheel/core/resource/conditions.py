@@ -55,11 +55,10 @@ def updated_conditions(
         )
 
     progressing = plan.progressing if plan.progressing is not None else not plan.ready and not plan.stalled
-    found = [to_condition(READY, plan.ready)]
-    if bounded:
-        found.append(to_condition(SUCCEEDED, plan.succeeded))
-    if progressing:
-        found.append(to_condition(RECONCILING, True))
-    if plan.stalled:
-        found.append(to_condition(STALLED, True))
-    return tuple(found)
+    conditions = (
+        (READY, plan.ready, True),
+        (SUCCEEDED, plan.succeeded, bounded),
+        (RECONCILING, True, progressing),
+        (STALLED, True, plan.stalled),
+    )
+    return tuple(to_condition(type_, value) for type_, value, is_present in conditions if is_present)

@@ -4,30 +4,21 @@ from collections.abc import Iterable
 from datetime import UTC
 
 from flywheel.core.pods.schedule import cron_job
+from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
-from flywheel.kinds.batchinference.schema.status import Run
+from flywheel.kinds.batchinference.progress import Start, new_run
 
 
 def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
     """The CronJob where there is a schedule, and the Jobs of plan, score and finish."""
     clock = cron_job(batch, batch.spec.schedule, suspend=batch.spec.suspend)
     created, digest = batch.created.astimezone(UTC), Digest(f"sha256:{'0' * 64}")
-    planned = Run(
-        number=1,
-        phase="Planning",
-        spec="",
-        time=created,
-        version=batch.spec.version or "stand-in",
-        digest=digest,
-        input=children.input_location(batch.spec, created),
-        output=children.fill_in(batch.spec.output.s3.uri, created),
-        retries=0,
-        started_at=created,
-    )
+    model = ResolvedVersion(batch.spec.version or "stand-in", digest)
+    planned = new_run(batch, Start(created), model, None, created)
     shards = {"plan": digest, "shards": batch.spec.shards or 1}
     scored = planned.model_copy(update={"number": 2, "phase": "Scoring", **shards})
     finished = planned.model_copy(update={"number": 3, "phase": "Finishing", **shards})

@@ -135,16 +135,7 @@ def _with_ended(history: tuple[EndedRun, ...], run: Run) -> tuple[EndedRun, ...]
     """The history with the run first, if it is over."""
     if run.finished_at is None:
         return history
-    ended = EndedRun(
-        time=run.time,
-        result="Succeeded" if run.phase == "Succeeded" else "Failed",
-        reason=run.reason,
-        version=run.version,
-        output=run.output,
-        rows=run.rows_done,
-        row_errors=run.row_errors,
-        finished_at=run.finished_at,
-    )
+    ended = EndedRun.model_validate({**run.model_dump(), "result": run.phase, "rows": run.rows_done})
     return (ended, *history)[:MAX_HISTORY]
 
 

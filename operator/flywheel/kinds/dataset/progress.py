@@ -14,7 +14,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Splits, Version
+from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Version
 
 # These heal without a change of the Dataset: a bucket is made, a file arrives, a password is corrected.
 RETRIED_REASONS = frozenset(("SourceMissing", "BucketMissing", "CredentialsRefused", "EmptySource", "ArtifactMissing"))
@@ -90,18 +90,16 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
     facts = outcome.facts
     digest = Digest.parse(outcome.outputs["data"])
     content = Digest.parse(str(facts.get("content") or digest))
-    splits = facts.get("splits")
-    return Version(
-        name=f"{names.truncate(dataset.name, names.MAX_NAME_LENGTH - 9)}-{content.short}",
-        digest=digest,
-        content=content,
-        rows=facts.get("rows"),
-        splits=Splits.model_validate(splits) if splits else None,
-        task=facts.get("task"),
-        classes=facts.get("classes"),
-        test_digest=facts.get("testDigest"),
-        warnings=tuple(str(warning)[:512] for warning in facts.get("warnings") or ())[:MAX_WARNINGS],
-        checked_at=now.replace(microsecond=0),
+    return Version.model_validate(
+        {
+            **{name: facts.get(name) for name in ("rows", "task", "classes", "testDigest")},
+            "name": f"{names.truncate(dataset.name, names.MAX_NAME_LENGTH - 9)}-{content.short}",
+            "digest": digest,
+            "content": content,
+            "splits": facts.get("splits") or None,
+            "warnings": tuple(str(warning)[:512] for warning in facts.get("warnings") or ())[:MAX_WARNINGS],
+            "checked_at": now.replace(microsecond=0),
+        }
     )
 
 

@@ -55,7 +55,6 @@ def _measured_finding(version: Version) -> Finding:
 
 
 def _status_finding(gate: Gate, version: Version, champion: Version | None) -> Finding:
-    """The finding of a gate that needs no rows."""
     if gate.threshold is not None:
         return _threshold_finding(gate.threshold, version)
     if gate.serving is not None:
