@@ -95,11 +95,11 @@ def test_what_a_run_prepared_is_no_version_of_a_dataset() -> None:
     found = Graph()
     found.add(edges.experiment_edges(experiment))
 
-    assert [each.cause for each in found.causes("experiment/step")] == [
+    assert [cause for _edge, cause in found.causes("experiment/step")] == [
         "prepareddata/monthly-window",
         "trainingrun/monthly-x7k2p",
     ]
-    assert [each.cause for each in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
+    assert [cause for _edge, cause in found.causes("prepareddata/monthly-window")] == ["trainingrun/monthly-x7k2p"]
 
 
 def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
@@ -114,11 +114,11 @@ def test_a_run_that_prepared_nothing_hands_on_a_version_of_a_dataset() -> None:
     found.add(edges.experiment_edges(experiment))
     found.merge_prepared_data()
 
-    assert [each.cause for each in found.causes("experiment/step")] == [
+    assert [cause for _edge, cause in found.causes("experiment/step")] == [
         "datasetversion/flights-aaaaaaaa",
         "trainingrun/monthly-x7k2p",
     ]
-    assert [each.cause for each in found.causes("datasetversion/flights-aaaaaaaa")] == ["dataset/flights"]
+    assert [cause for _edge, cause in found.causes("datasetversion/flights-aaaaaaaa")] == ["dataset/flights"]
 
 
 def test_a_circle_ends() -> None:

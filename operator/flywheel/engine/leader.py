@@ -51,9 +51,8 @@ class Leader:
         self._on_lost = on_lost
         self._clock = clock
         self._renewed: float | None = None  # when our last successful renewal was *sent*
-        self._observed: tuple[str, float] | None = (
-            None  # the resourceVersion of another holder's Lease, and when it was first seen
-        )
+        # The resourceVersion of another holder's Lease, and when it was first seen.
+        self._observed: tuple[str, float] | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="leader", daemon=True)
 

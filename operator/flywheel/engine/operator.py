@@ -37,6 +37,7 @@ SYNC_QUIET_SECONDS = 1.0
 HEARTBEAT_SECONDS = 1.0
 DRAIN_SECONDS = 5.0
 LEASE_NAME = "flywheel-operator"
+_EXPECTED = (NotInstalled, informer.WatchFailed)  # their message says all, so no traceback is logged
 LEASE_TIMEOUT_SECONDS = (2.0, 5.0)  # connect, read; a slower renewal would come too late
 
 
@@ -108,8 +109,17 @@ class Operator:
         server = health.serve(self._health, self._process.http_address)
         stop_watch = asyncio.Event()  # kopf stops on its own flag, after the Lease is released
         started = asyncio.Event()
+        watch = informer.watch(
+            self._kind_apis,
+            self._child_apis,
+            self._store,
+            lambda: credentials(self._connection),
+            self._settings.namespaces,
+            started,
+            stop_watch,
+        )
         tasks = [
-            self._loop.create_task(self._watch(started, stop_watch)),
+            self._loop.create_task(watch),
             self._loop.create_task(self._work(started)),
             self._loop.create_task(self._heartbeat()),
             self._loop.create_task(self._lost.wait()),
@@ -119,22 +129,11 @@ class Operator:
         code = 0 if stopped in done else 1
         for task in done:
             if (error := task.exception()) is not None:
-                logger.error("ending: %s", error, exc_info=None if _is_expected(error) else error)
+                logger.error("ending: %s", error, exc_info=None if isinstance(error, _EXPECTED) else error)
         await self._shut_down(tasks, stop_watch)
         server.shutdown()
         server.server_close()
         return code
-
-    async def _watch(self, started: asyncio.Event, stop: asyncio.Event) -> None:
-        await informer.watch(
-            self._kind_apis,
-            self._child_apis,
-            self._store,
-            lambda: credentials(self._connection),
-            self._settings.namespaces,
-            started,
-            stop,
-        )
 
     async def _work(self, started: asyncio.Event) -> None:
         await started.wait()
@@ -201,7 +200,3 @@ class Operator:
 
     def _set(self, event: asyncio.Event) -> None:
         self._loop.call_soon_threadsafe(event.set)
-
-
-def _is_expected(error: BaseException) -> bool:
-    return isinstance(error, (NotInstalled, informer.WatchFailed))

@@ -201,7 +201,8 @@ class Simulator:
     def end_job(self, name: str, *, failed: bool = False, lost: bool = False, **pod_fields: Any) -> None:
         """End a Job of one pod. `pod_fields` is what `pod` takes; of a `lost` Job no pod is left."""
         live = self.manifest(Reference(JOB, self._namespace(), name))
-        owner = self.read(Reference(self.kind.api, live["metadata"]["namespace"], self._owner(live)))
+        owned_by = next(each["name"] for each in live["metadata"]["ownerReferences"] if each.get("controller"))
+        owner = self.read(Reference(self.kind.api, live["metadata"]["namespace"], owned_by))
         ended = job(owner, name, state="Failed" if failed else "Complete", finished=self.cluster.now)
         self.put({**live, "status": ended["status"]})
         if not lost:
@@ -226,9 +227,6 @@ class Simulator:
 
     def _namespace(self) -> str:
         return self._subject.namespace if self._subject else "default"
-
-    def _owner(self, live: Manifest) -> str:
-        return next(str(each["name"]) for each in live["metadata"]["ownerReferences"] if each.get("controller"))
 
     def _restart(self) -> None:
         """Start a process that remembers nothing and lists what is there."""

@@ -147,16 +147,11 @@ class Simulation:
         spec = dict(template["spec"])
         if spec.get("serviceAccountName") in accounts:
             spec["serviceAccountName"] = "default"  # its own would be created before it
-        metadata = {
+        pod = POD.manifest(owner["metadata"]["name"], spec={"restartPolicy": "Always", **spec})
+        pod["metadata"] = {
             **template.get("metadata", {}),
-            "name": owner["metadata"]["name"],
+            **pod["metadata"],
             "namespace": owner["metadata"]["namespace"],
-        }
-        pod = {
-            "apiVersion": POD.api_version,
-            "kind": POD.kind,
-            "metadata": metadata,
-            "spec": {"restartPolicy": "Always", **spec},
         }
         try:
             self._connection.client.apply(POD, pod, MANAGER, dry_run=True)

@@ -33,10 +33,10 @@ def parse_document(text: str, name: str) -> Document:
     Raises:
         CommandError: it is none of them, or does not name its version.
     """
-    form, content, stated, namespace, version = _parse(text, name)
-    if not isinstance(namespace, str) or not isinstance(version, str):
+    document = _parse_card(text, name) if text.startswith("---\n") else _parse_json(text, name)
+    if not isinstance(document.namespace, str) or not isinstance(document.version, str):
         raise CommandError(f"'{name}' does not name its ModelVersion; export it again")
-    return Document(form, namespace, version, content, stated)
+    return document
 
 
 def is_unmodified(file: Document) -> bool:
@@ -85,9 +85,7 @@ def _keyed(items: list[Any]) -> dict[Any, Any]:
     return dict(enumerate(items))
 
 
-def _parse(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
-    if text.startswith("---\n"):
-        return _card(text, name)
+def _parse_json(text: str, name: str) -> Document:
     try:
         document = json.loads(text)
     except ValueError as error:
@@ -95,24 +93,18 @@ def _parse(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, 
             f"'{name}' is neither a model card nor JSON ({error}); give a file that 'flywheel export' wrote"
         ) from None
     if get_field(document, "bomFormat") == "CycloneDX":
-        content, stated = bom.split_digest(document)
         properties = {each.get("name"): each.get("value") for each in list_objects(document, "metadata", "properties")}
-        return "bom", content, stated, properties.get("flywheel:namespace"), properties.get("flywheel:modelVersion")
+        namespace, version = (get_field(properties, f"flywheel:{key}") for key in ("namespace", "modelVersion"))
+        return Document("bom", namespace, version, *bom.split_digest(document))
     if get_field(document, "document") == model_facts_json.DOCUMENT:
-        content, stated = model_facts_json.split_digest(document)
-        return (
-            "json",
-            content,
-            stated,
-            get_field(document, "version", "namespace"),
-            get_field(document, "version", "name"),
-        )
+        namespace, version = (get_field(document, "version", key) for key in ("namespace", "name"))
+        return Document("json", namespace, version, *model_facts_json.split_digest(document))
     raise CommandError(
         f"'{name}' is not what 'flywheel export' writes: no CycloneDX BOM and no {model_facts_json.DOCUMENT}"
     )
 
 
-def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, Any]:
+def _parse_card(text: str, name: str) -> Document:
     written, end, body = text.removeprefix("---\n").partition("\n---\n")
     try:
         head = yaml.safe_load(written) if end else None
@@ -122,9 +114,8 @@ def _card(text: str, name: str) -> tuple[str, dict[str, Any], str | None, Any, A
         raise CommandError(
             f"'{name}' has no YAML head between two lines '---'; give a file that 'flywheel export' wrote"
         )
-    content, stated = card.split_digest(head, body)
     ours = get_field(head, card.FLYWHEEL_KEY)
-    return "card", content, stated, get_field(ours, "namespace"), get_field(ours, "version")
+    return Document("card", get_field(ours, "namespace"), get_field(ours, "version"), *card.split_digest(head, body))
 
 
 def _comparable(document: Document) -> Any:

@@ -7,16 +7,8 @@ from flywheel.cli.connection import Connection
 from flywheel.cli.errors import CommandError
 from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects, pick_fields
 from flywheel.cluster.errors import ApiError
-from flywheel.core.resource.api import (
-    DATASET,
-    EXPERIMENT,
-    INFERENCE_SERVICE,
-    MODEL,
-    MODEL_VERSION,
-    TRAINING_RUN,
-    Api,
-    Manifest,
-)
+from flywheel.core.resource import api
+from flywheel.core.resource.api import Api, Manifest
 
 _VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "archived")
 _VERSION_STATUS = (
@@ -35,18 +27,18 @@ def fetch_facts(connection: Connection, name: str) -> dict[str, Any]:
     Raises:
         CommandError: there is no such version, or it is not verified.
     """
-    version = connection.require(MODEL_VERSION, name)
+    version = connection.require(api.MODEL_VERSION, name)
     if get_field(version, "status", "digest") is None or get_field(version, "status", "verifiedAt") is None:
         why = find_condition(version, "Ready").get("message") or "its verify Job has not ended."
         raise CommandError(f"ModelVersion '{name}' is not verified, so there is nothing to export yet: {why}")
     spec = version.get("spec")
     return model_facts(
         version,
-        model=_get_if_readable(connection, MODEL, get_field(spec, "model")),
-        dataset=_get_if_readable(connection, DATASET, get_field(spec, "lineage", "dataset")),
-        experiment=_get_if_readable(connection, EXPERIMENT, get_field(spec, "lineage", "experiment")),
-        run=_get_if_readable(connection, TRAINING_RUN, get_field(spec, "lineage", "run")),
-        services=connection.list_objects(INFERENCE_SERVICE),
+        model=_get_if_readable(connection, api.MODEL, get_field(spec, "model")),
+        dataset=_get_if_readable(connection, api.DATASET, get_field(spec, "lineage", "dataset")),
+        experiment=_get_if_readable(connection, api.EXPERIMENT, get_field(spec, "lineage", "experiment")),
+        run=_get_if_readable(connection, api.TRAINING_RUN, get_field(spec, "lineage", "run")),
+        services=connection.list_objects(api.INFERENCE_SERVICE),
     )
 
 
@@ -99,12 +91,12 @@ def services_with_role(services: Iterable[Manifest], version: str) -> list[dict[
     return found
 
 
-def _get_if_readable(connection: Connection, api: Api, name: Any) -> Manifest | None:
+def _get_if_readable(connection: Connection, kind: Api, name: Any) -> Manifest | None:
     """Returns a resource, or None if it was deleted or the user may not read its kind."""
     if not isinstance(name, str):
         return None
     try:
-        return connection.get(api, name)
+        return connection.get(kind, name)
     except ApiError as error:
         if error.forbidden:
             return None

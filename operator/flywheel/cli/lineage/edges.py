@@ -8,10 +8,8 @@ from flywheel.cli.fields import drop_empty, get_field, list_objects, pick_fields
 from flywheel.core.resource.api import Manifest
 
 Found = Iterator["Node | Edge"]
-EXTERNAL_KINDS = (
-    "Source",
-    "PreparedData",
-)  # places and contents of stores, which are no objects of the cluster, so none can be missing
+# Places and contents of stores, which are no objects of the cluster, so none can be missing.
+EXTERNAL_KINDS = ("Source", "PreparedData")
 
 
 @dataclass(frozen=True)
@@ -31,17 +29,7 @@ class Node:
 
     def to_json(self) -> dict[str, Any]:
         """Returns the node as JSON."""
-        gone = True if self.gone else None
-        return drop_empty(
-            {
-                "id": self.id,
-                "kind": self.kind,
-                "name": self.name,
-                "digest": self.digest,
-                "detail": self.detail,
-                "gone": gone,
-            }
-        )
+        return drop_empty({"id": self.id, **vars(self), "gone": self.gone or None})
 
 
 @dataclass(frozen=True, order=True)

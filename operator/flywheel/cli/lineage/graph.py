@@ -1,6 +1,6 @@
 """What led to what in a namespace, derived from specs and statuses on each call, so that it cannot disagree with them."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -9,26 +9,18 @@ from flywheel.cli.errors import WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty
 from flywheel.cli.lineage import edges
 from flywheel.cli.lineage.edges import Edge, Node
-from flywheel.core.resource.api import (
-    BATCH_INFERENCE,
-    DATASET,
-    EXPERIMENT,
-    INFERENCE_SERVICE,
-    MODEL,
-    MODEL_VERSION,
-    TRAINING_PIPELINE,
-    TRAINING_RUN,
-)
+from flywheel.core.resource import api
 
+Step = Callable[[str], Iterator[tuple[Edge, str]]]  # from a node to its causes, or to its effects
 EDGES_BY_KIND = {
-    DATASET: edges.dataset_edges,
-    TRAINING_PIPELINE: edges.pipeline_edges,
-    TRAINING_RUN: edges.run_edges,
-    EXPERIMENT: edges.experiment_edges,
-    MODEL_VERSION: edges.version_edges,
-    MODEL: edges.model_edges,
-    INFERENCE_SERVICE: edges.service_edges,
-    BATCH_INFERENCE: edges.batch_edges,
+    api.DATASET: edges.dataset_edges,
+    api.TRAINING_PIPELINE: edges.pipeline_edges,
+    api.TRAINING_RUN: edges.run_edges,
+    api.EXPERIMENT: edges.experiment_edges,
+    api.MODEL_VERSION: edges.version_edges,
+    api.MODEL: edges.model_edges,
+    api.INFERENCE_SERVICE: edges.service_edges,
+    api.BATCH_INFERENCE: edges.batch_edges,
 }
 
 
@@ -58,13 +50,13 @@ class Graph:
         self.edges = {Edge(same.get(edge.cause, edge.cause), edge.effect, edge.how) for edge in rest}
         self.nodes = {key: node for key, node in self.nodes.items() if key not in same}
 
-    def causes(self, node: str) -> Iterator[Edge]:
-        """Returns the edges to a node, in order."""
-        return (edge for edge in sorted(self.edges) if edge.effect == node)
+    def causes(self, node: str) -> Iterator[tuple[Edge, str]]:
+        """Returns the edges to a node, in order, each with the cause."""
+        return ((edge, edge.cause) for edge in sorted(self.edges) if edge.effect == node)
 
-    def effects(self, node: str) -> Iterator[Edge]:
-        """Returns the edges from a node, in order."""
-        return (edge for edge in sorted(self.edges) if edge.cause == node)
+    def effects(self, node: str) -> Iterator[tuple[Edge, str]]:
+        """Returns the edges from a node, in order, each with the effect."""
+        return ((edge, edge.effect) for edge in sorted(self.edges) if edge.cause == node)
 
     def find(self, name: str) -> str:
         """Returns the id of a node by KIND/NAME, a name, or a digest.
@@ -90,7 +82,7 @@ class Graph:
 
     def to_json(self, start: str) -> dict[str, Any]:
         """Returns all causes and effects of a node, as JSON."""
-        reached = self._reached(start, back=True) | self._reached(start, back=False)
+        reached = _reached(start, self.causes) | _reached(start, self.effects)
         edges = [edge for edge in sorted(self.edges) if edge.cause in reached and edge.effect in reached]
         return {
             "start": start,
@@ -98,21 +90,21 @@ class Graph:
             "edges": [drop_empty({"from": each.cause, "to": each.effect, "how": each.how}) for each in edges],
         }
 
-    def _reached(self, start: str, *, back: bool) -> set[str]:
-        reached, waiting = {start}, [start]
-        while waiting:
-            here = waiting.pop()
-            ends = [edge.cause for edge in self.causes(here)] if back else [edge.effect for edge in self.effects(here)]
-            waiting += [each for each in ends if each not in reached]
-            reached |= set(ends)
-        return reached
+
+def _reached(start: str, step: Step) -> set[str]:
+    reached, waiting = {start}, [start]
+    while waiting:
+        ends = {end for _edge, end in step(waiting.pop())}
+        waiting += ends - reached
+        reached |= ends
+    return reached
 
 
 def build_graph(connection: Connection) -> Graph:
     """Returns the graph of a namespace. A kind that this cluster does not have adds nothing."""
     graph = Graph()
-    for api, read in EDGES_BY_KIND.items():
-        for manifest in connection.list_objects(api):
+    for kind, read in EDGES_BY_KIND.items():
+        for manifest in connection.list_objects(kind):
             graph.add(read(manifest))
     graph.merge_prepared_data()
     return graph

@@ -36,6 +36,5 @@ def delete(client: Client, store: Store, writer: Writer, reference: Reference, u
     if response is None or response.get("kind") == "Status":
         store.delete_written(reference, uid)
     else:
-        store.update_written(
-            reference.api, response
-        )  # a finalizer holds the object, which has its deletionTimestamp now
+        # A finalizer holds the object, which has its deletionTimestamp now.
+        store.update_written(reference.api, response)

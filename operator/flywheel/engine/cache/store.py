@@ -176,9 +176,8 @@ class Store:
 
     def _affected(self, reference: Reference, entry: _Entry) -> set[Reference]:
         """Returns the resources that a change of the object affects: itself, its owner, what it refers to, and what refers to it."""
-        found = {
-            each for each in entry.references if each.api in self._kinds
-        }  # other references are the keys of a cache
+        # Other references are the keys of a cache.
+        found = {each for each in entry.references if each.api in self._kinds}
         if reference.api in self._kinds:
             found.add(reference)
             for api in self._kinds:
