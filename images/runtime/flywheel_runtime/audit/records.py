@@ -113,12 +113,12 @@ def canonical_bytes(value: Mapping[str, Any]) -> bytes:
 
 
 def _find_earlier(store: Store, model: str, last: AuditRecord | None, by: Mapping[str, Any]) -> AuditRecord | None:
-    append_records = last
+    earlier = last
     for _ in range(MAX_LOOKBACK):
-        if append_records is None or append_records.body.get("by") == by:
-            return append_records
+        if earlier is None or earlier.body.get("by") == by:
+            return earlier
         try:
-            append_records = read_record(store, model, append_records.number - 1) if append_records.number > 1 else None
+            earlier = read_record(store, model, earlier.number - 1) if earlier.number > 1 else None
         except ObjectMissing:  # a record was removed, which chain.py reports
             return None
     return None

@@ -7,7 +7,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import count_rows, quote_identifier, quote_literal
 from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, typed_value
 
 Severity = Literal["Error", "Warning"]
@@ -112,7 +112,7 @@ def find_column_anomalies(
 ) -> list[Anomaly]:
     """Anomalies of the values of each column of `data`, against the spec and the last good version."""
     found: list[Anomaly] = []
-    rows = _one(connection, "SELECT count(*) FROM data")
+    rows = count_rows(connection, "data")
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None
         name = quote_identifier(column.name)
@@ -182,11 +182,11 @@ def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:
 
 def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None) -> list[Anomaly]:
     name = f"{quote_identifier(column.name)}::VARCHAR"
+    severity: Severity = "Error"
     if column.categories is not None:
-        known, severity = list(column.categories), "Error"
-        where = "spec.columns"
+        known, where = list(column.categories), "spec.columns"
     elif before and before.get("categories") is not None and before.get("allCategories"):
-        known, severity, where = before["categories"], "Warning", "the last version"
+        severity, known, where = "Warning", before["categories"], "the last version"
     else:
         return []
     new = f"{name} NOT IN ({', '.join(quote_literal(value) for value in known)})" if known else f"{name} IS NOT NULL"
@@ -194,9 +194,7 @@ def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: d
     if not count:
         return []
     message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_join(examples)}."
-    return [
-        Anomaly("NewCategory", "Error" if severity == "Error" else "Warning", column.name, message, count, examples)
-    ]
+    return [Anomaly("NewCategory", severity, column.name, message, count, examples)]
 
 
 def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
@@ -205,7 +203,7 @@ def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -
         return []
     keys = ", ".join(quote_identifier(key) for key in schema.keys)
     repeated = f"SELECT {keys}, count(*) AS times FROM data GROUP BY ALL HAVING count(*) > 1"
-    count = _one(connection, f"SELECT count(*) FROM ({repeated})")
+    count = count_rows(connection, f"({repeated})")
     if not count:
         return []
     rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {MAX_EXAMPLES}".replace(", ALL", f", {keys}"))
@@ -226,7 +224,7 @@ def fail_on_errors(found: list[Anomaly], dataset: str) -> None:
 def _violations(
     connection: duckdb.DuckDBPyConnection, table: str, column: str, condition: str
 ) -> tuple[int, tuple[str, ...]]:
-    count = _one(connection, f"SELECT count(*) FROM {table} WHERE {condition}")
+    count = count_rows(connection, f"{table} WHERE {condition}")
     if not count:
         return 0, ()
     values = connection.execute(
@@ -234,13 +232,6 @@ def _violations(
         f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_EXAMPLES}"
     ).fetchall()
     return count, tuple(str(row[0])[:60] for row in values)
-
-
-def _one(connection: duckdb.DuckDBPyConnection, query: str) -> int:
-    row = connection.execute(query).fetchone()
-    if row is None:
-        raise Failure("StepFailed", "DuckDB counted nothing; this is a fault of the step.", retry=True)
-    return int(row[0])
 
 
 def _join(names: list[str] | tuple[str, ...]) -> str:

@@ -103,14 +103,9 @@ class Data:
         found = self.connection.execute(
             f"SELECT {columns} FROM {self._table(split)} LIMIT {limit} OFFSET {start}"
         ).fetchnumpy()
-        values = {feature.name: found[f"c{i}"] for i, feature in enumerate(self.features)}
         return {
-            f.name: (
-                np.asarray(values[f.name], dtype=object)
-                if f.is_text
-                else np.ma.filled(values[f.name], np.nan).astype(np.float32)
-            ).reshape(-1, 1)
-            for f in self.features
+            f.name: np.ma.filled(found[f"c{i}"], np.nan).astype(object if f.is_text else np.float32).reshape(-1, 1)
+            for i, f in enumerate(self.features)
         }
 
     def _target_sql(self) -> str:

@@ -11,6 +11,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import csv, json, parquet
 from flywheel_runtime.datasets.source_file import SourceFile
+from flywheel_runtime.datasets.sql import count_rows
 
 FORMAT_OF_SUFFIX = {
     ".csv": "CSV",
@@ -83,12 +84,7 @@ def load_source(
     """Create the table `raw` and return its columns: the type that the file states, or None where it is text."""
     format_ = detect_format([file.name for file in files], declared, "spec.format")
     columns = LOADERS[format_](connection, files)
-    if _count(connection) == 0:
+    if not count_rows(connection, "raw"):
         names = ", ".join(f"'{file.name}'" for file in files[:3])
         raise Failure("NoRows", f"The source has a header and no rows ({names}); write rows or correct spec.source.")
     return columns
-
-
-def _count(connection: duckdb.DuckDBPyConnection) -> int:
-    row = connection.execute("SELECT count(*) FROM raw").fetchone()
-    return int(row[0]) if row else 0

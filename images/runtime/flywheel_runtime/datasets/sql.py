@@ -76,6 +76,11 @@ def single_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     return str(statements[0].query).strip().rstrip(";")
 
 
+def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
+    """The number of rows of `source`: all that may follow FROM in SQL."""
+    return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
+
+
 def quote_identifier(name: str) -> str:
     """A column's name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

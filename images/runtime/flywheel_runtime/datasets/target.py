@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
-from flywheel_runtime.datasets.sql import quote_identifier
+from flywheel_runtime.datasets.sql import count_rows, quote_identifier
 
 MAX_INTEGER_CLASSES = 20
 
@@ -80,8 +80,7 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
     """Features that alone predict the target nearly perfectly, measured on at most 100,000 rows."""
     roles = {target.name, schema.event_time, *schema.keys}
     features = [c for c in schema.columns if c.name not in roles and c.type != "Timestamp"]
-    row = connection.execute("SELECT count(*) FROM data").fetchone()
-    stride = max(1, (row[0] if row else 0) // MAX_LEAK_ROWS)
+    stride = max(1, count_rows(connection, "data") // MAX_LEAK_ROWS)
     sample = f"FROM data WHERE rowid % {stride} = 0 AND {quote_identifier(target.name)} IS NOT NULL ORDER BY rowid"
     targets = _codes_or_numbers(connection, target.name, sample, target.task == "Regression")
     found = []

@@ -17,10 +17,11 @@ SMALL: dict[str, dict[str, Any]] = {
     else {"n_estimators": 10}
     if "Forest" in name or "Trees" in name or "Gradient" in name
     else {}
-    for name in ESTIMATORS
+    for allowed in ESTIMATORS.values()
+    for name in allowed
 }
-CLASSIFIERS = [name for name, found in ESTIMATORS.items() if found.task == "Classification"]
-REGRESSORS = [name for name, found in ESTIMATORS.items() if found.task == "Regression"]
+CLASSIFIERS = list(ESTIMATORS["Classification"])
+REGRESSORS = list(ESTIMATORS["Regression"])
 
 
 @pytest.fixture

@@ -31,8 +31,9 @@ MAX_PARALLEL_CALLS = 3  # under way at once: the server scores one chunk while t
 
 @dataclass(frozen=True)
 class Scored:
-    """Rows with the model's answers, and those without."""
+    """Rows of a file with the model's answers, and those without."""
 
+    file: str
     rows: Rows
     found: dict[str, Array]
     errors: list[RowError]
@@ -54,13 +55,13 @@ class Shard:
     def score(self, source: Source, pieces: tuple[Piece, ...], path: Path) -> Path | None:
         """The part file, or None where no row could be scored. Failure TooManyRowErrors."""
         with self.errors.open("w", encoding="utf-8") as log, ThreadPoolExecutor(MAX_PARALLEL_CALLS) as pool:
-            waiting: deque[tuple[str, Future[Scored]]] = deque()
+            waiting: deque[Future[Scored]] = deque()
             for piece, rows in self._chunks(source, pieces):
-                waiting.append((self.plan.files[piece.file][0].path, pool.submit(self._predict, piece, rows)))
+                waiting.append(pool.submit(self._predict, piece, rows))
                 if len(waiting) > MAX_PARALLEL_CALLS:
-                    self._keep(*_ended(waiting), log, path)
+                    self._keep(waiting.popleft().result(), log, path)
             while waiting:
-                self._keep(*_ended(waiting), log, path)
+                self._keep(waiting.popleft().result(), log, path)
         return self.part.close() if self.part else None
 
     def _chunks(self, source: Source, pieces: tuple[Piece, ...]) -> Iterator[tuple[Piece, Rows]]:
@@ -81,14 +82,14 @@ class Shard:
                     bad = []
 
     def _predict(self, piece: Piece, rows: Rows) -> Scored:
-        features = self._features[self.plan.files[piece.file][1]]
+        file, head = self.plan.files[piece.file]
+        features = self._features[head]
         good, feeds, errors = tensors(features, rows)
         found, refused = self._infer(features, feeds, good)
         errors = sorted([*rows.bad, *errors, *refused], key=lambda error: error.row)
-        if not refused:
-            return Scored(good, found, errors)
         lost = {error.row for error in refused}
-        return Scored(good.only([at for at, number in enumerate(good.numbers) if number not in lost]), found, errors)
+        scored = good.only([at for at, number in enumerate(good.numbers) if number not in lost])
+        return Scored(file.path, scored, found, errors)
 
     def _infer(
         self, features: list[Feature], feeds: dict[str, Array], rows: Rows
@@ -111,15 +112,15 @@ class Shard:
         joined = {name: np.concatenate([found[name] for found in answered]) for name in (answered or [{}])[0]}
         return joined, [error for _, errors in asked for error in errors]
 
-    def _keep(self, file: str, scored: Scored, log: Any, path: Path) -> None:
+    def _keep(self, scored: Scored, log: Any, path: Path) -> None:
         for error in scored.errors:
-            line = {"file": file, "row": error.row, "reason": error.reason, "message": error.message}
+            line = {"file": scored.file, "row": error.row, "reason": error.reason, "message": error.message}
             log.write(json.dumps(line, ensure_ascii=False) + "\n")
         self.failed += len(scored.errors)
         most = self.step.config.max_row_errors
         if most is not None and self.failed > most:
             last = scored.errors[-1]
-            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{file}': {last.message}"
+            words = f"more than {most} rows cannot be scored, at last row {last.row} of file '{scored.file}': {last.message}"
             cure = f"see '{self.plan.output}_errors/', and mend the rows or raise spec.maxRowErrors"
             raise Failure(TOO_MANY, f"{words}; {cure}")
         if not len(scored.rows):
@@ -165,11 +166,6 @@ def score(step: Step) -> Report:
     seconds = time.monotonic() - started
     log_line(f"shard {index}: {shard.scored} rows, {shard.failed} row errors in {seconds:.1f} s")
     return _report(result, seconds, repeated=False)
-
-
-def _ended(waiting: "deque[tuple[str, Future[Scored]]]") -> tuple[str, Scored]:
-    file, future = waiting.popleft()
-    return file, future.result()
 
 
 def _report(result: Result, seconds: float, *, repeated: bool) -> Report:

@@ -1,10 +1,11 @@
 """The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
 
-from flywheel_runtime.commands.check import sql_checks
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, source, split, sql, types, version
 from flywheel_runtime.datasets.anomalies import Anomaly
@@ -34,18 +35,16 @@ def check(step: Step) -> None:
     previous = PreviousVersion.read(step.input("previous"))
     files = source.list_files(step.input("source"))
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
-        connection = sql.connect(folder)
-        schema, found = _load(connection, spec, files, previous)
-        connection.close()
+        with sql.connect(folder) as connection:
+            schema, found = _load(connection, spec, files, previous)
         found += _run_sql(folder, spec)
         _log(found)
         anomalies.fail_on_errors(found, spec.name)
-        connection = sql.connect(folder)
-        schema, target, more = _resolve_target(connection, spec, schema)
-        _log(more)
-        checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files)
-        version.write_version(step, connection, checked, previous)
-        connection.close()
+        with sql.connect(folder) as connection:
+            schema, target, more = _resolve_target(connection, spec, schema)
+            _log(more)
+            checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files)
+            version.write_version(step, connection, checked, previous)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
 
 
@@ -89,13 +88,36 @@ def _check_time(connection: duckdb.DuckDBPyConnection, schema: Schema, spec: Dat
 
 
 def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
+    """The user's own checks: SQL whose rows violate. It can read the table `data` and nothing else."""
     if not spec.checks:
         return []
-    connection = sql.connect(folder, read_only=True)
+    with sql.connect(folder, read_only=True) as connection:
+        return [finding for check in spec.checks for finding in _run_check(connection, check)]
+
+
+def _run_check(connection: duckdb.DuckDBPyConnection, check: Mapping[str, str]) -> list[Anomaly]:
+    name = check["name"]
     try:
-        return sql_checks.run_checks(connection, spec.checks)
-    finally:
-        connection.close()
+        violating = sql.single_select(connection, check["sql"])
+        count = sql.count_rows(connection, f"(\n{violating}\n) AS violating")
+        if not count:
+            return []
+        rows = connection.execute(
+            f"SELECT * FROM (\n{violating}\n) AS violating LIMIT {anomalies.MAX_EXAMPLES}"
+        ).fetchall()
+    except duckdb.OutOfMemoryException:
+        raise
+    except (duckdb.Error, ValueError) as error:
+        raise _invalid(name, str(error).strip().splitlines()[0]) from error
+    examples = tuple(str(tuple(str(value) for value in row[:8]))[:160] for row in rows)
+    message = f"Check '{name}' found {count:,} violating rows, such as {examples[0]}."
+    severity = check.get("severity", "Error")
+    return [Anomaly("CheckFailed", "Warning" if severity == "Warning" else "Error", None, message, count, examples)]
+
+
+def _invalid(name: str, finding: str) -> Failure:
+    message = f"The SQL of check '{name}' cannot run: {finding}; it must be one SELECT of the violating rows from the table data."
+    return Failure("CheckInvalid", message)
 
 
 def _resolve_target(

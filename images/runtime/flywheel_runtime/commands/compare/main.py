@@ -1,7 +1,9 @@
 """The step `compare`: whether a second run had the results of the first (images/README.md, "compare")."""
 
-from collections.abc import Mapping
 from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
 
 from flywheel_runtime.commands.compare.differences import (
     Difference,
@@ -10,11 +12,21 @@ from flywheel_runtime.commands.compare.differences import (
     may_follow_from_weights,
 )
 from flywheel_runtime.commands.compare.golden import compare_golden_rows
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step
 
 TOLERANCE = 1e-9
 MAX_DIFFERENCES = 20  # in facts.json
+
+
+class CompareConfig(BaseModel):
+    """The configuration in params.json; `tolerance` of a metric is relative to the greater value."""
+
+    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
+
+    left_metrics: dict[str, float] = {}
+    right_metrics: dict[str, float] = {}
+    tolerance: float = Field(TOLERANCE, ge=0, lt=1)
 
 
 def main() -> int:
@@ -24,11 +36,12 @@ def main() -> int:
 
 def compare(step: Step) -> None:
     """Compare inputs `left` and `right` and their metrics; the verdict is a fact."""
-    left, right, tolerance = _parse_params(step.params)
+    config = parse_params(CompareConfig, {name: each for name, each in step.params.items() if each is not None})
+    left, right = config.left_metrics, config.right_metrics
     files = compare_files(step.input("left"), step.input("right"))
     golden = compare_golden_rows(step.input("left"), step.input("right")) if files else None
     excused = golden is not None and golden.is_within and may_follow_from_weights(files)
-    allowed = max(tolerance, golden.tolerance) if excused and golden else tolerance
+    allowed = max(config.tolerance, golden.tolerance) if excused and golden else config.tolerance
     metrics = compare_metrics(left, right)
     beyond = compare_metrics(left, right, allowed)
     verdict = "Different" if beyond or (files and not excused) else "WithinTolerance" if files or metrics else "Equal"
@@ -40,18 +53,6 @@ def compare(step: Step) -> None:
     for each in differences:
         log_line(each.sentence)
     log_line(f"{verdict}: {len(files)} files and {len(metrics)} metrics differ")
-
-
-def _parse_params(params: Mapping[str, Any]) -> tuple[dict[str, float], dict[str, float], float]:
-    try:
-        left = {str(name): float(value) for name, value in (params.get("leftMetrics") or {}).items()}
-        right = {str(name): float(value) for name, value in (params.get("rightMetrics") or {}).items()}
-        tolerance = float(TOLERANCE if params.get("tolerance") is None else params["tolerance"])
-    except (AttributeError, TypeError, ValueError) as error:
-        raise Failure("ParamsInvalid", f"params.json of compare cannot be read: {error!r}.") from error
-    if not 0 <= tolerance < 1:
-        raise Failure("ParamsInvalid", f"tolerance of compare is {tolerance} and must be from 0 to below 1.")
-    return left, right, tolerance
 
 
 def _facts(verdict: str, differences: list[Difference]) -> dict[str, Any]:

@@ -1,32 +1,42 @@
 """The step `prepare`: one SELECT over data sets makes a data set (images/README.md, "prepare")."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import duckdb
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows, tables
 from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
+from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, sql, version
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
+from flywheel_runtime.datasets.split import assign_splits
 from flywheel_runtime.datasets.target import describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
 
 
-@dataclass(frozen=True)
-class PrepareConfig:
-    """The parameters of a prepare, parsed; `sample` is the fraction of the rows to use, None for all."""
+class PrepareConfig(BaseModel):
+    """The configuration in params.json; `sample` is the fraction of the rows to use, None for all."""
 
-    tables: tuple[str, ...]
-    sql: str | None
-    parameters: Mapping[str, Any]
-    run: Mapping[str, str]
-    sample: float | None
-    seed: int
+    model_config = ConfigDict(frozen=True)
+
+    tables: tuple[str, ...] = Field(min_length=1)
+    sql: str | None = None
+    parameters: dict[str, Any] = {}
+    run: dict[str, str] = {}
+    sample: float | None = Field(None, gt=0, le=1)
+    seed: int = 0
+
+    @field_validator("tables")
+    @classmethod
+    def check_names(cls, tables: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(tables)) < len(tables):
+            raise ValueError("a table is named twice")
+        return tables
 
 
 def main() -> int:
@@ -36,44 +46,18 @@ def main() -> int:
 
 def prepare(step: Step) -> None:
     """Run the SQL over the inputs and write output `data`."""
-    config = parse_config(step.params)
+    config = parse_params(PrepareConfig, {name: each for name, each in step.params.items() if each is not None})
     log_line(f"prepare of {', '.join(config.tables)} started")
     inputs = [tables.read_table(name, step.input(name)) for name in config.tables]
     bound = bind_parameters(_sql(config), config.parameters, config.run)
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
         query.run_query(folder, inputs, bound, config.seed)
-        connection = sql.connect(folder)
-        prepared = _describe_result(connection, inputs[0], config, _volatile_warnings(bound))
-        for anomaly in prepared.anomalies:
-            log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
-        version.write_version(step, connection, prepared)
-        connection.close()
+        with sql.connect(folder) as connection:
+            prepared = _describe_result(connection, inputs[0], config, _volatile_warnings(bound))
+            for anomaly in prepared.anomalies:
+                log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
+            version.write_version(step, connection, prepared)
     log_line(f"prepared {prepared.total:,} rows, {len(prepared.anomalies)} warnings")
-
-
-def parse_config(params: Mapping[str, Any]) -> PrepareConfig:
-    """The configuration in params.json.
-
-    Raises:
-        Failure: ParamsInvalid; the message names the parameter.
-    """
-    try:
-        sample = float(params["sample"]) if params.get("sample") is not None else None
-        config = PrepareConfig(
-            tables=tuple(str(name) for name in params["tables"]),
-            sql=params.get("sql"),
-            parameters=dict(params.get("parameters") or {}),
-            run=dict(params.get("run") or {}),
-            sample=sample,
-            seed=int(params.get("seed") or 0),
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        raise Failure("ParamsInvalid", f"params.json of prepare cannot be read: {error!r}.") from error
-    if not config.tables or len(set(config.tables)) < len(config.tables):
-        raise Failure("ParamsInvalid", "tables of prepare must name at least one input, and none twice.")
-    if sample is not None and not 0 < sample <= 1:
-        raise Failure("ParamsInvalid", f"sample of prepare is {params['sample']!r} and must be above 0 and at most 1.")
-    return config
 
 
 def _sql(config: PrepareConfig) -> str:
@@ -97,7 +81,7 @@ def _describe_result(
     if schema.target is not None:
         target = describe_target(connection, schema.target, schema.type_of(schema.target))
         found += find_leaks(connection, schema, target)
-    rows = split_rows.make_splits(connection, schema, carries, first)
+    rows = split_rows.carry_splits(connection, schema, first) if carries else assign_splits(connection, schema)
     if config.sample is not None:
         rows = split_rows.sample_rows(connection, schema, target, config.sample, config.seed)
     return Version(schema, target, rows, found)

@@ -22,17 +22,14 @@ def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -
     Raises:
         Failure: SqlInvalid with DuckDB's message, NoRows.
     """
-    connection = sql.connect(folder)
-    try:
+    with sql.connect(folder) as connection:
         tables.make_views(connection, inputs)
         _restrict_access(connection, inputs)
         query = _parse(connection, bound.sql)
         connection.execute("SELECT setseed($seed)", {"seed": _fraction(seed)})
         _fill(connection, query, bound, inputs)
-        counted = connection.execute(f"SELECT count(*) FROM {RESULT}").fetchone()
-    finally:
-        connection.close()
-    if not counted or not counted[0]:
+        is_empty = not sql.count_rows(connection, RESULT)
+    if is_empty:
         message = "The SQL of this step selects no row; correct its condition, or see that its tables have such rows."
         raise Failure("NoRows", message)
 

@@ -14,12 +14,8 @@ MIN_SAMPLE_ROWS = 20
 CURE = "take its window from the train rows alone, with WHERE flywheel_split <> 'train' OR …"
 
 
-def make_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool, first: Table) -> dict[str, int]:
-    """Create the table `splits`: as the column flywheel_split says, else anew by the rule of the schema. Returns the rows of each split."""
-    return _carry_splits(connection, schema, first) if carries else split.assign_splits(connection, schema)
-
-
-def _carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table) -> dict[str, int]:
+def carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: Table) -> dict[str, int]:
+    """Create the table `splits` as the column flywheel_split says; returns the rows of each split."""
     names = ", ".join(quote_literal(name) for name in split.SPLITS)
     wrong = connection.execute(
         f"SELECT {SPLIT} FROM data WHERE {SPLIT} IS NULL OR {SPLIT} NOT IN ({names}) ORDER BY ALL LIMIT 1"

@@ -25,15 +25,14 @@ class Plan:
 
 def plan_folds(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
     """Holdout: fit train, validate on validation, use that model. Folds: cross-validate both, then fit both."""
+    rows = data.read("train", "validation")
     if "holdout" in validation:
         if data.count("validation") == 0:
             raise Failure(
                 "HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split."
             )
-        rows = data.read("train", "validation")
         boundary, everything = data.count("train"), np.arange(len(rows))
         return Plan(rows, [(everything[:boundary], everything[boundary:])], everything[:boundary], True)
-    rows = data.read("train", "validation")
     count = int(validation["folds"])
     smallest = int(np.bincount(rows.y.astype(np.int64)).min()) if data.schema["task"] == "Classification" else len(rows)
     if count < 2 or count > smallest:

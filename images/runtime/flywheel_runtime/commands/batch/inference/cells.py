@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.commands.batch.inference.client import DTYPES, Array
+from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array
 
 # What people write for a missing number (datasets/types.py). In text only the empty cell is missing: NA is also Namibia.
 MISSING = frozenset(("", "na", "n/a", "nan", "null", "none"))
@@ -22,7 +22,7 @@ def values(cells: Sequence[Any], datatype: str) -> tuple[Array, Wrong]:
     """An array of the datatype, and what is wrong at which positions, where the array holds anything."""
     if datatype == "BYTES":
         return _each(cells, _text, np.dtype(object), "")
-    wanted = DTYPES[datatype]
+    wanted = DATATYPES[datatype].numpy
     if wanted.kind == "f":
         return _floats(cells, wanted)
     if wanted.kind == "b":

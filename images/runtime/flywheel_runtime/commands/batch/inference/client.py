@@ -7,7 +7,7 @@ import json
 import time
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import urllib3
@@ -22,19 +22,29 @@ RETRY_PAUSE_SECONDS = 0.2
 CALL_TIMEOUT_SECONDS = 300.0
 MAX_CONNECTIONS = 8
 LENGTH = "Inference-Header-Content-Length"
-DTYPES = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
+
+
+class Datatype(NamedTuple):
+    """What the protocol's datatype is in NumPy and in DuckDB."""
+
+    numpy: np.dtype[Any]
+    sql: str
+
+
+DATATYPES = {
+    "BOOL": Datatype(np.dtype("?"), "BOOLEAN"),
+    "UINT8": Datatype(np.dtype("u1"), "UTINYINT"),
+    "UINT16": Datatype(np.dtype("<u2"), "USMALLINT"),
+    "UINT32": Datatype(np.dtype("<u4"), "UINTEGER"),
+    "UINT64": Datatype(np.dtype("<u8"), "UBIGINT"),
+    "INT8": Datatype(np.dtype("i1"), "TINYINT"),
+    "INT16": Datatype(np.dtype("<i2"), "SMALLINT"),
+    "INT32": Datatype(np.dtype("<i4"), "INTEGER"),
+    "INT64": Datatype(np.dtype("<i8"), "BIGINT"),
+    "FP16": Datatype(np.dtype("<f2"), "FLOAT"),
+    "FP32": Datatype(np.dtype("<f4"), "FLOAT"),
+    "FP64": Datatype(np.dtype("<f8"), "DOUBLE"),
+    "BYTES": Datatype(np.dtype(object), "VARCHAR"),
 }
 
 
@@ -136,7 +146,7 @@ def _answers(body: bytes, length: int) -> dict[str, Array]:
             texts.ravel()[:] = _texts(raw)
             found[output["name"]] = texts
         else:
-            found[output["name"]] = np.frombuffer(raw, DTYPES[output["datatype"]]).reshape(shape)
+            found[output["name"]] = np.frombuffer(raw, DATATYPES[output["datatype"]].numpy).reshape(shape)
     return found
 
 

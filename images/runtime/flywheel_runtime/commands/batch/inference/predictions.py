@@ -5,26 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel_runtime.commands.batch.config import Prediction
-from flywheel_runtime.commands.batch.inference.client import Array, Tensor
+from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array, Tensor
 from flywheel_runtime.contract.errors import Failure
 
 # The outputs of a trained model (images/README.md, "A model artifact").
 CLASS, REGRESSION, PROBABILITIES = "label", "prediction", "probabilities"
-SQL_TYPES = {
-    "BOOL": "BOOLEAN",
-    "UINT8": "UTINYINT",
-    "UINT16": "USMALLINT",
-    "UINT32": "UINTEGER",
-    "UINT64": "UBIGINT",
-    "INT8": "TINYINT",
-    "INT16": "SMALLINT",
-    "INT32": "INTEGER",
-    "INT64": "BIGINT",
-    "FP16": "FLOAT",
-    "FP32": "FLOAT",
-    "FP64": "DOUBLE",
-    "BYTES": "VARCHAR",
-}
 
 
 @dataclass(frozen=True)
@@ -53,7 +38,7 @@ def choose(outputs: Sequence[Tensor], prediction: Prediction | None, classes: Se
 
 
 def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:
-    kind = SQL_TYPES[output.datatype]
+    kind = DATATYPES[output.datatype].sql
     if len(output.shape) <= 1:
         return [Answer(name, kind, output.name)]
     if output.name == PROBABILITIES and len(output.shape) == 2 and output.shape[1] in (-1, len(classes)) and classes:

@@ -4,7 +4,8 @@ The result's key is `results/batch/<the plan's digest>/<index>.json`: the same p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -55,26 +56,26 @@ class Results:
 
     def read(self, index: int) -> Result | None:
         """What the shard left, or None. Failure where the store does not answer."""
-        try:
+        with self._translate_errors():
             text = self.store.result(self._key(index))
-        except StoreError as error:
-            raise self._explained(error) from error
         return TypeAdapter(Result).validate_json(text) if text is not None else None
 
     def write(self, index: int, result: Result) -> None:
         """Replaces what is there: it speaks of the files that were written last."""
         body = json.dumps({"v": 1, **asdict(result)}, sort_keys=True).encode()
-        try:
+        with self._translate_errors():
             self.store.retry.call(lambda: self.store.bucket.put(self.store.root + self._key(index), body))
-        except StoreError as error:
-            raise self._explained(error) from error
 
     def _key(self, index: int) -> str:
         return f"results/batch/{self.plan}/{index:05}.json"
 
-    def _explained(self, error: StoreError) -> Exception:
-        owner = installation.installation_owner(self.env)
-        return as_failure(error, self.store.bucket.access, owner, refused="StoreRefused", failed="StoreUnreachable")
+    @contextmanager
+    def _translate_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except StoreError as error:
+            owner, access = installation.installation_owner(self.env), self.store.bucket.access
+            raise as_failure(error, access, owner, refused="StoreRefused", failed="StoreUnreachable") from error
 
 
 def upload_shard(
