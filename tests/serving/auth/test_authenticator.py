@@ -11,11 +11,11 @@ from flywheel_serving.auth.verdict import (
     ALLOWED,
     Outcome,
     Verdict,
+    VerdictCache,
     forbidden_verdict,
     unauthenticated_verdict,
     unavailable_verdict,
 )
-from flywheel_serving.auth.verdict_cache import VerdictCache
 
 GOOD = b"Bearer good"
 

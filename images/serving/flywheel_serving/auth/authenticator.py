@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flywheel_serving.auth.config import AuthConfig, ServiceAccountConfig
-from flywheel_serving.auth.verdict import Outcome, Verdict, unauthenticated_verdict, unavailable_verdict
-from flywheel_serving.auth.verdict_cache import VerdictCache
+from flywheel_serving.auth.verdict import Outcome, Verdict, VerdictCache, unauthenticated_verdict, unavailable_verdict
 
 ALLOWED_TTL_SECONDS, REFUSED_TTL_SECONDS, UNAVAILABLE_TTL_SECONDS = 60.0, 10.0, 1.0
 REVIEW_TIMEOUT_SECONDS = 10.0

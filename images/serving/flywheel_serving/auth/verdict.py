@@ -1,6 +1,8 @@
-"""The decision on a token."""
+"""The decision on a token, and a cache of decisions."""
 
 import enum
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
@@ -37,3 +39,31 @@ class CannotStart(Exception):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+
+class VerdictCache:
+    """Recent verdicts by a hash of the token, from which no token can be recovered.
+
+    At most `max_verdicts`, each for at most `ttl_seconds` of a monotonic clock: setting the wall clock extends none.
+    """
+
+    def __init__(self, ttl_seconds: float, max_verdicts: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._ttl_seconds = ttl_seconds
+        self._max_verdicts = max_verdicts
+        self._clock = clock
+        self._entries: dict[bytes, tuple[Verdict, float]] = {}  # oldest first
+
+    def get(self, key: bytes) -> Verdict | None:
+        entry = self._entries.get(key)
+        return entry[0] if entry is not None and self._clock() < entry[1] else None
+
+    def put(self, key: bytes, verdict: Verdict) -> None:
+        """Evicts the oldest entry if the cache is full: that costs one more review, and admits no caller."""
+        entries = self._entries
+        entries.pop(key, None)
+        while len(entries) >= self._max_verdicts:
+            del entries[next(iter(entries))]
+        entries[key] = (verdict, self._clock() + min(self._ttl_seconds, verdict.valid_seconds))
+
+    def __len__(self) -> int:
+        return len(self._entries)

@@ -103,13 +103,8 @@ def encode(response: InferResponse, encoding: OutputEncoding, model: str) -> tup
 def encode_inputs(feeds: dict[str, Array], specs: tuple[TensorSpec, ...]) -> bytes:
     """A request body in JSON for `feeds`, as the server's page and examples show it."""
     inputs = [
-        {
-            "name": s.name,
-            "datatype": s.datatype,
-            "shape": list(feeds[s.name].shape),
-            "data": tensors.to_json(feeds[s.name]),
-        }
-        for s in specs
+        {**spec.metadata(), "shape": list(feeds[spec.name].shape), "data": tensors.to_json(feeds[spec.name])}
+        for spec in specs
     ]
     return orjson.dumps({"inputs": inputs}, option=orjson.OPT_SERIALIZE_NUMPY)
 

@@ -96,33 +96,29 @@ def _input(names: list[str], spec: TensorSpec) -> Schema:
         "maxItems": rank + 1,
         "description": f"the model's is {list(spec.shape)}; -1 is any length",
     }
-    datatype = {"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's is {spec.datatype}"}
     value = {"type": ["string", "null"] if text else ["number", "boolean", "null"]}
-    return {
-        "type": "object",
-        "properties": {
-            "name": {"enum": names},
-            "datatype": datatype,
-            "shape": shape,
-            "data": _nested(value, rank + 1),
-            "parameters": {"type": ["object", "null"]},
-        },
-        "required": ["name", "datatype", "shape", "data"],
-    }
+    return _tensor(
+        names,
+        datatype={"enum": ["BYTES"] if text else NUMBERS, "description": f"the model's is {spec.datatype}"},
+        shape=shape,
+        data=_nested(value, rank + 1),
+        parameters={"type": ["object", "null"]},
+    )
 
 
 def _output(names: list[str], spec: TensorSpec) -> Schema:
     value = {"type": "string"} if spec.datatype == "BYTES" else {"type": ["number", "boolean", "null"]}
-    return {
-        "type": "object",
-        "properties": {
-            "name": {"enum": names},
-            "datatype": {"const": spec.datatype},
-            "shape": {"type": "array", "items": {"type": "integer", "minimum": 0}},
-            "data": {"type": "array", "items": value},
-        },
-        "required": ["name", "datatype", "shape", "data"],
-    }
+    return _tensor(
+        names,
+        datatype={"const": spec.datatype},
+        shape={"type": "array", "items": {"type": "integer", "minimum": 0}},
+        data={"type": "array", "items": value},
+    )
+
+
+def _tensor(names: list[str], **properties: Schema) -> Schema:
+    named = {"name": {"enum": names}, **properties}
+    return {"type": "object", "properties": named, "required": ["name", "datatype", "shape", "data"]}
 
 
 def _nested(value: Schema, depth: int) -> Schema:
