@@ -6,14 +6,14 @@ lost their peer. A Job with one pod for each item has as many outcomes as items.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from statistics import fmean
 
 from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
-from flywheel.core.diagnosis.pod_status import container_statuses, parse_json_object
+from flywheel.core.diagnosis.pod_status import PodTermination
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import find_condition, is_true
 from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION, LEADER_RANK
@@ -61,7 +61,7 @@ def merge_outcomes(outcomes: Mapping[int, Outcome], items: int) -> Outcome:
     metrics; else the gravest one, with the number of items that did not succeed."""
     bad = {number: each for number, each in outcomes.items() if each.result != "Succeeded"}
     if not bad and len(outcomes) == items:
-        return Outcome("Succeeded", "Succeeded", "", _outputs(outcomes), _mean_metrics(outcomes))
+        return Outcome("Succeeded", "Succeeded", "", _outputs(outcomes), mean_metrics(outcomes.values()))
     if not bad:
         message = f"{items - len(outcomes)} of {items} items have not ended; trying again."
         return Outcome("Infrastructure", "NoMessage", message)
@@ -78,9 +78,9 @@ def _outputs(outcomes: Mapping[int, Outcome]) -> dict[str, str]:
     }
 
 
-def _mean_metrics(outcomes: Mapping[int, Outcome]) -> dict[str, float]:
-    """Returns the means of the metrics that every item has."""
-    every = [each.metrics for each in outcomes.values()]
+def mean_metrics(outcomes: Iterable[Outcome]) -> dict[str, float]:
+    """Returns the means of the metrics that every outcome has."""
+    every = [each.metrics for each in outcomes]
     shared = [name for name in every[0] if all(name in metrics for metrics in every)] if every else []
     return {name: fmean(metrics[name] for metrics in every) for name in shared}
 
@@ -140,15 +140,11 @@ def _leader_outcome(job: Manifest, leaders: Sequence[Manifest]) -> Outcome | Non
         if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             continue
         found = outcome.pod_outcome(pod)
-        if found is not None and (complete or (found.result == "Succeeded" and _is_repeated(pod))):
+        if found is not None and (
+            complete or (found.result == "Succeeded" and PodTermination.from_manifest(pod).collect.get("repeated"))
+        ):
             return found
     return outcome.unknown_outcome(job) if complete else None
-
-
-def _is_repeated(pod: Manifest) -> bool:
-    states = {each["name"]: each.get("state", {}) for each in container_statuses(pod)}
-    terminated = states.get("collect", {}).get("terminated") or {}
-    return bool(parse_json_object(terminated.get("message")).get("repeated"))
 
 
 def _failure(job: Manifest) -> Manifest:
@@ -197,6 +193,5 @@ def _outcome_without_pods(job: Manifest, failure: Manifest) -> Outcome:
 
 def _ended_at(pod: Manifest) -> str:
     """Returns when main ended; where it never ran, when fetch did."""
-    states = {each["name"]: each.get("state", {}).get("terminated") for each in container_statuses(pod)}
-    terminated = states.get("main") or states.get("fetch") or {}
-    return str(terminated.get("finishedAt") or "")
+    pod_ended = PodTermination.from_manifest(pod)
+    return str((pod_ended.main or pod_ended.fetch or {}).get("finishedAt") or "")

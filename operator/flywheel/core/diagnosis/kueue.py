@@ -12,15 +12,10 @@ from flywheel.core.resource.names import QUEUE_LABEL
 _HOLDING = (("QuotaReserved", "False"), ("Admitted", "False"), ("Evicted", "True"))
 
 
-def is_suspended(job: Manifest) -> bool:
-    """Returns whether a Job has no pods because somebody suspended it, before its start or later."""
-    return bool(job.get("spec", {}).get("suspend"))
-
-
 def diagnose_queue(job: Manifest, cluster: Cluster) -> Diagnosis | None:
     """Returns why a suspended Job does not run, with Kueue's own message; None where no queue holds it."""
     queue = job["metadata"].get("labels", {}).get(QUEUE_LABEL)
-    if queue is None or not is_suspended(job):
+    if queue is None or not job.get("spec", {}).get("suspend"):
         return None
     waits = f"Job '{job['metadata']['name']}' waits in queue '{queue}'"
     if not cluster.serves(KUEUE):

@@ -5,6 +5,7 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from flywheel.core.diagnosis.indexed_outcome import mean_metrics
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.kinds.experiment.schema.constraints import total_violation
 from flywheel.kinds.experiment.schema.status import State
@@ -64,8 +65,7 @@ def mean_result(outcomes: Sequence[Outcome], setup: Setup) -> tuple[TrialResult,
     """
     if len(outcomes) == 1:
         return result_of(outcomes[0], setup), 0
-    names = [name for name in outcomes[0].metrics if all(name in each.metrics for each in outcomes)]
-    means = {name: statistics.fmean(each.metrics[name] for each in outcomes) for name in names}
+    means = mean_metrics(outcomes)
     values = [each.metrics[setup.metric] for each in outcomes]
     distances = [abs(value - means[setup.metric]) for value in values]
     result = result_of(replace(outcomes[0], metrics=means), setup)

@@ -59,11 +59,12 @@ def gates_step(request: MeasurementRequest) -> str:
 def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, settings: Settings) -> Child:
     """The Job of one attempt."""
     spec = version.spec
-    inputs = [Input("model", artifact=request.digest), Input("data", artifact=request.data)]
-    if request.champion_digest is not None:
-        inputs.append(Input("champion", artifact=request.champion_digest))
-    if request.champion_data is not None:
-        inputs.append(Input("champion-data", artifact=request.champion_data))
+    artifacts = {
+        "model": request.digest,
+        "data": request.data,
+        "champion": request.champion_digest,
+        "champion-data": request.champion_data,
+    }
     champion = {"version": request.champion, "digest": request.champion_digest} if request.champion_digest else None
     step = Step(
         name=gates_step(request),
@@ -76,7 +77,7 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
             "digest": request.digest,
             "champion": champion,
         },
-        inputs=tuple(inputs),
+        inputs=tuple(Input(name, artifact=digest) for name, digest in artifacts.items() if digest is not None),
         outputs=("gates",),
         timeout=GATES_TIMEOUT,
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
