@@ -21,18 +21,11 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     except KeyError as error:
         sys.stderr.write(f"{error} is not set; set it to the namespace whose records are to be checked\n")
         return 2
-    except StoreError as error:
-        failure = as_failure(
-            error,
-            store.bucket.access,
-            installation.installation_owner(env),
-            refused="StoreRefused",
-            failed="StoreUnreachable",
-        )
-        sys.stderr.write(f"{failure.reason}: {failure.message}\n")
-        return 2
-    except Failure as failure:
-        sys.stderr.write(f"{failure.reason}: {failure.message}\n")
+    except (Failure, StoreError) as error:
+        if isinstance(error, StoreError):
+            owner, access = installation.installation_owner(env), store.bucket.access
+            error = as_failure(error, access, owner, refused="StoreRefused", failed="StoreUnreachable")
+        sys.stderr.write(f"{error.reason}: {error.message}\n")
         return 2
     for each in checked:
         state = "; ".join(each.findings) or "as they were written"

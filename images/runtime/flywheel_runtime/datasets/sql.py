@@ -81,6 +81,11 @@ def count_rows(connection: duckdb.DuckDBPyConnection, source: str) -> int:
     return int(connection.execute(f"SELECT count(*) FROM {source}").fetchall()[0][0])
 
 
+def describe_columns(connection: duckdb.DuckDBPyConnection, source: str) -> dict[str, str]:
+    """The columns of `source`, all that may follow FROM in SQL, in their order, with DuckDB's names of their types."""
+    return {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
+
+
 def quote_identifier(name: str) -> str:
     """A column's name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

@@ -49,7 +49,7 @@ def write_version(
     folder = step.output("data")
     tested = _test_digest(connection, schema)
     _write_splits(connection, schema, folder)
-    content = _content_digest(version.files, schema) if version.files else _rows_digest(folder, schema)
+    content = _content_digest(version, folder)
     task, classes = (target.task, class_names(target)) if target else (None, [])
     described = schema.as_json(task=task, classes=classes, rows=rows, content=content, testDigest=tested)
     write_json(folder / "schema.json", described)
@@ -120,16 +120,17 @@ def _write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder:
             )
 
 
-def _content_digest(files: list[SourceFile], schema: Schema) -> str:
-    """Digest of the source's bytes and of all settings that shape the output: the identity of a version."""
-    settings = {"layout": LAYOUT, "files": [file.sha256 for file in files], "schema": schema.as_json()}
-    return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
+def _content_digest(version: Version, folder: Path) -> str:
+    """Digest of all settings that shape the output, and of the source's bytes: the identity of a version.
 
-
-def _rows_digest(folder: Path, schema: Schema) -> str:
-    """Digest of the written splits and their schema: rows that were made from others are known by what they are."""
-    parts = [_sha256(folder / f"{name}.parquet") for name in SPLITS]
-    settings = {"layout": LAYOUT, "splits": parts, "schema": schema.as_json()}
+    Rows that were made from others have no source: they are known by what they are, the written splits.
+    """
+    source = (
+        {"files": [file.sha256 for file in version.files]}
+        if version.files
+        else {"splits": [_sha256(folder / f"{name}.parquet") for name in SPLITS]}
+    )
+    settings = {"layout": LAYOUT, **source, "schema": version.schema.as_json()}
     return "sha256:" + hashlib.sha256(canonical_json(settings).encode()).hexdigest()
 
 

@@ -67,11 +67,6 @@ def relative_gap(before: Tensors, after: Tensors) -> float:
     return largest
 
 
-def row_count(inputs: Tensors) -> int:
-    """How many rows there are."""
-    return len(next(iter(inputs.values()))) if inputs else 0
-
-
 def load_session(model: bytes, threads: int = 0) -> Any:
     """A model that can be run; 0 threads are as many as there are cores. Raises Failure."""
     import onnxruntime

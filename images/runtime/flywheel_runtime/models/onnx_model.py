@@ -8,16 +8,14 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import path_in_artifact
 from flywheel_runtime.models import golden_rows
 from flywheel_runtime.models.golden_rows import Tensors
 from flywheel_runtime.models.test_set import TestSet, not_scorable
-from flywheel_runtime.statistics.metrics import ScoredRows
+from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
-Array = NDArray[Any]
 BATCH_ROWS = 50_000
 
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.models import golden_rows
-from flywheel_runtime.models.golden_rows import Tensors
 
 REPORT = "quantization.json"
 # What the data, or a model that was not trained by trainer sklearn, may lack.
@@ -36,14 +35,16 @@ def quantize_artifact(artifact: Path, path: str, data: Path) -> dict[str, Any]:
         "v": 1,
         "mode": "Dynamic",
         "weights": weights,
-        "rows": golden_rows.row_count(inputs),
+        "rows": len(next(iter(inputs.values()), ())),
         "golden": document is not None,
         "gap": golden_rows.relative_gap(old, new),
         "sizeBefore": len(before),
         "size": len(after),
     }
     if document is not None:
-        write_json(artifact / "golden.json", {**document, "outputs": _as_json(new)})
+        write_json(
+            artifact / "golden.json", {**document, "outputs": {name: values.tolist() for name, values in new.items()}}
+        )
     evaluation, metrics_before = _evaluate_again(artifact, data, before, after)
     if evaluation is not None:
         write_json(artifact / "evaluation.json", evaluation)
@@ -118,10 +119,6 @@ def _measure(artifact: Path, data: Path, before: bytes, after: bytes) -> tuple[M
         if failure.reason not in UNSCORABLE:
             raise
         return None
-
-
-def _as_json(outputs: Tensors) -> dict[str, Any]:
-    return {name: values.tolist() for name, values in outputs.items()}
 
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:

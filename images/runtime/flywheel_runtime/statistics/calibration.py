@@ -1,14 +1,11 @@
 """Calibration: how far predicted probabilities are from observed frequencies."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flywheel_runtime.statistics.metrics import ScoredRows
+from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
-Array = NDArray[Any]
 CALIBRATION_BINS = 15
 
 

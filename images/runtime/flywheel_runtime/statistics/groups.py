@@ -2,14 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from flywheel_runtime.statistics.metrics import ScoredRows, metric_value
+from flywheel_runtime.statistics.metrics import Array, ScoredRows, metric_value
 
-Array = NDArray[Any]
 Parity = Literal["DemographicParity", "EqualOpportunity"]
 
 

@@ -13,15 +13,12 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Undefined
-from flywheel_runtime.statistics.metrics import ScoredRows, WeightedMetric, metric_function, metric_value
+from flywheel_runtime.statistics.metrics import Array, ScoredRows, WeightedMetric, metric_function, metric_value
 
-Array = NDArray[Any]
 CONFIDENCE = 0.95
 RESAMPLES, MIN_RESAMPLES = 1000, 200
 MAX_DRAWS = 200_000_000  # of a row, in all resamples: seconds

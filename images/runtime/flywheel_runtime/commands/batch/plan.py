@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
-from typing import Any
 
 from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
@@ -44,7 +43,8 @@ def plan(step: Step) -> Report:
     done = output_manifest.present(output)
     facts = {"shards": len(frozen.shards), "rows": frozen.rows, "plan": _store_plan(step, frozen), "id": frozen.id}
     if done is not None and done.get("plan") == frozen.id:
-        return Report(_counts(done), {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
+        counts = {name: float(done.get(name) or 0) for name in ("rows", "errors")}
+        return Report(counts, {**facts, "manifest": output_manifest.uri(output)}, repeated=True)
     if done is not None and not step.config.output.overwrite:
         words = f"'{output_manifest.uri(output)}' says that {done.get('rows')} rows of other inputs or another model are there"
         cure = "choose another spec.output.s3.uri, remove that file, or set spec.output.overwrite"
@@ -179,7 +179,3 @@ def _store_plan(step: Step, frozen: Plan) -> str:
     except StoreError as error:
         owner = installation.installation_owner(step.env)
         raise as_failure(error, store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed") from error
-
-
-def _counts(done: dict[str, Any]) -> dict[str, float]:
-    return {name: float(done.get(name) or 0) for name in ("rows", "errors")}

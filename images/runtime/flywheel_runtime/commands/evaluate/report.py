@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel_runtime.commands.evaluate import report_curves
+import numpy as np
+
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet
-from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, confusion_matrix
+from flywheel_runtime.statistics.calibration import CALIBRATION_BINS, reliability
+from flywheel_runtime.statistics.curves import precision_recall_points, roc_points
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, confusion_matrix
 
 MAX_SHOWN_SLICES = 20
+VALUE_BINS = 10
+MAX_CLASSES = 10
 MIN_SLICE_ROWS = 30  # of fewer rows the worst slice is chance
 
 
@@ -22,14 +27,56 @@ def describe_model(test: TestSet, model: OnnxModel, scored: ScoredRows, metric: 
         "testDigest": test.data.schema["testDigest"],
     }
     if not scored.is_classification:
-        return document | {"curves": report_curves.value_curves(scored)}
+        return document | {"curves": _value_curves(scored)}
     classes = model.all_classes(test)
     matrix = {
         "classes": classes,
         "rowsAre": "actual",
         "counts": confusion_matrix(scored, len(classes)).tolist(),
     }
-    return document | {"curves": report_curves.class_curves(scored, test.classes), "confusionMatrix": matrix}
+    return document | {"curves": _class_curves(scored, test.classes), "confusionMatrix": matrix}
+
+
+def _class_curves(scored: ScoredRows, classes: list[str]) -> dict[str, Any]:
+    """The curves of each class (of two classes the second alone), at most 10; none of a class that all rows or no row has."""
+    numbers = [1] if scored.is_binary else range(min(len(classes), MAX_CLASSES))
+    curves = {}
+    for number in numbers:
+        is_class, probability = (scored.truth == number).astype(int), scored.probabilities[:, number]
+        if 0 < is_class.sum() < len(is_class):
+            curves[classes[number]] = {
+                "roc": roc_points(is_class, probability),
+                "precisionRecall": precision_recall_points(is_class, probability),
+                "reliability": _reliability(is_class, probability),
+            }
+    return curves
+
+
+def _reliability(is_class: Array, probability: Array) -> dict[str, Any]:
+    found = reliability(is_class, probability)
+    return {
+        "bins": CALIBRATION_BINS,
+        "said": [round(float(value), 6) for value in found.mean_probability],
+        "true": [round(float(value), 6) for value in found.observed_rate],
+        "rows": found.rows.tolist(),
+        "expectedCalibrationError": round(found.error, 6),
+    }
+
+
+def _value_curves(scored: ScoredRows) -> dict[str, Any]:
+    """Mean predicted and true value in ten bins of equal rows, and quantiles of the error, predicted - true; in the target's unit."""
+    order = np.argsort(scored.predicted, kind="stable")
+    bins = [rows for rows in np.array_split(order, VALUE_BINS) if len(rows)]
+    points = np.linspace(0, 1, 11)
+    errors = np.quantile(scored.predicted - scored.truth, points)
+    return {
+        "reliability": {
+            "said": [float(f"{scored.predicted[rows].mean():.9g}") for rows in bins],
+            "true": [float(f"{scored.truth[rows].mean():.9g}") for rows in bins],
+            "rows": [len(rows) for rows in bins],
+        },
+        "errors": {"quantiles": points.round(2).tolist(), "values": [float(f"{value:.9g}") for value in errors]},
+    }
 
 
 def render_page(document: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import column_type
 from flywheel_runtime.datasets.schema import Column, Schema, Split
-from flywheel_runtime.datasets.sql import preserve_order, quote_identifier
+from flywheel_runtime.datasets.sql import describe_columns, preserve_order, quote_identifier
 from flywheel_runtime.datasets.types import SQL_TYPE
 
 UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
@@ -19,8 +19,7 @@ UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
 
 def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:
     """The result's schema, whether its rows carry their split, and warnings about what the first table had and the result lacks."""
-    described = connection.execute(f"DESCRIBE {RESULT}").fetchall()
-    stated = {str(row[0]): str(row[1]) for row in described}
+    stated = describe_columns(connection, RESULT)
     inherited = {column["name"].lower(): _column(column) for column in first.schema["columns"]}
     kinds = {
         name: _untyped(inherited.get(name.lower())) if kind in UNTYPED else column_type(name, kind)

@@ -10,16 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
 from flywheel_runtime.models.onnx_export import ExportedModel
 from flywheel_runtime.statistics.curves import roc_points
-from flywheel_runtime.statistics.metrics import ScoredRows, confusion_matrix
+from flywheel_runtime.statistics.metrics import Array, ScoredRows, confusion_matrix
 
-Array = NDArray[Any]
 GOLDEN_ROWS = 50
 PREDICTION_BINS = 50
 SAMPLE_ROWS = 100

@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from flywheel_runtime.commands.train import artifact, folds, pipeline, staged
 from flywheel_runtime.contract import cgroup
@@ -18,9 +17,7 @@ from flywheel_runtime.contract.step import Step, log_line
 from flywheel_runtime.datasets import features
 from flywheel_runtime.datasets.features import Data, Rows
 from flywheel_runtime.models import estimators, onnx_export
-from flywheel_runtime.statistics.metrics import ScoredRows, metric_values, order_metrics
-
-Array = NDArray[Any]
+from flywheel_runtime.statistics.metrics import Array, ScoredRows, metric_values, order_metrics
 
 
 @dataclass(frozen=True)

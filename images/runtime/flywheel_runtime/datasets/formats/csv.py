@@ -9,7 +9,7 @@ from typing import NoReturn
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.source_file import SourceFile
+from flywheel_runtime.datasets.source_file import SourceFile, check_same_columns
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
 
 DELIMITERS = ",;\t|"
@@ -26,8 +26,7 @@ def load_csv(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> 
     connection.execute(f"CREATE TABLE raw ({declared})")
     for file in files:
         delimiter, header = _header(file)
-        if set(header) != set(columns):
-            _refuse_other_columns(file, header, first, columns)
+        check_same_columns(file, header, first, columns)
         try:
             connection.execute(f"INSERT INTO raw BY NAME SELECT * FROM {_reader(file, delimiter, header)}")
         except duckdb.OutOfMemoryException:
@@ -76,15 +75,6 @@ def _header(file: SourceFile) -> tuple[str, list[str]]:
 def _first_row(start: str, delimiter: str) -> list[str]:
     csv.field_size_limit(MAX_LINE_BYTES)
     return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
-
-
-def _refuse_other_columns(file: SourceFile, header: list[str], first: SourceFile, columns: list[str]) -> NoReturn:
-    different = sorted(set(header) ^ set(columns))
-    message = (
-        f"File '{file.name}' and file '{first.name}' have different columns ({', '.join(different[:5])}); "
-        "all files of a folder need the same."
-    )
-    raise Failure("ColumnsDiffer", message)
 
 
 def _raise_cause(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:

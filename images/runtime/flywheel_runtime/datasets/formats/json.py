@@ -8,7 +8,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats.parquet import column_type
 from flywheel_runtime.datasets.source_file import SourceFile
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal
 
 MAX_LINE_BYTES = 16 * 2**20
 
@@ -28,11 +28,7 @@ def load_json(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) ->
         raise
     except duckdb.Error as error:
         _raise_cause(files, error)
-    return {name: _json_type(connection, name, kind) for name, kind in _columns(connection)}
-
-
-def _columns(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str]]:
-    return [(str(row[0]), str(row[1])) for row in connection.execute("DESCRIBE raw").fetchall()]
+    return {name: _json_type(connection, name, kind) for name, kind in describe_columns(connection, "raw").items()}
 
 
 def _json_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str | None:

@@ -3,8 +3,8 @@
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.source_file import SourceFile
-from flywheel_runtime.datasets.sql import quote_literal
+from flywheel_runtime.datasets.source_file import SourceFile, check_same_columns
+from flywheel_runtime.datasets.sql import describe_columns, quote_literal
 
 TYPE_OF_PREFIX = {
     "TINYINT": "Integer",
@@ -30,32 +30,22 @@ TYPE_OF_PREFIX = {
 
 def load_parquet(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
     """Create `raw` from Parquet files that have the same columns."""
-    expected: dict[str, str] | None = None
-    for file in files:
-        columns = _describe(connection, file)
-        expected = expected if expected is not None else columns
-        if columns.keys() != expected.keys():
-            different = sorted(columns.keys() ^ expected.keys())
-            message = (
-                f"File '{file.name}' and file '{files[0].name}' have different columns ({', '.join(different[:5])}); "
-                "all files of a folder need the same."
-            )
-            raise Failure("ColumnsDiffer", message)
+    expected = _describe(connection, files[0])
+    for file in files[1:]:
+        check_same_columns(file, _describe(connection, file), files[0], expected)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
     try:
         connection.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise Failure("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
-    described = connection.execute("DESCRIBE raw").fetchall()
-    return {str(row[0]): column_type(str(row[0]), str(row[1])) for row in described}
+    return {name: column_type(name, kind) for name, kind in describe_columns(connection, "raw").items()}
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:
     try:
-        rows = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quote_literal(str(file.path))})").fetchall()
+        return describe_columns(connection, f"read_parquet({quote_literal(str(file.path))})")
     except (duckdb.IOException, duckdb.InvalidInputException) as error:
         raise Failure("UnreadableParquet", _unreadable(file.name, error)) from error
-    return {str(row[0]): str(row[1]) for row in rows}
 
 
 def _unreadable(name: str, error: duckdb.Error) -> str:

@@ -12,7 +12,7 @@ import duckdb
 from flywheel_runtime.commands.batch.formats import Format, Head, Rows, Slice
 from flywheel_runtime.commands.batch.storage.locations import File, Source, blocks
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal
 
 AT_ONCE = 4096  # rows
 MAGIC = b"PAR1"
@@ -24,8 +24,8 @@ def head(source: Source, file: File) -> Head:
     with tempfile.TemporaryDirectory() as folder:
         path = _with_footer(source, file, Path(folder))
         with _explained(file), duckdb.connect() as connection:
-            found = connection.execute(f"DESCRIBE SELECT * FROM read_parquet({quote_literal(str(path))})").fetchall()
-    return Head(tuple(str(row[0]) for row in found), tuple(str(row[1]) for row in found))
+            found = describe_columns(connection, f"read_parquet({quote_literal(str(path))})")
+    return Head(tuple(found), tuple(found.values()))
 
 
 def _slices(source: Source, file: File, _every: int) -> list[Slice]:

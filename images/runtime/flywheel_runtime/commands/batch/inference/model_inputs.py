@@ -25,9 +25,10 @@ class Feature:
 def match(inputs: Sequence[Tensor], given: tuple[str, ...], columns: Sequence[str], file: str) -> list[Feature]:
     """Each input's columns. Failure ColumnsMissing or FeaturesInvalid says what the model takes and what the file has."""
     found = [_feature(tensor, given, len(inputs) == 1, columns) for tensor in inputs]
-    missing = [name for each in found for name in each.columns if name not in columns]
+    wanted = [name for each in found for name in each.columns]
+    missing = [name for name in wanted if name not in columns]
     if missing:
-        words = f"file '{file}' has no column {_listed(missing)}; the model takes {_listed(_wanted(found))}"
+        words = f"file '{file}' has no column {_listed(missing)}; the model takes {_listed(wanted)}"
         cure = f"and the file has {_listed(columns)}; correct the input or choose another model"
         raise Failure("ColumnsMissing", f"{words}, {cure}")
     return found
@@ -59,10 +60,6 @@ def _feature(tensor: Tensor, given: tuple[str, ...], alone: bool, columns: Seque
 
 def _invalid(words: str) -> Failure:
     return Failure("FeaturesInvalid", f"{words}; see spec.input.features")
-
-
-def _wanted(features: Iterable[Feature]) -> list[str]:
-    return [name for each in features for name in each.columns]
 
 
 def _listed(names: Iterable[str]) -> str:
