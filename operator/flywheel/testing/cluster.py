@@ -150,17 +150,13 @@ class FakeCluster:
         return self._objects.get(reference)
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
-        return tuple(
-            self._objects[key]
-            for key in sorted(self._objects)
-            if key.api == api and self._objects[key]["metadata"].get("labels", {}).get(names.UID_LABEL) == uid
-        )
+        labelled = ((each, each["metadata"].get("labels", {})) for each in self.objects(api))
+        return tuple(each for each, labels in labelled if labels.get(names.UID_LABEL) == uid)
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """Returns those of a kind that was given to the constructor, since the references of others are unknown."""
         kind = self._kinds[api]
-        of_kind = (self._objects[key] for key in sorted(self._objects) if key.api == api)
-        return tuple(each for each in of_kind if to in set(kind.references(parse_resource(kind, each))))
+        return tuple(each for each in self.objects(api) if to in set(kind.references(parse_resource(kind, each))))
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
         found = (each for each in self._events if each["involvedObject"]["uid"] == uid)
@@ -183,11 +179,9 @@ class FakeCluster:
         return {"apiVersion": reference.api.api_version, "kind": reference.api.kind, "metadata": metadata}
 
     def _store(self, reference: Reference, raw: Manifest) -> None:
-        given = {
-            "uid": uid_of(reference.api.kind, reference.namespace, reference.name),
-            **raw["metadata"],
-        }
-        self._objects[reference] = {**raw, "metadata": {**given, "resourceVersion": self._next_version()}}
+        uid = uid_of(reference.api.kind, reference.namespace, reference.name)
+        metadata = {"uid": uid, **raw["metadata"], "resourceVersion": self._next_version()}
+        self._objects[reference] = {**raw, "metadata": metadata}
         self._uses.setdefault(reference, 1)
         self._watcher("MODIFIED", reference, self._objects[reference])
 

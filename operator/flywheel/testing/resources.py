@@ -57,11 +57,7 @@ def custom(
 
 
 def resource(kind: AnyKind, name: str, spec: Mapping[str, Any], **more: Any) -> AnyResource:
-    """One of our resources, parsed. `more` is what `custom` takes: status, namespace, uid, generation, created, labels, annotations.
-
-    Raises:
-        InvalidSpec: the spec does not fit the kind.
-    """
+    """One of our resources, parsed (InvalidSpec if the spec does not fit the kind). `more` is what `custom` takes."""
     return parse_resource(kind, custom(kind.api, name, spec, **more))
 
 

@@ -74,17 +74,10 @@ class Simulation:
     def _with_name(self, manifest: dict[str, Any]) -> dict[str, Any]:
         """Adds a namespace and a name, and removes what only the server writes."""
         metadata = dict(manifest["metadata"])
-        name = metadata.pop("name", None) or f"{metadata['generateName']}{GENERATED_SUFFIX}"
-        metadata.pop("generateName", None)
-        rest = {key: value for key, value in manifest.items() if key != "status"}
-        return {
-            **rest,
-            "metadata": {
-                **metadata,
-                "name": name,
-                "namespace": metadata.get("namespace") or self._connection.namespace,
-            },
-        }
+        generated = f"{metadata.pop('generateName', '')}{GENERATED_SUFFIX}"
+        metadata["name"] = metadata.get("name") or generated
+        metadata["namespace"] = metadata.get("namespace") or self._connection.namespace
+        return {**{key: value for key, value in manifest.items() if key != "status"}, "metadata": metadata}
 
     def _add_tested(self, kind: AnyKind, stored: Manifest) -> Manifest:
         """Returns the object without the status of an existing one, as the operator would see it first."""

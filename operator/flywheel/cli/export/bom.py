@@ -204,10 +204,9 @@ def _image(facts: dict[str, Any]) -> dict[str, Any]:
 def _about(facts: dict[str, Any]) -> dict[str, Any]:
     """Where the version comes from, beyond its components."""
     version, lineage = facts["version"], facts.get("lineage") or {}
+    gates = [each for each in facts.get("gates") or () if "name" in each]
     properties = {f"flywheel:{name}": lineage.get(name) for name in _LINEAGE}
-    properties |= {
-        f"flywheel:gate:{each['name']}": gate_result(each) for each in facts.get("gates") or () if "name" in each
-    }
+    properties |= {f"flywheel:gate:{each['name']}": gate_result(each) for each in gates}
     properties |= {f"flywheel:service:{each['name']}": each["role"] for each in facts.get("services") or ()}
     return {
         **properties,

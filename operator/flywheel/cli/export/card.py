@@ -83,12 +83,11 @@ def _numbers(metrics: Mapping[str, str]) -> dict[str, float]:
 
 def _body(facts: dict[str, Any]) -> str:
     version = facts["version"]
+    inputs, outputs = (list_objects(version, "signature", side) for side in ("inputs", "outputs"))
     sections = {
         "What it is": _identity(facts),
-        "Inputs": [f"- {inline_code(describe_tensor(each))}" for each in list_objects(version, "signature", "inputs")],
-        "Outputs": [
-            f"- {inline_code(describe_tensor(each))}" for each in list_objects(version, "signature", "outputs")
-        ],
+        "Inputs": [f"- {inline_code(describe_tensor(each))}" for each in inputs],
+        "Outputs": [f"- {inline_code(describe_tensor(each))}" for each in outputs],
         "Metrics": _metrics(facts),
         "Gates": [
             f"- {escape_markdown(each.get('name'))} {gate_result(each)}: {escape_markdown(each.get('message'))}"
@@ -110,12 +109,10 @@ def _body(facts: dict[str, Any]) -> str:
 def _identity(facts: dict[str, Any]) -> list[str]:
     version, standing = facts["version"], facts.get("standing") or {}
     approval, audit = version.get("approval") or {}, standing.get("audit") or {}
+    verdict = [escape_markdown(standing[each]) for each in ("verdict", "message") if standing.get(each)]
     by = [escape_markdown(approval[each]) for each in ("by", "reason", "at") if approval.get(each)]
-    since = ", ".join(
-        f"champion since {each['since']} ({each.get('reason')})"
-        for each in list_objects(standing, "reigns")
-        if "since" in each
-    )
+    reigns = [each for each in list_objects(standing, "reigns") if "since" in each]
+    since = ", ".join(f"champion since {each['since']} ({each.get('reason')})" for each in reigns)
     return _lines(
         {
             "Model": inline_code(version["model"]),
@@ -123,9 +120,7 @@ def _identity(facts: dict[str, Any]) -> list[str]:
             "Format": escape_markdown(version.get("format")),
             "Artifact": inline_code(version["digest"]),
             "Verified": f"{version['verifiedAt']}, by loading it in the serving image",
-            "Standing": ": ".join(
-                escape_markdown(standing[each]) for each in ("verdict", "message") if standing.get(each)
-            ),
+            "Standing": ": ".join(verdict),
             "History": since,
             "Audit record": ", ".join(inline_code(audit[each]) for each in ("number", "sha256") if each in audit),
             "Approved by": ", ".join(by),
@@ -155,16 +150,14 @@ def _training(facts: dict[str, Any]) -> list[str]:
         f"- Parameter {inline_code(name)}: {inline_code(value)}"
         for name, value in sorted((lineage.get("parameters") or {}).items())
     ]
-    number = lineage.get("trial")
+    experiment = inline_code(lineage.get("experiment"))
+    trial_number = f", trial {lineage['trial']}" if lineage.get("trial") is not None else ""
     usage = trial.get("usage") or {}
     spent = (("cpuSeconds", "s CPU"), ("memoryPeakBytes", "bytes of memory"))
     return [
         *_lines(
             {
-                "Experiment": inline_code(lineage.get("experiment"))
-                + (f", trial {number}" if number is not None else "")
-                if lineage.get("experiment")
-                else "",
+                "Experiment": f"{experiment}{trial_number}" if experiment else "",
                 "Pipeline": inline_code(pipeline),
                 "Run": inline_code(lineage.get("run")),
                 "Revision": inline_code(lineage.get("revision") or run.get("revision")),
@@ -182,6 +175,7 @@ def _data(facts: dict[str, Any]) -> list[str]:
     data = facts.get("dataset") or {}
     source = data.get("source") or {}
     splits = data.get("splits") or {}
+    rows = [f"{splits[part]} {part}" for part in ("train", "validation", "test") if part in splits]
     place = get_field(source, "s3", "uri") or get_field(source, "http", "url") or get_field(source, "pvc", "claimName")
     return [
         *_lines(
@@ -192,9 +186,7 @@ def _data(facts: dict[str, Any]) -> list[str]:
                 "Prepared from": inline_code(data.get("preparedFrom")),
                 "Source": inline_code(place),
                 "Target": inline_code(data.get("target")),
-                "Rows": ", ".join(
-                    f"{splits[part]} {part}" for part in ("train", "validation", "test") if part in splits
-                ),
+                "Rows": ", ".join(rows),
             }
         ),
         *(f"- Warning: {escape_markdown(each)}" for each in data.get("warnings") or ()),

@@ -120,10 +120,9 @@ def _standing(model: Manifest | None, version: str) -> dict[str, Any]:
     mine = [each for each in list_objects(model, "status", "history") if each.get("version") == version]
     reigns = [pick_fields(each, "number", "since", "reason", "approvedBy") for each in mine]
     audit = get_field(model, "status", "audit")
-    recorded = get_field(audit, "recorded") is not None and get_field(audit, "recorded") in [
-        each.get("number") for each in mine
-    ]
-    record = pick_fields(audit, "number", "sha256") if recorded else {}
+    recorded = get_field(audit, "recorded")
+    is_mine = recorded is not None and recorded in [each.get("number") for each in mine]
+    record = pick_fields(audit, "number", "sha256") if is_mine else {}
     return drop_empty({**pick_fields(verdict, "verdict", "message"), "reigns": reigns, "audit": record})
 
 

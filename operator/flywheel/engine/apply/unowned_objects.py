@@ -59,13 +59,12 @@ class UnownedObjects:
     def _patch(self, kind: AnyKind, resource: AnyResource, patch: Patch) -> None:
         """Applies a patch. Nothing depends on it, so an object that was deleted meanwhile, or a missing permission, is no error."""
         reference = Reference(patch.api, resource.namespace, patch.name)
-        metadata = {
-            "name": patch.name,
+        manifest = patch.api.manifest(patch.name)
+        manifest["metadata"] |= {
             "namespace": resource.namespace,
             **({"annotations": dict(patch.annotations)} if patch.annotations else {}),
             **({"ownerReferences": [names.owner_reference(resource, controls=False)]} if patch.owned else {}),
         }
-        manifest = {"apiVersion": patch.api.api_version, "kind": patch.api.kind, "metadata": metadata}
         try:
             self._store.update_written(
                 patch.api, self._writer.update(patch.api, manifest, kind.field_manager, patch.uid)

@@ -56,18 +56,12 @@ class Store:
     def update_watched(self, api: Api, manifest: Manifest) -> None:
         """Stores an object that the watch or a list delivered."""
         reference, entry = self._entry(api, manifest)
-        self._put(
-            reference,
-            entry,
-            is_stale=lambda tombstone: entry.version <= tombstone.version or entry.uid == tombstone.uid,
-        )
+        self._put(reference, entry, is_stale=lambda tombstone: entry.version <= tombstone.version)
 
     def update_written(self, api: Api, manifest: Manifest) -> None:
         """Stores an object that the server returned for a write or a get, so it exists, whatever the watch has yet to deliver."""
         reference, entry = self._entry(api, manifest)
-        self._put(
-            reference, entry, is_stale=lambda tombstone: entry.version < tombstone.version or entry.uid == tombstone.uid
-        )
+        self._put(reference, entry, is_stale=lambda tombstone: entry.version < tombstone.version)
 
     def delete_watched(self, api: Api, manifest: Manifest) -> None:
         """Removes an object that the watch reported as deleted, or as no longer labelled as ours."""
@@ -137,9 +131,9 @@ class Store:
     def _put(self, reference: Reference, entry: _Entry, is_stale: Callable[[_Tombstone], bool]) -> None:
         with self._lock:
             known, tombstone = self._entries.get(reference), self._tombstones.get(reference)
-            if (known is not None and entry.version <= known.version) or (
-                tombstone is not None and is_stale(tombstone)
-            ):
+            if known is not None and entry.version <= known.version:
+                return
+            if tombstone is not None and (entry.uid == tombstone.uid or is_stale(tombstone)):
                 return
             affected = self._unindex(reference)
             self._tombstones.pop(reference, None)
