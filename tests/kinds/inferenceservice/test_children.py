@@ -212,7 +212,7 @@ def test_the_server_takes_these_arguments() -> None:
     [server] = template()["spec"]["containers"]
     parsed = settings.parse(server["args"])
 
-    assert (parsed.model.name, parsed.model.version, parsed.http.address, parsed.grpc) == (
+    assert (parsed.model.name, parsed.model.version, parsed.http, parsed.grpc) == (
         "delay",
         "delay-1",
         ("0.0.0.0", 8080),
