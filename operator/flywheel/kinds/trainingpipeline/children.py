@@ -46,8 +46,8 @@ def run(
     pipeline: TrainingPipeline, name: str, revision: str, parameters: Mapping[str, Any], cause: Mapping[str, Any]
 ) -> Child:
     """The run that a trigger starts."""
-    spec = {"pipeline": pipeline.name, "revision": revision, "cause": dict(cause)}
-    return _run(name, {**spec, **({"parameters": dict(parameters)} if parameters else {})})
+    given = {"parameters": dict(parameters)} if parameters else {}
+    return _run(pipeline, name, revision, cause=dict(cause), **given)
 
 
 def test_run_name(pipeline: TrainingPipeline, revision: str) -> str:
@@ -57,9 +57,9 @@ def test_run_name(pipeline: TrainingPipeline, revision: str) -> str:
 
 def test_run(pipeline: TrainingPipeline, revision: str) -> Child:
     """The run on a sample that decides whether a revision becomes live."""
-    name = test_run_name(pipeline, revision)
-    return _run(name, {"pipeline": pipeline.name, "revision": revision, "test": True})
+    return _run(pipeline, test_run_name(pipeline, revision), revision, test=True)
 
 
-def _run(name: str, spec: Mapping[str, Any]) -> Child:
-    return Child(TRAINING_RUN, TRAINING_RUN.manifest(name, spec=dict(spec)), create_only=True)
+def _run(pipeline: TrainingPipeline, name: str, revision: str, **more: Any) -> Child:
+    spec = {"pipeline": pipeline.name, "revision": revision, **more}
+    return Child(TRAINING_RUN, TRAINING_RUN.manifest(name, spec=spec), create_only=True)

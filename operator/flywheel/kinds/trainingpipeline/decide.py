@@ -139,7 +139,8 @@ def _plan(
 ) -> Plan:
     pipeline, seen = context.pipeline, context.seen
     current, started = children.revision(pipeline), [result.run for result in results if result.run is not None]
-    if revisions.is_testing and not pipeline.spec.suspend:
+    is_testing = revisions.current.state == "Testing"
+    if is_testing and not pipeline.spec.suspend:
         started.append(children.test_run(pipeline, revisions.current.name))
     names = {current.name, *(child.name for child in started)}
     runs, expired = _retention(pipeline, seen)
@@ -150,7 +151,7 @@ def _plan(
         decision,
         message=f"Revision {revisions.live} is live. {decision.message}" if decision.ready else decision.message,
         removals=expired,
-        progressing=None if revisions.is_testing or not decision.ready else False,
+        progressing=None if is_testing or not decision.ready else False,
         events=tuple(result.event for result in results if result.event is not None),
         requeue_after=min(times, default=None),
     )

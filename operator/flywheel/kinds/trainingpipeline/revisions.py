@@ -19,11 +19,6 @@ class Revisions:
     live: str | None
     pin_is_missing: bool = False
 
-    @property
-    def is_testing(self) -> bool:
-        """Whether the current revision needs its test run."""
-        return self.current.state == "Testing"
-
 
 def advance_revisions(pipeline: TrainingPipeline, seen: Seen) -> Revisions:
     """The revisions with the current spec and what test runs found."""

@@ -8,7 +8,6 @@ from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
-from flywheel.kinds.trainingpipeline.schema.inputs import Parameter
 from flywheel.kinds.trainingpipeline.schema.steps import Step
 from flywheel.kinds.trainingrun.parameters import Values, resolve_parameters
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunSpec, TrainingRunStatus
@@ -33,10 +32,10 @@ def preview_steps(pipeline: TrainingPipeline, name: str, settings: Settings) -> 
         ValueError: a step takes what no step leaves; the message says which.
     """
     template = pipeline.spec
-    given = {str(each.name): _value(each) for each in template.parameters}
-    run = _run(pipeline, name)
+    defaults = {str(each.name): each.default for each in template.parameters if each.default is not None}
+    given = {str(each.name): PLACEHOLDER_VALUES[each.type] for each in template.parameters} | defaults
     context = RunContext(
-        run=run,
+        run=_run(pipeline, name),
         template=template,
         values=Values(resolve_parameters(template.parameters, given), pipeline.created.date()),
         inputs={str(each.name): _input(str(each.name), str(each.dataset)) for each in template.inputs},
@@ -60,10 +59,6 @@ def _run(pipeline: TrainingPipeline, name: str) -> TrainingRun:
         spec=TrainingRunSpec(pipeline=pipeline.name),
         status=TrainingRunStatus(),
     )
-
-
-def _value(parameter: Parameter) -> str:
-    return PLACEHOLDER_VALUES[parameter.type] if parameter.default is None else parameter.default
 
 
 def _input(name: str, dataset: str) -> InputUsed:

@@ -114,9 +114,7 @@ def _record_outcomes(current: Pass, states: StepStates, progress: Progress) -> N
 def _cancel_steps(current: Pass, progress: Progress) -> None:
     for name, state in progress.states.items():
         if not state.is_over:
-            progress.states[name] = state.with_status(
-                state="Cancelled", reason="Cancelled", message=current.stopped, finished=current.now
-            )
+            progress.states[name] = state.with_end("Cancelled", "Cancelled", str(current.stopped), current.now)
 
 
 def _settle(current: Pass, progress: Progress, states: StepStates, result: RunResult | None) -> None:
@@ -141,14 +139,12 @@ def _requirements_are_met(current: Pass, states: StepStates, state: StepState) -
 def _skipped(current: Pass, state: StepState, states: StepStates) -> StepState | None:
     """The state of a step that cannot run, or that a test run leaves out."""
     if current.context.run.spec.test and (state.step.kind in NOT_IN_TEST_RUNS or state.step.cache == "Never"):
-        message = "A test run has no side effects."
-        return state.with_status(state="Skipped", reason="TestRun", message=message, finished=current.now)
+        return state.with_end("Skipped", "TestRun", "A test run has no side effects.", current.now)
     for name in sorted(required_names(state.step)):
         above = states.get(name)
         if above is not None and above.status.state in TERMINAL_STATES - {"Succeeded"}:
             ended = {"Failed": "failed", "Skipped": "was skipped", "Cancelled": "was cancelled"}[above.status.state]
-            message = f"Step '{name}', which it needs, {ended}."
-            return state.with_status(state="Skipped", reason="Needs", message=message, finished=current.now)
+            return state.with_end("Skipped", "Needs", f"Step '{name}', which it needs, {ended}.", current.now)
     return None
 
 
@@ -162,12 +158,10 @@ def _after_when(current: Pass, state: StepState, states: StepStates, result: Run
     try:
         finding = first_unmet(state.step.when, current.context.values.parameters, states, result)
     except UndefinedCondition as error:
-        message = f"`when` cannot be evaluated: {error}."[:512]
-        return state.with_status(state="Failed", reason="WhenUndefined", message=message, finished=current.now)
+        return state.with_end("Failed", "WhenUndefined", f"`when` cannot be evaluated: {error}.", current.now)
     if finding is None:
         return None
-    message = f"`when` does not hold: {finding}."[:512]
-    return state.with_status(state="Skipped", reason="WhenNotMet", message=message, finished=current.now)
+    return state.with_end("Skipped", "WhenNotMet", f"`when` does not hold: {finding}.", current.now)
 
 
 def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
@@ -186,7 +180,7 @@ def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
             return state
         return _started(current, progress, state, attempt)
     except InvalidInput as error:
-        return state.with_status(state="Failed", reason="Invalid", message=str(error)[:512], finished=current.now)
+        return state.with_end("Failed", "Invalid", str(error), current.now)
 
 
 def _with_cache_key(current: Pass, state: StepState, attempt: Attempt) -> StepState:

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    LIST_MAP_BY_NAME,
     Placement,
     PullSecret,
     Quantity,
@@ -69,8 +70,7 @@ class InferenceServiceSpec(Schema):
         max_length=64,
         description="Environment variables of the server.",
         json_schema_extra={
-            "x-kubernetes-list-type": "map",
-            "x-kubernetes-list-map-keys": ["name"],
+            **LIST_MAP_BY_NAME,
             **validations(
                 rule(
                     "self.all(e, !e.name.startsWith('FLYWHEEL_'))",

@@ -75,28 +75,21 @@ def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> Trigge
 def _skip(
     known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime, finished: tuple[str, ...]
 ) -> TriggerResult:
-    """No run starts: a tick is over at once or at its deadline, another cause waits."""
-    skipped = _skipped(known, cause, refusal, now)
+    """No run starts: a tick is over at once or at its deadline, another cause waits.
+
+    The refusal is written once: the same cause and reason in the next pass change nothing.
+    """
+    at, text, message = now.replace(microsecond=0), cause.message[:256], refusal.message[:512]
+    skipped, before = known, known.skipped
+    if before is None or (before.cause, before.reason) != (text, refusal.reason):
+        written = Skipped(at=at, cause=text, reason=refusal.reason, message=message)
+        skipped = known.model_copy(update={"skipped": written})
     late = cause.deadline is not None and cause.deadline <= now
     if cause.tick is not None and (refusal.final or late):
         handled = skipped.model_copy(update={"answered": cause.key[:128]})
         return TriggerResult(handled, finished_ticks=(*finished, cause.tick))
     times = [time for time in (refusal.until, cause.deadline) if time is not None]
     return TriggerResult(skipped, finished_ticks=finished, until=min(times, default=None))
-
-
-def _skipped(known: TriggerStatus, cause: Cause, refusal: Refusal, now: datetime) -> TriggerStatus:
-    """The status with the refusal, which is written once: the same cause and reason in the next pass change nothing."""
-    before = known.skipped
-    if before is not None and (before.cause, before.reason) == (cause.message[:256], refusal.reason):
-        return known
-    skipped = Skipped(
-        at=now.replace(microsecond=0),
-        cause=cause.message[:256],
-        reason=refusal.reason,
-        message=refusal.message[:512],
-    )
-    return known.model_copy(update={"skipped": skipped})
 
 
 def _with_run(context: GuardContext, run: Child) -> GuardContext:

@@ -44,6 +44,10 @@ class StepState:
         """The same with some fields of its status changed."""
         return replace(self, status=self.status.model_copy(update=changes))
 
+    def with_end(self, state: str, reason: str, message: str, now: datetime) -> "StepState":
+        """The same after the step ended without a result."""
+        return self.with_status(state=state, reason=reason, message=message[:512], finished=now)
+
 
 StepStates = dict[str, StepState]
 
@@ -72,8 +76,7 @@ def after_attempt(state: StepState, outcome: Outcome, now: datetime) -> StepStat
     reason, message = outcome.reason[:63], outcome.message[:512]
     if done >= limit:
         again = f" It was tried {done + 1} times." if done else ""
-        message = f"{outcome.message[:470]}{again}"
-        return state.with_status(state="Failed", finished=now, reason=reason, message=message)
+        return state.with_end("Failed", reason, f"{outcome.message[:470]}{again}", now)
     pause = timedelta(0) if counter == "out_of_memory" else backoff(done, initial=INITIAL_BACKOFF)
     return state.with_status(
         state="Waiting",
@@ -92,7 +95,7 @@ def restart_producers(states: StepStates, name: str, now: datetime) -> StepState
     count = tries.infrastructure or 0
     if not producers or count >= MAX_RESTARTS:
         message = "What it takes is no longer in the store, and no step of this run can make it again; ask the Dataset for another check, and start a new run."
-        return states | {name: state.with_status(state="Failed", reason=LOST_INPUT, message=message, finished=now)}
+        return states | {name: state.with_end("Failed", LOST_INPUT, message, now)}
     restarted = {each: _restarted(states[each], name) for each in producers}
     counted = tries.model_copy(update={"infrastructure": count + 1})
     waiting = state.with_status(state="Waiting", tries=counted, reason=LOST_INPUT, message="Waits for what was lost.")
