@@ -31,7 +31,8 @@ def service_children(
 ) -> tuple[Child | ExistingChild, ...]:
     """All children, in the order in which they are applied."""
     slot = layout.active
-    around = (service_account(service), network_policy(service, layout), front_service(service, slot))
+    front = selecting_service(service, names.child(service), slot)
+    around = (service_account(service), network_policy(service, layout), front)
     budget = (disruption_budget(service, slot),) if replicas.replica_limits(service)[1] > 1 else ()
     count = replicas.desired_replicas(service, layout.running)
     shared = replicas.has_autoscaler(service) or layout.autoscaled
@@ -92,9 +93,10 @@ def _template(
         "serving.kserve.io/inferenceservice": names.truncate(service.name, names.MAX_NAME_LENGTH),
         "component": "predictor",
     }
+    ports = container.container_ports(service)
     scraped = {
         "prometheus.io/scrape": "true",
-        "prometheus.io/port": str(container.metrics_port(service)),
+        "prometheus.io/port": str(ports.get("metrics", ports["http"])),
         "prometheus.io/path": "/metrics",
     }
     return {
@@ -121,24 +123,15 @@ def spread_constraints(service: InferenceService, slot: Slot = "a") -> list[dict
     ]
 
 
-def front_service(service: InferenceService, slot: Slot = "a") -> Child:
-    """The Service that clients use; it selects one slot's servers."""
-    return selecting_service(service, names.child(service), slot)
-
-
 def selecting_service(service: InferenceService, name: str, slot: Slot, **more: Any) -> Child:
-    """A Service of that name for one slot's servers; `more` fields of its spec."""
-    spec = {**more, "ports": service_ports(), "selector": slot_labels(service, slot)}
-    return Child(api.SERVICE, api.SERVICE.manifest(name, spec=spec))
-
-
-def service_ports() -> list[dict[str, Any]]:
-    """The ports of a Service, with KServe's numbers."""
-    ports = (("http", container.HTTP_PORT, "http"), ("grpc", container.GRPC_PORT, "kubernetes.io/h2c"))
-    return [
+    """A Service of that name for one slot's servers; `more` fields of its spec. The numbers of its ports are KServe's."""
+    protocols = (("http", container.HTTP_PORT, "http"), ("grpc", container.GRPC_PORT, "kubernetes.io/h2c"))
+    ports = [
         {"name": name, "port": port, "targetPort": name, "protocol": "TCP", "appProtocol": protocol}
-        for name, port, protocol in ports
+        for name, port, protocol in protocols
     ]
+    spec = {**more, "ports": ports, "selector": slot_labels(service, slot)}
+    return Child(api.SERVICE, api.SERVICE.manifest(name, spec=spec))
 
 
 def service_account(service: InferenceService) -> Child:

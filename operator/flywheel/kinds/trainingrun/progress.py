@@ -4,11 +4,12 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.resource import names
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingrun.observe import CachedStep, Seen
 from flywheel.kinds.trainingrun.parameters import InvalidInput
 from flywheel.kinds.trainingrun.schema.status import StepStatus
-from flywheel.kinds.trainingrun.steps.attempt import Attempt, RunContext, cache_key
+from flywheel.kinds.trainingrun.steps.attempt import Attempt, RunContext
 from flywheel.kinds.trainingrun.steps.dependencies import required_names
 from flywheel.kinds.trainingrun.steps.execution import attempt_children, attempt_identity
 from flywheel.kinds.trainingrun.steps.step_inputs import next_attempt
@@ -189,7 +190,7 @@ def _with_cache_key(current: Pass, state: StepState, attempt: Attempt) -> StepSt
         return state.with_status(cache="Miss", cache_reason=identity[:128])
     if state.step.cache == "Never":
         return state.with_status(cache="Miss", cache_reason="cache: Never")
-    return state.with_status(key=cache_key(identity))
+    return state.with_status(key=names.digest({"v": 1, **identity})[:32])
 
 
 def _cache_hit(current: Pass, state: StepState) -> CachedStep | None:

@@ -49,8 +49,9 @@ def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     if rollout.spec.paused:
         # The verdict stays where it is, and is read when the pause is over.
         return _at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED)
-    last = rollout.is_last_step
-    change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": (status.step or 1) + 1}
+    step = status.step or 1
+    last = step >= len(rollout.spec.steps)
+    change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": step + 1}
     following = status.model_copy(update={**change, "since": rollout.timestamp})
     message = f"Step {status.step} is passed: it {status.message}"
     return _at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)

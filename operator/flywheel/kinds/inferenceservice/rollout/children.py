@@ -41,7 +41,12 @@ def rollout_children(
         data = {"route.json": json.dumps(content, sort_keys=True)}
         found.append(Child(CONFIG_MAP, CONFIG_MAP.manifest(slots.route_name(service, slot), data=data)))
     if challenger is not None:
-        found += [create(service, slot) for create in (slot_service, headless_service) for slot in ROLES]
+        # The judge reads the metrics of each pod, also of one that is not ready.
+        headless = {"clusterIP": "None", "publishNotReadyAddresses": True}
+        found += [selecting_service(service, slots.slot_service_name(service, slot), slot) for slot in ROLES]
+        found += [
+            selecting_service(service, slots.headless_service_name(service, slot), slot, **headless) for slot in ROLES
+        ]
         slot = other_slot(transition.active)
         found.append(deployment(service, challenger, settings, slot, transition.challenger_replicas))
     if before is not None and transition.retain_judge:
@@ -120,17 +125,6 @@ def _forwarding_route(
 
 def _route_digest(content: Mapping[str, Any]) -> str:
     return names.digest(dict(content))[:16]
-
-
-def slot_service(service: InferenceService, slot: Slot) -> Child:
-    """The Service of one slot's ready servers, to which the other slot forwards."""
-    return selecting_service(service, slots.slot_service_name(service, slot), slot)
-
-
-def headless_service(service: InferenceService, slot: Slot) -> Child:
-    """A headless Service: the judge reads the metrics of each pod, also of one that is not ready."""
-    name = slots.headless_service_name(service, slot)
-    return selecting_service(service, name, slot, clusterIP="None", publishNotReadyAddresses=True)
 
 
 def judge_job(rollout: RolloutInProgress) -> Child:

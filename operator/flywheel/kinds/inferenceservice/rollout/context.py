@@ -99,11 +99,6 @@ class RolloutInProgress(Challenge):
         return steps[min(max(self.status.step or 1, 1), len(steps)) - 1]
 
     @property
-    def is_last_step(self) -> bool:
-        """Whether the challenger is promoted after this step."""
-        return (self.status.step or 1) >= len(self.spec.steps)
-
-    @property
     def challenger_replicas(self) -> int:
         """The same share of the champion's servers as the step's share of its requests, and at least one."""
         return max(1, ceil(self.replicas * self.step.percent / 100))

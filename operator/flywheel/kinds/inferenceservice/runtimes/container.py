@@ -31,12 +31,6 @@ def container_ports(service: InferenceService) -> dict[str, int]:
     return {"http": HTTP_PORT, "grpc": GRPC_PORT, **metrics}
 
 
-def metrics_port(service: InferenceService) -> int:
-    """The port of /metrics."""
-    found = container_ports(service)
-    return found.get("metrics", found["http"])
-
-
 def runtime_inputs(service: InferenceService) -> dict[str, Any]:
     """The inputs of the pod template; nothing for our own server, named or not, so that naming it restarts no server."""
     runtime = service.spec.runtime

@@ -12,7 +12,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.schema.scaling import Scaling
+from flywheel.kinds.inferenceservice.schema.scaling import DEFAULT_TARGET, Scaling
 
 # What servers export at /metrics. prometheus-adapter's own rules make `x` out of a gauge `x`, and requests/s `x` out of a counter `x_total`.
 POD_METRICS = {"InFlight": "model_infer_in_flight", "RequestsPerSecond": "model_infer_request_success"}
@@ -62,7 +62,7 @@ def autoscalers(service: InferenceService, deployment: str) -> tuple[Child, ...]
 
 def _metric(scaling: Scaling) -> dict[str, Any]:
     """A metric as in autoscaling/v2: a share of the request, or an amount for each pod."""
-    target = scaling.target_or_default
+    target = DEFAULT_TARGET if scaling.target is None else str(scaling.target)
     if target.endswith("%"):
         wanted: dict[str, Any] = {"type": "Utilization", "averageUtilization": int(target[:-1])}
     else:

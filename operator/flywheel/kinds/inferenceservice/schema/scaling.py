@@ -100,11 +100,6 @@ class Scaling(Schema):
         None, description="How fast servers are added and removed; absent, Kubernetes' defaults."
     )
 
-    @property
-    def target_or_default(self) -> str:
-        """The target as written, or the default one."""
-        return DEFAULT_TARGET if self.target is None else str(self.target)
-
 
 def _requested(metric: str, resource: str) -> str:
     share = "!has(self.scaling.target) || (type(self.scaling.target) == string && self.scaling.target.endsWith('%'))"

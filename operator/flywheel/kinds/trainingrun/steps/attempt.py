@@ -6,7 +6,6 @@ from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.pending import Diagnosis
-from flywheel.core.resource import names
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Step
@@ -66,8 +65,3 @@ class AttemptSeen:
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
     note: str = ""
-
-
-def cache_key(identity: Mapping[str, Any]) -> str:
-    """The first 32 digits of the digest of everything that decides the result."""
-    return names.digest({"v": 1, **identity})[:32]
