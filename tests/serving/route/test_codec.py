@@ -13,13 +13,13 @@ from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.signature import TensorSpec
 from flywheel_serving.rest import codec
 from flywheel_serving.rest.body_templates import BodyTemplates
-from flywheel_serving.route.codec import ExpectedResponse, InvalidResponse, RequestEncoder, UpstreamResponse, decode
+from flywheel_serving.route.codec import InvalidResponse, RequestEncoder, UpstreamResponse, decode
 from flywheel_serving.route.route_file import Challenger
 from tests.examples import examples
 
 VALUES: dict[str, list[Any]] = {"BYTES": ["ä", ""], "BOOL": [True, False], "FP32": [1.5, float("nan")]}
 OUTPUTS = (TensorSpec("value", "FP32", (-1, 2)), TensorSpec("text", "BYTES", (-1,)))
-WANTED = ExpectedResponse("v2", OUTPUTS, 1)
+WANTED = ("v2", OUTPUTS, 1)
 
 
 @pytest.mark.parametrize("datatype", DTYPES)
@@ -53,16 +53,16 @@ RIGHT = {"name": "value", "datatype": "FP32", "shape": [1, 2], "parameters": {"b
 
 
 def test_outputs_have_the_requested_order() -> None:
-    value, text = decode(reply(RIGHT), WANTED)
+    value, text = decode(reply(RIGHT), *WANTED)
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
-    text, value = decode(reply(RIGHT), ExpectedResponse("v2", OUTPUTS[::-1], None))
+    text, value = decode(reply(RIGHT), "v2", OUTPUTS[::-1], None)
     assert (value.tolist(), text.tolist()) == ([[1.0, 2.0]], ["a"])
 
 
 def assert_valid_or_refused(answer: UpstreamResponse) -> None:
     try:
-        value, text = decode(answer, WANTED)
+        value, text = decode(answer, *WANTED)
     except InvalidResponse:
         return
     assert (value.shape, text.shape) == ((1, 2), (1,))

@@ -20,6 +20,7 @@ MAX_RESPONSE_BYTES = 1_048_576
 CHUNK_BYTES = 65_536
 
 TlsContextFactory = Callable[[], ssl.SSLContext]
+_Request = tuple[str, str, bytes | None, dict[str, str]]  # method, path, body, headers
 
 
 class Unreachable(Exception):
@@ -51,36 +52,29 @@ class HttpsClient:
     async def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> HttpsResponse:
         """Raises Unreachable."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self._request, method, path, body, dict(headers))
+        return await loop.run_in_executor(self._threads, self._request, (method, path, body, dict(headers)))
 
     def close(self) -> None:
         self._is_closed = True
         self._threads.shutdown(wait=False, cancel_futures=True)
         self._close_idle()
 
-    def _request(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> HttpsResponse:
+    def _request(self, request: _Request) -> HttpsResponse:
         try:
             # The host may have closed an idle connection: a new one shows whether the host is reachable.
             with contextlib.suppress(IndexError, http.client.HTTPException, OSError):
-                return self._exchange(self._idle.pop(), method, path, body, headers)
+                return self._exchange(self._idle.pop(), request)
             connection = http.client.HTTPSConnection(
                 self._host, self._port, timeout=TIMEOUT_SECONDS, context=self._tls_context()
             )
-            return self._exchange(connection, method, path, body, headers)
+            return self._exchange(connection, request)
         except (http.client.HTTPException, OSError, ValueError) as error:
             cause = str(error) or type(error).__name__
             raise Unreachable(f"https://{self._host}:{self._port} does not respond: {cause[:300]}") from error
 
-    def _exchange(
-        self,
-        connection: http.client.HTTPSConnection,
-        method: str,
-        path: str,
-        body: bytes | None,
-        headers: dict[str, str],
-    ) -> HttpsResponse:
+    def _exchange(self, connection: http.client.HTTPSConnection, request: _Request) -> HttpsResponse:
         try:
-            connection.request(method, path, body, headers)
+            connection.request(*request)
             with connection.getresponse() as response:
                 content = _read(response)
         except BaseException:

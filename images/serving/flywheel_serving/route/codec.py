@@ -80,24 +80,20 @@ class RequestEncoder:
         return b"\r\n".join((*lines, b"", b""))
 
 
-@dataclass(frozen=True)
-class ExpectedResponse:
-    """What a response must have. `rows` is its first axis, None if the outputs' rows need not be the inputs'."""
+def decode(
+    response: UpstreamResponse, wanted_version: str, wanted_outputs: Sequence[TensorSpec], rows: int | None
+) -> list[Array]:
+    """One array for each of `wanted_outputs`, in that order. Raises InvalidResponse.
 
-    version: str
-    outputs: Sequence[TensorSpec]
-    rows: int | None
-
-
-def decode(response: UpstreamResponse, expected: ExpectedResponse) -> list[Array]:
-    """One array for each of `expected.outputs`, in that order. Raises InvalidResponse."""
+    `rows` is their first axis, None if the outputs' rows need not be the inputs'.
+    """
     document, binary = _split(response)
-    if (version := document.get("model_version")) != expected.version:
-        raise InvalidResponse(f"model_version: wanted {expected.version!r}, found {_shown(version)}")
+    if (version := document.get("model_version")) != wanted_version:
+        raise InvalidResponse(f"model_version: wanted {wanted_version!r}, found {_shown(version)}")
     items = document.get("outputs")
     if not isinstance(items, list):
         raise InvalidResponse("outputs: wanted a list")
-    specs = {spec.name: spec for spec in expected.outputs}
+    specs = {spec.name: spec for spec in wanted_outputs}
     outputs: dict[str, Array] = {}
     offset = 0
     for item in items:
@@ -105,12 +101,12 @@ def decode(response: UpstreamResponse, expected: ExpectedResponse) -> list[Array
         spec = specs.get(name) if isinstance(name, str) else None
         if spec is None or spec.name in outputs:
             raise InvalidResponse(f"outputs: wanted each of {sorted(specs)} once, found {_shown(item)}")
-        outputs[spec.name], offset = _output(spec, item, binary, offset, expected.rows)
+        outputs[spec.name], offset = _output(spec, item, binary, offset, rows)
     if len(outputs) < len(specs):
         raise InvalidResponse(f"outputs: missing {sorted(specs.keys() - outputs.keys())}")
     if offset != len(binary):
         raise InvalidResponse(f"body: {len(binary) - offset} bytes belong to no output")
-    return [outputs[spec.name] for spec in expected.outputs]
+    return [outputs[spec.name] for spec in wanted_outputs]
 
 
 def _split(response: UpstreamResponse) -> tuple[dict[str, Any], memoryview]:

@@ -92,8 +92,7 @@ class Upstream:
         specs = [local_model.output_specs[name] for name in request.output_names]
         rows = request.rows if local_model.rows_are_independent else None
         try:
-            expected = codec.ExpectedResponse(self.challenger.version, specs, rows)
-            return ForwardResult("Answered", "", codec.decode(received, expected))
+            return ForwardResult("Answered", "", codec.decode(received, self.challenger.version, specs, rows))
         except codec.InvalidResponse as error:
             return ForwardResult("Invalid", str(error))
 
