@@ -186,17 +186,17 @@ class Simulator:
         """Let time pass: a timedelta, or its parts, such as `minutes=5`."""
         self.cluster.advance(time + timedelta(**parts))
 
-    def jobs(self, reference: Reference | None = None) -> tuple[Manifest, ...]:
-        """The Jobs of a resource, by name."""
-        return self.cluster.children(self.read(reference or self.subject).uid, JOB)
+    def jobs(self) -> tuple[Manifest, ...]:
+        """The Jobs of the resource, by name."""
+        return self.cluster.children(self.resource.uid, JOB)
 
     def job_names(self) -> list[str]:
         """The names of the resource's Jobs."""
         return [each["metadata"]["name"] for each in self.jobs()]
 
-    def running(self, reference: Reference | None = None) -> list[Manifest]:
+    def running(self) -> list[Manifest]:
         """Those of its Jobs that have not ended."""
-        return [each for each in self.jobs(reference) if not (each.get("status") or {}).get("conditions")]
+        return [each for each in self.jobs() if not (each.get("status") or {}).get("conditions")]
 
     def end_job(self, name: str, *, failed: bool = False, lost: bool = False, **pod_fields: Any) -> None:
         """End a Job of one pod. `pod_fields` is what `pod` takes; of a `lost` Job no pod is left."""

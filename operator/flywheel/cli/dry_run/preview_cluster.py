@@ -40,10 +40,8 @@ class PreviewCluster:
         return ()
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
-        found = {
-            Reference(api, to.namespace, str(each["metadata"]["name"])): each
-            for each in self._listed(api, to.namespace)
-        }
+        listed = self._listed(api, to.namespace)
+        found = {Reference(api, to.namespace, str(each["metadata"]["name"])): each for each in listed}
         found |= {reference: each for reference, each in self.tested.items() if reference.api == api}
         return tuple(found[each] for each in sorted(found) if to in self._references(api, found[each]))
 
