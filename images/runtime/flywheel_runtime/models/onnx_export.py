@@ -119,18 +119,13 @@ def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> Non
         if feature.categories is None:
             columns.append(feature.name)
             continue
+        # An attribute may not be empty: a value that no client can send stands for "none is known".
         keys: dict[str, Any] = (
-            {"keys_strings": list(feature.categories)}
+            {"keys_strings": list(feature.categories) or ["\u0000"]}
             if feature.is_text
-            else {"keys_floats": [float(value) for value in feature.categories]}
+            else {"keys_floats": [float(value) for value in feature.categories] or [float("inf")]}
         )
-        codes = [float(code) for code in range(len(feature.categories))]
-        if not codes:
-            # An attribute may not be empty: a value that no client can send stands for "none is known".
-            keys, codes = (
-                ({"keys_strings": ["\u0000"]} if feature.is_text else {"keys_floats": [float("inf")]}),
-                [UNKNOWN],
-            )
+        codes = [float(code) for code in range(len(feature.categories))] or [UNKNOWN]
         columns.append(f"#column {number}")
         nodes.append(
             helper.make_node(

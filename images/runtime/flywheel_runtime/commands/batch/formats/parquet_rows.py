@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import duckdb
 
@@ -21,10 +21,8 @@ TAIL = 8  # bytes: the footer's length, and the magic
 
 def head(source: Source, file: File) -> Head:
     """The columns and their types in DuckDB's words. Failure UnreadableParquet."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = _with_footer(source, file, Path(folder))
-        with _explained(file), duckdb.connect() as connection:
-            found = describe_columns(connection, f"read_parquet({quote_literal(str(path))})")
+    with _open(source, file) as (connection, path):
+        found = describe_columns(connection, f"read_parquet({quote_literal(str(path))})")
     return Head(tuple(found), tuple(found.values()))
 
 
@@ -34,10 +32,8 @@ def _slices(source: Source, file: File, _every: int) -> list[Slice]:
         "SELECT row_group_id, any_value(row_group_num_rows), sum(total_compressed_size) "
         "FROM parquet_metadata({}) GROUP BY row_group_id ORDER BY row_group_id"
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = _with_footer(source, file, Path(folder))
-        with _explained(file), duckdb.connect() as connection:
-            groups = connection.execute(query.format(quote_literal(str(path)))).fetchall()
+    with _open(source, file) as (connection, path):
+        groups = connection.execute(query.format(quote_literal(str(path)))).fetchall()
     found: list[Slice] = []
     first = 1
     for group, rows_in_it, size in groups:
@@ -49,22 +45,37 @@ def _slices(source: Source, file: File, _every: int) -> list[Slice]:
 
 def rows(source: Source, file: File, _head: Head, part: Slice, wanted: Sequence[str], folder: Path) -> Iterator[Rows]:
     """The rows of the slice's row groups."""
+    with _open(source, file, folder) as (connection, path):
+        connection.execute("SET threads = 1")  # rows keep their order
+        for start, stop in _chunks(connection, path, part, wanted):
+            _download(source, file, path, start, stop)
+        names = ", ".join(quote_identifier(name) for name in wanted)
+        found = connection.execute(
+            f"SELECT {names} FROM read_parquet({quote_literal(str(path))}, file_row_number = true) "
+            f"WHERE file_row_number >= {part.first - 1} AND file_row_number < {part.first - 1 + part.rows}"
+        )
+        number = part.first
+        while some := found.fetchmany(AT_ONCE):
+            columns = dict(zip(wanted, map(list, zip(*some, strict=True)), strict=True))
+            yield Rows(list(range(number, number + len(some))), columns, [])
+            number += len(some)
+
+
+@contextmanager
+def _open(source: Source, file: File, folder: Path | None = None) -> Iterator[tuple[duckdb.DuckDBPyConnection, Path]]:
+    """A connection, and a copy of the file in `folder` that holds the footer alone. Failure UnreadableParquet, also for what the block
+    finds."""
     with tempfile.TemporaryDirectory(dir=folder) as below:
         path = _with_footer(source, file, Path(below))
-        with _explained(file), duckdb.connect() as connection:
-            connection.execute("SET threads = 1")  # rows keep their order
-            for start, stop in _chunks(connection, path, part, wanted):
-                _download(source, file, path, start, stop)
-            names = ", ".join(quote_identifier(name) for name in wanted)
-            found = connection.execute(
-                f"SELECT {names} FROM read_parquet({quote_literal(str(path))}, file_row_number = true) "
-                f"WHERE file_row_number >= {part.first - 1} AND file_row_number < {part.first - 1 + part.rows}"
-            )
-            number = part.first
-            while some := found.fetchmany(AT_ONCE):
-                columns = dict(zip(wanted, map(list, zip(*some, strict=True)), strict=True))
-                yield Rows(list(range(number, number + len(some))), columns, [])
-                number += len(some)
+        try:
+            with duckdb.connect() as connection:
+                yield connection, path
+        except duckdb.OutOfMemoryException as error:
+            raise MemoryError from error
+        except duckdb.Error as error:
+            words = str(error).splitlines()[0]
+            finding = f"file '{file.path}' is not readable Parquet ({words})"
+            raise Failure("UnreadableParquet", f"{finding}; write it again") from error
 
 
 def _chunks(
@@ -103,18 +114,6 @@ def _download(source: Source, file: File, path: Path, start: int, stop: int) -> 
         target.seek(start)
         for block in blocks(source, file, start, stop):
             target.write(block)
-
-
-@contextmanager
-def _explained(file: File) -> Iterator[Any]:
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise MemoryError from error
-    except duckdb.Error as error:
-        words = str(error).splitlines()[0]
-        finding = f"file '{file.path}' is not readable Parquet ({words})"
-        raise Failure("UnreadableParquet", f"{finding}; write it again") from error
 
 
 FORMAT = Format(head, _slices, rows)

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import urllib3
 from numpy.typing import NDArray
+from pydantic import TypeAdapter
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, RequestRejected
 from flywheel_runtime.transport.http import read, send
@@ -56,10 +57,6 @@ class Tensor:
     datatype: str
     shape: tuple[int, ...]
 
-    @classmethod
-    def parse(cls, body: dict[str, Any]) -> "Tensor":
-        return cls(str(body["name"]), str(body["datatype"]), tuple(int(axis) for axis in body["shape"]))
-
 
 class Client:
     """Thread-safe; its connections are closed with the block that it is used in."""
@@ -79,7 +76,8 @@ class Client:
         """The model's inputs and outputs, once it is ready. Failure ServerLost."""
         self._request("GET", f"{self._path}/ready", b"", {})
         body = json.loads(self._request("GET", self._path, b"", {})[1])
-        return tuple(map(Tensor.parse, body["inputs"])), tuple(map(Tensor.parse, body["outputs"]))
+        tensors = TypeAdapter(tuple[Tensor, ...])
+        return tensors.validate_python(body["inputs"]), tensors.validate_python(body["outputs"])
 
     def infer(self, inputs: tuple[Tensor, ...], feeds: dict[str, Array]) -> dict[str, Array]:
         """The model's answers by the outputs' names. Refused, or Failure ServerLost."""
