@@ -15,7 +15,7 @@ from flywheel_runtime.statistics.metrics import (
     CLASSIFICATION,
     REGRESSION,
     ScoredRows,
-    confusion_matrix,
+    describe_confusion,
     metric_function,
     metric_value,
     metric_values,
@@ -155,7 +155,10 @@ def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
 def test_a_confusion_matrix_has_the_true_class_first() -> None:
     scored = classified(4, classes=3)
 
-    assert confusion_matrix(scored, 3).tolist() == sklearn.confusion_matrix(scored.truth, scored.predicted).tolist()
+    assert (
+        describe_confusion(scored, ["0", "1", "2"])["counts"]
+        == sklearn.confusion_matrix(scored.truth, scored.predicted).tolist()
+    )
 
 
 def test_the_objective_is_the_first_metric_of_its_task() -> None:

@@ -71,11 +71,7 @@ class TestSet:
         return replace(self.data, features=features).raw("test", min(count, len(self) - start), start)
 
     def column(self, name: str) -> Array:
-        """The values (rows,) of a column as text.
-
-        Raises:
-            Failure: the data has no such column.
-        """
+        """The values (rows,) of a column as text. Raises Failure where the data has no such column."""
         if name not in self.types:
             raise not_scorable(f"the data has no column '{name}'; it has {', '.join(self.types)[:300]}")
         values = f"SELECT coalesce({quote_identifier(name)}::VARCHAR, {quote_literal(MISSING)}) AS value"

@@ -66,11 +66,7 @@ class ScoredRows:
 
 
 def order_metrics(task: str, objective: str) -> list[str]:
-    """The names of all metrics of the task, the objective's first.
-
-    Raises:
-        Failure: MetricUnknown.
-    """
+    """The names of all metrics of the task, the objective's first. Raises Failure MetricUnknown."""
     known = METRICS_OF_TASK[task]
     if objective not in known:
         message = f"Metric '{objective}' is not known for {task}; choose one of {', '.join(known)}."
@@ -107,10 +103,11 @@ def metric_function(metric: str, scored: ScoredRows) -> WeightedMetric:
     return (lambda weights: np.sqrt(mean_loss(weights))) if metric == "rmse" else mean_loss
 
 
-def confusion_matrix(scored: ScoredRows, classes: int) -> Array:
-    """Counts (classes, classes) of rows by their true class (first axis) and their predicted class."""
-    pairs = scored.truth.astype(int) * classes + scored.predicted.astype(int)
-    return np.bincount(pairs, minlength=classes * classes).reshape(classes, classes)
+def describe_confusion(scored: ScoredRows, classes: list[str]) -> dict[str, Any]:
+    """The confusion matrix as JSON: counts (classes, classes) of rows by their true class (first axis) and their predicted class."""
+    pairs = scored.truth.astype(int) * len(classes) + scored.predicted.astype(int)
+    counts = np.bincount(pairs, minlength=len(classes) ** 2).reshape(len(classes), len(classes))
+    return {"classes": classes, "rowsAre": "actual", "counts": counts.tolist()}
 
 
 def _weighted_mean(losses: Array) -> WeightedMetric:

@@ -9,7 +9,7 @@ from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics.calibration import CALIBRATION_BINS, reliability
 from flywheel_runtime.statistics.curves import precision_recall_points, roc_points
-from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, confusion_matrix
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, describe_confusion
 
 MAX_SHOWN_SLICES = 20
 VALUE_BINS = 10
@@ -28,12 +28,7 @@ def describe_model(test: TestSet, model: OnnxModel, scored: ScoredRows, metric: 
     }
     if not scored.is_classification:
         return document | {"curves": _value_curves(scored)}
-    classes = model.all_classes(test)
-    matrix = {
-        "classes": classes,
-        "rowsAre": "actual",
-        "counts": confusion_matrix(scored, len(classes)).tolist(),
-    }
+    matrix = describe_confusion(scored, model.all_classes(test))
     return document | {"curves": _class_curves(scored, test.classes), "confusionMatrix": matrix}
 
 

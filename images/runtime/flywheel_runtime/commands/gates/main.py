@@ -37,7 +37,8 @@ def measure(step: Step) -> None:
     config = _parse_config(step.params)
     try:
         with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
-            comparison = _compare(step, test, config.champion)
+            champion = _score(step.input("champion"), test) if config.champion else None
+            comparison = Comparison(test, _score(step.input("model"), test), champion, config.champion or "")
             results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
             metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
     except Failure as error:
@@ -56,15 +57,6 @@ def _parse_config(params: Mapping[str, Any]) -> GatesConfig:
         return GatesConfig(gates, params.get("objective"), champion and str(champion["version"]))
     except (KeyError, TypeError) as error:
         raise Failure("ParamsInvalid", f"params.json of the gates cannot be read: {error!r}.") from error
-
-
-def _compare(step: Step, test: TestSet, champion: str | None) -> Comparison:
-    return Comparison(
-        test=test,
-        challenger=_score(step.input("model"), test),
-        champion=None if champion is None else _score(step.input("champion"), test),
-        champion_name=champion or "",
-    )
 
 
 def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:

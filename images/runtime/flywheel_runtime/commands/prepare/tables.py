@@ -30,11 +30,7 @@ class Table:
 
 
 def read_table(name: str, folder: Path) -> Table:
-    """The data set in `folder`.
-
-    Raises:
-        Failure: InputInvalid where it is none.
-    """
+    """The data set in `folder`. Raises Failure InputInvalid where it is none."""
     try:
         schema = json.loads((folder / "schema.json").read_text())
         table = Table(name, folder, schema)

@@ -16,7 +16,7 @@ from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
 from flywheel_runtime.models.onnx_export import ExportedModel
 from flywheel_runtime.statistics.curves import roc_points
-from flywheel_runtime.statistics.metrics import Array, ScoredRows, confusion_matrix
+from flywheel_runtime.statistics.metrics import Array, ScoredRows, describe_confusion
 
 GOLDEN_ROWS = 50
 PREDICTION_BINS = 50
@@ -136,8 +136,7 @@ def describe_evaluation(
     document["predictionsSample"] = _sample(data, scored)
     if not scored.is_classification:
         return document
-    matrix = confusion_matrix(scored, len(data.classes))
-    document["confusionMatrix"] = {"classes": data.classes, "rowsAre": "actual", "counts": matrix.tolist()}
+    document["confusionMatrix"] = describe_confusion(scored, data.classes)
     if scored.is_binary and 0 < scored.truth.sum() < len(scored):
         document["roc"] = roc_points(scored.truth, scored.probabilities[:, 1])
     return document
