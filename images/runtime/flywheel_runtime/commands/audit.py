@@ -5,9 +5,8 @@ import sys
 from collections.abc import Mapping
 
 from flywheel_runtime.audit import chain
-from flywheel_runtime.contract.errors import Failure, StoreError
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
 PATIENCE_SECONDS = 15.0
@@ -17,15 +16,13 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     """0: every record is as it was written. 1: one is not, and each finding is a line. 2: the store cannot be read."""
     try:
         store = installation.open_store(env, Retry(patience=PATIENCE_SECONDS))
-        checked = [chain.check_chain(store, model) for model in chain.list_models(store)]
+        with installation.translate_errors(env, store):
+            checked = [chain.check_chain(store, model) for model in chain.list_models(store)]
     except KeyError as error:
         sys.stderr.write(f"{error} is not set; set it to the namespace whose records are to be checked\n")
         return 2
-    except (Failure, StoreError) as error:
-        if isinstance(error, StoreError):
-            owner, access = installation.installation_owner(env), store.bucket.access
-            error = as_failure(error, access, owner, refused="StoreRefused", failed="StoreUnreachable")
-        sys.stderr.write(f"{error.reason}: {error.message}\n")
+    except Failure as failure:
+        sys.stderr.write(f"{failure.reason}: {failure.message}\n")
         return 2
     for each in checked:
         state = "; ".join(each.findings) or "as they were written"

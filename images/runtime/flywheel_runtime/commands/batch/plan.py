@@ -17,10 +17,9 @@ from flywheel_runtime.commands.batch.inference.model_inputs import match
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
-from flywheel_runtime.contract.errors import Failure, StoreError
+from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.source import detect_format
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 
 MAX_PARALLEL_READS = 8  # files looked at side by side
@@ -171,11 +170,10 @@ def _classes(path: Path) -> list[str]:
 def _store_plan(step: Step, frozen: Plan) -> str:
     """The plan as an artifact of the namespace's store; its digest."""
     store = installation.open_store(step.env, Retry())
-    try:
-        with tempfile.TemporaryDirectory(dir=step.scratch) as folder:
-            path = Path(folder) / FILE
-            path.write_bytes(frozen.encode())
-            return store.put([(FILE, path)]).digest
-    except StoreError as error:
-        owner = installation.installation_owner(step.env)
-        raise as_failure(error, store.bucket.access, owner, refused="StoreRefused", failed="UploadFailed") from error
+    with (
+        installation.translate_errors(step.env, store, failed="UploadFailed"),
+        tempfile.TemporaryDirectory(dir=step.scratch) as folder,
+    ):
+        path = Path(folder) / FILE
+        path.write_bytes(frozen.encode())
+        return store.put([(FILE, path)]).digest

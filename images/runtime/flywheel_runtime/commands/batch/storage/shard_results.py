@@ -4,8 +4,7 @@ The result's key is `results/batch/<the plan's digest>/<index>.json`: the same p
 """
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,10 +13,8 @@ from pydantic import TypeAdapter
 from flywheel_runtime.commands.batch.scoring_plan import DIGITS, Plan
 from flywheel_runtime.commands.batch.storage.locations import Folder
 from flywheel_runtime.commands.batch.storage.part_files import SUFFIX
-from flywheel_runtime.contract.errors import StoreError
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.artifacts import Store
-from flywheel_runtime.store.errors import as_failure
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.upload import put_file
 
@@ -56,26 +53,18 @@ class Results:
 
     def read(self, index: int) -> Result | None:
         """What the shard left, or None. Failure where the store does not answer."""
-        with self._translate_errors():
+        with installation.translate_errors(self.env, self.store):
             text = self.store.result(self._key(index))
         return TypeAdapter(Result).validate_json(text) if text is not None else None
 
     def write(self, index: int, result: Result) -> None:
         """Replaces what is there: it speaks of the files that were written last."""
         body = json.dumps({"v": 1, **asdict(result)}, sort_keys=True).encode()
-        with self._translate_errors():
+        with installation.translate_errors(self.env, self.store):
             self.store.retry.call(lambda: self.store.bucket.put(self.store.root + self._key(index), body))
 
     def _key(self, index: int) -> str:
         return f"results/batch/{self.plan}/{index:05}.json"
-
-    @contextmanager
-    def _translate_errors(self) -> Iterator[None]:
-        try:
-            yield
-        except StoreError as error:
-            owner, access = installation.installation_owner(self.env), self.store.bucket.access
-            raise as_failure(error, access, owner, refused="StoreRefused", failed="StoreUnreachable") from error
 
 
 def upload_shard(
