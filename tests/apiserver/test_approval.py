@@ -14,7 +14,7 @@ import yaml
 from e2e.cluster import golang
 from e2e.waiting import wait_until
 from flywheel.kinds.model.observe import Version
-from flywheel.kinds.model.promotion.comparison import approval_command
+from flywheel.kinds.model.promotion.eligibility import approval_command
 from tests.apiserver.manifests import Kubectl
 
 pytestmark = pytest.mark.apiserver

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Child, ExistingChild, Plan
 from flywheel.core.settings import Settings

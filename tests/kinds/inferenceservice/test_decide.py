@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference

@@ -14,7 +14,7 @@ def write_params(env: Mapping[str, str], paths: Paths) -> None:
     params.rename(paths.params)
 
 
-def start_main(env: Mapping[str, str], paths: Paths, container: str) -> None:
+def signal_main(env: Mapping[str, str], paths: Paths, container: str) -> None:
     """Write the ids of the processes that live now, none of which is main's; if `container` is the last one before main."""
     if env.get("FLYWHEEL_LETS_IN", container) != container:
         return

@@ -1,7 +1,7 @@
 """Why a Job does not start although nothing is wrong with it: Kueue holds it in a queue."""
 
-from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.diagnosis.pod_status import to_sentence
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import KUEUE, Manifest
 from flywheel.core.resource.conditions import find_condition
 from flywheel.core.resource.kind import Cluster

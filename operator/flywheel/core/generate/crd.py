@@ -49,7 +49,7 @@ def crd_manifest(kind: AnyKind) -> dict[str, Any]:
     """Returns the manifest of apiextensions.k8s.io/v1.
 
     Raises:
-        Unfit: a CRD cannot express the kind's spec or status; the message names the field.
+        UnsupportedSchema: a CRD cannot express the kind's spec or status; the message names the field.
     """
     api, selectable = kind.api, [{"jsonPath": path} for path in kind.selectable]
     return {

@@ -35,7 +35,7 @@ def structural_schema(model: type[BaseModel], path: str) -> Fragment:
     """Returns the structural schema of a model. `path` is that of the model in the manifest, such as `spec`, for messages.
 
     Raises:
-        Unfit: a field has no description, a name that YAML reads as a boolean, a float, a free union, or a default inside a union.
+        UnsupportedSchema: a field has no description, a name that YAML reads as a boolean, a float, a free union, or a default inside a union.
     """
     root = model.model_json_schema(by_alias=True, mode="validation", schema_generator=_WithFactories)
     return _convert(root, root.pop("$defs", {}), path, ())

@@ -7,10 +7,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis import outcome, workload_diagnosis
 from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
 from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import schedule
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
@@ -83,7 +83,7 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob 
         name=metadata["name"],
         run=run,
         outcome=ended,
-        diagnosis=pending.diagnose_workload(job, pods, cluster) if ended is None else None,
+        diagnosis=workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None,
         shards=_shards(job, pods) if scores else Shards(),
     )
 

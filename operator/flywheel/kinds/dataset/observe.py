@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis import outcome, workload_diagnosis
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import schedule
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
@@ -73,7 +73,7 @@ def _check(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJo
         request=cause.get("request"),
         tick=datetime.fromisoformat(cause["tick"]) if cause.get("tick") else None,
         outcome=ended,
-        diagnosis=pending.diagnose_workload(job, pods, cluster) if ended is None else None,
+        diagnosis=workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None,
     )
 
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, kueue, pending
+from flywheel.core.diagnosis import indexed_outcome, kueue, workload_diagnosis
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
@@ -113,7 +113,7 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
         point=tuple(recorded.get("point", ())),
         outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(kueue.diagnose_queue(job, cluster) or pending.diagnose_workload(job, job_pods, cluster))
+        diagnosis=(kueue.diagnose_queue(job, cluster) or workload_diagnosis.diagnose_workload(job, job_pods, cluster))
         if ended is None
         else None,
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import MODEL_VERSION, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version

@@ -11,7 +11,7 @@ from flywheel.kinds.model import messages
 from flywheel.kinds.model.audit import with_audit
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.comparison import verdict_on
+from flywheel.kinds.model.promotion.eligibility import verdict_on
 from flywheel.kinds.model.promotion.succession import Choice, choose_champion, history_with
 from flywheel.kinds.model.schema.status import MAX_CANDIDATES, Challenger, ModelStatus, Verdict
 

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core.diagnosis import outcome, pending
+from flywheel.core.diagnosis import outcome, workload_diagnosis
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import (
@@ -87,7 +87,7 @@ def _job_state(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outc
     pods = pods_of_job(name, cluster.children(version.uid, POD))
     ended = outcome.job_outcome(job, pods)
 
-    return ended, pending.diagnose_workload(job, pods, cluster) if ended is None else None
+    return ended, workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:

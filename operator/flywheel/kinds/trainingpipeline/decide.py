@@ -16,7 +16,7 @@ from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPip
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.status import Breaker
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
-from flywheel.kinds.trainingpipeline.triggers.evaluation import TriggerResult, evaluate_triggers
+from flywheel.kinds.trainingpipeline.triggers.firing import TriggerResult, evaluate_triggers
 from flywheel.kinds.trainingpipeline.triggers.guard import GuardContext, open_breaker, recent_starts
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, POD_DISRUPTION_BUDGET, Api
 from flywheel.core.resource.model_reference import ResolvedVersion

@@ -57,7 +57,7 @@ def test_only_what_grew_since_the_first_page_counts() -> None:
     for value in (100.0, 103.0, 110.0):
         counts.add("pod", page(value))
 
-    assert counts.grown("answered_total") == 10
+    assert counts.increase("answered_total") == 10
 
 
 def test_a_server_that_was_started_anew_counts_from_nothing() -> None:
@@ -65,7 +65,7 @@ def test_a_server_that_was_started_anew_counts_from_nothing() -> None:
     for value in (100.0, 103.0, 2.0, 5.0):
         counts.add("pod", page(value))
 
-    assert counts.grown("answered_total") == 8
+    assert counts.increase("answered_total") == 8
 
 
 def test_pods_are_added_up_and_one_that_comes_late_brings_nothing_from_before() -> None:
@@ -75,7 +75,7 @@ def test_pods_are_added_up_and_one_that_comes_late_brings_nothing_from_before() 
     counts.add("new", page(500))
     counts.add("new", page(502))
 
-    assert (counts.grown("answered_total"), counts.pods) == (3, 2)
+    assert (counts.increase("answered_total"), counts.pods) == (3, 2)
 
 
 def test_labels_choose() -> None:
@@ -86,8 +86,8 @@ def test_labels_choose() -> None:
     counts.add("pod", parse(before.text))
     counts.add("pod", parse(after.text))
 
-    assert counts.grown("flywheel_route_forwarded_total", challenger="delay-2", outcome="Late") == 2
-    assert counts.grown("flywheel_route_forwarded_total", challenger="delay-3") == 0
+    assert counts.increase("flywheel_route_forwarded_total", challenger="delay-2", outcome="Late") == 2
+    assert counts.increase("flywheel_route_forwarded_total", challenger="delay-3") == 0
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.commands.canary_analysis import verdict
-from flywheel_runtime.commands.canary_analysis.verdict import Question
+from flywheel_runtime.commands.canary_analysis.verdict import StepCriteria
 from tests.runtime.commands.canary_analysis.metrics_page import CHALLENGER, Page, grown
 
 LIMITS = {"maxErrorRate": 0.01, "maxP99Ratio": 1.5, "maxDisagreement": 0.02, "minRequests": 100.0}
@@ -27,9 +27,9 @@ def judged(progress: float = 1.0, mode: str = "Canary", **counted: Any) -> verdi
     champion.answers(counted.get("champion", 0), QUICK)
     for count, seconds in counted.get("challenger", ()):
         challenger.answers(count, seconds)
-    question = Question(mode, 5, CHALLENGER, LIMITS, progress)
+    criteria = StepCriteria(mode, 5, CHALLENGER, LIMITS, progress)
     asked = verdict.final if progress >= 1.0 else verdict.breach
-    return asked(question, grown(start, champion), grown(empty, challenger))
+    return asked(criteria, grown(start, champion), grown(empty, challenger))
 
 
 GOOD: Counted = {"forwarded": {"Answered": 1000}, "champion": 1000, "challenger": [(1000, QUICK)]}

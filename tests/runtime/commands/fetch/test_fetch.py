@@ -13,7 +13,7 @@ from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.commands.fetch.main import check_disk, main
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.start_signal import start_main
+from flywheel_runtime.contract.start_signal import signal_main
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.s3 import Listed
 from flywheel_runtime.store.upload import blob_key
@@ -257,5 +257,5 @@ def test_main_is_let_in_by_the_last_container_before_it(pod: Pod) -> None:
     assert paths.params.exists()
     assert not paths.fetched.exists()
 
-    start_main({"FLYWHEEL_LETS_IN": "quantize"}, paths, "quantize")
+    signal_main({"FLYWHEEL_LETS_IN": "quantize"}, paths, "quantize")
     assert os.getpid() in json.loads(paths.fetched.read_text())

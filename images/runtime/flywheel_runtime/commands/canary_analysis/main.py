@@ -9,11 +9,11 @@ from typing import Any
 from flywheel_runtime.commands.canary_analysis import pod_metrics, verdict
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig, Side
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
-from flywheel_runtime.commands.canary_analysis.verdict import Question, Verdict
+from flywheel_runtime.commands.canary_analysis.verdict import StepCriteria, Verdict
 from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
 
-SAMPLE_INTERVAL_SECONDS = 1.0  # seconds between two looks
+SAMPLE_INTERVAL_SECONDS = 1.0  # between two scrapes
 MAX_PARALLEL_REQUESTS = 16
 
 
@@ -23,7 +23,7 @@ def main() -> int:
 
 
 @dataclass
-class Looks:
+class Scraper:
     """Both sides, and what their counters did since the first look."""
 
     champion: Side
@@ -31,7 +31,7 @@ class Looks:
     threads: ThreadPoolExecutor
     counts: tuple[Counts, Counts] = field(default_factory=lambda: (Counts(), Counts()))
 
-    def look(self) -> None:
+    def scrape(self) -> None:
         """Ask every pod of both sides."""
         for side, counts in zip((self.champion, self.challenger), self.counts, strict=True):
             for address, page in pod_metrics.pages(side, self.threads).items():
@@ -42,47 +42,47 @@ def judge(step: Step) -> None:
     """Wait until the champion's servers have taken up the route, measure, and write the verdict."""
     config = parse_params(CanaryAnalysisConfig, step.params)
     limits = config.limits.model_dump(by_alias=True, exclude_none=True)
-    question = Question(config.mode, config.percent, config.challenger.version, limits)
+    criteria = StepCriteria(config.mode, config.percent, config.challenger.version, limits)
     with ThreadPoolExecutor(MAX_PARALLEL_REQUESTS) as threads:
-        if not _is_taken_up(config.champion, question, threads, config.takes_up_seconds):
+        if not _is_taken_up(config.champion, criteria, threads, config.takes_up_seconds):
             words = f"was not asked: after {config.takes_up_seconds:g} s the champion's servers do not share their requests with it; see their metrics flywheel_route_percent and flywheel_route_invalid"
             found = Verdict("CannotMeasure", words)
         else:
-            looks = Looks(config.champion, config.challenger, threads)
-            found = measure(question, looks, config.seconds, config.at_most_seconds)
+            scraper = Scraper(config.champion, config.challenger, threads)
+            found = measure(criteria, scraper, config.seconds, config.at_most_seconds)
         if config.mode == "Shadow":
             folder = step.output("examples")
             write_json(folder / "worst.json", pod_metrics.examples(config.champion, config.model, threads))
     _finish(step, found)
 
 
-def measure(question: Question, looks: Looks, seconds: float, at_most: float) -> Verdict:
+def measure(criteria: StepCriteria, scraper: Scraper, seconds: float, at_most: float) -> Verdict:
     """The verdict after that many seconds; sooner if a breach is certain, later (up to `at_most`) if there are too few requests."""
     begun = time.monotonic()
-    looks.look()
+    scraper.scrape()
     while (gone := time.monotonic() - begun) < max(seconds, at_most):
         time.sleep(min(SAMPLE_INTERVAL_SECONDS, max(seconds, at_most) - gone))
-        looks.look()
+        scraper.scrape()
         progress = (time.monotonic() - begun) / seconds
         if progress < 1.0:
-            found = verdict.breach(replace(question, progress=progress), *looks.counts)
+            found = verdict.breach(replace(criteria, progress=progress), *scraper.counts)
         else:
-            final = verdict.final(question, *looks.counts)
+            final = verdict.final(criteria, *scraper.counts)
             found = final if final.verdict != "CannotMeasure" else None
         if found is not None:
             return found
-    if looks.counts[0].pods == 0:
+    if scraper.counts[0].pods == 0:
         return Verdict("CannotMeasure", "cannot be judged: no server of the champion gave its metrics")
-    return verdict.final(question, *looks.counts)
+    return verdict.final(criteria, *scraper.counts)
 
 
-def _is_taken_up(champion: Side, question: Question, threads: ThreadPoolExecutor, patience: float) -> bool:
+def _is_taken_up(champion: Side, criteria: StepCriteria, threads: ThreadPoolExecutor, patience: float) -> bool:
     """Whether every server of the champion that answers shares as much as the step says."""
     end = time.monotonic() + patience
     while True:
         found = pod_metrics.pages(champion, threads).values()
-        shares = [_share(page, question.challenger) for page in found]
-        if shares and all(share == question.percent for share in shares):
+        shares = [_share(page, criteria.challenger) for page in found]
+        if shares and all(share == criteria.percent for share in shares):
             return True
         if time.monotonic() >= end:
             return False

@@ -24,7 +24,7 @@ class Counts:
             old = before.get(series, 0.0)
             self._grown[series] += value - old if value >= old else value
 
-    def grown(self, name: str, **labels: str) -> float:
+    def increase(self, name: str, **labels: str) -> float:
         """How much the series of that name grew, over all that carry these labels."""
         wanted = labels.items()
         return sum(
@@ -33,7 +33,7 @@ class Counts:
             if series.name == name and all(series.label(key) == text for key, text in wanted)
         )
 
-    def shown(self, name: str, **labels: str) -> float:
+    def total(self, name: str, **labels: str) -> float:
         """The sum of the last values of the series of that name that carry these labels, with what they counted before."""
         wanted = labels.items()
         return sum(

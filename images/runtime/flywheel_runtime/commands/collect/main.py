@@ -21,7 +21,7 @@ from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
-from flywheel_runtime.contract.start_signal import start_main, write_params
+from flywheel_runtime.contract.start_signal import signal_main, write_params
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry
 
@@ -94,7 +94,7 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
-        start_main(env, paths, "collect")
+        signal_main(env, paths, "collect")
     paths.collecting.touch()
     return watch_main(env, config, paths, stop, results)
 

@@ -15,7 +15,7 @@ from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.fetch import FetchConfig, Input
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.start_signal import start_main, write_params
+from flywheel_runtime.contract.start_signal import signal_main, write_params
 from flywheel_runtime.contract.termination_message import format_bytes
 from flywheel_runtime.store.retry import Retry
 
@@ -54,7 +54,7 @@ def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
             fetch_checkpoint(env, paths, retry, pool)
         peers.wait_for_peers(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
         write_params(env, paths)
-        start_main(env, paths, "fetch")
+        signal_main(env, paths, "fetch")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

@@ -1,7 +1,7 @@
 """What the operator configures: for `fetch` and `collect` frozen dataclasses and one strict loader, for other commands pydantic.
 
 The standard library reads the former, since pydantic alone takes 20 MiB and 0.1 s (measured), and both commands start in every step pod. The
-operator writes the same documents (operator/flywheel/core/pods/step_config.py); tests/contracts/config_*.json hold both to it.
+operator writes the same documents (operator/flywheel/core/pods/step_config.py); tests/contracts/config/*.json hold both to it.
 """
 
 import json

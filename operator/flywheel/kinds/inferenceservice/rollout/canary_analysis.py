@@ -9,7 +9,7 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
-from flywheel.kinds.inferenceservice.rollout.transition import ROUTE_GRACE_PERIOD, Transition, going_on
+from flywheel.kinds.inferenceservice.rollout.transition import ROUTE_GRACE_PERIOD, Transition, continue_rollout
 from flywheel.kinds.inferenceservice.schema.rollout import MAX_NUMBERS, MAX_REJECTIONS, Rejection, RolloutStatus
 
 MAX_RETRY_PAUSE = timedelta(minutes=5)
@@ -17,7 +17,7 @@ MAX_FINDING_CHARACTERS = 400
 PAUSED = "It stays here while spec.rollout.paused is true."
 
 
-def step_is_measured(rollout: RolloutInProgress) -> Transition:
+def verdict_decides(rollout: RolloutInProgress) -> Transition:
     """The judge measures until it has ended; then its verdict counts."""
     outcome = rollout.seen.outcome
     if outcome is None:
@@ -107,7 +107,7 @@ def _at_this_step(
 ) -> Transition:
     """All servers and routes stay as they are. Without `judge`, the Job that ended stays too, since its outcome is being written."""
     return replace(
-        going_on(rollout, reason, f"{rollout.progress} {message}", requeue_after),
+        continue_rollout(rollout, reason, f"{rollout.progress} {message}", requeue_after),
         status=status,
         percent=rollout.step.percent,
         judge=rollout if judge else None,

@@ -1,6 +1,6 @@
 """Servers that do not fit beside one another, because both need something that cannot be shared, such as a GPU."""
 
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.scaling.replicas import desired_replicas, last_desired_replicas

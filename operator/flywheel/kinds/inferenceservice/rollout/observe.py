@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from flywheel.core.diagnosis import outcome
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis, diagnose_workload
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
 from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference

@@ -4,13 +4,13 @@ from dataclasses import replace
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
-from flywheel.kinds.inferenceservice.rollout.canary_analysis import step_is_measured
+from flywheel.kinds.inferenceservice.rollout.canary_analysis import verdict_decides
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
 from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, Challenge, RolloutContext, RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.observe import ABORT_ANNOTATION
 from flywheel.kinds.inferenceservice.rollout.transition import (
     Transition,
-    going_on,
+    continue_rollout,
     promote,
     status_without_rollout,
     with_standby,
@@ -42,7 +42,7 @@ def _rollout_transition(challenge: Challenge) -> Transition:
     if status is None or status.mode != challenge.spec.mode or not challenge.is_under_way(challenge.wanted):
         return rollout_is_paused(challenge) or challenger_appears(challenge)
     rollout = challenge.with_status(status)
-    return challenger_starts(rollout) or challenger_takes_over(rollout) or step_is_measured(rollout)
+    return challenger_starts(rollout) or challenger_takes_over(rollout) or verdict_decides(rollout)
 
 
 def first_version_never_served(challenge: Challenge) -> Transition | None:
@@ -167,7 +167,9 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
         return _awaiting_servers(rollout)
     changes = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
     began = rollout.with_status(status.model_copy(update=changes))
-    return going_on(began, f"{status.mode}Judged", f"{rollout.progress} Step {status.step} begins.", REQUEUE_NOW)
+    return continue_rollout(
+        began, f"{status.mode}Judged", f"{rollout.progress} Step {status.step} begins.", REQUEUE_NOW
+    )
 
 
 def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
@@ -185,7 +187,7 @@ def challenger_takes_over(rollout: RolloutInProgress) -> Transition | None:
         message = f"{message} {rollout.seen.diagnosis.message}"
     if paused:
         message = f"{message} spec.rollout.paused is true."
-    transition = going_on(rollout, "RolloutPaused" if paused else "Promoting", message, PENDING_CHECK_INTERVAL)
+    transition = continue_rollout(rollout, "RolloutPaused" if paused else "Promoting", message, PENDING_CHECK_INTERVAL)
     return replace(transition, challenger_replicas=count, progressing=not paused)
 
 
@@ -208,7 +210,7 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
             reason = "ChallengerDoesNotFit"
             message = f"{message} It is tried until there is room; or remove spec.rollout, and servers are replaced one by one without a challenger."
     message = f"{message} Champion '{rollout.champion.version}' answers meanwhile."
-    return going_on(rollout, reason, message, PENDING_CHECK_INTERVAL)
+    return continue_rollout(rollout, reason, message, PENDING_CHECK_INTERVAL)
 
 
 def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:

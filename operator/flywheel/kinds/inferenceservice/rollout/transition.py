@@ -45,7 +45,7 @@ class Transition:
         return Decision(ready=True, progressing=self.progressing, reason=self.reason, message=self.message)
 
 
-def going_on(rollout: RolloutInProgress, reason: str, message: str, requeue_after: timedelta) -> Transition:
+def continue_rollout(rollout: RolloutInProgress, reason: str, message: str, requeue_after: timedelta) -> Transition:
     """A rollout that goes on with its status, and with the servers that its step needs."""
     return Transition(
         rollout.champion,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import HORIZONTAL_POD_AUTOSCALER, Manifest, Reference
 from flywheel.core.resource.kind import Cluster

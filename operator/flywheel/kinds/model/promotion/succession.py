@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.comparison import WINNING_VERDICTS, verdict_on
+from flywheel.kinds.model.promotion.eligibility import WINNING_VERDICTS, verdict_on
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import MAX_HISTORY, MAX_MESSAGE_CHARACTERS, Promotion, Verdict
 

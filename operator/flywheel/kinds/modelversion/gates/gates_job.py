@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource import names

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, kueue, pending
+from flywheel.core.diagnosis import indexed_outcome, kueue, workload_diagnosis
 from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, headless_service
@@ -55,7 +55,7 @@ def read_job(run: TrainingRun, job: Manifest, cluster: Cluster) -> AttemptSeen:
     outcome = indexed_outcome.attempt_outcome(job, pods)
     if outcome is not None:
         return AttemptSeen(outcome=outcome)
-    diagnosis = kueue.diagnose_queue(job, cluster) or pending.diagnose_workload(job, pods, cluster)
+    diagnosis = kueue.diagnose_queue(job, cluster) or workload_diagnosis.diagnose_workload(job, pods, cluster)
     return AttemptSeen(diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
 
 

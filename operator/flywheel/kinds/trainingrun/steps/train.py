@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.pending import Diagnosis
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource import names
 from flywheel.core.resource.api import EXPERIMENT, Manifest
 from flywheel.core.resource.conditions import STALLED, SUCCEEDED, find_condition

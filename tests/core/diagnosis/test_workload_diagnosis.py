@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel.core.diagnosis import pending
+from flywheel.core.diagnosis import workload_diagnosis
 from flywheel.testing import (
     NOON,
     State,
@@ -77,7 +77,7 @@ def event(reason: str, words: str) -> dict[str, Any]:
     ],
 )
 def test_diagnose(pods: list[dict[str, Any]], reason: str, words: str) -> None:
-    found = pending.diagnose(JOB, pods, lambda _uid: (), NOON)
+    found = workload_diagnosis.diagnose(JOB, pods, lambda _uid: (), NOON)
 
     assert found is not None
     assert found.reason == reason
@@ -85,11 +85,11 @@ def test_diagnose(pods: list[dict[str, Any]], reason: str, words: str) -> None:
 
 
 def test_a_running_pod_has_no_diagnosis() -> None:
-    assert pending.diagnose(JOB, [pod(TOY, "p", main=running_state())], lambda _uid: (), NOON) is None
+    assert workload_diagnosis.diagnose(JOB, [pod(TOY, "p", main=running_state())], lambda _uid: (), NOON) is None
 
 
 def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
-    found = pending.diagnose(REPLICAS_REFUSED, [], lambda _uid: (), NOON)
+    found = workload_diagnosis.diagnose(REPLICAS_REFUSED, [], lambda _uid: (), NOON)
 
     assert found is not None
     assert found.reason == "QuotaExceeded"
@@ -110,7 +110,9 @@ def test_a_quota_on_a_deployment_is_read_from_its_condition() -> None:
 def test_a_job_without_pods_is_explained_by_its_events(words: str, reason: str) -> None:
     job = {**JOB, "status": {}}
 
-    found = pending.diagnose(job, [], lambda _uid: (event("FailedCreate", words),), NOON + timedelta(seconds=4))
+    found = workload_diagnosis.diagnose(
+        job, [], lambda _uid: (event("FailedCreate", words),), NOON + timedelta(seconds=4)
+    )
 
     assert found is not None
     assert found.reason == reason
@@ -121,14 +123,14 @@ def test_events_of_a_job_are_read_after_three_seconds() -> None:
     def asked(_uid: str) -> tuple[()]:
         raise AssertionError("a request for nothing")
 
-    assert pending.diagnose({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
+    assert workload_diagnosis.diagnose({**JOB, "status": {}}, [], asked, NOON + timedelta(seconds=2)) is None
 
 
 def test_a_missing_volume_is_found_in_events_after_twenty_seconds() -> None:
     stuck = pod(TOY, "p", init={"collect": waiting_state()}, main=waiting_state(), phase="Pending")
     events = (event("FailedMount", 'persistentvolumeclaim "data" not found'),)
 
-    found = pending.diagnose(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
+    found = workload_diagnosis.diagnose(JOB, [stuck], lambda _uid: events, NOON + timedelta(seconds=21))
 
     assert found is not None
     assert 'persistentvolumeclaim "data" not found' in found.message
@@ -140,11 +142,11 @@ def test_the_report_of_fetch_is_passed_on() -> None:
         waiting_state("CrashLoopBackOff", restarts=3, last=terminated_state(2, words)),
         terminated_state(2, words),
     ):
-        found = pending.diagnose(
+        found = workload_diagnosis.diagnose(
             JOB, [pod(TOY, "p", init={"fetch": state}, main=waiting_state())], lambda _uid: (), NOON
         )
 
-        assert found == pending.Diagnosis("DigestMismatch", "wanted sha256:1, found sha256:2")
+        assert found == workload_diagnosis.Diagnosis("DigestMismatch", "wanted sha256:1, found sha256:2")
 
 
 WORDS = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
@@ -173,7 +175,7 @@ def test_the_next_try_of_what_failed_before_does_not_change_the_finding_at_once(
 ) -> None:
     starting = pod(TOY, "p", init={"fetch": state}, main=waiting_state())
 
-    found = pending.diagnose(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
+    found = workload_diagnosis.diagnose(JOB, [starting], lambda _uid: (), NOON + timedelta(seconds=after))
 
     assert (found is not None) == is_told
 
@@ -182,4 +184,4 @@ def test_a_step_whose_main_has_failed_while_collect_works_has_no_diagnosis() -> 
     ending = pod(TOY, "p", main=terminated_state(2, {"reason": "NoRows", "message": "no rows"}), phase="Running")
     ending["spec"]["restartPolicy"] = "Never"
 
-    assert pending.diagnose(JOB, [ending], lambda _uid: (), NOON) is None
+    assert workload_diagnosis.diagnose(JOB, [ending], lambda _uid: (), NOON) is None
