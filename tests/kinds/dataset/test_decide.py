@@ -80,6 +80,11 @@ def kept(plan: Plan) -> list[str]:
 GOOD = after(dataset(), NOTHING, seen(check(outcome=PASSED)))
 EDITED = replace(GOOD, generation=2)
 ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
+SUSPENDED_AFTER_FAILURE = replace(
+    after(dataset(SCHEDULED), NOTHING, seen(check(outcome=EMPTY))),
+    spec=dataset({**SCHEDULED, "suspend": True}).spec,
+    generation=2,
+)
 
 
 @pytest.mark.parametrize(
@@ -120,6 +125,24 @@ ASKED = replace(GOOD, annotations={REQUEST_ANNOTATION: "today"})
             dataset(), seen(check(outcome=STORE_DOWN)), False, "StoreUnreachable", False, 0, id="a store that is down"
         ),
         pytest.param(dataset({**SPEC, "suspend": True}), NOTHING, False, "Suspended", False, 0, id="suspended"),
+        pytest.param(
+            SUSPENDED_AFTER_FAILURE,
+            NOTHING,
+            False,
+            "Suspended",
+            False,
+            0,
+            id="a failed check of an earlier spec does not hide that the present one is suspended",
+        ),
+        pytest.param(
+            replace(SUSPENDED_AFTER_FAILURE, generation=1),
+            NOTHING,
+            False,
+            "Suspended",
+            False,
+            0,
+            id="nor does one of the same spec",
+        ),
         pytest.param(GOOD, NOTHING, True, "Checked", False, 0, id="good data stays ready"),
         pytest.param(EDITED, NOTHING, False, "Checking", False, 1, id="a new spec is not ready before its own check"),
         pytest.param(ASKED, NOTHING, True, "Checked", False, 1, id="a check on request leaves the version ready"),
@@ -184,6 +207,13 @@ def test_the_message_about_bad_data_has_a_next_step() -> None:
         "flights.csv has no rows. Change the spec; or correct the data, and then request another check with 'kubectl "
         'annotate fwds flights -n default --overwrite flywheel.ml/check-requested="$(date)"\'.'
     )
+
+
+def test_a_suspended_dataset_whose_check_failed_says_what_starts_the_next_one() -> None:
+    plan = decide(SUSPENDED_AFTER_FAILURE, seen(check(outcome=EMPTY)))
+
+    assert plan.message == "Dataset 'flights' is suspended and its spec is not checked yet; set spec.suspend to false."
+    assert (plan.progressing, kept(plan)) == (False, ["flights-check-1-uid"])
 
 
 def test_the_message_of_a_retry_has_its_time_and_number() -> None:
@@ -297,6 +327,17 @@ def test_a_lost_artifact_is_not_asked_for_again() -> None:
     plan = decide(retrying, replace(NOTHING, now=retrying.status.check.not_before))
 
     assert "previous" not in str(plan.children)
+
+
+def test_the_artifact_replaces_the_lost_one_even_if_the_status_missed_the_retry() -> None:
+    """The operator died between making the Job of the retry and writing the status."""
+    lost = Outcome("Invalid", "ArtifactMissing", "The store has lost the artifact.")
+    retrying = after(ASKED, NOTHING, seen(check(2, lost, request="today")))
+    rebuilt = replace(PASSED, outputs={"data": "sha256:" + "f" * 64})
+
+    healed = after(retrying, seen(check(3, rebuilt, request="today")))
+
+    assert healed.status.digest == "sha256:" + "f" * 64
 
 
 TICK_1, TICK_2 = Tick("flights-29000001", NOON), Tick("by-hand", NOON + timedelta(hours=1))

@@ -82,9 +82,12 @@ def check_is_retried(dataset: Dataset, seen: Seen, progress: Progress) -> Decisi
 
 
 def check_failed(dataset: Dataset, progress: Progress) -> Decision | None:
-    """The data is not what the spec says. Its Job stays, so that its logs can be read, until the next check starts."""
+    """The data is not what the spec says. Its Job stays, so that its logs can be read, until the next check starts.
+
+    Under spec.suspend no next check starts, and what failed was an earlier spec: suspending changes the spec too.
+    """
     check, version = progress.check, progress.ready_version
-    if check is None or check.result != "Failed":
+    if check is None or check.result != "Failed" or (dataset.spec.suspend and version is None):
         return None
     finding = f"{check.message or ''} {messages.next_step(dataset)}"
     if version is None:

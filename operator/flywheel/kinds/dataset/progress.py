@@ -61,13 +61,15 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
     newest = seen.checks[-1] if seen.checks else None
     if newest is None or (known is not None and newest.number <= known.number):
         return known
+    retried = known if known is not None and known.result == "Retrying" else None
     return LastCheck(
         number=newest.number,
         generation=newest.generation,
         request=newest.request,
         tick=newest.tick,
         result="Running",
-        retries=known.retries if known is not None and known.result == "Retrying" else 0,
+        reason=retried.reason if retried else None,
+        retries=retried.retries if retried else 0,
     )
 
 
