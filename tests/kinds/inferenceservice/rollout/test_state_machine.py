@@ -218,6 +218,19 @@ def test_every_route_is_one_that_the_server_understands(rollout: dict[str, Any])
     assert (warm.mode, warm.share_hundredths, warm.challenger.version) == ("Canary", 10_000, "delay-2")
 
 
+@pytest.mark.parametrize("dies", [{}, {1: 99}], ids=["undisturbed", "the operator dies before its status"])
+def test_a_version_that_came_back_from_standby_was_not_measured(dies: dict[int, int]) -> None:
+    simulator = promoted()
+    simulator.dies = {simulator.passes + number: writes for number, writes in dies.items()}
+    simulator.offer("delay-1")
+    simulator.work(2)
+    status = simulator.status.rollout
+    assert status is not None
+
+    assert simulator.front == "delay-1"
+    assert status.message == "Version 'delay-1', which was on standby, answers again in place of 'delay-2'."
+
+
 def test_every_child_of_a_rollout_is_a_type_that_the_kind_owns() -> None:
     simulator = challenged()
 

@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from flywheel.core.requeue import PENDING_CHECK_INTERVAL
 from flywheel.core.resource.api import CONFIG_MAP, SERVICE, Reference
+from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.testing import params, unschedulable_pod
 from tests.kinds.inferenceservice.situations import (
     BAD,
@@ -145,6 +147,31 @@ def test_a_judge_that_was_killed_is_no_verdict_and_another_one_comes_after_a_pau
     assert route(simulator)["percent"] == 5
 
 
+def test_judges_that_were_killed_do_not_lengthen_the_step() -> None:
+    simulator = challenged()
+    lengths = []
+    for verdict in (None, None, None, "CannotMeasure", "CannotMeasure"):
+        simulator.judge(verdict)
+        simulator.work()
+        simulator.advance(timedelta(minutes=5))
+        simulator.work()
+        lengths.append(at_most(simulator))
+
+    assert lengths == [10, 10, 10, 20, 40]
+
+
+def test_a_judge_that_fails_for_the_first_time_is_retried_soon_however_often_requests_were_too_few() -> None:
+    simulator = challenged()
+    for verdict in ("CannotMeasure", "CannotMeasure", "CannotMeasure", None):
+        simulator.judge(verdict)
+        simulator.work(2)
+    status = simulator.status.rollout
+    assert status is not None
+    assert status.retry_at is not None
+
+    assert (status.retry_at - simulator.cluster.now).total_seconds() == 10
+
+
 @pytest.mark.parametrize(
     ("verdict", "after", "reason"),
     [
@@ -162,6 +189,75 @@ def test_paused(verdict: str, after: str, reason: str) -> None:
     simulator.patch_spec(rollout=CANARY)
     simulator.work(2)
     assert phase(simulator) == ("Judging" if verdict == "Pass" else "RolledBack")
+
+
+def test_a_pause_after_a_passed_step_is_not_a_busy_loop() -> None:
+    simulator = challenged()
+    simulator.patch_spec(rollout={**CANARY, "paused": True})
+    waits = simulator.work().requeue_after
+    simulator.judge("Pass")
+
+    assert simulator.work(2).requeue_after == waits == PENDING_CHECK_INTERVAL
+
+
+def test_a_step_that_the_spec_no_longer_has_is_the_last_one() -> None:
+    simulator = challenged()
+    simulator.judge("Pass")
+    simulator.work(3)
+    simulator.patch_spec(rollout={"canary": {"steps": [{"percent": 7, "duration": "10s"}]}})
+    assert "(step 1 of 1)" in simulator.work().message
+    simulator.judge("Pass")
+
+    assert "(step 1 of 1). Step 1 is passed" in simulator.work().message
+
+
+LONG_NAMES = ("a" * 200, "b" * 200)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "rejection"),
+    [
+        pytest.param("Breach", None, id="a breach"),
+        pytest.param(
+            "CannotMeasure",
+            {"service": "eu", "at": "2026-01-01T12:00:00Z", "message": "x" * 512},
+            id="a rejection by another service meanwhile",
+        ),
+    ],
+)
+def test_the_message_of_a_stopped_rollout_fits_its_schema(verdict: str, rejection: dict[str, str] | None) -> None:
+    champion, challenger = LONG_NAMES
+    simulator = Serving()
+    simulator.offer(champion)
+    simulator.work(2)
+    simulator.offer(challenger)
+    simulator.work(3)
+    simulator.judge(verdict, "x" * 400)
+    if rejection:
+        simulator.offer(challenger, rejection=rejection)
+    simulator.work(2)
+    status = simulator.status.rollout
+    assert status is not None
+
+    assert status.phase in ("RolledBack", "Aborted")
+    assert RolloutStatus.model_validate(status.model_dump()) == status
+
+
+@pytest.mark.parametrize("stop", ["breach", "abort"])
+def test_while_the_route_empties_the_challenger_stays_though_the_model_is_gone(stop: str) -> None:
+    simulator = challenged()
+    if stop == "breach":
+        simulator.judge("Breach", BAD)
+    else:
+        simulator.annotate({"flywheel.ml/abort-rollout": "delay-2"})
+    simulator.work()
+    simulator.offer(None)
+    simulator.work()
+    assert (simulator.stands, route(simulator)) == ({"delay": "delay-1", "delay-slot-b": "delay-2"}, {"v": 1})
+    simulator.advance(SETTLED)
+    simulator.work()
+
+    assert simulator.stands == {"delay": "delay-1"}
 
 
 def test_paused_before_it_began_no_challenger_comes() -> None:

@@ -13,7 +13,11 @@
                   cannot   ▼  │ measured                                                    ▼
                   measure Holding      Breach ──▶ RolledBack (the version is rejected)      the pointer moves back at once
 
-`state_machine` decides on the facts that `observe` reads, in the types that `context` narrows; `children` builds the objects. The live
-front Service is the truth of the pointer, the live Deployments are that of the versions, and the rest is in `status.rollout`. So the
-operator may stop at any moment and go on from there.
+    Until it is Promoted or RolledBack, a rollout is Aborted, which rejects no version, if a user aborts it, the champion is wanted again,
+    or no server should run.
+
+`state_machine` decides on the facts that `observe` reads, in the types that `context` narrows; `canary_analysis` has the rules of one
+step and its judge, and `capacity` says whether servers lack a resource that cannot be shared, such as a GPU. Each rule returns one of
+the transitions of `transition`, from which `children` builds the objects. The live front Service is the truth
+of the pointer, the live Deployments are that of the versions, and the rest is in `status.rollout`. So the operator may stop at any moment and go on from there.
 """

@@ -10,7 +10,14 @@ from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.transition import ROUTE_GRACE_PERIOD, Transition, continue_rollout
-from flywheel.kinds.inferenceservice.schema.rollout import MAX_NUMBERS, MAX_REJECTIONS, Rejection, RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import (
+    MAX_MESSAGE_CHARACTERS,
+    MAX_NUMBERS,
+    MAX_REJECTION_CHARACTERS,
+    MAX_REJECTIONS,
+    Rejection,
+    RolloutStatus,
+)
 
 MAX_RETRY_PAUSE = timedelta(minutes=5)
 MAX_FINDING_CHARACTERS = 400
@@ -48,20 +55,24 @@ def _measure(rollout: RolloutInProgress) -> Transition:
 def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     if rollout.spec.paused:
         # The verdict stays where it is, and is read when the pause is over.
-        return _at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED)
-    step = status.step or 1
+        return _at_this_step(rollout, rollout.status, "RolloutPaused", PAUSED, requeue_after=PENDING_CHECK_INTERVAL)
+    step = rollout.step_number
     last = step >= len(rollout.spec.steps)
     change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": step + 1}
     following = status.model_copy(update={**change, "since": rollout.timestamp})
-    message = f"Step {status.step} is passed: it {status.message}"
+    message = f"Step {step} is passed: it {status.message}"
     return _at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)
 
 
 def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
-    """Neither forward nor back: a step without enough requests is measured for longer, a failed judge is retried after longer pauses."""
-    status, times = _status_after(rollout.status, outcome, "CannotMeasure"), (rollout.status.held or 0) + 1
+    """Neither forward nor back: a step without enough requests is measured for longer, a failed judge is retried after longer pauses.
+
+    Each cause is counted alone, from 1 where the other one came between.
+    """
+    status, judge_failed = _status_after(rollout.status, outcome, "CannotMeasure"), outcome.result != "Succeeded"
+    times = (rollout.status.held or 0) + 1 if rollout.judge_failed == judge_failed else 1
     change: dict[str, Any] = {"phase": "Holding", "held": times}
-    if outcome.result != "Succeeded":
+    if judge_failed:
         pause = backoff(times - 1, limit=MAX_RETRY_PAUSE)
         finding = f"the judge failed ({outcome.reason}): {outcome.message}"[:MAX_FINDING_CHARACTERS]
         change |= {"retry_at": (rollout.now + pause).replace(microsecond=0), "message": finding}
@@ -76,10 +87,14 @@ def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     if status.mode == "Canary":
         message = f"{message} What the challenger failed, the champion answered."
     rejection = Rejection(
-        version=status.challenger, at=rollout.timestamp, message=f"{finding}."[:512], numbers=status.numbers
+        version=status.challenger,
+        at=rollout.timestamp,
+        message=f"{finding}."[:MAX_REJECTION_CHARACTERS],
+        numbers=status.numbers,
     )
     rejected = (*rollout.valid_rejections(), rejection)[-MAX_REJECTIONS:]
-    ended = {"phase": "RolledBack", "since": rollout.timestamp, "percent": None, "message": message}
+    reported = message[:MAX_MESSAGE_CHARACTERS]
+    ended = {"phase": "RolledBack", "since": rollout.timestamp, "percent": None, "message": reported}
     other = rollout.seen.other
     return Transition(
         rollout.champion,

@@ -93,10 +93,19 @@ class RolloutInProgress(Challenge):
     status: RolloutStatus
 
     @property
+    def step_number(self) -> int:
+        """The number of the step that the status names, from 1; that of the last one if the spec has fewer by now."""
+        return min(max(self.status.step or 1, 1), len(self.spec.steps))
+
+    @property
     def step(self) -> CanaryStep:
-        """The step that the status names; the last one if the spec has fewer by now."""
-        steps = self.spec.steps
-        return steps[min(max(self.status.step or 1, 1), len(steps)) - 1]
+        """The step with that number."""
+        return self.spec.steps[self.step_number - 1]
+
+    @property
+    def judge_failed(self) -> bool:
+        """Whether the last judge ended without a measurement; only then the status has the time of a retry."""
+        return self.status.retry_at is not None
 
     @property
     def challenger_replicas(self) -> int:
@@ -105,14 +114,17 @@ class RolloutInProgress(Challenge):
 
     @property
     def max_duration(self) -> timedelta:
-        """How long the step may be measured until there are enough requests; it doubles after each time when there were too few."""
-        duration = self.step.duration.timedelta
-        return max(duration, min(duration * (1 << min(self.status.held or 0, 16)), MAX_STEP_DURATION))
+        """How long the step may be measured until there are enough requests; it doubles after each time when there were too few.
+
+        After a judge that failed it is the step's own duration again.
+        """
+        duration, too_few = self.step.duration.timedelta, 0 if self.judge_failed else self.status.held or 0
+        return max(duration, min(duration * (1 << min(too_few, 16)), MAX_STEP_DURATION))
 
     @property
     def progress(self) -> str:
         """Who challenges whom, and how far the rollout is, as the begin of a message."""
         share = self.step.percent
         effect = f"answers {share} %" if self.status.mode == "Canary" else f"gets copies of {share} %"
-        steps = f"step {self.status.step} of {len(self.spec.steps)}"
+        steps = f"step {self.step_number} of {len(self.spec.steps)}"
         return f"Challenger '{self.status.challenger}' {effect} of the requests of '{self.champion.version}' ({steps})."

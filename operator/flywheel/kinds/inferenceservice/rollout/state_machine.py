@@ -62,7 +62,8 @@ def pointer_was_moved(context: RolloutContext) -> Transition | None:
     went_back = status.phase == "Promoted" and versions == (status.champion, status.challenger)
     if not went_back and not context.is_under_way(champion):
         return None
-    return promote(context, champion, other.target, context.seen.active, _promotion_message(champion, other.target))
+    message = (_return_message if went_back else _promotion_message)(champion, other.target)
+    return promote(context, champion, other.target, context.seen.active, message)
 
 
 def no_server_should_run(context: RolloutContext) -> Transition | None:
@@ -73,11 +74,15 @@ def no_server_should_run(context: RolloutContext) -> Transition | None:
 
 
 def no_version_is_available(context: RolloutContext) -> Transition:
-    """The Model or version is missing or not verified: everything stays as it is."""
+    """The Model or version is missing or not verified: everything stays as it is, and what an ended rollout left goes in its time."""
     status, other = context.status, context.seen.other
     unchanged = Transition(context.champion, context.seen.active, status, retain_judge=True)
-    if status is None or status.phase not in IN_PROGRESS or other.target is None:
+    if status is None or other.target is None:
+        return unchanged
+    if status.phase == "Promoted":
         return with_standby(context, unchanged)
+    if status.phase not in IN_PROGRESS:
+        return without_challenger(context, unchanged)
     return replace(unchanged, challenger=other.target, challenger_replicas=other.replicas, percent=status.percent)
 
 
@@ -128,8 +133,7 @@ def wanted_version_is_on_standby(challenge: Challenge) -> Transition | None:
     if not challenge.is_ready_beside(wanted, challenge.replicas):
         return None
     replaced = challenge.champion
-    message = f"Version '{wanted.version}', which was on standby, answers again in place of '{replaced.version}'."
-    return promote(challenge, wanted, replaced, other_slot(challenge.seen.active), message)
+    return promote(challenge, wanted, replaced, other_slot(challenge.seen.active), _return_message(wanted, replaced))
 
 
 def rollout_is_paused(challenge: Challenge) -> Transition | None:
@@ -168,7 +172,7 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
     changes = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
     began = rollout.with_status(status.model_copy(update=changes))
     return continue_rollout(
-        began, f"{status.mode}Judged", f"{rollout.progress} Step {status.step} begins.", REQUEUE_NOW
+        began, f"{status.mode}Judged", f"{rollout.progress} Step {rollout.step_number} begins.", REQUEUE_NOW
     )
 
 
@@ -215,3 +219,7 @@ def _awaiting_servers(rollout: RolloutInProgress) -> Transition:
 
 def _promotion_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:
     return f"Version '{winner.version}' passed every step and answers all traffic in place of '{loser.version}', which stays on standby."
+
+
+def _return_message(winner: ResolvedVersion, loser: ResolvedVersion) -> str:
+    return f"Version '{winner.version}', which was on standby, answers again in place of '{loser.version}'."

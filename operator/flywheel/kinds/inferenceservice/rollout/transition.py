@@ -7,7 +7,7 @@ from flywheel.core.requeue import REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Decision, Event
 from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, RolloutContext, RolloutInProgress
-from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
+from flywheel.kinds.inferenceservice.schema.rollout import MAX_MESSAGE_CHARACTERS, RolloutStatus
 from flywheel.kinds.inferenceservice.slots import Slot
 
 ROUTE_GRACE_PERIOD = timedelta(seconds=10)  # servers take up an emptied route before the challenger goes
@@ -65,7 +65,8 @@ def status_without_rollout(context: RolloutContext, message: str) -> RolloutStat
     status = context.status
     if status is None or status.phase not in IN_PROGRESS:
         return status
-    ended = {"phase": "Aborted", "since": context.timestamp, "percent": None, "message": message, "retry_at": None}
+    reported = message[:MAX_MESSAGE_CHARACTERS]
+    ended = {"phase": "Aborted", "since": context.timestamp, "percent": None, "message": reported, "retry_at": None}
     return status.model_copy(update=ended)
 
 

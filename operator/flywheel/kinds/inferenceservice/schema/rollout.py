@@ -10,6 +10,8 @@ from flywheel.core.resource.values import Digest, Duration, Number, Percent
 
 MAX_REJECTIONS = 5
 MAX_NUMBERS = 24
+MAX_MESSAGE_CHARACTERS = 700  # of a rollout
+MAX_REJECTION_CHARACTERS = 512
 
 # No schema default inside the union of canary and shadow: a defaulted member would make the other one unappliable.
 DEFAULT_MAX_ERROR_RATE, DEFAULT_MAX_P99_RATIO, DEFAULT_MAX_DISAGREEMENT = "1%", "1.5", "1%"
@@ -159,7 +161,7 @@ class Rejection(Schema):
 
     version: str = Field(max_length=253, description="The ModelVersion.")
     at: datetime = Field(description="Time of the rollback.")
-    message: str = Field("", max_length=512, description="The finding, with its numbers.")
+    message: str = Field("", max_length=MAX_REJECTION_CHARACTERS, description="The finding, with its numbers.")
     numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the analysis.")
 
 
@@ -177,12 +179,15 @@ class RolloutStatus(Schema):
     since: datetime = Field(description="When the phase or step began.")
     judgements: int | None = Field(None, description="Number of finished judge Jobs of this rollout.")
     verdict: str | None = Field(None, max_length=63, description="The last verdict: Pass, Breach or CannotMeasure.")
-    message: str | None = Field(None, max_length=700, description="The last verdict's finding.")
+    message: str | None = Field(None, max_length=MAX_MESSAGE_CHARACTERS, description="The last verdict's finding.")
     numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the last analysis.")
     examples: Digest | None = Field(
         None, description="Artifact with the largest differences of a shadow, in its file worst.json."
     )
-    held: int | None = Field(None, description="Number of consecutive times that this step could not be measured.")
+    held: int | None = Field(
+        None,
+        description="Number of consecutive times that this step could not be measured for the same cause (no verdict, or a judge that failed).",
+    )
     retry_at: datetime | None = Field(None, description="When the step is measured again.")
     keep_until: datetime | None = Field(None, description="Until when the other version stays on standby.")
     rejected: tuple[Rejection, ...] = Field(
