@@ -1,6 +1,6 @@
 """A rule's decision, and the plan that a kind makes of it."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 
@@ -17,7 +17,12 @@ def test_the_kind_adds_its_children_to_those_of_the_rule() -> None:
 
 
 def test_none_leaves_every_child_alone() -> None:
-    assert DECISION.plan(Status(), children=None).children is None
+    assert replace(DECISION, children=()).plan(Status(), children=None).children is None
+
+
+def test_a_rule_with_a_child_cannot_leave_every_child_alone() -> None:
+    with pytest.raises(ValueError, match="decision Checking has children of its own"):
+        DECISION.plan(Status(), children=None)
 
 
 @pytest.mark.parametrize(

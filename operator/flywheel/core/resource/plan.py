@@ -119,7 +119,8 @@ class Plan(PlanBasics):
 class Decision(PlanBasics):
     """What one rule says of a resource. A kind's `decide` asks its rules in turn, and completes the first that applies to a plan.
 
-    `children` and `removals` are those of this rule alone, such as the Job that it starts. `summary` is for a rule that has its own.
+    `children` are those of this rule alone, such as the Job that it starts. `summary` is that of a rule which has its own: it counts where
+    the kind gives none, and a kind may make it part of its own.
     """
 
     children: tuple[Child | ExistingChild, ...] = ()
@@ -135,8 +136,13 @@ class Decision(PlanBasics):
     ) -> Plan:
         """Returns the Plan: this decision, and what the kind adds to it.
 
-        `children` are added to the rule's own; None leaves every child of the resource alone.
+        `children` are added to the rule's own; None leaves every child of the resource alone. `summary` replaces the rule's own.
+
+        Raises:
+            ValueError: the rule has children, and `children` is None, so that those of the rule would be lost.
         """
+        if children is None and self.children:
+            raise ValueError(f"decision {self.reason} has children of its own, but the plan leaves every child alone")
         return Plan(
             **{field.name: getattr(self, field.name) for field in fields(PlanBasics) if field.name != "summary"},
             summary=summary or self.summary,
