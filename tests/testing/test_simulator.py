@@ -1,11 +1,17 @@
 """The simulator is the engine itself, and its cluster writes as an API server does."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 
+from flywheel import testing
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
+from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
 from flywheel.testing import FakeCluster, resource, terminated_state
+from flywheel.testing import simulator as simulator_module
 from flywheel.testing.simulator import Simulator
 from tests.engine.widget import KIND
 
@@ -48,6 +54,47 @@ def test_a_killed_operator_starts_again_and_writes_the_rest(crash_after: int) ->
 
     assert {write.split()[1] for write in found.writes} >= {"ConfigMap", "Job", "Widget"}
     assert len([write for write in found.writes if write.startswith("create")]) == 2
+
+
+def test_the_example_of_the_module_runs() -> None:
+    orders = resource(DATASET_KIND, "orders", {"source": {"s3": {"uri": "s3://shop/orders/"}}})
+    _description, _blank, example = (simulator_module.__doc__ or "").partition("\n\n")
+
+    exec(example, {**vars(testing), "Simulator": Simulator, "DATASET_KIND": DATASET_KIND, "orders": orders})
+
+
+class Watched(Simulator):
+    """A simulator that counts how often its operator was dead."""
+
+    deaths = 0
+
+    def while_dead(self) -> None:
+        """See Simulator."""
+        self.deaths += 1
+
+
+@pytest.mark.parametrize("go_on", [Watched.settle, Watched.reconcile])
+def test_the_cluster_changes_while_a_killed_operator_is_dead(go_on: Callable[[Watched], object]) -> None:
+    found = Watched(KIND, resource(KIND, "one", {}), crash_after=2)
+    go_on(found)
+
+    assert found.deaths == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "generation"),
+    [
+        pytest.param({}, 1, id="nothing"),
+        pytest.param({"message": "hello"}, 1, id="the same value"),
+        pytest.param({"friend": None}, 1, id="a field that is not there is removed"),
+        pytest.param({"message": "bye"}, 2, id="another value"),
+    ],
+)
+def test_only_another_spec_is_another_generation(changes: dict[str, Any], generation: int) -> None:
+    found = simulator()
+    found.patch_spec(**changes)
+
+    assert found.manifest(found.subject)["metadata"]["generation"] == generation
 
 
 def test_a_write_can_be_lost() -> None:

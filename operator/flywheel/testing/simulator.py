@@ -2,7 +2,8 @@
 
 simulator = Simulator(DATASET_KIND, orders)
 simulator.settle()
-simulator.end_job("orders-check-1", main=oom_killed_state())
+[check] = simulator.job_names()  # orders-check-1 and eight digits of a digest
+simulator.end_job(check, main=oom_killed_state(), failed=True)
 assert simulator.settle().reason == "OOMKilled"
 """
 
@@ -41,7 +42,7 @@ class Simulator:
     """Reconciles the resources of one kind; those of all other kinds are there to be referred to.
 
     `crash_after` kills the operator once, after that many writes; `crash_before` once, before the first write for which it is true.
-    A killed operator starts again with an empty cache. `writes` has every write, such as `create Job orders-check-1`.
+    A killed operator starts again with an empty cache. `writes` has every write, such as `create Job orders-check-1-c85fb84b`.
     """
 
     def __init__(
@@ -79,7 +80,7 @@ class Simulator:
 
     @property
     def plan(self) -> Plan:
-        """The last decision about that resource."""
+        """The last plan of that resource."""
         return self.plans[self.subject]
 
     @property
@@ -112,9 +113,8 @@ class Simulator:
         """Change top-level fields of the resource's spec, as its user does; None removes one."""
         raw = self.manifest(self.subject)
         spec = {key: value for key, value in {**raw["spec"], **changes}.items() if value is not None}
-        self.put(
-            {**raw, "spec": spec, "metadata": {**raw["metadata"], "generation": raw["metadata"]["generation"] + 1}}
-        )
+        generation = raw["metadata"]["generation"] + (spec != raw["spec"])
+        self.put({**raw, "spec": spec, "metadata": {**raw["metadata"], "generation": generation}})
 
     def annotate(self, annotations: Mapping[str, str]) -> None:
         """Replace the annotations of the resource, as its user does."""
@@ -126,11 +126,12 @@ class Simulator:
         self._wake(set(self._store.references(self.kind.api)))
 
     def reconcile(self, reference: Reference | None = None) -> Plan:
-        """Reconcile one resource once, and return its plan. The operator may be killed meanwhile."""
+        """Reconcile one resource once, and return its plan. An operator that is killed meanwhile starts again, after `while_dead`."""
         key = reference or self.subject
         try:
             self._reconciler(key)
         except Killed:
+            self.while_dead()
             self._restart()
         return self.plans[key]
 

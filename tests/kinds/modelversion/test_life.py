@@ -92,7 +92,7 @@ def test_the_job_goes_only_after_its_outcome_is_written() -> None:
 
 def test_a_verified_version_is_never_verified_again_by_itself() -> None:
     version = verified()
-    version.patch_spec()
+    version.patch_spec(resources={"limits": {"memory": "1Gi"}})
 
     plan = version.reconcile()
 
@@ -170,7 +170,7 @@ def test_out_of_memory_names_the_limit_and_heals_by_a_change_of_the_spec() -> No
     assert (plan.reason, plan.stalled) == ("OOMKilled", True)
     assert "512Mi" in plan.message
 
-    version.patch_spec()
+    version.patch_spec(resources={"limits": {"memory": "1Gi"}})
     plan = version.reconcile()
 
     assert (plan.reason, plan.stalled) == ("Verifying", False)

@@ -18,6 +18,6 @@
 
 `state_machine` decides on the facts that `observe` reads, in the types that `context` narrows; `canary_analysis` has the rules of one
 step and its judge, and `capacity` says whether servers lack a resource that cannot be shared, such as a GPU. Each rule returns one of
-the transitions of `transition`, from which `children` builds the objects. The live front Service is the truth
-of the pointer, the live Deployments are that of the versions, and the rest is in `status.rollout`. So the operator may stop at any moment and go on from there.
+the transitions of `transition`, from which `children` builds the objects. The live front Service is the truth of the pointer, the live
+Deployments are that of the versions, and the rest is in `status.rollout`. So the operator may stop at any moment and go on from there.
 """
