@@ -232,3 +232,12 @@ def test_ninety_five_of_a_hundred_hold_the_truth(
 
     held = np.mean([each.low <= truth <= each.high for each in found])
     assert 0.91 <= held <= 0.99
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_r2_of_three_rows_has_no_interval(seed: int) -> None:
+    """One resample in nine draws one row thrice."""
+    truth, error = np.random.default_rng(seed).normal(3, 1, (2, 3))
+
+    with pytest.raises(Undefined):
+        metric_interval("r2", ScoredRows(truth, truth + error, np.empty((3, 0))))

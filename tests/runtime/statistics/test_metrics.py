@@ -143,6 +143,14 @@ def test_r2_keeps_its_digits_where_the_target_is_large_and_varies_little() -> No
     assert metric_value("r2", shifted) == pytest.approx(metric_value("r2", scored), abs=1e-6)
 
 
+@pytest.mark.parametrize("rows", [2, 3, 4])
+@pytest.mark.parametrize("seed", range(20))
+def test_r2_is_undefined_on_a_resample_of_one_row(rows: int, seed: int) -> None:
+    resamples = np.eye(rows) * rows
+
+    assert np.isnan(metric_function("r2", regressed(seed, rows))(resamples)).all()
+
+
 def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
     scored = classified(2, rows=10)
     unknown = ScoredRows(scored.truth, np.full(10, 3), scored.probabilities)

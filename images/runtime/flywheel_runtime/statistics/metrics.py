@@ -146,11 +146,14 @@ def _r2(scored: ScoredRows) -> WeightedMetric:
     # Centred on the median, a constant target is exactly 0, and a large mean costs no digits.
     centred = scored.truth.astype(float) - np.median(scored.truth.astype(float))
     squared_errors = _errors(scored) ** 2
+    # Where all drawn rows have one value, the two terms of `total` differ by the rounding of their sums, or not at all.
+    rounding = 4 * len(scored) * EPSILON
 
     def metric(weights: Array) -> Array:
-        total = weights @ centred**2 - (weights @ centred) ** 2 / weights.sum(axis=1)
+        squares = weights @ centred**2
+        total = squares - (weights @ centred) ** 2 / weights.sum(axis=1)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.asarray(np.where(total > 0, 1 - weights @ squared_errors / total, np.nan))
+            return np.asarray(np.where(total > rounding * squares, 1 - weights @ squared_errors / total, np.nan))
 
     return metric
 
