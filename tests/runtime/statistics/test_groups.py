@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.statistics.groups import largest_difference, metric_by_group, positive_rates
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 from tests.examples import examples
@@ -46,6 +47,11 @@ def test_a_metric_is_measured_for_each_group() -> None:
 
     assert found.values == {"f": 0.75, "m": 0.5}
     assert found.rows == {"f": 4, "m": 4}
+
+
+def test_no_group_has_no_largest_difference() -> None:
+    with pytest.raises(Undefined, match="no group"):
+        largest_difference({})
 
 
 def test_a_group_in_which_the_metric_has_no_value_is_omitted() -> None:

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from flywheel_runtime.contract.errors import Undefined
 from flywheel_runtime.statistics.metrics import Array, ScoredRows, metric_value
 
 Parity = Literal["DemographicParity", "EqualOpportunity"]
@@ -38,7 +39,13 @@ def positive_rates(parity: Parity, scored: ScoredRows, positive: int, groups: Ar
 
 
 def largest_difference(values: Mapping[str, float]) -> float:
-    """The greatest difference between two groups."""
+    """The greatest difference between the values of two groups; 0 for one group.
+
+    Raises:
+        Undefined: there is no group.
+    """
+    if not values:
+        raise Undefined("there is no group")
     return max(values.values()) - min(values.values())
 
 
