@@ -1,4 +1,4 @@
-"""Every error that this package raises on purpose.
+"""The package's own errors: a caller catches one by its class, and a command ends with a Failure alone.
 
 FlywheelError
 ├── Failure                   ends a command: the pod reports its reason, its message and whether a retry can help
@@ -23,6 +23,11 @@ FlywheelError
 ├── RequestRejected           the model server refuses these rows, and would again
 ├── Unmeasurable              a gate cannot be measured
 └── Undefined                 a metric has no value on these rows
+
+Python's own exceptions are raised for what Python has a class for. A ValueError is for one value that is wrong: a field of the
+configuration, a query, a cell of a table, an argument of `flywheel_runtime.run`. The caller, which knows whose value it is, catches it
+and makes a Failure or the row's error of it; one from `flywheel_runtime.run` ends the user's program. A KeyError or AssertionError is
+for a mistake of this package.
 """
 
 import re

@@ -22,11 +22,9 @@ def read_metrics(path: Path) -> dict[str, float]:
     """The numbers of metrics.json, in their order. Failure MetricsMissing or MetricsInvalid."""
     cure = 'write it last, for instance with run.finish({"loss": 0.4})'
     try:
-        body = _object(path, METRICS_LIMIT)
+        body = _read_object(path, METRICS_LIMIT, "MetricsInvalid")
     except FileNotFoundError:
         raise Failure("MetricsMissing", f"main ended without {path}; {cure}") from None
-    except _Bad as error:
-        raise Failure("MetricsInvalid", f"{path} {error}") from error
     for name, value in body.items():
         if isinstance(value, bool) or not isinstance(value, int | float):
             words = f"metric '{name}' in {path} is {_kind(value)}"
@@ -43,12 +41,10 @@ def read_facts(path: Path) -> dict[str, Any]:
         if (size := path.lstat().st_size) > FACTS_LIMIT:
             words = f"{path} has {size} bytes and may have {FACTS_LIMIT}; write large results into an output instead"
             raise Failure("FactsTooLarge", words)
-        body = _object(path, FACTS_LIMIT)
+        body = _read_object(path, FACTS_LIMIT, "FactsInvalid")
         json.dumps(body, allow_nan=False)
     except FileNotFoundError:
         return {}
-    except _Bad as error:
-        raise Failure("FactsInvalid", f"{path} {error}") from error
     except ValueError as error:
         raise Failure("FactsInvalid", f"{path} holds a number that is not finite") from error
     return body
@@ -101,24 +97,21 @@ def _invalid(name: str, words: str) -> Failure:
     return Failure("OutputInvalid", f"output '{name}' {words}")
 
 
-class _Bad(Exception):
-    """Says what is wrong with a JSON file, as the end of a sentence about it."""
-
-
-def _object(path: Path, limit: int) -> dict[str, Any]:
+def _read_object(path: Path, limit: int, reason: str) -> dict[str, Any]:
+    """The JSON object in the file. Raises FileNotFoundError, and Failure with `reason`."""
     try:
         with open_regular_file(path) as file:
             text = file.read(limit + 1)
     except UnsafeFile as error:
-        raise _Bad(f"is {error}") from error
+        raise Failure(reason, f"{path} is {error}") from error
     if len(text) > limit:
-        raise _Bad(f"has more than {format_bytes(limit)}")
+        raise Failure(reason, f"{path} has more than {format_bytes(limit)}")
     try:
         body = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise _Bad(f"is not JSON: {error}") from error
+        raise Failure(reason, f"{path} is not JSON: {error}") from error
     if not isinstance(body, dict):
-        raise _Bad("is not a JSON object")
+        raise Failure(reason, f"{path} is not a JSON object")
     return body
 
 
