@@ -30,7 +30,9 @@ and makes a Failure or the row's error of it; one from `flywheel_runtime.run` en
 for a mistake of this package.
 """
 
+import errno
 import re
+from collections.abc import Iterator
 
 
 class FlywheelError(Exception):
@@ -133,20 +135,34 @@ class Undefined(FlywheelError, ValueError):
 
 
 def connection_problem(error: Exception) -> str:
-    """What broke a connection, without the wrapping of botocore or urllib3."""
-    text = str(getattr(error, "kwargs", {}).get("error") or error)
-    for sign, words in (
-        ("Connection refused", "connection refused"),
-        ("Name or service not known", "its name is not known"),
-        ("Temporary failure in name resolution", "its name is not known"),
-        ("No address associated", "its name is not known"),
-        ("timed out", "timed out"),
-        ("imeout", "timed out"),
-        ("certificate", "its certificate is not trusted"),
-        ("reset", "connection lost"),
-        ("closed", "connection lost"),
-        ("No route", "no route to it"),
-    ):
-        if sign in text:
-            return words
-    return re.sub(r"\s+", " ", text)[:200]
+    """What broke a connection, by the operating system's error in the chain of causes; without one, the text of `error`.
+
+    The texts of botocore and urllib3 hold the URL, whose words are no sign of anything.
+    """
+    import socket
+    import ssl
+
+    problems: tuple[tuple[type[OSError], str], ...] = (
+        (ConnectionRefusedError, "connection refused"),
+        (socket.gaierror, "its name is not known"),
+        (TimeoutError, "timed out"),
+        (ssl.SSLCertVerificationError, "its certificate is not trusted"),
+        (ConnectionError, "connection lost"),
+    )
+    by_number = {errno.EHOSTUNREACH: "no route to it", errno.ENETUNREACH: "its network is unreachable"}
+    for cause in _causes(error):
+        for kind, problem in problems:
+            if isinstance(cause, kind):
+                return problem
+        if isinstance(cause, OSError) and cause.errno in by_number:
+            return by_number[cause.errno]
+    return re.sub(r"\s+", " ", str(getattr(error, "kwargs", {}).get("error") or error))[:200]
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """The error and what caused it, one after the other; botocore's errors have the cause in `kwargs`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        yield cause
+        wrapped = getattr(cause, "kwargs", {}).get("error")
+        cause = wrapped if isinstance(wrapped, BaseException) else cause.__cause__ or cause.__context__
