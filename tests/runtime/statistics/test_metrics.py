@@ -151,6 +151,15 @@ def test_r2_is_undefined_on_a_resample_of_one_row(rows: int, seed: int) -> None:
     assert np.isnan(metric_function("r2", regressed(seed, rows))(resamples)).all()
 
 
+def test_a_metric_of_the_other_task_is_a_key_error() -> None:
+    for metric in REGRESSION:
+        with pytest.raises(KeyError, match=metric):
+            metric_function(metric, classified(1))
+    for metric in CLASSIFICATION:
+        with pytest.raises(KeyError, match=metric):
+            metric_function(metric, regressed(1))
+
+
 def test_a_class_that_the_data_does_not_have_is_a_wrong_prediction() -> None:
     scored = classified(2, rows=10)
     unknown = ScoredRows(scored.truth, np.full(10, 3), scored.probabilities)

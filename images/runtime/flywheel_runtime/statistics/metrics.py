@@ -75,7 +75,11 @@ def order_metrics(task: str, objective: str) -> list[str]:
 
 
 def metric_value(metric: str, scored: ScoredRows) -> float:
-    """The metric of all rows, each counted once; NaN where it is undefined."""
+    """The metric of all rows, each counted once; NaN where it is undefined.
+
+    Raises:
+        KeyError: there are rows, and the metric is not one of their task's.
+    """
     if not len(scored):
         return float("nan")
     return float(metric_function(metric, scored)(np.ones((1, len(scored))))[0])
@@ -91,8 +95,10 @@ def metric_function(metric: str, scored: ScoredRows) -> WeightedMetric:
     """The metric of these rows as a function of their weights.
 
     Raises:
-        KeyError: the metric is not one of the task's (METRICS_OF_TASK).
+        KeyError: the metric is not one of the rows' task (METRICS_OF_TASK).
     """
+    if metric not in METRICS_OF_TASK["Classification" if scored.is_classification else "Regression"]:
+        raise KeyError(metric)
     if metric in ("roc_auc", "average_precision"):
         return _one_vs_rest(_roc_auc if metric == "roc_auc" else _average_precision, scored)
     if metric in ("balanced_accuracy", "f1", "f1_macro"):
