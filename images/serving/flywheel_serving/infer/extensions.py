@@ -11,7 +11,11 @@ from flywheel_serving.model.datatypes import Array
 
 
 class Completion(Protocol):
-    """Completes a request: `version` gave `result`; `started` is when it was asked (time.perf_counter's clock)."""
+    """Completes a request: `version` computed `result`, or failed with it.
+
+    `route` is how the request went: DIRECT (the default), NOT_FORWARDED, FORWARDED or FELL_BACK of infer.requests. `started` is when
+    `version` was asked (time.perf_counter's clock).
+    """
 
     def __call__(self, result: ModelResult, version: str = ..., route: str = ..., started: float = ..., /) -> None: ...
 
@@ -50,7 +54,10 @@ class Recorder(Protocol):
         *,
         is_direct: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given."""
+        """`complete`, which also records what it is given.
+
+        `is_direct`: no route is active, so the local model alone answers, and `count_batch` counts the request with its batch.
+        """
 
     def count_batch(self, batch: Batch, outputs: list[Array]) -> None:
-        """Counts the values of one call of the model."""
+        """Counts the values of the direct requests of one call of the model; of the others `record_on` does."""

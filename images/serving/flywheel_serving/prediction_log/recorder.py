@@ -120,10 +120,7 @@ class PredictionRecorder:
         *,
         is_direct: bool,
     ) -> Completion:
-        """`complete`, which also records what it is given.
-
-        If `is_direct`, the local model certainly answers, and `count_batch` counts the request with its batch.
-        """
+        """`complete`, which also records what it is given; `is_direct` as in Recorder."""
         logged_id = self._logged_id(request.id)
         if is_direct:
             item.counted = True
@@ -139,16 +136,19 @@ class PredictionRecorder:
             complete(result, version, route, started)
             if isinstance(result, RequestError):
                 return
-            if counts is not None and not is_direct:
-                local_outputs = result if version == self._version else None
-                self._add_observed(counts.observe(feeds, outputs, local_outputs, rows, layout, block))
-            if logged_id:
-                now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
-                arrays = dict(zip(outputs, result, strict=True))
-                logged = LoggedRequest(logged_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
-                self._unsent.append(logged)
-                self._held_bytes += body_bytes
-            self._process_if_enough()
+            try:
+                if counts is not None and not is_direct:
+                    local_outputs = result if version == self._version else None
+                    self._add_observed(counts.observe(feeds, outputs, local_outputs, rows, layout, block))
+                if logged_id:
+                    now_us, latency = time.time_ns() // 1000, time.perf_counter() - start
+                    arrays = dict(zip(outputs, result, strict=True))
+                    logged = LoggedRequest(logged_id, now_us, feeds, arrays, rows, latency, version, route, row_keys)
+                    self._unsent.append(logged)
+                    self._held_bytes += body_bytes
+                self._process_if_enough()
+            except Exception:  # a fault here must not reach the batch's other requests
+                log.exception("request %r was not recorded", logged_id)
 
         return record
 
