@@ -59,8 +59,13 @@ class Shadow:
 
             def on_result(result: ModelResult) -> None:
                 complete(result, version)
-                if not isinstance(result, RequestError):
+                if isinstance(result, RequestError):
+                    return
+                try:
                     self._copy(request, result)
+                except Exception:  # a fault here must not reach the batch's other requests
+                    log.exception("a request could not be copied for version %s", self._upstream.challenger.version)
+                    self._upstream.counts.compared["Dropped"] += 1
 
             item.on_result = on_result
         self._local_model.submit(item)
