@@ -115,7 +115,7 @@ def test_immutable_field_changed(namespace: Namespace) -> None:
     namespace.apply(version)
     version["spec"]["model"] = "other"
 
-    with pytest.raises(kube.KubectlFailed, match="cannot be changed"):
+    with pytest.raises(kube.KubectlFailed, match="a ModelVersion is immutable except for resources"):
         namespace.apply(version)
 
 

@@ -22,7 +22,6 @@ from flywheel.kinds.experiment.kind import KIND
 from flywheel.testing import resource
 
 SCRIPT = """
-from e2e.waiting import wait_until
 from flywheel_runtime import run
 month = run.params["month"]
 if month == 1:
