@@ -5,6 +5,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from flywheel_runtime.contract.s3_address import S3Address
+
 Format = Literal["CSV", "JSONL", "Parquet"]
 Prediction = Literal["Class", "Probability"]
 
@@ -15,7 +17,7 @@ class Config(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
-class Place(Config):
+class Place(S3Address, Config):
     """A folder or object in a store. `secret` is the name that messages give to its credentials; `foreign`: they are its own."""
 
     uri: str
@@ -23,14 +25,6 @@ class Place(Config):
     region: str | None = None
     foreign: bool = False
     secret: str | None = None
-
-    @property
-    def bucket(self) -> str:
-        return self.uri.removeprefix("s3://").partition("/")[0]
-
-    @property
-    def key(self) -> str:
-        return self.uri.removeprefix("s3://").partition("/")[2]
 
 
 class VolumePath(Config):

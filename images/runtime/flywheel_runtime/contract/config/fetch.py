@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from flywheel_runtime.contract.config import load_config
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.s3_address import S3Address
 
 
 @dataclass(frozen=True)
-class S3Source:
+class S3Source(S3Address):
     """One object, or every object below a URI that ends with `/`. `foreign`: it has credentials of its own, of the Secret `secret`."""
 
     uri: str
@@ -15,14 +16,6 @@ class S3Source:
     region: str | None = None
     foreign: bool = False
     secret: str | None = None
-
-    @property
-    def bucket(self) -> str:
-        return self.uri.removeprefix("s3://").partition("/")[0]
-
-    @property
-    def key(self) -> str:
-        return self.uri.removeprefix("s3://").partition("/")[2]
 
     @property
     def many(self) -> bool:
