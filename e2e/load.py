@@ -1,11 +1,9 @@
 """Load on InferenceService `fraud`: bounded traffic through a loopback port, and how many servers it has."""
 
 import json
-import threading
-import time
 import urllib.request
-from collections import Counter
 
+from e2e.clients import Clients
 from e2e.namespace import Namespace
 
 ROWS = 100
@@ -15,29 +13,16 @@ BODY = json.dumps(
 BUSY, QUIET = 0.005, 1.0  # seconds between a client's requests
 
 
-class Load:
+class Load(Clients):
     """Four clients, each with a connection for every request, until they are stopped."""
 
     def __init__(self, port: int) -> None:
+        super().__init__(clients=4, max_seconds=300)
         self.pause = BUSY
-        self.answers: Counter[str] = Counter()
         self._address = f"http://127.0.0.1:{port}/v2/models/fraud/infer"
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask) for _ in range(4)]
 
-    def __enter__(self) -> "Load":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(15)
-
-    def _ask(self) -> None:
-        end = time.monotonic() + 300
-        while not self._stop.is_set() and time.monotonic() < end:
+    def _send_requests(self) -> None:
+        while self._should_go_on():
             try:
                 with urllib.request.urlopen(urllib.request.Request(self._address, BODY), timeout=10) as response:
                     right = json.load(response)["outputs"][0]["data"] == [2.0] * ROWS

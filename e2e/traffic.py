@@ -2,44 +2,32 @@
 
 import http.client
 import json
-import threading
 import time
 from collections import Counter
+
+from e2e.clients import Clients
 
 MAX_TRAFFIC_SECONDS = 480.0  # seconds that traffic may last, whatever a test does
 
 
-class Traffic:
+class Traffic(Clients):
     """Some clients that ask one request after the other, with a pause, over connections that they keep.
 
     `answers` counts by `<model_version>: <first number>`; `failures` holds whatever was not a 200 with a number in it.
     """
 
     def __init__(self, port: int, model: str, row: list[float], clients: int = 3, pause: float = 0.02) -> None:
-        self.answers: Counter[str] = Counter()
+        super().__init__(clients, MAX_TRAFFIC_SECONDS)
         self.failures: Counter[str] = Counter()
         self._port = port
         self._path = f"/v2/models/{model}/infer"
         tensor = {"name": "x", "datatype": "FP32", "shape": [1, len(row)], "data": row}
         self._body = json.dumps({"inputs": [tensor]}).encode()
         self._pause = pause
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, daemon=True) for _ in range(clients)]
 
-    def __enter__(self) -> "Traffic":
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(15)
-
-    def _ask(self) -> None:
-        end = time.monotonic() + MAX_TRAFFIC_SECONDS
+    def _send_requests(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
-        while not self._stop.is_set() and time.monotonic() < end:
+        while self._should_go_on():
             try:
                 connection.request("POST", self._path, self._body, {"content-type": "application/json"})
                 response = connection.getresponse()
