@@ -4,6 +4,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 from flywheel.cluster.client import Client
@@ -21,7 +22,7 @@ class Writer:
 
     Each raises ApiError if the request was refused, and NotLeading if it was not sent: `may_write` is called before it.
     `exit_after_writes` ends the process right after that many successful writes: an end-to-end test sets it, to show that the operator
-    can be killed after any write.
+    can be killed after any write. Writes are then sent one at a time, so that none is under way whose answer nobody would see.
     """
 
     def __init__(self, client: Client, may_write: Callable[[], bool], exit_after_writes: int | None = None) -> None:
@@ -30,6 +31,7 @@ class Writer:
         self._exit_after_writes = exit_after_writes
         self._count = 0
         self._counting = threading.Lock()
+        self._sending = nullcontext() if exit_after_writes is None else threading.Lock()
 
     def create(self, api: Api, manifest: Manifest, manager: str) -> dict[str, Any]:
         """Applies an object that must not exist yet. The ApiError is a `conflict` if the name is taken."""
@@ -52,10 +54,11 @@ class Writer:
 
     def delete(self, reference: Reference, uid: str) -> dict[str, Any] | None:
         """Deletes the object of that uid. Returns None if it does not exist, else the response: a Status, or the object if a finalizer holds it."""
-        self._fence()
-        response = self._client.delete(reference, uid)
-        if response is not None:
-            self._log_write("delete", reference)
+        with self._sending:
+            self._fence()
+            response = self._client.delete(reference, uid)
+            if response is not None:
+                self._log_write("delete", reference)
         return response
 
     def _apply(
@@ -67,11 +70,12 @@ class Writer:
         preconditions: Mapping[str, str] | None = None,
         subresource: str = "",
     ) -> dict[str, Any]:
-        self._fence()
         metadata = manifest["metadata"]
         body = {**manifest, "metadata": {**metadata, **(preconditions or {})}}
-        stored, _created = self._client.apply(api, body, manager, subresource)
-        self._log_write(verb, Reference(api, metadata["namespace"], metadata["name"]))
+        with self._sending:
+            self._fence()
+            stored, _created = self._client.apply(api, body, manager, subresource)
+            self._log_write(verb, Reference(api, metadata["namespace"], metadata["name"]))
         return stored
 
     def _fence(self) -> None:
