@@ -19,7 +19,7 @@ from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.testing import resource
+from tests.simulation import resource
 
 SCRIPT = """
 from flywheel_runtime import run

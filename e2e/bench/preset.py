@@ -25,7 +25,7 @@ from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.search.sampler import suggest
 from flywheel.kinds.experiment.search.space import PastTrial
-from flywheel.testing import resource
+from tests.simulation import resource
 
 TRIALS = 20
 LEAST = 0.99  # of the hand-tuned ROC AUC

@@ -20,7 +20,7 @@ from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
 from flywheel.kinds.experiment.search.sampler import importance, suggest
 from flywheel.kinds.experiment.search.space import Branch, PastTrial, RealDimension, Space
-from flywheel.testing import FakeCluster, resource
+from tests.simulation import FakeCluster, resource
 
 TRIALS, PARAMETERS, ROUNDS, AT_ONCE = 1000, 8, 15, 4
 TICK = 0.005  # seconds

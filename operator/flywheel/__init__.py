@@ -5,7 +5,6 @@ kinds    one folder for each resource kind: what a user writes, what is seen, wh
 cluster  the only importer of the Kubernetes client
 engine   watches, queues, applies; knows no kind
 cli      the `flywheel` command
-testing  a fake cluster and builders, shipped for whoever extends Flywheel
 """
 
 __version__ = "0.1.0"

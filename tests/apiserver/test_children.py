@@ -15,8 +15,8 @@ from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND as SERVICE
 from flywheel.kinds.modelversion.children import verify_job
 from flywheel.kinds.modelversion.kind import KIND as VERSION
-from flywheel.testing import resource
 from tests.apiserver.manifests import Kubectl
+from tests.simulation import resource
 
 pytestmark = pytest.mark.apiserver
 

@@ -17,8 +17,8 @@ from flywheel.kinds.experiment import children
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.schema.status import Attempt, Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
-from flywheel.testing import resource
 from tests.apiserver.manifests import Kubectl
+from tests.simulation import resource
 
 pytestmark = pytest.mark.apiserver
 

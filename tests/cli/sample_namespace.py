@@ -13,7 +13,7 @@ from flywheel.core.resource.api import (
     TRAINING_RUN,
     Api,
 )
-from flywheel.testing.resources import custom
+from tests.simulation.resources import custom
 
 DATA, MADE, SERVED, BROUGHT = (f"sha256:{digit * 64}" for digit in "abcd")
 TEST = f"sha256:{'e' * 64}"

@@ -9,9 +9,9 @@ from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.plan import Child
 from flywheel.core.settings import Settings
 from flywheel.engine import discover
-from flywheel.testing import resource
 from tests.documents import documents
 from tests.pod_security import violations
+from tests.simulation import resource
 
 KINDS = {kind.api.kind: kind for kind in discover.kinds()}
 STEPS = {"flight-delay-monthly": 6, "sentiment": 3}

@@ -13,7 +13,7 @@ import pytest
 
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
-from flywheel.testing.simulator import Simulator
+from tests.simulation.simulator import Simulator
 
 DUMP = Path(__file__).parent / "build-2026-11-22.jsonl"
 DUMPED_AT = datetime(2026, 11, 29, 5, 46, tzinfo=UTC)

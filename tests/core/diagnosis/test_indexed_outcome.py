@@ -8,9 +8,9 @@ import pytest
 from flywheel.core.diagnosis import indexed_outcome
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource.names import INDEX_LABEL, INDEXED_LABEL, ITEMS_ANNOTATION
-from flywheel.testing import evicted_pod, job, pod, resource, running_state, terminated_state
-from flywheel.testing.pods import State
 from tests.core.toy import KIND
+from tests.simulation import evicted_pod, job, pod, resource, running_state, terminated_state
+from tests.simulation.pods import State
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 NAME = "flights-trial-1-1-5e0c2a9b"

@@ -5,8 +5,8 @@ import pytest
 from flywheel.core.diagnosis import kueue
 from flywheel.core.resource.api import KUEUE
 from flywheel.core.resource.names import QUEUE_LABEL
-from flywheel.testing import FakeCluster, job, resource
 from tests.core.toy import KIND
+from tests.simulation import FakeCluster, job, resource
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 QUEUED = {QUEUE_LABEL: "team"}

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from flywheel.core.diagnosis import workload_diagnosis
-from flywheel.testing import (
+from tests.core.toy import KIND
+from tests.simulation import (
     NOON,
     State,
     job,
@@ -18,7 +19,6 @@ from flywheel.testing import (
     unschedulable_pod,
     waiting_state,
 )
-from tests.core.toy import KIND
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 JOB = job(TOY, "flights-check-1-5e0c2a9b")

@@ -13,8 +13,8 @@ from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource import names
 from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
-from flywheel.testing import resource
 from tests.core.toy import KIND
+from tests.simulation import resource
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 STEP = Step(

@@ -14,8 +14,8 @@ from flywheel.core.pods.job import Step
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, SecretKey, Toleration, Variable
 from flywheel.core.resource.values import Duration, ObjectName
 from flywheel.core.settings import Settings
-from flywheel.testing import resource
 from tests.core.toy import KIND
+from tests.simulation import resource
 
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 STEP = Step(

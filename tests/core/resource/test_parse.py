@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource.parse import InvalidSpec
-from flywheel.testing import resource
 from tests.engine.widget import KIND
+from tests.simulation import resource
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.plan import Event
 from flywheel.engine.apply.event_recorder import BURST_EVENTS, REFILL_SECONDS, SERIES_SECONDS, EventRecorder
-from flywheel.testing import NOON, resource
 from tests.engine.widget import KIND
+from tests.simulation import NOON, resource
 
 ONE = resource(KIND, "one", {})
 TOLD = Event("Told", "all is told")

@@ -9,9 +9,9 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, MODEL, Manifest, Reference
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND
-from flywheel.testing import job, pod, resource, terminated_state
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation import job, pod, resource, terminated_state
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 DIGEST, PLAN = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 SPEC = {

@@ -13,10 +13,10 @@ from flywheel.kinds.batchinference import children
 from flywheel.kinds.batchinference.children import BatchInference
 from flywheel.kinds.batchinference.kind import KIND
 from flywheel.kinds.batchinference.schema.status import Run
-from flywheel.testing import NOON, resource
 from tests.golden_files import same_as
 from tests.kinds.batchinference.situations import DIGEST, PLAN, SPEC
 from tests.pod_security import violations
+from tests.simulation import NOON, resource
 
 HERE = Path(__file__).parent
 EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/batchinference.yaml").read_text())

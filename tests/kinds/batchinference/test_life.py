@@ -8,9 +8,9 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
-from flywheel.testing import NOON, oom_killed_state, pod, terminated_state
-from flywheel.testing.resources import custom
 from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, failing, model
+from tests.simulation import NOON, oom_killed_state, pod, terminated_state
+from tests.simulation.resources import custom
 
 
 def test_a_run_plans_scores_and_finishes() -> None:

@@ -9,9 +9,9 @@ from flywheel.core.resource.api import MODEL_VERSION
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION
 from flywheel.kinds.batchinference.observe import observe
-from flywheel.testing import oom_killed_state, pod, running_state, terminated_state, waiting_state
-from flywheel.testing.resources import custom, stamp
 from tests.kinds.batchinference.situations import DIGEST, PLANNED, Batch
+from tests.simulation import oom_killed_state, pod, running_state, terminated_state, waiting_state
+from tests.simulation.resources import custom, stamp
 
 PINNED: dict[str, Any] = {"model": None, "version": "fraud-1"}
 READY = {"type": "Ready", "status": "True", "reason": "Verified", "lastTransitionTime": "2026-01-01T00:00:00Z"}

@@ -15,8 +15,8 @@ from flywheel.kinds.dataset import children
 from flywheel.kinds.dataset.children import Dataset, source_input
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
-from flywheel.testing import NOON, resource
 from tests.golden_files import same_as
+from tests.simulation import NOON, resource
 
 HERE = Path(__file__).parent
 EXAMPLE = yaml.safe_load((HERE.parents[2] / "crds/examples/dataset.yaml").read_text())

@@ -17,8 +17,8 @@ from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema.status import DatasetStatus
-from flywheel.testing import NOON, resource
-from flywheel.testing.simulator import Simulator
+from tests.simulation import NOON, resource
+from tests.simulation.simulator import Simulator
 
 SPEC: dict[str, Any] = {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}, "target": "late"}
 SCHEDULED = {**SPEC, "schedule": {"cron": "0 2 * * *"}}

@@ -9,8 +9,8 @@ from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import observe
 from flywheel.kinds.experiment.kind import KIND as EXPERIMENT_KIND
 from flywheel.kinds.modelversion.kind import KIND as VERSION_KIND
-from flywheel.testing import NOON, FakeCluster, job, pod, resource, terminated_state, waiting_state
-from flywheel.testing.resources import custom
+from tests.simulation import NOON, FakeCluster, job, pod, resource, terminated_state, waiting_state
+from tests.simulation.resources import custom
 
 FLIGHTS = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://flywheel/demo/flights/"}}})
 KINDS = (KIND, EXPERIMENT_KIND, VERSION_KIND)

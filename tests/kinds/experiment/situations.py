@@ -8,9 +8,9 @@ from flywheel.core.resource.api import DATASET, Manifest
 from flywheel.core.resource.plan import Plan
 from flywheel.kinds.experiment.children import TRIAL_ANNOTATION, Experiment
 from flywheel.kinds.experiment.kind import KIND
-from flywheel.testing import resource, terminated_state
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation import resource, terminated_state
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 DIGEST = "sha256:" + "a" * 64
 FLIGHTS = custom(

@@ -17,9 +17,9 @@ from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.search.space import Point
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
-from flywheel.testing import resource
 from tests.golden_files import same_as
 from tests.kinds.experiment.situations import experiment
+from tests.simulation import resource
 
 HERE = Path(__file__).parent
 DIGEST = "sha256:" + "a" * 64

@@ -16,8 +16,8 @@ from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.observe import DatasetState, Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Data, ExperimentStatus
-from flywheel.testing import NOON
 from tests.kinds.experiment.situations import experiment
+from tests.simulation import NOON
 
 DIGEST = "sha256:" + "a" * 64
 FLIGHTS = Data.model_validate({"version": "flights-3f9a1c2e", "digest": DIGEST, "task": "Classification", "classes": 2})

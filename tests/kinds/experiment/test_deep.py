@@ -12,8 +12,8 @@ from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Attempt, Data
 from flywheel.kinds.experiment.search.defaults import resolve_setup
 from flywheel.kinds.experiment.trials import recall_trials
-from flywheel.testing import FakeCluster
 from tests.kinds.experiment.situations import Search, experiment, succeeds
+from tests.simulation import FakeCluster
 
 MEDIAN = {"pruner": {"median": {"startupTrials": 3}}}
 

@@ -10,8 +10,8 @@ from flywheel.kinds.experiment.decide import decide
 from flywheel.kinds.experiment.kind import KIND
 from flywheel.kinds.experiment.observe import observe
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.testing import pod, running_state
 from tests.kinds.experiment.situations import Search, experiment
+from tests.simulation import pod, running_state
 
 TRAINER = {"container": {"image": "train:1"}}
 AIM = {"trainer": TRAINER, "objective": {"metric": "roc_auc"}, "budget": {"maxTrials": 1}}

@@ -10,9 +10,9 @@ from flywheel.core.resource.plan import Child, Plan
 from flywheel.kinds.inferenceservice import slots
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.testing import pod, resource, running_state, terminated_state
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation import pod, resource, running_state, terminated_state
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 CANARY: dict[str, Any] = {
     "canary": {"steps": [{"percent": 5, "duration": "10s"}, {"percent": 50, "duration": "10s"}], "sticky": {"header": "X-User-Id"}}

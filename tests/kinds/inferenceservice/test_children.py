@@ -16,10 +16,10 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.testing import resource
 from tests.examples import examples
 from tests.golden_files import same_as
 from tests.pod_security import containers, violations
+from tests.simulation import resource
 
 HERE = Path(__file__).parent
 TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)

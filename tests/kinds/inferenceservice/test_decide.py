@@ -17,7 +17,7 @@ from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.schema import InferenceService, InferenceServiceStatus
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
-from flywheel.testing import NOON, resource
+from tests.simulation import NOON, resource
 
 SETTINGS = Settings()
 V1, V2 = ResolvedVersion("delay-1", "sha256:" + "1" * 64), ResolvedVersion("delay-2", "sha256:" + "2" * 64)

@@ -12,7 +12,7 @@ from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, read_servers
-from flywheel.testing import (
+from tests.simulation import (
     FakeCluster,
     pod,
     resource,
@@ -21,8 +21,8 @@ from flywheel.testing import (
     unschedulable_pod,
     waiting_state,
 )
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 DIGEST = "sha256:" + "a" * 64
 READY = {

@@ -10,8 +10,8 @@ from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.status import ModelStatus
-from flywheel.testing import NOON, resource
-from flywheel.testing.resources import custom
+from tests.simulation import NOON, resource
+from tests.simulation.resources import custom
 
 OBJECTIVE = {"objective": {"metric": "roc_auc"}}
 DIGEST = "sha256:" + "a" * 64

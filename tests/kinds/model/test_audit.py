@@ -8,9 +8,9 @@ from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child, ExistingChild
 from flywheel.kinds.model.kind import KIND
-from flywheel.testing import resource, terminated_state
-from flywheel.testing.simulator import Simulator
 from tests.kinds.model.situations import DIGEST, STATUS, version_manifest
+from tests.simulation import resource, terminated_state
+from tests.simulation.simulator import Simulator
 
 
 class Registry(Simulator):

@@ -13,8 +13,8 @@ from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.status import MAX_HISTORY
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus
-from flywheel.testing import NOON
 from tests.kinds.model.situations import OTHER_TEST, model, plan_for, version
+from tests.simulation import NOON
 
 ENOUGH = {"gates": [{"name": "good-enough", "threshold": {"metric": "roc_auc", "min": "0.70", "max": "0.99"}}]}
 

@@ -9,9 +9,9 @@ from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.kind import KIND
 from flywheel.kinds.model.observe import Seen, observe
 from flywheel.kinds.modelversion.kind import KIND as VERSION
-from flywheel.testing import NOON, FakeCluster, resource
-from flywheel.testing.resources import custom
 from tests.kinds.model.situations import DIGEST, STATUS, version_manifest
+from tests.simulation import NOON, FakeCluster, resource
+from tests.simulation.resources import custom
 
 
 def service(name: str, spec: dict[str, Any], status: dict[str, Any] | None = None) -> Manifest:

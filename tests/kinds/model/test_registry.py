@@ -16,8 +16,8 @@ from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.model.schema.status import MAX_HISTORY, ModelStatus
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GateEntry, GatesResult
-from flywheel.testing import NOON, resource
 from tests.examples import examples
+from tests.simulation import NOON, resource
 
 GATES = {
     "none": [],

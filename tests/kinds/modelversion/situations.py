@@ -7,9 +7,9 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import MODEL, Manifest
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.kind import KIND
-from flywheel.testing import resource, terminated_state, waiting_state
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation import resource, terminated_state, waiting_state
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 TRAINED = "sha256:" + "a" * 64
 PACKED = "sha256:" + "b" * 64

@@ -7,9 +7,9 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION, ModelVersion
-from flywheel.testing import evicted_pod, oom_killed_state, terminated_state, waiting_state
-from flywheel.testing import pod as pod_of
 from tests.kinds.modelversion.situations import FACTS, METRICS, PACKED, TRAINED, Version, brought, model, trained
+from tests.simulation import evicted_pod, oom_killed_state, terminated_state, waiting_state
+from tests.simulation import pod as pod_of
 
 
 def verified(start: ModelVersion | None = None, packed: bool = False) -> Version:

@@ -4,8 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.resource.api import INFERENCE_SERVICE, Reference
-from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.situations import Version, model, trained
+from tests.simulation.resources import custom, stamp
 
 FOUND = "Challenger 'flight-delay-3f9a1c2e' had 4.1 % errors (limit 1 %)."
 CLEAR = {"flywheel.ml/clear-rejection": "inspected"}

@@ -8,9 +8,9 @@ from flywheel.core.resource.api import DATASET, TRAINING_RUN, Manifest
 from flywheel.kinds.trainingpipeline.kind import KIND
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline, TrainingPipelineStatus
 from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
-from flywheel.testing import resource
-from flywheel.testing.resources import custom, stamp
-from flywheel.testing.simulator import Simulator
+from tests.simulation import resource
+from tests.simulation.resources import custom, stamp
+from tests.simulation.simulator import Simulator
 
 NIGHTLY = {"name": "nightly", "schedule": {"cron": "0 3 * * *"}}
 NEW_DATA = {"name": "new", "newData": {"dataset": "flights", "minNewRows": 100}}

@@ -9,9 +9,9 @@ from flywheel.kinds.trainingpipeline.schema.revision import content, digest, rev
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.kind import KIND
 from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.testing import resource, terminated_state
-from flywheel.testing.resources import custom
-from flywheel.testing.simulator import Simulator
+from tests.simulation import resource, terminated_state
+from tests.simulation.resources import custom
+from tests.simulation.simulator import Simulator
 
 Ends = Callable[[str, int], Mapping[str, Any]]
 """How an attempt ends, from its step and its number: {} for well, {"exit": 1}, {"exit": 137, "oom": True}, {"lost": True}, {"missing": True}."""

@@ -5,8 +5,8 @@ from typing import Any
 from flywheel.core.resource.api import SERVICE, Reference
 from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.core.resource.plan import ExistingChild, Plan
-from flywheel.testing import pod, running_state
 from tests.kinds.trainingrun.situations import Runs, container, run
+from tests.simulation import pod, running_state
 
 
 def in_two_pods(name: str, *needs: str, **more: Any) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from flywheel.core.resource.names import INDEX_LABEL
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingpipeline.schema.validation import template_problems
 from flywheel.kinds.trainingrun.schema import TrainingRun
-from flywheel.testing import pod, terminated_state
 from tests.kinds.trainingrun.situations import Runs, container, run
+from tests.simulation import pod, terminated_state
 
 MONTHS: list[dict[str, Any]] = [{"month": 1}, {"month": "$(params.last)"}]
 LAST = {"name": "last", "type": "Integer", "default": "12"}

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
-from flywheel.testing import params
 from tests.examples import examples
 from tests.kinds.trainingrun.situations import Ends, Runs, container, run
+from tests.simulation import params
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
 

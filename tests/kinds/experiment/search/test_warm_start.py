@@ -10,8 +10,8 @@ from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
 from flywheel.kinds.experiment.search.space import PastTrial
 from flywheel.kinds.experiment.search.warm_start import WarmStart, warm_start
 from flywheel.kinds.experiment.trials import recall_trials
-from flywheel.testing.resources import custom
 from tests.kinds.experiment.situations import Search, experiment, succeeds
+from tests.simulation.resources import custom
 
 DATA = Data.model_validate({"version": "v", "digest": "sha256:" + "a" * 64, "task": "Classification", "classes": 2})
 BOOSTING = {"name": "HistGradientBoostingClassifier", "search": {"max_leaf_nodes": {"int": {"min": 10, "max": 50}}}}

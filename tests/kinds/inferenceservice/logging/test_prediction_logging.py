@@ -15,9 +15,9 @@ from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.logging import Logging
-from flywheel.testing import FakeCluster, resource
-from flywheel.testing.resources import custom
 from flywheel_serving.prediction_log import config
+from tests.simulation import FakeCluster, resource
+from tests.simulation.resources import custom
 
 TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 SECRETIVE = {"columns": [{"name": "carrier", "action": "Hmac"}], "hmac": {"name": "log-key", "key": "hmac"}}

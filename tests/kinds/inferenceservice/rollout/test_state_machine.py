@@ -7,7 +7,6 @@ import pytest
 
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, POD, Reference
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.testing import params, pod
 from tests.kinds.inferenceservice.situations import (
     BAD,
     CANARY,
@@ -21,6 +20,7 @@ from tests.kinds.inferenceservice.situations import (
     route,
     serving,
 )
+from tests.simulation import params, pod
 
 
 def test_the_first_version_is_not_judged() -> None:

@@ -8,7 +8,6 @@ import pytest
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL
 from flywheel.core.resource.api import CONFIG_MAP, SERVICE, Reference
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
-from flywheel.testing import params, unschedulable_pod
 from tests.kinds.inferenceservice.situations import (
     BAD,
     CANARY,
@@ -21,6 +20,7 @@ from tests.kinds.inferenceservice.situations import (
     route,
     serving,
 )
+from tests.simulation import params, unschedulable_pod
 
 
 def test_a_breach_empties_the_route_first_and_then_the_challenger_goes() -> None:

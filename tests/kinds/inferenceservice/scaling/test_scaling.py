@@ -22,9 +22,9 @@ from flywheel.kinds.inferenceservice.rollout.observe import RolloutSeen
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
-from flywheel.testing import NOON, FakeCluster, resource
-from flywheel.testing.resources import stamp
 from tests.golden_files import same_as
+from tests.simulation import NOON, FakeCluster, resource
+from tests.simulation.resources import stamp
 
 HERE = Path(__file__).parent
 SETTINGS = Settings()

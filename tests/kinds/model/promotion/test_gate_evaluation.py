@@ -12,8 +12,8 @@ from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.schema.spec import ModelSpec
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GateEntry, GatesResult
 from flywheel.kinds.modelversion.schema.status import Signature
-from flywheel.testing import NOON
 from tests.kinds.model.situations import OBJECTIVE, model, plan_for, version
+from tests.simulation import NOON
 
 DATA = "sha256:" + "d" * 64
 GAIN: dict[str, Any] = {"gates": [{"name": "better", "champion": {"metric": "roc_auc", "confidence": "95%"}}]}

@@ -9,9 +9,9 @@ import pytest
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, Manifest
 from flywheel.kinds.model.schema.spec import ModelSpec
-from flywheel.testing import NOON, oom_killed_state, terminated_state, waiting_state
-from flywheel.testing.resources import custom, stamp
 from tests.kinds.modelversion.situations import TRAINED, Version, trained
+from tests.simulation import NOON, oom_killed_state, terminated_state, waiting_state
+from tests.simulation.resources import custom, stamp
 
 RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
 SPEC = {

@@ -6,9 +6,9 @@ from typing import Any
 from flywheel.core.resource.api import CRON_JOB, DATASET, MODEL, TRAINING_RUN, Reference
 from flywheel.core.resource.plan import Child
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
-from flywheel.testing import NOON
-from flywheel.testing.resources import custom
 from tests.kinds.trainingpipeline.situations import NEW_DATA, NIGHTLY, Loop, pipeline
+from tests.simulation import NOON
+from tests.simulation.resources import custom
 
 
 def test_a_tick_starts_one_run_and_is_over_when_that_is() -> None:

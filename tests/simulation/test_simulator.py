@@ -5,15 +5,15 @@ from typing import Any
 
 import pytest
 
-from flywheel import testing
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Reference
 from flywheel.kinds.dataset.kind import KIND as DATASET_KIND
-from flywheel.testing import FakeCluster, resource, terminated_state
-from flywheel.testing import simulator as simulator_module
-from flywheel.testing.simulator import Simulator
+from tests import simulation
 from tests.engine.widget import KIND
+from tests.simulation import FakeCluster, resource, terminated_state
+from tests.simulation import simulator as simulator_module
+from tests.simulation.simulator import Simulator
 
 CONFIG = Reference(CONFIG_MAP, "default", "one-config")
 
@@ -60,7 +60,7 @@ def test_the_example_of_the_module_runs() -> None:
     orders = resource(DATASET_KIND, "orders", {"source": {"s3": {"uri": "s3://shop/orders/"}}})
     _description, _blank, example = (simulator_module.__doc__ or "").partition("\n\n")
 
-    exec(example, {**vars(testing), "Simulator": Simulator, "DATASET_KIND": DATASET_KIND, "orders": orders})
+    exec(example, {**vars(simulation), "Simulator": Simulator, "DATASET_KIND": DATASET_KIND, "orders": orders})
 
 
 class Watched(Simulator):

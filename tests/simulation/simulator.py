@@ -25,10 +25,10 @@ from flywheel.engine.apply.event_recorder import EventRecorder
 from flywheel.engine.cache.store import Store
 from flywheel.engine.queue import Queue
 from flywheel.engine.reconcile import Reconciler
-from flywheel.testing.cluster import Change, FakeCluster
-from flywheel.testing.fake_client import FakeClient
-from flywheel.testing.pods import pod
-from flywheel.testing.resources import job
+from tests.simulation.cluster import Change, FakeCluster
+from tests.simulation.fake_client import FakeClient
+from tests.simulation.pods import pod
+from tests.simulation.resources import job
 
 MAX_RECONCILES = 1_000  # before `settle` gives up
 MAX_ROUNDS = 500  # before `run` gives up

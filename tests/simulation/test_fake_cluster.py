@@ -1,8 +1,8 @@
 """The fake cluster answers as the engine's store would."""
 
 from flywheel.core.resource.api import POD, Reference
-from flywheel.testing import FakeCluster, job, oom_killed_state, pod, resource, terminated_state, unschedulable_pod
 from tests.engine.widget import KIND, WIDGETS
+from tests.simulation import FakeCluster, job, oom_killed_state, pod, resource, terminated_state, unschedulable_pod
 
 ONE = resource(KIND, "one", {"friend": "two", "serve": True})
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from flywheel.core.resource import names
 from flywheel.core.resource.kind import AnyResource
-from flywheel.testing.resources import NOON, stamp, uid_of
+from tests.simulation.resources import NOON, stamp, uid_of
 
 Json = Mapping[str, Any]
 

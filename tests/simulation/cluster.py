@@ -10,9 +10,9 @@ from flywheel.core.resource.api import KUEUE, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.parse import parse_resource
 from flywheel.core.settings import Settings
-from flywheel.testing import server_side_apply
-from flywheel.testing.resources import NOON, manifest, stamp, uid_of
-from flywheel.testing.server_side_apply import LostKeys, Path
+from tests.simulation import server_side_apply
+from tests.simulation.resources import NOON, manifest, stamp, uid_of
+from tests.simulation.server_side_apply import LostKeys, Path
 
 Change = Literal["MODIFIED", "DELETED"]
 Watcher = Callable[[Change, Reference, Manifest], None]

@@ -1,4 +1,4 @@
-"""A cluster in memory and builders of what lives in it, for tests of kinds: those of Flywheel and of anyone who extends it.
+"""A cluster in memory and builders of what lives in it, for tests of kinds. No image has it.
 
 cluster = FakeCluster(kinds=(DATASET_KIND,), now=NOON)
 orders = resource(DATASET_KIND, "orders", {"format": "CSV"})
@@ -6,8 +6,8 @@ cluster.put(manifest(orders), job(orders, "orders-check-1", state="Failed"), pod
 plan = decide(orders, observe(orders, cluster))
 """
 
-from flywheel.testing.cluster import FakeCluster
-from flywheel.testing.pods import (
+from tests.simulation.cluster import FakeCluster
+from tests.simulation.pods import (
     State,
     evicted_pod,
     oom_killed_state,
@@ -17,7 +17,7 @@ from flywheel.testing.pods import (
     unschedulable_pod,
     waiting_state,
 )
-from flywheel.testing.resources import NOON, job, manifest, params, resource, uid_of
+from tests.simulation.resources import NOON, job, manifest, params, resource, uid_of
 
 __all__ = [
     "NOON",

@@ -6,7 +6,7 @@ from typing import Any
 from flywheel.cluster.apply import MUST_BE_MISSING
 from flywheel.cluster.client import Client
 from flywheel.core.resource.api import EVENT, Api, Manifest, Reference
-from flywheel.testing.cluster import FakeCluster
+from tests.simulation.cluster import FakeCluster
 
 
 class FakeClient(Client):
