@@ -16,7 +16,7 @@ from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
 from flywheel.kinds.dataset.observe import CheckJob, Seen
-from flywheel.kinds.dataset.schema.status import DatasetStatus
+from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 from tests.simulation import NOON, resource
 from tests.simulation.simulator import Simulator
 
@@ -53,7 +53,9 @@ def dataset(spec: dict[str, Any] = SPEC, **more: Any) -> Dataset:
 
 
 def check(number: int = 1, outcome: Outcome | None = None, **more: Any) -> CheckJob:
-    return CheckJob(number, f"flights-check-{number}-uid", more.pop("generation", 1), outcome=outcome, **more)
+    cause = {field: more.pop(field) for field in ("generation", "request", "tick") if field in more}
+    started = LastCheck.model_validate({"generation": 1, **cause, "number": number, "result": "Running", "retries": 0})
+    return CheckJob(name=f"flights-check-{number}-uid", check=started, outcome=outcome, **more)
 
 
 def seen(*checks: CheckJob, **more: Any) -> Seen:

@@ -36,11 +36,12 @@ def test_a_running_check_has_its_cause_and_a_diagnosis() -> None:
         init={"fetch": waiting_state("CreateContainerConfigError", 'secret "s3-read" not found')},
     )
 
-    [check] = observe(FLIGHTS, cluster(running, stuck)).checks
+    [found] = observe(FLIGHTS, cluster(running, stuck)).checks
+    check = found.check
 
     assert (check.number, check.generation, check.request, check.tick) == (4, 2, "today", NOON)
-    assert check.diagnosis is not None
-    assert (check.outcome, check.diagnosis.reason) == (None, "SecretNotFound")
+    assert found.diagnosis is not None
+    assert (found.outcome, found.diagnosis.reason) == (None, "SecretNotFound")
 
 
 def test_a_check_that_ended_is_read_from_its_own_pod() -> None:

@@ -46,7 +46,15 @@ def trial(
     """The Job of a trial of a started Experiment."""
     record = start.status.history[number - 1]
     point = tuple(float(each) for each in record.point.strip("[]").split(","))
-    return TrialJob(number, 1, f"trial-{number}-1", fingerprint(start.spec), point, outcome, diagnosis)
+    return TrialJob(
+        trial=number,
+        attempt=1,
+        name=f"trial-{number}-1",
+        fingerprint=fingerprint(start.spec),
+        point=point,
+        outcome=outcome,
+        diagnosis=diagnosis,
+    )
 
 
 def jobs(plan: Plan) -> list[Any]:

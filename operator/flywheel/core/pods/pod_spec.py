@@ -3,21 +3,14 @@
 Every pod satisfies Pod Security `restricted`. What a user writes reaches a pod only through the typed fields here.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.kind import AnyResource
-from flywheel.core.resource.names import JOB_LABEL
 from flywheel.core.resource.schema import Placement, PullSecret, Resources, Variable
 from flywheel.core.settings import Settings
 
 USER_ID = 65532
-
-
-def pods_of_job(name: str, pods: Iterable[Manifest]) -> list[Manifest]:
-    """Returns the pods that the Job of that name made."""
-    return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
 
 
 def runner_pod(

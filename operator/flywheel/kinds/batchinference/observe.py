@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from flywheel.core.diagnosis import outcome, workload_diagnosis
+from flywheel.core.diagnosis import outcome
+from flywheel.core.diagnosis.attempt_state import AttemptState, pods_of_job, read_job
+from flywheel.core.diagnosis.indexed_outcome import attempt_outcome
 from flywheel.core.diagnosis.outcome import GRAVEST_FIRST, Outcome
 from flywheel.core.diagnosis.pod_status import PodTermination, parse_json_object
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import schedule
-from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, POD, Manifest
@@ -33,14 +33,12 @@ class Shards:
     seconds: float = 0.0
 
 
-@dataclass(frozen=True)
-class BatchJob:
-    """The Job of one phase of a run: the run as it was when the Job was made, and how it ended (None: it has not)."""
+@dataclass(frozen=True, kw_only=True)
+class BatchJob(AttemptState):
+    """The Job of one phase of a run, and the run as it was when the Job was made."""
 
     name: str
     run: Run
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
     shards: Shards = Shards()
 
 
@@ -60,7 +58,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     jobs = cluster.children(batch.uid, JOB)
     pods = cluster.children(batch.uid, POD)
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
-    found = [_job(job, pods_of_job(job["metadata"]["name"], pods), cluster) for job in ours]
+    found = [_job(job, pods, cluster) for job in ours]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
@@ -77,15 +75,9 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob 
     except ValidationError:
         return None  # of an operator that wrote it otherwise; the run's next Job has another number
     scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
-    ended = _score_outcome(job, pods) if scores else outcome.job_outcome(job, pods)
-
-    return BatchJob(
-        name=metadata["name"],
-        run=run,
-        outcome=ended,
-        diagnosis=workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None,
-        shards=_shards(job, pods) if scores else Shards(),
-    )
+    state = read_job(job, pods, cluster, _score_outcome if scores else attempt_outcome)
+    shards = _shards(job, pods_of_job(metadata["name"], pods)) if scores else Shards()
+    return BatchJob(name=metadata["name"], run=run, shards=shards, **vars(state))
 
 
 def _score_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:

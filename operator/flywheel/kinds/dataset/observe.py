@@ -1,35 +1,27 @@
 """What `decide` may know of a Dataset: its check Jobs, the ticks of its schedule, and who cites its versions."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from flywheel.core.diagnosis import outcome, workload_diagnosis
-from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.pods import schedule
-from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
+from flywheel.kinds.dataset.schema.status import LastCheck
 
 
-@dataclass(frozen=True)
-class CheckJob:
-    """The Job of one check: its cause, and how it ended (None: it has not)."""
+@dataclass(frozen=True, kw_only=True)
+class CheckJob(AttemptState):
+    """The Job of one check, and the check as it was when the Job was made."""
 
-    number: int
     name: str
-    generation: int
-    request: str | None = None
-    tick: datetime | None = None
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
+    check: LastCheck
 
 
 @dataclass(frozen=True)
@@ -48,33 +40,23 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
     jobs = cluster.children(dataset.uid, JOB)
     pods = cluster.children(dataset.uid, POD)
     checks = [
-        _check(job, pods_of_job(job["metadata"]["name"], pods), cluster)
-        for job in jobs
-        if job["metadata"]["labels"].get(names.STEP_LABEL) == CHECK
+        _check_job(job, pods, cluster) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == CHECK
     ]
     return Seen(
         now=cluster.now,
         settings=cluster.settings,
-        checks=tuple(sorted(checks, key=lambda check: check.number)),
+        checks=tuple(sorted(checks, key=lambda job: job.check.number)),
         ticks=schedule.pending_ticks(jobs),
         cited=frozenset(_cited(dataset, cluster)),
     )
 
 
-def _check(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
+def _check_job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> CheckJob:
     metadata = job["metadata"]
-    cause: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, "{}"))
-    ended = outcome.job_outcome(job, pods)
-
-    return CheckJob(
-        number=int(metadata["labels"][names.ATTEMPT_LABEL]),
-        name=metadata["name"],
-        generation=cause.get("generation", 0),
-        request=cause.get("request"),
-        tick=datetime.fromisoformat(cause["tick"]) if cause.get("tick") else None,
-        outcome=ended,
-        diagnosis=workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None,
-    )
+    cause = json.loads((metadata.get("annotations") or {}).get(CAUSE_ANNOTATION, "{}"))
+    started = {"number": int(metadata["labels"][names.ATTEMPT_LABEL]), "result": "Running", "retries": 0}
+    check = LastCheck.model_validate({"generation": 0, **cause, **started})
+    return CheckJob(name=metadata["name"], check=check, **vars(read_job(job, pods, cluster)))
 
 
 def _cited(dataset: Dataset, cluster: Cluster) -> list[str]:

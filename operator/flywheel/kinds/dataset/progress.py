@@ -39,7 +39,7 @@ class Progress:
 def advance(dataset: Dataset, seen: Seen) -> Progress:
     """Take in how Jobs ended, and start the next check if one is due."""
     check = _with_newest_job(dataset.status.check, seen)
-    job = next((each for each in seen.checks if check is not None and each.number == check.number), None)
+    job = next((each for each in seen.checks if check is not None and each.check.number == check.number), None)
     versions, generation, just_ended = dataset.status.versions, dataset.status.generation, False
     if check is not None and check.result == "Running":
         vanished = f"The Job of check {check.number} was deleted before it ended."
@@ -58,19 +58,10 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
 
 
 def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
-    newest = seen.checks[-1] if seen.checks else None
+    newest = seen.checks[-1].check if seen.checks else None
     if newest is None or (known is not None and newest.number <= known.number):
         return known
-    retried = known if known is not None and known.result == "Retrying" else None
-    return LastCheck(
-        number=newest.number,
-        generation=newest.generation,
-        request=newest.request,
-        tick=newest.tick,
-        result="Running",
-        reason=retried.reason if retried else None,
-        retries=retried.retries if retried else 0,
-    )
+    return _as_retry_of(known, newest)
 
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
@@ -129,10 +120,11 @@ def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastChec
     request = dataset.annotations.get(REQUEST_ANNOTATION, "")[:256] or None
     if dataset.spec.suspend:
         return None
+    first = LastCheck(
+        number=1, generation=dataset.generation, request=request, tick=newest_tick, result="Running", retries=0
+    )
     if last is None:
-        return LastCheck(
-            number=1, generation=dataset.generation, request=request, tick=newest_tick, result="Running", retries=0
-        )
+        return first
     ticked = newest_tick is not None and (last.tick is None or newest_tick > last.tick)
     if last.result == "Running":
         replaces = dataset.spec.schedule is not None and dataset.spec.schedule.concurrency_policy == "Replace"
@@ -142,13 +134,11 @@ def next_check(dataset: Dataset, last: LastCheck | None, seen: Seen) -> LastChec
         starts = ticked or retry_is_due or (request is not None and request != last.request)
     if not starts and last.generation == dataset.generation:
         return None
-    is_retry = last.result == "Retrying"
-    return LastCheck(
-        number=last.number + 1,
-        generation=dataset.generation,
-        request=request,
-        tick=newest_tick or last.tick,
-        result="Running",
-        reason=last.reason if is_retry else None,
-        retries=last.retries if is_retry else 0,
-    )
+    return _as_retry_of(last, first.model_copy(update={"number": last.number + 1, "tick": newest_tick or last.tick}))
+
+
+def _as_retry_of(last: LastCheck | None, check: LastCheck) -> LastCheck:
+    """The check with the reason and the number of retries of the last one, if it retries that."""
+    if last is None or last.result != "Retrying":
+        return check
+    return check.model_copy(update={"reason": last.reason, "retries": last.retries})

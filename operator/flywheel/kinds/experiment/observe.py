@@ -6,10 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, kueue, workload_diagnosis
-from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
-from flywheel.core.pods.pod_spec import pods_of_job
+from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
@@ -31,17 +28,15 @@ class DatasetState:
     versions: tuple[Data, ...] = ()
 
 
-@dataclass(frozen=True)
-class TrialJob:
-    """The Job of one attempt: what it tries, and how it ended (None: it has not)."""
+@dataclass(frozen=True, kw_only=True)
+class TrialJob(AttemptState):
+    """The Job of one attempt, and what it tries."""
 
     trial: int
     attempt: int
     name: str
     fingerprint: str
     point: Point
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
     repeat: int = 1
 
 
@@ -101,9 +96,6 @@ def references(experiment: Experiment) -> list[Reference]:
 def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
     metadata = job["metadata"]
     recorded: Mapping[str, Any] = json.loads((metadata.get("annotations") or {}).get(TRIAL_ANNOTATION, "{}"))
-    job_pods = pods_of_job(metadata["name"], pods)
-    ended = indexed_outcome.attempt_outcome(job, job_pods)
-
     trial, _, repeat = metadata["labels"][names.STEP_LABEL].removeprefix(STEP_PREFIX).partition(f"-{REPEAT_PREFIX}")
     return TrialJob(
         trial=int(trial),
@@ -111,11 +103,8 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> TrialJob:
         name=metadata["name"],
         fingerprint=str(recorded.get("fingerprint", "")),
         point=tuple(recorded.get("point", ())),
-        outcome=ended,
         repeat=int(repeat or 1),
-        diagnosis=(kueue.diagnose_queue(job, cluster) or workload_diagnosis.diagnose_workload(job, job_pods, cluster))
-        if ended is None
-        else None,
+        **vars(read_job(job, pods, cluster)),
     )
 
 

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from flywheel.core.diagnosis import outcome
+from flywheel.core.diagnosis.attempt_state import find_job
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
-from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, JOB, MODEL_VERSION, POD, Manifest, Reference
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import find_users
 from flywheel.core.settings import Settings
@@ -102,9 +101,7 @@ def _promote_outcome(model: Model, cluster: Cluster) -> Outcome | None:
     promotion = next_unrecorded(model.status)
     if promotion is None:
         return None
-    name = names.job(model, promote_step(promotion), audit_attempt(model.status))
-    job = cluster.get(Reference(JOB, model.namespace, name))
-    return outcome.job_outcome(job, pods_of_job(name, cluster.children(model.uid, POD))) if job else None
+    return find_job(model, names.job(model, promote_step(promotion), audit_attempt(model.status)), cluster).outcome
 
 
 def _version(model: Model, manifest: Manifest, used: bool) -> Version:

@@ -4,21 +4,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from flywheel.core.diagnosis import outcome, workload_diagnosis
-from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
-from flywheel.core.pods.pod_spec import pods_of_job
+from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.resource import names
-from flywheel.core.resource.api import (
-    BATCH_INFERENCE,
-    INFERENCE_SERVICE,
-    JOB,
-    MODEL,
-    MODEL_VERSION,
-    POD,
-    Manifest,
-    Reference,
-)
+from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.model_reference import find_users
 from flywheel.core.settings import Settings
@@ -32,9 +20,9 @@ from flywheel.kinds.modelversion.schema.spec import ModelVersionSpec
 from flywheel.kinds.modelversion.schema.status import Rejection
 
 
-@dataclass(frozen=True)
-class Seen:
-    """`attempt` is the one that runs or comes next; `outcome` is None until it has ended.
+@dataclass(frozen=True, kw_only=True)
+class Seen(AttemptState):
+    """`attempt` is the one that runs or comes next; `outcome` and `diagnosis` are of its Job.
 
     `verify_request` and `clear_request` are the values of the annotations by which users ask for another verification, and clear a
     rejection. `objective` is the Model's metric, for the summary. `rejections` are those of all rollouts, oldest first. `measurement` is
@@ -45,8 +33,6 @@ class Seen:
     settings: Settings
     attempt: int
     verify_request: str
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
     is_champion: bool = False
     objective: str | None = None
     rejections: tuple[Rejection, ...] = ()
@@ -59,7 +45,6 @@ class Seen:
 def observe(version: ModelVersion, cluster: Cluster) -> Seen:
     """Read the verify Job of the next attempt, the Model, and who uses the version."""
     attempt = (version.status.attempts or 0) + 1
-    ended, diagnosis = _job_state(version, names.job(version, VERIFY, attempt), cluster)
     model = cluster.get(Reference(MODEL, version.namespace, version.spec.model)) or {}
     objective = ModelSpec.model_validate(model.get("spec") or {}).objective
     return Seen(
@@ -67,8 +52,6 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         settings=cluster.settings,
         attempt=attempt,
         verify_request=version.annotations.get(VERIFY_ANNOTATION, "")[:128],
-        outcome=ended,
-        diagnosis=diagnosis,
         is_champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,
         objective=objective.metric if objective else None,
         rejections=tuple(sorted(_rejections(version, cluster), key=lambda each: each.at)),
@@ -76,18 +59,8 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
         measurement=_measurement(version, model, cluster),
         served_by=find_users(version.reference, INFERENCE_SERVICE, inferenceservice.versions_in_use, cluster)[:50],
         scored_by=find_users(version.reference, BATCH_INFERENCE, batchinference.versions_in_use, cluster)[:50],
+        **vars(find_job(version, names.job(version, VERIFY, attempt), cluster)),
     )
-
-
-def _job_state(version: ModelVersion, name: str, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
-    """The outcome of a Job, or the diagnosis while it has not ended."""
-    job = cluster.get(Reference(JOB, version.namespace, name))
-    if job is None:
-        return None, None
-    pods = pods_of_job(name, cluster.children(version.uid, POD))
-    ended = outcome.job_outcome(job, pods)
-
-    return ended, workload_diagnosis.diagnose_workload(job, pods, cluster) if ended is None else None
 
 
 def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Measurement | None:
@@ -112,8 +85,8 @@ def _measurement(version: ModelVersion, model: Manifest, cluster: Cluster) -> Me
     )
     retry = version.status.gates_retry
     attempt = retry.attempts + 1 if retry and retry.question == request.short else 1
-    ended, diagnosis = _job_state(version, names.job(version, gates_step(request), attempt), cluster)
-    return Measurement(request, attempt, ended, diagnosis)
+    state = find_job(version, names.job(version, gates_step(request), attempt), cluster)
+    return Measurement(request=request, attempt=attempt, **vars(state))
 
 
 def _dataset_digest_of(version: ModelVersion, name: str | None, cluster: Cluster) -> str | None:

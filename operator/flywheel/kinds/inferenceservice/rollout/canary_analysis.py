@@ -26,7 +26,7 @@ PAUSED = "It stays here while spec.rollout.paused is true."
 
 def verdict_decides(rollout: RolloutInProgress) -> Transition:
     """The judge measures until it has ended; then its verdict counts."""
-    outcome = rollout.seen.outcome
+    outcome = rollout.seen.judge.outcome
     if outcome is None:
         return _measure(rollout)
     verdict = str(outcome.facts.get("verdict") or "") if outcome.result == "Succeeded" else ""
@@ -38,7 +38,7 @@ def verdict_decides(rollout: RolloutInProgress) -> Transition:
 
 
 def _measure(rollout: RolloutInProgress) -> Transition:
-    status, diagnosis, paused = rollout.status, rollout.seen.judge_diagnosis, rollout.spec.paused
+    status, diagnosis, paused = rollout.status, rollout.seen.judge.diagnosis, rollout.spec.paused
     wait = status.retry_at - rollout.now if status.retry_at is not None else timedelta(0)
     waits = wait > timedelta(0)
     reason, message = f"{status.mode}Judged", f"It is measured for {rollout.step.duration}."

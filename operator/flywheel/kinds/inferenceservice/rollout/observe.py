@@ -2,12 +2,10 @@
 
 from dataclasses import dataclass, field
 
-from flywheel.core.diagnosis import outcome
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
-from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.resource import names
-from flywheel.core.resource.api import DEPLOYMENT, JOB, POD, SERVICE, Manifest, Reference
+from flywheel.core.resource.api import DEPLOYMENT, POD, SERVICE, Manifest, Reference
 from flywheel.core.resource.kind import Cluster
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
@@ -24,7 +22,7 @@ class RolloutSeen:
     """The facts of a rollout.
 
     `active`: the slot that the front Service selects; `other`: the Deployment of the other slot and its `diagnosis`.
-    `outcome` and `judge_diagnosis` are of the judge Job that runs or comes next; `abort`: the version that the annotation names.
+    `judge`: the judge Job that runs or comes next; `abort`: the version that the annotation names.
     `version`: the status of the wanted ModelVersion, for its rejection by a rollout of this or another service.
     `terminating`: pods of the other slot that are being deleted; clients that hold a connection still reach them.
     """
@@ -32,8 +30,7 @@ class RolloutSeen:
     active: Slot = "a"
     other: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
-    outcome: Outcome | None = None
-    judge_diagnosis: Diagnosis | None = None
+    judge: AttemptState = field(default_factory=AttemptState)
     pods: tuple[Manifest, ...] = ()
     version: ModelVersionStatus = field(default_factory=ModelVersionStatus)
     abort: str = ""
@@ -68,13 +65,12 @@ def observe_rollout(
         return RolloutSeen(active=active)
     other = other_slot(active)
     servers, diagnosis, others = observe_slot(service, cluster, other)
-    ended, judge_diagnosis = _observe_judge(service, cluster)
+    status = service.status.rollout
     return RolloutSeen(
         active=active,
         other=servers,
         diagnosis=diagnosis,
-        outcome=ended,
-        judge_diagnosis=judge_diagnosis,
+        judge=find_job(service, judge_name(service, status), cluster) if status is not None else AttemptState(),
         pods=(*pods, *others),
         version=version,
         abort=service.annotations.get(ABORT_ANNOTATION, ""),
@@ -90,14 +86,3 @@ def judge_step(status: RolloutStatus) -> str:
 def judge_name(service: InferenceService, status: RolloutStatus) -> str:
     """The judge Job that runs or comes next."""
     return names.job(service, judge_step(status), (status.judgements or 0) + 1)
-
-
-def _observe_judge(service: InferenceService, cluster: Cluster) -> tuple[Outcome | None, Diagnosis | None]:
-    status = service.status.rollout
-    name = judge_name(service, status) if status is not None else ""
-    job = cluster.get(Reference(JOB, service.namespace, name)) if name else None
-    if job is None:
-        return None, None
-    pods = pods_of_job(name, cluster.children(service.uid, POD))
-    ended = outcome.job_outcome(job, pods)
-    return (ended, None) if ended is not None else (None, diagnose_workload(job, pods, cluster))

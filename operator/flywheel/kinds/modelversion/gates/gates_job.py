@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.diagnosis.attempt_state import AttemptState
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource import names
@@ -41,14 +40,12 @@ class MeasurementRequest:
         )[:8]
 
 
-@dataclass(frozen=True)
-class Measurement:
-    """A request, the attempt that runs or comes next, and its outcome or diagnosis."""
+@dataclass(frozen=True, kw_only=True)
+class Measurement(AttemptState):
+    """A request, and the attempt that runs or comes next."""
 
     request: MeasurementRequest
     attempt: int
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
 
 
 def gates_step(request: MeasurementRequest) -> str:

@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.diagnosis.attempt_state import AttemptState
 from flywheel.core.settings import Settings
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.steps import Step
@@ -57,11 +56,9 @@ class Attempt:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class AttemptSeen:
-    """What is observed of an attempt: its object is gone (`exists`), has an outcome, or has none yet, perhaps with a diagnosis."""
+@dataclass(frozen=True, kw_only=True)
+class AttemptSeen(AttemptState):
+    """The state of an attempt of a step, whose object may be gone (`exists`)."""
 
     exists: bool = True
-    outcome: Outcome | None = None
-    diagnosis: Diagnosis | None = None
     note: str = ""

@@ -41,4 +41,4 @@ def read_attempt(step: Step | None, run: TrainingRun, name: str, cluster: Cluste
         return AttemptSeen(exists=False)
     if kind == "train":
         return train.read_experiment(found)
-    return register.read_registration(found, cluster) if kind == "register" else jobs.read_job(run, found, cluster)
+    return register.read_registration(found, cluster) if kind == "register" else jobs.read_step_job(run, found, cluster)

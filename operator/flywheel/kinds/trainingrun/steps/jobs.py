@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from flywheel.core.diagnosis import indexed_outcome, kueue, workload_diagnosis
+from flywheel.core.diagnosis.attempt_state import read_job
+from flywheel.core.diagnosis.indexed_outcome import items_progress
 from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
-from flywheel.core.pods.pod_spec import pods_of_job
 from flywheel.core.pods.step_config import NotifyConfig
 from flywheel.core.resource.api import POD, Manifest
 from flywheel.core.resource.kind import Cluster
@@ -49,14 +49,9 @@ def job_identity(attempt: Attempt) -> Mapping[str, Any] | str:
     }
 
 
-def read_job(run: TrainingRun, job: Manifest, cluster: Cluster) -> AttemptSeen:
-    """The Job's outcome, or why it does not run."""
-    pods = pods_of_job(job["metadata"]["name"], cluster.children(run.uid, POD))
-    outcome = indexed_outcome.attempt_outcome(job, pods)
-    if outcome is not None:
-        return AttemptSeen(outcome=outcome)
-    diagnosis = kueue.diagnose_queue(job, cluster) or workload_diagnosis.diagnose_workload(job, pods, cluster)
-    return AttemptSeen(diagnosis=diagnosis, note=indexed_outcome.items_progress(job))
+def read_step_job(run: TrainingRun, job: Manifest, cluster: Cluster) -> AttemptSeen:
+    """The Job's outcome, or why it does not run and how far it is."""
+    return AttemptSeen(note=items_progress(job), **vars(read_job(job, cluster.children(run.uid, POD), cluster)))
 
 
 def _job_step(attempt: Attempt) -> JobStep:

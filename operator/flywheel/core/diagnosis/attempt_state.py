@@ -1,0 +1,45 @@
+"""What is known of an attempt while its Job exists: how it ended, or why it does not run."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from flywheel.core.diagnosis.indexed_outcome import attempt_outcome
+from flywheel.core.diagnosis.kueue import diagnose_queue
+from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
+from flywheel.core.resource.api import JOB, POD, Manifest, Reference
+from flywheel.core.resource.kind import AnyResource, Cluster
+from flywheel.core.resource.names import JOB_LABEL
+
+
+@dataclass(frozen=True, kw_only=True)
+class AttemptState:
+    """How an attempt ended, or what keeps it from running. Both are None while it runs, and where its Job does not exist."""
+
+    outcome: Outcome | None = None
+    diagnosis: Diagnosis | None = None
+
+
+def read_job(
+    job: Manifest,
+    pods: Sequence[Manifest],
+    cluster: Cluster,
+    outcome_of: Callable[[Manifest, Sequence[Manifest]], Outcome | None] = attempt_outcome,
+) -> AttemptState:
+    """Returns the state of a Job's attempt. `pods` are those of all Jobs of its owner."""
+    ours = pods_of_job(job["metadata"]["name"], pods)
+    ended = outcome_of(job, ours)
+    if ended is not None:
+        return AttemptState(outcome=ended)
+    return AttemptState(diagnosis=diagnose_queue(job, cluster) or diagnose_workload(job, ours, cluster))
+
+
+def find_job(resource: AnyResource, name: str, cluster: Cluster) -> AttemptState:
+    """Returns the state of the attempt whose Job has that name."""
+    job = cluster.get(Reference(JOB, resource.namespace, name))
+    return read_job(job, cluster.children(resource.uid, POD), cluster) if job is not None else AttemptState()
+
+
+def pods_of_job(name: str, pods: Sequence[Manifest]) -> list[Manifest]:
+    """Returns the pods that the Job of that name made."""
+    return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
