@@ -37,7 +37,7 @@ fuzz: setup ## Feed strangers' bytes to the server's parsers for minutes (atheri
 
 mutants: setup ## Put small faults into the code, and list those that no test notices: up to 40 minutes. ARGS="--count 30" or files.
 	@python3 -m e2e.setup mutants
-	@$(BIN)/mutants/bin/python -m e2e.mutants $(ARGS)
+	@.venv/mutants/bin/python -m e2e.mutants $(ARGS)
 
 test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty times the examples, minutes of fuzzing.
 	@python3 -m e2e.setup store
