@@ -1,14 +1,16 @@
 """A kind that nobody needs, with one of everything that a schema may hold."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
 from flywheel.core.resource.api import CONFIG_MAP, CRON_JOB, DATASET, JOB, Reference, flywheel_api
 from flywheel.core.resource.kind import Cluster, Kind, Resource
 from flywheel.core.resource.plan import Plan
-from flywheel.core.resource.schema import Quantity, Resources, Scalar, Schema, Status, Variable, rule, validations
+from flywheel.core.resource.schema import Quantity, Resources, Schema, Status, Variable, rule, validations
 from flywheel.core.resource.values import Duration, Label, ObjectName, Percent
+
+Scalar = Annotated[int | str | bool, WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True})]
 
 
 class Bucket(Schema):

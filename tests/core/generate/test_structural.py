@@ -6,9 +6,9 @@ import pytest
 from pydantic import BaseModel, Field, create_model
 
 from flywheel.core.generate.structural import UnsupportedSchema, structural_schema
-from flywheel.core.resource.schema import Quantity, Scalar, Schema, rule, validations
+from flywheel.core.resource.schema import Quantity, Schema, rule, validations
 from flywheel.core.resource.values import Duration, Label
-from tests.core.toy import Budget, ToySpec
+from tests.core.toy import Budget, Scalar, ToySpec
 
 
 def field(annotation: Any, value: Any = ..., **extra: Any) -> dict[str, Any]:

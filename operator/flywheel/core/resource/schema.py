@@ -26,6 +26,13 @@ def model_rules(*rules: dict[str, Any]) -> ConfigDict:
     return ConfigDict(json_schema_extra=validations(*rules))
 
 
+def min_is_not_above_max() -> dict[str, Any]:
+    """The rule of a model with the optional Numbers `min` and `max`."""
+    return rule(
+        "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)", "min must not be greater than max"
+    )
+
+
 def exactly_one_of(*fields: str) -> dict[str, Any]:
     """The rule that one of these fields is given, by their names in YAML, and no other."""
     given = ",".join(f"has(self.{field})" for field in fields)
@@ -59,23 +66,14 @@ def one_of(first: A | None, second: B | None, third: C | None = None) -> A | B |
     raise ValueError("exactly one of these fields must be given")
 
 
-Quantity = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 32,
-            "x-kubernetes-validations": [
-                rule("type(self) == int || isQuantity(self)", "must be a quantity such as 2, 500m, 512Mi or 1Gi")
-            ],
-        }
-    ),
-]
-Scalar = Annotated[
-    int | str | bool,
-    WithJsonSchema({"x-kubernetes-preserve-unknown-fields": True}),
-]
+def int_or_string(max_length: int, *rules: dict[str, Any]) -> WithJsonSchema:
+    """The schema of a field that takes a number or a text of at most `max_length` characters."""
+    types = {"x-kubernetes-int-or-string": True, "anyOf": [{"type": "integer"}, {"type": "string"}]}
+    return WithJsonSchema({**types, "maxLength": max_length, **(validations(*rules) if rules else {})})
+
+
+IS_QUANTITY = rule("type(self) == int || isQuantity(self)", "must be a quantity such as 2, 500m, 512Mi or 1Gi")
+Quantity = Annotated[int | str, int_or_string(32, IS_QUANTITY)]
 
 
 class Resources(Schema):
@@ -161,6 +159,21 @@ class S3Location(Schema):
     secret_name: ObjectName | None = Field(
         None,
         description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of another store. Defaults to the installation's own store.",
+    )
+
+
+INSIDE_VOLUME = rule("!self.split('/').exists(part, part == '..')", "path must stay inside the volume; remove '..'")
+
+
+class ClaimLocation(Schema):
+    """Files on a PersistentVolumeClaim."""
+
+    claim_name: ObjectName = Field(description="The PersistentVolumeClaim, in the same namespace.")
+    path: str = Field(
+        pattern=r"^[^/].*$",
+        max_length=1024,
+        description="File or folder inside the volume, relative to its root.",
+        json_schema_extra=validations(INSIDE_VOLUME),
     )
 
 

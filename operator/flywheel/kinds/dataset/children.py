@@ -7,9 +7,9 @@ from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
-from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.schema import ClaimLocation, Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.dataset.schema.spec import ClaimSource, DatasetSpec, HttpSource, S3Source
+from flywheel.kinds.dataset.schema.spec import DatasetSpec, HttpSource, S3Source
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]
@@ -53,7 +53,7 @@ def source_input(spec: DatasetSpec, settings: Settings) -> Input:
         case HttpSource() as http:
             allowed = list(settings.allowed_http_hosts)
             return Input("source", http={"url": http.url, "sha256": str(http.sha256), "allowedHosts": allowed})
-        case ClaimSource() as claim:
+        case ClaimLocation() as claim:
             return Input("source", volume=claim.path, claim=claim.claim_name)
 
 

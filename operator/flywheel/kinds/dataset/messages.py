@@ -1,7 +1,8 @@
 """The messages of a Dataset's conditions, and its summary."""
 
+from flywheel.core.resource.schema import ClaimLocation
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
-from flywheel.kinds.dataset.schema.spec import ClaimSource, HttpSource, S3Source
+from flywheel.kinds.dataset.schema.spec import HttpSource, S3Source
 from flywheel.kinds.dataset.schema.status import Version
 
 
@@ -46,5 +47,5 @@ def _source(dataset: Dataset) -> str:
             return f"'{uri}'"
         case HttpSource(url=url):
             return f"'{url}'"
-        case ClaimSource() as claim:
+        case ClaimLocation() as claim:
             return f"'{claim.path}' in PersistentVolumeClaim '{claim.claim_name}'"

@@ -5,6 +5,8 @@ from typing import Any, Literal
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    INSIDE_VOLUME,
+    ClaimLocation,
     ColumnName,
     Placement,
     PullSecret,
@@ -49,17 +51,14 @@ class S3Output(S3Location):
     )
 
 
-class ClaimInput(Schema):
-    """Files on a PersistentVolumeClaim."""
+class ClaimInput(ClaimLocation):
+    """Files on a PersistentVolumeClaim, in a folder that may differ for each run."""
 
-    claim_name: ObjectName = Field(description="The PersistentVolumeClaim, in the same namespace.")
     path: str = Field(
         pattern=r"^[^/].*$",
         max_length=1024,
         description="File or folder inside the volume, relative to its root.",
-        json_schema_extra=validations(
-            rule("!self.split('/').exists(part, part == '..')", "path must stay inside the volume; remove '..'"), _DATES
-        ),
+        json_schema_extra=validations(INSIDE_VOLUME, _DATES),
     )
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
+    ClaimLocation,
     ColumnName,
     Placement,
     Resources,
@@ -13,12 +14,12 @@ from flywheel.core.resource.schema import (
     Schedule,
     Schema,
     exactly_one_of,
+    min_is_not_above_max,
     model_rules,
     one_of,
     rule,
-    validations,
 )
-from flywheel.core.resource.values import Label, Number, ObjectName, Percent, Sha256
+from flywheel.core.resource.values import Label, Number, Percent, Sha256
 
 
 class S3Source(S3Location):
@@ -28,20 +29,6 @@ class S3Source(S3Location):
         pattern=r"^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/.+$",
         max_length=1024,
         description="s3://bucket/key for one object; ending in / for all objects below it.",
-    )
-
-
-class ClaimSource(Schema):
-    """Files on a PersistentVolumeClaim."""
-
-    claim_name: ObjectName = Field(description="The PersistentVolumeClaim, in the same namespace.")
-    path: str = Field(
-        pattern=r"^[^/].*$",
-        max_length=1024,
-        description="File or folder inside the volume, relative to its root.",
-        json_schema_extra=validations(
-            rule("!self.split('/').exists(part, part == '..')", "path must stay inside the volume; remove '..'")
-        ),
     )
 
 
@@ -58,11 +45,11 @@ class Source(Schema):
     model_config = model_rules(exactly_one_of("s3", "pvc", "http"))
 
     s3: S3Source | None = Field(None, description="Objects in an S3-compatible store.")
-    pvc: ClaimSource | None = Field(None, description="Files on a PersistentVolumeClaim.")
+    pvc: ClaimLocation | None = Field(None, description="Files on a PersistentVolumeClaim.")
     http: HttpSource | None = Field(None, description="One file from an allowed web server, identified by its SHA-256.")
 
     @property
-    def location(self) -> S3Source | ClaimSource | HttpSource:
+    def location(self) -> S3Source | ClaimLocation | HttpSource:
         """The one of s3, pvc and http that is given."""
         return one_of(self.s3, self.pvc, self.http)
 
@@ -71,10 +58,7 @@ class Column(Schema):
     """Properties of one column. Properties that are not set are inferred from the first version and then fixed."""
 
     model_config = model_rules(
-        rule(
-            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-            "min must not be greater than max",
-        ),
+        min_is_not_above_max(),
         rule(
             "!(has(self.min) || has(self.max)) || !has(self.type) || self.type in ['Integer','Float']",
             "min and max require a column of type Integer or Float",

@@ -4,20 +4,14 @@ from collections.abc import Mapping, Sequence
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, model_rules, rule
+from flywheel.core.resource.schema import Schema, min_is_not_above_max, model_rules, rule
 from flywheel.core.resource.values import MetricName, Number
 
 
 class Constraint(Schema):
     """A bound that the best trial must satisfy, such as p95_ms of at most 20."""
 
-    model_config = model_rules(
-        rule("has(self.min) || has(self.max)", "give min, max or both"),
-        rule(
-            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-            "min must not be greater than max",
-        ),
-    )
+    model_config = model_rules(rule("has(self.min) || has(self.max)", "give min, max or both"), min_is_not_above_max())
 
     metric: MetricName = Field(description="A metric that every trial reports.")
     min: Number | None = Field(None, description="Minimum allowed value.")

@@ -2,22 +2,13 @@
 
 from typing import Annotated, Any
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
+from flywheel.core.resource.schema import Schema, exactly_one_of, int_or_string, model_rules, rule, validations
 from flywheel.core.resource.values import Number
 
 # A fixed parameter. A string may be a literal (search/literals.py), since specs hold no floats, Booleans or arrays.
-Parameter = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 256,
-        }
-    ),
-]
+Parameter = Annotated[int | str, int_or_string(256)]
 
 
 def parameter_name_rule() -> dict[str, Any]:

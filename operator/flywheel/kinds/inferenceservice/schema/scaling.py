@@ -2,29 +2,18 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, model_rules, rule, validations
+from flywheel.core.resource.schema import Schema, int_or_string, model_rules, rule, validations
 
 Metric = Literal["CPU", "Memory", "InFlight", "RequestsPerSecond"]
 DEFAULT_TARGET = "70%"
 
-Target = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 32,
-            **validations(
-                rule(
-                    "type(self) == int ? self > 0 : (self.matches('^[1-9][0-9]{0,2}%$') || (isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))))",
-                    "must be a percentage of what each server requests, such as 70%, or an amount above 0 for each server, such as 10, 500m or 512Mi",
-                )
-            ),
-        }
-    ),
-]
+IS_TARGET = rule(
+    "type(self) == int ? self > 0 : (self.matches('^[1-9][0-9]{0,2}%$') || (isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))))",
+    "must be a percentage of what each server requests, such as 70%, or an amount above 0 for each server, such as 10, 500m or 512Mi",
+)
+Target = Annotated[int | str, int_or_string(32, IS_TARGET)]
 
 
 class ScalingPolicy(Schema):

@@ -4,7 +4,15 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import ColumnName, Quantity, Schema, exactly_one_of, model_rules, rule
+from flywheel.core.resource.schema import (
+    ColumnName,
+    Quantity,
+    Schema,
+    exactly_one_of,
+    min_is_not_above_max,
+    model_rules,
+    rule,
+)
 from flywheel.core.resource.values import Label, Latency, MetricName, Number, Percent
 
 # What the gates' Job computes from rows by itself (images/README.md, "gates"); a threshold takes any metric that a version reports.
@@ -21,13 +29,7 @@ AnomalyKind = Literal[
 class Threshold(Schema):
     """A metric that must lie within bounds; a metric that a version does not report fails."""
 
-    model_config = model_rules(
-        rule("has(self.min) || has(self.max)", "give min, max or both"),
-        rule(
-            "!has(self.min) || !has(self.max) || double(self.min) <= double(self.max)",
-            "min must not be greater than max",
-        ),
-    )
+    model_config = model_rules(rule("has(self.min) || has(self.max)", "give min, max or both"), min_is_not_above_max())
 
     metric: MetricName = Field(description="The metric, such as roc_auc, p95_ms or size_bytes.")
     min: Number | None = Field(None, description='Minimum value that passes, such as "0.70".')

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, WithJsonSchema
+from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, model_rules, rule
+from flywheel.core.resource.schema import Schema, int_or_string, model_rules, rule
 from flywheel.core.resource.values import Label, ObjectName, PatternString
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
@@ -20,16 +20,7 @@ class ParameterName(PatternString):
 
 
 # As people write it in YAML: 6, "0.5", "text", "true".
-Given = Annotated[
-    int | str,
-    WithJsonSchema(
-        {
-            "x-kubernetes-int-or-string": True,
-            "anyOf": [{"type": "integer"}, {"type": "string"}],
-            "maxLength": 1024,
-        }
-    ),
-]
+Given = Annotated[int | str, int_or_string(1024)]
 
 
 class Parameter(Schema):
