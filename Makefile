@@ -19,9 +19,9 @@ fmt: setup ## Format the code and mend what ruff can.
 check: setup ## Style, types, import directions, and whether generated files are what the code generates.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy operator/flywheel images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
+	$(BIN)/mypy operator/flywheel operator/generator images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
 	$(BIN)/lint-imports
-	$(BIN)/python -m flywheel.cli.generate --check
+	$(BIN)/python -m generator --check
 	$(BIN)/python images/runtime/generate_s3_model.py --check
 
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
@@ -83,7 +83,7 @@ logs: ## Follow the operator's log.
 	@python3 -m e2e.deploy logs
 
 generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference, and the pruned description of S3.
-	@$(BIN)/python -m flywheel.cli.generate
+	@$(BIN)/python -m generator
 	@$(BIN)/python images/runtime/generate_s3_model.py
 
 golden: setup ## Accept the chart as it is rendered now; look at the difference before you commit it.

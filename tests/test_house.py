@@ -1,4 +1,4 @@
-"""The rules of CONTRIBUTING about names, sizes and docstrings, held against the code of the three packages and of the simulation that tests stand on."""
+"""The rules of CONTRIBUTING about names, sizes and docstrings, held against the code of the three packages, of the generator, and of the simulation that tests stand on."""
 
 import ast
 import re
@@ -16,6 +16,7 @@ PACKAGES = (
     "operator/flywheel",
     "images/runtime/flywheel_runtime",
     "images/serving/flywheel_serving",
+    "operator/generator",
     "tests/simulation",
 )
 GENERATED = "protocol"  # made from the protocol's .proto

@@ -7,23 +7,24 @@ from pathlib import Path
 
 PACKAGES = {  # the folder of each package, and that of its tests
     "operator/flywheel": "tests",
+    "operator/generator": "tests/generator",
     "images/runtime/flywheel_runtime": "tests/runtime",
     "images/serving/flywheel_serving": "tests/serving",
 }
 CORE, KINDS = Path("operator/flywheel/core"), Path("operator/flywheel/kinds")
-STATISTICS = Path("images/runtime/flywheel_runtime/statistics")
+GENERATOR, STATISTICS = Path("operator/generator"), Path("images/runtime/flywheel_runtime/statistics")
 
 
 def decisions(checkout: Path) -> list[Path]:
-    """Return the files where quantities and decisions are made: core, statistics, and each kind's `decide` with what it calls."""
-    found = {*_sources(checkout / CORE), *_sources(checkout / STATISTICS)}
+    """Return the files where quantities and decisions are made: core, generator, statistics, and each kind's `decide` and what it calls."""
+    found = {path for folder in (CORE, GENERATOR, STATISTICS) for path in _sources(checkout / folder)}
     for decide in sorted((checkout / KINDS).glob("*/decide.py")):
         found |= _called(checkout, decide, set())
     return sorted(each.relative_to(checkout) for each in found)
 
 
 def changed(checkout: Path, since: str = "main") -> list[Path]:
-    """Return the files of the three packages that the current branch changed."""
+    """Return the files of the packages that the current branch changed."""
     command = ["git", "diff", "--name-only", "--diff-filter=d", f"{since}...HEAD", "--", *PACKAGES]
     done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
     return [Path(line) for line in done.stdout.splitlines() if line.endswith(".py") and "/protocol/" not in line]

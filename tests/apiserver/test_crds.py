@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import yaml
 
-from flywheel.cli.generate import dump_yaml
-from flywheel.core.generate.crd import crd_manifest
+from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
+from generator.crd import crd_manifest
 from tests.apiserver.manifests import Kubectl
 from tests.core.toy import KIND as TOY
 

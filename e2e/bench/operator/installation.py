@@ -21,9 +21,9 @@ from e2e.cluster.certificates import Identity
 from e2e.cluster.paths import CHECKOUT
 from e2e.local_operator import LocalOperator
 from e2e.waiting import wait_until
-from flywheel.core.generate.rbac import operator_rules, own_namespace_rules
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Api
 from flywheel.engine.discover import kinds
+from generator.rbac import operator_rules, own_namespace_rules
 
 CRDS = Api("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions")
 NAMESPACES = Api("", "v1", "Namespace", "namespaces")

@@ -14,7 +14,7 @@ import yaml
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, find_condition, get_field, pick_fields
-from flywheel.cli.generate import dump_yaml
+from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.values import Number, Sha256
 

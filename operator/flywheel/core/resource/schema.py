@@ -1,4 +1,4 @@
-"""Building blocks of the kinds' schemas. CRDs are generated from these models (core/generate/crd.py), so each field has its description,
+"""Building blocks of the kinds' schemas. CRDs are generated from these models (operator/generator/crd.py), so each field has its description,
 and each rule of pydantic must also be a CEL rule, since users read the messages of the API server.
 """
 

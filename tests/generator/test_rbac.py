@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from flywheel.core.generate import rbac
 from flywheel.core.resource.api import CRON_JOB, DATASET, POD
 from flywheel.core.resource.kind import AnyKind
+from generator import rbac
 from tests.core.toy import KIND
 
 

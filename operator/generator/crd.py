@@ -5,11 +5,11 @@ with a sentence.
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.generate.structural import Fragment, UnsupportedSchema, structural_schema
 from flywheel.core.resource.api import GROUP, VERSION
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.schema import rule
 from flywheel.core.resource.values import Label
+from generator.structural import Fragment, UnsupportedSchema, structural_schema
 
 # Children's names derive from it. The rule is in CEL, since kubectl would print a pattern, and on the field, so that the message names it.
 NAME: Fragment = {

@@ -1,4 +1,4 @@
-"""Writes all files that are generated from the code: `python -m flywheel.cli.generate`, or checks them with `--check`.
+"""Writes all files that are generated from the code: `python -m generator`, or checks them with `--check`.
 
 CRDs, the chart's copies of them, the chart's permission rules, and the API reference.
 """
@@ -7,17 +7,15 @@ import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
-import yaml
-
-from flywheel.cli.reference import reference_page
-from flywheel.core.generate import rbac
-from flywheel.core.generate.crd import crd_manifest
+from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
+from generator import rbac
+from generator.crd import crd_manifest
+from generator.reference import reference_page
 
-CHECKOUT = Path(__file__).resolve().parents[3]
+CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = "make generate"
 HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
@@ -40,11 +38,6 @@ def generated_files(kinds: Iterable[AnyKind]) -> dict[str, str]:
     return written
 
 
-def dump_yaml(value: Any) -> str:
-    """Returns YAML in the order of the data, wrapped at 120 characters."""
-    return yaml.dump(value, Dumper=_NoAliasDumper, sort_keys=False, width=120, allow_unicode=True)
-
-
 def chart_rules(kinds: Sequence[AnyKind]) -> str:
     """Returns the chart's permission rules, each under its reason; templates/operator reads them by their key."""
     tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
@@ -62,13 +55,6 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
         parts.append(f"{name}: # {who}\n")
         parts += [f"# {rule.why}\n{dump_yaml([rule.manifest()])}" for rule in table]
     return "".join(parts)
-
-
-class _NoAliasDumper(yaml.SafeDumper):
-    """Writes no anchors, which are hard to read."""
-
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
 
 
 def stale_files(wanted: dict[str, str], root: Path) -> list[str]:
@@ -93,7 +79,7 @@ def write_files(wanted: dict[str, str], root: Path) -> list[str]:
 
 def main(arguments: Sequence[str] | None = None, print_: Callable[[str], object] = sys.stdout.write) -> int:
     """Returns the exit code: 1 if `--check` found a stale file, which it names."""
-    parser = argparse.ArgumentParser(prog="python -m flywheel.cli.generate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m generator", description=__doc__)
     parser.add_argument(
         "--check", action="store_true", help="write nothing; fail if a file is not what the code generates"
     )
@@ -108,7 +94,3 @@ def main(arguments: Sequence[str] | None = None, print_: Callable[[str], object]
     for path in found:
         print_(f"{path} is not what the code generates; run '{COMMAND}' and commit the result\n")
     return 1 if found else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -5,9 +5,9 @@ from typing import Any, Literal
 import pytest
 from pydantic import BaseModel, Field, create_model
 
-from flywheel.core.generate.structural import UnsupportedSchema, structural_schema
 from flywheel.core.resource.schema import Quantity, Schema, rule, validations
 from flywheel.core.resource.values import Duration, Label
+from generator.structural import UnsupportedSchema, structural_schema
 from tests.core.toy import Budget, Scalar, ToySpec
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from pydantic import Field
 
-from flywheel.core.generate.crd import crd_manifest, root_schema
-from flywheel.core.generate.structural import UnsupportedSchema
 from flywheel.core.resource.kind import AnyKind
 from flywheel.core.resource.schema import Schema, Status
 from flywheel.engine import discover
+from generator.crd import crd_manifest, root_schema
+from generator.structural import UnsupportedSchema
 from tests.core.toy import KIND
 
 TOY: AnyKind = KIND

@@ -123,7 +123,7 @@ def _check_supported(found: Mapping[str, Any], path: str) -> None:
     unknown = sorted(set(found) - set(KEY_ORDER))
     if unknown:
         raise UnsupportedSchema(
-            f"{path} uses {', '.join(unknown)}, which a CRD does not have; use what core/generate/structural.py lists"
+            f"{path} uses {', '.join(unknown)}, which a CRD does not have; use what operator/generator/structural.py lists"
         )
 
 

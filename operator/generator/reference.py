@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from flywheel.core.generate.crd import root_schema
 from flywheel.core.resource.api import GROUP, VERSION
 from flywheel.core.resource.kind import AnyKind
+from generator.crd import root_schema
 
 INTRODUCTION = f"""\
 <!-- Written by 'make generate' from the code; do not edit. -->

@@ -2,37 +2,38 @@
 
 from pathlib import Path
 
-from flywheel.cli import generate
+from flywheel.cli.yaml_text import dump_yaml
 from flywheel.engine import discover
+from generator import files
 from tests.core.toy import KIND
 
-WANTED = generate.generated_files((KIND,))
+WANTED = files.generated_files((KIND,))
 
 
 def test_nothing_is_stale_in_this_checkout() -> None:
-    assert generate.stale_files(generate.generated_files(discover.kinds()), generate.CHECKOUT) == [], (
-        f"run '{generate.COMMAND}' and commit the result"
+    assert files.stale_files(files.generated_files(discover.kinds()), files.CHECKOUT) == [], (
+        f"run '{files.COMMAND}' and commit the result"
     )
 
 
 def test_what_was_written_is_not_stale_and_not_written_again(tmp_path: Path) -> None:
-    assert sorted(generate.write_files(WANTED, tmp_path)) == sorted(WANTED)
-    assert generate.stale_files(WANTED, tmp_path) == []
-    assert generate.write_files(WANTED, tmp_path) == []
+    assert sorted(files.write_files(WANTED, tmp_path)) == sorted(WANTED)
+    assert files.stale_files(WANTED, tmp_path) == []
+    assert files.write_files(WANTED, tmp_path) == []
 
 
 def test_a_file_changed_by_hand_is_stale(tmp_path: Path) -> None:
-    generate.write_files(WANTED, tmp_path)
+    files.write_files(WANTED, tmp_path)
     (tmp_path / "docs/reference.md").write_text("mine")
 
-    assert generate.stale_files(WANTED, tmp_path) == ["docs/reference.md"]
+    assert files.stale_files(WANTED, tmp_path) == ["docs/reference.md"]
 
 
 def test_the_crd_of_a_kind_that_is_no_more_is_removed(tmp_path: Path) -> None:
-    generate.write_files(WANTED, tmp_path)
+    files.write_files(WANTED, tmp_path)
     left = {path: text for path, text in WANTED.items() if "toys" not in path}
 
-    assert generate.write_files(left, tmp_path) == [
+    assert files.write_files(left, tmp_path) == [
         "charts/flywheel/files/crds/toys.flywheel.ml.yaml",
         "crds/toys.flywheel.ml.yaml",
     ]
@@ -42,7 +43,7 @@ def test_the_crd_of_a_kind_that_is_no_more_is_removed(tmp_path: Path) -> None:
 def test_check_names_the_file_and_the_command(tmp_path: Path) -> None:
     said: list[str] = []
 
-    code = generate.main(["--check", "--root", str(tmp_path)], said.append)
+    code = files.main(["--check", "--root", str(tmp_path)], said.append)
 
     assert code == 1
     assert "docs/reference.md is not what the code generates; run 'make generate' and commit the result\n" in said
@@ -51,16 +52,16 @@ def test_check_names_the_file_and_the_command(tmp_path: Path) -> None:
 
 def test_generating_twice_says_nothing_the_second_time(tmp_path: Path) -> None:
     said: list[str] = []
-    generate.main(["--root", str(tmp_path)])
+    files.main(["--root", str(tmp_path)])
 
-    assert generate.main(["--root", str(tmp_path)], said.append) == 0
+    assert files.main(["--root", str(tmp_path)], said.append) == 0
     assert said == []
 
 
 def test_no_yaml_anchor_is_written() -> None:
     shared = {"a": 1}
 
-    assert generate.dump_yaml({"one": shared, "two": shared}) == "one:\n  a: 1\ntwo:\n  a: 1\n"
+    assert dump_yaml({"one": shared, "two": shared}) == "one:\n  a: 1\ntwo:\n  a: 1\n"
 
 
 def test_the_reference_names_every_field_with_its_default() -> None:

@@ -1,1 +1,0 @@
-"""Generators of CRDs and RBAC rules from the kinds."""

@@ -1,0 +1,7 @@
+"""The entry point of `python -m generator`."""
+
+import sys
+
+from generator.files import main
+
+sys.exit(main())
