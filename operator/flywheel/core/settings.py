@@ -16,6 +16,7 @@ class Settings:
     runner_service_account: str = "flywheel-runner"
     image_pull_secrets: tuple[str, ...] = ()
     allowed_http_hosts: tuple[str, ...] = ()
+    allowed_serving_env: tuple[str, ...] = ()  # names that spec.env of our own server may have besides the usual ones
     namespaces: tuple[str, ...] = ()  # empty: all
     fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
     output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
@@ -40,7 +41,7 @@ class Settings:
             "fetch_limit",
             "output_limit",
         )
-        lists = ("image_pull_secrets", "allowed_http_hosts", "namespaces")
+        lists = ("image_pull_secrets", "allowed_http_hosts", "allowed_serving_env", "namespaces")
         given: dict[str, Any] = {
             name: environment.get(f"FLYWHEEL_{name.upper()}", getattr(defaults, name)) for name in texts
         }

@@ -26,7 +26,7 @@ TARGET = ResolvedVersion("delay-1", "sha256:" + "1" * 64)
 EVERYTHING: dict[str, Any] = {
     "replicas": 3,
     "resources": {"requests": {"cpu": "500m"}, "limits": {"memory": "1Gi", "nvidia.com/gpu": 1}},
-    "env": [{"name": "TOKEN", "secret": {"name": "hf", "key": "token"}}, {"name": "A", "value": "1"}],
+    "env": [{"name": "TOKEN", "secret": {"name": "hf", "key": "token"}}, {"name": "OMP_NUM_THREADS", "value": "1"}],
     "imagePullSecrets": [{"name": "registry"}],
     "placement": {
         "nodeSelector": {"gpu": "a100"},
@@ -63,7 +63,7 @@ def test_the_children_are_the_golden_ones(name: str, spec: dict[str, Any]) -> No
     asked = service(**spec)
     every = [
         with_owner(asked, child)
-        for child in children.service_children(asked, TARGET, Settings())
+        for child in children.service_children(asked, TARGET, Settings(allowed_serving_env=("TOKEN",)))
         if isinstance(child, Child)
     ]
 
@@ -200,7 +200,7 @@ def test_how_many_there_are_is_not(spec: dict[str, Any]) -> None:
 def test_the_server_is_told_what_the_contract_says() -> None:
     [server] = template()["spec"]["containers"]
 
-    assert server["command"] == ["python3", "-m", "flywheel_serving"]
+    assert server["command"] == ["python3", "-I", "-u", "-m", "flywheel_serving"]
     assert " ".join(server["args"]).startswith(
         "--model /flywheel/inputs/model --name delay --version delay-1 --http 0.0.0.0:8080 --grpc 0.0.0.0:8081"
     )
@@ -234,7 +234,13 @@ def test_fetch_brings_the_artifact_by_its_digest_and_alone_sees_the_store() -> N
     [fetch] = template()["spec"]["initContainers"]
     told = {each["name"]: each.get("value") for each in fetch["env"]}
 
-    assert json.loads(told["FLYWHEEL_FETCH"])["inputs"] == [{"name": "model", "artifact": TARGET.digest}]
+    assert json.loads(told["FLYWHEEL_FETCH"])["inputs"] == [
+        {
+            "name": "model",
+            "artifact": TARGET.digest,
+            "files": ["baseline.json", "golden.json", "model.onnx", "signature.json"],
+        }
+    ]
     assert fetch["envFrom"] == [{"secretRef": {"name": "flywheel-store"}}]
     assert "envFrom" not in template()["spec"]["containers"][0]
 

@@ -180,3 +180,47 @@ def test_how_servers_are_replaced_is_no_reason_to_replace_them() -> None:
 
     assert deployment(surging).inputs == deployment(narrow).inputs
     assert deployment(surging).manifest["spec"]["template"] == deployment(narrow).manifest["spec"]["template"]
+
+
+PLANTED: dict[str, Any] = {"env": [{"name": "OMP_NUM_THREADS", "value": "2"}, {"name": "LD_PRELOAD", "value": "/x.so"}]}
+
+
+def test_a_new_service_with_a_variable_that_is_not_allowed_gets_no_server() -> None:
+    plan = decide(service(**PLANTED), NEW)
+
+    assert (plan.ready, plan.reason, plan.children) == (False, "EnvNotAllowed", None)
+    assert plan.message == (
+        "spec.env: LD_PRELOAD may not be set for Flywheel's own server, which takes OMP_NUM_THREADS, OMP_WAIT_POLICY; "
+        "remove them, have an administrator add them to the chart's value serving.allowedEnv, or set spec.runtime.custom."
+    )
+
+
+def test_a_service_of_an_earlier_build_keeps_its_servers_and_says_which_variable_is_refused() -> None:
+    old = service(**PLANTED)
+    inputs = names.digest(dict(children.template_inputs(old, V1, SETTINGS)))[:16]
+
+    plan = decide(old, replace(SERVING, servers=replace(servers(V1), inputs=inputs)))
+
+    assert (plan.ready, plan.progressing, plan.reason) == (True, None, "EnvNotAllowed")
+    assert "LD_PRELOAD may not be set" in plan.message
+    # The inputs are the old ones, so that the pinned template stays; a new template has no such variable.
+    assert names.digest(dict(deployment(plan).inputs or {}))[:16] == inputs
+    server = deployment(plan).manifest["spec"]["template"]["spec"]["containers"][0]
+    assert [each["name"] for each in server["env"]] == ["OMP_NUM_THREADS"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "allowed"),
+    [
+        pytest.param({}, ("LD_PRELOAD",), id="values allow it"),
+        pytest.param({"runtime": {"custom": {"image": "x"}}}, (), id="a custom runtime is the user's own code"),
+        pytest.param({"runtime": {"triton": {"image": "x"}}}, (), id="and so is Triton"),
+    ],
+)
+def test_a_variable_is_allowed_by_values_and_for_other_runtimes(spec: dict[str, Any], allowed: tuple[str, ...]) -> None:
+    settings = Settings(allowed_serving_env=allowed)
+    plan = decide(service(**PLANTED, **spec), replace(NEW, settings=settings))
+
+    assert plan.reason == "Starting"
+    server = deployment(plan).manifest["spec"]["template"]["spec"]["containers"][0]
+    assert {"LD_PRELOAD", "OMP_NUM_THREADS"} <= {each["name"] for each in server["env"]}

@@ -33,6 +33,7 @@ def test_the_golden_document_of_fetch() -> None:
         10 << 30,
         (
             Input("data", artifact="sha256:" + "0" * 64),
+            Input("served", artifact="sha256:" + "0" * 64, files=("model.onnx", "signature.json")),
             Input("table", s3=lake),
             Input("model", s3=S3Source("s3://models/fraud.onnx"), sha256="1" * 64),
             Input("page", http=HTTPSource("https://example.com/a.csv", "2" * 64, ("example.com",))),

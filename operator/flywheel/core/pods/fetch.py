@@ -12,13 +12,15 @@ from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 
 ROOT = "/flywheel"
+# All that our own server reads of an artifact (images/README.md, "A model artifact").
+SERVED_FILES = ("baseline.json", "golden.json", "model.onnx", "signature.json")
 
 
 @dataclass(frozen=True)
 class Input:
     """What `fetch` downloads to `/flywheel/inputs/<name>/`: exactly one of artifact, s3, http, volume.
 
-    `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
+    `files` are the only files of an artifact that are downloaded; without them all are. `volume` is a path inside the PersistentVolumeClaim `claim`; `secret` holds the credentials of a foreign store.
     """
 
     name: str
@@ -29,12 +31,19 @@ class Input:
     claim: str | None = None
     secret: str | None = None
     sha256: str | None = None
+    files: tuple[str, ...] = ()
 
     def config(self) -> dict[str, Any]:
         """Returns the input as an element of FLYWHEEL_FETCH."""
         source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "sha256": self.sha256}
         volume = {"volume": {"path": self.volume}} if self.volume is not None else {}
-        return {"name": self.name, **{key: value for key, value in source.items() if value is not None}, **volume}
+        files = {"files": list(self.files)} if self.files else {}
+        return {
+            "name": self.name,
+            **{key: value for key, value in source.items() if value is not None},
+            **volume,
+            **files,
+        }
 
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:

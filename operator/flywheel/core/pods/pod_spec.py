@@ -97,13 +97,22 @@ def resource_fields(resources: Resources) -> dict[str, Any]:
     return {"resources": found} if found else {}
 
 
+def module_command(module: str) -> tuple[str, ...]:
+    """Returns the command of a module of ours, isolated (`-I`): Python imports from the image alone.
+
+    Without it the working folder, PYTHONPATH and a user's site-packages would come before, and files that a container finds there would
+    run as ours. `-u` replaces PYTHONUNBUFFERED, which `-I` ignores.
+    """
+    return ("python3", "-I", "-u", "-m", module)
+
+
 def runtime_container(command: str, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
     """Returns a container of the same name that runs a command of the runtime image."""
     return {
         "name": command,
         "image": settings.runtime_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "flywheel_runtime", command],
+        "command": [*module_command("flywheel_runtime"), command],
         "env": literal_env(env),
         "securityContext": container_security_context(),
     }

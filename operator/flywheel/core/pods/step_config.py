@@ -50,7 +50,7 @@ class VolumeSource(StepConfig):
 
 
 class InputConfig(StepConfig):
-    """One input, with exactly one source."""
+    """One input, with exactly one source. `files`: the only files of an artifact that are downloaded; empty: all."""
 
     name: str
     artifact: str | None = None
@@ -58,6 +58,7 @@ class InputConfig(StepConfig):
     http: HTTPSource | None = None
     volume: VolumeSource | None = None
     sha256: str | None = None
+    files: tuple[str, ...] = ()
 
 
 class FetchConfig(StepConfig):

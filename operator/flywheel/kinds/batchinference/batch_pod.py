@@ -6,9 +6,10 @@ The container that loads a model has no credentials; the one that has them loads
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
+from flywheel.core.pods.fetch import ROOT, SERVED_FILES, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import (
     container_security_context,
+    module_command,
     resource_fields,
     runner_pod,
     runtime_container,
@@ -38,7 +39,7 @@ def batch_pod(
     spec = batch.spec
     variables = {**step_env(batch, step, settings), "FLYWHEEL_ATTEMPT": str(run.number)}
     predicts = step != "finish"
-    inputs = [Input("model", artifact=str(run.digest))] if predicts else []
+    inputs = [Input("model", artifact=str(run.digest), files=SERVED_FILES)] if predicts else []
     if run.plan is not None:
         inputs.append(Input(PLAN_INPUT, artifact=str(run.plan)))
     claims = _claims(spec, run)
@@ -74,7 +75,7 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "image": settings.serving_image,
         "imagePullPolicy": "IfNotPresent",
         "restartPolicy": "Always",
-        "command": ["python3", "-m", "flywheel_serving"],
+        "command": list(module_command("flywheel_serving")),
         "args": [argument for flag in flags.items() for argument in flag],
         **resource_fields(resources.or_default(SERVER_RESOURCES)),
         "securityContext": container_security_context(),

@@ -12,6 +12,7 @@ from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedRe
 from flywheel.core.resource.plan import Decision, Plan
 from flywheel.kinds.inferenceservice import messages
 from flywheel.kinds.inferenceservice.children import service_children
+from flywheel.kinds.inferenceservice.environment import refused_names
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.capacity import ONE_BY_ONE_MESSAGE, replaces_one_by_one
 from flywheel.kinds.inferenceservice.rollout.children import rollout_children, route_touches
@@ -30,6 +31,9 @@ def decide(service: InferenceService, seen: Seen) -> Plan:
     transition = _transition(service, seen)
     if isinstance(transition, UnresolvedReference):
         return nothing_was_ever_served(service, seen, transition)
+    refused = refused_names(service, seen.settings)
+    if refused and _served_version(service, seen) is None:
+        return environment_is_refused(service, seen, refused)
     target, seen = transition.champion, seen.with_active(transition.active)
     decision = (
         no_server_should_run(service, seen, target)
@@ -39,6 +43,7 @@ def decide(service: InferenceService, seen: Seen) -> Plan:
         or (transition.decision if seen.missing is None else None)
         or served_version_is_unavailable(seen)
         or autoscaler_cannot_measure(service, seen)
+        or variables_are_ignored(service, seen, refused)
         or all_servers_are_ready(service, seen, target)
     )
     return _plan(service, seen, transition, decision)
@@ -85,6 +90,18 @@ def nothing_was_ever_served(service: InferenceService, seen: Seen, missing: Unre
         status=_status(service, seen),
         summary="waiting for a model",
         children=None,  # a Deployment that cannot be read is better left alone
+    )
+
+
+def environment_is_refused(service: InferenceService, seen: Seen, refused: tuple[str, ...]) -> Plan:
+    """A service that never served, with a variable that our own server must not get: no server starts."""
+    return Plan(
+        ready=False,
+        reason="EnvNotAllowed",
+        message=messages.refused_environment(refused, seen.settings),
+        status=_status(service, seen),
+        summary="env is not allowed",
+        children=None,
     )
 
 
@@ -170,6 +187,18 @@ def autoscaler_cannot_measure(service: InferenceService, seen: Seen) -> Decision
     return Decision(
         ready=True, progressing=True, reason=problem.reason, message=message, requeue_after=API_CHECK_INTERVAL
     )
+
+
+def variables_are_ignored(service: InferenceService, seen: Seen, refused: tuple[str, ...]) -> Decision | None:
+    """All servers are ready, and spec.env names what no server gets any more.
+
+    A service of an earlier build has such variables: its pods keep them until its next template, since no server restarts for this.
+    """
+    if not refused:
+        return None
+    ready = messages.all_ready(_desired_replicas(service, seen))
+    message = f"{ready}, and new ones get no refused variable. {messages.refused_environment(refused, seen.settings)}"
+    return Decision(ready=True, reason="EnvNotAllowed", message=message)
 
 
 def all_servers_are_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision:

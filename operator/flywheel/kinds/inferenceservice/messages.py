@@ -1,6 +1,8 @@
 """The messages of an InferenceService's conditions, and its summary."""
 
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
+from flywheel.core.settings import Settings
+from flywheel.kinds.inferenceservice.environment import allowed_names
 from flywheel.kinds.inferenceservice.runtimes.container import HTTP_PORT
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.server_pod import service_host
@@ -17,6 +19,14 @@ def no_servers(service: InferenceService, target: ResolvedVersion) -> str:
     step = "set it to false" if service.spec.suspend else "raise it"
     return (
         f"InferenceService '{service.name}' has no servers because {field}; {step} to serve version '{target.version}'."
+    )
+
+
+def refused_environment(refused: tuple[str, ...], settings: Settings) -> str:
+    """Which variables of spec.env the server does not get, and what to do."""
+    return (
+        f"spec.env: {', '.join(refused)} may not be set for Flywheel's own server, which takes {', '.join(allowed_names(settings))}; "
+        "remove them, have an administrator add them to the chart's value serving.allowedEnv, or set spec.runtime.custom."
     )
 
 

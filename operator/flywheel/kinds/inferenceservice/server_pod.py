@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from flywheel.core.pods.fetch import ROOT, Input, fetch_container, fetch_limit
+from flywheel.core.pods.fetch import ROOT, SERVED_FILES, Input, fetch_container, fetch_limit
 from flywheel.core.pods.pod_spec import (
     container_security_context,
+    module_command,
     pod_security_context,
     pull_secret_fields,
     resource_fields,
@@ -16,6 +17,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
+from flywheel.kinds.inferenceservice.environment import allowed_variables
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.runtimes import container
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -31,7 +33,8 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
     spec = service.spec
     variables = step_env(service, "serve", settings)
     limit, memory = fetch_limit(spec.resources, settings), {"medium": "Memory", "sizeLimit": spec.shared_memory}
-    fetch = fetch_container((Input("model", artifact=target.digest),), settings, variables, limit)
+    files = SERVED_FILES if container.is_ours(spec.runtime) else ()
+    fetch = fetch_container((Input("model", artifact=target.digest, files=files),), settings, variables, limit)
     return {
         "serviceAccountName": authentication.service_account_name(spec.auth, names.child(service)),
         "automountServiceAccountToken": False,
@@ -61,12 +64,12 @@ def service_host(service: InferenceService) -> str:
 
 def _server(service: InferenceService, target: ResolvedVersion, settings: Settings) -> dict[str, Any]:
     spec = service.spec
-    env = [*prediction_logging.variables(spec.logging), *user_env(spec.env)]
+    env = [*prediction_logging.variables(spec.logging), *user_env(allowed_variables(service, settings))]
     return {
         "name": "server",
         "image": settings.serving_image,
         "imagePullPolicy": "IfNotPresent",
-        "command": ["python3", "-m", "flywheel_serving"],
+        "command": list(module_command("flywheel_serving")),
         "args": [argument for flag in _flags(service, target).items() for argument in flag],
         **({"env": env} if env else {}),
         "ports": [

@@ -5,6 +5,7 @@ from urllib.parse import unquote, urlsplit
 
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.pod_spec import module_command
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
@@ -30,7 +31,7 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
         name=VERIFY,
         attempt=attempt,
         image=settings.serving_image,
-        command=("python3", "-m", "flywheel_serving.verify"),
+        command=module_command("flywheel_serving.verify"),
         params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **quantize},
         inputs=(source_input(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),

@@ -54,6 +54,20 @@ def test_an_artifact_is_brought_with_its_parameters(pod: Pod, artifact: str) -> 
     assert os.getpid() in json.loads((pod.root / "run" / "fetched").read_text())
 
 
+def test_of_an_artifact_only_the_named_files_are_brought(pod: Pod, store: Store, tmp_path: Path) -> None:
+    written = []
+    for name in ("model.onnx", "sitecustomize.py", "libevil.so", "sub/model.onnx"):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+        written.append((name, path))
+    digest = store.put(written).digest
+
+    assert pod.fetch({"name": "model", "artifact": digest, "files": ["model.onnx", "golden.json"]}) == 0
+    folder = pod.root / "inputs" / "model"
+    assert [path.relative_to(folder).as_posix() for path in folder.rglob("*")] == ["model.onnx"]
+
+
 def test_nothing_to_bring_is_done_without_a_store(pod: Pod) -> None:
     assert pod.fetch(AWS_ENDPOINT_URL="http://127.0.0.1:9") == 0
 

@@ -1,6 +1,6 @@
 """Inputs from object storage: artifacts of ours by digest, and objects of any bucket by URI."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -29,8 +29,10 @@ from flywheel_runtime.store.s3 import Bucket, Listed
 from flywheel_runtime.transport.hosts import check_endpoint
 
 
-def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapping[str, str]) -> list[Item]:
-    """Every file of a manifest, below the input's folder."""
+def artifact_items(
+    name: str, digest: str, folder: Path, store: Store, env: Mapping[str, str], paths: Collection[str] = ()
+) -> list[Item]:
+    """The files of a manifest, or those of these `paths` alone, below the input's folder."""
 
     @contextmanager
     def artifact_failure(what: str) -> Iterator[None]:
@@ -56,7 +58,8 @@ def artifact_items(name: str, digest: str, folder: Path, store: Store, env: Mapp
         return one
 
     with artifact_failure("the manifest"):
-        return [Item(file.size, download_of(file)) for file in store.manifest(digest).files]
+        files = store.manifest(digest).files
+    return [Item(file.size, download_of(file)) for file in files if not paths or file.path in paths]
 
 
 def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:

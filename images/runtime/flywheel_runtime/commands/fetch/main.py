@@ -78,7 +78,8 @@ def find(entry: Input, config: FetchConfig, env: Mapping[str, str], paths: Paths
         from flywheel_runtime.commands.fetch import from_store
         from flywheel_runtime.store.installation import open_store
 
-        return from_store.artifact_items(entry.name, entry.artifact, folder, open_store(env, retry), env)
+        store = open_store(env, retry)
+        return from_store.artifact_items(entry.name, entry.artifact, folder, store, env, entry.files)
     from flywheel_runtime.commands.fetch import from_volume
 
     assert entry.volume is not None, "one of four"

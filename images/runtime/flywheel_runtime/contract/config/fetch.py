@@ -40,7 +40,10 @@ class VolumeSource:
 
 @dataclass(frozen=True)
 class Input:
-    """One input, with exactly one source: the digest of an artifact, or s3, http or volume."""
+    """One input, with exactly one source: the digest of an artifact, or s3, http or volume.
+
+    `files`: of an artifact, only the files of these paths are downloaded; empty: all of them.
+    """
 
     name: str
     artifact: str | None = None
@@ -48,6 +51,7 @@ class Input:
     http: HTTPSource | None = None
     volume: VolumeSource | None = None
     sha256: str | None = None
+    files: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not self.name or "/" in self.name or self.name in (".", ".."):

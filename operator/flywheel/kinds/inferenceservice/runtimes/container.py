@@ -11,14 +11,19 @@ from collections.abc import Mapping
 from typing import Any
 
 from flywheel.core.pods.fetch import ROOT
-from flywheel.core.pods.pod_spec import container_security_context, literal_env, user_env
+from flywheel.core.pods.pod_spec import container_security_context, literal_env, module_command, user_env
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.schema import InferenceService
-from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, TritonRuntime
+from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, Runtime, TritonRuntime
 
 HTTP_PORT, GRPC_PORT, TRITON_METRICS_PORT = 8080, 8081, 8082
 DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 REPOSITORY = f"{ROOT}/repository"
+
+
+def is_ours(runtime: Runtime | None) -> bool:
+    """Whether our own server serves the model."""
+    return runtime is None or runtime.flywheel is not None
 
 
 def container_ports(service: InferenceService) -> dict[str, int]:
@@ -34,7 +39,7 @@ def container_ports(service: InferenceService) -> dict[str, int]:
 def runtime_inputs(service: InferenceService) -> dict[str, Any]:
     """The inputs of the pod template; nothing for our own server, named or not, so that naming it restarts no server."""
     runtime = service.spec.runtime
-    if runtime is None or runtime.flywheel is not None:
+    if runtime is None or is_ours(runtime):
         return {}
     return {"runtime": runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)}
 
@@ -52,7 +57,7 @@ def init_containers(service: InferenceService, fetch: Mapping[str, Any], setting
             **shared,
             "name": "repository",
             "image": settings.runtime_image,
-            "command": ["python3", "-m", "flywheel_runtime", "triton"],
+            "command": [*module_command("flywheel_runtime"), "triton"],
             "env": literal_env({"FLYWHEEL_MODEL_NAME": service.name}),
             "volumeMounts": [{"name": "flywheel", "mountPath": ROOT}, {"name": "tmp", "mountPath": "/tmp"}],
         }

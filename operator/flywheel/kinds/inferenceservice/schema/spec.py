@@ -68,7 +68,7 @@ class InferenceServiceSpec(Schema):
     env: tuple[Variable, ...] = Field(
         (),
         max_length=64,
-        description="Environment variables of the server.",
+        description="Environment variables of the server. Flywheel's own server takes OMP_NUM_THREADS, OMP_WAIT_POLICY and those of the chart's value serving.allowedEnv; other runtimes take any.",
         json_schema_extra={
             **LIST_MAP_BY_NAME,
             **validations(
