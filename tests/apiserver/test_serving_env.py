@@ -33,7 +33,9 @@ def apply(installed: Kubectl) -> Iterator[Any]:
 
     command = [golang.build(golang.HELM), "template", "flywheel", str(CHART), "--set", "serving.allowedEnv={HF_HOME}"]
     rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
-    found = [each for each in yaml.safe_load_all(rendered) if each and each["metadata"]["name"] == "flywheel-serving-env"]
+    found = [
+        each for each in yaml.safe_load_all(rendered) if each and each["metadata"]["name"] == "flywheel-serving-env"
+    ]
     assert run("create", "namespace", NAMESPACE).returncode == 0
     assert apply(LOADED, "old") == ""
     policies = yaml.safe_dump_all(found)

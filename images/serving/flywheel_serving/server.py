@@ -87,7 +87,7 @@ class Server:
 
     def _http_server(self) -> HttpServer:
         guard = None if self._authenticator is None else RestGuard(self._authenticator)
-        application: Application = Routes(self._dataplane, guard, self._router.examples)
+        application: Application = Routes(self._dataplane, guard, self._router.examples, self._settings.cors_origins)
         if self._settings.cors_origins:
             application = cors.allow_origins(application, self._settings.cors_origins)
         return HttpServer(application, self._settings.http_limits)

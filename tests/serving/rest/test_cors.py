@@ -42,6 +42,45 @@ def test_without_the_flag_no_response_has_a_cors_header(lookup_server: LocalServ
         assert not [name for name in headers if name.lower().startswith("access-control")]
 
 
+def post(server: LocalServer, **headers: str) -> int:
+    request = urllib.request.Request(f"http://{server.http}/v2/models/lookup/infer", b"{}", headers, method="POST")
+    try:
+        with urllib.request.urlopen(request, timeout=30) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+SIMPLE = [
+    "text/plain",
+    "text/plain;charset=UTF-8",
+    "application/x-www-form-urlencoded",
+    "Multipart/Form-Data; boundary=x",
+]
+
+
+@pytest.mark.parametrize("media_type", SIMPLE)
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "null"])
+def test_a_simple_post_of_another_origin_does_not_reach_the_model(
+    lookup_server: LocalServer, media_type: str, origin: str
+) -> None:
+    assert post(lookup_server, **{"origin": origin, "content-type": media_type}) == 403
+
+
+def test_a_simple_post_of_the_same_or_a_listed_origin_or_of_no_browser_is_read(
+    lookup_server: LocalServer, open_server: LocalServer
+) -> None:
+    simple = {"content-type": "text/plain"}
+
+    assert post(lookup_server, **simple) == 400  # read, and without inputs
+    assert post(lookup_server, origin=f"http://{lookup_server.http}", **simple) == 400
+    assert (
+        post(lookup_server, origin=APP, **{"content-type": "application/json"}) == 400
+    )  # no browser: it would ask first
+    assert post(open_server, origin=APP, **simple) == 400
+
+
 def test_a_preflight_of_a_listed_origin_is_allowed(open_server: LocalServer) -> None:
     status, headers = send_request(open_server, "OPTIONS", origin=APP, **PREFLIGHT)
 

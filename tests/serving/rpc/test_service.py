@@ -1,5 +1,6 @@
 """The gRPC service with grpc's own client: statuses, sizes, compression, cancelling, many calls at once."""
 
+import json
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,15 @@ def test_an_unknown_method_or_service_is_unimplemented(lookup_server: LocalServe
 
 def test_bytes_that_are_no_message_are_refused_and_the_channel_survives(lookup_server: LocalServer) -> None:
     with grpc.insecure_channel(lookup_server.grpc) as channel:
-        with pytest.raises(grpc.RpcError):
-            channel.unary_unary(f"{SERVICE}/ModelInfer")(b"\xff\xff\xff", timeout=10)
-
+        for name in (f"{SERVICE}/ModelInfer", f"{SERVICE}/ServerLive", "/grpc.health.v1.Health/Check"):
+            with pytest.raises(grpc.RpcError) as caught:
+                channel.unary_unary(name)(b"\xff\xff\xff", timeout=10)
+            assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+            assert "the message is no " in caught.value.details()
+        with pytest.raises(grpc.RpcError) as caught:
+            list(channel.unary_stream("/grpc.health.v1.Health/Watch")(b"\xff", timeout=10))
+        assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert [line for line in lookup_server.log if "Traceback" in json.dumps(line)] == []
         assert infer(channel)(numbers([1]), timeout=10).outputs[0].shape == [1]
 
 

@@ -1,6 +1,6 @@
 """Cross-origin requests of browsers (the Fetch standard, "CORS protocol"): refused unless their origin is listed.
 
-Without a listed origin no request passes through here. A preflight carries no credentials, so it is answered here,
+Without a listed origin no request passes through `allow_origins`. A preflight carries no credentials, so it is answered here,
 before authentication.
 """
 
@@ -12,6 +12,8 @@ ANY_ORIGIN = "*"
 EXPOSED_HEADERS = "inference-header-content-length, retry-after"
 ALLOWED_METHODS = "GET, HEAD, POST"
 MAX_AGE_SECONDS = 600
+# Media types that browsers send to another origin without asking it first.
+SIMPLE_MEDIA_TYPES = (b"", b"application/x-www-form-urlencoded", b"multipart/form-data", b"text/plain")
 
 
 def add_flags(parser: argparse.ArgumentParser) -> None:
@@ -48,12 +50,31 @@ def allow_origins(application: Application, origins: frozenset[str]) -> Applicat
             send(response)
 
         if request.method == "OPTIONS" and b"access-control-request-method" in request.headers:
-            refusal = f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin"
-            send_with_origin(_preflight(request) if allowed else error_response(403, refusal))
+            send_with_origin(_preflight(request) if allowed else error_response(403, _refusal(origin)))
         else:
             application(request, send_with_origin)
 
     return answer
+
+
+def refusal_of_simple_post(request: Request, origins: frozenset[str]) -> Response | None:
+    """403 for a POST that a script or form of another origin sent without a preflight; None for other requests.
+
+    Browsers send such a "simple" request first and only hide its response, so the model would run for any page that a
+    user of the network opens. Clients that are no browsers send no header Origin.
+    """
+    origin = request.headers.get(b"origin", b"").decode("latin-1").lower()
+    if request.method != "POST" or not origin or origin in origins or ANY_ORIGIN in origins:
+        return None
+    media_type = request.headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+    host = request.headers.get(b"host", b"").decode("latin-1").lower()
+    if media_type not in SIMPLE_MEDIA_TYPES or origin.partition("://")[2] == host:
+        return None
+    return error_response(403, _refusal(origin))
+
+
+def _refusal(origin: str) -> str:
+    return f"origin {origin[:200]!r} may not call this server from a browser; list it with --cors-origin"
 
 
 def _preflight(request: Request) -> Response:

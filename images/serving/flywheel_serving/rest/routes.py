@@ -7,6 +7,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 from urllib.parse import quote, unquote_to_bytes
@@ -20,7 +21,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.requests import InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
-from flywheel_serving.rest import codec, headers, openapi, page, repository
+from flywheel_serving.rest import codec, cors, headers, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rest.rest_guard import RestGuard
 
@@ -44,7 +45,7 @@ log = logging.getLogger(__name__)
 class Routes:
     """The HTTP application: answers every request, once `guard` has admitted it.
 
-    `shadow_examples` returns the requests on which a shadowed challenger differed most.
+    `shadow_examples` returns the requests on which a shadowed challenger differed most. Scripts of `origins` may call.
     """
 
     def __init__(
@@ -52,12 +53,14 @@ class Routes:
         dataplane: DataPlane,
         guard: RestGuard | None = None,
         shadow_examples: Callable[[], list[dict[str, Any]]] = list,
+        origins: frozenset[str] = frozenset(),
     ) -> None:
         self._dataplane = dataplane
         self._metrics = dataplane.metrics
         self._openapi_json: bytes | None = None
         self._templates = BodyTemplates()
         self._guard = guard
+        self._origins = origins
         self._routes: dict[bytes, tuple[str, str, Handler]] = {}  # path: method, pattern for metrics, handler
         self._add_server_routes()
         model, version = quote(dataplane.name, safe=""), quote(dataplane.version, safe="")
@@ -127,8 +130,11 @@ class Routes:
             return NO_ROUTE, self._not_found, self._metrics.rest(counted_method, NO_ROUTE)
         method, pattern, handler = route
         is_allowed = method == ("GET" if request.method == "HEAD" else request.method)
-        metrics = self._metrics.rest(counted_method, pattern)
-        return pattern, handler if is_allowed else _method_not_allowed(method), metrics
+        if not is_allowed:
+            handler = _method_not_allowed(method)
+        elif refusal := cors.refusal_of_simple_post(request, self._origins):
+            handler = _refuse(refusal)
+        return pattern, handler, self._metrics.rest(counted_method, pattern)
 
     def _not_found(self, request: Request, _send: SendResponse) -> None:
         path = unquote_to_bytes(request.path[:1000]).decode("utf-8", "replace")
@@ -199,6 +205,10 @@ def _handle(handler: Handler, request: Request, send: SendResponse) -> None:
     except Exception:  # caught here, so that the failure is counted like every other response
         log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
         send(error_response(500, "the server failed on this request; its log says why"))
+
+
+def _refuse(refusal: Response) -> Handler:
+    return lambda _request, send: send(replace(refusal))
 
 
 def _method_not_allowed(allowed: str) -> Handler:

@@ -7,6 +7,7 @@ from typing import Any
 
 import grpc
 import grpc.aio
+from google.protobuf.message import DecodeError
 
 from flywheel_serving import errors
 from flywheel_serving.auth.authenticator import Authenticator
@@ -127,6 +128,8 @@ class RpcServer:
             metrics.rpc_started("UNARY", service, name)
             code = grpc.StatusCode.UNKNOWN
             try:
+                if isinstance(request, errors.InvalidRequest):
+                    raise request
                 response = await method(request, context)
             except errors.RequestError as error:
                 code = CODES[type(error)]
@@ -144,7 +147,7 @@ class RpcServer:
                 metrics.rpc_handled("UNARY", service, name, code.name)
 
         return grpc.unary_unary_rpc_method_handler(
-            call, request_deserializer=request_type.FromString, response_serializer=_serialize
+            call, request_deserializer=_deserializer(request_type), response_serializer=_serialize
         )
 
     def _health(self) -> Any:
@@ -155,7 +158,9 @@ class RpcServer:
                 )
             return self._health_status()
 
-        async def watch(request: Any, _context: Context) -> AsyncIterator[Any]:
+        async def watch(request: Any, context: Context) -> AsyncIterator[Any]:
+            if isinstance(request, errors.InvalidRequest):
+                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(request))
             known = request.service in ("", INFERENCE_SERVICE, HEALTH_SERVICE)
             last = None
             while not self._stopping.is_set():
@@ -169,7 +174,9 @@ class RpcServer:
         handlers = {
             "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH_SERVICE),
             "Watch": grpc.unary_stream_rpc_method_handler(
-                watch, request_deserializer=health.HealthCheckRequest.FromString, response_serializer=_serialize
+                watch,
+                request_deserializer=_deserializer(health.HealthCheckRequest),
+                response_serializer=_serialize,
             ),
         }
         return grpc.method_handlers_generic_handler(HEALTH_SERVICE, handlers)
@@ -192,6 +199,19 @@ def _set_route_fields(decoded: InferRequest, request: Any, context: Context) -> 
         for name, value in context.invocation_metadata() or ()
     }
     decoded.pinned = bool(request.model_version)
+
+
+def _deserializer(request_type: Any) -> Callable[[bytes], Any]:
+    """A function from a message's bytes to the message, or to InvalidRequest: gRPC answers an exception here with UNKNOWN."""
+
+    def deserialize(content: bytes) -> Any:
+        try:
+            return request_type.FromString(content)
+        except DecodeError as error:
+            name = request_type.DESCRIPTOR.full_name
+            return errors.InvalidRequest(f"the message is no {name} ({error}); encode it by open_inference.proto")
+
+    return deserialize
 
 
 def _serialize(message: Any) -> bytes:

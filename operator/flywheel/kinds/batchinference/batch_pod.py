@@ -6,7 +6,15 @@ The container that loads a model has no credentials; the one that has them loads
 from collections.abc import Mapping
 from typing import Any
 
-from flywheel.core.pods.fetch import ROOT, SERVED_FILES, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
+from flywheel.core.pods.fetch import (
+    ROOT,
+    SERVED_FILES,
+    Input,
+    claim_mounts,
+    claim_volumes,
+    fetch_container,
+    fetch_limit,
+)
 from flywheel.core.pods.pod_spec import (
     container_security_context,
     module_command,
