@@ -31,7 +31,14 @@ def apply(installed: Kubectl) -> Iterator[Any]:
         done = run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=manifest(spec, name))
         return done.stderr if done.returncode else ""
 
-    command = [golang.build(golang.HELM), "template", "flywheel", str(CHART), "--set", "serving.allowedEnv={HF_HOME}"]
+    command = [
+        str(golang.build(golang.HELM)),
+        "template",
+        "flywheel",
+        str(CHART),
+        "--set",
+        "serving.allowedEnv={HF_HOME}",
+    ]
     rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     found = [
         each for each in yaml.safe_load_all(rendered) if each and each["metadata"]["name"] == "flywheel-serving-env"
