@@ -1,4 +1,4 @@
-"""The configuration of fetch and collect, as their pods read it (tests/contracts/config; tests/runtime/contract/test_config.py)."""
+"""The configuration of the commands in step pods, as their pods read it (tests/contracts/config; tests/runtime/contract/test_config.py)."""
 
 import json
 from pathlib import Path
@@ -10,12 +10,20 @@ from flywheel.core.pods.fetch import Input, fetch_container
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,
+    CheckConfig,
     CollectConfig,
+    CompareConfig,
+    EvaluateConfig,
     FetchConfig,
+    GatesConfig,
     NotifyConfig,
+    PackageConfig,
+    PrepareConfig,
     StepConfig,
+    TrainConfig,
 )
 from flywheel.core.settings import Settings
+from flywheel.kinds.model.schema.gates import Gate
 
 CONFIG = Path(__file__).parents[2] / "contracts" / "config"
 
@@ -28,12 +36,27 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
         ("notify", NotifyConfig),
         ("canary_analysis", CanaryAnalysisConfig),
         ("batch", BatchConfig),
+        ("check", CheckConfig),
+        ("check_defaults", CheckConfig),
+        ("train", TrainConfig),
+        ("train_defaults", TrainConfig),
+        ("prepare", PrepareConfig),
+        ("evaluate", EvaluateConfig),
+        ("package", PackageConfig),
+        ("compare", CompareConfig),
+        ("gates", GatesConfig),
     ],
 )
 def test_the_golden_document_is_written_as_it_was_read(name: str, kind: type[StepConfig]) -> None:
     document = json.loads((CONFIG / f"{name}.json").read_text())
 
     assert json.loads(kind.model_validate(document).to_json()) == document
+
+
+def test_the_golden_gates_are_those_of_a_model() -> None:
+    gates = json.loads((CONFIG / "gates.json").read_text())["gates"]
+
+    assert [Gate.model_validate(gate).job_config() for gate in gates] == gates
 
 
 def test_fields_that_were_not_set_are_not_written() -> None:

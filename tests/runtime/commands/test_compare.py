@@ -141,7 +141,8 @@ def test_metrics(verdict: Any, tmp_path: Path, theirs: Any, tolerance: Any, expe
         (tmp_path / side).mkdir()
         (tmp_path / side / "data.bin").write_bytes(b"x")
 
-    facts = verdict(tmp_path / "left", tmp_path / "right", {"roc_auc": 0.75}, theirs, tolerance=tolerance)
+    given = {} if tolerance is None else {"tolerance": tolerance}
+    facts = verdict(tmp_path / "left", tmp_path / "right", {"roc_auc": 0.75}, theirs, **given)
 
     assert facts["verdict"] == expected
     assert bool(facts["differs"]) == (expected != "Equal")

@@ -18,7 +18,7 @@ Row = tuple[int, int, int, int]  # key, group, time, label
 
 def assigned(rows: list[Row], how: Split, keys: tuple[str, ...] = ("key",)) -> list[str]:
     """The split of each row, in the order of `rows`."""
-    columns = tuple(Column(name, "Integer") for name in ("key", "grp", "moment", "label"))
+    columns = tuple(Column(name=name, type="Integer") for name in ("key", "grp", "moment", "label"))
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE data (key BIGINT, grp BIGINT, moment BIGINT, label BIGINT)")
         values = ", ".join(str(row) for row in rows)

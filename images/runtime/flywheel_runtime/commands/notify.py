@@ -9,13 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
+from pydantic import ConfigDict, Field
 
-from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, Transient
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.contract.time_limit import run_within
+from flywheel_runtime.params import Params
 from flywheel_runtime.transport.http import connect, path_of, send
 
 RETRY_PAUSES_SECONDS = (1.0, 4.0)  # seconds between them
@@ -50,14 +49,14 @@ def notify(step: Step) -> None:
     log_line(f"host '{request.host}' answered {status}")
 
 
-class NotifyConfig(BaseModel):
+class NotifyConfig(Params):
     """The configuration in params.json; `body` is any object."""
 
-    model_config = ConfigDict(alias_generator=to_camel, strict=True)
+    model_config = ConfigDict(strict=True)
 
     url: str = ""
     body: dict[str, Any]
-    allowed_hosts: list[str] = []
+    allowed_hosts: list[str] = Field(default_factory=list)
 
 
 def read_notification(params: Mapping[str, Any], env: Mapping[str, str]) -> Notification:
@@ -66,7 +65,7 @@ def read_notification(params: Mapping[str, Any], env: Mapping[str, str]) -> Noti
     Raises:
         Failure: UrlInvalid, ParamsInvalid, BodyTooLarge.
     """
-    config = parse_params(NotifyConfig, params)
+    config = NotifyConfig.parse(params)
     url = _url(env.get("NOTIFY_URL", "").strip() or config.url)
     body = json.dumps(config.body, ensure_ascii=False, separators=(",", ":")).encode(errors="replace")
     if len(body) > MAX_BODY_BYTES:

@@ -5,15 +5,23 @@ import math
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, path_in_artifact, run_step, write_json
 from flywheel_runtime.models.quantization import REPORT, quantize_artifact
+from flywheel_runtime.params import Params
 
 MODEL, GOLDEN = "model.onnx", "golden.json"
 PREFIX_BEFORE = "fp32_"  # of what the model had before quantisation, as in verify
 REPORTED_KEYS = ("weights", "rows", "gap", "sizeBefore", "size")
+
+
+class PackageConfig(Params):
+    """The configuration in params.json: the model's file in the artifact, and how to quantise it."""
+
+    path: str = "model.onnx"
+    quantize: Literal["Dynamic"] | None = None
 
 
 def main() -> int:
@@ -23,11 +31,8 @@ def main() -> int:
 
 def package(step: Step) -> None:
     """Copy input `model` to output `model`, quantise it there if requested, with input `data` for its metrics."""
-    path = str(step.params.get("path") or "model.onnx")
-    mode = step.params.get("quantize")
-    if mode not in (None, "Dynamic"):
-        raise Failure("ParamsInvalid", f"quantize of package is {mode!r}; it is Dynamic, or absent.")
-    source = step.input("model")
+    config, source = PackageConfig.parse(step.params), step.input("model")
+    path = config.path
     if not (source / path_in_artifact(path)).is_file():
         raise Failure("ModelMissing", f"The artifact has no file '{path}'; correct package.path, or train again.")
     artifact = step.output("model")
@@ -35,7 +40,7 @@ def package(step: Step) -> None:
     skipped = shutil.ignore_patterns(REPORT)
     shutil.copytree(source, artifact, dirs_exist_ok=True, copy_function=shutil.copyfile, ignore=skipped)
     model = _rename_model(artifact, path)
-    report = quantize_artifact(artifact, MODEL, step.input("data")) if mode else None
+    report = quantize_artifact(artifact, MODEL, step.input("data")) if config.quantize else None
     if report is not None:
         write_json(artifact / REPORT, report)
     evaluation = _read_test(artifact / "evaluation.json")

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
 
@@ -25,6 +26,13 @@ Floats = NDArray[np.float32]
 MAX_CATEGORIES = 256
 UNKNOWN = -1.0
 OUTPUT_NAMES = ("label", "probabilities", "prediction")
+
+
+class ChosenFeatures(Params):
+    """The columns to learn from, by how they are prepared."""
+
+    numeric: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,7 @@ class Data:
         return f"read_parquet({quote_literal(str(self.folder / f'{split}.parquet'))})"
 
 
-def open_data(folder: Path, chosen: Mapping[str, list[str]] | None) -> Data:
+def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     """Open the artifact in `folder` with the chosen features, or with all that can be used."""
     schema = json.loads((folder / "schema.json").read_text())
     if schema["target"] is None:
@@ -148,20 +156,19 @@ def _usable_features(schema: Mapping[str, Any]) -> list[Feature]:
     return [Feature(c["name"], c["type"], () if c["type"] == "String" else None) for c in columns]
 
 
-def _choose(schema: Mapping[str, Any], chosen: Mapping[str, list[str]]) -> list[Feature]:
+def _choose(schema: Mapping[str, Any], chosen: ChosenFeatures) -> list[Feature]:
     types = {column["name"]: column["type"] for column in schema["columns"]}
-    numeric, categorical = chosen.get("numeric") or [], chosen.get("categorical") or []
-    for name in [*numeric, *categorical]:
+    for name in (*chosen.numeric, *chosen.categorical):
         if name not in types:
             raise Failure("FeatureMissing", f"Feature '{name}' is not in the data; it has {', '.join(types)}.")
         if name == schema["target"] or types[name] == "Timestamp":
             what = "the target" if name == schema["target"] else "a time"
             raise Failure("FeatureInvalid", f"Feature '{name}' is {what} and cannot be a feature; leave it out.")
-        if name in numeric and types[name] == "String":
+        if name in chosen.numeric and types[name] == "String":
             message = f"Feature '{name}' holds text; move it from features.numeric to features.categorical."
             raise Failure("FeatureInvalid", message)
-    return [Feature(n, types[n]) for n in numeric] + [
-        Feature(n, types[n], None if types[n] == "Boolean" else ()) for n in categorical
+    return [Feature(n, types[n]) for n in chosen.numeric] + [
+        Feature(n, types[n], None if types[n] == "Boolean" else ()) for n in chosen.categorical
     ]
 
 

@@ -2,56 +2,78 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.params import Params
 
 
-@dataclass(frozen=True)
-class Column:
-    """One column: its type, and what the spec demands of its values (numbers and times as text)."""
+def _fraction(share: Any) -> Any:
+    """The fraction of a percentage, "15%"; schema.json has fractions."""
+    return round(float(share.removesuffix("%")) / 100, 6) if isinstance(share, str) else share
+
+
+Fraction = Annotated[float, BeforeValidator(_fraction)]
+
+
+class StatedColumn(Params):
+    """What the spec demands of a column's values (numbers and times as text); a `type` of None is inferred."""
 
     name: str
-    type: str
+    type: str | None = None
     nullable: bool = True
     min: str | None = None
     max: str | None = None
     categories: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
-class Split:
+class Column(StatedColumn):
+    """One column of a version."""
+
+    type: str
+
+
+class Split(Params):
     """How rows are divided; `validation` and `test` are fractions of 1."""
 
-    by: str = "Random"
-    validation: float = 0.15
-    test: float = 0.15
+    by: Literal["Random", "Time", "Group"] = "Random"
+    validation: Fraction = 0.15
+    test: Fraction = 0.15
     group: str | None = None
     stratify: str | None = None
     seed: int = 0
 
 
-@dataclass(frozen=True)
-class DatasetSpec:
-    """The parameters of a check, parsed."""
+class SqlCheck(Params):
+    """SQL whose rows violate it."""
 
     name: str
-    format: str | None
-    target: str | None
-    keys: tuple[str, ...]
-    event_time: str | None
-    columns: Mapping[str, Mapping[str, Any]]
-    checks: tuple[Mapping[str, str], ...]
-    split: Mapping[str, Any] = field(default_factory=dict)
+    sql: str
+    severity: Literal["Error", "Warning"] = "Error"
+
+
+class DatasetSpec(Params):
+    """The parameters of a check, as in the spec of the Dataset (images/README.md)."""
+
+    name: str = "dataset"
+    format: Literal["CSV", "Parquet", "JSONL"] | None = None
+    target: str | None = None
+    keys: tuple[str, ...] = ()
+    event_time: str | None = None
+    columns: tuple[StatedColumn, ...] = ()
+    checks: tuple[SqlCheck, ...] = ()
+    split: Split = Split()
 
     @property
     def named(self) -> dict[str, str]:
         """Every column that the spec names, with the field that names it."""
-        fields = dict.fromkeys(self.columns, "spec.columns")
+        fields = dict.fromkeys((column.name for column in self.columns), "spec.columns")
         fields |= dict.fromkeys(self.keys, "spec.keys")
-        split = {"spec.split.group": self.split.get("group"), "spec.split.stratify": self.split.get("stratify")}
+        split = {"spec.split.group": self.split.group, "spec.split.stratify": self.split.stratify}
         singles = {"spec.target": self.target, "spec.eventTime": self.event_time} | split
         return fields | {name: place for place, name in singles.items() if name}
 
@@ -70,9 +92,9 @@ class Schema:
         return next(column.type for column in self.columns if column.name == name)
 
     def as_json(self, **more: Any) -> dict[str, Any]:
-        columns = [{key: value for key, value in asdict(c).items() if value is not None} for c in self.columns]
+        columns = [column.model_dump(exclude_none=True) for column in self.columns]
         roles = {"target": self.target, "keys": list(self.keys), "eventTime": self.event_time}
-        return {"v": 1, "columns": columns, "split": asdict(self.split)} | roles | more
+        return {"v": 1, "columns": columns, "split": self.split.model_dump()} | roles | more
 
 
 @dataclass(frozen=True)
@@ -92,48 +114,20 @@ class PreviousVersion:
         return cls({column["name"]: column["type"] for column in schema["columns"]}, profile)
 
 
-def parse_spec(params: Mapping[str, Any]) -> DatasetSpec:
-    """Read the check's parameters (images/README.md)."""
-    return DatasetSpec(
-        name=params.get("name", "dataset"),
-        format=params.get("format"),
-        target=params.get("target"),
-        keys=tuple(params.get("keys") or ()),
-        event_time=params.get("eventTime"),
-        columns={column["name"]: column for column in params.get("columns") or ()},
-        checks=tuple(params.get("checks") or ()),
-        split=params.get("split") or {},
-    )
-
-
-def parse_split(spec: DatasetSpec, task: str | None) -> Split:
+def resolve_split(spec: DatasetSpec, task: str | None) -> Split:
     """The split that the spec asks for; without one Random 15 % and 15 %, stratified by the classes."""
-    given = spec.split
-    by = given.get("by", "Random")
-    stratify = given.get("stratify")
-    if not given and task == "Classification":
-        stratify = spec.target
-    split = Split(
-        by=by,
-        validation=_fraction(given.get("validation", "15%")),
-        test=_fraction(given.get("test", "15%")),
-        group=given.get("group"),
-        stratify=stratify,
-        seed=int(given.get("seed", 0)),
-    )
-    if by == "Time" and not spec.event_time:
+    split = spec.split
+    if not split.model_fields_set and task == "Classification":
+        split = Split(stratify=spec.target)
+    if split.by == "Time" and not spec.event_time:
         raise Failure("SplitInvalid", "spec.split.by Time needs spec.eventTime; name the column that holds the time.")
-    if by == "Group" and not split.group:
+    if split.by == "Group" and not split.group:
         raise Failure("SplitInvalid", "spec.split.by Group needs spec.split.group; name the column of the groups.")
-    if by != "Random" and stratify:
-        raise Failure("SplitInvalid", f"spec.split.stratify works only with by Random, not {by}; leave it out.")
+    if split.by != "Random" and split.stratify:
+        raise Failure("SplitInvalid", f"spec.split.stratify works only with by Random, not {split.by}; leave it out.")
     if split.validation + split.test >= 1:
         raise Failure("SplitInvalid", "spec.split.validation and test leave no rows to train on; lower them.")
     return split
-
-
-def _fraction(percent: str) -> float:
-    return round(float(percent.rstrip("%")) / 100, 6)
 
 
 def settle_columns(
@@ -146,17 +140,14 @@ def settle_columns(
     order = list(inferred) if previous is None else list(previous.types)
     order += [name for name in spec.named if name not in order]
     fixed = previous.types if previous else {}
-    return tuple(_column(name, spec, fixed.get(name) or inferred[name]) for name in order if name in inferred)
-
-
-def _column(name: str, spec: DatasetSpec, found: str) -> Column:
-    stated = spec.columns.get(name, {})
-    categories = stated.get("categories")
-    return Column(
-        name=name,
-        type=stated.get("type") or found,
-        nullable=stated.get("nullable") is not False,
-        min=stated.get("min"),
-        max=stated.get("max"),
-        categories=tuple(categories) if categories else None,
+    stated = {column.name: column for column in spec.columns}
+    return tuple(
+        _column(stated.get(name) or StatedColumn(name=name), fixed.get(name) or inferred[name])
+        for name in order
+        if name in inferred
     )
+
+
+def _column(stated: StatedColumn, found: str) -> Column:
+    given = stated.model_dump() | {"type": stated.type or found, "categories": stated.categories or None}
+    return Column.model_validate(given)

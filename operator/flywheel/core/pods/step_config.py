@@ -188,3 +188,109 @@ class BatchConfig(StepConfig):
     parallelism: int
     shards: int | None
     max_row_errors: int | None
+
+
+class ColumnConfig(StepConfig):
+    """What the spec of a Dataset says of a column."""
+
+    name: str
+    type: str | None = None
+    nullable: bool | None = None
+    min: str | None = None
+    max: str | None = None
+    categories: tuple[str, ...] = ()
+
+
+class SqlCheck(StepConfig):
+    """SQL whose rows violate it."""
+
+    name: str
+    sql: str
+    severity: Literal["Error", "Warning"]
+
+
+class SplitConfig(StepConfig):
+    """How rows are split; shares are percentages."""
+
+    by: Literal["Random", "Time", "Group"] = "Random"
+    validation: str = "15%"
+    test: str = "15%"
+    stratify: str | None = None
+    group: str | None = None
+    seed: int = 0
+
+
+class CheckConfig(StepConfig):
+    """`params.json` of check; a split without any field is chosen by the target."""
+
+    name: str
+    format: Literal["CSV", "Parquet", "JSONL"] | None
+    target: str | None
+    keys: tuple[str, ...]
+    event_time: str | None
+    columns: tuple[ColumnConfig, ...]
+    checks: tuple[SqlCheck, ...]
+    split: SplitConfig
+
+
+class TrainConfig(StepConfig):
+    """`params.json` of train; `features` None: every usable column."""
+
+    estimator: str
+    parameters: dict[str, Any]
+    task: Literal["Classification", "Regression"] | None
+    features: dict[Literal["numeric", "categorical"], tuple[str, ...]] | None
+    objective: dict[Literal["metric"], str]
+    validation: dict[Literal["folds"], int] | dict[Literal["holdout"], Literal["Validation"]]
+    seed: int
+    curve: bool = False
+
+
+class PrepareConfig(StepConfig):
+    """`params.json` of prepare; `sample` is the fraction of the rows to use, None for all."""
+
+    tables: tuple[str, ...]
+    sql: str | None
+    parameters: dict[str, Any]
+    run: dict[Literal["date"], str]
+    sample: str | None
+    seed: int
+
+
+class EvaluateConfig(StepConfig):
+    """`params.json` of evaluate; `metric` None: the usual one of the task."""
+
+    by: tuple[str, ...]
+    metric: str | None
+    path: str
+
+
+class PackageConfig(StepConfig):
+    """`params.json` of package."""
+
+    path: str
+    quantize: Literal["Dynamic"] | None
+
+
+class CompareConfig(StepConfig):
+    """`params.json` of compare; `tolerance` is relative to the greater value."""
+
+    left_metrics: dict[str, float]
+    right_metrics: dict[str, float]
+    tolerance: float
+
+
+class ChampionConfig(StepConfig):
+    """The version that a challenger is compared with."""
+
+    version: str
+    digest: str
+
+
+class GatesConfig(StepConfig):
+    """`params.json` of gates; each gate is as in the spec of the Model."""
+
+    gates: tuple[dict[str, Any], ...]
+    objective: str | None
+    digest: str
+    champion: ChampionConfig | None

@@ -5,6 +5,7 @@ from typing import Any
 
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.step_config import CheckConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import ClaimLocation, Resources
@@ -64,7 +65,7 @@ def check_params(dataset: Dataset) -> dict[str, Any]:
         mode="json", by_alias=True, exclude_defaults=True, include={"target", "keys", "event_time", "format"}
     )
     default_split = {"by": "Time"} if spec.event_time else {}
-    return {
+    config = {
         "name": dataset.name,
         "format": None,
         "target": None,
@@ -75,3 +76,4 @@ def check_params(dataset: Dataset) -> dict[str, Any]:
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
     }
+    return CheckConfig.model_validate(config).document()

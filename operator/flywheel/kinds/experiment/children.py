@@ -6,6 +6,7 @@ from typing import Any
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.step_config import TrainConfig
 from flywheel.core.resource.api import MODEL, MODEL_VERSION
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
@@ -131,7 +132,7 @@ def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int
         parameters = {parameter: parse_literal(value) for parameter, value in texts.items()}
         return {**parameters, "seed": seed} if spec.repeats else parameters
     features = spec.trainer.sklearn.features if spec.trainer.sklearn else None
-    return {
+    config = {
         "estimator": name,
         "parameters": {**setup.estimators[int(point[0])].parameters, **searched},
         "task": setup.task,
@@ -141,3 +142,4 @@ def trial_params(experiment: Experiment, setup: Setup, point: Point, repeat: int
         "seed": seed,
         **({"curve": True} if spec.pruner else {}),
     }
+    return TrainConfig.model_validate(config).document()

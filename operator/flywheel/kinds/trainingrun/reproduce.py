@@ -6,6 +6,7 @@ from datetime import timedelta
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
+from flywheel.core.pods.step_config import CompareConfig
 from flywheel.kinds.trainingpipeline.schema.steps import Step, StepName
 from flywheel.kinds.trainingrun.progress import Pass, Progress
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
@@ -81,14 +82,14 @@ def _is_close(left: str | None, right: str | None) -> bool:
 
 
 def _start_comparison(current: Pass, progress: Progress, name: str, left: StepStatus, right: StepStatus) -> StepStatus:
-    params = {
-        "leftMetrics": {each: float(value) for each, value in left.metrics.items()},
-        "rightMetrics": {each: float(value) for each, value in right.metrics.items()},
-        "tolerance": TOLERANCE,
-    }
+    config = CompareConfig(
+        left_metrics={each: float(value) for each, value in left.metrics.items()},
+        right_metrics={each: float(value) for each, value in right.metrics.items()},
+        tolerance=TOLERANCE,
+    )
     inputs = (Input("left", artifact=left.outputs.get("model")), Input("right", artifact=right.outputs.get("model")))
     settings, command = current.context.settings, ("python3", "-m", "flywheel_runtime", "compare")
-    step = JobStep(name, 1, settings.runtime_image, command, params, inputs=inputs, timeout=COMPARE_TIMEOUT)
+    step = JobStep(name, 1, settings.runtime_image, command, config.document(), inputs=inputs, timeout=COMPARE_TIMEOUT)
     job = step_job(current.context.run, step, settings)
     progress.starts.append(job)
     return StepStatus(name=name, state="Running", attempt=1, job=job.name, started=current.now)

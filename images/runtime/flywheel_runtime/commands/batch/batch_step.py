@@ -13,7 +13,6 @@ from typing import Any
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.inference.client import Client
 from flywheel_runtime.contract import termination_message
-from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
 
@@ -55,7 +54,7 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
     signal.signal(signal.SIGTERM, _stopped)
     paths = Paths.from_env(env)
     try:
-        config = parse_params(BatchConfig, json.loads(paths.params.read_bytes()), "InternalError")
+        config = BatchConfig.parse(json.loads(paths.params.read_bytes()), "InternalError")
         report = work(Step(config, paths, env))
     except Failure as failure:
         return _failed(paths, failure)

@@ -2,22 +2,14 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-from pydantic.alias_generators import to_camel
-
 from flywheel_runtime.contract.s3_address import S3Address
+from flywheel_runtime.params import Params
 
 Format = Literal["CSV", "JSONL", "Parquet"]
 Prediction = Literal["Class", "Probability"]
 
 
-class Config(BaseModel):
-    """A part of the configuration."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class Place(S3Address, Config):
+class Place(S3Address, Params):
     """A folder or object in a store. `secret` is the name that messages give to its credentials; `foreign`: they are its own."""
 
     uri: str
@@ -27,13 +19,13 @@ class Place(S3Address, Config):
     secret: str | None = None
 
 
-class VolumePath(Config):
+class VolumePath(Params):
     """A path on the volume of the input."""
 
     path: str
 
 
-class InputConfig(Config):
+class InputConfig(Params):
     """The rows, in one of two places. `features` names, in order, the columns of a model whose only input has several."""
 
     s3: Place | None = None
@@ -42,7 +34,7 @@ class InputConfig(Config):
     features: tuple[str, ...] = ()
 
 
-class OutputConfig(Config):
+class OutputConfig(Params):
     """Where predictions go. `prediction` None: all outputs of the model."""
 
     s3: Place
@@ -52,7 +44,7 @@ class OutputConfig(Config):
     overwrite: bool = False
 
 
-class ModelConfig(Config):
+class ModelConfig(Params):
     """The version that the server in the same pod serves."""
 
     name: str
@@ -60,7 +52,7 @@ class ModelConfig(Config):
     digest: str
 
 
-class BatchConfig(Config):
+class BatchConfig(Params):
     """`shards` None: by the size of the input. `max_row_errors` None: any number."""
 
     input: InputConfig

@@ -2,17 +2,12 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, model_validator
-from pydantic.alias_generators import to_camel
+from pydantic import model_validator
+
+from flywheel_runtime.params import Params
 
 
-class Config(BaseModel):
-    """A part of the configuration."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
-
-
-class Side(Config):
+class Side(Params):
     """Champion or challenger: the version that its pods serve, and where they are found."""
 
     version: str
@@ -20,7 +15,7 @@ class Side(Config):
     port: int
 
 
-class Limits(Config):
+class Limits(Params):
     """Shares are fractions. A canary has a limit of errors and of latency, a shadow one of disagreement."""
 
     min_requests: float
@@ -29,7 +24,7 @@ class Limits(Config):
     max_disagreement: float | None = None
 
 
-class CanaryAnalysisConfig(Config):
+class CanaryAnalysisConfig(Params):
     """One step of a rollout; times are in seconds."""
 
     mode: Literal["Canary", "Shadow"]

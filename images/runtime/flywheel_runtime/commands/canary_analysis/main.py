@@ -10,7 +10,6 @@ from flywheel_runtime.commands.canary_analysis import pod_metrics, verdict
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig, Side
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
 from flywheel_runtime.commands.canary_analysis.verdict import StepCriteria, Verdict
-from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
 
 SAMPLE_INTERVAL_SECONDS = 1.0  # between two scrapes
@@ -40,7 +39,7 @@ class Scraper:
 
 def judge(step: Step) -> None:
     """Wait until the champion's servers have taken up the route, measure, and write the verdict."""
-    config = parse_params(CanaryAnalysisConfig, step.params)
+    config = CanaryAnalysisConfig.parse(step.params)
     limits = config.limits.model_dump(by_alias=True, exclude_none=True)
     criteria = StepCriteria(config.mode, config.percent, config.challenger.version, limits)
     with ThreadPoolExecutor(MAX_PARALLEL_REQUESTS) as threads:

@@ -1,6 +1,5 @@
 """The check of a Dataset: read the source, find what is wrong with it, and write a version (images/README.md)."""
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
@@ -14,8 +13,8 @@ from flywheel_runtime.datasets.schema import (
     PreviousVersion,
     Schema,
     Split,
-    parse_spec,
-    parse_split,
+    SqlCheck,
+    resolve_split,
     settle_columns,
 )
 from flywheel_runtime.datasets.source_file import SourceFile
@@ -30,7 +29,7 @@ def main() -> int:
 
 def check(step: Step) -> None:
     """Check input `source` against the spec and input `previous`, and write output `data`."""
-    spec = parse_spec(step.params)
+    spec = DatasetSpec.parse(step.params)
     log_line(f"check of Dataset '{spec.name}' started")
     previous = PreviousVersion.read(step.input("previous"))
     files = source.list_files(step.input("source"))
@@ -95,10 +94,9 @@ def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
         return [finding for check in spec.checks for finding in _run_check(connection, check)]
 
 
-def _run_check(connection: duckdb.DuckDBPyConnection, check: Mapping[str, str]) -> list[Anomaly]:
-    name = check["name"]
+def _run_check(connection: duckdb.DuckDBPyConnection, check: SqlCheck) -> list[Anomaly]:
     try:
-        violating = sql.single_select(connection, check["sql"])
+        violating = sql.single_select(connection, check.sql)
         count = sql.count_rows(connection, f"(\n{violating}\n) AS violating")
         if not count:
             return []
@@ -108,11 +106,10 @@ def _run_check(connection: duckdb.DuckDBPyConnection, check: Mapping[str, str]) 
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.Error, ValueError) as error:
-        raise _invalid(name, str(error).strip().splitlines()[0]) from error
+        raise _invalid(check.name, str(error).strip().splitlines()[0]) from error
     examples = tuple(str(tuple(str(value) for value in row[:8]))[:160] for row in rows)
-    message = f"Check '{name}' found {count:,} violating rows, such as {examples[0]}."
-    severity = check.get("severity", "Error")
-    return [Anomaly("CheckFailed", "Warning" if severity == "Warning" else "Error", None, message, count, examples)]
+    message = f"Check '{check.name}' found {count:,} violating rows, such as {examples[0]}."
+    return [Anomaly("CheckFailed", check.severity, None, message, count, examples)]
 
 
 def _invalid(name: str, finding: str) -> Failure:
@@ -130,7 +127,7 @@ def _resolve_target(
         if target.missing:
             message = f"{target.missing:,} rows have no '{spec.target}' and are left out of the splits."
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, target.missing))
-    chosen = parse_split(spec, target.task if target else None)
+    chosen = resolve_split(spec, target.task if target else None)
     return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), target, found
 
 

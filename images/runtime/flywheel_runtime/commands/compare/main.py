@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
-from pydantic.alias_generators import to_camel
+from pydantic import Field
 
 from flywheel_runtime.commands.compare.differences import (
     Difference,
@@ -12,20 +11,18 @@ from flywheel_runtime.commands.compare.differences import (
     may_follow_from_weights,
 )
 from flywheel_runtime.commands.compare.golden import compare_golden_rows
-from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step
+from flywheel_runtime.params import Params
 
 TOLERANCE = 1e-9
 MAX_DIFFERENCES = 20  # in facts.json
 
 
-class CompareConfig(BaseModel):
+class CompareConfig(Params):
     """The configuration in params.json; `tolerance` of a metric is relative to the greater value."""
 
-    model_config = ConfigDict(alias_generator=to_camel, frozen=True)
-
-    left_metrics: dict[str, float] = {}
-    right_metrics: dict[str, float] = {}
+    left_metrics: dict[str, float] = Field(default_factory=dict)
+    right_metrics: dict[str, float] = Field(default_factory=dict)
     tolerance: float = Field(TOLERANCE, ge=0, lt=1)
 
 
@@ -36,7 +33,7 @@ def main() -> int:
 
 def compare(step: Step) -> None:
     """Compare inputs `left` and `right` and their metrics; the verdict is a fact."""
-    config = parse_params(CompareConfig, {name: each for name, each in step.params.items() if each is not None})
+    config = CompareConfig.parse(step.params)
     left, right = config.left_metrics, config.right_metrics
     files = compare_files(step.input("left"), step.input("right"))
     golden = compare_golden_rows(step.input("left"), step.input("right")) if files else None

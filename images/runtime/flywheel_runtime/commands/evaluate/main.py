@@ -1,7 +1,6 @@
 """The step `evaluate`: a model on the test split, whole and by slices (images/README.md, "evaluate")."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from flywheel_runtime.commands.evaluate import report, slices
@@ -10,6 +9,7 @@ from flywheel_runtime.contract.errors import Failure, Undefined
 from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
+from flywheel_runtime.params import Params
 from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, metric_values, order_metrics
 
@@ -17,78 +17,74 @@ DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
 MAX_VALUE_CHARACTERS = 80  # of a slice's value in facts.json
 
 
+class EvaluateConfig(Params):
+    """The configuration in params.json: the metric, the columns to slice by, and the model's file in its artifact."""
+
+    metric: str | None = None
+    by: tuple[str, ...] = ()
+    path: str = "model.onnx"
+
+
 def main() -> int:
     """Evaluate in FLYWHEEL_ROOT; 0 with a report, 2 where this model cannot be evaluated on this data."""
     return run_step(evaluate)
 
 
-@dataclass(frozen=True)
-class EvaluateConfig:
-    """The metric, first among those of the task, and the columns to slice by."""
-
-    metrics: list[str]
-    by: list[str]
-
-    @property
-    def metric(self) -> str:
-        return self.metrics[0]
-
-
 def evaluate(step: Step) -> None:
     """Score input `model` on the test rows of input `data`, and write output `evaluation`."""
+    config = EvaluateConfig.parse(step.params)
     with open_test_set(step.input("data")) as test:
-        config = _parse_config(step.params, test)
-        model = OnnxModel.read(step.input("model"), str(step.params.get("path") or "model.onnx"))
+        metrics, columns = order_metrics(test.task, config.metric or DEFAULT_METRIC[test.task]), _columns(config, test)
+        metric = metrics[0]
+        model = OnnxModel.read(step.input("model"), config.path)
         if finding := find_mismatch(test.data.schema, model.signature):
             message = f"This model does not fit this data: {finding}; give the step the data that it was trained on."
             raise Failure("DataMismatch", message)
         scored = model.score(test)
         log_line(f"{len(scored):,} test rows scored")
-        whole = _measure(scored, config, min_rows=2)
-        if config.metric not in whole["metrics"]:
-            message = f"Metric {config.metric} has no value on the {len(scored):,} test rows (only one class occurs there?); use another."
+        whole = _measure(scored, metrics, min_rows=2)
+        if metric not in whole["metrics"]:
+            message = f"Metric {metric} has no value on the {len(scored):,} test rows (only one class occurs there?); use another."
             raise Failure("MetricUndefined", message)
-        by_column = {name: _measure_slices(test, name, scored, config) for name in config.by}
-        document = report.describe_model(test, model, scored, config.metric)
-    worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, config.metric))}
+        by_column = {name: _measure_slices(test, name, scored, metrics) for name in columns}
+        document = report.describe_model(test, model, scored, metric)
+    worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, metric))}
     document |= {"whole": whole, "slices": by_column, "worst": worst}
     folder = step.output("evaluation")
     write_json(folder / "report.json", document)
     (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
-    _finish(step, config, document)
+    _finish(step, document)
 
 
-def _parse_config(params: Mapping[str, Any], test: TestSet) -> EvaluateConfig:
-    metrics = order_metrics(test.task, str(params.get("metric") or DEFAULT_METRIC[test.task]))
-    by = [str(name) for name in params.get("by") or ()]
-    for name in by:
+def _columns(config: EvaluateConfig, test: TestSet) -> list[str]:
+    for name in config.by:
         if name not in test.types:
             message = f"Column '{name}' of evaluate.by is not in the data; it has {', '.join(test.types)}."
             raise Failure("ColumnMissing", message)
-    return EvaluateConfig(metrics, list(dict.fromkeys(by)))
+    return list(dict.fromkeys(config.by))
 
 
-def _measure(scored: ScoredRows, config: EvaluateConfig, min_rows: int = MIN_SLICE_ROWS) -> dict[str, Any]:
-    """Rows, metrics that have a value, and with at least `min_rows` the interval of the chosen metric."""
-    metrics = {name: _round(value) for name, value in metric_values(config.metrics, scored).items()}
+def _measure(scored: ScoredRows, metrics: list[str], min_rows: int = MIN_SLICE_ROWS) -> dict[str, Any]:
+    """Rows, metrics that have a value, and with at least `min_rows` the interval of the first."""
+    values = {name: _round(value) for name, value in metric_values(metrics, scored).items()}
     interval = None
-    if config.metric in metrics and len(scored) >= min_rows:
+    if metrics[0] in values and len(scored) >= min_rows:
         try:
-            found = metric_interval(config.metric, scored)
+            found = metric_interval(metrics[0], scored)
             ends = {"low": _round(found.low), "high": _round(found.high)}
             interval = {**ends, "level": CONFIDENCE, "method": found.method}
         except Undefined:
             pass  # the report then has the metric alone
-    return {"rows": len(scored), "metrics": metrics, "interval": interval}
+    return {"rows": len(scored), "metrics": values, "interval": interval}
 
 
-def _measure_slices(test: TestSet, name: str, scored: ScoredRows, config: EvaluateConfig) -> dict[str, Any]:
+def _measure_slices(test: TestSet, name: str, scored: ScoredRows, metrics: list[str]) -> dict[str, Any]:
     column = slices.read_column(test.data.connection, test.data.folder / "test.parquet", name, test.types[name])
     measured: list[dict[str, Any]] = []
     others = {"values": 0, "rows": 0}
     for value, rows in column.slices():
         if len(measured) < slices.MAX_SLICES:
-            measured.append({"value": value} | _measure(scored.take(rows), config))
+            measured.append({"value": value} | _measure(scored.take(rows), metrics))
         else:
             others = {"values": others["values"] + 1, "rows": others["rows"] + len(rows)}
     return {"kind": column.kind, "values": measured, "others": others}
@@ -104,8 +100,8 @@ def _find_worst(column: Mapping[str, Any], metric: str) -> dict[str, Any] | None
     return {"value": worst["value"], "metric": worst["metrics"][metric], "rows": worst["rows"]}
 
 
-def _finish(step: Step, config: EvaluateConfig, document: Mapping[str, Any]) -> None:
-    metric, whole = config.metric, document["whole"]["metrics"]
+def _finish(step: Step, document: Mapping[str, Any]) -> None:
+    metric, whole = document["metric"], document["whole"]["metrics"]
     metrics = {metric: whole[metric]}
     metrics |= {f"worst_{name}_{metric}": worst["metric"] for name, worst in document["worst"].items()}
     metrics |= whole
@@ -117,7 +113,7 @@ def _finish(step: Step, config: EvaluateConfig, document: Mapping[str, Any]) -> 
         if len(canonical_json(longer).encode()) < MAX_FACTS_BYTES:
             facts = longer
     step.finish(metrics, facts)
-    for name in config.by:
+    for name in document["slices"]:
         worst = document["worst"].get(name)
         none = f"no value of {name} has {MIN_SLICE_ROWS} rows and a {metric}"
         log_line(f"worst {name}: {worst['value']} {worst['metric']:.6g} ({worst['rows']:,} rows)" if worst else none)

@@ -1,11 +1,11 @@
 """`python3 -m flywheel_runtime gates`: measures a challenger and the champion (images/README.md, "gates")."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.gates import rules
+from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
 from flywheel_runtime.commands.gates.rules import Comparison, GateResult
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
@@ -23,22 +23,14 @@ def main() -> int:
     return run_step(measure)
 
 
-@dataclass(frozen=True)
-class GatesConfig:
-    """The gates, the Model's objective, and the name of the champion's version, None where there is no champion."""
-
-    gates: Sequence[Mapping[str, Any]]
-    objective: str | None
-    champion: str | None
-
-
 def measure(step: Step) -> None:
     """One result for each gate, and the objective of both models on the same rows."""
-    config = _parse_config(step.params)
+    config = GatesConfig.parse(step.params)
+    name = config.champion.version if config.champion else ""
     try:
         with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
             champion = _score(step.input("champion"), test) if config.champion else None
-            comparison = Comparison(test, _score(step.input("model"), test), champion, config.champion or "")
+            comparison = Comparison(test, _score(step.input("model"), test), champion, name)
             results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
             metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
     except Failure as error:
@@ -46,17 +38,7 @@ def measure(step: Step) -> None:
     leak = find_leak(step.input("data"), step.input("champion-data"))
     if leak is not None:
         results.insert(0, GateResult(LEAK_GATE, False, leak, {}))
-    _finish(step, results, metrics)
-
-
-def _parse_config(params: Mapping[str, Any]) -> GatesConfig:
-    try:
-        gates: Sequence[Mapping[str, Any]] = params["gates"]
-        _ = [gate["name"] for gate in gates], params["digest"]
-        champion = params["champion"]
-        return GatesConfig(gates, params.get("objective"), champion and str(champion["version"]))
-    except (KeyError, TypeError) as error:
-        raise Failure("ParamsInvalid", f"params.json of the gates cannot be read: {error!r}.") from error
+    _finish(step, config, results, metrics)
 
 
 def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
@@ -66,13 +48,13 @@ def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
         return Unmeasurable(error.message)
 
 
-def _finish(step: Step, results: Sequence[GateResult], metrics: Mapping[str, float]) -> None:
+def _finish(step: Step, config: GatesConfig, results: Sequence[GateResult], metrics: Mapping[str, float]) -> None:
     for each in results:
         log_line(f"{'passed' if each.passed else 'FAILED'} {each.name}: {each.message}")
     document = {
         "v": 1,
-        "digest": step.params["digest"],
-        "champion": step.params["champion"],
+        "digest": config.digest,
+        "champion": config.champion.model_dump() if config.champion else None,
         "gates": [
             {"name": each.name, "passed": each.passed, "message": each.message, "numbers": dict(each.numbers)}
             for each in results

@@ -8,6 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_runtime.commands.gates.config import (
+    CalibrationGate,
+    ChampionGate,
+    DataGate,
+    FairnessGate,
+    Gate,
+    SliceGate,
+)
 from flywheel_runtime.contract.errors import Failure, Undefined, Unmeasurable
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics.calibration import expected_calibration_error
@@ -56,18 +64,18 @@ class Comparison:
 Outcome = tuple[bool, str, Mapping[str, Any]]
 
 
-def evaluate_gate(gate: Mapping[str, Any], comparison: Comparison) -> GateResult:
-    """The result of one gate, which has `name` and one of the keys of GATES."""
-    kind = next(each for each in GATES if each in gate)
+def evaluate_gate(gate: Gate, comparison: Comparison) -> GateResult:
+    """The result of one gate, which has one of the conditions of GATES."""
+    kind, condition = next((kind, found) for kind in GATES if (found := getattr(gate, kind)) is not None)
     try:
-        return GateResult(str(gate["name"]), *GATES[kind](gate[kind], comparison))
+        return GateResult(gate.name, *GATES[kind](condition, comparison))
     except (Unmeasurable, Failure) as error:
         return unmeasurable(gate, error)
 
 
-def unmeasurable(gate: Mapping[str, Any], reason: Exception) -> GateResult:
+def unmeasurable(gate: Gate, reason: Exception) -> GateResult:
     """A gate that cannot be measured has not passed."""
-    return GateResult(str(gate["name"]), False, f"cannot be measured: {reason}", {})
+    return GateResult(gate.name, False, f"cannot be measured: {reason}", {})
 
 
 def objective_metrics(metric: str, comparison: Comparison) -> dict[str, float]:
@@ -79,11 +87,11 @@ def objective_metrics(metric: str, comparison: Comparison) -> dict[str, float]:
     return {name: value for name, value in values.items() if np.isfinite(value)}
 
 
-def champion_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
+def champion_gate(gate: ChampionGate, comparison: Comparison) -> Outcome:
     """Better than the champion on the same rows by at least minGain, at the lower end of the interval where one is requested."""
     if comparison.champion is None:
         return True, "there is no champion to compare the first version with", {}
-    metric, min_gain = str(gate["metric"]), float(gate.get("minGain") or 0)
+    metric, min_gain = gate.metric, gate.min_gain
     challenger, champion = comparison.scored, comparison.scored_champion
     _check_metric(metric, comparison.test)
     rows = f"{len(challenger):,} test rows"
@@ -96,72 +104,70 @@ def champion_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
     message = (
         f"{metric} {own:.4g} against {other:.4g} of champion '{comparison.champion_name}' on {rows}: gain {gain:.4g}"
     )
-    if gate.get("confidence"):
-        interval = _difference_interval(metric, challenger, champion, _fraction(gate["confidence"]))
+    if gate.confidence is not None:
+        interval = _difference_interval(metric, challenger, champion, _fraction(gate.confidence))
         low, high = sorted((sign * interval.low, sign * interval.high))
         least = low
         numbers |= {"low": low, "high": high, "method": interval.method}
-        message += f", {gate['confidence']} interval {low:.4g} to {high:.4g} ({interval.method})"
+        message += f", {gate.confidence} interval {low:.4g} to {high:.4g} ({interval.method})"
     passed = least >= min_gain and (gain > 0 or min_gain < 0)
     return passed, f"{message}; at least {min_gain:g} is required", numbers
 
 
-def slice_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
+def slice_gate(gate: SliceGate, comparison: Comparison) -> Outcome:
     """The worst group of a column within its bound, of which there is one: min or max."""
-    metric, by, min_rows = str(gate["metric"]), str(gate["by"]), int(gate["minRows"])
+    metric, by = gate.metric, gate.by
     _check_metric(metric, comparison.test)
-    found = metric_by_group(metric, comparison.scored, comparison.test.column(by), min_rows)
+    found = metric_by_group(metric, comparison.scored, comparison.test.column(by), gate.min_rows)
     if not found.values:
-        raise Unmeasurable(f"no {by} has {min_rows} test rows on which {metric} has a value; lower minRows")
-    is_minimum = gate.get("min") is not None
-    bound = float(gate["min"] if is_minimum else gate["max"])
+        raise Unmeasurable(f"no {by} has {gate.min_rows} test rows on which {metric} has a value; lower minRows")
+    is_minimum = gate.min is not None
     worst = (min if is_minimum else max)(found.values, key=lambda name: found.values[name])
     value = found.values[worst]
     message = (
         f"worst {by} is '{worst[:60]}': {metric} {value:.4g} on {found.rows[worst]:,} rows, "
-        f"{'at least' if is_minimum else 'at most'} {bound:g} is required{_omitted(found, by)}"
+        f"{f'at least {gate.min:g}' if is_minimum else f'at most {gate.max:g}'} is required{_omitted(found, by)}"
     )
-    passed = value >= bound if is_minimum else value <= bound
+    passed = (gate.min is None or value >= gate.min) and (gate.max is None or value <= gate.max)
     return passed, message, {"worst": worst, "groups": _worst_groups(found, reverse=not is_minimum)}
 
 
-def fairness_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
+def fairness_gate(gate: FairnessGate, comparison: Comparison) -> Outcome:
     """The greatest difference between groups of a column."""
-    by, parity, classes = str(gate["by"]), gate["measure"], comparison.test.classes
+    by, parity, classes = gate.by, gate.measure, comparison.test.classes
     if not classes:
         raise Unmeasurable("a model of values has no positive class; fairness gates are for classification")
-    positive = str(gate.get("positive") or (classes[-1] if len(classes) == 2 else ""))
+    positive = gate.positive or (classes[-1] if len(classes) == 2 else "")
     if positive not in classes:
         raise Unmeasurable(f"positive must be one of the classes {', '.join(classes)[:200]}")
     groups = comparison.test.column(by)
-    found = positive_rates(parity, comparison.scored, classes.index(positive), groups, int(gate["minRows"]))
+    found = positive_rates(parity, comparison.scored, classes.index(positive), groups, gate.min_rows)
     if len(found.values) < 2:
-        raise Unmeasurable(f"fewer than two groups of {by} have {gate['minRows']} test rows; lower minRows")
+        raise Unmeasurable(f"fewer than two groups of {by} have {gate.min_rows} test rows; lower minRows")
     gap = largest_difference(found.values)
     low, high = (choose(found.values, key=lambda name: found.values[name]) for choose in (min, max))
     message = (
         f"{parity} of '{positive}' by {by}: {found.values[high]:.1%} of '{high[:40]}' and {found.values[low]:.1%} of "
-        f"'{low[:40]}' are apart by {gap:.1%}, at most {gate['maxGap']} is allowed{_omitted(found, by)}"
+        f"'{low[:40]}' are apart by {gap:.1%}, at most {gate.max_gap} is allowed{_omitted(found, by)}"
     )
-    return gap <= _fraction(gate["maxGap"]), message, {"gap": gap, "groups": _worst_groups(found, reverse=False)}
+    return gap <= _fraction(gate.max_gap), message, {"gap": gap, "groups": _worst_groups(found, reverse=False)}
 
 
-def calibration_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
+def calibration_gate(gate: CalibrationGate, comparison: Comparison) -> Outcome:
     """The expected calibration error."""
     if not comparison.test.classes:
         raise Unmeasurable("a model of values gives no probabilities; calibration gates are for classification")
     error, rows = expected_calibration_error(comparison.scored), len(comparison.test)
-    message = f"expected calibration error {error:.2%} on {rows:,} test rows, at most {gate['maxError']} is allowed"
-    return error <= _fraction(gate["maxError"]), message, {"error": error}
+    message = f"expected calibration error {error:.2%} on {rows:,} test rows, at most {gate.max_error} is allowed"
+    return error <= _fraction(gate.max_error), message, {"error": error}
 
 
-def data_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
+def data_gate(gate: DataGate, comparison: Comparison) -> Outcome:
     """The Dataset's check of the version that trained the challenger found no anomaly."""
     path: Path = comparison.test.data.folder / "report.json"
     if not path.is_file():
         raise Unmeasurable("the data that trained it has no report.json")
-    ignored = set(gate.get("ignore") or ())
-    found = [each for each in json.loads(path.read_bytes()).get("anomalies") or () if each["kind"] not in ignored]
+    found = [each for each in json.loads(path.read_bytes()).get("anomalies") or () if each["kind"] not in gate.ignore]
     if not found:
         return True, "the check of its data found no anomaly", {}
     first = found[0]
@@ -170,7 +176,7 @@ def data_gate(gate: Mapping[str, Any], comparison: Comparison) -> Outcome:
     return False, f"the check of its data found {first['kind']}: {str(first['message'])[:200]}{more}", {"kinds": kinds}
 
 
-GATES: dict[str, Callable[[Mapping[str, Any], Comparison], Outcome]] = {
+GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {
     "champion": champion_gate,
     "slice": slice_gate,
     "fairness": fairness_gate,
@@ -192,8 +198,8 @@ def _check_metric(metric: str, test: TestSet) -> None:
         raise Unmeasurable(f"{metric} is no metric of {test.task}; choose one of {', '.join(known)}")
 
 
-def _fraction(percent: Any) -> float:
-    return float(str(percent).rstrip("%")) / 100
+def _fraction(percent: str) -> float:
+    return float(percent.rstrip("%")) / 100
 
 
 def _omitted(found: GroupValues, by: str) -> str:

@@ -1,7 +1,6 @@
 """What a result inherits from the first table: types, roles and the split of its columns that are still there."""
 
 from dataclasses import replace
-from typing import Any
 
 import duckdb
 
@@ -20,7 +19,7 @@ UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
 def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple[Schema, bool, list[Anomaly]]:
     """The result's schema, whether its rows carry their split, and warnings about what the first table had and the result lacks."""
     stated = describe_columns(connection, RESULT)
-    inherited = {column["name"].lower(): _column(column) for column in first.schema["columns"]}
+    inherited = {column["name"].lower(): Column.model_validate(column) for column in first.schema["columns"]}
     kinds = {
         name: _untyped(inherited.get(name.lower())) if kind in UNTYPED else column_type(name, kind)
         for name, kind in stated.items()
@@ -34,7 +33,7 @@ def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple
         if before and (kind == before.type or (kind, before.type) == ("Integer", "Float")):
             columns.append(before)
             continue
-        columns.append(Column(name, kind))
+        columns.append(Column(name=name, type=kind))
         if before:
             message = f"Column '{name}' is {before.type} in table '{first.name}' and {kind} in the result."
             found.append(Anomaly("TypeChanged", "Warning", name, message))
@@ -47,11 +46,6 @@ def inherit_schema(connection: duckdb.DuckDBPyConnection, first: Table) -> tuple
 def _untyped(before: Column | None) -> str:
     """Of a column without any value: what it was, else text, as a check has it."""
     return before.type if before else "String"
-
-
-def _column(described: dict[str, Any]) -> Column:
-    categories = described.get("categories")
-    return Column(**described | {"categories": tuple(categories) if categories else None})
 
 
 def _roles(columns: tuple[Column, ...], first: Table) -> tuple[Schema, list[Anomaly]]:
@@ -73,10 +67,10 @@ def _roles(columns: tuple[Column, ...], first: Table) -> tuple[Schema, list[Anom
 
 def _split(schema: Schema, first: Table, carries: bool) -> tuple[Split, list[Anomaly]]:
     """The first table's rule. Where its column is gone, rows that carry their split need no rule; others cannot be split."""
-    rule = Split(**first.schema["split"])
+    rule = Split.model_validate(first.schema["split"])
     present = {column.name for column in schema.columns}
     if rule.stratify not in present:
-        rule = replace(rule, stratify=None)
+        rule = rule.model_copy(update={"stratify": None})
     needed = {"Time": first.schema["eventTime"], "Group": rule.group}.get(rule.by)
     if needed is None or needed in present:
         return rule, []
@@ -87,7 +81,9 @@ def _split(schema: Schema, first: Table, carries: bool) -> tuple[Split, list[Ano
         )
         raise Failure("SplitInvalid", message)
     message = f"The result has no '{needed}', by which table '{first.name}' is split; folds of its rows will be random."
-    return replace(rule, by="Random", group=None), [Anomaly("SplitColumnLost", "Warning", needed, message)]
+    return rule.model_copy(update={"by": "Random", "group": None}), [
+        Anomaly("SplitColumnLost", "Warning", needed, message)
+    ]
 
 
 def fill_data(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bool) -> None:

@@ -4,11 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import duckdb
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows, tables
 from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
-from flywheel_runtime.contract.config import parse_params
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, sql, version
@@ -17,17 +16,16 @@ from flywheel_runtime.datasets.schema import Schema
 from flywheel_runtime.datasets.split import assign_splits
 from flywheel_runtime.datasets.target import describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
+from flywheel_runtime.params import Params
 
 
-class PrepareConfig(BaseModel):
+class PrepareConfig(Params):
     """The configuration in params.json; `sample` is the fraction of the rows to use, None for all."""
-
-    model_config = ConfigDict(frozen=True)
 
     tables: tuple[str, ...] = Field(min_length=1)
     sql: str | None = None
-    parameters: dict[str, Any] = {}
-    run: dict[str, str] = {}
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    run: dict[str, str] = Field(default_factory=dict)
     sample: float | None = Field(None, gt=0, le=1)
     seed: int = 0
 
@@ -46,7 +44,7 @@ def main() -> int:
 
 def prepare(step: Step) -> None:
     """Run the SQL over the inputs and write output `data`."""
-    config = parse_params(PrepareConfig, {name: each for name, each in step.params.items() if each is not None})
+    config = PrepareConfig.parse(step.params)
     log_line(f"prepare of {', '.join(config.tables)} started")
     inputs = [tables.read_table(name, step.input(name)) for name in config.tables]
     bound = bind_parameters(_sql(config), config.parameters, config.run)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_runtime.commands.train.config import TrainConfig
 from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
@@ -161,17 +162,17 @@ def _sample(data: Data, scored: ScoredRows) -> list[dict[str, Any]]:
     ]
 
 
-def describe_run(params: Mapping[str, Any], data: Data, exported: ExportedModel, started: float) -> dict[str, Any]:
+def describe_run(config: TrainConfig, data: Data, exported: ExportedModel, started: float) -> dict[str, Any]:
     """What was run, on what, where, and what it took."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     names = {dist.metadata["Name"]: dist.version for dist in importlib.metadata.distributions()}
     return {
         "v": 1,
-        "estimator": params["estimator"],
-        "parameters": dict(params.get("parameters") or {}),
-        "seed": params.get("seed", 0),
-        "validation": params["validation"],
-        "objective": params["objective"],
+        "estimator": config.estimator,
+        "parameters": config.parameters,
+        "seed": config.seed,
+        "validation": config.validation.model_dump(exclude_none=True),
+        "objective": config.objective.model_dump(),
         "features": [f.name for f in data.features],
         "dataset": {"content": data.schema["content"], "testDigest": data.schema["testDigest"]},
         "image": os.environ.get("FLYWHEEL_IMAGE"),

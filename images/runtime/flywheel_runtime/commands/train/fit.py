@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.train import artifact, folds, pipeline, staged
+from flywheel_runtime.commands.train.config import TrainConfig
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line
@@ -33,30 +34,29 @@ class Validation:
 def train(step: Step) -> None:
     """Fit, measure and export the estimator of the parameters on input `data`; write output `model`."""
     started = time.time()
-    params = step.params
-    data = features.open_data(step.input("data"), params.get("features"))
-    task = _task(params, data)
-    metrics = order_metrics(task, params["objective"]["metric"])
-    seed = int(params.get("seed") or 0)
-    estimator = estimators.find_estimator(params["estimator"], task)
+    config = TrainConfig.parse(step.params)
+    data = features.open_data(step.input("data"), config.features)
+    task = _task(config, data)
+    metrics = order_metrics(task, config.objective.metric)
+    estimator = estimators.find_estimator(config.estimator, task)
     cores = cgroup.cpu_limit(without_limit=1)
-    model = estimators.build_estimator(params["estimator"], estimator, params.get("parameters") or {}, seed, cores)
+    model = estimators.build_estimator(config.estimator, estimator, config.parameters, config.seed, cores)
     unfitted = pipeline.build_pipeline(data.features, estimator, model)
-    plan = folds.plan_folds(data, params["validation"], seed)
-    validation = _validate(step, unfitted, plan, data, metrics)
+    plan = folds.plan_folds(data, config.validation, config.seed)
+    validation = _validate(step, unfitted, plan, data, metrics, with_curve=config.curve)
     final = validation.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
     exported = onnx_export.export_pipeline(final, data)
-    _write(step, data, final, exported, validation, metrics, started)
+    run = artifact.describe_run(config, data, exported, started)
+    _write(step, data, final, exported, validation, metrics, run)
     data.connection.close()
 
 
-def _task(params: Mapping[str, Any], data: Data) -> estimators.Task:
+def _task(config: TrainConfig, data: Data) -> estimators.Task:
     task: estimators.Task = data.schema["task"]
-    requested = params.get("task") or task
-    if requested != task:
+    if config.task not in (None, task):
         message = (
-            f"Task {requested} does not fit target '{data.target}', which is for {task}; leave the task out, or change the "
+            f"Task {config.task} does not fit target '{data.target}', which is for {task}; leave the task out, or change the "
             "target's type in the Dataset."
         )
         raise Failure("TaskMismatch", message)
@@ -72,10 +72,12 @@ def score_rows(pipeline: Any, x: Array, truth: Array, classes: int) -> ScoredRow
     return ScoredRows(truth, predicted, probabilities)
 
 
-def _validate(step: Step, unfitted: Any, plan: folds.Plan, data: Data, metrics: list[str]) -> Validation:
+def _validate(
+    step: Step, unfitted: Any, plan: folds.Plan, data: Data, metrics: list[str], *, with_curve: bool
+) -> Validation:
     objective, classes = metrics[0], len(data.classes)
     scores: list[dict[str, float]] = []
-    logs_curve = plan.is_holdout and bool(step.params.get("curve")) and staged.is_staged(unfitted[-1])
+    logs_curve = with_curve and plan.is_holdout and staged.is_staged(unfitted[-1])
     for number, (train_rows, validation_rows) in enumerate(plan.folds):
         curve = _Curve(step, objective, validation_rows, classes) if logs_curve else None
         fitted = _fit(unfitted, plan.rows, train_rows, curve)
@@ -151,7 +153,7 @@ def _write(
     exported: onnx_export.ExportedModel,
     validation: Validation,
     metrics: list[str],
-    started: float,
+    run: Mapping[str, Any],
 ) -> None:
     rows = data.read("test")
     test = ScoredRows(rows.y, np.empty(0), np.empty((0, len(data.classes))))
@@ -164,7 +166,7 @@ def _write(
         "golden": artifact.choose_golden_rows(exported, data),
         "baseline": artifact.count_baseline(data, {"validation": validation.scored, "test": test}),
         "evaluation": artifact.describe_evaluation(data, validation.metrics, test_metrics, test),
-        "run": artifact.describe_run(step.params, data, exported, started),
+        "run": run,
     }
     artifact.write_artifact(step.output("model"), exported, documents)
     tested = {f"test_{name}": value for name, value in test_metrics.items()}

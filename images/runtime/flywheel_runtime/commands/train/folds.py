@@ -1,12 +1,12 @@
 """Which rows a model is fitted to, and which it is validated on."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from flywheel_runtime.commands.train.config import ValidationConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import Data, Rows
 
@@ -23,17 +23,17 @@ class Plan:
     is_holdout: bool
 
 
-def plan_folds(data: Data, validation: Mapping[str, Any], seed: int) -> Plan:
+def plan_folds(data: Data, validation: ValidationConfig, seed: int) -> Plan:
     """Holdout: fit train, validate on validation, use that model. Folds: cross-validate both, then fit both."""
     rows = data.read("train", "validation")
-    if "holdout" in validation:
+    if validation.holdout:
         if data.count("validation") == 0:
             raise Failure(
                 "HoldoutEmpty", "The Dataset's validation split is empty; use folds or change its spec.split."
             )
         boundary, everything = data.count("train"), np.arange(len(rows))
         return Plan(rows, [(everything[:boundary], everything[boundary:])], everything[:boundary], True)
-    count = int(validation["folds"])
+    count = validation.folds or 0
     smallest = int(np.bincount(rows.y.astype(np.int64)).min()) if data.schema["task"] == "Classification" else len(rows)
     if count < 2 or count > smallest:
         what = "rows of the rarest class" if data.schema["task"] == "Classification" else "rows"

@@ -1,36 +1,19 @@
-"""What the operator configures: for `fetch` and `collect` frozen dataclasses and one strict loader, for other commands pydantic.
+"""The configuration of `fetch` and `collect`: frozen dataclasses and one strict loader.
 
-The standard library reads the former, since pydantic alone takes 20 MiB and 0.1 s (measured), and both commands start in every step pod. The
-operator writes the same documents (operator/flywheel/core/pods/step_config.py); tests/contracts/config/*.json hold both to it.
+The standard library reads it, since pydantic, which reads the parameters of other commands (params.py), alone takes 20 MiB and 0.1 s
+(measured), and both commands start in every step pod. The operator writes the same documents
+(operator/flywheel/core/pods/step_config.py); tests/contracts/config/*.json hold both to it.
 """
 
 import json
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Protocol, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from flywheel_runtime.contract.errors import Failure
 
 C = TypeVar("C")
-P = TypeVar("P", covariant=True)
-
-
-class ParamsModel(Protocol[P]):
-    """A pydantic model, which this package does not import."""
-
-    def model_validate(self, document: Any) -> P:
-        """The document as the model, or a ValueError."""
-
-
-def parse_params(model: ParamsModel[P], params: Any, reason: str = "ParamsInvalid") -> P:
-    """The parameters of a command, in params.json; a Failure with this reason names the first wrong field."""
-    try:
-        return model.model_validate(params)
-    except ValueError as error:
-        errors = getattr(error, "errors", None)
-        problem = "{}: {}".format(".".join(map(str, errors()[0]["loc"])), errors()[0]["msg"]) if errors else str(error)
-        raise Failure(reason, f"params.json cannot be read: {problem}.") from error
 
 
 def load_config(kind: type[C], variable: str, text: str) -> C:

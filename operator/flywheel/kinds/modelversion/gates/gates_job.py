@@ -8,6 +8,7 @@ from typing import Any
 from flywheel.core.diagnosis.attempt_state import AttemptState
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
+from flywheel.core.pods.step_config import GatesConfig
 from flywheel.core.resource import names
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Resources
@@ -63,17 +64,18 @@ def gates_job(version: ModelVersion, request: MeasurementRequest, attempt: int, 
         "champion-data": request.champion_data,
     }
     champion = {"version": request.champion, "digest": request.champion_digest} if request.champion_digest else None
+    config = {
+        "gates": list(request.gates),
+        "objective": request.objective,
+        "digest": request.digest,
+        "champion": champion,
+    }
     step = Step(
         name=gates_step(request),
         attempt=attempt,
         image=settings.runtime_image,
         command=("python3", "-m", "flywheel_runtime", "gates"),
-        params={
-            "gates": list(request.gates),
-            "objective": request.objective,
-            "digest": request.digest,
-            "champion": champion,
-        },
+        params=GatesConfig.model_validate(config).document(),
         inputs=tuple(Input(name, artifact=digest) for name, digest in artifacts.items() if digest is not None),
         outputs=("gates",),
         timeout=GATES_TIMEOUT,

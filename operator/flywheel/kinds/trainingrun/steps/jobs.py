@@ -11,7 +11,13 @@ from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, headless_service
 from flywheel.core.pods.job import Step as JobStep
 from flywheel.core.pods.job import step_job
-from flywheel.core.pods.step_config import NotifyConfig
+from flywheel.core.pods.step_config import (
+    EvaluateConfig,
+    NotifyConfig,
+    PackageConfig,
+    PrepareConfig,
+    StepConfig,
+)
 from flywheel.core.resource.api import POD, Manifest
 from flywheel.core.resource.kind import Cluster
 from flywheel.core.resource.plan import Child
@@ -81,13 +87,13 @@ def _work(attempt: Attempt) -> JobStep:
     raise ValueError(f"step '{step.name}' is no Job")
 
 
-def _runtime_step(attempt: Attempt, command: str, params: Mapping[str, Any], outputs: tuple[str, ...]) -> JobStep:
+def _runtime_step(attempt: Attempt, command: str, config: StepConfig, outputs: tuple[str, ...]) -> JobStep:
     return JobStep(
         str(attempt.step.name),
         attempt.number,
         attempt.context.settings.runtime_image,
         ("python3", "-m", "flywheel_runtime", command),
-        params,
+        config.document(),
         inputs=_inputs(attempt),
         outputs=outputs,
     )
@@ -100,30 +106,27 @@ def _inputs(attempt: Attempt) -> tuple[Input, ...]:
 def _prepare(attempt: Attempt, wanted: Prepare) -> JobStep:
     values = attempt.context.values
     parameters, uses_date = values.used_in(wanted.sql or "")
-    params = {
-        "tables": [str(name) for name in wanted.from_],
-        "sql": wanted.sql,
-        "parameters": parameters,
-        "run": {"date": values.date.isoformat()} if uses_date else {},
-        "sample": attempt.context.sample if is_sampling(attempt.step) else None,
-        "seed": 0,
-    }
-    return _runtime_step(attempt, "prepare", params, ("data",))
+    config = PrepareConfig(
+        tables=wanted.from_,
+        sql=wanted.sql,
+        parameters=parameters,
+        run={"date": values.date.isoformat()} if uses_date else {},
+        sample=attempt.context.sample if is_sampling(attempt.step) else None,
+        seed=0,
+    )
+    return _runtime_step(attempt, "prepare", config, ("data",))
 
 
 def _evaluate(attempt: Attempt, wanted: Evaluate) -> JobStep:
     facts = attempt.inputs["model"].facts
-    params = {
-        "by": list(wanted.by),
-        "metric": str(wanted.metric) if wanted.metric else facts.get("metric"),
-        "path": facts.get("path", "model.onnx"),
-    }
-    return _runtime_step(attempt, "evaluate", params, ("evaluation",))
+    metric = wanted.metric or facts.get("metric")
+    config = EvaluateConfig(by=wanted.by, metric=metric, path=facts.get("path", "model.onnx"))
+    return _runtime_step(attempt, "evaluate", config, ("evaluation",))
 
 
 def _package(attempt: Attempt, wanted: Package) -> JobStep:
-    params = {"path": attempt.inputs["model"].facts.get("path", "model.onnx"), "quantize": wanted.quantize}
-    return _runtime_step(attempt, "package", params, ("model",))
+    config = PackageConfig(path=attempt.inputs["model"].facts.get("path", "model.onnx"), quantize=wanted.quantize)
+    return _runtime_step(attempt, "package", config, ("model",))
 
 
 def _container(attempt: Attempt, wanted: Container) -> JobStep:
@@ -170,14 +173,10 @@ def _notify(attempt: Attempt, wanted: Notify) -> JobStep:
     body = {"run": run.name, "namespace": run.namespace, "pipeline": str(run.spec.pipeline), **attempt.details}
     if wanted.text:
         body["text"] = values.fill(wanted.text)
-    config = {
-        **({"url": values.fill(wanted.url)} if wanted.url else {}),
-        "body": body,
-        "allowedHosts": list(attempt.context.settings.allowed_http_hosts),
-    }
-    params = NotifyConfig.model_validate(config).document()
+    url = {"url": values.fill(wanted.url)} if wanted.url else {}
+    config = NotifyConfig(body=body, allowed_hosts=attempt.context.settings.allowed_http_hosts, **url)
     env = (Variable(name="NOTIFY_URL", secret=wanted.secret),) if wanted.secret else ()
-    return replace(_runtime_step(attempt, "notify", params, ()), env=env)
+    return replace(_runtime_step(attempt, "notify", config, ()), env=env)
 
 
 def _with_more_memory(resources: Resources, factor: int) -> Resources:

@@ -1,0 +1,35 @@
+"""The configuration of a trial, in params.json."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from flywheel_runtime.datasets.features import ChosenFeatures
+from flywheel_runtime.models.estimators import Task
+from flywheel_runtime.params import Params
+
+
+class Objective(Params):
+    """The metric that trials are compared by."""
+
+    metric: str
+
+
+class ValidationConfig(Params):
+    """A number of folds, or the validation split of the Dataset."""
+
+    folds: int | None = None
+    holdout: Literal["Validation"] | None = None
+
+
+class TrainConfig(Params):
+    """One trial; `task` None: that of the target. `features` None: every usable column. `curve`: log the objective while it learns."""
+
+    estimator: str
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    task: Task | None = None
+    features: ChosenFeatures | None = None
+    objective: Objective
+    validation: ValidationConfig
+    seed: int = 0
+    curve: bool = False
