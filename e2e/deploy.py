@@ -32,6 +32,7 @@ def values() -> dict[str, Any]:
         "images": tags,
         "namespaces": list(TEAMS),
         "createNamespaces": True,
+        "watchNamespaces": ["*"],  # each story makes a namespace of its own
         "operator": {"resyncSeconds": int(os.environ.get("FLYWHEEL_RESYNC_SECONDS", "30"))},
         "store": {"embedded": {"nodePort": cluster.STORE_NODE_PORT}},
     }

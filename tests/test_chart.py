@@ -86,6 +86,8 @@ def test_lint_has_nothing_to_say(scenario: str) -> None:
         pytest.param("store.embedded.nodePort=80", "/store/embedded/nodePort", id="a port that no node has"),
         pytest.param("namespaces={Shop}", "does not match pattern", id="a namespace in capitals"),
         pytest.param("images.operator.digest=3f9a", "/images/operator/digest", id="a digest without its algorithm"),
+        pytest.param("policies.controllers=null", "missing property 'controllers'", id="no controllers at all"),
+        pytest.param("placement.tolerationKeys={a b}", "/placement/tolerationKeys/0", id="a key that no taint has"),
         pytest.param("store.bucket=ab", "/store/bucket", id="a bucket's name that S3 refuses"),
     ],
 )
@@ -110,7 +112,8 @@ def test_every_container_satisfies_pod_security_restricted(scenario: str) -> Non
 @pytest.mark.parametrize(
     ("kind", "name", "table"),
     [
-        ("ClusterRole", "flywheel-operator", "operator"),
+        ("Role", "flywheel-operator", "operator"),
+        ("ClusterRole", "flywheel-operator-policies", "policies"),
         ("Role", "flywheel-operator-leader", "ownNamespace"),
         ("ClusterRole", "flywheel-view", "view"),
         ("ClusterRole", "flywheel-edit", "edit"),
@@ -158,24 +161,70 @@ def test_the_operator_understands_its_environment() -> None:
     assert container["image"] == f"example.org/flywheel/operator@sha256:{'0' * 64}"
 
 
-def test_with_watched_namespaces_there_is_no_right_elsewhere() -> None:
-    objects = template(*SCENARIOS["production"])
-    bound = [
+@pytest.mark.parametrize(
+    ("values", "watched"),
+    [
+        pytest.param((), ["flywheel-system"], id="without teams its own namespace"),
+        pytest.param(("namespaces={shop,flights}",), ["shop", "flights"], id="the namespaces of teams"),
+        pytest.param(
+            ("namespaces={shop}", "watchNamespaces={ml}"), ["ml"], id="the watched ones, where they are named"
+        ),
+    ],
+)
+def test_the_operator_may_write_in_watched_namespaces_alone(values: tuple[str, ...], watched: list[str]) -> None:
+    objects = template(*(word for value in values for word in ("--set", value)))
+    roles = [
         each["metadata"]["namespace"]
         for each in objects
-        if each["kind"] == "RoleBinding" and each["metadata"]["name"] == "flywheel-operator"
+        if (each["kind"], each["metadata"]["name"]) == ("Role", "flywheel-operator")
+    ]
+    bound = {
+        each["roleRef"]["name"]: each["metadata"].get("namespace")
+        for each in objects
+        if each["kind"] in ("RoleBinding", "ClusterRoleBinding") and each["subjects"][0]["name"] == "flywheel-operator"
+    }
+    environment = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]["env"]
+    policies = [each["spec"] for each in objects if each["kind"] == "ValidatingAdmissionPolicyBinding"]
+
+    assert roles == watched
+    assert bound == {
+        "flywheel-operator": watched[-1],
+        "flywheel-operator-leader": "flywheel-system",
+        "flywheel-operator-policies": None,
+    }
+    assert {"name": "FLYWHEEL_NAMESPACES", "value": ",".join(watched)} in environment
+    assert policies
+    for each in policies:
+        [selected] = each["matchResources"]["namespaceSelector"]["matchExpressions"]
+        assert selected == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": watched}
+
+
+def test_an_operator_that_watches_all_namespaces_has_its_rights_in_all() -> None:
+    objects = template("--set", "watchNamespaces={*}")
+    environment = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]["env"]
+
+    assert one(objects, "ClusterRoleBinding", "flywheel-operator")["roleRef"]["name"] == "flywheel-operator"
+    assert {"name": "FLYWHEEL_NAMESPACES", "value": ""} in environment
+    assert not [
+        each
+        for each in objects
+        if each["kind"] == "ValidatingAdmissionPolicyBinding" and "matchResources" in each["spec"]
     ]
 
-    assert bound == ["shop", "flights"]
-    beyond = [each for each in objects if each["kind"] == "ClusterRoleBinding"]
-    assert [each["roleRef"]["name"] for each in beyond] == ["flywheel-server-tokens"]
-    assert {subject["name"] for each in beyond for subject in each["subjects"]} == {"flywheel-server"}
+
+def test_without_policies_nothing_of_the_operator_is_cluster_wide() -> None:
+    objects = template("--set", "policies.enabled=false", "--set", "serving.tokenReviews=false")
+
+    assert not [
+        each for each in objects if each["kind"] == "ClusterRoleBinding" or each["kind"].startswith("Validating")
+    ]
 
 
 def test_the_servers_one_right_beyond_a_namespace_can_be_withheld() -> None:
     objects = template(*SCENARIOS["production"], "--set", "serving.tokenReviews=false")
 
-    assert not [each for each in objects if each["kind"] == "ClusterRoleBinding"]
+    bound = [each["metadata"]["name"] for each in objects if each["kind"] == "ClusterRoleBinding"]
+    assert bound == ["flywheel-operator-policies"]
 
 
 def test_one_generated_key_is_the_same_in_every_secret() -> None:

@@ -84,6 +84,13 @@ def test_every_link_leads_to_a_file(name: str) -> None:
     assert [link for link in links(page(name)) if not (folder / link).exists()] == []
 
 
+def test_every_test_that_the_page_on_security_names_exists() -> None:
+    named = re.findall(r"`([\w/]+\.py)::(\w+)`", (CHECKOUT / "docs/security.md").read_text())
+
+    assert len(named) > 10
+    assert [pair for pair in named if f"def {pair[1]}(" not in (CHECKOUT / pair[0]).read_text()] == []
+
+
 def test_every_kind_has_an_example() -> None:
     shown = {yaml.safe_load(text)["kind"] for where, text in documents() if where.startswith("crds/examples/")}
 

@@ -43,6 +43,7 @@ def chart_rules(kinds: Sequence[AnyKind]) -> str:
     tables: dict[str, tuple[str, tuple[rbac.Rule, ...]]] = {
         "operator": ("in every namespace that it watches", rbac.operator_rules(kinds)),
         "ownNamespace": ("in the namespace that it runs in", rbac.own_namespace_rules()),
+        "policies": ("in the whole cluster", rbac.policy_rules()),
         "view": ("users who may read", rbac.view_rules(kinds)),
         "edit": ("users who may write", rbac.edit_rules(kinds)),
         "serverTokens": ("servers that authenticate callers, in the whole cluster", rbac.server_token_rules()),

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from flywheel.core.policies import PROMISES
 from flywheel.core.resource.api import (
     CRON_JOB,
     EVENT,
@@ -30,10 +31,12 @@ class Rule:
     group: str
     resources: tuple[str, ...]
     verbs: tuple[str, ...]
+    names: tuple[str, ...] = ()  # empty: all
 
     def manifest(self) -> dict[str, Any]:
         """Returns the rule of rbac.authorization.k8s.io/v1."""
-        return {"apiGroups": [self.group], "resources": list(self.resources), "verbs": list(self.verbs)}
+        names = {"resourceNames": list(self.names)} if self.names else {}
+        return {"apiGroups": [self.group], "resources": list(self.resources), **names, "verbs": list(self.verbs)}
 
 
 def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
@@ -70,6 +73,13 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
 def own_namespace_rules() -> tuple[Rule, ...]:
     """Returns what the operator needs in its own namespace: the Lease of the leader election."""
     return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),)
+
+
+def policy_rules() -> tuple[Rule, ...]:
+    """Returns what the operator needs in the whole cluster, to say at its start which promises it cannot keep."""
+    resources = ("validatingadmissionpolicies", "validatingadmissionpolicybindings")
+    why = "whether the chart's policies exist"
+    return (Rule(why, "admissionregistration.k8s.io", resources, ("get",), tuple(PROMISES)),)
 
 
 def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:

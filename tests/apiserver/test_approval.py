@@ -12,16 +12,14 @@ import pytest
 import yaml
 
 from e2e.cluster import golang
-from e2e.waiting import wait_until
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.promotion.eligibility import approval_command
 from tests.apiserver.manifests import Kubectl
+from tests.apiserver.policies import Run, policies_in
 
 pytestmark = pytest.mark.apiserver
 
-CHART = Path(__file__).resolve().parents[2] / "charts" / "flywheel"
 NAMESPACE = "approvals"
-OURS = {"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding", "ClusterRole"}
 DIGEST, OTHER = "sha256:" + "a" * 64, "sha256:" + "b" * 64
 
 
@@ -36,57 +34,20 @@ def approval(by: str, digest: str = DIGEST) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def team(installed: Kubectl) -> Iterator[Kubectl]:
+def team(installed: Kubectl) -> Iterator[Run]:
     """kubectl in a namespace with jane, who may approve, and joe, who may edit."""
-
-    def run(*words: str, stdin: str = "") -> CompletedProcess[str]:
-        return installed("--namespace", NAMESPACE, *words, stdin=stdin)
-
-    def must(*words: str, stdin: str = "") -> None:
-        done = run(*words, stdin=stdin)
-        assert done.returncode == 0, done.stderr
-
-    rendered = subprocess.run(
-        [golang.build(golang.HELM), "template", "flywheel", str(CHART)],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    found = [each for each in yaml.safe_load_all(rendered) if each and each["kind"] in OURS]
-    names = ("flywheel-approv", "flywheel-promotion", "flywheel-served", "flywheel-edit", "flywheel-view")
-    objects = yaml.safe_dump_all([each for each in found if each["metadata"]["name"].startswith(names)])
-    must("create", "namespace", NAMESPACE)
-    must("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=objects)
-    for user, role in (
-        ("jane", "flywheel-approver"),
-        ("jane", "flywheel-view"),
-        ("joe", "flywheel-edit"),
-        ("joe", "flywheel-view"),
-    ):
-        must("create", "rolebinding", f"{user}-{role}", f"--clusterrole={role}", f"--user={user}")
-
-    def policies_are_known() -> bool:
-        probe = run(
-            "create", "--as", "joe", "--dry-run=server", "-f", "-", stdin=version("p", approval=approval("joe"))
-        )
-        return "may not write spec.approval" in probe.stderr
-
-    wait_until(policies_are_known, 60, "the API server does not apply the policies")
-    yield run
-    # What belongs to the cluster would be in the way of a release of another module.
-    run("delete", "-f", "-", stdin=objects)
+    users = {"jane": ("flywheel-approver", "flywheel-view"), "joe": ("flywheel-edit", "flywheel-view")}
+    with policies_in(NAMESPACE, installed, users) as run:
+        yield run
 
 
-def approve(
-    team: Kubectl, name: str, who: str, *, by: str | None = None, digest: str = DIGEST
-) -> CompletedProcess[str]:
+def approve(team: Run, name: str, who: str, *, by: str | None = None, digest: str = DIGEST) -> CompletedProcess[str]:
     patch = json.dumps({"spec": {"approval": approval(by or who, digest)}})
     return team("patch", "fwver", name, "--as", who, "--type", "merge", "--patch", patch)
 
 
 @pytest.fixture
-def made(team: Kubectl, request: pytest.FixtureRequest) -> str:
+def made(team: Run, request: pytest.FixtureRequest) -> str:
     """The name of a version of the test's own."""
     name: str = request.node.name.partition("[")[0].replace("_", "-")[:40].strip("-")
     done = team("create", "--as", "joe", "-f", "-", stdin=version(name))
@@ -94,14 +55,14 @@ def made(team: Kubectl, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_who_may_only_edit_is_refused_with_the_role_that_is_missing(team: Kubectl, made: str) -> None:
+def test_who_may_only_edit_is_refused_with_the_role_that_is_missing(team: Run, made: str) -> None:
     answer = approve(team, made, "joe")
 
     assert answer.returncode != 0
     assert "user 'joe' may not write spec.approval; bind ClusterRole flywheel-approver" in answer.stderr
 
 
-def test_who_may_approve_does_and_may_take_it_back(team: Kubectl, made: str) -> None:
+def test_who_may_approve_does_and_may_take_it_back(team: Run, made: str) -> None:
     given = approve(team, made, "jane")
     removal = ("patch", "fwver", made, "--type", "json", "--patch", '[{"op": "remove", "path": "/spec/approval"}]')
     refused, taken = team(*removal, "--as", "joe"), team(*removal, "--as", "jane")
@@ -111,7 +72,7 @@ def test_who_may_approve_does_and_may_take_it_back(team: Kubectl, made: str) -> 
     assert taken.returncode == 0, taken.stderr
 
 
-def test_the_command_of_the_models_message_approves(team: Kubectl, made: str, apiserver: Path) -> None:
+def test_the_command_of_the_models_message_approves(team: Run, made: str, apiserver: Path) -> None:
     uid = team("get", "fwver", made, "-o", "jsonpath={.metadata.uid}").stdout
     asked = Version(made, uid, "2026-01-01T00:00:00Z", ready=True, digest=DIGEST, namespace=NAMESPACE)
     command = approval_command(asked, "").partition(": ")[2]
@@ -127,19 +88,19 @@ def test_the_command_of_the_models_message_approves(team: Kubectl, made: str, ap
     assert given["by"]
 
 
-def test_nobody_approves_in_anothers_name(team: Kubectl, made: str) -> None:
+def test_nobody_approves_in_anothers_name(team: Run, made: str) -> None:
     answer = approve(team, made, "jane", by="the-boss")
 
     assert "spec.approval.by is 'the-boss', and you are 'jane'; set it to your own user name" in answer.stderr
 
 
-def test_an_approved_version_cannot_be_created_without_the_verb(team: Kubectl) -> None:
+def test_an_approved_version_cannot_be_created_without_the_verb(team: Run) -> None:
     answer = team("create", "--as", "joe", "-f", "-", stdin=version("born-approved", approval=approval("joe")))
 
     assert "user 'joe' may not write spec.approval" in answer.stderr
 
 
-def test_who_may_only_edit_changes_everything_else_of_an_approved_version(team: Kubectl, made: str) -> None:
+def test_who_may_only_edit_changes_everything_else_of_an_approved_version(team: Run, made: str) -> None:
     assert approve(team, made, "jane").returncode == 0
 
     answer = team("patch", "fwver", made, "--as", "joe", "--type", "merge", "--patch", '{"spec": {"archived": true}}')
@@ -156,7 +117,7 @@ def test_who_may_only_edit_changes_everything_else_of_an_approved_version(team: 
         pytest.param({"promotion": "Auto"}, id="an end of approvals"),
     ],
 )
-def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict[str, str]) -> None:
+def test_approval_cannot_be_gone_around_by_the_model(team: Run, change: dict[str, str]) -> None:
     model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "fraud"}}
     made = team("apply", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {"promotion": "Approval"}}))
     assert made.returncode == 0, made.stderr
@@ -177,7 +138,7 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Kubectl, change: dict
     assert other.returncode == 0, other.stderr
 
 
-def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, made: str) -> None:
+def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(team: Run, made: str) -> None:
     words = ("patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch")
     told = team(*words, json.dumps({"status": {"scoredBy": ["nightly"]}}))
     assert told.returncode == 0, told.stderr
@@ -189,7 +150,7 @@ def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(tea
     assert freed.returncode == 0, freed.stderr
 
 
-def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Kubectl, made: str) -> None:
+def test_a_served_version_cannot_be_deleted_and_is_told_by_whom(team: Run, made: str) -> None:
     serve = json.dumps({"status": {"servedBy": ["checkout", "search"]}})
     told = team("patch", "fwver", made, "--subresource=status", "--type", "merge", "--patch", serve)
     assert told.returncode == 0, told.stderr

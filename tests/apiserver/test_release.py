@@ -41,7 +41,7 @@ def helm(apiserver: Path) -> Helm:
 
 
 @pytest.fixture(scope="module")
-def release(helm: Helm, kubectl: Kubectl) -> Kubectl:
+def release(helm: Helm, installed: Kubectl) -> Kubectl:
     """kubectl, with the chart installed. Its CRDs are left to the fixture `installed`, which owns them here."""
     done = helm(
         "install",
@@ -54,7 +54,7 @@ def release(helm: Helm, kubectl: Kubectl) -> Kubectl:
     )
     assert done.returncode == 0, done.stderr
     assert "These namespaces are ready: shop." in done.stdout
-    return kubectl
+    return installed
 
 
 def key_of(kubectl: Kubectl, namespace: str, secret: str, key: str) -> str:
@@ -90,6 +90,35 @@ def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> Non
         pytest.param(OPERATOR, "update", "datasets.flywheel.ml", "shop", "no", id="and changes no Dataset"),
         pytest.param(OPERATOR, "approve", "modelversions.flywheel.ml", "shop", "no", id="and approves nothing"),
         pytest.param(OPERATOR, "create", "jobs.batch", "shop", "yes", id="it makes Jobs"),
+        pytest.param(OPERATOR, "create", "jobs.batch", "kube-system", "no", id="but not in kube-system"),
+        pytest.param(OPERATOR, "create", "deployments.apps", "flywheel-system", "no", id="nor in its own namespace"),
+        pytest.param(
+            OPERATOR, "delete", "serviceaccounts", "kube-system", "no", id="it deletes no ServiceAccount elsewhere"
+        ),
+        pytest.param(
+            OPERATOR,
+            "get",
+            "validatingadmissionpolicies.admissionregistration.k8s.io/flywheel-pods",
+            "shop",
+            "yes",
+            id="it reads its policies",
+        ),
+        pytest.param(
+            OPERATOR,
+            "get",
+            "validatingadmissionpolicies.admissionregistration.k8s.io/other",
+            "shop",
+            "no",
+            id="and no others",
+        ),
+        pytest.param(
+            OPERATOR,
+            "patch",
+            "validatingadmissionpolicies.admissionregistration.k8s.io/flywheel-pods",
+            "shop",
+            "no",
+            id="and changes none",
+        ),
         pytest.param(OPERATOR, "get", "secrets", "shop", "no", id="it reads no Secret"),
         pytest.param(OPERATOR, "get", "secrets", "flywheel-system", "no", id="not even its own"),
         pytest.param(OPERATOR, "create", "pods/exec", "shop", "no", id="it enters no pod"),
@@ -117,11 +146,11 @@ def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> Non
     ],
 )
 def test_rights(release: Kubectl, who: str, verb: str, what: str, namespace: str, answer: str) -> None:
-    resource, _, sub = what.partition("/")
+    resource, _, rest = what.partition("/")
+    # After a slash: a subresource, or the name of a policy, which has no namespace.
+    words = [what] if resource.startswith("validating") else [resource, *(["--subresource", rest] if rest else [])]
 
-    done = release(
-        "auth", "can-i", verb, resource, *(["--subresource", sub] if sub else []), "--as", who, "-n", namespace
-    )
+    done = release("auth", "can-i", verb, *words, "--as", who, "-n", namespace)
 
     assert done.stdout.strip() == answer
 

@@ -38,6 +38,8 @@ def apply(installed: Kubectl) -> Iterator[Any]:
         str(CHART),
         "--set",
         "serving.allowedEnv={HF_HOME}",
+        "--set",
+        f"watchNamespaces={{{NAMESPACE}}}",
     ]
     rendered = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
     found = [
