@@ -55,7 +55,7 @@ class Step(Schema):
 
 
 class ToySpec(Schema):
-    """What is wanted."""
+    """A toy with one of everything."""
 
     source: Source = Field(
         description="Where from.", json_schema_extra=validations(rule("self == oldSelf", "source cannot be changed"))
@@ -96,7 +96,6 @@ def decide(_resource: Resource[ToySpec, ToyStatus], seen: str) -> Plan:
 KIND = Kind[ToySpec, ToyStatus, str](
     api=flywheel_api("Toy", "toys"),
     short_name="fwtoy",
-    description="A toy with one of everything.",
     spec=ToySpec,
     status=ToyStatus,
     observe=observe,

@@ -15,7 +15,7 @@ WIDGETS = flywheel_api("Widget", "widgets")
 
 
 class WidgetSpec(Schema):
-    """What the tests vary."""
+    """A widget tells."""
 
     message: str = "hello"
     image: str = "flywheel.local/any:1"
@@ -132,7 +132,6 @@ def deployments(widget: Widget) -> tuple[Child, ...]:
 KIND = Kind(
     api=WIDGETS,
     short_name="wg",
-    description="A widget tells.",
     spec=WidgetSpec,
     status=WidgetStatus,
     observe=observe,

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from e2e.bench.operator.api import Object, path, path_of
 from e2e.bench.operator.installation import WRITERS, Installation
 from e2e.bench.operator.resources import NAMESPACE
-from flywheel.core.pods.schedule import cron_job
+from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.resource.api import DATASET, EXPERIMENT, INFERENCE_SERVICE, JOB, MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.names import short_uid
@@ -81,8 +81,7 @@ def _children(made: dict[Api, Object]) -> Iterator[tuple[str, Child, Manifest]]:
         parse_resource(DATASET_KIND, made[DATASET]),
         parse_resource(SERVICE_KIND, made[INFERENCE_SERVICE]),
     )
-    clock = cron_job(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
-    if clock is not None:
+    for clock in cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend):
         yield DATASET_KIND.field_manager, clock, with_hashes(with_owner(dataset, clock), clock)
     target = ResolvedVersion(service.status.version, str(service.status.digest))
     every = of_service.service_children(service, target, Settings())

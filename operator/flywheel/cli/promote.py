@@ -196,8 +196,8 @@ def _number(text: str) -> str | None:
 def _manifest(
     api: Api, name: str, namespace: str | None, spec: Mapping[str, Any], annotations: Mapping[str, str]
 ) -> dict[str, Any]:
-    metadata = drop_empty({"name": name, "namespace": namespace, "annotations": dict(annotations)})
-    return {"apiVersion": api.api_version, "kind": api.kind, "metadata": metadata, "spec": drop_empty(spec)}
+    metadata = drop_empty({"namespace": namespace, "annotations": dict(annotations)})
+    return api.manifest(name, metadata=metadata, spec=drop_empty(spec))
 
 
 def declares_model(folder: Path, model: str) -> bool:

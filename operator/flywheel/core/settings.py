@@ -1,7 +1,7 @@
 """Settings of an installation: images, the store's Secret, limits. They are read once from the environment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
 
@@ -29,23 +29,12 @@ class Settings:
         Raises:
             ValueError: a variable cannot be read; the message names it.
         """
-        defaults = Settings()
-        resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(defaults.resync.total_seconds())))
+        resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(Settings.resync.total_seconds())))
         if not resync.isdigit() or int(resync) < 5:
             raise ValueError(f"FLYWHEEL_RESYNC_SECONDS is '{resync}'; set it to a whole number of seconds, at least 5")
-        texts = (
-            "runtime_image",
-            "serving_image",
-            "store_secret",
-            "runner_service_account",
-            "fetch_limit",
-            "output_limit",
-        )
-        lists = ("image_pull_secrets", "allowed_http_hosts", "allowed_serving_env", "namespaces")
-        given: dict[str, Any] = {
-            name: environment.get(f"FLYWHEEL_{name.upper()}", getattr(defaults, name)) for name in texts
-        }
-        given |= {
-            name: tuple(environment.get(f"FLYWHEEL_{name.upper()}", "").replace(",", " ").split()) for name in lists
-        }
-        return Settings(**given, resync=timedelta(seconds=int(resync)))
+        given: dict[str, Any] = {"resync": timedelta(seconds=int(resync))}
+        for each in fields(Settings):
+            text = environment.get(f"FLYWHEEL_{each.name.upper()}")
+            if text is not None and each.name not in given:
+                given[each.name] = text if isinstance(each.default, str) else tuple(text.replace(",", " ").split())
+        return Settings(**given)

@@ -142,18 +142,14 @@ class Leader:
     def _manifest(self, metadata: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any]:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         ours = _holder({"spec": spec}) == self._identity
-        return {
-            "apiVersion": LEASE.api_version,
-            "kind": LEASE.kind,
-            "metadata": {**metadata, "name": self._lease.name, "namespace": self._lease.namespace},
-            "spec": {
-                "holderIdentity": self._identity,
-                "leaseDurationSeconds": LEASE_SECONDS,
-                "acquireTime": spec.get("acquireTime") if ours and spec.get("acquireTime") else now,
-                "renewTime": now,
-                "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (0 if ours else 1),
-            },
+        renewed = {
+            "holderIdentity": self._identity,
+            "leaseDurationSeconds": LEASE_SECONDS,
+            "acquireTime": spec.get("acquireTime") if ours and spec.get("acquireTime") else now,
+            "renewTime": now,
+            "leaseTransitions": int(spec.get("leaseTransitions") or 0) + (0 if ours else 1),
         }
+        return LEASE.manifest(self._lease.name, metadata={**metadata, "namespace": self._lease.namespace}, spec=renewed)
 
 
 def _holder(lease: Mapping[str, Any]) -> str:

@@ -107,8 +107,7 @@ class Reconciler:
         body = status.to_json(new)
         if not status.needs_write(body, raw.get("status") or {}):
             return None
-        metadata = {key: raw["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
-        manifest = {"apiVersion": kind.api.api_version, "kind": kind.api.kind, "metadata": metadata, "status": body}
+        manifest = kind.api.same_version(raw, status=body)
         try:
             self._store.update_written(kind.api, self._writer.apply_status(kind.api, manifest, kind.field_manager))
         except ApiError as error:

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from flywheel.core.pods.fetch import Input
-from flywheel.core.pods.schedule import cron_job
+from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.resource.ownership import with_owner
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset import children
@@ -38,7 +38,7 @@ def test_the_check_of_the_example() -> None:
 
 def test_the_ticker_of_the_example() -> None:
     flights = dataset(EXAMPLE["spec"])
-    found = cron_job(flights, flights.spec.schedule, suspend=False)
+    [found] = cron_jobs(flights, flights.spec.schedule, suspend=False)
     assert found is not None
 
     assert same_as(HERE / "golden/ticker.yaml", with_owner(flights, found))
@@ -47,7 +47,7 @@ def test_the_ticker_of_the_example() -> None:
 def test_without_a_schedule_nothing_ticks() -> None:
     flights = dataset({"source": EXAMPLE["spec"]["source"]})
 
-    assert cron_job(flights, flights.spec.schedule, suspend=False) is None
+    assert cron_jobs(flights, flights.spec.schedule, suspend=False) == ()
 
 
 @pytest.mark.parametrize(

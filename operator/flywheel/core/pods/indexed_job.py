@@ -89,20 +89,13 @@ def service_name(resource: AnyResource) -> str:
 
 def headless_service(resource: AnyResource) -> Child:
     """Returns the Service of the ranks. It resolves a rank that is not ready, since a rank is ready only once it has found the others."""
-    return Child(
-        SERVICE,
-        {
-            "apiVersion": SERVICE.api_version,
-            "kind": SERVICE.kind,
-            "metadata": {"name": service_name(resource)},
-            "spec": {
-                "clusterIP": "None",
-                "publishNotReadyAddresses": True,
-                "selector": {names.UID_LABEL: resource.uid, INDEXED_LABEL: "Group"},
-                "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT, "protocol": "TCP"}],
-            },
-        },
-    )
+    spec = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": {names.UID_LABEL: resource.uid, INDEXED_LABEL: "Group"},
+        "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT, "protocol": "TCP"}],
+    }
+    return Child(SERVICE, SERVICE.manifest(service_name(resource), spec=spec))
 
 
 def index_env(variables: Sequence[str]) -> list[dict[str, Any]]:

@@ -82,27 +82,21 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     additions = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
     deadline = step.timeout + DEADLINE_MARGIN + timedelta(seconds=GRACE_SECONDS) if step.timeout else None
-    manifest = {
-        "apiVersion": JOB.api_version,
-        "kind": JOB.kind,
-        "metadata": {
-            "name": additions.name,
-            "labels": {**labels, **({names.QUEUE_LABEL: str(step.queue)} if step.queue else {})},
-            "annotations": {**step.annotations, **additions.annotations},
-        },
-        "spec": {
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                "rules": [{"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}]
-            },
-            **additions.spec,
-            **({"activeDeadlineSeconds": int(deadline.total_seconds())} if deadline else {}),
-            # A Job is written once, so Kueue owns `suspend` from then on.
-            **({"suspend": True} if step.queue else {}),
-            "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, additions, settings)},
-        },
+    metadata = {
+        "labels": {**labels, **({names.QUEUE_LABEL: str(step.queue)} if step.queue else {})},
+        "annotations": {**step.annotations, **additions.annotations},
     }
-    return Child(JOB, manifest, create_only=True)
+    disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    spec = {
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": [disrupted]},
+        **additions.spec,
+        **({"activeDeadlineSeconds": int(deadline.total_seconds())} if deadline else {}),
+        # A Job is written once, so Kueue owns `suspend` from then on.
+        **({"suspend": True} if step.queue else {}),
+        "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, additions, settings)},
+    }
+    return Child(JOB, JOB.manifest(additions.name, metadata=metadata, spec=spec), create_only=True)
 
 
 def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, Any]:

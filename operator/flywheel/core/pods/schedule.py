@@ -31,10 +31,12 @@ class Tick:
     trigger: str = ""
 
 
-def cron_job(resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = "") -> Child | None:
-    """Returns the CronJob, or None without a schedule. `trigger` distinguishes several of one resource."""
+def cron_jobs(
+    resource: AnyResource, schedule: Schedule | None, *, suspend: bool, trigger: str = ""
+) -> tuple[Child, ...]:
+    """Returns the CronJob of a schedule; nothing without one. `trigger` distinguishes several of one resource."""
     if schedule is None:
-        return None
+        return ()
     # No controller makes this pod, but a Job must have a template.
     pod = {
         "restartPolicy": "Never",
@@ -55,9 +57,7 @@ def cron_job(resource: AnyResource, schedule: Schedule | None, *, suspend: bool,
         },
     }
     name = names.child(resource, trigger, max_length=52)  # Kubernetes adds the time of the tick to it
-    return Child(
-        CRON_JOB, {"apiVersion": CRON_JOB.api_version, "kind": CRON_JOB.kind, "metadata": {"name": name}, "spec": spec}
-    )
+    return (Child(CRON_JOB, CRON_JOB.manifest(name, spec=spec)),)
 
 
 def pending_ticks(jobs: Iterable[Manifest]) -> tuple[Tick, ...]:

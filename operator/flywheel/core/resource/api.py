@@ -25,9 +25,19 @@ class Api:
         """Returns what a manifest says: `batch/v1`, or `v1` for the core group."""
         return f"{self.group}/{self.version}" if self.group else self.version
 
-    def manifest(self, name: str, **content: Any) -> dict[str, Any]:
-        """Returns an object of this type with that name; `content` is the rest of it, such as `spec`."""
-        return {"apiVersion": self.api_version, "kind": self.kind, "metadata": {"name": name}, **content}
+    def manifest(self, name: str, *, metadata: Manifest | None = None, **content: Any) -> dict[str, Any]:
+        """Returns an object of this type with that name; `metadata` has more of its metadata, and `content` the rest, such as `spec`."""
+        return {
+            "apiVersion": self.api_version,
+            "kind": self.kind,
+            "metadata": {"name": name, **(metadata or {})},
+            **content,
+        }
+
+    def same_version(self, live: Manifest, **content: Any) -> dict[str, Any]:
+        """Returns what to apply to a live object; the API server refuses it with 409 where the object has changed since."""
+        metadata = {key: live["metadata"][key] for key in ("namespace", "resourceVersion")}
+        return self.manifest(live["metadata"]["name"], metadata=metadata, **content)
 
     def __str__(self) -> str:
         return f"{self.plural}.{self.group}" if self.group else self.plural

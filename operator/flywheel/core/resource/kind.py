@@ -80,7 +80,6 @@ class Kind(Generic[S, T, F]):
 
     api: Api
     short_name: str
-    description: str
     spec: type[S]
     status: type[T]
     observe: Callable[[Resource[S, T], Cluster], F]
@@ -95,6 +94,11 @@ class Kind(Generic[S, T, F]):
     selectable: tuple[str, ...] = ()
     scale: Mapping[str, str] | None = None
     preview: Callable[[Resource[S, T], Settings], Iterable[Child]] | None = None
+
+    @property
+    def description(self) -> str:
+        """What the kind is for: the docstring of its spec."""
+        return str(self.spec.__doc__)
 
     @property
     def field_manager(self) -> str:

@@ -68,13 +68,12 @@ def labels(resource: AnyResource) -> dict[str, str]:
     }
 
 
+def object_reference(resource: AnyResource) -> dict[str, Any]:
+    """Returns how other objects name the resource."""
+    api = resource.api
+    return {"apiVersion": api.api_version, "kind": api.kind, "name": resource.name, "uid": resource.uid}
+
+
 def owner_reference(resource: AnyResource, *, controls: bool = True) -> dict[str, Any]:
     """Returns the owner reference, by which garbage collection deletes the object with the resource. `controls`: as its only controller."""
-    return {
-        "apiVersion": resource.api.api_version,
-        "kind": resource.api.kind,
-        "name": resource.name,
-        "uid": resource.uid,
-        "controller": controls,
-        "blockOwnerDeletion": controls,
-    }
+    return {**object_reference(resource), "controller": controls, "blockOwnerDeletion": controls}

@@ -95,25 +95,18 @@ class EventRecorder:
     def _manifest(self, resource: AnyResource, event: Event, key: str, now: datetime) -> dict[str, Any]:
         # The time is in the name, since an event's text and time cannot change later.
         suffix = names.digest([key, now.isoformat()])[:16]
-        return {
-            "apiVersion": EVENT.api_version,
-            "kind": EVENT.kind,
-            "metadata": {"name": f"{names.truncate(resource.name, 200)}.{suffix}", "namespace": resource.namespace},
-            "eventTime": _micro_time(now),
-            "reportingController": CONTROLLER,
-            "reportingInstance": names.truncate(self._instance, 128),
-            "action": event.action,
-            "reason": event.reason,
-            "type": event.type,
-            "note": event.message[:MAX_NOTE_LENGTH],
-            "regarding": {
-                "apiVersion": resource.api.api_version,
-                "kind": resource.api.kind,
-                "name": resource.name,
-                "namespace": resource.namespace,
-                "uid": resource.uid,
-            },
-        }
+        return EVENT.manifest(
+            f"{names.truncate(resource.name, 200)}.{suffix}",
+            metadata={"namespace": resource.namespace},
+            eventTime=_micro_time(now),
+            reportingController=CONTROLLER,
+            reportingInstance=names.truncate(self._instance, 128),
+            action=event.action,
+            reason=event.reason,
+            type=event.type,
+            note=event.message[:MAX_NOTE_LENGTH],
+            regarding={**names.object_reference(resource), "namespace": resource.namespace},
+        )
 
 
 def _touch(entries: OrderedDict[str, Any], key: str) -> None:

@@ -26,13 +26,8 @@ def handover_manifest(desired: dict[str, Any], child: Child, live: Manifest) -> 
 
     Its resourceVersion makes the apply fail if a value has changed meanwhile.
     """
-    metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
-    return {
-        "apiVersion": desired["apiVersion"],
-        "kind": desired["kind"],
-        "metadata": metadata,
-        "spec": {field: live["spec"].get(field) or desired["spec"][field] for field in child.shared_fields},
-    }
+    values = {field: live["spec"].get(field) or desired["spec"][field] for field in child.shared_fields}
+    return child.api.same_version(live, spec=values)
 
 
 def without_shared_fields(desired: dict[str, Any], child: Child) -> dict[str, Any]:

@@ -59,12 +59,12 @@ class UnownedObjects:
     def _patch(self, kind: AnyKind, resource: AnyResource, patch: Patch) -> None:
         """Applies a patch. Nothing depends on it, so an object that was deleted meanwhile, or a missing permission, is no error."""
         reference = Reference(patch.api, resource.namespace, patch.name)
-        manifest = patch.api.manifest(patch.name)
-        manifest["metadata"] |= {
+        metadata = {
             "namespace": resource.namespace,
             **({"annotations": dict(patch.annotations)} if patch.annotations else {}),
             **({"ownerReferences": [names.owner_reference(resource, controls=False)]} if patch.owned else {}),
         }
+        manifest = patch.api.manifest(patch.name, metadata=metadata)
         try:
             self._store.update_written(
                 patch.api, self._writer.update(patch.api, manifest, kind.field_manager, patch.uid)
@@ -79,13 +79,7 @@ class UnownedObjects:
         live = self._store.get(tick)
         if live is None or live.get("status", {}).get("completionTime"):
             return
-        metadata = {key: live["metadata"][key] for key in ("name", "namespace", "resourceVersion")}
-        manifest = {
-            "apiVersion": live["apiVersion"],
-            "kind": live["kind"],
-            "metadata": metadata,
-            "status": _complete_status(live, self._clock()),
-        }
+        manifest = tick.api.same_version(live, status=_complete_status(live, self._clock()))
         try:
             self._store.update_written(tick.api, self._writer.apply_status(tick.api, manifest, kind.field_manager))
         except ApiError as error:

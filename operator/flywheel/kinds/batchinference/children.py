@@ -28,22 +28,15 @@ def run_job(batch: BatchInference, run: Run, settings: Settings) -> Child:
     labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(run.number)}
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
     template = {"metadata": {"labels": labels}, "spec": batch_pod(batch, run, step, step_params(batch, run), settings)}
-    manifest = {
-        "apiVersion": JOB.api_version,
-        "kind": JOB.kind,
-        "metadata": {
-            "name": names.job(batch, step, run.number),
-            "labels": labels,
-            "annotations": {RUN_ANNOTATION: recorded},
-        },
-        "spec": {
-            **(_indexed(batch, run) if step == "score" else {"backoffLimit": 0}),
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": [*_FAILURES]},
-            "template": template,
-        },
+    spec = {
+        **(_indexed(batch, run) if step == "score" else {"backoffLimit": 0}),
+        "podReplacementPolicy": "Failed",
+        "podFailurePolicy": {"rules": [*_FAILURES]},
+        "template": template,
     }
-    return Child(JOB, manifest, create_only=True)
+    metadata = {"labels": labels, "annotations": {RUN_ANNOTATION: recorded}}
+    name = names.job(batch, step, run.number)
+    return Child(JOB, JOB.manifest(name, metadata=metadata, spec=spec), create_only=True)
 
 
 _FAILURES = (

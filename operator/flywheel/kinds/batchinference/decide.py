@@ -8,7 +8,7 @@ Ready says: the output of the last run is there, whole. With a schedule it also 
 
 from datetime import timedelta
 
-from flywheel.core.pods.schedule import cron_job
+from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.api import BATCH_INFERENCE, JOB, Reference
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan, Removal
@@ -32,12 +32,11 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
         or run_succeeded(batch, seen, progress)
         or tick_is_awaited(batch)
     )
-    scheduled = cron_job(batch, batch.spec.schedule, suspend=batch.spec.suspend)
     answered = [tick.name for tick in seen.ticks if tick.name == progress.answered_tick]
     return decision.plan(
         status=BatchInferenceStatus(run=progress.run, history=progress.history),
         summary=messages.summary(progress.run, decision.reason),
-        children=(scheduled,) if scheduled is not None else (),
+        children=cron_jobs(batch, batch.spec.schedule, suspend=batch.spec.suspend),
         completed_ticks=tuple(Reference(JOB, batch.namespace, tick) for tick in answered),
     )
 

@@ -26,7 +26,6 @@ def references(batch: BatchInference) -> Iterable[Reference]:
 KIND: Kind[BatchInferenceSpec, BatchInferenceStatus, Seen] = Kind(
     api=BATCH_INFERENCE,
     short_name="fwbatch",
-    description="A BatchInference predicts the rows of a table, once or on a schedule, with the server that also serves online requests.",
     spec=BatchInferenceSpec,
     status=BatchInferenceStatus,
     observe=observe,

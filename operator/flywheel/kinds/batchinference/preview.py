@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import UTC
 
-from flywheel.core.pods.schedule import cron_job
+from flywheel.core.pods.schedule import cron_jobs
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.values import Digest
@@ -15,7 +15,6 @@ from flywheel.kinds.batchinference.progress import Start, new_run
 
 def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
     """The CronJob where there is a schedule, and the Jobs of plan, score and finish."""
-    clock = cron_job(batch, batch.spec.schedule, suspend=batch.spec.suspend)
     created, digest = batch.created.astimezone(UTC), Digest(f"sha256:{'0' * 64}")
     model = ResolvedVersion(batch.spec.version or "stand-in", digest)
     planned = new_run(batch, Start(created), model, None, created)
@@ -23,4 +22,4 @@ def preview(batch: BatchInference, settings: Settings) -> Iterable[Child]:
     scored = planned.model_copy(update={"number": 2, "phase": "Scoring", **shards})
     finished = planned.model_copy(update={"number": 3, "phase": "Finishing", **shards})
     jobs = (children.run_job(batch, run, settings) for run in (planned, scored, finished))
-    return (*((clock,) if clock is not None else ()), *jobs)
+    return (*cron_jobs(batch, batch.spec.schedule, suspend=batch.spec.suspend), *jobs)

@@ -29,7 +29,6 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
         or dataset_is_suspended(dataset, progress)
         or data_is_ready(dataset, progress)
     )
-    cron_job = schedule.cron_job(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend)
     current = progress.versions[0] if progress.versions else None
     return decision.plan(
         status=DatasetStatus(
@@ -41,7 +40,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
             versions=progress.versions,
         ),
         summary=messages.summary(current, decision.reason),
-        children=(cron_job,) if cron_job is not None else (),
+        children=schedule.cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend),
         completed_ticks=_answered_ticks(dataset, seen, progress),
     )
 

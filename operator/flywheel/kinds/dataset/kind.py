@@ -10,7 +10,6 @@ from flywheel.kinds.dataset.schema.status import DatasetStatus
 KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
     api=DATASET,
     short_name="fwds",
-    description="A Dataset is versioned and validated data: its source, its schema and its split.",
     spec=DatasetSpec,
     status=DatasetStatus,
     observe=observe,

@@ -12,7 +12,6 @@ from flywheel.kinds.experiment.schema.status import ExperimentStatus
 KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     api=EXPERIMENT,
     short_name="fwexp",
-    description="An Experiment is a hyperparameter search or a single training; its status records every trial.",
     spec=ExperimentSpec,
     status=ExperimentStatus,
     observe=observe,

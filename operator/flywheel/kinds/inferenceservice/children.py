@@ -78,8 +78,8 @@ def deployment(
         "strategy": {"type": "RollingUpdate", "rollingUpdate": ONE_BY_ONE if one_by_one else SURGE},
         "template": _template(service, target, settings, slot, served),
     }
-    manifest = api.DEPLOYMENT.manifest(slots.deployment_name(service, slot), spec=spec)
-    manifest["metadata"]["annotations"] = served
+    name = slots.deployment_name(service, slot)
+    manifest = api.DEPLOYMENT.manifest(name, metadata={"annotations": served}, spec=spec)
     inputs, shared = template_inputs(service, target, settings), ("replicas",) if shares_replicas else ()
     return Child(api.DEPLOYMENT, manifest, inputs=inputs, shared_fields=shared)
 

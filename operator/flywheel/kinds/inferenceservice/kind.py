@@ -27,7 +27,6 @@ def references(service: InferenceService) -> Iterable[Reference]:
 KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
     api=INFERENCE_SERVICE,
     short_name="fwsvc",
-    description="One model's champion, or one version, served over REST and gRPC by a number of identical servers.",
     spec=InferenceServiceSpec,
     status=InferenceServiceStatus,
     observe=observe,

@@ -13,17 +13,8 @@ from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
 from flywheel.kinds.model.promotion.eligibility import verdict_on
 from flywheel.kinds.model.promotion.succession import Choice, choose_champion, history_with
-from flywheel.kinds.model.schema.status import MAX_CANDIDATES, Challenger, ModelStatus, Verdict
+from flywheel.kinds.model.schema.status import MAX_CANDIDATES, REFUSING_VERDICTS, Challenger, ModelStatus, Verdict
 
-REFUSING_VERDICTS = (
-    "RolledBack",
-    "NotBetter",
-    "NotComparable",
-    "GateFailed",
-    "NoObjective",
-    "MetricMissing",
-    "Archived",
-)
 WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and a user may have to act
 
 

@@ -20,7 +20,6 @@ def references(model: Model) -> Iterable[Reference]:
 KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     api=MODEL,
     short_name="fwmodel",
-    description="A Model is a registry entry for ModelVersions, with the rules by which one of them becomes champion.",
     spec=ModelSpec,
     status=ModelStatus,
     observe=observe,

@@ -21,7 +21,6 @@ def references(version: ModelVersion) -> Iterable[Reference]:
 KIND: Kind[ModelVersionSpec, ModelVersionStatus, Seen] = Kind(
     api=MODEL_VERSION,
     short_name="fwver",
-    description="A ModelVersion is an immutable version of a model, trained by Flywheel or imported, and verified in the image that serves it.",
     spec=ModelVersionSpec,
     status=ModelVersionStatus,
     observe=observe,

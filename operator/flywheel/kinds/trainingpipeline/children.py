@@ -28,12 +28,13 @@ def revision(pipeline: TrainingPipeline) -> Child:
 
 def cron_jobs(pipeline: TrainingPipeline) -> tuple[Child, ...]:
     """A CronJob for each trigger with a schedule."""
-    made = (
-        schedule.cron_job(pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name))
+    return tuple(
+        child
         for trigger in pipeline.spec.triggers
-        if trigger.schedule is not None
+        for child in schedule.cron_jobs(
+            pipeline, trigger.schedule, suspend=pipeline.spec.suspend, trigger=str(trigger.name)
+        )
     )
-    return tuple(child for child in made if child is not None)
 
 
 def run_name(pipeline: TrainingPipeline, trigger: str, key: str) -> str:

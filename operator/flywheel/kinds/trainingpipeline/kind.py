@@ -10,7 +10,6 @@ from flywheel.kinds.trainingpipeline.schema import TrainingPipelineSpec, Trainin
 KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
     api=TRAINING_PIPELINE,
     short_name="fwpipe",
-    description="Steps from data to a registered model, the triggers that start runs, and the guard of all triggers.",
     spec=TrainingPipelineSpec,
     status=TrainingPipelineStatus,
     observe=observe,

@@ -10,7 +10,6 @@ from flywheel.kinds.trainingrun.schema.spec import IMMUTABLE_FIELDS
 KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     api=TRAINING_RUN,
     short_name="fwrun",
-    description="A TrainingRun is a run of a TrainingPipeline: its steps, their cache hits, and the result for its model.",
     spec=TrainingRunSpec,
     status=TrainingRunStatus,
     observe=observe,

@@ -109,7 +109,7 @@ class Output(Schema):
 
 
 class BatchInferenceSpec(Schema):
-    """Predictions for a table of rows."""
+    """A BatchInference predicts the rows of a table, once or on a schedule, with the server that also serves online requests."""
 
     model_config = model_rules(
         rule(

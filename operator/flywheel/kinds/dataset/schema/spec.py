@@ -128,7 +128,7 @@ class Retention(Schema):
 
 
 class DatasetSpec(Schema):
-    """Data that is checked, split and versioned before a model is trained on it."""
+    """A Dataset is versioned and validated data: its source, its schema and its split."""
 
     model_config = model_rules(
         rule(

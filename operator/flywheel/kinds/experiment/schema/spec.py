@@ -232,7 +232,7 @@ class Artifact(Schema):
 
 
 class ExperimentSpec(ExperimentTemplate):
-    """A search over hyperparameters, or one plain training, on one version of a Dataset."""
+    """An Experiment is a hyperparameter search or a single training; its status records every trial."""
 
     model_config = model_rules(
         *_template_rules(),

@@ -13,7 +13,6 @@ Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256
 class Audience(PatternString):
     """The audience of a token."""
 
-    __slots__ = ()
     pattern = r"^[^\s]+$"
     description = "an audience without spaces, such as fraud.shop.svc"
 
@@ -21,7 +20,6 @@ class Audience(PatternString):
 class HttpsAddress(PatternString):
     """An address at which keys are published."""
 
-    __slots__ = ()
     pattern = r"^https://[^\s/?#@]+(/[^\s#]*)?$"
     description = "an https:// URL, such as https://login.example.org/keys"
     max_length = 1024

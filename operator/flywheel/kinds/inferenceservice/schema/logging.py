@@ -11,7 +11,6 @@ from flywheel.core.resource.values import Number, Percent
 class Share(Percent):
     """`0%` to `100%`."""
 
-    __slots__ = ()
     pattern = r"^(100|([0-9]|[1-9][0-9])(\.[0-9]{1,2})?)%$"
     description = "a percentage of at most 100 with at most two decimals, such as 100%, 10% or 0.5%"
 

@@ -37,7 +37,7 @@ class Batching(Schema):
 
 
 class InferenceServiceSpec(Schema):
-    """A model, served by a number of identical servers."""
+    """One model's champion, or one version, served over REST and gRPC by a number of identical servers."""
 
     model_config = model_rules(
         rule(

@@ -10,6 +10,10 @@ from flywheel.core.resource.values import Digest
 MAX_HISTORY = 50
 MAX_CANDIDATES = 20
 MAX_MESSAGE_CHARACTERS = 512  # of a verdict or a promotion
+# The verdicts on a version that may not be champion as it is.
+REFUSING_VERDICTS = (
+    "RolledBack", "NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "Archived",
+)  # fmt: skip
 
 
 class Verdict(Schema):

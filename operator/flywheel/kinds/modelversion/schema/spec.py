@@ -107,7 +107,7 @@ _NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(s
 
 
 class ModelVersionSpec(Schema):
-    """One immutable version of a model."""
+    """A ModelVersion is an immutable version of a model, trained by Flywheel or imported, and verified in the image that serves it."""
 
     model_config = model_rules(rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE))
 

@@ -13,7 +13,6 @@ ParameterType = Literal["Integer", "Float", "String", "Boolean"]
 class ParameterName(PatternString):
     """The name of a parameter: `months` in `$(params.months)`."""
 
-    __slots__ = ()
     pattern = r"^[a-z][A-Za-z0-9_]*$"
     description = "a name of letters, digits and _ that starts with a lowercase letter, such as months"
     max_length = 40

@@ -15,7 +15,7 @@ class Retention(Schema):
 
 
 class TrainingPipelineSpec(Template):
-    """Steps from data to a registered model, and what starts them."""
+    """Steps from data to a registered model, the triggers that start runs, and the guard of all triggers."""
 
     model_config = model_rules(
         *RULES,

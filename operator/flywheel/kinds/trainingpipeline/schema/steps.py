@@ -31,7 +31,6 @@ DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # whi
 class StepName(PatternString):
     """The name of a step, which is short, since status and names of Jobs repeat it."""
 
-    __slots__ = ()
     pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
     description = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
     max_length = 40

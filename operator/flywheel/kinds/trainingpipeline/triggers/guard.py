@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from flywheel.kinds.model.schema.status import REFUSING_VERDICTS
 from flywheel.kinds.trainingpipeline.children import RESUME_ANNOTATION
 from flywheel.kinds.trainingpipeline.observe import RunSeen, Seen
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
@@ -10,10 +11,6 @@ from flywheel.kinds.trainingpipeline.schema.status import MAX_STARTS, Breaker, S
 from flywheel.kinds.trainingpipeline.triggers.causes import Cause
 
 DAY = timedelta(days=1)
-# Verdicts of a Model about a challenger that has failed.
-FAILED_VERDICTS = frozenset(
-    ("NotBetter", "NotComparable", "GateFailed", "NoObjective", "MetricMissing", "RolledBack", "Archived")
-)
 
 
 @dataclass(frozen=True)
@@ -86,7 +83,7 @@ def open_breaker(pipeline: TrainingPipeline, seen: Seen, since: datetime | None)
     for run in reversed(seen.runs):
         if run.test or run.verdict is None or run.result is None:
             continue
-        if run.verdict not in FAILED_VERDICTS or (since is not None and run.created <= since):
+        if run.verdict not in REFUSING_VERDICTS or (since is not None and run.created <= since):
             break
         failed.append(run)
     if len(failed) < limit:

@@ -24,7 +24,7 @@ class Cause(Schema):
 
 
 class TrainingRunSpec(Schema):
-    """One run of a TrainingPipeline."""
+    """A TrainingRun is a run of a TrainingPipeline: its steps, their cache hits, and the result for its model."""
 
     model_config = model_rules(
         rule(
