@@ -90,7 +90,7 @@ class Reconciler:
         except InvalidSpec as error:
             return error.resource, error_plan(error.resource, "InvalidSpec", str(error), stalled=True), DONE
         try:
-            view = ClusterView(self._store, self._client, self._settings, now)
+            view = ClusterView(self._store, self._client, self._settings, now.replace(microsecond=0))
             plan = kind.decide(resource, kind.observe(resource, view))
         except ApiError:
             raise

@@ -103,7 +103,8 @@ class Simulation:
         """Returns the children that the resource would have, and a note on them."""
         subject = f"{kind.api.kind} '{resource.name}'"
         client, child_apis = self._connection.client, frozenset(kind.owns)
-        cluster = PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, datetime.now(UTC))
+        now = datetime.now(UTC).replace(microsecond=0)
+        cluster = PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, now)
         plan = kind.decide(resource, kind.observe(resource, cluster))
         if plan.stalled:
             return (), DryRunResult(subject, plan.message, tested=0)

@@ -41,7 +41,7 @@ class Cluster(Protocol):
 
     @property
     def now(self) -> datetime:
-        """The time of this reconciliation, in UTC."""
+        """The time of this reconciliation, in UTC and in whole seconds, as the API server stores times."""
 
     @property
     def settings(self) -> Settings:

@@ -72,8 +72,7 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
         return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, answered)
     if run is not None and not run.is_over:
         if batch.spec.suspend:
-            now = seen.now.replace(microsecond=0)
-            run = run if run.not_before is not None else run.model_copy(update={"not_before": now})
+            run = run if run.not_before is not None else run.model_copy(update={"not_before": seen.now})
         elif just_ended if run.not_before is None else run.not_before <= seen.now:
             # One phase is done and another begins, or a pause is over.
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
@@ -102,7 +101,6 @@ def _with_counts(run: Run, job: BatchJob | None) -> Run:
 
 def after_job(run: Run, outcome: Outcome, now: datetime) -> Run:
     """The run after its newest Job has ended."""
-    now = now.replace(microsecond=0)
     if outcome.result == "Succeeded":
         return _next_phase(run, outcome, now)
     finding: dict[str, Any] = {"reason": outcome.reason, "message": outcome.message[:1024]}
@@ -141,7 +139,6 @@ def _with_ended(history: tuple[EndedRun, ...], run: Run) -> tuple[EndedRun, ...]
 
 def next_start(batch: BatchInference, run: Run | None, seen: Seen) -> Start | None:
     """Why a run should start now, or None. One that is under way is overtaken by another spec, and by a tick under policy Replace."""
-    now = seen.now.replace(microsecond=0)
     if batch.spec.suspend:
         return None
     if run is not None and not run.is_over:
@@ -155,7 +152,7 @@ def next_start(batch: BatchInference, run: Run | None, seen: Seen) -> Start | No
     request = requested_run(batch)
     is_requested = request is not None and (run is None or run.request != request)
     is_new = batch.spec.schedule is None and (run is None or run.spec != spec_digest(batch))
-    return Start(now) if is_requested or is_new else None
+    return Start(seen.now) if is_requested or is_new else None
 
 
 def _of_tick(tick: Tick) -> Start:
@@ -184,7 +181,7 @@ def new_run(batch: BatchInference, start: Start, model: ResolvedVersion, before:
         input=input_location(batch.spec, start.time),
         output=fill_in(batch.spec.output.s3.uri, start.time),
         retries=0,
-        started_at=now.replace(microsecond=0),
+        started_at=now,
     )
 
 

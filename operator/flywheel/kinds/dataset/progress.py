@@ -66,7 +66,6 @@ def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:
 
 def check_after(check: LastCheck, outcome: Outcome, now: datetime) -> LastCheck:
     """The check after its Job has ended."""
-    now = now.replace(microsecond=0)
     if outcome.result == "Succeeded":
         changes: dict[str, Any] = {"result": "Passed", "retries": 0, "reason": None, "message": None}
         return check.model_copy(update=changes | {"finished_at": now})
@@ -91,7 +90,7 @@ def found_version(dataset: Dataset, outcome: Outcome, now: datetime) -> Version:
             "content": content,
             "splits": facts.get("splits") or None,
             "warnings": tuple(str(warning)[:512] for warning in facts.get("warnings") or ())[:MAX_WARNINGS],
-            "checked_at": now.replace(microsecond=0),
+            "checked_at": now,
         }
     )
 

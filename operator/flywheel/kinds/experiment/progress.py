@@ -68,7 +68,7 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     current = {(*key, attempt.attempt) for key, attempt in trials.attempts.items()}
     running = tuple(job for job in jobs if (job.trial, job.repeat, job.attempt) in current)
     if start_time is None and trials.numbers("Running"):
-        start_time = seen.now.replace(microsecond=0)
+        start_time = seen.now
     return Progress(trials, data, setup, starts, running, ending, start_time, warm_starts)
 
 

@@ -200,7 +200,7 @@ def _with_retry(trials: Trials, attempt: Attempt, reason: str, now: datetime) ->
         trial=attempt.trial,
         repeat=attempt.repeat,
         attempt=attempt.attempt + 1,
-        not_before=now.replace(microsecond=0) + backoff(attempt.attempt - 1),
+        not_before=now + backoff(attempt.attempt - 1),
         message=reason[:512],
     )
     return replace(trials, attempts={**trials.attempts, attempt.key: retry})
@@ -257,7 +257,7 @@ def trial_summary(
             "node": outcome.node,
             "image": outcome.image,
             "usage": _usage(outcome),
-            "finished_at": now.replace(microsecond=0),
+            "finished_at": now,
         }
     )
 

@@ -42,6 +42,6 @@ def _audit_after(model: Model, seen: Seen, promotion: Promotion, outcome: Outcom
         record = outcome.audit
         return Audit(recorded=promotion.number, number=record.get("number"), sha256=record.get("sha256"))
     attempts = audit_attempt(model.status)
-    retry_at = (seen.now + backoff(attempts - 1, limit=MAX_PAUSE)).replace(microsecond=0)
+    retry_at = seen.now + backoff(attempts - 1, limit=MAX_PAUSE)
     failure = {"attempts": attempts, "message": outcome.message[:512], "retry_at": retry_at}
     return (model.status.audit or Audit()).model_copy(update=failure)

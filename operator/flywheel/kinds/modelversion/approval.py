@@ -21,7 +21,7 @@ def with_approval(
         if status.digest is not None:
             decision = replace(decision, message=decision.message + void)
         return decision, status.model_copy(update={"approval": None})
-    approved = ApprovalStatus(**approval.model_dump(), at=seen.now.replace(microsecond=0))
+    approved = ApprovalStatus(**approval.model_dump(), at=seen.now)
     if before is not None and before.model_copy(update={"at": approved.at}) == approved:
         return decision, status.model_copy(update={"approval": before})
     event = Event("Approved", f"'{approved.by}' approves {approved.digest}: {approved.reason}", action="Approve")

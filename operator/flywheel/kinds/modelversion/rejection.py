@@ -31,7 +31,7 @@ def _cleared(version: ModelVersion, seen: Seen) -> RejectionClearing | None:
     before = version.status.rejection_cleared
     if not seen.clear_request or (before is not None and before.value == seen.clear_request):
         return before
-    return RejectionClearing(value=seen.clear_request, at=seen.now.replace(microsecond=0))
+    return RejectionClearing(value=seen.clear_request, at=seen.now)
 
 
 def _rejection(version: ModelVersion, seen: Seen, cleared: RejectionClearing | None) -> Rejection | None:

@@ -67,7 +67,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
         quantization=parse_quantization(outcome.facts.get("quantization")),
-        verified_at=seen.now.replace(microsecond=0),
+        verified_at=seen.now,
         attempts=seen.attempt,
         verify_requested=seen.verify_request or None,
     )
@@ -85,7 +85,7 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         message=f"ModelVersion '{version.name}' is not verified: {finding}.",
         generation=version.generation,
         in_a_row=in_a_row,
-        retry_at=(seen.now + pause).replace(microsecond=0) if again else None,
+        retry_at=seen.now + pause if again else None,
     )
     changes = {"failure": failure, "attempts": seen.attempt, "verify_requested": seen.verify_request or None}
     return version.status.model_copy(update=changes if again else {**changes, "verified_at": None})

@@ -105,7 +105,7 @@ def _resumed(pipeline: TrainingPipeline, seen: Seen) -> TrainingPipelineStatus:
     if not changed and (value is None or value[:128] == status.resumed):
         return status
     resumed = value[:128] if value else status.resumed
-    return status.model_copy(update={"resumed": resumed, "resumed_at": seen.now.replace(microsecond=0)})
+    return status.model_copy(update={"resumed": resumed, "resumed_at": seen.now})
 
 
 def _retained_revisions(pipeline: TrainingPipeline, seen: Seen) -> tuple[ExistingChild, ...]:

@@ -22,9 +22,9 @@ class Revisions:
 
 def advance_revisions(pipeline: TrainingPipeline, seen: Seen) -> Revisions:
     """The revisions with the current spec and what test runs found."""
-    name, now = digest(pipeline.spec), seen.now.replace(microsecond=0)
+    name = digest(pipeline.spec)
     known = {each.name: each for each in pipeline.status.revisions}
-    current = known.get(name) or Revision(name=name, state="Testing", created=now)
+    current = known.get(name) or Revision(name=name, state="Testing", created=seen.now)
     current = _with_test_result(pipeline, seen, current)
     earlier = tuple(each for each in pipeline.status.revisions if each.name != name)
     every = (current, *earlier)[:MAX_REVISIONS]

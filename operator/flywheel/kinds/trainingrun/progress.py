@@ -1,7 +1,7 @@
 """One pass over the steps of a run: which attempts have ended, which steps start now, and whether the run is over."""
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource import names
@@ -34,11 +34,6 @@ class Pass:
     context: RunContext
     seen: Seen
     stopped: str | None
-
-    @property
-    def now(self) -> datetime:
-        """The time in whole seconds, as the API server stores it."""
-        return self.seen.now.replace(microsecond=0)
 
 
 @dataclass
@@ -107,7 +102,7 @@ def _record_outcomes(current: Pass, states: StepStates, progress: Progress) -> N
         if state.status.job is not None and seen.exists:
             progress.ended.append(state.status.job)
         if outcome.reason == LOST_INPUT:
-            states.update(restart_producers(states, name, current.now))
+            states.update(restart_producers(states, name, current.seen.now))
         else:
             states[name] = after_attempt(state, outcome, current.seen.now)
 
@@ -115,7 +110,7 @@ def _record_outcomes(current: Pass, states: StepStates, progress: Progress) -> N
 def _cancel_steps(current: Pass, progress: Progress) -> None:
     for name, state in progress.states.items():
         if not state.is_over:
-            progress.states[name] = state.with_end("Cancelled", "Cancelled", str(current.stopped), current.now)
+            progress.states[name] = state.with_end("Cancelled", "Cancelled", str(current.stopped), current.seen.now)
 
 
 def _settle(current: Pass, progress: Progress, states: StepStates, result: RunResult | None) -> None:
@@ -140,12 +135,12 @@ def _requirements_are_met(current: Pass, states: StepStates, state: StepState) -
 def _skipped(current: Pass, state: StepState, states: StepStates) -> StepState | None:
     """The state of a step that cannot run, or that a test run leaves out."""
     if current.context.run.spec.test and (state.step.kind in NOT_IN_TEST_RUNS or state.step.cache == "Never"):
-        return state.with_end("Skipped", "TestRun", "A test run has no side effects.", current.now)
+        return state.with_end("Skipped", "TestRun", "A test run has no side effects.", current.seen.now)
     for name in sorted(required_names(state.step)):
         above = states.get(name)
         if above is not None and above.status.state in TERMINAL_STATES - {"Succeeded"}:
             ended = {"Failed": "failed", "Skipped": "was skipped", "Cancelled": "was cancelled"}[above.status.state]
-            return state.with_end("Skipped", "Needs", f"Step '{name}', which it needs, {ended}.", current.now)
+            return state.with_end("Skipped", "Needs", f"Step '{name}', which it needs, {ended}.", current.seen.now)
     return None
 
 
@@ -159,10 +154,10 @@ def _after_when(current: Pass, state: StepState, states: StepStates, result: Run
     try:
         finding = first_unmet(state.step.when, current.context.values.parameters, states, result)
     except UndefinedCondition as error:
-        return state.with_end("Failed", "WhenUndefined", f"`when` cannot be evaluated: {error}.", current.now)
+        return state.with_end("Failed", "WhenUndefined", f"`when` cannot be evaluated: {error}.", current.seen.now)
     if finding is None:
         return None
-    return state.with_end("Skipped", "WhenNotMet", f"`when` does not hold: {finding}.", current.now)
+    return state.with_end("Skipped", "WhenNotMet", f"`when` does not hold: {finding}.", current.seen.now)
 
 
 def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
@@ -181,7 +176,7 @@ def _start(current: Pass, progress: Progress, state: StepState) -> StepState:
             return state
         return _started(current, progress, state, attempt)
     except InvalidInput as error:
-        return state.with_end("Failed", "Invalid", str(error), current.now)
+        return state.with_end("Failed", "Invalid", str(error), current.seen.now)
 
 
 def _with_cache_key(current: Pass, state: StepState, attempt: Attempt) -> StepState:
@@ -231,7 +226,7 @@ def _started(current: Pass, progress: Progress, state: StepState, attempt: Attem
         state="Running",
         attempt=attempt.number,
         job=children[-1].name,
-        started=current.now,
+        started=current.seen.now,
         not_before=None,
         reason=None,
         message=None,

@@ -92,7 +92,7 @@ def _start_comparison(current: Pass, progress: Progress, name: str, left: StepSt
     step = JobStep(name, 1, settings.runtime_image, command, config.document(), inputs=inputs, timeout=COMPARE_TIMEOUT)
     job = step_job(current.context.run, step, settings)
     progress.starts.append(job)
-    return StepStatus(name=name, state="Running", attempt=1, job=job.name, started=current.now)
+    return StepStatus(name=name, state="Running", attempt=1, job=job.name, started=current.seen.now)
 
 
 def _after_comparison(current: Pass, progress: Progress, state: StepState) -> StepState:
@@ -105,5 +105,5 @@ def _after_comparison(current: Pass, progress: Progress, state: StepState) -> St
     return state.with_status(
         state="Succeeded" if succeeded else "Failed",
         facts={name: text[:1024] for name, text in facts.items()},
-        finished=current.now,
+        finished=current.seen.now,
     )

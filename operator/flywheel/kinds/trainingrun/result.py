@@ -9,7 +9,7 @@ from flywheel.kinds.trainingrun.schema import TrainingRunStatus
 def with_result(status: TrainingRunStatus, now: datetime, result: str, reason: str, message: str) -> TrainingRunStatus:
     """The status of a run that has ended now."""
     ended = {"result": result, "reason": reason, "message": message[:1024]}
-    return status.model_copy(update={**ended, "completion_time": now.replace(microsecond=0)})
+    return status.model_copy(update={**ended, "completion_time": now})
 
 
 def result_decision(status: TrainingRunStatus) -> Decision:

@@ -59,7 +59,7 @@ def _pass_step(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
     step = rollout.step_number
     last = step >= len(rollout.spec.steps)
     change: dict[str, Any] = {"phase": "Promoting"} if last else {"phase": "Starting", "step": step + 1}
-    following = status.model_copy(update={**change, "since": rollout.timestamp})
+    following = status.model_copy(update={**change, "since": rollout.now})
     message = f"Step {step} is passed: it {status.message}"
     return _at_this_step(rollout, following, "Promoting" if last else f"{status.mode}Judged", message)
 
@@ -75,7 +75,7 @@ def _hold(rollout: RolloutInProgress, outcome: Outcome) -> Transition:
     if judge_failed:
         pause = backoff(times - 1, limit=MAX_RETRY_PAUSE)
         finding = f"the judge failed ({outcome.reason}): {outcome.message}"[:MAX_FINDING_CHARACTERS]
-        change |= {"retry_at": (rollout.now + pause).replace(microsecond=0), "message": finding}
+        change |= {"retry_at": rollout.now + pause, "message": finding}
     held = status.model_copy(update=change)
     message = _holding_message(rollout.with_status(held), held.message)
     return _at_this_step(rollout, held, "CannotMeasure", message)
@@ -88,13 +88,13 @@ def _roll_back(rollout: RolloutInProgress, status: RolloutStatus) -> Transition:
         message = f"{message} What the challenger failed, the champion answered."
     rejection = Rejection(
         version=status.challenger,
-        at=rollout.timestamp,
+        at=rollout.now,
         message=f"{finding}."[:MAX_REJECTION_CHARACTERS],
         numbers=status.numbers,
     )
     rejected = (*rollout.valid_rejections(), rejection)[-MAX_REJECTIONS:]
     reported = message[:MAX_MESSAGE_CHARACTERS]
-    ended = {"phase": "RolledBack", "since": rollout.timestamp, "percent": None, "message": reported}
+    ended = {"phase": "RolledBack", "since": rollout.now, "percent": None, "message": reported}
     other = rollout.seen.other
     return Transition(
         rollout.champion,

@@ -39,11 +39,6 @@ class RolloutContext:
     seen: RolloutSeen
 
     @property
-    def timestamp(self) -> datetime:
-        """The time in whole seconds, as the API server stores it."""
-        return self.now.replace(microsecond=0)
-
-    @property
     def replicas(self) -> int:
         """How many servers the champion should have."""
         return last_desired_replicas(self.service)

@@ -155,8 +155,8 @@ def challenger_appears(challenge: Challenge) -> Transition:
         digest=wanted.digest,
         champion=challenge.champion.version,
         step=1,
-        started=challenge.timestamp,
-        since=challenge.timestamp,
+        started=challenge.now,
+        since=challenge.now,
         rejected=challenge.valid_rejections(wanted.version),
     )
     return _awaiting_servers(challenge.with_status(status))
@@ -169,7 +169,7 @@ def challenger_starts(rollout: RolloutInProgress) -> Transition | None:
         return None
     if not rollout.is_ready_beside(rollout.wanted, rollout.challenger_replicas):
         return _awaiting_servers(rollout)
-    changes = {"phase": "Judging", "percent": percent, "since": rollout.timestamp, "verdict": None, "message": None}
+    changes = {"phase": "Judging", "percent": percent, "since": rollout.now, "verdict": None, "message": None}
     began = rollout.with_status(status.model_copy(update=changes))
     return continue_rollout(
         began, f"{status.mode}Judged", f"{rollout.progress} Step {rollout.step_number} begins.", REQUEUE_NOW

@@ -66,7 +66,7 @@ def status_without_rollout(context: RolloutContext, message: str) -> RolloutStat
     if status is None or status.phase not in IN_PROGRESS:
         return status
     reported = message[:MAX_MESSAGE_CHARACTERS]
-    ended = {"phase": "Aborted", "since": context.timestamp, "percent": None, "message": reported, "retry_at": None}
+    ended = {"phase": "Aborted", "since": context.now, "percent": None, "message": reported, "retry_at": None}
     return status.model_copy(update=ended)
 
 
@@ -95,7 +95,7 @@ def promote(
     context: RolloutContext, winner: ResolvedVersion, loser: ResolvedVersion, slot: Slot, message: str
 ) -> Transition:
     """The front Service selects `slot`, which has the winner's servers; the loser stays on standby in the other slot."""
-    before, now, standby = context.status, context.timestamp, context.spec.keep_warm.timedelta
+    before, now, standby = context.status, context.now, context.spec.keep_warm.timedelta
     status = RolloutStatus(
         phase="Promoted",
         mode=context.spec.mode,

@@ -70,7 +70,7 @@ def history_with(model: Model, seen: Seen, choice: Choice) -> tuple[Promotion, .
         number=(model.status.promotions or 0) + 1,
         version=champion.name,
         digest=champion.digest,
-        since=seen.now.replace(microsecond=0),
+        since=seen.now,
         reason=reason,
         message=f"'{champion.name}' is champion{before} ({reason}{by}){numbers}"[:MAX_MESSAGE_CHARACTERS],
         approved_by=approved.by if approved else None,

@@ -71,7 +71,7 @@ def _with_outcome(
             question=request.short,
             attempts=attempt,
             message=outcome.message[:512] or "the Job ended without a result.",
-            retry_at=(now + backoff(attempt - 1, limit=MAX_PAUSE)).replace(microsecond=0),
+            retry_at=now + backoff(attempt - 1, limit=MAX_PAUSE),
         )
         return replace(with_job, requeue_after=REQUEUE_NOW), status.model_copy(update={"gates_retry": retry})
     if is_measured(status.gates, request):
@@ -105,7 +105,7 @@ def result_of(request: MeasurementRequest, outcome: Outcome, now: datetime) -> G
         value=number_text(value) if value is not None else None,
         champion_value=number_text(champion_value) if champion_value is not None else None,
         artifact=Digest(artifact) if artifact else None,
-        at=now.replace(microsecond=0),
+        at=now,
     )
 
 

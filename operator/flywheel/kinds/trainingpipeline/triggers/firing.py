@@ -67,7 +67,7 @@ def _finished_ticks(trigger: Trigger, known: TriggerStatus, seen: Seen) -> tuple
 
 
 def _fired(known: TriggerStatus, cause: Cause, run: str, at: datetime) -> TriggerStatus:
-    fired = Fired(at=at.replace(microsecond=0), cause=cause.message[:256], run=run)
+    fired = Fired(at=at, cause=cause.message[:256], run=run)
     rows = cause.rows if cause.rows is not None else known.rows
     return known.model_copy(update={"answered": cause.key[:128], "fired": fired, "rows": rows})
 
@@ -79,10 +79,10 @@ def _skip(
 
     The refusal is written once: the same cause and reason in the next pass change nothing.
     """
-    at, text, message = now.replace(microsecond=0), cause.message[:256], refusal.message[:512]
+    text, message = cause.message[:256], refusal.message[:512]
     skipped, before = known, known.skipped
     if before is None or (before.cause, before.reason) != (text, refusal.reason):
-        written = Skipped(at=at, cause=text, reason=refusal.reason, message=message)
+        written = Skipped(at=now, cause=text, reason=refusal.reason, message=message)
         skipped = known.model_copy(update={"skipped": written})
     late = cause.deadline is not None and cause.deadline <= now
     if cause.tick is not None and (refusal.final or late):
@@ -95,5 +95,5 @@ def _skip(
 def _with_run(context: GuardContext, run: Child) -> GuardContext:
     seen = context.seen
     started = RunSeen(run.name, "", seen.now, owned=True)
-    start = Start(run=run.name, at=seen.now.replace(microsecond=0))
+    start = Start(run=run.name, at=seen.now)
     return replace(context, seen=replace(seen, runs=(*seen.runs, started)), starts=(*context.starts, start))

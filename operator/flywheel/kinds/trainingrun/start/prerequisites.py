@@ -71,7 +71,7 @@ def _start_with(
         return _wait(status, *messages.no_data(run, missing, seen.datasets.get(missing.dataset)))
     if run.spec.suspend and run.status.start_time is None:
         return _wait(status, "Suspended", messages.suspension(run), progressing=False)
-    started = run.status.start_time or seen.now.replace(microsecond=0)
+    started = run.status.start_time or seen.now
     test = run.spec.test
     timeout = Duration(str(revision.test.get("timeout", DEFAULT_TEST_TIMEOUT))) if test else revision.template.timeout
     context = RunContext(

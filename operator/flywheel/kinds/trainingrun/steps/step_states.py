@@ -67,7 +67,6 @@ def step_states(steps: tuple[Step, ...], known: tuple[StepStatus, ...], every: t
 
 def after_attempt(state: StepState, outcome: Outcome, now: datetime) -> StepState:
     """The state after an attempt has ended: succeeded, retried later, or failed."""
-    now = now.replace(microsecond=0)
     if outcome.result == "Succeeded":
         return _succeeded(state, outcome, now)
     tries = state.status.tries or Tries()
