@@ -9,6 +9,7 @@ PENDING_CHECK_INTERVAL = timedelta(seconds=15)
 
 MIN_BACKOFF = timedelta(seconds=10)
 MAX_BACKOFF = timedelta(minutes=10)
+MAX_RETRY_PAUSE = timedelta(minutes=5)  # of a Job that somebody waits for
 MAX_DOUBLINGS = 16  # keeps the product small; every limit is reached before
 
 

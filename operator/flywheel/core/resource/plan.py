@@ -1,7 +1,7 @@
 """What `decide` returns: the children that should exist, the state of the resource, and when it is reconciled again."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -124,6 +124,23 @@ class Decision(PlanBasics):
     """
 
     children: tuple[Child | ExistingChild, ...] = ()
+
+    def extend(
+        self,
+        *,
+        message: str = "",
+        children: tuple[Child | ExistingChild, ...] = (),
+        events: tuple[Event, ...] = (),
+        requeue_after: timedelta | None = None,
+    ) -> "Decision":
+        """Returns the decision with what something beside the rule adds. `requeue_after` replaces that of the rule."""
+        return replace(
+            self,
+            message=f"{self.message} {message}".rstrip(),
+            children=(*self.children, *children),
+            events=(*self.events, *events),
+            requeue_after=requeue_after or self.requeue_after,
+        )
 
     def plan(
         self,

@@ -1,7 +1,5 @@
 """The approval of a version, which counts only for the artifact that it names."""
 
-from dataclasses import replace
-
 from flywheel.core.resource.plan import Decision, Event
 from flywheel.kinds.modelversion.children import ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
@@ -17,12 +15,12 @@ def with_approval(
     if approval is None:
         return decision, status.model_copy(update={"approval": None})
     if approval.digest != status.digest:
-        void = f" The approval of '{approval.by}' is void: it is of {approval.digest}, and the artifact is {status.digest}."
         if status.digest is not None:
-            decision = replace(decision, message=decision.message + void)
+            void = f"The approval of '{approval.by}' is void: it is of {approval.digest}, and the artifact is {status.digest}."
+            decision = decision.extend(message=void)
         return decision, status.model_copy(update={"approval": None})
     approved = ApprovalStatus(**approval.model_dump(), at=seen.now)
     if before is not None and before.model_copy(update={"at": approved.at}) == approved:
         return decision, status.model_copy(update={"approval": before})
     event = Event("Approved", f"'{approved.by}' approves {approved.digest}: {approved.reason}", action="Approve")
-    return replace(decision, events=(*decision.events, event)), status.model_copy(update={"approval": approved})
+    return decision.extend(events=(event,)), status.model_copy(update={"approval": approved})

@@ -1,7 +1,5 @@
 """The rejection of a version by a rollout: copied from the InferenceService, kept until it is cleared by annotation."""
 
-from dataclasses import replace
-
 from flywheel.core.resource.plan import Decision
 from flywheel.kinds.modelversion.children import CLEAR_REJECTION_ANNOTATION, ModelVersion
 from flywheel.kinds.modelversion.observe import Seen
@@ -24,7 +22,7 @@ def with_rejection(
         f"The rollout of InferenceService '{rejection.service}' found it bad: {rejection.message} "
         f"Set annotation {CLEAR_REJECTION_ANNOTATION} to any new value to offer it again."
     )
-    return replace(decision, message=f"{decision.message} {message}"), status
+    return decision.extend(message=message), status
 
 
 def _cleared(version: ModelVersion, seen: Seen) -> RejectionClearing | None:

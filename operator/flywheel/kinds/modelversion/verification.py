@@ -1,20 +1,18 @@
 """What the outcome of a verify Job adds to the status, and whether another one is due."""
 
 from collections.abc import Mapping
-from datetime import timedelta
 from typing import Any
 
 from pydantic import ValidationError
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.requeue import backoff
+from flywheel.core.requeue import MAX_RETRY_PAUSE, backoff
 from flywheel.core.resource.values import number_text
 from flywheel.kinds.modelversion.children import ModelVersion, is_packed
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.schema.quantization import parse_quantization
 from flywheel.kinds.modelversion.schema.status import GoldenReplay, ModelVersionStatus, Signature, VerificationFailure
 
-MAX_PAUSE = timedelta(minutes=5)
 MAX_METRICS = 64
 MAX_FINDING_CHARACTERS = 700
 SERVING_METRICS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
@@ -79,7 +77,7 @@ def after_failure(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     in_a_row = before.in_a_row + 1 if before and before.retry_at else 1
     again = outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
     finding = outcome.message.strip()[:MAX_FINDING_CHARACTERS].rstrip(".")
-    pause = backoff(in_a_row - 1, limit=MAX_PAUSE)
+    pause = backoff(in_a_row - 1, limit=MAX_RETRY_PAUSE)
     failure = VerificationFailure(
         reason=outcome.reason,
         message=f"ModelVersion '{version.name}' is not verified: {finding}.",

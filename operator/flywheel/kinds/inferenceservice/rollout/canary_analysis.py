@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
+from flywheel.core.requeue import MAX_RETRY_PAUSE, PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource.plan import Event
 from flywheel.kinds.inferenceservice.rollout.context import RolloutInProgress
 from flywheel.kinds.inferenceservice.rollout.transition import ROUTE_GRACE_PERIOD, Transition, continue_rollout
@@ -19,7 +19,6 @@ from flywheel.kinds.inferenceservice.schema.rollout import (
     RolloutStatus,
 )
 
-MAX_RETRY_PAUSE = timedelta(minutes=5)
 MAX_FINDING_CHARACTERS = 400
 PAUSED = "It stays here while spec.rollout.paused is true."
 

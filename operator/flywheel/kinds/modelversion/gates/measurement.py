@@ -1,13 +1,12 @@
 """The measurement of a verified version beside the champion, for the Model that nominates it. The Model reads the result from the status."""
 
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import ValidationError
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
+from flywheel.core.requeue import MAX_RETRY_PAUSE, PENDING_CHECK_INTERVAL, REQUEUE_NOW, backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.plan import Decision, Event, ExistingChild
@@ -18,7 +17,6 @@ from flywheel.kinds.modelversion.gates.gates_job import Measurement, Measurement
 from flywheel.kinds.modelversion.schema.gate_results import GateEntry, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
-MAX_PAUSE = timedelta(minutes=5)
 UNMEASURED_ENTRY = "measurement"  # the entry of a Job that can never measure
 
 
@@ -37,20 +35,13 @@ def with_measurement(
     if is_measured(status.gates, request):
         return decision, status
     if retry is not None and retry.question == request.short and retry.retry_at > now:
-        pause = f" Its gates could not be measured: {retry.message} Trying again at {retry.retry_at:%H:%M:%S} UTC."
-        wait = max(retry.retry_at - now, REQUEUE_NOW)
-        return replace(decision, message=decision.message + pause, requeue_after=wait), status
+        pause = f"Its gates could not be measured: {retry.message} Trying again at {retry.retry_at:%H:%M:%S} UTC."
+        return decision.extend(message=pause, requeue_after=max(retry.retry_at - now, REQUEUE_NOW)), status
     job = gates_job(version, request, measurement.attempt, settings)
     beside = f" beside champion '{request.champion}'" if request.champion else ""
     measures = f"Job '{job.name}' measures its gates{beside}."
     message = measurement.diagnosis.message if measurement.diagnosis else measures
-    decision = replace(
-        decision,
-        message=f"{decision.message} {message}",
-        children=(*decision.children, job),
-        requeue_after=PENDING_CHECK_INTERVAL,
-    )
-    return decision, status
+    return decision.extend(message=message, children=(job,), requeue_after=PENDING_CHECK_INTERVAL), status
 
 
 def _with_outcome(
@@ -64,21 +55,21 @@ def _with_outcome(
     """The status is written first: the Job stays until its outcome is there."""
     request, attempt = measurement.request, measurement.attempt
     job = ExistingChild(JOB, names.job(version, gates_step(request), attempt))
-    with_job = replace(decision, children=(*decision.children, job))
+    with_job = decision.extend(children=(job,))
     result = result_of(request, outcome, now)
     if result is None:
         retry = GatesRetry(
             question=request.short,
             attempts=attempt,
             message=outcome.message[:512] or "the Job ended without a result.",
-            retry_at=now + backoff(attempt - 1, limit=MAX_PAUSE),
+            retry_at=now + backoff(attempt - 1, limit=MAX_RETRY_PAUSE),
         )
-        return replace(with_job, requeue_after=REQUEUE_NOW), status.model_copy(update={"gates_retry": retry})
+        return with_job.extend(requeue_after=REQUEUE_NOW), status.model_copy(update={"gates_retry": retry})
     if is_measured(status.gates, request):
         return decision, status  # without the Job, which is deleted
     event = Event("GatesMeasured", _message(result), action="Measure")
     measured = status.model_copy(update={"gates": result, "gates_retry": None})
-    return replace(with_job, events=(*decision.events, event)), measured
+    return with_job.extend(events=(event,)), measured
 
 
 def result_of(request: MeasurementRequest, outcome: Outcome, now: datetime) -> GatesResult | None:
