@@ -135,6 +135,13 @@ class SecretKey(Schema):
     key: str = Field(min_length=1, max_length=253, description="Key in the Secret.")
 
 
+# Texts that a status repeats, by their greatest length.
+NumberText = Annotated[str, Field(max_length=32)]
+ShortText = Annotated[str, Field(max_length=63)]
+NameText = Annotated[str, Field(max_length=253)]
+MessageText = Annotated[str, Field(max_length=512)]
+LongText = Annotated[str, Field(max_length=1024)]
+
 ColumnName = Annotated[str, Field(min_length=1, max_length=128)]
 
 

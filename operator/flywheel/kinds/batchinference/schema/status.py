@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import LongText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 10
@@ -20,12 +20,12 @@ class Run(Schema):
     request: str | None = Field(
         None, max_length=256, description="The value of annotation flywheel.ml/run-requested that caused it."
     )
-    tick: str | None = Field(None, max_length=63, description="The tick of the schedule that caused it.")
+    tick: ShortText | None = Field(None, description="The tick of the schedule that caused it.")
     time: datetime = Field(description="Scheduled time, or the time when the run started.")
-    version: str = Field(max_length=253, description="The ModelVersion that is used.")
+    version: NameText = Field(description="The ModelVersion that is used.")
     digest: Digest = Field(description="Digest of its artifact.")
-    input: str = Field(max_length=1024, description="Location of the rows.")
-    output: str = Field(max_length=1024, description="Location of the predictions.")
+    input: LongText = Field(description="Location of the rows.")
+    output: LongText = Field(description="Location of the predictions.")
     plan: Digest | None = Field(None, description="Artifact that assigns rows to shards.")
     shards: int | None = Field(None, description="Number of shards.")
     shards_done: int | None = Field(None, description="Number of completed shards.")
@@ -37,8 +37,8 @@ class Run(Schema):
     not_before: datetime | None = Field(
         None, description="Earliest start of the next Job after a failure or a suspension."
     )
-    reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
-    message: str | None = Field(None, max_length=1024, description="Why it failed, as a sentence.")
+    reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
+    message: LongText | None = Field(None, description="Why it failed, as a sentence.")
     started_at: datetime = Field(description="Start time.")
     finished_at: datetime | None = Field(None, description="Time when it finished.")
 
@@ -53,9 +53,9 @@ class EndedRun(Schema):
 
     time: datetime = Field(description="Scheduled time, or the time when the run started.")
     result: Literal["Succeeded", "Failed"] = Field(description="Result of the run.")
-    reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
-    version: str = Field(max_length=253, description="The ModelVersion that was used.")
-    output: str = Field(max_length=1024, description="Location of the predictions.")
+    reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
+    version: NameText = Field(description="The ModelVersion that was used.")
+    output: LongText = Field(description="Location of the predictions.")
     rows: int | None = Field(None, description="Number of scored rows.")
     row_errors: int | None = Field(None, description="Number of rows that failed.")
     finished_at: datetime = Field(description="Time when it finished.")

@@ -1,17 +1,15 @@
 """What is read from a Dataset: its versions and its last check."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import LongText, MessageText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 
 MAX_VERSIONS = 200  # in the history, with those that are cited
 MAX_WARNINGS = 20
-
-Message = Annotated[str, Field(max_length=512)]
 
 
 class Splits(Schema):
@@ -25,7 +23,7 @@ class Splits(Schema):
 class Version(Schema):
     """A version of the data, named by its content."""
 
-    name: str = Field(max_length=253, description="The Dataset's name and 8 digits of the content's digest.")
+    name: NameText = Field(description="The Dataset's name and 8 digits of the content's digest.")
     digest: Digest = Field(description="The artifact with the splits, the schema and the profile.")
     content: Digest = Field(
         description="Digest of the bytes of the source and of the settings that affect the version."
@@ -39,7 +37,7 @@ class Version(Schema):
     test_digest: Digest | None = Field(
         None, description="Digest of the test split. Models are comparable if it is equal."
     )
-    warnings: tuple[Message, ...] = Field(
+    warnings: tuple[MessageText, ...] = Field(
         (), max_length=MAX_WARNINGS, description="Anomalies that do not reject the data."
     )
     checked_at: datetime | None = Field(None, description="Time when it first passed the check.")
@@ -55,8 +53,8 @@ class LastCheck(Schema):
     )
     tick: datetime | None = Field(None, description="The time of the newest tick of the schedule that caused it.")
     result: Literal["Running", "Passed", "Failed", "Retrying"] = Field(description="Its result.")
-    reason: str | None = Field(None, max_length=63, description="Why it failed, as one CamelCase word.")
-    message: str | None = Field(None, max_length=1024, description="Why it failed, as a sentence.")
+    reason: ShortText | None = Field(None, description="Why it failed, as one CamelCase word.")
+    message: LongText | None = Field(None, description="Why it failed, as a sentence.")
     retries: int = Field(description="Number of retries after failures that the data did not cause.")
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
     finished_at: datetime | None = Field(None, description="Time when it finished.")
@@ -65,7 +63,7 @@ class LastCheck(Schema):
 class DatasetStatus(Status):
     """The version to use now, the ones before, and the last check."""
 
-    version: str | None = Field(None, max_length=253, description="The current version.")
+    version: NameText | None = Field(None, description="The current version.")
     digest: Digest | None = Field(None, description="Digest of its artifact.")
     rows: int | None = Field(None, description="Number of rows in the current version.")
     generation: int | None = Field(None, description="The generation of the spec that the version was checked against.")

@@ -8,6 +8,7 @@ from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.resource.metric_direction import MetricObjective
 from flywheel.core.resource.schema import (
     LIST_MAP_BY_NAME,
+    NameText,
     PullSecret,
     Quantity,
     QueuedPlacement,
@@ -224,7 +225,7 @@ class Artifact(Schema):
     """Data that a step of a TrainingRun prepared. TrainingRuns write this; people name a Dataset."""
 
     digest: Digest = Field(description="Artifact in the store, in the format of a Dataset's version.")
-    version: str = Field(max_length=253, description="Its name in the lineage.")
+    version: NameText = Field(description="Its name in the lineage.")
     task: Literal["Classification", "Regression"] | None = Field(
         None, description="The task that follows from its target."
     )
@@ -252,9 +253,8 @@ class ExperimentSpec(ExperimentTemplate):
     )
 
     dataset: ObjectName | None = Field(None, description="The Dataset, in the same namespace.")
-    dataset_version: str | None = Field(
+    dataset_version: NameText | None = Field(
         None,
-        max_length=253,
         description="Pins one of its versions. Defaults to the current version when the search starts.",
     )
     artifact: Artifact | None = Field(None, description="Data that a TrainingRun prepared, instead of a Dataset.")

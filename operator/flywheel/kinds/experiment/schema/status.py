@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.schema.trainer import MAX_SEARCHED_PARAMETERS
 
@@ -14,7 +14,6 @@ State = Literal["Running", "Succeeded", "Failed", "Pruned", "Stopped", "Invalid"
 MAX_LISTED = 10
 MAX_HISTORY = 1000  # spent budgets may be raised, and stopped trials are no part of them
 
-ShortText = Annotated[str, Field(max_length=63)]
 Text = Annotated[str, Field(max_length=256)]
 
 
@@ -23,8 +22,8 @@ class TrialRecord(Schema):
 
     trial: int = Field(description="Its number, from 1.")
     state: State = Field(description="Its result.")
-    value: str | None = Field(
-        None, max_length=32, description="Its value of the objective; for a pruned trial, the last value."
+    value: NumberText | None = Field(
+        None, description="Its value of the objective; for a pruned trial, the last value."
     )
     step: int | None = Field(None, description="For a pruned trial, the last step of its curve.")
     over: str | None = Field(
@@ -32,8 +31,7 @@ class TrialRecord(Schema):
         max_length=16,
         description="Relative violation of the constraints. Absent if they are satisfied.",
     )
-    point: str = Field(
-        max_length=1024,
+    point: LongText = Field(
         description="Its point in the search space as a JSON list: the index of the estimator, then the searched values ordered by name.",
     )
 
@@ -50,7 +48,7 @@ class Attempt(Schema):
     attempt: int = Field(description="Number of the attempt. A lost attempt is repeated with the same parameters.")
     repeat: int | None = Field(None, description="Number of the repeat, from the second on.")
     not_before: datetime | None = Field(None, description="Time of the next attempt.")
-    message: str | None = Field(None, max_length=512, description="Reason for the retry.")
+    message: MessageText | None = Field(None, description="Reason for the retry.")
 
     @property
     def key(self) -> tuple[int, int]:
@@ -77,10 +75,8 @@ class Trial(Schema):
     metrics: dict[ShortText, ShortText] = Field(
         default_factory=dict, max_length=64, description="The metrics that it reported."
     )
-    value: str | None = Field(None, max_length=32, description="Its value of the objective.")
-    std: str | None = Field(
-        None, max_length=32, description="Standard deviation over the repeats; value is their mean."
-    )
+    value: NumberText | None = Field(None, description="Its value of the objective.")
+    std: NumberText | None = Field(None, description="Standard deviation over the repeats; value is their mean.")
     seed: int | None = Field(
         None, description="Seed of the repeat closest to the mean, which provides model and metrics."
     )
@@ -90,10 +86,10 @@ class Trial(Schema):
     reason: ShortText | None = Field(
         None, description="Reason why it failed or cannot be the best, as one CamelCase word."
     )
-    message: str | None = Field(None, max_length=512, description="Message about why it failed or cannot be the best.")
+    message: MessageText | None = Field(None, description="Message about why it failed or cannot be the best.")
     job: ShortText | None = Field(None, description="Its Job; logs are available while it exists.")
-    node: str | None = Field(None, max_length=253, description="Node it ran on.")
-    image: str | None = Field(None, max_length=1024, description="Image it ran, by digest.")
+    node: NameText | None = Field(None, description="Node it ran on.")
+    image: LongText | None = Field(None, description="Image it ran, by digest.")
     usage: ResourceUsage | None = Field(None, description="Resource usage.")
     finished_at: datetime | None = Field(None, description="Time when it finished.")
 
@@ -132,7 +128,7 @@ class Importance(Schema):
 class Data(Schema):
     """The data that the search started with; it stays the same until the end."""
 
-    version: str = Field(max_length=253, description="The Dataset's version.")
+    version: NameText = Field(description="The Dataset's version.")
     digest: Digest = Field(description="Digest of its artifact.")
     task: Literal["Classification", "Regression"] | None = Field(
         None, description="The task that follows from its target."
@@ -169,4 +165,4 @@ class ExperimentStatus(Status):
         max_length=MAX_LISTED,
         description="Parameter importances, highest first. Available after the search if at least 8 trials succeeded.",
     )
-    model_version: str | None = Field(None, max_length=63, description="The ModelVersion that the best trial became.")
+    model_version: ShortText | None = Field(None, description="The ModelVersion that the best trial became.")

@@ -1,10 +1,10 @@
 """`spec.auth`: who may call a service."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema, model_rules, rule, validations
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, NameText, Schema, model_rules, rule, validations
 from flywheel.core.resource.values import PatternString
 
 Algorithm = Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
@@ -43,7 +43,7 @@ class RequiredClaim(Schema):
     """A claim that a token must have."""
 
     name: str = Field(min_length=1, max_length=253, description="The claim's name, such as groups.")
-    values: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+    values: tuple[NameText, ...] = Field(
         (),
         max_length=32,
         description="The claim's value, or one of its items, must be one of these; empty means any value.",

@@ -1,11 +1,20 @@
 """What a user writes about a rollout, and what is read of it."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, exactly_one_of, model_rules, rule, validations
+from flywheel.core.resource.schema import (
+    NameText,
+    NumberText,
+    Schema,
+    ShortText,
+    exactly_one_of,
+    model_rules,
+    rule,
+    validations,
+)
 from flywheel.core.resource.values import Digest, Duration, Number, Percent
 
 MAX_REJECTIONS = 5
@@ -153,13 +162,13 @@ class Rollout(Schema):
 
 Phase = Literal["Starting", "Judging", "Holding", "Promoting", "Promoted", "RolledBack", "Aborted"]
 # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes (seen: 422).
-Numbers = dict[str, Annotated[str, Field(max_length=32)]]
+Numbers = dict[str, NumberText]
 
 
 class Rejection(Schema):
     """A version that was rolled back; its ModelVersion copies this as its rejection."""
 
-    version: str = Field(max_length=253, description="The ModelVersion.")
+    version: NameText = Field(description="The ModelVersion.")
     at: datetime = Field(description="Time of the rollback.")
     message: str = Field("", max_length=MAX_REJECTION_CHARACTERS, description="The finding, with its numbers.")
     numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the analysis.")
@@ -170,15 +179,15 @@ class RolloutStatus(Schema):
 
     phase: Phase = Field(description="Starting, Judging, Holding, Promoting, Promoted, RolledBack or Aborted.")
     mode: Mode = Field(description="Canary or Shadow.")
-    challenger: str = Field(max_length=253, description="The ModelVersion that takes over, or took over.")
+    challenger: NameText = Field(description="The ModelVersion that takes over, or took over.")
     digest: Digest | None = Field(None, description="The challenger's artifact.")
-    champion: str = Field(max_length=253, description="The ModelVersion that is replaced, or was replaced.")
+    champion: NameText = Field(description="The ModelVersion that is replaced, or was replaced.")
     step: int | None = Field(None, description="Current step, from 1.")
     percent: int | None = Field(None, description="Percentage of requests that go to the challenger.")
     started: datetime = Field(description="Time when the rollout started.")
     since: datetime = Field(description="When the phase or step began.")
     judgements: int | None = Field(None, description="Number of finished judge Jobs of this rollout.")
-    verdict: str | None = Field(None, max_length=63, description="The last verdict: Pass, Breach or CannotMeasure.")
+    verdict: ShortText | None = Field(None, description="The last verdict: Pass, Breach or CannotMeasure.")
     message: str | None = Field(None, max_length=MAX_MESSAGE_CHARACTERS, description="The last verdict's finding.")
     numbers: Numbers | None = Field(None, max_length=MAX_NUMBERS, description="Measurements of the last analysis.")
     examples: Digest | None = Field(

@@ -3,7 +3,7 @@
 from pydantic import Field
 
 from flywheel.core.resource.api import Manifest
-from flywheel.core.resource.schema import Status
+from flywheel.core.resource.schema import MessageText, NameText, Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from flywheel.kinds.inferenceservice.schema.spec import InferenceServiceSpec
@@ -17,13 +17,11 @@ class InferenceServiceStatus(Status):
         max_length=256,
         description="The address of the REST API inside the cluster; gRPC is port 8081 of the same host.",
     )
-    version: str | None = Field(None, max_length=253, description="The ModelVersion that the servers serve.")
+    version: NameText | None = Field(None, description="The ModelVersion that the servers serve.")
     digest: Digest | None = Field(None, description="The version's artifact.")
     replicas: int | None = Field(None, description="The number of servers.")
     ready_replicas: int | None = Field(None, description="The number of servers that are ready.")
-    selector: str | None = Field(
-        None, max_length=512, description="The label selector of the servers, for autoscalers."
-    )
+    selector: MessageText | None = Field(None, description="The label selector of the servers, for autoscalers.")
     slot: str | None = Field(
         None, max_length=1, description="The slot that the Service selects, if it is the second one."
     )

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from flywheel.core.resource import names
 from flywheel.core.resource.metric_direction import MetricObjective
-from flywheel.core.resource.schema import LIST_MAP_BY_NAME, Schema
+from flywheel.core.resource.schema import LIST_MAP_BY_NAME, LongText, Schema
 from flywheel.core.resource.values import MetricName, ObjectName
 from flywheel.kinds.model.schema.gates import Gate
 
@@ -30,7 +30,7 @@ class Retention(Schema):
 class ModelSpec(Schema):
     """A Model is a registry entry for ModelVersions, with the rules by which one of them becomes champion."""
 
-    description: str | None = Field(None, max_length=1024, description="Description of what the model predicts.")
+    description: LongText | None = Field(None, description="Description of what the model predicts.")
     owner: str | None = Field(None, max_length=128, description="Person or team that is responsible for the model.")
     objective: Objective | None = Field(
         None,

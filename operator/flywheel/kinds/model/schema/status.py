@@ -4,7 +4,7 @@ from datetime import datetime
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import MessageText, NameText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 
 MAX_HISTORY = 50
@@ -19,21 +19,18 @@ REFUSING_VERDICTS = (
 class Verdict(Schema):
     """Reason why a version is or is not champion."""
 
-    version: str = Field(max_length=253, description="The ModelVersion.")
-    verdict: str = Field(
-        max_length=63,
+    version: NameText = Field(description="The ModelVersion.")
+    verdict: ShortText = Field(
         description="Champion, Better (not promoted because of spec.champion), NotBetter, NotComparable, GateFailed, NoObjective, MetricMissing, NotReady, Measuring (by its gates Job), AwaitingApproval, Archived or RolledBack (until its rejection is cleared).",
     )
-    message: str = Field("", max_length=512, description="Message with the measurements.")
+    message: MessageText = Field("", description="Message with the measurements.")
 
 
 class Challenger(Schema):
     """The one version whose gates are measured now, and against whom."""
 
-    version: str = Field(max_length=253, description="The ModelVersion.")
-    champion: str | None = Field(
-        None, max_length=253, description="The champion at that time. Absent if there is none."
-    )
+    version: NameText = Field(description="The ModelVersion.")
+    champion: NameText | None = Field(None, description="The champion at that time. Absent if there is none.")
     champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     gates: str = Field(max_length=16, description="Digest of the gates that are measured.")
 
@@ -47,7 +44,7 @@ class Audit(Schema):
         None, max_length=64, description="SHA-256 of that record, the last known record of the chain."
     )
     attempts: int | None = Field(None, description="Number of failed attempts to record the next change.")
-    message: str | None = Field(None, max_length=512, description="Message about the last failed attempt.")
+    message: MessageText | None = Field(None, description="Message about the last failed attempt.")
     retry_at: datetime | None = Field(None, description="Time of the next attempt.")
 
 
@@ -55,22 +52,21 @@ class Promotion(Schema):
     """One change of champion."""
 
     number: int | None = Field(None, description="Number of the change, from 1.")
-    version: str = Field(max_length=253, description="The ModelVersion that became champion.")
+    version: NameText = Field(description="The ModelVersion that became champion.")
     digest: Digest | None = Field(None, description="Digest of its artifact.")
     since: datetime = Field(description="Time when it became champion.")
-    reason: str = Field(
-        max_length=63,
+    reason: ShortText = Field(
         description="FirstVersion, Better, Pinned, Succession, RolledBack or Archived (the last two refer to the previous champion).",
     )
-    approved_by: str | None = Field(None, max_length=253, description="The user who approved it.")
+    approved_by: NameText | None = Field(None, description="The user who approved it.")
     approved_at: datetime | None = Field(None, description="Time when the operator observed the approval.")
-    message: str = Field("", max_length=512, description="Message with the measurements.")
+    message: MessageText = Field("", description="Message with the measurements.")
 
 
 class ModelStatus(Status):
     """Who is champion, why, and who was before."""
 
-    champion: str | None = Field(None, max_length=253, description="The current champion.")
+    champion: NameText | None = Field(None, description="The current champion.")
     champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     champion_metric: str | None = Field(None, max_length=64, description="Value of the objective for the champion.")
     versions: int | None = Field(None, description="Number of ModelVersions of the Model.")

@@ -1,14 +1,11 @@
 """What a ModelVersion tells of its gates, and of who approved it."""
 
 from datetime import datetime
-from typing import Annotated
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema
+from flywheel.core.resource.schema import MessageText, NameText, NumberText, Schema, ShortText
 from flywheel.core.resource.values import Digest
-
-Number = Annotated[str, Field(max_length=32)]
 
 
 class Approval(Schema):
@@ -30,34 +27,30 @@ class Approval(Schema):
 class ApprovalStatus(Schema):
     """An approval as it was seen."""
 
-    by: str = Field(max_length=253, description="The user.")
+    by: NameText = Field(description="The user.")
     digest: Digest = Field(description="The artifact.")
-    reason: str = Field(max_length=512, description="Reason that the user gave.")
+    reason: MessageText = Field(description="Reason that the user gave.")
     at: datetime = Field(description="Time when it was first observed.")
 
 
 class GateEntry(Schema):
     """Result of one gate."""
 
-    name: str = Field(max_length=63, description="The gate, or test-rows: the challenger was trained on its test rows.")
+    name: ShortText = Field(description="The gate, or test-rows: the challenger was trained on its test rows.")
     passed: bool = Field(description="Whether it passed.")
-    message: str = Field(
-        "", max_length=512, description="Message with the measurements. gates.json has the complete message."
-    )
+    message: MessageText = Field("", description="Message with the measurements. gates.json has the complete message.")
 
 
 class GatesResult(Schema):
     """One measurement: it counts for these artifacts and these gates, and for no others."""
 
     digest: Digest = Field(description="The artifact that was measured.")
-    champion: str | None = Field(
-        None, max_length=253, description="The champion it was compared with. Absent if there is none."
-    )
+    champion: NameText | None = Field(None, description="The champion it was compared with. Absent if there is none.")
     champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     gates: str = Field(max_length=16, description="Digest of the gates that were measured.")
     entries: tuple[GateEntry, ...] = Field((), max_length=17, description="Result of each gate.")
-    value: Number | None = Field(None, description="The Model's objective on the challenger's test rows.")
-    champion_value: Number | None = Field(None, description="The champion's value on the same rows.")
+    value: NumberText | None = Field(None, description="The Model's objective on the challenger's test rows.")
+    champion_value: NumberText | None = Field(None, description="The champion's value on the same rows.")
     artifact: Digest | None = Field(None, description="The artifact with gates.json in the store.")
     at: datetime = Field(description="Time of the measurement.")
 
@@ -67,5 +60,5 @@ class GatesRetry(Schema):
 
     question: str = Field(max_length=8, description="Digest of the measurement request.")
     attempts: int = Field(description="Number of failed attempts.")
-    message: str = Field(max_length=512, description="Message about the last failed attempt.")
+    message: MessageText = Field(description="Message about the last failed attempt.")
     retry_at: datetime = Field(description="Time of the next attempt.")

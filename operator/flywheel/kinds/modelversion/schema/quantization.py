@@ -5,7 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema
+from flywheel.core.resource.schema import NumberText, Schema
 
 
 class Quantization(Schema):
@@ -15,8 +15,7 @@ class Quantization(Schema):
         description="Number of weights that were converted to int8. 0 means that the model has nothing to quantize."
     )
     rows: int = Field(description="Number of rows on which the two models were compared.")
-    gap: str = Field(
-        max_length=32,
+    gap: NumberText = Field(
         description="Maximum relative difference of the predictions: |new - old| / (1 + |old|).",
     )
     size_before: int = Field(description="Size of the model before quantization, in bytes.")

@@ -5,10 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from flywheel.core.resource.schema import (
+    LongText,
     Placement,
     PullSecret,
     Resources,
     Schema,
+    ShortText,
     exactly_one_of,
     model_rules,
     one_of,
@@ -82,9 +84,7 @@ class Lineage(Schema):
     """Where a trained version comes from; written by the Experiment or the TrainingRun that registers it."""
 
     experiment: ObjectName | None = Field(None, description="The Experiment.")
-    experiment_uid: str | None = Field(
-        None, max_length=63, description="Uid of the Experiment, which identifies it uniquely."
-    )
+    experiment_uid: ShortText | None = Field(None, description="Uid of the Experiment, which identifies it uniquely.")
     trial: int | None = Field(None, ge=0, description="The number of the trial.")
     pipeline: ObjectName | None = Field(None, description="The TrainingPipeline.")
     run: ObjectName | None = Field(None, description="The TrainingRun that registered it.")
@@ -92,9 +92,9 @@ class Lineage(Schema):
     seed: int | None = Field(None, description="The seed of the search.")
     git_revision: str | None = Field(None, max_length=64, description="The commit of the code that trained it.")
     dataset: ObjectName | None = Field(None, description="The Dataset.")
-    dataset_version: str | None = Field(None, max_length=63, description="Its version.")
+    dataset_version: ShortText | None = Field(None, description="Its version.")
     dataset_digest: Digest | None = Field(None, description="Digest of the artifact of that version.")
-    image: str | None = Field(None, max_length=1024, description="Image that trained it, by digest if known.")
+    image: LongText | None = Field(None, description="Image that trained it, by digest if known.")
     parameters: dict[str, Annotated[str, Field(max_length=256)]] = Field(
         default_factory=dict, max_length=64, description="The trial's parameters, as text."
     )

@@ -1,11 +1,10 @@
 """What is read from a ModelVersion: what verification found, and whether it may be served."""
 
 from datetime import datetime
-from typing import Annotated
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.modelversion.schema.gate_results import ApprovalStatus, GatesResult, GatesRetry
 from flywheel.kinds.modelversion.schema.quantization import Quantization
@@ -14,7 +13,7 @@ from flywheel.kinds.modelversion.schema.quantization import Quantization
 class Tensor(Schema):
     """One input or output of the model."""
 
-    name: str = Field(max_length=253, description="Name of the tensor; for a tabular model, the name of the column.")
+    name: NameText = Field(description="Name of the tensor; for a tabular model, the name of the column.")
     datatype: str = Field(max_length=16, description="Open Inference Protocol's datatype, such as FP32.")
     shape: tuple[int, ...] = Field((), max_length=16, description="Its shape; -1 is any length.")
 
@@ -30,14 +29,14 @@ class GoldenReplay(Schema):
     """The replay of golden rows, whose predictions were recorded when the model was made."""
 
     rows: int = Field(description="Number of rows.")
-    max_difference: str = Field(max_length=32, description="Maximum difference from the expected values.")
+    max_difference: NumberText = Field(description="Maximum difference from the expected values.")
 
 
 class VerificationFailure(Schema):
     """How the last verification failed."""
 
-    reason: str = Field(max_length=63, description="Reason for the failure, as one CamelCase word.")
-    message: str = Field(max_length=1024, description="Message about the failure.")
+    reason: ShortText = Field(description="Reason for the failure, as one CamelCase word.")
+    message: LongText = Field(description="Message about the failure.")
     generation: int = Field(description="Generation of the spec that failed. A new generation is verified at once.")
     in_a_row: int = Field(description="Number of consecutive failed attempts, which determines the backoff.")
     retry_at: datetime | None = Field(
@@ -49,13 +48,11 @@ class VerificationFailure(Schema):
 class Rejection(Schema):
     """The rejection of a version by a rollout."""
 
-    service: str = Field(max_length=253, description="InferenceService whose rollout rejected it.")
+    service: NameText = Field(description="InferenceService whose rollout rejected it.")
     at: datetime = Field(description="Time of the rollback.")
-    message: str = Field("", max_length=512, description="Message with the measurements.")
+    message: MessageText = Field("", description="Message with the measurements.")
     # Absent, never empty: where a map of ours loses all its keys, server-side apply makes it null, which no schema takes.
-    numbers: dict[str, Annotated[str, Field(max_length=32)]] | None = Field(
-        None, max_length=24, description="Measurements of the analysis."
-    )
+    numbers: dict[str, NumberText] | None = Field(None, max_length=24, description="Measurements of the analysis.")
 
 
 class RejectionClearing(Schema):
@@ -69,7 +66,7 @@ class ModelVersionStatus(Status):
     """What verification found."""
 
     digest: Digest | None = Field(None, description="Digest of the artifact that is served.")
-    metrics: dict[str, Annotated[str, Field(max_length=32)]] = Field(
+    metrics: dict[str, NumberText] = Field(
         default_factory=dict,
         max_length=64,
         description="Test metrics under their own names, and p50_ms, p95_ms and size_bytes as measured in the serving image.",
@@ -99,12 +96,12 @@ class ModelVersionStatus(Status):
     approval: ApprovalStatus | None = Field(
         None, description="Valid approval of this artifact. An approval of another digest is void and not listed."
     )
-    served_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+    served_by: tuple[NameText, ...] = Field(
         (),
         max_length=50,
         description="InferenceServices that serve or reference it. It cannot be deleted while there are any.",
     )
-    scored_by: tuple[Annotated[str, Field(max_length=253)], ...] = Field(
+    scored_by: tuple[NameText, ...] = Field(
         (),
         max_length=50,
         description="BatchInferences that use or will use it. It cannot be deleted while there are any.",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, int_or_string, model_rules, rule
+from flywheel.core.resource.schema import LongText, NameText, Schema, int_or_string, model_rules, rule
 from flywheel.core.resource.values import Label, ObjectName, PatternString
 
 ParameterType = Literal["Integer", "Float", "String", "Boolean"]
@@ -42,9 +42,7 @@ class Parameter(Schema):
 
     name: ParameterName = Field(description="The name; $(params.<name>) is its value.")
     type: ParameterType = Field("String", description="The type of its values.")
-    default: str | None = Field(
-        None, max_length=1024, description="The default value, in quotes; absent, every run must give one."
-    )
+    default: LongText | None = Field(None, description="The default value, in quotes; absent, every run must give one.")
     description: str | None = Field(None, max_length=256, description="A description for users.")
 
 
@@ -53,6 +51,6 @@ class Source(Schema):
 
     name: Label = Field(max_length=40, description="The name that steps use.")
     dataset: ObjectName = Field(description="The Dataset, in the same namespace.")
-    version: str | None = Field(
-        None, max_length=253, description="A pinned version; absent, the one that is current when a run starts."
+    version: NameText | None = Field(
+        None, description="A pinned version; absent, the one that is current when a run starts."
     )

@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import MessageText, Schema, ShortText, Status
 from flywheel.kinds.trainingpipeline.schema.triggers import TriggerStatus
 
 MAX_REVISIONS = 20
@@ -18,14 +18,14 @@ class Revision(Schema):
     name: str = Field(max_length=8, description="The first 8 digits of its content's digest.")
     state: Literal["Testing", "Passed", "Failed"] = Field(description="The result of its test run.")
     created: datetime = Field(description="When the revision was created.")
-    run: str | None = Field(None, max_length=63, description="Its test run.")
-    message: str | None = Field(None, max_length=512, description="Why the test run failed.")
+    run: ShortText | None = Field(None, description="Its test run.")
+    message: MessageText | None = Field(None, description="Why the test run failed.")
 
 
 class Start(Schema):
     """A run that a trigger started, for the guard."""
 
-    run: str = Field(max_length=63, description="The TrainingRun.")
+    run: ShortText = Field(description="The TrainingRun.")
     at: datetime = Field(description="When it was created.")
 
 
@@ -34,7 +34,7 @@ class Breaker(Schema):
 
     since: datetime = Field(description="Time when the last challenger failed.")
     challengers: int = Field(description="The number of challengers that failed in a row.")
-    message: str = Field(max_length=512, description="Why the last one failed.")
+    message: MessageText = Field(description="Why the last one failed.")
 
 
 class TrainingPipelineStatus(Status):
@@ -46,7 +46,7 @@ class TrainingPipelineStatus(Status):
     starts: tuple[Start, ...] = Field(
         (), max_length=MAX_STARTS, description="Runs that triggers started in the last 24 hours."
     )
-    last_run: str | None = Field(None, max_length=63, description="The newest TrainingRun.")
+    last_run: ShortText | None = Field(None, description="The newest TrainingRun.")
     last_success: datetime | None = Field(None, description="When a run last succeeded.")
     breaker: Breaker | None = Field(None, description="The breaker, if it is open.")
     resumed: str | None = Field(

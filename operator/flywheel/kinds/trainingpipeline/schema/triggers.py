@@ -1,11 +1,11 @@
 """Triggers, and the guard of all triggers."""
 
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schedule, Schema, exactly_one_of, model_rules
+from flywheel.core.resource.schema import MessageText, Schedule, Schema, ShortText, exactly_one_of, model_rules
 from flywheel.core.resource.values import Duration, MetricName, Number, ObjectName, Percent
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
 from flywheel.kinds.trainingpipeline.schema.steps import StepName
@@ -31,11 +31,9 @@ class OnCondition(Schema):
 
     kind: Literal["Dataset", "InferenceService", "BatchInference", "Model"] = Field(description="Kind of the resource.")
     name: ObjectName = Field(description="The resource, in the same namespace.")
-    type: str = Field("Ready", max_length=63, description="Type of the condition.")
+    type: ShortText = Field("Ready", description="Type of the condition.")
     status: Literal["True", "False", "Unknown"] = Field("True", description="The condition's status.")
-    reasons: tuple[Annotated[str, Field(max_length=63)], ...] = Field(
-        (), max_length=8, description="Reasons of the condition; absent, any."
-    )
+    reasons: tuple[ShortText, ...] = Field((), max_length=8, description="Reasons of the condition; absent, any.")
 
 
 class Trigger(Schema):
@@ -89,7 +87,7 @@ class Fired(Schema):
 
     at: datetime = Field(description="When it happened.")
     cause: str = Field(max_length=256, description="The cause.")
-    run: str = Field(max_length=63, description="The TrainingRun.")
+    run: ShortText = Field(description="The TrainingRun.")
 
 
 class Skipped(Schema):
@@ -97,8 +95,8 @@ class Skipped(Schema):
 
     at: datetime = Field(description="When it happened.")
     cause: str = Field(max_length=256, description="The cause.")
-    reason: str = Field(max_length=63, description="The reason, in CamelCase.")
-    message: str = Field(max_length=512, description="The reason in a sentence, and when the trigger fires.")
+    reason: ShortText = Field(description="The reason, in CamelCase.")
+    message: MessageText = Field(description="The reason in a sentence, and when the trigger fires.")
 
 
 class TriggerStatus(Schema):

@@ -1,16 +1,13 @@
 """What a user or a trigger writes into a TrainingRun, and what is read from it."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Any
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, model_rules, rule
+from flywheel.core.resource.schema import Schema, ShortText, model_rules, rule
 from flywheel.core.resource.values import ObjectName
 from flywheel.kinds.trainingpipeline.schema.inputs import Given
-
-ShortText = Annotated[str, Field(max_length=63)]
-LongText = Annotated[str, Field(max_length=1024)]
 
 
 class Cause(Schema):
@@ -19,7 +16,7 @@ class Cause(Schema):
     trigger: str = Field(max_length=40, description="Trigger of the pipeline.")
     key: str = Field(max_length=128, description="The key of the cause, which is unique for its trigger.")
     message: str = Field(max_length=256, description="The cause in a sentence.")
-    tick: str | None = Field(None, max_length=63, description="The schedule's Job that started the run.")
+    tick: ShortText | None = Field(None, description="The schedule's Job that started the run.")
     scheduled: datetime | None = Field(None, description="The scheduled time.")
 
 

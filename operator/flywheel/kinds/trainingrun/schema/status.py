@@ -5,10 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from flywheel.core.resource.schema import Schema, Status
+from flywheel.core.resource.schema import LongText, MessageText, NameText, NumberText, Schema, ShortText, Status
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.trainingpipeline.schema.steps import MAX_ITEMS, MAX_STEPS
-from flywheel.kinds.trainingrun.schema.spec import LongText, ShortText
 
 State = Literal["Waiting", "Running", "Succeeded", "Failed", "Skipped", "Cancelled"]
 
@@ -21,8 +20,8 @@ class InputUsed(Schema):
     """The data of an input, which stays the same until the end of the run."""
 
     name: str = Field(max_length=40, description="The pipeline's input.")
-    dataset: str = Field(max_length=253, description="The Dataset.")
-    version: str | None = Field(None, max_length=253, description="Its version.")
+    dataset: NameText = Field(description="The Dataset.")
+    version: NameText | None = Field(None, description="Its version.")
     digest: Digest | None = Field(None, description="That version's artifact.")
     facts: dict[ShortText, LongText] = Field(
         default_factory=dict, max_length=MAX_FACTS, description="Facts about the data: rows, task, classes."
@@ -43,7 +42,7 @@ class StepStatus(Schema):
     name: str = Field(max_length=40, description="The step.")
     state: State = Field(description="The state.")
     reason: ShortText | None = Field(None, description="The reason for the state, in CamelCase.")
-    message: str | None = Field(None, max_length=512, description="The reason in a sentence.")
+    message: MessageText | None = Field(None, description="The reason in a sentence.")
     attempt: int | None = Field(None, description="The number of the attempt.")
     tries: Tries | None = Field(None, description="How often it was retried.")
     not_before: datetime | None = Field(None, description="When it is retried.")
@@ -56,13 +55,13 @@ class StepStatus(Schema):
     outputs: dict[ShortText, Digest] = Field(
         default_factory=dict, max_length=MAX_ITEMS, description="Its outputs in the store."
     )
-    metrics: dict[ShortText, Annotated[str, Field(max_length=32)]] = Field(
+    metrics: dict[ShortText, NumberText] = Field(
         default_factory=dict, max_length=MAX_METRICS, description="Metrics that it reported."
     )
     facts: dict[ShortText, LongText] = Field(
         default_factory=dict, max_length=MAX_FACTS, description="Facts for steps below."
     )
-    image: str | None = Field(None, max_length=1024, description="The image that ran, by digest where it is known.")
+    image: LongText | None = Field(None, description="The image that ran, by digest where it is known.")
     started: datetime | None = Field(None, description="When its current attempt started.")
     finished: datetime | None = Field(None, description="Time when it finished.")
 
@@ -70,9 +69,9 @@ class StepStatus(Schema):
 class Challenger(Schema):
     """The verdict on the model that the run registered."""
 
-    version: str = Field(max_length=253, description="The ModelVersion.")
-    verdict: str = Field(max_length=63, description="The verdict of its Model.")
-    message: str | None = Field(None, max_length=512, description="The finding, with its numbers.")
+    version: NameText = Field(description="The ModelVersion.")
+    verdict: ShortText = Field(description="The verdict of its Model.")
+    message: MessageText | None = Field(None, description="The finding, with its numbers.")
 
 
 class Reproduced(Schema):
@@ -93,7 +92,7 @@ class TrainingRunStatus(Status):
     completion_time: datetime | None = Field(None, description="Time when it finished.")
     result: Literal["Succeeded", "Failed", "Cancelled"] | None = Field(None, description="The result.")
     reason: ShortText | None = Field(None, description="The reason for the result, in CamelCase.")
-    message: str | None = Field(None, max_length=1024, description="The reason for the result, in a sentence.")
+    message: LongText | None = Field(None, description="The reason for the result, in a sentence.")
     revision: str | None = Field(
         None, max_length=8, description="The pipeline's revision that the run uses until its end."
     )
