@@ -27,6 +27,13 @@ def drop_empty(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if value is not None and value not in ("", [], {})}
 
 
+def drop_empty_deeply(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the fields that are not empty, and of those that are objects the same; lists stay as they are."""
+    return drop_empty(
+        {name: drop_empty_deeply(each) if isinstance(each, dict) else each for name, each in fields.items()}
+    )
+
+
 def find_condition(manifest: Any, kind: str) -> Mapping[str, Any]:
     """Returns the condition of that type, or an empty one."""
     return next((each for each in list_objects(manifest, "status", "conditions") if each.get("type") == kind), {})

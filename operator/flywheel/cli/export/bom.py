@@ -12,7 +12,7 @@ from uuid import NAMESPACE_URL, uuid5
 import flywheel
 from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.export.image import Image
-from flywheel.cli.fields import drop_empty, get_field, list_objects
+from flywheel.cli.fields import drop_empty, drop_empty_deeply, get_field, list_objects
 
 DIGEST_PROPERTY = "flywheel:contentDigest"
 SCHEMA = "http://cyclonedx.org/schema/bom-1.6.schema.json"
@@ -40,7 +40,7 @@ def split_digest(bom: dict[str, Any]) -> tuple[dict[str, Any], str | None]:
 def contents(facts: dict[str, Any]) -> dict[str, Any]:
     """Returns the BOM without its digest. The same facts give the same BOM, serial number and time included."""
     version = facts["version"]
-    model, data, image = _model(facts), _data(facts), _image(facts)
+    model, data, image = (drop_empty_deeply(part(facts)) for part in (_model, _data, _image))
     made_from = [each for each in (data, image) if each]
     serial = uuid5(NAMESPACE_URL, f"{version['namespace']}/{version['name']}@{version['digest']}")
     return {
@@ -70,20 +70,18 @@ def _model(facts: dict[str, Any]) -> dict[str, Any]:
     version, source = facts["version"], facts["version"].get("source") or {}
     place = get_field(source, "s3", "uri") or get_field(source, "http", "url")
     file = [{"alg": "SHA-256", "content": source["sha256"]}] if "sha256" in source else []
-    return drop_empty(
-        {
-            "type": "machine-learning-model",
-            "bom-ref": f"model:{version['digest']}",
-            "group": version["namespace"],
-            "name": version["model"],
-            "version": version["name"],
-            "description": get_field(facts, "model", "description"),
-            "hashes": [_hash(version["digest"])],
-            "externalReferences": [drop_empty({"type": "distribution", "url": place, "hashes": file})] if place else [],
-            "modelCard": _card(facts),
-            "properties": _properties({"flywheel:format": version.get("format"), "flywheel:hashOf": MANIFEST}),
-        }
-    )
+    return {
+        "type": "machine-learning-model",
+        "bom-ref": f"model:{version['digest']}",
+        "group": version["namespace"],
+        "name": version["model"],
+        "version": version["name"],
+        "description": get_field(facts, "model", "description"),
+        "hashes": [_hash(version["digest"])],
+        "externalReferences": [drop_empty({"type": "distribution", "url": place, "hashes": file})] if place else [],
+        "modelCard": _card(facts),
+        "properties": _properties({"flywheel:format": version.get("format"), "flywheel:hashOf": MANIFEST}),
+    }
 
 
 def _card(facts: dict[str, Any]) -> dict[str, Any]:
@@ -91,25 +89,21 @@ def _card(facts: dict[str, Any]) -> dict[str, Any]:
     parameters = get_field(facts, "lineage", "parameters") or {}
     measured = sorted((facts["version"].get("metrics") or {}).items())
     metrics = [{"type": name, "value": str(value)} for name, value in measured]
-    return drop_empty(
-        {
-            "modelParameters": drop_empty(
-                {
-                    "approach": {"type": "supervised"} if task else None,
-                    "task": task.lower() if task else None,
-                    "modelArchitecture": parameters.get("estimator"),
-                    "datasets": [{"ref": _data_ref(facts)}] if _data_ref(facts) else [],
-                    "inputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "inputs")],
-                    "outputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "outputs")],
-                }
-            ),
-            "quantitativeAnalysis": drop_empty({"performanceMetrics": metrics}),
-            "considerations": _considerations(facts),
-            "properties": _properties(
-                {f"flywheel:parameter:{name}": str(value) for name, value in parameters.items() if name != "estimator"}
-            ),
-        }
-    )
+    return {
+        "modelParameters": {
+            "approach": {"type": "supervised"} if task else None,
+            "task": task.lower() if task else None,
+            "modelArchitecture": parameters.get("estimator"),
+            "datasets": [{"ref": _data_ref(facts)}] if _data_ref(facts) else [],
+            "inputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "inputs")],
+            "outputs": [{"format": describe_tensor(each)} for each in list_objects(signature, "outputs")],
+        },
+        "quantitativeAnalysis": {"performanceMetrics": metrics},
+        "considerations": _considerations(facts),
+        "properties": _properties(
+            {f"flywheel:parameter:{name}": str(value) for name, value in parameters.items() if name != "estimator"}
+        ),
+    }
 
 
 def describe_tensor(each: Mapping[str, Any]) -> str:
@@ -123,20 +117,18 @@ def _considerations(facts: dict[str, Any]) -> dict[str, Any]:
     fair = {each["name"] for each in list_objects(facts, "model", "gates") if "fairness" in each or "slice" in each}
     quantized = facts["version"].get("quantization") or {}
     rejection = get_field(facts, "version", "rejection", "message")
-    return drop_empty(
-        {
-            "useCases": text_list(get_field(facts, "model", "description")),
-            "technicalLimitations": text_list(rejection),
-            "performanceTradeoffs": [
-                f"int8 weights: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}; largest relative difference of an answer {quantized.get('gap')}"
-            ]
-            if quantized.get("weights")
-            else [],
-            "fairnessAssessments": [
-                {"groupAtRisk": each["name"], "harms": each["message"]} for each in gates if each.get("name") in fair
-            ],
-        }
-    )
+    return {
+        "useCases": text_list(get_field(facts, "model", "description")),
+        "technicalLimitations": text_list(rejection),
+        "performanceTradeoffs": [
+            f"int8 weights: {quantized.get('sizeBefore')} bytes became {quantized.get('size')}; largest relative difference of an answer {quantized.get('gap')}"
+        ]
+        if quantized.get("weights")
+        else [],
+        "fairnessAssessments": [
+            {"groupAtRisk": each["name"], "harms": each["message"]} for each in gates if each.get("name") in fair
+        ],
+    }
 
 
 def text_list(text: Any) -> list[str]:
@@ -157,20 +149,18 @@ def _data(facts: dict[str, Any]) -> dict[str, Any]:
     url = get_field(source, "s3", "uri") or get_field(source, "http", "url")
     about = {"flywheel:rows": data.get("rows"), "flywheel:testDigest": data.get("testDigest")}
     about |= {"flywheel:content": data.get("content"), "flywheel:claim": get_field(source, "pvc", "claimName")}
-    return drop_empty(
-        {
-            "type": "data",
-            "bom-ref": ref,
-            "name": data.get("name") or data.get("version") or "data",
-            "version": data.get("version"),
-            "hashes": [_hash(data["digest"])],
-            "pedigree": _pedigree(data),
-            "data": [
-                drop_empty({"type": "dataset", "name": data.get("version"), "contents": drop_empty({"url": url})}),
-            ],
-            "properties": _properties({**about, "flywheel:hashOf": MANIFEST}),
-        }
-    )
+    return {
+        "type": "data",
+        "bom-ref": ref,
+        "name": data.get("name") or data.get("version") or "data",
+        "version": data.get("version"),
+        "hashes": [_hash(data["digest"])],
+        "pedigree": _pedigree(data),
+        "data": [
+            drop_empty({"type": "dataset", "name": data.get("version"), "contents": drop_empty({"url": url})}),
+        ],
+        "properties": _properties({**about, "flywheel:hashOf": MANIFEST}),
+    }
 
 
 def _pedigree(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,17 +178,15 @@ def _image(facts: dict[str, Any]) -> dict[str, Any]:
     if not text:
         return {}
     image = Image.parse(text)
-    return drop_empty(
-        {
-            "type": "container",
-            "bom-ref": f"image:{text}",
-            "name": image.name,
-            "version": image.digest or image.tag,
-            "purl": image.purl,
-            "hashes": [_hash(image.digest)] if image.digest else [],
-            "properties": _properties({"flywheel:role": "training"}),
-        }
-    )
+    return {
+        "type": "container",
+        "bom-ref": f"image:{text}",
+        "name": image.name,
+        "version": image.digest or image.tag,
+        "purl": image.purl,
+        "hashes": [_hash(image.digest)] if image.digest else [],
+        "properties": _properties({"flywheel:role": "training"}),
+    }
 
 
 def _about(facts: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import yaml
 
 from flywheel.cli.export.bom import describe_tensor, gate_result
 from flywheel.cli.export.content_digest import content_digest
-from flywheel.cli.fields import drop_empty, get_field, list_objects
+from flywheel.cli.fields import drop_empty, drop_empty_deeply, get_field, list_objects
 
 TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}
 FLYWHEEL_KEY = "flywheel"
@@ -17,8 +17,8 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]|#~])")
 
 def document(facts: dict[str, Any]) -> str:
     """Returns the card with its digest."""
-    head, body = _head(facts), _body(facts)
-    head[FLYWHEEL_KEY]["contentDigest"] = content_digest({"head": _head(facts), "body": body})
+    head, body = drop_empty_deeply(_head(facts)), _body(facts)
+    head[FLYWHEEL_KEY]["contentDigest"] = content_digest({"head": head, "body": body})
     metadata = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{metadata}---\n{body}"
 
@@ -35,30 +35,26 @@ def _head(facts: dict[str, Any]) -> dict[str, Any]:
     version, data = facts["version"], facts.get("dataset") or {}
     task = TASKS.get(str(data.get("task")))
     metrics = _numbers(version.get("metrics") or {})
-    return drop_empty(
-        {
-            "model_name": version["name"],
-            "library_name": str(version.get("format", "onnx")).lower(),
-            "pipeline_tag": task,
-            "tags": ["flywheel", *(["tabular"] if task else [])],
-            "datasets": [data["name"]] if "name" in data else [],
-            "metrics": sorted(metrics),
-            "model-index": [_results(version, data, task, metrics)] if task and metrics and data else [],
-            FLYWHEEL_KEY: drop_empty(
-                {
-                    "namespace": version["namespace"],
-                    "version": version["name"],
-                    "model": version["model"],
-                    "digest": version["digest"],
-                    "testDigest": version.get("testDigest"),
-                    "verifiedAt": version["verifiedAt"],
-                    "datasetVersion": data.get("version"),
-                    "datasetDigest": data.get("digest"),
-                    "image": get_field(facts, "lineage", "image"),
-                }
-            ),
-        }
-    )
+    return {
+        "model_name": version["name"],
+        "library_name": str(version.get("format", "onnx")).lower(),
+        "pipeline_tag": task,
+        "tags": ["flywheel", *(["tabular"] if task else [])],
+        "datasets": [data["name"]] if "name" in data else [],
+        "metrics": sorted(metrics),
+        "model-index": [_results(version, data, task, metrics)] if task and metrics and data else [],
+        FLYWHEEL_KEY: {
+            "namespace": version["namespace"],
+            "version": version["name"],
+            "model": version["model"],
+            "digest": version["digest"],
+            "testDigest": version.get("testDigest"),
+            "verifiedAt": version["verifiedAt"],
+            "datasetVersion": data.get("version"),
+            "datasetDigest": data.get("digest"),
+            "image": get_field(facts, "lineage", "image"),
+        },
+    }
 
 
 def _results(version: Mapping[str, Any], data: Mapping[str, Any], task: str, metrics: Mapping[str, float]) -> Any:

@@ -61,17 +61,10 @@ def source_input(spec: DatasetSpec, settings: Settings) -> Input:
 def check_params(dataset: Dataset) -> dict[str, Any]:
     """`params.json` of the step check (images/README.md)."""
     spec = dataset.spec
-    given = spec.model_dump(
-        mode="json", by_alias=True, exclude_defaults=True, include={"target", "keys", "event_time", "format"}
-    )
     default_split = {"by": "Time"} if spec.event_time else {}
     config = {
         "name": dataset.name,
-        "format": None,
-        "target": None,
-        "keys": [],
-        "eventTime": None,
-        **given,
+        **spec.model_dump(mode="json", by_alias=True, include={"target", "keys", "event_time", "format"}),
         "columns": [column.model_dump(mode="json", by_alias=True, exclude_defaults=True) for column in spec.columns],
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
