@@ -15,14 +15,15 @@ POOL_SIZE = 32  # connections; measured: 16 threads on the default of 10 lose a 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What another HTTP client needs. `authorization` is the header's whole value, current at the time of the call."""
+    """What another HTTP client needs, by the names of kopf's ConnectionInfo. `token` is current at the time of the call."""
 
     server: str
-    ca_path: str | None
-    certificate_path: str | None
-    private_key_path: str | None
-    authorization: str | None
-    verify: bool
+    ca_path: str | None = None
+    certificate_path: str | None = None
+    private_key_path: str | None = None
+    scheme: str | None = None
+    token: str | None = None
+    insecure: bool = False
 
 
 class NoKubeconfig(Exception):
@@ -68,11 +69,14 @@ def _is_pod(environment: Mapping[str, str]) -> bool:
 
 def credentials(settings: Configuration) -> Credentials:
     """Returns the same for another HTTP client."""
+    header = cast("str | None", settings.get_api_key_with_prefix("BearerToken", alias="authorization"))
+    scheme, _, token = (header or "").partition(" ")
     return Credentials(
         server=settings.host,
         ca_path=settings.ssl_ca_cert,
         certificate_path=settings.cert_file,
         private_key_path=settings.key_file,
-        authorization=cast("str | None", settings.get_api_key_with_prefix("BearerToken", alias="authorization")),
-        verify=bool(settings.verify_ssl),
+        scheme=scheme.capitalize() or None,
+        token=token or None,
+        insecure=not settings.verify_ssl,
     )

@@ -92,7 +92,7 @@ async def watched() -> AsyncIterator[tuple[Server, Store, "asyncio.Task[None]"]]
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    credentials = Credentials(f"http://{host}:{port}", None, None, None, None, True)
+    credentials = Credentials(f"http://{host}:{port}")
     stop = asyncio.Event()
     task = asyncio.create_task(informer.watch([WIDGETS], [], store, lambda: credentials, [], asyncio.Event(), stop))
     try:

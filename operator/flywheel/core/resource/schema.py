@@ -33,10 +33,11 @@ def min_is_not_above_max() -> dict[str, Any]:
     )
 
 
-def exactly_one_of(*fields: str) -> dict[str, Any]:
+def exactly_one_of(*fields: str, message: str = "") -> dict[str, Any]:
     """The rule that one of these fields is given, by their names in YAML, and no other."""
     given = ",".join(f"has(self.{field})" for field in fields)
-    return rule(f"[{given}].exists_one(x,x)", f"give exactly one of {', '.join(fields[:-1])} and {fields[-1]}")
+    said = message or f"give exactly one of {', '.join(fields[:-1])} and {fields[-1]}"
+    return rule(f"[{given}].exists_one(x,x)", said)
 
 
 LIST_MAP_BY_NAME: dict[str, Any] = {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]}

@@ -63,17 +63,7 @@ def _registry(apis: Sequence[Api], store: Store, credentials: Callable[[], Crede
     @kopf.on.login(registry=registry)
     def login(**_more: Any) -> kopf.ConnectionInfo:
         """Returns the credentials. kopf calls it again after each 401, and so after the token was rotated."""
-        found = credentials()
-        scheme, _, token = (found.authorization or "").partition(" ")
-        return kopf.ConnectionInfo(
-            server=found.server,
-            ca_path=found.ca_path,
-            insecure=not found.verify,
-            certificate_path=found.certificate_path,
-            private_key_path=found.private_key_path,
-            scheme=scheme.capitalize() or None,
-            token=token or None,
-        )
+        return kopf.ConnectionInfo(**vars(credentials()))
 
     for api in apis:
         _handler(registry, api, store)

@@ -112,9 +112,8 @@ class BatchInferenceSpec(Schema):
     """A BatchInference predicts the rows of a table, once or on a schedule, with the server that also serves online requests."""
 
     model_config = model_rules(
-        rule(
-            "[has(self.model),has(self.version)].exists_one(x,x)",
-            "give exactly one of model (its champion when a run starts) and version",
+        exactly_one_of(
+            "model", "version", message="give exactly one of model (its champion when a run starts) and version"
         ),
         rule(
             "!has(self.schedule) || self.output.overwrite || self.output.s3.uri.contains('$(run.')",

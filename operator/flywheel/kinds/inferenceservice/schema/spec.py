@@ -10,6 +10,7 @@ from flywheel.core.resource.schema import (
     Resources,
     Schema,
     Variable,
+    exactly_one_of,
     model_rules,
     rule,
     validations,
@@ -40,10 +41,7 @@ class InferenceServiceSpec(Schema):
     """One model's champion, or one version, served over REST and gRPC by a number of identical servers."""
 
     model_config = model_rules(
-        rule(
-            "[has(self.model),has(self.version)].exists_one(x,x)",
-            "give exactly one of model (its champion) and version",
-        ),
+        exactly_one_of("model", "version", message="give exactly one of model (its champion) and version"),
         rule(
             "has(self.auth) && [has(self.auth.none),has(self.auth.serviceAccount),has(self.auth.jwt)].exists_one(x,x)",
             "spec.auth is required: set auth: {none: {}} to allow every client that can reach the Service, or exactly one of serviceAccount and jwt",

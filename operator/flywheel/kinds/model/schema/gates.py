@@ -60,7 +60,7 @@ class ChampionGate(Schema):
 class SliceGate(Schema):
     """The worst group of rows must be good enough."""
 
-    model_config = model_rules(rule("[has(self.min),has(self.max)].exists_one(x,x)", "give exactly one of min and max"))
+    model_config = model_rules(exactly_one_of("min", "max"))
 
     by: ColumnName = Field(description="Column whose values are the groups. It does not have to be a feature.")
     metric: RowMetric = Field(description="Metric that is computed for each group.")
