@@ -8,8 +8,10 @@ Exception
 |  |- UnsupportedEncoding     415, UNIMPLEMENTED
 |  |- TooManyRequests         429, UNAVAILABLE
 |  |- ModelFailed             500, INTERNAL
+|  |  `- ModelCrashed
 |  |- Overloaded              503, UNAVAILABLE
 |  `- DeadlineExceeded        504, DEADLINE_EXCEEDED
+|     `- TimeLimitExceeded
 `- ModelRefused           a model that can never be served
 """
 
@@ -48,6 +50,23 @@ class DeadlineExceeded(RequestError):
 
 class ModelFailed(RequestError):
     """The model raised an error on an input that its signature allows."""
+
+
+class ModelCrashed(ModelFailed):
+    """The model runtime ended the worker process that computed the request."""
+
+    def __init__(self, finding: str) -> None:
+        super().__init__(f"the model runtime ended its worker process on this input ({finding}); send another input")
+
+
+class TimeLimitExceeded(DeadlineExceeded):
+    """The model computed for longer than a request may, so the computation was ended."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(
+            f"the model did not finish in {seconds:g} s, the limit of a request, and was ended; "
+            "send a smaller request, or raise spec.requestTimeout (--max-run-seconds)"
+        )
 
 
 class ModelRefused(Exception):

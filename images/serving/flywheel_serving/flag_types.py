@@ -37,3 +37,11 @@ def non_negative_seconds(text: str) -> float:
     if not 0 <= value < MAX_SECONDS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds between 0 and {MAX_SECONDS}")
     return value
+
+
+def positive_seconds(text: str) -> float:
+    """A number of seconds above 0, to a day."""
+    value = non_negative_seconds(text)
+    if value == 0:
+        raise argparse.ArgumentTypeError("0 seconds are too few; give a number above 0")
+    return value

@@ -19,12 +19,14 @@ from flywheel_serving.auth.authenticator import build_authenticator
 from flywheel_serving.auth.verdict import CannotStart
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.flag_types import Address
+from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.http_server import HttpServer
 from flywheel_serving.http.message import Application
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.prediction_log.config import LogConfig
 from flywheel_serving.rest import cors
+from flywheel_serving.rest.health import HealthProbes
 from flywheel_serving.rest.rest_guard import RestGuard
 from flywheel_serving.rest.routes import Routes
 from flywheel_serving.route.router import Router
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
 DRAINED, CANNOT_START, MODEL_REFUSED = 0, 1, 2  # exit codes
 QUIET_SECONDS = 1.0  # without a request: the endpoint was withdrawn everywhere
 QUIET_POLL_SECONDS = 0.1
+# Of the health port, which the node's kubelet alone needs.
+HEALTH_LIMITS = HttpLimits(body_bytes=1, connections=64, request_seconds=5.0, idle_seconds=30.0)
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,10 @@ class Server:
         settings, dataplane = self._settings, self._dataplane
         ports = {"http": await self._http.start(settings.http)}
         self._stops.append(self._http.stop)
+        if settings.health is not None:
+            probes = HttpServer(HealthProbes(dataplane), HEALTH_LIMITS)
+            ports["health"] = await probes.start(settings.health)
+            self._stops.append(probes.stop)
         if settings.grpc is not None:
             ports["grpc"] = await self._start_rpc(settings.grpc)
         if self._authenticator is not None:

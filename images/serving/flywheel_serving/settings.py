@@ -18,11 +18,12 @@ FEATURES = (infer_config, http_config, auth_config, route_file, log_config, cors
 
 @dataclass(frozen=True)
 class Settings:
-    """`grpc`, `auth` and `log` are None if the feature is off; without `auth` all callers are admitted."""
+    """`grpc`, `health`, `auth` and `log` are None if the feature is off; without `auth` all callers are admitted."""
 
     model: infer_config.InferConfig
     http: Address
     http_limits: HttpLimits
+    health: Address | None
     grpc: Address | None
     auth: auth_config.AuthConfig | None
     route: Path
@@ -52,6 +53,7 @@ def parse(arguments: list[str] | None = None) -> Settings:
         model=infer_config.InferConfig.from_flags(flags),
         http=flags.http,
         http_limits=HttpLimits(**field_values(HttpLimits, flags)),
+        health=flags.health,
         grpc=flags.grpc,
         auth=flags.auth,
         route=flags.route,

@@ -19,6 +19,7 @@ from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rest import codec as rest_codec
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rpc import codec as rpc_codec
+from flywheel_serving.workers import kernels
 from tests.serving.oracle.in_memory import exchange_in_memory
 
 SIGNATURE = Signature(
@@ -86,7 +87,7 @@ def onnx(data: bytes) -> None:
         path = Path(file.name)
         with contextlib.suppress(ModelRefused):
             onnx_file.check_onnx_file(path)
-            onnx_file.operator_types(path)
+            kernels.needs_isolation(path)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

@@ -34,10 +34,24 @@ def calls(door: Admission, clock: Clock, waited: int, seconds: float, apart: flo
 def test_requests_up_to_the_limit_are_admitted(clock: Clock) -> None:
     door = Admission(MOST)
 
-    door.check(MOST - 1)
+    door.count_queued = {"peer": MOST // 2, "another": 1}.__getitem__
+
+    door.check(MOST - 1, "peer")
 
     with pytest.raises(TooManyRequests, match="256 inferences are in flight, the limit"):
-        door.check(MOST)
+        door.check(MOST, "peer")
+
+
+def test_a_client_that_fills_the_limit_keeps_no_other_out(clock: Clock) -> None:
+    door = Admission(MOST)
+    door.count_queued = {"greedy": MOST, "another": 1}.__getitem__
+
+    door.check(MOST, "another")
+
+    with pytest.raises(TooManyRequests):
+        door.check(MOST, "greedy")
+    with pytest.raises(TooManyRequests):
+        door.check(MOST + MOST // 4, "another")
 
 
 def test_a_standing_queue_admits_only_as_many_as_saturate_the_model(clock: Clock) -> None:
@@ -45,9 +59,9 @@ def test_a_standing_queue_admits_only_as_many_as_saturate_the_model(clock: Clock
 
     calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
 
-    door.check(SATURATING_REQUESTS - 1)
+    door.check(SATURATING_REQUESTS - 1, "peer")
     with pytest.raises(TooManyRequests, match="more requests arrive than the model can answer"):
-        door.check(SATURATING_REQUESTS)
+        door.check(SATURATING_REQUESTS, "peer")
 
 
 @pytest.mark.parametrize(
@@ -59,7 +73,7 @@ def test_bursts_and_short_queues_are_admitted(clock: Clock, waited: int, seconds
 
     calls(door, clock, waited, seconds, apart)
 
-    door.check(MOST - 1)
+    door.check(MOST - 1, "peer")
 
 
 def test_admission_opens_again_after_a_time_without_refusals(clock: Clock) -> None:
@@ -69,16 +83,16 @@ def test_admission_opens_again_after_a_time_without_refusals(clock: Clock) -> No
     for _ in range(10):
         clock.now += 0.15
         with pytest.raises(TooManyRequests):
-            door.check(SATURATING_REQUESTS)
+            door.check(SATURATING_REQUESTS, "peer")
     clock.now += 0.25
 
-    door.check(MOST - 1)
+    door.check(MOST - 1, "peer")
 
 
 def test_a_limit_below_saturation_holds(clock: Clock) -> None:
     door = Admission(2)
 
-    door.check(1)
+    door.check(1, "peer")
 
     with pytest.raises(TooManyRequests, match="2 inferences"):
-        door.check(2)
+        door.check(2, "peer")

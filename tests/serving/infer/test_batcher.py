@@ -13,7 +13,7 @@ from onnx import NodeProto, TensorProto, helper
 from flywheel_serving.errors import ModelFailed, Overloaded
 from flywheel_serving.infer.admission import Admission
 from flywheel_serving.infer.batcher import Batcher, BatchItem
-from flywheel_serving.infer.runner import ModelResult, Runner
+from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
@@ -28,7 +28,7 @@ def run_batcher(
     outputs = [spec.name for spec in model.signature.outputs]
 
     async def submit_all() -> list[ModelResult]:
-        runner = Runner(model, 1)
+        runner = Runner(model, Concurrency(3))
         batcher = Batcher(runner, metrics, Admission(256), max_rows)
         waits: list[asyncio.Future[ModelResult]] = []
         for each in feeds:
@@ -146,7 +146,7 @@ def in_turn(model: OnnxModel, apart: float, wait: float, max_rows: int) -> tuple
     answered: list[float] = []
 
     async def submit_all() -> None:
-        runner = Runner(model, 1)
+        runner = Runner(model, Concurrency(3))
         batcher = Batcher(runner, metrics, Admission(256), max_rows, wait_seconds=wait)
         began = time.perf_counter()
         for _ in range(3):

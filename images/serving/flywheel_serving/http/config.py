@@ -31,6 +31,8 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
     group, limits = parser.add_argument_group("HTTP"), HttpLimits()
     port = "address of REST; port 0 takes a free one"
     group.add_argument("--http", type=address, default=("127.0.0.1", 8080), metavar="HOST:PORT", help=port)
+    health = "address of a second port with /v2/health/live and /v2/health/ready alone; off without this flag"
+    group.add_argument("--health", type=address, metavar="HOST:PORT", help=health)
     for flag, field, kind, text in (
         ("--max-body-bytes", "body_bytes", positive_int, "largest request, REST and gRPC"),
         ("--max-connections", "connections", positive_int, "most connections at once"),

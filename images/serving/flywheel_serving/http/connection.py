@@ -14,6 +14,7 @@ from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Request, Response, SendResponse, busy_response, error_response
 from flywheel_serving.http.parser import Event, RequestParser
+from flywheel_serving.peers import UNKNOWN_PEER, peer_of_socket
 
 MAX_PIPELINED_REQUESTS = 16
 LINGER_SECONDS = 2.0
@@ -56,9 +57,11 @@ class Connection(asyncio.Protocol):
         self._is_lingering = False
         self._budgeted_bytes = 0  # of bodies of this connection, in the server's budget
         self.deadline = NEVER
+        self.peer = UNKNOWN_PEER
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's TCP transports are not asyncio.Transport
+        self.peer = peer_of_socket(transport.get_extra_info("peername"))
         self._server.add_connection(self)
         self._set_deadline(self._limits.request_seconds)
         if self._server.is_full:
@@ -77,6 +80,7 @@ class Connection(asyncio.Protocol):
         elif self._request is None and self._is_writable and self._server.buffered_bytes <= self._limits.buffered_bytes:
             self.deadline = NEVER  # most clients send one request after the other
             self._request = request
+            request.peer = self.peer
             self._server.answer(request, self._send_response)
         else:
             self._queue.append(request)
@@ -147,6 +151,7 @@ class Connection(asyncio.Protocol):
             if isinstance(event, Request):
                 self.deadline = NEVER
                 self._request = event
+                event.peer = self.peer
                 self._server.answer(event, self._send_response)
             elif isinstance(event, bytes):
                 self._transport.write(event)

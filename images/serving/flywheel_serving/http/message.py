@@ -7,6 +7,8 @@ from typing import Any
 
 import orjson
 
+from flywheel_serving.peers import UNKNOWN_PEER
+
 JSON = "application/json"
 OK_TEMPLATE = (
     f"HTTP/1.1 200 OK\r\ncontent-type: {JSON}\r\ncontent-length: ".encode() + b"%d\r\nconnection: keep-alive\r\n\r\n%b"
@@ -19,6 +21,7 @@ class Request:
     """`target` is the raw path with its query; header names are lower-case, repeated ones joined by a comma.
 
     `head_cache` is for the application: what it derived from everything but the body. Requests of one head share it.
+    `peer` is the client's address.
     """
 
     method: str
@@ -27,6 +30,7 @@ class Request:
     body: bytes
     keep_alive: bool
     head_cache: dict[str, Any] = field(default_factory=dict)
+    peer: str = UNKNOWN_PEER
 
     @property
     def path(self) -> bytes:

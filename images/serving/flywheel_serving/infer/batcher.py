@@ -4,6 +4,8 @@
 
 Requests decoded in one turn of the loop, or while the threads were busy, run together: eight rows cost a small model
 little more than one. No request waits for others unless `wait_seconds` says so, for models that gain much from it.
+
+The queue is first come, first served, but for requests of a client that has all slots which one client may have.
 """
 
 import asyncio
@@ -14,12 +16,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flywheel_serving.errors import ModelFailed, Overloaded, RequestError
+from flywheel_serving.errors import ModelFailed, Overloaded, RequestError, TimeLimitExceeded
 from flywheel_serving.infer.admission import Admission
 from flywheel_serving.infer.requests import InputLayout
 from flywheel_serving.infer.runner import ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
+from flywheel_serving.peers import UNKNOWN_PEER
+
+# A call that failed or took too long for several requests is repeated for each alone; they may wait so long for a slot.
+REPEAT_SECONDS = 5.0
 
 
 @dataclass(slots=True, eq=False)  # compared by identity: == of arrays is an array
@@ -40,6 +46,9 @@ class BatchItem:
     layout: InputLayout | None = None
     block: Array | None = None
     counted: bool = False  # with the others of its batch, by `Batcher.on_batch`
+    peer: str = UNKNOWN_PEER
+    alone: bool = False  # it was in a batch that failed, and shares no call any more
+    has_timer: bool = False  # that drops it at its deadline
 
     @property
     def row_shapes(self) -> tuple[tuple[int, ...], ...]:
@@ -85,15 +94,26 @@ class Batcher:
         self._is_flush_due = False
         self.max_rows = max_rows
         self.on_batch: Callable[[Batch, list[Array]], None] | None = None  # called for each batch that succeeded
+        runner.on_free_slot = self._flush_soon
+        admission.count_queued = self._count_queued
 
     def submit(self, item: BatchItem) -> None:
         """Queues `item`: its result comes later, on the event loop; Overloaded if it still waits at its deadline."""
         item.submitted = time.perf_counter()
         self._queue.append(item)
         if self._runner.is_full:
-            asyncio.get_running_loop().call_later(max(0.0, item.deadline - time.perf_counter()), self._expire, item)
+            self._start_timer(item)
         else:
             self._flush_soon()
+
+    def _count_queued(self, peer: str) -> int:
+        return sum([item.peer == peer for item in self._queue])
+
+    def _start_timer(self, item: BatchItem) -> None:
+        if not item.has_timer:
+            item.has_timer = True
+            seconds_left = max(0.0, item.deadline - time.perf_counter())
+            asyncio.get_running_loop().call_later(seconds_left, self._expire, item)
 
     def _flush_soon(self) -> None:
         if not self._is_flush_due:
@@ -102,7 +122,12 @@ class Batcher:
 
     def _expire(self, item: BatchItem) -> None:
         """Drops an item whose client has stopped waiting, so that it takes no time of the others."""
-        if item in self._queue:
+        item.has_timer = False
+        if item not in self._queue:
+            return
+        if time.perf_counter() < item.deadline:
+            self._start_timer(item)  # it waits for a second call
+        else:
             self._queue.remove(item)
             self._metrics.statistics.add_failure(time.perf_counter() - item.submitted)
             item.on_result(Overloaded("the model was not free in time; retry in a second"))
@@ -114,9 +139,18 @@ class Batcher:
             return
         length = len(self._queue)
         while self._queue and not self._runner.is_full:
-            self._run(self._next_items())
+            items = self._next_items()
+            if not items:
+                break
+            self._run(items)
         if self._runner.is_idle:  # else the model is slow, and gains more from many rows than from a short queue
             self._admission.queue_drained(length)
+        else:
+            self._start_timers()
+
+    def _start_timers(self) -> None:
+        for item in self._queue:
+            self._start_timer(item)
 
     def _flush_full(self) -> None:
         """Runs full batches, and one whose first item has waited long enough; a timer runs the rest."""
@@ -127,19 +161,36 @@ class Batcher:
                 if self._timer is None:
                     self._timer = asyncio.get_running_loop().call_later(seconds_left, self._on_timer)
                 return
-            self._run(self._next_items())
+            items = self._next_items()
+            if not items:
+                break
+            self._run(items)
+        self._start_timers()
 
     def _on_timer(self) -> None:
         self._timer = None
         self._flush_soon()
 
     def _next_items(self) -> list[BatchItem]:
+        """The items of the next call, which leave the queue; none if every client that waits has its slots."""
+        skipped: list[BatchItem] = []
+        if not self._runner.is_idle:
+            while self._queue and not self._runner.may_start(self._queue[0].peer):
+                skipped.append(self._queue.popleft())
+        items = self._pop_batch() if self._queue else []
+        if skipped:
+            self._queue.extendleft(reversed(skipped))
+        return items
+
+    def _pop_batch(self) -> list[BatchItem]:
         first = self._queue.popleft()
-        items, rows = [first], first.rows
-        while self._queue:
+        items, rows, any_peer = [first], first.rows, self._runner.mixes_peers
+        while self._queue and not first.alone:
             following = self._queue[0]
             rows += following.rows
             if rows > self.max_rows or not (self._fixed_row_shape or following.row_shapes == first.row_shapes):
+                break
+            if following.alone or not (any_peer or following.peer == first.peer):
                 break
             items.append(self._queue.popleft())
         return items
@@ -150,14 +201,13 @@ class Batcher:
             item.started = now
         batch = _merge(items)
         self._metrics.batch_rows.observe(batch.rows)
-        self._runner.run(batch.feeds, batch.outputs, lambda result: self._on_result(batch, result))
+        self._runner.run(batch.feeds, batch.outputs, lambda result: self._on_result(batch, result), items[0].peer)
 
     def _on_result(self, batch: Batch, result: ModelResult) -> None:
         items = batch.items
         self._update_statistics(items, result)
-        if isinstance(result, ModelFailed) and len(items) > 1:
-            for item in items:  # one request's row must not fail the other requests
-                self._run([item])
+        if isinstance(result, ModelFailed | TimeLimitExceeded) and len(items) > 1:
+            self._repeat_alone(items)
         elif isinstance(result, RequestError):
             for item in items:
                 item.on_result(result)
@@ -168,6 +218,13 @@ class Batcher:
         if self._queue:
             self._flush_soon()
 
+    def _repeat_alone(self, items: list[BatchItem]) -> None:
+        """One request's row must not fail the other requests."""
+        deadline = time.perf_counter() + REPEAT_SECONDS
+        for item in items:
+            item.alone, item.deadline = True, max(item.deadline, deadline)
+        self._queue.extendleft(reversed(items))
+
     def _update_statistics(self, items: list[BatchItem], result: ModelResult) -> None:
         statistics, now = self._metrics.statistics, time.perf_counter()
         if not isinstance(result, RequestError):
@@ -175,7 +232,9 @@ class Batcher:
             queued_seconds = requests * started - sum([item.submitted for item in items])
             rows = sum([item.rows for item in items])
             statistics.add_success(requests, rows, queued_seconds, requests * (now - started))
-        elif len(items) == 1 or not isinstance(result, ModelFailed):  # else each item runs again by itself
+        elif len(items) == 1 or not isinstance(
+            result, ModelFailed | TimeLimitExceeded
+        ):  # else each item runs again by itself
             for item in items:
                 statistics.add_failure(now - item.submitted)
 

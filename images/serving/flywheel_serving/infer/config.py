@@ -4,7 +4,7 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
-from flywheel_serving.flag_types import field_values, non_negative_seconds, positive_int
+from flywheel_serving.flag_types import field_values, non_negative_seconds, positive_int, positive_seconds
 
 
 @dataclass(frozen=True)
@@ -16,6 +16,8 @@ class Limits:
     batch_wait_seconds: float = 0.0  # a request waits so long for others to share its call
     in_flight: int = 256
     queue_seconds: float = 5.0  # a request waits so long for the model
+    run_seconds: float = 60.0  # the model computes so long for a request, then the computation is ended
+    workers: int = 2  # processes of a model that is computed apart
 
 
 @dataclass(frozen=True)
@@ -56,5 +58,7 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         ),
         ("--max-in-flight", "in_flight", positive_int, "most inferences in flight; further requests are answered 429"),
         ("--max-queue-seconds", "queue_seconds", non_negative_seconds, "time to wait for the model, then 503"),
+        ("--max-run-seconds", "run_seconds", positive_seconds, "time of the model for one request, then 504"),
+        ("--workers", "workers", positive_int, "most processes of a model that is not computed in the server's own"),
     ):
         group.add_argument(flag, dest=field, type=kind, default=getattr(limits, field), help=text)

@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flywheel_serving import VERSION
@@ -10,18 +12,31 @@ from flywheel_serving.infer.admission import Admission
 from flywheel_serving.infer.batcher import Batcher, BatchItem
 from flywheel_serving.infer.config import InferConfig
 from flywheel_serving.infer.extensions import Completion, Recorder, Route, RoutedRequest
+from flywheel_serving.infer.health_metrics import HealthMetrics
 from flywheel_serving.infer.local_model import LocalModel
 from flywheel_serving.infer.requests import DIRECT, InferRequest, InferResponse, InputLayout, ResponseCallback
-from flywheel_serving.infer.runner import ModelResult, Runner
+from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model import golden_rows
 from flywheel_serving.model.cpu_limit import cpu_limit
 from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.model.onnx_model import PLATFORM, OnnxModel
+from flywheel_serving.workers.isolated_model import IsolatedModel
+from flywheel_serving.workers.kernels import needs_isolation
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
 WARM_UP_CALLS = 5
+WARM_UP_SECONDS = 300.0  # for one of its calls: all golden rows at once may take longer than a request
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadiness:
+    """`reason` is CamelCase for conditions; the message has the finding and the next step."""
+
+    reason: str
+    message: str
 
 
 class DataPlane:
@@ -35,10 +50,8 @@ class DataPlane:
         self.metrics = metrics
         self.name, self.version = config.name, config.version
         self._limits = limits = config.limits
-        threads = config.threads or cpu_limit()
-        self._model = OnnxModel(config.folder / "model.onnx", threads)
+        self._load(config)
         self.signature = signature = self._model.signature
-        self._runner = Runner(self._model, threads)
         self._admission = Admission(limits.in_flight)
         self._batcher = Batcher(
             self._runner,
@@ -57,6 +70,29 @@ class DataPlane:
         self._is_draining = False
         self.route: Route | None = None
         self.recorder: Recorder | None = None
+        metrics.register(self._health_metrics())
+
+    def _health_metrics(self) -> HealthMetrics:
+        def unready_reason() -> str:
+            unreadiness = self.unreadiness
+            return unreadiness.reason if unreadiness else ""
+
+        runner = self._runner
+        return HealthMetrics((self.name, self.version), unready_reason, lambda: runner.stuck_calls, runner.ended)
+
+    def _load(self, config: InferConfig) -> None:
+        """Loads the model into this process if all of its kernels are safe there, else into workers. Raises ModelRefused."""
+        path, threads, seconds = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits.run_seconds
+        self.isolated_operator = needs_isolation(path)
+        self._model: LoadedModel
+        self._isolated: IsolatedModel | None = None
+        if self.isolated_operator:
+            self._model = self._isolated = isolated = IsolatedModel(path, threads)
+            concurrency = Concurrency(config.limits.workers, seconds, inline=False, restore=isolated.restore)
+        else:
+            self._model = OnnxModel(path, threads)
+            concurrency = Concurrency(max(2, threads) + 1, seconds)
+        self._runner = Runner(self._model, concurrency)
 
     @property
     def providers(self) -> list[str]:
@@ -65,8 +101,34 @@ class DataPlane:
 
     @property
     def ready(self) -> bool:
-        """True from the end of the warm-up until draining begins."""
-        return self._is_warm and not self._is_draining
+        """Whether it has warmed up, is not draining, and can compute."""
+        return self.unreadiness is None
+
+    @property
+    def unreadiness(self) -> Unreadiness | None:
+        """Why it is not ready."""
+        if not self._is_warm:
+            return Unreadiness("Starting", f"model {self.name!r} is warming up; wait until the warm-up has ended")
+        if self._is_draining:
+            return Unreadiness("Draining", "the server is stopping; other servers take the requests")
+        if self._runner.is_stuck:
+            calls, seconds = self._runner.stuck_calls, self._limits.run_seconds
+            finding = (
+                f"{calls} calls of the model run on after their limit of {seconds:g} s, which are all that may run"
+            )
+            return Unreadiness(
+                "ModelStuck", f"{finding}; delete the pod, and bring a model that computes for less time"
+            )
+        if self._isolated is not None and self._isolated.failed_starts > 1:
+            return Unreadiness(
+                "ModelCrashed", "no worker of the model can be started; the log of container 'server' says why"
+            )
+        return None
+
+    @property
+    def ended_calls(self) -> Mapping[str, int]:
+        """The number of calls that were ended at their limit (`TimeLimit`), or by a crash of the model runtime (`Crashed`)."""
+        return self._runner.ended
 
     @property
     def in_flight(self) -> int:
@@ -79,8 +141,8 @@ class DataPlane:
 
     async def warm_up(self) -> float:
         """Replays the golden rows (one row of zeros without them); the largest difference. Raises ModelRefused."""
-        difference = golden_rows.replay(self._golden_rows, self._model)
-        if golden_rows.rows_are_independent(self._golden_rows, self._model):
+        difference = golden_rows.replay(self._golden_rows, self._model, WARM_UP_SECONDS)
+        if golden_rows.rows_are_independent(self._golden_rows, self._model, WARM_UP_SECONDS):
             self._batcher.max_rows = self._limits.batch_rows
             self.local_model.rows_are_independent = True
         for _ in range(WARM_UP_CALLS):
@@ -108,6 +170,8 @@ class DataPlane:
 
     def close(self) -> None:
         self._runner.close()
+        if self._isolated is not None:
+            self._isolated.close()
 
     def check_model(self, name: str, version: str) -> None:
         """Raises NotFound unless `name` and `version` ("" for any) are served here."""
@@ -133,12 +197,12 @@ class DataPlane:
     def statistics(self) -> dict[str, Any]:
         return self.metrics.statistics.document(self.name, self.version)
 
-    def admit(self) -> None:
-        """Call this before decoding a request. Raises Overloaded or TooManyRequests if it could not be answered."""
+    def admit(self, peer: str) -> None:
+        """Call this before decoding a request of the client `peer`. Raises Overloaded or TooManyRequests if it could not be answered."""
         try:
             if not self._is_warm:
                 raise Overloaded(f"model {self.name!r} is warming up; retry in a second")
-            self._admission.check(self.metrics.in_flight)
+            self._admission.check(self.metrics.in_flight, peer)
         except RequestError:
             self.metrics.infer_failure += 1
             raise
@@ -160,7 +224,7 @@ class DataPlane:
         queue_seconds, timeout = self._limits.queue_seconds, request.timeout
         deadline = start + (min(queue_seconds, timeout) if timeout else queue_seconds)
         complete = self._completion(request, start, outputs, on_response)
-        item = BatchItem(feeds, outputs, rows, deadline, complete, start)
+        item = BatchItem(feeds, outputs, rows, deadline, complete, start, peer=request.peer)
         if feeds is request.tensors:
             item.layout, item.block = request.layout, request.block
         route = self.route

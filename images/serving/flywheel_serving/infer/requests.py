@@ -30,6 +30,7 @@ class InferRequest:
     """Named tensors; `outputs` names the requested ones, empty for all; `timeout` is in seconds.
 
     `headers` are REST headers or gRPC metadata, names in lower case; `pinned` is whether the client named the version.
+    `peer` is the client's address, among which the server is shared fairly.
     If `layout` is given, `block` holds the numbers of all inputs, [input, *shape], and `tensors` are views of it.
     """
 
@@ -41,6 +42,7 @@ class InferRequest:
     body_bytes: int = 0
     headers: Mapping[bytes, bytes] | None = None
     pinned: bool = False
+    peer: str = ""
     layout: InputLayout | None = None
     block: Array | None = None
 

@@ -1,14 +1,21 @@
-"""Runs the model: on the event loop while its calls are known to be short, else in threads."""
+"""Runs the model: on the event loop while its calls are known to be short, else in threads, each for a limited time.
+
+A thread computes by itself, or waits for a worker process that does. A client has at most all slots but one, so that its
+long calls leave room for the calls of others.
+"""
 
 import asyncio
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
-from flywheel_serving.errors import RequestError
+from flywheel_serving.errors import ModelCrashed, RequestError, TimeLimitExceeded
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.model.loaded_model import LoadedModel
+from flywheel_serving.peers import UNKNOWN_PEER
 
 # A hop to a thread and back costs about 0.1 ms on a busy core, several times a small model's own work. Other connections
 # wait for at most one call of 1 ms.
@@ -17,71 +24,135 @@ MAX_INLINE_BYTES = 65_536
 # Weights of the moving estimate of a call's time. A preempted or throttled process measures long times that are not the
 # model's, so long times weigh little and short ones much. A model that is really slow passes the limit within ten calls.
 SLOWER_WEIGHT, FASTER_WEIGHT = 0.02, 0.5
-
-# Operators whose work is bounded by the size of their inputs. A model with any other (Loop, Range, Tile, …) may compute
-# for minutes on a small input, since an input's value decides how long: it always runs in a thread.
-SIZE_BOUNDED_OPERATORS = frozenset(
-    """
-    Abs Add And ArgMax ArgMin ArrayFeatureExtractor AveragePool BatchNormalization Binarizer Cast Ceil Clip
-    Concat Conv DictVectorizer Div Dropout Elu Equal Erf Exp FeatureVectorizer Flatten Floor GRU Gather Gelu
-    Gemm GlobalAveragePool Greater GreaterOrEqual Identity Imputer IsInf IsNaN LSTM LabelEncoder
-    LayerNormalization LeakyRelu Less LessOrEqual LinearClassifier LinearRegressor Log LogSoftmax MatMul Max
-    MaxPool Mean Min Mod Mul Neg Normalizer Not OneHotEncoder Or Pow RNN ReduceMax ReduceMean ReduceMin
-    ReduceProd ReduceSum ReduceSumSquare Relu Reshape SVMClassifier SVMRegressor Scaler Selu Shape Sigmoid Sign
-    Slice Softmax Softplus Split Sqrt Squeeze Sub Sum Tanh Transpose TreeEnsemble TreeEnsembleClassifier
-    TreeEnsembleRegressor Unsqueeze Where Xor
-    """.split()  # noqa: SIM905  a list would be a page with one word on each line
-)
+# After its time limit, a call has so long to end before its client is answered without it, and the call counts as stuck.
+GRACE_SECONDS = 2.0
 
 ModelResult = list[Array] | RequestError  # one array for each requested output
 ResultCallback = Callable[[ModelResult], None]
 
 
+@dataclass(frozen=True)
+class Concurrency:
+    """How a model may be called: at most `slots` calls in threads, each for `run_seconds`.
+
+    `inline`: short calls may run on the event loop. `restore` is called in the thread after a call that ended a worker.
+    """
+
+    slots: int
+    run_seconds: float = 60.0
+    inline: bool = True
+    restore: Callable[[], None] | None = None
+
+
+@dataclass(eq=False, slots=True)
+class _Call:
+    peer: str
+    on_result: ResultCallback | None
+    started: float  # time.perf_counter's clock
+
+
 class Runner:
     """Runs a model's calls and estimates how long a small call takes. Belongs to one event loop."""
 
-    def __init__(self, model: OnnxModel, threads: int) -> None:
+    def __init__(self, model: LoadedModel, concurrency: Concurrency) -> None:
         self._model = model
-        self._workers = max(2, threads)
-        self._pool = ThreadPoolExecutor(self._workers, thread_name_prefix="infer")
-        self._calls_in_threads = 0
-        self._is_bounded = model.operators <= SIZE_BOUNDED_OPERATORS
+        self._concurrency = concurrency
+        self._pool = ThreadPoolExecutor(concurrency.slots, thread_name_prefix="infer")
+        self._calls: set[_Call] = set()  # in threads
+        self._calls_of_peer: Counter[str] = Counter()
         self._small_call_seconds = MAX_INLINE_SECONDS  # until measured, a call goes to the pool
+        self.on_free_slot: Callable[[], None] = lambda: (
+            None
+        )  # called when a slot is free after its result was delivered
+        self.ended: Counter[str] = Counter()  # calls that ended otherwise than by themselves, by TimeLimit and Crashed
 
     @property
     def is_full(self) -> bool:
         """Whether a call that needs a thread would have to wait for one."""
-        return self._calls_in_threads >= self._workers
+        return len(self._calls) >= self._concurrency.slots
 
     @property
     def is_idle(self) -> bool:
         """Whether no call is running; a call on the event loop has ended by the time this is read."""
-        return self._calls_in_threads == 0
+        return not self._calls
 
-    def run(self, feeds: dict[str, Array], outputs: list[str], on_result: ResultCallback) -> None:
-        """Gives `on_result` one array for each of `outputs`, or ModelFailed: at once, or later on the event loop."""
-        is_small = _input_bytes(feeds) <= MAX_INLINE_BYTES
-        if self._is_bounded and is_small and self._small_call_seconds < MAX_INLINE_SECONDS:
-            on_result(self._timed_run(feeds, outputs, is_small))
-            return
-        loop = asyncio.get_running_loop()
-        self._calls_in_threads += 1
+    @property
+    def mixes_peers(self) -> bool:
+        """Whether requests of several clients may share a call: only where none of them can make it long, or end it."""
+        return self._concurrency.inline
+
+    @property
+    def stuck_calls(self) -> int:
+        """The number of calls that run on although their time limit has passed."""
+        longest = self._concurrency.run_seconds + GRACE_SECONDS
+        return sum(time.perf_counter() - call.started > longest for call in self._calls)
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether no slot is left beside those of stuck calls."""
+        return self.stuck_calls >= self._concurrency.slots
+
+    def may_start(self, peer: str) -> bool:
+        """Whether the client has a slot left, while others run."""
+        return self._calls_of_peer[peer] < max(1, self._concurrency.slots - 1)
+
+    def run(
+        self, feeds: dict[str, Array], outputs: list[str], on_result: ResultCallback, peer: str = UNKNOWN_PEER
+    ) -> None:
+        """Gives `on_result` one array for each of `outputs`, or an error: at once, or later on the event loop."""
+        is_small = self._concurrency.inline and _input_bytes(feeds) <= MAX_INLINE_BYTES
+        if is_small and self._small_call_seconds < MAX_INLINE_SECONDS:
+            on_result(self._timed_run(feeds, outputs, is_small, None))
+        else:
+            self._run_in_thread(feeds, outputs, is_small, _Call(peer, on_result, time.perf_counter()))
+
+    def _run_in_thread(self, feeds: dict[str, Array], outputs: list[str], is_small: bool, call: _Call) -> None:
+        loop, seconds, restore = asyncio.get_running_loop(), self._concurrency.run_seconds, self._concurrency.restore
+        self._calls.add(call)
+        self._calls_of_peer[call.peer] += 1
+        late = loop.call_later(seconds + GRACE_SECONDS, self._deliver, call, TimeLimitExceeded(seconds))
 
         def finish(result: ModelResult) -> None:
-            self._calls_in_threads -= 1
-            on_result(result)
+            late.cancel()
+            self._release(call)
+            if call.on_result is None:
+                self.on_free_slot()
+            else:
+                self._deliver(call, result)
 
         def work() -> None:
-            result = self._timed_run(feeds, outputs, is_small)
+            result = self._timed_run(feeds, outputs, is_small, seconds)
             with contextlib.suppress(RuntimeError):  # the loop is closed: no client waits any more
+                if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded):
+                    # The client learns it at once, and keeps its slot until a new worker has loaded the model.
+                    loop.call_soon_threadsafe(self._deliver, call, result)
+                    restore()
                 loop.call_soon_threadsafe(finish, result)
 
         self._pool.submit(work)
 
-    def _timed_run(self, feeds: dict[str, Array], outputs: list[str], is_small: bool) -> ModelResult:
+    def _release(self, call: _Call) -> None:
+        self._calls.discard(call)
+        self._calls_of_peer[call.peer] -= 1
+        if not self._calls_of_peer[call.peer]:
+            del self._calls_of_peer[call.peer]
+
+    def _deliver(self, call: _Call, result: ModelResult) -> None:
+        on_result, call.on_result = call.on_result, None
+        if on_result is None:
+            return  # delivered before
+        if isinstance(result, TimeLimitExceeded):
+            self.ended["TimeLimit"] += 1
+        elif isinstance(result, ModelCrashed):
+            self.ended["Crashed"] += 1
+        on_result(result)
+
+    def _timed_run(
+        self, feeds: dict[str, Array], outputs: list[str], is_small: bool, seconds: float | None
+    ) -> ModelResult:
         start = time.perf_counter()
         try:
-            result = self._model.run(feeds, outputs)
+            result = self._model.run(feeds, outputs, seconds)
         except RequestError as error:
             return error
         if is_small:

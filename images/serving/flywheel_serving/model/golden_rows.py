@@ -10,7 +10,7 @@ import numpy as np
 from flywheel_serving.errors import ModelRefused, RequestError
 from flywheel_serving.model import tensors
 from flywheel_serving.model.datatypes import DTYPES, Array
-from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.model.signature import Signature, TensorSpec
 
 DEFAULT_TOLERANCE = 1e-4
@@ -57,18 +57,18 @@ def zero_row(signature: Signature) -> GoldenRows:
     return GoldenRows(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
 
 
-def replay(golden: GoldenRows, model: OnnxModel) -> float:
+def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> float:
     """The largest absolute difference between computed and recorded numbers. Raises ModelRefused beyond the tolerance."""
     names = [spec.name for spec in model.signature.outputs]
     try:
-        computed = dict(zip(names, model.run(golden.inputs, names), strict=True))
+        computed = dict(zip(names, model.run(golden.inputs, names, seconds), strict=True))
     except RequestError as error:
         next_step = "check golden.json" if golden.outputs else "add a golden.json with a row that the model accepts"
         raise ModelRefused("WarmUpFailed", f"the model failed in its warm-up: {error}; {next_step}") from error
     return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
 
 
-def rows_are_independent(golden: GoldenRows, model: OnnxModel) -> bool:
+def rows_are_independent(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> bool:
     """Whether rows get the same outputs in one call as in calls of their own, so that requests may share a call.
 
     An operator over the first axis (such as a mean over the batch) would make each row depend on its neighbours. Three
@@ -79,8 +79,9 @@ def rows_are_independent(golden: GoldenRows, model: OnnxModel) -> bool:
         return False
     rows = {name: _three_rows(array) for name, array in golden.inputs.items()}
     try:
-        together = model.run(rows, names)
-        alone = [model.run({name: array[row : row + 1] for name, array in rows.items()}, names) for row in range(3)]
+        together = model.run(rows, names, seconds)
+        apart = [{name: array[row : row + 1] for name, array in rows.items()} for row in range(3)]
+        alone = [model.run(each, names, seconds) for each in apart]
     except RequestError:
         return False
     return all(

@@ -24,7 +24,6 @@ CHILDREN = {
     FUNCTION: {7: NODE, 11: ATTRIBUTE},
     TRAINING: {1: GRAPH, 2: GRAPH},
 }
-GRAPH_NODE, NODE_OP_TYPE = 1, 4
 TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
 
 KNOWN_SIGNATURES = (
@@ -109,30 +108,6 @@ def _has_external(content: mmap.mmap, start: int, end: int, message: int, depth:
         elif number in children and _has_external(content, first, last, children[number], depth + 1):
             return True
     return False
-
-
-def operator_types(path: Path) -> set[str]:
-    """Operator types of the main graph, and "(function)" if the model defines operators of its own.
-
-    Raises ModelRefused with reason NotONNX if the graph is damaged inside.
-    """
-    found = set()
-    try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-            for number, start, end in _fields(content, 0, len(content)):
-                if CHILDREN[MODEL].get(number) == FUNCTION:
-                    found.add("(function)")
-                elif CHILDREN[MODEL].get(number) == GRAPH:
-                    nodes = [node for field, *node in _fields(content, start, end) if field == GRAPH_NODE]
-                    found.update(_operator(content, *node) for node in nodes)
-    except (EOFError, ValueError) as error:
-        raise ModelRefused("NotONNX", f"{path.name} is not a valid ONNX model ({error}); {NEXT_STEP}") from error
-    return found
-
-
-def _operator(content: mmap.mmap, start: int, end: int) -> str:
-    names = [content[first:last] for number, first, last in _fields(content, start, end) if number == NODE_OP_TYPE]
-    return names[-1].decode("utf-8", "replace") if names else ""
 
 
 def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -6,10 +6,11 @@ from typing import Any
 
 import onnxruntime
 
-from flywheel_serving.errors import ModelFailed, ModelRefused
+from flywheel_serving.errors import ModelFailed, ModelRefused, TimeLimitExceeded
 from flywheel_serving.model import cpu_limit, onnx_file
 from flywheel_serving.model.datatypes import ONNX_DATATYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.time_limit import Watchdog
 
 PLATFORM = "onnx_onnxv1"
 CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
@@ -23,8 +24,8 @@ class OnnxModel:
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
         onnx_file.check_onnx_file(path)
-        self.operators = onnx_file.operator_types(path)
         self._session = _session(path, threads or cpu_limit.cpu_limit())
+        self._watchdog = Watchdog()
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
         outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())
         if not inputs or not outputs:
@@ -41,10 +42,24 @@ class OnnxModel:
         providers: list[str] = self._session.get_providers()
         return providers
 
-    def run(self, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
-        """One array for each of `outputs`. `feeds` come from `Signature.fit`. Raises ModelFailed."""
+    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
+        """One array for each of `outputs`. `feeds` come from `Signature.fit`.
+
+        Raises ModelFailed, and TimeLimitExceeded where the call was ended after `seconds`, between two nodes.
+        """
+        if seconds is None:
+            return self._run(feeds, outputs, None)
+        with self._watchdog.limit(seconds) as options:
+            try:
+                return self._run(feeds, outputs, options)
+            except ModelFailed:
+                if options.terminate:
+                    raise TimeLimitExceeded(seconds) from None
+                raise
+
+    def _run(self, feeds: dict[str, Array], outputs: list[str], options: Any) -> list[Array]:
         try:
-            results: list[Array] = self._session.run(outputs, feeds)
+            results: list[Array] = self._session.run(outputs, feeds, options)
         except Exception as error:
             raise ModelFailed(f"the model could not compute this input: {_first_line(error)}") from error
         return results
@@ -89,16 +104,20 @@ def read_signature(path: Path) -> Signature | None:
     if not path.is_file():
         return None
     try:
-        document = json.loads(path.read_bytes())
-        sides = [
-            tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"])) for t in document[side])
-            for side in ("inputs", "outputs")
-        ]
-        extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}
+        return parse_signature(json.loads(path.read_bytes()))
     except (ValueError, KeyError, TypeError) as error:
         raise ModelRefused(
             "SignatureInvalid", f"{path.name} cannot be read: {error!r}; write the artifact again"
         ) from error
+
+
+def parse_signature(document: dict[str, Any]) -> Signature:
+    """The signature of `Signature.document`. Raises KeyError or TypeError if it is none."""
+    sides = [
+        tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"])) for t in document[side])
+        for side in ("inputs", "outputs")
+    ]
+    extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}
     return Signature(sides[0], sides[1], extra)
 
 

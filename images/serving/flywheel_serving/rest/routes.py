@@ -21,7 +21,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.requests import InferResponse
 from flywheel_serving.metrics import server_metrics
 from flywheel_serving.metrics.server_metrics import RequestMetrics
-from flywheel_serving.rest import codec, cors, headers, openapi, page, repository
+from flywheel_serving.rest import codec, cors, headers, health, openapi, page, repository
 from flywheel_serving.rest.body_templates import BodyTemplates
 from flywheel_serving.rest.rest_guard import RestGuard
 
@@ -33,8 +33,10 @@ STATUS = {
     errors.UnsupportedEncoding: 415,
     errors.TooManyRequests: 429,
     errors.ModelFailed: 500,
+    errors.ModelCrashed: 500,
     errors.Overloaded: 503,
     errors.DeadlineExceeded: 504,
+    errors.TimeLimitExceeded: 504,
 }
 COUNTED_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"})
 NO_ROUTE = "(no route)"
@@ -163,17 +165,17 @@ class Routes:
         send(Response(200, self._openapi_json))
 
     def _ready(self, _request: Request, send: SendResponse) -> None:
-        ready = self._dataplane.ready
-        send(Response(200 if ready else 503, orjson.dumps({"ready": ready})))
+        unreadiness = self._dataplane.unreadiness
+        send(Response(503 if unreadiness else 200, health.readiness_body(unreadiness)))
 
     def _infer(self, request: Request, send: SendResponse, *, pinned: bool) -> None:
-        self._dataplane.admit()
+        self._dataplane.admit(request.peer)
         parsed_headers = request.head_cache.get("headers")
         if parsed_headers is None:
             parsed_headers = request.head_cache["headers"] = headers.parse(request.headers)
         json_length, timeout = parsed_headers
         decoded, encoding = codec.decode(request.body, json_length, self._templates)
-        decoded.headers, decoded.pinned = request.headers, pinned
+        decoded.headers, decoded.pinned, decoded.peer = request.headers, pinned, request.peer
         if timeout is not None:
             decoded.timeout = min(timeout, decoded.timeout or float("inf"))
 

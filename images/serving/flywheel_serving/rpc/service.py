@@ -15,6 +15,7 @@ from flywheel_serving.flag_types import Address
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.requests import InferRequest
+from flywheel_serving.peers import peer_of_rpc
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
@@ -31,7 +32,9 @@ CODES = {
     errors.TooManyRequests: grpc.StatusCode.UNAVAILABLE,  # as gRPC maps 429; with RESOURCE_EXHAUSTED clients would not retry
     errors.Overloaded: grpc.StatusCode.UNAVAILABLE,
     errors.ModelFailed: grpc.StatusCode.INTERNAL,
+    errors.ModelCrashed: grpc.StatusCode.INTERNAL,
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    errors.TimeLimitExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
 
 Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
@@ -109,8 +112,10 @@ class RpcServer:
     async def _model_infer(self, request: Any, context: Context) -> Any:
         dataplane = self._dataplane
         dataplane.check_model(request.model_name, request.model_version)
-        dataplane.admit()
+        peer = peer_of_rpc(context.peer())
+        dataplane.admit(peer)
         decoded, raw = codec.decode(request)
+        decoded.peer = peer
         _set_timeout(decoded, context)
         if dataplane.route is not None:
             _set_route_fields(decoded, request, context)

@@ -1,0 +1,54 @@
+"""A worker: loads one model, then computes one request after the other until the server ends the connection."""
+
+import contextlib
+import ctypes
+import json
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from flywheel_serving.errors import ModelRefused, RequestError, TimeLimitExceeded
+from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.workers.frames import receive_message, send_message
+
+PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    configuration = json.loads(sys.argv[1])
+    # A worker that computes for ever must not outlive its server. Linux alone has this.
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    for number in (signal.SIGINT, signal.SIGTERM):  # the server drains, and needs its workers until the end
+        signal.signal(number, signal.SIG_IGN)
+    with socket.socket(fileno=configuration["socket"]) as connection:
+        try:
+            model = OnnxModel(Path(configuration["path"]), configuration["threads"])
+        except ModelRefused as error:
+            send_message(connection, {"refused": [error.reason, str(error)]}, {})
+            return
+        send_message(connection, {"signature": model.signature.document(), "providers": model.providers}, {})
+        with contextlib.suppress(EOFError, OSError):
+            while True:
+                _serve_one(connection, model)
+
+
+def _serve_one(connection: socket.socket, model: OnnxModel) -> None:
+    request, feeds = receive_message(connection)
+    response: dict[str, Any] = {}
+    computed = {}
+    try:
+        computed = dict(zip(request["outputs"], model.run(feeds, request["outputs"], request["seconds"]), strict=True))
+    except TimeLimitExceeded:
+        response = {"late": True}
+    except RequestError as error:
+        response = {"error": str(error)}
+    send_message(connection, response, computed)
+
+
+if __name__ == "__main__":
+    main()
+    os._exit(0)

@@ -1,0 +1,95 @@
+"""A model whose calls run in worker processes, with the interface of OnnxModel."""
+
+import logging
+import threading
+from collections import deque
+from pathlib import Path
+
+from flywheel_serving.errors import ModelCrashed, ModelRefused, Overloaded
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.onnx_model import parse_signature
+from flywheel_serving.workers.process import WorkerProcess
+
+FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
+
+log = logging.getLogger(__name__)
+
+
+class IsolatedModel:
+    """One worker, and further ones while calls overlap. Thread-safe."""
+
+    def __init__(self, path: Path, threads: int) -> None:
+        """Loads the model in a first worker. Raises ModelRefused."""
+        self._path, self._threads = path, threads
+        try:
+            first = WorkerProcess(path, threads)
+        except ModelCrashed as error:
+            raise ModelRefused("ModelCrashed", f"{path.name} cannot be loaded: {error}") from error
+        self._idle = deque([first])  # its methods are atomic
+        self._workers = {first}
+        self._closed = threading.Event()
+        self.failed_starts = 0  # in succession
+        self.signature = parse_signature(first.document)
+        self.providers = first.providers
+
+    @property
+    def pids(self) -> list[int]:
+        """The process ids of the workers."""
+        return [worker.pid for worker in list(self._workers)]
+
+    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
+        """As OnnxModel.run. Raises ModelFailed, ModelCrashed, TimeLimitExceeded, and Overloaded if no worker can be started."""
+        worker = self._take_worker()
+        try:
+            return worker.run(feeds, outputs, seconds)
+        finally:
+            if worker.is_alive:
+                self._idle.append(worker)
+            else:
+                self._drop(worker, "has ended")
+
+    def _take_worker(self) -> WorkerProcess:
+        while self._idle:
+            try:
+                worker = self._idle.pop()
+            except IndexError:  # another thread was faster
+                break
+            if worker.is_alive:
+                return worker
+            self._drop(worker, "has ended while it was idle")
+        try:
+            return self._start_worker()
+        except (ModelCrashed, ModelRefused, OSError) as error:
+            raise Overloaded(f"no worker of the model can be started ({error}); retry in a second") from error
+
+    def _drop(self, worker: WorkerProcess, finding: str) -> None:
+        log.warning("worker %d of the model %s; another one replaces it", worker.pid, finding)
+        worker.kill()
+        self._workers.discard(worker)
+
+    def _start_worker(self) -> WorkerProcess:
+        try:
+            worker = WorkerProcess(self._path, self._threads)
+        except (ModelCrashed, ModelRefused, OSError):
+            self.failed_starts += 1
+            raise
+        self.failed_starts = 0
+        self._workers.add(worker)
+        return worker
+
+    def restore(self) -> None:
+        """Starts a worker if none is left, again and again until one has loaded the model."""
+        pause_seconds = FIRST_PAUSE_SECONDS
+        while not self._workers and not self._closed.is_set():
+            try:
+                self._idle.append(self._start_worker())
+            except (ModelCrashed, ModelRefused, OSError) as error:
+                log.warning("no worker of the model can be started, again in %g s: %s", pause_seconds, error)
+                self._closed.wait(pause_seconds)
+                pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
+
+    def close(self) -> None:
+        """Ends all workers."""
+        self._closed.set()
+        for worker in list(self._workers):
+            worker.kill()

@@ -1,0 +1,66 @@
+"""Which models are computed in the server's own process is decided by their graph."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from onnx import NodeProto, TensorProto, helper
+
+from flywheel_serving.workers.kernels import needs_isolation
+from tests.serving.workers.graphs import scalar, write_model
+
+FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
+
+
+def node(operator: str, inputs: str, output: str = "y", **attributes: object) -> NodeProto:
+    return helper.make_node(operator, inputs.split(), [output], **attributes)
+
+
+@pytest.mark.parametrize(
+    ("element", "nodes"),
+    [
+        pytest.param(FLOAT, [node("Neg", "x")], id="a bounded operator"),
+        pytest.param(FLOAT, [node("Div", "x half")], id="a division of reals"),
+        pytest.param(DOUBLE, [node("Cast", "x", "d", to=DOUBLE), node("Div", "d d")], id="a division after a cast to reals"),
+        pytest.param(FLOAT, [node("Add", "x half", "a"), node("Mul", "a a", "b"), node("Div", "b b", "c"), node("Neg", "c")], id="reals are followed"),
+        pytest.param(INT64, [node("Add", "x x")], id="a sum of integers"),
+    ],
+)  # fmt: skip
+def test_a_model_of_defined_kernels_is_computed_in_the_server(
+    tmp_path: Path, element: int, nodes: Sequence[NodeProto]
+) -> None:
+    path = write_model(tmp_path, nodes, element, constants=[scalar("half", element, 1)])
+
+    assert needs_isolation(path) == ""
+
+
+@pytest.mark.parametrize(
+    ("nodes", "operator"),
+    [
+        pytest.param([node("Div", "x two")], "Div of integers", id="a division of integers"),
+        pytest.param([node("Mod", "x two")], "Mod of integers", id="a remainder of integers"),
+        pytest.param([node("Abs", "x", "a"), node("Div", "a a")], "Div of integers", id="integers are followed"),
+        pytest.param([node("Tile", "x two")], "Tile", id="a value decides the size"),
+        pytest.param([node("NewOperator", "x")], "NewOperator", id="an operator that nobody knows"),
+        pytest.param([node("Neg", "x", domain="com.example")], "Neg", id="a known name of another domain"),
+    ],
+)
+def test_any_other_model_is_computed_in_workers(tmp_path: Path, nodes: Sequence[NodeProto], operator: str) -> None:
+    path = write_model(tmp_path, nodes, INT64, constants=[scalar("two", INT64, 2)])
+
+    assert needs_isolation(path) == operator
+
+
+def test_bodies_and_functions_are_computed_in_workers(tmp_path: Path, counting: Path) -> None:
+    assert needs_isolation(counting / "model.onnx") == "Loop"
+
+    function = helper.make_function("", "Own", ["x"], ["y"], [node("Neg", "x")], [helper.make_opsetid("", 17)])
+    shapes = [helper.make_tensor_value_info(name, FLOAT, [None, 2]) for name in ("x", "y")]
+    graph = helper.make_graph([node("Own", "x")], "one", shapes[:1], shapes[1:])
+    made = helper.make_model(graph, functions=[function], opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (tmp_path / "model.onnx").write_bytes(made.SerializeToString())
+    assert needs_isolation(tmp_path / "model.onnx") == "a function of its own"
+
+
+def test_a_trained_pipeline_is_computed_in_the_server(flights: Path) -> None:
+    assert needs_isolation(flights / "model.onnx") == ""
