@@ -17,7 +17,7 @@ from e2e.waiting import wait_until
 
 HERE = Path(__file__).parent
 NAMESPACE = "flights"
-PREFIX = "demo/flights/"
+PREFIX = "flights/raw/"  # in the folder of the namespace, where the credentials of its pods may read
 FLIGHT = {
     "month": 12, "day": 23, "hour": 18, "sched_dep_time": 1829, "sched_arr_time": 2145, "carrier": "UA", "origin": "EWR", "dest": "IAH", "distance": 1400,
     "temp": 41.0, "dewp": 34.0, "humid": 76.0, "wind_speed": 13.8, "precip": 0.0, "pressure": 1012.0, "visib": 10.0,

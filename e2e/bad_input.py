@@ -74,8 +74,12 @@ def data_cases(namespace: Namespace, endpoint: str) -> dict[str, Case]:
             resource("Dataset", "missing-secret", {"source": {"s3": {**foreign, "secretName": "s3-read"}}}),
             stalled=False,
         ),
-        "missing bucket": Case(
-            "fwds", "BucketMissing", ("no-such-bucket",), dataset("missing-bucket", "s3://no-such-bucket/x.csv")
+        "bucket of another tenant": Case(
+            "fwds",
+            "SourceNotAllowed",
+            ("s3://no-such-bucket/x.csv", f"{bucket}/{namespace.name}/"),
+            dataset("another-bucket", "s3://no-such-bucket/x.csv"),
+            stalled=True,
         ),
         "wrong credentials": Case(
             "fwds",
@@ -85,7 +89,10 @@ def data_cases(namespace: Namespace, endpoint: str) -> dict[str, Case]:
             more=(wrong,),
         ),
         "missing file": Case(
-            "fwds", "SourceMissing", ("nowhere.csv",), dataset("missing-file", f"s3://{bucket}/nowhere.csv")
+            "fwds",
+            "SourceMissing",
+            ("nowhere.csv",),
+            dataset("missing-file", f"s3://{bucket}/{namespace.name}/nowhere.csv"),
         ),
         "empty file": Case(
             "fwds", "EmptySource", ("empty",), dataset("empty-file", namespace.upload("empty-file.csv", b""))
@@ -113,7 +120,7 @@ def data_cases(namespace: Namespace, endpoint: str) -> dict[str, Case]:
             ("1.0 GiB",),
             dataset(
                 "too-large",
-                f"s3://{bucket}/stories/{namespace.label}/too-large.csv",
+                f"s3://{bucket}/{namespace.name}/uploads/too-large.csv",
                 resources={"limits": {"ephemeral-storage": "1Gi"}},
             ),
         ),

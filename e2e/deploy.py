@@ -17,7 +17,7 @@ from e2e.cluster.progress import Failure, announce, step
 
 RELEASE = "flywheel"
 NAMESPACE = "flywheel-system"
-TEAMS = ("flights",)
+TEAMS = ("flights", "bakery")  # that of the demo, and another tenant
 CHART = CHECKOUT / "charts" / "flywheel"
 TIMEOUT = "180s"
 
@@ -77,9 +77,15 @@ def wait_for_deployment(picked: Cluster, deployment: str) -> None:
 
 
 def store_secret(picked: Cluster) -> dict[str, str]:
-    """The store's Secret as step pods see it."""
-    text = picked.kubectl("--namespace", TEAMS[0], "get", "secret", "flywheel-store", "--output", "json")
-    return {key: base64.b64decode(value).decode() for key, value in json.loads(text)["data"].items()}
+    """Where the trial store is, as step pods see it, with its root account in place of theirs."""
+
+    def secret(namespace: str, name: str) -> dict[str, str]:
+        text = picked.kubectl("--namespace", namespace, "get", "secret", name, "--output", "json")
+        return {key: base64.b64decode(value).decode() for key, value in json.loads(text)["data"].items()}
+
+    root = secret(NAMESPACE, "flywheel-store-server")
+    keys = {"AWS_ACCESS_KEY_ID": root["ROOT_ACCESS_KEY"], "AWS_SECRET_ACCESS_KEY": root["ROOT_SECRET_KEY"]}
+    return {**secret(TEAMS[0], "flywheel-store"), **keys}
 
 
 def logs(picked: Cluster) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 from e2e import kube
 from e2e.waiting import wait_until
 
-STORE_SECRET, RUNNER = "flywheel-store", "flywheel-runner"
+STORE_SECRET, ROOT_SECRET, RUNNER = "flywheel-store", "flywheel-store-server", "flywheel-runner"
 KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
 
 
@@ -46,14 +46,19 @@ class Namespace:
                 store.delete_object(Bucket=bucket, Key=each["Key"])
 
     def store_secret(self, **changed: str) -> dict[str, Any]:
-        """The store's Secret as the chart wrote it for the demo's namespace; a test may replace a key."""
-        found = kube.get("secret", STORE_SECRET, "flights")
+        """The store's Secret, with its root account, since the chart does not know this namespace; a test may replace a key."""
+        found, root = kube.get("secret", STORE_SECRET, "flights"), kube.get("secret", ROOT_SECRET, "flywheel-system")
         assert found is not None, "the chart has put no store Secret into namespace 'flights'; run 'make deploy'"
+        assert root is not None, "the chart has made no root account of the store; run 'make deploy'"
+        account = {
+            "AWS_ACCESS_KEY_ID": root["data"]["ROOT_ACCESS_KEY"],
+            "AWS_SECRET_ACCESS_KEY": root["data"]["ROOT_SECRET_KEY"],
+        }
         return {
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": {"name": STORE_SECRET},
-            "data": found["data"],
+            "data": {**found["data"], **account},
             **({"stringData": changed} if changed else {}),
         }
 
@@ -103,7 +108,7 @@ class Namespace:
 
     def upload(self, key: str, content: bytes | str) -> str:
         """Upload an object to this namespace's folder of the store, and return its s3 URI."""
-        path = f"stories/{self.label}/{key}"
+        path = f"{self.name}/uploads/{key}"
         kube.store().put_object(
             Bucket=kube.bucket(), Key=path, Body=content.encode() if isinstance(content, str) else content
         )

@@ -13,7 +13,7 @@ from e2e.waiting import wait_until
 
 DATA = [
     "missing Secret",
-    "missing bucket",
+    "bucket of another tenant",
     "wrong credentials",
     "missing file",
     "empty file",
@@ -54,7 +54,7 @@ def image() -> str:
 def cases(namespace: Namespace, image: str) -> dict[str, Case]:
     """All cases, applied together, so that they take their time side by side."""
     secret = kube.get("secret", "flywheel-store", "flights") or {}
-    put_two_gigabytes(f"stories/{namespace.label}/too-large.csv")
+    put_two_gigabytes(f"{namespace.name}/uploads/too-large.csv")
     namespace.apply(bad_input.dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
     found = {
         **bad_input.data_cases(namespace, bad_input.password(secret, "AWS_ENDPOINT_URL")),

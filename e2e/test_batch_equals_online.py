@@ -179,8 +179,8 @@ def test_too_many_bad_rows_are_refused_and_nothing_counts(served: Namespace) -> 
 
 
 def test_an_input_that_comes_later_is_waited_for_and_after_its_ttl_it_goes(served: Namespace) -> None:
-    uri = f"s3://{kube.bucket()}/stories/{served.label}/later/rows.csv"
-    kube.store().delete_object(Bucket=kube.bucket(), Key=f"stories/{served.label}/later/rows.csv")
+    uri = f"s3://{kube.bucket()}/{served.name}/uploads/later/rows.csv"
+    kube.store().delete_object(Bucket=kube.bucket(), Key=f"{served.name}/uploads/later/rows.csv")
     served.apply(batch(served, "later", uri))
     condition = served.wait("fwbatch", "later", ready="False", reason="SourceMissing", seconds=120)
     assert uri in condition["message"]

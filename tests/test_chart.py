@@ -1,5 +1,6 @@
 """The rendered chart is the golden one ('make golden' accepts a change), and wrong values are refused with their path."""
 
+import json
 import os
 import subprocess
 from collections.abc import Iterator
@@ -17,7 +18,8 @@ pytestmark = pytest.mark.apiserver  # helm is one of the Go programs that this f
 CHECKOUT = Path(__file__).resolve().parents[1]
 CHART = CHECKOUT / "charts" / "flywheel"
 GOLDEN = CHECKOUT / "tests" / "golden" / "chart"
-KEY = ("--set", "store.embedded.secretKey=not-a-secret")  # else every rendering generates another
+# Else every rendering generates others.
+KEY = ("--set", "store.embedded.secretKey=not-a-secret", "--set", "store.embedded.seed=not-a-secret-and-long-enough")
 SCENARIOS = {
     "default": (*KEY, "--set", "crds.install=false"),
     "team": (
@@ -88,6 +90,8 @@ def test_lint_has_nothing_to_say(scenario: str) -> None:
         pytest.param("images.operator.digest=3f9a", "/images/operator/digest", id="a digest without its algorithm"),
         pytest.param("policies.controllers=null", "missing property 'controllers'", id="no controllers at all"),
         pytest.param("placement.tolerationKeys={a b}", "/placement/tolerationKeys/0", id="a key that no taint has"),
+        pytest.param("store.readable={s3://flywheel/public}", "/store/readable", id="a folder without its slash"),
+        pytest.param("store.embedded.seed=short", "/store/embedded/seed", id="a seed that can be guessed"),
         pytest.param("store.bucket=ab", "/store/bucket", id="a bucket's name that S3 refuses"),
     ],
 )
@@ -156,6 +160,9 @@ def test_the_operator_understands_its_environment() -> None:
     assert settings.runtime_image == "example.org/flywheel/runtime:0.1.0"
     assert settings.namespaces == ("shop", "flights")
     assert settings.allowed_http_hosts == ("data.example.org",)
+    assert settings.readable == ("s3://acme-models/public/",)
+    assert settings.store_folder("shop") == "s3://acme-models/flywheel/shop/"
+    assert settings.store_folder("flights") == "s3://acme-flights/flights/"
     assert settings.image_pull_secrets == ("registry",)
     assert settings.resync.total_seconds() == 600
     assert container["image"] == f"example.org/flywheel/operator@sha256:{'0' * 64}"
@@ -227,16 +234,79 @@ def test_the_servers_one_right_beyond_a_namespace_can_be_withheld() -> None:
     assert bound == ["flywheel-operator-policies"]
 
 
-def test_one_generated_key_is_the_same_in_every_secret() -> None:
-    objects = template("--set", "namespaces={shop,flights}")
-    keys = {
-        each["stringData"].get("AWS_SECRET_ACCESS_KEY") or each["stringData"]["ROOT_SECRET_KEY"]
-        for each in objects
-        if each["kind"] == "Secret"
+def store_keys(objects: list[dict[str, Any]]) -> dict[str, tuple[str, str]]:
+    """The account and the key in the store's Secret of each namespace."""
+    secrets = [each for each in objects if each["kind"] == "Secret" and each["metadata"]["name"] == "flywheel-store"]
+    return {
+        each["metadata"]["namespace"]: (
+            each["stringData"]["AWS_ACCESS_KEY_ID"],
+            each["stringData"]["AWS_SECRET_ACCESS_KEY"],
+        )
+        for each in secrets
     }
 
-    assert len(keys) == 1
-    assert len(keys.pop()) == 32
+
+def test_each_namespace_has_an_account_of_its_own_and_none_has_the_root_key() -> None:
+    objects = template("--set", "namespaces={shop,flights}")
+    root = one(objects, "Secret", "flywheel-store-server")["stringData"]["ROOT_SECRET_KEY"]
+    users = json.loads(one(objects, "Secret", "flywheel-store-accounts")["stringData"]["users.json"])["accessAccounts"]
+    keys = store_keys(objects)
+
+    assert {name: account for name, (account, _) in keys.items()} == {"shop": "shop.1", "flights": "flights.1"}
+    assert {account: users[account]["secret"] for account, _ in keys.values()} == dict(keys.values())
+    assert len({root, *(key for _, key in keys.values())}) == 3
+    assert all(len(key) == 40 for _, key in keys.values())
+
+
+def test_a_rotated_key_leaves_the_one_before_valid() -> None:
+    before = store_keys(template(*SCENARIOS["team"]))
+    objects = template(*SCENARIOS["team"], "--set", "store.embedded.keyGeneration=2")
+    users = json.loads(one(objects, "Secret", "flywheel-store-accounts")["stringData"]["users.json"])["accessAccounts"]
+    policy = json.loads(one(objects, "ConfigMap", "flywheel-store-policy")["data"]["policy.json"])
+
+    assert store_keys(objects)["shop"] == ("shop.2", users["shop.2"]["secret"])
+    assert before["shop"] == ("shop.1", users["shop.1"]["secret"])
+    assert {tuple(each["Principal"]["AWS"]) for each in policy["Statement"]} == {("shop.1", "shop.2")}
+
+
+def test_one_key_for_all_is_named_what_it_is() -> None:
+    objects = template(*KEY, "--set", "namespaces={shop,flights}", "--set", "store.shared=true")
+
+    assert set(store_keys(objects).values()) == {("flywheel", "not-a-secret")}
+    assert json.loads(one(objects, "ConfigMap", "flywheel-store-policy")["data"]["policy.json"])["Statement"] == []
+
+
+def test_one_key_of_an_external_store_for_several_namespaces_is_refused_unless_it_is_named() -> None:
+    values = ("--set", "store.embedded.enabled=false", "--set", "store.accessKey=AKIA", "--set", "store.secretKey=x")
+
+    refused = helm("template", "flywheel", str(CHART), *values, "--set", "namespaces={shop,flights}")
+
+    assert "give each namespace its own with store.namespaces.shop.accessKey" in refused.stderr
+    assert store_keys(template(*values, "--set", "namespaces={shop}")) == {"shop": ("AKIA", "x")}
+    shared = template(*values, "--set", "namespaces={shop,flights}", "--set", "store.shared=true")
+    assert set(store_keys(shared).values()) == {("AKIA", "x")}
+
+
+def test_a_namespace_may_have_its_own_bucket_and_workload_identity() -> None:
+    objects = template(*SCENARIOS["production"])
+    secrets = {
+        each["metadata"]["namespace"]: each["stringData"]
+        for each in objects
+        if each["kind"] == "Secret" and each["metadata"]["name"] == "flywheel-store"
+    }
+    runners = {
+        each["metadata"]["namespace"]: each["metadata"].get("annotations")
+        for each in objects
+        if each["kind"] == "ServiceAccount" and each["metadata"]["name"] == "flywheel-runner"
+    }
+
+    assert secrets["shop"]["AWS_ACCESS_KEY_ID"] == "AKIASHOP"
+    assert "AWS_ACCESS_KEY_ID" not in secrets["flights"]
+    assert (secrets["flights"]["FLYWHEEL_BUCKET"], secrets["flights"]["FLYWHEEL_PREFIX"]) == ("acme-flights", "")
+    assert runners == {
+        "shop": None,
+        "flights": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flights"},
+    }
 
 
 def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:

@@ -52,11 +52,13 @@ def is_listening(port: int) -> bool:
 
 
 @contextmanager
-def running(folder: Path) -> Iterator[Server]:
-    """versitygw on a free port of loopback, with its buckets below `folder`."""
+def running(folder: Path, accounts: Path | None = None) -> Iterator[Server]:
+    """versitygw on a free port of loopback, with its buckets below `folder`; `accounts` is a folder with its users.json."""
     port = free_port()
     buckets, log = folder / "buckets", folder / "log"
-    buckets.mkdir()
+    buckets.mkdir(exist_ok=True)
+    iam = ["--iam-dir", str(accounts), "--iam-cache-ttl", "1"] if accounts else []
+    sidecar = ["--sidecar", str(folder / "metadata")] if accounts else []
     command = [
         str(golang.build(golang.VERSITYGW)),
         "--access",
@@ -65,7 +67,9 @@ def running(folder: Path) -> Iterator[Server]:
         SECRET,
         "--port",
         f"127.0.0.1:{port}",
+        *iam,
         "posix",
+        *sidecar,
         str(buckets),
     ]
     with log.open("wb") as out, subprocess.Popen(command, stdout=out, stderr=out) as process:

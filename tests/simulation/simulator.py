@@ -64,6 +64,11 @@ class Simulator:
         named = [each.reference for each in objects if isinstance(each, Resource) and each.api == kind.api]
         self._subject = named[0] if named else None
 
+    def restart_with(self, settings: Settings) -> None:
+        """Start the operator again with other settings, as an upgrade of the chart does."""
+        self.cluster.settings = settings
+        self._restart()
+
     def put(self, *objects: Manifest | AnyResource) -> None:
         """Add or replace objects, as their users or other controllers do."""
         self.cluster.put(*objects)

@@ -1,4 +1,4 @@
-{{/* The secret key of the embedded store: from the values, otherwise from an earlier release, otherwise generated once for all templates. */}}
+{{/* The root key of the embedded store: from the values, otherwise from an earlier release, otherwise generated once for all templates. */}}
 {{- define "flywheel.storeSecretKey" -}}
 {{- $embedded := .Values.store.embedded }}
 {{- if not $embedded.secretKey }}
@@ -9,25 +9,140 @@
 {{- $embedded.secretKey }}
 {{- end }}
 
-{{/* The data of the Secret through which step pods access the store. */}}
-{{- define "flywheel.storeData" -}}
+{{/* What the keys of all namespaces are derived from, found like the root key. It is another secret, since teams may know an old root key. */}}
+{{- define "flywheel.storeSeed" -}}
+{{- $embedded := .Values.store.embedded }}
+{{- if not $embedded.seed }}
+{{- $earlier := lookup "v1" "Secret" .Release.Namespace "flywheel-store-accounts" | default dict }}
+{{- $known := ((($earlier.data | default dict).seed) | default "") | b64dec }}
+{{- $_ := set $embedded "seed" ($known | default (randAlphaNum 48)) }}
+{{- end }}
+{{- $embedded.seed }}
+{{- end }}
+
+{{/* The name of a namespace's account of one generation of keys. No namespace has a dot in its name, so no two accounts have one name. */}}
+{{- define "flywheel.storeAccount" -}}
+{{ printf "%s.%d" .namespace (int .generation) }}
+{{- end }}
+
+{{- define "flywheel.storeAccountKey" -}}
+{{ printf "%s/%s" (include "flywheel.storeSeed" .top) (include "flywheel.storeAccount" .) | sha256sum | sha256sum | trunc 40 }}
+{{- end }}
+
+{{/* The generations of keys that the embedded store accepts: the present one, and the one before for pods that still hold it. */}}
+{{- define "flywheel.storeGenerations" -}}
+{{- $newest := .Values.store.embedded.keyGeneration | default 1 | int }}
+{{- if gt $newest 1 }}{{ sub $newest 1 }} {{ end }}{{ $newest }}
+{{- end }}
+
+{{/* users.json of the embedded store. */}}
+{{- define "flywheel.storeUsers" -}}
+{{- $accounts := dict }}
+{{- if not .Values.store.shared }}
+{{- range $namespace := .Values.namespaces }}
+{{- range $generation := splitList " " (include "flywheel.storeGenerations" $) }}
+{{- $account := dict "top" $ "namespace" $namespace "generation" $generation }}
+{{- $name := include "flywheel.storeAccount" $account }}
+{{- $_ := set $accounts $name (dict "access" $name "secret" (include "flywheel.storeAccountKey" $account) "role" "user") }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- dict "accessAccounts" $accounts | toJson }}
+{{- end }}
+
+{{/* The bucket's policy: each namespace's accounts have its folder alone, and all may read the folders of store.readable. */}}
+{{- define "flywheel.storePolicy" -}}
 {{- $store := .Values.store }}
+{{- $bucket := printf "arn:aws:s3:::%s" $store.bucket }}
+{{- $objects := list "s3:GetObject" "s3:PutObject" "s3:DeleteObject" "s3:AbortMultipartUpload" "s3:ListMultipartUploadParts" }}
+{{- $statements := list }}
+{{- $everybody := list }}
+{{- if not $store.shared }}
+{{- range $namespace := .Values.namespaces }}
+{{- $accounts := list }}
+{{- range $generation := splitList " " (include "flywheel.storeGenerations" $) }}
+{{- $accounts = append $accounts (include "flywheel.storeAccount" (dict "namespace" $namespace "generation" $generation)) }}
+{{- end }}
+{{- $everybody = concat $everybody $accounts }}
+{{- $folder := ternary (printf "%s/%s/" $store.prefix $namespace) (printf "%s/" $namespace) (ne $store.prefix "") }}
+{{- $statements = append $statements (include "flywheel.storeStatement" (dict "accounts" $accounts "actions" $objects "bucket" $bucket "folder" $folder)) }}
+{{- $statements = append $statements (include "flywheel.storeListStatement" (dict "accounts" $accounts "bucket" $bucket "folder" $folder)) }}
+{{- end }}
+{{- range $uri := $store.readable }}
+{{- $own := printf "s3://%s/" $store.bucket }}
+{{- if and $everybody (hasPrefix $own $uri) }}
+{{- $folder := trimPrefix $own $uri }}
+{{- $statements = append $statements (include "flywheel.storeStatement" (dict "accounts" $everybody "actions" (list "s3:GetObject") "bucket" $bucket "folder" $folder)) }}
+{{- $statements = append $statements (include "flywheel.storeListStatement" (dict "accounts" $everybody "bucket" $bucket "folder" $folder)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{"Version": "2012-10-17", "Statement": [{{ join ", " $statements }}]}
+{{- end }}
+
+{{- define "flywheel.storeStatement" -}}
+{{ dict "Effect" "Allow" "Principal" (dict "AWS" .accounts) "Action" .actions "Resource" (list (printf "%s/%s*" .bucket .folder)) | toJson }}
+{{- end }}
+
+{{- define "flywheel.storeListStatement" -}}
+{{ dict "Effect" "Allow" "Principal" (dict "AWS" .accounts) "Action" (list "s3:ListBucket") "Resource" (list .bucket) "Condition" (dict "StringLike" (dict "s3:prefix" (list (printf "%s*" .folder)))) | toJson }}
+{{- end }}
+
+{{/* The settings of one namespace's store: store.namespaces.<name> over store. */}}
+{{- define "flywheel.storeOf" -}}
+{{- $found := pick .top.Values.store "bucket" "prefix" "accessKey" "secretKey" "createSecret" }}
+{{- range $key, $value := get (.top.Values.store.namespaces | default dict) .namespace | default dict }}
+{{- $_ := set $found $key $value }}
+{{- end }}
+{{- $found | toJson }}
+{{- end }}
+
+{{/* The data of the Secret through which the step pods of one namespace access the store. */}}
+{{- define "flywheel.storeData" -}}
+{{- $store := .top.Values.store }}
+{{- $own := include "flywheel.storeOf" . | fromJson }}
 {{- if $store.embedded.enabled }}
-AWS_ENDPOINT_URL: http://flywheel-store.{{ .Release.Namespace }}.svc:7070
-AWS_ACCESS_KEY_ID: {{ $store.embedded.accessKey | quote }}
-AWS_SECRET_ACCESS_KEY: {{ include "flywheel.storeSecretKey" . | quote }}
+{{- $account := dict "top" .top "namespace" .namespace "generation" ($store.embedded.keyGeneration | default 1) }}
+AWS_ENDPOINT_URL: http://flywheel-store.{{ .top.Release.Namespace }}.svc:7070
+AWS_ACCESS_KEY_ID: {{ ternary $store.embedded.accessKey (include "flywheel.storeAccount" $account) ($store.shared | default false) | quote }}
+AWS_SECRET_ACCESS_KEY: {{ if $store.shared }}{{ include "flywheel.storeSecretKey" .top | quote }}{{ else }}{{ include "flywheel.storeAccountKey" $account | quote }}{{ end }}
 {{- else }}
 {{- with $store.endpoint }}
 AWS_ENDPOINT_URL: {{ . | quote }}
 {{- end }}
-{{- with $store.accessKey }}
+{{- with $own.accessKey }}
 AWS_ACCESS_KEY_ID: {{ . | quote }}
 {{- end }}
-{{- with $store.secretKey }}
+{{- with $own.secretKey }}
 AWS_SECRET_ACCESS_KEY: {{ . | quote }}
 {{- end }}
 {{- end }}
 AWS_REGION: {{ $store.region | quote }}
-FLYWHEEL_BUCKET: {{ $store.bucket | quote }}
-FLYWHEEL_PREFIX: {{ $store.prefix | quote }}
+FLYWHEEL_BUCKET: {{ $own.bucket | quote }}
+FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
+{{- end }}
+
+{{/* The folder of each namespace whose Secret the chart makes, as the operator compares sources and outputs with it. */}}
+{{- define "flywheel.storeFolders" -}}
+{{- $folders := list }}
+{{- range $namespace := .Values.namespaces }}
+{{- $own := include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson }}
+{{- if $own.createSecret }}
+{{- $folders = append $folders (printf "%s=s3://%s/%s%s/" $namespace $own.bucket (ternary (printf "%s/" $own.prefix) "" (ne $own.prefix "")) $namespace) }}
+{{- end }}
+{{- end }}
+{{- join "," $folders }}
+{{- end }}
+
+{{/* Refuses one key for several namespaces that store.shared does not name. */}}
+{{- define "flywheel.storeCheck" -}}
+{{- $store := .Values.store }}
+{{- if and (not $store.shared) (not $store.embedded.enabled) $store.accessKey }}
+{{- range $namespace := .Values.namespaces }}
+{{- $own := include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson }}
+{{- if and $own.createSecret (eq $own.accessKey $store.accessKey) (gt (len $.Values.namespaces) 1) }}
+{{- fail (printf "store.accessKey would be one key for namespace '%s' and others, whose data it would open to each other; give each namespace its own with store.namespaces.%s.accessKey and secretKey, or say with store.shared=true that they trust each other" $namespace $namespace) }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- end }}

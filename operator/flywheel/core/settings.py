@@ -1,9 +1,12 @@
 """Settings of an installation: images, the store's Secret, limits. They are read once from the environment."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any
+
+_FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[^/\s]+/)*")
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class Settings:
     fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
     output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
     resync: timedelta = timedelta(minutes=10)
+    readable: tuple[str, ...] = ()  # folders that all namespaces may read with the installation's credentials
+    store_folders: tuple[str, ...] = ()  # of each namespace that the chart knows, such as shop=s3://flywheel/shop/
 
     @staticmethod
     def from_environment(environment: Mapping[str, str]) -> "Settings":
@@ -37,4 +42,16 @@ class Settings:
             text = environment.get(f"FLYWHEEL_{each.name.upper()}")
             if text is not None and each.name not in given:
                 given[each.name] = text if isinstance(each.default, str) else tuple(text.replace(",", " ").split())
+        _check_folders("FLYWHEEL_READABLE", given.get("readable", ()))
+        _check_folders("FLYWHEEL_STORE_FOLDERS", [each.partition("=")[2] for each in given.get("store_folders", ())])
         return Settings(**given)
+
+    def store_folder(self, namespace: str) -> str | None:
+        """Returns the URI of the namespace's own folder in the store, or None where the chart does not know it."""
+        return dict(each.split("=", 1) for each in self.store_folders).get(namespace)
+
+
+def _check_folders(variable: str, folders: Iterable[str]) -> None:
+    for folder in folders:
+        if not _FOLDER.fullmatch(folder) or any(part in (".", "..") for part in folder.split("/")):
+            raise ValueError(f"{variable} has '{folder}'; each must be a folder, such as s3://bucket/folder/")

@@ -136,6 +136,19 @@ def test_a_missing_volume_is_found_in_events_after_twenty_seconds() -> None:
     assert 'persistentvolumeclaim "data" not found' in found.message
 
 
+def test_a_secret_that_cannot_be_mounted_is_waited_for_like_any_other() -> None:
+    stuck = pod(TOY, "p", init={"collect": waiting_state()}, main=waiting_state(), phase="Pending")
+    words = 'MountVolume.SetUp failed for volume "store" : secret "flywheel-store" not found'
+
+    found = workload_diagnosis.diagnose(
+        JOB, [stuck], lambda _uid: (event("FailedMount", words),), NOON + timedelta(seconds=21)
+    )
+
+    assert found is not None
+    assert found.reason == "SecretNotFound"
+    assert "Waiting for Secret 'flywheel-store' in namespace 'default'" in found.message
+
+
 def test_the_report_of_fetch_is_passed_on() -> None:
     words = {"v": 1, "reason": "DigestMismatch", "message": "wanted sha256:1, found sha256:2", "retry": False}
     for state in (

@@ -119,11 +119,11 @@ def test_the_jobs_own_deadline_is_only_a_backstop() -> None:
 
 
 def test_only_fetch_and_collect_see_the_stores_secret() -> None:
-    named = {name: json.dumps(each.get("envFrom", [])) for name, each in containers().items()}
+    mounted = {name for name, each in containers().items() if "store" in [m["name"] for m in each["volumeMounts"]]}
 
-    assert "flywheel-store" in named["fetch"]
-    assert "flywheel-store" in named["collect"]
-    assert named["main"] == "[]"
+    assert mounted == {"fetch", "collect"}
+    assert {"name": "store", "secret": {"secretName": "flywheel-store"}} in pod()["volumes"]
+    assert "flywheel-store" not in json.dumps([each.get("envFrom", []) for each in containers().values()])
 
 
 def test_a_foreign_secret_reaches_fetch_alone_under_a_prefix() -> None:

@@ -81,8 +81,9 @@ def test_who_loads_the_model_has_no_credentials_and_who_has_them_loads_none(phas
     assert "env" not in found["server"]
     assert "shareProcessNamespace" not in spec
     assert found["server"]["args"][found["server"]["args"].index("--http") + 1].startswith("127.0.0.1:")
+    assert [mount["name"] for mount in found["server"]["volumeMounts"]] == ["flywheel", "tmp"]
+    assert "store" in [mount["name"] for mount in found["main"]["volumeMounts"]]
     assert [(each.get("prefix"), each["secretRef"]["name"]) for each in found["main"]["envFrom"]] == [
-        (None, "flywheel-store"),
         ("SOURCE_", "theirs"),
         ("OUTPUT_", "mine"),
     ]

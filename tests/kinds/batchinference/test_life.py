@@ -7,6 +7,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
+from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
 from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, failing, model
 from tests.simulation import NOON, oom_killed_state, pod, terminated_state
@@ -265,3 +266,28 @@ def test_the_score_job_is_indexed_and_gives_each_shard_its_own_tries() -> None:
     assert {key: spec[key] for key in wanted} == wanted
     assert batch.cluster.now == NOON
     assert names.job(batch.now, "score", 2) == batch.job("score", 2)["metadata"]["name"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        pytest.param({}, "SourceNotAllowed", id="an input that is not the namespace's own"),
+        pytest.param(
+            {"input": {"s3": {"uri": "s3://acme/default/in/"}}}, "OutputNotAllowed", id="an output that is not"
+        ),
+        pytest.param(
+            {
+                "input": {"s3": {"uri": "s3://elsewhere/in/", "secretName": "theirs"}},
+                "output": {"s3": {"uri": "s3://acme/default/out/"}},
+            },
+            "Planning",
+            id="an input with a Secret, and the own folder",
+        ),
+    ],
+)
+def test_a_run_stays_in_the_namespaces_own_folder(changes: dict[str, Any], reason: str) -> None:
+    batch = Batch(**changes)
+    batch.restart_with(Settings(store_folders=("default=s3://acme/default/",)))
+
+    assert [batch.reconcile().reason for _ in range(2)] == [reason, reason]
+    assert batch.steps == (["plan-1"] if reason == "Planning" else [])

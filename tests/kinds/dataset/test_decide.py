@@ -397,3 +397,46 @@ def test_the_cron_job_comes_and_goes_with_the_schedule() -> None:
     simulator.settle()
 
     assert simulator.cluster.objects(CRON_JOB) == ()
+
+
+APART = Settings(store_folders=("default=s3://flywheel/default/",), readable=("s3://flywheel/public/",))
+
+
+@pytest.mark.parametrize(
+    ("source", "refused"),
+    [
+        pytest.param({"uri": "s3://flywheel/demo/flights/"}, True, id="another namespace's folder"),
+        pytest.param({"uri": "s3://other/default/flights/"}, True, id="another bucket"),
+        pytest.param({"uri": "s3://flywheel/default/../demo/"}, True, id="a way out"),
+        pytest.param({"uri": "s3://flywheel/default/flights/"}, False, id="the own folder"),
+        pytest.param({"uri": "s3://flywheel/public/flights/"}, False, id="a folder that all may read"),
+        pytest.param({"uri": "s3://flywheel/demo/flights/", "secretName": "mine"}, False, id="with a Secret"),
+    ],
+)
+def test_a_check_of_what_is_not_the_namespaces_own_starts_no_pod(source: dict[str, str], refused: bool) -> None:
+    start = dataset({"source": {"s3": source}})
+
+    plan = decide(start, replace(NOTHING, settings=APART))
+
+    assert (plan.reason == "SourceNotAllowed", plan.stalled, jobs(plan) == []) == (refused, refused, refused)
+    if refused:
+        assert f"'{source['uri']}' is not in this namespace's folder 's3://flywheel/default/'" in plan.message
+        assert "set spec.source.s3.secretName" in plan.message
+        assert decide(after(start, replace(NOTHING, settings=APART)), replace(NOTHING, settings=APART)) == plan
+
+
+def test_a_version_stands_when_its_next_check_is_refused() -> None:
+    start = after(dataset(SPEC), seen(), seen(check(outcome=PASSED)))
+    requested = replace(start, annotations={REQUEST_ANNOTATION: "now"})
+
+    plan = decide(requested, replace(NOTHING, settings=APART))
+
+    assert (plan.ready, plan.reason) == (True, "SourceNotAllowed")
+    assert plan.message.startswith("Version flights-3f9a1c2e stands, but the next check cannot run.")
+    assert decide(start, replace(NOTHING, settings=APART)).reason == "Checked"
+
+
+def test_a_check_in_flight_is_left_to_its_end() -> None:
+    plan = decide(after(dataset(SPEC), seen()), seen(check(), settings=APART))
+
+    assert (plan.reason, plan.ready) == ("Checking", False)

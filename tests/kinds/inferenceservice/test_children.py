@@ -241,8 +241,8 @@ def test_fetch_brings_the_artifact_by_its_digest_and_alone_sees_the_store() -> N
             "files": ["baseline.json", "golden.json", "model.onnx", "signature.json"],
         }
     ]
-    assert fetch["envFrom"] == [{"secretRef": {"name": "flywheel-store"}}]
-    assert "envFrom" not in template()["spec"]["containers"][0]
+    assert told["FLYWHEEL_STORE_FOLDER"] in [mount["mountPath"] for mount in fetch["volumeMounts"]]
+    assert "store" not in [mount["name"] for mount in template()["spec"]["containers"][0]["volumeMounts"]]
 
 
 def test_a_route_that_comes_later_is_mounted_from_the_start() -> None:

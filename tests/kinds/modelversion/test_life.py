@@ -6,6 +6,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, Reference
+from flywheel.core.settings import Settings
 from flywheel.kinds.modelversion.children import VERIFY_ANNOTATION, ModelVersion
 from tests.kinds.modelversion.situations import FACTS, METRICS, PACKED, TRAINED, Version, brought, model, trained
 from tests.simulation import evicted_pod, oom_killed_state, terminated_state, waiting_state
@@ -288,3 +289,25 @@ def test_the_message_has_the_effect_of_quantization(weights: int, text: str) -> 
     assert version.status.digest == PACKED
     assert version.status.metrics["quantization_gap"] == "0.0201"
     assert version.plan.summary.startswith("roc_auc 0.742")
+
+
+def test_a_model_that_is_not_the_namespaces_own_is_not_fetched() -> None:
+    version = Version(brought(), model("fraud"))
+    version.restart_with(Settings(store_folders=("default=s3://flywheel/default/",)))
+
+    plan = version.reconcile()
+
+    assert (plan.ready, plan.stalled, plan.reason) == (False, True, "SourceNotAllowed")
+    assert "set spec.source.s3.secretName" in plan.message
+    assert version.job_names() == []
+
+
+def test_a_verification_in_flight_is_left_to_its_end() -> None:
+    version = Version(brought(), model("fraud"))
+    version.reconcile()
+    version.restart_with(Settings(store_folders=("default=s3://flywheel/default/",)))
+
+    assert version.reconcile().reason == "Verifying"
+    version.succeed(packed=True)
+    version.reconcile()
+    assert version.reconcile().reason == "Verified"

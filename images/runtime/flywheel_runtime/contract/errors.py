@@ -11,6 +11,7 @@ FlywheelError
 │   ├── ObjectMissing
 │   ├── BucketMissing
 │   ├── AccessDenied
+│   ├── SecretIncomplete      the Secret with its address and credentials lacks a key, or one cannot be read
 │   ├── PreconditionFailed
 │   ├── StoreBusy
 │   └── StoreUnreachable
@@ -79,6 +80,18 @@ class BucketMissing(StoreError):
 
 class AccessDenied(StoreError):
     """The credentials are wrong, absent, or do not allow the operation."""
+
+
+class SecretIncomplete(StoreError):
+    """The Secret with the store's address and credentials lacks a key, or holds one that cannot be used.
+
+    `finding` says which, as the end of a sentence about the Secret; `reason` is that of the Failure.
+    """
+
+    def __init__(self, finding: str, reason: str = "StoreSecretIncomplete") -> None:
+        super().__init__("SecretIncomplete", finding)
+        self.finding = finding
+        self.reason = reason
 
 
 class PreconditionFailed(StoreError):

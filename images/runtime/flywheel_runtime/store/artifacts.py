@@ -13,7 +13,7 @@ from flywheel_runtime.contract.errors import (
     ObjectMissing,
     PreconditionFailed,
 )
-from flywheel_runtime.store.access import Access
+from flywheel_runtime.store.credentials import namespace_folder, store_access
 from flywheel_runtime.store.download import download
 from flywheel_runtime.store.manifest import DIGEST, File, Manifest
 from flywheel_runtime.store.retry import Retry
@@ -35,10 +35,9 @@ class Store:
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], namespace: str, retry: Retry) -> "Store":
-        """From the keys of the store's Secret in the environment."""
-        prefix = (env.get("FLYWHEEL_PREFIX") or "").strip("/")
-        root = f"{prefix}/{namespace}/" if prefix else f"{namespace}/"
-        return cls(Bucket(Access.from_env(env, env["FLYWHEEL_BUCKET"])), root, retry)
+        """From the store's Secret (store/credentials.py). Raises SecretIncomplete."""
+        root = namespace_folder({**env, "FLYWHEEL_NAMESPACE": namespace})
+        return cls(Bucket(store_access(env)), root, retry)
 
     def with_deadline(self, deadline: float) -> "Store":
         """The same store, whose calls give up at `deadline` (time.monotonic)."""

@@ -6,6 +6,7 @@ from flywheel_runtime.contract.errors import (
     AccessDenied,
     BucketMissing,
     Failure,
+    SecretIncomplete,
     StoreBusy,
     StoreError,
     StoreUnreachable,
@@ -26,6 +27,8 @@ class Owner:
 
 def as_failure(error: StoreError, access: Access, owner: Owner, *, refused: str, failed: str) -> Failure:
     """A Failure for people; `refused` and `failed` are the caller's reasons for wrong keys and for all the rest."""
+    if isinstance(error, SecretIncomplete):
+        return Failure(error.reason, f"{owner.secret} {error.finding}", retry=True)
     at = f"the store at {access.place}"
     if isinstance(error, BucketMissing):
         words = f"bucket '{access.bucket}' does not exist at {access.place}"

@@ -57,11 +57,18 @@ class Listed:
 
 
 class Bucket:
-    """One bucket. Every method asks once and raises StoreError; `Transient` ones are worth another try. Thread-safe."""
+    """One bucket. Every method asks once and raises StoreError; `Transient` ones are worth another try. Thread-safe.
 
-    def __init__(self, access: Access, *, connect_timeout: float = 5, read_timeout: float = 30) -> None:
-        self.access = access
-        self._client = client(access, connect_timeout, read_timeout)
+    `access` may be a function, which is called before each request, so that rotated credentials count from the next one on.
+    """
+
+    def __init__(
+        self, access: Access | Callable[[], Access], *, connect_timeout: float = 5, read_timeout: float = 30
+    ) -> None:
+        self._find_access = access if callable(access) else lambda: access
+        self._timeouts = connect_timeout, read_timeout
+        self.access = self._find_access()  # as the last request used it
+        client(self.access, *self._timeouts)  # a ValueError of a bad endpoint comes here, not with the first request
 
     def head(self, key: str) -> Listed:
         """Size and ETag. HEAD has no body to explain an error, so a failed one is asked again as a GET of one byte."""
@@ -173,8 +180,11 @@ class Bucket:
             options = {"ContinuationToken": str(page["NextContinuationToken"])}
 
     def _request(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        access = self.access = self._find_access()
+
         def call() -> dict[str, Any]:
-            response: dict[str, Any] = getattr(self._client, operation)(Bucket=self.access.bucket, **arguments)
+            caller = getattr(client(access, *self._timeouts), operation)
+            response: dict[str, Any] = caller(Bucket=access.bucket, **arguments)
             return response
 
         return self._translate(call)

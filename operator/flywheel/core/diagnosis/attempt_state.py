@@ -14,10 +14,11 @@ from flywheel.core.resource.names import JOB_LABEL
 
 @dataclass(frozen=True, kw_only=True)
 class AttemptState:
-    """How an attempt ended, or what keeps it from running. Both are None while it runs, and where its Job does not exist."""
+    """How an attempt ended, or what keeps it from running. Both are None while it runs, and where it has no Job."""
 
     outcome: Outcome | None = None
     diagnosis: Diagnosis | None = None
+    has_job: bool = False
 
 
 def read_job(
@@ -30,8 +31,8 @@ def read_job(
     ours = pods_of_job(job["metadata"]["name"], pods)
     ended = outcome_of(job, ours)
     if ended is not None:
-        return AttemptState(outcome=ended)
-    return AttemptState(diagnosis=diagnose_queue(job, cluster) or diagnose_workload(job, ours, cluster))
+        return AttemptState(outcome=ended, has_job=True)
+    return AttemptState(diagnosis=diagnose_queue(job, cluster) or diagnose_workload(job, ours, cluster), has_job=True)
 
 
 def find_job(resource: AnyResource, name: str, cluster: Cluster) -> AttemptState:

@@ -29,6 +29,7 @@ class Diagnosis:
     message: str
 
 
+_MISSING_OBJECT = re.compile(r'(secret|configmap) "([^"]+)" not found')
 _WAITING_REASONS = {
     "ErrImagePull": "ImagePullFailed",
     "ImagePullBackOff": "ImagePullFailed",
@@ -148,7 +149,7 @@ def _crash_loop(
 
 
 def _configuration(where: str, namespace: str, detail: str) -> Diagnosis:
-    missing = re.search(r'(secret|configmap) "([^"]+)" not found', detail)
+    missing = _MISSING_OBJECT.search(detail)
     if missing:
         kind = "Secret" if missing[1] == "secret" else "ConfigMap"
         return Diagnosis(
@@ -176,9 +177,14 @@ def _stuck_before_start(pod: Manifest, events: EventLookup, now: datetime) -> Di
         return None
     for event in reversed(events(str(pod["metadata"]["uid"]))):
         if event.get("reason") in ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox"):
-            message = f"Pod '{pod['metadata']['name']}' cannot start: {_event_message(event)}"
-            return Diagnosis(str(event["reason"]), message)
+            return _volume(pod, str(event["reason"]), _event_message(event))
     return None
+
+
+def _volume(pod: Manifest, reason: str, detail: str) -> Diagnosis:
+    if _MISSING_OBJECT.search(detail):
+        return _configuration("", pod["metadata"].get("namespace", ""), detail)
+    return Diagnosis(reason, f"Pod '{pod['metadata']['name']}' cannot start: {detail}")
 
 
 def _age_seconds(timestamp: str | None, now: datetime) -> float:

@@ -7,6 +7,7 @@ from typing import Any
 
 from flywheel.core.pods.pod_spec import runtime_container
 from flywheel.core.pods.step_config import FetchConfig
+from flywheel.core.pods.store_secret import store_env, store_mount
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
@@ -58,21 +59,23 @@ def fetch_container(
     limit: int,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns the init container that downloads inputs. Its mount `/flywheel` is the emptyDir `flywheel`."""
+    """Returns the init container that downloads inputs. Its mount `/flywheel` is the emptyDir `flywheel`, and `store` is `store_volume`."""
     config = FetchConfig.model_validate({"limitBytes": limit, "inputs": [each.config() for each in inputs]})
     env = {
         **variables,
+        **store_env(settings),
         "FLYWHEEL_FETCH": config.to_json(),
         "FLYWHEEL_PARAMS": json.dumps(params or {}, sort_keys=True),
     }
     foreign = [{"prefix": "SOURCE_", "secretRef": {"name": each.secret}} for each in inputs if each.secret]
     return {
         **runtime_container("fetch", settings, env),
-        "envFrom": [{"secretRef": {"name": settings.store_secret}}, *foreign],
+        **({"envFrom": foreign} if foreign else {}),
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
+            store_mount(),
             *claim_mounts(inputs),
             {"name": "tmp", "mountPath": "/tmp"},
         ],

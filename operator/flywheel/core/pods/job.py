@@ -19,6 +19,7 @@ from flywheel.core.pods.pod_spec import (
     user_env,
 )
 from flywheel.core.pods.step_config import CollectConfig
+from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import AnyResource
@@ -114,6 +115,7 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
             {"name": "flywheel", "emptyDir": {}},
             {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
             {"name": "tmp", "emptyDir": {}},
+            store_volume(settings),
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
             *([{"name": "checkpoints", "emptyDir": {}}] if step.checkpoint else []),
             *claim_volumes(step.inputs),
@@ -168,16 +170,17 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
         }
     )
     params = {} if step.needs_fetch else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}
+    variables = {**env, **store_env(settings), "FLYWHEEL_COLLECT": config.to_json(), **params}
     return {
-        **runtime_container("collect", settings, {**env, "FLYWHEEL_COLLECT": config.to_json(), **params}),
+        **runtime_container("collect", settings, variables),
         "restartPolicy": "Always",
-        "envFrom": [{"secretRef": {"name": settings.store_secret}}],
         "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
         # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.
         "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", WAIT_FOR_COLLECT]}}},
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
+            store_mount(),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "collect"},
             *_checkpoint_mounts(step),
         ],

@@ -23,6 +23,7 @@ from flywheel.core.pods.pod_spec import (
     runtime_container,
     step_env,
 )
+from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.schema import Resources
 from flywheel.core.settings import Settings
@@ -58,7 +59,12 @@ def batch_pod(
             *([_server(batch.name, run, spec.resources, settings)] if predicts else []),
         ],
         "containers": [_main(step, spec, claims, variables, settings)],
-        "volumes": [{"name": "flywheel", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *claim_volumes(claims)],
+        "volumes": [
+            {"name": "flywheel", "emptyDir": {}},
+            {"name": "tmp", "emptyDir": {}},
+            store_volume(settings),
+            *claim_volumes(claims),
+        ],
     }
 
 
@@ -101,14 +107,16 @@ def _main(
     source = spec.input.s3.secret_name if spec.input.s3 is not None else None
     foreign = (("SOURCE_", source), ("OUTPUT_", spec.output.s3.secret_name))
     secrets = [{"prefix": prefix, "secretRef": {"name": str(name)}} for prefix, name in foreign if name is not None]
+    env = {**variables, **store_env(settings), "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}
     return {
-        **runtime_container(f"batch-{step}", settings, {**variables, "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}),
+        **runtime_container(f"batch-{step}", settings, env),
         "name": "main",
-        "envFrom": [{"secretRef": {"name": settings.store_secret}}, *secrets],
+        **({"envFrom": secrets} if secrets else {}),
         **resource_fields(MAIN_RESOURCES),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
+            store_mount(),
             *claim_mounts(claims),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
         ],

@@ -26,6 +26,7 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
         ttl_is_over(batch, seen, progress)
         or run_is_suspended(batch, progress)
         or model_is_missing(progress)
+        or place_is_refused(batch, progress)
         or job_runs(batch, seen, progress)
         or run_is_retried(batch, seen, progress)
         or run_failed(batch, seen, progress)
@@ -77,6 +78,19 @@ def model_is_missing(progress: Progress) -> Decision | None:
         message=progress.missing.message,
         children=_existing_job(progress),
         requeue_after=PENDING_CHECK_INTERVAL,
+    )
+
+
+def place_is_refused(batch: BatchInference, progress: Progress) -> Decision | None:
+    """A run is due, and the installation's credentials may not read its input or write its output."""
+    if progress.refusal is None:
+        return None
+    return Decision(
+        ready=_output_stands(batch, progress),
+        reason=progress.refusal.reason,
+        message=progress.refusal.message,
+        children=_existing_job(progress),
+        stalled=batch.spec.schedule is None,
     )
 
 

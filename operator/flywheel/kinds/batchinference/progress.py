@@ -9,11 +9,14 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.pods import store_access
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.values import Digest
+from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, fill_in, input_location
 from flywheel.kinds.batchinference.observe import BatchJob, Seen
 from flywheel.kinds.batchinference.schema.spec import depends_on
@@ -33,7 +36,7 @@ class Progress:
     """Where the BatchInference stands.
 
     `run` starts now, is under way, or ended last; `job` is its newest Job, None if that is not made yet or is gone. `missing`: another run
-    should start, and the model is not there. `answered_tick`: the tick of the schedule whose run has ended.
+    should start, and the model is not there; `refusal`: it should, and may not read its input or write its output. `answered_tick`: the tick of the schedule whose run has ended.
     """
 
     run: Run | None
@@ -42,6 +45,7 @@ class Progress:
     answered_tick: str | None
     just_ended: bool = False  # status does not say yet how the newest Job ended
     missing: UnresolvedReference | None = None
+    refusal: Diagnosis | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,9 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
     start = next_start(batch, run, seen)
     if start is not None and isinstance(seen.model, UnresolvedReference):
         return Progress(run, job, history, answered, just_ended, seen.model)
+    refusal = place_refusal(batch, start, seen.settings) if start is not None else None
+    if refusal is not None:
+        return Progress(run, job, history, answered, just_ended, refusal=refusal)
     if start is not None and isinstance(seen.model, ResolvedVersion):
         return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, answered)
     if run is not None and not run.is_over:
@@ -77,6 +84,20 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             # One phase is done and another begins, or a pause is over.
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
     return Progress(run, job, history, answered, just_ended)
+
+
+def place_refusal(batch: BatchInference, start: Start, settings: Settings) -> Diagnosis | None:
+    """Why a run may not read its input or write its output with the installation's credentials, or None."""
+    source, output = batch.spec.input.s3, batch.spec.output.s3
+    if source is not None and source.secret_name is None:
+        uri = input_location(batch.spec, start.time)
+        refusal = store_access.source_refusal(uri, batch.namespace, settings, "spec.input.s3")
+        if refusal is not None:
+            return refusal
+    if output.secret_name is not None:
+        return None
+    uri = fill_in(output.uri, start.time)
+    return store_access.output_refusal(uri, batch.namespace, settings, "spec.output.s3")
 
 
 def _with_newest_job(run: Run | None, seen: Seen) -> Run | None:

@@ -23,7 +23,8 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
     """The plan for what is seen."""
     progress = advance(dataset, seen)
     decision = (
-        check_runs(dataset, seen, progress)
+        source_is_refused(progress)
+        or check_runs(dataset, seen, progress)
         or check_is_retried(dataset, seen, progress)
         or check_failed(dataset, progress)
         or dataset_is_suspended(dataset, progress)
@@ -42,6 +43,21 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
         summary=messages.summary(current, decision.reason),
         children=schedule.cron_jobs(dataset, dataset.spec.schedule, suspend=dataset.spec.suspend),
         completed_ticks=_answered_ticks(dataset, seen, progress),
+    )
+
+
+def source_is_refused(progress: Progress) -> Decision | None:
+    """A check is due, and the installation's credentials may not read the source."""
+    refusal, version = progress.refusal, progress.ready_version
+    if refusal is None:
+        return None
+    stands = f"Version {version.name} stands, but the next check cannot run. " if version else ""
+    return Decision(
+        ready=version is not None,
+        reason=refusal.reason,
+        message=f"{stands}{refusal.message}",
+        children=_existing_job(progress),
+        stalled=True,
     )
 
 

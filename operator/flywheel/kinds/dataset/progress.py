@@ -9,9 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.pods import store_access
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.values import Digest
+from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.observe import CheckJob, Seen
 from flywheel.kinds.dataset.schema.status import MAX_VERSIONS, MAX_WARNINGS, LastCheck, Version
@@ -34,6 +37,7 @@ class Progress:
     generation: int | None
     ready_version: Version | None
     just_ended: bool = False  # status does not say yet how the check ended
+    refusal: Diagnosis | None = None  # why the check that is due does not start
 
 
 def advance(dataset: Dataset, seen: Seen) -> Progress:
@@ -51,10 +55,19 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
                 generation = check.generation
             check = check_after(check, outcome, seen.now)
     due = next_check(dataset, check, seen)
-    if due is not None:
+    refusal = source_refusal(dataset, seen.settings) if due is not None else None
+    if due is not None and refusal is None:
         check, job = due, None
     ready_version = versions[0] if versions and generation == dataset.generation else None
-    return Progress(check, job, versions, generation, ready_version, just_ended)
+    return Progress(check, job, versions, generation, ready_version, just_ended, refusal)
+
+
+def source_refusal(dataset: Dataset, settings: Settings) -> Diagnosis | None:
+    """Why the source may not be read with the installation's credentials; None where it may, or has a Secret of its own."""
+    source = dataset.spec.source.s3
+    if source is None or source.secret_name is not None:
+        return None
+    return store_access.source_refusal(source.uri, dataset.namespace, settings, "spec.source.s3")
 
 
 def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:

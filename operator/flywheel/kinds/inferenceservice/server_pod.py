@@ -13,6 +13,7 @@ from flywheel.core.pods.pod_spec import (
     step_env,
     user_env,
 )
+from flywheel.core.pods.store_secret import store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.settings import Settings
@@ -48,11 +49,12 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},
+            store_volume(settings),
             # Optional, and mounted from the first pod on, so that a later rollout restarts no server.
             {"name": "route", "configMap": {"name": route, "optional": True}},
             *authentication.volumes(spec.auth),
             *([{"name": "shared-memory", "emptyDir": memory}] if spec.shared_memory else []),
-            *prediction_logging.volumes(spec.logging, settings),
+            *prediction_logging.volumes(spec.logging),
         ],
     }
 

@@ -6,6 +6,7 @@ Ready says: these bytes were loaded in the serving image, predicted, and gave wh
 - What cannot heal stalls. The digest of an earlier good verification stays in the status: what is served goes on.
 """
 
+from flywheel.core.pods import store_access
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
@@ -16,6 +17,7 @@ from flywheel.kinds.modelversion.children import VERIFY, ModelVersion
 from flywheel.kinds.modelversion.gates.measurement import with_measurement
 from flywheel.kinds.modelversion.observe import Seen
 from flywheel.kinds.modelversion.rejection import with_rejection
+from flywheel.kinds.modelversion.schema.spec import S3Source
 from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 from flywheel.kinds.modelversion.verification import is_finished, is_requested_again, status_after
 
@@ -27,6 +29,7 @@ def decide(version: ModelVersion, seen: Seen) -> Plan:
         verification_failed(version, seen, status)
         or verification_is_retried(version, seen, status)
         or model_is_verified(version, seen, status)
+        or source_is_refused(version, seen, status)
         or verification_runs(version, seen, status)
     )
     if decision.ready and not decision.progressing and seen.measurement is not None:
@@ -82,6 +85,19 @@ def model_is_verified(version: ModelVersion, seen: Seen, status: ModelVersionSta
         message=messages.verification_passed(status),
         # The Job whose outcome is written only now is deleted by the next plan: the status comes first.
         children=() if seen.outcome is None else _last_job(version, status),
+    )
+
+
+def source_is_refused(version: ModelVersion, seen: Seen, status: ModelVersionStatus) -> Decision | None:
+    """The installation's credentials may not read the model. A Job that runs already is left to its end."""
+    source = version.spec.source.location
+    if seen.has_job or not isinstance(source, S3Source) or source.secret_name is not None:
+        return None
+    refusal = store_access.source_refusal(source.uri, version.namespace, seen.settings, "spec.source.s3")
+    if refusal is None:
+        return None
+    return Decision(
+        ready=status.is_verified, stalled=True, reason=refusal.reason, message=refusal.message, summary="not verified"
     )
 
 

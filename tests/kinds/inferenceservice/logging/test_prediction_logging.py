@@ -53,10 +53,10 @@ def test_a_name_that_looks_like_a_variable_is_left_alone() -> None:
     assert json.loads(told.replace("$$(", "$("))["key"] == "$(HOME)"
 
 
-def test_the_store_may_be_missing_and_the_key_of_hashes_may_not() -> None:
+def test_the_store_and_the_key_of_hashes_are_mounted() -> None:
     volumes = {volume["name"]: volume["secret"] for volume in pod(**SECRETIVE)["volumes"] if "secret" in volume}
 
-    assert volumes["store"] == {"secretName": "flywheel-store", "optional": True}
+    assert volumes["store"] == {"secretName": "flywheel-store"}
     assert volumes["hmac"] == {"secretName": "log-key", "items": [{"key": "hmac", "path": "key"}]}
 
 

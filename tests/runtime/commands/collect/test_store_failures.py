@@ -96,7 +96,7 @@ def test_a_store_that_comes_back_in_time_gets_all(pod: Pod, server: Server) -> N
         pytest.param(
             {"AWS_ENDPOINT_URL": "store:7070"},
             "StoreUnreachable",
-            "AWS_ENDPOINT_URL in Secret 'flywheel-store' is 'store:7070', which is no URL; correct it",
+            "Secret 'flywheel-store' has the AWS_ENDPOINT_URL 'store:7070', which is no URL; correct it",
             id="endpoint",
         ),
         pytest.param(

@@ -24,6 +24,12 @@ pytestmark = pytest.mark.integration  # the other side is a real S3 server
 STORE = "http://store.flywheel:7070"
 
 
+@pytest.fixture(autouse=True)
+def readable_buckets(pod: Pod, bucket: str) -> None:
+    """Sources may be anywhere in these buckets; tests/runtime/store/test_installation.py has the rule."""
+    pod.env["FLYWHEEL_READABLE"] = f"s3://{bucket}/ s3://raw/"
+
+
 @pytest.fixture
 def artifact(store: Store, tmp_path: Path) -> str:
     (tmp_path / "data").mkdir()
@@ -39,7 +45,7 @@ def s3(uri: str, **more: Any) -> dict[str, Any]:
 def told(pod: Pod, name: str, **names: str) -> None:
     """The message is the golden one, with the test's own names in place of the contract's."""
     expected = golden(f"fetch_{name}")["message"]
-    text = expected["message"].replace(STORE, pod.env["AWS_ENDPOINT_URL"])
+    text = expected["message"].replace(STORE, pod.env.get("AWS_ENDPOINT_URL", STORE))
     for there, here in names.items():
         text = text.replace(there, here)
     assert pod.message == {**expected, "message": text}
@@ -127,6 +133,33 @@ def test_an_object_without_bytes(pod: Pod, store: Store) -> None:
 
     assert pod.fetch(s3(f"s3://{store.bucket.access.bucket}/empty.csv")) == 2
     assert pod.message["reason"] == "EmptySource"
+
+
+@pytest.mark.parametrize(
+    "key", ["bakery/secret.csv", "shop-2/x.csv", "shop/../bakery/secret.csv", "shop/%2e%2e/bakery/x.csv"]
+)
+def test_the_installations_credentials_read_no_folder_of_another_namespace(key: str, pod: Pod, store: Store) -> None:
+    store.bucket.put("bakery/secret.csv", b"x")
+    uri = f"s3://{store.bucket.access.bucket}/{key}"
+
+    assert pod.fetch(s3(uri), FLYWHEEL_READABLE="s3://raw/shared/") == 2
+    own = f"s3://{store.bucket.access.bucket}/shop/"
+    told(pod, "source_not_allowed", **{"s3://flywheel/bakery/orders.csv": uri, "s3://flywheel/shop/": own})
+
+
+def test_the_credentials_are_read_from_the_mounted_secret_at_each_request(
+    pod: Pod, artifact: str, tmp_path: Path
+) -> None:
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    for name in ("AWS_ENDPOINT_URL", "AWS_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "FLYWHEEL_BUCKET"):
+        (secret / name).write_text(pod.env.pop(name) + "\n")
+    (secret / "AWS_SECRET_ACCESS_KEY").rename(secret / "kept")
+
+    assert pod.fetch({"name": "data", "artifact": artifact}, FLYWHEEL_STORE_FOLDER=str(secret)) == 1
+    told(pod, "store_secret_incomplete")
+    (secret / "kept").rename(secret / "AWS_SECRET_ACCESS_KEY")
+    assert pod.fetch({"name": "data", "artifact": artifact}, FLYWHEEL_STORE_FOLDER=str(secret)) == 0
 
 
 def test_refused_credentials(pod: Pod, artifact: str) -> None:

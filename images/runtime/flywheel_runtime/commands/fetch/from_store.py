@@ -37,7 +37,7 @@ def artifact_items(
     @contextmanager
     def artifact_failure(what: str) -> Iterator[None]:
         try:
-            with translate_errors(store.bucket.access, installation.installation_owner(env)):
+            with translate_errors(store.bucket, installation.installation_owner(env)):
                 yield
         except ArtifactMissing as error:
             words = f"input '{name}' ({digest}) is not in the store; run what made it again"
@@ -65,7 +65,7 @@ def artifact_items(
 def checkpoint_items(folder: Path, retry: Retry, env: Mapping[str, str]) -> list[Item]:
     """The files of the newest checkpoint that an attempt of this step left; none where none did."""
     store = installation.open_store(env, retry)
-    with translate_errors(store.bucket.access, installation.installation_owner(env)):
+    with translate_errors(store.bucket, installation.installation_owner(env)):
         held = store.result(Attempt.from_env(env).checkpoint_key)
     pointer = Pointer.parse(held) if held else None
     return artifact_items("checkpoint", pointer.digest, folder, store, env) if pointer else []
@@ -75,13 +75,12 @@ def object_items(
     source: S3Source, sha256: str | None, folder: Path, retry: Retry, env: Mapping[str, str]
 ) -> list[Item]:
     """One object under its last name, or every object below a prefix under its path from there."""
-    access, owner = _access(source, env)
-    with translate_errors(access, owner):
-        bucket = _bucket(access)
+    bucket, owner = _bucket(source, env)
+    with translate_errors(bucket, owner):
         try:
             found = _listed(bucket, source, retry) if source.many else [retry.call(lambda: bucket.head(source.key))]
         except ObjectMissing as error:
-            words = f"{source.uri} does not exist at {access.place}; upload it or correct the source"
+            words = f"{source.uri} does not exist at {bucket.access.place}; upload it or correct the source"
             raise Failure("SourceMissing", words) from error
     if not found or (not source.many and found[0].size == 0):
         words = "has no bytes" if found else "holds no objects"
@@ -100,7 +99,7 @@ def _object_item(
         return bucket.stream(item.key, start=start, etag=item.etag)
 
     def download_of() -> None:
-        with translate_errors(bucket.access, owner):
+        with translate_errors(bucket, owner):
             try:
                 download(target, stream, retry, sha256=sha256, size=item.size)
             except DigestMismatch as error:
@@ -129,35 +128,30 @@ def _listed(bucket: Bucket, source: S3Source, retry: Retry) -> list[Listed]:
     return [item for item in found if not item.key.endswith("/")]  # markers of empty folders
 
 
-def _bucket(access: Access) -> Bucket:
-    try:
-        return Bucket(access)
-    except ValueError as error:
-        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
-        raise Failure("SourceInvalid", words) from error
-
-
-def _access(source: S3Source, env: Mapping[str, str]) -> tuple[Access, Owner]:
+def _bucket(source: S3Source, env: Mapping[str, str]) -> tuple[Bucket, Owner]:
     if not source.foreign:
-        return Access.from_env(env, source.bucket), Owner(
-            installation.installation_owner(env).secret, "the source's uri"
-        )
+        owner = Owner(installation.installation_owner(env).secret, "the source's uri")
+        return installation.open_readable(source.uri, env), owner
     variables = dict(env)
     if source.endpoint:
         variables["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
     if source.region:
         variables["SOURCE_AWS_REGION"] = source.region
     access = Access.from_env(variables, source.bucket, "SOURCE_")
-    check_endpoint(urlsplit(access.place).hostname or "")
     secret = f"Secret '{source.secret}'" if source.secret else "the source's Secret"
-    return access, Owner(secret, "the source's uri", foreign=True)
+    try:
+        check_endpoint(urlsplit(access.place).hostname or "")
+        return Bucket(access), Owner(secret, "the source's uri", foreign=True)
+    except ValueError as error:
+        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
+        raise Failure("SourceInvalid", words) from error
 
 
 @contextmanager
-def translate_errors(access: Access, owner: Owner) -> Iterator[None]:
+def translate_errors(bucket: Bucket, owner: Owner) -> Iterator[None]:
     """Turns what a store answers into the sentence about it."""
     try:
         yield
     except StoreError as error:
         failed = "SourceUnreachable" if owner.foreign else "StoreUnreachable"
-        raise as_failure(error, access, owner, refused="CredentialsRefused", failed=failed) from error
+        raise as_failure(error, bucket.access, owner, refused="CredentialsRefused", failed=failed) from error

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flywheel.core.settings import Settings
+from flywheel.core.pods.store_secret import STORE_FOLDER, store_mount
 from flywheel.kinds.inferenceservice.schema.logging import Logging
 
-STORE_FOLDER, HMAC_FOLDER, HMAC_FILE = "/etc/flywheel/store", "/etc/flywheel/hmac", "key"
+HMAC_FOLDER, HMAC_FILE = "/etc/flywheel/hmac", "key"
 WRITE_SECONDS = 8  # for the child process to write the rest, after the last response
 MARGIN_SECONDS = 2
 POD_VARIABLE = "FLYWHEEL_POD"
@@ -47,23 +47,19 @@ def variables(logging: Logging | None) -> list[dict[str, Any]]:
     return [{"name": POD_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
 
 
-def volumes(logging: Logging | None, settings: Settings) -> list[dict[str, Any]]:
-    """The Secrets as volumes. That of the store is optional: a server without it serves and logs nothing. That of the hash is required."""
-    if logging is None:
+def volumes(logging: Logging | None) -> list[dict[str, Any]]:
+    """The Secret of the hash as a volume, which is required. The pod has that of the store for `fetch`."""
+    if logging is None or logging.hmac is None:
         return []
-    store = {"name": "store", "secret": {"secretName": settings.store_secret, "optional": True}}
-    if logging.hmac is None:
-        return [store]
     items = [{"key": logging.hmac.key, "path": HMAC_FILE}]
-    return [store, {"name": "hmac", "secret": {"secretName": str(logging.hmac.name), "items": items}}]
+    return [{"name": "hmac", "secret": {"secretName": str(logging.hmac.name), "items": items}}]
 
 
 def mounts(logging: Logging | None) -> list[dict[str, Any]]:
-    """The mounts of `volumes`."""
+    """The mounts of the store's Secret and of `volumes`."""
     if logging is None:
         return []
-    store = {"name": "store", "mountPath": STORE_FOLDER, "readOnly": True}
-    return [store, *([{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else [])]
+    return [store_mount(), *([{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else [])]
 
 
 def extra_grace_seconds(logging: Logging | None) -> int:

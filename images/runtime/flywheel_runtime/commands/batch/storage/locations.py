@@ -19,7 +19,6 @@ from flywheel_runtime.store.s3 import Bucket
 from flywheel_runtime.transport.hosts import check_endpoint
 
 BLOCK = 8 << 20  # bytes of one request
-OURS = ("blobs/", "manifests/", "results/")  # folders of the installation's store that are not for outputs
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,13 @@ def blocks(source: Source, file: File, start: int = 0, stop: int | None = None) 
 
 
 def open_source(config: BatchConfig, paths: Paths, env: Mapping[str, str]) -> Source:
-    """The input that is configured. Failure where its address cannot be right."""
+    """The input that is configured. Failure where its address cannot be right, or the installation's credentials may not be used."""
     place, volume = config.input.s3, config.input.volume
     if place is not None:
-        return Folder(place, *_access(place, env, "SOURCE_", "spec.input.s3"))
+        where = "spec.input.s3"
+        if not place.foreign:
+            return Folder(place, installation.open_readable(place.uri, env), _installation_owner(env, where))
+        return Folder(place, *_foreign_bucket(place, env, "SOURCE_", where))
     if volume is None:
         raise Failure("InternalError", "params.json has no input; this is a fault of the operator", retry=False)
     return Volume(volume.path, paths.volumes / "source" / volume.path)
@@ -69,17 +71,10 @@ def open_output(config: BatchConfig, env: Mapping[str, str]) -> "Folder":
     if source is not None and _is_inside(place, source):
         words = f"'{place.uri}' lies inside the input '{source.uri}', where the next run would read it"
         raise Failure("OutputNotAllowed", f"{words}; choose another spec.output.s3.uri")
-    folder = Folder(place, *_access(place, env, "OUTPUT_", "spec.output.s3"))
-    if place.foreign or place.bucket != env.get("FLYWHEEL_BUCKET"):
-        return folder
-    prefix = (env.get("FLYWHEEL_PREFIX") or "").strip("/")
-    home = f"{prefix}/{env['FLYWHEEL_NAMESPACE']}/" if prefix else f"{env['FLYWHEEL_NAMESPACE']}/"
-    below = place.key.removeprefix(home)
-    if below == place.key or not below or below.startswith(OURS):
-        words = f"'{place.uri}' is in the installation's bucket, where this namespace writes below 's3://{place.bucket}/{home}'"
-        cure = f"but for {', '.join(OURS)}; correct spec.output.s3.uri or give the output a Secret of its own"
-        raise Failure("OutputNotAllowed", f"{words} {cure}")
-    return folder
+    where = "spec.output.s3"
+    if not place.foreign:
+        return Folder(place, installation.open_writable(place.uri, env), _installation_owner(env, where))
+    return Folder(place, *_foreign_bucket(place, env, "OUTPUT_", where))
 
 
 def _is_inside(place: Place, folder: Place) -> bool:
@@ -193,18 +188,17 @@ def _sorted(name: str, files: list[File]) -> list[File]:
     return sorted(seen, key=lambda file: file.path)
 
 
-def _access(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
-    if not place.foreign:
-        access = Access.from_env(env, place.bucket)
-        owner = Owner(installation.installation_owner(env).secret, f"{where}.uri")
-    else:
-        changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
-        set_fields = {key: value for key, value in changed.items() if value}
-        access = Access.from_env({**env, **set_fields}, place.bucket, prefix)
-        check_endpoint(urlsplit(access.place).hostname or "")
-        owner = Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
+def _installation_owner(env: Mapping[str, str], where: str) -> Owner:
+    return Owner(installation.installation_owner(env).secret, f"{where}.uri")
+
+
+def _foreign_bucket(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
+    changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
+    set_fields = {key: value for key, value in changed.items() if value}
+    access = Access.from_env({**env, **set_fields}, place.bucket, prefix)
     try:
-        return Bucket(access), owner
+        check_endpoint(urlsplit(access.place).hostname or "")
+        return Bucket(access), Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
     except ValueError as error:
         words = f"the endpoint '{access.endpoint}' is no URL; correct {where}.endpoint"
         raise Failure("SourceInvalid", words) from error
