@@ -195,6 +195,13 @@ def test_the_connection_closes_or_stays_as_the_client_asks(
         ),
         pytest.param(b"GET /" + b"a" * 400_000, 431, "headers are longer", id="long path"),
         pytest.param(
+            b"GET /v2 HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 70_000 + b"\r\n\r\n",
+            431,
+            "headers are longer",
+            id="long header at once",
+        ),
+        pytest.param(b"GET /" + b"a" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 431, "longer", id="long path at once"),
+        pytest.param(
             INFER + b"Transfer-Encoding: chunked\r\n\r\n1;" + b"a" * 400_000,
             431,
             "are longer",
@@ -265,19 +272,35 @@ def send_without_reading(connection: socket.socket) -> None:
         connection.sendall(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n" * 100)
 
 
-def test_too_many_connections_are_answered_503(server: LocalServer) -> None:
-    """The server accepts 8 connections, and the next one after one of them has closed."""
-    held = [socket.create_connection(("127.0.0.1", server.ready["http"])) for _ in range(8)]
+def test_too_many_busy_connections_are_answered_503(server: LocalServer) -> None:
+    """Of the 8 connections, 6 may be one client's; the next one is accepted after one of them has closed."""
+    busy = [socket.create_connection(("127.0.0.1", server.ready["http"])) for _ in range(6)]
     try:
-        for connection in held:
-            connection.sendall(LIVE)
-            assert receive(connection)[0] == 200
+        for connection in busy:
+            connection.sendall(POST + BODY[:-1])  # the server waits for the rest of the body
         with connected(server) as extra:
             assert [status for status, _ in responses(extra)] == [503]
+        with socket.create_connection(("127.0.0.1", server.ready["http"]), 20, ("127.0.0.2", 0)) as another:
+            another.sendall(LIVE)
+            assert receive(another)[0] == 200
     finally:
-        for connection in held:
+        for connection in busy:
             connection.close()
     assert_answers(server)
+
+
+def test_idle_connections_make_room_for_new_ones(server: LocalServer) -> None:
+    """A client's silent connections go first, then those that have waited longest since their last response."""
+    with connected(server) as used:
+        used.sendall(LIVE)
+        assert receive(used)[0] == 200
+        silent = [socket.create_connection(("127.0.0.1", server.ready["http"])) for _ in range(20)]
+        try:
+            used.sendall(LIVE)
+            assert receive(used)[0] == 200
+        finally:
+            for connection in silent:
+                connection.close()
 
 
 def test_garbage_does_not_affect_other_clients(server: LocalServer) -> None:

@@ -30,10 +30,7 @@ class ConnectionOwner(Protocol):
     buffered_bytes: int
     is_draining: bool
 
-    @property
-    def is_full(self) -> bool: ...
-
-    def add_connection(self, connection: "Connection") -> None: ...
+    def add_connection(self, connection: "Connection") -> bool: ...
 
     def remove_connection(self, connection: "Connection") -> None: ...
 
@@ -55,6 +52,7 @@ class Connection(asyncio.Protocol):
         self._is_paused = False
         self._is_half_closed = False
         self._is_lingering = False
+        self._has_answered = False
         self._budgeted_bytes = 0  # of bodies of this connection, in the server's budget
         self.deadline = NEVER
         self.peer = UNKNOWN_PEER
@@ -62,9 +60,8 @@ class Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = transport  # type: ignore[assignment]  # uvloop's TCP transports are not asyncio.Transport
         self.peer = peer_of_socket(transport.get_extra_info("peername"))
-        self._server.add_connection(self)
         self._set_deadline(self._limits.request_seconds)
-        if self._server.is_full:
+        if not self._server.add_connection(self):
             self._parser.refuse(busy_response("too many connections are open"))
             self._process_queue()
 
@@ -134,6 +131,18 @@ class Connection(asyncio.Protocol):
         if not self._is_answering and not self._parser.is_receiving:
             self._transport.close()
 
+    @property
+    def idleness(self) -> tuple[int, float] | None:
+        """Connections that never sent a request come first, then those that wait longest, then those amid the head of one."""
+        if self._is_answering or self._is_lingering or self._queue or not self._parser.is_in_head:
+            return None
+        stage = 2 if self._parser.is_receiving else 1 if self._has_answered else 0
+        return stage, self.deadline
+
+    def evict(self) -> None:
+        """Makes room for another connection."""
+        self._transport.close()
+
     def abort(self) -> None:
         self._transport.abort()
 
@@ -164,6 +173,7 @@ class Connection(asyncio.Protocol):
 
     def _send_response(self, response: Response) -> None:
         request, self._request = self._request, None
+        self._has_answered = True
         if request is None or self._transport.is_closing():
             return  # the client did not wait for it
         is_last = not self._queue and (self._is_half_closed or self._parser.has_ended)

@@ -6,6 +6,7 @@ import logging
 from flywheel_serving.flag_types import Address
 from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.connection import Connection
+from flywheel_serving.http.connection_table import ConnectionTable
 from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Application, Request, SendResponse, error_response
 
@@ -21,7 +22,7 @@ class HttpServer:
 
     def __init__(self, application: Application, limits: HttpLimits) -> None:
         self._application = application
-        self._connections: set[Connection] = set()
+        self._connections: ConnectionTable[Connection] = ConnectionTable(limits.connections)
         self._server: asyncio.Server
         self._expiry_timer: asyncio.TimerHandle
         self.limits = limits
@@ -53,13 +54,13 @@ class HttpServer:
         self._server.close()
         deadline = self.loop.time() + seconds
         while self._connections and self.loop.time() < deadline:
-            for connection in list(self._connections):
+            for connection in self._connections.all():
                 connection.close_if_idle()
             await asyncio.sleep(STOP_POLL_SECONDS)
         self._expiry_timer.cancel()
         if self._connections:
             log.warning("%d connections were cut after %g seconds of grace", len(self._connections), seconds)
-        for connection in list(self._connections):
+        for connection in self._connections.all():
             connection.abort()
 
     def answer(self, request: Request, send: SendResponse) -> None:
@@ -72,18 +73,15 @@ class HttpServer:
             log.exception("%s %s failed", request.method, request.path[:200].decode("latin-1"))
             send(error_response(500, "the server failed on this request; its log says why"))
 
-    @property
-    def is_full(self) -> bool:
-        return len(self._connections) > self.limits.connections
-
-    def add_connection(self, connection: Connection) -> None:
-        self._connections.add(connection)
+    def add_connection(self, connection: Connection) -> bool:
+        """Whether there is room for it."""
+        return self._connections.add(connection)
 
     def remove_connection(self, connection: Connection) -> None:
-        self._connections.discard(connection)
+        self._connections.remove(connection)
 
     def _expire_connections(self) -> None:
         now = self.loop.time()
-        for connection in [c for c in self._connections if c.deadline <= now]:
+        for connection in [each for each in self._connections.all() if each.deadline <= now]:
             connection.expire()
         self._expiry_timer = self.loop.call_later(EXPIRY_INTERVAL_SECONDS, self._expire_connections)

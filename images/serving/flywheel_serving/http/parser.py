@@ -8,6 +8,7 @@ from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Request, Response, error_response
 
 MAX_HEAD_BYTES = 65_536
+HEADER_OVERHEAD_BYTES = 4  # colon, space and the end of the line
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 # What the connection does next, in order: answer the request, write the response and close, or write the bytes.
@@ -17,7 +18,8 @@ Event = Request | Response | bytes
 class RequestParser:
     """Gives events to `emit`. After a refusal or CONNECT, `has_ended` is true and input is ignored.
 
-    `body_bytes` is the size of the body being received; `is_receiving` is true between a request's first and last byte.
+    `body_bytes` is the size of the body being received; `is_receiving` is true between a request's first and last byte,
+    and `is_in_head` between its last byte and the end of the next head.
     """
 
     def __init__(self, max_body_bytes: int, head_cache: HeadCache, emit: Callable[[Event], None]) -> None:
@@ -45,7 +47,7 @@ class RequestParser:
         while taken < len(data) and not self.has_ended:
             taken += self._parse(memoryview(data)[taken:])
         if self._unreported_bytes > MAX_HEAD_BYTES:
-            self.refuse(error_response(431, f"the request's headers are longer than {MAX_HEAD_BYTES} bytes"))
+            self._refuse_head()
         request, self._last_request = self._last_request, None  # an idle connection must not hold a body
         if was_between and request is not None and not self.has_ended:
             self._head_cache.add(data, request)
@@ -72,8 +74,9 @@ class RequestParser:
     def _reset(self) -> None:
         self.is_receiving = False
         self.body_bytes = 0
-        self._is_in_head = True
+        self.is_in_head = True
         self._has_two_hosts = False
+        self._head_bytes = 0  # of a head that is not refused for its length yet
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._body_parts: list[bytes] = []
@@ -102,9 +105,14 @@ class RequestParser:
 
     def on_url(self, url: bytes) -> None:
         self._target += url
+        self._head_bytes += len(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if not self._is_in_head:
+        # A head that arrives in one piece, with all that follows, is longer than its bytes so far say.
+        self._head_bytes += len(name) + len(value) + HEADER_OVERHEAD_BYTES
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse_head()
+        if not self.is_in_head or self.has_ended:
             return  # a trailer, which must not be taken for a header (RFC 9110, 6.5.1)
         name = name.lower()
         if name in self._headers:
@@ -114,7 +122,9 @@ class RequestParser:
 
     def on_headers_complete(self) -> None:
         self._unreported_bytes = 0
-        self._is_in_head = False
+        self.is_in_head = False
+        if self._head_bytes > MAX_HEAD_BYTES:  # of its target alone
+            self._refuse_head()
         headers, version = self._headers, self._parser.get_http_version()
         if refusal := self._violation(headers, version):
             self.refuse(refusal)
@@ -167,6 +177,9 @@ class RequestParser:
         self._reset()
         self._last_request = request
         self._emit(request)
+
+    def _refuse_head(self) -> None:
+        self.refuse(error_response(431, f"the request's headers are longer than {MAX_HEAD_BYTES} bytes"))
 
     def _refuse_size(self) -> None:
         self.refuse(

@@ -1,0 +1,80 @@
+"""The open connections by peer, bounded in all and for each peer. Idle ones make room before a new one is refused."""
+
+import resource
+from collections import defaultdict
+from typing import Generic, Protocol, TypeVar
+
+PEER_PART = 0.75  # of all connections may be one peer's
+EVICTED_PART = 16  # of a peer's idle connections, so many at once: the search for them looks at all
+RESERVED_FILES = 256  # for everything but connections
+
+
+class Evictable(Protocol):
+    """A connection, as the table sees it."""
+
+    peer: str
+
+    @property
+    def idleness(self) -> tuple[int, float] | None:
+        """The smaller, the sooner it is evicted; None while a request is received or answered."""
+
+    def evict(self) -> None: ...
+
+
+C = TypeVar("C", bound=Evictable)
+
+
+class ConnectionTable(Generic[C]):
+    """At most `max_connections`, and fewer if the process may not have so many files open."""
+
+    def __init__(self, max_connections: int) -> None:
+        self._max = max(1, min(max_connections, _file_limit() - RESERVED_FILES))
+        self._max_of_peer = max(1, int(self._max * PEER_PART))
+        self._by_peer: defaultdict[str, set[C]] = defaultdict(set)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def all(self) -> list[C]:
+        """Every connection."""
+        return [connection for connections in self._by_peer.values() for connection in connections]
+
+    def add(self, connection: C) -> bool:
+        """Adds a new connection; False if there is no room for it, so that it must be refused."""
+        self._by_peer[connection.peer].add(connection)
+        self._count += 1
+        if len(self._by_peer[connection.peer]) > self._max_of_peer:
+            return self._evict_idle(connection.peer, connection)
+        if self._count > self._max:
+            return self._evict_idle(max(self._by_peer, key=self._connections_of), connection)
+        return True
+
+    def remove(self, connection: C) -> None:
+        """Removes a connection; nothing if it was evicted before."""
+        connections = self._by_peer.get(connection.peer, set())
+        if connection in connections:
+            connections.remove(connection)
+            self._count -= 1
+            if not connections:
+                del self._by_peer[connection.peer]
+
+    def _connections_of(self, peer: str) -> int:
+        return len(self._by_peer[peer])
+
+    def _evict_idle(self, peer: str, newest: C) -> bool:
+        """Whether an idle connection of the peer was closed."""
+        ranked = [(connection.idleness, connection) for connection in self._by_peer[peer] if connection is not newest]
+        idle = sorted([(rank, each) for rank, each in ranked if rank is not None], key=lambda pair: pair[0])
+        for _, connection in idle[: max(1, len(idle) // EVICTED_PART)]:
+            self.remove(connection)
+            connection.evict()
+        return bool(idle)
+
+
+def _file_limit() -> int:
+    """The number of files that this process may have open, which is raised as far as it may be."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard if hard != resource.RLIM_INFINITY else 2**31

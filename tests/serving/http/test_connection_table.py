@@ -1,0 +1,55 @@
+"""Which connections make room for a new one, and which are refused."""
+
+from dataclasses import dataclass
+
+from flywheel_serving.http.connection_table import ConnectionTable
+
+
+@dataclass(eq=False)
+class Open:
+    peer: str
+    idleness: tuple[int, float] | None = None
+    is_evicted: bool = False
+
+    def evict(self) -> None:
+        self.is_evicted = True
+
+
+def fill(table: ConnectionTable[Open], *connections: Open) -> list[bool]:
+    return [table.add(each) for each in connections]
+
+
+def test_a_peer_has_three_quarters_of_all_connections() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(8)
+
+    assert fill(table, *(Open("a") for _ in range(7))) == [True] * 6 + [False]
+    table.remove(table.all()[0])
+    assert fill(table, Open("b"), Open("b")) == [True, True]
+
+
+def test_the_idlest_connection_of_the_largest_peer_makes_room() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(8)
+    silent, waiting, other = Open("a", (0, 9.0)), Open("a", (1, 2.0)), Open("b", (0, 1.0))
+    fill(table, silent, waiting, *(Open("a") for _ in range(3)), other, Open("b"), Open("c"))
+
+    assert fill(table, Open("d")) == [True]
+    assert (silent.is_evicted, waiting.is_evicted, other.is_evicted) == (True, False, False)
+    assert len(table) == 8
+
+
+def test_a_full_table_of_busy_connections_refuses() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(2)
+    fill(table, Open("a"), Open("b"))
+
+    assert fill(table, Open("c")) == [False]
+
+
+def test_an_evicted_connection_is_removed_once() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(4)
+    idle = Open("a", (0, 1.0))
+    fill(table, idle, Open("a"), Open("a"), Open("a"))
+    assert idle.is_evicted
+
+    table.remove(idle)
+
+    assert len(table) == 3
