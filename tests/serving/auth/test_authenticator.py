@@ -7,6 +7,7 @@ import pytest
 
 from flywheel_serving.auth import authenticator as authentication
 from flywheel_serving.auth.authenticator import Authenticator
+from flywheel_serving.auth.review_queue import MAX_TRIES, MAX_WAITING_OF_PEER
 from flywheel_serving.auth.verdict import (
     ALLOWED,
     Outcome,
@@ -36,6 +37,7 @@ class FakeReviewer:
     reviewed: list[str] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
     token_hint: str = "send a token"
+    concurrency: int = 4
 
     async def start(self) -> None:
         pass
@@ -109,20 +111,94 @@ def test_a_client_that_cancels_does_not_affect_the_others() -> None:
     assert asyncio.run(scenario()) == ALLOWED
 
 
-def test_pending_reviews_are_bounded() -> None:
+def test_few_reviews_run_at_once_and_those_that_wait_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(authentication, "REFUSAL_DELAY_SECONDS", 0.0)
+
     async def scenario() -> tuple[Outcome, int]:
         authenticator, reviewer, _ = build()
         reviewer.open.clear()
-        waiting = [asyncio.ensure_future(authenticator.verdict(f"Bearer {number}".encode())) for number in range(300)]
+        waiting = [
+            asyncio.ensure_future(authenticator.verdict(f"Bearer {number}".encode(), "peer"))
+            for number in range(MAX_WAITING_OF_PEER + 2)
+        ]
         await asyncio.sleep(0)
-        verdict = await authenticator.verdict(b"Bearer late")
+        verdict = await authenticator.verdict(b"Bearer late", "peer")
         await asyncio.sleep(0)
         reviewed = len(reviewer.reviewed)
         reviewer.open.set()
         await asyncio.gather(*waiting)
         return verdict.outcome, reviewed
 
-    assert asyncio.run(scenario()) == (Outcome.UNAVAILABLE, authentication.MAX_PENDING_REVIEWS)
+    assert asyncio.run(scenario()) == (Outcome.UNAVAILABLE, 2), "half of the reviews may be one peer's"
+
+
+def test_a_token_in_use_is_reviewed_again_before_its_verdict_ends() -> None:
+    async def scenario() -> list[int]:
+        authenticator, reviewer, clock = build()
+        reviewed = []
+        for now in (0, 40, 50, 70, 100, 105, 120):
+            clock.now = now
+            if now:
+                assert authenticator.cached_verdict(GOOD) == ALLOWED, "no request waits"
+            else:
+                await authenticator.verdict(GOOD)
+            await asyncio.sleep(0.001)
+            reviewed.append(len(reviewer.reviewed))
+        return reviewed
+
+    assert asyncio.run(scenario()) == [1, 1, 2, 2, 3, 3, 3]
+
+
+def test_a_token_that_is_refused_later_is_refused_at_once() -> None:
+    async def scenario() -> Verdict | None:
+        authenticator, reviewer, clock = build()
+        await authenticator.verdict(GOOD)
+        reviewer.verdicts["good"] = refused = unauthenticated_verdict("revoked")
+        clock.now = 50
+        assert authenticator.cached_verdict(GOOD) == ALLOWED
+        await asyncio.sleep(0.001)
+        assert authenticator.cached_verdict(GOOD) == refused
+        clock.now = 61
+        return authenticator.cached_verdict(GOOD)
+
+    assert asyncio.run(scenario()) is None
+
+
+def test_an_undecided_renewal_keeps_the_verdict() -> None:
+    async def scenario() -> Verdict | None:
+        authenticator, reviewer, clock = build()
+        await authenticator.verdict(GOOD)
+        reviewer.verdicts["good"] = unavailable_verdict("the API server does not respond")
+        clock.now = 50
+        authenticator.cached_verdict(GOOD)
+        await asyncio.sleep(0.001)
+        return authenticator.cached_verdict(GOOD)
+
+    assert asyncio.run(scenario()) == ALLOWED
+
+
+def test_made_up_tokens_are_slowed_and_a_known_token_is_not() -> None:
+    async def scenario() -> tuple[int, float, float, Verdict]:
+        bad = {f"bad{number}": unauthenticated_verdict("no") for number in range(100)}
+        authenticator, reviewer, clock = build(**bad)
+        await authenticator.verdict(GOOD, "shared")
+        for number in range(100):
+            asyncio.ensure_future(authenticator.verdict(f"Bearer bad{number}".encode(), "shared"))  # noqa: RUF006  it waits to the end
+        await asyncio.sleep(0.01)
+        reviewed = sum(each != "good" for each in reviewer.reviewed)
+        clock.now = 59
+        assert authenticator.cached_verdict(GOOD) == ALLOWED
+        await asyncio.sleep(0.01)
+        clock.now = 61
+        delays = authenticator.refusal_delay_seconds("shared"), authenticator.refusal_delay_seconds("another")
+        verdict = authenticator.cached_verdict(GOOD)
+        assert verdict is not None
+        authenticator.close()
+        return reviewed, *delays, verdict
+
+    reviewed, _, other_delay, verdict = asyncio.run(scenario())
+
+    assert (reviewed, other_delay, verdict) == (MAX_TRIES, 0.0, ALLOWED)
 
 
 def test_a_reviewer_that_hangs_is_unavailable_after_the_timeout() -> None:
@@ -163,7 +239,7 @@ def test_random_tokens_evict_no_allowed_one() -> None:
         authenticator, reviewer, _ = build(**{f"t{number}": unauthenticated_verdict("no") for number in range(6000)})
         await authenticator.verdict(GOOD)
         for number in range(6000):
-            await authenticator.verdict(f"Bearer t{number}".encode())
+            await authenticator.verdict(f"Bearer t{number}".encode(), f"peer {number}")
         await authenticator.verdict(GOOD)
         return reviewer.reviewed
 

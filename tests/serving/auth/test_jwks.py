@@ -10,6 +10,7 @@ import pytest
 from e2e.tokens import Issuer
 from flywheel_serving.auth.https_client import Unreachable
 from flywheel_serving.auth.jwks import (
+    MAX_AGE_SECONDS,
     MIN_REFRESH_INTERVAL_SECONDS,
     KeysUnavailable,
     SigningKeys,
@@ -171,3 +172,16 @@ def test_only_suitable_keys_are_used(jwk: Any, found: set[tuple[str, str]]) -> N
 def test_a_document_that_is_no_key_set_is_refused(document: bytes) -> None:
     with pytest.raises(ValueError, match="issuer's"):
         parse_jwks(document, ALGORITHMS)
+
+
+def test_keys_expire_while_the_issuer_is_down_and_return_with_it() -> None:
+    async def scenario(publisher: Publisher, keys: SigningKeys) -> list[str]:
+        publisher.keys, found = None, []
+        for now in (MAX_AGE_SECONDS - 1, MAX_AGE_SECONDS + 1):
+            publisher.now = now
+            found.append(await outcome(keys, "rsa"))
+        publisher.keys = PUBLISHED
+        publisher.now += MIN_REFRESH_INTERVAL_SECONDS + 1
+        return [*found, await outcome(keys, "rsa")]
+
+    assert run_scenario(scenario) == ["found", "KeysUnavailable", "found"]

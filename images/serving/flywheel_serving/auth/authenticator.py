@@ -1,4 +1,7 @@
-"""Decides whether a request's token is admitted: from the cache, or by a review that requests with the same token share."""
+"""Decides whether a request's token is admitted: from the cache, or by a review that requests with the same token share.
+
+A token that was admitted is reviewed again while its verdict still holds, before tokens that are new: its clients never wait.
+"""
 
 import asyncio
 import hashlib
@@ -10,12 +13,15 @@ from collections.abc import Callable
 from typing import Protocol
 
 from flywheel_serving.auth.config import AuthConfig, ServiceAccountConfig
+from flywheel_serving.auth.review_queue import PendingReview, ReviewQueue
 from flywheel_serving.auth.verdict import Outcome, Verdict, VerdictCache, unauthenticated_verdict, unavailable_verdict
+from flywheel_serving.peers import UNKNOWN_PEER
 
 ALLOWED_TTL_SECONDS, REFUSED_TTL_SECONDS, UNAVAILABLE_TTL_SECONDS = 60.0, 10.0, 1.0
 REVIEW_TIMEOUT_SECONDS = 10.0
 MAX_CACHED_VERDICTS = 4096  # of each kind: refused tokens, which anybody can make up, never evict allowed ones
-MAX_PENDING_REVIEWS = 256
+RENEWAL_SECONDS = 15.0  # before the end of an allowed verdict, a request causes a new review
+REFUSAL_DELAY_SECONDS = 1.0  # of a peer that has used up its tries
 MAX_HEADER_BYTES = 16_384
 BEARER = re.compile(rb"[Bb][Ee][Aa][Rr][Ee][Rr] +([A-Za-z0-9._~+/-]+=*) *\Z")
 
@@ -25,9 +31,10 @@ log = logging.getLogger(__name__)
 
 
 class TokenReviewer(Protocol):
-    """Decides on a token. `token_hint` says in a refusal which token to send."""
+    """Decides on a token. `token_hint` says in a refusal which token to send; so many reviews make sense at once."""
 
     token_hint: str
+    concurrency: int
 
     async def start(self) -> None:
         """Raises CannotStart if no token could be reviewed."""
@@ -64,7 +71,9 @@ class Authenticator:
         self._refused = VerdictCache(REFUSED_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
         self._unavailable = VerdictCache(UNAVAILABLE_TTL_SECONDS, MAX_CACHED_VERDICTS, clock)
         self._pending: dict[bytes, list[VerdictCallback]] = {}
+        self._queue = ReviewQueue(self._start_review, self._drop_review, reviewer.concurrency, clock)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._too_many = unavailable_verdict("too many tokens wait for their review; retry in a second")
         self._no_token = unauthenticated_verdict(f"no token was sent; {reviewer.token_hint}")
         self._malformed = unauthenticated_verdict(
             f"the header 'authorization' holds no bearer token; {reviewer.token_hint}"
@@ -75,6 +84,7 @@ class Authenticator:
         await self._reviewer.start()
 
     def close(self) -> None:
+        self._queue.close()
         self._reviewer.close()
 
     def cached_verdict(self, authorization: bytes | None) -> Verdict | None:
@@ -82,31 +92,46 @@ class Authenticator:
         if authorization is None:
             return self._no_token
         key = self._key(authorization)
-        verdict = self._allowed.get(key)
+        verdict, seconds_left = self._allowed.get_with_seconds_left(key)
         if verdict is not None:
+            if seconds_left < RENEWAL_SECONDS and key not in self._pending and self._unavailable.get(key) is None:
+                self._add_review(key, authorization, UNKNOWN_PEER)
             return verdict
         verdict = self._refused.get(key) or self._unavailable.get(key)
         if verdict is None and (len(authorization) > MAX_HEADER_BYTES or BEARER.match(authorization) is None):
             return self._malformed
         return verdict
 
-    def request_review(self, authorization: bytes, on_verdict: VerdictCallback) -> None:
+    def request_review(self, authorization: bytes, peer: str, on_verdict: VerdictCallback) -> None:
         """Gives `on_verdict` the verdict later; requests with the same token share one review."""
         key = self._key(authorization)
         waiting = self._pending.get(key)
         if waiting is not None:
             waiting.append(on_verdict)
-        elif len(self._pending) >= MAX_PENDING_REVIEWS:
-            on_verdict(
-                unavailable_verdict(f"{MAX_PENDING_REVIEWS} tokens are being reviewed, the limit; retry in a second")
-            )
-        else:
-            self._pending[key] = [on_verdict]
-            task = asyncio.get_running_loop().create_task(self._review_and_cache(key, authorization))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        elif not self._add_review(key, authorization, peer, on_verdict):
+            asyncio.get_running_loop().call_later(REFUSAL_DELAY_SECONDS, on_verdict, self._too_many)
 
-    async def verdict(self, authorization: bytes | None) -> Verdict:
+    def refusal_delay_seconds(self, peer: str) -> float:
+        """How much later a refusal is sent: a peer that sends made-up tokens must not use the time of others."""
+        return REFUSAL_DELAY_SECONDS if self._queue.tries.left(peer) < 1 else 0.0
+
+    def _add_review(self, key: bytes, authorization: bytes, peer: str, *callbacks: VerdictCallback) -> bool:
+        self._pending[key] = list(callbacks)
+        if self._queue.add(key, authorization, peer, is_renewal=key in self._allowed):
+            return True
+        del self._pending[key]
+        return False
+
+    def _start_review(self, pending: PendingReview) -> None:
+        task = asyncio.get_running_loop().create_task(self._review_and_cache(pending))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _drop_review(self, pending: PendingReview) -> None:
+        for on_verdict in self._pending.pop(pending.key, []):
+            on_verdict(self._too_many)
+
+    async def verdict(self, authorization: bytes | None, peer: str = UNKNOWN_PEER) -> Verdict:
         """The verdict, from the cache or a review."""
         verdict = self.cached_verdict(authorization)
         if verdict is not None or authorization is None:
@@ -117,13 +142,16 @@ class Authenticator:
             if not reviewed.done():  # the client may have cancelled
                 reviewed.set_result(verdict)
 
-        self.request_review(authorization, on_verdict)
+        self.request_review(authorization, peer, on_verdict)
         return await reviewed
 
-    async def _review_and_cache(self, key: bytes, authorization: bytes) -> None:
-        bearer = BEARER.match(authorization)
+    async def _review_and_cache(self, pending: PendingReview) -> None:
+        key, bearer = pending.key, BEARER.match(pending.authorization)
         verdict = self._malformed if bearer is None else await self._review(bearer[1].decode("ascii"))
         self._cache_of(verdict).put(key, verdict)
+        if verdict.outcome in (Outcome.UNAUTHENTICATED, Outcome.FORBIDDEN):
+            self._allowed.remove(key)
+        self._queue.finish(pending, is_refused=verdict.outcome is Outcome.UNAUTHENTICATED)
         for on_verdict in self._pending.pop(key, []):
             on_verdict(verdict)
 

@@ -1,7 +1,8 @@
 """The issuer's public keys (JWKS, RFC 7517), as they rotate.
 
 They are fetched every five minutes, and when a token names an unknown key, though at most every ten seconds: tokens with
-made-up key names must not flood the issuer. While the issuer does not respond, the last keys stay in use.
+made-up key names must not flood the issuer. While the issuer does not respond, the last keys stay in use for an hour: a
+key that it has withdrawn meanwhile must not be trusted for ever.
 """
 
 import asyncio
@@ -17,6 +18,7 @@ from jwt.exceptions import PyJWTError
 from flywheel_serving.auth.https_client import Unreachable
 
 REFRESH_INTERVAL_SECONDS, MIN_REFRESH_INTERVAL_SECONDS = 300.0, 10.0
+MAX_AGE_SECONDS = 3600.0  # of keys since the issuer published them
 MAX_KEYS = 100
 # RFC 7518 §3.1 and RFC 8037: the algorithms for keys of each type and curve.
 ALGORITHMS_BY_KEY = {
@@ -51,7 +53,7 @@ class SigningKeys:
         self._algorithms = algorithms
         self._clock = clock
         self._keys: dict[tuple[str | None, str], PyJWK] = {}
-        self._fetched_at = float("-inf")
+        self._fetched_at = self._published_at = float("-inf")
         self._failure = "they were not fetched yet"
         self._fetching: asyncio.Task[bool] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -81,6 +83,8 @@ class SigningKeys:
         raise UnknownKey
 
     def _find(self, kid: str | None, algorithm: str) -> PyJWK | None:
+        if self._clock() - self._published_at > MAX_AGE_SECONDS:
+            return None
         if kid is not None:
             return self._keys.get((kid, algorithm))
         candidates = [key for (_, each), key in self._keys.items() if each == algorithm]
@@ -105,10 +109,13 @@ class SigningKeys:
         except (Unreachable, ValueError) as error:
             self._failure = str(error)
             if self._keys:
-                log.warning("the issuer's keys cannot be refreshed, so the last ones stay in use: %s", error)
+                log.warning(
+                    "the issuer's keys cannot be refreshed, so the last ones stay in use for an hour: %s", error
+                )
             return False
         else:
             self._failure = ""
+            self._published_at = self._clock()
             return True
         finally:
             self._fetched_at = self._clock()

@@ -36,6 +36,8 @@ FINDINGS: dict[type[PyJWTError], str] = {
 class JwtReviewer:
     """A TokenReviewer. `now` returns seconds since 1970."""
 
+    concurrency = 64  # they take no time, but where the issuer's keys are fetched
+
     def __init__(self, config: JwtConfig, now: Callable[[], float] | None = None) -> None:
         self._config = config
         self._now = now or steady_wall_clock()

@@ -41,6 +41,8 @@ class ReviewForbidden(Exception):
 class KubernetesReviewer:
     """A TokenReviewer."""
 
+    concurrency = MAX_CONNECTIONS
+
     def __init__(self, config: ServiceAccountConfig) -> None:
         self._config = config
         self._access_path = ACCESS_REVIEWS.format(quote(config.namespace, safe=""))

@@ -57,6 +57,19 @@ class VerdictCache:
         entry = self._entries.get(key)
         return entry[0] if entry is not None and self._clock() < entry[1] else None
 
+    def get_with_seconds_left(self, key: bytes) -> tuple[Verdict | None, float]:
+        """The verdict, and the seconds for which it still holds."""
+        entry = self._entries.get(key)
+        seconds_left = entry[1] - self._clock() if entry is not None else 0.0
+        return (entry[0], seconds_left) if entry is not None and seconds_left > 0 else (None, 0.0)
+
+    def remove(self, key: bytes) -> None:
+        self._entries.pop(key, None)
+
+    def __contains__(self, key: bytes) -> bool:
+        """Whether the key is known, although its verdict may not hold any more."""
+        return key in self._entries
+
     def put(self, key: bytes, verdict: Verdict) -> None:
         """Evicts the oldest entry if the cache is full: that costs one more review, and admits no caller."""
         entries = self._entries

@@ -1,5 +1,6 @@
 """Authentication of REST requests."""
 
+import asyncio
 from collections.abc import Callable
 
 from flywheel_serving.auth.authenticator import Authenticator
@@ -27,14 +28,18 @@ class RestGuard:
         def on_verdict(verdict: Verdict) -> None:
             if verdict.outcome is Outcome.ALLOWED:
                 handle()
+                return
+            response = refusal(verdict, has_token=authorization is not None)
+            if seconds := self._authenticator.refusal_delay_seconds(request.peer):
+                asyncio.get_running_loop().call_later(seconds, send, response)
             else:
-                send(refusal(verdict, has_token=authorization is not None))
+                send(response)
 
         verdict = self._authenticator.cached_verdict(authorization)
         if verdict is not None:
             on_verdict(verdict)
         elif authorization is not None:
-            self._authenticator.request_review(authorization, on_verdict)
+            self._authenticator.request_review(authorization, request.peer, on_verdict)
 
 
 def refusal(verdict: Verdict, *, has_token: bool) -> Response:

@@ -1,5 +1,6 @@
 """Authentication of RPCs."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
@@ -17,6 +18,9 @@ CODES = {
     Outcome.UNAVAILABLE: grpc.StatusCode.UNAVAILABLE,
 }
 
+# grpc names a call's client only to its handler, and the token is checked before. So all RPC clients are one peer.
+RPC_PEER = "rpc"
+
 
 class RpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ships no types
     """Checks the token before a method's request is read."""
@@ -29,10 +33,11 @@ class RpcGuard(grpc.aio.ServerInterceptor):  # type: ignore[misc]  # grpcio ship
         handler = await continuation(details)
         if details.method in OPEN_METHODS:
             return handler
-        verdict = await self._authenticator.verdict(authorization(details.invocation_metadata))
+        verdict = await self._authenticator.verdict(authorization(details.invocation_metadata), RPC_PEER)
         if verdict.outcome is Outcome.ALLOWED:
             return handler
         # Clients can make up methods; they must not make up series.
+        await asyncio.sleep(self._authenticator.refusal_delay_seconds(RPC_PEER))
         return self._refusal_handler(verdict, details.method if handler is not None else "/(no service)/(no method)")
 
     def _refusal_handler(self, verdict: Verdict, method: str) -> Any:
