@@ -80,11 +80,11 @@ def test_a_peer_whose_tokens_are_refused_runs_out_of_tries_and_regains_them() ->
 
         assert len(scene.finish_all(is_refused=True)) == MAX_TRIES + 1
         assert scene.started[1].key == b"good" or b"good" in [each.key for each in scene.started]
-        assert scene.queue.tries.left("bad") < 1
+        assert scene.queue.tries.count("bad") < 1
 
         scene.now = 2.0
         scene.add("more", "good")
-        assert scene.queue.tries.left("bad") >= 1
+        assert scene.queue.tries.count("bad") >= 1
 
     run(scenario)
 

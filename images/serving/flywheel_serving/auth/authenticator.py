@@ -113,7 +113,7 @@ class Authenticator:
 
     def refusal_delay_seconds(self, peer: str) -> float:
         """How much later a refusal is sent: a peer that sends made-up tokens must not use the time of others."""
-        return REFUSAL_DELAY_SECONDS if self._queue.tries.left(peer) < 1 else 0.0
+        return REFUSAL_DELAY_SECONDS if self._queue.tries.count(peer) < 1 else 0.0
 
     def _add_review(self, key: bytes, authorization: bytes, peer: str, *callbacks: VerdictCallback) -> bool:
         self._pending[key] = list(callbacks)

@@ -35,13 +35,13 @@ class Tries:
         self._clock = clock
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # by peer: tries, and when they were so many
 
-    def left(self, peer: str) -> float:
+    def count(self, peer: str) -> float:
         tries, since = self._left.get(peer, (MAX_TRIES, 0.0))
         return min(MAX_TRIES, tries + TRIES_PER_SECOND * (self._clock() - since))
 
     def add(self, peer: str, count: float) -> None:
         """Adds to, or takes from, the tries of a peer."""
-        self._left[peer] = (min(MAX_TRIES, self.left(peer) + count), self._clock())
+        self._left[peer] = (min(MAX_TRIES, self.count(peer) + count), self._clock())
         self._left.move_to_end(peer)
         if len(self._left) > MAX_PEERS:
             self._left.popitem(last=False)
@@ -125,7 +125,7 @@ class ReviewQueue:
         share = max(1, self._concurrency // 2)
         for peer in list(self._waiting):
             self._waiting.move_to_end(peer)
-            if self._running[peer] < share and self.tries.left(peer) >= 1:
+            if self._running[peer] < share and self.tries.count(peer) >= 1:
                 return self._remove(peer)
         return None
 
