@@ -10,7 +10,6 @@ from flywheel.core.pods.fetch import Input, fetch_container
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,
-    CheckConfig,
     CollectConfig,
     CompareConfig,
     EvaluateConfig,
@@ -23,6 +22,7 @@ from flywheel.core.pods.step_config import (
     TrainConfig,
 )
 from flywheel.core.settings import Settings
+from flywheel.kinds.dataset.children import CheckConfig
 from flywheel.kinds.model.schema.gates import Gate
 
 CONFIG = Path(__file__).parents[2] / "contracts" / "config"

@@ -36,15 +36,10 @@ class Input:
 
     def config(self) -> dict[str, Any]:
         """Returns the input as an element of FLYWHEEL_FETCH."""
-        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "sha256": self.sha256}
-        volume = {"volume": {"path": self.volume}} if self.volume is not None else {}
-        files = {"files": list(self.files)} if self.files else {}
-        return {
-            "name": self.name,
-            **{key: value for key, value in source.items() if value is not None},
-            **volume,
-            **files,
-        }
+        volume = {"path": self.volume} if self.volume is not None else None
+        source = {"artifact": self.artifact, "s3": self.s3, "http": self.http, "volume": volume}
+        given = {**source, "sha256": self.sha256, "files": list(self.files) or None}
+        return {"name": self.name, **{key: value for key, value in given.items() if value is not None}}
 
 
 def fetch_limit(resources: Resources, settings: Settings) -> int:

@@ -190,49 +190,6 @@ class BatchConfig(StepConfig):
     max_row_errors: int | None
 
 
-class ColumnConfig(StepConfig):
-    """What the spec of a Dataset says of a column."""
-
-    name: str
-    type: str | None = None
-    nullable: bool | None = None
-    min: str | None = None
-    max: str | None = None
-    categories: tuple[str, ...] = ()
-
-
-class SqlCheck(StepConfig):
-    """SQL whose rows violate it."""
-
-    name: str
-    sql: str
-    severity: Literal["Error", "Warning"]
-
-
-class SplitConfig(StepConfig):
-    """How rows are split; shares are percentages."""
-
-    by: Literal["Random", "Time", "Group"] = "Random"
-    validation: str = "15%"
-    test: str = "15%"
-    stratify: str | None = None
-    group: str | None = None
-    seed: int = 0
-
-
-class CheckConfig(StepConfig):
-    """`params.json` of check; a split without any field is chosen by the target."""
-
-    name: str
-    format: Literal["CSV", "Parquet", "JSONL"] | None
-    target: str | None
-    keys: tuple[str, ...]
-    event_time: str | None
-    columns: tuple[ColumnConfig, ...]
-    checks: tuple[SqlCheck, ...]
-    split: SplitConfig
-
-
 class TrainConfig(StepConfig):
     """`params.json` of train; `features` None: every usable column."""
 

@@ -1,16 +1,16 @@
 """The children of a Dataset: a Job for each check. The CronJob of its schedule is core's."""
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
-from flywheel.core.pods.step_config import CheckConfig
+from flywheel.core.pods.step_config import StepConfig
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import ClaimLocation, Resources
 from flywheel.core.settings import Settings
-from flywheel.kinds.dataset.schema.spec import DatasetSpec, HttpSource, S3Source
+from flywheel.kinds.dataset.schema.spec import Check, Column, DatasetSpec, HttpSource, S3Source, Split
 from flywheel.kinds.dataset.schema.status import DatasetStatus, LastCheck
 
 Dataset = Resource[DatasetSpec, DatasetStatus]
@@ -19,6 +19,19 @@ CHECK = "check"
 CAUSE_ANNOTATION = "flywheel.ml/check"  # why a check was made, so that a lost status can be made again from its Job
 REQUEST_ANNOTATION = "flywheel.ml/check-requested"
 DEFAULT_RESOURCES = Resources(requests={"cpu": "250m", "memory": "512Mi"})
+
+
+class CheckConfig(StepConfig):
+    """`params.json` of check: the spec, as far as it says what the data is; a split without any field is chosen by the target."""
+
+    name: str
+    format: Literal["CSV", "Parquet", "JSONL"] | None
+    target: str | None
+    keys: tuple[str, ...]
+    event_time: str | None
+    columns: tuple[Column, ...]
+    checks: tuple[Check, ...]
+    split: Split | dict[Literal["by"], Literal["Time"]]
 
 
 def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
