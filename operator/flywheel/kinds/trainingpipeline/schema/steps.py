@@ -18,7 +18,7 @@ from flywheel.core.resource.schema import (
     model_rules,
     rule,
 )
-from flywheel.core.resource.values import Duration, Label, MetricName, Number, PatternString
+from flywheel.core.resource.values import Duration, Label, MetricName, Number
 from flywheel.kinds.experiment.schema.distributions import Parameter
 from flywheel.kinds.experiment.schema.spec import ExperimentTemplate
 
@@ -28,11 +28,9 @@ STEP_KINDS = ("prepare", "train", "evaluate", "package", "register", "container"
 DATA, MODEL = ("prepare", "container"), ("train", "package", "container")  # which of them leave data, and which a model
 
 
-class StepName(PatternString):
+class StepName(Label):
     """The name of a step, which is short, since status and names of Jobs repeat it."""
 
-    pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
-    description = "a name of a-z, 0-9 and '-', with a letter or digit at both ends"
     max_length = 40
 
 
