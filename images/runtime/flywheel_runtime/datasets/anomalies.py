@@ -1,4 +1,7 @@
-"""Typed findings about a Dataset. An Error fails the check; a Warning goes into the report and the status."""
+"""Typed findings about a Dataset. An Error fails the check; a Warning goes into the report and the status.
+
+Whoever may read the status may not be allowed to read the data, so a message quotes values only where the Dataset says so.
+"""
 
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -12,6 +15,7 @@ from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, typed_value
 
 Severity = Literal["Error", "Warning"]
 MAX_EXAMPLES = 3
+VALUES = "{values}"  # where a message quotes values, if it may
 
 # More missing values than last time by five percentage points, and by half as much again.
 MIN_NULL_RATE_STEP, MIN_NULL_RATE_FACTOR = 0.05, 1.5
@@ -21,7 +25,7 @@ MAX_OUTSIDE_FRACTION = 0.01
 
 @dataclass(frozen=True)
 class Anomaly:
-    """One finding: which kind, how grave, where, how often, and some of the values."""
+    """One finding: which kind, how grave, where, how often, and some of the values. `values` is what VALUES stands for in `message`."""
 
     kind: str
     severity: Severity
@@ -29,9 +33,17 @@ class Anomaly:
     message: str
     count: int = 0
     examples: tuple[str, ...] = ()
+    values: str = ""
+
+    def text(self, *, show_values: bool) -> str:
+        """The message, with or without the values that it can quote."""
+        return self.message.replace(VALUES, self.values if show_values else "")
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """The finding as report.json has it, with the values: who can read the report can read the data."""
+        document = asdict(self) | {"message": self.text(show_values=True)}
+        del document["values"]
+        return document
 
 
 def find_missing_columns(spec: DatasetSpec, present: list[str], previous: PreviousVersion | None) -> list[Anomaly]:
@@ -91,20 +103,20 @@ def find_unparsable_times(connection: duckdb.DuckDBPyConnection, name: str, wron
 
 def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:
     message = (
-        f"Column '{name}' is spec.eventTime and {count:,} of its values are not times, such as {_join(examples)}; "
+        f"Column '{name}' is spec.eventTime and {count:,} of its values are not times{VALUES}; "
         "write them as 2013-01-31T05:00:00Z."
     )
-    return Anomaly("TimeUnparsable", "Error", name, message, count, examples)
+    return Anomaly("TimeUnparsable", "Error", name, message, count, examples, _such_as(examples))
 
 
 def _mismatch(column: Column, count: int, examples: tuple[str, ...], event_time: str | None) -> Anomaly:
     if column.name == event_time:
         return _not_a_time(column.name, count, examples)
     message = (
-        f"Column '{column.name}' is {column.type} and {count:,} of its values are not, such as {_join(examples)}; "
+        f"Column '{column.name}' is {column.type} and {count:,} of its values are not{VALUES}; "
         "correct the data or set the column's type in spec.columns."
     )
-    return Anomaly("TypeMismatch", "Error", column.name, message, count, examples)
+    return Anomaly("TypeMismatch", "Error", column.name, message, count, examples, _such_as(examples))
 
 
 def find_column_anomalies(
@@ -157,8 +169,8 @@ def _range(
             limits = " and ".join(
                 f"{word} {value}" for word, value in (("min", column.min), ("max", column.max)) if value is not None
             )
-            message = f"Column '{column.name}' has {count:,} values outside {limits}, such as {_join(examples)}."
-            return [Anomaly("OutOfRange", "Error", column.name, message, count, examples)]
+            message = f"Column '{column.name}' has {count:,} values outside {limits}{VALUES}."
+            return [Anomaly("OutOfRange", "Error", column.name, message, count, examples, _such_as(examples))]
     low_seen, high_seen = _seen_range(before) if before and column.type in ("Integer", "Float") else (None, None)
     if low_seen is None or high_seen is None:
         return []
@@ -166,11 +178,9 @@ def _range(
     count, examples = _violations(connection, "data", column.name, outside)
     if count <= rows * MAX_OUTSIDE_FRACTION:
         return []
-    message = (
-        f"Column '{column.name}' has {count:,} of {rows:,} values outside {low_seen:g} to {high_seen:g}, "
-        f"the range of the last version, such as {_join(examples)}."
-    )
-    return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples)]
+    message = f"Column '{column.name}' has {count:,} of {rows:,} values outside the range of the last version{VALUES}."
+    values = f", {low_seen:g} to {high_seen:g}{_such_as(examples)}"
+    return [Anomaly("OutOfRange", "Warning", column.name, message, count, examples, values)]
 
 
 def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:
@@ -193,8 +203,8 @@ def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: d
     count, examples = _violations(connection, "data", column.name, new)
     if not count:
         return []
-    message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know: {_join(examples)}."
-    return [Anomaly("NewCategory", severity, column.name, message, count, examples)]
+    message = f"Column '{column.name}' has {count:,} rows with values that {where} does not know{VALUES}."
+    return [Anomaly("NewCategory", severity, column.name, message, count, examples, f": {_join(examples)}")]
 
 
 def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
@@ -208,17 +218,17 @@ def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -
         return []
     rows = connection.execute(f"{repeated} ORDER BY times DESC, ALL LIMIT {MAX_EXAMPLES}".replace(", ALL", f", {keys}"))
     examples = tuple(f"{', '.join(str(value) for value in row[:-1])} ({row[-1]} times)" for row in rows.fetchall())
-    message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row: {_join(examples)}; "
+    message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row{VALUES}; "
     message += "remove the repeated rows or correct spec.keys."
-    return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples)]
+    return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples, f": {_join(examples)}")]
 
 
-def fail_on_errors(found: list[Anomaly], dataset: str) -> None:
+def fail_on_errors(found: list[Anomaly], spec: DatasetSpec) -> None:
     """Raise with the first Error's kind as the reason and all of them in the message."""
     errors = [anomaly for anomaly in found if anomaly.severity == "Error"]
     if errors:
-        message = " ".join(anomaly.message for anomaly in errors)
-        raise Failure(errors[0].kind, f"Dataset '{dataset}' failed its check. {message}")
+        message = " ".join(anomaly.text(show_values=spec.show_values) for anomaly in errors)
+        raise Failure(errors[0].kind, f"Dataset '{spec.name}' failed its check. {message}")
 
 
 def _violations(
@@ -232,6 +242,10 @@ def _violations(
         f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_EXAMPLES}"
     ).fetchall()
     return count, tuple(str(row[0])[:60] for row in values)
+
+
+def _such_as(examples: tuple[str, ...]) -> str:
+    return f", such as {_join(examples)}"
 
 
 def _join(names: list[str] | tuple[str, ...]) -> str:

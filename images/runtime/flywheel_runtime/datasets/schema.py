@@ -67,6 +67,7 @@ class DatasetSpec(Params):
     columns: tuple[StatedColumn, ...] = ()
     checks: tuple[SqlCheck, ...] = ()
     split: Split = Split()
+    show_values: bool = False
 
     @property
     def named(self) -> dict[str, str]:

@@ -9,10 +9,16 @@ import duckdb
 
 from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import out_of_memory
+from flywheel_runtime.contract.step import log_line, out_of_memory
 
 # The rest is for Python, NumPy and what DuckDB keeps outside its buffers.
 MEMORY_FRACTION = 0.5
+MAX_FINDING_CHARACTERS = 600  # of DuckDB's own sentence
+# Of errors that come before the first row is read, and of those of files.
+VALUE_FREE_ERRORS = (
+    duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException, duckdb.PermissionException,
+    duckdb.NotImplementedException, duckdb.IOException, ValueError,
+)  # fmt: skip
 
 
 @contextmanager
@@ -59,6 +65,16 @@ def translate_resource_errors() -> Iterator[None]:
             raise
         message = "The pod's disk is full; raise the limit of ephemeral storage or make the data smaller."
         raise Failure("DiskFull", message, retry=True) from error
+
+
+def describe_error(error: duckdb.Error | ValueError, *, show_values: bool = False) -> str:
+    """What is wrong with a user's SQL, for a message. An error that comes while it runs may quote values, so that only the log has them."""
+    # Without DuckDB's drawing of the line, which shows our names of the values.
+    finding = " ".join(str(error).partition("\nLINE ")[0].split())
+    if not (show_values or isinstance(error, VALUE_FREE_ERRORS)):
+        log_line(f"the SQL failed: {finding}")
+        return f"{type(error).__name__} while it ran; the log of the pod has DuckDB's message"
+    return finding if len(finding) <= MAX_FINDING_CHARACTERS else finding[: MAX_FINDING_CHARACTERS - 1] + "…"
 
 
 def single_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:

@@ -59,7 +59,7 @@ def describe_target(connection: duckdb.DuckDBPyConnection, name: str, kind: str)
 def _classes(name: str, groups: list[tuple[Any, int]], missing: int) -> Target:
     if len(groups) == 1:
         message = (
-            f"Target '{name}' has one class only, '{_class_name(groups[0][0])}', in {groups[0][1]:,} rows; "
+            f"Target '{name}' has one class only in {groups[0][1]:,} rows; "
             "a model needs at least two: correct the data or spec.target."
         )
         raise Failure("OneClass", message)

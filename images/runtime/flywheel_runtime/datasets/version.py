@@ -39,9 +39,17 @@ class Version:
 
 
 def write_version(
-    step: Step, connection: duckdb.DuckDBPyConnection, version: Version, previous: PreviousVersion | None = None
+    step: Step,
+    connection: duckdb.DuckDBPyConnection,
+    version: Version,
+    previous: PreviousVersion | None = None,
+    *,
+    show_values: bool = False,
 ) -> None:
-    """Write output `data`, then the facts and metrics. Without source files the rows themselves are the identity."""
+    """Write output `data`, then the facts and metrics. Without source files the rows themselves are the identity.
+
+    `show_values`: the warnings among the facts, which go into the status, may quote values.
+    """
     schema, target, rows = version.schema, version.target, version.rows
     measured = profile.profile_columns(connection, schema, previous, rows)
     if target:
@@ -67,7 +75,7 @@ def write_version(
     }
     metrics = {"rows": version.total, "columns": len(schema.columns), "warnings": len(version.anomalies)}
     metrics |= {f"{name}_rows": count for name, count in rows.items()}
-    step.finish(metrics, facts | {"warnings": _shorten_warnings(version.anomalies, facts)})
+    step.finish(metrics, facts | {"warnings": _shorten_warnings(version.anomalies, facts, show_values)})
 
 
 def _class_counts(connection: duckdb.DuckDBPyConnection, target: Target) -> dict[str, Any]:
@@ -95,11 +103,11 @@ def _report(version: Version) -> dict[str, Any]:
     }
 
 
-def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any]) -> list[str]:
+def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any], show_values: bool) -> list[str]:
     """As many warnings as facts.json has room for; report.json has all."""
     shown: list[str] = []
     for number, anomaly in enumerate(anomalies):
-        line = f"{anomaly.kind}: {anomaly.message}"
+        line = f"{anomaly.kind}: {anomaly.text(show_values=show_values)}"
         line = line if len(line) <= MAX_WARNING_CHARACTERS else line[: MAX_WARNING_CHARACTERS - 1] + "…"
         rest = f"and {len(anomalies) - number} more in report.json"
         if len(canonical_json(facts | {"warnings": [*shown, line, rest]}).encode()) >= MAX_FACTS_BYTES:

@@ -32,6 +32,7 @@ class CheckConfig(StepConfig):
     columns: tuple[Column, ...]
     checks: tuple[Check, ...]
     split: Split | dict[Literal["by"], Literal["Time"]]
+    show_values: bool = False
 
 
 def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
@@ -81,5 +82,6 @@ def check_params(dataset: Dataset) -> dict[str, Any]:
         "columns": [column.model_dump(mode="json", by_alias=True, exclude_defaults=True) for column in spec.columns],
         "checks": [check.model_dump(mode="json", by_alias=True) for check in spec.checks],
         "split": spec.split.model_dump(mode="json", by_alias=True, exclude_none=True) if spec.split else default_split,
+        **({"showValues": True} if spec.show_values else {}),
     }
     return CheckConfig.model_validate(config).document()

@@ -19,7 +19,7 @@ def orders(rows: int = 200, header: str = HEADER, **replaced: Any) -> dict[str, 
     return {"a.csv": header + "".join(",".join(str(columns[n](i)) for n in names) + "\n" for i in range(rows))}
 
 
-SPEC: dict[str, Any] = {"target": "late", "keys": ["id"]}
+SPEC: dict[str, Any] = {"target": "late", "keys": ["id"], "showValues": True}
 
 ERRORS = [
     pytest.param(
@@ -132,6 +132,43 @@ def test_a_warning_goes_into_the_report(
     warning = next(line for line in result.output("facts.json")["warnings"] if line.startswith(f"{kind}: "))
     assert [word for word in words if word not in warning] == [], warning
     assert kind in [anomaly["kind"] for anomaly in result.output("data/report.json")["anomalies"]]
+
+
+@pytest.mark.parametrize(
+    ("files", "spec"),
+    [
+        pytest.param(orders(size=lambda i: "s3cret" if i == 3 else i), {}, id="a cell of another type"),
+        pytest.param(orders(carrier=lambda i: "s3cret"), {"columns": [{"name": "carrier", "categories": ["UA"]}]}, id="a category"),
+        pytest.param(orders(carrier=lambda i: "s3cret" if i < 4 else "UA"), {}, id="a new category"),
+        pytest.param(orders(id=lambda i: f"s3cret{i // 2}"), {"columns": [{"name": "id", "type": "String"}]}, id="keys"),
+        pytest.param(
+            orders(carrier=lambda i: "s3cret"), {"checks": [{"name": "all", "sql": "SELECT * FROM data"}]}, id="rows of a check"
+        ),
+        pytest.param(
+            orders(carrier=lambda i: "s3cret"),
+            {"checks": [{"name": "warns", "sql": "SELECT carrier FROM data", "severity": "Warning"}]},
+            id="rows of a check that warns",
+        ),
+        pytest.param(
+            orders(carrier=lambda i: "s3cret"),
+            {"checks": [{"name": "tells", "sql": "SELECT error(max(carrier)) FROM data"}]},
+            id="an error that SQL raises with them",
+        ),
+        pytest.param(
+            orders(carrier=lambda i: "s3cret"),
+            {"checks": [{"name": "casts", "sql": "SELECT carrier::INTEGER FROM data"}]},
+            id="an error of a cast",
+        ),
+        pytest.param(orders(late=lambda i: "s3cret"), {"columns": [{"name": "late", "type": "String"}]}, id="the only class"),
+    ],
+)  # fmt: skip
+def test_values_of_the_data_stay_out_of_the_status(run_check: Any, files: dict[str, str], spec: dict[str, Any]) -> None:
+    first = run_check(orders(), **SPEC)
+
+    result = run_check(files, previous=first, **SPEC | spec | {"showValues": False})
+
+    status = result.output("facts.json") if result.code == 0 else result.failure
+    assert "s3cret" not in str(status), status
 
 
 LEAKS = [

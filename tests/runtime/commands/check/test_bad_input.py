@@ -7,7 +7,7 @@ import pytest
 
 ROWS = "".join(f"{i},{i % 7},{i % 2},2013-01-{i % 28 + 1:02d}\n" for i in range(40))
 GOOD = "id,size,late,day\n" + ROWS
-SPEC: dict[str, Any] = {"target": "late"}
+SPEC: dict[str, Any] = {"target": "late", "showValues": True}
 
 BAD: list[Any] = [
     pytest.param({}, {}, "EmptySource", ["no file"], id="a source without a file"),
@@ -54,7 +54,7 @@ BAD: list[Any] = [
     pytest.param({"a.dat": GOOD}, {}, "FormatUnknown", ["'a.dat'", "spec.format"], id="a name that tells no format"),
     pytest.param({"a.csv": "id,late\n1,\n2,\n"}, {}, "TargetAllNull", ["all 2 rows"], id="100 % null target"),
     pytest.param(
-        {"a.csv": "id,late\n1,1\n2,1\n"}, {}, "OneClass", ["one class only, '1'", "2 rows"], id="one class only"
+        {"a.csv": "id,late\n1,1\n2,1\n"}, {}, "OneClass", ["one class only in 2 rows", "2 rows"], id="one class only"
     ),
     pytest.param({"a.csv": "id,late\n1,1.5\n2,1.5\n"}, {}, "TargetConstant", ["one value"], id="one number only"),
     pytest.param(

@@ -38,12 +38,12 @@ def check(step: Step) -> None:
             schema, found = _load(connection, spec, files, previous)
         found += _run_sql(folder, spec)
         _log(found)
-        anomalies.fail_on_errors(found, spec.name)
+        anomalies.fail_on_errors(found, spec)
         with sql.connect(folder) as connection:
             schema, target, more = _resolve_target(connection, spec, schema)
             _log(more)
             checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files)
-            version.write_version(step, connection, checked, previous)
+            version.write_version(step, connection, checked, previous, show_values=spec.show_values)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
 
 
@@ -57,14 +57,14 @@ def _load(
     with sql.preserve_order(connection):
         stated = source.load_source(connection, files, spec.format)
     found = anomalies.find_missing_columns(spec, list(stated), previous)
-    anomalies.fail_on_errors(found, spec.name)
+    anomalies.fail_on_errors(found, spec)
     inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None])
     inferred = {name: kind or inferred[name] for name, kind in stated.items()}
     schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
     _check_time(connection, schema, spec)
     found += anomalies.find_extra_columns(spec, list(stated), previous)
     found += anomalies.find_type_mismatches(connection, schema, stated, inferred)
-    anomalies.fail_on_errors(found, spec.name)
+    anomalies.fail_on_errors(found, spec)
     values = ", ".join(
         f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type)} AS {sql.quote_identifier(c.name)}"
         for c in schema.columns
@@ -83,7 +83,7 @@ def _check_time(connection: duckdb.DuckDBPyConnection, schema: Schema, spec: Dat
         return
     value = types.parse_text(f"{sql.quote_identifier(name)}::VARCHAR", "Timestamp")
     wrong = f"NOT {types.is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
-    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, name, wrong), spec.name)
+    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, name, wrong), spec)
 
 
 def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
@@ -91,10 +91,10 @@ def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
     if not spec.checks:
         return []
     with sql.connect(folder, read_only=True) as connection:
-        return [finding for check in spec.checks for finding in _run_check(connection, check)]
+        return [finding for check in spec.checks for finding in _run_check(connection, check, spec)]
 
 
-def _run_check(connection: duckdb.DuckDBPyConnection, check: SqlCheck) -> list[Anomaly]:
+def _run_check(connection: duckdb.DuckDBPyConnection, check: SqlCheck, spec: DatasetSpec) -> list[Anomaly]:
     try:
         violating = sql.single_select(connection, check.sql)
         count = sql.count_rows(connection, f"(\n{violating}\n) AS violating")
@@ -106,10 +106,10 @@ def _run_check(connection: duckdb.DuckDBPyConnection, check: SqlCheck) -> list[A
     except duckdb.OutOfMemoryException:
         raise
     except (duckdb.Error, ValueError) as error:
-        raise _invalid(check.name, str(error).strip().splitlines()[0]) from error
+        raise _invalid(check.name, sql.describe_error(error, show_values=spec.show_values)) from error
     examples = tuple(str(tuple(str(value) for value in row[:8]))[:160] for row in rows)
-    message = f"Check '{check.name}' found {count:,} violating rows, such as {examples[0]}."
-    return [Anomaly("CheckFailed", check.severity, None, message, count, examples)]
+    message = f"Check '{check.name}' found {count:,} violating rows{anomalies.VALUES}."
+    return [Anomaly("CheckFailed", check.severity, None, message, count, examples, f", such as {examples[0]}")]
 
 
 def _invalid(name: str, finding: str) -> Failure:
@@ -133,4 +133,4 @@ def _resolve_target(
 
 def _log(found: list[Anomaly]) -> None:
     for anomaly in found:
-        log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
+        log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.text(show_values=True)}")

@@ -10,7 +10,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import column_type
 from flywheel_runtime.datasets.schema import Column, Schema, Split
-from flywheel_runtime.datasets.sql import describe_columns, preserve_order, quote_identifier
+from flywheel_runtime.datasets.sql import describe_columns, describe_error, preserve_order, quote_identifier
 from flywheel_runtime.datasets.types import SQL_TYPE
 
 UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
@@ -105,8 +105,7 @@ def fill_data(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bo
                 f"CREATE TABLE data AS SELECT * FROM (SELECT {', '.join(values)} FROM {RESULT}) AS typed ORDER BY {order}"
             )
     except (duckdb.ConversionException, duckdb.OutOfRangeException) as error:
-        finding = " ".join(str(error).split())[:300]
-        message = f"A value of the result does not fit its column's type ({finding}); cast it in the SQL."
+        message = f"A value of the result does not fit its column's type ({describe_error(error)}); cast it in the SQL."
         raise Failure("TypeMismatch", message) from error
     connection.execute(f"DROP TABLE {RESULT}")
 

@@ -11,7 +11,6 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import sql
 
 RESULT = '"#result"'
-MAX_FINDING_CHARACTERS = 600  # of DuckDB's own sentence
 
 
 def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -> None:
@@ -45,7 +44,7 @@ def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> str:
     try:
         return sql.single_select(connection, text)
     except (duckdb.Error, ValueError) as error:
-        raise _invalid(_finding(error)) from error
+        raise _invalid(sql.describe_error(error)) from error
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: BoundQuery, inputs: list[Table]) -> None:
@@ -56,18 +55,12 @@ def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: BoundQuery, 
     except duckdb.IOException as error:
         if "No space left" in str(error):
             raise
-        raise _invalid(_finding(error)) from error
+        raise _invalid(sql.describe_error(error)) from error
     except duckdb.PermissionException as error:
         listed = ", ".join(f"'{table.name}'" for table in inputs)
-        raise _invalid(f"{_finding(error)}; it can read the tables {listed} and nothing else") from error
+        raise _invalid(f"{sql.describe_error(error)}; it can read the tables {listed} and nothing else") from error
     except duckdb.Error as error:
-        raise _invalid(_finding(error)) from error
-
-
-def _finding(error: Exception) -> str:
-    """DuckDB's sentence without its drawing of the line, which shows our names of the values."""
-    sentence = " ".join(str(error).partition("\nLINE ")[0].split())
-    return sentence if len(sentence) <= MAX_FINDING_CHARACTERS else sentence[: MAX_FINDING_CHARACTERS - 1] + "…"
+        raise _invalid(sql.describe_error(error)) from error
 
 
 def _invalid(finding: str) -> Failure:

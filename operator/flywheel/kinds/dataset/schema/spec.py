@@ -164,6 +164,10 @@ class DatasetSpec(Schema):
         description="SQL checks; each returns the rows that violate it.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
+    show_values: bool = Field(
+        False,
+        description="Whether the status and events may quote values of the data, such as rows that violate a check. By default they have counts only; the log of the check and report.json have examples.",
+    )
     split: Split | None = Field(
         None,
         description="How rows are split. Defaults to Time if eventTime is set, otherwise to Random, stratified by a categorical target, with 15% for validation and 15% for test.",
