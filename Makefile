@@ -22,7 +22,6 @@ check: setup ## Style, types, import directions, and whether generated files are
 	$(BIN)/mypy operator/flywheel operator/generator images/runtime/flywheel_runtime images/serving/flywheel_serving tests e2e demo
 	$(BIN)/lint-imports
 	$(BIN)/python -m generator --check
-	$(BIN)/python images/runtime/generate_s3_model.py --check
 
 unit: setup ## Tests of this code alone, under a minute. K=name picks.
 	$(PYTEST) tests -n 2 -m "not integration and not apiserver and not long_run" $(AGAIN) $(if $(K),-k "$(K)")
@@ -82,9 +81,8 @@ demo: setup up images deploy ## From 327,346 flights to a served prediction.
 logs: ## Follow the operator's log.
 	@python3 -m e2e.deploy logs
 
-generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference, and the pruned description of S3.
+generate: setup ## Write CRDs, the chart's copies and permissions, and the API reference.
 	@$(BIN)/python -m generator
-	@$(BIN)/python images/runtime/generate_s3_model.py
 
 golden: setup ## Accept the chart as it is rendered now; look at the difference before you commit it.
 	@python3 -m e2e.setup programs

@@ -37,7 +37,7 @@ class Server:
         }
 
     def make_bucket(self, name: str) -> None:
-        Bucket(Access.from_env(self.env(name), name))._request("create_bucket")
+        Bucket(Access.from_env(self.env(name), name))._send("PUT", "")
 
 
 def free_port() -> int:

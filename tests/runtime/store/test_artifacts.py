@@ -291,3 +291,12 @@ def test_what_is_deleted_is_gone_and_may_be_deleted_again(store: Store) -> None:
     store.bucket.delete("short-lived")
 
     assert list(store.bucket.list("short-lived")) == []
+
+
+@pytest.mark.parametrize("key", ["a b+c", "é/ü", "100%", "a&b=c;d", "quote'\"", "<tag>", "~tilde!*()"])
+def test_an_object_may_have_any_name(key: str, store: Store) -> None:
+    store.bucket.put(f"odd/{key}", b"content")
+
+    assert store.bucket.get(f"odd/{key}", limit=9) == b"content"
+    assert [(found.key, found.size) for found in store.bucket.list("odd/")] == [(f"odd/{key}", 7)]
+    assert store.bucket.head(f"odd/{key}") == next(store.bucket.list(f"odd/{key}"))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from flywheel_runtime.store.aws.endpoint import aws_endpoint
+
 
 @dataclass(frozen=True)
 class Access:
@@ -35,5 +37,5 @@ class Access:
 
     @property
     def place(self) -> str:
-        """The endpoint as messages name it."""
-        return self.endpoint or f"https://s3.{self.region}.amazonaws.com"
+        """The endpoint: the URL of the store, or of AWS in the region."""
+        return self.endpoint or aws_endpoint(self.region)

@@ -47,6 +47,7 @@ def send(
             headers={"User-Agent": "flywheel", **(headers or {})},
             retries=False,
             redirect=False,
+            assert_same_host=False,  # a proxy gets the whole URL
             preload_content=False,
             decode_content=False,
         )
@@ -55,13 +56,22 @@ def send(
 
 
 def read(response: urllib3.BaseHTTPResponse, limit: int | None = None) -> bytes:
-    """The body, or its first `limit` bytes; its connection returns to the pool. Raises HostUnreachable."""
+    """The body, or its first `limit` bytes. Its connection returns to the pool, or ends where more is left. Raises HostUnreachable."""
     try:
         return response.read(limit, decode_content=False)
     except (HTTPError, OSError) as error:
         raise HostUnreachable(connection_problem(error)) from error
     finally:
-        response.release_conn()
+        response.close()
+
+
+def read_chunks(response: urllib3.BaseHTTPResponse, size: int = CHUNK_BYTES) -> Iterator[bytes]:
+    """The body, at most `size` bytes at a time. Raises HostUnreachable."""
+    with closing(response):
+        try:
+            yield from response.stream(size, decode_content=False)
+        except (HTTPError, OSError) as error:
+            raise HostUnreachable(connection_problem(error)) from error
 
 
 def path_of(url: SplitResult) -> str:
@@ -91,15 +101,12 @@ class Download:
 
     def stream(self, start: int) -> Iterator[bytes]:
         """The bytes from `start` on. Raises HostUnreachable, Failure."""
-        with closing(self._open(start)) as response:
-            skip = 0 if response.status == 206 else start  # a server without ranges sends the whole again
-            try:
-                for chunk in response.stream(CHUNK_BYTES, decode_content=False):
-                    if chunk[skip:]:
-                        yield chunk[skip:]
-                    skip = max(0, skip - len(chunk))
-            except (HTTPError, OSError) as error:
-                raise HostUnreachable(connection_problem(error)) from error
+        response = self._open(start)
+        skip = 0 if response.status == 206 else start  # a server without ranges sends the whole again
+        for chunk in read_chunks(response):
+            if chunk[skip:]:
+                yield chunk[skip:]
+            skip = max(0, skip - len(chunk))
 
     def _open(self, start: int) -> urllib3.BaseHTTPResponse:
         url = self.url

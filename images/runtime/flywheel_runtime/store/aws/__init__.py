@@ -1,0 +1,1 @@
+"""What only AWS has: signatures, its endpoints, and credentials for pods without a key."""
