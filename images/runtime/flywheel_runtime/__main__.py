@@ -1,6 +1,6 @@
 """`python3 -m flywheel_runtime COMMAND`; the commands are the keys of MODULES.
 
-Each imports only what it needs, since two of them start in every pod.
+Each imports only what it needs, since three of them start in every pod.
 """
 
 import gc
@@ -10,6 +10,7 @@ import sys
 MODULES = {
     "fetch": "flywheel_runtime.commands.fetch.main",
     "collect": "flywheel_runtime.commands.collect.main",
+    "watch": "flywheel_runtime.commands.watch.main",
     "check": "flywheel_runtime.commands.check.main",
     "prepare": "flywheel_runtime.commands.prepare.main",
     "train": "flywheel_runtime.commands.train.main",

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.start_signal import signal_main
 from flywheel_runtime.models.quantization import REPORT, quantize_artifact, write_json
 
 
@@ -27,5 +26,4 @@ def main(env: Mapping[str, str] = os.environ) -> int:
         report = {"v": 1, "reason": failure.reason, "message": failure.message}
     sys.stdout.write(f"{json.dumps(report)}\n")
     write_json(artifact / REPORT, report)
-    signal_main(env, paths, "quantize")
     return 0

@@ -76,8 +76,28 @@ class Paths:
 
     @property
     def fetched(self) -> Path:
-        """Written last by fetch, or by the last container before main: the ids of the processes that lived then, none of which is main's."""
+        """Made last by fetch, or by collect in a pod without fetch: main may start."""
         return self.root / "run" / "fetched"
+
+    @property
+    def stop_requested(self) -> Path:
+        """Made by collect: watch is to stop main."""
+        return self.root / "run" / "stop-requested"
+
+    @property
+    def main_ended(self) -> Path:
+        """Made by collect when main has ended."""
+        return self.root / "run" / "main-ended"
+
+    @property
+    def watch(self) -> Path:
+        """The only folder that watch writes to."""
+        return self.root / "watch"
+
+    @property
+    def watch_report(self) -> Path:
+        """The report of watch, written when main has ended and its files are readable to collect."""
+        return self.watch / "report"
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,7 @@
-"""The last thing before main: its parameters, and the word that it may come."""
+"""The last thing before main: its parameters, and the file that lets it start."""
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 
 from flywheel_runtime.contract.paths import Paths
 
@@ -14,13 +13,10 @@ def write_params(env: Mapping[str, str], paths: Paths) -> None:
     params.rename(paths.params)
 
 
-def signal_main(env: Mapping[str, str], paths: Paths, container: str) -> None:
-    """Write the ids of the processes that live now, none of which is main's; if `container` is the last one before main."""
-    if env.get("FLYWHEEL_LETS_IN", container) != container:
-        return
+def signal_main(paths: Paths) -> None:
+    """Create the file which says that main may start."""
     paths.fetched.parent.mkdir(parents=True, exist_ok=True)
-    living = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    paths.fetched.write_text(json.dumps(living))
+    paths.fetched.touch()
 
 
 def merge_params(env: Mapping[str, str]) -> str:

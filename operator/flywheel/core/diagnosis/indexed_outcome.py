@@ -112,7 +112,12 @@ def _group_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         if removed and all(pod in removed for pod in failed):
             return _rank_lost(removed[0])
     culprit = _culprit(failure)
-    outcomes = [(pod, found) for pod in failed if (found := outcome.pod_outcome(pod)) is not None]
+    # A pod fails too if its main ended the container watch, and then did its work: that says nothing of the group.
+    outcomes = [
+        (pod, found)
+        for pod in failed
+        if (found := outcome.pod_outcome(pod)) is not None and found.result != "Succeeded"
+    ]
     telling = [
         (pod, found)
         for pod, found in outcomes

@@ -70,6 +70,8 @@ def _unschedulable(pod: Manifest) -> Diagnosis | None:
 def _requests(pod: Manifest) -> str:
     found: list[str] = []
     for container in pod.get("spec", {}).get("containers", []):
+        if container["name"] == "watch":
+            continue  # ours, and too small to matter
         resources = container.get("resources", {})
         requested = {**resources.get("limits", {}), **resources.get("requests", {})}
         found += [f"{value} {name}" for name, value in sorted(requested.items())]

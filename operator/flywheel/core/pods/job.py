@@ -10,6 +10,8 @@ from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
 from flywheel.core.pods.pod_spec import (
+    CREDENTIALS_USER_ID,
+    USER_ID,
     container_security_context,
     literal_env,
     resource_fields,
@@ -18,7 +20,7 @@ from flywheel.core.pods.pod_spec import (
     step_env,
     user_env,
 )
-from flywheel.core.pods.step_config import CollectConfig
+from flywheel.core.pods.step_config import CollectConfig, WatchConfig
 from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
@@ -31,7 +33,11 @@ GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
 CHECKPOINT_FOLDER = f"{ROOT}/checkpoints"  # main writes here, and collect uploads
 RESTORED_CHECKPOINT_FOLDER = f"{ROOT}/inputs/checkpoint"  # of the newest one, which fetch brings back if there is any
 WAIT_FOR_COLLECT = f"until test -e {ROOT}/run/collecting; do sleep 0.02; done"
-# collect enforces the timeout. The Job's own deadline comes this much later, since it deletes the pod and its message.
+STOP_GRACE_SECONDS = 10  # between SIGTERM and SIGKILL for a main whose time is over
+PROBE_PORT = 9911  # collect listens there and never answers
+# watch enforces the timeout. Should main end watch, the kubelet ends main this much later.
+PROBE_MARGIN_SECONDS = 20
+# The Job's own deadline comes this much later, since it deletes the pod and its message.
 DEADLINE_MARGIN = timedelta(minutes=15)
 
 
@@ -79,7 +85,8 @@ class Step:
 
 
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
-    """Returns the Job of one attempt: collect (sidecar), fetch if it is needed, main. The Job retries nothing; another attempt is another Job."""
+    """Returns the Job of one attempt: collect (sidecar), fetch if it is needed, main and watch. The Job retries nothing; another attempt is
+    another Job."""
     additions = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
     deadline = step.timeout + DEADLINE_MARGIN + timedelta(seconds=GRACE_SECONDS) if step.timeout else None
@@ -101,12 +108,16 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
 
 
 def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings) -> dict[str, Any]:
-    containers = [_with_location(_main(resource, step, additions, settings), additions.index_names)]
+    # Main is the first one: the kubelet starts it before watch, which costs it no time.
+    containers = [
+        _with_location(_main(resource, step, additions, settings), additions.index_names),
+        _watch(step, settings),
+    ]
     init_containers = _init_containers(resource, step, additions, settings)
     shared_memory = {"medium": "Memory", "sizeLimit": step.shared_memory}
     output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
     return {
-        **runner_pod(step.placement, step.pull_secrets, GRACE_SECONDS, settings),
+        **runner_pod(step.placement, step.pull_secrets, GRACE_SECONDS, settings, CREDENTIALS_USER_ID),
         "shareProcessNamespace": True,
         **additions.pod,
         "initContainers": [_with_location(each, additions.index_names) for each in init_containers],
@@ -139,8 +150,6 @@ def _init_containers(
 ) -> list[dict[str, Any]]:
     env = _env(resource, step, additions, settings)
     containers = [_collect(step, settings, env)]
-    if step.pre_commands:
-        env = {**env, "FLYWHEEL_LETS_IN": step.pre_commands[-1]}
     if step.needs_fetch:
         limit = fetch_limit(step.resources, settings)
         containers.append(fetch_container(step.inputs, settings, {**env, **additions.fetch_env}, limit, step.params))
@@ -164,7 +173,6 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
     config = CollectConfig.model_validate(
         {
             "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
-            "graceSeconds": 10,
             "outputs": [{"name": name, "required": True} for name in step.outputs],
             **{name: value for name, value in optional.items() if value is not None},
         }
@@ -192,9 +200,12 @@ def _checkpoint_mounts(step: Step) -> list[dict[str, Any]]:
 
 
 def _pre_command(step: Step, command: str, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
+    """Returns a container that changes inputs. Its user is main's, since it reads others' files; its group tells it from main."""
+    security = container_security_context(user_id=USER_ID, group_id=CREDENTIALS_USER_ID)
     return {
         **runtime_container(command, settings, env),
         **resource_fields(step.resources),
+        "securityContext": security,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
@@ -216,7 +227,8 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
         **({"args": list(step.args)} if step.args else {}),
         "env": [*(variable for variable in ours if variable["name"] not in overridden), *users],
         **resource_fields(step.resources),
-        "securityContext": container_security_context(read_only=step.read_only_root),
+        "securityContext": container_security_context(read_only=step.read_only_root, user_id=USER_ID, group_id=USER_ID),
+        **({"livenessProbe": _deadline_probe(step.timeout)} if step.timeout else {}),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
@@ -224,6 +236,35 @@ def _main(resource: AnyResource, step: Step, additions: JobAdditions, settings: 
             *claim_mounts(step.inputs),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
             *([{"name": "shared-memory", "mountPath": "/dev/shm"}] if step.shared_memory else []),
+            *_checkpoint_mounts(step),
+        ],
+    }
+
+
+def _deadline_probe(timeout: timedelta) -> dict[str, Any]:
+    """Returns a probe that begins when main should have been stopped, and always fails: the kubelet then ends main, whatever main did to watch."""
+    return {
+        "httpGet": {"path": "/", "port": PROBE_PORT},
+        "initialDelaySeconds": int(timeout.total_seconds()) + STOP_GRACE_SECONDS + PROBE_MARGIN_SECONDS,
+        "periodSeconds": 5,
+        "timeoutSeconds": 1,
+        "failureThreshold": 1,
+        "terminationGracePeriodSeconds": STOP_GRACE_SECONDS,
+    }
+
+
+def _watch(step: Step, settings: Settings) -> dict[str, Any]:
+    """Returns the container that stops, measures and opens up main: it has main's user, and no credentials."""
+    timeout = int(step.timeout.total_seconds()) if step.timeout else None
+    config = WatchConfig(timeout_seconds=timeout, grace_seconds=STOP_GRACE_SECONDS)
+    return {
+        **runtime_container("watch", settings, {"FLYWHEEL_WATCH": config.to_json()}),
+        "securityContext": container_security_context(user_id=USER_ID, group_id=USER_ID),
+        "resources": {"requests": {"cpu": "10m", "memory": "32Mi"}, "limits": {"memory": "128Mi"}},
+        "volumeMounts": [
+            {"name": "flywheel", "mountPath": ROOT, "readOnly": True},
+            {"name": "flywheel", "mountPath": f"{ROOT}/watch", "subPath": "watch"},
+            {"name": "outputs", "mountPath": f"{ROOT}/outputs"},
             *_checkpoint_mounts(step),
         ],
     }

@@ -11,10 +11,16 @@ from flywheel.core.resource.schema import Placement, PullSecret, Resources, Vari
 from flywheel.core.settings import Settings
 
 USER_ID = 65532
+# Of step pods: pause, collect and fetch. Main, which runs others' code as USER_ID, can neither signal nor read them.
+CREDENTIALS_USER_ID = 65531
 
 
 def runner_pod(
-    placement: Placement, pull_secrets: Sequence[PullSecret], grace_seconds: int, settings: Settings
+    placement: Placement,
+    pull_secrets: Sequence[PullSecret],
+    grace_seconds: int,
+    settings: Settings,
+    user_id: int = USER_ID,
 ) -> dict[str, Any]:
     """Returns the fields of a Job's pod that does not depend on its containers: it runs once, without access to the API server."""
     return {
@@ -23,7 +29,7 @@ def runner_pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": grace_seconds,
-        "securityContext": pod_security_context(),
+        "securityContext": pod_security_context(user_id),
         **scheduling_fields(placement),
         **pull_secret_fields(pull_secrets, settings),
     }
@@ -41,20 +47,28 @@ def step_env(resource: AnyResource, step: str, settings: Settings) -> dict[str, 
     }
 
 
-def pod_security_context() -> dict[str, Any]:
-    """Returns what `restricted` requires of a pod."""
+def pod_security_context(user_id: int = USER_ID) -> dict[str, Any]:
+    """Returns what `restricted` requires of a pod. Volumes belong to the group USER_ID, which every container has."""
     return {
         "runAsNonRoot": True,
-        "runAsUser": USER_ID,
-        "runAsGroup": USER_ID,
+        "runAsUser": user_id,
+        "runAsGroup": user_id,
         "fsGroup": USER_ID,
         "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 
-def container_security_context(*, read_only: bool = True) -> dict[str, Any]:
-    """Returns what `restricted` requires of a container."""
-    return {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}, "readOnlyRootFilesystem": read_only}
+def container_security_context(
+    *, read_only: bool = True, user_id: int | None = None, group_id: int | None = None
+) -> dict[str, Any]:
+    """Returns what `restricted` requires of a container. It has the pod's user and group where none are given."""
+    ids = {"runAsUser": user_id, "runAsGroup": group_id}
+    return {
+        **{name: value for name, value in ids.items() if value is not None},
+        "allowPrivilegeEscalation": False,
+        "capabilities": {"drop": ["ALL"]},
+        "readOnlyRootFilesystem": read_only,
+    }
 
 
 def scheduling_fields(placement: Placement) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH, FLYWHEEL_COLLECT or params.json.
+"""The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH, FLYWHEEL_COLLECT, FLYWHEEL_WATCH or params.json.
 
 tests/contracts/config/*.json hold both sides to the same documents. Only fields that were set are written, so that a pod's manifest
 shows what was asked for.
@@ -104,13 +104,19 @@ class CollectConfig(StepConfig):
     """The variable FLYWHEEL_COLLECT; images/README.md has the meaning of each field."""
 
     timeout_seconds: int | None
-    grace_seconds: int
     outputs: tuple[OutputConfig, ...]
     audit: dict[str, Any] | None = None
     prune: PruneConfig | None = None
     keep: Retention | None = None
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
+
+
+class WatchConfig(StepConfig):
+    """The variable FLYWHEEL_WATCH."""
+
+    timeout_seconds: int | None
+    grace_seconds: int
 
 
 class NotifyConfig(StepConfig):

@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import Any
 
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
+from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.pruner import Pruner
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
-from flywheel_runtime.commands.collect.watch import Stop, Watch
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
@@ -35,6 +35,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     paths, stop = Paths.from_env(env), Stop()
     stop.listen()
     make_undumpable()
+    occupy_probe_port()
     termination_message.write(paths.termination_log, termination_message.RUNNING)
     try:
         report = _reported(paths) or collect(env, paths, stop)
@@ -75,6 +76,8 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     in a pod without fetch, main is let in here, or not."""
     alone = "FLYWHEEL_PARAMS" in env
     paths.collecting.parent.mkdir(parents=True, exist_ok=True)
+    paths.watch.mkdir(exist_ok=True)
+    paths.watch.chmod(0o2770)  # watch is another user of our group
     try:
         config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
         store = installation.open_store(env, Retry(patience=START_TIMEOUT_SECONDS))
@@ -94,25 +97,25 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
-        signal_main(env, paths, "collect")
+        signal_main(paths)
     paths.collecting.touch()
-    return watch_main(env, config, paths, stop, results)
+    return observe_main(env, config, paths, stop, results)
 
 
-def watch_main(
+def observe_main(
     env: Mapping[str, str], config: CollectConfig, paths: Paths, stop: Stop, results: ResultStore
 ) -> dict[str, Any]:
-    """Watch main to its end, and keep what it left."""
+    """Observe main until its end, and keep what it left."""
     pruner = _pruner(config, paths, results)
     checkpoints = _checkpoints(config, paths, results)
-    watch = Watch(config.timeout_seconds, config.grace_seconds, paths.fetched, pruner)
-    watch.run(stop)
+    observer = MainObserver(config.timeout_seconds, paths, pruner)
+    observer.run(stop)
     grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
     deadline = (stop.at or 0.0) + grace - min(MESSAGE_MARGIN_SECONDS, grace / 4)
     if pruner is None:
-        report = finish(config, paths, watch, results, deadline)
+        report = finish(config, paths, observer, results, deadline)
     else:
-        report = _compared(config, paths, watch, results, deadline, pruner)
+        report = _compared(config, paths, observer, results, deadline, pruner)
     if checkpoints is not None and not report["complete"]:
         checkpoints.last(deadline)
     return report
@@ -130,22 +133,22 @@ def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> Pruner
 
 
 def _compared(
-    config: CollectConfig, paths: Paths, watch: Watch, results: ResultStore, deadline: float, pruner: Pruner
+    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float, pruner: Pruner
 ) -> dict[str, Any]:
     """`finish` of a trial that siblings are compared with, or of one that was pruned."""
     pruner.stop()
-    if watch.pruned and pruner.verdict is not None:
+    if observer.pruned and pruner.verdict is not None:
         why = Failure("Pruned", pruner.verdict.message)
-        message = final_message(watch, error=why, outputs=_tracking_alone(paths, results, deadline))
+        message = final_message(observer, error=why, outputs=_tracking_alone(paths, results, deadline))
         return {**message, "pruned": pruner.as_message}
-    message = finish(config, paths, watch, results, deadline)
+    message = finish(config, paths, observer, results, deadline)
     if message["complete"]:
         pruner.publish(deadline)
     return message
 
 
 def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> Checkpoints | None:
-    """The leader of a group uploads its checkpoints, in a thread, since an upload must not delay the watch."""
+    """The leader of a group uploads its checkpoints, in a thread, since an upload must not delay the observer."""
     if config.checkpoint is None or config.follows(results.attempt.index):
         return None
     checkpoints = Checkpoints(paths.checkpoints, results.store, results.attempt)
@@ -153,14 +156,16 @@ def _checkpoints(config: CollectConfig, paths: Paths, results: ResultStore) -> C
     return checkpoints
 
 
-def finish(config: CollectConfig, paths: Paths, watch: Watch, results: ResultStore, deadline: float) -> dict[str, Any]:
+def finish(
+    config: CollectConfig, paths: Paths, observer: MainObserver, results: ResultStore, deadline: float
+) -> dict[str, Any]:
     """Look at what main left, upload it, commit it. `deadline` (time.monotonic) leaves time for the message."""
-    if not watch.main_may_run:
+    if not observer.main_may_run:
         words = "main never started because fetch did not finish; see fetch's message"
-        return final_message(watch, error=Failure("MainNeverStarted", words, retry=True))
+        return final_message(observer, error=Failure("MainNeverStarted", words, retry=True))
     if config.follows(results.attempt.index):
         # No result of its own: were this rank to run again within its attempt, it must take part again.
-        return final_message(watch, complete=True)
+        return final_message(observer, complete=True)
     found: dict[str, Any] = {}
     try:
         found["metrics"] = read_metrics(paths.metrics)
@@ -169,13 +174,13 @@ def finish(config: CollectConfig, paths: Paths, watch: Watch, results: ResultSto
         if config.keep is not None and not config.keep.admits(found["metrics"]):
             outputs = {}  # they are whole, and others are better
     except Failure as failure:
-        return final_message(watch, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
+        return final_message(observer, error=failure, **found, outputs=_tracking_alone(paths, results, deadline))
     try:
         found["outputs"] = results.outputs({**outputs, **tracking(paths)}, deadline)
-        committed = results.commit(final_message(watch, complete=True, **found), deadline)
+        committed = results.commit(final_message(observer, complete=True, **found), deadline)
         return add_audit_record(committed, config, results, deadline)
     except Failure as failure:
-        return final_message(watch, error=failure, **found)
+        return final_message(observer, error=failure, **found)
 
 
 def add_audit_record(
@@ -185,12 +190,14 @@ def add_audit_record(
     return {**result, "audit": results.audit(config.audit, result, deadline)} if config.audit else result
 
 
-def final_message(watch: Watch | None = None, *, error: Failure | None = None, **found: Any) -> dict[str, Any]:
-    """The final message, with what the watch has seen of main."""
-    if watch is None:
+def final_message(
+    observer: MainObserver | None = None, *, error: Failure | None = None, **found: Any
+) -> dict[str, Any]:
+    """The final message, with what was observed of main."""
+    if observer is None:
         return termination_message.finished_message(error=error, **found)
     return termination_message.finished_message(
-        error=error, timed_out=watch.timed_out, usage=watch.usage, started_at=watch.started_at, **found
+        error=error, timed_out=observer.timed_out, usage=observer.usage, started_at=observer.started_at, **found
     )
 
 

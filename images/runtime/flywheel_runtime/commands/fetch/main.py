@@ -27,6 +27,9 @@ REPEATED_EXIT_CODE = 3  # exit code: this attempt was done before
 def main(env: Mapping[str, str] = os.environ, retry: Retry | None = None) -> int:
     """Bring everything; the exit code of the contract, with the message that explains it written."""
     paths = Paths.from_env(env)
+    os.umask(
+        0o002
+    )  # the containers after this one have another user of our group; those before main may change the inputs
     try:
         if paths.repeated.exists():
             return _end(
@@ -54,7 +57,7 @@ def fetch(env: Mapping[str, str], paths: Paths, retry: Retry) -> str:
             fetch_checkpoint(env, paths, retry, pool)
         peers.wait_for_peers(json.loads(env.get("FLYWHEEL_PEERS") or "[]"))
         write_params(env, paths)
-        signal_main(env, paths, "fetch")
+        signal_main(paths)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

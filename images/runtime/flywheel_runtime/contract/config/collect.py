@@ -97,13 +97,12 @@ class CheckpointConfig:
 
 @dataclass(frozen=True)
 class CollectConfig:
-    """`timeout_seconds` None: main is never stopped; `grace_seconds` are those between SIGTERM and SIGKILL.
+    """`timeout_seconds` None: main is never stopped.
     `audit`: what to record of a result that counts (audit/records.py).
     `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
     `keep` None: every result's outputs are uploaded. `checkpoint` None: no checkpoint is."""
 
     timeout_seconds: float | None = None
-    grace_seconds: float = 10
     outputs: tuple[Output, ...] = ()
     audit: Mapping[str, Any] | None = None
     prune: PruneConfig | None = None
