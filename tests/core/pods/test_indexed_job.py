@@ -135,12 +135,12 @@ def test_parameters_too_long_for_a_variable_are_refused() -> None:
         ItemSet(tuple({"text": "x" * 1000} for _ in range(200)), parallelism=1)
 
 
-def test_a_checkpoint_has_a_folder_that_main_writes_and_collect_reads() -> None:
+def test_a_checkpoint_has_a_folder_that_main_writes_and_watch_opens_for_collect() -> None:
     step = replace(STEP, checkpoint=Checkpoint(every=Duration("1m")))
     pod = job(step)["spec"]["template"]["spec"]
     mounted = [each["name"] for each in [*pod["initContainers"], *pod["containers"]] if _has_checkpoints(each)]
 
-    assert mounted == ["collect", "main"]
+    assert mounted == ["collect", "main", "watch"]
     assert variables(step)["FLYWHEEL_CHECKPOINT"] == "/flywheel/inputs/checkpoint"
     assert json.loads(variables(step, "collect")["FLYWHEEL_COLLECT"])["checkpoint"] == {"everySeconds": 60}
 

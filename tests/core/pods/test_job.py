@@ -53,10 +53,10 @@ def containers() -> dict[str, dict[str, Any]]:
     return {each["name"]: each for each in [*pod()["initContainers"], *pod()["containers"]]}
 
 
-def test_collect_comes_first_as_a_sidecar_then_fetch_then_main() -> None:
+def test_collect_comes_first_as_a_sidecar_then_fetch_then_main_then_watch() -> None:
     assert [each["name"] for each in pod()["initContainers"]] == ["collect", "fetch"]
     assert pod()["initContainers"][0]["restartPolicy"] == "Always"
-    assert [each["name"] for each in pod()["containers"]] == ["main"]
+    assert [each["name"] for each in pod()["containers"]] == ["main", "watch"]
     assert pod()["shareProcessNamespace"] is True
 
 
@@ -85,18 +85,42 @@ def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
     assert "fetch" in [each["name"] for each in pod(step)["initContainers"]]
 
 
-def test_the_last_container_before_main_lets_it_in() -> None:
-    """Or collect would take the ones between for main."""
-    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, pre_commands=("inherit", "quantize"))
-
-    told = {
-        each["name"]: variable["value"]
-        for each in pod(step)["initContainers"]
-        for variable in each["env"]
-        if variable["name"] == "FLYWHEEL_LETS_IN"
+def test_main_and_watch_are_another_user_than_what_has_credentials() -> None:
+    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, pre_commands=("quantize",))
+    spec = pod(step)
+    users = {
+        each["name"]: tuple(
+            {**spec["securityContext"], **each["securityContext"]}[key] for key in ("runAsUser", "runAsGroup")
+        )
+        for each in [*spec["initContainers"], *spec["containers"]]
     }
 
-    assert told == {"fetch": "quantize", "inherit": "quantize", "quantize": "quantize"}
+    assert (users["collect"], users["fetch"]) == ((65531, 65531), (65531, 65531))
+    assert (users["main"], users["watch"]) == ((65532, 65532), (65532, 65532))
+    assert users["quantize"] == (65532, 65531), "the group tells it from main"
+    assert spec["securityContext"]["fsGroup"] == 65532
+
+
+def test_watch_has_no_credentials_and_writes_its_own_folder_alone() -> None:
+    watch = containers()["watch"]
+    mounts = {each["mountPath"]: each.get("readOnly", False) for each in watch["volumeMounts"]}
+
+    assert "envFrom" not in watch
+    assert [each["name"] for each in watch["env"]] == ["FLYWHEEL_WATCH"]
+    assert mounts == {"/flywheel": True, "/flywheel/watch": False, "/flywheel/outputs": False}
+
+
+def test_the_kubelet_ends_a_main_that_watch_could_not_stop() -> None:
+    probe = containers()["main"]["livenessProbe"]
+
+    assert probe["initialDelaySeconds"] == 600 + 10 + job.PROBE_MARGIN_SECONDS
+    assert (probe["failureThreshold"], probe["httpGet"]["port"]) == (1, job.PROBE_PORT)
+
+
+def test_a_step_without_a_timeout_has_no_probe() -> None:
+    bare = Step(name="check", attempt=1, image="i", command=("c",), params={})
+
+    assert "livenessProbe" not in pod(bare)["containers"][0]
 
 
 def test_nothing_starts_before_collect_is_closed() -> None:
@@ -136,7 +160,7 @@ def test_no_pod_has_a_token() -> None:
     assert pod()["serviceAccountName"] == "flywheel-runner"
 
 
-@pytest.mark.parametrize("name", ["collect", "fetch", "main"])
+@pytest.mark.parametrize("name", ["collect", "fetch", "main", "watch"])
 def test_every_container_is_restricted(name: str) -> None:
     security = containers()[name]["securityContext"]
 

@@ -20,6 +20,7 @@ from flywheel.core.pods.step_config import (
     PrepareConfig,
     StepConfig,
     TrainConfig,
+    WatchConfig,
 )
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import CheckConfig
@@ -33,6 +34,7 @@ CONFIG = Path(__file__).parents[2] / "contracts" / "config"
     [
         ("fetch", FetchConfig),
         ("collect", CollectConfig),
+        ("watch", WatchConfig),
         ("notify", NotifyConfig),
         ("canary_analysis", CanaryAnalysisConfig),
         ("batch", BatchConfig),

@@ -25,6 +25,7 @@ from flywheel_runtime.contract.config.collect import (
     RuleConfig,
 )
 from flywheel_runtime.contract.config.fetch import FetchConfig, HTTPSource, Input, S3Source, VolumeSource
+from flywheel_runtime.contract.config.watch import WatchConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.schema import DatasetSpec
 from flywheel_runtime.params import Params
@@ -53,7 +54,6 @@ def test_the_golden_document_of_collect() -> None:
 
     assert found == CollectConfig(
         600.0,
-        10.0,
         (Output("model", required=True),),
         json.loads((CONFIG / "collect.json").read_text())["audit"],
         PruneConfig("loss", False, "4f3c/0", RuleConfig(percentile=PercentileRule(25.0, 3, 10))),
@@ -61,6 +61,10 @@ def test_the_golden_document_of_collect() -> None:
         CheckpointConfig(60.0),
         Retention("loss", False, 0.25),
     )
+
+
+def test_the_golden_document_of_watch() -> None:
+    assert WatchConfig.parse((CONFIG / "watch.json").read_text()) == WatchConfig(600.0, 10.0)
 
 
 @pytest.mark.parametrize(
@@ -124,9 +128,9 @@ def test_absent_fields_have_their_defaults() -> None:
     ("document", "problem"),
     [
         pytest.param([], "the document is no object", id="no object"),
-        pytest.param({"graceSecond": 1}, "graceSecond is not known", id="an unknown field"),
-        pytest.param({"graceSeconds": "10"}, "graceSeconds is '10'", id="a text for a number"),
-        pytest.param({"graceSeconds": True}, "graceSeconds is True", id="a Boolean for a number"),
+        pytest.param({"timeoutSecond": 1}, "timeoutSecond is not known", id="an unknown field"),
+        pytest.param({"timeoutSeconds": "10"}, "timeoutSeconds is '10'", id="a text for a number"),
+        pytest.param({"timeoutSeconds": True}, "timeoutSeconds is True", id="a Boolean for a number"),
         pytest.param({"leader": 0.5}, "leader is 0.5", id="a fraction for an integer"),
         pytest.param({"outputs": {}}, "outputs is no list", id="no list"),
         pytest.param({"outputs": [{"required": True}]}, "outputs[0].name is missing", id="a missing field"),

@@ -11,7 +11,7 @@ import pytest
 from flywheel_runtime import run
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main import collect
-from flywheel_runtime.commands.collect.watch import Stop
+from flywheel_runtime.commands.collect.main_observer import Stop
 from flywheel_runtime.contract.checkpoint import Pointer, newest_checkpoint
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.store.artifacts import Store

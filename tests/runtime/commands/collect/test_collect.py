@@ -15,8 +15,8 @@ import pytest
 import flywheel_runtime
 from e2e.waiting import wait_until
 from flywheel_runtime.commands.collect.main import collect
+from flywheel_runtime.commands.collect.main_observer import Stop
 from flywheel_runtime.commands.collect.results import ResultStore
-from flywheel_runtime.commands.collect.watch import Stop
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
@@ -222,17 +222,22 @@ def test_where_nothing_is_fetched_collect_brings_the_parameters(pod: Pod) -> Non
 
     assert told["complete"]
     assert json.loads(Paths.from_env(pod).params.read_text()) == {"rate": 0.2}
-    assert os.getpid() in json.loads(Paths.from_env(pod).fetched.read_text())
+    assert Paths.from_env(pod).fetched.exists()
     assert Paths.from_env(pod).collecting.exists()
 
 
-def test_a_collect_that_starts_again_still_knows_whose_mains_processes_are(pod: Pod) -> None:
+def test_a_collect_that_starts_again_leaves_the_parameters_of_a_running_main(pod: Pod) -> None:
     again = {**pod, "FLYWHEEL_PARAMS": '{"rate": 0.2}'}
-    Paths.from_env(pod).fetched.write_text("[1, 7]")
 
     report(again)
 
-    assert Paths.from_env(pod).fetched.read_text() == "[1, 7]"
+    assert json.loads(Paths.from_env(pod).params.read_text()) == {"rate": 0.1}
+
+
+def test_watch_gets_a_folder_that_it_may_write_to(pod: Pod) -> None:
+    report(pod)
+
+    assert Paths.from_env(pod).watch.stat().st_mode & 0o7777 == 0o2770
 
 
 def test_where_nothing_is_fetched_main_is_not_let_in_twice(pod: Pod) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.commands.collect.main import collect, finish
+from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop
 from flywheel_runtime.commands.collect.results import ResultStore
-from flywheel_runtime.commands.collect.watch import Stop, Watch
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
@@ -36,11 +36,11 @@ def golden(name: str) -> dict[str, Any]:
 def keep(pod: Pod, endpoint: str, seconds: float) -> dict[str, Any]:
     """finish(), with the store behind `endpoint` and so many seconds until the deadline."""
     paths = Paths.from_env(pod)
-    watch = Watch(None, 10, paths.fetched)
-    watch.run(Stop(at=time.monotonic()))
+    observer = MainObserver(None, paths)
+    observer.run(Stop(at=time.monotonic()))
     store = Store.from_env({**pod, "AWS_ENDPOINT_URL": endpoint}, "shop", Retry())
     keeper = ResultStore(store, Attempt.from_env(pod), installation.installation_owner(pod))
-    return finish(CollectConfig.parse(pod["FLYWHEEL_COLLECT"]), paths, watch, keeper, time.monotonic() + seconds)
+    return finish(CollectConfig.parse(pod["FLYWHEEL_COLLECT"]), paths, observer, keeper, time.monotonic() + seconds)
 
 
 def test_a_store_that_is_gone_at_the_end_is_reported_in_time(pod: Pod) -> None:

@@ -13,7 +13,6 @@ from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.commands.fetch.main import check_disk, main
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.start_signal import signal_main
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.s3 import Listed
 from flywheel_runtime.store.upload import blob_key
@@ -297,12 +296,15 @@ def test_an_order_that_cannot_be_read_is_told(pod: Pod) -> None:
     assert pod.message["reason"] == "InternalError"
 
 
-def test_main_is_let_in_by_the_last_container_before_it(pod: Pod) -> None:
-    paths = Paths.from_env(pod.env)
+def test_fetch_lets_main_start_and_leaves_inputs_that_its_group_may_change(
+    pod: Pod, store: Store, tmp_path: Path
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(b"x")
+    digest = store.put([("deep/model.onnx", file)]).digest
 
-    assert pod.fetch(FLYWHEEL_LETS_IN="quantize") == 0
-    assert paths.params.exists()
-    assert not paths.fetched.exists()
+    assert pod.fetch({"name": "model", "artifact": digest}) == 0
 
-    signal_main({"FLYWHEEL_LETS_IN": "quantize"}, paths, "quantize")
-    assert os.getpid() in json.loads(paths.fetched.read_text())
+    assert Paths.from_env(pod.env).fetched.exists()
+    for each in ("inputs/model/deep", "inputs/model/deep/model.onnx"):
+        assert (pod.root / each).stat().st_mode & 0o060 == 0o060

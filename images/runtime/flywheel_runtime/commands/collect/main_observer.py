@@ -38,7 +38,6 @@ class Stop:
     """
 
     at: float | None = None  # time.monotonic
-    by_kubelet: bool = False
     _ends: tuple[int, int] = field(default_factory=os.pipe, repr=False)
 
     def listen(self) -> None:
@@ -54,7 +53,6 @@ class Stop:
             self.at = time.monotonic()
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
-        self.by_kubelet = True
         self.now()
 
     def fileno(self) -> int:
@@ -93,6 +91,7 @@ class MainObserver:
     _starting: frozenset[str] = frozenset()  # containers that were seen before they had their user
     _missed: bool = False  # one of them is gone
     _watch_seen: bool = False
+    _end_seen: bool = False  # by our own view, which is before the kubelet ends watch too
     _containers: frozenset[str] = frozenset()
     _changed_at: float = 0.0  # time.monotonic, when a container came or went
 
@@ -104,6 +103,7 @@ class MainObserver:
                 processes = self.read()
                 self._observe(processes)
                 if self._has_ended(processes):
+                    self._end_seen = True
                     stop.now()
                     break
                 ends = open_pidfds(processes.roots)
@@ -113,7 +113,7 @@ class MainObserver:
                 os.close(end)
         if self._look_for_fetched():
             self.paths.main_ended.touch()
-            self._read_report(stop)
+            self._read_report()
 
     def _look_for_fetched(self) -> bool:
         self.main_may_run = self.main_may_run or self.paths.fetched.exists()
@@ -163,13 +163,13 @@ class MainObserver:
             self.pruned = True
             self.paths.stop_requested.touch()
 
-    def _read_report(self, stop: Stop) -> None:
+    def _read_report(self) -> None:
         """Wait until watch has made main's files readable, unless it is gone."""
         give_up = time.monotonic() + REPORT_TIMEOUT_SECONDS
         while time.monotonic() < give_up and not self.paths.watch_report.exists():
             watch_runs = self.read().watch_runs
             self._watch_seen = self._watch_seen or watch_runs
-            if not watch_runs and (self._watch_seen or stop.by_kubelet):
+            if not watch_runs and (self._watch_seen or not self._end_seen):
                 break
             time.sleep(0.02)
         with suppress(OSError, UnsafeFile, ValueError), open_regular_file(self.paths.watch_report) as file:

@@ -11,18 +11,19 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands.collect import watch as watching
+from flywheel_runtime.commands.collect import main_observer
 from flywheel_runtime.commands.collect.main import collect
+from flywheel_runtime.commands.collect.main_observer import Stop
 from flywheel_runtime.commands.collect.prune import pruner as pruning
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
-from flywheel_runtime.commands.collect.watch import Stop
+from flywheel_runtime.commands.watch.main_guard import MainGuard
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store.artifacts import Store
-from tests.runtime.commands.collect.descendants import Descendants
 from tests.runtime.pods import golden
+from tests.runtime.process_family import ProcessFamily
 
 pytestmark = pytest.mark.integration  # the other side is a real S3 server
 
@@ -143,28 +144,17 @@ def test_a_store_that_fails_prunes_nobody_and_fails_nothing(
 
 
 def run_main(pod: dict[str, str], program: str, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], int]:
-    """collect beside a process as main: the final message, and main's exit code."""
+    """collect and watch's guard beside a process as main: the final message, and main's exit code."""
     command = [sys.executable, "-c", program, str(outputs(pod) / "metrics.jsonl")]
+    paths = Paths.from_env(pod)
     with subprocess.Popen(command) as process:
-        belongs = Descendants(process.pid)
-        monkeypatch.setattr(watching.Watch, "__init__", with_belongs(watching.Watch.__init__, belongs))
-        stop = Stop()
-
-        def tell() -> None:
-            process.wait()
-            stop.at = time.monotonic()
-
-        thread = threading.Thread(target=tell)
-        thread.start()
-        told = collect(pod, Paths.from_env(pod), stop)
-        thread.join()
+        family = ProcessFamily(process.pid)
+        monkeypatch.setattr(main_observer, "ProcessTable", lambda: family)
+        guard = threading.Thread(target=MainGuard(None, 10, paths, ProcessFamily(process.pid).read).run)
+        guard.start()
+        reaper = threading.Thread(target=process.wait)
+        reaper.start()
+        told = collect(pod, paths, Stop())
+        guard.join()
+        reaper.join()
         return told, process.returncode
-
-
-def with_belongs(init: Any, belongs: Descendants) -> Any:
-    """Here the namespace is the whole machine, so main is told apart by its process id."""
-
-    def made(self: Any, *arguments: Any) -> None:
-        init(self, *arguments, belongs=belongs)
-
-    return made

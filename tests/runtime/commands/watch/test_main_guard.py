@@ -1,0 +1,150 @@
+"""Guarding real processes as main: their timeout, their grace, their use, their end."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from e2e.waiting import wait_until
+from flywheel_runtime.commands.watch import main_guard
+from flywheel_runtime.commands.watch.main_guard import MainGuard
+from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.contract.processes import living_processes
+from tests.runtime.process_family import NOBODY, ProcessFamily
+
+OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
+STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEDIENT
+WITH_STUBBORN_CHILD = f"""
+import subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], stdout=subprocess.PIPE)
+child.stdout.readline()
+print(child.pid, flush=True)
+time.sleep(60)
+"""
+
+
+@contextmanager
+def main_runs(program: str) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def first_line(process: subprocess.Popen[bytes]) -> bytes:
+    assert process.stdout is not None
+    return process.stdout.readline()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Paths:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "outputs").mkdir()
+    return Paths(tmp_path, tmp_path / "termination-log")
+
+
+def guarded(process: subprocess.Popen[bytes], paths: Paths, timeout: float | None, grace: float = 30) -> MainGuard:
+    guard = MainGuard(timeout, grace, paths, ProcessFamily(process.pid).read)
+    guard.run()
+    process.wait()
+    return guard
+
+
+def test_main_is_asked_to_stop_at_its_timeout(paths: Paths) -> None:
+    with main_runs(OBEDIENT) as process:
+        guard = guarded(process, paths, timeout=0.5)
+
+    assert guard.timed_out
+    assert guard.main_ended
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_main_that_ignores_its_timeout_is_killed(paths: Paths) -> None:
+    with main_runs(STUBBORN) as process:
+        first_line(process)
+        guard = guarded(process, paths, timeout=0, grace=0.3)
+
+    assert guard.timed_out
+    assert process.returncode == -signal.SIGKILL
+
+
+def test_children_are_killed_with_main(paths: Paths) -> None:
+    with main_runs(WITH_STUBBORN_CHILD) as process:
+        child = int(first_line(process))
+        guarded(process, paths, timeout=0, grace=0.2)
+
+        wait_until(lambda: child not in {each.pid for each in living_processes()})
+
+
+def test_main_that_ends_in_time_is_left_alone(paths: Paths) -> None:
+    with main_runs("raise SystemExit(3)") as process:
+        guard = guarded(process, paths, timeout=60)
+
+    assert not guard.timed_out
+    assert process.returncode == 3
+
+
+def test_without_a_timeout_main_is_never_stopped(paths: Paths) -> None:
+    with main_runs("import time; time.sleep(1); raise SystemExit(3)") as process:
+        assert not guarded(process, paths, timeout=None).timed_out
+
+
+def test_main_is_stopped_when_collect_asks_for_it(paths: Paths) -> None:
+    paths.stop_requested.touch()
+    with main_runs(OBEDIENT) as process:
+        guard = guarded(process, paths, timeout=60)
+
+    assert not guard.timed_out
+    assert process.returncode == -signal.SIGTERM
+
+
+def test_collect_may_know_of_mains_end_before_watch_has_started(paths: Paths) -> None:
+    paths.main_ended.touch()
+    guard = MainGuard(None, 10, paths, lambda: NOBODY)
+
+    guard.run()
+
+    assert guard.main_ended
+
+
+def test_a_pod_that_ends_before_main_has_started_is_not_held(paths: Paths) -> None:
+    guard = MainGuard(None, 10, paths, lambda: NOBODY)
+    threading.Timer(0.2, guard.pod_ends).start()
+
+    guard.run()
+
+    assert not guard.main_ended
+
+
+def test_a_main_that_nobody_saw_does_not_hold_the_pod_for_ever(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(main_guard, "MAX_WAIT_FOR_MAIN_SECONDS", 0.1)
+
+    guard = MainGuard(None, 10, paths, lambda: NOBODY)
+    guard.run()
+
+    assert not guard.main_ended
+
+
+def test_curves_can_be_read_while_main_runs(paths: Paths) -> None:
+    paths.curves.touch(mode=0o600)
+    with main_runs("import time; time.sleep(0.5)") as process:
+        guarded(process, paths, timeout=None)
+
+    assert paths.curves.stat().st_mode & 0o777 == 0o640
+
+
+def test_the_cgroup_of_a_real_process_is_found(paths: Paths) -> None:
+    with main_runs("sum(range(20_000_000))") as process:
+        guard = guarded(process, paths, timeout=None)
+
+    usage = guard.usage.as_message()
+    assert json.dumps(usage)
+    assert usage["cpuSeconds"] is not None
+    assert usage["cpuSeconds"] > 0
