@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flywheel_runtime.commands.collect.main import collect
-from flywheel_runtime.commands.collect.watch import Stop
+from flywheel_runtime.commands.collect.main_observer import Stop
 from flywheel_runtime.commands.fetch import peers
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Attempt, Paths
