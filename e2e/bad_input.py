@@ -177,9 +177,10 @@ def training_cases(namespace: Namespace, image: str) -> dict[str, Case]:
         ),
         "trainer that leaves outputs that cannot be uploaded": failed(
             "TrialsFailed",
-            "unreadable",
-            write + "(out / 'model/model.onnx').chmod(0); (out / 'metrics.json').write_text('{\"loss\": 1}')",
-            "model.onnx",
+            "links",
+            write
+            + "(out / 'model/last.onnx').symlink_to('model.onnx'); (out / 'metrics.json').write_text('{\"loss\": 1}')",
+            "last.onnx",
         ),
         "image that does not exist": Case(
             "fwexp",
