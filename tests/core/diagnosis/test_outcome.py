@@ -76,6 +76,28 @@ def golden(name: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.parametrize("exit_code", [0, 137])
+def test_how_watch_ended_says_nothing_of_the_attempt(exit_code: int) -> None:
+    told = golden("pod_done.json")
+    watch = {"name": "watch", "state": {"terminated": {"exitCode": exit_code}}}
+    statuses = [{"name": "main", "state": {"terminated": told["main"]}}, watch]
+
+    found = outcome.job_outcome(JOB, [pod(told, containerStatuses=statuses)])
+
+    assert found is not None
+    assert found.result == "Succeeded"
+
+
+def test_a_signal_to_a_pod_that_is_deleted_is_not_mains_own() -> None:
+    killed = pod(golden("pod_signal_not_ours.json"))
+    killed["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
+
+    found = outcome.job_outcome(JOB, [killed])
+
+    assert found is not None
+    assert (found.result, found.reason) == ("Infrastructure", "PodDeleted")
+
+
 def test_a_running_pod_has_no_outcome_yet() -> None:
     assert outcome.job_outcome(RUNNING_JOB, [pod({}, phase="Running")]) is None
 

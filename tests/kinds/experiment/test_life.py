@@ -138,6 +138,21 @@ def test_lost_attempts_are_made_again_with_the_same_point_and_not_counted() -> N
     assert plan.summary.startswith("12/12 trials, 1 failed, best")
 
 
+def test_a_main_that_ends_itself_each_time_has_failed_after_three_attempts() -> None:
+    attempts: list[int] = []
+
+    def ends(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
+        attempts.append(attempt)
+        return {"exit": 137}
+
+    search = Search(experiment({"budget": {"maxTrials": 1, "maxFailedTrials": 1}}), ends)
+    plan = search.finish()
+
+    assert (plan.stalled, plan.reason) == (True, "TrialsFailed")
+    assert "ended by signal 9" in plan.message
+    assert max(attempts) == 3
+
+
 def test_a_job_deleted_by_hand_is_made_again() -> None:
     search = Search(experiment(), succeeds)
     search.settle()

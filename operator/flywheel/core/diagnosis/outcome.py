@@ -17,6 +17,7 @@ GRAVEST_FIRST: tuple[Result, ...] = ("Invalid", "Failed", "Infrastructure", "Suc
 SIGNAL_EXIT_BASE = 128  # a shell's convention, followed by container runtimes: 128 + the signal's number
 # SIGILL, SIGABRT, SIGBUS, SIGFPE, SIGSEGV, SIGSYS: a fault of the program itself; no other process sends these.
 CRASH_EXIT_CODES = frozenset(SIGNAL_EXIT_BASE + number for number in (4, 6, 7, 8, 11, 31))
+KILLED = "Killed"  # the reason of a main that ended by a signal, where neither its pod nor its node says why
 # From the kubelet's messages about a pod that exceeded its own limits (pkg/kubelet/eviction/helpers.go).
 STORAGE_LIMIT_PHRASES = (
     "exceeds the limit",
@@ -190,9 +191,13 @@ def _disrupted(pod: PodTermination) -> Outcome | None:
     code = int(main.get("exitCode", 0))
     killed = code > SIGNAL_EXIT_BASE and code not in CRASH_EXIT_CODES
     lost = main.get("reason") == "ContainerStatusUnknown"
-    reason = pod.reason or ("Disrupted" if pod.disrupted else "Killed" if killed else "NodeLost" if lost else None)
+    deleted = "PodDeleted" if pod.deleted else KILLED
+    reason = pod.reason or ("Disrupted" if pod.disrupted else deleted if killed else "NodeLost" if lost else None)
     if reason is None:
         return None
+    if reason == KILLED:
+        finding = f"was ended by signal {code - SIGNAL_EXIT_BASE}, and neither its pod nor its node says why."
+        return _main_outcome(pod, "Infrastructure", reason, finding)
     return Outcome("Infrastructure", reason, f"Pod '{pod.name}' was stopped from outside ({reason}); trying again.")
 
 

@@ -20,6 +20,7 @@ class PodTermination:
     phase: str | None
     reason: str | None  # of the pod: Evicted, DeadlineExceeded, …
     disrupted: bool
+    deleted: bool
     eviction_message: str  # from the kubelet
     collect: Mapping[str, Any]  # the report that the container wrote as its termination message
     fetch: Mapping[str, Any] | None  # the container's terminated state
@@ -49,6 +50,7 @@ class PodTermination:
             phase=status.get("phase"),
             reason=status.get("reason"),
             disrupted=is_true(pod, "DisruptionTarget"),
+            deleted="deletionTimestamp" in pod["metadata"],
             eviction_message=str(status.get("message") or "") if status.get("reason") == "Evicted" else "",
             collect=parse_json_object((find_terminated(reporter) or {}).get("message")),
             fetch=find_terminated("fetch"),

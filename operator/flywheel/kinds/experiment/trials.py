@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis.outcome import Outcome
+from flywheel.core.diagnosis.outcome import KILLED, Outcome
 from flywheel.core.requeue import backoff
 from flywheel.core.resource.values import Digest
 from flywheel.kinds.experiment.children import Experiment
@@ -37,6 +37,7 @@ from flywheel.kinds.experiment.trial_result import TrialResult, mean_result, res
 
 # The store is at fault, not the trial: it heals without a change of the spec.
 RETRIED_REASONS = frozenset(("ArtifactMissing", "BucketMissing", "CredentialsRefused"))
+MAX_KILLED_ATTEMPTS = 3
 
 
 @dataclass(frozen=True)
@@ -182,7 +183,7 @@ def take_in_outcomes(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now
         if job is None and attempt.not_before is None:
             deleted = f"The Job of attempt {attempt.attempt} was deleted before it ended."
             trials = _with_retry(trials, attempt, deleted, now)
-        elif job is not None and job.outcome is not None and _is_retried(job.outcome):
+        elif job is not None and job.outcome is not None and _is_retried(job.outcome, attempt):
             trials = _with_retry(trials, attempt, job.outcome.message, now)
             trials = replace(trials, just_ended=(*trials.just_ended, job.name))
     for number in sorted({trial for trial, _ in trials.attempts}):
@@ -191,7 +192,10 @@ def take_in_outcomes(trials: Trials, jobs: Sequence[TrialJob], setup: Setup, now
     return trials
 
 
-def _is_retried(outcome: Outcome) -> bool:
+def _is_retried(outcome: Outcome, attempt: Attempt) -> bool:
+    """A signal that nothing outside explains may be main's own: after some attempts it counts as the trial's failure."""
+    if outcome.reason == KILLED and attempt.attempt >= MAX_KILLED_ATTEMPTS:
+        return False
     return outcome.result == "Infrastructure" or outcome.reason in RETRIED_REASONS
 
 

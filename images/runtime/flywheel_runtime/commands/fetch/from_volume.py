@@ -35,8 +35,11 @@ class _Link:
 
     def __call__(self) -> None:
         if self.sha256:
-            with self.file.open("rb") as stream:
-                found = hashlib.file_digest(stream, "sha256").hexdigest()
+            try:
+                with self.file.open("rb") as stream:
+                    found = hashlib.file_digest(stream, "sha256").hexdigest()
+            except PermissionError as error:
+                raise _unreadable(self.file) from error
             if found != self.sha256:
                 words = f"{self.target.name} has sha256 {found} and should have {self.sha256}; one of them is wrong"
                 raise Failure("DigestMismatch", words)
@@ -57,8 +60,7 @@ def _files(resolved: Path) -> Iterator[Path]:
     try:
         entries = sorted(os.scandir(resolved), key=lambda entry: entry.name)
     except PermissionError as error:
-        words = f"'{resolved.name}' on the volume cannot be read by user 65532; change its permissions"
-        raise Failure("SourceInvalid", words) from error
+        raise _unreadable(resolved) from error
     for entry in entries:
         if entry.name.startswith(".") or entry.name == "lost+found":
             continue
@@ -66,3 +68,9 @@ def _files(resolved: Path) -> Iterator[Path]:
             yield from _files(Path(entry.path))
         elif entry.is_file(follow_symlinks=False):
             yield Path(entry.path)
+
+
+def _unreadable(path: Path) -> Failure:
+    """Fetch is another user than main, so a file that is private to main's user is closed to it."""
+    words = f"'{path.name}' on the volume cannot be read by user 65531 or group 65532; let the group read it (chmod g+rX)"
+    return Failure("SourceInvalid", words)
