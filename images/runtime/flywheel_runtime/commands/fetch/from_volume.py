@@ -72,5 +72,7 @@ def _files(resolved: Path) -> Iterator[Path]:
 
 def _unreadable(path: Path) -> Failure:
     """Fetch is another user than main, so a file that is private to main's user is closed to it."""
-    words = f"'{path.name}' on the volume cannot be read by user 65531 or group 65532; let the group read it (chmod g+rX)"
+    words = (
+        f"'{path.name}' on the volume cannot be read by user 65531 or group 65532; let the group read it (chmod g+rX)"
+    )
     return Failure("SourceInvalid", words)
