@@ -7,10 +7,10 @@ import pytest
 from pydantic import ValidationError
 
 from flywheel.core.pods.fetch import Input, fetch_container
+from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
 from flywheel.core.pods.step_config import (
     BatchConfig,
     CanaryAnalysisConfig,
-    CollectConfig,
     CompareConfig,
     EvaluateConfig,
     FetchConfig,
@@ -20,7 +20,6 @@ from flywheel.core.pods.step_config import (
     PrepareConfig,
     StepConfig,
     TrainConfig,
-    WatchConfig,
 )
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import CheckConfig

@@ -9,6 +9,7 @@ from typing import Any
 from flywheel.core.pods.distributed import Checkpoint, Distributed
 from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
+from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
 from flywheel.core.pods.pod_spec import (
     CREDENTIALS_USER_ID,
     USER_ID,
@@ -20,7 +21,6 @@ from flywheel.core.pods.pod_spec import (
     step_env,
     user_env,
 )
-from flywheel.core.pods.step_config import CollectConfig, WatchConfig
 from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB

@@ -1,13 +1,13 @@
-"""The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH, FLYWHEEL_COLLECT, FLYWHEEL_WATCH or params.json.
+"""The configuration that commands of the runtime image read in their pods, in FLYWHEEL_FETCH or params.json.
 
 tests/contracts/config/*.json hold both sides to the same documents. Only fields that were set are written, so that a pod's manifest
 shows what was asked for.
 """
 
 import json
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 from pydantic.alias_generators import to_camel
 
 
@@ -66,57 +66,6 @@ class FetchConfig(StepConfig):
 
     limit_bytes: int | None
     inputs: tuple[InputConfig, ...]
-
-
-class OutputConfig(StepConfig):
-    """A folder below `outputs` to upload."""
-
-    name: str
-    required: bool
-
-
-class Retention(StepConfig):
-    """Outputs are uploaded if `metric` reaches what other trials have."""
-
-    metric: str
-    maximize: bool
-    reach: float
-
-
-class PruneConfig(StepConfig):
-    """Which curve is compared with those of the same group, and by which rule: median, percentile or patient with its fields."""
-
-    metric: str
-    maximize: bool
-    group: str
-    rule: Annotated[
-        dict[Literal["median", "percentile", "patient"], dict[str, int | float]], Field(min_length=1, max_length=1)
-    ]
-
-
-class CheckpointConfig(StepConfig):
-    """How often collect looks for a new checkpoint."""
-
-    every_seconds: int
-
-
-class CollectConfig(StepConfig):
-    """The variable FLYWHEEL_COLLECT; images/README.md has the meaning of each field."""
-
-    timeout_seconds: int | None
-    outputs: tuple[OutputConfig, ...]
-    audit: dict[str, Any] | None = None
-    prune: PruneConfig | None = None
-    keep: Retention | None = None
-    leader: int | None = None
-    checkpoint: CheckpointConfig | None = None
-
-
-class WatchConfig(StepConfig):
-    """The variable FLYWHEEL_WATCH."""
-
-    timeout_seconds: int | None
-    grace_seconds: int
 
 
 class NotifyConfig(StepConfig):

@@ -1,0 +1,58 @@
+"""The configuration of the containers beside main, `collect` and `watch`, in FLYWHEEL_COLLECT and FLYWHEEL_WATCH."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from flywheel.core.pods.step_config import StepConfig
+
+
+class OutputConfig(StepConfig):
+    """A folder below `outputs` to upload."""
+
+    name: str
+    required: bool
+
+
+class Retention(StepConfig):
+    """Outputs are uploaded if `metric` reaches what other trials have."""
+
+    metric: str
+    maximize: bool
+    reach: float
+
+
+class PruneConfig(StepConfig):
+    """Which curve is compared with those of the same group, and by which rule: median, percentile or patient with its fields."""
+
+    metric: str
+    maximize: bool
+    group: str
+    rule: Annotated[
+        dict[Literal["median", "percentile", "patient"], dict[str, int | float]], Field(min_length=1, max_length=1)
+    ]
+
+
+class CheckpointConfig(StepConfig):
+    """How often collect looks for a new checkpoint."""
+
+    every_seconds: int
+
+
+class CollectConfig(StepConfig):
+    """The variable FLYWHEEL_COLLECT; images/README.md has the meaning of each field."""
+
+    timeout_seconds: int | None
+    outputs: tuple[OutputConfig, ...]
+    audit: dict[str, Any] | None = None
+    prune: PruneConfig | None = None
+    keep: Retention | None = None
+    leader: int | None = None
+    checkpoint: CheckpointConfig | None = None
+
+
+class WatchConfig(StepConfig):
+    """The variable FLYWHEEL_WATCH."""
+
+    timeout_seconds: int | None
+    grace_seconds: int
