@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +55,7 @@ def test_an_artifact_is_brought_with_its_parameters(pod: Pod, artifact: str) -> 
     assert pod.files("data") == {"train.parquet": b"train", "schema.json": b"{}"}
     assert (pod.root / "params.json").read_text() == '{"rate": 0.1}'
     assert pod.message == {**golden("fetch_fetched")["message"], "message": "1 input, 2 files, 7 B"}
-    assert os.getpid() in json.loads((pod.root / "run" / "fetched").read_text())
+    assert Paths.from_env(pod.env).fetched.exists()
 
 
 def test_of_an_artifact_only_the_named_files_are_brought(pod: Pod, store: Store, tmp_path: Path) -> None:
