@@ -39,7 +39,7 @@ def servers(target: ResolvedVersion, count: int = 2, **counts: Any) -> Servers:
     )
 
 
-SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(V1))
+SERVING = Seen(now=NOON, settings=SETTINGS, version=V1, servers=servers(V1))
 NEW = replace(SERVING, servers=NO_SERVERS)
 CHANGED = replace(SERVING, version=V2)
 ROLLING = replace(SERVING, version=V2, servers=servers(V2, existing=3, updated=1, ready=2))

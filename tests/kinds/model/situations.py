@@ -54,4 +54,4 @@ def model(spec: dict[str, Any] | None = None, before: Plan | None = None) -> Mod
 
 def plan_for(*versions: Version, spec: dict[str, Any] | None = None, before: Plan | None = None, **seen: Any) -> Plan:
     """What is decided about these versions."""
-    return decide(model(spec, before), Seen(NOON, versions, **seen))
+    return decide(model(spec, before), Seen(versions, now=NOON, **seen))

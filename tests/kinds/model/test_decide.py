@@ -213,7 +213,7 @@ def test_nothing_is_removed_while_the_pinned_champion_is_missing() -> None:
 def test_the_same_look_later_changes_nothing() -> None:
     plan = plan_for(A, B)
 
-    later = decide(model(before=plan), Seen(NOON + timedelta(days=1), (A, B)))
+    later = decide(model(before=plan), Seen((A, B), now=NOON + timedelta(days=1)))
 
     assert later.status == plan.status
 

@@ -184,7 +184,7 @@ class Registry(RuleBasedStateMachine):
     def look(self) -> ModelStatus:
         model: Model = resource(KIND, "delay", self.spec)
         self.now += timedelta(seconds=1)
-        plan = decide(replace(model, status=self.status), Seen(self.now, tuple(self.versions)))
+        plan = decide(replace(model, status=self.status), Seen(tuple(self.versions), now=self.now))
         assert isinstance(plan.status, ModelStatus)
         assert plan.message
         return plan.status

@@ -66,6 +66,19 @@ class Cluster(Protocol):
         """Returns Kueue's Workloads of one Job. It makes a request, so call it only for a Job that waits, where `serves(KUEUE)`."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Observation:
+    """What every `Seen` has: the time of the reconciliation, and the installation's settings."""
+
+    now: datetime
+    settings: Settings = field(default_factory=Settings)
+
+
+def observe_basics(cluster: Cluster) -> dict[str, Any]:
+    """Returns the fields of an Observation."""
+    return {"now": cluster.now, "settings": cluster.settings}
+
+
 @dataclass(frozen=True)
 class Kind(Generic[S, T, F]):
     """All that the engine knows of a kind.

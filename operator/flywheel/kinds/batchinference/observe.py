@@ -16,9 +16,8 @@ from flywheel.core.pods import schedule
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB, POD, Manifest
-from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
-from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import RUN_ANNOTATION, STEPS, BatchInference
 from flywheel.kinds.batchinference.schema.status import Run
 
@@ -43,11 +42,9 @@ class BatchJob(AttemptState):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """`jobs` by number; `ticks` are those of the schedule that are not finished, oldest first."""
 
-    now: datetime
-    settings: Settings
     model: ResolvedVersion | UnresolvedReference
     jobs: tuple[BatchJob, ...] = ()
     ticks: tuple[Tick, ...] = ()
@@ -60,8 +57,7 @@ def observe(batch: BatchInference, cluster: Cluster) -> Seen:
     ours = [job for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) in STEPS.values()]
     found = [_job(job, pods, cluster) for job in ours]
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         model=resolve_version(batch.namespace, batch.spec.model, batch.spec.version, cluster),
         jobs=tuple(sorted((job for job in found if job is not None), key=lambda job: job.run.number)),
         ticks=schedule.pending_ticks(jobs),

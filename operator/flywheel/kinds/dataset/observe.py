@@ -3,15 +3,13 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.pods import schedule
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import names
 from flywheel.core.resource.api import EXPERIMENT, JOB, MODEL_VERSION, POD, Manifest
-from flywheel.core.resource.kind import Cluster
-from flywheel.core.settings import Settings
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.dataset.children import CAUSE_ANNOTATION, CHECK, Dataset
 from flywheel.kinds.dataset.schema.status import LastCheck
 
@@ -25,11 +23,9 @@ class CheckJob(AttemptState):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """`checks` are by number; `ticks` are those that are not finished, oldest first; `cited` are the versions that other resources name."""
 
-    now: datetime
-    settings: Settings
     checks: tuple[CheckJob, ...] = ()
     ticks: tuple[Tick, ...] = ()
     cited: frozenset[str] = frozenset()
@@ -43,8 +39,7 @@ def observe(dataset: Dataset, cluster: Cluster) -> Seen:
         _check_job(job, pods, cluster) for job in jobs if job["metadata"]["labels"].get(names.STEP_LABEL) == CHECK
     ]
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         checks=tuple(sorted(checks, key=lambda job: job.check.number)),
         ticks=schedule.pending_ticks(jobs),
         cited=frozenset(_cited(dataset, cluster)),

@@ -3,14 +3,12 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, read_job
 from flywheel.core.resource import conditions, names
 from flywheel.core.resource.api import DATASET, EXPERIMENT, JOB, MODEL, MODEL_VERSION, POD, Manifest, Reference
-from flywheel.core.resource.kind import Cluster
-from flywheel.core.settings import Settings
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.experiment.children import REPEAT_PREFIX, TRIAL_ANNOTATION, Experiment, version_name
 from flywheel.kinds.experiment.schema.status import Data
 from flywheel.kinds.experiment.search.space import Point
@@ -41,14 +39,12 @@ class TrialJob(AttemptState):
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """`jobs` by trial and attempt; `existing` are those of the Model and the ModelVersion to register that exist.
 
     `earlier` are the Experiments of warmStartFrom that exist, by name.
     """
 
-    now: datetime
-    settings: Settings
     dataset: DatasetState | None = None
     jobs: tuple[TrialJob, ...] = ()
     existing: frozenset[Reference] = field(default_factory=frozenset)
@@ -67,8 +63,7 @@ def observe(experiment: Experiment, cluster: Cluster) -> Seen:
     dataset = cluster.get(Reference(DATASET, experiment.namespace, name)) if name is not None else None
     registered = [reference for reference in references(experiment) if reference.api in (MODEL, MODEL_VERSION)]
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         dataset=_dataset(dataset) if dataset is not None else None,
         jobs=tuple(sorted(jobs, key=lambda job: (job.trial, job.repeat, job.attempt))),
         existing=frozenset(reference for reference in registered if cluster.get(reference) is not None),

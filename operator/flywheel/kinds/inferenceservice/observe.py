@@ -1,13 +1,11 @@
 """All facts that matter to an InferenceService."""
 
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import MODEL_VERSION, Reference
-from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
-from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
@@ -18,15 +16,13 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """What was observed of a service.
 
     `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
     front Service selects. `rollout` has the other slot.
     """
 
-    now: datetime
-    settings: Settings
     version: ResolvedVersion | UnresolvedReference
     servers: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
@@ -59,8 +55,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     version = resolve_version(service.namespace, service.spec.model, service.spec.version, cluster)
     status = _version_status(service, version, cluster)
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         version=version,
         servers=servers,
         diagnosis=diagnosis,

@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from flywheel.core.diagnosis.attempt_state import find_job
 from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL_VERSION, Manifest, Reference
-from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import find_users
-from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.children import Model, audit_attempt, next_unrecorded, promote_step
@@ -62,16 +60,14 @@ class Version:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """`versions` are the oldest first. `pinned_belongs_to` is the Model of the pinned version, where that is another one.
 
     `promote_outcome` is how the Job ended that records the next promotion.
     """
 
-    now: datetime
     versions: tuple[Version, ...] = ()
     pinned_belongs_to: str | None = None
-    settings: Settings = field(default_factory=Settings)
     promote_outcome: Outcome | None = None
 
     def version(self, name: str | None) -> Version | None:
@@ -88,10 +84,9 @@ def observe(model: Model, cluster: Cluster) -> Seen:
     ]
     found = [_version(model, each, _is_used(each, cluster)) for each in manifests]
     return Seen(
-        now=cluster.now,
+        **observe_basics(cluster),
         versions=tuple(sorted(found, key=lambda version: (version.created, version.name))),
         pinned_belongs_to=_other_model(model, cluster),
-        settings=cluster.settings,
         promote_outcome=_promote_outcome(model, cluster),
     )
 

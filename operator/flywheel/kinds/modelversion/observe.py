@@ -2,14 +2,12 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 
 from flywheel.core.diagnosis.attempt_state import AttemptState, find_job
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, INFERENCE_SERVICE, MODEL, MODEL_VERSION, Manifest, Reference
-from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import find_users
-from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema import versions_in_use as batchinference
 from flywheel.kinds.inferenceservice import schema as inferenceservice
 from flywheel.kinds.model.schema.spec import ModelSpec
@@ -21,7 +19,7 @@ from flywheel.kinds.modelversion.schema.status import Rejection
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen(AttemptState):
+class Seen(AttemptState, Observation):
     """`attempt` is the one that runs or comes next; `outcome` and `diagnosis` are of its Job.
 
     `verify_request` and `clear_request` are the values of the annotations by which users ask for another verification, and clear a
@@ -29,8 +27,6 @@ class Seen(AttemptState):
     what the Model needs measured; None where it needs nothing.
     """
 
-    now: datetime
-    settings: Settings
     attempt: int
     verify_request: str
     is_champion: bool = False
@@ -48,8 +44,7 @@ def observe(version: ModelVersion, cluster: Cluster) -> Seen:
     model = cluster.get(Reference(MODEL, version.namespace, version.spec.model)) or {}
     objective = ModelSpec.model_validate(model.get("spec") or {}).objective
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         attempt=attempt,
         verify_request=version.annotations.get(VERIFY_ANNOTATION, "")[:128],
         is_champion=ModelStatus.model_validate(model.get("status") or {}).champion == version.name,

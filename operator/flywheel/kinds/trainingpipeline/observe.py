@@ -9,7 +9,7 @@ from flywheel.core.pods import schedule
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource import api
 from flywheel.core.resource.api import DATASET, JOB, MODEL, TRAINING_RUN, Manifest, Reference
-from flywheel.core.resource.kind import Cluster
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.trainingpipeline.schema import TrainingPipeline
 
 _WATCHED_KINDS = {each.kind: each for each in (api.DATASET, api.MODEL, api.INFERENCE_SERVICE, api.BATCH_INFERENCE)}
@@ -36,10 +36,9 @@ class RunSeen:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """`runs` are sorted, oldest first; `ticks` are those not finished; `watched` has, by trigger, the resource that it watches."""
 
-    now: datetime
     runs: tuple[RunSeen, ...] = ()
     ticks: tuple[Tick, ...] = ()
     watched: Mapping[str, Manifest] = field(default_factory=dict)
@@ -51,7 +50,7 @@ def observe(pipeline: TrainingPipeline, cluster: Cluster) -> Seen:
     runs = [_run(each, pipeline) for each in referring if each["spec"].get("pipeline") == pipeline.name]
     found = {name: cluster.get(reference) for name, reference in _watched(pipeline)}
     return Seen(
-        now=cluster.now,
+        **observe_basics(cluster),
         runs=tuple(sorted(runs, key=lambda run: (run.created, run.name))),
         ticks=schedule.pending_ticks(cluster.children(pipeline.uid, JOB)),
         watched={name: manifest for name, manifest in found.items() if manifest is not None},

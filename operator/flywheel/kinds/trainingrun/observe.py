@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 from typing import Any
 
 from flywheel.core.resource import api
 from flywheel.core.resource.api import Manifest, Reference
-from flywheel.core.resource.kind import Cluster
-from flywheel.core.settings import Settings
+from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.kinds.trainingpipeline.schema.revision import revision_name
 from flywheel.kinds.trainingpipeline.schema.template import Template
 from flywheel.kinds.trainingrun.schema import TrainingRun, TrainingRunStatus
@@ -38,15 +36,13 @@ class CachedStep:
 
 
 @dataclass(frozen=True)
-class Seen:
+class Seen(Observation):
     """What was observed of a run.
 
     `attempts`: by step, of those that run; `original`: the status of the run that this one reproduces; `find_cached`: the steps of other
     runs with that key, from the operator's cache, newest first.
     """
 
-    now: datetime
-    settings: Settings
     pipeline: Manifest | None = None
     revision: RevisionSeen | None = None
     datasets: Mapping[str, Manifest] = field(default_factory=dict)
@@ -64,8 +60,7 @@ def observe(run: TrainingRun, cluster: Cluster) -> Seen:
     name = run.status.revision or run.spec.revision or (original.revision if original else None) or live
     revision = _revision(run, name, cluster) if name is not None else None
     return Seen(
-        now=cluster.now,
-        settings=cluster.settings,
+        **observe_basics(cluster),
         pipeline=pipeline,
         revision=revision,
         datasets=_datasets(run, revision, cluster) if revision else {},

@@ -49,7 +49,7 @@ def servers(count: int, **counts: int) -> Servers:
     return Servers(target=V1, inputs=inputs, settled=True, **every)
 
 
-SERVING = Seen(NOON, SETTINGS, version=V1, servers=servers(3), autoscaler=AutoscalerSeen(exists=True))
+SERVING = Seen(now=NOON, settings=SETTINGS, version=V1, servers=servers(3), autoscaler=AutoscalerSeen(exists=True))
 FULL = Diagnosis("Unschedulable", "Pod 'x' fits on no node.")
 NO_METRICS_SERVER = Diagnosis("MetricsMissing", "The number of servers stays as it is; install metrics-server.")
 

@@ -284,7 +284,7 @@ def test_the_same_look_later_changes_nothing() -> None:
 
     plan = plan_for(A, B, spec=GAIN, before=plan_for(A, spec=GAIN))
 
-    assert decide(model(GAIN, plan), Seen(NOON + timedelta(days=1), (A, B))).status == plan.status
+    assert decide(model(GAIN, plan), Seen((A, B), now=NOON + timedelta(days=1))).status == plan.status
 
 
 def test_the_command_is_whole_however_long_the_names_are() -> None:
