@@ -32,8 +32,3 @@ def drop_empty_deeply(fields: Mapping[str, Any]) -> dict[str, Any]:
     return drop_empty(
         {name: drop_empty_deeply(each) if isinstance(each, dict) else each for name, each in fields.items()}
     )
-
-
-def find_condition(manifest: Any, kind: str) -> Mapping[str, Any]:
-    """Returns the condition of that type, or an empty one."""
-    return next((each for each in list_objects(manifest, "status", "conditions") if each.get("type") == kind), {})

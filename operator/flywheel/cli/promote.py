@@ -13,9 +13,10 @@ import yaml
 
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
-from flywheel.cli.fields import drop_empty, find_condition, get_field, pick_fields
+from flywheel.cli.fields import drop_empty, get_field, pick_fields
 from flywheel.cli.yaml_text import dump_yaml
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
+from flywheel.core.resource.conditions import find_condition
 from flywheel.core.resource.values import Number, Sha256
 
 DESCRIPTION = "Write a model's champion as manifests for another namespace or cluster, where it is verified again."

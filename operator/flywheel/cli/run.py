@@ -9,9 +9,10 @@ from typing import Any
 
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, FAILED, WRONG_USAGE, CommandError
-from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects
+from flywheel.cli.fields import drop_empty, get_field, list_objects
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource.api import TRAINING_PIPELINE, TRAINING_RUN, Manifest
+from flywheel.core.resource.conditions import find_condition
 from flywheel.core.resource.values import Duration
 
 DESCRIPTION = "Start a TrainingPipeline now: creates a TrainingRun, and with --wait follows it to its end."

@@ -5,10 +5,11 @@ from typing import Any
 
 from flywheel.cli.connection import Connection
 from flywheel.cli.errors import CommandError
-from flywheel.cli.fields import drop_empty, find_condition, get_field, list_objects, pick_fields
+from flywheel.cli.fields import drop_empty, get_field, list_objects, pick_fields
 from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import api
 from flywheel.core.resource.api import Api, Manifest
+from flywheel.core.resource.conditions import find_condition
 
 _VERSION_SPEC = ("model", "format", "source", "path", "quantize", "metrics", "archived")
 _VERSION_STATUS = (

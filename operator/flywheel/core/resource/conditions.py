@@ -13,7 +13,7 @@ MAX_MESSAGE_LENGTH = 1024
 def find_condition(manifest: Manifest, type_: str = READY) -> Manifest:
     """Returns one condition of an object as the API server has it, or an empty mapping."""
     conditions = (manifest.get("status") or {}).get("conditions") or ()
-    return next((each for each in conditions if each["type"] == type_), {})
+    return next((each for each in conditions if each.get("type") == type_), {})
 
 
 def is_true(manifest: Manifest, type_: str) -> bool:
