@@ -27,8 +27,7 @@ from pathlib import Path
 from typing import Any, SupportsFloat
 
 from flywheel_runtime.contract import gpu_usage
-
-FACTS_LIMIT = 2000  # bytes
+from flywheel_runtime.contract.step import MAX_FACTS_BYTES, replace_file
 
 params: Mapping[str, Any]
 """The run's parameters, from `params.json`; empty where there is none. Read when first asked for."""
@@ -84,10 +83,11 @@ def new_checkpoint(name: str) -> Iterator[Path]:
 def log(step: int | None = None, **values: SupportsFloat) -> None:
     """Append one point of each named curve. What is not finite is written as null: curves may show how it diverged."""
     _watch_gpus()
-    _append(step, values)
+    append_points(step, values)
 
 
-def _append(step: int | None, values: Mapping[str, SupportsFloat]) -> None:
+def append_points(step: int | None, values: Mapping[str, SupportsFloat]) -> None:
+    """Append one point of each named curve, and no use of GPUs."""
     time = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     lines = []
     for name, value in values.items():
@@ -101,7 +101,7 @@ def _append(step: int | None, values: Mapping[str, SupportsFloat]) -> None:
 
 @functools.cache
 def _watch_gpus() -> None:
-    gpu_usage.start_sampling(lambda use: _append(None, use))
+    gpu_usage.start_sampling(lambda use: append_points(None, use))
 
 
 def finish(metrics: Mapping[str, SupportsFloat], facts: Mapping[str, Any] | None = None) -> None:
@@ -115,24 +115,16 @@ def finish(metrics: Mapping[str, SupportsFloat], facts: Mapping[str, Any] | None
             raise ValueError(f"metric {name!r} is {number}; every metric must be a finite number")
     if facts is not None:
         text = json.dumps(facts, allow_nan=False)
-        if (size := len(text.encode())) > FACTS_LIMIT:
-            raise ValueError(f"facts have {size} bytes and may have {FACTS_LIMIT}; write them into an output")
-        _replace("facts.json", text)
-    _replace("metrics.json", json.dumps(numbers))
+        if (size := len(text.encode())) > MAX_FACTS_BYTES:
+            raise ValueError(f"facts have {size} bytes and may have {MAX_FACTS_BYTES}; write them into an output")
+        replace_file(_outputs() / "facts.json", text.encode())
+    replace_file(_outputs() / "metrics.json", json.dumps(numbers).encode())
 
 
 def _outputs() -> Path:
     folder = root() / "outputs"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
-
-
-def _replace(name: str, text: str) -> None:
-    """Nobody ever sees half of it: written under another name, then renamed."""
-    target = _outputs() / name
-    part = target.with_name(f".{name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(target)
 
 
 def __getattr__(name: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands.compare import main as compare
+from flywheel_runtime.commands import compare
 from tests.runtime.commands.flights import FEATURES, flights
 
 pytestmark = pytest.mark.integration

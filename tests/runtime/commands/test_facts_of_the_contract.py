@@ -5,8 +5,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands import package
-from flywheel_runtime.commands.compare import main as compare
+from flywheel_runtime.commands import compare, package
 from flywheel_runtime.commands.evaluate import main as evaluate
 from tests.runtime.commands.flights import FEATURES, flights
 from tests.runtime.pods import golden

@@ -8,7 +8,7 @@ import pytest
 
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig
-from flywheel_runtime.commands.compare.main import CompareConfig
+from flywheel_runtime.commands.compare import CompareConfig
 from flywheel_runtime.commands.evaluate.main import EvaluateConfig
 from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.notify import NotifyConfig

@@ -32,7 +32,6 @@ for a mistake of this package.
 """
 
 import errno
-import re
 from collections.abc import Iterator
 
 
@@ -147,6 +146,11 @@ class Undefined(FlywheelError, ValueError):
     """The metric has no value on these rows, or on too many of their resamples."""
 
 
+def one_line(error: Exception, limit: int = 400) -> str:
+    """The first characters of an error's text on one line."""
+    return " ".join(str(error).split())[:limit]
+
+
 def connection_problem(error: Exception) -> str:
     """What broke a connection, by the operating system's error in the chain of causes; without one, the text of `error`.
 
@@ -169,7 +173,7 @@ def connection_problem(error: Exception) -> str:
                 return problem
         if isinstance(cause, OSError) and cause.errno in by_number:
             return by_number[cause.errno]
-    return re.sub(r"\s+", " ", str(getattr(error, "kwargs", {}).get("error") or error))[:200]
+    return one_line(getattr(error, "kwargs", {}).get("error") or error, 200)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -38,11 +38,9 @@ class Step:
     def finish(self, metrics: Mapping[str, float], facts: Mapping[str, Any]) -> None:
         """Write facts.json, then metrics.json by a rename: it says that the outputs are whole."""
         write_json(self.root / "outputs" / "facts.json", facts)
-        unfinished = self.root / "outputs" / ".metrics.json"
         # In the order given: where a message has no room for all, the last are left out.
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
-        unfinished.write_text(json.dumps(finite) + "\n")
-        unfinished.replace(self.root / "outputs" / "metrics.json")
+        replace_file(self.root / "outputs" / "metrics.json", json.dumps(finite).encode())
 
 
 def run_step(work: Callable[[Step], None]) -> int:
@@ -97,5 +95,17 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
+def is_room_for(facts: Mapping[str, Any]) -> bool:
+    """Whether these facts fit in facts.json."""
+    return len(canonical_json(facts).encode()) < MAX_FACTS_BYTES
+
+
 def write_json(path: Path, value: Any) -> None:
     path.write_text(canonical_json(value) + "\n", encoding="utf-8")
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file by rename: a reader, or a container that is started again, finds the old file or the new one."""
+    unfinished = path.with_name(f".{path.name}.part")
+    unfinished.write_bytes(content)
+    unfinished.replace(path)

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import Future
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -9,20 +10,13 @@ T = TypeVar("T")
 
 def run_within(seconds: float, work: Callable[[], T]) -> T:
     """The result of `work`, or its error; TimeoutError after `seconds`, and then its thread goes on until the process ends."""
-    results: list[T] = []
-    errors: list[BaseException] = []
+    future: Future[T] = Future()
 
     def run() -> None:
         try:
-            results.append(work())
+            future.set_result(work())
         except BaseException as error:  # noqa: BLE001 raised again in the thread that waits
-            errors.append(error)
+            future.set_exception(error)
 
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    thread.join(max(0.0, seconds))
-    if errors:
-        raise errors[0]
-    if not results:
-        raise TimeoutError(f"not done within {seconds:g} s")
-    return results[0]
+    threading.Thread(target=run, daemon=True).start()
+    return future.result(max(0.0, seconds))

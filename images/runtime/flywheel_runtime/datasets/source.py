@@ -9,8 +9,7 @@ from pathlib import Path
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.formats import csv, json, parquet
-from flywheel_runtime.datasets.source_file import SourceFile
+from flywheel_runtime.datasets.formats import SourceFile, csv, json, parquet
 from flywheel_runtime.datasets.sql import count_rows
 
 FORMAT_OF_SUFFIX = {

@@ -1,7 +1,7 @@
 """DuckDB inside the container's limits: it spills to /tmp instead of being killed."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -19,6 +19,7 @@ VALUE_FREE_ERRORS = (
     duckdb.BinderException, duckdb.CatalogException, duckdb.ParserException, duckdb.SyntaxException, duckdb.PermissionException,
     duckdb.NotImplementedException, duckdb.IOException, ValueError,
 )  # fmt: skip
+PARQUET_ERRORS = (duckdb.IOException, duckdb.InvalidInputException)  # of a file that cannot be read
 
 
 @contextmanager
@@ -75,6 +76,17 @@ def describe_error(error: duckdb.Error | ValueError, *, show_values: bool = Fals
         log_line(f"the SQL failed: {finding}")
         return f"{type(error).__name__} while it ran; the log of the pod has DuckDB's message"
     return finding if len(finding) <= MAX_FINDING_CHARACTERS else finding[: MAX_FINDING_CHARACTERS - 1] + "…"
+
+
+@contextmanager
+def translate_errors(failure: Callable[[str], Failure], *kinds: type[Exception]) -> Iterator[None]:
+    """Turn errors of these kinds into the failure that is made of their first line (the others draw the place in the SQL); running out of memory stays what it is."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise
+    except kinds as error:
+        raise failure(str(error).strip().splitlines()[0]) from error
 
 
 def single_select(connection: duckdb.DuckDBPyConnection, text: str) -> str:

@@ -11,9 +11,9 @@ SQL_TYPE = {
     "Boolean": "BOOLEAN",
     "Timestamp": "TIMESTAMP",
 }
-# Texts for a missing number. In a String column only the empty cell is missing: NA is also Namibia.
-MISSING = "('', 'na', 'n/a', 'nan', 'null', 'none')"
-TRUE, FALSE = "('true', 't', 'yes', '1')", "('false', 'f', 'no', '0')"
+# Python writes these tuples as SQL writes a list. Texts for a missing number. In a String column only the empty cell is missing: NA is also Namibia.
+MISSING = ("", "na", "n/a", "nan", "null", "none")
+TRUE, FALSE = ("true", "t", "yes", "1"), ("false", "f", "no", "0")
 WHOLE = r"[+-]?[0-9]+(\.0*)?"
 FLOAT = r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?|[+-]?[iI]nf(inity)?"
 DATE = "[0-9]{4}-[0-9]{2}-[0-9]{2}.*"

@@ -8,11 +8,11 @@ from typing import Any
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, write_json
+from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, write_json
 from flywheel_runtime.datasets import profile
 from flywheel_runtime.datasets.anomalies import Anomaly
+from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
-from flywheel_runtime.datasets.source_file import SourceFile
 from flywheel_runtime.datasets.split import SPLITS, row_text
 from flywheel_runtime.datasets.sql import preserve_order, quote_identifier, quote_literal
 from flywheel_runtime.datasets.target import Target, class_names
@@ -110,7 +110,7 @@ def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any], show_valu
         line = f"{anomaly.kind}: {anomaly.text(show_values=show_values)}"
         line = line if len(line) <= MAX_WARNING_CHARACTERS else line[: MAX_WARNING_CHARACTERS - 1] + "…"
         rest = f"and {len(anomalies) - number} more in report.json"
-        if len(canonical_json(facts | {"warnings": [*shown, line, rest]}).encode()) >= MAX_FACTS_BYTES:
+        if not is_room_for(facts | {"warnings": [*shown, line, rest]}):
             return [*shown, rest]
         shown.append(line)
     return shown

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, one_line
 
 Array = NDArray[Any]
 Tensors = dict[str, Array]
@@ -46,7 +46,7 @@ def run_session(session: Any, inputs: Tensors) -> Tensors:
     try:
         return dict(zip(names, session.run(names, inputs), strict=True))
     except Exception as error:  # onnxruntime's exceptions have no common base
-        message = f"the model cannot be run ({_one_line(error)}); export it again"
+        message = f"the model cannot be run ({one_line(error)}); export it again"
         raise Failure("WarmUpFailed", message) from error
 
 
@@ -76,12 +76,8 @@ def load_session(model: bytes, threads: int = 0) -> Any:
     try:
         return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime's exceptions have no common base
-        message = f"the model cannot be loaded ({_one_line(error)}); export it again"
+        message = f"the model cannot be loaded ({one_line(error)}); export it again"
         raise Failure("ModelNotLoadable", message) from error
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:400]
 
 
 def dtype_of(declared: str) -> Any:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
@@ -63,8 +63,9 @@ def _convert(pipeline: Any, data: Data) -> bytes:
                 target_opset=OPSETS,
             )
     except (RuntimeError, NotImplementedError, ValueError, TypeError) as error:
-        finding = " ".join(str(error).split())[:400]
-        message = f"The fitted pipeline cannot be exported to ONNX with these parameters: {finding}; change them."
+        message = (
+            f"The fitted pipeline cannot be exported to ONNX with these parameters: {one_line(error)}; change them."
+        )
         raise Failure("ExportFailed", message, retry=True) from error
     _round_thresholds_down(model.graph, pipeline[-1])
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, one_line
+from flywheel_runtime.contract.step import replace_file
 from flywheel_runtime.models import golden_rows
 
 REPORT = "quantization.json"
@@ -48,7 +49,7 @@ def quantize_artifact(artifact: Path, path: str, data: Path) -> dict[str, Any]:
     evaluation, metrics_before = _evaluate_again(artifact, data, before, after)
     if evaluation is not None:
         write_json(artifact / "evaluation.json", evaluation)
-    _write_bytes(model, after)
+    replace_file(model, after)
     return {**report, **({"metricsBefore": metrics_before} if metrics_before else {})}
 
 
@@ -66,8 +67,7 @@ def quantize_weights(model: bytes) -> tuple[bytes, int]:
         try:
             quantize_dynamic(source, target, weight_type=QuantType.QInt8, reduce_range=True)
         except Exception as error:  # the quantiser, onnx and protobuf raise many kinds
-            sentence = " ".join(str(error).split())[:400]
-            message = f"the model cannot be quantised ({type(error).__name__}: {sentence}); remove spec.quantize, or export it with another opset"
+            message = f"the model cannot be quantised ({type(error).__name__}: {one_line(error)}); remove spec.quantize, or export it with another opset"
             raise Failure("QuantizationFailed", message) from error
         content = target.read_bytes()
     return content, _count_int8_weights(content)
@@ -123,11 +123,4 @@ def _measure(artifact: Path, data: Path, before: bytes, after: bytes) -> tuple[M
 
 def write_json(path: Path, document: Mapping[str, Any]) -> None:
     """Write a document as JSON by rename."""
-    _write_bytes(path, json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())
-
-
-def _write_bytes(path: Path, content: bytes) -> None:
-    """By rename: a container that is started again finds the old file or the new one."""
-    unfinished = path.with_name(f".{path.name}.part")
-    unfinished.write_bytes(content)
-    unfinished.replace(path)
+    replace_file(path, json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode())

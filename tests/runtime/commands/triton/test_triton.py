@@ -9,8 +9,8 @@ from google.protobuf import text_format
 from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
-from flywheel_runtime.commands.triton import main as triton
-from flywheel_runtime.commands.triton.model_config import Tensor, render
+from flywheel_runtime.commands import triton
+from flywheel_runtime.commands.triton import Tensor, render
 
 GOLDEN = Path(__file__).parent / "golden/config.pbtxt"
 SIGNATURE: dict[str, Any] = {

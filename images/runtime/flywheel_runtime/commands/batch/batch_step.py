@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from flywheel_runtime.commands.batch.inference.client import Client
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.paths import Paths
+from flywheel_runtime.contract.step import log_line
 
 DONE, TRY_AGAIN, NEVER_WORKS = 0, 1, 2
 
@@ -69,12 +69,6 @@ def run_batch_step(work: Callable[[Step], Report], env: Mapping[str, str] = os.e
     termination_message.write(paths.termination_log, message)
     log_line(json.dumps(message))
     return DONE
-
-
-def log_line(line: str) -> None:
-    """Write one line to the step's log, unbuffered."""
-    sys.stderr.write(line + "\n")
-    sys.stderr.flush()
 
 
 def _failed(paths: Paths, failure: Failure) -> int:

@@ -3,12 +3,13 @@
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
-from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
+from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import Folder, open_output
 from flywheel_runtime.commands.batch.storage.shard_results import Result, Results
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import log_line
 
 MAX_PARALLEL_READS = 8
 
@@ -52,11 +53,7 @@ def _document(step: Step, plan: Plan, results: list[Result]) -> dict[str, object
     return {
         "v": 1,
         "plan": plan.id,
-        "model": {
-            "name": step.config.model.name,
-            "version": step.config.model.version,
-            "digest": step.config.model.digest,
-        },
+        "model": step.config.model.model_dump(),
         "input": [asdict(file) for file, _ in plan.files],
         "format": plan.output_format,
         "columns": [name for name, _ in plan.columns],

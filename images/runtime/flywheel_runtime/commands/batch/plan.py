@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import ceil
 from pathlib import Path
 
-from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
+from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.commands.batch.formats import Head, Slice
 from flywheel_runtime.commands.batch.formats.choice import FORMATS
@@ -18,6 +18,7 @@ from flywheel_runtime.commands.batch.scoring_plan import FILE, Plan, shards
 from flywheel_runtime.commands.batch.storage import output_manifest
 from flywheel_runtime.commands.batch.storage.locations import File, Source, open_output, open_source
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.source import detect_format
 from flywheel_runtime.store import installation
 from flywheel_runtime.store.retry import Retry

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from flywheel_runtime.commands.batch.batch_step import Report, Step, log_line, run_batch_step
+from flywheel_runtime.commands.batch.batch_step import Report, Step, run_batch_step
 from flywheel_runtime.commands.batch.formats import RowError, Rows
 from flywheel_runtime.commands.batch.formats.choice import FORMATS
 from flywheel_runtime.commands.batch.inference import predictions
@@ -24,6 +24,7 @@ from flywheel_runtime.commands.batch.storage.locations import Source, open_outpu
 from flywheel_runtime.commands.batch.storage.part_files import Part
 from flywheel_runtime.commands.batch.storage.shard_results import Result
 from flywheel_runtime.contract.errors import Failure, RequestRejected
+from flywheel_runtime.contract.step import log_line
 
 TOO_MANY = "TooManyRowErrors"
 MAX_PARALLEL_CALLS = 3  # under way at once: the server scores one chunk while the next is read and the last one written

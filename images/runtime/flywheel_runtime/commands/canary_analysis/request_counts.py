@@ -1,7 +1,7 @@
 """What grew since the step began, over all pods of one side."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from flywheel_runtime.commands.canary_analysis.exposition import Series
 
@@ -26,22 +26,11 @@ class Counts:
 
     def increase(self, name: str, **labels: str) -> float:
         """How much the series of that name grew, over all that carry these labels."""
-        wanted = labels.items()
-        return sum(
-            value
-            for series, value in self._grown.items()
-            if series.name == name and all(series.label(key) == text for key, text in wanted)
-        )
+        return sum(_select([self._grown], name, labels))
 
     def total(self, name: str, **labels: str) -> float:
         """The sum of the last values of the series of that name that carry these labels, with what they counted before."""
-        wanted = labels.items()
-        return sum(
-            value
-            for page in self._last.values()
-            for series, value in page.items()
-            if series.name == name and all(series.label(key) == text for key, text in wanted)
-        )
+        return sum(_select(self._last.values(), name, labels))
 
     def buckets(self, histogram: str) -> list[tuple[float, float]]:
         """Upper bound and cumulative count of what was observed, by bound; the last bound is infinite."""
@@ -58,7 +47,15 @@ class Counts:
 
     def latest(self, name: str) -> list[float]:
         """The last value of a gauge of every pod that has it."""
-        return [value for page in self._last.values() for series, value in page.items() if series.name == name]
+        return list(_select(self._last.values(), name, {}))
+
+
+def _select(pages: Iterable[Mapping[Series, float]], name: str, labels: Mapping[str, str]) -> Iterator[float]:
+    """The values of all series of that name that carry these labels."""
+    for page in pages:
+        for series, value in page.items():
+            if series.name == name and all(series.label(key) == text for key, text in labels.items()):
+                yield value
 
 
 def quantile(q: float, buckets: list[tuple[float, float]]) -> float | None:

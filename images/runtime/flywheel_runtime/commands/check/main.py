@@ -8,6 +8,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
 from flywheel_runtime.datasets import anomalies, source, split, sql, types, version
 from flywheel_runtime.datasets.anomalies import Anomaly
+from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.schema import (
     DatasetSpec,
     PreviousVersion,
@@ -17,7 +18,6 @@ from flywheel_runtime.datasets.schema import (
     resolve_split,
     settle_columns,
 )
-from flywheel_runtime.datasets.source_file import SourceFile
 from flywheel_runtime.datasets.target import Target, describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
 

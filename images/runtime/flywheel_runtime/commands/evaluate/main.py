@@ -6,7 +6,7 @@ from typing import Any
 from flywheel_runtime.commands.evaluate import report, slices
 from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
 from flywheel_runtime.contract.errors import Failure, Undefined
-from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step, write_json
+from flywheel_runtime.contract.step import Step, is_room_for, log_line, run_step, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
 from flywheel_runtime.params import Params
@@ -110,7 +110,7 @@ def _finish(step: Step, document: Mapping[str, Any]) -> None:
         value = worst["value"]
         short = worst | {"value": value if value is None else value[:MAX_VALUE_CHARACTERS]}
         longer = facts | {"worst": facts["worst"] | {name: short}}
-        if len(canonical_json(longer).encode()) < MAX_FACTS_BYTES:
+        if is_room_for(longer):
             facts = longer
     step.finish(metrics, facts)
     for name in document["slices"]:

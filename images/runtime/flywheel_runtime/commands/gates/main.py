@@ -9,7 +9,7 @@ from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
 from flywheel_runtime.commands.gates.rules import Comparison, GateResult
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
-from flywheel_runtime.contract.step import MAX_FACTS_BYTES, Step, canonical_json, log_line, run_step, write_json
+from flywheel_runtime.contract.step import Step, is_room_for, log_line, run_step, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, open_test_set
 from flywheel_runtime.statistics.metrics import ScoredRows
@@ -71,7 +71,7 @@ def shorten_facts(results: Sequence[GateResult]) -> dict[str, Any]:
     for length in MESSAGE_LENGTHS:
         gates = [{"name": each.name, "passed": each.passed, "message": _cut(each.message, length)} for each in results]
         facts = {"gates": gates}
-        if len(canonical_json(facts).encode()) < MAX_FACTS_BYTES:
+        if is_room_for(facts):
             break
     return facts
 

@@ -1,5 +1,7 @@
 """Run the user's SELECT, which can read the tables and nothing else."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
@@ -24,9 +26,10 @@ def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -
     with sql.connect(folder) as connection:
         tables.make_views(connection, inputs)
         _restrict_access(connection, inputs)
-        query = _parse(connection, bound.sql)
         connection.execute("SELECT setseed($seed)", {"seed": _fraction(seed)})
-        _fill(connection, query, bound, inputs)
+        with _translate_errors(inputs):
+            query = sql.single_select(connection, bound.sql)
+            connection.execute(f"CREATE TABLE {RESULT} AS SELECT * FROM (\n{query}\n) AS result", dict(bound.values))
         is_empty = not sql.count_rows(connection, RESULT)
     if is_empty:
         message = "The SQL of this step selects no row; correct its condition, or see that its tables have such rows."
@@ -40,26 +43,16 @@ def _restrict_access(connection: duckdb.DuckDBPyConnection, inputs: list[Table])
     connection.execute("SET enable_external_access = false; SET lock_configuration = true")
 
 
-def _parse(connection: duckdb.DuckDBPyConnection, text: str) -> str:
+@contextmanager
+def _translate_errors(inputs: list[Table]) -> Iterator[None]:
     try:
-        return sql.single_select(connection, text)
-    except (duckdb.Error, ValueError) as error:
-        raise _invalid(sql.describe_error(error)) from error
-
-
-def _fill(connection: duckdb.DuckDBPyConnection, query: str, bound: BoundQuery, inputs: list[Table]) -> None:
-    try:
-        connection.execute(f"CREATE TABLE {RESULT} AS SELECT * FROM (\n{query}\n) AS result", dict(bound.values))
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
-            raise
-        raise _invalid(sql.describe_error(error)) from error
+        yield
     except duckdb.PermissionException as error:
         listed = ", ".join(f"'{table.name}'" for table in inputs)
         raise _invalid(f"{sql.describe_error(error)}; it can read the tables {listed} and nothing else") from error
-    except duckdb.Error as error:
+    except (duckdb.Error, ValueError) as error:
+        if isinstance(error, duckdb.OutOfMemoryException) or "No space left" in str(error):
+            raise
         raise _invalid(sql.describe_error(error)) from error
 
 

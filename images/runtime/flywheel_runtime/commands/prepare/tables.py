@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.split import SPLITS
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import PARQUET_ERRORS, quote_identifier, quote_literal, translate_errors
 
 SPLIT = "flywheel_split"
 FILE = '"#file"'
@@ -36,7 +37,7 @@ def read_table(name: str, folder: Path) -> Table:
         table = Table(name, folder, schema)
         columns = [column["name"] for column in schema["columns"]]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _no_data(name, f"its schema.json cannot be read ({type(error).__name__})") from error
+        raise _no_data(name, "its schema.json cannot be read", type(error).__name__) from error
     missing = next((file.name for file in table.files if not file.is_file()), None)
     if missing:
         raise _no_data(name, f"it has no {missing}")
@@ -46,7 +47,8 @@ def read_table(name: str, folder: Path) -> Table:
     return table
 
 
-def _no_data(name: str, finding: str) -> Failure:
+def _no_data(name: str, finding: str, error: str = "") -> Failure:
+    finding += f" ({error})" if error else ""
     message = f"Input '{name}' is no data set: {finding}; prepare takes Datasets and what other prepare steps wrote."
     return Failure("InputInvalid", message)
 
@@ -58,7 +60,6 @@ def make_views(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> No
         files = ", ".join(quote_literal(str(file)) for file in table.files)
         split = " ".join(f"WHEN {quote_literal(str(file))} THEN {quote_literal(file.stem)}" for file in table.files)
         query = f"SELECT * EXCLUDE ({FILE}), CASE {FILE} {split} END AS {SPLIT} FROM read_parquet([{files}], filename = '#file')"
-        try:
+        unreadable = partial(_no_data, table.name, "its Parquet cannot be read")
+        with translate_errors(unreadable, *PARQUET_ERRORS):
             connection.execute(f"CREATE TEMP VIEW {quote_identifier(table.name)} AS {query}")
-        except (duckdb.IOException, duckdb.InvalidInputException) as error:
-            raise _no_data(table.name, f"its Parquet cannot be read ({str(error).splitlines()[0]})") from error

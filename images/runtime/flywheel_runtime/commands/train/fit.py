@@ -1,15 +1,14 @@
 """One trial: fit an allowed estimator to a Dataset, measure it, and export it as ONNX (images/README.md)."""
 
-import json
 import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 
+from flywheel_runtime import run
 from flywheel_runtime.commands.train import artifact, folds, pipeline, staged
 from flywheel_runtime.commands.train.config import TrainConfig
 from flywheel_runtime.contract import cgroup
@@ -43,12 +42,12 @@ def train(step: Step) -> None:
     model = estimators.build_estimator(config.estimator, estimator, config.parameters, config.seed, cores)
     unfitted = pipeline.build_pipeline(data.features, estimator, model)
     plan = folds.plan_folds(data, config.validation, config.seed)
-    validation = _validate(step, unfitted, plan, data, metrics, with_curve=config.curve)
+    validation = _validate(unfitted, plan, data, metrics, with_curve=config.curve)
     final = validation.fitted if plan.is_holdout else _fit(unfitted, plan.rows, plan.final)
     log_line(f"fitted to {len(plan.final):,} rows; exporting")
     exported = onnx_export.export_pipeline(final, data)
-    run = artifact.describe_run(config, data, exported, started)
-    _write(step, data, final, exported, validation, metrics, run)
+    described = artifact.describe_run(config, data, exported, started)
+    _write(step, data, final, exported, validation, metrics, described)
     data.connection.close()
 
 
@@ -72,14 +71,12 @@ def score_rows(pipeline: Any, x: Array, truth: Array, classes: int) -> ScoredRow
     return ScoredRows(truth, predicted, probabilities)
 
 
-def _validate(
-    step: Step, unfitted: Any, plan: folds.Plan, data: Data, metrics: list[str], *, with_curve: bool
-) -> Validation:
+def _validate(unfitted: Any, plan: folds.Plan, data: Data, metrics: list[str], *, with_curve: bool) -> Validation:
     objective, classes = metrics[0], len(data.classes)
     scores: list[dict[str, float]] = []
     logs_curve = with_curve and plan.is_holdout and staged.is_staged(unfitted[-1])
     for number, (train_rows, validation_rows) in enumerate(plan.folds):
-        curve = _Curve(step, objective, validation_rows, classes) if logs_curve else None
+        curve = _Curve(objective, validation_rows, classes) if logs_curve else None
         fitted = _fit(unfitted, plan.rows, train_rows, curve)
         scored = score_rows(fitted, plan.rows.x[validation_rows], plan.rows.y[validation_rows], classes)
         scores.append(metric_values(metrics, scored))
@@ -90,7 +87,7 @@ def _validate(
             )
             raise Failure("MetricUndefined", message)
         if not logs_curve:
-            _log_metrics(step, number, scores[-1])
+            run.append_points(number, scores[-1])
         log_line(f"fold {number + 1} of {len(plan.folds)}: {objective} {scores[-1][objective]:.6f}")
     values = {name: [fold[name] for fold in scores] for name in metrics if all(name in fold for fold in scores)}
     deviations = {} if plan.is_holdout else {f"{name}_std": float(np.std(each)) for name, each in values.items()}
@@ -101,7 +98,6 @@ def _validate(
 class _Curve:
     """Logs the objective on the validation rows while an estimator learns, so that a hopeless trial can be pruned."""
 
-    step: Step
     objective: str
     validation_rows: folds.Indices
     classes: int
@@ -113,7 +109,7 @@ class _Curve:
 
         def log_round(rounds: int, partly_fitted: Any) -> None:
             scored = score_rows(partly_fitted, validation_x, truth, self.classes)
-            _log_metrics(self.step, rounds, metric_values([self.objective], scored))
+            run.append_points(rounds, metric_values([self.objective], scored))
 
         staged.fit_in_rounds(model, x, rows.y[train_rows], log_round)
 
@@ -139,13 +135,6 @@ def _fit(unfitted: Any, rows: Rows, train_rows: folds.Indices, curve: _Curve | N
     return fitted
 
 
-def _log_metrics(step: Step, number: int, metrics: Mapping[str, float]) -> None:
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    with (step.root / "outputs" / "metrics.jsonl").open("a") as lines:
-        for name, value in metrics.items():
-            lines.write(json.dumps({"step": number, "name": name, "value": value, "time": now}) + "\n")
-
-
 def _write(
     step: Step,
     data: Data,
@@ -153,7 +142,7 @@ def _write(
     exported: onnx_export.ExportedModel,
     validation: Validation,
     metrics: list[str],
-    run: Mapping[str, Any],
+    described_run: Mapping[str, Any],
 ) -> None:
     rows = data.read("test")
     test = ScoredRows(rows.y, np.empty(0), np.empty((0, len(data.classes))))
@@ -166,7 +155,7 @@ def _write(
         "golden": artifact.choose_golden_rows(exported, data),
         "baseline": artifact.count_baseline(data, {"validation": validation.scored, "test": test}),
         "evaluation": artifact.describe_evaluation(data, validation.metrics, test_metrics, test),
-        "run": run,
+        "run": described_run,
     }
     artifact.write_artifact(step.output("model"), exported, documents)
     tested = {f"test_{name}": value for name, value in test_metrics.items()}

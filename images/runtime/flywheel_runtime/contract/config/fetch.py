@@ -4,11 +4,10 @@ from dataclasses import dataclass
 
 from flywheel_runtime.contract.config import load_config
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.s3_address import S3Address
 
 
 @dataclass(frozen=True)
-class S3Source(S3Address):
+class S3Source:
     """One object, or every object below a URI that ends with `/`. `foreign`: it has credentials of its own, of the Secret `secret`."""
 
     uri: str
@@ -16,6 +15,16 @@ class S3Source(S3Address):
     region: str | None = None
     foreign: bool = False
     secret: str | None = None
+
+    @property
+    def bucket(self) -> str:
+        """The first part of the URI."""
+        return self.uri.removeprefix("s3://").partition("/")[0]
+
+    @property
+    def key(self) -> str:
+        """All that follows the bucket; empty for a whole bucket."""
+        return self.uri.removeprefix("s3://").partition("/")[2]
 
     @property
     def many(self) -> bool:

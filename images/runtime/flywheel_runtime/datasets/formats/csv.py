@@ -4,18 +4,19 @@ import codecs
 import csv
 import io
 from collections.abc import Iterator
-from typing import NoReturn
+from functools import partial
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.source_file import SourceFile, check_same_columns
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.formats import SourceFile, check_same_columns
+from flywheel_runtime.datasets.sql import quote_identifier, quote_literal, translate_errors
 
 DELIMITERS = ",;\t|"
 # DuckDB keeps several buffers of many times this.
 MAX_LINE_BYTES = 2 * 2**20
 CHUNK_BYTES = 2**20
+MAX_FIELD_CHARACTERS = 2**24
 
 
 def load_csv(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> dict[str, str | None]:
@@ -27,12 +28,8 @@ def load_csv(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> 
     for file in files:
         delimiter, header = _header(file)
         check_same_columns(file, header, first, columns)
-        try:
+        with translate_errors(partial(_find_cause, file, delimiter, len(header)), duckdb.Error):
             connection.execute(f"INSERT INTO raw BY NAME SELECT * FROM {_reader(file, delimiter, header)}")
-        except duckdb.OutOfMemoryException:
-            raise
-        except duckdb.Error as error:
-            _raise_cause(file, delimiter, len(header), error)
     return dict.fromkeys(columns)
 
 
@@ -53,8 +50,7 @@ def _header(file: SourceFile) -> tuple[str, list[str]]:
         line = codecs.getincrementaldecoder("utf-8-sig")().decode(start)
     except UnicodeDecodeError:
         _check_encoding(file)
-    delimiter = max(DELIMITERS, key=lambda candidate: len(_first_row(line, candidate)))
-    header = [name.strip() for name in _first_row(line, delimiter)]
+    delimiter, header = parse_header(line)
     if not any(header):
         raise Failure("HeaderInvalid", f"The first line of file '{file.name}' is blank; it must name the columns.")
     if "" in header:
@@ -72,12 +68,15 @@ def _header(file: SourceFile) -> tuple[str, list[str]]:
     return delimiter, header
 
 
-def _first_row(start: str, delimiter: str) -> list[str]:
-    csv.field_size_limit(MAX_LINE_BYTES)
-    return next(csv.reader(io.StringIO(start, newline=""), delimiter=delimiter), [])
+def parse_header(text: str) -> tuple[str, list[str]]:
+    """The delimiter by which the first row of a CSV text has the most cells, and those cells."""
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
+    rows = {each: next(csv.reader(io.StringIO(text, newline=""), delimiter=each), []) for each in DELIMITERS}
+    delimiter = max(rows, key=lambda each: len(rows[each]))
+    return delimiter, [name.strip() for name in rows[delimiter]]
 
 
-def _raise_cause(file: SourceFile, delimiter: str, width: int, error: duckdb.Error) -> NoReturn:
+def _find_cause(file: SourceFile, delimiter: str, width: int, finding: str) -> Failure:
     _check_encoding(file)
     reader = csv.reader(_lines(file), delimiter=delimiter)
     for row in reader:
@@ -86,9 +85,8 @@ def _raise_cause(file: SourceFile, delimiter: str, width: int, error: duckdb.Err
                 f"Line {reader.line_num} of file '{file.name}' has {len(row)} cells where the header has {width}; "
                 "put text that holds the delimiter in double quotes."
             )
-            raise Failure("RaggedCSV", message) from error
-    finding = str(error).splitlines()[0]
-    raise Failure("UnreadableCSV", f"File '{file.name}' is not valid CSV ({finding}); write it again.") from error
+            return Failure("RaggedCSV", message)
+    return Failure("UnreadableCSV", f"File '{file.name}' is not valid CSV ({finding}); write it again.")
 
 
 def _lines(file: SourceFile) -> Iterator[str]:

@@ -1,14 +1,14 @@
 """Load JSON lines: one object a line; types from all lines, not from a sample."""
 
 import json
-from typing import NoReturn
+from functools import partial
 
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.formats.parquet import column_type
-from flywheel_runtime.datasets.source_file import SourceFile
-from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal, translate_errors
 
 MAX_LINE_BYTES = 16 * 2**20
 
@@ -18,16 +18,12 @@ def load_json(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) ->
     for file in files:
         _check_first_line(file)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
-    try:
+    with translate_errors(partial(_find_cause, files), duckdb.Error):
         connection.execute(
             f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
             "maximum_depth = 2, union_by_name = true, compression = 'auto_detect', "
             f"maximum_object_size = {MAX_LINE_BYTES})"
         )
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        _raise_cause(files, error)
     return {name: _json_type(connection, name, kind) for name, kind in describe_columns(connection, "raw").items()}
 
 
@@ -55,16 +51,14 @@ def _check_first_line(file: SourceFile) -> None:
         raise Failure("BrokenJSONL", message)
 
 
-def _raise_cause(files: list[SourceFile], error: duckdb.Error) -> NoReturn:
+def _find_cause(files: list[SourceFile], finding: str) -> Failure:
     for file in files:
         with file.open() as stream:
             for number, line in enumerate(stream, start=1):
-                finding = _fault(line)
-                if finding:
-                    message = f"Line {number} of file '{file.name}' {finding}; write one JSON object on every line."
-                    raise Failure("BrokenJSONL", message) from error
-    finding = str(error).splitlines()[0]
-    raise Failure("BrokenJSONL", f"The JSON lines cannot be read ({finding}); write them again.") from error
+                if fault := _fault(line):
+                    message = f"Line {number} of file '{file.name}' {fault}; write one JSON object on every line."
+                    return Failure("BrokenJSONL", message)
+    return Failure("BrokenJSONL", f"The JSON lines cannot be read ({finding}); write them again.")
 
 
 def _fault(line: bytes) -> str | None:

@@ -1,10 +1,12 @@
 """Load Parquet, whose columns state their types."""
 
+from contextlib import AbstractContextManager
+
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.source_file import SourceFile, check_same_columns
-from flywheel_runtime.datasets.sql import describe_columns, quote_literal
+from flywheel_runtime.datasets.formats import SourceFile, check_same_columns
+from flywheel_runtime.datasets.sql import PARQUET_ERRORS, describe_columns, quote_literal, translate_errors
 
 TYPE_OF_PREFIX = {
     "TINYINT": "Integer",
@@ -34,23 +36,22 @@ def load_parquet(connection: duckdb.DuckDBPyConnection, files: list[SourceFile])
     for file in files[1:]:
         check_same_columns(file, _describe(connection, file), files[0], expected)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
-    try:
+    with _translate_errors(*files[:3]):
         connection.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise Failure("UnreadableParquet", _unreadable(", ".join(f.name for f in files[:3]), error)) from error
     return {name: column_type(name, kind) for name, kind in describe_columns(connection, "raw").items()}
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:
-    try:
+    with _translate_errors(file):
         return describe_columns(connection, f"read_parquet({quote_literal(str(file.path))})")
-    except (duckdb.IOException, duckdb.InvalidInputException) as error:
-        raise Failure("UnreadableParquet", _unreadable(file.name, error)) from error
 
 
-def _unreadable(name: str, error: duckdb.Error) -> str:
-    finding = str(error).splitlines()[0]
-    return f"File '{name}' is not readable Parquet ({finding}); write it again."
+def _translate_errors(*files: SourceFile) -> AbstractContextManager[None]:
+    def unreadable(finding: str) -> Failure:
+        names = ", ".join(file.name for file in files)
+        return Failure("UnreadableParquet", f"File '{names}' is not readable Parquet ({finding}); write it again.")
+
+    return translate_errors(unreadable, *PARQUET_ERRORS)
 
 
 def column_type(name: str, kind: str) -> str:

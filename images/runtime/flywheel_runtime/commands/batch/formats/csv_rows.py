@@ -1,7 +1,6 @@
 """CSV: every cell is text; delimiter by the header, as for a Dataset."""
 
 import csv
-import io
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,9 +9,9 @@ from flywheel_runtime.commands.batch.formats import Format, Head, RowError, Rows
 from flywheel_runtime.commands.batch.formats.text_records import first_records, numbered_records, parse_each, slices
 from flywheel_runtime.commands.batch.storage.locations import File, Source
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.datasets.formats.csv import MAX_FIELD_CHARACTERS, parse_header
 
-DELIMITERS = ",;\t|"
-csv.field_size_limit(1 << 24)
+csv.field_size_limit(MAX_FIELD_CHARACTERS)
 
 
 def head(source: Source, file: File) -> Head:
@@ -23,16 +22,11 @@ def head(source: Source, file: File) -> Head:
     except UnicodeDecodeError as error:
         words = f"the header of file '{file.path}' is not UTF-8; convert it, for example with iconv"
         raise Failure("NotUTF8", words) from error
-    delimiter = max(DELIMITERS, key=lambda candidate: len(_cells(line, candidate)))
-    columns = [name.strip() for name in _cells(line, delimiter)]
+    delimiter, columns = parse_header(line)
     if not all(columns) or len(set(columns)) < len(columns):
         words = f"the first line of file '{file.path}' must name each column once, and leaves one out or names it twice"
         raise Failure("HeaderInvalid", f"{words}; correct it")
     return Head(tuple(columns), delimiter=delimiter)
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line, newline=""), delimiter=delimiter), [])
 
 
 def rows(source: Source, file: File, head: Head, part: Slice, wanted: Sequence[str], _folder: Path) -> Iterator[Rows]:

@@ -11,10 +11,8 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array
+from flywheel_runtime.datasets.types import FALSE, MISSING, TRUE
 
-# What people write for a missing number (datasets/types.py). In text only the empty cell is missing: NA is also Namibia.
-MISSING = frozenset(("", "na", "n/a", "nan", "null", "none"))
-TRUE, FALSE = frozenset(("true", "t", "yes", "1")), frozenset(("false", "f", "no", "0"))
 Wrong = dict[int, str]
 
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from flywheel_runtime.commands.batch.config import BatchConfig, Place
+from flywheel_runtime.commands.batch.config import BatchConfig
+from flywheel_runtime.contract.config.fetch import S3Source
 from flywheel_runtime.contract.errors import Failure, ManifestInvalid, ObjectMissing, PreconditionFailed, StoreError
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store import installation
@@ -77,7 +78,7 @@ def open_output(config: BatchConfig, env: Mapping[str, str]) -> "Folder":
     return Folder(place, *_foreign_bucket(place, env, "OUTPUT_", where))
 
 
-def _is_inside(place: Place, folder: Place) -> bool:
+def _is_inside(place: S3Source, folder: S3Source) -> bool:
     return folder.uri.endswith("/") and place.uri.startswith(folder.uri) and place.endpoint == folder.endpoint
 
 
@@ -85,7 +86,7 @@ def _is_inside(place: Place, folder: Place) -> bool:
 class Folder:
     """A folder, or one object, in a store."""
 
-    place: Place
+    place: S3Source
     bucket: Bucket
     owner: Owner
     retry: Retry = field(default_factory=Retry)
@@ -192,7 +193,7 @@ def _installation_owner(env: Mapping[str, str], where: str) -> Owner:
     return Owner(installation.installation_owner(env).secret, f"{where}.uri")
 
 
-def _foreign_bucket(place: Place, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
+def _foreign_bucket(place: S3Source, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
     changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
     set_fields = {key: value for key, value in changed.items() if value}
     access = Access.from_env({**env, **set_fields}, place.bucket, prefix)

@@ -1,1 +1,0 @@
-"""A model artifact as a Triton model repository."""
