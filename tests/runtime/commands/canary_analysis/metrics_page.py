@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from flywheel_runtime.commands.canary_analysis.exposition import parse
+from flywheel_runtime.commands.canary_analysis.pod_metrics import parse
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
 
 BOUNDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)

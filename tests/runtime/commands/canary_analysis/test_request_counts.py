@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
+from flywheel_runtime.commands.canary_analysis.pod_metrics import Series, parse
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts, quantile, slower
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from tests.examples import examples

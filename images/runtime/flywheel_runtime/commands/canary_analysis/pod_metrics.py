@@ -1,21 +1,42 @@
-"""Every pod of one side, found by the DNS of its headless Service, and asked for its metrics."""
+"""Every pod of one side, found by the DNS of its headless Service, and asked for its metrics.
+
+A page is Prometheus' text format, version 0.0.4, as far as a server of ours writes it: counters, gauges and histogram buckets.
+https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format
+"""
 
 import json
+import math
+import re
 import socket
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 import urllib3
 
 from flywheel_runtime.commands.canary_analysis.config import Side
-from flywheel_runtime.commands.canary_analysis.exposition import Series, parse
 from flywheel_runtime.contract.errors import HostUnreachable
 from flywheel_runtime.transport.http import read, send
 
 TIMEOUT_SECONDS = 2.0  # for one pod
 MAX_BODY_BYTES = 4 << 20
+_LINE = re.compile(r"^([a-zA-Z_:][a-zA-Z0-9_:]*)(?:\{(.*)\})?\s+(\S+)(?:\s+-?\d+)?\s*$")
+_LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\]|\\.)*)"\s*(?:,|$)')
+_ESCAPES = {r"\\": "\\", r"\"": '"', r"\n": "\n"}
+
+
+@dataclass(frozen=True)
+class Series:
+    """A name and its labels, sorted."""
+
+    name: str
+    labels: tuple[tuple[str, str], ...] = ()
+
+    def label(self, name: str) -> str:
+        """The value of a label, or nothing."""
+        return dict(self.labels).get(name, "")
 
 
 def addresses(side: Side) -> list[str]:
@@ -68,3 +89,27 @@ def _difference(example: Mapping[str, Any]) -> float:
     """Where it is not a number, the answers differ in kind: worst of all."""
     value = example.get("difference")
     return float(value) if isinstance(value, int | float) else float("inf")
+
+
+def parse(text: str) -> Mapping[Series, float]:
+    """Every sample of a page, by series. Lines that are not understood are left out: one odd line must not blind the judge."""
+    found: dict[Series, float] = {}
+    for line in text.split("\n"):  # a label may hold what else splitlines() takes for an end
+        match = _LINE.match(line)
+        if match is None or line.startswith("#"):
+            continue
+        try:
+            value = float(match[3])
+        except ValueError:
+            continue
+        if not math.isnan(value):
+            found[Series(match[1], _labels(match[2] or ""))] = value
+    return found
+
+
+def _labels(text: str) -> tuple[tuple[str, str], ...]:
+    return tuple(sorted((name, _unescaped(value)) for name, value in _LABEL.findall(text)))
+
+
+def _unescaped(value: str) -> str:
+    return re.sub(r"\\[\\\"n]", lambda match: _ESCAPES[match[0]], value)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 
-from flywheel_runtime.commands.canary_analysis.exposition import Series
+from flywheel_runtime.commands.canary_analysis.pod_metrics import Series
 
 
 class Counts:

@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import duckdb
 
-from flywheel_runtime.commands.prepare.query import RESULT
-from flywheel_runtime.commands.prepare.tables import SPLIT, Table
+from flywheel_runtime.commands.prepare.query import RESULT, SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import column_type

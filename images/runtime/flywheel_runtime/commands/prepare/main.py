@@ -6,7 +6,7 @@ from typing import Any
 import duckdb
 from pydantic import Field, field_validator
 
-from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows, tables
+from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows
 from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import Step, log_line, run_step
@@ -46,7 +46,7 @@ def prepare(step: Step) -> None:
     """Run the SQL over the inputs and write output `data`."""
     config = PrepareConfig.parse(step.params)
     log_line(f"prepare of {', '.join(config.tables)} started")
-    inputs = [tables.read_table(name, step.input(name)) for name in config.tables]
+    inputs = [query.read_table(name, step.input(name)) for name in config.tables]
     bound = bind_parameters(_sql(config), config.parameters, config.run)
     with sql.scratch_folder() as folder, sql.translate_resource_errors():
         query.run_query(folder, inputs, bound, config.seed)
@@ -68,7 +68,7 @@ def _sql(config: PrepareConfig) -> str:
 
 
 def _describe_result(
-    connection: duckdb.DuckDBPyConnection, first: tables.Table, config: PrepareConfig, warnings: list[Anomaly]
+    connection: duckdb.DuckDBPyConnection, first: query.Table, config: PrepareConfig, warnings: list[Anomaly]
 ) -> Version:
     """Fill the tables `data` and `splits` from the result; the version has `warnings` first, then those of its values."""
     schema, carries, lost = inherited_schema.inherit_schema(connection, first)
@@ -90,7 +90,7 @@ def _volatile_warnings(bound: BoundQuery) -> list[Anomaly]:
     return [Anomaly("NotRepeatable", "Warning", None, message.format(each)) for each in bound.volatile]
 
 
-def _warnings(connection: duckdb.DuckDBPyConnection, schema: Schema, first: tables.Table) -> list[Anomaly]:
+def _warnings(connection: duckdb.DuckDBPyConnection, schema: Schema, first: query.Table) -> list[Anomaly]:
     """The errors of a check are warnings of a prepare: the SQL may intend them."""
     found = anomalies.find_column_anomalies(connection, schema, None)
     if set(schema.keys) == set(first.schema["keys"]):

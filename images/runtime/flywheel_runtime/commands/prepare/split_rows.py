@@ -2,7 +2,7 @@
 
 import duckdb
 
-from flywheel_runtime.commands.prepare.tables import SPLIT, Table
+from flywheel_runtime.commands.prepare.query import SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import split
 from flywheel_runtime.datasets.schema import Schema

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_runtime.commands.batch.inference.cells import values
+from flywheel_runtime.commands.batch.inference.model_inputs import values
 
 
 @pytest.mark.parametrize(
