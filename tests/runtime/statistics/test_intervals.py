@@ -17,6 +17,7 @@ from flywheel_runtime.statistics.intervals import (
     delong,
     difference_interval,
     metric_interval,
+    midranks,
     newcombe,
     wilson,
 )
@@ -66,6 +67,14 @@ def test_delong_by_midranks_is_delong_by_all_pairs(seed: int, rounded: bool) -> 
     assert found.value == pytest.approx(roc_auc_score(truth, second) - roc_auc_score(truth, first))
     half = 1.959963984540054 * delong_variance(truth, second, first) ** 0.5
     assert (found.low, found.high) == pytest.approx((found.value - half, found.value + half))
+
+
+@given(values=st.lists(st.integers(0, 8), min_size=1, max_size=50))
+@settings(deadline=None)
+def test_equal_values_share_the_mean_of_their_ranks(values: list[int]) -> None:
+    shared = [sum(other < one for other in values) + (values.count(one) + 1) / 2 for one in values]
+
+    assert midranks(np.array(values)).tolist() == shared
 
 
 def test_the_bootstrap_of_a_mean_agrees_with_the_normal_interval() -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, log_line, run_step
+from flywheel_runtime.contract.step import Step, canonical_json, is_room_for, log_line, step_command
 from flywheel_runtime.models.golden_rows import Tensors, load_session, read_golden_rows, run_session
 from flywheel_runtime.params import Params
 
@@ -57,13 +57,9 @@ class Difference:
         return f"{self.kind} {self.name} differs: {' and '.join(sides)}"
 
 
-def main() -> int:
-    """Compare in FLYWHEEL_ROOT; 0 with a verdict in facts.json, whatever it is."""
-    return run_step(compare)
-
-
-def compare(step: Step) -> None:
-    """Compare inputs `left` and `right` and their metrics; the verdict is a fact."""
+@step_command
+def main(step: Step) -> None:
+    """Compare inputs `left` and `right` and their metrics; the verdict is a fact; exits with 0, whatever it is."""
     config = CompareConfig.parse(step.params)
     left, right = config.left_metrics, config.right_metrics
     files = compare_files(step.input("left"), step.input("right"))

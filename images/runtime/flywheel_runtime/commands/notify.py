@@ -12,7 +12,7 @@ from urllib.parse import SplitResult, urlsplit
 from pydantic import ConfigDict, Field
 
 from flywheel_runtime.contract.errors import Failure, HostUnreachable, Transient
-from flywheel_runtime.contract.step import Step, log_line, run_step
+from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.contract.time_limit import run_within
 from flywheel_runtime.params import Params
 from flywheel_runtime.transport.http import connect, path_of, send
@@ -36,13 +36,9 @@ class Notification:
         return self.url.hostname or ""
 
 
-def main() -> int:
-    """Notify in FLYWHEEL_ROOT; 0 when the host took it, 2 when it refused, 1 when it did not answer three times."""
-    return run_step(notify)
-
-
-def notify(step: Step) -> None:
-    """POST the body of the parameters."""
+@step_command
+def main(step: Step) -> None:
+    """POST the body of the parameters; exits with 0 when the host took it, 2 when it refused, 1 when it did not answer three times."""
     request = read_notification(step.params, os.environ)
     status = send_notification(request, RETRY_PAUSES_SECONDS)
     step.finish({}, {})

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line, path_in_artifact, run_step, write_json
+from flywheel_runtime.contract.step import Step, log_line, path_in_artifact, step_command, write_json
 from flywheel_runtime.models.quantization import REPORT, quantize_artifact
 from flywheel_runtime.params import Params
 
@@ -24,13 +24,9 @@ class PackageConfig(Params):
     quantize: Literal["Dynamic"] | None = None
 
 
-def main() -> int:
-    """Package in FLYWHEEL_ROOT; 0 with an artifact, 2 where the model cannot be packaged."""
-    return run_step(package)
-
-
-def package(step: Step) -> None:
-    """Copy input `model` to output `model`, quantise it there if requested, with input `data` for its metrics."""
+@step_command
+def main(step: Step) -> None:
+    """Copy input `model` to output `model`, quantise it there if requested, with input `data` for its metrics; exits with 0 with an artifact, 2 where the model cannot be packaged."""
     config, source = PackageConfig.parse(step.params), step.input("model")
     path = config.path
     if not (source / path_in_artifact(path)).is_file():

@@ -2,16 +2,12 @@
 the records and the champion's pointer when this is done."""
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line, run_step
+from flywheel_runtime.contract.step import Step, log_line, step_command
 
 
-def main() -> int:
-    """Log which versions were promoted; 0."""
-    return run_step(promote)
-
-
-def promote(step: Step) -> None:
-    """Check the promotions that the operator requests to be recorded, and log them."""
+@step_command
+def main(step: Step) -> None:
+    """Check the promotions that the operator requests to be recorded, and log them; exits with 0."""
     try:
         for reign in step.params["reigns"]:
             log_line(f"{reign['since']} {reign['message']}")

@@ -1,5 +1,6 @@
 """What every step shares with its pod: parameters in, outputs out, one sentence when it fails (images/README.md)."""
 
+import functools
 import json
 import math
 import os
@@ -41,6 +42,11 @@ class Step:
         # In the order given: where a message has no room for all, the last are left out.
         finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
         replace_file(self.root / "outputs" / "metrics.json", json.dumps(finite).encode())
+
+
+def step_command(work: Callable[[Step], None]) -> Callable[[], int]:
+    """Decorates the work of a command, which becomes its `main`: called without arguments, it returns the exit code."""
+    return functools.wraps(work)(lambda: run_step(work))
 
 
 def run_step(work: Callable[[Step], None]) -> int:

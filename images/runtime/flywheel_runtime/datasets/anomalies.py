@@ -9,9 +9,10 @@ from typing import Any, Literal
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
 from flywheel_runtime.datasets.sql import count_rows, quote_identifier, quote_literal
-from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, typed_value
+from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, parse_text, typed_value
 
 Severity = Literal["Error", "Warning"]
 MAX_EXAMPLES = 3
@@ -95,10 +96,14 @@ def find_type_mismatches(
     return found
 
 
-def find_unparsable_times(connection: duckdb.DuckDBPyConnection, name: str, wrong: str) -> list[Anomaly]:
-    """Cells of the time column in `raw` that meet the SQL condition `wrong`."""
-    count, examples = _violations(connection, "raw", name, wrong)
-    return [_not_a_time(name, count, examples)]
+def find_unparsable_times(connection: duckdb.DuckDBPyConnection, schema: Schema) -> list[Anomaly]:
+    """What is no time in a time column that was inferred to be text."""
+    name = schema.event_time
+    if name is None or schema.type_of(name) in ("Timestamp", "Integer"):
+        return []
+    value = parse_text(f"{quote_identifier(name)}::VARCHAR", "Timestamp")
+    wrong = f"NOT {is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
+    return [_not_a_time(name, *_violations(connection, "raw", name, wrong))]
 
 
 def _not_a_time(name: str, count: int, examples: tuple[str, ...]) -> Anomaly:
@@ -221,6 +226,12 @@ def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -
     message = f"{count:,} values of the keys ({', '.join(schema.keys)}) are in more than one row{VALUES}; "
     message += "remove the repeated rows or correct spec.keys."
     return [Anomaly("DuplicateKeys", "Error", schema.keys[0], message, count, examples, f": {_join(examples)}")]
+
+
+def log_anomalies(found: list[Anomaly]) -> None:
+    """Write a line of the step's log for each."""
+    for anomaly in found:
+        log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.text(show_values=True)}")
 
 
 def fail_on_errors(found: list[Anomaly], spec: DatasetSpec) -> None:

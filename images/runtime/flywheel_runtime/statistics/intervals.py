@@ -99,10 +99,10 @@ def wilson(share: float, rows: int, confidence: float = CONFIDENCE) -> Interval:
 
     Wilson, "Probable Inference, the Law of Succession, and Statistical Inference", JASA 22, 1927.
     """
-    from scipy.stats import binomtest
-
-    found = binomtest(round(share * rows), rows).proportion_ci(confidence, "wilson")
-    return Interval(share, float(found.low), float(found.high), "Wilson")
+    z = _normal_quantile(confidence)
+    middle = (share + z**2 / (2 * rows)) / (1 + z**2 / rows)
+    half = z / (1 + z**2 / rows) * math.sqrt(share * (1 - share) / rows + z**2 / (4 * rows**2))
+    return Interval(share, max(0.0, middle - half), min(1.0, middle + half), "Wilson")
 
 
 def newcombe(area: float, positives: int, negatives: int, confidence: float = CONFIDENCE) -> Interval:
@@ -158,12 +158,21 @@ def delong(truth: Array, first: Array, second: Array, confidence: float = CONFID
 
 def _structural_components(positives: Array, negatives: Array) -> tuple[Array, Array]:
     """For each positive row the share of negatives below it, for each negative row the share of positives above it."""
-    from scipy.stats import rankdata  # equal values share the mean of their ranks
-
-    ranks = rankdata(np.concatenate([positives, negatives]))
-    of_positives = (ranks[: len(positives)] - rankdata(positives)) / len(negatives)
-    of_negatives = 1 - (ranks[len(positives) :] - rankdata(negatives)) / len(positives)
+    ranks = midranks(np.concatenate([positives, negatives]))
+    of_positives = (ranks[: len(positives)] - midranks(positives)) / len(negatives)
+    of_negatives = 1 - (ranks[len(positives) :] - midranks(negatives)) / len(positives)
     return of_positives, of_negatives
+
+
+def midranks(values: Array) -> Array:
+    """Ranks (rows,) of values (rows,) from 1; equal values share the mean of theirs."""
+    order = np.argsort(values, kind="stable")
+    sorted_values = values[order]
+    starts = np.flatnonzero(np.append(True, sorted_values[1:] != sorted_values[:-1]))
+    ends = np.append(starts[1:], len(values))
+    ranks = np.empty(len(values))
+    ranks[order] = np.repeat((starts + ends + 1) / 2, ends - starts)
+    return ranks
 
 
 def _normal_quantile(confidence: float) -> float:

@@ -10,15 +10,10 @@ from flywheel_runtime.commands.canary_analysis import pod_metrics, verdict
 from flywheel_runtime.commands.canary_analysis.config import CanaryAnalysisConfig, Side
 from flywheel_runtime.commands.canary_analysis.request_counts import Counts
 from flywheel_runtime.commands.canary_analysis.verdict import StepCriteria, Verdict
-from flywheel_runtime.contract.step import Step, log_line, run_step, write_json
+from flywheel_runtime.contract.step import Step, log_line, step_command, write_json
 
 SAMPLE_INTERVAL_SECONDS = 1.0  # between two scrapes
 MAX_PARALLEL_REQUESTS = 16
-
-
-def main() -> int:
-    """Judge in FLYWHEEL_ROOT; 0 with a verdict in facts.json, whatever it is."""
-    return run_step(judge)
 
 
 @dataclass
@@ -37,8 +32,9 @@ class Scraper:
                 counts.add(address, page)
 
 
-def judge(step: Step) -> None:
-    """Wait until the champion's servers have taken up the route, measure, and write the verdict."""
+@step_command
+def main(step: Step) -> None:
+    """Wait until the champion's servers have taken up the route, measure, and write the verdict; exits with 0, whatever it is."""
     config = CanaryAnalysisConfig.parse(step.params)
     limits = config.limits.model_dump(by_alias=True, exclude_none=True)
     criteria = StepCriteria(config.mode, config.percent, config.challenger.version, limits)

@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line, run_step
+from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, source, split, sql, types, version
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats import SourceFile
@@ -22,13 +22,9 @@ from flywheel_runtime.datasets.target import Target, describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
 
 
-def main() -> int:
-    """Run the check in FLYWHEEL_ROOT; 0 when the data is good, 2 when it must change, 1 when more memory might do."""
-    return run_step(check)
-
-
-def check(step: Step) -> None:
-    """Check input `source` against the spec and input `previous`, and write output `data`."""
+@step_command
+def main(step: Step) -> None:
+    """Check input `source` against the spec and input `previous`, and write output `data`; exits with 0 when the data is good, 2 when it must change, 1 when more memory might do."""
     spec = DatasetSpec.parse(step.params)
     log_line(f"check of Dataset '{spec.name}' started")
     previous = PreviousVersion.read(step.input("previous"))
@@ -37,11 +33,11 @@ def check(step: Step) -> None:
         with sql.connect(folder) as connection:
             schema, found = _load(connection, spec, files, previous)
         found += _run_sql(folder, spec)
-        _log(found)
+        anomalies.log_anomalies(found)
         anomalies.fail_on_errors(found, spec)
         with sql.connect(folder) as connection:
             schema, target, more = _resolve_target(connection, spec, schema)
-            _log(more)
+            anomalies.log_anomalies(more)
             checked = Version(schema, target, split.assign_splits(connection, schema), found + more, files)
             version.write_version(step, connection, checked, previous, show_values=spec.show_values)
     log_line(f"Dataset '{spec.name}' is good: {checked.total:,} rows, {len(checked.anomalies)} warnings")
@@ -61,7 +57,7 @@ def _load(
     inferred = types.infer_types(connection, [name for name, kind in stated.items() if kind is None])
     inferred = {name: kind or inferred[name] for name, kind in stated.items()}
     schema = Schema(settle_columns(spec, inferred, previous), spec.target, spec.keys, spec.event_time, Split())
-    _check_time(connection, schema, spec)
+    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, schema), spec)
     found += anomalies.find_extra_columns(spec, list(stated), previous)
     found += anomalies.find_type_mismatches(connection, schema, stated, inferred)
     anomalies.fail_on_errors(found, spec)
@@ -74,16 +70,6 @@ def _load(
     connection.execute("DROP TABLE raw")
     found += anomalies.find_column_anomalies(connection, schema, previous)
     return schema, found + anomalies.find_duplicate_keys(connection, schema)
-
-
-def _check_time(connection: duckdb.DuckDBPyConnection, schema: Schema, spec: DatasetSpec) -> None:
-    """A time column that was inferred to be text holds something that is no time: say what."""
-    name = schema.event_time
-    if name is None or schema.type_of(name) in ("Timestamp", "Integer"):
-        return
-    value = types.parse_text(f"{sql.quote_identifier(name)}::VARCHAR", "Timestamp")
-    wrong = f"NOT {types.is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
-    anomalies.fail_on_errors(anomalies.find_unparsable_times(connection, name, wrong), spec)
 
 
 def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
@@ -129,8 +115,3 @@ def _resolve_target(
             found.insert(0, Anomaly("TargetNull", "Warning", spec.target, message, target.missing))
     chosen = resolve_split(spec, target.task if target else None)
     return Schema(schema.columns, schema.target, schema.keys, schema.event_time, chosen), target, found
-
-
-def _log(found: list[Anomaly]) -> None:
-    for anomaly in found:
-        log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.text(show_values=True)}")

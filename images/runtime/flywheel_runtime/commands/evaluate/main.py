@@ -6,7 +6,7 @@ from typing import Any
 from flywheel_runtime.commands.evaluate import report, slices
 from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
 from flywheel_runtime.contract.errors import Failure, Undefined
-from flywheel_runtime.contract.step import Step, is_room_for, log_line, run_step, write_json
+from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
 from flywheel_runtime.params import Params
@@ -25,13 +25,9 @@ class EvaluateConfig(Params):
     path: str = "model.onnx"
 
 
-def main() -> int:
-    """Evaluate in FLYWHEEL_ROOT; 0 with a report, 2 where this model cannot be evaluated on this data."""
-    return run_step(evaluate)
-
-
-def evaluate(step: Step) -> None:
-    """Score input `model` on the test rows of input `data`, and write output `evaluation`."""
+@step_command
+def main(step: Step) -> None:
+    """Score input `model` on the test rows of input `data`, and write output `evaluation`; exits with 0 with a report, 2 where this model cannot be evaluated on this data."""
     config = EvaluateConfig.parse(step.params)
     with open_test_set(step.input("data")) as test:
         metrics, columns = order_metrics(test.task, config.metric or DEFAULT_METRIC[test.task]), _columns(config, test)

@@ -9,7 +9,7 @@ from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
 from flywheel_runtime.commands.gates.rules import Comparison, GateResult
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
-from flywheel_runtime.contract.step import Step, is_room_for, log_line, run_step, write_json
+from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import SAMPLE_ROWS, TestSet, open_test_set
 from flywheel_runtime.statistics.metrics import ScoredRows
@@ -18,13 +18,9 @@ LEAK_GATE = "test-rows"
 MESSAGE_LENGTHS = (300, 200, 140, 100, 70, 45, 25, 0)
 
 
-def main() -> int:
-    """Measure in FLYWHEEL_ROOT; 0 with a result for each gate, whatever it is."""
-    return run_step(measure)
-
-
-def measure(step: Step) -> None:
-    """One result for each gate, and the objective of both models on the same rows."""
+@step_command
+def main(step: Step) -> None:
+    """One result for each gate, and the objective of both models on the same rows; exits with 0, whatever they are."""
     config = GatesConfig.parse(step.params)
     name = config.champion.version if config.champion else ""
     try:

@@ -9,7 +9,7 @@ from pydantic import Field, field_validator
 from flywheel_runtime.commands.prepare import inherited_schema, query, split_rows
 from flywheel_runtime.commands.prepare.bound_query import BoundQuery, bind_parameters
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.contract.step import Step, log_line, run_step
+from flywheel_runtime.contract.step import Step, log_line, step_command
 from flywheel_runtime.datasets import anomalies, sql, version
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
@@ -37,13 +37,9 @@ class PrepareConfig(Params):
         return tables
 
 
-def main() -> int:
-    """Prepare in FLYWHEEL_ROOT; 0 when data was written, 2 when the SQL or its tables must change, 1 when memory might do."""
-    return run_step(prepare)
-
-
-def prepare(step: Step) -> None:
-    """Run the SQL over the inputs and write output `data`."""
+@step_command
+def main(step: Step) -> None:
+    """Run the SQL over the inputs and write output `data`; exits with 0 when data was written, 2 when the SQL or its tables must change, 1 when memory might do."""
     config = PrepareConfig.parse(step.params)
     log_line(f"prepare of {', '.join(config.tables)} started")
     inputs = [query.read_table(name, step.input(name)) for name in config.tables]
@@ -52,8 +48,7 @@ def prepare(step: Step) -> None:
         query.run_query(folder, inputs, bound, config.seed)
         with sql.connect(folder) as connection:
             prepared = _describe_result(connection, inputs[0], config, _volatile_warnings(bound))
-            for anomaly in prepared.anomalies:
-                log_line(f"{anomaly.severity} {anomaly.kind}: {anomaly.message}")
+            anomalies.log_anomalies(prepared.anomalies)
             version.write_version(step, connection, prepared)
     log_line(f"prepared {prepared.total:,} rows, {len(prepared.anomalies)} warnings")
 

@@ -172,7 +172,7 @@ def describe_run(config: TrainConfig, data: Data, exported: ExportedModel, start
         "parameters": config.parameters,
         "seed": config.seed,
         "validation": config.validation.model_dump(exclude_none=True),
-        "objective": config.objective.model_dump(),
+        "objective": config.objective,
         "features": [f.name for f in data.features],
         "dataset": {"content": data.schema["content"], "testDigest": data.schema["testDigest"]},
         "image": os.environ.get("FLYWHEEL_IMAGE"),

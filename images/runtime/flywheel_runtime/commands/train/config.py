@@ -9,12 +9,6 @@ from flywheel_runtime.models.estimators import Task
 from flywheel_runtime.params import Params
 
 
-class Objective(Params):
-    """The metric that trials are compared by."""
-
-    metric: str
-
-
 class ValidationConfig(Params):
     """A number of folds, or the validation split of the Dataset."""
 
@@ -29,7 +23,7 @@ class TrainConfig(Params):
     parameters: dict[str, Any] = Field(default_factory=dict)
     task: Task | None = None
     features: ChosenFeatures | None = None
-    objective: Objective
+    objective: dict[Literal["metric"], str]
     validation: ValidationConfig
     seed: int = 0
     curve: bool = False

@@ -36,7 +36,7 @@ def train(step: Step) -> None:
     config = TrainConfig.parse(step.params)
     data = features.open_data(step.input("data"), config.features)
     task = _task(config, data)
-    metrics = order_metrics(task, config.objective.metric)
+    metrics = order_metrics(task, config.objective["metric"])
     estimator = estimators.find_estimator(config.estimator, task)
     cores = cgroup.cpu_limit(without_limit=1)
     model = estimators.build_estimator(config.estimator, estimator, config.parameters, config.seed, cores)
