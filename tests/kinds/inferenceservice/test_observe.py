@@ -165,3 +165,17 @@ def test_a_deployment_whose_controller_has_not_looked_yet_has_no_servers() -> No
 
     assert (found.settled, found.replicas) == (False, 2)
     assert (found.existing, found.updated, found.ready) == (0, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("batching", "note"),
+    [
+        pytest.param({"maxBatchSize": 8}, " Batching is off: operator Loop has a graph of its own, so that", id="told"),
+        pytest.param({"maxBatchSize": 1}, "", id="no batching was wanted"),
+    ],
+)
+def test_batching_that_verification_found_unsafe_is_told(batching: dict[str, Any], note: str) -> None:
+    status = {**VERSION_1["status"], "rowMixing": "operator Loop has a graph of its own"}
+    cluster = FakeCluster(MODEL_1, custom(MODEL_VERSION, "delay-1", {"model": "delay"}, status=status))
+
+    assert observe(service(batching=batching), cluster).batching_note.startswith(note)

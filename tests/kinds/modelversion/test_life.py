@@ -46,6 +46,16 @@ def test_what_verify_found_is_in_the_status() -> None:
     assert (status.golden.rows, status.golden.max_difference) == (50, "9e-08")
 
 
+def test_a_model_whose_rows_may_mix_is_verified_and_the_message_says_what_follows() -> None:
+    version = Version(trained(), model())
+    version.reconcile()
+    version.succeed(facts={**FACTS, "rowMixing": "operator Loop has a graph of its own"})
+    version.reconcile()
+
+    assert (version.plan.ready, version.status.row_mixing) == (True, "operator Loop has a graph of its own")
+    assert "Requests do not share calls of the model: operator Loop has a graph of its own." in version.plan.message
+
+
 def test_a_brought_model_is_served_as_verify_packed_it_and_keeps_its_declared_metrics() -> None:
     version = verified(brought(), packed=True)
 

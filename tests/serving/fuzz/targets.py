@@ -14,6 +14,7 @@ from google.protobuf.message import DecodeError
 from flywheel_serving.errors import ModelRefused, RequestError
 from flywheel_serving.model import onnx_file, tensors
 from flywheel_serving.model.datatypes import DTYPES
+from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rest import codec as rest_codec
@@ -86,8 +87,9 @@ def onnx(data: bytes) -> None:
         file.flush()
         path = Path(file.name)
         with contextlib.suppress(ModelRefused):
-            onnx_file.check_onnx_file(path)
-            kernels.needs_isolation(path)
+            graph = onnx_file.read_model(path)
+            kernels.unsafe_operator(graph)
+            graph_row_mixing(graph)
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {

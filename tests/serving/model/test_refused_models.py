@@ -53,7 +53,7 @@ DAMAGED_INSIDE = GOOD.replace(b"\x12\x01y", b"\x12\x7fy", 1)  # the node's outpu
     [
         pytest.param(pickle.dumps(RunsCode()), "NotONNX", "a Python pickle, which runs code", id="a pickle"),
         pytest.param(GOOD[:-20], "ModelTruncated", "upload it again", id="truncated"),
-        pytest.param(DAMAGED_INSIDE, "NotONNX", "bytes are missing", id="damaged inside"),
+        pytest.param(DAMAGED_INSIDE, "ModelTruncated", "damaged inside; upload it again", id="damaged inside"),
         pytest.param(outside(), "ExternalData", "stores weights in other files", id="external data"),
         pytest.param(model(IDENTITY, floats("y"), opset=999), "ModelNotLoadable", "opset", id="an opset too new"),
         pytest.param(model(IDENTITY, []), "NoTensors", "has no outputs", id="no outputs"),

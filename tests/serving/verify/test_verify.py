@@ -111,6 +111,24 @@ def simple_graph(operator: str, domain: str = "") -> Any:
     return helper.make_graph([helper.make_node(operator, ["x"], ["y"], domain=domain)], "g", value[:1], value[1:])
 
 
+def test_a_model_that_may_mix_rows_is_verified_and_named(root: Path) -> None:
+    write(root, simple_graph("Softmax"))
+    write_params(root, BROUGHT)
+    verify(root)
+    assert "rowMixing" not in read(root / "outputs/facts.json")
+
+    write(root, greatest_of_all_rows())
+    verify(root)
+    assert read(root / "outputs/facts.json")["rowMixing"] == "operator ReduceMax works along the rows"
+
+
+def greatest_of_all_rows() -> Any:
+    graph = simple_graph("Add")
+    graph.node.insert(0, helper.make_node("ReduceMax", ["x"], ["greatest"], axes=[0], keepdims=1))
+    graph.node[1].input.append("greatest")
+    return graph
+
+
 class RunsCode:
     def __reduce__(self) -> tuple[Any, ...]:
         return os.system, ('touch "$FLYWHEEL_ROOT"/pickle-was-run',)
@@ -191,7 +209,7 @@ def sequence_output(root: Path) -> None:
     ("damage", "reason", "finding"),
     [
         pytest.param(a_pickle, "NotONNX", "a Python pickle, which runs code", id="a pickle renamed .onnx"),
-        pytest.param(truncated, "ModelTruncated", "bytes are missing", id="a truncated file"),
+        pytest.param(truncated, "ModelTruncated", "damaged inside", id="a truncated file"),
         pytest.param(empty, "NotONNX", "is empty", id="an empty file"),
         pytest.param(huge, "ModelTooLarge", "has 2147483648 bytes, at most", id="a file of 2 GiB"),
         pytest.param(write_noise, "NotONNX", "is not an ONNX model", id="random bytes"),

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
-from flywheel_serving.workers.kernels import needs_isolation
+from flywheel_serving.model.onnx_file import read_model
+from flywheel_serving.workers.kernels import unsafe_operator
 from tests.serving.workers.graphs import scalar, write_model
 
 FLOAT, DOUBLE, INT64 = TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64
@@ -31,7 +32,7 @@ def test_a_model_of_defined_kernels_is_computed_in_the_server(
 ) -> None:
     path = write_model(tmp_path, nodes, element, constants=[scalar("half", element, 1)])
 
-    assert needs_isolation(path) == ""
+    assert unsafe_operator(read_model(path)) == ""
 
 
 @pytest.mark.parametrize(
@@ -48,19 +49,19 @@ def test_a_model_of_defined_kernels_is_computed_in_the_server(
 def test_any_other_model_is_computed_in_workers(tmp_path: Path, nodes: Sequence[NodeProto], operator: str) -> None:
     path = write_model(tmp_path, nodes, INT64, constants=[scalar("two", INT64, 2)])
 
-    assert needs_isolation(path) == operator
+    assert unsafe_operator(read_model(path)) == operator
 
 
 def test_bodies_and_functions_are_computed_in_workers(tmp_path: Path, counting: Path) -> None:
-    assert needs_isolation(counting / "model.onnx") == "Loop"
+    assert unsafe_operator(read_model(counting / "model.onnx")) == "Loop"
 
     function = helper.make_function("", "Own", ["x"], ["y"], [node("Neg", "x")], [helper.make_opsetid("", 17)])
     shapes = [helper.make_tensor_value_info(name, FLOAT, [None, 2]) for name in ("x", "y")]
     graph = helper.make_graph([node("Own", "x")], "one", shapes[:1], shapes[1:])
     made = helper.make_model(graph, functions=[function], opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     (tmp_path / "model.onnx").write_bytes(made.SerializeToString())
-    assert needs_isolation(tmp_path / "model.onnx") == "a function of its own"
+    assert unsafe_operator(read_model(tmp_path / "model.onnx")) == "a function of its own"
 
 
 def test_a_trained_pipeline_is_computed_in_the_server(flights: Path) -> None:
-    assert needs_isolation(flights / "model.onnx") == ""
+    assert unsafe_operator(read_model(flights / "model.onnx")) == ""

@@ -1,6 +1,7 @@
 """Answers requests about one model: checks them, queues them for the model or a route, and completes them."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,14 +22,19 @@ from flywheel_serving.model import golden_rows
 from flywheel_serving.model.cpu_limit import cpu_limit
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.loaded_model import LoadedModel
+from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.onnx_model import PLATFORM, OnnxModel
+from flywheel_serving.model.row_comparison import compare_rows
+from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.workers.isolated_model import IsolatedModel
-from flywheel_serving.workers.kernels import needs_isolation
+from flywheel_serving.workers.kernels import unsafe_operator
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
 WARM_UP_CALLS = 5
 WARM_UP_SECONDS = 300.0  # for one of its calls: all golden rows at once may take longer than a request
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +89,8 @@ class DataPlane:
     def _load(self, config: InferConfig) -> None:
         """Loads the model into this process if all of its kernels are safe there, else into workers. Raises ModelRefused."""
         path, threads, seconds = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits.run_seconds
-        self.isolated_operator = needs_isolation(path)
+        graph = read_model(path)
+        self.isolated_operator, self._row_mixing = unsafe_operator(graph), graph_row_mixing(graph)
         self._model: LoadedModel
         self._isolated: IsolatedModel | None = None
         if self.isolated_operator:
@@ -142,7 +149,9 @@ class DataPlane:
     async def warm_up(self) -> float:
         """Replays the golden rows (one row of zeros without them); the largest difference. Raises ModelRefused."""
         difference = golden_rows.replay(self._golden_rows, self._model, WARM_UP_SECONDS)
-        if golden_rows.rows_are_independent(self._golden_rows, self._model, WARM_UP_SECONDS):
+        if mixing := self._row_mixing or compare_rows(self._golden_rows, self._model, WARM_UP_SECONDS):
+            log.info("requests do not share calls of the model: %s", mixing)
+        else:
             self._batcher.max_rows = self._limits.batch_rows
             self.local_model.rows_are_independent = True
         for _ in range(WARM_UP_CALLS):

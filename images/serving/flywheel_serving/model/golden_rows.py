@@ -68,42 +68,6 @@ def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None)
     return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
 
 
-def rows_are_independent(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> bool:
-    """Whether rows get the same outputs in one call as in calls of their own, so that requests may share a call.
-
-    An operator over the first axis (such as a mean over the batch) would make each row depend on its neighbours. Three
-    rows show it; if there are fewer golden rows, others are derived from them.
-    """
-    names = [spec.name for spec in model.signature.outputs]
-    if not golden.batched or not all(spec.shape and spec.shape[0] == -1 for spec in model.signature.outputs):
-        return False
-    rows = {name: _three_rows(array) for name, array in golden.inputs.items()}
-    try:
-        together = model.run(rows, names, seconds)
-        apart = [{name: array[row : row + 1] for name, array in rows.items()} for row in range(3)]
-        alone = [model.run(each, names, seconds) for each in apart]
-    except RequestError:
-        return False
-    return all(
-        len(whole) == 3 and all(_is_close(whole[row : row + 1], alone[row][index]) for row in range(3))
-        for index, whole in enumerate(together)
-    )
-
-
-def _three_rows(array: Array) -> Array:
-    if len(array) >= 3:
-        return array[:3]
-    if array.dtype.kind not in "fiu":
-        return np.repeat(array[:1], 3, axis=0)
-    return np.concatenate([array[:1], array[:1] + 1, array[:1] + 3]).astype(array.dtype)
-
-
-def _is_close(left: Array, right: Array) -> bool:
-    if left.shape != right.shape:
-        return False
-    return bool(np.allclose(left, right, 1e-3, 1e-4, True) if left.dtype.kind == "f" else (left == right).all())
-
-
 def _difference(name: str, golden: GoldenRows, found: Array) -> float:
     wanted = golden.outputs[name]
     if wanted.size != found.size:

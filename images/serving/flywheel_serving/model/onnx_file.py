@@ -1,30 +1,22 @@
-"""Refuses files that are not a self-contained ONNX model, before onnxruntime opens them.
+"""Refuses files that are not a self-contained ONNX model of bounded size, before onnxruntime opens them."""
 
-Reads the protobuf wire format directly (onnx is not in the serving image), with the field numbers of onnx.proto.
-"""
-
-import mmap
-from collections.abc import Iterator
+from collections.abc import Iterable
+from math import prod
 from pathlib import Path
+from typing import Any
+
+from google.protobuf.message import DecodeError
 
 from flywheel_serving.errors import ModelRefused
+from flywheel_serving.protocol.onnx_proto import Model
 
 MAX_BYTES = 2**31 - 1  # protobuf's own limit on one message
-MAX_DEPTH = 64
-VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
-
-# The length-delimited fields that lead from a message to the tensors inside it.
-MODEL, GRAPH, NODE, ATTRIBUTE, SPARSE, FUNCTION, TRAINING, TENSOR = range(8)
-CHILDREN = {
-    MODEL: {7: GRAPH, 20: TRAINING, 25: FUNCTION},
-    GRAPH: {1: NODE, 5: TENSOR, 15: SPARSE},
-    NODE: {5: ATTRIBUTE},
-    ATTRIBUTE: {5: TENSOR, 6: GRAPH, 10: TENSOR, 11: GRAPH, 22: SPARSE, 23: SPARSE},
-    SPARSE: {1: TENSOR, 2: TENSOR},
-    FUNCTION: {7: NODE, 11: ATTRIBUTE},
-    TRAINING: {1: GRAPH, 2: GRAPH},
-}
-TENSOR_EXTERNAL_DATA, TENSOR_DATA_LOCATION = 13, 14
+MAX_NODES = 100_000  # in all graphs, with those of a function counted for each call
+MAX_GRAPH_DEPTH = 16
+MAX_FUNCTION_DEPTH = 16
+MAX_DENSE_VALUES = 2**28  # of all sparse tensors, which onnxruntime makes dense
+VALUES_IN_BYTE = 4  # of ONNX's narrowest datatype
+VALUE_FIELDS = ("float_data", "int32_data", "int64_data", "double_data", "uint64_data", "string_data", "raw_data")
 
 KNOWN_SIGNATURES = (
     (b"\x80", "a Python pickle, which runs code when it is loaded, so it is never opened here"),
@@ -36,11 +28,14 @@ KNOWN_SIGNATURES = (
     (b"<", "markup, perhaps an error page of a download"),
     (b"{", "JSON text"),
 )
+IR_VERSION_TAG = b"\x08"  # the first byte of every model that exporters write
 NEXT_STEP = "export the model to ONNX as one file"
 
+FunctionKey = tuple[bytes, bytes]  # domain and name
 
-def check_onnx_file(path: Path, max_bytes: int = MAX_BYTES) -> None:
-    """Raises ModelRefused with reason ModelMissing, ModelTooLarge, NotONNX, ModelTruncated or ExternalData."""
+
+def read_model(path: Path, max_bytes: int = MAX_BYTES) -> Any:
+    """The file's onnx_proto.Model. Raises ModelRefused: ModelMissing, ModelTooLarge, NotONNX, ModelTruncated or ExternalData."""
     name = path.name
     if not path.is_file():
         raise ModelRefused("ModelMissing", f"{name} is not in the artifact; check the source's path")
@@ -48,99 +43,133 @@ def check_onnx_file(path: Path, max_bytes: int = MAX_BYTES) -> None:
     if size == 0:
         raise ModelRefused("NotONNX", f"{name} is empty; {NEXT_STEP}")
     if size > max_bytes:
-        raise ModelRefused(
-            "ModelTooLarge", f"{name} has {size} bytes, at most {max_bytes} are accepted; make the model smaller"
-        )
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        _check_kind(content, name)
-        _check_structure(content, name)
-        _check_external(content, name)
+        raise _too_large(name, f"{size} bytes", max_bytes)
+    model = _parse(path.read_bytes(), name)
+    _ModelGuard(model, name).check()
+    return model
 
 
-def _check_kind(content: mmap.mmap, name: str) -> None:
+def _parse(content: bytes, name: str) -> Any:
     for start, kind in KNOWN_SIGNATURES:
-        if content[: len(start)] == start:
+        if content.startswith(start):
             raise ModelRefused("NotONNX", f"{name} is {kind}; {NEXT_STEP}")
-
-
-def _check_structure(content: mmap.mmap, name: str) -> None:
-    numbers = set()
     try:
-        for number, _start, _end in _fields(content, 0, len(content)):
-            numbers.add(number)
-    except EOFError as error:
-        # A file that starts like a model (ir_version first) and ends early is truncated; any other file never was a model.
-        if content[0] == 0x08 and numbers:
-            raise ModelRefused(
-                "ModelTruncated", f"{name} ends in the middle of a field ({error}); upload it again"
-            ) from error
+        model = Model.FromString(content)
+    except DecodeError as error:
+        if content.startswith(IR_VERSION_TAG):
+            raise ModelRefused("ModelTruncated", f"{name} is cut off or damaged inside; upload it again") from error
         raise ModelRefused("NotONNX", f"{name} is not an ONNX model; {NEXT_STEP}") from error
-    except ValueError as error:
-        raise ModelRefused("NotONNX", f"{name} is not an ONNX model ({error}); {NEXT_STEP}") from error
-    if 7 not in numbers:
+    if not model.HasField("graph"):
         raise ModelRefused("NotONNX", f"{name} holds no ONNX graph; {NEXT_STEP}")
+    return model
 
 
-def _check_external(content: mmap.mmap, name: str) -> None:
-    # An external tensor names its file under the key "location", so one search clears most models.
-    if content.find(b"location") < 0:
-        return
-    try:
-        external = _has_external(content, 0, len(content), MODEL, 0)
-    except (EOFError, ValueError) as error:
-        raise ModelRefused("NotONNX", f"{name} is not a valid ONNX model ({error}); {NEXT_STEP}") from error
-    if external:
-        raise ModelRefused(
-            "ExternalData",
-            f"{name} stores weights in other files, which are never opened; save it with all weights inside "
-            "(onnx.save_model with save_as_external_data=False)",
-        )
+class _ModelGuard:
+    """Visits every graph and tensor of a model."""
+
+    def __init__(self, model: Any, name: str) -> None:
+        self._model, self._name = model, name
+        self._functions: dict[FunctionKey, list[Any]] = {}  # several where a name is overloaded
+        for function in model.functions:
+            self._functions.setdefault(_function_key(function.domain, function.name), []).append(function)
+        self._nodes_in_function: dict[FunctionKey, int] = {}
+        self._dense_values = 0
+
+    def check(self) -> None:
+        """Raises ModelRefused at the first finding."""
+        model = self._model
+        nodes = self._visit_graph(model.graph, 1, ())
+        for training in model.training_info:
+            nodes += self._visit_graph(training.initialization, 1, ()) + self._visit_graph(training.algorithm, 1, ())
+        for key, functions in self._functions.items():
+            nodes += self._count_function(key, ())
+            for function in functions:
+                self._visit_attributes(function.attribute_proto, 1, ())
+        self._check_node_count(nodes)
+
+    def _visit_graph(self, graph: Any, depth: int, calls: tuple[FunctionKey, ...]) -> int:
+        """The number of nodes below `graph`; `calls` are the functions that are being visited."""
+        if depth > MAX_GRAPH_DEPTH:
+            raise _too_large(self._name, f"graphs nested {depth} deep", MAX_GRAPH_DEPTH)
+        for tensor in graph.initializer:
+            self._check_tensor(tensor)
+        for sparse in graph.sparse_initializer:
+            self._check_sparse(sparse)
+        return self._visit_nodes(graph.node, depth, calls)
+
+    def _visit_nodes(self, nodes: Iterable[Any], depth: int, calls: tuple[FunctionKey, ...]) -> int:
+        count = 0
+        for node in nodes:
+            key = _function_key(node.domain, node.op_type)
+            count += 1 + (self._count_function(key, calls) if key in self._functions else 0)
+            count += self._visit_attributes(node.attribute, depth, calls)
+            self._check_node_count(count)
+        return count
+
+    def _count_function(self, key: FunctionKey, calls: tuple[FunctionKey, ...]) -> int:
+        """The number of nodes that a call of the function becomes when onnxruntime inlines it."""
+        if key in calls or len(calls) >= MAX_FUNCTION_DEPTH:
+            finding = "its functions call themselves" if key in calls else "its functions are nested too deep"
+            raise ModelRefused("NotONNX", f"{self._name} is not an ONNX model ({finding}); {NEXT_STEP}")
+        if key not in self._nodes_in_function:
+            nodes = [node for function in self._functions[key] for node in function.node]
+            self._nodes_in_function[key] = self._visit_nodes(nodes, 1, (*calls, key))
+        return self._nodes_in_function[key]
+
+    def _visit_attributes(self, attributes: Iterable[Any], depth: int, calls: tuple[FunctionKey, ...]) -> int:
+        count = 0
+        for attribute in attributes:
+            for tensor in (*attribute.tensors, *_given(attribute, "t")):
+                self._check_tensor(tensor)
+            for sparse in (*attribute.sparse_tensors, *_given(attribute, "sparse_tensor")):
+                self._check_sparse(sparse)
+            for graph in (*attribute.graphs, *_given(attribute, "g")):
+                count += self._visit_graph(graph, depth + 1, calls)
+        return count
+
+    def _check_node_count(self, count: int) -> None:
+        if count > MAX_NODES:
+            raise _too_large(self._name, f"{count} or more nodes", MAX_NODES)
+
+    def _check_tensor(self, tensor: Any) -> None:
+        if tensor.external_data or tensor.data_location:
+            raise ModelRefused(
+                "ExternalData",
+                f"{self._name} stores weights in other files, which are never opened; save it with all weights inside "
+                "(onnx.save_model with save_as_external_data=False)",
+            )
+        # onnxruntime allocates what the shape says before it looks at the values.
+        values, stored = self._size(tensor.dims), sum(len(getattr(tensor, field)) for field in VALUE_FIELDS)
+        if values > VALUES_IN_BYTE * stored:
+            finding = f"tensor {_text(tensor.name)[:100]!r} of {values} values stores {stored}"
+            raise ModelRefused("NotONNX", f"{self._name} is not a valid ONNX model ({finding}); {NEXT_STEP}")
+
+    def _check_sparse(self, sparse: Any) -> None:
+        self._check_tensor(sparse.values)
+        self._check_tensor(sparse.indices)
+        self._dense_values += self._size(sparse.dims)
+        if self._dense_values > MAX_DENSE_VALUES:
+            raise _too_large(self._name, f"{self._dense_values} values in sparse tensors", MAX_DENSE_VALUES)
+
+    def _size(self, dims: Iterable[int]) -> int:
+        lengths = list(dims)
+        if any(length < 0 for length in lengths):
+            finding = f"a tensor has the shape {lengths[:10]}"
+            raise ModelRefused("NotONNX", f"{self._name} is not a valid ONNX model ({finding}); {NEXT_STEP}")
+        return prod(lengths)
 
 
-def _has_external(content: mmap.mmap, start: int, end: int, message: int, depth: int) -> bool:
-    if depth > MAX_DEPTH:
-        raise ValueError(f"graphs are nested deeper than {MAX_DEPTH}")
-    children = CHILDREN.get(message, {})
-    for number, first, last in _fields(content, start, end):
-        if message == TENSOR:
-            if number == TENSOR_EXTERNAL_DATA or (number == TENSOR_DATA_LOCATION and content[first:last] != b"\x00"):
-                return True
-        elif number in children and _has_external(content, first, last, children[number], depth + 1):
-            return True
-    return False
+def _function_key(domain: bytes, name: bytes) -> FunctionKey:
+    return (b"" if domain == b"ai.onnx" else domain, name)
 
 
-def _fields(content: mmap.mmap, position: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(field number, start of the value, end of the value). Raises EOFError at a cut, ValueError on a wrong tag."""
-    while position < end:
-        tag, position = _varint(content, position, end)
-        number, wire = tag >> 3, tag & 7
-        start = position
-        if wire == VARINT:
-            _, position = _varint(content, position, end)
-        elif wire == LENGTH:
-            length, start = _varint(content, position, end)
-            position = start + length
-        elif wire in (FIXED32, FIXED64):
-            position += 4 if wire == FIXED32 else 8
-        else:
-            raise ValueError(f"wire type {wire} at byte {start}")
-        if number == 0:
-            raise ValueError(f"field 0 at byte {start}")
-        if position > end:
-            raise EOFError(f"{position - end} bytes are missing")
-        yield number, start, position
+def _given(message: Any, field: str) -> tuple[Any, ...]:
+    return (getattr(message, field),) if message.HasField(field) else ()
 
 
-def _varint(content: mmap.mmap, position: int, end: int) -> tuple[int, int]:
-    value = shift = 0
-    while position < end and shift < 70:
-        byte = content[position]
-        position += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, position
-        shift += 7
-    if shift >= 70:
-        raise ValueError(f"number too long at byte {position}")
-    raise EOFError("a number is truncated")
+def _too_large(name: str, finding: str, limit: int) -> ModelRefused:
+    return ModelRefused("ModelTooLarge", f"{name} has {finding}, at most {limit} are accepted; make the model smaller")
+
+
+def _text(content: bytes) -> str:
+    return content.decode("utf-8", "replace")

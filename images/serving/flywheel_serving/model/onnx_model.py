@@ -23,7 +23,7 @@ class OnnxModel:
 
     def __init__(self, path: Path, threads: int | None = None) -> None:
         """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
-        onnx_file.check_onnx_file(path)
+        onnx_file.read_model(path)
         self._session = _session(path, threads or cpu_limit.cpu_limit())
         self._watchdog = Watchdog()
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())

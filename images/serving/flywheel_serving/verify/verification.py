@@ -13,11 +13,15 @@ import numpy as np
 from flywheel_serving.errors import ModelRefused
 from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.onnx_model import OnnxModel, read_signature
+from flywheel_serving.model.row_comparison import compare_rows
+from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.model.signature import signature_differences
 from flywheel_serving.verify import quantization
 
 MAX_FACTS_BYTES = 2_000
+MAX_FINDING_CHARACTERS = 200
 LATENCY_CALLS = 200
 WARM_UP_CALLS = 20
 
@@ -47,7 +51,8 @@ def verify(root: Path) -> None:
         _write_artifact(outputs / "model", path, model)
     quantization.copy_artifact(report, folder, outputs / "model")
     golden = {"rows": rows.rows if rows else 0, "maxDifference": difference}
-    measured = {"golden": golden, "loadSeconds": round(load_seconds, 3)}
+    mixing = (graph_row_mixing(read_model(path)) or compare_rows(replayed, model))[:MAX_FINDING_CHARACTERS]
+    measured = {"golden": golden, "loadSeconds": round(load_seconds, 3), **({"rowMixing": mixing} if mixing else {})}
     _write_json(outputs / "facts.json", _facts(model, measured, {**evaluation, **quantization.facts(report)}))
     # Written last: its presence says that the outputs are complete.
     metrics = {**_reported_metrics(evaluation), **latency, "size_bytes": path.stat().st_size}

@@ -27,6 +27,7 @@ class Seen(Observation):
     servers: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
+    batching_note: str = ""  # why spec.batching has no effect
     autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
     rollout: rollout_observe.RolloutSeen = field(default_factory=rollout_observe.RolloutSeen)
 
@@ -60,6 +61,7 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
         servers=servers,
         diagnosis=diagnosis,
         logging_note=_logging_note(service, status),
+        batching_note=_batching_note(service, status),
         autoscaler=observe_autoscaler(service, cluster),
         rollout=rollout_observe.observe_rollout(service, cluster, active, pods, status),
     )
@@ -68,8 +70,10 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
 def _version_status(
     service: InferenceService, version: ResolvedVersion | UnresolvedReference, cluster: Cluster
 ) -> ModelVersionStatus:
-    """The status of the wanted ModelVersion, for services with logging or a rollout; empty for others."""
-    if isinstance(version, UnresolvedReference) or (service.spec.logging is None and service.spec.rollout is None):
+    """The status of the wanted ModelVersion, for services with logging, batching or a rollout; empty for others."""
+    spec = service.spec
+    is_needed = spec.logging is not None or spec.batching is not None or spec.rollout is not None
+    if isinstance(version, UnresolvedReference) or not is_needed:
         return ModelVersionStatus()
     found = cluster.get(Reference(MODEL_VERSION, service.namespace, version.version)) or {}
     return ModelVersionStatus.model_validate(found.get("status") or {})
@@ -79,3 +83,11 @@ def _logging_note(service: InferenceService, status: ModelVersionStatus) -> str:
     """What in spec.logging does not match the version's signature, where that is known."""
     tensors = (*status.signature.inputs, *status.signature.outputs) if status.signature else ()
     return prediction_logging.mismatch_note(service.spec.logging, {each.name: each.datatype for each in tensors})
+
+
+def _batching_note(service: InferenceService, status: ModelVersionStatus) -> str:
+    """Why the server does not batch requests although spec.batching is set, as verification found it."""
+    batching = service.spec.batching
+    if batching is None or batching.max_batch_size == 1 or not status.row_mixing:
+        return ""
+    return f" Batching is off: {status.row_mixing}, so that a row's output could depend on the rows of other requests."

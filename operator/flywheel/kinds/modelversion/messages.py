@@ -16,7 +16,9 @@ def verification_passed(status: ModelVersionStatus) -> str:
         if golden and golden.rows
         else ""
     )
-    return f"Artifact {status.digest} was loaded in the serving image and predicted{replayed}.{_quantized(status.quantization)}"
+    batching = f" Requests do not share calls of the model: {status.row_mixing}." if status.row_mixing else ""
+    found = f"Artifact {status.digest} was loaded in the serving image and predicted{replayed}."
+    return f"{found}{_quantized(status.quantization)}{batching}"
 
 
 def next_step(reason: str) -> str:

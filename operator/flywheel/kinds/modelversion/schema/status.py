@@ -78,6 +78,11 @@ class ModelVersionStatus(Status):
     )
     signature: Signature | None = Field(None, description="Inputs and outputs of the model. Absent if it is too long.")
     golden: GoldenReplay | None = Field(None, description="Result of the golden rows, if the artifact has some.")
+    row_mixing: str | None = Field(
+        None,
+        max_length=256,
+        description="Why a row's output may depend on other rows of a call, so that requests do not share calls of the model. Absent if they may.",
+    )
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
         None, description="Time when verification last succeeded. Absent if a later verification failed."
