@@ -101,9 +101,18 @@ def pod(
         "resourceVersion": "1",
         "creationTimestamp": stamp(created),
         "labels": {**names.labels(owner), **extra, **(labels or {})},
+        "ownerReferences": [_controller(owner, job, labels or {})],
     }
     spec = _spec(states, init or {}, node, limits or {})
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec, "status": status}
+
+
+def _controller(owner: AnyResource, job: str | None, labels: Mapping[str, str]) -> dict[str, Any]:
+    """The Job of that name as its first pod sees it; without one, a ReplicaSet of the owner's Deployment, of which there may be two."""
+    deployment = names.child(owner, "slot-b" if labels.get("flywheel.ml/role") == "server-b" else "")
+    kind, name = ("Job", job) if job else ("ReplicaSet", f"{deployment}-5d4f8c7b9")
+    uid = uid_of(kind, owner.namespace, name)
+    return {"apiVersion": "batch/v1" if job else "apps/v1", "kind": kind, "name": name, "uid": uid, "controller": True}
 
 
 def _spec(

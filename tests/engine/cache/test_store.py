@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import CONFIG_MAP, Reference
+from flywheel.core.resource.api import CONFIG_MAP, DEPLOYMENT, JOB, POD, Api, Reference
 from flywheel.engine.cache.store import LAST_APPLIED, Store
 from tests.engine.widget import KIND, WIDGETS
 
@@ -25,7 +25,25 @@ def store(enqueued: set[Reference]) -> Store:
 def child(version: int, uid: str = "c1", owner: str = "w1", **data: str) -> dict[str, Any]:
     labels = {names.UID_LABEL: owner}
     metadata = {"name": "child", "namespace": "shop", "uid": uid, "resourceVersion": str(version), "labels": labels}
-    return {"metadata": metadata, "data": data}
+    return {"metadata": {**metadata, "ownerReferences": [controlled_by("Widget", "one", owner)]}, "data": data}
+
+
+def controlled_by(kind: str, name: str, uid: str) -> dict[str, Any]:
+    return {"kind": kind, "name": name, "uid": uid, "controller": True}
+
+
+def labelled(
+    name: str, *owners: dict[str, Any], uid: str = "u1", node: str = "node-1", phase: str = "Running"
+) -> dict[str, Any]:
+    """An object with the label of the resource w1, and these owners."""
+    metadata = {
+        "name": name,
+        "namespace": "shop",
+        "uid": uid,
+        "resourceVersion": "1",
+        "labels": {names.UID_LABEL: "w1"},
+    }
+    return {"metadata": {**metadata, "ownerReferences": list(owners)}, "spec": {"nodeName": node}, "status": {"phase": phase}}  # fmt: skip
 
 
 def widget(name: str, version: int, uid: str, **spec: Any) -> dict[str, Any]:
@@ -187,6 +205,36 @@ def test_children_are_found_by_their_owner_and_by_name(store: Store) -> None:
         store.update_watched(CONFIG_MAP, {**raw, "metadata": {**raw["metadata"], "name": name}})
 
     assert [each["metadata"]["name"] for each in store.children("w1", CONFIG_MAP)] == ["a", "b"]
+
+
+MADE_BY_WIDGET = controlled_by("Widget", "one", "w1")
+JOB_OF_WIDGET = (JOB, labelled("train", MADE_BY_WIDGET, uid="j1"))
+DEPLOYMENT_OF_WIDGET = (DEPLOYMENT, labelled("serve", MADE_BY_WIDGET, uid="d1"))
+
+
+@pytest.mark.parametrize(
+    ("maker", "pod", "believed"),
+    [
+        pytest.param(JOB_OF_WIDGET, labelled("pod", controlled_by("Job", "train", "j1")), True, id="the pod of our Job"),
+        pytest.param(DEPLOYMENT_OF_WIDGET, labelled("pod", controlled_by("ReplicaSet", "serve-5d4f", "r1")), True, id="the pod of our Deployment"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod", controlled_by("Job", "train", "j1"), node="", phase="Pending"), True, id="one that waits for a node"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod"), False, id="a pod that nobody owns"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod", {**controlled_by("Job", "train", "j1"), "controller": False}), False, id="our Job owns it, and is not its controller"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod", controlled_by("Job", "train", "j0")), False, id="an earlier Job of that name"),
+        pytest.param((JOB, labelled("train", uid="j1")), labelled("pod", controlled_by("Job", "train", "j1")), False, id="a Job that nobody owns"),
+        pytest.param((JOB, labelled("train", controlled_by("Widget", "one", "w0"), uid="j1")), labelled("pod", controlled_by("Job", "train", "j1")), False, id="the Job of an earlier resource of that name"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod", controlled_by("ConfigMap", "train", "j1")), False, id="another kind of owner"),
+        pytest.param(DEPLOYMENT_OF_WIDGET, labelled("pod", controlled_by("ReplicaSet", "mine-5d4f", "r1")), False, id="another ReplicaSet"),
+        pytest.param(JOB_OF_WIDGET, labelled("pod", controlled_by("Job", "train", "j1"), node="", phase="Succeeded"), False, id="it ended without a node"),
+    ],
+)  # fmt: skip
+def test_a_pod_is_believed_where_the_resource_made_what_controls_it(
+    store: Store, maker: tuple[Api, dict[str, Any]], pod: dict[str, Any], believed: bool
+) -> None:
+    store.update_watched(*maker)
+    store.update_watched(POD, pod)
+
+    assert [each["metadata"]["name"] for each in store.children("w1", POD)] == ["pod"] * believed
 
 
 def test_no_reader_changes_what_another_reads(store: Store) -> None:

@@ -9,7 +9,7 @@ from flywheel.core.diagnosis.outcome import Outcome
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, diagnose_workload
 from flywheel.core.resource.api import JOB, POD, Manifest, Reference
 from flywheel.core.resource.kind import AnyResource, Cluster
-from flywheel.core.resource.names import JOB_LABEL
+from flywheel.core.resource.ownership import controller_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ def read_job(
     outcome_of: Callable[[Manifest, Sequence[Manifest]], Outcome | None] = attempt_outcome,
 ) -> AttemptState:
     """Returns the state of a Job's attempt. `pods` are those of all Jobs of its owner."""
-    ours = pods_of_job(job["metadata"]["name"], pods)
+    ours = pods_of_job(job, pods)
     ended = outcome_of(job, ours)
     if ended is not None:
         return AttemptState(outcome=ended, has_job=True)
@@ -41,6 +41,6 @@ def find_job(resource: AnyResource, name: str, cluster: Cluster) -> AttemptState
     return read_job(job, cluster.children(resource.uid, POD), cluster) if job is not None else AttemptState()
 
 
-def pods_of_job(name: str, pods: Sequence[Manifest]) -> list[Manifest]:
-    """Returns the pods that the Job of that name made."""
-    return [pod for pod in pods if (pod["metadata"].get("labels") or {}).get(JOB_LABEL) == name]
+def pods_of_job(job: Manifest, pods: Sequence[Manifest]) -> list[Manifest]:
+    """Returns the pods whose controller is this Job, by its uid: labels and names are what anybody may write."""
+    return [pod for pod in pods if controller_of(pod).get("uid") == job["metadata"]["uid"]]

@@ -51,7 +51,7 @@ class Cluster(Protocol):
         """Returns a resource of Flywheel's kinds or one of their children, or None."""
 
     def children(self, uid: str, api: Api) -> tuple[Manifest, ...]:
-        """Returns objects of that type with the label `flywheel.ml/uid` of this owner, by name: its Jobs, and the pods of its Jobs."""
+        """Returns the objects of that type that the resource of that uid made, by name: its Jobs, and the pods of its Jobs."""
 
     def referrers(self, api: Api, to: Reference) -> tuple[Manifest, ...]:
         """Returns the resources of that kind whose `Kind.references` has `to`, by name: the ModelVersions of a Model."""

@@ -1,9 +1,9 @@
-"""Namespace, labels and owner reference of children."""
+"""Namespace, labels and owner reference of children, and who made an object."""
 
 from typing import Any
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import Reference
+from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child, ExistingChild
 
@@ -39,6 +39,12 @@ def with_owner(resource: AnyResource, child: Child) -> dict[str, Any]:
 def child_reference(resource: AnyResource, child: Child | ExistingChild) -> Reference:
     """Returns the reference of a child, which is in the namespace of its resource."""
     return Reference(child.api, resource.namespace, child.name)
+
+
+def controller_of(manifest: Manifest) -> dict[str, Any]:
+    """Returns the owner reference of the object's controller, such as a pod's Job, or an empty mapping."""
+    owners = manifest["metadata"].get("ownerReferences") or []
+    return next((each for each in owners if each.get("controller")), {})
 
 
 def _copy(value: Any) -> Any:

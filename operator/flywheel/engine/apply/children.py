@@ -9,7 +9,7 @@ from flywheel.cluster.errors import ApiError
 from flywheel.core.resource import names
 from flywheel.core.resource.api import Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
-from flywheel.core.resource.ownership import child_reference, with_owner
+from flywheel.core.resource.ownership import child_reference, controller_of, with_owner
 from flywheel.core.resource.plan import Child, Plan
 from flywheel.engine.apply import shared_fields, template_pinning
 from flywheel.engine.apply.apply_errors import ApplyError, name_taken, to_apply_error
@@ -112,7 +112,7 @@ class Children:
             for live in self._store.children(resource.uid, api):
                 reference = Reference(api, resource.namespace, live["metadata"]["name"])
                 terminating = "deletionTimestamp" in live["metadata"]
-                if reference in planned or terminating or _controller(live).get("uid") != resource.uid:
+                if reference in planned or terminating or controller_of(live).get("uid") != resource.uid:
                     continue
                 self._settled.pop(reference, None)
                 try:
@@ -121,23 +121,18 @@ class Children:
                     raise to_apply_error(error, reference, resource) from error
 
 
-def _controller(live: Manifest) -> dict[str, Any]:
-    owners = live["metadata"].get("ownerReferences") or []
-    return next((each for each in owners if each.get("controller")), {})
-
-
 def _is_ours(resource: AnyResource, child: Child, live: Manifest) -> bool:
     """Returns whether the object is the child of the plan. An owned child has the resource as its controller. An unowned one may have
     been made by anybody if it is never written to."""
     if child.owned:
-        return bool(_controller(live).get("uid") == resource.uid)
+        return bool(controller_of(live).get("uid") == resource.uid)
     return child.create_only or live["metadata"].get("labels", {}).get(names.MANAGED_BY) == "flywheel"
 
 
 def _is_of_predecessor(resource: AnyResource, live: Manifest) -> bool:
     """Returns whether its owner was a deleted resource of the same name, so that the garbage collector is about to remove it (0.2 s,
     measured)."""
-    owner = _controller(live)
+    owner = controller_of(live)
     return (owner.get("kind"), owner.get("name")) == (resource.api.kind, resource.name)
 
 

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from flywheel.core.resource import names
-from flywheel.core.resource.api import Api, Manifest, Reference
+from flywheel.core.resource.api import CRON_JOB, DEPLOYMENT, JOB, POD, Api, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind
+from flywheel.core.resource.ownership import controller_of
 from flywheel.core.resource.parse import InvalidSpec, parse_resource
 
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 MAX_TOMBSTONES = 20_000
+# Children that make objects themselves. A Deployment does so by ReplicaSets, which are not watched and have its name and a hash.
+_MAKERS = {"Job": JOB, "CronJob": CRON_JOB, "ReplicaSet": DEPLOYMENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class _Entry:
     uid: str
     version: int
     owner: str | None  # the label flywheel.ml/uid
+    controller: tuple[str, str, str]  # kind, name and uid of its controller; empty without one
     references: frozenset[Reference]
     json: bytes
 
@@ -107,8 +111,11 @@ class Store:
         return None if known is None else json.loads(known.json)
 
     def children(self, uid: str, api: Api) -> tuple[dict[str, Any], ...]:
-        """Returns the objects of that type which have the owner's uid as a label, by name."""
-        return self._all(lambda: self._owned.get((api, uid), ()))
+        """Returns the objects of that type which the resource of that uid made, by name.
+
+        They have its uid as a label, and as the uid of their controller, or of that of the Job, CronJob or Deployment that made them.
+        """
+        return self._all(lambda: [each for each in self._owned.get((api, uid), ()) if self._is_made_by(uid, each)])
 
     def referrers(self, api: Api, to: Reference) -> tuple[dict[str, Any], ...]:
         """Returns the resources of that kind which refer to `to`, by name."""
@@ -122,6 +129,17 @@ class Store:
     def count(self, api: Api | None = None) -> int:
         """Returns how many objects of that type, or of all types, are stored."""
         return len(self._entries) if api is None else self._counts[api]
+
+    def _is_made_by(self, uid: str, reference: Reference) -> bool:
+        kind, name, controller_uid = self._entries[reference].controller
+        if controller_uid == uid:
+            return True
+        if kind not in _MAKERS:
+            return False
+        is_replica_set = kind == "ReplicaSet"
+        made_by = Reference(_MAKERS[kind], reference.namespace, name.rpartition("-")[0] if is_replica_set else name)
+        maker = self._entries.get(made_by)
+        return maker is not None and maker.controller[2] == uid and (is_replica_set or maker.uid == controller_uid)
 
     def _all(self, found: Callable[[], Iterable[Reference]]) -> tuple[dict[str, Any], ...]:
         with self._lock:
@@ -191,6 +209,7 @@ class Store:
             uid=metadata["uid"],
             version=resource_version(manifest),
             owner=(metadata.get("labels") or {}).get(names.UID_LABEL),
+            controller=_controller(api, slim),
             references=self._references(api, slim),
             json=json.dumps(slim, separators=(",", ":")).encode(),
         )
@@ -208,6 +227,15 @@ class Store:
 def resource_version(manifest: Manifest) -> int:
     """Returns the resourceVersion. It increases within one type of object, which Kubernetes guarantees since 1.35."""
     return int(manifest["metadata"]["resourceVersion"])
+
+
+def _controller(api: Api, manifest: Manifest) -> tuple[str, str, str]:
+    """Returns kind, name and uid of the object's controller. A pod without a node cannot have run, so what its status says is nobody's."""
+    phase, node = (manifest.get("status") or {}).get("phase"), (manifest.get("spec") or {}).get("nodeName")
+    if api == POD and not node and phase not in (None, "Pending"):
+        return "", "", ""
+    found = controller_of(manifest)
+    return str(found.get("kind", "")), str(found.get("name", "")), str(found.get("uid", ""))
 
 
 def _discard(index: dict[Any, set[Reference]], key: Any, reference: Reference) -> None:

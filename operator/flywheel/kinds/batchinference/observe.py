@@ -72,7 +72,7 @@ def _job(job: Manifest, pods: Sequence[Manifest], cluster: Cluster) -> BatchJob 
         return None  # of an operator that wrote it otherwise; the run's next Job has another number
     scores = metadata["labels"][names.STEP_LABEL] == STEPS["Scoring"]
     state = read_job(job, pods, cluster, _score_outcome if scores else attempt_outcome)
-    shards = _shards(job, pods_of_job(metadata["name"], pods)) if scores else Shards()
+    shards = _shards(job, pods_of_job(job, pods)) if scores else Shards()
     return BatchJob(name=metadata["name"], run=run, shards=shards, **vars(state))
 
 

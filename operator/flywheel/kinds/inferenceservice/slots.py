@@ -10,6 +10,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import GROUP, Manifest
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.names import JOB_LABEL
+from flywheel.core.resource.ownership import controller_of
 from flywheel.core.resource.plan import Child, ExistingChild
 
 Slot = Literal["a", "b"]
@@ -49,7 +50,7 @@ def headless_service_name(service: AnyResource, slot: Slot) -> str:
 
 def is_owned(service: AnyResource, manifest: Manifest) -> bool:
     """Whether the service owns the object; one of another owner is ignored, and the engine reports NameTaken."""
-    return bool((manifest["metadata"].get("labels") or {}).get(names.UID_LABEL) == service.uid)
+    return bool(controller_of(manifest).get("uid") == service.uid)
 
 
 def slot_of(manifest: Manifest) -> Slot | None:
