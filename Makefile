@@ -5,7 +5,7 @@ PYTEST := $(BIN)/python -m pytest
 TELL = $(PYTEST) e2e --timeout 1800 --durations 20 --dist loadfile --no-loadscope-reorder -o cache_dir=.pytest_cache/$@
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test up down images deploy demo logs generate golden lock bench-operator bench-pipeline bench-serving clean clean-all
+.PHONY: help setup fmt check unit integration fuzz apiserver mutants test-long e2e stories stories-of-operators test test-security up down images deploy demo logs generate golden lock bench-operator bench-pipeline bench-serving clean clean-all
 
 help: ## Print this.
 	@awk -F ':[^#]*## ' '/^[a-z0-9-]+:.*## / {printf "  %-16s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,10 @@ stories: setup
 stories-of-operators: setup
 	$(TELL) -n 4 -m operator_rests $(AGAIN)
 	$(TELL) -m alone $(AGAIN)
+
+test-security: setup ## Attacks by a tenant on the development cluster, each with its control and then without it.
+	$(TELL) -k "security or forged_pods or secrets_need_rights"
+	$(BIN)/python -m e2e.security
 
 test: ## Everything: check, unit, integration, apiserver, and the stories if this machine can hold a cluster.
 	@python3 -m e2e.suite

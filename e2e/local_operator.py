@@ -1,6 +1,7 @@
 """The operator as a process on this machine, so that a test may kill it, stop it, or make it die after its n-th write."""
 
 import fcntl
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,9 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from e2e import kube
 from e2e.cluster import paths
@@ -17,6 +21,30 @@ DEPLOYMENT = ("--namespace", "flywheel-system", "deployment/flywheel-operator")
 
 # Locked by every test that pauses the installed operator; it holds the number of replicas to restore.
 REPLICAS_FILE = paths.KUBECONFIG.parent / "operator-rests"
+
+
+# The process has the installed operator's identity, which the chart's policies know, and may hold a Lease in the namespaces of tests.
+IDENTITY = paths.KUBECONFIG.parent / "operator.kubeconfig"
+LEASES = "e2e-operator-leases"
+
+
+def become_installed_operator() -> None:
+    """Write a kubeconfig with a token of the operator's ServiceAccount, and let it hold Leases anywhere."""
+    config: dict[str, Any] = yaml.safe_load(paths.KUBECONFIG.read_text())
+    token = kube.kubectl(
+        "create", "token", "flywheel-operator", "--namespace", "flywheel-system", "--duration=6h"
+    ).strip()
+    config["users"] = [{**each, "user": {"token": token}} for each in config["users"]]
+    IDENTITY.touch(mode=0o600)
+    IDENTITY.write_text(json.dumps(config))
+    account = {"kind": "ServiceAccount", "name": "flywheel-operator", "namespace": "flywheel-system"}
+    rule = {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}
+    api, reference = "rbac.authorization.k8s.io", {"kind": "ClusterRole", "name": LEASES}
+    for kind, fields in (
+        ("ClusterRole", {"rules": [rule]}),
+        ("ClusterRoleBinding", {"roleRef": {"apiGroup": api, **reference}, "subjects": [account]}),
+    ):
+        kube.apply({"apiVersion": f"{api}/v1", "kind": kind, "metadata": {"name": LEASES}, **fields}, "default")
 
 
 @contextmanager
@@ -35,6 +63,7 @@ def installed_operator_paused(namespace: str) -> Iterator[dict[str, str]]:
     with REPLICAS_FILE.open("a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_SH)
         pause_installed_operator()
+        become_installed_operator()
         try:
             yield {**settings, "FLYWHEEL_NAMESPACES": namespace, "FLYWHEEL_LEASE_NAMESPACE": namespace}
         finally:
@@ -42,6 +71,7 @@ def installed_operator_paused(namespace: str) -> Iterator[dict[str, str]]:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 kube.kubectl("scale", *DEPLOYMENT, f"--replicas={REPLICAS_FILE.read_text()}")
                 kube.kubectl("rollout", "status", *DEPLOYMENT, "--timeout=120s")
+                kube.kubectl("delete", f"clusterrole/{LEASES}", f"clusterrolebinding/{LEASES}")
 
 
 def pause_installed_operator() -> None:
@@ -61,7 +91,7 @@ class LocalOperator:
         environment = {
             **os.environ,
             **settings,
-            "KUBECONFIG": str(paths.KUBECONFIG),
+            "KUBECONFIG": str(IDENTITY),
             "POD_NAME": name,
             "POD_NAMESPACE": "flywheel-system",
             "FLYWHEEL_HTTP": f"127.0.0.1:{port}",

@@ -13,6 +13,7 @@ from flywheel.core.resource.api import (
     JOB,
     KUEUE,
     LEASE,
+    MODEL,
     MODEL_VERSION,
     POD,
     Api,
@@ -88,9 +89,13 @@ def view_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
 
 
 def edit_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
-    """Returns what is added to the cluster's roles edit and admin."""
-    verbs = ("create", "update", "patch", "delete", "deletecollection")
-    return (Rule("writing every kind", GROUP, _plurals(kind.api for kind in kinds), verbs),)
+    """Returns what is added to the cluster's roles edit and admin. To delete a Model is to end its approvals, so approvers do."""
+    ours, verbs = _plurals(kind.api for kind in kinds), ("create", "update", "patch")
+    deleted = tuple(plural for plural in ours if plural != MODEL.plural)
+    return (
+        Rule("writing every kind", GROUP, ours, verbs),
+        Rule("deleting every kind but Models", GROUP, deleted, ("delete", "deletecollection")),
+    )
 
 
 def server_token_rules() -> tuple[Rule, ...]:
@@ -112,7 +117,10 @@ def caller_rules() -> tuple[Rule, ...]:
 def approver_rules() -> tuple[Rule, ...]:
     """Returns what approvers need: a verb that no other role has, which the chart's ValidatingAdmissionPolicies check."""
     why = "approving versions, which is to write spec.approval"
-    return (Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),)
+    return (
+        Rule(why, GROUP, (MODEL_VERSION.plural,), ("approve", "get", "update", "patch")),
+        Rule("deleting Models, which is to end their approvals", GROUP, (MODEL.plural,), ("get", "list", "delete")),
+    )
 
 
 def _by_group(why: str, apis: Iterable[Api], verbs: tuple[str, ...]) -> list[Rule]:

@@ -38,6 +38,10 @@ def team(installed: Kubectl) -> Iterator[Run]:
     """kubectl in a namespace with jane, who may approve, and joe, who may edit."""
     users = {"jane": ("flywheel-approver", "flywheel-view"), "joe": ("flywheel-edit", "flywheel-view")}
     with policies_in(NAMESPACE, installed, users) as run:
+        # eve has Kubernetes' right to delete, and not the verb approve.
+        verbs = ("--verb=get,list,delete,deletecollection", "--resource=models.flywheel.ml")
+        assert run("create", "role", "deleter", *verbs).returncode == 0
+        assert run("create", "rolebinding", "deleter", "--role=deleter", "--user=eve").returncode == 0
         yield run
 
 
@@ -136,6 +140,46 @@ def test_approval_cannot_be_gone_around_by_the_model(team: Run, change: dict[str
     )
     assert allowed.returncode == 0, allowed.stderr
     assert other.returncode == 0, other.stderr
+
+
+def test_only_an_approver_deletes_a_model_with_approvals(team: Run) -> None:
+    model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "deleted"}}
+    made = team("create", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {"promotion": "Approval"}}))
+    assert made.returncode == 0, made.stderr
+    words = ("delete", "fwmodel", "deleted", "--as")
+
+    not_by_edit = team(*words, "joe")
+    refused = team(*words, "eve", "--as-group", "eves")
+    deleted = team(*words, "jane")
+
+    assert "cannot delete resource" in not_by_edit.stderr
+    assert (
+        "user 'eve' may not delete a Model with promotion: Approval; bind ClusterRole flywheel-approver"
+        in refused.stderr
+    )
+    assert deleted.returncode == 0, deleted.stderr
+
+
+@pytest.mark.parametrize("many", [False, True], ids=["one", "all of them"])
+def test_a_model_without_approvals_is_deleted_by_whoever_may_delete(team: Run, many: bool) -> None:
+    model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "auto", "labels": {"a": "b"}}}
+    assert team("create", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {}})).returncode == 0
+
+    done = team("delete", "fwmodel", *(("-l", "a=b") if many else ("auto",)), "--as", "eve", "--as-group", "eves")
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_deletion_of_all_models_spares_those_with_approvals(team: Run) -> None:
+    model = {"apiVersion": "flywheel.ml/v1alpha1", "kind": "Model", "metadata": {"name": "spared"}}
+    made = team("create", "-f", "-", stdin=yaml.safe_dump({**model, "spec": {"promotion": "Approval"}}))
+    assert made.returncode == 0, made.stderr
+
+    path = f"/apis/flywheel.ml/v1alpha1/namespaces/{NAMESPACE}/models"
+    refused = team("delete", "--raw", path, "--as", "eve", "--as-group", "eves")
+
+    assert "user 'eve' may not delete a Model with promotion: Approval" in refused.stderr
+    assert team("get", "fwmodel", "spared").returncode == 0
 
 
 def test_a_version_that_is_scored_with_cannot_be_deleted_and_is_told_by_whom(team: Run, made: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from flywheel.cluster.apply import Writer
 from flywheel.core.pods.schedule import SCHEDULED_ANNOTATION, TICK
-from flywheel.core.resource.api import EVENT, GROUP, JOB, Manifest, Reference
+from flywheel.core.resource.api import CRON_JOB, EVENT, GROUP, JOB, Manifest, Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource, Resource
 from flywheel.core.resource.names import MANAGED_BY, STEP_LABEL
 from flywheel.core.resource.parse import parse_resource
@@ -220,7 +220,12 @@ class Simulator:
         marks = {STEP_LABEL: TICK, **(labels or {})}
         now = self.cluster.now
         made = job(self.resource, name, state="Suspended", labels=marks, annotations=annotations, created=now)
-        self.put({**made, "metadata": {**made["metadata"], "ownerReferences": []}})
+        cron_job = next(iter(self.cluster.objects(CRON_JOB)), None)
+        if cron_job is None:
+            self.reconcile()
+            [cron_job, *_] = self.cluster.objects(CRON_JOB)
+        owner = {"kind": "CronJob", **{key: cron_job["metadata"][key] for key in ("name", "uid")}, "controller": True}
+        self.put({**made, "metadata": {**made["metadata"], "ownerReferences": [owner]}})
 
     def finished_ticks(self) -> set[str]:
         """The Jobs of CronJobs that the operator has completed."""

@@ -1,5 +1,6 @@
 """Settings of an installation: images, the store's Secret, limits. They are read once from the environment."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -7,6 +8,31 @@ from datetime import timedelta
 from typing import Any
 
 _FOLDER = re.compile(r"s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]/(?:[^/\s]+/)*")
+
+
+@dataclass(frozen=True)
+class AllowedPlacement:
+    """What spec.placement may ask for. None allows any, an empty tuple none."""
+
+    priority_class_names: tuple[str, ...] | None = None
+    toleration_keys: tuple[str, ...] | None = None
+    node_selector_keys: tuple[str, ...] | None = None
+
+    @staticmethod
+    def parse(text: str) -> "AllowedPlacement":
+        """Returns the chart's value `placement`, given as JSON.
+
+        Raises:
+            ValueError: it is no such JSON.
+        """
+        try:
+            value = json.loads(text)
+            names = ("priorityClassNames", "tolerationKeys", "nodeSelectorKeys")
+            return AllowedPlacement(*(None if value.get(name) is None else tuple(value[name]) for name in names))
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"FLYWHEEL_PLACEMENT is '{text}'; set it to the chart's value placement as JSON ({error})"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -21,6 +47,7 @@ class Settings:
     allowed_http_hosts: tuple[str, ...] = ()
     allowed_serving_env: tuple[str, ...] = ()  # names that spec.env of our own server may have besides the usual ones
     namespaces: tuple[str, ...] = ()  # empty: all
+    placement: AllowedPlacement = AllowedPlacement()
     fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
     output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
     resync: timedelta = timedelta(minutes=10)
@@ -37,7 +64,8 @@ class Settings:
         resync = environment.get("FLYWHEEL_RESYNC_SECONDS", str(int(Settings.resync.total_seconds())))
         if not resync.isdigit() or int(resync) < 5:
             raise ValueError(f"FLYWHEEL_RESYNC_SECONDS is '{resync}'; set it to a whole number of seconds, at least 5")
-        given: dict[str, Any] = {"resync": timedelta(seconds=int(resync))}
+        placement = AllowedPlacement.parse(environment.get("FLYWHEEL_PLACEMENT", "{}"))
+        given: dict[str, Any] = {"resync": timedelta(seconds=int(resync)), "placement": placement}
         for each in fields(Settings):
             text = environment.get(f"FLYWHEEL_{each.name.upper()}")
             if text is not None and each.name not in given:

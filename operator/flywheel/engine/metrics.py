@@ -31,3 +31,6 @@ requests = _counter("rest_client_requests", "Requests to the API server.", ("met
 leading = _gauge("leader_election_master_status", "1 while this process holds the Lease.", ("name",))
 store_objects = _gauge("flywheel_store_objects", "Objects in the cache.", ("kind",))
 loop_lag = _gauge("flywheel_event_loop_lag_seconds", "How late the event loop is.")
+policy_in_force = _gauge(
+    "flywheel_policy_in_force", "1 if a policy of the chart denies, by its name; absent if unknown.", ("policy",)
+)

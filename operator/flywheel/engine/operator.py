@@ -27,6 +27,7 @@ from flywheel.engine.cache import informer
 from flywheel.engine.cache.resync import NotInstalled, Resync
 from flywheel.engine.cache.store import Store
 from flywheel.engine.leader import Leader
+from flywheel.engine.policy_check import report_policies
 from flywheel.engine.reconcile import Reconciler
 from flywheel.engine.workers import Workers
 
@@ -85,7 +86,9 @@ class Operator:
         self._elected = asyncio.Event()
         self._health = health.Health()
 
-        client = Client(self._connection, lambda method, code: metrics.requests.labels(method, str(code)).inc())
+        self._client = client = Client(
+            self._connection, lambda method, code: metrics.requests.labels(method, str(code)).inc()
+        )
         self._store = Store(kinds, lambda keys: self._workers.enqueue(keys))
         self._resync = Resync(client, self._store, self._kind_apis, self._child_apis, self._settings.namespaces)
         self._leader = Leader(
@@ -140,6 +143,7 @@ class Operator:
         for each in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(each, self._stop.set)
         await self._wait_for_sync()
+        await asyncio.to_thread(report_policies, self._client)
         self._health.ready = True
         self._leader.start()
         async with asyncio.TaskGroup() as group:

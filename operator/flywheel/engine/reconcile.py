@@ -12,12 +12,14 @@ from flywheel.core.resource.api import Reference
 from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.parse import InvalidSpec, parse_resource
 from flywheel.core.resource.plan import Plan
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.core.settings import Settings
 from flywheel.engine.apply import status
 from flywheel.engine.apply.apply_errors import ApplyError, error_plan
 from flywheel.engine.apply.children import Children
 from flywheel.engine.apply.deletion import refresh
 from flywheel.engine.apply.event_recorder import EventRecorder
+from flywheel.engine.apply.restricted_plan import restrict_plan
 from flywheel.engine.apply.unowned_objects import UnownedObjects
 from flywheel.engine.cache.store import Store
 from flywheel.engine.cache.view import ClusterView
@@ -92,6 +94,9 @@ class Reconciler:
         try:
             view = ClusterView(self._store, self._client, self._settings, now.replace(microsecond=0))
             plan = kind.decide(resource, kind.observe(resource, view))
+            violation = find_violation(resource.spec, self._settings)
+            if violation is not None:
+                plan = restrict_plan(resource, plan, violation, lambda child: self._store.get(child) is not None)
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan

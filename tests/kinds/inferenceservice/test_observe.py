@@ -83,6 +83,34 @@ def test_what_is_wanted(spec: dict[str, Any]) -> None:
     assert (seen.wanted, seen.missing) == (ResolvedVersion("delay-1", DIGEST), None)
 
 
+NAMED, APPROVED = (
+    service(version="delay-2"),
+    {"by": "jane", "digest": DIGEST, "reason": "ticket 214", "at": READY["lastTransitionTime"]},
+)
+DELAY_2 = {"digest": DIGEST, "conditions": [READY]}
+
+
+@pytest.mark.parametrize(
+    ("promotion", "champion", "status", "served"),
+    [
+        pytest.param("Approval", "delay-1", DELAY_2, False, id="it is not approved"),
+        pytest.param("Approval", "delay-1", {**DELAY_2, "approval": APPROVED}, True, id="it is approved"),
+        pytest.param("Approval", "delay-2", DELAY_2, True, id="it is champion already"),
+        pytest.param("Auto", "delay-1", DELAY_2, True, id="the Model asks for no approval"),
+    ],
+)
+def test_a_version_that_is_named_needs_the_approval_that_its_model_asks_for(
+    promotion: str, champion: str, status: dict[str, Any], served: bool
+) -> None:
+    model = custom(MODEL, "delay", {"promotion": promotion}, status={"champion": champion, "championDigest": DIGEST})
+    version = custom(MODEL_VERSION, "delay-2", {"model": "delay"}, status=status)
+
+    seen = observe(NAMED, FakeCluster(model, version, kinds=(KIND,)))
+
+    assert (seen.wanted is not None) is served
+    assert served or (seen.missing is not None and seen.missing.reason == "NotApproved")
+
+
 def test_a_deployment_as_it_was_made_is_rolled_out_when_all_its_servers_answer() -> None:
     cluster, _ = made(service(), replicas=1, updatedReplicas=1, readyReplicas=1)
 

@@ -17,6 +17,7 @@ from flywheel.core.resource.kind import AnyKind, AnyResource
 from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.parse import InvalidSpec, parse_resource
 from flywheel.core.resource.plan import Child
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.core.settings import Settings
 from flywheel.engine import discover
 
@@ -102,6 +103,9 @@ class Simulation:
     def _children(self, kind: AnyKind, resource: AnyResource) -> tuple[tuple[Child, ...], DryRunResult | None]:
         """Returns the children that the resource would have, and a note on them."""
         subject = f"{kind.api.kind} '{resource.name}'"
+        violation = find_violation(resource.spec, self._settings)
+        if violation is not None:
+            return (), DryRunResult(subject, violation.message, tested=0)
         client, child_apis = self._connection.client, frozenset(kind.owns)
         now = datetime.now(UTC).replace(microsecond=0)
         cluster = PreviewCluster(client, self._kinds, self._tested, child_apis, self._settings, now)

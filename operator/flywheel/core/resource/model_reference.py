@@ -59,6 +59,26 @@ def _version(namespace: str, name: str, cluster: Cluster) -> ResolvedVersion | U
     return ResolvedVersion(name, digest)
 
 
+def require_approval(
+    namespace: str, resolved: ResolvedVersion | UnresolvedReference, cluster: Cluster
+) -> ResolvedVersion | UnresolvedReference:
+    """Returns why a version that a spec names may not be served: its Model has promotion Approval, and it is neither approved nor champion."""
+    if isinstance(resolved, UnresolvedReference):
+        return resolved
+    version = cluster.get(Reference(MODEL_VERSION, namespace, resolved.version)) or {}
+    name = version.get("spec", {}).get("model")
+    model = cluster.get(Reference(MODEL, namespace, str(name))) or {}
+    champion = (model.get("status") or {}).get("champion")
+    if model.get("spec", {}).get("promotion") != "Approval" or resolved.version == champion:
+        return resolved
+    if (version.get("status") or {}).get("approval"):
+        return resolved
+    return UnresolvedReference(
+        "NotApproved",
+        f"ModelVersion '{resolved.version}' is not approved, and Model '{name}' has promotion: Approval; have it approved, or set spec.model to '{name}', whose champion is served.",
+    )
+
+
 def find_users(
     version: Reference, api: Api, versions_at_work: Callable[[Manifest], Collection[str]], cluster: Cluster
 ) -> tuple[str, ...]:

@@ -5,7 +5,12 @@ from dataclasses import dataclass, field, replace
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import MODEL_VERSION, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
-from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference, resolve_version
+from flywheel.core.resource.model_reference import (
+    ResolvedVersion,
+    UnresolvedReference,
+    require_approval,
+    resolve_version,
+)
 from flywheel.kinds.inferenceservice.logging import prediction_logging
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
@@ -54,6 +59,8 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     active = rollout_observe.active_slot(service, cluster)
     servers, diagnosis, pods = rollout_observe.observe_slot(service, cluster, active)
     version = resolve_version(service.namespace, service.spec.model, service.spec.version, cluster)
+    if service.spec.version is not None:
+        version = require_approval(service.namespace, version, cluster)
     status = _version_status(service, version, cluster)
     return Seen(
         **observe_basics(cluster),

@@ -7,6 +7,7 @@ from datetime import date, datetime
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import is_ready
 from flywheel.core.resource.plan import Decision, Plan
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.core.resource.values import Digest, Duration
 from flywheel.kinds.trainingpipeline.schema import Template
 from flywheel.kinds.trainingpipeline.schema.inputs import Source
@@ -53,6 +54,11 @@ def start_run(run: TrainingRun, seen: Seen) -> StartedRun | Plan:
     if problems:
         step = f"Correct TrainingPipeline '{run.spec.pipeline}', and start a new run."
         return _end(run, seen, "Failed", "PipelineInvalid", f"{problems[0]} {step}")
+    violation = find_violation(seen.revision.template, seen.settings)
+    if violation is not None and run.status.start_time is None:
+        return _end(
+            run, seen, "Failed", violation.reason, f"TrainingPipeline '{run.spec.pipeline}': {violation.message}"
+        )
     try:
         parameters = _parameters(run, seen, seen.revision.template)
     except InvalidInput as error:

@@ -1,0 +1,36 @@
+"""Controls that stop attacks, and how each is removed for a moment."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+
+from e2e import kube
+
+
+@dataclass(frozen=True)
+class Control:
+    """What stops an attack. `removed` is a context manager that takes it away from the whole cluster until its block ends."""
+
+    name: str
+    removed: Callable[[], AbstractContextManager[None]]
+
+
+def policy(name: str) -> Control:
+    """A ValidatingAdmissionPolicy of the chart, which is removed with its binding."""
+    return Control(f"policy {name}", lambda: without_policy(name))
+
+
+@contextmanager
+def without_policy(name: str) -> Iterator[None]:
+    """Remove the binding of a policy, and create it again as it was."""
+    sort = "validatingadmissionpolicybinding"
+    binding = json.loads(kube.kubectl("get", sort, name, "--output", "json"))
+    metadata = {
+        key: binding["metadata"][key] for key in ("name", "labels", "annotations") if key in binding["metadata"]
+    }
+    kube.kubectl("delete", sort, name)
+    try:
+        yield
+    finally:
+        kube.kubectl("create", "--filename", "-", stdin=json.dumps({**binding, "metadata": metadata}))
