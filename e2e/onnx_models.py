@@ -87,6 +87,45 @@ def slow(weights: list[float], products: int = 4, size: int = 512) -> bytes:
     return _scored(weights, nodes, [zero, big])
 
 
+def counting() -> bytes:
+    """Counts to `n` [1] in a loop, a few microseconds for each step: the request sets the duration. Output `counted` INT64 [1]."""
+    step, count, next_count = (
+        helper.make_tensor_value_info(name, TensorProto.INT64, []) for name in ("step", "count", "next_count")
+    )
+    going, still_going = (
+        helper.make_tensor_value_info(name, TensorProto.BOOL, []) for name in ("going", "still_going")
+    )
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["going"], ["still_going"]),
+            helper.make_node("Add", ["count", "one"], ["next_count"]),
+        ],
+        "step",
+        [step, going, count],
+        [still_going, next_count],
+    )
+    graph = helper.make_graph(
+        [
+            helper.make_node("Squeeze", ["n"], ["steps"]),
+            helper.make_node("Loop", ["steps", "yes", "zero"], ["final"], body=body),
+            helper.make_node("Reshape", ["final", "shape"], ["counted"]),
+        ],
+        "counting",
+        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
+        [helper.make_tensor_value_info("counted", TensorProto.INT64, [1])],
+        [
+            helper.make_tensor("zero", TensorProto.INT64, [], [0]),
+            helper.make_tensor("one", TensorProto.INT64, [], [1]),
+            helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
+            helper.make_tensor("shape", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    checker.check_model(model)
+    content: bytes = model.SerializeToString()
+    return content
+
+
 def _axis(name: str, number: int) -> TensorProto:
     return helper.make_tensor(name, TensorProto.INT64, [1], [number])
 

@@ -16,6 +16,7 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
+from e2e import onnx_models
 from tests.serving.local_server import LocalServer
 
 ELEMENT = {
@@ -79,40 +80,9 @@ def echo(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that counts to `n` [1] in a loop, a few microseconds for each step: the request sets the inference's duration."""
-    body = helper.make_graph(
-        [
-            helper.make_node("Identity", ["going"], ["still_going"]),
-            helper.make_node("Add", ["count", "one"], ["next_count"]),
-        ],
-        "step",
-        [
-            helper.make_tensor_value_info("step", TensorProto.INT64, []),
-            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("count", TensorProto.INT64, []),
-        ],
-        [
-            helper.make_tensor_value_info("still_going", TensorProto.BOOL, []),
-            helper.make_tensor_value_info("next_count", TensorProto.INT64, []),
-        ],
-    )
-    constants = [
-        helper.make_tensor("zero", TensorProto.INT64, [], [0]),
-        helper.make_tensor("one", TensorProto.INT64, [], [1]),
-        helper.make_tensor("yes", TensorProto.BOOL, [], [True]),
-        helper.make_tensor("shape", TensorProto.INT64, [1], [1]),
-    ]
-    graph = helper.make_graph(
-        [
-            helper.make_node("Squeeze", ["n"], ["steps"]),
-            helper.make_node("Loop", ["steps", "yes", "zero"], ["final"], body=body),
-            helper.make_node("Reshape", ["final", "shape"], ["counted"]),
-        ],
-        "counting",
-        [helper.make_tensor_value_info("n", TensorProto.INT64, [1])],
-        [helper.make_tensor_value_info("counted", TensorProto.INT64, [1])],
-        constants,
-    )
-    return _write(tmp_path_factory.mktemp("counting"), _model(graph))
+    folder = tmp_path_factory.mktemp("counting")
+    (folder / "model.onnx").write_bytes(onnx_models.counting())
+    return folder
 
 
 @pytest.fixture(scope="session")

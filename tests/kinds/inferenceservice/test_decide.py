@@ -43,6 +43,7 @@ SERVING = Seen(now=NOON, settings=SETTINGS, version=V1, servers=servers(V1))
 NEW = replace(SERVING, servers=NO_SERVERS)
 CHANGED = replace(SERVING, version=V2)
 ROLLING = replace(SERVING, version=V2, servers=servers(V2, existing=3, updated=1, ready=2))
+STUCK = Diagnosis("ModelStuck", "In pod 'x', calls ran into their time limit.")
 PULL = Diagnosis("ImagePullFailed", "Image 'x' cannot be pulled.")
 FLIPPED = Diagnosis("DigestMismatch", "model.onnx has sha256 1 and should have 2; restore it")
 GONE = UnresolvedReference(
@@ -54,6 +55,8 @@ GONE = UnresolvedReference(
     ("seen", "ready", "progressing", "reason", "words"),
     [
         pytest.param(SERVING, True, None, "Serving", "All 2 servers are ready with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
+        pytest.param(replace(SERVING, isolated=True, model_diagnosis=STUCK), True, None, "ModelStuck", "All 2 servers are ready. In pod 'x'", id="calls were ended"),
+        pytest.param(replace(SERVING, servers=servers(V1, ready=0), diagnosis=STUCK), False, None, "ModelStuck", "0 of 2 servers are ready. In pod 'x'", id="all calls are stuck"),
         pytest.param(NEW, False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers are ready", id="one still warms up"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=0), diagnosis=PULL), False, None, "ImagePullFailed", "cannot be pulled", id="none can start"),

@@ -9,10 +9,12 @@ from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedRe
 from flywheel.core.resource.names import INPUTS_ANNOTATION
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
+from flywheel.kinds.inferenceservice.model_health import PROBE_FAILURE, diagnose_model
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, read_servers
 from tests.simulation import (
+    NOON,
     FakeCluster,
     pod,
     resource,
@@ -207,3 +209,62 @@ def test_batching_that_verification_found_unsafe_is_told(batching: dict[str, Any
     cluster = FakeCluster(MODEL_1, custom(MODEL_VERSION, "delay-1", {"model": "delay"}, status=status))
 
     assert observe(service(batching=batching), cluster).batching_note.startswith(note)
+
+
+def unhealthy(name: str, status: int, at: str = "2026-01-01T11:58:00Z") -> Manifest:
+    """The kubelet's event about a failed readiness probe of that pod, at two minutes before noon."""
+    return {
+        "reason": "Unhealthy",
+        "type": "Warning",
+        "message": f"{PROBE_FAILURE}{status}",
+        "lastTimestamp": at,
+        "involvedObject": {"kind": "Pod", "name": name, "uid": f"uid-{name}"},
+    }
+
+
+MODEL_POD = {"metadata": {"name": "delay-x", "uid": "uid-delay-x"}}
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        pytest.param([], None, id="nothing"),
+        pytest.param([unhealthy("delay-x", 503)], None, id="a server that starts"),
+        pytest.param([unhealthy("delay-x", 504)], "ModelStuck", id="stuck"),
+        pytest.param([unhealthy("delay-x", 500)], "ModelCrashed", id="crashed"),
+        pytest.param([unhealthy("delay-x", 504), unhealthy("delay-x", 500), unhealthy("delay-x", 503)], "ModelCrashed", id="the latest counts"),
+        pytest.param([unhealthy("delay-x", 504, "2026-01-01T11:54:00Z")], None, id="long ago"),
+        pytest.param([{**unhealthy("delay-x", 504), "reason": "Killing"}], None, id="another event"),
+        pytest.param([{**unhealthy("delay-x", 504), "lastTimestamp": None}], None, id="without a time"),
+    ],
+)  # fmt: skip
+def test_failed_probes_tell_what_became_of_the_model(events: list[Manifest], reason: str | None) -> None:
+    found = diagnose_model([MODEL_POD], lambda _uid: events, NOON)
+
+    assert (found.reason if found else None) == reason
+    if found:
+        assert "In pod 'delay-x'" in found.message
+        assert "(last seen at 11:58 UTC)" in found.message
+
+
+@pytest.mark.parametrize(
+    ("isolated", "status", "runtime", "reason"),
+    [
+        pytest.param("Loop", {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="isolated and ready"),
+        pytest.param(None, {"replicas": 1, "readyReplicas": 1}, None, None, id="no call may be ended"),
+        pytest.param(None, {"replicas": 1}, None, "ModelStuck", id="not ready"),
+        pytest.param("Loop", {"replicas": 1}, {"triton": {"image": "triton"}}, None, id="another server's probes mean something else"),
+    ],
+)  # fmt: skip
+def test_events_are_looked_up_only_where_they_may_matter(
+    isolated: str | None, status: dict[str, int], runtime: dict[str, Any] | None, reason: str | None
+) -> None:
+    asked = service(version="delay-1", **({"runtime": runtime} if runtime else {}))
+    cluster, _ = made(service(), **status)
+    cluster.put({**VERSION_1, "status": {**VERSION_1["status"], **({"isolated": isolated} if isolated else {})}})
+    server = pod(asked, "x", containers={"server": running_state()})
+    cluster.put(server).event(server, "Unhealthy", PROBE_FAILURE + "504")
+
+    found = observe(asked, cluster).model_diagnosis
+
+    assert (found.reason if found else None) == reason

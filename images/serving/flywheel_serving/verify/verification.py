@@ -19,9 +19,11 @@ from flywheel_serving.model.row_comparison import compare_rows
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.model.signature import signature_differences
 from flywheel_serving.verify import quantization
+from flywheel_serving.workers.kernels import unsafe_operator
 
 MAX_FACTS_BYTES = 2_000
 MAX_FINDING_CHARACTERS = 200
+MAX_OPERATOR_CHARACTERS = 64
 LATENCY_CALLS = 200
 WARM_UP_CALLS = 20
 
@@ -51,8 +53,16 @@ def verify(root: Path) -> None:
         _write_artifact(outputs / "model", path, model)
     quantization.copy_artifact(report, folder, outputs / "model")
     golden = {"rows": rows.rows if rows else 0, "maxDifference": difference}
-    mixing = (graph_row_mixing(read_model(path)) or compare_rows(replayed, model))[:MAX_FINDING_CHARACTERS]
-    measured = {"golden": golden, "loadSeconds": round(load_seconds, 3), **({"rowMixing": mixing} if mixing else {})}
+    graph = read_model(path)
+    facts = {
+        "rowMixing": (graph_row_mixing(graph) or compare_rows(replayed, model))[:MAX_FINDING_CHARACTERS],
+        "isolated": unsafe_operator(graph)[:MAX_OPERATOR_CHARACTERS],
+    }
+    measured = {
+        "golden": golden,
+        "loadSeconds": round(load_seconds, 3),
+        **{name: fact for name, fact in facts.items() if fact},
+    }
     _write_json(outputs / "facts.json", _facts(model, measured, {**evaluation, **quantization.facts(report)}))
     # Written last: its presence says that the outputs are complete.
     metrics = {**_reported_metrics(evaluation), **latency, "size_bytes": path.stat().st_size}

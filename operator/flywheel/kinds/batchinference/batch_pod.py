@@ -35,6 +35,7 @@ PLAN_INPUT = "plan"
 MAIN_RESOURCES = Resources(requests={"cpu": "100m", "memory": "256Mi"})
 SERVER_RESOURCES = Resources(requests={"cpu": "250m", "memory": "256Mi"})
 GRACE_SECONDS = 30
+RUN_SECONDS = 3600
 
 
 def batch_pod(
@@ -83,6 +84,7 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "--http": f"127.0.0.1:{PORT}",
         "--drain-seconds": "0",
         "--grace-seconds": "2",
+        "--max-run-seconds": str(RUN_SECONDS),  # of one request, with as many rows as main sends at once
     }
     return {
         "name": "server",

@@ -23,7 +23,16 @@ ONE_BY_ONE = {"maxSurge": 0, "maxUnavailable": 1}
 SINGLE_SLOT = Layout()
 # Fields of the spec that shape the pod. A field that is absent from the spec is absent here too, so that one which a later operator
 # knows restarts no server that does not use it.
-POD_FIELDS = {"resources", "env", "image_pull_secrets", "placement", "shared_memory", "logging", "batching"}
+POD_FIELDS = {
+    "resources",
+    "env",
+    "image_pull_secrets",
+    "placement",
+    "shared_memory",
+    "logging",
+    "batching",
+    "request_timeout",
+}
 
 
 def service_children(

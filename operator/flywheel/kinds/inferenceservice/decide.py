@@ -13,6 +13,7 @@ from flywheel.core.resource.plan import Decision, Plan
 from flywheel.kinds.inferenceservice import messages
 from flywheel.kinds.inferenceservice.children import service_children
 from flywheel.kinds.inferenceservice.environment import refused_names
+from flywheel.kinds.inferenceservice.model_health import CHECK_INTERVAL
 from flywheel.kinds.inferenceservice.observe import Seen
 from flywheel.kinds.inferenceservice.rollout.capacity import ONE_BY_ONE_MESSAGE, replaces_one_by_one
 from flywheel.kinds.inferenceservice.rollout.children import rollout_children, route_touches
@@ -43,6 +44,7 @@ def decide(service: InferenceService, seen: Seen) -> Plan:
         or (transition.decision if seen.missing is None else None)
         or served_version_is_unavailable(seen)
         or autoscaler_cannot_measure(service, seen)
+        or model_calls_were_ended(service, seen)
         or variables_are_ignored(service, seen, refused)
         or all_servers_are_ready(service, seen, target)
     )
@@ -201,14 +203,24 @@ def variables_are_ignored(service: InferenceService, seen: Seen, refused: tuple[
     return Decision(ready=True, reason="EnvNotAllowed", message=message)
 
 
+def model_calls_were_ended(service: InferenceService, seen: Seen) -> Decision | None:
+    """Calls ran into the time limit, or ended their worker process; the servers go on."""
+    diagnosis = seen.model_diagnosis
+    if diagnosis is None:
+        return None
+    message = f"{messages.all_ready(_desired_replicas(service, seen))}. {diagnosis.message}"
+    return Decision(ready=True, reason=diagnosis.reason, message=message, requeue_after=CHECK_INTERVAL)
+
+
 def all_servers_are_ready(service: InferenceService, seen: Seen, target: ResolvedVersion) -> Decision:
     """Nothing is left to do."""
     ready = messages.all_ready(_desired_replicas(service, seen))
+    starting = PENDING_CHECK_INTERVAL if seen.autoscaler.starting else None
     return Decision(
         ready=True,
         reason="Serving",
         message=f"{ready} with version '{target.version}' at {messages.url(service)}.",
-        requeue_after=PENDING_CHECK_INTERVAL if seen.autoscaler.starting else None,
+        requeue_after=starting or (CHECK_INTERVAL if seen.isolated else None),
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field, replace
 
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
-from flywheel.core.resource.api import MODEL_VERSION, Reference
+from flywheel.core.resource.api import MODEL_VERSION, Manifest, Reference
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import (
     ResolvedVersion,
@@ -12,7 +12,9 @@ from flywheel.core.resource.model_reference import (
     resolve_version,
 )
 from flywheel.kinds.inferenceservice.logging import prediction_logging
+from flywheel.kinds.inferenceservice.model_health import diagnose_model
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
+from flywheel.kinds.inferenceservice.runtimes import container
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, Servers
@@ -24,6 +26,7 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 class Seen(Observation):
     """What was observed of a service.
 
+    `isolated`: servers compute the model in worker processes, and `model_diagnosis` says whether its calls were ended lately.
     `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
     front Service selects. `rollout` has the other slot.
     """
@@ -31,6 +34,8 @@ class Seen(Observation):
     version: ResolvedVersion | UnresolvedReference
     servers: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
+    isolated: bool = False
+    model_diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
     batching_note: str = ""  # why spec.batching has no effect
     autoscaler: AutoscalerSeen = field(default_factory=AutoscalerSeen)
@@ -62,16 +67,40 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     if service.spec.version is not None:
         version = require_approval(service.namespace, version, cluster)
     status = _version_status(service, version, cluster)
+    isolated, model_diagnosis = _observe_model(service, version, servers, pods, cluster)
     return Seen(
         **observe_basics(cluster),
         version=version,
         servers=servers,
-        diagnosis=diagnosis,
+        diagnosis=diagnosis or (model_diagnosis if servers.ready < servers.existing else None),
+        isolated=isolated,
+        model_diagnosis=model_diagnosis,
         logging_note=_logging_note(service, status),
         batching_note=_batching_note(service, status),
         autoscaler=observe_autoscaler(service, cluster),
         rollout=rollout_observe.observe_rollout(service, cluster, active, pods, status),
     )
+
+
+def _observe_model(
+    service: InferenceService,
+    version: ResolvedVersion | UnresolvedReference,
+    servers: Servers,
+    pods: list[Manifest],
+    cluster: Cluster,
+) -> tuple[bool, Diagnosis | None]:
+    """Whether the wanted version is computed in workers, and what our own servers report of their model.
+
+    The events are looked up only where calls may be ended: for such a version, and for pods that are not ready.
+    """
+    if not container.is_ours(service.spec.runtime):
+        return False, None
+    name = version.version if isinstance(version, ResolvedVersion) else ""
+    found = cluster.get(Reference(MODEL_VERSION, service.namespace, name)) if name else None
+    isolated = bool(((found or {}).get("status") or {}).get("isolated"))
+    if not isolated and servers.ready >= servers.existing:
+        return isolated, None
+    return isolated, diagnose_model(pods, lambda uid: cluster.events(service.namespace, uid), cluster.now)
 
 
 def _version_status(

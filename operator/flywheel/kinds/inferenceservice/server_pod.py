@@ -25,6 +25,7 @@ from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.spec import Batching
 
 GRACE_SECONDS = container.DRAIN_SECONDS + container.FINISH_SECONDS + 5
+MAX_RUN_SECONDS = 12 * 3600
 # Not below /flywheel: that volume is read-only here, and nothing can be mounted into it.
 ROUTE_FOLDER = "/etc/flywheel/route"
 
@@ -75,8 +76,7 @@ def _server(service: InferenceService, target: ResolvedVersion, settings: Settin
         "args": [argument for flag in _flags(service, target).items() for argument in flag],
         **({"env": env} if env else {}),
         "ports": [
-            {"name": name, "containerPort": port, "protocol": "TCP"}
-            for name, port in (("http", container.HTTP_PORT), ("grpc", container.GRPC_PORT))
+            {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container.SERVER_PORTS.items()
         ],
         **resource_fields(spec.resources),
         "securityContext": container_security_context(),
@@ -104,8 +104,14 @@ def _flags(service: InferenceService, target: ResolvedVersion) -> dict[str, str]
         "--version": target.version,
         "--http": f"0.0.0.0:{container.HTTP_PORT}",
         "--grpc": f"0.0.0.0:{container.GRPC_PORT}",
+        "--health": f"0.0.0.0:{container.HEALTH_PORT}",
         "--drain-seconds": str(container.DRAIN_SECONDS),
         "--grace-seconds": str(container.FINISH_SECONDS),
+        **(
+            {"--max-run-seconds": str(min(spec.request_timeout.seconds, MAX_RUN_SECONDS))}
+            if spec.request_timeout
+            else {}
+        ),
         **_batching_flags(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, service_host(service)),
         **prediction_logging.flags(spec.logging, service.name, service.namespace, target.digest),
@@ -121,7 +127,7 @@ def _batching_flags(batching: Batching | None) -> dict[str, str]:
 
 def _probe(endpoint: str, *, period: int, timeout: int, failures: int) -> dict[str, Any]:
     return {
-        "httpGet": {"path": f"/v2/health/{endpoint}", "port": "http"},
+        "httpGet": {"path": f"/v2/health/{endpoint}", "port": "health"},
         "periodSeconds": period,
         "timeoutSeconds": timeout,
         "failureThreshold": failures,

@@ -16,7 +16,9 @@ from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.schema.runtimes import CustomRuntime, Runtime, TritonRuntime
 
-HTTP_PORT, GRPC_PORT, TRITON_METRICS_PORT = 8080, 8081, 8082
+HTTP_PORT, GRPC_PORT, TRITON_METRICS_PORT, HEALTH_PORT = 8080, 8081, 8082, 8083
+# Of our own server. Probes have a port of their own, which no flood of the others starves; the NetworkPolicy admits no client to it.
+SERVER_PORTS = {"http": HTTP_PORT, "grpc": GRPC_PORT, "health": HEALTH_PORT}
 DRAIN_SECONDS, FINISH_SECONDS = 5, 20
 REPOSITORY = f"{ROOT}/repository"
 
@@ -80,6 +82,7 @@ def _other_runtime(ours: dict[str, Any], service: InferenceService, version: str
         "FLYWHEEL_MODEL_NAME": service.name,
         "FLYWHEEL_MODEL_VERSION": version,
     }
+    live = {"httpGet": {"path": "/v2/health/live", "port": "http"}}
     ready = {**ours["readinessProbe"], "httpGet": {"path": f"/v2/models/{service.name}/ready", "port": "http"}}
     return {
         **{key: value for key, value in ours.items() if key not in ("command", "args")},
@@ -89,7 +92,9 @@ def _other_runtime(ours: dict[str, Any], service: InferenceService, version: str
             {"name": name, "containerPort": port, "protocol": "TCP"} for name, port in container_ports(service).items()
         ],
         "securityContext": container_security_context(read_only=False),
+        "startupProbe": {**ours["startupProbe"], **live},
         "readinessProbe": ready,
+        "livenessProbe": {**ours["livenessProbe"], **live},
         # Not every server handles requests after SIGTERM, and the nodes' proxies need a moment to stop sending them here.
         "lifecycle": {"preStop": {"sleep": {"seconds": DRAIN_SECONDS}}},
     }

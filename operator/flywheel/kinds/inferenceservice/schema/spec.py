@@ -15,7 +15,7 @@ from flywheel.core.resource.schema import (
     rule,
     validations,
 )
-from flywheel.core.resource.values import Latency, ObjectName
+from flywheel.core.resource.values import Duration, Latency, ObjectName
 from flywheel.kinds.inferenceservice.schema import runtimes
 from flywheel.kinds.inferenceservice.schema import scaling as scaling_rules
 from flywheel.kinds.inferenceservice.schema.auth import Authentication
@@ -58,6 +58,10 @@ class InferenceServiceSpec(Schema):
         None, description="The program that serves the model; absent, Flywheel's own server."
     )
     batching: Batching | None = Field(None, description="How concurrent requests share calls of the model.")
+    request_timeout: Duration | None = Field(
+        None,
+        description="How long the model may compute for one request, such as 30s; at most 12h; then the computation is ended. Absent, 60s.",
+    )
     resources: Resources = Field(Resources(), description="Resource requests and limits of each server.")
     auth: Authentication | None = Field(None, description="Who may call the service; required.")
     logging: Logging | None = Field(

@@ -83,6 +83,11 @@ class ModelVersionStatus(Status):
         max_length=256,
         description="Why a row's output may depend on other rows of a call, so that requests do not share calls of the model. Absent if they may.",
     )
+    isolated: str | None = Field(
+        None,
+        max_length=64,
+        description="Operator for which servers compute the model in worker processes, since it might end or occupy theirs. Absent, they compute it themselves.",
+    )
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
         None, description="Time when verification last succeeded. Absent if a later verification failed."
