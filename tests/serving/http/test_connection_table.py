@@ -44,6 +44,15 @@ def test_a_full_table_of_busy_connections_refuses() -> None:
     assert fill(table, Open("c")) == [False]
 
 
+def test_an_idle_connection_behind_many_busy_ones_is_found() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(200)
+    idle = Open("a", (1, 1.0))
+    fill(table, *(Open("a") for _ in range(100)), idle, *(Open("a") for _ in range(49)))
+
+    assert fill(table, Open("a")) == [True]
+    assert idle.is_evicted
+
+
 def test_an_evicted_connection_is_removed_once() -> None:
     table: ConnectionTable[Open] = ConnectionTable(4)
     idle = Open("a", (0, 1.0))

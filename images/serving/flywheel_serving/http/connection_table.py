@@ -2,10 +2,11 @@
 
 import resource
 from collections import defaultdict
+from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 PEER_PART = 0.75  # of all connections may be one peer's
-EVICTED_PART = 16  # of a peer's idle connections, so many at once: the search for them looks at all
+SCANNED_CONNECTIONS, MAX_SCANS = 32, 8  # for an idle one: a search among all would make others wait
 RESERVED_FILES = 256  # for everything but connections
 
 
@@ -30,7 +31,9 @@ class ConnectionTable(Generic[C]):
     def __init__(self, max_connections: int) -> None:
         self._max = max(1, min(max_connections, _file_limit() - RESERVED_FILES))
         self._max_of_peer = max(1, int(self._max * PEER_PART))
-        self._by_peer: defaultdict[str, set[C]] = defaultdict(set)
+        self._by_peer: defaultdict[str, dict[C, None]] = defaultdict(
+            dict
+        )  # in the order of their age, or of the last scan
         self._count = 0
 
     def __len__(self) -> int:
@@ -42,7 +45,7 @@ class ConnectionTable(Generic[C]):
 
     def add(self, connection: C) -> bool:
         """Adds a new connection; False if there is no room for it, so that it must be refused."""
-        self._by_peer[connection.peer].add(connection)
+        self._by_peer[connection.peer][connection] = None
         self._count += 1
         if len(self._by_peer[connection.peer]) > self._max_of_peer:
             return self._evict_idle(connection.peer, connection)
@@ -52,9 +55,9 @@ class ConnectionTable(Generic[C]):
 
     def remove(self, connection: C) -> None:
         """Removes a connection; nothing if it was evicted before."""
-        connections = self._by_peer.get(connection.peer, set())
+        connections = self._by_peer.get(connection.peer, {})
         if connection in connections:
-            connections.remove(connection)
+            del connections[connection]
             self._count -= 1
             if not connections:
                 del self._by_peer[connection.peer]
@@ -63,13 +66,20 @@ class ConnectionTable(Generic[C]):
         return len(self._by_peer[peer])
 
     def _evict_idle(self, peer: str, newest: C) -> bool:
-        """Whether an idle connection of the peer was closed."""
-        ranked = [(connection.idleness, connection) for connection in self._by_peer[peer] if connection is not newest]
-        idle = sorted([(rank, each) for rank, each in ranked if rank is not None], key=lambda pair: pair[0])
-        for _, connection in idle[: max(1, len(idle) // EVICTED_PART)]:
-            self.remove(connection)
-            connection.evict()
-        return bool(idle)
+        """Whether a connection of the peer was closed: the idlest of those that were scanned longest ago."""
+        connections = self._by_peer[peer]
+        for _ in range(MAX_SCANS):
+            scanned = [each for each in islice(connections, SCANNED_CONNECTIONS) if each is not newest]
+            ranked = [(rank, each) for each in scanned if (rank := each.idleness) is not None]
+            idlest = min(ranked, key=lambda pair: pair[0], default=None)
+            if idlest is None or idlest[0][0] > 0:  # the next scan is among others
+                for connection in scanned:
+                    connections[connection] = connections.pop(connection)
+            if idlest is not None:
+                self.remove(idlest[1])
+                idlest[1].evict()
+                return True
+        return False
 
 
 def _file_limit() -> int:

@@ -1,0 +1,1 @@
+"""A model server under attack on loopback: what a good client loses."""

@@ -1,0 +1,97 @@
+"""One attacker, in a process of its own with nice 19: python -m e2e.bench.attacks.attackers KIND PORT SECONDS.
+
+All of them come from 127.0.0.2, so that the server can tell them from the good client, and end by themselves.
+
+| KIND | |
+|---|---|
+| idle | 10,000 connections that send nothing, opened at 1,000 a second; those that the server closes are opened again at 200 a second |
+| tokens | 300 connections, each with a new made-up token twice a second: 600 requests a second |
+| stuck | 8 connections, each with a request that computes until its limit, and the next one after it |
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import resource
+import sys
+from collections.abc import Callable, Coroutine, Mapping
+from itertools import count
+
+SOURCE = ("127.0.0.2", 0)
+IDLE_CONNECTIONS, OPENED_PER_SECOND, REOPENED_PER_SECOND = 10_000, 1_000, 200
+TOKEN_CONNECTIONS, TOKEN_INTERVAL_SECONDS = 300, 0.5
+STUCK_CONNECTIONS, STUCK_STEPS = 8, 3_000_000  # a few seconds, where nothing ends it
+NUMBERS = count()
+
+
+async def open_connection(port: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    return await asyncio.wait_for(asyncio.open_connection("127.0.0.1", port, local_addr=SOURCE), 10)
+
+
+async def idle(port: int) -> None:
+    """Opens connections and says nothing."""
+    held: list[asyncio.StreamWriter] = []
+    readers: list[asyncio.StreamReader] = []
+    while True:
+        is_full = len(held) >= IDLE_CONNECTIONS
+        for _ in range((REOPENED_PER_SECOND if is_full else OPENED_PER_SECOND) // 10):
+            with contextlib.suppress(OSError, TimeoutError):
+                reader, writer = await open_connection(port)
+                held.append(writer)
+                readers.append(reader)
+        while len(held) > IDLE_CONNECTIONS:
+            readers.pop(0)
+            held.pop(0).close()
+        await asyncio.sleep(0.1)
+
+
+def request(target: str, body: Mapping[str, object], headers: str = "") -> bytes:
+    content = json.dumps(body).encode()
+    return f"POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {len(content)}\r\n\r\n".encode() + content
+
+
+async def repeat(port: int, make: Callable[[], bytes], pause_seconds: float) -> None:
+    """Sends one request after the other, over a connection that is opened again when it was closed."""
+    while True:
+        with contextlib.suppress(OSError, TimeoutError, asyncio.IncompleteReadError):
+            reader, writer = await open_connection(port)
+            while True:
+                writer.write(make())
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+                await reader.readexactly(length)
+                await asyncio.sleep(pause_seconds)
+        await asyncio.sleep(0.1)
+
+
+async def tokens(port: int) -> None:
+    """Sends made-up tokens."""
+
+    def make() -> bytes:
+        token = f"authorization: Bearer made-up-{os.getpid()}-{next(NUMBERS)}\r\n"
+        return request("/v2/models/m/infer", {"inputs": []}, token)
+
+    await asyncio.gather(*(repeat(port, make, TOKEN_INTERVAL_SECONDS) for _ in range(TOKEN_CONNECTIONS)))
+
+
+async def stuck(port: int) -> None:
+    """Sends requests that compute for long."""
+    body = {"inputs": [{"name": "n", "datatype": "INT64", "shape": [1], "data": [STUCK_STEPS]}]}
+    content = request("/v2/models/m/infer", body)
+    await asyncio.gather(*(repeat(port, lambda: content, 0.0) for _ in range(STUCK_CONNECTIONS)))
+
+
+KINDS: dict[str, Callable[[int], Coroutine[None, None, None]]] = {"idle": idle, "tokens": tokens, "stuck": stuck}
+
+
+async def attack(kind: str, port: int, seconds: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(KINDS[kind](port), seconds)
+
+
+if __name__ == "__main__":
+    os.nice(19)
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    asyncio.run(attack(sys.argv[1], int(sys.argv[2]), float(sys.argv[3])))
