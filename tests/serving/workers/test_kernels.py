@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import onnx
 import pytest
 from onnx import NodeProto, TensorProto, helper
 
@@ -50,6 +51,30 @@ def test_any_other_model_is_computed_in_workers(tmp_path: Path, nodes: Sequence[
     path = write_model(tmp_path, nodes, INT64, constants=[scalar("two", INT64, 2)])
 
     assert unsafe_operator(read_model(path)) == operator
+
+
+def test_a_name_that_is_declared_twice_or_is_no_text_hides_no_division(tmp_path: Path) -> None:
+    """onnxruntime refuses such files, or reads them in one of two ways."""
+    path = write_model(tmp_path, [node("Abs", "x", "a"), node("Div", "a a")], INT64)
+    model = onnx.load(path)
+    twice = onnx.ModelProto.FromString(model.SerializeToString())
+    for element in (FLOAT, INT64):
+        twice.graph.value_info.append(helper.make_tensor_value_info("a", element, [None, 2]))
+    real = helper.make_tensor_value_info("r", FLOAT, [None, 2])
+    model.graph.value_info.append(real)
+    content = (
+        model.SerializeToString()
+        .replace(b"\n\x01r", b"\n\x01\xfe")
+        .replace(b"\n\x01a", b"\n\x01\xff")
+        .replace(b"\x12\x01a", b"\x12\x01\xff")
+    )
+    cast = write_model(tmp_path, [node("Cast", "x", to=INT64), node("Div", "y y", "z")], INT64).read_bytes()
+    two_types = onnx.load_model_from_string(cast)
+    two_types.graph.node[0].attribute.append(helper.make_attribute("to", FLOAT))
+
+    for file in (twice.SerializeToString(), content, two_types.SerializeToString()):
+        path.write_bytes(file)
+        assert unsafe_operator(read_model(path)) == "Div of integers"
 
 
 def test_bodies_and_functions_are_computed_in_workers(tmp_path: Path, counting: Path) -> None:

@@ -51,8 +51,8 @@ REAL_TYPES = frozenset({1, 10, 11, 16})
 class _Node:
     operator: str = ""
     domain: str = ""
-    inputs: list[str] = field(default_factory=list)
-    outputs: list[str] = field(default_factory=list)
+    inputs: list[bytes] = field(default_factory=list)
+    outputs: list[bytes] = field(default_factory=list)
     real_attribute: bool = False  # Cast to a real, or a constant of reals
 
 
@@ -61,11 +61,13 @@ def unsafe_operator(model: Any) -> str:
     if model.functions:
         return "a function of its own"
     graph = model.graph
-    reals = {text(tensor.name) for tensor in graph.initializer if tensor.data_type in REAL_TYPES}
-    for typed in (*graph.input, *graph.output, *graph.value_info):
-        if typed.type.tensor_type.elem_type in REAL_TYPES:
-            reals.add(text(typed.name))
-    reals.discard("")  # an operand that is left out
+    declared = [(tensor.name, tensor.data_type) for tensor in graph.initializer]
+    declared += [
+        (typed.name, typed.type.tensor_type.elem_type) for typed in (*graph.input, *graph.output, *graph.value_info)
+    ]
+    # A name is bytes: two that are no texts must not become one. A name of two types counts as whole.
+    reals = {name for name, datatype in declared if datatype in REAL_TYPES}
+    reals -= {name for name, datatype in declared if datatype not in REAL_TYPES} | {b""}  # b"" is an absent operand
     for message in graph.node:
         node = _read_node(message)
         if node.domain not in DOMAINS or node.operator not in BOUNDED_OPERATORS:
@@ -76,7 +78,7 @@ def unsafe_operator(model: Any) -> str:
     return ""
 
 
-def _infer_reals(node: _Node, reals: set[str]) -> None:
+def _infer_reals(node: _Node, reals: set[bytes]) -> None:
     """Adds the outputs of `node` that are known to be reals. Nodes come in the order in which they are computed."""
     operands = node.inputs[1:] if node.operator == "Where" else node.inputs[:1]
     if (
@@ -93,14 +95,17 @@ def _infer_reals(node: _Node, reals: set[str]) -> None:
 
 def _read_node(message: Any) -> _Node:
     node = _Node(text(message.op_type), text(message.domain))
-    node.inputs, node.outputs = [text(name) for name in message.input], [text(name) for name in message.output]
+    node.inputs, node.outputs = list(message.input), list(message.output)
+    attributes = [each for each in message.attribute if node.operator == "Constant" or each.name == b"to"]
     if node.operator in ("Cast", "Constant"):
-        for attribute in message.attribute:
-            name = text(attribute.name)
-            if name == "to":
-                node.real_attribute = attribute.i in REAL_TYPES
-            elif name == "value":
-                node.real_attribute = attribute.t.data_type in REAL_TYPES
-            else:
-                node.real_attribute = name in ("value_float", "value_floats")
+        node.real_attribute = bool(attributes) and all(map(_is_real, attributes))
     return node
+
+
+def _is_real(attribute: Any) -> bool:
+    """Whether the attribute of a Cast or a Constant makes its output real."""
+    if attribute.name == b"to":
+        return attribute.i in REAL_TYPES
+    if attribute.name == b"value":
+        return attribute.t.data_type in REAL_TYPES
+    return attribute.name in (b"value_float", b"value_floats")
