@@ -1,6 +1,9 @@
 """Why something that should run does not: each cause is found wherever it hides, and told with a next step."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,6 +23,7 @@ from tests.simulation import (
     waiting_state,
 )
 
+CONTRACTS = Path(__file__).parents[2] / "contracts"
 TOY = resource(KIND, "flights", {"source": {"s3": {"uri": "s3://bucket/"}}})
 JOB = job(TOY, "flights-check-1-5e0c2a9b")
 NO_SECRET = waiting_state("CreateContainerConfigError", 'secret "s3-read" not found')
@@ -134,6 +138,21 @@ def test_a_missing_volume_is_found_in_events_after_twenty_seconds() -> None:
 
     assert found is not None
     assert 'persistentvolumeclaim "data" not found' in found.message
+
+
+def test_outputs_that_wait_for_the_store_are_shown_while_collect_runs_again() -> None:
+    message = json.loads((CONTRACTS / "collect_waiting.json").read_text())["message"]
+    ended = terminated_state(1, message)
+    for collect in (
+        waiting_state("CrashLoopBackOff", restarts=1, last=ended),
+        replace(running_state(), last=ended.state),
+    ):
+        waiting = pod(TOY, "p", init={"collect": collect}, main=terminated_state(0))
+
+        found = workload_diagnosis.diagnose(JOB, [waiting], lambda _uid: (), NOON)
+
+        assert found is not None
+        assert (found.reason, found.message) == ("WaitingForStore", f"{message['message']}.")
 
 
 def test_a_secret_that_cannot_be_mounted_is_waited_for_like_any_other() -> None:

@@ -60,11 +60,12 @@ def test_the_golden_document_of_collect() -> None:
         0,
         CheckpointConfig(60.0),
         Retention("loss", False, 0.25),
+        21600.0,
     )
 
 
 def test_the_golden_document_of_watch() -> None:
-    assert WatchConfig.parse((CONFIG / "watch.json").read_text()) == WatchConfig(600.0, 10.0)
+    assert WatchConfig.parse((CONFIG / "watch.json").read_text()) == WatchConfig(600.0, 10.0, 21720.0)
 
 
 @pytest.mark.parametrize(

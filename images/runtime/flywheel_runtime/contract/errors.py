@@ -19,6 +19,7 @@ FlywheelError
 ├── ManifestInvalid           an artifact's manifest is damaged, or names a path that leaves the artifact
 ├── DigestMismatch            bytes are not those that the digest names
 ├── FileChanged               a file changed while it was uploaded
+├── OutputsWait               the store does not take the outputs of a finished main, and they are kept for a later attempt
 ├── UnsafeFile                a link, a pipe or an unreadable file
 ├── AuditChainBroken          the audit records allow no further one
 ├── RequestRejected           the model server refuses these rows, and would again
@@ -32,7 +33,8 @@ for a mistake of this package.
 """
 
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 
 class FlywheelError(Exception):
@@ -124,6 +126,14 @@ class DigestMismatch(FlywheelError):
 
 class FileChanged(FlywheelError):
     """The file changed while it was uploaded."""
+
+
+class OutputsWait(FlywheelError):
+    """The store does not take the outputs of a finished main now; `report` is the termination message that says so."""
+
+    def __init__(self, report: Mapping[str, Any]) -> None:
+        super().__init__(str(report["message"]))
+        self.report = report
 
 
 class UnsafeFile(FlywheelError):

@@ -86,7 +86,7 @@ class Paths:
 
     @property
     def main_ended(self) -> Path:
-        """Made by collect when main has ended."""
+        """Made by collect when main has ended; then it gets what was observed of main, for a collect that starts once more."""
         return self.root / "run" / "main-ended"
 
     @property

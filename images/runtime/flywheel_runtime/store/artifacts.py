@@ -39,9 +39,9 @@ class Store:
         root = namespace_folder({**env, "FLYWHEEL_NAMESPACE": namespace})
         return cls(Bucket(store_access(env)), root, retry)
 
-    def with_deadline(self, deadline: float) -> "Store":
-        """The same store, whose calls give up at `deadline` (time.monotonic)."""
-        return replace(self, retry=replace(self.retry, patience=float("inf"), deadline=deadline))
+    def with_deadline(self, deadline: float, patience: float = float("inf")) -> "Store":
+        """The same store, whose calls give up at `deadline` (time.monotonic), or after `patience` seconds without a success."""
+        return replace(self, retry=replace(self.retry, patience=patience, deadline=deadline))
 
     def put(self, files: Iterable[tuple[str, Path]]) -> Manifest:
         """Write (name, file) pairs as an artifact, blobs first, manifest last; what is there already is not sent.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from flywheel.core.diagnosis.pod_status import container_statuses, last_line, parse_json_object
+from flywheel.core.diagnosis.pod_status import container_statuses, last_line, parse_json_object, to_sentence
 from flywheel.core.resource.api import Manifest
 from flywheel.core.resource.conditions import find_condition, is_true
 from flywheel.core.resource.kind import Cluster
@@ -85,6 +85,10 @@ def _of_containers(pod: Manifest, now: datetime) -> Iterator[Diagnosis]:
     for container in container_statuses(pod):
         state = container.get("state", {})
         last = state.get("terminated") or container.get("lastState", {}).get("terminated") or {}
+        report = parse_json_object(last.get("message"))
+        if container["name"] == "collect" and report.get("phase") == "Waiting":
+            yield Diagnosis(str(report["reason"]), to_sentence(report["message"]))
+            continue
         crashing = spec.get("restartPolicy") != "Never" and _is_crashing(container, last, now)
         waiting = {"reason": "CrashLoopBackOff"} if crashing else state.get("waiting")
         if not waiting:

@@ -27,6 +27,7 @@ from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import AnyResource
 from flywheel.core.resource.plan import Child
 from flywheel.core.resource.schema import Placement, PullSecret, Quantity, Resources, Variable
+from flywheel.core.resource.values import Duration
 from flywheel.core.settings import Settings
 
 GRACE_SECONDS = 120  # for main to obey SIGTERM, and then for collect to upload
@@ -89,7 +90,8 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     another Job."""
     additions = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
-    deadline = step.timeout + DEADLINE_MARGIN + timedelta(seconds=GRACE_SECONDS) if step.timeout else None
+    patience = Duration(settings.upload_patience).timedelta + timedelta(seconds=GRACE_SECONDS)
+    deadline = step.timeout + DEADLINE_MARGIN + patience if step.timeout else None
     metadata = {
         "labels": {**labels, **({names.QUEUE_LABEL: str(step.queue)} if step.queue else {})},
         "annotations": {**step.annotations, **additions.annotations},
@@ -174,6 +176,7 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
         {
             "timeoutSeconds": int(step.timeout.total_seconds()) if step.timeout else None,
             "outputs": [{"name": name, "required": True} for name in step.outputs],
+            "uploadPatienceSeconds": Duration(settings.upload_patience).seconds,
             **{name: value for name, value in optional.items() if value is not None},
         }
     )
@@ -256,7 +259,8 @@ def _deadline_probe(timeout: timedelta) -> dict[str, Any]:
 def _watch(step: Step, settings: Settings) -> dict[str, Any]:
     """Returns the container that stops, measures and opens up main: it has main's user, and no credentials."""
     timeout = int(step.timeout.total_seconds()) if step.timeout else None
-    config = WatchConfig(timeout_seconds=timeout, grace_seconds=STOP_GRACE_SECONDS)
+    hold = Duration(settings.upload_patience).seconds + GRACE_SECONDS
+    config = WatchConfig(timeout_seconds=timeout, grace_seconds=STOP_GRACE_SECONDS, hold_seconds=hold)
     return {
         **runtime_container("watch", settings, {"FLYWHEEL_WATCH": config.to_json()}),
         "securityContext": container_security_context(user_id=USER_ID, group_id=USER_ID),

@@ -49,6 +49,7 @@ class CollectConfig(StepConfig):
     keep: Retention | None = None
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
+    upload_patience_seconds: int
 
 
 class WatchConfig(StepConfig):
@@ -56,3 +57,4 @@ class WatchConfig(StepConfig):
 
     timeout_seconds: int | None
     grace_seconds: int
+    hold_seconds: int

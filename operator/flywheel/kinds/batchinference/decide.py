@@ -25,8 +25,8 @@ def decide(batch: BatchInference, seen: Seen) -> Plan:
     decision = (
         ttl_is_over(batch, seen, progress)
         or run_is_suspended(batch, progress)
-        or model_is_missing(progress)
         or place_is_refused(batch, progress)
+        or model_is_missing(progress)
         or job_runs(batch, seen, progress)
         or run_is_retried(batch, seen, progress)
         or run_failed(batch, seen, progress)

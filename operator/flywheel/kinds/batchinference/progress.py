@@ -70,11 +70,11 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             history = _with_ended(history, run)
     answered = run.tick if run is not None and run.is_over else None
     start = next_start(batch, run, seen)
-    if start is not None and isinstance(seen.model, UnresolvedReference):
-        return Progress(run, job, history, answered, just_ended, seen.model)
     refusal = place_refusal(batch, start, seen.settings) if start is not None else None
     if refusal is not None:
         return Progress(run, job, history, answered, just_ended, refusal=refusal)
+    if start is not None and isinstance(seen.model, UnresolvedReference):
+        return Progress(run, job, history, answered, just_ended, seen.model)
     if start is not None and isinstance(seen.model, ResolvedVersion):
         return Progress(new_run(batch, start, seen.model, run, seen.now), None, history, answered)
     if run is not None and not run.is_over:

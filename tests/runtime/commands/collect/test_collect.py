@@ -204,6 +204,7 @@ def test_an_output_that_is_not_required_may_be_absent(pod: Pod) -> None:
 
 def test_a_second_run_of_an_attempt_repeats_the_first_ones_words(pod: Pod) -> None:
     first = report(pod)
+    Paths.from_env(pod).main_ended.unlink()  # it is another pod
 
     (outputs(pod) / "model" / "model.onnx").write_bytes(b"other weights")
     assert report(pod) == {**first, "repeated": True}
@@ -242,6 +243,7 @@ def test_watch_gets_a_folder_that_it_may_write_to(pod: Pod) -> None:
 
 def test_where_nothing_is_fetched_main_is_not_let_in_twice(pod: Pod) -> None:
     first = report(pod)
+    Paths.from_env(pod).main_ended.unlink()  # it is another pod
     Paths.from_env(pod).collecting.unlink()
 
     assert report(alone(pod)) == {**first, "repeated": True}

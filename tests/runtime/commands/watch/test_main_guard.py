@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -148,3 +149,31 @@ def test_the_cgroup_of_a_real_process_is_found(paths: Paths) -> None:
     assert json.dumps(usage)
     assert usage["cpuSeconds"] is not None
     assert usage["cpuSeconds"] > 0
+
+
+def test_the_pod_is_held_until_collect_has_reported(paths: Paths) -> None:
+    guard = MainGuard(None, 1, paths)
+    threading.Timer(0.3, paths.reported.touch).start()
+    begin = time.monotonic()
+
+    guard.hold(30)
+
+    assert 0.25 < time.monotonic() - begin < 5
+
+
+def test_a_pod_that_is_deleted_is_not_held(paths: Paths) -> None:
+    guard = MainGuard(None, 1, paths)
+    threading.Timer(0.3, guard.pod_ends).start()
+    begin = time.monotonic()
+
+    guard.hold(30)
+
+    assert time.monotonic() - begin < 5
+
+
+def test_a_collect_that_never_reports_is_not_waited_for_ever(paths: Paths) -> None:
+    begin = time.monotonic()
+
+    MainGuard(None, 1, paths).hold(0.2)
+
+    assert 0.15 < time.monotonic() - begin < 5

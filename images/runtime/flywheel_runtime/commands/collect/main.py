@@ -1,25 +1,31 @@
-"""The command `collect`: it becomes unreadable to its neighbours, watches main to its end, uploads what main left, and reports once."""
+"""The command `collect`: it becomes unreadable to its neighbours, watches main to its end, uploads what main left, and reports once.
+
+If the store does not take what main left, collect is started again until it does (patience.py).
+"""
 
 import ctypes
 import json
 import os
 import select
+import signal
 import sys
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
+from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.pruner import Pruner
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
 from flywheel_runtime.commands.collect.results import Files, ResultStore, tracking
 from flywheel_runtime.contract import termination_message
 from flywheel_runtime.contract.config.collect import CollectConfig
-from flywheel_runtime.contract.errors import Failure
+from flywheel_runtime.contract.errors import Failure, OutputsWait
 from flywheel_runtime.contract.paths import Attempt, Paths
 from flywheel_runtime.contract.start_signal import signal_main, write_params
 from flywheel_runtime.store import installation
@@ -27,33 +33,57 @@ from flywheel_runtime.store.retry import Retry
 
 PR_SET_DUMPABLE = 4  # prctl(2)
 START_TIMEOUT_SECONDS = 15.0  # seconds for the store's first answer
-MESSAGE_MARGIN_SECONDS = 5.0  # seconds of the grace period that are left for the last message
+EXIT_DELAY_SECONDS = 0.06  # for watch to see the report and end first: else the kubelet would start us once more
 
 
 def main(env: Mapping[str, str] = os.environ) -> int:
     """Stay until main has ended, report, and end with 0 whatever happened to main: the message is the outcome."""
     paths, stop = Paths.from_env(env), Stop()
-    stop.listen()
+    stop.listen(lambda: _end_in_time(paths, _grace(env)))
     make_undumpable()
     occupy_probe_port()
     termination_message.write(paths.termination_log, termination_message.RUNNING)
     try:
         report = _reported(paths) or collect(env, paths, stop)
+    except OutputsWait as wait:
+        _write_report(paths, wait.report)
+        os._exit(1)
     except Failure as failure:
         report = final_message(error=failure)
     except Exception as error:  # noqa: BLE001 the last resort: an unforeseen error is reported, and may be retried
         report = final_message(
             error=Failure("InternalError", f"collect failed: {type(error).__name__}: {error}", retry=True)
         )
-    termination_message.write(paths.termination_log, report)
-    sys.stderr.write(termination_message.encode(report).decode() + "\n")
-    sys.stderr.flush()
+    _write_report(paths, report)
     if paths.collecting.exists():  # else main does not start: the kubelet's next collect tries again
         with suppress(OSError):  # a full disk; the message is out
             paths.reported.write_bytes(termination_message.encode(report))
         while stop.at is None:  # while main has not ended, the kubelet would start us again
             select.select([stop], [], [])
+        time.sleep(EXIT_DELAY_SECONDS)
     os._exit(0)  # an upload that hangs must not hold us
+
+
+def _write_report(paths: Paths, report: Mapping[str, Any]) -> None:
+    termination_message.write(paths.termination_log, report)
+    sys.stderr.write(termination_message.encode(report).decode() + "\n")
+    sys.stderr.flush()
+
+
+def _end_in_time(paths: Paths, grace: float) -> None:
+    """The pod ends: shortly before the kubelet kills us, report that time is over, whatever upload is under way."""
+
+    def end(_number: int, _frame: object) -> None:
+        words = "uploading took longer than the time that a pod has to end; see that the store is well"
+        _write_report(paths, final_message(error=Failure("UploadFailed", words, retry=True)))
+        os._exit(0)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, grace - min(MESSAGE_MARGIN_SECONDS, grace / 4) / 2)
+
+
+def _grace(env: Mapping[str, str]) -> float:
+    return float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
 
 
 def _reported(paths: Paths) -> dict[str, Any] | None:
@@ -74,14 +104,15 @@ def make_undumpable() -> None:
 def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     """The final message. Whatever stands in main's way is found before main starts, and left as a file for fetch;
     in a pod without fetch, main is let in here, or not."""
+    if paths.main_ended.exists():
+        return resume(env, paths, stop)
     alone = "FLYWHEEL_PARAMS" in env
     paths.collecting.parent.mkdir(parents=True, exist_ok=True)
     paths.watch.mkdir(exist_ok=True)
     paths.watch.chmod(0o2770)  # watch is another user of our group
     try:
         config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
-        store = installation.open_store(env, Retry(patience=START_TIMEOUT_SECONDS))
-        results = ResultStore(store, Attempt.from_env(env), installation.installation_owner(env))
+        results = _open_results(env)
         earlier = results.earlier()
     except Failure as failure:
         if alone:
@@ -102,23 +133,69 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     return observe_main(env, config, paths, stop, results)
 
 
+def _open_results(env: Mapping[str, str]) -> ResultStore:
+    store = installation.open_store(env, Retry(patience=START_TIMEOUT_SECONDS))
+    return ResultStore(store, Attempt.from_env(env), installation.installation_owner(env))
+
+
 def observe_main(
     env: Mapping[str, str], config: CollectConfig, paths: Paths, stop: Stop, results: ResultStore
 ) -> dict[str, Any]:
     """Observe main until its end, and keep what it left."""
     pruner = _pruner(config, paths, results)
+    if pruner is not None:
+        pruner.start()
     checkpoints = _checkpoints(config, paths, results)
     observer = MainObserver(config.timeout_seconds, paths, pruner)
     observer.run(stop)
-    grace = float(env.get("FLYWHEEL_GRACE_SECONDS") or 120)
-    deadline = (stop.at or 0.0) + grace - min(MESSAGE_MARGIN_SECONDS, grace / 4)
-    if pruner is None:
-        report = finish(config, paths, observer, results, deadline)
-    else:
-        report = _compared(config, paths, observer, results, deadline, pruner)
+    patience = Patience(stop, _grace(env), observer.ended_at + config.upload_patience_seconds)
+    report = keep_outputs(config, paths, observer, results, patience, pruner)
     if checkpoints is not None and not report["complete"]:
-        checkpoints.last(deadline)
+        checkpoints.last(min(patience.deadline, time.monotonic() + _grace(env)))
     return report
+
+
+def resume(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
+    """Go on where an earlier collect of this pod ended after main had. Raises OutputsWait."""
+    config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
+    observer = MainObserver(config.timeout_seconds, paths)
+    observer.resume()
+    stop.now()
+    patience = Patience(stop, _grace(env), observer.ended_at + config.upload_patience_seconds)
+    try:
+        results = _open_results(env)
+        earlier = results.earlier()
+        if earlier:
+            return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
+        return keep_outputs(config, paths, observer, results, patience, _pruner(config, paths, results))
+    except Failure as failure:
+        if failure.retry and patience.is_left:
+            raise patience.wait(Attempt.from_env(env).step, failure.message) from failure
+        return final_message(observer, error=failure)
+
+
+def keep_outputs(
+    config: CollectConfig,
+    paths: Paths,
+    observer: MainObserver,
+    results: ResultStore,
+    patience: Patience,
+    pruner: Pruner | None,
+) -> dict[str, Any]:
+    """The final message, once the store has taken what main left or cannot take it in time. Raises OutputsWait."""
+    while True:
+        terminated = patience.stop.terminated_at
+        within = replace(results, patience=patience.attempt_seconds), patience.deadline
+        if pruner is None:
+            report = finish(config, paths, observer, *within)
+        else:
+            report = _compared(config, paths, observer, *within, pruner)
+        failed_to_upload = observer.main_may_run and bool(report["error"] and report["error"]["retry"])
+        if failed_to_upload and patience.is_left:
+            raise patience.wait(results.attempt.step, report["error"]["message"])
+        if not failed_to_upload or terminated == patience.stop.terminated_at:
+            return report
+        # The pod has begun to end during this attempt, and its grace period allows another one.
 
 
 def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> Pruner | None:
@@ -127,9 +204,7 @@ def _pruner(config: CollectConfig, paths: Paths, results: ResultStore) -> Pruner
         return None  # a group has one curve, its leader's
     folder = f"curves/{attempt.uid}/{config.prune.group}/"
     curve = Curve(paths.curves, config.prune.metric)
-    pruner = Pruner(config.prune, curve, Siblings(results.store, folder, attempt.step), paths.metrics)
-    pruner.start()
-    return pruner
+    return Pruner(config.prune, curve, Siblings(results.store, folder, attempt.step), paths.metrics)
 
 
 def _compared(

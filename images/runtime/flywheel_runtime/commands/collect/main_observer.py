@@ -1,5 +1,6 @@
 """Observing main until it has ended. Stopping it is the work of watch, which has its user; collect's own view and clock decide what happened."""
 
+import json
 import os
 import select
 import signal
@@ -38,9 +39,13 @@ class Stop:
     """
 
     at: float | None = None  # time.monotonic
+    terminated_at: float | None = None  # time.monotonic, of the kubelet's SIGTERM: the pod ends after its grace period
+    on_terminated: Callable[[], None] = field(default=lambda: None, repr=False)
     _ends: tuple[int, int] = field(default_factory=os.pipe, repr=False)
 
-    def listen(self) -> None:
+    def listen(self, on_terminated: Callable[[], None] = lambda: None) -> None:
+        """Hear the kubelet's SIGTERM, at the first of which `on_terminated` is called."""
+        self.on_terminated = on_terminated
         for end in self._ends:
             os.set_blocking(end, False)
         signal.set_wakeup_fd(self._ends[1], warn_on_full_buffer=False)
@@ -54,6 +59,9 @@ class Stop:
 
     def _heard(self, _number: int, _frame: FrameType | None) -> None:
         self.now()
+        if self.terminated_at is None:
+            self.terminated_at = time.monotonic()
+            self.on_terminated()
 
     def fileno(self) -> int:
         return self._ends[0]
@@ -86,6 +94,7 @@ class MainObserver:
     timed_out: bool = False
     pruned: bool = False
     main_may_run: bool = False  # fetch has succeeded
+    ended_at: float = field(default_factory=time.time)  # seconds since the epoch
     _started: float | None = None  # CLOCK_BOOTTIME
     _main_runs: bool = False
     _starting: frozenset[str] = frozenset()  # containers that were seen before they had their user
@@ -111,9 +120,31 @@ class MainObserver:
                 select.select([stop.fileno(), *ends], [], [], self._pause())
             for end in ends:
                 os.close(end)
+        self.ended_at = time.time()
         if self._look_for_fetched():
             self.paths.main_ended.touch()
             self._read_report()
+            self._save()
+
+    def resume(self) -> None:
+        """Take over what an earlier collect of this pod has observed to the end of main."""
+        self.main_may_run = True
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            found = json.loads(self.paths.main_ended.read_text(encoding="utf-8"))
+            self.ended_at = float(found["endedAt"])
+            self.timed_out, self.usage = bool(found["timedOut"]), Usage(**found["usage"])
+            self.started_at = datetime.fromisoformat(found["startedAt"]) if found["startedAt"] else None
+
+    def _save(self) -> None:
+        found = {
+            "endedAt": self.ended_at,
+            "timedOut": self.timed_out,
+            "usage": vars(self.usage),
+            "startedAt": self.started_at and self.started_at.isoformat(),
+        }
+        part = self.paths.main_ended.with_name(".main-ended")
+        part.write_text(json.dumps(found), encoding="utf-8")
+        part.rename(self.paths.main_ended)
 
     def _look_for_fetched(self) -> bool:
         self.main_may_run = self.main_may_run or self.paths.fetched.exists()

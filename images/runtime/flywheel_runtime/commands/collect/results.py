@@ -37,6 +37,7 @@ class ResultStore:
     store: Store
     attempt: Attempt
     owner: Owner
+    patience: float = float("inf")  # seconds without a success after which a call gives up before its deadline
 
     def earlier(self) -> dict[str, Any] | None:
         """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
@@ -72,7 +73,8 @@ class ResultStore:
         """`work`, which is left behind when time is over: the report must be out before the kubelet kills."""
         try:
             return run_within(
-                deadline - time.monotonic(), lambda: work(self.store.with_deadline(deadline - LAST_ATTEMPT_SECONDS))
+                deadline - time.monotonic(),
+                lambda: work(self.store.with_deadline(deadline - LAST_ATTEMPT_SECONDS, self.patience)),
             )
         except StoreError as error:
             raise self._explained(error) from error

@@ -27,4 +27,5 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     part = paths.watch_report.with_name(".report")
     part.write_text(report)
     part.rename(paths.watch_report)
+    guard.hold(config.hold_seconds)
     return 0

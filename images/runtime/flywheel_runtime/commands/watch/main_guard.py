@@ -15,6 +15,7 @@ from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, send_signal
 
 POLL_SECONDS = 0.25
+HOLD_POLL_SECONDS = 0.05
 OPEN_INTERVAL_SECONDS = 5.0  # between two times of opening what collect reads while main runs
 # Without this, a main that ended before anybody saw it would leave a pod in which collect and watch wait for each other.
 MAX_WAIT_FOR_MAIN_SECONDS = 600.0
@@ -40,7 +41,7 @@ class MainGuard:
     _meter: Meter | None = None
 
     def pod_ends(self) -> None:
-        """Stop waiting for a main that has not started."""
+        """Stop waiting for a main that has not started, and for a collect that waits for the store."""
         self._pod_ends = True
 
     def run(self) -> None:
@@ -61,6 +62,12 @@ class MainGuard:
             for end in ends:
                 os.close(end)
             self._measure()
+
+    def hold(self, seconds: float) -> None:
+        """Wait until collect has reported, the pod is deleted, or the time is over: the pod ends with us, and with it the outputs."""
+        give_up = time.monotonic() + seconds
+        while not (self.paths.reported.exists() or self._pod_ends) and time.monotonic() < give_up:
+            time.sleep(HOLD_POLL_SECONDS)
 
     def _is_over(self, give_up: float) -> bool:
         """Whether collect has seen main's end, or there is none to wait for."""

@@ -100,7 +100,8 @@ class CollectConfig:
     """`timeout_seconds` None: main is never stopped.
     `audit`: what to record of a result that counts (audit/records.py).
     `leader`: the index of a group's pod whose outputs and metrics count, so that others need none.
-    `keep` None: every result's outputs are uploaded. `checkpoint` None: no checkpoint is."""
+    `keep` None: every result's outputs are uploaded. `checkpoint` None: no checkpoint is.
+    `upload_patience_seconds`: for so long after main's end the outputs are kept and tried, if the store does not take them."""
 
     timeout_seconds: float | None = None
     outputs: tuple[Output, ...] = ()
@@ -109,6 +110,7 @@ class CollectConfig:
     leader: int | None = None
     checkpoint: CheckpointConfig | None = None
     keep: Retention | None = None
+    upload_patience_seconds: float = 0
 
     @classmethod
     def parse(cls, text: str) -> "CollectConfig":

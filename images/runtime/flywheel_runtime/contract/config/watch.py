@@ -13,10 +13,15 @@ MAX_NUMBER = 2.0**63
 
 @dataclass(frozen=True)
 class WatchConfig:
-    """`timeout_seconds` None: main is never stopped; `grace_seconds` are those between SIGTERM and SIGKILL."""
+    """`timeout_seconds` None: main is never stopped; `grace_seconds` are those between SIGTERM and SIGKILL.
+
+    `hold_seconds`: for so long at most watch stays after main's end until collect has reported. While it is there, the kubelet leaves the
+    pod as it is; without it, collect has the grace period of the pod.
+    """
 
     timeout_seconds: float | None = None
     grace_seconds: float = 10
+    hold_seconds: float = 0
 
     @classmethod
     def parse(cls, text: str) -> "WatchConfig":
