@@ -63,8 +63,9 @@ def key_of(kubectl: Kubectl, namespace: str, secret: str, key: str) -> str:
     return base64.b64decode(data[key]).decode()
 
 
-def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> None:
-    before = key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY")
+def test_an_upgrade_keeps_the_generated_keys(release: Kubectl, helm: Helm) -> None:
+    root = key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY")
+    shop = key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY")
 
     done = helm(
         "upgrade",
@@ -78,8 +79,9 @@ def test_an_upgrade_keeps_the_generated_key(release: Kubectl, helm: Helm) -> Non
     )
 
     assert done.returncode == 0, done.stderr
-    assert key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY") == before
-    assert key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY") == before
+    assert key_of(release, "flywheel-system", "flywheel-store-server", "ROOT_SECRET_KEY") == root
+    assert key_of(release, "shop", "flywheel-store", "AWS_SECRET_ACCESS_KEY") == shop != root
+    assert key_of(release, "shop", "flywheel-store", "AWS_ACCESS_KEY_ID") == "shop.1"
 
 
 @pytest.mark.parametrize(

@@ -120,6 +120,21 @@ def test_what_is_wrong_with_the_secret_is_named(
     assert finding in failed.value.finding
 
 
+def test_a_secret_is_replaced_as_the_kubelet_does_it(tmp_path: Path) -> None:
+    for version, key in (("..1", "old"), ("..2", "new")):
+        (tmp_path / version).mkdir()
+        for name, value in {**ENV, "AWS_SECRET_ACCESS_KEY": key}.items():
+            (tmp_path / version / name).write_text(value)
+    (tmp_path / "..data").symlink_to("..1")
+    find = store_access({"FLYWHEEL_STORE_FOLDER": str(tmp_path)})
+    before = find().secret
+
+    (tmp_path / "..next").symlink_to("..2")
+    (tmp_path / "..next").rename(tmp_path / "..data")
+
+    assert (before, find().secret) == ("old", "new")
+
+
 def test_a_rotated_key_counts_from_the_next_request_on(tmp_path: Path) -> None:
     for name, value in ENV.items():
         (tmp_path / name).write_text(value)

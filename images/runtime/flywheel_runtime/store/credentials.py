@@ -1,9 +1,11 @@
 """Address and credentials of the installation's store: the keys of its Secret, which is mounted as a folder.
 
-The folder is read again for every request, since the kubelet replaces its files when the Secret changes.
+The folder is looked at for every request, since the kubelet replaces its files when the Secret changes: all at once, by another target of
+the link `..data`.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -17,14 +19,28 @@ SECRET_KEYS = (
 )  # fmt: skip
 
 
-def read_store_secret(env: Mapping[str, str]) -> dict[str, str]:
+def read_store_secret(env: Mapping[str, str]) -> Mapping[str, str]:
     """The keys of the store's Secret that have a value: files of the folder that FLYWHEEL_STORE_FOLDER names, else variables of `env`.
 
     Raises:
         SecretIncomplete: no bucket, one half of a key pair, an endpoint that is no URL, or bytes that are no text.
     """
     folder = env.get(FOLDER_VARIABLE)
-    values = _read_files(Path(folder)) if folder else {key: env[key] for key in SECRET_KEYS if env.get(key)}
+    if not folder:
+        return _checked({key: env[key] for key in SECRET_KEYS if env.get(key)})
+    try:
+        return _read_version(Path(folder), str((Path(folder) / "..data").readlink()))
+    except OSError:  # no volume of a Secret, but a folder
+        return _checked(_read_files(Path(folder)))
+
+
+@lru_cache(maxsize=4)
+def _read_version(folder: Path, version: str) -> Mapping[str, str]:
+    """The keys as they are while `..data` leads to `version`."""
+    return _checked(_read_files(folder / version))
+
+
+def _checked(values: Mapping[str, str]) -> Mapping[str, str]:
     if "FLYWHEEL_BUCKET" not in values:
         raise SecretIncomplete("has no FLYWHEEL_BUCKET; add it", "BucketMissing")
     for key, other in (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")):
