@@ -1,7 +1,7 @@
 """The chart's ValidatingAdmissionPolicies, each with the promise that only it keeps (docs/security.md)."""
 
 PROMISES = {
-    "flywheel-approval": "only users with the verb approve write spec.approval of a ModelVersion",
+    "flywheel-approval": "spec.approval of a ModelVersion is written only by users with the verb approve",
     "flywheel-promotion": "only users with the verb approve end, bypass or delete a Model with promotion: Approval",
     "flywheel-served-version": "a ModelVersion that is in use is not deleted",
     "flywheel-pods": "nobody else makes or changes pods with Flywheel's labels",
