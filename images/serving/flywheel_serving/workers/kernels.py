@@ -25,7 +25,7 @@ BOUNDED_OPERATORS = frozenset(
     Where Xor
     """.split()  # noqa: SIM905  a list would be a page with one word on each line
 )
-# For integers, some operands have no result, and onnxruntime ends the process on them. For reals every operand has one.
+# ONNX defines these for every pair of reals, but not for every pair of integers.
 INTEGER_PARTIAL_OPERATORS = frozenset({"Div", "Mod"})
 # Whose first output has the type of their first input,
 SAME_TYPE_OPERATORS = frozenset(
