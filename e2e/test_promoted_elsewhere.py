@@ -39,10 +39,13 @@ def target() -> Iterator[Namespace]:
     other.delete(wait=False)
 
 
+FILE = linear([1.0, 2.0, 3.0], bias=0.5)
+SHA256 = hashlib.sha256(FILE).hexdigest()
+
+
 @pytest.fixture(scope="module")
 def brought(namespace: Namespace) -> Namespace:
-    file = linear([1.0, 2.0, 3.0], bias=0.5)
-    source = {"s3": {"uri": namespace.upload("fraud.onnx", file)}, "sha256": hashlib.sha256(file).hexdigest()}
+    source = {"s3": {"uri": namespace.upload("fraud.onnx", FILE)}, "sha256": SHA256}
     namespace.apply(MODEL, VERSION % ("fraud-1", json.dumps(source), "0.71"))
     namespace.wait("fwver", "fraud-1")
     namespace.wait("fwmodel", "fraud")
@@ -76,7 +79,9 @@ def copied(source: Namespace, target: Namespace, artifact: str) -> None:
 def test_a_champion_is_verified_again_and_becomes_champion_there(
     brought: Namespace, target: Namespace, tmp_path: Path
 ) -> None:
-    flywheel(brought, "promote", "fraud", "--to", tmp_path, "--target-namespace", target.name)
+    # The target's credentials read its own folder alone.
+    source = ("--source", target.upload("fraud.onnx", FILE), "--sha256", SHA256)
+    flywheel(brought, "promote", "fraud", "--to", tmp_path, "--target-namespace", target.name, *source)
     target.apply(*sorted(tmp_path.iterdir()))
 
     target.wait("fwver", "fraud-1")

@@ -50,9 +50,7 @@ class Settings:
     placement: AllowedPlacement = AllowedPlacement()
     fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
     output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
-    upload_patience: str = (
-        "6h"  # how long the outputs of a finished step are kept and tried, if the store does not take them
-    )
+    upload_patience: str = "6h"  # for the outputs of a finished step, while the store does not take them
     resync: timedelta = timedelta(minutes=10)
     readable: tuple[str, ...] = ()  # folders that all namespaces may read with the installation's credentials
     store_folders: tuple[str, ...] = ()  # of each namespace that the chart knows, such as shop=s3://flywheel/shop/

@@ -166,7 +166,7 @@ class S3Location(Schema):
     region: str | None = Field(None, max_length=64, description="Region of another store.")
     secret_name: ObjectName | None = Field(
         None,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of another store. Defaults to the installation's own store.",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of another place. Without it the installation's credentials are used, for this namespace's folder and the folders of store.readable only.",
     )
 
 

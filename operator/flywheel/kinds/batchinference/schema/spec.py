@@ -46,7 +46,7 @@ class S3Output(S3Location):
     uri: str = Field(
         pattern=_URI + r"(.+/)?$",
         max_length=1024,
-        description="s3://bucket/folder/, ending in /. In the installation's bucket it must be below this namespace's folder.",
+        description="s3://bucket/folder/, ending in /. Without secretName it must be below this namespace's folder of the store.",
         json_schema_extra=validations(_DATES),
     )
 

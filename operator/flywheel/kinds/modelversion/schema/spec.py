@@ -48,7 +48,7 @@ class S3Source(Schema):
     region: str | None = Field(None, max_length=64, description="Region, if the store requires one.")
     secret_name: ObjectName | None = Field(
         None,
-        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Defaults to the installation's credentials.",
+        description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without it the installation's credentials are used, for this namespace's folder and the folders of store.readable only.",
     )
 
 
