@@ -4,13 +4,19 @@ Three users are bound in the namespace: `tenant` has the chart's flywheel-edit a
 may look into pods and exec. Other areas append their attacks to ATTACKS.
 """
 
+import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from e2e.namespace import Namespace
-from e2e.security.controls import Control, policy
+import boto3
+import botocore.exceptions
+
+from e2e import kube
+from e2e.deploy import TEAMS
+from e2e.namespace import STORE_SECRET, Namespace
+from e2e.security.controls import BUCKET_POLICY, Control, policy
 
 OURS = {"flywheel.ml/uid": "0", "app.kubernetes.io/managed-by": "flywheel"}
 DIGEST = "sha256:" + "a" * 64
@@ -138,6 +144,31 @@ def reads_with(secret: str) -> dict[str, Any]:
     return {"s3": {"uri": "s3://elsewhere/none/", "secretName": secret}}
 
 
+def ask_store(operation: str, **arguments: Any) -> None:
+    """Ask the store for something in the folder of one team, with the key that the pods of another have."""
+    victim, team = TEAMS
+    secret = kube.get("secret", STORE_SECRET, team) or {}
+    key, value = (
+        base64.b64decode(secret["data"][f"AWS_{name}"]).decode() for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
+    )
+    client = boto3.client(
+        "s3",
+        endpoint_url=kube.store_environment()["AWS_ENDPOINT_URL"],
+        aws_access_key_id=key,
+        aws_secret_access_key=value,
+        region_name="us-east-1",
+    )
+    path = f"{victim}/results/attack/check/1.json"
+    kube.store().put_object(Bucket=kube.bucket(), Key=path, Body=b"{}")
+    where = {"Prefix": f"{victim}/"} if operation == "list_objects_v2" else {"Key": path}
+    try:
+        getattr(client, operation)(Bucket=kube.bucket(), **where, **arguments)
+    except botocore.exceptions.ClientError as error:
+        raise kube.KubectlFailed(str(error)) from error
+    finally:
+        kube.store().delete_object(Bucket=kube.bucket(), Key=path)
+
+
 PODS, WORKLOADS, SECRETS, PLACEMENT, PROMOTION = (
     policy(f"flywheel-{name}") for name in ("pods", "workloads", "secrets", "placement", "promotion")
 )
@@ -157,4 +188,7 @@ ATTACKS = (
     Attack("tolerate every taint", PLACEMENT, "tolerates every taint", lambda at: create(at, "tenant", dataset(placement={"tolerations": [{"operator": "Exists"}]}))),
     Attack("approve without the verb", policy("flywheel-approval"), "may not write spec.approval", approve),
     Attack("end the approvals of a Model", PROMOTION, "may not pin a champion or change spec.promotion", end_approval),
+    Attack("read another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("get_object")),
+    Attack("list another team's objects", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("list_objects_v2")),
+    Attack("plant a result of another team", BUCKET_POLICY, "AccessDenied", lambda _: ask_store("put_object", Body=b'{"v": 1}')),
 )  # fmt: skip

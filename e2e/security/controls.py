@@ -22,6 +22,22 @@ def policy(name: str) -> Control:
 
 
 @contextmanager
+def without_bucket_policy() -> Iterator[None]:
+    """Let every account of the store do everything, as one key for all namespaces did."""
+    store, bucket = kube.store(), kube.bucket()
+    before = store.get_bucket_policy(Bucket=bucket)["Policy"]
+    everywhere = [f"arn:aws:s3:::{bucket}", f"arn:aws:s3:::{bucket}/*"]
+    accounts = sorted({name for each in json.loads(before)["Statement"] for name in each["Principal"]["AWS"]})
+    statement = {"Effect": "Allow", "Principal": {"AWS": accounts}, "Action": "s3:*", "Resource": everywhere}
+    policy_text = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    store.put_bucket_policy(Bucket=bucket, Policy=policy_text)
+    try:
+        yield
+    finally:
+        store.put_bucket_policy(Bucket=bucket, Policy=before)
+
+
+@contextmanager
 def without_policy(name: str) -> Iterator[None]:
     """Remove the binding of a policy, and create it again as it was."""
     sort = "validatingadmissionpolicybinding"
@@ -34,3 +50,6 @@ def without_policy(name: str) -> Iterator[None]:
         yield
     finally:
         kube.kubectl("create", "--filename", "-", stdin=json.dumps({**binding, "metadata": metadata}))
+
+
+BUCKET_POLICY = Control("the policy of the embedded store's bucket", without_bucket_policy)
