@@ -51,6 +51,11 @@ class Settings:
     fetch_limit: str = "20Gi"  # what fetch may download into one pod without an ephemeral-storage limit
     output_limit: str = "20Gi"  # what main may write as outputs without an ephemeral-storage limit
     upload_patience: str = "6h"  # for the outputs of a finished step, while the store does not take them
+    tmp_limit: str = "20Gi"  # of /tmp of a step pod without an ephemeral-storage limit
+    step_requests: tuple[str, ...] = ()  # of main, where neither the spec nor the kind has them, such as memory=512Mi
+    step_limits: tuple[str, ...] = ()  # of main, where the spec has none, such as memory=2Gi
+    check_timeout: str = ""  # of a Dataset's check, such as 1h; empty: none
+    training_timeout: str = ""  # of a trial and of a pipeline's step without a timeout, such as 24h; empty: none
     resync: timedelta = timedelta(minutes=10)
     readable: tuple[str, ...] = ()  # folders that all namespaces may read with the installation's credentials
     store_folders: tuple[str, ...] = ()  # of each namespace that the chart knows, such as shop=s3://flywheel/shop/

@@ -244,7 +244,7 @@ def test_parameters_keep_their_types() -> None:
     runs.start(run(parameters={"months": 6}))
 
     [job] = runs.running()
-    [main] = job["spec"]["template"]["spec"]["containers"]
+    main, _ = job["spec"]["template"]["spec"]["containers"]
     assert main["args"] == ["--months=6"]
     assert params(job) == {"n": 6, "t": "a 6"}
 

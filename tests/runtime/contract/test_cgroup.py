@@ -22,10 +22,13 @@ def test_memory_is_the_limit(tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("content", ["max", "9223372036854771712"])
-def test_memory_without_a_limit_is_the_machines(tmp_path: Path, content: str) -> None:
+def test_memory_without_a_limit_is_capped(tmp_path: Path, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    files = groups(tmp_path, {"memory.max": content})
 
-    assert cgroup.memory_limit_bytes(groups(tmp_path, {"memory.max": content})) == machine
+    assert cgroup.memory_limit_bytes(files) == min(machine, cgroup.UNLIMITED_MEMORY_BYTES)
+    monkeypatch.setattr(cgroup, "UNLIMITED_MEMORY_BYTES", 1000)
+    assert cgroup.memory_limit_bytes(files) == 1000
 
 
 @pytest.mark.parametrize(("content", "cores"), [("50000 100000", 1), ("100000 100000", 1), ("max 100000", 3)])

@@ -16,14 +16,18 @@ from typing import Any
 ROOT = Path("/sys/fs/cgroup")
 
 
+UNLIMITED_MEMORY_BYTES = 8 << 30  # what a container without a memory limit may count on, since it shares the machine
+UNLIMITED_CORES = 4
+
+
 def memory_limit_bytes(groups: Path = ROOT) -> int:
-    """The memory limit in bytes, or the machine's memory where there is no limit."""
+    """The memory limit in bytes; without a limit 8 GiB, or the machine's memory if that is less."""
     machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     for name in ("memory.max", "memory/memory.limit_in_bytes"):
         text = _read(groups / name)
-        if text.isdigit():
-            return min(int(text), machine)
-    return machine
+        if text.isdigit() and int(text) < machine:  # cgroup v1 has a number beyond all memory for no limit
+            return int(text)
+    return min(machine, UNLIMITED_MEMORY_BYTES)
 
 
 def cpu_limit(groups: Path = ROOT, without_limit: int | None = None) -> int:

@@ -15,15 +15,15 @@ import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
-from flywheel_runtime.contract import cgroup
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
 from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
 
 # More categories than this are names of things rather than kinds of things; the rarer ones count as unknown.
 MAX_CATEGORIES = 256
+MEMORY_FRACTION = 0.3  # of DuckDB; the rest is for the matrix
 UNKNOWN = -1.0
 OUTPUT_NAMES = ("label", "probabilities", "prediction")
 
@@ -132,12 +132,7 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     schema = json.loads((folder / "schema.json").read_text())
     if schema["target"] is None:
         raise Failure("TargetMissing", "The Dataset has no target; set its spec.target.")
-    connection = duckdb.connect(
-        config={
-            "memory_limit": f"{int(cgroup.memory_limit_bytes() * 0.3 / 2**20)}MiB",
-            "threads": cgroup.cpu_limit(),
-        }
-    )
+    connection = connect(memory_fraction=MEMORY_FRACTION)
     picked = _choose(schema, chosen) if chosen else _usable_features(schema)
     if not picked:
         raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")

@@ -29,17 +29,27 @@ def scratch_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
-def connect(folder: Path, read_only: bool = False) -> duckdb.DuckDBPyConnection:
-    """Open the step's database. Read-only means that SQL of the user's can neither write nor leave the database."""
+def connect(
+    folder: Path | None = None,
+    *,
+    read_only: bool = False,
+    memory_fraction: float = MEMORY_FRACTION,
+    threads: int | None = None,
+) -> duckdb.DuckDBPyConnection:
+    """Open the step's database in a folder, or one in memory, inside the container's limits. What does not fit spills to disk.
+
+    Read-only means that SQL of the user's can neither write nor leave the database.
+    """
     settings: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{int(cgroup.memory_limit_bytes() * MEMORY_FRACTION / 2**20)}MiB",
-        "threads": cgroup.cpu_limit(),
-        "temp_directory": str(folder / "spill"),
+        "memory_limit": f"{int(cgroup.memory_limit_bytes() * memory_fraction / 2**20)}MiB",
+        "threads": threads or cpu_threads(),
+        "temp_directory": str((folder or Path(tempfile.gettempdir())) / "spill"),
         "preserve_insertion_order": True,
         "autoinstall_known_extensions": False,
         "autoload_known_extensions": False,
     }
-    connection = duckdb.connect(str(folder / "check.duckdb"), read_only=read_only, config=settings)
+    database = str(folder / "check.duckdb") if folder else ":memory:"
+    connection = duckdb.connect(database, read_only=read_only, config=settings)
     connection.execute("SET TimeZone = 'UTC'")
     if read_only:
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
@@ -51,7 +61,12 @@ def preserve_order(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     """Rows keep their order inside: DuckDB 2.0 with two threads now and then fills a table in another (measured)."""
     connection.execute("SET threads = 1")
     yield
-    connection.execute(f"SET threads = {cgroup.cpu_limit()}")
+    connection.execute(f"SET threads = {cpu_threads()}")
+
+
+def cpu_threads() -> int:
+    """DuckDB's threads: the container's cores; without a limit at most a few of the machine's."""
+    return min(cgroup.cpu_limit(), cgroup.cpu_limit(without_limit=cgroup.UNLIMITED_CORES))
 
 
 @contextmanager

@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.features import Data, Feature
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
 from flywheel_runtime.models.onnx_export import class_values
 
 Array = NDArray[Any]
@@ -98,7 +97,7 @@ def open_test_set(folder: Path, max_rows: int | None = None) -> Iterator[TestSet
     if not (schema.get("rows") or {}).get("test"):
         message = "the data has no test rows; give its Dataset a split with a test part"
         raise Failure("DataMismatch", message)
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connect(threads=1) as connection:
         yield TestSet(Data(folder, schema, (), connection), max_rows)
 
 

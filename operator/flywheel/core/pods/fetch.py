@@ -13,6 +13,8 @@ from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 
 ROOT = "/flywheel"
+# Of fetch and collect. Four uploads of the largest part (1 TiB in 9,000 parts) fit.
+NEIGHBOUR_RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
 # All that our own server reads of an artifact (images/README.md, "A model artifact").
 SERVED_FILES = ("baseline.json", "golden.json", "model.onnx", "signature.json")
 
@@ -66,7 +68,7 @@ def fetch_container(
     return {
         **runtime_container("fetch", settings, env),
         **({"envFrom": foreign} if foreign else {}),
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "resources": NEIGHBOUR_RESOURCES,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

@@ -2,12 +2,21 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
+from flywheel.core.pods.bounds import bound_resources, bound_volume, inputs_volume
 from flywheel.core.pods.distributed import Checkpoint, Distributed
-from flywheel.core.pods.fetch import ROOT, Input, claim_mounts, claim_volumes, fetch_container, fetch_limit
+from flywheel.core.pods.fetch import (
+    NEIGHBOUR_RESOURCES,
+    ROOT,
+    Input,
+    claim_mounts,
+    claim_volumes,
+    fetch_container,
+    fetch_limit,
+)
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
 from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
 from flywheel.core.pods.pod_spec import (
@@ -88,6 +97,7 @@ class Step:
 def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     """Returns the Job of one attempt: collect (sidecar), fetch if it is needed, main and watch. The Job retries nothing; another attempt is
     another Job."""
+    step = replace(step, resources=bound_resources(step.resources, settings))
     additions = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
     patience = Duration(settings.upload_patience).timedelta + timedelta(seconds=GRACE_SECONDS)
@@ -116,8 +126,8 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
         _watch(step, settings),
     ]
     init_containers = _init_containers(resource, step, additions, settings)
+    outputs = bound_volume(step.resources, settings.output_limit)
     shared_memory = {"medium": "Memory", "sizeLimit": step.shared_memory}
-    output_limit = step.resources.limits.get("ephemeral-storage", settings.output_limit)
     return {
         **runner_pod(step.placement, step.pull_secrets, GRACE_SECONDS, settings, CREDENTIALS_USER_ID),
         "shareProcessNamespace": True,
@@ -125,12 +135,12 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
         "initContainers": [_with_location(each, additions.index_names) for each in init_containers],
         "containers": containers,
         "volumes": [
-            {"name": "flywheel", "emptyDir": {}},
-            {"name": "outputs", "emptyDir": {"sizeLimit": str(output_limit)}},
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "flywheel", **inputs_volume(step.resources, settings, restores_checkpoint=bool(step.checkpoint))},
+            {"name": "outputs", **outputs},
+            {"name": "tmp", **bound_volume(step.resources, settings.tmp_limit)},
             store_volume(settings),
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
-            *([{"name": "checkpoints", "emptyDir": {}}] if step.checkpoint else []),
+            *([{"name": "checkpoints", **outputs}] if step.checkpoint else []),
             *claim_volumes(step.inputs),
         ],
     }
@@ -185,7 +195,7 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
     return {
         **runtime_container("collect", settings, variables),
         "restartPolicy": "Always",
-        "resources": {"requests": {"cpu": "10m", "memory": "64Mi"}},
+        "resources": NEIGHBOUR_RESOURCES,
         # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.
         "lifecycle": {"postStart": {"exec": {"command": ["timeout", "60", "sh", "-c", WAIT_FOR_COLLECT]}}},
         "volumeMounts": [

@@ -6,6 +6,7 @@ The container that loads a model has no credentials; the one that has them loads
 from collections.abc import Mapping
 from typing import Any
 
+from flywheel.core.pods.bounds import bound_resources, bound_volume, inputs_volume
 from flywheel.core.pods.fetch import (
     ROOT,
     SERVED_FILES,
@@ -61,8 +62,8 @@ def batch_pod(
         ],
         "containers": [_main(step, spec, claims, variables, settings)],
         "volumes": [
-            {"name": "flywheel", "emptyDir": {}},
-            {"name": "tmp", "emptyDir": {}},
+            {"name": "flywheel", **inputs_volume(spec.resources, settings, restores_checkpoint=False)},
+            {"name": "tmp", **bound_volume(spec.resources, settings.tmp_limit)},
             store_volume(settings),
             *claim_volumes(claims),
         ],
@@ -93,7 +94,7 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
         "restartPolicy": "Always",
         "command": list(module_command("flywheel_serving")),
         "args": [argument for flag in flags.items() for argument in flag],
-        **resource_fields(resources.or_default(SERVER_RESOURCES)),
+        **resource_fields(bound_resources(resources.or_default(SERVER_RESOURCES), settings)),
         "securityContext": container_security_context(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -114,7 +115,7 @@ def _main(
         **runtime_container(f"batch-{step}", settings, env),
         "name": "main",
         **({"envFrom": secrets} if secrets else {}),
-        **resource_fields(MAIN_RESOURCES),
+        **resource_fields(bound_resources(MAIN_RESOURCES, settings)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},

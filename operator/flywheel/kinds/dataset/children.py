@@ -3,6 +3,7 @@
 import json
 from typing import Any, Literal
 
+from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.job import Step, step_job
 from flywheel.core.pods.step_config import StepConfig
@@ -52,6 +53,7 @@ def check_job(dataset: Dataset, check: LastCheck, settings: Settings) -> Child:
         params=check_params(dataset),
         inputs=tuple(inputs),
         outputs=("data",),
+        timeout=bound_time(None, settings.check_timeout),
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         annotations={CAUSE_ANNOTATION: json.dumps(cause, sort_keys=True)},

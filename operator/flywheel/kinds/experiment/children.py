@@ -3,6 +3,7 @@
 import json
 from typing import Any
 
+from flywheel.core.pods.bounds import bound_time
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import headless_service
 from flywheel.core.pods.job import Step, step_job
@@ -51,7 +52,7 @@ def trial_job(
         params=trial_params(experiment, setup, point, repeat),
         inputs=(Input("data", artifact=data.digest),),
         outputs=("model",) if container is None or container.model is not None else (),
-        timeout=spec.trial_timeout.timedelta if spec.trial_timeout else None,
+        timeout=bound_time(spec.trial_timeout, settings.training_timeout),
         resources=spec.resources.or_default(DEFAULT_RESOURCES),
         placement=spec.placement,
         env=container.env if container else (),

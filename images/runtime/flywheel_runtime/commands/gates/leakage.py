@@ -7,7 +7,7 @@ from typing import Any
 
 import duckdb
 
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
 
 # A split by hash leaves rows where they are but for those near its boundary, which moves as the data grows.
 MAX_MOVED_FRACTION = 0.1
@@ -23,7 +23,7 @@ def find_leak(data: Path, champion_data: Path) -> str | None:
     keys = [str(key) for key in (schema or {}).get("keys") or ()]
     if schema is None or not keys:
         return None
-    with duckdb.connect(config={"threads": 1}) as connection:
+    with connect(threads=1) as connection:
         leaked, rows = _count_overlap(connection, data, data, keys)
         if leaked:
             return _sentence(leaked, rows, "its own test split, on which it is compared,")

@@ -200,7 +200,10 @@ class ExperimentTemplate(Schema):
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["experiment"]},
     )
     budget: Budget = Field(default_factory=Budget, description="Limits of the search.")
-    trial_timeout: Duration | None = Field(None, description="Maximum duration of a trial. Defaults to no limit.")
+    trial_timeout: Duration | None = Field(
+        None,
+        description="Maximum duration of a trial. Defaults to that of the installation, 24h unless the chart's value steps.timeouts.training is another.",
+    )
     parallelism: int = Field(2, ge=1, le=50, description="Number of trials that run in parallel.")
     resources: Resources = Field(
         default_factory=Resources, description="Resources of each trial's pod. Defaults to 500m CPU and 512Mi memory."

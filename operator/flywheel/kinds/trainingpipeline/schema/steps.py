@@ -223,7 +223,10 @@ class StepBasics(Schema):
         (), max_length=4, description="Conditions that must all hold; else the step is skipped, with all that need it."
     )
     retry: Retry = Field(default_factory=Retry, description="How often it is retried.")
-    timeout: Duration | None = Field(None, description="Maximum duration of one attempt.")
+    timeout: Duration | None = Field(
+        None,
+        description="Maximum duration of one attempt. Defaults to that of the installation, 24h unless the chart's value steps.timeouts.training is another.",
+    )
     resources: Resources = Field(default_factory=Resources, description="Resource requests and limits of its pod.")
     container: Container | None = Field(None, description="A container of any image.")
     notify: Notify | None = Field(None, description="A notification by webhook.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from flywheel.core.diagnosis.attempt_state import read_job
 from flywheel.core.diagnosis.indexed_outcome import items_progress
+from flywheel.core.pods.bounds import bound_resources, bound_time
 from flywheel.core.pods.distributed import Distributed
 from flywheel.core.pods.fetch import Input
 from flywheel.core.pods.indexed_job import Indexed, headless_service
@@ -61,11 +62,12 @@ def read_step_job(run: TrainingRun, job: Manifest, cluster: Cluster) -> AttemptS
 
 
 def _job_step(attempt: Attempt) -> JobStep:
-    wanted = attempt.step
+    wanted, settings = attempt.step, attempt.context.settings
+    resources = bound_resources(wanted.resources.or_default(DEFAULT_RESOURCES), settings)
     return replace(
         _work(attempt),
-        timeout=wanted.timeout.timedelta if wanted.timeout else None,
-        resources=_with_more_memory(wanted.resources.or_default(DEFAULT_RESOURCES), attempt.memory_factor),
+        timeout=bound_time(wanted.timeout, settings.training_timeout),
+        resources=_with_more_memory(resources, attempt.memory_factor),
         placement=wanted.placement,
         queue=wanted.placement.queue_name,
     )

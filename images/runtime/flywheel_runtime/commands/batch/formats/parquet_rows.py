@@ -12,7 +12,7 @@ import duckdb
 from flywheel_runtime.commands.batch.formats import Format, Head, Rows, Slice
 from flywheel_runtime.commands.batch.storage.locations import File, Source, blocks
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, describe_columns, quote_identifier, quote_literal
 
 AT_ONCE = 4096  # rows
 MAGIC = b"PAR1"
@@ -68,7 +68,7 @@ def _open(source: Source, file: File, folder: Path | None = None) -> Iterator[tu
     with tempfile.TemporaryDirectory(dir=folder) as below:
         path = _with_footer(source, file, Path(below))
         try:
-            with duckdb.connect() as connection:
+            with connect() as connection:
                 yield connection, path
         except duckdb.OutOfMemoryException as error:
             raise MemoryError from error

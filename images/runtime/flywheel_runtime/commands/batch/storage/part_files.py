@@ -7,10 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from flywheel_runtime.commands.batch.config import Format
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
 
 # Made once: json.dumps with options makes one for each call, which costs more than the encoding.
 ENCODE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
@@ -52,8 +50,7 @@ class Part:
     def _pack(self) -> None:
         columns = ", ".join(f"{quote_literal(name)}: {quote_literal(kind)}" for name, kind in self._columns)
         names = ", ".join(quote_identifier(name) for name in self._names)
-        with duckdb.connect() as connection:
-            connection.execute("SET threads = 1")  # the same rows give the same bytes
+        with connect(threads=1) as connection:  # the same rows give the same bytes
             connection.execute(
                 f"COPY (SELECT {names} FROM read_json({quote_literal(str(self._lines))}, format = 'newline_delimited', "
                 f"columns = {{{columns}}})) TO {quote_literal(str(self.path))} (FORMAT parquet, COMPRESSION zstd)"
