@@ -23,6 +23,8 @@ BY_REQUESTS = {"maxReplicas": 3, "metric": "RequestsPerSecond", "target": 100}
         pytest.param({"runtime": {"custom": {**CUSTOM, "ports": {"http": 9000, "grpc": 9000}}}}, "http and grpc must be different ports", id="one port for both"),
         pytest.param({"runtime": {"custom": CUSTOM}, "scaling": BY_REQUESTS}, "only the default server reports the metrics InFlight and RequestsPerSecond", id="counted by what only our server tells"),
         pytest.param({"runtime": {"triton": TRITON}, "batching": {"maxBatchSize": 8}}, "only the default server supports spec.batching", id="batching elsewhere"),
+        pytest.param({"runtime": {"triton": TRITON}, "requestTimeout": "5s"}, "only the default server limits the time of a computation", id="a limit elsewhere"),
+        pytest.param({"requestTimeout": "5"}, "must be an integer followed by s, m, h or d", id="a limit without a unit"),
         pytest.param({"batching": {"maxLatency": "2s"}}, "must be an integer followed by us or ms, such as 500us or 5ms", id="a latency of seconds"),
         pytest.param({"runtime": {"triton": TRITON}, "auth": {}}, "only the default server authenticates callers", id="nobody would ask who calls"),
     ],

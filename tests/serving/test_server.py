@@ -207,7 +207,7 @@ def cut_model(folder: Path) -> None:
         pytest.param(flip_label, "GoldenMismatch", "'label' of the golden rows wanted", id="label"),
         pytest.param(break_golden, "GoldenInvalid", "golden.json does not fit the model", id="golden.json"),
         pytest.param(remove_model, "ModelMissing", "model.onnx is not in the artifact", id="no model"),
-        pytest.param(cut_model, "ModelTruncated", "ends in the middle of a field", id="half a model"),
+        pytest.param(cut_model, "ModelTruncated", "is cut off or damaged inside", id="half a model"),
     ],
 )
 def test_a_model_that_cannot_be_served_ends_the_start_with_2(

@@ -13,11 +13,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from e2e.bench.revisions import checkout
 from e2e.bench.targets import Figures
 from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import announce
@@ -59,18 +58,6 @@ def measure(before: str, pairs: int) -> dict[str, Figures]:
     found = {name: _medians(each) for name, each in starts.items()}
     saved = [old.cpu_seconds - new.cpu_seconds for old, new in zip(starts["before"], starts["after"], strict=True)]
     return {**found, "saved": {"pairs": pairs, "cpu_seconds": round(statistics.median(saved), 3)}}
-
-
-@contextmanager
-def checkout(revision: str, folder: Path) -> Iterator[Path]:
-    """Another revision's files, in a worktree that is removed afterwards."""
-    path = folder / "before"
-    git = ("git", "-C", str(CHECKOUT), "worktree")
-    subprocess.run([*git, "add", "--quiet", "--detach", path, revision], check=True)
-    try:
-        yield path
-    finally:
-        subprocess.run([*git, "remove", "--force", path], check=True)
 
 
 def start(build: Path, root: Path, env: dict[str, str], digest: str) -> Start:

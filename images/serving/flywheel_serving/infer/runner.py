@@ -57,6 +57,9 @@ class Runner:
     def __init__(self, model: LoadedModel, concurrency: Concurrency) -> None:
         self._model = model
         self._concurrency = concurrency
+        self._slots, self._inline = concurrency.slots, concurrency.inline
+        # Whether requests of several clients may share a call: only where none of them can make it long, or end it.
+        self.mixes_peers = concurrency.inline
         self._pool = ThreadPoolExecutor(concurrency.slots, thread_name_prefix="infer")
         self._calls: set[_Call] = set()  # in threads
         self._calls_of_peer: Counter[str] = Counter()
@@ -69,17 +72,12 @@ class Runner:
     @property
     def is_full(self) -> bool:
         """Whether a call that needs a thread would have to wait for one."""
-        return len(self._calls) >= self._concurrency.slots
+        return len(self._calls) >= self._slots
 
     @property
     def is_idle(self) -> bool:
         """Whether no call is running; a call on the event loop has ended by the time this is read."""
         return not self._calls
-
-    @property
-    def mixes_peers(self) -> bool:
-        """Whether requests of several clients may share a call: only where none of them can make it long, or end it."""
-        return self._concurrency.inline
 
     @property
     def stuck_calls(self) -> int:
@@ -90,17 +88,17 @@ class Runner:
     @property
     def is_stuck(self) -> bool:
         """Whether no slot is left beside those of stuck calls."""
-        return self.stuck_calls >= self._concurrency.slots
+        return self.stuck_calls >= self._slots
 
     def may_start(self, peer: str) -> bool:
         """Whether the client has a slot left, while others run."""
-        return self._calls_of_peer[peer] < max(1, self._concurrency.slots - 1)
+        return self._calls_of_peer[peer] < max(1, self._slots - 1)
 
     def run(
         self, feeds: dict[str, Array], outputs: list[str], on_result: ResultCallback, peer: str = UNKNOWN_PEER
     ) -> None:
         """Gives `on_result` one array for each of `outputs`, or an error: at once, or later on the event loop."""
-        is_small = self._concurrency.inline and _input_bytes(feeds) <= MAX_INLINE_BYTES
+        is_small = self._inline and _input_bytes(feeds) <= MAX_INLINE_BYTES
         if is_small and self._small_call_seconds < MAX_INLINE_SECONDS:
             on_result(self._timed_run(feeds, outputs, is_small, None))
         else:

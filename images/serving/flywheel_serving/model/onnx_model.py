@@ -47,22 +47,25 @@ class OnnxModel:
 
         Raises ModelFailed, and TimeLimitExceeded where the call was ended after `seconds`, between two nodes.
         """
-        if seconds is None:
-            return self._run(feeds, outputs, None)
+        if seconds is not None:
+            return self._run_within(seconds, feeds, outputs)
+        try:
+            results: list[Array] = self._session.run(outputs, feeds)
+        except Exception as error:
+            raise _model_failed(error) from error
+        return results
+
+    def _run_within(self, seconds: float, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
         with self._watchdog.limit(seconds) as options:
             try:
-                return self._run(feeds, outputs, options)
-            except ModelFailed:
-                if options.terminate:
-                    raise TimeLimitExceeded(seconds) from None
-                raise
+                results: list[Array] = self._session.run(outputs, feeds, options)
+            except Exception as error:
+                raise (TimeLimitExceeded(seconds) if options.terminate else _model_failed(error)) from error
+            return results
 
-    def _run(self, feeds: dict[str, Array], outputs: list[str], options: Any) -> list[Array]:
-        try:
-            results: list[Array] = self._session.run(outputs, feeds, options)
-        except Exception as error:
-            raise ModelFailed(f"the model could not compute this input: {_first_line(error)}") from error
-        return results
+
+def _model_failed(error: Exception) -> ModelFailed:
+    return ModelFailed(f"the model could not compute this input: {_first_line(error)}")
 
 
 def _session(path: Path, threads: int) -> Any:

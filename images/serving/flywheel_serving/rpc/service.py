@@ -24,6 +24,7 @@ from flywheel_serving.rpc.rpc_guard import RpcGuard
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_INTERVAL_SECONDS = 0.5
+HANDSHAKE_SECONDS, IDLE_SECONDS = 10, 300
 CODES = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -61,6 +62,9 @@ class RpcServer:
                 # By default gRPC's core cancels calls at random once a thousand wait, and clients do not retry those.
                 ("grpc.server.max_pending_requests", max_connections),
                 ("grpc.server.max_pending_requests_hard_limit", max_connections),
+                ("grpc.max_allowed_incoming_connections", max_connections),
+                ("grpc.server_handshake_timeout_ms", 1_000 * HANDSHAKE_SECONDS),
+                ("grpc.max_connection_idle_ms", 1_000 * IDLE_SECONDS),  # its client connects again when it needs to
             ],
             maximum_concurrent_rpcs=max_connections,
             interceptors=[] if authenticator is None else [RpcGuard(authenticator, dataplane.metrics)],
