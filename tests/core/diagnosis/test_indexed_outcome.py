@@ -185,6 +185,15 @@ def test_memory_that_ran_out_is_no_consequence() -> None:
     assert found.reason == "OOMKilled"
 
 
+def test_a_rank_that_failed_by_its_watch_alone_makes_no_success_of_the_group() -> None:
+    done = {**rank(1, terminated_state(0), {**DONE, "outputs": {}})}
+    done["status"]["phase"] = "Failed"
+
+    found = read(group("Failed", "Job has reached the specified backoff limit"), rank(0, running_state()), done)
+
+    assert found.result == "Infrastructure"
+
+
 def test_a_failed_rank_waits_for_the_reports_of_the_others() -> None:
     assert indexed_outcome.attempt_outcome(group(), [failed(0, "connection reset"), rank(1, running_state())]) is None
 
