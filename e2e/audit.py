@@ -9,7 +9,6 @@ from typing import Any
 from e2e.cluster import paths
 
 OPERATOR = "system:serviceaccount:flywheel-system:flywheel-operator"
-ADMIN = "flywheel-admin"  # of the native cluster's kubeconfig, which local operators use too
 WRITES = ("create", "update", "patch", "delete", "deletecollection")
 
 

@@ -123,7 +123,7 @@ class Run:
         """
         made: Counter[str] = Counter()
         refused: list[str] = []
-        for entry in audit.writes(began, user=audit.ADMIN):
+        for entry in audit.writes(began):
             where, code = entry.get("objectRef", {}), entry["responseStatus"]["code"]
             if where.get("namespace") != self.namespace.name or entry["userAgent"] != "flywheel":
                 continue
