@@ -1,0 +1,140 @@
+"""Calls in threads: who may start one, what becomes of those that run on, and what the health port says of them."""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from flywheel_serving.errors import ModelCrashed, TimeLimitExceeded
+from flywheel_serving.http.message import Request, Response
+from flywheel_serving.infer import runner as running
+from flywheel_serving.infer.config import InferConfig, Limits
+from flywheel_serving.infer.dataplane import DataPlane
+from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
+from flywheel_serving.metrics.server_metrics import ServerMetrics
+from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.signature import Signature
+from flywheel_serving.rest.health import HealthProbes
+
+ROW = {"x": np.zeros((1, 1), np.float32)}
+
+
+class HeldModel:
+    """A model whose calls return when the test says so, whatever their time limit: as one large node would."""
+
+    signature = Signature((), ())
+    providers = ["CPUExecutionProvider"]  # noqa: RUF012  as onnxruntime's is
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.go_on = threading.Event()
+        self.error = error
+
+    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
+        self.go_on.wait(30)
+        if self.error is not None:
+            raise self.error
+        return [feeds["x"]]
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    while not condition():
+        await asyncio.sleep(0.002)
+
+
+def test_a_client_has_all_slots_but_one() -> None:
+    async def scenario() -> None:
+        model = HeldModel()
+        runner, results = Runner(model, Concurrency(3, inline=False)), list[ModelResult]()
+        for _ in range(2):
+            assert runner.may_start("greedy")
+            runner.run(ROW, ["y"], results.append, "greedy")
+        assert not runner.may_start("greedy")
+        assert runner.may_start("another")
+        assert not runner.is_full
+
+        model.go_on.set()
+        await wait_for(lambda: len(results) == 2)
+        assert runner.may_start("greedy")
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_a_call_that_runs_on_is_answered_at_its_limit_and_counts_as_stuck(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "GRACE_SECONDS", 0.01)
+
+    async def scenario() -> None:
+        model, freed = HeldModel(), list[bool]()
+        runner, results = Runner(model, Concurrency(1, 0.01, inline=False)), list[ModelResult]()
+        runner.on_free_slot = lambda: freed.append(True)
+        runner.run(ROW, ["y"], results.append)
+        await wait_for(lambda: bool(results))
+
+        assert isinstance(results[0], TimeLimitExceeded)
+        assert (runner.is_stuck, runner.is_full, runner.ended["TimeLimit"]) == (True, True, 1)
+
+        model.go_on.set()
+        await wait_for(lambda: bool(freed))
+        assert (runner.is_stuck, runner.is_full, len(results)) == (False, False, 1)
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_the_client_of_a_crash_learns_it_at_once_and_its_slot_waits_for_the_next_worker() -> None:
+    async def scenario() -> None:
+        model, replaced = HeldModel(ModelCrashed("SIGABRT")), threading.Event()
+        model.go_on.set()
+
+        def restore() -> None:
+            replaced.wait(30)
+
+        runner, results = Runner(model, Concurrency(2, inline=False, restore=restore)), list[ModelResult]()
+        runner.run(ROW, ["y"], results.append, "a")
+        await wait_for(lambda: bool(results))
+        assert (runner.ended["Crashed"], runner.may_start("a"), runner.may_start("b")) == (1, False, True)
+
+        replaced.set()
+        await wait_for(lambda: runner.may_start("a"))
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def probe(probes: HealthProbes, path: bytes = b"/v2/health/ready") -> Response:
+    found: list[Response] = []
+    probes(Request("GET", path, {}, b"", True), found.append)
+    return found[0]
+
+
+def test_the_health_port_says_why_the_server_is_not_ready(lookup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> list[tuple[int, bool]]:
+        dataplane = DataPlane(InferConfig(lookup, "lookup", "1", limits=Limits()), ServerMetrics("lookup", "1"))
+        now = [0.0]
+        probes = HealthProbes(dataplane, lambda: now[0])
+        found = [probe(probes)]
+        await dataplane.warm_up()
+        found.append(probe(probes))
+        runner: Any = dataplane._runner
+        for cause in ("TimeLimit", "Crashed", "TimeLimit"):
+            runner.ended[cause] += 1
+            now[0] += 61
+            found += [probe(probes), probe(probes)]
+        monkeypatch.setattr(Runner, "is_stuck", property(lambda _: True))
+        found.append(probe(probes))
+        assert b"ModelStuck" in found[-1].body
+        monkeypatch.undo()
+        dataplane.drain()
+        found.append(probe(probes))
+        dataplane.close()
+        return [(each.status, b'"ready":true' in each.body) for each in found]
+
+    told, ready = (504, True), (200, True)
+    crashed = (500, True)
+    assert asyncio.run(scenario()) == [
+        (503, False), ready, told, ready, crashed, ready, told, ready, (504, False), (503, False),
+    ]  # fmt: skip
