@@ -2,14 +2,19 @@
 
 import base64
 import json
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 
 from e2e.cluster import golang
+from e2e.waiting import wait_until
 from tests.apiserver.manifests import Kubectl
+from tests.apiserver.policies import resource
 from tests.documents import CHECKOUT
 
 pytestmark = pytest.mark.apiserver
@@ -165,3 +170,34 @@ def test_the_pods_of_the_chart_pass_pod_security_restricted(release: Kubectl, he
 
     assert done.returncode == 0, done.stderr
     assert "would violate PodSecurity" not in done.stderr
+
+
+def test_the_operator_works_with_the_roles_of_its_namespaces_alone(
+    release: Kubectl, apiserver: Path, tmp_path: Path
+) -> None:
+    config = yaml.safe_load(apiserver.read_text())
+    token = release("create", "token", "flywheel-operator", "--namespace", "flywheel-system").stdout.strip()
+    config["users"] = [{**each, "user": {"token": token}} for each in config["users"]]
+    (tmp_path / "kubeconfig").write_text(json.dumps(config))
+    settings = {
+        "KUBECONFIG": str(tmp_path / "kubeconfig"),
+        "FLYWHEEL_NAMESPACES": "shop",
+        "FLYWHEEL_HTTP": "127.0.0.1:0",
+    }
+    environment = {**os.environ, **settings, "POD_NAMESPACE": "flywheel-system", "POD_NAME": "by-roles"}
+    spec = {"source": {"s3": {"uri": "s3://flywheel/shop/rows/"}}}
+    log = tmp_path / "log"
+
+    with log.open("w") as output:
+        operator = subprocess.Popen([sys.executable, "-m", "flywheel"], env=environment, stdout=output, stderr=output)
+    try:
+        made = release(
+            "--namespace", "shop", "create", "-f", "-", stdin=yaml.safe_dump(resource("Dataset", spec, "rows"))
+        )
+        assert made.returncode == 0, made.stderr
+        wait_until(lambda: "rows-check-1" in release("-n", "shop", "get", "jobs").stdout, 60, log.read_text)
+    finally:
+        operator.terminate()
+        operator.wait(30)
+
+    assert "policy_check" not in log.read_text()  # all policies are in force, and it may see so
