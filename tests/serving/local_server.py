@@ -26,6 +26,7 @@ class LocalServer:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
             text=True,
         )
+        self.sink: subprocess.Popen[bytes] | None = None  # where predictions are logged
         self.log: list[dict[str, Any]] = []
         self._lines: queue.Queue[dict[str, Any] | None] = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)

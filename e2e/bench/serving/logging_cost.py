@@ -17,6 +17,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from skl2onnx import to_onnx
@@ -25,8 +26,10 @@ from sklearn.ensemble import GradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
+from e2e.waiting import wait_until
 from tests.runtime import s3_server as s3
 from tests.serving.local_server import LocalServer
+from tests.serving.prediction_log.log_store import start_sink
 
 FEATURES, CONNECTIONS = 30, 8
 NAMES = [f"f{number}" for number in range(FEATURES)]
@@ -118,16 +121,25 @@ def compare(folder: Path, store: s3.Server, options: argparse.Namespace, *, wide
     secret.mkdir(exist_ok=True)
     for key, value in store.env("bench").items():
         (secret / key).write_text(value)
-    order = {"sample": options.sample, "service": name, "namespace": "bench", "store": str(secret), "seconds": 5.0}
+    order: dict[str, Any] = {
+        "socket": str(folder / "sock"),
+        "sample": options.sample,
+        "service": name,
+        "namespace": "bench",
+        "store": str(secret),
+        "seconds": 5.0,
+    }
     flags = ("--name", "m", "--threads", "1", "--drain-seconds", "0")
     first, *others = sorted(os.sched_getaffinity(0))
     with ExitStack() as stack:
         with on_cores({first}):
             off = stack.enter_context(LocalServer(folder, *flags))
+            sink = stack.enter_context(start_sink(json.dumps(order), folder / "sink.log"))
+            wait_until(Path(order["socket"]).exists)
             on = stack.enter_context(LocalServer(folder, *flags, "--record", json.dumps(order)))
         stack.enter_context(on_cores(set(others) or {first}))
         content, ports = question(wide=wide), (int(off.http.rpartition(":")[2]), int(on.http.rpartition(":")[2]))
-        processes = dict(zip(ports, (off.process.pid, on.process.pid), strict=True))
+        processes = dict(zip(ports, ((off.process.pid, 0), (on.process.pid, sink.pid)), strict=True))
         for port in ports:
             asyncio.run(load(port, content, 1.0))
         pairs = []
@@ -135,9 +147,9 @@ def compare(folder: Path, store: s3.Server, options: argparse.Namespace, *, wide
             order_of_turn = ports if turn % 2 == 0 else ports[::-1]
             found = {}
             for port in order_of_turn:
-                before = processor_seconds(processes[port])
+                before = processor_seconds(*processes[port])
                 rate, late = asyncio.run(load(port, content, options.seconds))
-                used = [after - b for after, b in zip(processor_seconds(processes[port]), before, strict=True)]
+                used = [after - b for after, b in zip(processor_seconds(*processes[port]), before, strict=True)]
                 found[port] = (rate, late, *(1e6 * each / (rate * options.seconds) for each in used))
             pairs.append((found[ports[0]], found[ports[1]]))
         memory = [peak(server.process.pid) for server in (off, on)]
@@ -152,9 +164,9 @@ def compare(folder: Path, store: s3.Server, options: argparse.Namespace, *, wide
     print(f"{name:8} {rates[0]:8.0f} {rates[1]:8.0f} requests/s   throughput x {throughput:.3f}   p99 x {p99:.3f}   CPU {off_cpu:.0f} / {on_cpu:.0f} + {sink_cpu:.1f} us a request   peak RSS {memory[0]:.0f} / {memory[1]:.0f} MiB   rows {said['rows']}, dropped {said['dropped']}")  # fmt: skip
 
 
-def processor_seconds(process: int) -> tuple[float, float]:
-    """Of the server, and of its sink: on a machine with other work, a better measure than time."""
-    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+def processor_seconds(process: int, sink: int) -> tuple[float, float]:
+    """Of the server, and of its sink (0: it has none): on a machine with other work, a better measure than time."""
+    children = Path(f"/proc/{sink}/task/{sink}/children").read_text().split() if sink else []
     return _spent(process), sum(_spent(int(each)) for each in children)
 
 

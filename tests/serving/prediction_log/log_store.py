@@ -1,6 +1,10 @@
 """Servers that log predictions in tests, and the log that they write."""
 
 import json
+import os
+import subprocess
+import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +15,7 @@ from typing import Any
 
 import duckdb
 
+from e2e.waiting import wait_until
 from tests.runtime.s3_server import Server as S3
 from tests.serving.local_server import LocalServer
 
@@ -32,6 +37,10 @@ class LogStore:
         self.write_secret(self.store.env(self.bucket))
         config_json = {"sample": 1.0, "service": "delay", "namespace": "shop", "pod": "pod-1", "digest": "sha256:abc", "store": str(self.secret), "seconds": 1.0}  # fmt: skip
         return json.dumps(config_json | changed)
+
+    def sink_log(self) -> str:
+        """What the sink and its writers logged."""
+        return self.secret.with_name("sink.log").read_text()
 
     def write_secret(self, values: dict[str, str]) -> None:
         self.secret.mkdir(exist_ok=True)
@@ -103,10 +112,32 @@ def metric(server: LocalServer, series: str) -> float:
 
 @contextmanager
 def start_server(model: Path, config_json: str) -> Iterator[LocalServer]:
-    """A server that logs and drains at once."""
-    flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", config_json)
-    with LocalServer(model, *flags) as server:
-        yield server
+    """A server that logs and drains at once, with its sink. Short paths: a socket's has at most 107 bytes."""
+    with tempfile.TemporaryDirectory(prefix="sink-") as folder:
+        config = json.loads(config_json)
+        with_socket = json.dumps({**config, "socket": f"{folder}/sock"})
+        flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", with_socket)
+        with start_sink(with_socket, Path(config["store"]).with_name("sink.log")) as sink:
+            wait_until(Path(folder, "sock").exists)
+            with LocalServer(model, *flags) as server:
+                server.sink = sink
+                yield server
+
+
+@contextmanager
+def start_sink(config_json: str, log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The sink in its own process, which writes its log to the file."""
+    command = [sys.executable, "-m", "flywheel_serving.prediction_log.sink", config_json]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with log.open("ab") as output, subprocess.Popen(command, stderr=output, env=environment) as sink:
+        try:
+            yield sink
+        finally:
+            sink.terminate()
+            try:
+                sink.wait(20)
+            finally:
+                sink.kill()
 
 
 def stop_server(server: LocalServer) -> Row:

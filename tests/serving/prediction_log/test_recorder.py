@@ -1,21 +1,33 @@
 """A server with a real store logs and counts what it answers, and keeps answering whatever happens to the writer."""
 
+import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from e2e.waiting import wait_until
 from flywheel_serving.prediction_log import config
+from flywheel_serving.prediction_log.batches import encode_message
 from tests.serving.local_server import LocalServer
-from tests.serving.prediction_log.log_store import LogStore, body, metric, send_request, start_server, stop_server
+from tests.serving.prediction_log.log_store import (
+    LogStore,
+    body,
+    metric,
+    send_request,
+    start_server,
+    start_sink,
+    stop_server,
+)
 
 pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
@@ -26,11 +38,12 @@ def dropped(server: LocalServer, reason: str) -> float:
     return metric(server, f'flywheel_log_dropped_total{{reason="{reason}"}}')
 
 
-def sink_of(server: LocalServer) -> int:
-    """The process id of the server's only child."""
-    children = Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children").read_text().split()
-    assert len(children) == 1
-    return int(children[0])
+def writer_of(server: LocalServer) -> int:
+    """The process id of the sink's only child."""
+    assert server.sink is not None
+    children = Path(f"/proc/{server.sink.pid}/task/{server.sink.pid}/children")
+    [child] = wait_until(lambda: children.read_text().split())
+    return int(child)
 
 
 def test_answered_requests_are_logged_and_counted(logged_flights: Path, log_store: LogStore) -> None:
@@ -103,10 +116,10 @@ def test_no_response_is_lost_when_the_writer_dies_and_logging_resumes(
 
         send_some()
         wait_until(lambda: metric(server, ROWS) == 20)
-        os.kill(sink_of(server), signal.SIGSTOP)  # these rows are sent and not in the store when it dies
+        os.kill(writer_of(server), signal.SIGSTOP)  # these rows are sent and not in the store when it dies
         send_some()
         wait_until(lambda: metric(server, PENDING) == 20)
-        os.kill(sink_of(server), signal.SIGKILL)
+        os.kill(writer_of(server), signal.SIGKILL)
         wait_until(lambda: metric(server, "flywheel_log_sink_starts_total") == 2)
         lost = dropped(server, "sink_died")
         send_some()
@@ -124,11 +137,11 @@ def test_an_unreachable_store_is_retried(logged_flights: Path, log_store: LogSto
     with start_server(logged_flights, config_json) as server:
         for number in range(30):
             send_request(server, body([(1, 2.5, "UA")], id=f"r{number}"))
-        server.wait_for("predictions cannot be written to the store")
+        wait_until(lambda: "predictions cannot be written to the store" in log_store.sink_log())
         assert metric(server, ROWS) == 0
         log_store.write_secret({"AWS_ENDPOINT_URL": log_store.store.endpoint})
         wait_until(lambda: metric(server, ROWS) == 30)
-        server.wait_for("predictions are written to the store again")
+        wait_until(lambda: "predictions are written to the store again" in log_store.sink_log())
         stop_server(server)
 
     assert log_store.counts()["requests"] == 30
@@ -148,7 +161,7 @@ def test_a_writer_that_hangs_costs_neither_responses_nor_memory(logged_flights: 
     text = "x" * 20_000
     with start_server(logged_flights, log_store.config_json()) as server:
         send_request(server, body([(1, 2.5, "UA")]))
-        os.kill(sink := sink_of(server), signal.SIGSTOP)
+        os.kill(sink := writer_of(server), signal.SIGSTOP)
         before = resident(server)
         for _ in range(600):  # 12 MB, three times what may wait
             send_request(server, body([(1, 2.5, text)]))
@@ -198,7 +211,7 @@ def test_without_the_hmac_secret_nothing_is_written(logged_flights: Path, log_st
     config_json = log_store.config_json(columns=[{"name": "carrier", "action": "Hmac"}], hmac_file=str(key))
     with start_server(logged_flights, config_json) as server:
         send_request(server, body([(1, 2.5, "UA")]))
-        server.wait_for("predictions cannot be written to the store")
+        wait_until(lambda: "predictions cannot be written to the store" in log_store.sink_log())
         assert log_store.rows() == []
         key.write_text("a secret")
         wait_until(lambda: metric(server, ROWS) == 1)
@@ -217,10 +230,48 @@ def test_a_model_without_a_baseline_is_logged_and_not_counted(flights: Path, log
     assert sum("no baseline.json" in line["message"] for line in server.log) == 1
 
 
+def test_a_server_without_a_sink_answers_says_so_and_logs_once_it_is_there(
+    logged_flights: Path, log_store: LogStore
+) -> None:
+    path = Path(tempfile.mkdtemp(prefix="sink-"), "sock")
+    config_json = log_store.config_json(socket=str(path))
+    flags = ("--name", "delay", "--version", "v1", "--drain-seconds", "0", "--record", config_json)
+    with LocalServer(logged_flights, *flags) as server:
+        send_request(server, body([(1, 2.5, "UA")], id="early"))
+        server.wait_for("the sink of logged predictions cannot be reached")
+        assert metric(server, "flywheel_log_sink_connected") == 0
+        with start_sink(config_json, log_store.secret.with_name("sink.log")):
+            wait_until(lambda: metric(server, "flywheel_log_sink_connected") == 1)
+            wait_until(lambda: metric(server, ROWS) == 1)
+            stop_server(server)
+
+    assert [row["id"] for row in log_store.rows()] == ["early"]
+
+
+def test_the_sink_ends_what_is_no_message_and_serves_the_next_connection(
+    logged_flights: Path, log_store: LogStore
+) -> None:
+    with start_server(logged_flights, log_store.config_json()) as server:
+        send_request(server, body([(1, 2.5, "UA")], id="good"))
+        stop_server(server)
+        path = json.loads(cast("list[str]", server.process.args)[-1])["socket"]
+        greeting = encode_message({"schema": None, "version": "v1", "boot": "../../escape"})
+        for content in (b"\xff\xff\xff\xff", greeting):
+            with socket.socket(socket.AF_UNIX) as client:
+                client.connect(path)
+                client.sendall(content)
+                client.settimeout(20)
+                assert client.recv(1) == b""
+
+    assert "no name" in log_store.sink_log()
+    assert "at most 8388608 are accepted" in log_store.sink_log()
+    assert [row["id"] for row in log_store.rows()] == ["good"]
+
+
 def test_the_store_secret_is_not_in_the_servers_environment(logged_flights: Path, log_store: LogStore) -> None:
     with start_server(logged_flights, log_store.config_json()) as server:
         environment = Path(f"/proc/{server.process.pid}/environ").read_bytes()
-        sink = Path(f"/proc/{sink_of(server)}/environ").read_bytes()
+        sink = Path(f"/proc/{writer_of(server)}/environ").read_bytes()
 
     secret = (log_store.secret / "AWS_SECRET_ACCESS_KEY").read_bytes()
     assert secret not in environment

@@ -25,7 +25,8 @@ class LogConfig:
     """The JSON of `--record`. `sample` is the share of requests whose rows are logged; all requests are counted.
 
     `key` names the parameter or extra input that joins late labels. `store` is a folder with the keys of the store's
-    Secret, `hmac_file` the secret of HMAC columns: only the writer reads them, at each of its attempts.
+    Secret, `hmac_file` the secret of HMAC columns: only the writer reads them, at each of its attempts. `socket` is
+    where the sink listens.
     """
 
     sample: float
@@ -37,6 +38,7 @@ class LogConfig:
     columns: tuple[ColumnRule, ...] = ()
     store: str = "/etc/flywheel/store"
     hmac_file: str = ""
+    socket: str = "/run/flywheel-log/sink.sock"
     seconds: float = 60.0  # the age at which rows are written, and the length of a window of counts
     rows: int = 50_000  # that are written at once
     bytes: int = 8 * 1024 * 1024  # that are written at once

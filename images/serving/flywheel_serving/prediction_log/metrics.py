@@ -25,9 +25,10 @@ class LogMetrics(Collector):
         self.bytes = 0
         self.dropped: Counter[str] = Counter(dict.fromkeys(DROP_REASONS, 0))
         self.windows: Counter[str] = Counter(dict.fromkeys(WINDOW_OUTCOMES, 0))
-        self.writer_starts = 0
-        self.waiting_rows = 0  # not yet in the pipe to the writer
-        self.sent_rows = 0  # in the pipe or the writer
+        self.sink_starts = 0
+        self.is_sink_connected = False
+        self.waiting_rows = 0  # not yet in the socket to the sink
+        self.sent_rows = 0  # in the socket or the sink
 
     def collect(self) -> Iterator[Metric]:
         pending = self.waiting_rows + self.sent_rows
@@ -35,7 +36,9 @@ class LogMetrics(Collector):
         windows = [((outcome,), count) for outcome, count in self.windows.items()]
         yield counter("flywheel_log_rows", "Rows of predictions in the store", (), [((), self.rows)])
         yield counter("flywheel_log_bytes", "Bytes of Parquet in the store", (), [((), self.bytes)])
-        yield counter("flywheel_log_sink_starts", "Starts of the writer process", (), [((), self.writer_starts)])
+        yield counter("flywheel_log_sink_starts", "Connections to the sink", (), [((), self.sink_starts)])
+        connected = [((), float(self.is_sink_connected))]
+        yield gauge("flywheel_log_sink_connected", "Whether the sink can be reached: 1 or 0", (), connected)
         yield gauge("flywheel_log_pending_rows", "Sampled rows on their way to the store", (), [((), pending)])
         yield counter("flywheel_log_dropped", "Sampled rows that were not logged", ("reason",), dropped)
         yield counter("flywheel_count_flushes", "Windows of counts", ("outcome",), windows)

@@ -8,8 +8,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from flywheel_serving.errors import InvalidRequest, RequestError
 from flywheel_serving.infer.batcher import Batch, BatchItem
 from flywheel_serving.infer.extensions import Completion
@@ -18,13 +16,13 @@ from flywheel_serving.infer.runner import ModelResult
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.signature import Signature
 from flywheel_serving.prediction_log.baseline import BaselineInvalid, read_baseline
-from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest
+from flywheel_serving.prediction_log.batches import BatchEncoder, BatchShape, LoggedRequest, encode_message
 from flywheel_serving.prediction_log.config import LogConfig, sample_position, sample_threshold
 from flywheel_serving.prediction_log.count_windows import CountWindows
 from flywheel_serving.prediction_log.counts import Counts, ObservedValues
 from flywheel_serving.prediction_log.metrics import LogMetrics
 from flywheel_serving.prediction_log.schema import RowSchema, row_schema
-from flywheel_serving.prediction_log.writer_process import WriterProcess
+from flywheel_serving.prediction_log.sink_connection import SinkConnection
 
 # So many values are processed at once: enough to share numpy's fixed costs, too few for a client to wait 0.1 ms for it.
 BATCH_VALUES = 4_096
@@ -65,20 +63,15 @@ class PredictionRecorder:
             "baseline": baseline_digest,
         }
         self._windows = CountWindows(identity, self._send_message, self.metrics)
-        start = {
-            "config": config.to_json(),
-            "schema": schema,
-            "version": version,
-            "boot": self._boot,
-        }
-        self._writer = WriterProcess(
-            orjson.dumps(start).decode(), self.metrics, self._windows.resend, self._windows.on_written
+        greeting = encode_message({"schema": schema, "version": version, "boot": self._boot})
+        self._sink = SinkConnection(
+            config.socket, greeting, self.metrics, self._windows.resend, self._windows.on_written
         )
 
     def start(self) -> None:
-        """Starts the writer and the clock of the windows; on the event loop."""
+        """Connects to the sink and starts the clock of the windows; on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._writer.start()
+        self._sink.start()
         self._schedule_window()
 
     def row_keys(self, tensors: dict[str, Array], parameters: dict[str, Any] | None) -> list[str] | None:
@@ -242,7 +235,7 @@ class PredictionRecorder:
             self.metrics.dropped["too_large"] += rows
 
     def _send_message(self, message: bytes, rows: int) -> bool:
-        return self._writer.send(message, rows)
+        return self._sink.send(message, rows)
 
     def _schedule_window(self) -> None:
         seconds = self._config.seconds
@@ -254,11 +247,11 @@ class PredictionRecorder:
         self._schedule_window()
 
     async def close(self) -> None:
-        """Sends what is left, and gives the writer time to write it."""
+        """Sends what is left, and gives the sink time to write it."""
         self._process()
         self._window_timer.cancel()
         self._windows.close_window(self._counts)
-        await self._writer.close(self._config.drain_seconds + 1)
+        await self._sink.close(self._config.drain_seconds + 1)
         self._windows.give_up()
         rows, dropped = self.metrics.rows, self.metrics.dropped.total()
         log.info("predictions logged", extra={"facts": {"rows": rows, "dropped": dropped, **self.metrics.windows}})

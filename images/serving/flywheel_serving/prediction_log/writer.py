@@ -1,4 +1,6 @@
-"""`python3 -m flywheel_serving.prediction_log.writer`: writes messages from standard input into the store.
+"""`python3 -m flywheel_serving.prediction_log.writer JSON`: writes messages from standard input into the store.
+
+The configuration is the operator's. What comes from the server is not trusted: it names no file, key or folder.
 
 One thread reads, the other writes; between them at most MAX_QUEUE_BYTES wait. While the store does not respond, the
 reader stops, the pipe fills, and the server drops and counts. Every attempt reads the store's Secret again, so that a
@@ -9,6 +11,7 @@ import contextlib
 import json
 import logging
 import os
+import re
 import resource
 import sys
 import threading
@@ -24,7 +27,7 @@ import orjson
 
 from flywheel_serving import logs
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
-from flywheel_serving.prediction_log.config import parse_log_config
+from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
 from flywheel_serving.prediction_log.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.schema import RowSchema
 from flywheel_serving.prediction_log.store import Store, StoreFailed, read_secret
@@ -35,6 +38,8 @@ FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
 LOG_INTERVAL_SECONDS = 60.0  # between two log lines while the store fails
 NICENESS = 10
 OUT_OF_MEMORY_SCORE = "1000"
+MAX_MESSAGE_BYTES = 8 * 1024 * 1024
+BOOT_ID = re.compile("[0-9a-f]{1,32}")
 
 log = logging.getLogger(__name__)
 
@@ -52,11 +57,15 @@ class Queue:
 
 
 class Writer:
-    """`start` is what `recorder` passes; `acknowledge` sends one acknowledgement to the server."""
+    """`greeting` is the server's first message; `acknowledge` sends one acknowledgement to the server."""
 
-    def __init__(self, start: dict[str, Any], acknowledge: Callable[[dict[str, Any]], None]) -> None:
-        self._config = parse_log_config(start["config"])
-        self._start, self._acknowledge = start, acknowledge
+    def __init__(
+        self, config: LogConfig, greeting: dict[str, Any], acknowledge: Callable[[dict[str, Any]], None]
+    ) -> None:
+        self._config = config
+        self._greeting, self._acknowledge = greeting, acknowledge
+        if not BOOT_ID.fullmatch(str(greeting["boot"])):
+            raise ValueError("the server's boot id is no name")
         self._queue = Queue([], [])
         self._queue_changed = threading.Condition()
         self._input_ended = threading.Event()
@@ -65,12 +74,8 @@ class Writer:
         self._failure_logged_at = 0.0
 
     def read(self, pipe: BinaryIO) -> None:
-        """Reads messages until the server closes the pipe."""
-        while len(prefix := pipe.read(LENGTH_BYTES)) == LENGTH_BYTES:
-            length = int.from_bytes(prefix, "little")
-            content = pipe.read(length)
-            if len(content) < length:
-                break  # the server was killed in the middle of a message
+        """Reads messages until the server closes the connection."""
+        while content := read_message(pipe):
             head, _ = decode_message(content)
             with self._queue_changed:
                 self._queue_changed.wait_for(lambda: self._queue.bytes < MAX_QUEUE_BYTES)
@@ -171,8 +176,8 @@ class Writer:
                 raise StoreFailed(f"the secret of HMAC columns cannot be read: {error}") from error
             if not key:
                 raise StoreFailed(f"the secret of HMAC columns is empty: {self._config.hmac_file}")
-        schema = RowSchema.from_document(self._start["schema"])
-        return ParquetEncoder(self._config, schema, self._start["version"], key)
+        schema = RowSchema.from_document(self._greeting["schema"])
+        return ParquetEncoder(self._config, schema, self._greeting["version"], key)
 
     def _write_rows(self, contents: list[bytes], row_count: int) -> None:
         head, _ = decode_message(contents[0])
@@ -191,7 +196,7 @@ class Writer:
 
     def _write_counts(self, content: bytes) -> None:
         head, _ = decode_message(content)
-        name = f"{self._config.pod}-{self._start['boot']}-{head['window']:06}.json"
+        name = f"{self._config.pod}-{self._greeting['boot']}-{int(head['window']):06}.json"
         document = json.dumps(head["document"], sort_keys=True, separators=(",", ":")).encode()
         is_new = self._store().put_new(self._key(f"counts/{_hour_partition(head['from'])}/{name}"), document)
         with self._queue_changed:
@@ -202,6 +207,24 @@ class Writer:
 
     def _key(self, name: str) -> str:
         return f"predictions/{self._config.service}/{name}"
+
+
+def read_message(pipe: BinaryIO) -> bytes:
+    """The next message without its length; empty at the end, or if the server was killed in the middle of a message."""
+    prefix = pipe.read(LENGTH_BYTES)
+    length = int.from_bytes(prefix, "little") if len(prefix) == LENGTH_BYTES else 0
+    if length > MAX_MESSAGE_BYTES:
+        raise ValueError(f"a message of {length} bytes; at most {MAX_MESSAGE_BYTES} are accepted")
+    content = pipe.read(length)
+    return content if len(content) == length else b""
+
+
+def _read(writer: Writer, pipe: BinaryIO) -> None:
+    try:
+        writer.read(pipe)
+    except Exception:
+        log.exception("what the server sent cannot be read")
+        os._exit(1)  # the other thread would wait for more
 
 
 def _hour_partition(seconds: float) -> str:
@@ -226,8 +249,12 @@ def main() -> None:
             output.write(orjson.dumps(acknowledgement) + b"\n")
             output.flush()
 
-    writer = Writer(orjson.loads(sys.argv[1]), acknowledge)
-    threading.Thread(target=writer.read, args=(sys.stdin.buffer,), daemon=True).start()
+    pipe = sys.stdin.buffer
+    greeting = read_message(pipe)
+    if not greeting:
+        return  # a connection without a word, such as a probe
+    writer = Writer(parse_log_config(sys.argv[1]), decode_message(greeting)[0], acknowledge)
+    threading.Thread(target=_read, args=(writer, pipe), daemon=True).start()
     writer.write()
     logging.shutdown()
     os._exit(0)

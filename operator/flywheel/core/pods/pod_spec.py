@@ -11,7 +11,8 @@ from flywheel.core.resource.schema import Placement, PullSecret, Resources, Vari
 from flywheel.core.settings import Settings
 
 USER_ID = 65532
-# Of step pods: pause, collect and fetch. Main, which runs others' code as USER_ID, can neither signal nor read them.
+# Of what has the store's key: pause, collect and fetch of step pods, the sink of servers. What runs others' code or models as USER_ID can
+# neither signal nor read it.
 CREDENTIALS_USER_ID = 65531
 
 

@@ -46,7 +46,10 @@ def server_pod(service: InferenceService, target: ResolvedVersion, route: str, s
         **scheduling_fields(spec.placement),
         **pull_secret_fields(spec.image_pull_secrets, settings),
         "initContainers": [fetch, *container.init_containers(service, fetch, settings)],
-        "containers": [container.runtime_container(_server(service, target, settings), service, target.version)],
+        "containers": [
+            container.runtime_container(_server(service, target, settings), service, target.version),
+            *prediction_logging.sinks(spec.logging, service.name, service.namespace, target.digest, settings),
+        ],
         "volumes": [
             {"name": "flywheel", "emptyDir": {}},
             {"name": "tmp", "emptyDir": {}},

@@ -32,17 +32,44 @@ def pod(**logging: Any) -> Any:
     return children.deployment(service(**logging), TARGET, Settings()).manifest["spec"]["template"]["spec"]
 
 
-def test_the_server_reads_the_order_that_the_operator_writes() -> None:
-    [server] = pod(sample="12.5%", key="flight_id", **SECRETIVE)["containers"]
-    text = server["args"][server["args"].index("--record") + 1].replace("$(FLYWHEEL_POD)", "delay-7d9c")
-    found = config.parse_log_config(text)
+def config_of(container: Any) -> config.LogConfig:
+    """What server and sink read, as the kubelet gives it to them."""
+    return config.parse_log_config(container["args"][-1].replace("$(FLYWHEEL_POD)", "delay-7d9c"))
 
+
+def mount_paths(container: Any) -> set[str]:
+    return {mount["mountPath"] for mount in container["volumeMounts"]}
+
+
+def test_server_and_sink_read_the_configuration_that_the_operator_writes() -> None:
+    server, sink = pod(sample="12.5%", key="flight_id", **SECRETIVE)["containers"]
+    found = config_of(server)
+
+    assert server["args"][-2] == "--record"
+    assert config_of(sink) == found
     assert (found.sample, found.service, found.namespace, found.pod) == (0.125, "delay", "default", "delay-7d9c")
     assert (found.digest, found.key) == (TARGET.digest, "flight_id")
     assert found.columns == (config.ColumnRule("carrier", "Hmac"),)
-    mounted = [mount["mountPath"] for mount in server["volumeMounts"]]
-    assert found.store in mounted
-    assert found.hmac_file.rpartition("/")[0] in mounted
+    assert found.socket.rpartition("/")[0] in mount_paths(server) & mount_paths(sink)
+
+
+def test_the_sink_alone_has_the_keys_and_another_user_than_the_server() -> None:
+    described = pod(**SECRETIVE)
+    server, sink = described["containers"]
+    found = config_of(sink)
+
+    assert {found.store, found.hmac_file.rpartition("/")[0]} <= mount_paths(sink)
+    assert not {found.store, found.hmac_file.rpartition("/")[0]} & mount_paths(server)
+    assert (described["securityContext"]["runAsUser"], sink["securityContext"]["runAsUser"]) == (65532, 65531)
+    assert "runAsUser" not in server["securityContext"]
+    assert not described.get("shareProcessNamespace")
+    assert [each["readOnly"] for each in server["volumeMounts"] if each["name"] == "log"] == [True]
+
+
+def test_the_sink_requests_cpu_and_memory_so_that_an_autoscaler_can_measure_the_pod() -> None:
+    sink = pod()["containers"][1]
+
+    assert sink["resources"]["requests"].keys() == {"cpu", "memory"}
 
 
 def test_a_name_that_looks_like_a_variable_is_left_alone() -> None:
@@ -61,15 +88,15 @@ def test_the_store_and_the_key_of_hashes_are_mounted() -> None:
 
 
 def test_no_key_of_the_store_is_in_the_servers_environment() -> None:
-    [server] = pod()["containers"]
+    server, sink = pod()["containers"]
 
+    assert "envFrom" not in sink
     assert "envFrom" not in server
     assert [variable["name"] for variable in server["env"]] == ["FLYWHEEL_POD"]
 
 
 def test_the_pods_end_leaves_the_sink_its_time() -> None:
-    [server] = pod()["containers"]
-    found = config.parse_log_config(server["args"][server["args"].index("--record") + 1])
+    found = config_of(pod()["containers"][0])
     quiet: InferenceService = resource(KIND, "delay", {"version": "delay-1", "auth": {"none": {}}})
     plain = children.deployment(quiet, TARGET, Settings()).manifest["spec"]["template"]["spec"]
 

@@ -1,26 +1,40 @@
 """What a server's pod needs for `spec.logging`.
 
-The server starts one child process that writes to the store. The store's Secret is mounted as a volume that only that process
-reads, so that rotated keys reach it without a restart and the server's environment never holds them.
+A container of its own, `log`, writes to the store. It alone mounts the store's Secret and the secret of hashes, and has another user than
+the server, which loads models of users. They share a folder with a socket.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flywheel.core.pods.pod_spec import (
+    CREDENTIALS_USER_ID,
+    container_security_context,
+    module_command,
+    resource_fields,
+)
 from flywheel.core.pods.store_secret import STORE_FOLDER, store_mount
+from flywheel.core.resource.schema import Resources
+from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.schema.logging import Logging
 
 HMAC_FOLDER, HMAC_FILE = "/etc/flywheel/hmac", "key"
-WRITE_SECONDS = 8  # for the child process to write the rest, after the last response
+WRITE_SECONDS = 8  # for the sink to write the rest, after the last response
 MARGIN_SECONDS = 2
 POD_VARIABLE = "FLYWHEEL_POD"
+SOCKET_FOLDER = "/run/flywheel-log"
+# A writer limits its own memory to 512 MiB, so that it ends and not the container, without which the pod is not ready.
+SINK_RESOURCES = Resources(requests={"cpu": "10m", "memory": "64Mi"}, limits={"memory": "640Mi"})
 
 
 def flags(logging: Logging | None, service: str, namespace: str, digest: str) -> dict[str, str]:
-    """The server's flag. The kubelet fills in the pod's name; all other text that looks like a variable is escaped."""
-    if logging is None:
-        return {}
+    """The server's flag."""
+    return {} if logging is None else {"--record": _config(logging, service, namespace, digest)}
+
+
+def _config(logging: Logging, service: str, namespace: str, digest: str) -> str:
+    """The configuration of server and sink. The kubelet fills in the pod's name; other text that looks like a variable is escaped."""
     columns = [
         {"name": each.name, "action": each.action, **({"width": each.width.value} if each.width else {})}
         for each in sorted(logging.columns, key=lambda each: each.name)
@@ -31,35 +45,64 @@ def flags(logging: Logging | None, service: str, namespace: str, digest: str) ->
         "namespace": namespace,
         "digest": digest,
         "store": STORE_FOLDER,
+        "socket": f"{SOCKET_FOLDER}/sink.sock",
         "drain_seconds": WRITE_SECONDS,
         **({"key": logging.key} if logging.key else {}),
         **({"columns": columns} if columns else {}),
         **({"hmac_file": f"{HMAC_FOLDER}/{HMAC_FILE}"} if logging.hmac else {}),
     }
     text = json.dumps(config, sort_keys=True).replace("$(", "$$(")
-    return {"--record": f'{text[:-1]}, "pod": "$({POD_VARIABLE})"}}'}
+    return f'{text[:-1]}, "pod": "$({POD_VARIABLE})"}}'
+
+
+def sinks(
+    logging: Logging | None, service: str, namespace: str, digest: str, settings: Settings
+) -> list[dict[str, Any]]:
+    """The container that writes to the store."""
+    if logging is None:
+        return []
+    hmac = [{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else []
+    return [
+        {
+            "name": "log",
+            "image": settings.serving_image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": list(module_command("flywheel_serving.prediction_log.sink")),
+            "args": [_config(logging, service, namespace, digest)],
+            "env": variables(logging),
+            **resource_fields(SINK_RESOURCES),
+            "securityContext": {
+                **container_security_context(),
+                "runAsUser": CREDENTIALS_USER_ID,
+                "runAsGroup": CREDENTIALS_USER_ID,
+            },
+            "terminationMessagePolicy": "FallbackToLogsOnError",
+            "volumeMounts": [{"name": "log", "mountPath": SOCKET_FOLDER}, store_mount(), *hmac],
+        }
+    ]
 
 
 def variables(logging: Logging | None) -> list[dict[str, Any]]:
-    """Environment variables of the server."""
+    """Environment variables of server and sink."""
     if logging is None:
         return []
     return [{"name": POD_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}]
 
 
 def volumes(logging: Logging | None) -> list[dict[str, Any]]:
-    """The Secret of the hash as a volume, which is required. The pod has that of the store for `fetch`."""
-    if logging is None or logging.hmac is None:
+    """The folder of the socket, and the Secret of the hash, which is required. The pod has the store's Secret for `fetch`."""
+    if logging is None:
         return []
+    folder = {"name": "log", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}}
+    if logging.hmac is None:
+        return [folder]
     items = [{"key": logging.hmac.key, "path": HMAC_FILE}]
-    return [{"name": "hmac", "secret": {"secretName": str(logging.hmac.name), "items": items}}]
+    return [folder, {"name": "hmac", "secret": {"secretName": str(logging.hmac.name), "items": items}}]
 
 
 def mounts(logging: Logging | None) -> list[dict[str, Any]]:
-    """The mounts of the store's Secret and of `volumes`."""
-    if logging is None:
-        return []
-    return [store_mount(), *([{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else [])]
+    """The server's mount of the socket's folder, in which it writes nothing."""
+    return [] if logging is None else [{"name": "log", "mountPath": SOCKET_FOLDER, "readOnly": True}]
 
 
 def extra_grace_seconds(logging: Logging | None) -> int:
