@@ -74,14 +74,14 @@ def shown(namespace: Namespace, container: str, *command: str) -> str:
 
 def test_the_server_has_the_known_files_alone_and_nothing_of_the_artifact_ran(planted: Namespace) -> None:
     assert shown(planted, "server", "ls", "-A", FOLDER).split() == ["model.onnx"]
-    for container in ("server", "log"):
+    for container in ("server", "log-sink"):
         assert "planted" not in shown(planted, container, "ls", "-A", "/tmp")
         assert shown(planted, container, "cat", "/proc/1/cmdline").split("\0")[1] == "-I"
 
 
 def test_the_server_has_no_key_of_the_store_and_the_sink_has_another_user(planted: Namespace) -> None:
     assert shown(planted, "server", "id", "-u").strip() == "65532"
-    assert shown(planted, "log", "id", "-u").strip() == "65531"
+    assert shown(planted, "log-sink", "id", "-u").strip() == "65531"
     assert "store" not in shown(planted, "server", "ls", "/etc/flywheel").split()
     environments = "import glob; print(any(b'AWS_' in open(f, 'rb').read() for f in glob.glob('/proc/*/environ')))"
     assert shown(planted, "server", "python3", "-I", "-c", environments).strip() == "False"

@@ -142,7 +142,7 @@ def test_nobody_notices_and_nothing_is_hidden(served: tuple[Namespace, int], tmp
             held = f"import glob; print(any(b'SECRET_ACCESS' in open(f, 'rb').read() for f in glob.glob('{secret}')))"
             assert in_server(namespace, held).strip() == "False"
         killed_at = traffic.answered
-        in_server(namespace, KILL.format(signal=9), "log")
+        in_server(namespace, KILL.format(signal=9), "log-sink")
         wait_until(
             lambda: metric(namespace, "flywheel_log_sink_starts_total") >= 2, 60, "the sink is not started again"
         )
@@ -190,7 +190,7 @@ def away(namespace: Namespace, endpoint: str | None) -> None:
     wanted = endpoint or kube_endpoint()
     read = "print(open('/etc/flywheel/store/AWS_ENDPOINT_URL').read())"
     wait_until(
-        lambda: in_server(namespace, read, "log").strip() == wanted,
+        lambda: in_server(namespace, read, "log-sink").strip() == wanted,
         120,
         f"the Secret {STORE_SECRET} does not reach the pod",
     )
@@ -203,4 +203,4 @@ def kube_endpoint() -> str:
 
 
 def sink_log(namespace: Namespace) -> str:
-    return namespace.kubectl("logs", "deployment/delay", "--container", "log", "--tail=50")
+    return namespace.kubectl("logs", "deployment/delay", "--container", "log-sink", "--tail=50")

@@ -231,6 +231,7 @@ def test_a_dry_run_tells_the_user_what_the_operators_jobs_would_meet(team: Run) 
     [
         pytest.param("collect", "ours", "guest", True, id="collect"),
         pytest.param("fetch", "ours", "guest", True, id="fetch"),
+        pytest.param("log-sink", "ours", "guest", True, id="the sink of a server"),
         pytest.param("main", "fraud-score-1-0123abcd-0-x7k2p", "guest", True, id="main of a batch"),
         pytest.param("", "fraud-score-1-0123abcd-0-x7k2p", "guest", True, id="the default container of a batch"),
         pytest.param("main", "ours", "guest", False, id="main of a step"),

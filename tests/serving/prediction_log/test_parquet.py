@@ -14,8 +14,8 @@ from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.prediction_log.batches import BatchEncoder, LoggedRequest
 from flywheel_serving.prediction_log.config import ColumnRule, LogConfig
-from flywheel_serving.prediction_log.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.schema import row_schema
+from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
 from tests.serving.prediction_log.log_store import SOURCE, Row
 
 NUMBERS = [name for name in DTYPES if name != "BYTES"]

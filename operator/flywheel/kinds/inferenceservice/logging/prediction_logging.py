@@ -1,6 +1,6 @@
 """What a server's pod needs for `spec.logging`.
 
-A container of its own, `log`, writes to the store. It alone mounts the store's Secret and the secret of hashes, and has another user than
+A container of its own, `log-sink`, writes to the store. It alone mounts the store's Secret and the secret of hashes, and has another user than
 the server, which loads models of users. They share a folder with a socket.
 """
 
@@ -64,7 +64,7 @@ def sinks(
     hmac = [{"name": "hmac", "mountPath": HMAC_FOLDER, "readOnly": True}] if logging.hmac else []
     return [
         {
-            "name": "log",
+            "name": "log-sink",
             "image": settings.serving_image,
             "imagePullPolicy": "IfNotPresent",
             "command": list(module_command("flywheel_serving.prediction_log.sink")),

@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_serving.prediction_log.sink JSON`: the process of the container `log`.
+"""`python3 -m flywheel_serving.prediction_log.sink JSON`: the process of the container `log-sink`.
 
 server --socket--> sink, which starts a writer for the connection --> writer --> store
 
@@ -19,7 +19,7 @@ from flywheel_serving import logs
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
 
 SOCKET_MODE = 0o666  # only the containers that mount its folder reach it
-WRITER = ("-I", "-u", "-m", "flywheel_serving.prediction_log.writer")
+WRITER = ("-I", "-u", "-m", "flywheel_serving.prediction_log.sink.writer")
 
 log = logging.getLogger(__name__)
 

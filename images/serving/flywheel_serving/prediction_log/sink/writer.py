@@ -1,4 +1,4 @@
-"""`python3 -m flywheel_serving.prediction_log.writer JSON`: writes messages from standard input into the store.
+"""`python3 -m flywheel_serving.prediction_log.sink.writer JSON`: writes messages from standard input into the store.
 
 The configuration is the operator's. What comes from the server is not trusted: it names no file, key or folder.
 
@@ -28,9 +28,9 @@ import orjson
 from flywheel_serving import logs
 from flywheel_serving.prediction_log.batches import LENGTH_BYTES, decode_message
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
-from flywheel_serving.prediction_log.parquet import ParquetEncoder
 from flywheel_serving.prediction_log.schema import RowSchema
-from flywheel_serving.prediction_log.store import Store, StoreFailed, read_secret
+from flywheel_serving.prediction_log.sink.parquet import ParquetEncoder
+from flywheel_serving.prediction_log.sink.store import Store, StoreFailed, read_secret
 
 MAX_QUEUE_BYTES = 16 * 1024 * 1024
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
