@@ -96,7 +96,7 @@ def _reported(paths: Paths) -> dict[str, Any] | None:
 
 
 def make_undumpable() -> None:
-    """Close our memory, environment and root to processes of the same user, main's among them."""
+    """Close our memory, environment and root to other processes of our user. Main has another one."""
     if ctypes.CDLL(None, use_errno=True).prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_DUMPABLE) failed, so main could read the store's credentials")
 
