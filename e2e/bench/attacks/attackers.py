@@ -19,7 +19,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from itertools import count
 
 SOURCE = ("127.0.0.2", 0)
-IDLE_CONNECTIONS, OPENED_PER_SECOND, REOPENED_PER_SECOND = 10_000, 1_000, 200
+IDLE_CONNECTIONS, OPENED_PER_SECOND, REOPENED_PER_SECOND, TICKS_PER_SECOND = 10_000, 1_000, 200, 100
 TOKEN_CONNECTIONS, TOKEN_INTERVAL_SECONDS = 300, 0.5
 STUCK_CONNECTIONS, STUCK_STEPS = 8, 3_000_000  # a few seconds, where nothing ends it
 NUMBERS = count()
@@ -35,7 +35,7 @@ async def idle(port: int) -> None:
     readers: list[asyncio.StreamReader] = []
     while True:
         is_full = len(held) >= IDLE_CONNECTIONS
-        for _ in range((REOPENED_PER_SECOND if is_full else OPENED_PER_SECOND) // 10):
+        for _ in range((REOPENED_PER_SECOND if is_full else OPENED_PER_SECOND) // TICKS_PER_SECOND):
             with contextlib.suppress(OSError, TimeoutError):
                 reader, writer = await open_connection(port)
                 held.append(writer)
@@ -43,7 +43,7 @@ async def idle(port: int) -> None:
         while len(held) > IDLE_CONNECTIONS:
             readers.pop(0)
             held.pop(0).close()
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(1 / TICKS_PER_SECOND)
 
 
 def request(target: str, body: Mapping[str, object], headers: str = "") -> bytes:

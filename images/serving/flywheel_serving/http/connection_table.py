@@ -2,11 +2,13 @@
 
 import resource
 from collections import defaultdict
+from dataclasses import dataclass
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
 
 PEER_PART = 0.75  # of all connections may be one peer's
 SCANNED_CONNECTIONS, MAX_SCANS = 32, 8  # for an idle one: a search among all would make others wait
+USED = (1, 0.0)  # the idleness of connections that had a response is not below
 RESERVED_FILES = 256  # for everything but connections
 
 
@@ -23,6 +25,12 @@ class Evictable(Protocol):
 
 
 C = TypeVar("C", bound=Evictable)
+
+
+@dataclass(frozen=True, slots=True)
+class _Idle(Generic[C]):
+    idleness: tuple[int, float]
+    connection: C
 
 
 class ConnectionTable(Generic[C]):
@@ -69,17 +77,30 @@ class ConnectionTable(Generic[C]):
         """Whether a connection of the peer was closed: the idlest of those that were scanned longest ago."""
         connections = self._by_peer[peer]
         for _ in range(MAX_SCANS):
-            scanned = [each for each in islice(connections, SCANNED_CONNECTIONS) if each is not newest]
-            ranked = [(rank, each) for each in scanned if (rank := each.idleness) is not None]
-            idlest = min(ranked, key=lambda pair: pair[0], default=None)
-            if idlest is None or idlest[0][0] > 0:  # the next scan is among others
+            scanned, idlest = self._scan(connections, newest)
+            if idlest is None or idlest.idleness >= USED:  # the next scan is among others
                 for connection in scanned:
                     connections[connection] = connections.pop(connection)
             if idlest is not None:
-                self.remove(idlest[1])
-                idlest[1].evict()
+                self.remove(idlest.connection)
+                idlest.connection.evict()
                 return True
         return False
+
+    def _scan(self, connections: dict[C, None], newest: C) -> tuple[list[C], "_Idle[C] | None"]:
+        """Some connections, and the idlest of them; the search ends at one that never sent a request."""
+        scanned: list[C] = []
+        idlest: _Idle[C] | None = None
+        for connection in islice(connections, SCANNED_CONNECTIONS):
+            idleness = connection.idleness
+            if connection is newest:
+                continue
+            scanned.append(connection)
+            if idleness is not None and (idlest is None or idleness < idlest.idleness):
+                idlest = _Idle(idleness, connection)
+                if idleness < USED:
+                    break
+        return scanned, idlest
 
 
 def _file_limit() -> int:
