@@ -81,6 +81,7 @@ def test_two_lines_are_enough_and_defaults_are_filled_in(installed: Callable[...
     assert spec == {
         "source": S3,
         "retention": {"versions": 10},
+        "showValues": False,
         "suspend": False,
         **{key: spec[key] for key in ("resources", "placement") if key in spec},
     }

@@ -48,7 +48,7 @@ def apply(installed: Kubectl) -> Iterator[Any]:
     assert run("create", "namespace", NAMESPACE).returncode == 0
     assert apply(LOADED, "old") == ""
     policies = yaml.safe_dump_all(found)
-    assert run("apply", "--server-side", "-f", "-", stdin=policies).returncode == 0
+    assert run("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=policies).returncode == 0
 
     def policy_is_known() -> bool:
         return "LD_PRELOAD" in run("create", "--dry-run=server", "-f", "-", stdin=manifest(LOADED, "probe")).stderr
