@@ -56,9 +56,10 @@ e2e: setup ## Stories on the development cluster, which 'make up images deploy' 
 stories: setup
 	$(TELL) -n 4 -m "not alone and not operator_rests" $(AGAIN)
 
+# Told again, one of the two may have no story that failed: pytest's exit code 5.
 stories-of-operators: setup
-	$(TELL) -n 4 -m operator_rests $(AGAIN)
-	$(TELL) -m alone $(AGAIN)
+	$(TELL) -n 4 -m operator_rests $(AGAIN) $(if $(AGAIN),|| [ $$? -eq 5 ])
+	$(TELL) -m alone $(AGAIN) $(if $(AGAIN),|| [ $$? -eq 5 ])
 
 test-security: setup ## Attacks by a tenant on the development cluster, each with its control and then without it.
 	$(TELL) -k "security or forged_pods or secrets_need_rights"

@@ -6,14 +6,17 @@ Whatever the demo and the end-to-end tests need is in `values`; a test that want
 import base64
 import json
 import os
+import socket
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 from e2e.cluster import cluster, images
 from e2e.cluster.cluster import Cluster
 from e2e.cluster.paths import CHECKOUT
 from e2e.cluster.progress import Failure, announce, step
+from e2e.waiting import wait_until
 
 RELEASE = "flywheel"
 NAMESPACE = "flywheel-system"
@@ -48,14 +51,27 @@ def deploy(picked: Cluster) -> None:
     for deployment in ("flywheel-store", "flywheel-operator"):
         with step(f"{deployment} ready"):
             wait_for_deployment(picked, deployment)
+    endpoint = picked.store_endpoint()
+    with step("the store's port"):
+        wait_until(lambda: is_reached(endpoint), 60, f"{endpoint} leads to no store, though its pod is ready")
     secret = store_secret(picked)
     cluster.write_store_env(
-        picked.store_endpoint(),
+        endpoint,
         secret["AWS_ACCESS_KEY_ID"],
         secret["AWS_SECRET_ACCESS_KEY"],
         secret["FLYWHEEL_BUCKET"],
         secret["AWS_REGION"],
     )
+
+
+def is_reached(endpoint: str) -> bool:
+    """Whether something listens there. A node's port follows a pod that is ready some seconds later."""
+    url = urlsplit(endpoint)
+    try:
+        socket.create_connection((url.hostname or "", url.port or 80), 5).close()
+    except OSError:
+        return False
+    return True
 
 
 def wait_for_deployment(picked: Cluster, deployment: str) -> None:
