@@ -41,6 +41,7 @@ class SinkConnection:
         self._path, self._greeting = path, greeting
         self._metrics = metrics
         self._on_start, self._on_count_written = on_start, on_count_written
+        self._greeting_rest = memoryview(b"")  # what this connection has not sent of it
         self._waiting: deque[tuple[memoryview, int]] = deque()  # the rest of a message, and its rows
         self._waiting_bytes = 0
         self._is_first_partly_sent = False
@@ -61,12 +62,11 @@ class SinkConnection:
         try:
             connection.setblocking(False)
             connection.connect(self._path)
-            connection.send(self._greeting)  # a new socket's buffer takes it whole
         except OSError as error:
             connection.close()
             self._restart_later(f"cannot be reached at {self._path}: {error}", 0)
             return
-        self._socket = connection
+        self._socket, self._greeting_rest = connection, memoryview(self._greeting)
         self._metrics.sink_starts += 1
         self._metrics.is_sink_connected = True
         self._loop.add_reader(connection.fileno(), self._read)
@@ -89,6 +89,8 @@ class SinkConnection:
         if connection is None:
             return
         try:
+            while self._greeting_rest:
+                self._greeting_rest = self._greeting_rest[connection.send(self._greeting_rest[:CHUNK_BYTES]) :]
             while self._waiting:
                 rest, rows = self._waiting[0]
                 written = connection.send(rest[:CHUNK_BYTES])

@@ -19,6 +19,8 @@ from flywheel_serving import logs
 from flywheel_serving.prediction_log.config import LogConfig, parse_log_config
 
 SOCKET_MODE = 0o666  # only the containers that mount its folder reach it
+# Each thread reserves memory (OpenBLAS: 40 MiB), and by default there is one for each CPU of the node.
+WRITER_THREADS = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKIO_WORKER_THREADS": "2"}
 WRITER = ("-I", "-u", "-m", "flywheel_serving.prediction_log.sink.writer")
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class Sink:
                 [sys.executable, *_isolation(), self._config.to_json()],
                 stdin=connection.fileno(),
                 stdout=connection.fileno(),
+                env={**os.environ, **WRITER_THREADS},
             )
         code = self._writer.wait()
         self._writer = None

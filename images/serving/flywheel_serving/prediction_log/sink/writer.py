@@ -13,6 +13,7 @@ import logging
 import os
 import re
 import resource
+import select
 import sys
 import threading
 import time
@@ -35,6 +36,7 @@ from flywheel_serving.prediction_log.sink.store import Store, StoreFailed, read_
 MAX_QUEUE_BYTES = 16 * 1024 * 1024
 MAX_MEMORY_BYTES = 512 * 1024 * 1024
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.5, 15.0
+HANG_UP_CHECK_SECONDS = 0.5  # while the reader waits for room
 LOG_INTERVAL_SECONDS = 60.0  # between two log lines while the store fails
 NICENESS = 10
 OUT_OF_MEMORY_SCORE = "1000"
@@ -54,6 +56,7 @@ class Queue:
     bytes: int = 0
     oldest_rows_at: float = 0.0  # time.monotonic's clock
     ended_at: float | None = None  # when the server closed the pipe
+    is_complete: bool = False  # all that the server sent was read
 
 
 class Writer:
@@ -68,7 +71,7 @@ class Writer:
             raise ValueError("the server's boot id is no name")
         self._queue = Queue([], [])
         self._queue_changed = threading.Condition()
-        self._input_ended = threading.Event()
+        self._hung_up = threading.Event()
         self._file_prefix = f"{self._config.pod}-{os.urandom(4).hex()}"
         self._files = 0
         self._failure_logged_at = 0.0
@@ -78,13 +81,24 @@ class Writer:
         while content := read_message(pipe):
             head, _ = decode_message(content)
             with self._queue_changed:
-                self._queue_changed.wait_for(lambda: self._queue.bytes < MAX_QUEUE_BYTES)
+                while not self._queue_changed.wait_for(self._has_room, HANG_UP_CHECK_SECONDS):
+                    if _is_hung_up(pipe):
+                        self._note_hang_up()
                 self._add(content, head)
                 self._queue_changed.notify_all()
         with self._queue_changed:
-            self._queue.ended_at = time.monotonic()
-            self._input_ended.set()
+            self._note_hang_up()
+            self._queue.is_complete = True
             self._queue_changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return self._queue.bytes < MAX_QUEUE_BYTES
+
+    def _note_hang_up(self) -> None:
+        """From the first call on, the time to write what is left counts."""
+        if self._queue.ended_at is None:
+            self._queue.ended_at = time.monotonic()
+            self._hung_up.set()
 
     def _add(self, content: bytes, head: dict[str, Any]) -> None:
         queue = self._queue
@@ -110,11 +124,11 @@ class Writer:
             if rows:
                 self._retry(partial(self._write_rows, rows, row_count))
             with self._queue_changed:
-                if queue.ended_at is not None and not queue.rows and not queue.counts:
+                if queue.is_complete and not queue.rows and not queue.counts:
                     return
 
     def _is_due(self) -> bool:
-        return bool(self._queue.counts) or self._queue.ended_at is not None or self._rows_are_due()
+        return bool(self._queue.counts) or self._queue.is_complete or self._rows_are_due()
 
     def _rows_are_due(self) -> bool:
         queue, config = self._queue, self._config
@@ -122,7 +136,7 @@ class Writer:
             return False
         is_full = queue.row_count >= config.rows or queue.bytes >= config.bytes
         is_old = time.monotonic() - queue.oldest_rows_at >= config.seconds
-        return is_full or is_old or queue.ended_at is not None
+        return is_full or is_old or queue.is_complete
 
     def _seconds_until_due(self) -> float | None:
         if not self._queue.rows:
@@ -140,7 +154,7 @@ class Writer:
             else:
                 self._log_recovery()
                 return
-            if self._input_ended.wait(pause):
+            if self._hung_up.wait(pause):
                 self._pause_or_exit()
             pause = min(2 * pause, MAX_PAUSE_SECONDS)
 
@@ -217,6 +231,13 @@ def read_message(pipe: BinaryIO) -> bytes:
         raise ValueError(f"a message of {length} bytes; at most {MAX_MESSAGE_BYTES} are accepted")
     content = pipe.read(length)
     return content if len(content) == length else b""
+
+
+def _is_hung_up(pipe: BinaryIO) -> bool:
+    """Whether the server has closed the connection, of which there may still be something to read."""
+    poll = select.poll()
+    poll.register(pipe, select.POLLRDHUP)
+    return bool(poll.poll(0))
 
 
 def _read(writer: Writer, pipe: BinaryIO) -> None:
