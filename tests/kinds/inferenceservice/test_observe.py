@@ -251,8 +251,9 @@ def test_failed_probes_tell_what_became_of_the_model(events: list[Manifest], rea
     ("isolated", "status", "runtime", "reason"),
     [
         pytest.param("Loop", {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="isolated and ready"),
-        pytest.param(None, {"replicas": 1, "readyReplicas": 1}, None, None, id="no call may be ended"),
-        pytest.param(None, {"replicas": 1}, None, "ModelStuck", id="not ready"),
+        pytest.param(None, {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="ready, and verified by an earlier build"),
+        pytest.param("", {"replicas": 1, "readyReplicas": 1}, None, None, id="no call may be ended"),
+        pytest.param("", {"replicas": 1}, None, "ModelStuck", id="not ready"),
         pytest.param("Loop", {"replicas": 1}, {"triton": {"image": "triton"}}, None, id="another server's probes mean something else"),
     ],
 )  # fmt: skip
@@ -261,10 +262,28 @@ def test_events_are_looked_up_only_where_they_may_matter(
 ) -> None:
     asked = service(version="delay-1", **({"runtime": runtime} if runtime else {}))
     cluster, _ = made(service(), **status)
-    cluster.put({**VERSION_1, "status": {**VERSION_1["status"], **({"isolated": isolated} if isolated else {})}})
+    cluster.put(
+        {**VERSION_1, "status": {**VERSION_1["status"], **({} if isolated is None else {"isolated": isolated})}}
+    )
     server = pod(asked, "x", containers={"server": running_state()})
+    server["status"]["conditions"] = [{"type": "Ready", "status": "True" if "readyReplicas" in status else "False"}]
     cluster.put(server).event(server, "Unhealthy", PROBE_FAILURE + "504")
 
     found = observe(asked, cluster).model_diagnosis
 
     assert (found.reason if found else None) == reason
+
+
+def test_an_earlier_report_of_a_ready_server_does_not_explain_one_that_starts() -> None:
+    asked = service(version="delay-1")
+    cluster, _ = made(service(), replicas=2, readyReplicas=1)
+    cluster.put({**VERSION_1, "status": {**VERSION_1["status"], "isolated": "Loop"}})
+    old, new = (pod(asked, name, containers={"server": running_state()}) for name in ("old", "new"))
+    old["status"]["conditions"] = [{"type": "Ready", "status": "True"}]
+    cluster.put(new)
+    cluster.put(old).event(old, "Unhealthy", PROBE_FAILURE + "504")
+
+    seen = observe(asked, cluster)
+
+    assert seen.diagnosis is None
+    assert seen.model_diagnosis is not None

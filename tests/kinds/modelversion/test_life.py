@@ -56,6 +56,16 @@ def test_a_model_whose_rows_may_mix_is_verified_and_the_message_says_what_follow
     assert "Requests do not share calls of the model: operator Loop has a graph of its own." in version.plan.message
 
 
+@pytest.mark.parametrize("facts", [{}, {"isolated": ""}, {"isolated": "Loop"}], ids=["unknown", "none", "Loop"])
+def test_the_status_says_whether_verification_looked_for_an_unsafe_operator(facts: dict[str, str]) -> None:
+    version = Version(trained(), model())
+    version.reconcile()
+    version.succeed(facts={**FACTS, **facts})
+    version.reconcile()
+
+    assert version.status.isolated == facts.get("isolated")
+
+
 def test_a_brought_model_is_served_as_verify_packed_it_and_keeps_its_declared_metrics() -> None:
     version = verified(brought(), packed=True)
 

@@ -64,6 +64,7 @@ def test_a_trained_model_is_measured_and_its_test_metrics_are_passed_on(root: Pa
     assert facts["testDigest"] == "sha256:" + "ab" * 32
     assert facts["signature"]["classes"] == ["0", "1"]
     assert facts["loadSeconds"] > 0
+    assert facts["isolated"] == ""
     assert sorted(path.name for path in (root / "outputs").rglob("*")) == ["facts.json", "metrics.json"]
 
 

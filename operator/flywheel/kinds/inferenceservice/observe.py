@@ -1,9 +1,11 @@
 """All facts that matter to an InferenceService."""
 
 from dataclasses import dataclass, field, replace
+from functools import cache, partial
 
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.resource.api import MODEL_VERSION, Manifest, Reference
+from flywheel.core.resource.conditions import READY, is_true
 from flywheel.core.resource.kind import Cluster, Observation, observe_basics
 from flywheel.core.resource.model_reference import (
     ResolvedVersion,
@@ -26,7 +28,7 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 class Seen(Observation):
     """What was observed of a service.
 
-    `isolated`: servers compute the model in worker processes, and `model_diagnosis` says whether its calls were ended lately.
+    `isolated`: servers may compute the model in worker processes, and `model_diagnosis` says whether its calls were ended lately.
     `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
     front Service selects. `rollout` has the other slot.
     """
@@ -67,12 +69,12 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     if service.spec.version is not None:
         version = require_approval(service.namespace, version, cluster)
     status = _version_status(service, version, cluster)
-    isolated, model_diagnosis = _observe_model(service, version, servers, pods, cluster)
+    isolated, model_diagnosis, unready_diagnosis = _observe_model(service, version, pods, cluster)
     return Seen(
         **observe_basics(cluster),
         version=version,
         servers=servers,
-        diagnosis=diagnosis or (model_diagnosis if servers.ready < servers.existing else None),
+        diagnosis=diagnosis or unready_diagnosis,
         isolated=isolated,
         model_diagnosis=model_diagnosis,
         logging_note=_logging_note(service, status),
@@ -85,22 +87,22 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
 def _observe_model(
     service: InferenceService,
     version: ResolvedVersion | UnresolvedReference,
-    servers: Servers,
     pods: list[Manifest],
     cluster: Cluster,
-) -> tuple[bool, Diagnosis | None]:
-    """Whether the wanted version is computed in workers, and what our own servers report of their model.
+) -> tuple[bool, Diagnosis | None, Diagnosis | None]:
+    """Whether the wanted version may be computed in workers, and what our servers report of their model: all, and those not ready.
 
-    The events are looked up only where calls may be ended: for such a version, and for pods that are not ready.
+    The events are looked up only where calls may be ended: for such a version, and for pods that are not ready. A version that an
+    earlier build verified does not say whether it is one.
     """
     if not container.is_ours(service.spec.runtime):
-        return False, None
+        return False, None, None
     name = version.version if isinstance(version, ResolvedVersion) else ""
     found = cluster.get(Reference(MODEL_VERSION, service.namespace, name)) if name else None
-    isolated = bool(((found or {}).get("status") or {}).get("isolated"))
-    if not isolated and servers.ready >= servers.existing:
-        return isolated, None
-    return isolated, diagnose_model(pods, lambda uid: cluster.events(service.namespace, uid), cluster.now)
+    isolated = found is not None and (found.get("status") or {}).get("isolated") != ""
+    events = cache(partial(cluster.events, service.namespace))
+    unready = diagnose_model([pod for pod in pods if not is_true(pod, READY)], events, cluster.now)
+    return isolated, diagnose_model(pods, events, cluster.now) if isolated else unready, unready
 
 
 def _version_status(

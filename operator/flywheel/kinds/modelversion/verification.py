@@ -59,6 +59,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
     measured = {name: number_text(value) for name, value in outcome.metrics.items()}
     metrics = {**declared, **measured}
     listed = sorted(metrics, key=lambda name: (name not in SERVING_METRICS, name))[:MAX_METRICS]
+    isolated = outcome.facts.get("isolated")
     return ModelVersionStatus(
         digest=digest,
         metrics={name: metrics[name] for name in sorted(listed)},
@@ -67,7 +68,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
         row_mixing=str(outcome.facts.get("rowMixing") or "")[:MAX_ROW_MIXING_CHARACTERS] or None,
-        isolated=str(outcome.facts.get("isolated") or "")[:MAX_OPERATOR_CHARACTERS] or None,
+        isolated=None if isolated is None else str(isolated)[:MAX_OPERATOR_CHARACTERS],
         quantization=parse_quantization(outcome.facts.get("quantization")),
         verified_at=seen.now,
         attempts=seen.attempt,

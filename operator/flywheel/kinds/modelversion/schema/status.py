@@ -86,7 +86,7 @@ class ModelVersionStatus(Status):
     isolated: str | None = Field(
         None,
         max_length=64,
-        description="Operator for which servers compute the model in worker processes, since it might end or occupy theirs. Absent, they compute it themselves.",
+        description="Operator for which servers compute the model in worker processes, since it might end or occupy theirs. Empty, they compute it themselves. Absent, verification did not look for one, as in earlier releases.",
     )
     quantization: Quantization | None = Field(None, description="What spec.quantize did to the model.")
     verified_at: datetime | None = Field(
