@@ -269,6 +269,30 @@ def test_a_rotated_key_leaves_the_one_before_valid() -> None:
     assert {tuple(each["Principal"]["AWS"]) for each in policy["Statement"]} == {("shop.1", "shop.2")}
 
 
+def test_the_folder_of_an_account_has_the_namespaces_own_prefix() -> None:
+    values = ("store.namespaces.shop.prefix=ml", "store.prefix=all")
+    objects = template("--set", "namespaces={shop,flights}", *(word for each in values for word in ("--set", each)))
+    policy = json.loads(one(objects, "ConfigMap", "flywheel-store-policy")["data"]["policy.json"])
+    folders = {
+        (*each["Principal"]["AWS"], *each["Resource"])
+        for each in policy["Statement"]
+        if "s3:GetObject" in each["Action"]
+    }
+
+    assert folders == {
+        ("shop.1", "arn:aws:s3:::flywheel/ml/shop/*"),
+        ("flights.1", "arn:aws:s3:::flywheel/all/flights/*"),
+    }
+
+
+def test_a_bucket_that_the_embedded_store_does_not_have_is_refused() -> None:
+    refused = helm(
+        "template", "flywheel", str(CHART), "--set", "namespaces={shop}", "--set", "store.namespaces.shop.bucket=other"
+    )
+
+    assert "the embedded store has the bucket 'flywheel' alone, and store.namespaces.shop.bucket is" in refused.stderr
+
+
 def test_one_key_for_all_is_named_what_it_is() -> None:
     objects = template(*KEY, "--set", "namespaces={shop,flights}", "--set", "store.shared=true")
 
@@ -294,19 +318,26 @@ def test_a_namespace_may_have_its_own_bucket_and_workload_identity() -> None:
         for each in objects
         if each["kind"] == "Secret" and each["metadata"]["name"] == "flywheel-store"
     }
-    runners = {
-        each["metadata"]["namespace"]: each["metadata"].get("annotations")
-        for each in objects
-        if each["kind"] == "ServiceAccount" and each["metadata"]["name"] == "flywheel-runner"
-    }
+    runners, servers = (
+        {
+            each["metadata"]["namespace"]: each["metadata"].get("annotations")
+            for each in objects
+            if each["kind"] == "ServiceAccount" and each["metadata"]["name"] == name
+        }
+        for name in ("flywheel-runner", "flywheel-server")
+    )
 
     assert secrets["shop"]["AWS_ACCESS_KEY_ID"] == "AKIASHOP"
     assert "AWS_ACCESS_KEY_ID" not in secrets["flights"]
     assert (secrets["flights"]["FLYWHEEL_BUCKET"], secrets["flights"]["FLYWHEEL_PREFIX"]) == ("acme-flights", "")
-    assert runners == {
-        "shop": None,
-        "flights": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flights"},
-    }
+    assert (
+        runners
+        == servers
+        == {
+            "shop": None,
+            "flights": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flights"},
+        }
+    )
 
 
 def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:

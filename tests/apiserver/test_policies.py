@@ -18,6 +18,7 @@ pytestmark = pytest.mark.apiserver
 JOBS, REPLICA_SETS, DAEMON_SETS, CRON_JOBS = (
     f"system:serviceaccount:kube-system:{name}-controller" for name in ("job", "replicaset", "daemon-set", "cronjob")
 )
+KUEUE = "system:serviceaccount:kueue-system:kueue-controller-manager"
 ADMIN = ("--as", "boss", "--as-group", "system:masters")
 OURS = {"flywheel.ml/uid": "7d1f", "flywheel.ml/name": "flights"}
 POD_SPEC: dict[str, Any] = {"containers": [{"name": "collect", "image": "runtime"}, {"name": "main", "image": "user"}]}
@@ -71,9 +72,7 @@ def team(installed: Kubectl) -> Iterator[Run]:
         "tenant": ("flywheel-edit", "flywheel-view"),
         "editor": ("flywheel-edit", "flywheel-view", "system:aggregate-to-edit", "system:aggregate-to-view"),
     }
-    with policies_in(
-        "policies", installed, users, "policies.extraWriters={kueue}", "serving.allowedEnv={TOKEN}"
-    ) as run:
+    with policies_in("policies", installed, users, "serving.allowedEnv={TOKEN}") as run:
         grant(
             run,
             "tenant",
@@ -99,6 +98,15 @@ def team(installed: Kubectl) -> Iterator[Run]:
         create(run, pod("theirs", {"app": "theirs"}), "editor")
         for api, kind, name in (("batch/v1", "Job", "job"), ("apps/v1", "Deployment", "service")):
             create(run, workload(api, kind, name, own=OURS), OPERATOR)
+            annotate = (
+                "annotate",
+                kind,
+                name,
+                "flywheel.ml/trial={}",
+                "flywheel.ml/digest=sha256:0",
+                *as_user(OPERATOR),
+            )
+            assert (done := run(*annotate)).returncode == 0, done.stderr
         create(run, workload("apps/v1", "Deployment", "plain", {}), "editor")
         yield run  # fmt: skip
 
@@ -138,9 +146,10 @@ def test_a_pod_with_our_labels_is_made_by_nobody_else(team: Run, user: str, mani
     done = team("create", "-f", "-", *as_user(user), stdin=manifest(team))
 
     assert f"made by the controllers of Flywheel's Jobs and Deployments alone, and '{user}' is none of them" in done.stderr  # fmt: skip
+    assert "value policies.controllers of the chart" in done.stderr
 
 
-@pytest.mark.parametrize("user", [JOBS, REPLICA_SETS, "system:kube-controller-manager", "kueue"])
+@pytest.mark.parametrize("user", [JOBS, REPLICA_SETS, "system:kube-controller-manager", KUEUE])
 def test_a_pod_with_our_labels_is_made_by_controllers_and_named_writers(team: Run, user: str) -> None:
     done = team("create", "-f", "-", *as_user(user), stdin=pod(f"made-by-{user.rpartition(':')[2]}"))
 
@@ -161,6 +170,9 @@ def test_a_pod_with_our_labels_is_made_by_controllers_and_named_writers(team: Ru
         pytest.param("job job --subresource=status", {"status": {"succeeded": 1}}, "may not write the status of jobs 'job'", id="a Job's status"),
         pytest.param("deployment service", {"spec": {"template": {"spec": {"containers": [{"name": "main", "image": "mine"}]}}}}, "may not change what deployments 'service'", id="a server's image"),
         pytest.param("deployment service", {"metadata": {"labels": {"flywheel.ml/uid": None}}}, "may not change what deployments 'service'", id="a Deployment set free"),
+        pytest.param("deployment service", {"metadata": {"annotations": {"flywheel.ml/digest": "sha256:1"}}}, "may not change what deployments 'service'", id="the digest that it serves"),
+        pytest.param("job job", {"metadata": {"annotations": {"flywheel.ml/batch-run": "{}"}}}, "may not change what jobs 'job'", id="the run of a Job"),
+        pytest.param("job job", {"metadata": {"annotations": {"flywheel.ml/trial": None}}}, "value policies.extraWriters of the chart", id="the trial of a Job"),
         pytest.param("deployment plain", {"spec": {"template": {"metadata": {"labels": OURS}}}}, "may not change what deployments 'plain'", id="our label in a template"),
         pytest.param("deployment service --subresource=status", {"status": {"replicas": 1}}, "may not write the status of deployments 'service'", id="a Deployment's status"),
     ],
@@ -185,7 +197,7 @@ def test_nobody_adds_a_container_to_our_pod(team: Run) -> None:
         pytest.param("pod ours", {"metadata": {"annotations": {"flywheel.ml/route": "1"}}}, OPERATOR, id="the operator's route"),
         pytest.param("pod ours --subresource=status", {"status": {"phase": "Running"}}, "system:serviceaccount:kube-system:job-controller", id="a controller's status"),
         pytest.param("job job", {"spec": {"suspend": False}}, "editor", id="a Job's suspension"),
-        pytest.param("job job", {"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}, "metadata": {"annotations": {"a": "b"}}}, "kueue", id="Kueue's node"),
+        pytest.param("job job", {"spec": {"template": {"spec": {"nodeSelector": {"a": "b"}}}}, "metadata": {"annotations": {"a": "b"}}}, KUEUE, id="Kueue's node"),
         pytest.param("job job --subresource=status", {"status": {"active": 1}}, OPERATOR, id="the operator's tick"),
         pytest.param("deployment service", {"spec": {"replicas": 3}}, "editor", id="a scale"),
         pytest.param("deployment service", {"spec": {"template": {"metadata": {"annotations": {"restartedAt": "now"}}}}}, "editor", id="a restart"),
@@ -194,6 +206,20 @@ def test_nobody_adds_a_container_to_our_pod(team: Run) -> None:
 )  # fmt: skip
 def test_what_does_not_make_it_ours_may_change(team: Run, target: str, change: dict[str, Any], user: str) -> None:
     assert patch(team, target, change, *as_user(user)) == ""
+
+
+@pytest.mark.parametrize("words", [("scale", "--replicas=2"), ("rollout", "restart")], ids=lambda words: words[0])
+def test_kubectl_scales_and_restarts_our_deployment(team: Run, words: tuple[str, ...]) -> None:
+    done = team(*words, "deployment/service", *as_user("editor"))
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_annotation_of_any_size_is_within_the_cost_that_a_policy_may_have(team: Run) -> None:
+    big = {"metadata": {"annotations": {"flywheel.ml/trial": "x" * 120_000}}}
+
+    assert patch(team, "job job", big, *as_user(OPERATOR)) == ""
+    assert "may not change what jobs 'job'" in patch(team, "job job", big, *as_user("editor"))
 
 
 @pytest.mark.parametrize(("api", "kind"), WORKLOADS)

@@ -89,6 +89,24 @@ def test_an_upgrade_keeps_the_generated_keys(release: Kubectl, helm: Helm) -> No
     assert key_of(release, "shop", "flywheel-store", "AWS_ACCESS_KEY_ID") == "shop.1"
 
 
+def test_an_upgrade_from_all_namespaces_asks_which_to_watch(release: Kubectl, helm: Helm) -> None:
+    """An empty watchNamespaces meant all in releases whose ClusterRoleBinding is called flywheel-operator."""
+
+    def upgrade(*values: str) -> subprocess.CompletedProcess[str]:
+        chart = str(CHECKOUT / "charts/flywheel")
+        return helm("upgrade", "flywheel", chart, "--set", "crds.install=false", *VALUES, *values)
+
+    assert (done := upgrade("--set", "watchNamespaces={*}")).returncode == 0, done.stderr
+
+    refused = upgrade()
+
+    assert refused.returncode != 0
+    assert "set watchNamespaces={*} to go on, or watchNamespaces={shop} to watch these alone" in refused.stderr
+    assert (done := upgrade("--set", "watchNamespaces={shop}")).returncode == 0, done.stderr
+    assert release("get", "clusterrolebinding", "flywheel-operator").returncode != 0
+    assert (done := upgrade()).returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("who", "verb", "what", "namespace", "answer"),
     [

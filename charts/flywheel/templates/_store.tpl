@@ -64,7 +64,8 @@
 {{- $accounts = append $accounts (include "flywheel.storeAccount" (dict "namespace" $namespace "generation" $generation)) }}
 {{- end }}
 {{- $everybody = concat $everybody $accounts }}
-{{- $folder := ternary (printf "%s/%s/" $store.prefix $namespace) (printf "%s/" $namespace) (ne $store.prefix "") }}
+{{- $prefix := (include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson).prefix }}
+{{- $folder := ternary (printf "%s/%s/" $prefix $namespace) (printf "%s/" $namespace) (ne $prefix "") }}
 {{- $statements = append $statements (include "flywheel.storeStatement" (dict "accounts" $accounts "actions" $objects "bucket" $bucket "folder" $folder)) }}
 {{- $statements = append $statements (include "flywheel.storeListStatement" (dict "accounts" $accounts "bucket" $bucket "folder" $folder)) }}
 {{- end }}
@@ -95,6 +96,12 @@
 {{- $_ := set $found $key $value }}
 {{- end }}
 {{- $found | toJson }}
+{{- end }}
+
+{{/* The annotations of one namespace's ServiceAccounts, such as its workload identity for the store. */}}
+{{- define "flywheel.identity" -}}
+{{- $own := get (.top.Values.store.namespaces | default dict) .namespace | default dict }}
+{{- merge (deepCopy ($own.runnerAnnotations | default dict)) .top.Values.runner.annotations | toYaml }}
 {{- end }}
 
 {{/* The data of the Secret through which the step pods of one namespace access the store. */}}
@@ -134,9 +141,15 @@ FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
 {{- join "," $folders }}
 {{- end }}
 
-{{/* Refuses one key for several namespaces that store.shared does not name. */}}
+{{/* Refuses a bucket that the embedded store does not have, and one key for several namespaces that store.shared does not name. */}}
 {{- define "flywheel.storeCheck" -}}
 {{- $store := .Values.store }}
+{{- range $namespace := ternary .Values.namespaces list $store.embedded.enabled }}
+{{- $bucket := (include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson).bucket }}
+{{- if ne $bucket $store.bucket }}
+{{- fail (printf "the embedded store has the bucket '%s' alone, and store.namespaces.%s.bucket is '%s'; leave it out, or set store.embedded.enabled=false and configure an external store" $store.bucket $namespace $bucket) }}
+{{- end }}
+{{- end }}
 {{- if and (not $store.shared) (not $store.embedded.enabled) $store.accessKey }}
 {{- range $namespace := .Values.namespaces }}
 {{- $own := include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson }}

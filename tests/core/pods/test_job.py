@@ -101,6 +101,13 @@ def test_main_and_watch_are_another_user_than_what_has_credentials() -> None:
     assert spec["securityContext"]["fsGroup"] == 65532
 
 
+def test_a_workload_identity_is_only_for_the_containers_with_credentials() -> None:
+    step = Step(name="check", attempt=1, image="i", command=("c",), params={}, pre_commands=("quantize",))
+    template = job.step_job(TOY, step, Settings()).manifest["spec"]["template"]
+
+    assert template["metadata"]["annotations"] == {"eks.amazonaws.com/skip-containers": "quantize,main,watch"}
+
+
 def test_watch_has_no_credentials_and_writes_its_own_folder_alone() -> None:
     watch = containers()["watch"]
     mounts = {each["mountPath"]: each.get("readOnly", False) for each in watch["volumeMounts"]}

@@ -5,6 +5,13 @@
 {{- $watched | toJson }}
 {{- end }}
 
+{{/* Refuses an upgrade that would silently stop watching all namespaces, which an empty watchNamespaces meant until 22 November. */}}
+{{- define "flywheel.watchCheck" -}}
+{{- if and .Release.IsUpgrade (not .Values.watchNamespaces) (lookup "rbac.authorization.k8s.io/v1" "ClusterRoleBinding" "" "flywheel-operator") }}
+{{- fail (printf "the operator watches all namespaces until now, and an empty watchNamespaces means those of `namespaces` alone: resources elsewhere would stop without a word; set watchNamespaces={*} to go on, or watchNamespaces={%s} to watch these alone" (include "flywheel.watched" . | fromJsonArray | join ",")) }}
+{{- end }}
+{{- end }}
+
 {{- define "flywheel.operatorUser" -}}
 system:serviceaccount:{{ .Release.Namespace }}:flywheel-operator
 {{- end }}

@@ -30,7 +30,7 @@ from flywheel.core.pods.pod_spec import (
     step_env,
     user_env,
 )
-from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
+from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import AnyResource
@@ -107,6 +107,7 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
         "annotations": {**step.annotations, **additions.annotations},
     }
     disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    pod = _pod(resource, step, additions, settings)
     spec = {
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": [disrupted]},
@@ -114,7 +115,7 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
         **({"activeDeadlineSeconds": int(deadline.total_seconds())} if deadline else {}),
         # A Job is written once, so Kueue owns `suspend` from then on.
         **({"suspend": True} if step.queue else {}),
-        "template": {"metadata": {"labels": labels}, "spec": _pod(resource, step, additions, settings)},
+        "template": {"metadata": {"labels": labels, "annotations": identity_annotations(pod)}, "spec": pod},
     }
     return Child(JOB, JOB.manifest(additions.name, metadata=metadata, spec=spec), create_only=True)
 

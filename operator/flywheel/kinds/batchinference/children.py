@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.pods.step_config import BatchConfig
+from flywheel.core.pods.store_secret import identity_annotations
 from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
@@ -27,7 +28,8 @@ def run_job(batch: BatchInference, run: Run, settings: Settings) -> Child:
     step = STEPS[run.phase]
     labels = {names.STEP_LABEL: step, names.ATTEMPT_LABEL: str(run.number)}
     recorded = json.dumps(run.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=True)
-    template = {"metadata": {"labels": labels}, "spec": batch_pod(batch, run, step, step_params(batch, run), settings)}
+    pod = batch_pod(batch, run, step, step_params(batch, run), settings)
+    template = {"metadata": {"labels": labels, "annotations": identity_annotations(pod)}, "spec": pod}
     spec = {
         **(_indexed(batch, run) if step == "score" else {"backoffLimit": 0}),
         "podReplacementPolicy": "Failed",

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from flywheel.core.pods.store_secret import identity_annotations
 from flywheel.core.resource import api, names
 from flywheel.core.resource.api import Api
 from flywheel.core.resource.model_reference import ResolvedVersion
@@ -108,10 +109,11 @@ def _template(
         "prometheus.io/port": str(ports.get("metrics", ports["http"])),
         "prometheus.io/path": "/metrics",
     }
+    pod = server_pod(service, target, slots.route_name(service, slot), settings)
     return {
-        "metadata": {"labels": labels, "annotations": {**served, **scraped}},
+        "metadata": {"labels": labels, "annotations": {**served, **scraped, **identity_annotations(pod)}},
         "spec": {
-            **server_pod(service, target, slots.route_name(service, slot), settings),
+            **pod,
             "topologySpreadConstraints": spread_constraints(service, slot),
         },
     }
