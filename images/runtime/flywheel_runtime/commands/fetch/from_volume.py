@@ -13,18 +13,21 @@ from flywheel_runtime.contract.errors import Failure
 def items(name: str, source: VolumeSource, sha256: str | None, folder: Path, volume: Path) -> list[Item]:
     """A file, or every file below a folder, linked under the same relative path."""
     wanted = volume / source.path
-    resolved = wanted.resolve()
-    if Path(source.path).is_absolute() or not resolved.is_relative_to(volume.resolve()):
-        words = f"input '{name}': path '{source.path}' leaves the volume; use a path inside of it"
-        raise Failure("SourceInvalid", words)
-    if not resolved.exists():
-        words = f"input '{name}': '{source.path}' does not exist on the volume; put it there or correct the path"
-        raise Failure("SourceMissing", words)
-    found = [(file, folder / _relative(file, resolved)) for file in _files(resolved)]
-    if not found or (resolved.is_file() and resolved.stat().st_size == 0):
-        words = f"input '{name}': '{source.path}' holds no data; put it there or correct the path"
-        raise Failure("EmptySource", words)
-    return [Item(file.stat().st_size, _Link(file, target, sha256), copied=False) for file, target in found]
+    try:
+        resolved = wanted.resolve()
+        if Path(source.path).is_absolute() or not resolved.is_relative_to(volume.resolve()):
+            words = f"input '{name}': path '{source.path}' leaves the volume; use a path inside of it"
+            raise Failure("SourceInvalid", words)
+        if not resolved.exists():
+            words = f"input '{name}': '{source.path}' does not exist on the volume; put it there or correct the path"
+            raise Failure("SourceMissing", words)
+        found = [(file, folder / _relative(file, resolved)) for file in _files(resolved)]
+        if not found or (resolved.is_file() and resolved.stat().st_size == 0):
+            words = f"input '{name}': '{source.path}' holds no data; put it there or correct the path"
+            raise Failure("EmptySource", words)
+        return [Item(file.stat().st_size, _Link(file, target, sha256), copied=False) for file, target in found]
+    except PermissionError as error:
+        raise _unreadable(wanted) from error
 
 
 class _Link:
