@@ -8,19 +8,21 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
 import pytest
 
 from e2e.waiting import wait_until
-from flywheel_runtime.commands.watch import main_guard
+from flywheel_runtime.commands.watch import main as watch_main
 from flywheel_runtime.commands.watch.main_guard import MainGuard
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.processes import living_processes
+from flywheel_runtime.contract.processes import PodProcesses, living_processes
 from tests.runtime.process_family import NOBODY, ProcessFamily
 
 OBEDIENT = "import time; print('up', flush=True); time.sleep(60)"
 STUBBORN = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); " + OBEDIENT
+AFTER_IT_WAS_SEEN = "import sys; sys.stdin.read(); "  # else it could have ended before the guard's first look
 WITH_STUBBORN_CHILD = f"""
 import subprocess, sys, time
 child = subprocess.Popen([sys.executable, "-c", {STUBBORN!r}], stdout=subprocess.PIPE)
@@ -32,7 +34,8 @@ time.sleep(60)
 
 @contextmanager
 def main_runs(program: str) -> Iterator[subprocess.Popen[bytes]]:
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
             yield process
         finally:
@@ -52,7 +55,16 @@ def paths(tmp_path: Path) -> Paths:
 
 
 def guarded(process: subprocess.Popen[bytes], paths: Paths, timeout: float | None, grace: float = 30) -> MainGuard:
-    guard = MainGuard(timeout, grace, paths, ProcessFamily(process.pid).read)
+    """Guard main, whose standard input is closed when the guard has seen it for a whole turn."""
+    family, views = ProcessFamily(process.pid), count()
+
+    def read() -> PodProcesses:
+        found = family.read()
+        if next(views) == 1 and process.stdin is not None:
+            process.stdin.close()
+        return found
+
+    guard = MainGuard(timeout, grace, paths, read)
     guard.run()
     process.wait()
     return guard
@@ -85,7 +97,7 @@ def test_children_are_killed_with_main(paths: Paths) -> None:
 
 
 def test_main_that_ends_in_time_is_left_alone(paths: Paths) -> None:
-    with main_runs("raise SystemExit(3)") as process:
+    with main_runs(f"{AFTER_IT_WAS_SEEN}raise SystemExit(3)") as process:
         guard = guarded(process, paths, timeout=60)
 
     assert not guard.timed_out
@@ -93,7 +105,7 @@ def test_main_that_ends_in_time_is_left_alone(paths: Paths) -> None:
 
 
 def test_without_a_timeout_main_is_never_stopped(paths: Paths) -> None:
-    with main_runs("import time; time.sleep(1); raise SystemExit(3)") as process:
+    with main_runs(f"{AFTER_IT_WAS_SEEN}import time; time.sleep(1); raise SystemExit(3)") as process:
         assert not guarded(process, paths, timeout=None).timed_out
 
 
@@ -124,25 +136,38 @@ def test_a_pod_that_ends_before_main_has_started_is_not_held(paths: Paths) -> No
     assert not guard.main_ended
 
 
-def test_a_main_that_nobody_saw_does_not_hold_the_pod_for_ever(paths: Paths, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(main_guard, "MAX_WAIT_FOR_MAIN_SECONDS", 0.1)
-
+def test_a_main_that_nobody_saw_does_not_hold_the_pod_for_ever(paths: Paths) -> None:
     guard = MainGuard(None, 10, paths, lambda: NOBODY)
-    guard.run()
+    guard.run(max_wait=0.1)
 
     assert not guard.main_ended
 
 
+@pytest.mark.parametrize(("hold", "max_wait"), [(21720.0, 21720.0), (0.0, 600.0)])
+def test_a_main_whose_image_is_pulled_for_long_is_waited_for(
+    hold: float, max_wait: float, paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(MainGuard, "run", lambda _guard, wait: waits.append(wait))
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        watch_main.main({"FLYWHEEL_ROOT": str(paths.root), "FLYWHEEL_WATCH": json.dumps({"holdSeconds": hold})})
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert waits == [max_wait]
+
+
 def test_curves_can_be_read_while_main_runs(paths: Paths) -> None:
     paths.curves.touch(mode=0o600)
-    with main_runs("import time; time.sleep(0.5)") as process:
+    with main_runs(AFTER_IT_WAS_SEEN) as process:
         guarded(process, paths, timeout=None)
 
     assert paths.curves.stat().st_mode & 0o777 == 0o640
 
 
 def test_the_cgroup_of_a_real_process_is_found(paths: Paths) -> None:
-    with main_runs("sum(range(20_000_000))") as process:
+    with main_runs(f"{AFTER_IT_WAS_SEEN}sum(range(20_000_000))") as process:
         guard = guarded(process, paths, timeout=None)
 
     usage = guard.usage.as_message()

@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Mapping
 
-from flywheel_runtime.commands.watch.main_guard import MainGuard
+from flywheel_runtime.commands.watch.main_guard import MIN_WAIT_FOR_MAIN_SECONDS, MainGuard
 from flywheel_runtime.commands.watch.readable_files import make_readable
 from flywheel_runtime.contract.config.watch import WatchConfig, WatchReport
 from flywheel_runtime.contract.paths import Paths
@@ -18,7 +18,7 @@ def main(env: Mapping[str, str] = os.environ) -> int:
     guard = MainGuard(config.timeout_seconds, config.grace_seconds, paths)
     # A pod that is deleted gets main's SIGTERM too, so the end of main is what is waited for.
     signal.signal(signal.SIGTERM, lambda _number, _frame: guard.pod_ends())
-    guard.run()
+    guard.run(max(MIN_WAIT_FOR_MAIN_SECONDS, config.hold_seconds))
     if not guard.main_ended:
         return 0
     changed = make_readable(paths.outputs) + make_readable(paths.checkpoints)

@@ -17,8 +17,9 @@ from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open
 POLL_SECONDS = 0.25
 HOLD_POLL_SECONDS = 0.05
 OPEN_INTERVAL_SECONDS = 5.0  # between two times of opening what collect reads while main runs
-# Without this, a main that ended before anybody saw it would leave a pod in which collect and watch wait for each other.
-MAX_WAIT_FOR_MAIN_SECONDS = 600.0
+# The least that watch waits for main to start. Without an end, a main that nobody saw would leave a pod in which collect and watch
+# wait for each other; as watch also starts before a main whose image cannot be pulled yet, it waits for as long as it holds the pod.
+MIN_WAIT_FOR_MAIN_SECONDS = 600.0
 
 
 @dataclass
@@ -44,9 +45,12 @@ class MainGuard:
         """Stop waiting for a main that has not started, and for a collect that waits for the store."""
         self._pod_ends = True
 
-    def run(self) -> None:
-        """Until main has ended. The end of a process wakes it, so that the last numbers are read before its cgroup is gone."""
-        give_up = time.monotonic() + MAX_WAIT_FOR_MAIN_SECONDS
+    def run(self, max_wait: float = MIN_WAIT_FOR_MAIN_SECONDS) -> None:
+        """Until main has ended, or has not started for `max_wait` seconds.
+
+        The end of a process wakes it, so that the last numbers are read before its cgroup is gone.
+        """
+        give_up = time.monotonic() + max_wait
         while not self._is_over(give_up):
             processes = self.read()
             if processes.main:
