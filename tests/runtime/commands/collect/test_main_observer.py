@@ -84,6 +84,37 @@ def test_watch_alone_is_not_main_whose_image_is_still_pulled(paths: Paths) -> No
     assert observer.started_at is not None
 
 
+def test_a_collect_that_was_away_when_main_ended_knows_it_from_watch(paths: Paths) -> None:
+    paths.watch_report.write_text(WatchReport(timed_out=True, usage=Usage(0, 3e8, 12.3)).encode())
+
+    observer = observed(paths, [WATCH])
+
+    assert paths.main_ended.exists()
+    assert observer.timed_out
+    assert observer.usage == Usage(0, 3e8, 12.3)
+
+
+@pytest.mark.parametrize(
+    "views",
+    [
+        pytest.param([main_since(1), main_since(1), NOBODY], id="main runs"),
+        pytest.param([starting("main"), starting("main"), main_since(0), NOBODY], id="a container still starts"),
+    ],
+)
+def test_a_report_is_not_believed_while_main_may_be_there(views: list[PodProcesses], paths: Paths) -> None:
+    paths.watch_report.write_text(WatchReport().encode())
+    remaining = iter(views)
+    seen: list[PodProcesses] = []
+
+    def read() -> PodProcesses:
+        seen.append(next(remaining, NOBODY))
+        return seen[-1]
+
+    MainObserver(None, paths, read=read).run(Stop())
+
+    assert seen[: len(views)] == views
+
+
 def test_our_own_clock_says_that_main_is_late_and_the_message_is_out_before_main_ends(paths: Paths) -> None:
     messages: list[bytes] = []
 

@@ -169,10 +169,16 @@ class MainObserver:
             self._prune()
 
     def _has_ended(self, processes: PodProcesses) -> bool:
-        """Whether main was seen and is gone. One that was gone before it had its user is known by watch, which starts after it."""
+        """Whether main was seen and is gone. One that was gone before it had its user is known by watch, which starts after it.
+
+        Watch's report says so of a main that ended before this collect was started. It can be forged, but by a process of main alone.
+        """
         if processes.main:
             return False
-        return self._started is not None or (self._missed and processes.watch_runs and not processes.unknown)
+        if self._started is not None:
+            return True
+        gone_unseen = self.paths.watch_report.exists() or (self._missed and processes.watch_runs)
+        return gone_unseen and not processes.unknown
 
     def _meet(self, main: dict[int, Process]) -> None:
         if self._started is None:
