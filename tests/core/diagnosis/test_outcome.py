@@ -76,6 +76,22 @@ def golden(name: str) -> dict[str, Any]:
     return told
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "timed_out", "reason"),
+    [(1, False, "ExitCode1"), (143, True, "TimedOut"), (0, True, "TimedOut"), (0, False, "Succeeded")],
+)
+def test_a_result_that_was_there_excuses_no_main_that_failed(exit_code: int, timed_out: bool, reason: str) -> None:
+    told = golden("pod_done_repeated.json")
+    report = {**json.loads(told["collect"]["message"]), "timedOut": timed_out}
+    collect = {**told["collect"], "message": json.dumps(report)}
+    ended = pod({"collect": collect, "fetch": {"exitCode": 0}, "main": {"exitCode": exit_code}})
+
+    found = outcome.job_outcome(JOB, [ended])
+
+    assert found is not None
+    assert found.reason == reason
+
+
 @pytest.mark.parametrize("exit_code", [0, 137])
 def test_how_watch_ended_says_nothing_of_the_attempt(exit_code: int) -> None:
     told = golden("pod_done.json")

@@ -97,10 +97,11 @@ def _outcome(pod: PodTermination) -> Outcome | None:
 
 
 def _succeeded(pod: PodTermination) -> Outcome | None:
-    """Everything is uploaded and committed, and main exited with 0; or an earlier pod of this attempt did so."""
+    """Everything is uploaded and committed, and main exited with 0; or an earlier pod of this attempt did so, and main did not run again."""
     report = pod.collect
     main_succeeded = pod.main is not None and pod.main.get("exitCode") == 0 and not report.get("timedOut")
-    if not report.get("complete") or not (main_succeeded or report.get("repeated")):
+    done_before = bool(report.get("repeated")) and pod.main is None
+    if not report.get("complete") or not (main_succeeded or done_before):
         return None
     return Outcome(
         "Succeeded",

@@ -321,7 +321,7 @@ def test_of_two_pods_of_one_attempt_the_first_commit_holds(pod: Pod, store: Stor
     deadline = time.monotonic() + 10
     keeper.commit(first, deadline)
 
-    assert keeper.commit(first | {"metrics": {"loss": 0.5}}, deadline) == first | {"repeated": True}
+    assert keeper.commit(first | {"metrics": {"loss": 0.5}}, deadline) == first
 
 
 def test_main_never_started_where_fetch_did_not_end(pod: Pod) -> None:
@@ -345,6 +345,8 @@ def test_main_never_started_where_fetch_did_not_end(pod: Pod) -> None:
 def test_a_store_that_takes_nothing_is_found_before_main_starts(
     change: Mapping[str, str], name: str, field: str, pod: Pod
 ) -> None:
+    Paths.from_env(pod).fetched.unlink()
+
     with pytest.raises(Failure) as caught:
         report({**pod, **change})
 

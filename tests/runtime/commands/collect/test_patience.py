@@ -3,11 +3,13 @@
 import json
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from e2e.waiting import wait_until
 from flywheel_runtime.commands.collect import patience
 from flywheel_runtime.commands.collect.main import collect, observe_main
 from flywheel_runtime.commands.collect.main_observer import Stop
@@ -137,8 +139,43 @@ def test_a_failure_of_main_waits_for_nothing(pod: Pod) -> None:
     assert observe(pod, Stop(at=time.monotonic()))["error"]["reason"] == "MetricsMissing"
 
 
+def test_a_collect_that_starts_again_while_main_works_needs_no_store(pod: Pod) -> None:
+    there = change_secret(pod, "AWS_ENDPOINT_URL", AWAY)
+    paths, stop = Paths.from_env(pod), Stop()
+
+    def end_of_main() -> None:
+        wait_until(paths.collecting.exists)
+        stop.now()
+
+    with ThreadPoolExecutor() as pool:
+        pool.submit(end_of_main)
+        with pytest.raises(OutputsWait, match="has finished"):
+            collect(pod, paths, stop)
+    assert not paths.refused.exists()
+    change_secret(pod, "AWS_ENDPOINT_URL", there)
+
+    assert collect(pod, paths, Stop())["complete"]
+
+
+def test_a_collect_that_cannot_open_the_store_while_main_works_starts_again(pod: Pod) -> None:
+    (Path(pod["FLYWHEEL_STORE_FOLDER"]) / "AWS_SECRET_ACCESS_KEY").unlink()
+
+    with pytest.raises(OutputsWait, match=r"is at work; its outputs wait for the store: .* no AWS_SECRET_ACCESS_KEY"):
+        collect(pod, Paths.from_env(pod), Stop())
+    assert not Paths.from_env(pod).refused.exists()
+
+
+def test_a_result_of_this_pod_is_not_one_of_an_earlier_pod(pod: Pod) -> None:
+    """The operator must not take it for the success of another pod where main has failed here."""
+    first = observe(pod, Stop(at=time.monotonic()))
+
+    again = observe(pod, Stop(at=time.monotonic()))
+
+    assert (again["outputs"], again["repeated"]) == (first["outputs"], False)
+
+
 def test_a_result_that_is_there_already_is_not_waited_for(pod: Pod) -> None:
     first = observe(pod, Stop(at=time.monotonic()))
 
-    assert collect(pod, Paths.from_env(pod), Stop()) == {**first, "repeated": True}
+    assert collect(pod, Paths.from_env(pod), Stop()) == first
     assert isinstance(Store.from_env(pod, "shop", Retry()).result(Attempt.from_env(pod).result_key), bytes)

@@ -110,6 +110,8 @@ def test_a_store_that_comes_back_in_time_gets_all(pod: Pod, server: Server) -> N
 def test_what_cannot_work_is_told_to_fetch_before_main_starts(
     change: dict[str, str], reason: str, words: str, pod: Pod
 ) -> None:
+    Paths.from_env(pod).fetched.unlink()
+
     with pytest.raises(Failure):
         collect({**pod, **change}, Paths.from_env(pod), Stop(at=time.monotonic()))
 

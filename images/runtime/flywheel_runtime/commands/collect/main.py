@@ -18,7 +18,7 @@ from typing import Any
 from flywheel_runtime.commands.collect.checkpoints import Checkpoints
 from flywheel_runtime.commands.collect.main_observer import MainObserver, Stop, occupy_probe_port
 from flywheel_runtime.commands.collect.outputs import read_facts, read_metrics, read_output
-from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience
+from flywheel_runtime.commands.collect.patience import MESSAGE_MARGIN_SECONDS, Patience, waiting_report
 from flywheel_runtime.commands.collect.prune.curve import Curve
 from flywheel_runtime.commands.collect.prune.pruner import Pruner
 from flywheel_runtime.commands.collect.prune.siblings import Siblings
@@ -113,8 +113,10 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
     try:
         config = CollectConfig.parse(env.get("FLYWHEEL_COLLECT") or "{}")
         results = _open_results(env)
-        earlier = results.earlier()
+        earlier = results.earlier(main_works=paths.fetched.exists())
     except Failure as failure:
+        if failure.retry and paths.fetched.exists() and stop.terminated_at is None:
+            raise OutputsWait(waiting_report(Attempt.from_env(env).step, "is at work", failure.message)) from failure
         if alone:
             return {**final_message(error=failure), "refused": True}
         refusal = {"reason": failure.reason, "message": failure.message, "retry": failure.retry}
@@ -125,7 +127,8 @@ def collect(env: Mapping[str, str], paths: Paths, stop: Stop) -> dict[str, Any]:
         if not alone:
             paths.repeated.touch()
             paths.collecting.touch()
-        return add_audit_record(earlier, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
+        repeated = {**earlier, "repeated": True}
+        return add_audit_record(repeated, config, results, time.monotonic() + START_TIMEOUT_SECONDS)
     if alone and not paths.fetched.exists():  # a collect that starts once more finds main at work
         write_params(env, paths)
         signal_main(paths)

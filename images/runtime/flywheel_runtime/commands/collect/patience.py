@@ -7,6 +7,7 @@ minutes, and the operator shows the message. watch holds the pod meanwhile. Wher
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from flywheel_runtime.commands.collect.main_observer import Stop
 from flywheel_runtime.contract.errors import OutputsWait
@@ -45,5 +46,11 @@ class Patience:
     def wait(self, step: str, problem: str) -> OutputsWait:
         """The error that ends this collect and leaves the outputs to the next one."""
         until = datetime.fromtimestamp(self.until, UTC)
-        words = f"'{step}' has finished; its outputs wait for the store: {problem}; they are kept and tried until {until:%Y-%m-%d %H:%M} UTC"
-        return OutputsWait({"v": 1, "phase": "Waiting", "reason": "WaitingForStore", "message": clip(words)})
+        kept = f"{problem}; they are kept and tried until {until:%Y-%m-%d %H:%M} UTC"
+        return OutputsWait(waiting_report(step, "has finished", kept))
+
+
+def waiting_report(step: str, state: str, problem: str) -> dict[str, Any]:
+    """The termination message of a collect that is started again until the store is there."""
+    words = f"'{step}' {state}; its outputs wait for the store: {problem}"
+    return {"v": 1, "phase": "Waiting", "reason": "WaitingForStore", "message": clip(words)}

@@ -1,6 +1,7 @@
 """Keeping what main left: uploads within the time that is there, and the result that makes them count."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -39,16 +40,23 @@ class ResultStore:
     owner: Owner
     patience: float = float("inf")  # seconds without a success after which a call gives up before its deadline
 
-    def earlier(self) -> dict[str, Any] | None:
-        """The result that an earlier run of this same attempt committed. Failure if the store cannot tell."""
+    def earlier(self, *, main_works: bool = False) -> dict[str, Any] | None:
+        """The result that an earlier run of this same attempt committed.
+
+        Failure if the store cannot tell, but None where that may pass and `main_works`, so that its work is not thrown away.
+        """
         try:
             found = self.store.result(self.attempt.result_key)
         except StoreError as error:
             # A store that allows no listing responds AccessDenied for a missing object.
             if error.code == "AccessDenied":
                 return None
-            raise self._explained(error) from error
-        return _repeated(found) if found else None
+            failure = self._explained(error)
+            if main_works and failure.retry:
+                sys.stderr.write(f"the end of main is awaited although the store does not respond: {failure.message}\n")
+                return None
+            raise failure from error
+        return _parse_result(found) if found else None
 
     def outputs(self, files: Mapping[str, Files], deadline: float) -> dict[str, Any]:
         """Upload each output as an artifact; digest, size and number of files of each. Raises Failure."""
@@ -61,7 +69,7 @@ class ResultStore:
         body = termination_message.encode(result)
         late = "committing the result took longer than the time that a pod has to end"
         held = self._within(deadline, late, lambda store: store.commit(self.attempt.result_key, body))
-        return dict(result) if held == body else _repeated(held)
+        return dict(result) if held == body else _parse_result(held)
 
     def audit(self, order: Mapping[str, Any], result: Mapping[str, Any], deadline: float) -> dict[str, Any]:
         """Record the result in the Model's chain, once; the number and digest of the last record. Raises Failure."""
@@ -106,7 +114,7 @@ def _put(store: Store, files: Files) -> dict[str, Any]:
     return {"digest": manifest.digest, "size": manifest.size, "files": len(manifest.files)}
 
 
-def _repeated(result: bytes) -> dict[str, Any]:
+def _parse_result(result: bytes) -> dict[str, Any]:
     try:
         body = json.loads(result)
     except ValueError:
@@ -114,4 +122,4 @@ def _repeated(result: bytes) -> dict[str, Any]:
     if not isinstance(body, dict) or body.get("v") != 1 or body.get("complete") is not True:
         words = "the committed result of this attempt is damaged; delete it from results/ in the store"
         raise Failure("InternalError", words, retry=True)
-    return {**body, "repeated": True}
+    return body
