@@ -116,6 +116,37 @@ def has_sample(server: LocalServer, sample: str) -> bool:
         return sample in response.read().decode()
 
 
+def test_watches_of_health_leave_room_for_other_calls(lookup: Path) -> None:
+    with (
+        LocalServer(lookup, "--name", "lookup", "--max-connections", "16") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        watch = channel.unary_stream(
+            "/grpc.health.v1.Health/Watch",
+            health.HealthCheckRequest.SerializeToString,
+            health.HealthCheckResponse.FromString,
+        )
+        watches = [watch(health.HealthCheckRequest(), timeout=60) for _ in range(10)]
+        codes = [first_code(each) for each in watches]
+        assert infer(channel)(numbers([1]), timeout=10).outputs[0].shape == [1]
+        for each in watches:
+            each.cancel()
+
+        wait_until(lambda: first_code(watch(health.HealthCheckRequest(), timeout=60)) is grpc.StatusCode.OK)
+
+    assert codes.count(grpc.StatusCode.OK) == 2
+    assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def first_code(watch: Any) -> grpc.StatusCode:
+    """OK if the watch reports a status, else the code with which it ended."""
+    try:
+        next(watch)
+    except grpc.RpcError as error:
+        return error.code()
+    return grpc.StatusCode.OK
+
+
 def test_a_watch_of_health_reports_the_drain(counting: Path) -> None:
     with (
         LocalServer(counting, "--name", "counting", "--drain-seconds", "2") as server,

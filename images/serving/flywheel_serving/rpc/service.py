@@ -24,6 +24,7 @@ from flywheel_serving.rpc.rpc_guard import RpcGuard
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_INTERVAL_SECONDS = 0.5
+WATCH_PART = 8  # of all calls, one in so many may be a watch, which ends when its client wants
 HANDSHAKE_SECONDS, IDLE_SECONDS = 10, 300
 CODES = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
@@ -54,6 +55,7 @@ class RpcServer:
     ) -> None:
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
+        self._watches, self._max_watches = 0, max(1, max_connections // WATCH_PART)
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_body_bytes),
@@ -170,15 +172,15 @@ class RpcServer:
         async def watch(request: Any, context: Context) -> AsyncIterator[Any]:
             if isinstance(request, errors.InvalidRequest):
                 await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(request))
-            known = request.service in ("", INFERENCE_SERVICE, HEALTH_SERVICE)
-            last = None
-            while not self._stopping.is_set():
-                status = self._health_status() if known else health.HealthCheckResponse(status="SERVICE_UNKNOWN")
-                if status != last:
+            if self._watches >= self._max_watches:
+                finding = f"{self._watches} clients watch this server already; call Check instead"
+                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, finding)
+            self._watches += 1
+            try:
+                async for status in self._watch_health(request.service):
                     yield status
-                last = status
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stopping.wait(), WATCH_INTERVAL_SECONDS)
+            finally:
+                self._watches -= 1
 
         handlers = {
             "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH_SERVICE),
@@ -189,6 +191,18 @@ class RpcServer:
             ),
         }
         return grpc.method_handlers_generic_handler(HEALTH_SERVICE, handlers)
+
+    async def _watch_health(self, service: str) -> AsyncIterator[Any]:
+        """Yields the status at first and whenever it has changed, until the server stops."""
+        known = service in ("", INFERENCE_SERVICE, HEALTH_SERVICE)
+        last = None
+        while not self._stopping.is_set():
+            status = self._health_status() if known else health.HealthCheckResponse(status="SERVICE_UNKNOWN")
+            if status != last:
+                yield status
+            last = status
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopping.wait(), WATCH_INTERVAL_SECONDS)
 
     def _health_status(self) -> Any:
         return health.HealthCheckResponse(status="SERVING" if self._dataplane.ready else "NOT_SERVING")
