@@ -98,9 +98,10 @@ DELAY_2 = {"digest": DIGEST, "conditions": [READY]}
         pytest.param("Approval", "delay-1", DELAY_2, False, id="it is not approved"),
         pytest.param("Approval", "delay-1", {**DELAY_2, "approval": APPROVED}, True, id="it is approved"),
         pytest.param("Approval", "delay-2", DELAY_2, True, id="it is champion already"),
+        pytest.param("Approval", "delay-2", {**DELAY_2, "digest": "sha256:" + "f" * 64}, False, id="only its name is the champion's"),
         pytest.param("Auto", "delay-1", DELAY_2, True, id="the Model asks for no approval"),
     ],
-)
+)  # fmt: skip
 def test_a_version_that_is_named_needs_the_approval_that_its_model_asks_for(
     promotion: str, champion: str, status: dict[str, Any], served: bool
 ) -> None:

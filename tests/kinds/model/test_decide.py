@@ -290,3 +290,60 @@ def test_the_history_names_who_approved_a_promotion_that_needed_approval(
     status: Any = plan_for(approved, spec=spec).status
 
     assert (status.champion, status.history[-1].approved_by) == ("a", approved_by)
+
+
+APPROVAL = {"promotion": "Approval"}
+SWAPPED = replace(A, uid="another", digest="sha256:" + "f" * 64)
+
+
+def approve(candidate: Version) -> Version:
+    """The version with an approval of its artifact."""
+    approval = ApprovalStatus(by="jane", digest=Digest(str(candidate.digest)), reason="good", at=NOON)
+    return replace(candidate, approved=approval)
+
+
+@pytest.mark.parametrize(
+    ("spec", "swapped", "reason", "champion", "digest"),
+    [
+        pytest.param(APPROVAL, SWAPPED, "AwaitingApproval", None, None, id="without an approval"),
+        pytest.param(APPROVAL, replace(SWAPPED, digest=None, ready=False), "WaitingForVersion", None, None, id="before it is verified"),
+        pytest.param(APPROVAL, approve(SWAPPED), "ChampionChosen", "a", SWAPPED.digest, id="with an approval"),
+        pytest.param({**APPROVAL, "champion": "a"}, SWAPPED, "AwaitingApproval", "a", A.digest, id="pinned, without an approval"),
+        pytest.param(
+            {**APPROVAL, "champion": "a"}, replace(SWAPPED, digest=None, ready=False), "ChampionNotReady", "a", A.digest,
+            id="pinned, before it is verified",
+        ),
+        pytest.param({**APPROVAL, "champion": "a"}, approve(SWAPPED), "Pinned", "a", SWAPPED.digest, id="pinned, with an approval"),
+        pytest.param({}, SWAPPED, "ChampionChosen", "a", SWAPPED.digest, id="the Model asks for no approval"),
+    ],
+)  # fmt: skip
+def test_another_artifact_by_the_champions_name(
+    spec: dict[str, Any], swapped: Version, reason: str, champion: str | None, digest: str | None
+) -> None:
+    before = plan_for(approve(A), spec=spec)
+    plan = plan_for(swapped, spec=spec, before=before)
+    status: Any = plan_for(swapped, spec=spec, before=plan).status
+
+    assert (plan.reason, status.champion, status.champion_digest) == (reason, champion, digest)
+    if spec and champion and digest == SWAPPED.digest:
+        assert [each.digest for each in status.history] == [A.digest, SWAPPED.digest]
+
+
+def test_a_former_champion_with_another_artifact_does_not_come_back_without_an_approval() -> None:
+    reigned = plan_for(approve(A), approve(B), spec=APPROVAL, before=plan_for(approve(A), spec=APPROVAL))
+    gone = replace(approve(B), archived=True)
+
+    for former, champion in ((approve(A), "a"), (A, "a"), (SWAPPED, None)):
+        status: Any = plan_for(former, gone, spec=APPROVAL, before=reigned).status
+        assert status.champion == champion
+
+
+def test_a_champion_whose_status_has_no_digest_yet_stays() -> None:
+    before = plan_for(approve(A), spec=APPROVAL)
+    old: Any = before.status
+    history = tuple(each.model_copy(update={"digest": None}) for each in old.history)
+    before = replace(before, status=old.model_copy(update={"champion_digest": None, "history": history}))
+
+    status: Any = plan_for(A, spec=APPROVAL, before=before).status
+
+    assert (status.champion, status.champion_digest) == ("a", A.digest)

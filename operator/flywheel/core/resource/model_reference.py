@@ -68,8 +68,10 @@ def require_approval(
     version = cluster.get(Reference(MODEL_VERSION, namespace, resolved.version)) or {}
     name = version.get("spec", {}).get("model")
     model = cluster.get(Reference(MODEL, namespace, str(name))) or {}
-    champion = (model.get("status") or {}).get("champion")
-    if model.get("spec", {}).get("promotion") != "Approval" or resolved.version == champion:
+    status = model.get("status") or {}
+    # The champion is this very artifact: another ModelVersion may have got the champion's name since.
+    is_champion = (resolved.version, resolved.digest) == (status.get("champion"), status.get("championDigest"))
+    if model.get("spec", {}).get("promotion") != "Approval" or is_champion:
         return resolved
     if (version.get("status") or {}).get("approval"):
         return resolved

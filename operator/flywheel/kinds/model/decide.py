@@ -11,8 +11,14 @@ from flywheel.kinds.model import messages
 from flywheel.kinds.model.audit import with_audit
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.observe import Seen, Version
-from flywheel.kinds.model.promotion.eligibility import verdict_on
-from flywheel.kinds.model.promotion.succession import Choice, choose_champion, history_with
+from flywheel.kinds.model.promotion.eligibility import approval_command, verdict_on
+from flywheel.kinds.model.promotion.succession import (
+    Choice,
+    choose_champion,
+    history_with,
+    is_replaced,
+    needs_approval,
+)
 from flywheel.kinds.model.schema.status import MAX_CANDIDATES, REFUSING_VERDICTS, Challenger, ModelStatus, Verdict
 
 WAITING_VERDICTS = ("AwaitingApproval", "Measuring")  # nothing is wrong with the version, and a user may have to act
@@ -42,15 +48,29 @@ def _decision(model: Model, seen: Seen, status: ModelStatus, champion: Version |
 
 
 def pinned_champion_is_missing(model: Model, seen: Seen) -> Decision | None:
-    """The old champion stays until the pinned one can take over."""
+    """The old champion stays until the pinned one can take over, and with the artifact of before if it is the pinned one itself."""
     name, pinned = model.spec.champion, seen.version(model.spec.champion)
-    if name is None or (pinned is not None and (pinned.ready or name == model.status.champion)):
+    if name is None:
+        return None
+    if pinned is not None and not pinned.barred and needs_approval(model, pinned):
+        return pinned_champion_was_replaced(model, pinned)
+    if pinned is not None and (pinned.ready or name == model.status.champion):
         return None
     return Decision(
         ready=False,
         reason="ChampionNotReady" if pinned else "ChampionNotFound",
         message=messages.pinned_champion_is_missing(model, seen, name),
         summary=f"pinned {name} is not ready" if pinned else f"pinned {name} is missing",
+    )
+
+
+def pinned_champion_was_replaced(model: Model, pinned: Version) -> Decision:
+    """A pin names an artifact that was promoted before, and not what has its name now."""
+    return Decision(
+        ready=False,
+        reason="AwaitingApproval" if pinned.ready else "ChampionNotReady",
+        message=messages.pinned_champion_was_replaced(model, pinned, approval_command(pinned, "")),
+        summary=f"pinned {pinned.name} was replaced",
     )
 
 
@@ -131,7 +151,8 @@ def _status(model: Model, seen: Seen, choice: Choice) -> ModelStatus:
 def _status_without_change(model: Model, seen: Seen) -> ModelStatus:
     """The status while the pinned champion is missing: the champion stays, though its ModelVersion may be deleted."""
     old = model.status
-    status = _status(model, seen, Choice(seen.version(old.champion)))
+    champion = seen.version(old.champion)
+    status = _status(model, seen, Choice(None if champion is None or is_replaced(model, champion) else champion))
     stays = ("champion", "champion_digest", "champion_metric")
     return status.model_copy(update={field: getattr(old, field) for field in stays})
 

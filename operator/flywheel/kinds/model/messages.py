@@ -27,6 +27,15 @@ def pinned_champion_is_missing(model: Model, seen: Seen, name: str) -> str:
     return f"Waiting for the pinned champion: {finding}.{meanwhile}"
 
 
+def pinned_champion_was_replaced(model: Model, pinned: Version, approval: str) -> str:
+    """The version that spec.champion names has another artifact than when it was promoted, and no approval."""
+    digest, champion = (pinned.digest or "not verified yet")[:15], model.status.champion
+    finding = f"ModelVersion '{pinned.name}' was created anew with another artifact ({digest}) since it was promoted"
+    stays = "The artifact of before" if champion == pinned.name else f"Champion '{champion}'"
+    meanwhile = f" {stays} stays meanwhile." if champion else ""
+    return f"Waiting for the pinned champion: {finding}.{meanwhile} As for the new artifact, {approval}"
+
+
 def who_is_champion(model: Model, seen: Seen, champion: Version) -> str:
     """Which version is champion, and what became of the pin."""
     return f"ModelVersion '{champion.name}' is champion of {version_count(seen)}.{_about_the_pin(model, seen)}"

@@ -19,10 +19,15 @@ class Choice:
 
 
 def choose_champion(model: Model, seen: Seen) -> Choice:
-    """The champion: the pinned version, else the present champion or whichever version beats it."""
+    """The champion: the pinned version, else the present champion or whichever version beats it.
+
+    A champion whose artifact was replaced competes as any other version, and its promotion is recorded anew.
+    """
     current, pinned = seen.version(model.status.champion), seen.version(model.spec.champion)
     if current is not None and current.barred:
         return _previous_champion(model, seen, current)
+    if current is not None and is_replaced(model, current):
+        current = None
     if pinned is not None and pinned.barred:
         return Choice(current) if current is not None else challenge(model.spec, None, seen.versions)
     if pinned is None:
@@ -30,6 +35,24 @@ def choose_champion(model: Model, seen: Seen) -> Choice:
     if current is not None and pinned.name == current.name:
         return Choice(pinned)
     return Choice(pinned, Verdict(version=pinned.name, verdict="Pinned", message="spec.champion names it"))
+
+
+def is_replaced(model: Model, version: Version) -> bool:
+    """Whether a version has another artifact than when it was promoted, where the Model has promotion Approval.
+
+    Its ModelVersion was deleted then, and another one created by the same name, which nobody has approved by that.
+    """
+    if model.spec.promotion != "Approval":
+        return False
+    promoted = next((each.digest for each in reversed(model.status.history) if each.version == version.name), None)
+    if promoted is None and version.name == model.status.champion:
+        promoted = model.status.champion_digest
+    return promoted is not None and version.digest != promoted
+
+
+def needs_approval(model: Model, version: Version) -> bool:
+    """Whether a version that was champion, or is pinned, must be approved before it may be champion again."""
+    return version.approved is None and is_replaced(model, version)
 
 
 def challenge(spec: ModelSpec, current: Version | None, versions: Iterable[Version]) -> Choice:
@@ -46,7 +69,7 @@ def _previous_champion(model: Model, seen: Seen, current: Version) -> Choice:
     """The last good champion before one that was rolled back or archived. Going back needs no gain to be proven."""
     for promotion in reversed(model.status.history):
         before = seen.version(promotion.version)
-        if before is not None and before.ready and not before.barred:
+        if before is not None and before.ready and not before.barred and not needs_approval(model, before):
             rolled_back = current.rejected is not None
             cause = f"was rolled back: {current.rejected}" if rolled_back else "was archived"
             message = f"'{current.name}' {cause}"[:MAX_MESSAGE_CHARACTERS]
