@@ -96,7 +96,7 @@ class Reconciler:
             plan = kind.decide(resource, kind.observe(resource, view))
             violation = find_violation(resource.spec, self._settings)
             if violation is not None:
-                plan = restrict_plan(resource, plan, violation, lambda child: self._store.get(child) is not None)
+                plan = restrict_plan(resource, plan, violation, self._store.get)
         except ApiError:
             raise
         except Exception as error:  # noqa: BLE001 - reported and logged by _internal_error_plan

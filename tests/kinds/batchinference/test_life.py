@@ -7,7 +7,7 @@ import pytest
 
 from flywheel.core.resource import names
 from flywheel.core.resource.api import BATCH_INFERENCE, MODEL
-from flywheel.core.settings import Settings
+from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION
 from tests.kinds.batchinference.situations import DIGEST, PLAN, PLANNED, Batch, failing, model
 from tests.simulation import NOON, oom_killed_state, pod, terminated_state
@@ -291,3 +291,34 @@ def test_a_run_stays_in_the_namespaces_own_folder(changes: dict[str, Any], reaso
 
     assert [batch.reconcile().reason for _ in range(2)] == [reason, reason]
     assert batch.steps == (["plan-1"] if reason == "Planning" else [])
+
+
+def test_a_forbidden_run_takes_in_what_ended_and_starts_no_further_job() -> None:
+    batch = Batch(placement={"priorityClassName": "system-node-critical"})
+    batch.reconcile()
+    batch.restart_with(Settings(placement=AllowedPlacement(())))
+    batch.end("plan", 1, **PLANNED)
+    for _ in range(3):
+        batch.settle()
+        batch.advance(minutes=1)
+
+    run = batch.status.run
+    assert run is not None
+    assert (run.phase, run.number, run.plan, run.retries) == ("Scoring", 1, PLAN, 0)
+    assert (batch.plan.reason, batch.plan.stalled, batch.steps) == ("PlacementNotAllowed", True, ["plan-1"])
+
+    batch.restart_with(Settings())
+    batch.settle()
+    assert batch.steps == ["score-2"]
+
+
+def test_a_run_that_is_requested_of_a_forbidden_spec_is_refused() -> None:
+    batch = Batch(placement={"priorityClassName": "system-node-critical"}).score()
+    batch.settle()
+    batch.restart_with(Settings(placement=AllowedPlacement(())))
+    batch.annotate({REQUEST_ANNOTATION: "again"})
+    batch.settle()
+
+    assert (batch.plan.reason, batch.plan.stalled) == ("PlacementNotAllowed", True)
+    assert batch.status.run is not None
+    assert batch.status.run.request is None

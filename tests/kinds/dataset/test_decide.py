@@ -11,7 +11,7 @@ from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.resource.api import CRON_JOB
 from flywheel.core.resource.plan import Child, ExistingChild, Plan
-from flywheel.core.settings import Settings
+from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.kind import KIND
@@ -440,3 +440,16 @@ def test_a_check_in_flight_is_left_to_its_end() -> None:
     plan = decide(after(dataset(SPEC), seen()), seen(check(), settings=APART))
 
     assert (plan.reason, plan.ready) == ("Checking", False)
+
+
+def test_a_forbidden_dataset_takes_in_a_check_that_ended_and_starts_no_other() -> None:
+    start = dataset({**SPEC, "placement": {"priorityClassName": "system-node-critical"}})
+    asked = replace(start, annotations={REQUEST_ANNOTATION: "today"})
+    forbidden = Settings(placement=AllowedPlacement(()))
+
+    plan = decide(asked, seen(check(outcome=PASSED), settings=forbidden))
+
+    assert isinstance(plan.status, DatasetStatus)
+    assert (plan.ready, plan.reason, plan.stalled, jobs(plan)) == (True, "PlacementNotAllowed", True, [])
+    assert (plan.status.rows, plan.status.check and plan.status.check.result) == (FACTS["rows"], "Passed")
+    assert len(jobs(decide(asked, seen(check(outcome=PASSED))))) == 1

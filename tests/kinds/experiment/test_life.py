@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
+from flywheel.core.resource.conditions import find_condition
+from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.experiment.schema.status import ResourceUsage
 from tests.examples import examples
 from tests.kinds.experiment.situations import Ends, Search, experiment, succeeds
@@ -272,3 +274,29 @@ def test_in_any_order_every_trial_ends_once_and_the_best_is_the_best(data: st.Da
     assert [record.trial for record in history] == list(range(1, 13))
     assert float(best.value or 0) == max(values)
     assert len({record.point for record in history}) == 12
+
+
+def test_a_forbidden_search_takes_in_what_ended_and_starts_nothing() -> None:
+    spec = {"parallelism": 2, "placement": {"priorityClassName": "system-node-critical"}}
+    search = Search(experiment(spec), succeeds)
+    search.settle()
+    first, second = search.job_names()
+
+    search.restart_with(Settings(placement=AllowedPlacement(())))
+    search.end(search.manifest(Reference(JOB, "default", first)))
+    search.settle()
+
+    assert search.status.trials.succeeded == 1
+    assert [record.state for record in search.status.history] == ["Succeeded", "Running"]
+    assert find_condition(search.manifest(search.subject))["reason"] == "PlacementNotAllowed"
+    assert search.job_names() == [second]
+
+    search.end(search.manifest(Reference(JOB, "default", second)))
+    for _ in range(3):
+        search.settle()
+        search.advance(minutes=1)
+    assert (search.status.trials.succeeded, search.status.running) == (2, ())
+    assert find_condition(search.manifest(search.subject), "Stalled")["status"] == "True"
+    search.restart_with(Settings())
+    search.settle()
+    assert search.status.trials.running == 2

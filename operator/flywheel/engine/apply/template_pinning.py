@@ -62,5 +62,12 @@ def pin_template(desired: dict[str, Any], live: Manifest) -> dict[str, Any]:
     }
 
 
+def inputs_changed(child: Child, live: Manifest) -> bool:
+    """Returns whether the template of an existing object was rendered from other inputs than those of the child."""
+    if child.inputs is None:
+        return False
+    return names.digest(child.inputs)[:HASH_DIGITS] != _annotation(live, names.INPUTS_ANNOTATION)
+
+
 def _annotation(manifest: Mapping[str, Any], name: str) -> str:
     return str((manifest["metadata"].get("annotations") or {}).get(name, ""))

@@ -15,6 +15,7 @@ from flywheel.core.pods.schedule import Tick
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, fill_in, input_location
@@ -36,7 +37,7 @@ class Progress:
     """Where the BatchInference stands.
 
     `run` starts now, is under way, or ended last; `job` is its newest Job, None if that is not made yet or is gone. `missing`: another run
-    should start, and the model is not there; `refusal`: it should, and may not read its input or write its output. `answered_tick`: the tick of the schedule whose run has ended.
+    should start, and the model is not there; `refusal`: it should, or the next Job should, and may not. `answered_tick`: the tick of the schedule whose run has ended.
     """
 
     run: Run | None
@@ -82,12 +83,25 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             run = run if run.not_before is not None else run.model_copy(update={"not_before": seen.now})
         elif just_ended if run.not_before is None else run.not_before <= seen.now:
             # One phase is done and another begins, or a pause is over.
+            refusal = spec_refusal(batch, seen.settings)
+            if refusal is not None:
+                run = run.model_copy(update={"not_before": run.not_before or seen.now})
+                return Progress(run, job, history, answered, just_ended, refusal=refusal)
             run, job = run.model_copy(update={"number": run.number + 1, "not_before": None}), None
     return Progress(run, job, history, answered, just_ended)
 
 
+def spec_refusal(batch: BatchInference, settings: Settings) -> Diagnosis | None:
+    """Why no Job of this spec may start in the installation, or None."""
+    violation = find_violation(batch.spec, settings)
+    return Diagnosis(violation.reason, violation.message) if violation is not None else None
+
+
 def place_refusal(batch: BatchInference, start: Start, settings: Settings) -> Diagnosis | None:
-    """Why a run may not read its input or write its output with the installation's credentials, or None."""
+    """Why a run may not start: its spec is forbidden, or it may not read its input or write its output with the installation's credentials."""
+    forbidden = spec_refusal(batch, settings)
+    if forbidden is not None:
+        return forbidden
     source, output = batch.spec.input.s3, batch.spec.output.s3
     if source is not None and source.secret_name is None:
         uri = input_location(batch.spec, start.time)

@@ -47,7 +47,7 @@ def decide(dataset: Dataset, seen: Seen) -> Plan:
 
 
 def source_is_refused(progress: Progress) -> Decision | None:
-    """A check is due, and the installation's credentials may not read the source."""
+    """A check is due, and may not start: the spec is forbidden, or the installation's credentials may not read the source."""
     refusal, version = progress.refusal, progress.ready_version
     if refusal is None:
         return None

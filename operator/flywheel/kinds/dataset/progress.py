@@ -13,6 +13,7 @@ from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import store_access
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
@@ -55,15 +56,18 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
                 generation = check.generation
             check = check_after(check, outcome, seen.now)
     due = next_check(dataset, check, seen)
-    refusal = source_refusal(dataset, seen.settings) if due is not None else None
+    refusal = check_refusal(dataset, seen.settings) if due is not None else None
     if due is not None and refusal is None:
         check, job = due, None
     ready_version = versions[0] if versions and generation == dataset.generation else None
     return Progress(check, job, versions, generation, ready_version, just_ended, refusal)
 
 
-def source_refusal(dataset: Dataset, settings: Settings) -> Diagnosis | None:
-    """Why the source may not be read with the installation's credentials; None where it may, or has a Secret of its own."""
+def check_refusal(dataset: Dataset, settings: Settings) -> Diagnosis | None:
+    """Why a check may not start: the spec is forbidden, or the source may not be read with the installation's credentials."""
+    violation = find_violation(dataset.spec, settings)
+    if violation is not None:
+        return Diagnosis(violation.reason, violation.message)
     source = dataset.spec.source.s3
     if source is None or source.secret_name is not None:
         return None

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.experiment.children import Experiment
 from flywheel.kinds.experiment.observe import Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
@@ -61,9 +62,9 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     ending = _ending(experiment, trials, setup, start_time, seen.now)
     starts: tuple[Attempt, ...] = ()
     warm_starts = tuple(warm_start(name, manifest, setup) for name, manifest in sorted(seen.earlier.items()))
-    if ending is None:
+    if ending is None and find_violation(experiment.spec, seen.settings) is None:
         trials, starts = _with_starts(experiment, trials, setup, seen.now, warm_starts)
-    else:
+    elif ending is not None:
         trials = stop_trials(trials, trials.numbers("Running"))
     current = {(*key, attempt.attempt) for key, attempt in trials.attempts.items()}
     running = tuple(job for job in jobs if (job.trial, job.repeat, job.attempt) in current)

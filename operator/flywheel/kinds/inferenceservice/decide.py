@@ -10,6 +10,7 @@ from datetime import timedelta
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
 from flywheel.core.resource.plan import Decision, Plan
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.inferenceservice import messages
 from flywheel.kinds.inferenceservice.children import service_children
 from flywheel.kinds.inferenceservice.environment import refused_names
@@ -59,7 +60,9 @@ def _transition(service: InferenceService, seen: Seen) -> Transition | Unresolve
             Transition(seen.version, seen.rollout.active) if isinstance(seen.version, ResolvedVersion) else seen.version
         )
     if service.spec.rollout is None:
-        return Transition(seen.wanted or champion, seen.rollout.active)
+        # Of a forbidden spec the servers stay as they are, and so does the version.
+        forbidden = find_violation(service.spec, seen.settings) is not None
+        return Transition(champion if forbidden else seen.wanted or champion, seen.rollout.active)
     return next_transition(
         RolloutContext(
             service=service,

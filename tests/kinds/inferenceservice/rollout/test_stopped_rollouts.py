@@ -7,6 +7,8 @@ import pytest
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL
 from flywheel.core.resource.api import CONFIG_MAP, SERVICE, Reference
+from flywheel.core.resource.conditions import find_condition
+from flywheel.core.settings import AllowedPlacement, Settings
 from flywheel.kinds.inferenceservice.schema.rollout import RolloutStatus
 from tests.kinds.inferenceservice.situations import (
     BAD,
@@ -264,6 +266,31 @@ def test_paused_before_it_began_no_challenger_comes() -> None:
     simulator = challenged({**CANARY, "paused": True})
 
     assert (simulator.stands, simulator.plan.reason) == ({"delay": "delay-1"}, "RolloutPaused")
+
+
+FORBIDDEN = {"priorityClassName": "system-node-critical"}
+
+
+def test_a_rollout_of_a_spec_that_became_forbidden_is_rolled_back_by_its_verdict() -> None:
+    simulator = challenged()
+    simulator.restart_with(Settings(placement=AllowedPlacement(())))
+    simulator.patch_spec(placement=FORBIDDEN)
+    simulator.judge("Breach", BAD)
+    simulator.work(2)
+
+    assert (phase(simulator), route(simulator)) == ("RolledBack", {"v": 1})
+    assert find_condition(simulator.manifest(simulator.subject))["reason"] == "PlacementNotAllowed"
+
+
+def test_no_rollout_of_a_forbidden_spec_begins() -> None:
+    simulator = promoted()
+    simulator.restart_with(Settings(placement=AllowedPlacement(())))
+    simulator.patch_spec(placement=FORBIDDEN)
+    simulator.offer("delay-3")
+    simulator.work(2)
+
+    assert "delay-3" not in simulator.stands.values()
+    assert (simulator.status.version, phase(simulator)) == ("delay-2", "Promoted")
 
 
 def test_aborted_by_annotation_and_begun_again_without_it() -> None:

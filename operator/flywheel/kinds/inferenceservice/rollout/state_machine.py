@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from flywheel.core.requeue import PENDING_CHECK_INTERVAL, REQUEUE_NOW
 from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.inferenceservice.rollout.canary_analysis import verdict_decides
 from flywheel.kinds.inferenceservice.rollout.capacity import lacks_extended_resource
 from flywheel.kinds.inferenceservice.rollout.context import IN_PROGRESS, Challenge, RolloutContext, RolloutInProgress
@@ -137,8 +138,8 @@ def wanted_version_is_on_standby(challenge: Challenge) -> Transition | None:
 
 
 def rollout_is_paused(challenge: Challenge) -> Transition | None:
-    """The spec pauses rollouts, so that none starts."""
-    if not challenge.spec.paused:
+    """The spec pauses rollouts, or is forbidden, so that none starts."""
+    if not challenge.spec.paused and find_violation(challenge.service.spec, challenge.settings) is None:
         return None
     champion = challenge.champion.version
     message = f"Version '{challenge.wanted.version}' waits, since spec.rollout.paused is true; champion '{champion}' answers all traffic."
