@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from flywheel_serving.errors import ModelCrashed, TimeLimitExceeded
+from flywheel_serving.errors import ModelCrashed, ModelFailed, Overloaded, TimeLimitExceeded
 from flywheel_serving.http.message import Request, Response
 from flywheel_serving.infer import runner as running
 from flywheel_serving.infer.config import InferConfig, Limits
@@ -85,18 +85,44 @@ def test_a_call_that_runs_on_is_answered_at_its_limit_and_counts_as_stuck(monkey
     asyncio.run(asyncio.wait_for(scenario(), 30))
 
 
-def test_the_client_of_a_crash_learns_it_at_once_and_its_slot_waits_for_the_next_worker() -> None:
+@pytest.mark.parametrize("is_inline", [True, False])
+def test_an_unexpected_error_is_logged_and_frees_the_slot(is_inline: bool, caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
-        model, replaced = HeldModel(ModelCrashed("SIGABRT")), threading.Event()
+        model = HeldModel(ZeroDivisionError("unexpected"))
+        model.go_on.set()
+        runner, results = Runner(model, Concurrency(1, inline=is_inline)), list[ModelResult]()
+        runner._small_call_seconds = 0.0
+        runner.run(ROW, ["y"], results.append)
+        await wait_for(lambda: bool(results))
+
+        assert isinstance(results[0], ModelFailed)
+        assert "unexpected" in caplog.text
+        await wait_for(lambda: not runner.is_full)
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.parametrize("error", [ModelCrashed("SIGABRT"), Overloaded("no worker")])
+def test_the_client_of_a_crash_learns_it_at_once_and_its_slot_waits_for_the_next_worker(
+    error: Exception, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running, "GRACE_SECONDS", 0.0)
+
+    async def scenario() -> None:
+        model, replaced = HeldModel(error), threading.Event()
         model.go_on.set()
 
         def restore() -> None:
             replaced.wait(30)
 
-        runner, results = Runner(model, Concurrency(2, inline=False, restore=restore)), list[ModelResult]()
+        runner, results = Runner(model, Concurrency(2, 0.05, inline=False, restore=restore)), list[ModelResult]()
         runner.run(ROW, ["y"], results.append, "a")
         await wait_for(lambda: bool(results))
-        assert (runner.ended["Crashed"], runner.may_start("a"), runner.may_start("b")) == (1, False, True)
+        assert runner.ended["Crashed"] == isinstance(error, ModelCrashed)
+        assert (runner.may_start("a"), runner.may_start("b")) == (False, True)
+        await asyncio.sleep(0.1)
+        assert runner.stuck_calls == 0, "the wait for a worker is no computation"
 
         replaced.set()
         await wait_for(lambda: runner.may_start("a"))

@@ -1,6 +1,7 @@
 """A model in worker processes computes as one in this process, and the end of a worker costs one call."""
 
 import os
+import shutil
 import signal
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 
 from e2e.waiting import wait_until
-from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, TimeLimitExceeded
+from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, Overloaded, TimeLimitExceeded
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.workers.isolated_model import IsolatedModel
 
@@ -108,6 +109,38 @@ def test_calls_that_overlap_get_a_worker_each(model: IsolatedModel) -> None:
     assert count(model, 3) == [3]
     assert len(model.pids) == 2
     thread.join()
+
+
+def test_a_server_without_a_second_worker_is_ready_with_its_first(counting: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copy(counting / "model.onnx", tmp_path))
+    model = IsolatedModel(path, 1)
+    try:
+        thread = threading.Thread(target=lambda: count(model, 3_000_000))
+        thread.start()
+        [first] = model._workers
+        wait_until(lambda: Path(f"/proc/{first.pid}/stat").read_text().split()[2] == "R")
+        absent = path.rename(tmp_path / "absent.onnx")
+        for _ in range(2):
+            with pytest.raises(Overloaded):
+                count(model, 3)
+        assert not model.is_crashed
+        thread.join()
+
+        os.kill(first.pid, signal.SIGKILL)
+        wait_until(lambda: not first.is_alive)
+        with pytest.raises(Overloaded):
+            count(model, 3)
+        assert not model.is_crashed, "the failures before its last result do not count"
+        with pytest.raises(Overloaded):
+            count(model, 3)
+        assert model.is_crashed
+
+        absent.rename(path)
+        model.restore()
+        assert not model.is_crashed
+        assert count(model, 3) == [3]
+    finally:
+        model.close()
 
 
 def test_a_refused_model_is_refused(tmp_path: Path) -> None:

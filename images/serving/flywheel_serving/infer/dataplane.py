@@ -126,7 +126,7 @@ class DataPlane:
             return Unreadiness(
                 "ModelStuck", f"{finding}; delete the pod, and bring a model that computes for less time"
             )
-        if self._isolated is not None and self._isolated.failed_starts > 1:
+        if self._isolated is not None and self._isolated.is_crashed:
             return Unreadiness(
                 "ModelCrashed", "no worker of the model can be started; the log of container 'server' says why"
             )

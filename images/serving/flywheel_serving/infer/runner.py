@@ -6,13 +6,14 @@ long calls leave room for the calls of others.
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from flywheel_serving.errors import ModelCrashed, RequestError, TimeLimitExceeded
+from flywheel_serving.errors import ModelCrashed, ModelFailed, Overloaded, RequestError, TimeLimitExceeded
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.peers import UNKNOWN_PEER
@@ -27,6 +28,8 @@ SLOWER_WEIGHT, FASTER_WEIGHT = 0.02, 0.5
 # After its time limit, a call has so long to end before its client is answered without it, and the call counts as stuck.
 GRACE_SECONDS = 2.0
 
+log = logging.getLogger(__name__)
+
 ModelResult = list[Array] | RequestError  # one array for each requested output
 ResultCallback = Callable[[ModelResult], None]
 
@@ -35,7 +38,8 @@ ResultCallback = Callable[[ModelResult], None]
 class Concurrency:
     """How a model may be called: at most `slots` calls in threads, each for `run_seconds`.
 
-    `inline`: short calls may run on the event loop. `restore` is called in the thread after a call that ended a worker.
+    `inline`: short calls may run on the event loop. `restore` is called in the thread after a call that ended a worker, or
+    got none.
     """
 
     slots: int
@@ -49,6 +53,7 @@ class _Call:
     peer: str
     on_result: ResultCallback | None
     started: float  # time.perf_counter's clock
+    is_restoring: bool = False  # its result is known, and it waits for a new worker
 
 
 class Runner:
@@ -83,7 +88,8 @@ class Runner:
     def stuck_calls(self) -> int:
         """The number of calls that run on although their time limit has passed."""
         longest = self._concurrency.run_seconds + GRACE_SECONDS
-        return sum(time.perf_counter() - call.started > longest for call in self._calls)
+        now = time.perf_counter()
+        return sum(now - call.started > longest and not call.is_restoring for call in self._calls)
 
     @property
     def is_stuck(self) -> bool:
@@ -121,8 +127,9 @@ class Runner:
         def work() -> None:
             result = self._timed_run(feeds, outputs, is_small, seconds)
             with contextlib.suppress(RuntimeError):  # the loop is closed: no client waits any more
-                if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded):
+                if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded | Overloaded):
                     # The client learns it at once, and keeps its slot until a new worker has loaded the model.
+                    call.is_restoring = True
                     loop.call_soon_threadsafe(self._deliver, call, result)
                     restore()
                 loop.call_soon_threadsafe(finish, result)
@@ -153,6 +160,9 @@ class Runner:
             result = self._model.run(feeds, outputs, seconds)
         except RequestError as error:
             return error
+        except Exception:  # no error may take the slot with it
+            log.exception("a call of the model failed")
+            return ModelFailed("the call of the model failed; the log of container 'server' says why")
         if is_small:
             excess = time.perf_counter() - start - self._small_call_seconds
             self._small_call_seconds += (SLOWER_WEIGHT if excess > 0 else FASTER_WEIGHT) * excess

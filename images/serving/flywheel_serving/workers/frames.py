@@ -54,6 +54,8 @@ def receive_message(connection: socket.socket, seconds: float | None = None) -> 
     for one in content.pop("arrays"):
         shape = tuple(one["shape"])
         if "texts" in one:
+            if not all(isinstance(text, str) for text in one["texts"]):
+                raise ValueError("a text is no string")
             texts = np.empty(len(one["texts"]), object)
             texts[:] = one["texts"]
             arrays[one["name"]] = texts.reshape(shape)
@@ -63,6 +65,8 @@ def receive_message(connection: socket.socket, seconds: float | None = None) -> 
             raise ValueError(f"an array of type {dtype} is no tensor")
         arrays[one["name"]] = np.ndarray(shape, dtype, rest, start)  # raises TypeError if the bytes are too few
         start += arrays[one["name"]].nbytes
+    if start != rest_length:
+        raise ValueError(f"the arrays of a message take {start} of its {rest_length} bytes")
     return content, arrays
 
 

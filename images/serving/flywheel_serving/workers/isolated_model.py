@@ -7,7 +7,6 @@ from pathlib import Path
 
 from flywheel_serving.errors import ModelCrashed, ModelRefused, Overloaded
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.onnx_model import parse_signature
 from flywheel_serving.workers.process import WorkerProcess
 
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
@@ -28,9 +27,15 @@ class IsolatedModel:
         self._idle = deque([first])  # its methods are atomic
         self._workers = {first}
         self._closed = threading.Event()
-        self.failed_starts = 0  # in succession
-        self.signature = parse_signature(first.document)
+        self._restoring = threading.Lock()
+        self._failed_starts = 0  # in succession, since the last start or result
+        self.signature = first.signature
         self.providers = first.providers
+
+    @property
+    def is_crashed(self) -> bool:
+        """Whether it has no worker, and two starts of one have failed in succession."""
+        return self._failed_starts > 1 and not self._workers
 
     @property
     def pids(self) -> list[int]:
@@ -41,7 +46,9 @@ class IsolatedModel:
         """As OnnxModel.run. Raises ModelFailed, ModelCrashed, TimeLimitExceeded, and Overloaded if no worker can be started."""
         worker = self._take_worker()
         try:
-            return worker.run(feeds, outputs, seconds)
+            results = worker.run(feeds, outputs, seconds)
+            self._failed_starts = 0
+            return results
         finally:
             if worker.is_alive:
                 self._idle.append(worker)
@@ -71,22 +78,23 @@ class IsolatedModel:
         try:
             worker = WorkerProcess(self._path, self._threads)
         except (ModelCrashed, ModelRefused, OSError):
-            self.failed_starts += 1
+            self._failed_starts += 1
             raise
-        self.failed_starts = 0
+        self._failed_starts = 0
         self._workers.add(worker)
         return worker
 
     def restore(self) -> None:
         """Starts a worker if none is left, again and again until one has loaded the model."""
         pause_seconds = FIRST_PAUSE_SECONDS
-        while not self._workers and not self._closed.is_set():
-            try:
-                self._idle.append(self._start_worker())
-            except (ModelCrashed, ModelRefused, OSError) as error:
-                log.warning("no worker of the model can be started, again in %g s: %s", pause_seconds, error)
-                self._closed.wait(pause_seconds)
-                pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
+        with self._restoring:  # the calls that lost the worker wait for the same one
+            while not self._workers and not self._closed.is_set():
+                try:
+                    self._idle.append(self._start_worker())
+                except (ModelCrashed, ModelRefused, OSError) as error:
+                    log.warning("no worker of the model can be started, again in %g s: %s", pause_seconds, error)
+                    self._closed.wait(pause_seconds)
+                    pause_seconds = min(2 * pause_seconds, MAX_PAUSE_SECONDS)
 
     def close(self) -> None:
         """Ends all workers."""

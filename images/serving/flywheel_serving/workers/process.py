@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, TimeLimitExceeded
-from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.onnx_model import parse_signature
 from flywheel_serving.workers.frames import receive_message, send_message
 
 LOAD_SECONDS = 600.0  # as long as the pod's startup probe waits for a big model
 # After the time limit: for a computation to end by itself between two nodes. Then its process is killed.
 GRACE_SECONDS = 1.0
 UNLIMITED_SECONDS = 3_600.0
+DAMAGED = "its response was damaged"
 # Of the server's environment, what a computation may need. The worker computes strangers' graphs.
 VARIABLES = ("PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "OMP_NUM_THREADS", "OMP_WAIT_POLICY")
 VARIABLE_PREFIXES = ("CUDA_", "NVIDIA_")
@@ -44,11 +46,22 @@ class WorkerProcess:
             loaded, _ = self._exchange(None, {}, LOAD_SECONDS)
         except TimeLimitExceeded:
             raise ModelCrashed(f"it was not loaded in {LOAD_SECONDS:g} s") from None
-        if "refused" in loaded:
+        try:
+            self._read_loaded(loaded)
+        except ModelRefused:
             self.kill()
-            raise ModelRefused(*loaded["refused"])
-        self.document: dict[str, Any] = loaded["signature"]
+            raise
+        except (ValueError, TypeError, KeyError) as error:
+            self.kill()
+            raise ModelCrashed(DAMAGED) from error
+
+    def _read_loaded(self, loaded: dict[str, Any]) -> None:
+        if "refused" in loaded:
+            reason, message = loaded["refused"]
+            raise ModelRefused(reason, message)
+        self.signature = parse_signature(loaded["signature"])
         self.providers: list[str] = loaded["providers"]
+        self._dtypes = {spec.name: DTYPES[spec.datatype] for spec in self.signature.outputs}
 
     @property
     def pid(self) -> int:
@@ -66,6 +79,10 @@ class WorkerProcess:
             raise TimeLimitExceeded(limit)
         if "error" in response:
             raise ModelFailed(str(response["error"])[:1_000])
+        # Shapes are not compared: onnxruntime itself returns others than those that a model declares.
+        if {name: array.dtype for name, array in arrays.items()} != {name: self._dtypes[name] for name in outputs}:
+            self.kill()
+            raise ModelCrashed(DAMAGED)
         return [arrays[name] for name in outputs]
 
     def _exchange(
@@ -80,15 +97,15 @@ class WorkerProcess:
         except TimeoutError:
             self.kill()
             raise TimeLimitExceeded(seconds - GRACE_SECONDS) from None
-        except (EOFError, OSError, ValueError, TypeError, KeyError) as error:
-            self.kill()
+        except Exception as error:
+            self.kill()  # whatever is wrong: the rest of this message must not be read as the next response
             raise ModelCrashed(self._ending(error)) from error
 
     def _ending(self, error: Exception) -> str:
         code = self._process.returncode
         if isinstance(error, EOFError | OSError) and code is not None:
             return signal.Signals(-code).name if code < 0 else f"exit code {code}"
-        return "its response was damaged"
+        return DAMAGED
 
     def kill(self) -> None:
         """Ends the process now, and waits until it is gone."""
