@@ -91,13 +91,14 @@ class DataPlane:
         path, threads, seconds = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits.run_seconds
         graph = read_model(path)
         self.isolated_operator, self._row_mixing = unsafe_operator(graph), graph_row_mixing(graph)
+        del graph  # as large as the model, which is loaded next
         self._model: LoadedModel
         self._isolated: IsolatedModel | None = None
         if self.isolated_operator:
             self._model = self._isolated = isolated = IsolatedModel(path, threads)
             concurrency = Concurrency(config.limits.workers, seconds, inline=False, restore=isolated.restore)
         else:
-            self._model = OnnxModel(path, threads)
+            self._model = OnnxModel(path, threads, is_checked=True)
             concurrency = Concurrency(max(2, threads) + 1, seconds)
         self._runner = Runner(self._model, concurrency)
 

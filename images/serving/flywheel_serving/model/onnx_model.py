@@ -21,9 +21,13 @@ SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
 class OnnxModel:
     """A loaded model. Thread-safe: onnxruntime sessions may run in several threads at once."""
 
-    def __init__(self, path: Path, threads: int | None = None) -> None:
-        """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused."""
-        onnx_file.read_model(path)
+    def __init__(self, path: Path, threads: int | None = None, *, is_checked: bool = False) -> None:
+        """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused.
+
+        `is_checked`: onnx_file.read_model has accepted the file, so it is not parsed a second time.
+        """
+        if not is_checked:
+            onnx_file.read_model(path)
         self._session = _session(path, threads or cpu_limit.cpu_limit())
         self._watchdog = Watchdog()
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())

@@ -26,7 +26,7 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     with socket.socket(fileno=configuration["socket"]) as connection:
         try:
-            model = OnnxModel(Path(configuration["path"]), configuration["threads"])
+            model = OnnxModel(Path(configuration["path"]), configuration["threads"], is_checked=True)
         except ModelRefused as error:
             send_message(connection, {"refused": [error.reason, str(error)]}, {})
             return

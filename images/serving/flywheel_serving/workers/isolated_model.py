@@ -18,7 +18,7 @@ class IsolatedModel:
     """One worker, and further ones while calls overlap. Thread-safe."""
 
     def __init__(self, path: Path, threads: int) -> None:
-        """Loads the model in a first worker. Raises ModelRefused."""
+        """Loads the model, which onnx_file.read_model has accepted, in a first worker. Raises ModelRefused."""
         self._path, self._threads = path, threads
         try:
             first = WorkerProcess(path, threads)
