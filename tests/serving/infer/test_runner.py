@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
+from flywheel_serving.model.loaded_model import LoadedModel
 from flywheel_serving.model.signature import Signature
 from flywheel_serving.rest.health import HealthProbes
 
@@ -126,6 +128,37 @@ def test_the_client_of_a_crash_learns_it_at_once_and_its_slot_waits_for_the_next
 
         replaced.set()
         await wait_for(lambda: runner.may_start("a"))
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+def test_the_start_of_a_worker_is_not_part_of_a_calls_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(running, "GRACE_SECONDS", 0.05)
+
+    async def scenario() -> None:
+        model, is_started = HeldModel(), threading.Event()
+
+        @contextmanager
+        def lease() -> Iterator[LoadedModel]:
+            is_started.wait(30)
+            yield model
+
+        runner, results = Runner(model, Concurrency(2, 0.15, inline=False, lease=lease)), list[ModelResult]()
+        runner.run(ROW, ["y"], results.append)
+        await asyncio.sleep(0.1)
+        runner.run(ROW, ["y"], results.append)
+        await wait_for(lambda: bool(results))
+        assert isinstance(results[0], Overloaded)
+        assert (runner.stuck_calls, runner.ended) == (0, {})
+
+        is_started.set()
+        await asyncio.sleep(0.15)  # the second call's limit since it came, but not since it has a worker
+        assert len(results) == 1
+        await wait_for(lambda: len(results) == 2)
+        assert isinstance(results[1], TimeLimitExceeded)
+        assert runner.stuck_calls == 2
+        model.go_on.set()
         runner.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))

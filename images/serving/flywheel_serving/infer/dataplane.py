@@ -96,7 +96,9 @@ class DataPlane:
         self._isolated: IsolatedModel | None = None
         if self.isolated_operator:
             self._model = self._isolated = isolated = IsolatedModel(path, threads)
-            concurrency = Concurrency(config.limits.workers, seconds, inline=False, restore=isolated.restore)
+            concurrency = Concurrency(
+                config.limits.workers, seconds, inline=False, lease=isolated.lease, restore=isolated.restore
+            )
         else:
             self._model = OnnxModel(path, threads, is_checked=True)
             concurrency = Concurrency(max(2, threads) + 1, seconds)
@@ -121,12 +123,8 @@ class DataPlane:
             return Unreadiness("Draining", "the server is stopping; other servers take the requests")
         if self._runner.is_stuck:
             calls, seconds = self._runner.stuck_calls, self._limits.run_seconds
-            finding = (
-                f"{calls} calls of the model run on after their limit of {seconds:g} s, which are all that may run"
-            )
-            return Unreadiness(
-                "ModelStuck", f"{finding}; delete the pod, and bring a model that computes for less time"
-            )
+            finding = f"{calls} calls of the model, all that may run, go on after their limit of {seconds:g} s"
+            return Unreadiness("ModelStuck", f"{finding}; delete the pod, and bring a model that computes more quickly")
         if self._isolated is not None and self._isolated.is_crashed:
             return Unreadiness(
                 "ModelCrashed", "no worker of the model can be started; the log of container 'server' says why"

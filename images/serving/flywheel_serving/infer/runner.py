@@ -11,7 +11,9 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 
 from flywheel_serving.errors import ModelCrashed, ModelFailed, Overloaded, RequestError, TimeLimitExceeded
 from flywheel_serving.model.datatypes import Array
@@ -32,19 +34,22 @@ log = logging.getLogger(__name__)
 
 ModelResult = list[Array] | RequestError  # one array for each requested output
 ResultCallback = Callable[[ModelResult], None]
+Lease = Callable[[], AbstractContextManager[LoadedModel]]
+Run = Callable[[dict[str, Array], list[str], float | None], list[Array]]
 
 
 @dataclass(frozen=True)
 class Concurrency:
     """How a model may be called: at most `slots` calls in threads, each for `run_seconds`.
 
-    `inline`: short calls may run on the event loop. `restore` is called in the thread after a call that ended a worker, or
-    got none.
+    `inline`: short calls may run on the event loop. `lease` gives the worker that computes a call; its start is not part of
+    the call's time. `restore` is called in the thread after a call that ended a worker, or got none.
     """
 
     slots: int
     run_seconds: float = 60.0
     inline: bool = True
+    lease: Lease | None = None
     restore: Callable[[], None] | None = None
 
 
@@ -52,8 +57,8 @@ class Concurrency:
 class _Call:
     peer: str
     on_result: ResultCallback | None
-    started: float  # time.perf_counter's clock
-    is_restoring: bool = False  # its result is known, and it waits for a new worker
+    late: asyncio.TimerHandle | None = None
+    started: float | None = None  # time.perf_counter's clock; None while it waits for the start of a worker
 
 
 class Runner:
@@ -89,7 +94,7 @@ class Runner:
         """The number of calls that run on although their time limit has passed."""
         longest = self._concurrency.run_seconds + GRACE_SECONDS
         now = time.perf_counter()
-        return sum(now - call.started > longest and not call.is_restoring for call in self._calls)
+        return sum(call.started is not None and now - call.started > longest for call in self._calls)
 
     @property
     def is_stuck(self) -> bool:
@@ -106,18 +111,24 @@ class Runner:
         """Gives `on_result` one array for each of `outputs`, or an error: at once, or later on the event loop."""
         is_small = self._inline and _input_bytes(feeds) <= MAX_INLINE_BYTES
         if is_small and self._small_call_seconds < MAX_INLINE_SECONDS:
-            on_result(self._timed_run(feeds, outputs, is_small, None))
+            on_result(self._timed_run(self._model.run, feeds, outputs, is_small, None))
         else:
-            self._run_in_thread(feeds, outputs, is_small, _Call(peer, on_result, time.perf_counter()))
+            self._run_in_thread(feeds, outputs, is_small, _Call(peer, on_result))
 
     def _run_in_thread(self, feeds: dict[str, Array], outputs: list[str], is_small: bool, call: _Call) -> None:
         loop, seconds, restore = asyncio.get_running_loop(), self._concurrency.run_seconds, self._concurrency.restore
+        lease, run = self._concurrency.lease, self._model.run
+        if lease is None:
+            call.started = time.perf_counter()
+        else:
+            run = partial(_leased_run, lease, call)
         self._calls.add(call)
         self._calls_of_peer[call.peer] += 1
-        late = loop.call_later(seconds + GRACE_SECONDS, self._deliver, call, TimeLimitExceeded(seconds))
+        self._limit(call, seconds + GRACE_SECONDS)
 
         def finish(result: ModelResult) -> None:
-            late.cancel()
+            if call.late is not None:
+                call.late.cancel()
             self._release(call)
             if call.on_result is None:
                 self.on_free_slot()
@@ -125,16 +136,30 @@ class Runner:
                 self._deliver(call, result)
 
         def work() -> None:
-            result = self._timed_run(feeds, outputs, is_small, seconds)
+            result = self._timed_run(run, feeds, outputs, is_small, seconds)
             with contextlib.suppress(RuntimeError):  # the loop is closed: no client waits any more
                 if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded | Overloaded):
                     # The client learns it at once, and keeps its slot until a new worker has loaded the model.
-                    call.is_restoring = True
                     loop.call_soon_threadsafe(self._deliver, call, result)
+                    call.started = None
                     restore()
                 loop.call_soon_threadsafe(finish, result)
 
         self._pool.submit(work)
+
+    def _limit(self, call: _Call, seconds: float) -> None:
+        """Answers the call without its result after `seconds`, or later by as long as it waited for its worker."""
+
+        def end() -> None:
+            limit = self._concurrency.run_seconds
+            if call.started is None:
+                self._deliver(call, Overloaded("a worker of the model is still being started; retry in a second"))
+            elif (remaining := call.started + limit + GRACE_SECONDS - time.perf_counter()) > 0:
+                self._limit(call, remaining)
+            else:
+                self._deliver(call, TimeLimitExceeded(limit))
+
+        call.late = asyncio.get_running_loop().call_later(seconds, end)
 
     def _release(self, call: _Call) -> None:
         self._calls.discard(call)
@@ -153,11 +178,11 @@ class Runner:
         on_result(result)
 
     def _timed_run(
-        self, feeds: dict[str, Array], outputs: list[str], is_small: bool, seconds: float | None
+        self, run: Run, feeds: dict[str, Array], outputs: list[str], is_small: bool, seconds: float | None
     ) -> ModelResult:
         start = time.perf_counter()
         try:
-            result = self._model.run(feeds, outputs, seconds)
+            result = run(feeds, outputs, seconds)
         except RequestError as error:
             return error
         except Exception:  # no error may take the slot with it
@@ -170,6 +195,14 @@ class Runner:
 
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _leased_run(
+    lease: Lease, call: _Call, feeds: dict[str, Array], outputs: list[str], seconds: float | None
+) -> list[Array]:
+    with lease() as worker:
+        call.started = time.perf_counter()
+        return worker.run(feeds, outputs, seconds)
 
 
 def _input_bytes(feeds: dict[str, Array]) -> int:

@@ -3,6 +3,8 @@
 import logging
 import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from flywheel_serving.errors import ModelCrashed, ModelRefused, Overloaded
@@ -44,11 +46,16 @@ class IsolatedModel:
 
     def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
         """As OnnxModel.run. Raises ModelFailed, ModelCrashed, TimeLimitExceeded, and Overloaded if no worker can be started."""
+        with self.lease() as worker:
+            return worker.run(feeds, outputs, seconds)
+
+    @contextmanager
+    def lease(self) -> Iterator[WorkerProcess]:
+        """A worker for one call: an idle one, or a new one that has loaded the model. Raises Overloaded if none can be started."""
         worker = self._take_worker()
         try:
-            results = worker.run(feeds, outputs, seconds)
+            yield worker
             self._failed_starts = 0
-            return results
         finally:
             if worker.is_alive:
                 self._idle.append(worker)

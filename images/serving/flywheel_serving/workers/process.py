@@ -71,7 +71,7 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
-    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None) -> list[Array]:
+    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
         """One array for each of `outputs`. Raises ModelFailed; ModelCrashed or TimeLimitExceeded, after which `is_alive` says whether it lives."""
         limit = UNLIMITED_SECONDS if seconds is None else seconds
         response, arrays = self._exchange({"outputs": outputs, "seconds": limit}, feeds, limit + GRACE_SECONDS)
