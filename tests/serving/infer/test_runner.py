@@ -19,6 +19,7 @@ from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.loaded_model import LoadedModel
+from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.signature import Signature
 from flywheel_serving.rest.health import HealthProbes
 
@@ -197,3 +198,21 @@ def test_the_health_port_says_why_the_server_is_not_ready(lookup: Path, monkeypa
     assert asyncio.run(scenario()) == [
         (503, False), ready, told, ready, crashed, ready, told, ready, (504, False), (503, False),
     ]  # fmt: skip
+
+
+def test_the_event_loop_answers_while_golden_rows_are_replayed(lookup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    has_answered = threading.Event()
+    run = OnnxModel.run
+
+    def run_slowly(self: OnnxModel, *arguments: Any) -> list[Array]:
+        assert has_answered.wait(5), "the event loop is blocked"
+        return run(self, *arguments)
+
+    async def scenario() -> None:
+        dataplane = DataPlane(InferConfig(lookup, "lookup", "1", limits=Limits()), ServerMetrics("lookup", "1"))
+        asyncio.get_running_loop().call_later(0.05, has_answered.set)
+        monkeypatch.setattr(OnnxModel, "run", run_slowly)
+        await dataplane.warm_up()
+        dataplane.close()
+
+    asyncio.run(scenario())

@@ -146,9 +146,10 @@ class DataPlane:
         return self._golden_rows.one_row()
 
     async def warm_up(self) -> float:
-        """Replays the golden rows (one row of zeros without them); the largest difference. Raises ModelRefused."""
-        difference = golden_rows.replay(self._golden_rows, self._model, WARM_UP_SECONDS)
-        if mixing := self._row_mixing or compare_rows(self._golden_rows, self._model, WARM_UP_SECONDS):
+        """Replays the golden rows (one row of zeros without them) in a thread; the largest difference. Raises ModelRefused."""
+        rows, model = self._golden_rows, self._model
+        difference = await asyncio.to_thread(golden_rows.replay, rows, model, WARM_UP_SECONDS)
+        if mixing := self._row_mixing or await asyncio.to_thread(compare_rows, rows, model, WARM_UP_SECONDS):
             log.info("requests do not share calls of the model: %s", mixing)
         else:
             self._batcher.max_rows = self._limits.batch_rows
