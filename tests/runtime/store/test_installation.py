@@ -1,6 +1,8 @@
 """The installation's credentials: for which places they are used, and how their Secret is read."""
 
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,27 +21,13 @@ ENV = {
     "FLYWHEEL_READABLE": "s3://flywheel/public/ s3://reference/",
 }
 
+# The operator has the same rule before a pod starts, and reads the same document (tests/core/pods/test_store_access.py).
+PLACES = json.loads((Path(__file__).parents[2] / "contracts" / "store" / "places.json").read_text(encoding="utf-8"))
 
-@pytest.mark.parametrize(
-    ("uri", "folder", "inside"),
-    [
-        pytest.param("s3://b/shop/a.csv", "s3://b/shop/", True, id="an object"),
-        pytest.param("s3://b/shop/", "s3://b/shop/", True, id="the folder itself"),
-        pytest.param("s3://b/shop/a/b/", "s3://b/shop/", True, id="a folder below"),
-        pytest.param("s3://b/shop/50%25.csv", "s3://b/shop/", True, id="an escape that hides nothing"),
-        pytest.param("s3://b/shop", "s3://b/shop/", False, id="an object of the folder's name"),
-        pytest.param("s3://b/shop-2/a.csv", "s3://b/shop/", False, id="a name that begins alike"),
-        pytest.param("s3://b/shop/../x/a.csv", "s3://b/shop/", False, id="two dots"),
-        pytest.param("s3://b/shop/./a.csv", "s3://b/shop/", False, id="one dot"),
-        pytest.param("s3://b/shop//a.csv", "s3://b/shop/", False, id="an empty part"),
-        pytest.param("s3://b/shop/%2e%2e/x/a.csv", "s3://b/shop/", False, id="escaped dots"),
-        pytest.param("s3://b/shop/a%2F..%2F..%2Fx", "s3://b/shop/", False, id="escaped slashes"),
-        pytest.param("s3://other/shop/a.csv", "s3://b/shop/", False, id="another bucket"),
-        pytest.param("s3://b/a.csv", "s3://b/", True, id="a whole bucket"),
-    ],
-)
-def test_a_place_is_inside_a_folder_by_whole_parts_of_its_key(uri: str, folder: str, inside: bool) -> None:
-    assert is_inside(uri, folder) is inside
+
+@pytest.mark.parametrize("place", PLACES, ids=[each["case"] for each in PLACES])
+def test_a_place_is_inside_a_folder_by_whole_parts_of_its_key(place: dict[str, Any]) -> None:
+    assert is_inside(place["uri"], place["folder"]) is place["inside"]
 
 
 @pytest.mark.parametrize("uri", ["s3://flywheel/shop/raw/", "s3://flywheel/public/a.csv", "s3://reference/a/b.csv"])

@@ -100,8 +100,7 @@ def step_job(resource: AnyResource, step: Step, settings: Settings) -> Child:
     step = replace(step, resources=bound_resources(step.resources, settings))
     additions = job_additions(resource, step.name, step.attempt, step.indexed)
     labels = {names.STEP_LABEL: step.name, names.ATTEMPT_LABEL: str(step.attempt), **additions.labels}
-    patience = Duration(settings.upload_patience).timedelta + timedelta(seconds=GRACE_SECONDS)
-    deadline = step.timeout + DEADLINE_MARGIN + patience if step.timeout else None
+    deadline = step.timeout + DEADLINE_MARGIN + _hold_time(settings) if step.timeout else None
     metadata = {
         "labels": {**labels, **({names.QUEUE_LABEL: str(step.queue)} if step.queue else {})},
         "annotations": {**step.annotations, **additions.annotations},
@@ -267,11 +266,16 @@ def _deadline_probe(timeout: timedelta) -> dict[str, Any]:
     }
 
 
+def _hold_time(settings: Settings) -> timedelta:
+    """Returns how long a pod may stay after main's end: for outputs that wait for the store, and to end."""
+    return Duration(settings.upload_patience).timedelta + timedelta(seconds=GRACE_SECONDS)
+
+
 def _watch(step: Step, settings: Settings) -> dict[str, Any]:
     """Returns the container that stops, measures and opens up main: it has main's user, and no credentials."""
     timeout = int(step.timeout.total_seconds()) if step.timeout else None
-    hold = Duration(settings.upload_patience).seconds + GRACE_SECONDS
-    config = WatchConfig(timeout_seconds=timeout, grace_seconds=STOP_GRACE_SECONDS, hold_seconds=hold)
+    hold_seconds = int(_hold_time(settings).total_seconds())
+    config = WatchConfig(timeout_seconds=timeout, grace_seconds=STOP_GRACE_SECONDS, hold_seconds=hold_seconds)
     return {
         **runtime_container("watch", settings, {"FLYWHEEL_WATCH": config.to_json()}),
         "securityContext": container_security_context(user_id=USER_ID, group_id=USER_ID),

@@ -6,29 +6,29 @@ a pod starts.
 
 from urllib.parse import unquote
 
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
+from flywheel.core.resource.restrictions import Violation
 from flywheel.core.settings import Settings
 
 
-def source_refusal(uri: str, namespace: str, settings: Settings, field: str) -> Diagnosis | None:
-    """Returns why a source may not be read with the installation's credentials, or None."""
+def source_refusal(uri: str, secret: str | None, namespace: str, settings: Settings, field: str) -> Violation | None:
+    """Returns why a source may not be read, or None. One with a Secret of its own is not read with the installation's credentials."""
     own = settings.store_folder(namespace)
-    if own is None or any(is_inside(uri, folder) for folder in (own, *settings.readable)):
+    if secret is not None or own is None or any(is_inside(uri, folder) for folder in (own, *settings.readable)):
         return None
     also = f" or in a folder that all namespaces may read ({', '.join(settings.readable)})" if settings.readable else ""
-    return Diagnosis(
+    return Violation(
         "SourceNotAllowed",
         f"'{uri}' is not in this namespace's folder '{own}'{also}, where alone the installation's credentials are used; "
         f"copy the data there and correct {field}.uri, or set {field}.secretName.",
     )
 
 
-def output_refusal(uri: str, namespace: str, settings: Settings, field: str) -> Diagnosis | None:
-    """Returns why outputs may not be written with the installation's credentials, or None."""
+def output_refusal(uri: str, secret: str | None, namespace: str, settings: Settings, field: str) -> Violation | None:
+    """Returns why outputs may not be written, or None. Those with a Secret of their own are not written with the installation's credentials."""
     own = settings.store_folder(namespace)
-    if own is None or is_inside(uri, own):
+    if secret is not None or own is None or is_inside(uri, own):
         return None
-    return Diagnosis(
+    return Violation(
         "OutputNotAllowed",
         f"'{uri}' is no place for outputs: the installation's credentials write below '{own}' alone; "
         f"correct {field}.uri, or set {field}.secretName.",

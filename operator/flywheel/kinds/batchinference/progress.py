@@ -9,13 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import store_access
 from flywheel.core.pods.schedule import Tick
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedReference
-from flywheel.core.resource.restrictions import find_violation
+from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.children import REQUEST_ANNOTATION, BatchInference, fill_in, input_location
@@ -46,7 +45,7 @@ class Progress:
     answered_tick: str | None
     just_ended: bool = False  # status does not say yet how the newest Job ended
     missing: UnresolvedReference | None = None
-    refusal: Diagnosis | None = None
+    refusal: Violation | None = None
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             history = _with_ended(history, run)
     answered = run.tick if run is not None and run.is_over else None
     start = next_start(batch, run, seen)
-    refusal = place_refusal(batch, start, seen.settings) if start is not None else None
+    refusal = run_refusal(batch, start, seen.settings) if start is not None else None
     if refusal is not None:
         return Progress(run, job, history, answered, just_ended, refusal=refusal)
     if start is not None and isinstance(seen.model, UnresolvedReference):
@@ -83,7 +82,7 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
             run = run if run.not_before is not None else run.model_copy(update={"not_before": seen.now})
         elif just_ended if run.not_before is None else run.not_before <= seen.now:
             # One phase is done and another begins, or a pause is over.
-            refusal = spec_refusal(batch, seen.settings)
+            refusal = find_violation(batch.spec, seen.settings)
             if refusal is not None:
                 run = run.model_copy(update={"not_before": run.not_before or seen.now})
                 return Progress(run, job, history, answered, just_ended, refusal=refusal)
@@ -91,27 +90,17 @@ def advance(batch: BatchInference, seen: Seen) -> Progress:
     return Progress(run, job, history, answered, just_ended)
 
 
-def spec_refusal(batch: BatchInference, settings: Settings) -> Diagnosis | None:
-    """Why no Job of this spec may start in the installation, or None."""
-    violation = find_violation(batch.spec, settings)
-    return Diagnosis(violation.reason, violation.message) if violation is not None else None
-
-
-def place_refusal(batch: BatchInference, start: Start, settings: Settings) -> Diagnosis | None:
+def run_refusal(batch: BatchInference, start: Start, settings: Settings) -> Violation | None:
     """Why a run may not start: its spec is forbidden, or it may not read its input or write its output with the installation's credentials."""
-    forbidden = spec_refusal(batch, settings)
-    if forbidden is not None:
-        return forbidden
     source, output = batch.spec.input.s3, batch.spec.output.s3
-    if source is not None and source.secret_name is None:
+    refusal = find_violation(batch.spec, settings)
+    if refusal is None and source is not None:
         uri = input_location(batch.spec, start.time)
-        refusal = store_access.source_refusal(uri, batch.namespace, settings, "spec.input.s3")
-        if refusal is not None:
-            return refusal
-    if output.secret_name is not None:
-        return None
-    uri = fill_in(output.uri, start.time)
-    return store_access.output_refusal(uri, batch.namespace, settings, "spec.output.s3")
+        refusal = store_access.source_refusal(uri, source.secret_name, batch.namespace, settings, "spec.input.s3")
+    if refusal is None:
+        uri = fill_in(output.uri, start.time)
+        refusal = store_access.output_refusal(uri, output.secret_name, batch.namespace, settings, "spec.output.s3")
+    return refusal
 
 
 def _with_newest_job(run: Run | None, seen: Seen) -> Run | None:

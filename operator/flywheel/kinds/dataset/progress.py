@@ -9,11 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from flywheel.core.diagnosis.outcome import Outcome
-from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
 from flywheel.core.pods import store_access
 from flywheel.core.requeue import backoff
 from flywheel.core.resource import names
-from flywheel.core.resource.restrictions import find_violation
+from flywheel.core.resource.restrictions import Violation, find_violation
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.dataset.children import REQUEST_ANNOTATION, Dataset
@@ -38,7 +37,7 @@ class Progress:
     generation: int | None
     ready_version: Version | None
     just_ended: bool = False  # status does not say yet how the check ended
-    refusal: Diagnosis | None = None  # why the check that is due does not start
+    refusal: Violation | None = None  # why the check that is due does not start
 
 
 def advance(dataset: Dataset, seen: Seen) -> Progress:
@@ -63,15 +62,12 @@ def advance(dataset: Dataset, seen: Seen) -> Progress:
     return Progress(check, job, versions, generation, ready_version, just_ended, refusal)
 
 
-def check_refusal(dataset: Dataset, settings: Settings) -> Diagnosis | None:
+def check_refusal(dataset: Dataset, settings: Settings) -> Violation | None:
     """Why a check may not start: the spec is forbidden, or the source may not be read with the installation's credentials."""
-    violation = find_violation(dataset.spec, settings)
-    if violation is not None:
-        return Diagnosis(violation.reason, violation.message)
-    source = dataset.spec.source.s3
-    if source is None or source.secret_name is not None:
-        return None
-    return store_access.source_refusal(source.uri, dataset.namespace, settings, "spec.source.s3")
+    violation, source = find_violation(dataset.spec, settings), dataset.spec.source.s3
+    if violation is not None or source is None:
+        return violation
+    return store_access.source_refusal(source.uri, source.secret_name, dataset.namespace, settings, "spec.source.s3")
 
 
 def _with_newest_job(known: LastCheck | None, seen: Seen) -> LastCheck | None:

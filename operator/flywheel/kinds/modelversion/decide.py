@@ -91,9 +91,10 @@ def model_is_verified(version: ModelVersion, seen: Seen, status: ModelVersionSta
 def source_is_refused(version: ModelVersion, seen: Seen, status: ModelVersionStatus) -> Decision | None:
     """The installation's credentials may not read the model. A Job that runs already is left to its end."""
     source = version.spec.source.location
-    if seen.has_job or not isinstance(source, S3Source) or source.secret_name is not None:
+    if seen.has_job or not isinstance(source, S3Source):
         return None
-    refusal = store_access.source_refusal(source.uri, version.namespace, seen.settings, "spec.source.s3")
+    where = source.uri, source.secret_name, version.namespace
+    refusal = store_access.source_refusal(*where, seen.settings, "spec.source.s3")
     if refusal is None:
         return None
     return Decision(

@@ -71,11 +71,7 @@ def sinks(
             "args": [_config(logging, service, namespace, digest)],
             "env": variables(logging),
             **resource_fields(SINK_RESOURCES),
-            "securityContext": {
-                **container_security_context(),
-                "runAsUser": CREDENTIALS_USER_ID,
-                "runAsGroup": CREDENTIALS_USER_ID,
-            },
+            "securityContext": container_security_context(user_id=CREDENTIALS_USER_ID, group_id=CREDENTIALS_USER_ID),
             "terminationMessagePolicy": "FallbackToLogsOnError",
             "volumeMounts": [{"name": "log", "mountPath": SOCKET_FOLDER}, store_mount(), *hmac],
         }
