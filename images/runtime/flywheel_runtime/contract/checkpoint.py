@@ -9,8 +9,6 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
-MAX_POINTER_BYTES = 1 << 16  # bytes
-
 
 @dataclass(frozen=True)
 class Pointer:

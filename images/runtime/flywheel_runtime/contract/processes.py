@@ -6,6 +6,7 @@ what a container is, by the user that the kubelet gave its first process. Neithe
 
 import os
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -51,6 +52,11 @@ class PodProcesses:
     def roots(self) -> list[Process]:
         """Main's processes whose parent is not main's: its first one, and what `kubectl exec` started."""
         return [process for process in self.main.values() if process.parent not in self.main]
+
+    @property
+    def main_started(self) -> float:
+        """When main's first process that still lives was started, in seconds since boot; main must have one."""
+        return min(process.started for process in self.main.values())
 
 
 class ProcessTable:
@@ -114,6 +120,11 @@ def _ids(status: str) -> tuple[int, int]:
     """The effective user and group in proc(5)'s status."""
     fields = dict(line.split(":", 1) for line in status.splitlines())
     return int(fields["Uid"].split()[1]), int(fields["Gid"].split()[1])
+
+
+def seconds_since(started: float) -> float:
+    """How long ago that was; `started` is in seconds since boot."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started
 
 
 def send_signal(processes: Iterable[Process], number: signal.Signals) -> None:

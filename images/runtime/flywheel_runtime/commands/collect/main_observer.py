@@ -19,7 +19,7 @@ from flywheel_runtime.contract.cgroup import Usage
 from flywheel_runtime.contract.config.watch import WatchReport
 from flywheel_runtime.contract.errors import UnsafeFile
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.processes import PodProcesses, Process, ProcessTable, open_pidfds
+from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, seconds_since
 from flywheel_runtime.contract.safe_files import open_regular_file
 
 POLL_SECONDS = 0.25
@@ -164,7 +164,7 @@ class MainObserver:
             self._containers, self._changed_at = processes.containers, time.monotonic()
         self._main_runs = bool(processes.main)
         if processes.main:
-            self._meet(processes.main)
+            self._meet(processes)
             self._compare_with_clock()
             self._prune()
 
@@ -180,17 +180,16 @@ class MainObserver:
         gone_unseen = self.paths.watch_report.exists() or (self._missed and processes.watch_runs)
         return gone_unseen and not processes.unknown
 
-    def _meet(self, main: dict[int, Process]) -> None:
+    def _meet(self, processes: PodProcesses) -> None:
         if self._started is None:
             # The process's own start: after a restart of collect the time goes on, it does not begin again.
-            self._started = min(process.started for process in main.values())
-            age = time.clock_gettime(time.CLOCK_BOOTTIME) - self._started
-            self.started_at = datetime.now(UTC) - timedelta(seconds=max(0.0, age))
+            self._started = processes.main_started
+            self.started_at = datetime.now(UTC) - timedelta(seconds=max(0.0, seconds_since(self._started)))
 
     def _compare_with_clock(self) -> None:
         if self.timed_out or self.timeout is None or self._started is None:
             return
-        self.timed_out = time.clock_gettime(time.CLOCK_BOOTTIME) - self._started >= self.timeout
+        self.timed_out = seconds_since(self._started) >= self.timeout
         if self.timed_out:  # should the kubelet kill us after a main that ignores SIGTERM, this is our last message
             message = {**termination_message.RUNNING, "timedOut": True}
             termination_message.write(self.paths.termination_log, message)

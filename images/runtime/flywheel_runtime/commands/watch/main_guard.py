@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from flywheel_runtime.commands.watch.readable_files import make_readable
 from flywheel_runtime.contract.cgroup import Meter, Usage
 from flywheel_runtime.contract.paths import Paths
-from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, send_signal
+from flywheel_runtime.contract.processes import PodProcesses, ProcessTable, open_pidfds, seconds_since, send_signal
 
 POLL_SECONDS = 0.25
 HOLD_POLL_SECONDS = 0.05
@@ -80,7 +80,7 @@ class MainGuard:
 
     def _meet(self, processes: PodProcesses) -> None:
         if self._started_at is None:
-            self._started_at = min(process.started for process in processes.main.values())
+            self._started_at = processes.main_started
         if self._meter is None:
             first = min(processes.roots, key=lambda process: process.started)
             meter = self.meter_of(first.pid)
@@ -104,7 +104,7 @@ class MainGuard:
     def _is_late(self) -> bool:
         if self.timeout is None or self._started_at is None:
             return False
-        return time.clock_gettime(time.CLOCK_BOOTTIME) - self._started_at >= self.timeout
+        return seconds_since(self._started_at) >= self.timeout
 
     def _open_files(self) -> None:
         """Checkpoints and curves, which collect reads while main runs."""
