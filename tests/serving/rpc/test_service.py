@@ -28,6 +28,14 @@ def infer(channel: grpc.Channel) -> Any:
     return method(channel, f"{SERVICE}/ModelInfer", pb.ModelInferResponse)
 
 
+def watch_health(channel: grpc.Channel) -> Any:
+    return channel.unary_stream(
+        "/grpc.health.v1.Health/Watch",
+        health.HealthCheckRequest.SerializeToString,
+        health.HealthCheckResponse.FromString,
+    )
+
+
 def numbers(values: Any) -> pb.ModelInferRequest:
     """A request for the model `lookup`."""
     array = np.array(values, np.int64)
@@ -121,11 +129,7 @@ def test_watches_of_health_leave_room_for_other_calls(lookup: Path) -> None:
         LocalServer(lookup, "--name", "lookup", "--max-connections", "16") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
-        watch = channel.unary_stream(
-            "/grpc.health.v1.Health/Watch",
-            health.HealthCheckRequest.SerializeToString,
-            health.HealthCheckResponse.FromString,
-        )
+        watch = watch_health(channel)
         watches = [watch(health.HealthCheckRequest(), timeout=60) for _ in range(10)]
         codes = [first_code(each) for each in watches]
         assert infer(channel)(numbers([1]), timeout=10).outputs[0].shape == [1]
@@ -152,11 +156,7 @@ def test_a_watch_of_health_reports_the_drain(counting: Path) -> None:
         LocalServer(counting, "--name", "counting", "--drain-seconds", "2") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
-        watch = channel.unary_stream(
-            "/grpc.health.v1.Health/Watch",
-            health.HealthCheckRequest.SerializeToString,
-            health.HealthCheckResponse.FromString,
-        )
+        watch = watch_health(channel)
         heard = watch(health.HealthCheckRequest(), timeout=60)
         assert next(heard).status == health.HealthCheckResponse.SERVING
 

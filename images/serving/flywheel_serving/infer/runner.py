@@ -74,9 +74,8 @@ class Runner:
         self._calls: set[_Call] = set()  # in threads
         self._calls_of_peer: Counter[str] = Counter()
         self._small_call_seconds = MAX_INLINE_SECONDS  # until measured, a call goes to the pool
-        self.on_free_slot: Callable[[], None] = lambda: (
-            None
-        )  # called when a slot is free after its result was delivered
+        # Called when a slot is free after its result was delivered.
+        self.on_free_slot: Callable[[], None] = lambda: None
         self.ended: Counter[str] = Counter()  # calls that ended otherwise than by themselves, by TimeLimit and Crashed
 
     @property
