@@ -25,7 +25,7 @@ from typing import Any
 
 from e2e import onnx_models
 from e2e.bench import targets
-from e2e.bench.attacks.attackers import KINDS, request
+from e2e.bench.attacks.attackers import KINDS, read_response, request
 from e2e.bench.targets import Target
 from tests.serving.auth.https_server import HttpsServer
 from tests.serving.local_server import LocalServer
@@ -101,8 +101,7 @@ class GoodClient:
 
 async def read_success(reader: asyncio.StreamReader) -> None:
     """Raises ValueError with the response if its status is not 200."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    body = await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+    head, body = await read_response(reader)
     if not head.startswith(b"HTTP/1.1 200 "):
         raise ValueError(f"{head[9:12]!r} {body[:200]!r}")
 

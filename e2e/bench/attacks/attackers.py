@@ -51,6 +51,12 @@ def request(target: str, body: Mapping[str, object], headers: str = "") -> bytes
     return f"POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: {len(content)}\r\n\r\n".encode() + content
 
 
+async def read_response(reader: asyncio.StreamReader) -> tuple[bytes, bytes]:
+    """Head and body."""
+    head = await reader.readuntil(b"\r\n\r\n")
+    return head, await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
+
+
 async def repeat(port: int, make: Callable[[], bytes], pause_seconds: float) -> None:
     """Sends one request after the other, over a connection that is opened again when it was closed."""
     while True:
@@ -58,9 +64,7 @@ async def repeat(port: int, make: Callable[[], bytes], pause_seconds: float) -> 
             reader, writer = await open_connection(port)
             while True:
                 writer.write(make())
-                head = await reader.readuntil(b"\r\n\r\n")
-                length = int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-                await reader.readexactly(length)
+                await read_response(reader)
                 await asyncio.sleep(pause_seconds)
         await asyncio.sleep(0.1)
 
