@@ -3,7 +3,6 @@
 All of them are applied together; each case is then read by a test of its own (test_bad_input.py).
 """
 
-import base64
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +34,14 @@ def resource(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
 def dataset(name: str, uri: str, **spec: Any) -> dict[str, Any]:
     """A Dataset over one object of the store."""
     return resource("Dataset", name, {"source": {"s3": {"uri": uri}}, "target": "late", **spec})
+
+
+def slow_trainer(seconds: float) -> str:
+    """A line of Python that takes so long, and leaves a model and its loss."""
+    return (
+        f"import pathlib, time; time.sleep({seconds}); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); "
+        "(out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
+    )
 
 
 def trial(name: str, image: str, program: str, **spec: Any) -> dict[str, Any]:
@@ -234,8 +241,3 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         "spec.split.test",
     ),
 }
-
-
-def password(secret: dict[str, Any], key: str) -> str:
-    """A value of a Secret."""
-    return base64.b64decode(secret["data"][key]).decode()

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from e2e import kube
+from e2e import kube, pipelines
 from e2e.namespace import Namespace
 
 
@@ -22,6 +22,12 @@ def installed() -> None:
         )
     except (kube.KubectlFailed, OSError) as error:
         pytest.exit(f"the operator does not run ({error}); run 'make up images deploy' first", returncode=3)
+
+
+@pytest.fixture(scope="session")
+def image() -> str:
+    """The runtime image of this installation: any image with Python would do."""
+    return pipelines.runtime_image()
 
 
 @pytest.fixture(scope="module")

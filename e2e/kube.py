@@ -1,5 +1,6 @@
 """The cluster as the demo and the end-to-end tests see it: kubectl, port-forwards and the trial store."""
 
+import base64
 import json
 import re
 import socket
@@ -37,6 +38,12 @@ def get(kind: str, name: str, namespace: str) -> Object | None:
     """One object, or None if there is none."""
     text = kubectl("get", kind, name, "--namespace", namespace, "--output", "json", "--ignore-not-found")
     return json.loads(text) if text.strip() else None
+
+
+def secret_values(name: str, namespace: str) -> dict[str, str]:
+    """The values of a Secret; none if it does not exist."""
+    secret = get("secret", name, namespace) or {}
+    return {key: base64.b64decode(value).decode() for key, value in secret.get("data", {}).items()}
 
 
 def list_objects(kind: str, namespace: str, selector: str = "") -> list[Object]:
@@ -113,17 +120,18 @@ def store_environment() -> dict[str, str]:
     return dict(line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
 
 
-def store() -> Any:
-    """A boto3 client of the trial store."""
+def store(account: tuple[str, str] | None = None) -> Any:
+    """A boto3 client of the trial store, with the key of the root account unless another one is given."""
     import boto3
     from botocore.config import Config
 
     environment = store_environment()
+    key_id, secret = account or (environment["AWS_ACCESS_KEY_ID"], environment["AWS_SECRET_ACCESS_KEY"])
     return boto3.client(
         "s3",
         endpoint_url=environment["AWS_ENDPOINT_URL"],
-        aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-        aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+        aws_access_key_id=key_id,
+        aws_secret_access_key=secret,
         region_name=environment.get("AWS_REGION", "us-east-1"),
         config=Config(
             s3={"addressing_style": "path"},

@@ -5,6 +5,9 @@ import hashlib
 from e2e.namespace import Namespace
 
 GOOD_ROWS = "a,late\n" + "".join(f"{number},{int(number % 7 > 3)}\n" for number in range(300))
+# What Pod Security `restricted` asks of a pod and of its containers.
+POD_SECURITY = {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}}
+CONTAINER_SECURITY = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 # Canary steps on a machine that all tests share: latency is no matter here; test_canary_rolls_back judges it.
 CANARY = {
     "canary": {

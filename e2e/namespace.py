@@ -12,6 +12,12 @@ STORE_SECRET, ROOT_SECRET, RUNNER = "flywheel-store", "flywheel-store-server", "
 KINDS = ("fwds", "fwexp", "fwpipe", "fwrun", "fwmodel", "fwver", "fwsvc", "fwbatch")
 
 
+def store_account(namespace: str) -> tuple[str, str]:
+    """Id and secret of the key that the namespace's pods have."""
+    values = kube.secret_values(STORE_SECRET, namespace)
+    return values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"]
+
+
 class Namespace:
     """A namespace with its folder in the trial store, and what is done and seen in it."""
 

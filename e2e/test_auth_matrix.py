@@ -14,6 +14,7 @@ import grpc
 import pytest
 
 from e2e import http_client, kube
+from e2e.manifests import CONTAINER_SECURITY, POD_SECURITY
 from e2e.namespace import Namespace
 from e2e.onnx_models import linear
 from e2e.tokens import DISCOVERY, JWKS, Issuer, certificate
@@ -107,12 +108,11 @@ def issuer_pod(documents: dict[str, str], authority: bytes, key: bytes) -> list[
     environment = operator["spec"]["template"]["spec"]["containers"][0]["env"]
     image = next(each["value"] for each in environment if each["name"] == "FLYWHEEL_SERVING_IMAGE")
     named = {"metadata": {"name": "issuer", "labels": {"app": "issuer"}}}
-    secured = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     container = {
         "name": "issuer",
         "image": image,
         "command": ["python3", "-c", ISSUER],
-        "securityContext": secured,
+        "securityContext": CONTAINER_SECURITY,
         "readinessProbe": {"tcpSocket": {"port": 8443}, "periodSeconds": 1},
         "volumeMounts": [
             {"name": "documents", "mountPath": "/documents"},
@@ -121,7 +121,7 @@ def issuer_pod(documents: dict[str, str], authority: bytes, key: bytes) -> list[
     }
     pod = {
         "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": POD_SECURITY,
         "containers": [container],
         "volumes": [
             {"name": "documents", "configMap": {"name": "issuer"}},

@@ -43,21 +43,12 @@ TRAINING = [
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
-    """The runtime image of this installation: any image with Python would do."""
-    deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    return next(str(each["value"]) for each in container["env"] if each["name"] == "FLYWHEEL_RUNTIME_IMAGE")
-
-
-@pytest.fixture(scope="module")
 def cases(namespace: Namespace, image: str) -> dict[str, Case]:
     """All cases, applied together, so that they take their time side by side."""
-    secret = kube.get("secret", "flywheel-store", "flights") or {}
     put_two_gigabytes(f"{namespace.name}/uploads/too-large.csv")
     namespace.apply(bad_input.dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
     found = {
-        **bad_input.data_cases(namespace, bad_input.password(secret, "AWS_ENDPOINT_URL")),
+        **bad_input.data_cases(namespace, kube.secret_values("flywheel-store", "flights")["AWS_ENDPOINT_URL"]),
         **bad_input.training_cases(namespace, image),
     }
     for case in found.values():

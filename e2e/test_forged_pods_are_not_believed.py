@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from e2e import kube
+from e2e.bad_input import resource
 from e2e.kube import KubectlFailed
+from e2e.manifests import CONTAINER_SECURITY, POD_SECURITY
 from e2e.namespace import Namespace
 from e2e.pipelines import runtime_image
-from e2e.security.attacks import flywheel
 from e2e.security.controls import without_policy
 from e2e.waiting import wait_until
 
@@ -25,8 +26,8 @@ def job(namespace: Namespace) -> dict[str, Any]:
     """The verify Job of a version that nobody has verified. An editor has Kubernetes' own role in the namespace."""
     namespace.kubectl("create", "rolebinding", "editor", "--clusterrole=edit", "--user=editor")
     namespace.apply(
-        flywheel("Model", "fraud", {"objective": {"metric": "roc_auc"}}),
-        flywheel("ModelVersion", "fraud-1", {"model": "fraud", "source": {"artifact": {"digest": DIGEST}}, "placement": NOWHERE}),
+        resource("Model", "fraud", {"objective": {"metric": "roc_auc"}}),
+        resource("ModelVersion", "fraud-1", {"model": "fraud", "source": {"artifact": {"digest": DIGEST}}, "placement": NOWHERE}),
     )  # fmt: skip
     return wait_until(lambda: next(iter(kube.list_objects("jobs", namespace.name)), None), 60, "no verify Job appears")
 
@@ -45,16 +46,20 @@ def forged_pod(job: dict[str, Any], name: str, *, owned: bool = False) -> dict[s
     if owned:
         reference = {"apiVersion": "batch/v1", "kind": "Job", "name": job["metadata"]["name"], "controller": True}
         metadata["ownerReferences"] = [{**reference, "uid": job["metadata"]["uid"]}]
-    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     write = f"open('/dev/termination-log', 'w').write({json.dumps(REPORT)!r})"
     containers = [
-        {"name": each, "image": runtime_image(), "command": ["python3", "-c", code], "securityContext": security}
+        {
+            "name": each,
+            "image": runtime_image(),
+            "command": ["python3", "-c", code],
+            "securityContext": CONTAINER_SECURITY,
+        }
         for each, code in (("main", ""), ("collect", write))
     ]
     spec = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": POD_SECURITY,
         "containers": containers,
     }
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}

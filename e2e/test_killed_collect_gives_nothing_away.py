@@ -14,11 +14,8 @@ REFUSED = {"metric": "refused", "direction": "Maximize"}
 
 
 @pytest.fixture(scope="module", autouse=True)
-def started(namespace: Namespace) -> None:
+def started(namespace: Namespace, image: str) -> None:
     """All trials at once, since the attack takes 20 seconds and a timeout 45."""
-    deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    image = next(str(each["value"]) for each in container["env"] if each["name"] == "FLYWHEEL_RUNTIME_IMAGE")
     namespace.apply(dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
     namespace.wait("fwds", "rows")
     for manifest in (

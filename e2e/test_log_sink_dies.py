@@ -1,6 +1,5 @@
 """Story: predictions are logged and counted; the writer in the sink is killed, then the store is away. No user notices, and nothing is hidden."""
 
-import base64
 import http.client
 import io
 import json
@@ -198,8 +197,7 @@ def away(namespace: Namespace, endpoint: str | None) -> None:
 
 def kube_endpoint() -> str:
     """The store's address as pods have it."""
-    found = kube.get("secret", STORE_SECRET, "flights") or {}
-    return base64.b64decode(found["data"]["AWS_ENDPOINT_URL"]).decode()
+    return kube.secret_values(STORE_SECRET, "flights")["AWS_ENDPOINT_URL"]
 
 
 def sink_log(namespace: Namespace) -> str:

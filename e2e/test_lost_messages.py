@@ -5,19 +5,10 @@ import json
 import pytest
 
 from e2e import kube
-from e2e.bad_input import dataset, trial
+from e2e.bad_input import dataset, slow_trainer, trial
 from e2e.manifests import GOOD_ROWS
 from e2e.namespace import Namespace
 from e2e.waiting import wait_until
-
-SLOW = "import pathlib, time; time.sleep(12); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
-
-
-@pytest.fixture(scope="module")
-def image() -> str:
-    deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    return next(str(each["value"]) for each in container["env"] if each["name"] == "FLYWHEEL_RUNTIME_IMAGE")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +35,7 @@ def records(namespace: Namespace, name: str) -> str:
 
 
 def test_a_pod_that_is_deleted_is_tried_again(namespace: Namespace, rows: None, image: str) -> None:
-    namespace.apply(trial("deleted", image, SLOW))
+    namespace.apply(trial("deleted", image, slow_trainer(12)))
 
     namespace.kubectl("delete", "pod", running_pod(namespace, "deleted"), "--grace-period=1")
 
@@ -52,7 +43,7 @@ def test_a_pod_that_is_deleted_is_tried_again(namespace: Namespace, rows: None, 
 
 
 def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespace, rows: None, image: str) -> None:
-    namespace.apply(trial("evicted", image, SLOW))
+    namespace.apply(trial("evicted", image, slow_trainer(12)))
     pod = running_pod(namespace, "evicted")
     eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod, "namespace": namespace.name}}
 
@@ -69,7 +60,7 @@ def test_a_pod_that_is_evicted_is_tried_again_and_not_counted(namespace: Namespa
 
 
 def test_a_pod_whose_collect_was_killed_has_not_succeeded(namespace: Namespace, rows: None, image: str) -> None:
-    namespace.apply(trial("killer", image, SLOW))
+    namespace.apply(trial("killer", image, slow_trainer(12)))
     kill = "import os, pathlib, signal; [os.kill(int(each.name), signal.SIGKILL) for each in pathlib.Path('/proc').glob('[0-9]*') if b'flywheel_runtime\\0collect' in (each / 'cmdline').read_bytes()]"
     namespace.kubectl("exec", running_pod(namespace, "killer"), "--container", "collect", "--", "python3", "-c", kill)
 

@@ -8,17 +8,16 @@ import botocore.exceptions
 import pytest
 
 from e2e import deploy, kube
-from e2e.bad_input import dataset, password, trial
+from e2e.bad_input import dataset, slow_trainer, trial
 from e2e.cluster import cluster
 from e2e.manifests import GOOD_ROWS
-from e2e.namespace import STORE_SECRET
+from e2e.namespace import store_account
 from e2e.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
 TENANT = deploy.TEAMS[1]
-# Long enough for the kubelet to bring the new key into the running pod.
-LONG = "import pathlib, time; time.sleep(100); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
+LONG_SECONDS = 100  # enough for the kubelet to bring the new key into the running pod
 
 
 def upgrade(generation: int) -> None:
@@ -53,23 +52,9 @@ def wait(kind: str, name: str, seconds: float) -> None:
     wait_until(ready, seconds, lambda: f"{kind}/{name}: {kube.condition(kube.get(kind, name, TENANT))}")
 
 
-def account() -> tuple[str, str]:
-    """The account of the tenant's Secret and its key."""
-    secret = kube.get("secret", STORE_SECRET, TENANT) or {}
-    return password(secret, "AWS_ACCESS_KEY_ID"), password(secret, "AWS_SECRET_ACCESS_KEY")
-
-
 def status_of_list(key: tuple[str, str]) -> int:
     """The HTTP status with which the store responds to a request for the tenant's objects."""
-    import boto3
-
-    client = boto3.client(
-        "s3",
-        endpoint_url=kube.store_environment()["AWS_ENDPOINT_URL"],
-        aws_access_key_id=key[0],
-        aws_secret_access_key=key[1],
-        region_name="us-east-1",
-    )
+    client = kube.store(key)
     try:
         response: dict[str, Any] = client.list_objects_v2(Bucket=kube.bucket(), Prefix=f"{TENANT}/")
     except botocore.exceptions.ClientError as error:
@@ -88,23 +73,16 @@ def wait_for_statuses(expected: dict[tuple[str, str], tuple[int, ...]]) -> None:
     wait_until(lambda: all(status_of_list(key) in codes for key, codes in expected.items()), 60, lambda: str(found()))
 
 
-def test_a_training_goes_on_with_the_new_key(rows: None) -> None:
-    image = next(
-        each["value"]
-        for each in (kube.get("deployment", "flywheel-operator", deploy.NAMESPACE) or {})["spec"]["template"]["spec"][
-            "containers"
-        ][0]["env"]
-        if each["name"] == "FLYWHEEL_RUNTIME_IMAGE"
-    )
-    first = account()
-    kube.apply(trial("rotated", image, LONG), TENANT)
+def test_a_training_goes_on_with_the_new_key(rows: None, image: str) -> None:
+    first = store_account(TENANT)
+    kube.apply(trial("rotated", image, slow_trainer(LONG_SECONDS)), TENANT)
     [pod] = wait_until(lambda: kube.list_objects("pods", TENANT, "flywheel.ml/name=rotated"), 60)
 
     upgrade(2)
-    second = account()
+    second = store_account(TENANT)
     wait_for_statuses({first: (200,), second: (200,)})
     upgrade(3)
-    third = account()
+    third = store_account(TENANT)
     # versitygw responds 404 for an account that it does not know.
     wait_for_statuses({first: (403, 404), second: (200,), third: (200,)})
 

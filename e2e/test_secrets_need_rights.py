@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from e2e.bad_input import resource
 from e2e.kube import KubectlFailed
 from e2e.namespace import Namespace
-from e2e.security.attacks import flywheel
 
 REFUSED = "'tenant' may not get Secret '%s', and so may not have it given to a pod"
 
@@ -29,7 +29,7 @@ def trained_with(secret: str, name: str = "search") -> dict[str, Any]:
     """An Experiment whose container gets a Secret as a variable."""
     env = [{"name": "TOKEN", "secret": {"name": secret, "key": "token"}}]
     trainer = {"container": {"image": "example.org/trainer", "env": env}}
-    return flywheel("Experiment", name, {"dataset": "none", "objective": {"metric": "f1"}, "trainer": trainer})
+    return resource("Experiment", name, {"dataset": "none", "objective": {"metric": "f1"}, "trainer": trainer})
 
 
 def apply(team: Namespace, manifest: dict[str, Any]) -> None:

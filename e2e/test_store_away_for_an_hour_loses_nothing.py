@@ -12,14 +12,13 @@ from typing import Any
 import pytest
 
 from e2e import kube
-from e2e.bad_input import dataset, password, trial
-from e2e.manifests import GOOD_ROWS
+from e2e.bad_input import dataset, slow_trainer, trial
+from e2e.manifests import CONTAINER_SECURITY, GOOD_ROWS, POD_SECURITY
 from e2e.namespace import STORE_SECRET, Namespace
 from e2e.waiting import wait_until
 
 AWAY_SECONDS = float(os.environ.get("FLYWHEEL_AWAY_SECONDS", "150"))
 GATE = "gate"
-SLOW = "import pathlib, time; time.sleep(12); out = pathlib.Path('/flywheel/outputs'); (out / 'model').mkdir(exist_ok=True); (out / 'model/model.onnx').write_bytes(b'x'); (out / 'metrics.json').write_text('{\"loss\": 1}')"
 FORWARD = """
 import socket, sys, threading
 def copy(source, target):
@@ -41,25 +40,17 @@ with socket.create_server(("0.0.0.0", 7070)) as server:
 
 
 @pytest.fixture(scope="module")
-def image() -> str:
-    deployment = kube.get("deployment", "flywheel-operator", "flywheel-system") or {}
-    [container] = deployment["spec"]["template"]["spec"]["containers"]
-    return next(str(each["value"]) for each in container["env"] if each["name"] == "FLYWHEEL_RUNTIME_IMAGE")
-
-
-@pytest.fixture(scope="module")
 def gate(namespace: Namespace, image: str) -> None:
     """All of the namespace reaches the store through a Deployment of its own, so that the store can go away for it alone."""
-    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     pod = {
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "securityContext": POD_SECURITY,
         "terminationGracePeriodSeconds": 1,
         "containers": [
             {
                 "name": GATE,
                 "image": image,
                 "command": ["python3", "-c", FORWARD, "flywheel-store.flywheel-system.svc"],
-                "securityContext": security,
+                "securityContext": CONTAINER_SECURITY,
                 "readinessProbe": {"tcpSocket": {"port": 7070}, "periodSeconds": 1},
             }
         ],
@@ -87,10 +78,10 @@ def main_runs(namespace: Namespace) -> bool:
 
 
 def test_outputs_wait_for_the_store(namespace: Namespace, gate: None, image: str) -> None:
-    assert password(namespace.get("secret", STORE_SECRET) or {}, "AWS_ENDPOINT_URL").startswith("http://gate.")
+    assert kube.secret_values(STORE_SECRET, namespace.name)["AWS_ENDPOINT_URL"].startswith("http://gate.")
     namespace.apply(dataset("rows", namespace.upload("rows.csv", GOOD_ROWS)))
     namespace.wait("fwds", "rows")
-    namespace.apply(trial("away", image, SLOW))
+    namespace.apply(trial("away", image, slow_trainer(12)))
     wait_until(lambda: main_runs(namespace), 90, "main does not run")
     [before] = trial_pods(namespace)
 

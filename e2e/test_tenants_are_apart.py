@@ -1,6 +1,5 @@
 """Two tenants in one store: what belongs to one, the other can neither read, list, change nor forge, by a resource or by its key."""
 
-import base64
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +10,7 @@ from e2e import kube
 from e2e.bad_input import dataset, resource
 from e2e.deploy import TEAMS
 from e2e.manifests import GOOD_ROWS
-from e2e.namespace import STORE_SECRET
+from e2e.namespace import ROOT_SECRET, store_account
 from e2e.waiting import wait_until
 
 VICTIM, TENANT = TEAMS
@@ -45,19 +44,7 @@ def ready(kind: str, name: str, reason: str) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def tenant() -> Any:
     """A client of the store with the key that the tenant's pods have."""
-    import boto3
-
-    secret = kube.get("secret", STORE_SECRET, TENANT) or {}
-    key, value = (
-        base64.b64decode(secret["data"][name]).decode() for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
-    )
-    return boto3.client(
-        "s3",
-        endpoint_url=kube.store_environment()["AWS_ENDPOINT_URL"],
-        aws_access_key_id=key,
-        aws_secret_access_key=value,
-        region_name="us-east-1",
-    )
+    return kube.store(store_account(TENANT))
 
 
 @pytest.mark.parametrize(
@@ -113,9 +100,9 @@ def test_the_tenants_key_opens_nothing_of_anothers(tenant: Any, operation: str, 
 
 
 def test_no_team_has_the_root_key() -> None:
-    root = kube.get("secret", "flywheel-store-server", "flywheel-system") or {}
+    root = kube.secret_values(ROOT_SECRET, "flywheel-system")
 
     for team in TEAMS:
-        secret = kube.get("secret", STORE_SECRET, team) or {}
-        assert secret["data"]["AWS_SECRET_ACCESS_KEY"] != root["data"]["ROOT_SECRET_KEY"]
-        assert base64.b64decode(secret["data"]["AWS_ACCESS_KEY_ID"]).decode().startswith(f"{team}.")
+        key_id, secret = store_account(team)
+        assert secret != root["ROOT_SECRET_KEY"]
+        assert key_id.startswith(f"{team}.")

@@ -4,18 +4,18 @@ Three users are bound in the namespace: `tenant` has the chart's flywheel-edit a
 may look into pods and exec. Other areas append their attacks to ATTACKS.
 """
 
-import base64
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import boto3
 import botocore.exceptions
 
 from e2e import kube
+from e2e.bad_input import resource
 from e2e.deploy import TEAMS
-from e2e.namespace import STORE_SECRET, Namespace
+from e2e.manifests import CONTAINER_SECURITY, POD_SECURITY
+from e2e.namespace import Namespace, store_account
 from e2e.security.controls import BUCKET_POLICY, Control, policy
 
 OURS = {"flywheel.ml/uid": "0", "app.kubernetes.io/managed-by": "flywheel"}
@@ -51,26 +51,20 @@ def prepare(namespace: Namespace) -> None:
         namespace.kubectl("create", "rolebinding", name, f"--role={name}", f"--user={user}")
     namespace.apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "payroll"}, "stringData": {"token": "x"}},
-        flywheel("Model", "approved", {"promotion": "Approval"}),
-        flywheel("ModelVersion", "candidate", {"model": "approved", "source": {"artifact": {"digest": DIGEST}}}),
+        resource("Model", "approved", {"promotion": "Approval"}),
+        resource("ModelVersion", "candidate", {"model": "approved", "source": {"artifact": {"digest": DIGEST}}}),
         pod("mine", {"app": "mine"}, container="collect"),
     )
 
 
-def flywheel(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
-    """A manifest of one of Flywheel's kinds."""
-    return {"apiVersion": "flywheel.ml/v1alpha1", "kind": kind, "metadata": {"name": name}, "spec": spec}
-
-
 def pod_spec(container: str = "main") -> dict[str, Any]:
     """A pod that Pod Security `restricted` lets in, and that never starts: no node has its label."""
-    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
     return {
         "automountServiceAccountToken": False,
         "restartPolicy": "Never",
         "nodeSelector": {"flywheel.ml/none": "such"},
-        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{"name": container, "image": "example.org/none", "securityContext": security}],
+        "securityContext": POD_SECURITY,
+        "containers": [{"name": container, "image": "example.org/none", "securityContext": CONTAINER_SECURITY}],
     }
 
 
@@ -136,7 +130,7 @@ def end_approval(namespace: Namespace) -> None:
 
 def dataset(**spec: Any) -> dict[str, Any]:
     """A Dataset that reads the namespace's own folder."""
-    return flywheel("Dataset", "attack", {"source": {"s3": {"uri": "s3://flywheel/none/"}}, "suspend": True, **spec})
+    return resource("Dataset", "attack", {"source": {"s3": {"uri": "s3://flywheel/none/"}}, "suspend": True, **spec})
 
 
 def reads_with(secret: str) -> dict[str, Any]:
@@ -147,17 +141,7 @@ def reads_with(secret: str) -> dict[str, Any]:
 def ask_store(operation: str, **arguments: Any) -> None:
     """Ask the store for something in the folder of one team, with the key that the pods of another have."""
     victim, team = TEAMS
-    secret = kube.get("secret", STORE_SECRET, team) or {}
-    key, value = (
-        base64.b64decode(secret["data"][f"AWS_{name}"]).decode() for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY")
-    )
-    client = boto3.client(
-        "s3",
-        endpoint_url=kube.store_environment()["AWS_ENDPOINT_URL"],
-        aws_access_key_id=key,
-        aws_secret_access_key=value,
-        region_name="us-east-1",
-    )
+    client = kube.store(store_account(team))
     path = f"{victim}/results/attack/check/1.json"
     kube.store().put_object(Bucket=kube.bucket(), Key=path, Body=b"{}")
     where = {"Prefix": f"{victim}/"} if operation == "list_objects_v2" else {"Key": path}
