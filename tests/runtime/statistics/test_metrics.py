@@ -125,7 +125,7 @@ def test_a_metric_that_the_rows_do_not_define_has_no_value() -> None:
 
     assert np.isnan(metric_value("roc_auc", positive))
     assert np.isnan(metric_value("roc_auc", positive.take(np.empty(0, dtype=int))))
-    assert set(CLASSIFICATION) - set(metric_values(CLASSIFICATION, negative)) == {"roc_auc", "average_precision"}
+    assert set(CLASSIFICATION) - set(metric_values(CLASSIFICATION, negative)) == {"roc_auc", "average_precision", "f1"}
     assert set(metric_values(REGRESSION, constant)) == {"rmse", "mae", "mape"}
 
 

@@ -100,6 +100,11 @@ class Data:
         groups = np.concatenate([np.asarray(part[f"c{len(self.features) + 1}"]) for part in parts]) if group else None
         return Rows(x, targets, groups)
 
+    def read_targets(self, split: str) -> NDArray[Any]:
+        """Class numbers or values (rows,) of a split."""
+        found = self.connection.execute(f"SELECT {self._target_sql()} AS c0 FROM {self._table(split)}").fetchnumpy()
+        return np.asarray(found["c0"])
+
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
         """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
         columns = ", ".join(

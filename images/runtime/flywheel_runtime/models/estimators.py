@@ -18,7 +18,7 @@ class Estimator:
     encoding: how text columns enter it. OneHot for models that add columns up, Ordinal (a code for each category, the
     most frequent first) for trees, which cut codes as they need and are ten times as fast that way (measured).
     scaled: whether numbers are centred and scaled. missing: whether it takes missing numbers as they are.
-    refused: parameters whose effect is lost in ONNX.
+    lost: settings whose effect is lost in ONNX, which are refused before a fit.
     """
 
     module: str
@@ -27,18 +27,47 @@ class Estimator:
     missing: bool = False
     seeded: bool = True
     parallel: bool = False
-    refused: tuple[str, ...] = ()
+    lost: tuple["LostSetting", ...] = ()
 
+
+@dataclass(frozen=True)
+class LostSetting:
+    """A parameter, or some of its values, whose export to ONNX predicts something else or fails; `finding` says what was seen.
+
+    `values` None: every value. `tasks` None: for both. `min_classes`: only with so many classes.
+    """
+
+    parameter: str
+    finding: str
+    values: tuple[Any, ...] | None = None
+    task: "Task | None" = None
+    min_classes: int = 0
+
+    def is_met(self, values: Mapping[str, Any], classes: int) -> bool:
+        """Whether these parameters have the setting, for a target with so many classes (0 for a number)."""
+        if self.parameter not in values or self.task not in (None, "Classification" if classes else "Regression"):
+            return False
+        return classes >= self.min_classes and (self.values is None or values[self.parameter] in self.values)
+
+
+_NATIVE_CATEGORIES = LostSetting("categorical_features", "the exported trees take other branches")
+_LOG_LINK = LostSetting(
+    "loss", "the exported model lacks the exponential of this loss", ("poisson", "gamma"), "Regression"
+)
+_NO_PRIOR = LostSetting("init", "the exported model cannot be run with three classes or more", ("zero",), min_classes=3)
+_POISSON = LostSetting("loss", "the converter does not know this loss", ("poisson",), "Regression")
 
 # Those that scikit-learn has as a classifier and as a regressor.
 _FAMILIES = {
-    # categorical_features: exported trees took other branches (measured: probabilities off by 0.96).
-    "HistGradientBoosting": Estimator("sklearn.ensemble", "Ordinal", missing=True, refused=("categorical_features",)),
+    # Exported native categories: probabilities off by 0.96 (measured).
+    "HistGradientBoosting": Estimator(
+        "sklearn.ensemble", "Ordinal", missing=True, lost=(_NATIVE_CATEGORIES, _LOG_LINK)
+    ),
     "RandomForest": Estimator("sklearn.ensemble", "Ordinal", parallel=True),
     "ExtraTrees": Estimator("sklearn.ensemble", "Ordinal", parallel=True),
-    "GradientBoosting": Estimator("sklearn.ensemble", "Ordinal"),
+    "GradientBoosting": Estimator("sklearn.ensemble", "Ordinal", lost=(_NO_PRIOR,)),
     "DecisionTree": Estimator("sklearn.tree", "Ordinal"),
-    "MLP": Estimator("sklearn.neural_network", "OneHot", scaled=True),
+    "MLP": Estimator("sklearn.neural_network", "OneHot", scaled=True, lost=(_POISSON,)),
 }
 ESTIMATORS: dict[Task, dict[str, Estimator]] = {
     "Classification": {
@@ -65,12 +94,20 @@ def find_estimator(name: str, task: Task) -> Estimator:
     return allowed[name]
 
 
-def build_estimator(name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: int, cores: int) -> Any:
-    """An unfitted estimator whose parameters scikit-learn has accepted; exit 1 with scikit-learn's message if it has not."""
+def build_estimator(
+    name: str, estimator: Estimator, parameters: Mapping[str, Any], seed: int, cores: int, *, classes: int
+) -> Any:
+    """An unfitted estimator whose parameters scikit-learn has accepted, for a target with `classes` (0 for a number).
+
+    Raises:
+        Failure: ParameterRefused (exit 1) with scikit-learn's message, or with what the export to ONNX would lose.
+    """
     values = {key: parse_literal(value) for key, value in parameters.items()}
-    lost = next((key for key in values if key in estimator.refused), None)
+    lost = next((each for each in estimator.lost if each.is_met(values, classes)), None)
     if lost is not None:
-        raise _refused(name, f"parameter '{lost}' does not survive the export to ONNX")
+        setting = f"'{lost.parameter}'" if lost.values is None else f"'{lost.parameter}: {values[lost.parameter]}'"
+        finding = f"{setting} does not survive the export to ONNX ({lost.finding}); leave it out or set another value"
+        raise _refused(name, finding)
     settings: dict[str, Any] = {}
     if estimator.seeded:
         settings["random_state"] = seed

@@ -16,18 +16,19 @@ from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
-TOLERANCE = 1e-4
+TOLERANCE = 1e-4  # of a probability, or of the target's scale
 MAX_COMPARED_ROWS = 2000
 FEATURE_MATRIX = "features"
 
 
 @dataclass(frozen=True)
 class ExportedModel:
-    """A model in ONNX, its greatest difference from the pipeline, and the number of rows that were compared."""
+    """A model in ONNX, its greatest difference from the pipeline in units of `scale`, and the number of rows that were compared."""
 
     content: bytes
     difference: float
     compared: int
+    scale: float = 1.0
 
     def run(self, inputs: dict[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Predict rows as a server would: `inputs` maps each column to an array (rows, 1)."""
@@ -42,8 +43,7 @@ def export_pipeline(pipeline: Any, data: Data) -> ExportedModel:
     """Export and compare; Failure ParityFailed (exit 1) where their predictions differ."""
     content = _convert(pipeline, data)
     split = "test" if data.count("test") else "train"
-    difference, compared = _compare(ExportedModel(content, 0.0, 0), pipeline, data, split)
-    return ExportedModel(content, difference, compared)
+    return _compare(content, pipeline, data, split)
 
 
 def _convert(pipeline: Any, data: Data) -> bytes:
@@ -181,13 +181,25 @@ def class_values(data: Data) -> NDArray[Any]:
     return np.array(data.classes, dtype=object)
 
 
-def _compare(exported: ExportedModel, pipeline: Any, data: Data, split: str) -> tuple[float, int]:
+def target_scale(values: NDArray[Any], predictions: NDArray[Any]) -> float:
+    """The unit of differences between predictions: the standard deviation of the target's train `values` (rows,).
+
+    A hundredth of the largest prediction is added for 32-bit outputs, which round a value of 2,000 that varies by 1 to 1e-4. A unit
+    of 1 + |prediction|, row by row, would refuse a sound model of a target in millions for a row that is predicted near 0, and let any
+    model of a target in millionths pass.
+    """
+    return float(np.std(values) + np.max(np.abs(predictions)) / 100)
+
+
+def _compare(content: bytes, pipeline: Any, data: Data, split: str) -> ExportedModel:
     """The greatest difference on up to 2,000 rows that go their own way in: text as text, never through our codes."""
     rows = data.read(split).x[:MAX_COMPARED_ROWS]
-    outputs = exported.run(data.raw(split, MAX_COMPARED_ROWS))
+    outputs = ExportedModel(content, 0.0, 0).run(data.raw(split, MAX_COMPARED_ROWS))
+    scale = 1.0
     if data.schema["task"] == "Regression":
         expected = pipeline.predict(rows).astype(np.float64)
-        difference = float(np.max(np.abs(outputs["prediction"] - expected) / (1 + np.abs(expected))))
+        scale = target_scale(data.read_targets("train"), expected)
+        difference = float(np.max(np.abs(outputs["prediction"] - expected))) / scale
     else:
         expected = pipeline.predict_proba(rows)
         difference = float(np.max(np.abs(outputs["probabilities"] - expected)))
@@ -197,9 +209,10 @@ def _compare(exported: ExportedModel, pipeline: Any, data: Data, split: str) -> 
         wrong = int(np.sum((outputs["label"] != labels) & ~is_tie))
         difference = 1.0 if wrong else difference
     if not difference <= TOLERANCE:
+        unit = "" if scale == 1.0 else f" of the target's scale, {scale:.4g}"
         message = (
-            f"The ONNX model and the fitted pipeline differ by {difference:.2g} (allowed {TOLERANCE:g}) on "
-            f"{len(rows):,} rows of the {split} split; use another estimator or other parameters."
+            f"The ONNX model of {type(pipeline[-1]).__name__} and the fitted pipeline differ by {difference:.2g} (allowed "
+            f"{TOLERANCE:g}){unit} on {len(rows):,} rows of the {split} split; use another estimator or other parameters."
         )
         raise Failure("ParityFailed", message, retry=True)
-    return difference, len(rows)
+    return ExportedModel(content, difference, len(rows), scale)

@@ -4,8 +4,9 @@ For two classes the positive one is the second. With more classes roc_auc and av
 rest, f1 is the mean weighted by the rows of each class, and brier is summed over the classes (0 to 2). log_loss is in nats, mape a
 fraction, rmse and mae have the target's unit.
 
-A metric that the rows do not define is NaN, where scikit-learn returns a number by convention: average_precision without a positive
-row (there 0), r2 of a constant target (there 0 or 1). log_loss clips probabilities at the epsilon of 64-bit floats, whatever their type.
+A metric that the rows do not define is NaN, where scikit-learn returns a number by convention: average_precision and f1 without a
+positive row (there 0), r2 of a constant target (there 0 or 1). Whoever reports metrics leaves such a one out (metric_values), so that it
+counts neither as the worst slice nor in the mean over folds. log_loss clips probabilities at the epsilon of 64-bit floats, whatever their type.
 """
 
 from collections.abc import Callable, Iterable
@@ -181,7 +182,9 @@ def _from_class_counts(metric: str, scored: ScoredRows) -> WeightedMetric:
             f1 = np.nan_to_num(2 * hits / (true + positive))
         if metric == "f1_macro":
             return _mean_where(true + positive > 0, f1)
-        return np.asarray(f1[:, 1] if classes == 2 else (f1 * true).sum(axis=1) / true.sum(axis=1))
+        if classes == 2:
+            return np.asarray(np.where(true[:, 1] > 0, f1[:, 1], np.nan))
+        return np.asarray((f1 * true).sum(axis=1) / true.sum(axis=1))
 
     return value
 

@@ -4,11 +4,16 @@ import json
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import numpy as np
 import onnxruntime
 import pytest
+import sklearn.metrics
+from sklearn.dummy import DummyClassifier
 
 from flywheel_runtime.models.estimators import ESTIMATORS
+from flywheel_runtime.models.onnx_export import target_scale
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER
 from tests.runtime.commands.flights import FEATURES, flights
 
 SMALL: dict[str, dict[str, Any]] = {
@@ -118,7 +123,8 @@ def test_holdout_scores_the_model_that_is_kept(run_train: Any, dataset: Any) -> 
     result = run_train(dataset(), features=FEATURES)
 
     metrics, evaluation = result.output("metrics.json"), model(result, "evaluation")
-    assert evaluation["validation"] == {k: v for k, v in metrics.items() if not k.startswith("test_")}
+    prefixes = ("test_", "train_", "baseline_", "gap_")
+    assert evaluation["validation"] == {k: v for k, v in metrics.items() if not k.startswith(prefixes)}
     assert evaluation["test"]["metrics"] == {k[5:]: v for k, v in metrics.items() if k.startswith("test_")}
     assert sorted(evaluation["validation"]) == [
         "accuracy",
@@ -190,6 +196,132 @@ def test_the_run_is_recorded_without_asking(run_train: Any, dataset: Any, monkey
     assert run["dataset"] == {"content": schema["content"], "testDigest": schema["testDigest"]}
     assert "scikit-learn" in run["packages"]
     assert run["usage"]["memoryPeakBytes"] > 0
+
+
+@pytest.mark.parametrize(
+    ("target", "estimator", "metric", "strategy"),
+    [
+        ("late", "LogisticRegression", "roc_auc", "prior"),
+        ("grade", "LogisticRegression", "log_loss", "prior"),
+        ("delay", "Ridge", "rmse", "mean"),
+        ("delay", "Ridge", "mae", "median"),
+    ],
+)
+@pytest.mark.parametrize("validation", [{"holdout": "Validation"}, {"folds": 3}])
+def test_a_constant_prediction_and_the_train_rows_stand_beside_the_metric(
+    run_train: Any,
+    dataset: Any,
+    target: str,
+    estimator: str,
+    metric: str,
+    strategy: str,
+    validation: dict[str, Any],
+) -> None:
+    result = run_train(
+        dataset(target), estimator=estimator, features=FEATURES, objective={"metric": metric}, validation=validation
+    )
+
+    metrics, facts = result.output("metrics.json"), result.output("facts.json")
+    assert facts["baseline"] == {"metric": metric, "value": metrics[f"baseline_{metric}"], "strategy": strategy}
+    assert facts["train"] == {k.removeprefix("train_"): v for k, v in metrics.items() if k.startswith("train_")}
+    sign = -1 if metric in LESS_IS_BETTER else 1
+    assert sign * (metrics[metric] - metrics[f"baseline_{metric}"]) > 0
+    assert metrics[f"gap_{metric}"] == pytest.approx(sign * (metrics[f"train_{metric}"] - metrics[metric]))
+    assert {k: model(result, "evaluation")[k] for k in ("baseline", "train")} == {
+        k: facts[k] for k in ("baseline", "train")
+    }
+
+
+def test_the_constant_is_scikit_learns_dummy_on_the_same_rows(run_train: Any, dataset: Any) -> None:
+    data = dataset("grade")
+    result = run_train(data, features=FEATURES, objective={"metric": "log_loss"})
+
+    train, validation = (
+        duckdb.read_parquet(str(data / f"{name}.parquet")).fetchnumpy()["grade"] for name in ("train", "validation")
+    )
+    dummy = DummyClassifier(strategy="prior").fit(np.zeros((len(train), 1)), train)
+    expected = sklearn.metrics.log_loss(validation, dummy.predict_proba(np.zeros((len(validation), 1))))
+    assert result.output("facts.json")["baseline"]["value"] == pytest.approx(expected)
+
+
+def test_a_fold_without_the_metric_is_left_out_of_the_mean(run_train: Any, checked: Any) -> None:
+    rows = "".join(
+        f"2026-01-01T00:{i // 60:02d}:{i % 60:02d},{i % 7},{int(i < 420 and i % 3 == 0)}\n" for i in range(600)
+    )
+    data = checked(
+        {"a.csv": "when,x,late\n" + rows}, target="late", eventTime="when", split={"by": "Time", "test": "10%"}
+    )
+
+    result = run_train(data, validation={"folds": 4}, objective={"metric": "f1"})
+
+    logged = [json.loads(line) for line in (result.root / "outputs" / "metrics.jsonl").read_text().splitlines()]
+    scores = [line["value"] for line in logged if line["name"] == "f1"]
+    assert (result.code, len(scores)) == (0, 3)
+    assert result.output("metrics.json")["f1"] == pytest.approx(np.mean(scores))
+
+
+@pytest.mark.parametrize("estimator", ["Ridge", "LinearRegression"])
+@pytest.mark.parametrize("alpha", ["1", "0.01"])
+def test_a_target_in_millions_that_passes_zero_is_exported(
+    run_train: Any, checked: Any, estimator: str, alpha: str
+) -> None:
+    random = np.random.default_rng(3)
+    a, b, c = random.normal(0, 1, 5000), random.normal(0, 1, 5000), random.uniform(0, 5000, 5000)
+    profit = 1e6 * a + 8e5 * b + 30 * (c - 2500) + random.normal(0, 1e4, 5000)
+    table = "a,b,c,profit\n" + "".join(
+        f"{w:.4f},{x:.4f},{y:.2f},{z:.2f}\n" for w, x, y, z in zip(a, b, c, profit, strict=True)
+    )
+
+    result = run_train(
+        checked({"a.csv": table}, target="profit"),
+        estimator=estimator,
+        parameters={"alpha": alpha} if estimator == "Ridge" else {},
+        objective={"metric": "rmse"},
+    )
+
+    assert (result.code, model(result, "run")["parity"]["rows"]) == (0, 750)
+    assert model(result, "golden")["tolerance"] == pytest.approx(1e-4 * np.std(profit), rel=0.1)
+
+
+def test_a_model_of_a_target_in_millionths_is_compared_in_that_unit() -> None:
+    values = np.random.default_rng(1).normal(0, 1e-6, 100)
+
+    assert target_scale(values, values) == pytest.approx(1e-6, rel=0.2)
+
+
+LOST_IN_ONNX = [
+    pytest.param(
+        "delay", "HistGradientBoostingRegressor", {"loss": "poisson"}, "exponential", id="log link of boosting"
+    ),
+    pytest.param("delay", "HistGradientBoostingRegressor", {"loss": "gamma"}, "exponential", id="log link of gamma"),
+    pytest.param("delay", "MLPRegressor", {"loss": "poisson"}, "converter", id="log link of a network"),
+    pytest.param(
+        "grade", "GradientBoostingClassifier", {"init": "zero"}, "three classes", id="no prior of three classes"
+    ),
+    pytest.param(
+        "delay", "HistGradientBoostingRegressor", {"categorical_features": "[0]"}, "branches", id="categories"
+    ),
+]
+
+
+@pytest.mark.parametrize(("target", "estimator", "parameters", "finding"), LOST_IN_ONNX)
+def test_a_setting_that_the_export_would_lose_is_refused_before_the_fit(
+    run_train: Any, dataset: Any, target: str, estimator: str, parameters: dict[str, Any], finding: str
+) -> None:
+    metric = "rmse" if target == "delay" else "roc_auc"
+    result = run_train(dataset(target), estimator=estimator, parameters=parameters, objective={"metric": metric})
+
+    assert (result.code, result.failure["reason"]) == (1, "ParameterRefused")
+    assert all(part in result.failure["message"] for part in (estimator, next(iter(parameters)), finding, "ONNX"))
+    assert not (result.root / "outputs" / "metrics.jsonl").exists()
+
+
+def test_a_setting_is_refused_only_where_it_is_lost(run_train: Any, dataset: Any) -> None:
+    result = run_train(
+        dataset("late"), estimator="GradientBoostingClassifier", parameters={"init": "zero", "n_estimators": 10}
+    )
+
+    assert result.code == 0
 
 
 REFUSED = [

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from flywheel_runtime.commands.train.config import TrainConfig
+from flywheel_runtime.commands.train.validation import Validation
 from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
@@ -62,11 +63,9 @@ def choose_golden_rows(exported: ExportedModel, data: Data) -> dict[str, Any]:
     rows = chosen[np.unique(np.linspace(0, len(chosen) - 1, GOLDEN_ROWS).astype(int))]
     inputs = {name: values[rows] for name, values in raw.items()}
     outputs = exported.run(inputs)
-    # Probabilities are compared as they are; values have the magnitude of the target.
-    scale = 1 + float(np.max(np.abs(outputs["prediction"]))) if "prediction" in outputs else 1.0
     return {
         "v": 1,
-        "tolerance": onnx_export.TOLERANCE * scale,
+        "tolerance": onnx_export.TOLERANCE * exported.scale,
         "inputs": {name: [_json_value(value) for value in values[:, 0]] for name, values in inputs.items()},
         "outputs": {name: values.tolist() for name, values in outputs.items()},
     }
@@ -125,15 +124,24 @@ def _prediction_edges(scores: Mapping[str, Array], is_probability: bool) -> Arra
     return np.linspace(low, high if high > low else low + 1, PREDICTION_BINS + 1)
 
 
+def describe_dummy(objective: str, validation: Validation) -> dict[str, Any]:
+    """The objective of the best constant prediction on the validation rows, and how that constant was chosen."""
+    return {"metric": objective, "value": validation.baseline, "strategy": validation.dummy.strategy}
+
+
 def describe_evaluation(
-    data: Data, validation: Mapping[str, float], test: Mapping[str, float], scored: ScoredRows
+    data: Data, objective: str, validation: Validation, test: Mapping[str, float], scored: ScoredRows
 ) -> dict[str, Any]:
-    """Metrics on validation and test, and of the test rows a confusion matrix, ROC points and a sample of predictions."""
+    """Metrics on train, validation and test, those of a constant prediction, and of the test rows a confusion matrix, ROC points and a
+    sample of predictions."""
     document: dict[str, Any] = {
         "v": 1,
-        "validation": dict(validation),
+        "train": dict(validation.train_metrics),
+        "validation": dict(validation.metrics),
         "test": {"digest": data.schema["testDigest"], "rows": len(scored), "metrics": dict(test)},
     }
+    if validation.baseline is not None:
+        document["baseline"] = describe_dummy(objective, validation)
     document["predictionsSample"] = _sample(data, scored)
     if not scored.is_classification:
         return document
