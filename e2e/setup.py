@@ -23,7 +23,13 @@ UV = "uv==0.13.8"
 OLDEST_PYTHON = (3, 11)
 ENVIRONMENT = CHECKOUT / ".venv"
 REQUIREMENTS = CHECKOUT / "requirements"
-EXTRAS = ("dev", "operator", "runtime", "serving")
+PROJECT = ("pyproject.toml", "--no-emit-package", "flywheel-operator")
+# What each lock file pins: the dependencies of the project, a group beside them, or a group alone.
+LOCKED = {
+    "operator": PROJECT,
+    "dev": (*PROJECT, "--group", "dev"),
+    **{name: ("--group", name) for name in ("runtime", "serving", "mutants")},
+}
 
 
 def setup() -> None:
@@ -63,12 +69,11 @@ def check_commit_messages() -> None:
 
 
 def lock() -> None:
-    """One file for each extra and group: what an image installs is no more than it needs."""
-    chosen = {**{extra: ("--extra", extra, "pyproject.toml") for extra in EXTRAS}, "mutants": ("--group", "mutants")}
-    for name, words in chosen.items():
+    """One file for each image and environment: what an image installs is no more than it needs."""
+    for name, words in LOCKED.items():
         call(
             ENVIRONMENT / "bin/uv", "pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-header",
-            "--python-version", "3.11", "--no-emit-package", "flywheel", *words, "-o", f"requirements/{name}.txt",
+            "--python-version", "3.11", *words, "-o", f"requirements/{name}.txt",
         )  # fmt: skip
 
 
