@@ -14,7 +14,7 @@ import yaml
 from flywheel.cli.connection import Connection, connect
 from flywheel.cli.errors import DONE, WRONG_USAGE, CommandError
 from flywheel.cli.fields import drop_empty, get_field, pick_fields
-from flywheel.cli.yaml_text import dump_yaml
+from flywheel.cli.yaml_text import dump_yaml, load_yaml_documents
 from flywheel.core.resource.api import MODEL, MODEL_VERSION, Api, Manifest
 from flywheel.core.resource.conditions import find_condition
 from flywheel.core.resource.values import Number, Sha256
@@ -215,7 +215,7 @@ def _manifests(folder: Path) -> Iterator[Any]:
     """Yields every manifest that can be parsed; a template of another tool is skipped."""
     for path in sorted((*folder.rglob("*.yaml"), *folder.rglob("*.yml"))):
         try:
-            yield from yaml.safe_load_all(path.read_text())
+            yield from load_yaml_documents(path.read_text())
         except (OSError, UnicodeDecodeError, yaml.YAMLError):
             continue
 

@@ -1,5 +1,6 @@
 """The Jobs of a BatchInference, whole, and what they may not hold."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 import yaml
 
 from flywheel.core.resource.ownership import with_owner
+from flywheel.core.resource.schema import Schedule
 from flywheel.core.resource.values import Digest
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference import children
@@ -107,3 +109,21 @@ def test_no_more_shards_at_once_than_there_are() -> None:
     spec = children.run_job(of, run(of, "Scoring"), Settings()).manifest["spec"]
 
     assert (spec["completions"], spec["parallelism"]) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("time", "zone", "name"),
+    [
+        pytest.param("2026-10-25T01:30:00+02:00", "Europe/Berlin", "2026-10-25T01-30", id="before the clocks go back"),
+        pytest.param("2026-10-25T02:30:00+02:00", "Europe/Berlin", "2026-10-25T02-30", id="the hour"),
+        pytest.param("2026-10-25T02:30:00+01:00", "Europe/Berlin", "2026-10-25T02-30-again", id="the same hour again"),
+        pytest.param("2026-10-25T03:30:00+01:00", "Europe/Berlin", "2026-10-25T03-30", id="the hour after it"),
+        pytest.param("2026-11-01T01:30:00-05:00", "America/New_York", "2026-11-01T01-30-again", id="elsewhere"),
+        pytest.param("2026-10-25T02:30:00+00:00", "Etc/UTC", "2026-10-25T02-30", id="a zone without a change"),
+        pytest.param("2026-10-25T02:30:00+01:00", "Nowhere/Else", "2026-10-25T02-30", id="an unknown zone"),
+    ],
+)
+def test_each_run_of_a_repeated_hour_has_a_name_of_its_own(time: str, zone: str, name: str) -> None:
+    schedule = Schedule(cron="30 * * * *", time_zone=zone)
+
+    assert children.fill_in("out/$(run.time)/", datetime.fromisoformat(time), schedule) == f"out/{name}/"

@@ -13,6 +13,7 @@ import yaml
 from flywheel.cli.connection import connect
 from flywheel.cli.dry_run.simulation import Simulation
 from flywheel.cli.errors import DONE, FAILED, CommandError
+from flywheel.cli.yaml_text import load_yaml_documents
 
 DESCRIPTION = "Ask the API server whether it would accept a manifest and every Job and other object that it leads to. Nothing is created, nothing runs."
 EXAMPLES = """\
@@ -49,7 +50,7 @@ def read_manifests(name: str) -> list[dict[str, Any]]:
     """
     try:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
-        found = [one for one in yaml.safe_load_all(text) if one is not None]
+        found = [one for one in load_yaml_documents(text) if one is not None]
     except (OSError, UnicodeDecodeError) as error:
         raise CommandError(f"'{name}' cannot be read: {error}") from None
     except yaml.YAMLError as error:

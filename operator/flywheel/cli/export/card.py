@@ -4,11 +4,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-import yaml
-
 from flywheel.cli.export.bom import describe_tensor, gate_result
 from flywheel.cli.export.content_digest import content_digest
 from flywheel.cli.fields import drop_empty, drop_empty_deeply, get_field, list_objects
+from flywheel.cli.yaml_text import dump_yaml
 
 TASKS = {"Classification": "tabular-classification", "Regression": "tabular-regression"}
 FLYWHEEL_KEY = "flywheel"
@@ -19,8 +18,7 @@ def document(facts: dict[str, Any]) -> str:
     """Returns the card with its digest."""
     head, body = drop_empty_deeply(_head(facts)), _body(facts)
     head[FLYWHEEL_KEY]["contentDigest"] = content_digest({"head": head, "body": body})
-    metadata = yaml.safe_dump(head, sort_keys=False, allow_unicode=True, width=120)
-    return f"---\n{metadata}---\n{body}"
+    return f"---\n{dump_yaml(head)}---\n{body}"
 
 
 def split_digest(head: dict[str, Any], body: str) -> tuple[dict[str, Any], str | None]:

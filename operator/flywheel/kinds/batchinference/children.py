@@ -3,6 +3,7 @@
 import json
 from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from flywheel.core.pods.step_config import BatchConfig
 from flywheel.core.pods.store_secret import identity_annotations
@@ -10,6 +11,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.api import JOB
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.plan import Child
+from flywheel.core.resource.schema import Schedule
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.batch_pod import batch_pod
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec, S3Input, S3Output
@@ -80,12 +82,24 @@ def _s3(s3: S3Input | S3Output, uri: str) -> dict[str, Any]:
     return {"uri": uri, "endpoint": s3.endpoint, "region": s3.region, "foreign": secret is not None, "secret": secret}
 
 
-def fill_in(text: str, time: datetime) -> str:
-    """The text with `$(run.date)` as 2026-11-21 and `$(run.time)` as 2026-11-21T22-00, in the zone of the time."""
-    return text.replace("$(run.date)", f"{time:%Y-%m-%d}").replace("$(run.time)", f"{time:%Y-%m-%dT%H-%M}")
+def fill_in(text: str, time: datetime, schedule: Schedule | None = None) -> str:
+    """The text with `$(run.date)` as 2026-11-21 and `$(run.time)` as 2026-11-21T22-00, in the zone of the time.
+
+    Where clocks go back, a local time of the schedule's zone occurs twice. The second one is 2026-10-25T02-30-again.
+    """
+    again = "-again" if schedule is not None and _is_repeated(time, schedule.time_zone) else ""
+    return text.replace("$(run.date)", f"{time:%Y-%m-%d}").replace("$(run.time)", f"{time:%Y-%m-%dT%H-%M}{again}")
+
+
+def _is_repeated(time: datetime, zone: str) -> bool:
+    """Whether the same local time was an hour or so earlier already."""
+    try:
+        return time.astimezone(ZoneInfo(zone)).fold == 1
+    except (KeyError, ValueError, OSError):  # a zone that the operator's image does not have
+        return False
 
 
 def input_location(spec: BatchInferenceSpec, time: datetime) -> str:
     """Where the rows of a run of that time are: a URI, or a path in the volume."""
     location = spec.input.location
-    return fill_in(location.uri if isinstance(location, S3Input) else location.path, time)
+    return fill_in(location.uri if isinstance(location, S3Input) else location.path, time, spec.schedule)

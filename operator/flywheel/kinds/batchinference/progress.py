@@ -98,7 +98,7 @@ def run_refusal(batch: BatchInference, start: Start, settings: Settings) -> Viol
         uri = input_location(batch.spec, start.time)
         refusal = store_access.source_refusal(uri, source.secret_name, batch.namespace, settings, "spec.input.s3")
     if refusal is None:
-        uri = fill_in(output.uri, start.time)
+        uri = fill_in(output.uri, start.time, batch.spec.schedule)
         refusal = store_access.output_refusal(uri, output.secret_name, batch.namespace, settings, "spec.output.s3")
     return refusal
 
@@ -203,7 +203,7 @@ def new_run(batch: BatchInference, start: Start, model: ResolvedVersion, before:
         version=model.version,
         digest=Digest(model.digest),
         input=input_location(batch.spec, start.time),
-        output=fill_in(batch.spec.output.s3.uri, start.time),
+        output=fill_in(batch.spec.output.s3.uri, start.time, batch.spec.schedule),
         retries=0,
         started_at=now,
     )
