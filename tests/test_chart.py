@@ -2,24 +2,19 @@
 
 import json
 import os
-import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from e2e.cluster import golang
-from flywheel.core.settings import Settings
+from flywheel.core.settings import Identity, Settings
+from tests.documents import CHECKOUT
+from tests.rendered_chart import CHART, KEY, helm, one, template
 
 pytestmark = pytest.mark.apiserver  # helm is one of the Go programs that this floor builds
 
-CHECKOUT = Path(__file__).resolve().parents[1]
-CHART = CHECKOUT / "charts" / "flywheel"
 GOLDEN = CHECKOUT / "tests" / "golden" / "chart"
-# Else every rendering generates others.
-KEY = ("--set", "store.embedded.secretKey=not-a-secret", "--set", "store.embedded.seed=not-a-secret-and-long-enough")
 SCENARIOS = {
     "default": (*KEY, "--set", "crds.install=false"),
     "team": (
@@ -33,23 +28,6 @@ SCENARIOS = {
     ),
     "production": ("--values", str(CHART / "ci" / "production-values.yaml"), "--set", "crds.install=false"),
 }
-
-
-def helm(*words: str) -> subprocess.CompletedProcess[str]:
-    """helm, whose refusals are answers."""
-    return subprocess.run([golang.build(golang.HELM), *words], capture_output=True, text=True, timeout=60, check=False)
-
-
-def template(*words: str) -> list[dict[str, Any]]:
-    """Every rendered object."""
-    done = helm("template", "flywheel", str(CHART), "--namespace", "flywheel-system", *words)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
-
-
-def one(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """The object of that kind and name."""
-    return next(each for each in objects if (each["kind"], each["metadata"]["name"]) == (kind, name))
 
 
 def pods(objects: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
@@ -330,14 +308,10 @@ def test_a_namespace_may_have_its_own_bucket_and_workload_identity() -> None:
     assert secrets["shop"]["AWS_ACCESS_KEY_ID"] == "AKIASHOP"
     assert "AWS_ACCESS_KEY_ID" not in secrets["flights"]
     assert (secrets["flights"]["FLYWHEEL_BUCKET"], secrets["flights"]["FLYWHEEL_PREFIX"]) == ("acme-flights", "")
-    assert (
-        runners
-        == servers
-        == {
-            "shop": None,
-            "flights": {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flights"},
-        }
-    )
+    role = {"eks.amazonaws.com/role-arn": "arn:aws:iam::111122223333:role/flights"}
+    assert runners == {"shop": None, "flights": role}
+    team = {"example.org/team": "serving"}
+    assert servers == {"shop": team, "flights": {**role, **team}}
 
 
 def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:
@@ -356,5 +330,62 @@ def test_a_store_of_ones_own_leaves_out_what_was_not_given() -> None:
 def test_values_are_short_and_each_is_explained() -> None:
     text = (CHART / "values.yaml").read_text()
 
-    assert len(text.splitlines()) <= 150
+    assert len(text.splitlines()) <= 170
     assert text.count("# -- ") >= 30
+
+
+EXISTING = ("--set", "store.embedded.enabled=false", "--set", "store.existingSecret=s3-keys")
+
+
+def test_an_existing_secret_is_named_everywhere_and_none_is_created() -> None:
+    objects = template(*EXISTING, "--set", "namespaces={shop}")
+    environment = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]["env"]
+    policies = json.dumps([each for each in objects if each["kind"] == "ValidatingAdmissionPolicy"])
+
+    assert {"name": "FLYWHEEL_STORE_SECRET", "value": "s3-keys"} in environment
+    assert not [each for each in objects if each["kind"] == "Secret"]
+    assert ".name('s3-keys').check('get')" in policies
+    assert "!('s3-keys' in variables.left0)" in policies
+    assert "flywheel-store" not in policies
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        pytest.param(("store.existingSecret=s3-keys",), "set store.embedded.enabled=false", id="with the embedded store"),
+        pytest.param(
+            ("store.existingSecret=s3-keys", "store.embedded.enabled=false", "store.accessKey=AKIA"),
+            "store.existingSecret and store.accessKey exclude each other", id="with another key",
+        ),
+    ],
+)  # fmt: skip
+def test_an_existing_secret_beside_other_keys_is_refused(values: tuple[str, ...], message: str) -> None:
+    words = [word for value in values for word in ("--set", value)]
+
+    assert message in helm("template", "flywheel", str(CHART), "--set", "namespaces={shop}", *words).stderr
+
+
+def test_the_operator_gives_the_accounts_of_services_the_identity_of_their_namespace() -> None:
+    values = (
+        "serving.serviceAccount.labels.team=ml",
+        "serving.serviceAccount.annotations.role=all",
+        "runner.annotations.role=steps",
+        "store.namespaces.shop.serverAnnotations.role=shop",
+    )
+    objects = template(*(word for value in values for word in ("--set", value)), "--set", "namespaces={shop,flights}")
+    container = one(objects, "Deployment", "flywheel-operator")["spec"]["template"]["spec"]["containers"][0]
+    environment = {variable["name"]: variable["value"] for variable in container["env"] if "value" in variable}
+    settings = Settings.from_environment(environment)
+
+    assert settings.server_identity("shop") == Identity({"role": "shop"}, {"team": "ml"})
+    assert settings.server_identity("flights") == Identity({"role": "all"}, {"team": "ml"})
+    accounts = {
+        each["metadata"]["namespace"]: each["metadata"]
+        for each in objects
+        if each["kind"] == "ServiceAccount" and each["metadata"]["name"] == "flywheel-server"
+    }
+    assert {name: each["annotations"] for name, each in accounts.items()} == {
+        "shop": {"role": "shop"},
+        "flights": {"role": "all"},
+    }
+    assert all(each["labels"]["team"] == "ml" for each in accounts.values())

@@ -89,11 +89,19 @@
 {{ dict "Effect" "Allow" "Principal" (dict "AWS" .accounts) "Action" (list "s3:ListBucket") "Resource" (list .bucket) "Condition" (dict "StringLike" (dict "s3:prefix" (list (printf "%s*" .folder)))) | toJson }}
 {{- end }}
 
+{{/* The Secret of the store in each namespace, as the operator, its pods and the policies name it. */}}
+{{- define "flywheel.storeSecret" -}}
+{{ .Values.store.existingSecret | default "flywheel-store" }}
+{{- end }}
+
 {{/* The settings of one namespace's store: store.namespaces.<name> over store. */}}
 {{- define "flywheel.storeOf" -}}
 {{- $found := pick .top.Values.store "bucket" "prefix" "accessKey" "secretKey" "createSecret" }}
 {{- range $key, $value := get (.top.Values.store.namespaces | default dict) .namespace | default dict }}
 {{- $_ := set $found $key $value }}
+{{- end }}
+{{- if .top.Values.store.existingSecret }}
+{{- $_ := set $found "createSecret" false }}
 {{- end }}
 {{- $found | toJson }}
 {{- end }}
@@ -102,6 +110,24 @@
 {{- define "flywheel.identity" -}}
 {{- $own := get (.top.Values.store.namespaces | default dict) .namespace | default dict }}
 {{- merge (deepCopy ($own.runnerAnnotations | default dict)) .top.Values.runner.annotations | toYaml }}
+{{- end }}
+
+{{/* Annotations and labels of the ServiceAccounts of one namespace's servers, as JSON. An empty namespace: those of a namespace that the chart does not know. */}}
+{{- define "flywheel.serverIdentity" -}}
+{{- $own := get (.top.Values.store.namespaces | default dict) .namespace | default dict }}
+{{- $values := .top.Values.serving.serviceAccount | default dict }}
+{{- $annotations := merge dict ($own.serverAnnotations | default dict) ($own.runnerAnnotations | default dict) ($values.annotations | default dict) .top.Values.runner.annotations }}
+{{- $labels := merge dict ($values.labels | default dict) (.top.Values.runner.labels | default dict) }}
+{{- dict "annotations" $annotations "labels" $labels | toJson }}
+{{- end }}
+
+{{/* The same for each namespace that has its own, and for all others under an empty name, for the ServiceAccounts that the operator makes. */}}
+{{- define "flywheel.serverIdentities" -}}
+{{- $found := dict "" (include "flywheel.serverIdentity" (dict "top" . "namespace" "") | fromJson) }}
+{{- range $namespace, $_ := .Values.store.namespaces | default dict }}
+{{- $_ := set $found $namespace (include "flywheel.serverIdentity" (dict "top" $ "namespace" $namespace) | fromJson) }}
+{{- end }}
+{{- $found | toJson }}
 {{- end }}
 
 {{/* The data of the Secret through which the step pods of one namespace access the store. */}}
@@ -144,6 +170,12 @@ FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
 {{/* Refuses a bucket that the embedded store does not have, and one key for several namespaces that store.shared does not name. */}}
 {{- define "flywheel.storeCheck" -}}
 {{- $store := .Values.store }}
+{{- if and $store.existingSecret $store.embedded.enabled }}
+{{- fail "store.existingSecret names the keys of an external store, and the embedded store makes its own; set store.embedded.enabled=false, or leave existingSecret out" }}
+{{- end }}
+{{- if and $store.existingSecret (or $store.accessKey $store.secretKey) }}
+{{- fail "store.existingSecret and store.accessKey exclude each other: the chart would create no Secret with that key; leave one of them out" }}
+{{- end }}
 {{- range $namespace := ternary .Values.namespaces list $store.embedded.enabled }}
 {{- $bucket := (include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson).bucket }}
 {{- if ne $bucket $store.bucket }}

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import timedelta
 from typing import Any
 
@@ -36,6 +36,31 @@ class AllowedPlacement:
 
 
 @dataclass(frozen=True)
+class Identity:
+    """Annotations and labels of a ServiceAccount, such as those of a workload identity."""
+
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def parse_all(text: str) -> "dict[str, Identity]":
+        """Returns the identity of the servers of each namespace, given as JSON; that of all others has an empty name.
+
+        Raises:
+            ValueError: it is no such JSON.
+        """
+        try:
+            return {
+                namespace: Identity(dict(each.get("annotations") or {}), dict(each.get("labels") or {}))
+                for namespace, each in json.loads(text).items()
+            }
+        except (ValueError, AttributeError, TypeError) as error:
+            raise ValueError(
+                f"FLYWHEEL_SERVER_IDENTITIES is '{text}'; set it to annotations and labels by namespace as JSON ({error})"
+            ) from None
+
+
+@dataclass(frozen=True)
 class Settings:
     """Installation-wide settings; the chart's values set the environment variables of the same names."""
 
@@ -58,6 +83,7 @@ class Settings:
     training_timeout: str = ""  # of a trial and of a pipeline's step without a timeout, such as 24h; empty: none
     resync: timedelta = timedelta(minutes=10)
     readable: tuple[str, ...] = ()  # folders that all namespaces may read with the installation's credentials
+    server_identities: Mapping[str, Identity] = field(default_factory=dict)  # by namespace; "" for all others
     store_folders: tuple[str, ...] = ()  # of each namespace that the chart knows, such as shop=s3://flywheel/shop/
 
     @staticmethod
@@ -71,7 +97,9 @@ class Settings:
         if not resync.isdigit() or int(resync) < 5:
             raise ValueError(f"FLYWHEEL_RESYNC_SECONDS is '{resync}'; set it to a whole number of seconds, at least 5")
         placement = AllowedPlacement.parse(environment.get("FLYWHEEL_PLACEMENT", "{}"))
-        given: dict[str, Any] = {"resync": timedelta(seconds=int(resync)), "placement": placement}
+        identities = Identity.parse_all(environment.get("FLYWHEEL_SERVER_IDENTITIES", "{}"))
+        given: dict[str, Any] = {"placement": placement, "server_identities": identities}
+        given["resync"] = timedelta(seconds=int(resync))
         for each in fields(Settings):
             text = environment.get(f"FLYWHEEL_{each.name.upper()}")
             if text is not None and each.name not in given:
@@ -83,6 +111,10 @@ class Settings:
     def store_folder(self, namespace: str) -> str | None:
         """Returns the URI of the namespace's own folder in the store, or None where the chart does not know it."""
         return dict(each.split("=", 1) for each in self.store_folders).get(namespace)
+
+    def server_identity(self, namespace: str) -> Identity:
+        """Returns the annotations and labels of the ServiceAccounts of a namespace's servers."""
+        return self.server_identities.get(namespace) or self.server_identities.get("") or Identity()
 
 
 def _check_folders(variable: str, folders: Iterable[str]) -> None:

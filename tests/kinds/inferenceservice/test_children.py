@@ -12,7 +12,7 @@ from flywheel.core.resource.api import CONFIG_MAP, JOB, MODEL, MODEL_VERSION, PO
 from flywheel.core.resource.model_reference import ResolvedVersion
 from flywheel.core.resource.ownership import with_owner
 from flywheel.core.resource.plan import Child
-from flywheel.core.settings import Settings
+from flywheel.core.settings import Identity, Settings
 from flywheel.kinds.inferenceservice import children
 from flywheel.kinds.inferenceservice.kind import KIND
 from flywheel.kinds.inferenceservice.schema import InferenceService
@@ -282,3 +282,22 @@ def test_it_leads(spec: dict[str, Any], status: dict[str, Any], led: set[Any]) -
     found = resource(KIND, "delay", {"auth": {"none": {}}, **spec}, status=status)
 
     assert set(KIND.references(found)) == {Reference(api, "default", name) for api, name in led}
+
+
+def test_the_account_of_a_service_has_the_identity_of_its_namespace() -> None:
+    role, other = Identity({"eks.amazonaws.com/role-arn": "arn"}, {"team": "ml"}), Identity({"role": "others"})
+    known = Settings(server_identities={"default": role, "": other})
+
+    assert children.service_account(service(), known).manifest["metadata"] == {
+        "name": "delay",
+        "annotations": {"eks.amazonaws.com/role-arn": "arn"},
+        "labels": {"team": "ml"},
+    }
+    elsewhere = Settings(server_identities={"shop": role, "": other})
+    assert children.service_account(service(), elsewhere).manifest["metadata"]["annotations"] == {"role": "others"}
+    assert children.service_account(service(), Settings()).manifest["metadata"] == {"name": "delay"}
+
+
+def test_an_identity_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(ValueError, match="FLYWHEEL_SERVER_IDENTITIES is 'role'"):
+        Settings.from_environment({"FLYWHEEL_SERVER_IDENTITIES": "role"})

@@ -42,7 +42,7 @@ def service_children(
     """All children, in the order in which they are applied."""
     slot = layout.active
     front = selecting_service(service, names.child(service), slot)
-    around = (service_account(service), network_policy(service, layout), front)
+    around = (service_account(service, settings), network_policy(service, layout), front)
     budget = (disruption_budget(service, slot),) if replicas.replica_limits(service)[1] > 1 else ()
     count = replicas.desired_replicas(service, layout.running)
     shared = replicas.has_autoscaler(service) or layout.autoscaled
@@ -145,9 +145,12 @@ def selecting_service(service: InferenceService, name: str, slot: Slot, **more: 
     return Child(api.SERVICE, api.SERVICE.manifest(name, spec=spec))
 
 
-def service_account(service: InferenceService) -> Child:
-    """A ServiceAccount without a token and without rights: an identity for policies and audit."""
-    return _child(api.SERVICE_ACCOUNT, service, automountServiceAccountToken=False)
+def service_account(service: InferenceService, settings: Settings) -> Child:
+    """A ServiceAccount without a token and without rights: an identity for policies and audit, and the installation's workload identity."""
+    identity = settings.server_identity(service.namespace)
+    given = {"annotations": dict(identity.annotations), "labels": dict(identity.labels)}
+    metadata = {key: value for key, value in given.items() if value}
+    return _child(api.SERVICE_ACCOUNT, service, metadata=metadata, automountServiceAccountToken=False)
 
 
 def disruption_budget(service: InferenceService, slot: Slot = "a") -> Child:
