@@ -1,6 +1,6 @@
 """Writes all files that are generated from the code: `python -m generator`, or checks them with `--check`.
 
-CRDs, the chart's copies of them, the chart's permission rules, and the API reference.
+CRDs, the chart's copies of them, the chart's permission rules, the API reference, and Argo CD's health checks.
 """
 
 import argparse
@@ -13,11 +13,13 @@ from flywheel.core.resource.kind import AnyKind
 from flywheel.engine import discover
 from generator import rbac
 from generator.crd import crd_manifest
+from generator.health import CONFIG_MAP_PATH, config_map_patch, health_script, script_path
 from generator.reference import reference_page
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 COMMAND = "make generate"
-HEADER = f"# Written by '{COMMAND}' from the code; do not edit.\n"
+COMMAND_NOTE = f"Written by '{COMMAND}' from the code; do not edit."
+HEADER = f"# {COMMAND_NOTE}\n"
 CRD_FOLDERS = ("crds", "charts/flywheel/files/crds")
 MAX_CRD_BYTES = 160_000  # of one CRD; kubectl's client-side apply allows 262,144
 
@@ -35,6 +37,8 @@ def generated_files(kinds: Iterable[AnyKind]) -> dict[str, str]:
         written |= {f"{folder}/{kind.api}.yaml": text for folder in CRD_FOLDERS}
     written["charts/flywheel/files/rules.yaml"] = chart_rules(kinds)
     written["docs/reference.md"] = reference_page(kinds)
+    written |= {script_path(kind): f"-- {COMMAND_NOTE}\n{health_script(kind)}" for kind in kinds}
+    written[CONFIG_MAP_PATH] = HEADER + config_map_patch(kinds)
     return written
 
 

@@ -144,6 +144,9 @@ def _convert_object(found: Fragment, defs: Mapping[str, Any], path: str, inside:
                 f"{path}.{name} has no description; add Field(description=...), which kubectl explain and the docs print"
             )
     found["properties"] = fields
+    if not fields:
+        del found["properties"]  # the API server drops empty ones, and Argo CD would show a difference for ever
+        return
     for name in _members_of_unions(found):
         if "default" in found["properties"].get(name, {}):
             raise UnsupportedSchema(

@@ -140,6 +140,7 @@ KIND = Kind(
     references=lambda widget: (
         (Reference(WIDGETS, widget.namespace, widget.spec.friend),) if widget.spec.friend is not None else ()
     ),
+    normal_reasons=frozenset(("Told",)),
 )
 
 _OPEN = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}

@@ -122,7 +122,7 @@ class Reconciler:
                 raise
             refresh(self._client, self._store, resource.reference)
             return REQUEUE
-        for event in (*status.ready_events(resource.status.conditions, new.conditions, plan), *plan.events):
+        for event in (*status.ready_events(kind, resource.status.conditions, new.conditions, plan), *plan.events):
             self._recorder.record(resource, event, now)
         return None
 

@@ -80,6 +80,19 @@ def observe_basics(cluster: Cluster) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
+class HealthByReason:
+    """Reasons of Ready for which the health that GitOps tools show is not what the conditions say. Each field is a health of Argo CD.
+
+    `healthy`: it is as Git wishes, and not Ready since something outside Git is missing. `suspended`: it waits for a person.
+    `degraded`: it is Ready with what was there before, and what Git wishes has failed.
+    """
+
+    healthy: tuple[str, ...] = ()
+    suspended: tuple[str, ...] = ()
+    degraded: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Kind(Generic[S, T, F]):
     """All that the engine knows of a kind.
 
@@ -87,6 +100,8 @@ class Kind(Generic[S, T, F]):
     `owns` are the types of its children, which are pruned; `makes` are kinds of Flywheel that it creates and does not own,
     `removes` those that its plans may delete (`Plan.removals`), `patches` those that they may patch (`Plan.patches`).
     `rules` are CEL rules on the root of the object; `selectable` are JSON paths usable in field selectors.
+    `normal_reasons` are the reasons of Ready that report progress, success or a user's wish; every other one is a failure, whose event is a
+    Warning. `health` has those for which GitOps tools show another health than the conditions say.
     `preview` returns all children that a resource will have over its life, with placeholders for what is not known yet, for
     `flywheel test`; a kind whose first plan has them all needs none. It raises ValueError with a sentence where there can be none.
     """
@@ -106,6 +121,8 @@ class Kind(Generic[S, T, F]):
     rules: tuple[Mapping[str, Any], ...] = ()
     selectable: tuple[str, ...] = ()
     scale: Mapping[str, str] | None = None
+    normal_reasons: frozenset[str] = frozenset()
+    health: HealthByReason = HealthByReason()
     preview: Callable[[Resource[S, T], Settings], Iterable[Child]] | None = None
 
     @property

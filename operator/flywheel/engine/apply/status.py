@@ -10,6 +10,7 @@ from flywheel.core.resource.plan import Event, Plan
 from flywheel.core.resource.schema import Condition, Status
 
 MAX_SUMMARY_LENGTH = 256
+NORMAL_REASONS = frozenset(("Pending", "Queued", "Suspended"))  # of any kind; Kind.normal_reasons has each kind's own
 
 
 def complete_status(kind: AnyKind, resource: AnyResource, plan: Plan, now: datetime) -> Status:
@@ -40,12 +41,16 @@ def _non_empty(status: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in status.items() if value not in ({}, [], None)}
 
 
-def ready_events(old: tuple[Condition, ...], new: tuple[Condition, ...], plan: Plan) -> tuple[Event, ...]:
-    """Returns an event if Ready or its reason changed: a Warning where Ready was lost or the resource is stalled."""
+def ready_events(
+    kind: AnyKind, old: tuple[Condition, ...], new: tuple[Condition, ...], plan: Plan
+) -> tuple[Event, ...]:
+    """Returns an event if Ready or its reason changed: a Warning for each failure, and where Ready was lost."""
     before = next((each for each in old if each.type == READY), None)
     after = next(each for each in new if each.type == READY)
     if before is not None and (before.status, before.reason) == (after.status, after.reason):
         return ()
-    was_ready = before is not None and before.status == "True"
-    warning = after.status != "True" and (plan.stalled or was_ready)
-    return (Event(after.reason, after.message or after.reason, "Warning" if warning else "Normal"),)
+    if any((each.reason, each.message) == (after.reason, after.message) for each in plan.events):
+        return ()  # the plan has this event itself
+    was_lost = after.status != "True" and before is not None and before.status == "True"
+    failed = plan.stalled or after.reason not in NORMAL_REASONS | kind.normal_reasons
+    return (Event(after.reason, after.message or after.reason, "Warning" if failed or was_lost else "Normal"),)

@@ -35,4 +35,7 @@ KIND: Kind[BatchInferenceSpec, BatchInferenceStatus, Seen] = Kind(
     references=references,
     bounded=True,
     preview=preview,
+    normal_reasons=frozenset(
+        ("NoChampion", "VersionNotReady", "Planning", "Scoring", "Finishing", "Scored", "Scheduled", "TimeIsOver")
+    ),
 )

@@ -1,7 +1,7 @@
 """Dataset as the engine sees it."""
 
 from flywheel.core.resource.api import CRON_JOB, DATASET, JOB
-from flywheel.core.resource.kind import Kind
+from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.kinds.dataset.decide import decide
 from flywheel.kinds.dataset.observe import Seen, observe
 from flywheel.kinds.dataset.schema.spec import DatasetSpec
@@ -15,4 +15,6 @@ KIND: Kind[DatasetSpec, DatasetStatus, Seen] = Kind(
     observe=observe,
     decide=decide,
     owns=(CRON_JOB, JOB),
+    normal_reasons=frozenset(("Checking", "Checked")),
+    health=HealthByReason(degraded=("CheckFailed",)),
 )

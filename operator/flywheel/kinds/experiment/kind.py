@@ -22,4 +22,17 @@ KIND: Kind[ExperimentSpec, ExperimentStatus, Seen] = Kind(
     bounded=True,
     rules=RULES,
     preview=preview,
+    normal_reasons=frozenset(
+        (
+            "DatasetNotReady",
+            "Searching",
+            "Registering",
+            "GoalReached",
+            "BudgetSpent",
+            "SpaceSearched",
+            "Trained",
+            "Plateau",
+            "TimeSpent",
+        )
+    ),
 )

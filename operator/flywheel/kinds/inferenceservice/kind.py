@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from flywheel.core.resource.api import INFERENCE_SERVICE, MODEL, MODEL_VERSION, POD, Reference
-from flywheel.core.resource.kind import Kind
+from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.core.resource.schema import rule
 from flywheel.kinds.inferenceservice.children import OWNS
 from flywheel.kinds.inferenceservice.decide import decide
@@ -47,4 +47,22 @@ KIND: Kind[InferenceServiceSpec, InferenceServiceStatus, Seen] = Kind(
         "labelSelectorPath": ".status.selector",
     },
     preview=preview,
+    normal_reasons=frozenset(
+        (
+            "NoChampion",
+            "VersionNotReady",
+            "Starting",
+            "Serving",
+            "NoReplicas",
+            "Scaling",
+            "RollingOut",
+            "ChallengerStarting",
+            "CanaryJudged",
+            "ShadowJudged",
+            "RolloutPaused",
+            "Promoting",
+            "RolloutAborted",
+        )
+    ),
+    health=HealthByReason(suspended=("RolloutPaused",), degraded=("EnvNotAllowed", "RolledBack")),
 )

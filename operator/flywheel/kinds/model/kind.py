@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
-from flywheel.core.resource.kind import Kind
+from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.kinds.model.children import Model
 from flywheel.kinds.model.decide import decide
 from flywheel.kinds.model.observe import Seen, observe
@@ -28,4 +28,8 @@ KIND: Kind[ModelSpec, ModelStatus, Seen] = Kind(
     removes=(MODEL_VERSION,),
     patches=(MODEL_VERSION,),
     references=references,
+    normal_reasons=frozenset(
+        ("NoVersion", "WaitingForVersion", "ChampionChosen", "Pinned", "AwaitingApproval", "Measuring", "NotBetter")
+    ),
+    health=HealthByReason(healthy=("NoVersion", "WaitingForVersion", "Measuring"), suspended=("AwaitingApproval",)),
 )

@@ -28,4 +28,5 @@ KIND: Kind[ModelVersionSpec, ModelVersionStatus, Seen] = Kind(
     owns=(JOB,),
     references=references,
     selectable=(".spec.model",),
+    normal_reasons=frozenset(("Verifying", "Verified")),
 )

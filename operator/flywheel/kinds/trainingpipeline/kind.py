@@ -1,7 +1,7 @@
 """TrainingPipeline as the engine sees it."""
 
 from flywheel.core.resource.api import CONTROLLER_REVISION, CRON_JOB, TRAINING_PIPELINE, TRAINING_RUN
-from flywheel.core.resource.kind import Kind
+from flywheel.core.resource.kind import HealthByReason, Kind
 from flywheel.kinds.trainingpipeline.decide import decide
 from flywheel.kinds.trainingpipeline.observe import Seen, observe, references
 from flywheel.kinds.trainingpipeline.preview import preview
@@ -18,4 +18,6 @@ KIND: Kind[TrainingPipelineSpec, TrainingPipelineStatus, Seen] = Kind(
     removes=(TRAINING_RUN,),
     references=references,
     preview=preview,
+    normal_reasons=frozenset(("Live", "Testing")),
+    health=HealthByReason(degraded=("BreakerOpen", "TestFailed")),
 )

@@ -19,4 +19,5 @@ KIND: Kind[TrainingRunSpec, TrainingRunStatus, Seen] = Kind(
     references=references,
     bounded=True,
     rules=IMMUTABLE_FIELDS,
+    normal_reasons=frozenset(("DatasetNotReady", "PipelineNotReady", "Running", "Succeeded", "Cancelled")),
 )
