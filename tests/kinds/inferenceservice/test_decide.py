@@ -55,7 +55,7 @@ GONE = UnresolvedReference(
     ("seen", "ready", "progressing", "reason", "words"),
     [
         pytest.param(SERVING, True, None, "Serving", "All 2 servers are ready with version 'delay-1' at http://delay.default.svc:8080", id="all answer"),
-        pytest.param(replace(SERVING, isolated=True, model_diagnosis=STUCK), True, None, "ModelStuck", "All 2 servers are ready. In pod 'x'", id="calls were ended"),
+        pytest.param(replace(SERVING, model_diagnosis=STUCK), True, None, "ModelStuck", "All 2 servers are ready. In pod 'x'", id="calls were ended"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=0), diagnosis=STUCK), False, None, "ModelStuck", "0 of 2 servers are ready. In pod 'x'", id="all calls are stuck"),
         pytest.param(NEW, False, None, "Starting", "0 of 2 servers are ready", id="none exists yet"),
         pytest.param(replace(SERVING, servers=servers(V1, ready=1)), False, None, "Starting", "1 of 2 servers are ready", id="one still warms up"),

@@ -1,5 +1,6 @@
 """What an InferenceService sees, and that what it makes becomes what it sees."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -9,7 +10,13 @@ from flywheel.core.resource.model_reference import ResolvedVersion, UnresolvedRe
 from flywheel.core.resource.names import INPUTS_ANNOTATION
 from flywheel.kinds.inferenceservice.decide import decide
 from flywheel.kinds.inferenceservice.kind import KIND
-from flywheel.kinds.inferenceservice.model_health import PROBE_FAILURE, diagnose_model
+from flywheel.kinds.inferenceservice.model_health import (
+    CHECK_INTERVAL,
+    IN_PROCESS_CHECK_INTERVAL,
+    PROBE_FAILURE,
+    RECENT,
+    diagnose_model,
+)
 from flywheel.kinds.inferenceservice.observe import observe
 from flywheel.kinds.inferenceservice.schema import InferenceService
 from flywheel.kinds.inferenceservice.servers import NO_SERVERS, read_servers
@@ -253,12 +260,12 @@ def test_failed_probes_tell_what_became_of_the_model(events: list[Manifest], rea
     [
         pytest.param("Loop", {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="isolated and ready"),
         pytest.param(None, {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="ready, and verified by an earlier build"),
-        pytest.param("", {"replicas": 1, "readyReplicas": 1}, None, None, id="no call may be ended"),
+        pytest.param("", {"replicas": 1, "readyReplicas": 1}, None, "ModelStuck", id="in the server's own process and ready"),
         pytest.param("", {"replicas": 1}, None, "ModelStuck", id="not ready"),
         pytest.param("Loop", {"replicas": 1}, {"triton": {"image": "triton"}}, None, id="another server's probes mean something else"),
     ],
 )  # fmt: skip
-def test_events_are_looked_up_only_where_they_may_matter(
+def test_what_servers_of_ours_report_is_read_from_events(
     isolated: str | None, status: dict[str, int], runtime: dict[str, Any] | None, reason: str | None
 ) -> None:
     asked = service(version="delay-1", **({"runtime": runtime} if runtime else {}))
@@ -273,6 +280,17 @@ def test_events_are_looked_up_only_where_they_may_matter(
     found = observe(asked, cluster).model_diagnosis
 
     assert (found.reason if found else None) == reason
+
+
+@pytest.mark.parametrize(("isolated", "interval"), [("Loop", CHECK_INTERVAL), ("", IN_PROCESS_CHECK_INTERVAL)])
+def test_a_model_in_workers_is_checked_more_often_and_every_model_while_a_report_is_recent(
+    isolated: str, interval: timedelta
+) -> None:
+    asked = service(version="delay-1")
+    cluster, _ = made(service(), replicas=1, readyReplicas=1)
+    cluster.put({**VERSION_1, "status": {**VERSION_1["status"], "isolated": isolated}})
+
+    assert observe(asked, cluster).model_check_interval == interval < RECENT
 
 
 def test_an_earlier_report_of_a_ready_server_does_not_explain_one_that_starts() -> None:

@@ -60,7 +60,7 @@ class Cluster(Protocol):
         """Returns whether the API server has an API group, such as custom.metrics.k8s.io; cached for a minute."""
 
     def events(self, namespace: str, uid: str) -> tuple[Manifest, ...]:
-        """Returns Kubernetes' events about one object, newest last. It makes a request, so call it only for an object that does not run."""
+        """Returns Kubernetes' events about one object, newest last. It makes a request, so call it rarely for an object that runs."""
 
     def kueue_workloads(self, job: Manifest) -> tuple[Manifest, ...]:
         """Returns Kueue's Workloads of one Job. It makes a request, so call it only for a Job that waits, where `serves(KUEUE)`."""

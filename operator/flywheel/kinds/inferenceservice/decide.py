@@ -223,7 +223,7 @@ def all_servers_are_ready(service: InferenceService, seen: Seen, target: Resolve
         ready=True,
         reason="Serving",
         message=f"{ready} with version '{target.version}' at {messages.url(service)}.",
-        requeue_after=starting or (CHECK_INTERVAL if seen.isolated else None),
+        requeue_after=starting or seen.model_check_interval,
     )
 
 

@@ -10,7 +10,9 @@ from datetime import datetime, timedelta
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis, EventLookup
 from flywheel.core.resource.api import Manifest
 
-CHECK_INTERVAL = timedelta(seconds=30)  # events are not watched
+# Events are not watched. Each check is a request for each pod, and calls of a model in the server's own process end rarely.
+CHECK_INTERVAL = timedelta(seconds=30)
+IN_PROCESS_CHECK_INTERVAL = timedelta(minutes=3)
 RECENT = timedelta(minutes=5)
 PROBE_FAILURE = "Readiness probe failed: HTTP probe failed with statuscode: "
 MESSAGES = {

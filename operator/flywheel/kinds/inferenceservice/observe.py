@@ -1,6 +1,7 @@
 """All facts that matter to an InferenceService."""
 
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from functools import cache, partial
 
 from flywheel.core.diagnosis.workload_diagnosis import Diagnosis
@@ -14,7 +15,7 @@ from flywheel.core.resource.model_reference import (
     resolve_version,
 )
 from flywheel.kinds.inferenceservice.logging import prediction_logging
-from flywheel.kinds.inferenceservice.model_health import diagnose_model
+from flywheel.kinds.inferenceservice.model_health import CHECK_INTERVAL, IN_PROCESS_CHECK_INTERVAL, diagnose_model
 from flywheel.kinds.inferenceservice.rollout import observe as rollout_observe
 from flywheel.kinds.inferenceservice.runtimes import container
 from flywheel.kinds.inferenceservice.scaling.observe import AutoscalerSeen, observe_autoscaler
@@ -28,7 +29,7 @@ from flywheel.kinds.modelversion.schema.status import ModelVersionStatus
 class Seen(Observation):
     """What was observed of a service.
 
-    `isolated`: servers may compute the model in worker processes, and `model_diagnosis` says whether its calls were ended lately.
+    `model_diagnosis` says whether calls of the model were ended lately, which is checked again after `model_check_interval`.
     `version`: what the spec's reference resolves to, or why it does not. `servers` and `diagnosis` are of the active slot, which the
     front Service selects. `rollout` has the other slot.
     """
@@ -36,7 +37,7 @@ class Seen(Observation):
     version: ResolvedVersion | UnresolvedReference
     servers: Servers = NO_SERVERS
     diagnosis: Diagnosis | None = None
-    isolated: bool = False
+    model_check_interval: timedelta | None = None
     model_diagnosis: Diagnosis | None = None
     logging_note: str = ""  # why no predictions are logged
     batching_note: str = ""  # why spec.batching has no effect
@@ -69,13 +70,13 @@ def observe(service: InferenceService, cluster: Cluster) -> Seen:
     if service.spec.version is not None:
         version = require_approval(service.namespace, version, cluster)
     status = _version_status(service, version, cluster)
-    isolated, model_diagnosis, unready_diagnosis = _observe_model(service, version, pods, cluster)
+    interval, model_diagnosis, unready_diagnosis = _observe_model(service, version, pods, cluster)
     return Seen(
         **observe_basics(cluster),
         version=version,
         servers=servers,
         diagnosis=diagnosis or unready_diagnosis,
-        isolated=isolated,
+        model_check_interval=interval,
         model_diagnosis=model_diagnosis,
         logging_note=_logging_note(service, status),
         batching_note=_batching_note(service, status),
@@ -89,20 +90,21 @@ def _observe_model(
     version: ResolvedVersion | UnresolvedReference,
     pods: list[Manifest],
     cluster: Cluster,
-) -> tuple[bool, Diagnosis | None, Diagnosis | None]:
-    """Whether the wanted version may be computed in workers, and what our servers report of their model: all, and those not ready.
+) -> tuple[timedelta | None, Diagnosis | None, Diagnosis | None]:
+    """When to check again, and what our servers report of their model: all, and those not ready.
 
-    The events are looked up only where calls may be ended: for such a version, and for pods that are not ready. A version that an
-    earlier build verified does not say whether it is one.
+    A model that may be computed in worker processes is checked more often. A version that an earlier build verified does not say
+    whether its model is one.
     """
     if not container.is_ours(service.spec.runtime):
-        return False, None, None
+        return None, None, None
     name = version.version if isinstance(version, ResolvedVersion) else ""
     found = cluster.get(Reference(MODEL_VERSION, service.namespace, name)) if name else None
     isolated = found is not None and (found.get("status") or {}).get("isolated") != ""
     events = cache(partial(cluster.events, service.namespace))
     unready = diagnose_model([pod for pod in pods if not is_true(pod, READY)], events, cluster.now)
-    return isolated, diagnose_model(pods, events, cluster.now) if isolated else unready, unready
+    interval = CHECK_INTERVAL if isolated else IN_PROCESS_CHECK_INTERVAL
+    return interval, diagnose_model(pods, events, cluster.now), unready
 
 
 def _version_status(
