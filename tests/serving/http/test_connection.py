@@ -289,6 +289,66 @@ def test_too_many_busy_connections_are_answered_503(server: LocalServer) -> None
     assert_answers(server)
 
 
+def test_slow_bodies_of_two_clients_make_room_for_a_third(server: LocalServer) -> None:
+    """They have all 8 connections, and lose one when somebody else comes, with a message."""
+    slow = [open_from(server, client) for client in ["127.0.0.2"] * 6 + ["127.0.0.3"] * 2]
+    try:
+        for connection in slow:
+            connection.sendall(POST + BODY[:-1])
+        with connected(server) as good:
+            good.sendall(POST + BODY)
+            assert receive(good)[0] == 200
+        found = [each for connection in slow for each in responses(connection)]
+        [(_, evicted)] = [each for each in found if each[0] == 429]
+        assert "when other clients needed its room" in json.loads(evicted)["error"]
+        assert [status for status, _ in found].count(408) == 7
+    finally:
+        for connection in slow:
+            connection.close()
+    assert_answers(server)
+
+
+def test_bytes_of_slow_bodies_make_room_for_another_clients(counting: Path) -> None:
+    """All bodies together have 1 MiB, which two clients have nearly filled."""
+    body = b" " * (65_536 - len(BODY)) + BODY
+    with LocalServer(counting, "--name", "counting", "--max-body-bytes", "65536") as server:
+        slow = [open_from(server, client) for client in ["127.0.0.2"] * 12 + ["127.0.0.3"] * 4]
+        try:
+            for connection in slow:
+                connection.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + body[:-1])
+            for _ in range(3):
+                with connected(server) as good:
+                    good.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + body[:-1])
+                    time.sleep(0.1)
+                    good.sendall(body[-1:])
+                    assert receive(good)[0] == 200
+            slow[-1].sendall(body[-1:])
+            assert receive(slow[-1])[0] == 200, "the client with fewer bytes keeps its requests"
+        finally:
+            for connection in slow:
+                connection.close()
+
+
+def test_a_client_that_holds_three_quarters_of_all_bytes_is_refused_alone(counting: Path) -> None:
+    with LocalServer(counting, "--name", "counting", "--max-body-bytes", "65536") as server:
+        slow = [open_from(server, "127.0.0.2") for _ in range(12)]
+        try:
+            for connection in slow:
+                connection.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + b" " * 65_535)
+            with open_from(server, "127.0.0.2") as another:
+                another.sendall(INFER + b"Content-Length: 65536\r\n\r\n" + b" " * 65_535)
+                status, body, _ = receive(another)
+                assert (status, "too many bytes" in json.loads(body)["error"]) == (503, True)
+            assert_answers(server)
+        finally:
+            for connection in slow:
+                connection.close()
+
+
+def open_from(server: LocalServer, client: str) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", server.ready["http"]), 20, (client, 0))
+
+
 def test_idle_connections_make_room_for_new_ones(server: LocalServer) -> None:
     """A client's silent connections go first, then those that have waited longest since their last response."""
     with connected(server) as used:

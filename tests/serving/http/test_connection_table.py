@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from flywheel_serving.http.connection_table import ConnectionTable
+from flywheel_serving.http.connection_table import IN_HEAD, WAITING_FOR_CLIENT, ConnectionTable
 
 
 @dataclass(eq=False)
@@ -51,6 +51,28 @@ def test_an_idle_connection_behind_many_busy_ones_is_found() -> None:
 
     assert fill(table, Open("a")) == [True]
     assert idle.is_evicted
+
+
+def test_a_request_that_waits_for_its_client_makes_room_for_another_peer_alone() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(8)
+    slow = [Open("a", (WAITING_FOR_CLIENT, float(9 - number))) for number in range(6)]
+    fill(table, *slow, Open("b"), Open("b"))
+
+    assert fill(table, Open("a")) == [False]
+    table.remove(table.all()[-1])
+    assert fill(table, Open("b")) == [True]
+    assert [each.is_evicted for each in slow] == [False] * 5 + [True]
+
+
+def test_idle_connections_make_room_before_requests_that_wait_for_their_client() -> None:
+    table: ConnectionTable[Open] = ConnectionTable(200)
+    slow = [Open("a", (WAITING_FOR_CLIENT, 1.0)) for _ in range(100)]
+    idle = Open("a", (IN_HEAD, 5.0))
+    fill(table, *slow, idle, *(Open("b") for _ in range(99)))
+
+    assert fill(table, Open("c")) == [True]
+    assert idle.is_evicted
+    assert not any(each.is_evicted for each in slow)
 
 
 def test_an_evicted_connection_is_removed_once() -> None:

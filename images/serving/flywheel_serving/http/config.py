@@ -22,7 +22,7 @@ class HttpLimits:
 
     @cached_property
     def buffered_bytes(self) -> int:
-        """Of all bodies being received or answered, over all connections."""
+        """Of all bodies being received or answered and of unread responses, over all connections."""
         return max(BUFFERED_BODIES * self.body_bytes, MEBIBYTE)
 
 

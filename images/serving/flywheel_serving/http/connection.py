@@ -10,7 +10,9 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
+from flywheel_serving.http.body_budget import BodyBudget
 from flywheel_serving.http.config import HttpLimits
+from flywheel_serving.http.connection_table import IN_HEAD, LINGERING, SILENT, USED, WAITING_FOR_CLIENT, Idleness
 from flywheel_serving.http.head_cache import HeadCache
 from flywheel_serving.http.message import Request, Response, SendResponse, busy_response, error_response
 from flywheel_serving.http.parser import Event, RequestParser
@@ -19,15 +21,19 @@ from flywheel_serving.peers import UNKNOWN_PEER, peer_of_socket
 MAX_PIPELINED_REQUESTS = 16
 LINGER_SECONDS = 2.0
 NEVER = float("inf")
+EVICTED = (
+    "the request was not complete when other clients needed its room, and this client had the most requests; "
+    "retry in a second, and send fewer requests at once"
+)
 
 
 class ConnectionOwner(Protocol):
-    """What a connection needs of the server that accepted it; `buffered_bytes` is the budget of all connections."""
+    """What a connection needs of the server that accepted it."""
 
     limits: HttpLimits
     head_cache: HeadCache
     loop: asyncio.AbstractEventLoop
-    buffered_bytes: int
+    body_budget: BodyBudget
     is_draining: bool
 
     def add_connection(self, connection: "Connection") -> bool: ...
@@ -53,7 +59,7 @@ class Connection(asyncio.Protocol):
         self._is_half_closed = False
         self._is_lingering = False
         self._has_answered = False
-        self._budgeted_bytes = 0  # of bodies of this connection, in the server's budget
+        self._budgeted_bytes = 0  # of this connection, in the server's budget
         self.deadline = NEVER
         self.peer = UNKNOWN_PEER
 
@@ -71,14 +77,14 @@ class Connection(asyncio.Protocol):
         self._server.remove_connection(self)
 
     def data_received(self, data: bytes) -> None:
-        request = self._parser.find_cached(data)
+        request, server = self._parser.find_cached(data), self._server
         if request is None:
             self._feed(data)
-        elif self._request is None and self._is_writable and self._server.buffered_bytes <= self._limits.buffered_bytes:
+        elif self._request is None and self._is_writable and server.body_budget.total <= self._limits.buffered_bytes:
             self.deadline = NEVER  # most clients send one request after the other
             self._request = request
             request.peer = self.peer
-            self._server.answer(request, self._send_response)
+            server.answer(request, self._send_response)
         else:
             self._queue.append(request)
             self._on_events()
@@ -93,8 +99,11 @@ class Connection(asyncio.Protocol):
     def _on_events(self) -> None:
         if self._budgeted_bytes or self._parser.body_bytes or len(self._queue) > 1:  # a single request is answered now
             self._update_budget()
-        if self._server.buffered_bytes > self._limits.buffered_bytes:
+        budget = self._server.body_budget
+        holds_bytes = self._budgeted_bytes or budget.total > self._limits.buffered_bytes
+        if holds_bytes and not budget.has_room(self):
             self._parser.refuse(busy_response("too many bytes of requests are in flight"))
+            self._update_budget()
         if self._queue:
             if len(self._queue) >= MAX_PIPELINED_REQUESTS:
                 self._is_paused = True
@@ -109,9 +118,11 @@ class Connection(asyncio.Protocol):
     def pause_writing(self) -> None:
         self._is_writable = False
         self._set_deadline(self._limits.request_seconds)
+        self._update_budget()
 
     def resume_writing(self) -> None:
         self._is_writable = True
+        self._update_budget()
         if self._request is None:
             self._process_queue()
 
@@ -132,16 +143,34 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
     @property
-    def idleness(self) -> tuple[int, float] | None:
-        """Connections that never sent a request come first, then those that wait longest, then those amid the head of one."""
-        if self._is_answering or self._is_lingering or self._queue or not self._parser.is_in_head:
+    def idleness(self) -> Idleness | None:
+        """Connections that never sent a request come first, then those that wait longest, then those amid the head of one.
+
+        The last ones are those whose clients send a body, or read a response.
+        """
+        if self._is_lingering:
+            stage = LINGERING
+        elif not self._is_writable:
+            stage = WAITING_FOR_CLIENT
+        elif self._request is not None or self._queue:
             return None
-        stage = 2 if self._parser.is_receiving else 1 if self._has_answered else 0
+        elif not self._parser.is_in_head:
+            stage = WAITING_FOR_CLIENT
+        else:
+            stage = IN_HEAD if self._parser.is_receiving else USED if self._has_answered else SILENT
         return stage, self.deadline
 
     def evict(self) -> None:
-        """Makes room for another connection."""
-        self._transport.close()
+        """Makes room for another connection, or for the bytes of another client."""
+        if self._is_lingering or not self._is_writable:
+            self._transport.abort()
+        elif self._parser.is_in_head:
+            self._transport.close()
+        else:
+            self._parser.refuse(error_response(429, EVICTED, {"retry-after": "1"}))
+            self._process_queue()
+            self._server.loop.call_later(LINGER_SECONDS, self._transport.abort)  # the table has forgotten it
+        self._set_budgeted_bytes(0)
 
     def abort(self) -> None:
         self._transport.abort()
@@ -218,9 +247,11 @@ class Connection(asyncio.Protocol):
         for event in self._queue:
             if isinstance(event, Request):
                 size += len(event.body)
-        if size != self._budgeted_bytes:
-            self._set_budgeted_bytes(size)
+        if not self._is_writable:
+            size += self._transport.get_write_buffer_size()
+        self._set_budgeted_bytes(size)
 
     def _set_budgeted_bytes(self, size: int) -> None:
-        self._server.buffered_bytes += size - self._budgeted_bytes
-        self._budgeted_bytes = size
+        if size != self._budgeted_bytes:
+            self._budgeted_bytes = size
+            self._server.body_budget.set_bytes(self, size)

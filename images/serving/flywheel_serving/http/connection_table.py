@@ -1,4 +1,7 @@
-"""The open connections by peer, bounded in all and for each peer. Idle ones make room before a new one is refused."""
+"""The open connections by peer, bounded in all and for each peer. Idle ones make room before a new one is refused.
+
+Those that wait for their client in the midst of a request, such as slow bodies, make room for peers with fewer connections.
+"""
 
 import resource
 from collections import defaultdict
@@ -8,7 +11,9 @@ from typing import Generic, Protocol, TypeVar
 
 PEER_PART = 0.75  # of all connections may be one peer's
 SCANNED_CONNECTIONS, MAX_SCANS = 32, 8  # for an idle one: a search among all would make others wait
-USED = (1, 0.0)  # the idleness of connections that had a response is not below
+# The stages of idleness. Connections of the first four make room for any other one.
+LINGERING, SILENT, USED, IN_HEAD, WAITING_FOR_CLIENT = range(-1, 4)
+Idleness = tuple[int, float]  # a stage, and a time
 RESERVED_FILES = 256  # for everything but connections
 
 
@@ -18,10 +23,15 @@ class Evictable(Protocol):
     peer: str
 
     @property
-    def idleness(self) -> tuple[int, float] | None:
-        """The smaller, the sooner it is evicted; None while a request is received or answered."""
+    def idleness(self) -> Idleness | None:
+        """The smaller, the sooner it is evicted; None while a request is answered."""
 
     def evict(self) -> None: ...
+
+
+def waits_for_client(idleness: Idleness | None) -> bool:
+    """Whether it is amid a request, and its client is to send or to read more."""
+    return idleness is not None and idleness[0] >= WAITING_FOR_CLIENT
 
 
 C = TypeVar("C", bound=Evictable)
@@ -29,7 +39,7 @@ C = TypeVar("C", bound=Evictable)
 
 @dataclass(frozen=True, slots=True)
 class _Idle(Generic[C]):
-    idleness: tuple[int, float]
+    idleness: Idleness
     connection: C
 
 
@@ -76,16 +86,27 @@ class ConnectionTable(Generic[C]):
     def _evict_idle(self, peer: str, newest: C) -> bool:
         """Whether a connection of the peer was closed: the idlest of those that were scanned longest ago."""
         connections = self._by_peer[peer]
+        waiting: _Idle[C] | None = None
         for _ in range(MAX_SCANS):
             scanned, idlest = self._scan(connections, newest)
-            if idlest is None or idlest.idleness >= USED:  # the next scan is among others
+            if idlest is None or idlest.idleness >= (USED,):  # the next scan is among others
                 for connection in scanned:
                     connections[connection] = connections.pop(connection)
-            if idlest is not None:
-                self.remove(idlest.connection)
-                idlest.connection.evict()
+            if idlest is None:
+                continue
+            if not waits_for_client(idlest.idleness):
+                self._evict(idlest.connection)
                 return True
-        return False
+            if waiting is None or idlest.idleness < waiting.idleness:
+                waiting = idlest
+        if waiting is None or peer == newest.peer:
+            return False
+        self._evict(waiting.connection)
+        return True
+
+    def _evict(self, connection: C) -> None:
+        self.remove(connection)
+        connection.evict()
 
     def _scan(self, connections: dict[C, None], newest: C) -> tuple[list[C], "_Idle[C] | None"]:
         """Some connections, and the idlest of them; the search ends at one that never sent a request."""
@@ -98,7 +119,7 @@ class ConnectionTable(Generic[C]):
             scanned.append(connection)
             if idleness is not None and (idlest is None or idleness < idlest.idleness):
                 idlest = _Idle(idleness, connection)
-                if idleness < USED:
+                if idleness < (USED,):
                     break
         return scanned, idlest
 

@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 from flywheel_serving.flag_types import Address
+from flywheel_serving.http.body_budget import BodyBudget
 from flywheel_serving.http.config import HttpLimits
 from flywheel_serving.http.connection import Connection
 from flywheel_serving.http.connection_table import ConnectionTable
@@ -28,7 +29,7 @@ class HttpServer:
         self.limits = limits
         self.head_cache = HeadCache()
         self.loop = asyncio.get_running_loop()
-        self.buffered_bytes = 0
+        self.body_budget = BodyBudget(limits.buffered_bytes)
         self.is_draining = False
         self._last_post_at = float("-inf")
 
