@@ -56,12 +56,26 @@ def test_a_client_that_fills_the_limit_keeps_no_other_out(clock: Clock) -> None:
 
 def test_a_standing_queue_admits_only_as_many_as_saturate_the_model(clock: Clock) -> None:
     door = Admission(MOST)
+    door.count_queued = lambda _peer: SATURATING_REQUESTS
 
     calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
 
     door.check(SATURATING_REQUESTS - 1, "peer")
     with pytest.raises(TooManyRequests, match="more requests arrive than the model can answer"):
         door.check(SATURATING_REQUESTS, "peer")
+
+
+def test_while_a_queue_stands_there_is_room_for_clients_that_did_not_cause_it(clock: Clock) -> None:
+    door = Admission(MOST)
+    door.count_queued = {"greedy": SATURATING_REQUESTS, "another": 0}.__getitem__
+    calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
+
+    door.check(SATURATING_REQUESTS, "another")
+
+    with pytest.raises(TooManyRequests):
+        door.check(SATURATING_REQUESTS, "greedy")
+    with pytest.raises(TooManyRequests):
+        door.check(SATURATING_REQUESTS + SATURATING_REQUESTS // 4, "another")
 
 
 @pytest.mark.parametrize(
@@ -78,6 +92,7 @@ def test_bursts_and_short_queues_are_admitted(clock: Clock, waited: int, seconds
 
 def test_admission_opens_again_after_a_time_without_refusals(clock: Clock) -> None:
     door = Admission(MOST)
+    door.count_queued = lambda _peer: SATURATING_REQUESTS
     calls(door, clock, STANDING_QUEUE_LENGTH, 0.2)
 
     for _ in range(10):

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as triton_grpc
+from onnx import TensorProto, helper
 from tritonclient.utils import InferenceServerException
 
 from e2e.waiting import wait_until
@@ -105,3 +106,61 @@ def test_a_request_whose_timeout_ends_in_the_queue_gets_504(counting: Path) -> N
         tensor.set_data_from_numpy(np.array([1]))
         assert busy.result()[0] == 200
         assert client.infer("counting", [tensor], timeout=60_000_000).as_numpy("counted").tolist() == [1]
+
+
+def test_outputs_beyond_the_limit_are_refused_and_the_server_goes_on(table: Path) -> None:
+    """In the server's own process, and in a worker."""
+    for isolated in (False, True):
+        flags = ("--name", "table", "--max-rows", "1000", "--max-output-bytes", "100000")
+        with LocalServer(write_table(table, isolated=isolated), *flags) as server:
+            assert post(server, "table", "index", [0] * 20)[0] == 200
+
+            status, answer, _ = post(server, "table", "index", [0] * 30)
+
+            assert status == 413
+            assert answer["error"].startswith(
+                "outputs: 120000 bytes in one response, at most 100000 are sent; send fewer"
+            )
+            with pytest.raises(InferenceServerException, match=r"RESOURCE_EXHAUSTED.*120000 bytes in one response"):
+                infer_by_grpc(server, "table", "index", [0] * 30)
+            assert post(server, "table", "index", [0] * 20)[0] == 200
+
+
+def test_a_call_that_needs_too_much_memory_is_refused_and_the_server_goes_on(table: Path) -> None:
+    """Tables of 4 MB for each row, in a container of which a model may have some hundred megabytes."""
+    for isolated in (False, True):
+        folder = write_table(table, isolated=isolated, columns=1_000_000)
+        memory = ("--memory-bytes", str(900 * 2**20))
+        with LocalServer(folder, "--name", "table", *memory) as server:
+            assert post(server, "table", "index", [0])[0] == 200
+
+            status, answer, _ = post(server, "table", "index", [0] * 400)
+
+            assert status == 413
+            assert answer["error"].startswith("the model needs more memory for this request than a call may have")
+            assert post(server, "table", "index", [0])[0] == 200
+            assert server.process.poll() is None
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    return tmp_path
+
+
+def write_table(folder: Path, *, isolated: bool, columns: int = 1000) -> Path:
+    """A model that returns a row of numbers for each `index` [-1]; `isolated`: an operator of it is computed in workers alone."""
+    nodes = [helper.make_node("Expand", ["zeros", "one"], ["wide"])] if isolated else []
+    nodes.append(helper.make_node("Gather", ["wide" if isolated else "zeros", "index"], ["value"]))
+    graph = helper.make_graph(
+        nodes,
+        "table",
+        [helper.make_tensor_value_info("index", TensorProto.INT64, [None])],
+        [helper.make_tensor_value_info("value", TensorProto.FLOAT, [None, columns])],
+        [
+            helper.make_tensor("zeros", TensorProto.FLOAT, [1, columns], [0.0] * columns),
+            helper.make_tensor("one", TensorProto.INT64, [1], [1]),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    (folder / "model.onnx").write_bytes(model.SerializeToString())
+    return folder

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from flywheel_serving.infer import dataplane as inference
+from flywheel_serving.infer import model_loading
 from flywheel_serving.infer.config import InferConfig, Limits
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
@@ -35,11 +35,11 @@ def test_a_model_is_parsed_once_and_its_graph_is_gone_before_it_is_loaded(
         graphs.append(weakref.ref(graph))
         return graph
 
-    def load(path: Path, threads: int) -> Any:
+    def load(*arguments: Any) -> Any:
         alive.extend(graph() is not None for graph in graphs)
-        return session(path, threads)
+        return session(*arguments)
 
-    monkeypatch.setattr(inference, "read_model", read)
+    monkeypatch.setattr(model_loading, "read_model", read)
     monkeypatch.setattr(onnx_file, "read_model", read)
     monkeypatch.setattr(onnx_model, "_session", load)
 

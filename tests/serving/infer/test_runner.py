@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -40,6 +41,22 @@ class HeldModel:
         self.go_on.wait(30)
         if self.error is not None:
             raise self.error
+        return [feeds["x"]]
+
+
+class ThreadRecorder:
+    """A model that notes whether each call runs on the event loop, and computes for as long as the test says."""
+
+    signature = Signature((), ())
+    providers = ["CPUExecutionProvider"]  # noqa: RUF012  as onnxruntime's is
+
+    def __init__(self) -> None:
+        self.is_inline: list[bool] = []
+        self.seconds = 0.0
+
+    def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
+        self.is_inline.append(threading.current_thread() is threading.main_thread())
+        time.sleep(self.seconds)
         return [feeds["x"]]
 
 
@@ -94,7 +111,7 @@ def test_an_unexpected_error_is_logged_and_frees_the_slot(is_inline: bool, caplo
         model = HeldModel(ZeroDivisionError("unexpected"))
         model.go_on.set()
         runner, results = Runner(model, Concurrency(1, inline=is_inline)), list[ModelResult]()
-        runner._small_call_seconds = 0.0
+        runner._small_call_seconds, runner._inline_bytes = 0.0, {(): running.MAX_INLINE_BYTES}
         runner.run(ROW, ["y"], results.append)
         await wait_for(lambda: bool(results))
 
@@ -160,6 +177,59 @@ def test_the_start_of_a_worker_is_not_part_of_a_calls_time(monkeypatch: pytest.M
         assert isinstance(results[1], TimeLimitExceeded)
         assert runner.stuck_calls == 2
         model.go_on.set()
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.fixture
+def slow_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever else the machine does meanwhile, a call that computes nothing is short."""
+    monkeypatch.setattr(running, "MAX_INLINE_SECONDS", 0.2)
+    monkeypatch.setattr(running, "LONG_INLINE_SECONDS", 0.3)
+
+
+@pytest.mark.usefixtures("slow_machine")
+def test_a_call_runs_on_the_event_loop_only_if_a_thread_computed_half_as_much_quickly() -> None:
+    async def scenario() -> None:
+        model = ThreadRecorder()
+        runner = Runner(model, Concurrency(2))
+
+        async def is_inline(rows: int, columns: int = 1) -> bool:
+            results = list[ModelResult]()
+            runner.run({"x": np.zeros((rows, columns), np.float32)}, ["y"], results.append)
+            await wait_for(lambda: bool(results))
+            return model.is_inline[-1]
+
+        found = [await is_inline(1) for _ in range(4)]
+        assert found == [False, False, True, True], "measured twice, then short"
+        assert [await is_inline(rows) for rows in (2, 3, 3, 6, 7, 7)] == [True, False, True, True, False, True]
+        assert not await is_inline(10_000)
+        assert not await is_inline(running.MAX_INLINE_BYTES // 4 + 1)
+
+        model.seconds = 0.4
+        assert await is_inline(14), "nothing said before that it is long"
+        assert not await is_inline(14)
+        runner.close()
+
+    asyncio.run(asyncio.wait_for(scenario(), 30))
+
+
+@pytest.mark.usefixtures("slow_machine")
+def test_each_shape_of_rows_is_measured_where_rows_have_any_shape() -> None:
+    async def scenario() -> None:
+        model = ThreadRecorder()
+        runner = Runner(model, Concurrency(2, fixed_row_shape=False))
+
+        async def is_inline(rows: int, columns: int) -> bool:
+            results = list[ModelResult]()
+            runner.run({"x": np.zeros((rows, columns), np.float32)}, ["y"], results.append)
+            await wait_for(lambda: bool(results))
+            return model.is_inline[-1]
+
+        assert [await is_inline(16, 16) for _ in range(3)] == [False, False, True]
+        assert [await is_inline(256, 1), await is_inline(1, 256)] == [False, False], "as many bytes, but other work"
+        assert await is_inline(256, 1)
         runner.close()
 
     asyncio.run(asyncio.wait_for(scenario(), 30))

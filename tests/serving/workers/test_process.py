@@ -33,7 +33,7 @@ def start_worker(folder: Path, monkeypatch: pytest.MonkeyPatch, loaded: str, res
     script = folder / "worker.py"
     script.write_text(WORKER.replace("LOADED", loaded).replace("RESPONSE", repr(response)))
     monkeypatch.setattr(process, "_python", lambda: [sys.executable, str(script)])
-    return WorkerProcess(folder / "model.onnx", 1)
+    return WorkerProcess(folder / "model.onnx", 1, 2**20)
 
 
 @pytest.mark.parametrize(

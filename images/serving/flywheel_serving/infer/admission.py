@@ -3,6 +3,8 @@
 A standing queue makes every request wait and none finish sooner: the demand exceeds what the model can answer. After
 0.1 s of a standing queue, admission closes: only as many requests are in flight as keep the model busy, and the others
 are refused before their bodies are read. A burst does not close it: one call answers it, and the queue is short again.
+
+Open or closed, a quarter more than the limit is for clients with few requests, so that one client keeps no other out.
 """
 
 import time
@@ -15,7 +17,7 @@ SATURATING_REQUESTS = 24  # in flight; 16 already keep a fast model busy
 STANDING_SECONDS = 0.1
 QUEUE_GAP_SECONDS = 0.02  # without a call: the queue was empty in between
 CLOSED_SECONDS = 0.2  # since the last refusal
-# Beyond the limit there is room for clients that have few requests: one that fills the limit keeps nobody else out.
+# Beyond the limit there is room for clients that have few requests: one that fills the limit keeps no other out.
 RESERVED_PART, FEW_PART = 4, 8  # a quarter more; less than an eighth each
 # A refusal is sent so much later: a client that retries at once would use the time of the admitted requests.
 REFUSAL_DELAY_SECONDS = 0.1
@@ -39,16 +41,19 @@ class Admission:
         if self._closed_until:
             now = time.perf_counter()
             if now < self._closed_until:
-                self._closed_until = now + CLOSED_SECONDS
-                raise TooManyRequests(
-                    "more requests arrive than the model can answer; retry in a second, or add replicas"
-                )
+                self._check_closed(in_flight, peer, now)
+                return
             self._closed_until = 0.0
-        if in_flight >= self._max_in_flight and not self._is_reserved(in_flight, peer):
+        if in_flight >= self._max_in_flight and not self._is_reserved(in_flight, self._max_in_flight, peer):
             raise TooManyRequests(f"{in_flight} inferences are in flight, the limit; retry in a second")
 
-    def _is_reserved(self, in_flight: int, peer: str) -> bool:
-        limit = self._max_in_flight
+    def _check_closed(self, in_flight: int, peer: str, now: float) -> None:
+        if not self._is_reserved(in_flight, self._max_while_closed, peer):
+            self._closed_until = now + CLOSED_SECONDS
+            raise TooManyRequests("more requests arrive than the model can answer; retry in a second, or add replicas")
+
+    def _is_reserved(self, in_flight: int, limit: int, peer: str) -> bool:
+        """Whether the client has few requests that wait, and may join although the limit is reached."""
         return in_flight < limit + limit // RESERVED_PART and self.count_queued(peer) < limit // FEW_PART
 
     def queue_drained(self, length: int) -> None:

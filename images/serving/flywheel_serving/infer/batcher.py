@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from flywheel_serving.errors import ModelFailed, Overloaded, RequestError, TimeLimitExceeded
+from flywheel_serving.errors import ModelFailed, Overloaded, RequestError, RequestTooLarge, TimeLimitExceeded
 from flywheel_serving.infer.admission import Admission
 from flywheel_serving.infer.requests import InputLayout
 from flywheel_serving.infer.runner import ModelResult, Runner
@@ -24,7 +24,9 @@ from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.peers import UNKNOWN_PEER
 
-# A call that failed or took too long for several requests is repeated for each alone; they may wait so long for a slot.
+# A call that failed, took too long or was too large for several requests is repeated for each alone; they may wait so
+# long for a slot.
+REPEATED = ModelFailed | TimeLimitExceeded | RequestTooLarge
 REPEAT_SECONDS = 5.0
 
 
@@ -206,7 +208,7 @@ class Batcher:
     def _on_result(self, batch: Batch, result: ModelResult) -> None:
         items = batch.items
         self._update_statistics(items, result)
-        if isinstance(result, ModelFailed | TimeLimitExceeded) and len(items) > 1:
+        if isinstance(result, REPEATED) and len(items) > 1:
             self._repeat_alone(items)
         elif isinstance(result, RequestError):
             for item in items:
@@ -232,9 +234,7 @@ class Batcher:
             queued_seconds = requests * started - sum([item.submitted for item in items])
             rows = sum([item.rows for item in items])
             statistics.add_success(requests, rows, queued_seconds, requests * (now - started))
-        elif len(items) == 1 or not isinstance(
-            result, ModelFailed | TimeLimitExceeded
-        ):  # else each item runs again by itself
+        elif len(items) == 1 or not isinstance(result, REPEATED):  # else each item runs again by itself
             for item in items:
                 statistics.add_failure(now - item.submitted)
 

@@ -2,9 +2,14 @@
 
 import argparse
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from flywheel_serving.flag_types import field_values, non_negative_seconds, positive_int, positive_seconds
+from flywheel_serving.memory import MEBIBYTE, memory_limit
+
+MAX_OUTPUT_BYTES = 128 * MEBIBYTE
+OUTPUT_PART = 8  # of the container's memory
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,18 @@ class Limits:
     queue_seconds: float = 5.0  # a request waits so long for the model
     run_seconds: float = 60.0  # the model computes so long for a request, then the computation is ended
     workers: int = 2  # processes of a model that is computed apart
+    output_bytes: int | None = None  # of one call of the model; None: by the memory of the container
+    memory_bytes: int | None = None  # of the container; None: by its cgroup
+
+    @cached_property
+    def memory(self) -> int:
+        """The memory of the container."""
+        return self.memory_bytes or memory_limit()
+
+    @cached_property
+    def max_output_bytes(self) -> int:
+        """The outputs of one call of the model are not larger. Two are in memory at once: as arrays, and as the response."""
+        return self.output_bytes or min(MAX_OUTPUT_BYTES, self.memory // OUTPUT_PART)
 
 
 @dataclass(frozen=True)
@@ -60,5 +77,12 @@ def add_flags(parser: argparse.ArgumentParser) -> None:
         ("--max-queue-seconds", "queue_seconds", non_negative_seconds, "time to wait for the model, then 503"),
         ("--max-run-seconds", "run_seconds", positive_seconds, "time of the model for one request, then 504"),
         ("--workers", "workers", positive_int, "most processes of a model that is not computed in the server's own"),
+        (
+            "--max-output-bytes",
+            "output_bytes",
+            positive_int,
+            "largest outputs (default: 128 MiB, or memory / 8 if less)",
+        ),
+        ("--memory-bytes", "memory_bytes", positive_int, "memory of the container (default: the limit of its cgroup)"),
     ):
         group.add_argument(flag, dest=field, type=kind, default=getattr(limits, field), help=text)

@@ -15,19 +15,14 @@ from flywheel_serving.infer.config import InferConfig
 from flywheel_serving.infer.extensions import Completion, Recorder, Route, RoutedRequest
 from flywheel_serving.infer.health_metrics import HealthMetrics
 from flywheel_serving.infer.local_model import LocalModel
+from flywheel_serving.infer.model_loading import load_model
 from flywheel_serving.infer.requests import DIRECT, InferRequest, InferResponse, InputLayout, ResponseCallback
-from flywheel_serving.infer.runner import Concurrency, ModelResult, Runner
+from flywheel_serving.infer.runner import ModelResult, Runner
 from flywheel_serving.metrics.server_metrics import ServerMetrics
 from flywheel_serving.model import golden_rows
-from flywheel_serving.model.cpu_limit import cpu_limit
 from flywheel_serving.model.datatypes import Array
-from flywheel_serving.model.loaded_model import LoadedModel
-from flywheel_serving.model.onnx_file import read_model
-from flywheel_serving.model.onnx_model import PLATFORM, OnnxModel
+from flywheel_serving.model.onnx_model import PLATFORM
 from flywheel_serving.model.row_comparison import compare_rows
-from flywheel_serving.model.row_independence.proof import graph_row_mixing
-from flywheel_serving.workers.isolated_model import IsolatedModel
-from flywheel_serving.workers.kernels import unsafe_operator
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
@@ -56,7 +51,10 @@ class DataPlane:
         self.metrics = metrics
         self.name, self.version = config.name, config.version
         self._limits = limits = config.limits
-        self._load(config)
+        loading = load_model(config)
+        self._model, self._isolated, self._row_mixing = loading.model, loading.isolated, loading.row_mixing
+        self.isolated_operator = loading.isolated_operator
+        self._runner = Runner(self._model, loading.concurrency)
         self.signature = signature = self._model.signature
         self._admission = Admission(limits.in_flight)
         self._batcher = Batcher(
@@ -85,24 +83,6 @@ class DataPlane:
 
         runner = self._runner
         return HealthMetrics((self.name, self.version), unready_reason, lambda: runner.stuck_calls, runner.ended)
-
-    def _load(self, config: InferConfig) -> None:
-        """Loads the model into this process if all of its kernels are safe there, else into workers. Raises ModelRefused."""
-        path, threads, seconds = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits.run_seconds
-        graph = read_model(path)
-        self.isolated_operator, self._row_mixing = unsafe_operator(graph), graph_row_mixing(graph)
-        del graph  # as large as the model, which is loaded next
-        self._model: LoadedModel
-        self._isolated: IsolatedModel | None = None
-        if self.isolated_operator:
-            self._model = self._isolated = isolated = IsolatedModel(path, threads)
-            concurrency = Concurrency(
-                config.limits.workers, seconds, inline=False, lease=isolated.lease, restore=isolated.restore
-            )
-        else:
-            self._model = OnnxModel(path, threads, is_checked=True)
-            concurrency = Concurrency(max(2, threads) + 1, seconds)
-        self._runner = Runner(self._model, concurrency)
 
     @property
     def providers(self) -> list[str]:

@@ -24,6 +24,11 @@ from flywheel_serving.peers import UNKNOWN_PEER
 # wait for at most one call of 1 ms.
 MAX_INLINE_SECONDS = 0.001
 MAX_INLINE_BYTES = 65_536
+# A call on the event loop has no time limit, so its input is at most so many times as large as one that a thread computed
+# in MAX_INLINE_SECONDS. A call on the event loop that took this long halves that size.
+INLINE_GROWTH = 2
+LONG_INLINE_SECONDS = 0.01
+MAX_INLINE_SHAPES = 256  # of models whose rows have any shape; further shapes go to threads
 # Weights of the moving estimate of a call's time. A preempted or throttled process measures long times that are not the
 # model's, so long times weigh little and short ones much. A model that is really slow passes the limit within ten calls.
 SLOWER_WEIGHT, FASTER_WEIGHT = 0.02, 0.5
@@ -36,19 +41,23 @@ ModelResult = list[Array] | RequestError  # one array for each requested output
 ResultCallback = Callable[[ModelResult], None]
 Lease = Callable[[], AbstractContextManager[LoadedModel]]
 Run = Callable[[dict[str, Array], list[str], float | None], list[Array]]
+RowShapes = tuple[tuple[int, ...], ...]
+ANY_SHAPE: RowShapes = ()
 
 
 @dataclass(frozen=True)
 class Concurrency:
     """How a model may be called: at most `slots` calls in threads, each for `run_seconds`.
 
-    `inline`: short calls may run on the event loop. `lease` gives the worker that computes a call; its start is not part of
+    `inline`: short calls may run on the event loop. `fixed_row_shape`: all rows have one shape, so that the bytes of an input
+    say how much work it is; otherwise each shape is measured by itself. `lease` gives the worker that computes a call; its start is not part of
     the call's time. `restore` is called in the thread after a call that ended a worker, or got none.
     """
 
     slots: int
     run_seconds: float = 60.0
     inline: bool = True
+    fixed_row_shape: bool = True
     lease: Lease | None = None
     restore: Callable[[], None] | None = None
 
@@ -57,6 +66,9 @@ class Concurrency:
 class _Call:
     peer: str
     on_result: ResultCallback | None
+    size: int  # bytes of its inputs
+    shapes: RowShapes
+    is_small: bool
     late: asyncio.TimerHandle | None = None
     started: float | None = None  # time.perf_counter's clock; None while it waits for the start of a worker
 
@@ -74,6 +86,8 @@ class Runner:
         self._calls: set[_Call] = set()  # in threads
         self._calls_of_peer: Counter[str] = Counter()
         self._small_call_seconds = MAX_INLINE_SECONDS  # until measured, a call goes to the pool
+        self._fixed_row_shape = concurrency.fixed_row_shape
+        self._inline_bytes: dict[RowShapes, int] = {}  # the largest input that may run on the event loop
         # Called when a slot is free after its result was delivered.
         self.on_free_slot: Callable[[], None] = lambda: None
         self.ended: Counter[str] = Counter()  # calls that ended otherwise than by themselves, by TimeLimit and Crashed
@@ -108,13 +122,35 @@ class Runner:
         self, feeds: dict[str, Array], outputs: list[str], on_result: ResultCallback, peer: str = UNKNOWN_PEER
     ) -> None:
         """Gives `on_result` one array for each of `outputs`, or an error: at once, or later on the event loop."""
-        is_small = self._inline and _input_bytes(feeds) <= MAX_INLINE_BYTES
+        size = _input_bytes(feeds)
+        shapes = ANY_SHAPE if self._fixed_row_shape else tuple([array.shape[1:] for array in feeds.values()])
+        is_small = self._inline and size <= self._inline_bytes.get(shapes, 0)
         if is_small and self._small_call_seconds < MAX_INLINE_SECONDS:
-            on_result(self._timed_run(self._model.run, feeds, outputs, is_small, None))
+            on_result(self._run_inline(feeds, outputs, size, shapes))
         else:
-            self._run_in_thread(feeds, outputs, is_small, _Call(peer, on_result))
+            self._run_in_thread(feeds, outputs, _Call(peer, on_result, size, shapes, is_small))
 
-    def _run_in_thread(self, feeds: dict[str, Array], outputs: list[str], is_small: bool, call: _Call) -> None:
+    def _run_inline(self, feeds: dict[str, Array], outputs: list[str], size: int, shapes: RowShapes) -> ModelResult:
+        result, seconds = _timed_run(self._model.run, feeds, outputs, None)
+        if seconds is not None:
+            self._add_small_call(seconds)
+            if seconds > LONG_INLINE_SECONDS:
+                self._inline_bytes[shapes] = min(self._inline_bytes[shapes], size // INLINE_GROWTH)
+        return result
+
+    def _add_small_call(self, seconds: float) -> None:
+        excess = seconds - self._small_call_seconds
+        self._small_call_seconds += (SLOWER_WEIGHT if excess > 0 else FASTER_WEIGHT) * excess
+
+    def _add_thread_call(self, call: _Call, seconds: float) -> None:
+        if call.is_small:
+            self._add_small_call(seconds)
+        known = self._inline_bytes
+        if seconds < MAX_INLINE_SECONDS and (call.shapes in known or len(known) < MAX_INLINE_SHAPES):
+            largest = min(INLINE_GROWTH * call.size, MAX_INLINE_BYTES)
+            known[call.shapes] = max(known.get(call.shapes, 0), largest)
+
+    def _run_in_thread(self, feeds: dict[str, Array], outputs: list[str], call: _Call) -> None:
         loop, seconds, restore = asyncio.get_running_loop(), self._concurrency.run_seconds, self._concurrency.restore
         lease, run = self._concurrency.lease, self._model.run
         if lease is None:
@@ -125,9 +161,11 @@ class Runner:
         self._calls_of_peer[call.peer] += 1
         self._limit(call, seconds + GRACE_SECONDS)
 
-        def finish(result: ModelResult) -> None:
+        def finish(result: ModelResult, seconds: float | None) -> None:
             if call.late is not None:
                 call.late.cancel()
+            if seconds is not None and self._inline:
+                self._add_thread_call(call, seconds)
             self._release(call)
             if call.on_result is None:
                 self.on_free_slot()
@@ -135,14 +173,14 @@ class Runner:
                 self._deliver(call, result)
 
         def work() -> None:
-            result = self._timed_run(run, feeds, outputs, is_small, seconds)
+            result, taken = _timed_run(run, feeds, outputs, seconds)
             with contextlib.suppress(RuntimeError):  # the loop is closed: no client waits any more
                 if restore is not None and isinstance(result, ModelCrashed | TimeLimitExceeded | Overloaded):
                     # The client learns it at once, and keeps its slot until a new worker has loaded the model.
                     loop.call_soon_threadsafe(self._deliver, call, result)
                     call.started = None
                     restore()
-                loop.call_soon_threadsafe(finish, result)
+                loop.call_soon_threadsafe(finish, result, taken)
 
         self._pool.submit(work)
 
@@ -176,24 +214,22 @@ class Runner:
             self.ended["Crashed"] += 1
         on_result(result)
 
-    def _timed_run(
-        self, run: Run, feeds: dict[str, Array], outputs: list[str], is_small: bool, seconds: float | None
-    ) -> ModelResult:
-        start = time.perf_counter()
-        try:
-            result = run(feeds, outputs, seconds)
-        except RequestError as error:
-            return error
-        except Exception:  # no error may take the slot with it
-            log.exception("a call of the model failed")
-            return ModelFailed("the call of the model failed; the log of container 'server' says why")
-        if is_small:
-            excess = time.perf_counter() - start - self._small_call_seconds
-            self._small_call_seconds += (SLOWER_WEIGHT if excess > 0 else FASTER_WEIGHT) * excess
-        return result
-
     def close(self) -> None:
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _timed_run(
+    run: Run, feeds: dict[str, Array], outputs: list[str], limit: float | None
+) -> tuple[ModelResult, float | None]:
+    """The result, and the seconds that it took; None where it failed, since errors say nothing about the model's time."""
+    start = time.perf_counter()
+    try:
+        return run(feeds, outputs, limit), time.perf_counter() - start
+    except RequestError as error:
+        return error, None
+    except Exception:  # no error may take the slot with it
+        log.exception("a call of the model failed")
+        return ModelFailed("the call of the model failed; the log of container 'server' says why"), None
 
 
 def _leased_run(

@@ -1,34 +1,60 @@
 """An ONNX model in onnxruntime: loading, signature, running."""
 
+import contextlib
 import json
+import math
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from flywheel_serving.errors import ModelFailed, ModelRefused, TimeLimitExceeded
+from flywheel_serving.errors import ModelFailed, ModelRefused, RequestError, RequestTooLarge, TimeLimitExceeded
 from flywheel_serving.model import cpu_limit, onnx_file
 from flywheel_serving.model.datatypes import ONNX_DATATYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.tensors import count_bytes
 from flywheel_serving.model.time_limit import Watchdog
 
 PLATFORM = "onnx_onnxv1"
 CPU_PROVIDER, CUDA_PROVIDER = "CPUExecutionProvider", "CUDAExecutionProvider"
 GPU_DEVICE = Path("/dev/nvidiactl")  # exists where the node gives this container an NVIDIA GPU
+OUT_OF_MEMORY = (
+    "the model needs more memory for this request than a call may have; send fewer rows in each request, "
+    "or raise the memory limit of the service (spec.resources.limits.memory)"
+)
+OUT_OF_MEMORY_FINDINGS = (
+    "bad_alloc",
+    "bad allocation",
+    "Failed to allocate memory",
+    "Available memory of",
+)  # onnxruntime's
+# -1 is onnxruntime's own choice.
+DEFAULT_ARENA = {"arena_extend_strategy": -1, "initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
 SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
 
 
 class OnnxModel:
     """A loaded model. Thread-safe: onnxruntime sessions may run in several threads at once."""
 
-    def __init__(self, path: Path, threads: int | None = None, *, is_checked: bool = False) -> None:
+    def __init__(
+        self,
+        path: Path,
+        threads: int | None = None,
+        *,
+        is_checked: bool = False,
+        max_output_bytes: int | None = None,
+        max_memory_bytes: int | None = None,
+    ) -> None:
         """Loads `path`, with `threads` in one call (the CPU limit by default). Raises ModelRefused.
 
-        `is_checked`: onnx_file.read_model has accepted the file, so it is not parsed a second time.
+        `is_checked`: onnx_file.read_model has accepted the file, so it is not parsed a second time. The outputs of one call may
+        have `max_output_bytes`; all models of this process that have such a bound may allocate `max_memory_bytes` of the first.
         """
+        self._max_output_bytes = math.inf if max_output_bytes is None else max_output_bytes
         if not is_checked:
             onnx_file.read_model(path)
-        self._session = _session(path, threads or cpu_limit.cpu_limit())
+        self._session = _session(path, threads or cpu_limit.cpu_limit(), max_memory_bytes)
         self._watchdog = Watchdog()
         inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
         outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())
@@ -49,7 +75,7 @@ class OnnxModel:
     def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
         """One array for each of `outputs`. `feeds` come from `Signature.fit`.
 
-        Raises ModelFailed, and TimeLimitExceeded where the call was ended after `seconds`, between two nodes.
+        Raises ModelFailed, RequestTooLarge, and TimeLimitExceeded where the call was ended after `seconds`, between two nodes.
         """
         if seconds is not None:
             return self._run_within(seconds, feeds, outputs)
@@ -57,7 +83,16 @@ class OnnxModel:
             results: list[Array] = self._session.run(outputs, feeds)
         except Exception as error:
             raise _model_failed(error) from error
+        self._check_size(results)
         return results
+
+    def _check_size(self, results: list[Array]) -> None:
+        size = count_bytes(results)
+        if size > self._max_output_bytes:
+            raise RequestTooLarge(
+                f"outputs: {size} bytes in one response, at most {self._max_output_bytes} are sent; "
+                "send fewer rows in each request, or name the outputs that you need"
+            )
 
     def _run_within(self, seconds: float, feeds: dict[str, Array], outputs: list[str]) -> list[Array]:
         with self._watchdog.limit(seconds) as options:
@@ -65,20 +100,38 @@ class OnnxModel:
                 results: list[Array] = self._session.run(outputs, feeds, options)
             except Exception as error:
                 raise (TimeLimitExceeded(seconds) if options.terminate else _model_failed(error)) from error
+            self._check_size(results)
             return results
 
 
-def _model_failed(error: Exception) -> ModelFailed:
+def _model_failed(error: Exception) -> RequestError:
+    if isinstance(error, MemoryError) or any(finding in str(error) for finding in OUT_OF_MEMORY_FINDINGS):
+        return RequestTooLarge(OUT_OF_MEMORY)
     return ModelFailed(f"the model could not compute this input: {_first_line(error)}")
 
 
-def _session(path: Path, threads: int) -> Any:
+@cache
+def _limit_arena(max_bytes: int) -> None:
+    """Bounds what onnxruntime's allocator for the CPU takes from the machine, in this process."""
+    info = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    with contextlib.suppress(RuntimeError):  # it has a bound already
+        onnxruntime.create_and_register_allocator(
+            info, onnxruntime.OrtArenaCfg({**DEFAULT_ARENA, "max_mem": max_bytes})
+        )
+
+
+def _session(path: Path, threads: int, max_memory_bytes: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # errors arrive as exceptions; other output would break the JSON log
     # Spinning threads burn the cgroup's quota while they wait, and a throttled pod is slower than one that sleeps.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if max_memory_bytes is not None:
+        _limit_arena(max_memory_bytes)
+        options.add_session_config_entry("session.use_env_allocators", "1")
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=_providers())
     except Exception as error:

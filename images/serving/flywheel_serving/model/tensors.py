@@ -1,7 +1,7 @@
 """Tensors in the protocol's two encodings: JSON lists, and little-endian bytes (the binary tensor extension)."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import lru_cache
 from itertools import chain
@@ -10,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_serving.errors import RequestTooLarge
 from flywheel_serving.model.datatypes import DTYPES, Array, convert, is_float
 
 NUMBERS: frozenset[type] = frozenset({int, float, type(None)})
 TEXT: frozenset[type] = frozenset({str, type(None)})
 BOOLEANS: frozenset[type] = frozenset({bool})
 LENGTH_BYTES = 4  # before each text
+# Of an output in JSON or typed contents, which take several times the bytes and the time of binary data.
+MAX_JSON_VALUES = 4_194_304
 # Names the length of the JSON part if binary tensors follow it (the binary tensor extension).
 JSON_LENGTH_HEADER = b"inference-header-content-length"
 
@@ -148,8 +151,28 @@ def to_bytes(array: Array) -> bytes:
     return b"".join(part for text in encoded for part in (len(text).to_bytes(LENGTH_BYTES, "little"), text))
 
 
+def count_bytes(arrays: Iterable[Array]) -> int:
+    """Bytes of all arrays; a text counts with its length."""
+    total = 0
+    for array in arrays:
+        total += array.nbytes
+        if array.dtype.kind == "O":
+            total += sum(map(len, array.ravel()))
+    return total
+
+
+def too_many_values(array: Array) -> RequestTooLarge:
+    """The error for an output that is only sent as binary data."""
+    return RequestTooLarge(
+        f"outputs: {array.size} values of one output, at most {MAX_JSON_VALUES} are sent as text or typed contents; "
+        "ask for binary data, or send fewer rows in each request"
+    )
+
+
 def to_json(array: Array) -> Any:
-    """Flat values for orjson with OPT_SERIALIZE_NUMPY, which writes NaN and infinities as null."""
+    """Flat values for orjson with OPT_SERIALIZE_NUMPY, which writes NaN and infinities as null. Raises RequestTooLarge."""
+    if array.size > MAX_JSON_VALUES:
+        raise too_many_values(array)
     if array.dtype == object:
         return [str(value) for value in array.ravel()]
     return array.ravel()

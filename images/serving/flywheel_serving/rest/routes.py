@@ -183,7 +183,11 @@ class Routes:
             if isinstance(response, errors.RequestError):
                 send(_error(response))
                 return
-            body, length = codec.encode(response, encoding, self._dataplane.name)
+            try:
+                body, length = codec.encode(response, encoding, self._dataplane.name)
+            except errors.RequestTooLarge as error:
+                send(_error(error))
+                return
             if length is None:
                 send(Response(200, body))
             else:

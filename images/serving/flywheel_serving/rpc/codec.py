@@ -93,6 +93,8 @@ def encode(response: InferResponse, raw: bool, model: str) -> pb.ModelInferRespo
         if raw:
             message.raw_output_contents.append(tensors.to_bytes(array))
         else:
+            if array.size > tensors.MAX_JSON_VALUES:
+                raise tensors.too_many_values(array)
             values = array.ravel().tolist()
             texts = [str(value).encode() for value in values] if spec.datatype == "BYTES" else values
             getattr(output.contents, CONTENTS_FIELDS[spec.datatype]).extend(texts)

@@ -4,14 +4,15 @@ import contextlib
 import ctypes
 import json
 import os
+import resource
 import signal
 import socket
 import sys
 from pathlib import Path
 from typing import Any
 
-from flywheel_serving.errors import ModelRefused, RequestError, TimeLimitExceeded
-from flywheel_serving.model.onnx_model import OnnxModel
+from flywheel_serving.errors import ModelRefused, RequestError, RequestTooLarge, TimeLimitExceeded
+from flywheel_serving.model.onnx_model import OUT_OF_MEMORY, OnnxModel
 from flywheel_serving.workers.frames import receive_message, send_message
 
 PR_SET_PDEATHSIG = 1
@@ -24,9 +25,16 @@ def main() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     for number in (signal.SIGINT, signal.SIGTERM):  # the server drains, and needs its workers until the end
         signal.signal(number, signal.SIG_IGN)
+    if configuration["memoryBytes"] is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (configuration["memoryBytes"], resource.RLIM_INFINITY))
     with socket.socket(fileno=configuration["socket"]) as connection:
         try:
-            model = OnnxModel(Path(configuration["path"]), configuration["threads"], is_checked=True)
+            model = OnnxModel(
+                Path(configuration["path"]),
+                configuration["threads"],
+                is_checked=True,
+                max_output_bytes=configuration["maxOutputBytes"],
+            )
         except ModelRefused as error:
             send_message(connection, {"refused": [error.reason, str(error)]}, {})
             return
@@ -44,6 +52,10 @@ def _serve_one(connection: socket.socket, model: OnnxModel) -> None:
         computed = dict(zip(request["outputs"], model.run(feeds, request["outputs"], request["seconds"]), strict=True))
     except TimeLimitExceeded:
         response = {"late": True}
+    except RequestTooLarge as error:
+        response = {"tooLarge": str(error)}
+    except MemoryError:
+        response = {"tooLarge": OUT_OF_MEMORY}
     except RequestError as error:
         response = {"error": str(error)}
     send_message(connection, response, computed)

@@ -18,6 +18,8 @@ from flywheel_serving.model.datatypes import Array
 LENGTHS = struct.Struct("<IQ")
 MAX_JSON_BYTES = 2**30
 MAX_ARRAY_BYTES = 2**34
+# Of the JSON in a message: names and shapes; and a text in UTF-8, where each of its bytes may become an escape.
+BASE_JSON_BYTES, ESCAPE_BYTES = 2**24, 6
 NUMBER_KINDS = "biuf"
 
 
@@ -39,14 +41,16 @@ def send_message(connection: socket.socket, content: dict[str, Any], arrays: dic
         connection.sendall(block)
 
 
-def receive_message(connection: socket.socket, seconds: float | None = None) -> tuple[dict[str, Any], dict[str, Array]]:
-    """The object and the arrays of one message, which must be complete after `seconds`.
+def receive_message(
+    connection: socket.socket, seconds: float | None = None, max_bytes: int = MAX_ARRAY_BYTES
+) -> tuple[dict[str, Any], dict[str, Array]]:
+    """The object and the arrays of one message, which must be complete after `seconds`; the arrays have at most `max_bytes`.
 
     Raises EOFError if the other side has ended, OSError (TimeoutError), and ValueError, TypeError or KeyError if it is damaged.
     """
     deadline = None if seconds is None else time.monotonic() + seconds
     text_length, rest_length = LENGTHS.unpack(_receive(connection, LENGTHS.size, deadline))
-    if text_length > MAX_JSON_BYTES or rest_length > MAX_ARRAY_BYTES:
+    if text_length > min(BASE_JSON_BYTES + ESCAPE_BYTES * max_bytes, MAX_JSON_BYTES) or rest_length > max_bytes:
         raise ValueError(f"a message of {text_length} and {rest_length} bytes is too long")
     content = orjson.loads(_receive(connection, text_length, deadline))
     rest, start = _receive(connection, rest_length, deadline), 0

@@ -9,23 +9,42 @@ from pathlib import Path
 
 from flywheel_serving.errors import ModelCrashed, ModelRefused, Overloaded
 from flywheel_serving.model.datatypes import Array
+from flywheel_serving.workers.frames import MAX_ARRAY_BYTES
+from flywheel_serving.workers.memory_share import share_memory
 from flywheel_serving.workers.process import WorkerProcess
 
+MAX_MEMORY_BYTES = 2**50
 FIRST_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 1.0, 30.0
 
 log = logging.getLogger(__name__)
 
 
 class IsolatedModel:
-    """One worker, and further ones while calls overlap. Thread-safe."""
+    """One worker, and further ones while calls overlap: at most `max_workers`. Thread-safe."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        """Loads the model, which onnx_file.read_model has accepted, in a first worker. Raises ModelRefused."""
-        self._path, self._threads = path, threads
+    def __init__(
+        self,
+        path: Path,
+        threads: int,
+        *,
+        max_workers: int = 2,
+        memory_bytes: int = MAX_MEMORY_BYTES,
+        max_output_bytes: int = MAX_ARRAY_BYTES,
+    ) -> None:
+        """Loads the model, which onnx_file.read_model has accepted, in a first worker. Raises ModelRefused.
+
+        All workers together may have `memory_bytes`, and one call may have outputs of `max_output_bytes`.
+        """
+        self._path, self._threads, self._max_output_bytes = path, threads, max_output_bytes
         try:
-            first = WorkerProcess(path, threads)
+            first = WorkerProcess(path, threads, max_output_bytes, memory_bytes)
         except ModelCrashed as error:
             raise ModelRefused("ModelCrashed", f"{path.name} cannot be loaded: {error}") from error
+        self._share = share = share_memory(memory_bytes, max_workers, first.loaded_bytes)
+        self._loading_bytes = first.data_bytes + share.call_bytes
+        first.limit_growth(share.call_bytes)
+        if share.workers < max_workers:
+            log.info("%d of %d workers have room in %d bytes of memory", share.workers, max_workers, memory_bytes)
         self._idle = deque([first])  # its methods are atomic
         self._workers = {first}
         self._closed = threading.Event()
@@ -33,6 +52,11 @@ class IsolatedModel:
         self._failed_starts = 0  # in succession, since the last start or result
         self.signature = first.signature
         self.providers = first.providers
+
+    @property
+    def max_workers(self) -> int:
+        """The number of workers that have room in memory at once."""
+        return self._share.workers
 
     @property
     def is_crashed(self) -> bool:
@@ -83,10 +107,11 @@ class IsolatedModel:
 
     def _start_worker(self) -> WorkerProcess:
         try:
-            worker = WorkerProcess(self._path, self._threads)
+            worker = WorkerProcess(self._path, self._threads, self._max_output_bytes, self._loading_bytes)
         except (ModelCrashed, ModelRefused, OSError):
             self._failed_starts += 1
             raise
+        worker.limit_growth(self._share.call_bytes)
         self._failed_starts = 0
         self._workers.add(worker)
         return worker

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -10,7 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, TimeLimitExceeded
+from flywheel_serving.errors import ModelCrashed, ModelFailed, ModelRefused, RequestTooLarge, TimeLimitExceeded
+from flywheel_serving.memory import PROC, read_kibibytes
 from flywheel_serving.model.datatypes import DTYPES, Array
 from flywheel_serving.model.onnx_model import parse_signature
 from flywheel_serving.workers.frames import receive_message, send_message
@@ -28,11 +30,21 @@ VARIABLE_PREFIXES = ("CUDA_", "NVIDIA_")
 class WorkerProcess:
     """A running worker. `signature` and `providers` are those of the model that it has loaded."""
 
-    def __init__(self, path: Path, threads: int) -> None:
-        """Starts the process and loads the model. Raises ModelRefused, or ModelCrashed if it ended while loading."""
+    def __init__(self, path: Path, threads: int, max_output_bytes: int, memory_bytes: int | None = None) -> None:
+        """Starts the process and loads the model. Raises ModelRefused, or ModelCrashed if it ended while loading.
+
+        It may allocate `memory_bytes` until `limit_growth` is called; without a bound if None.
+        """
+        self._max_output_bytes = max_output_bytes
         ours, theirs = socket.socketpair()
         with theirs:
-            configuration = {"socket": theirs.fileno(), "path": str(path), "threads": threads}
+            configuration = {
+                "socket": theirs.fileno(),
+                "path": str(path),
+                "threads": threads,
+                "maxOutputBytes": max_output_bytes,
+                "memoryBytes": memory_bytes,
+            }
             self._process = subprocess.Popen(
                 [*_python(), "-m", "flywheel_serving.workers", json.dumps(configuration)],
                 stdin=subprocess.DEVNULL,
@@ -71,12 +83,28 @@ class WorkerProcess:
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
+    @property
+    def loaded_bytes(self) -> int:
+        """The memory that it needed at most until now."""
+        return read_kibibytes(PROC / str(self.pid) / "status", "VmHWM")
+
+    @property
+    def data_bytes(self) -> int:
+        """What RLIMIT_DATA counts: allocated memory, in use or not."""
+        return read_kibibytes(PROC / str(self.pid) / "status", "VmData")
+
+    def limit_growth(self, size: int) -> None:
+        """Lets the process allocate `size` bytes more than it has allocated now."""
+        resource.prlimit(self.pid, resource.RLIMIT_DATA, (self.data_bytes + size, resource.RLIM_INFINITY))
+
     def run(self, feeds: dict[str, Array], outputs: list[str], seconds: float | None = None) -> list[Array]:
-        """One array for each of `outputs`. Raises ModelFailed; ModelCrashed or TimeLimitExceeded, after which `is_alive` says whether it lives."""
+        """One array for each of `outputs`. Raises ModelFailed, RequestTooLarge; ModelCrashed or TimeLimitExceeded, after which `is_alive` says whether it lives."""
         limit = UNLIMITED_SECONDS if seconds is None else seconds
         response, arrays = self._exchange({"outputs": outputs, "seconds": limit}, feeds, limit + GRACE_SECONDS)
         if response.get("late"):
             raise TimeLimitExceeded(limit)
+        if "tooLarge" in response:
+            raise RequestTooLarge(str(response["tooLarge"])[:1_000])
         if "error" in response:
             raise ModelFailed(str(response["error"])[:1_000])
         # Shapes are not compared: onnxruntime itself returns others than those that a model declares.
@@ -93,7 +121,7 @@ class WorkerProcess:
         try:
             if request is not None:
                 send_message(self._connection, request, feeds)
-            return receive_message(self._connection, seconds)
+            return receive_message(self._connection, seconds, self._max_output_bytes)
         except TimeoutError:
             self.kill()
             raise TimeLimitExceeded(seconds - GRACE_SECONDS) from None
