@@ -5,6 +5,7 @@ python3 -m e2e.setup programs  build what the tests on an API server need, so th
 python3 -m e2e.setup store     build the S3 server that the tests of the runtime talk to
 python3 -m e2e.setup clients   build the clients that the tests of the model server use: h2spec and grpcurl
 python3 -m e2e.setup mutants   make .venv/mutants hold what requirements/mutants.txt says
+python3 -m e2e.setup tables    make .venv/tables hold what requirements/tables.txt says
 python3 -m e2e.setup lock      write requirements/*.txt from pyproject.toml
 """
 
@@ -29,6 +30,7 @@ LOCKED = {
     "operator": PROJECT,
     "dev": (*PROJECT, "--group", "dev"),
     **{name: ("--group", name) for name in ("runtime", "serving", "mutants")},
+    "tables": ("--group", "tables", "--no-deps"),
 }
 
 
@@ -43,7 +45,12 @@ def mutants() -> None:
     install(ENVIRONMENT / "mutants", "mutants", "cosmic-ray")
 
 
-def install(environment: Path, requirements: str, title: str) -> None:
+def tables() -> None:
+    """Make .venv/tables from requirements/tables.txt, which lists no dependencies: only data files are read."""
+    install(ENVIRONMENT / "tables", "tables", "public tables", "--no-deps")
+
+
+def install(environment: Path, requirements: str, title: str, *options: str) -> None:
     """Make a virtual environment; nothing, if it was made from exactly these requirements by this Python."""
     pinned = REQUIREMENTS / f"{requirements}.txt"
     stamp = environment / "made-from"
@@ -57,7 +64,7 @@ def install(environment: Path, requirements: str, title: str) -> None:
         call(environment / "bin/pip", "install", "--quiet", UV)
         call(
             environment / "bin/uv", "pip", "install", "--quiet", "--python", environment / "bin/python",
-            "--require-hashes", "-r", pinned,
+            "--require-hashes", *options, "-r", pinned,
         )  # fmt: skip
     stamp.write_text(wanted)
 
@@ -117,7 +124,15 @@ def call(*words: str | Path) -> None:
         )
 
 
-VERBS = {"": setup, "lock": lock, "mutants": mutants, "programs": programs, "store": store, "clients": clients}
+VERBS = {
+    "": setup,
+    "lock": lock,
+    "mutants": mutants,
+    "tables": tables,
+    "programs": programs,
+    "store": store,
+    "clients": clients,
+}
 
 
 def main() -> int:

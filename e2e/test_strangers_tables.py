@@ -1,0 +1,177 @@
+"""Public tables go from `kubectl apply` to a served answer, as good as scikit-learn's default boosting on the same splits.
+
+CI runs three small tables with one split each; FLYWHEEL_TABLES=all runs eight with three (`make test-long`).
+"""
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy
+import pandas
+import pytest
+import tritonclient.http as triton
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import roc_auc_score, root_mean_squared_error
+from sklearn.preprocessing import OrdinalEncoder
+
+from e2e import kube
+from e2e.namespace import Namespace
+from e2e.tables import TABLES, Table
+
+ALL = os.environ.get("FLYWHEEL_TABLES") == "all"
+CHOSEN = [each for each in TABLES if ALL or each.name in ("penguins", "phishing", "solar-flare")]
+SEEDS = range(3 if ALL else 1)
+TRIALS = 8 if ALL else 4
+WAIT_SECONDS = 1800 if ALL else 300
+LEAST = 0.98  # of the quality of the default boosting, as a mean over the splits
+BATCH_ROWS = 2000
+
+MANIFESTS = """
+apiVersion: flywheel.ml/v1alpha1
+kind: Dataset
+metadata: {name: %(name)s}
+spec:
+  source: {s3: {uri: "%(uri)s"}}
+  target: %(target)s
+  split: {by: Random, seed: %(seed)d}
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: Experiment
+metadata: {name: %(name)s}
+spec:
+  dataset: %(name)s
+  trainer: {sklearn: {}}
+  budget: {maxTrials: %(trials)d}
+  register: %(name)s
+---
+apiVersion: flywheel.ml/v1alpha1
+kind: InferenceService
+metadata: {name: %(name)s}
+spec:
+  model: %(name)s
+  auth: {none: {}}
+"""
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The ROC AUC of classes, or the root mean squared error of numbers, on the test split."""
+
+    served: float
+    boosting: float
+    is_error: bool
+
+    @property
+    def ratio(self) -> float:
+        """What share of the boosting's quality the served model has."""
+        return self.boosting / self.served if self.is_error else self.served / self.boosting
+
+
+@pytest.fixture(scope="module")
+def applied(namespace: Namespace) -> Namespace:
+    """The manifests of every table, applied together."""
+    for table in CHOSEN:
+        uri = namespace.upload(f"{table.name}.csv", table.read())
+        for seed in SEEDS:
+            values = {"name": f"{table.name}-{seed}", "uri": uri, "target": table.target, "seed": seed}
+            namespace.apply(MANIFESTS % {**values, "trials": TRIALS})
+    return namespace
+
+
+@pytest.mark.parametrize("table", CHOSEN, ids=lambda table: table.name)
+def test_served_answers_are_as_good_as_default_boosting(applied: Namespace, table: Table) -> None:
+    found = [quality(applied, table, f"{table.name}-{seed}") for seed in SEEDS]
+
+    mean = sum(each.ratio for each in found) / len(found)
+    pairs = ", ".join(f"{each.served:.4f} / {each.boosting:.4f}" for each in found)
+    sys.stderr.write(f"\n{table.name:12} {mean:.4f} (served / boosting: {pairs})\n")
+    assert mean >= LEAST, found
+
+
+def quality(namespace: Namespace, table: Table, name: str) -> Quality:
+    """Wait for the service, send it the test split, and compare with boosting that is fitted on the train split."""
+    for kind in ("fwds", "fwexp", "fwmodel", "fwsvc"):
+        namespace.wait(kind, name, seconds=WAIT_SECONDS)
+    files = dataset_files(namespace, name)
+    train, test = (pandas.read_parquet(BytesIO(files[f"{split}.parquet"])) for split in ("train", "test"))
+    columns = [column for column in train if column != table.target]
+    is_number = table.task == "Regression"
+    boosting = (HistGradientBoostingRegressor if is_number else HistGradientBoostingClassifier)(random_state=0)
+    encoder = encode(train[columns])
+    boosting.fit(encoder(train[columns]), train[table.target])
+    with kube.port_forward(f"service/{name}", 8080, namespace.name) as port:
+        served = predict(port, name, test, "prediction" if is_number else "probabilities")
+    if is_number:
+        expected = boosting.predict(encoder(test[columns]))
+        errors = [root_mean_squared_error(test[table.target], each.ravel()) for each in (served, expected)]
+        return Quality(*errors, is_error=True)
+    expected = boosting.predict_proba(encoder(test[columns]))
+    return Quality(*(roc_auc(test[table.target], each) for each in (served, expected)), is_error=False)
+
+
+def roc_auc(truth: "pandas.Series[Any]", probabilities: "numpy.ndarray[Any, Any]") -> float:
+    """The area under the curve; the mean over the classes against the rest if there are more than two."""
+    if probabilities.shape[1] == 2:
+        return float(roc_auc_score(truth, probabilities[:, 1]))
+    return float(roc_auc_score(truth, probabilities, multi_class="ovr"))
+
+
+def encode(train: pandas.DataFrame) -> Any:
+    """Return a function that makes numbers of a frame's columns: texts and booleans become their ordinal in `train`."""
+    texts = [column for column in train if not pandas.api.types.is_numeric_dtype(train[column])]
+    ordinals = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=numpy.nan).fit(train[texts])
+
+    def numbers(frame: pandas.DataFrame) -> "numpy.ndarray[Any, Any]":
+        rest = frame.drop(columns=texts).to_numpy(numpy.float64)
+        return numpy.hstack([rest, ordinals.transform(frame[texts])]) if texts else rest
+
+    return numbers
+
+
+def dataset_files(namespace: Namespace, name: str) -> dict[str, bytes]:
+    """The files of the current version of a Dataset, from the store."""
+    digest = (namespace.get("fwds", name) or {})["status"]["digest"].removeprefix("sha256:")
+    manifest = json.loads(stored(namespace, f"manifests/sha256/{digest}.json"))
+    return {
+        each["path"]: stored(namespace, f"blobs/sha256/{each['sha256'][:2]}/{each['sha256']}")
+        for each in manifest["files"]
+    }
+
+
+def stored(namespace: Namespace, key: str) -> bytes:
+    """The bytes of an object in the namespace's folder."""
+    found: bytes = kube.store().get_object(Bucket=kube.bucket(), Key=f"{namespace.name}/{key}")["Body"].read()
+    return found
+
+
+def predict(port: int, model: str, frame: pandas.DataFrame, output: str) -> "numpy.ndarray[Any, Any]":
+    """The answers of a service for each row of the frame."""
+    client = triton.InferenceServerClient(f"127.0.0.1:{port}", network_timeout=60)
+    inputs = client.get_model_metadata(model)["inputs"]
+    answers = []
+    for start in range(0, len(frame), BATCH_ROWS):
+        rows = frame.iloc[start : start + BATCH_ROWS]
+        tensors = []
+        for each in inputs:
+            tensor = triton.InferInput(each["name"], [len(rows), 1], each["datatype"])
+            tensor.set_data_from_numpy(column(rows[each["name"]], each["datatype"]))
+            tensors.append(tensor)
+        answers.append(client.infer(model, tensors).as_numpy(output))
+    client.close()
+    return numpy.concatenate(answers)
+
+
+def column(values: "pandas.Series[Any]", datatype: str) -> "numpy.ndarray[Any, Any]":
+    """One column as the tensor of an input: a missing text is empty, a missing number is not a number."""
+    if datatype == "BYTES":
+        return values.map(lambda each: "" if pandas.isna(each) else str(each)).to_numpy(object).reshape(-1, 1)
+    return values.to_numpy(numpy.float64, na_value=numpy.nan).astype(triton_dtype(datatype)).reshape(-1, 1)
+
+
+def triton_dtype(datatype: str) -> str:
+    """numpy's name of a protocol's datatype of numbers."""
+    return {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}[datatype]
