@@ -218,3 +218,11 @@ def test_a_pruned_pod_that_also_ran_out_of_memory_was_pruned() -> None:
 
     assert found is not None
     assert (found.result, found.reason) == ("Failed", "Pruned")
+
+
+@pytest.mark.parametrize(
+    ("signal", "is_fault"),
+    [(4, True), (6, True), (7, True), (8, True), (11, True), (31, True), (9, False), (15, False)],
+)
+def test_a_signal_of_the_programs_own_fault_counts_as_its_failure(signal: int, is_fault: bool) -> None:
+    assert (outcome.SIGNAL_EXIT_BASE + signal in outcome.CRASH_EXIT_CODES) == is_fault

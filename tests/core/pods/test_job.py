@@ -214,3 +214,15 @@ def test_an_absent_option_is_not_written() -> None:
 
     assert not {"nodeSelector", "tolerations", "imagePullSecrets", "priorityClassName"} & pod(bare).keys()
     assert "resources" not in pod(bare)["containers"][0]
+
+
+def test_collect_requires_every_output_and_gets_what_a_metric_must_reach() -> None:
+    keep = {"metric": "roc_auc", "maximize": True, "reach": 0.7}
+
+    [collect] = pod(
+        Step(name="trial-1", attempt=1, image="i", command=("c",), params={}, outputs=("model",), keep=keep)
+    )["initContainers"]
+    config = json.loads(next(each["value"] for each in collect["env"] if each["name"] == "FLYWHEEL_COLLECT"))
+
+    assert config["outputs"] == [{"name": "model", "required": True}]
+    assert config["keep"] == keep

@@ -212,3 +212,25 @@ def test_status_of_a_large_search_stays_small() -> None:
 
     assert len(full.status.history) == 500
     assert len(full.status.model_dump_json(by_alias=True, exclude_none=True)) < 100_000
+
+
+@pytest.mark.parametrize(
+    ("running", "message"),
+    [(1, "Trial 1 runs; "), (2, "Trials 1, 2 run; "), (10, "Trials 1, 2, 3, 4, 5, 6, 7, 8, 9, 10 run; ")],
+)
+def test_the_message_numbers_the_trials_that_run(running: int, message: str) -> None:
+    searching = started(experiment({"parallelism": running}))
+
+    plan = decide(searching, replace(SEEN, jobs=tuple(trial(searching, each) for each in range(1, running + 1))))
+
+    assert plan.message.startswith(message)
+
+
+def test_a_repeat_that_has_ended_is_not_one_that_could_run() -> None:
+    searching = started(experiment({"parallelism": 1, "repeats": 2}))
+    ended = trial(searching, 1, Outcome("Succeeded", "Succeeded", "", metrics={"roc_auc": 0.7}))
+    stuck = replace(trial(searching, 1, diagnosis=NO_GPU), repeat=2, name="trial-1-r2-1")
+
+    plan = decide(searching, replace(SEEN, jobs=(ended, stuck)))
+
+    assert (plan.reason, plan.message) == ("Unschedulable", NO_GPU.message)

@@ -347,3 +347,12 @@ def test_a_champion_whose_status_has_no_digest_yet_stays() -> None:
     status: Any = plan_for(A, spec=APPROVAL, before=before).status
 
     assert (status.champion, status.champion_digest) == ("a", A.digest)
+
+
+def test_nothing_is_announced_again_however_long_the_history_is() -> None:
+    plan = plan_for(A)
+    for pin in ("b", "a"):
+        plan = plan_for(A, B, spec={"champion": pin}, before=plan)
+
+    assert plan.events != ()
+    assert plan_for(A, B, spec={"champion": "a"}, before=plan).events == ()

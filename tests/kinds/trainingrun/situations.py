@@ -14,7 +14,7 @@ from tests.simulation.resources import custom
 from tests.simulation.simulator import Simulator
 
 Ends = Callable[[str, int], Mapping[str, Any]]
-"""How an attempt ends, from its step and its number: {} for well, {"exit": 1}, {"exit": 137, "oom": True}, {"lost": True}, {"missing": True}."""
+"""How an attempt ends, from its step and its number: {} for well, {"exit": 1}, {"exit": 137, "oom": True}, {"lost": True}, {"missing": True}, {"output": "model", "facts": {…}}."""
 
 IMAGE = "registry.example/work@sha256:" + "a" * 64
 
@@ -126,8 +126,8 @@ def _collected(step: str, result: Mapping[str, Any]) -> dict[str, Any]:
         "repeated": False,
         "timedOut": False,
         "oomKills": int(bool(result.get("oom"))),
-        "outputs": {"data": data},
+        "outputs": {result.get("output", "data"): data},
         "metrics": result.get("metrics", {}),
-        "facts": {},
+        "facts": result.get("facts", {}),
         "error": None,
     }

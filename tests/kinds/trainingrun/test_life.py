@@ -10,7 +10,7 @@ from flywheel.core.resource.api import JOB, Reference
 from flywheel.kinds.trainingrun.schema import TrainingRun
 from flywheel.kinds.trainingrun.schema.status import StepStatus
 from tests.examples import examples
-from tests.kinds.trainingrun.situations import Ends, Runs, container, run
+from tests.kinds.trainingrun.situations import IMAGE, Ends, Runs, container, run
 from tests.simulation import params
 
 DIAMOND = {"steps": [container("a"), container("b", "a"), container("c", "a"), container("d", "b", "c")]}
@@ -342,3 +342,32 @@ def test_a_repeated_run_says_whether_it_came_out_alike(again: dict[str, Any], ve
     assert "".join(at.status.reproduced.differs) == words
     assert step(at, "a").cache == "Miss"
     assert [each.name for each in at.status.steps] == ["a"], "only models are compared by a Job"
+
+
+def test_the_cache_key_of_the_same_work_never_changes() -> None:
+    """Work that was done before an upgrade is found after it."""
+    runs = Runs({"steps": [container("a")]})
+
+    assert step(runs.finish(run("one")), "a").key == "d9f67cd5a9b8e7c3dbc4fc5534154511"
+
+
+@pytest.mark.parametrize(
+    ("comparison", "verdict", "words"),
+    [
+        ({"facts": {"verdict": "Equal"}}, "Equal", ""),
+        ({"facts": {"verdict": "WithinTolerance", "differs": "a time"}}, "WithinTolerance", "step 'a': a time"),
+        ({"exit": 2}, "WithinTolerance", "step 'a': other bytes, the same metrics"),
+    ],
+)
+def test_models_with_other_bytes_are_compared_by_a_job(comparison: dict[str, Any], verdict: str, words: str) -> None:
+    told: dict[str, Any] = {"output": "model"}
+    model = {"name": "a", "container": {"image": IMAGE, "outputs": ["model"]}}
+    runs = Runs({"steps": [model]}, lambda name, _attempt: told if name == "a" else comparison)
+    runs.finish(run("one"))
+    told["bytes"] = "other"
+
+    at = runs.finish(run("two", reproduceOf="one"))
+
+    assert at.status.reproduced is not None
+    assert (at.status.reproduced.verdict, "".join(at.status.reproduced.differs)) == (verdict, words)
+    assert step(at, "compare-a").state == ("Failed" if comparison.get("exit") else "Succeeded")

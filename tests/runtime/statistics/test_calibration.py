@@ -61,3 +61,10 @@ def test_certain_and_right_is_calibrated_and_certain_and_wrong_is_not(seed: int)
 
     assert expected_calibration_error(binary(truth, truth.astype(float))) == 0
     assert expected_calibration_error(binary(truth, 1.0 - truth)) == 1
+
+
+def test_a_probability_of_one_belongs_to_the_last_bin() -> None:
+    found = reliability(np.array([1, 0]), np.array([1.0, 0.95]))
+
+    assert found.rows.tolist() == [2]
+    assert found.error == pytest.approx(0.475)

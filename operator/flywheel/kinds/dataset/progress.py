@@ -36,7 +36,7 @@ class Progress:
     versions: tuple[Version, ...]
     generation: int | None
     ready_version: Version | None
-    just_ended: bool = False  # status does not say yet how the check ended
+    just_ended: bool  # status does not say yet how the check ended
     refusal: Violation | None = None  # why the check that is due does not start
 
 

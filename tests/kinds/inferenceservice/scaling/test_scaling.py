@@ -229,3 +229,10 @@ def test_the_autoscaler_follows_the_pointer() -> None:
     assert scaled is not None
     assert scaled.manifest["spec"]["scaleTargetRef"]["name"] == "delay-slot-b"
     assert made["delay"].manifest["spec"]["replicas"] == 3
+
+
+def test_keda_is_no_advice_where_a_metric_of_the_pods_own_resources_is_missing() -> None:
+    problem = observe_autoscaler(service(scaling=BY_CPU), FakeCluster(kinds=(KIND,), groups=("keda.sh",))).problem
+
+    assert problem is not None
+    assert "KEDA" not in problem.message

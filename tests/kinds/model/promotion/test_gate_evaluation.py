@@ -303,3 +303,14 @@ def test_the_message_is_about_the_newest_refused_version() -> None:
     plan = plan_for(old, new, spec=spec)
 
     assert (plan.reason, "ModelVersion 'b'" in plan.message) == ("GateFailed", True)
+
+
+@pytest.mark.parametrize(("failed", "more"), [(("better",), ""), (("better", "slices"), " (and 1 more)")])
+def test_the_first_failed_gate_is_named_and_the_others_are_counted(failed: tuple[str, ...], more: str) -> None:
+    spec = {"gates": [*GAIN["gates"], *SLICES["gates"]]}
+
+    first = measured(A, None, spec)
+    plan = plan_for(first, measured(B, A, spec, *failed), spec=spec, before=plan_for(first, spec=spec))
+
+    assert f"gate 'better': better said so{more}" in plan.message
+    assert more or "more" not in plan.message

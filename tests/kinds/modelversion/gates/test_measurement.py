@@ -320,3 +320,18 @@ def test_the_job_is_named_by_its_question() -> None:
     assert name.startswith("flight-delay-3f9a1c2e-gates-")
     assert name.endswith(f"-1-{names.short_uid(found.resource.uid)}")
     assert len(name) <= 63
+
+
+def test_the_event_has_the_message_of_the_first_gate_that_failed() -> None:
+    found = nominated_version()
+    found.reconcile()
+    entries = [
+        {"name": "first", "passed": True, "message": "gain 0.1"},
+        {"name": "second", "passed": False, "message": "gain -0.1"},
+        {"name": "third", "passed": False, "message": "gain -0.3"},
+    ]
+    ends(found, {**COLLECTED, "facts": {"gates": entries}})
+
+    [message] = [event.message for event in found.reconcile().events if "measured gates" in event.message]
+
+    assert message.endswith("2 of 3 measured gates failed beside champion 'flight-delay-old'; 'second': gain -0.1")

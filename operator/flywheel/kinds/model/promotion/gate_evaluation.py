@@ -50,7 +50,7 @@ def _measured_finding(version: Version) -> Finding:
     failed = [entry for entry in version.gates.entries if not entry.passed] if version.gates else []
     if not failed:
         return None
-    more = f" (and {len(failed) - 1} more gates)" if len(failed) > 1 else ""
+    more = f" (and {len(failed) - 1} more)" if len(failed) > 1 else ""
     return f"gate '{failed[0].name}': {failed[0].message[:400]}{more}"
 
 
