@@ -44,6 +44,7 @@ test-long: setup ## What 'make test' leaves out, for hours: every kill, twenty t
 	EXAMPLES_FACTOR=20 $(PYTEST) tests -n 2 -m "not apiserver" --timeout 3600 $(if $(K),-k "$(K)")
 	@$(MAKE) --no-print-directory fuzz SECONDS=120
 	@$(MAKE) --no-print-directory up images deploy e2e K=operator_killed
+	@FLYWHEEL_TABLES=all $(MAKE) --no-print-directory e2e K=strangers_tables
 
 apiserver: setup ## Tests against a real API server, without root or nodes. K=name picks.
 	@python3 -m e2e.setup programs

@@ -29,6 +29,7 @@ TRIALS = 8 if ALL else 4
 WAIT_SECONDS = 1800 if ALL else 300
 LEAST = 0.98  # of the quality of the default boosting, as a mean over the splits
 BATCH_ROWS = 2000
+NUMPY_NAMES = {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}
 
 MANIFESTS = """
 apiVersion: flywheel.ml/v1alpha1
@@ -107,10 +108,10 @@ def quality(namespace: Namespace, table: Table, name: str) -> Quality:
         served = predict(port, name, test, "prediction" if is_number else "probabilities")
     if is_number:
         expected = boosting.predict(encoder(test[columns]))
-        errors = [root_mean_squared_error(test[table.target], each.ravel()) for each in (served, expected)]
-        return Quality(*errors, is_error=True)
+        served_error, error = (root_mean_squared_error(test[table.target], each.ravel()) for each in (served, expected))
+        return Quality(served_error, error, is_error=True)
     expected = boosting.predict_proba(encoder(test[columns]))
-    return Quality(*(roc_auc(test[table.target], each) for each in (served, expected)), is_error=False)
+    return Quality(roc_auc(test[table.target], served), roc_auc(test[table.target], expected), is_error=False)
 
 
 def roc_auc(truth: "pandas.Series[Any]", probabilities: "numpy.ndarray[Any, Any]") -> float:
@@ -168,10 +169,7 @@ def predict(port: int, model: str, frame: pandas.DataFrame, output: str) -> "num
 def column(values: "pandas.Series[Any]", datatype: str) -> "numpy.ndarray[Any, Any]":
     """One column as the tensor of an input: a missing text is empty, a missing number is not a number."""
     if datatype == "BYTES":
-        return values.map(lambda each: "" if pandas.isna(each) else str(each)).to_numpy(object).reshape(-1, 1)
-    return values.to_numpy(numpy.float64, na_value=numpy.nan).astype(triton_dtype(datatype)).reshape(-1, 1)
-
-
-def triton_dtype(datatype: str) -> str:
-    """numpy's name of a protocol's datatype of numbers."""
-    return {"FP32": "float32", "FP64": "float64", "INT64": "int64", "BOOL": "bool"}[datatype]
+        texts = ["" if pandas.isna(each) else str(each) for each in values]
+        return numpy.array(texts, object).reshape(-1, 1)
+    numbers = numpy.asarray(values.to_numpy(numpy.float64, na_value=numpy.nan))
+    return numbers.astype(NUMPY_NAMES[datatype]).reshape(-1, 1)

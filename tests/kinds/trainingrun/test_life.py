@@ -182,9 +182,11 @@ METRIC = [{"metric": {"step": "a", "name": "loss"}, "max": "0.5"}]
     ("when", "metrics", "state", "reason"),
     [
         (METRIC, {"loss": 0.4}, "Succeeded", None),
+        (METRIC, {"loss": 0.5}, "Succeeded", None),
         (METRIC, {"loss": 0.6}, "Skipped", "WhenNotMet"),
         (METRIC, {}, "Failed", "WhenUndefined"),
         ([{"parameter": "months", "values": ["3", "6"]}], {}, "Succeeded", None),
+        ([{"parameter": "months", "min": "3"}], {}, "Succeeded", None),
         ([{"parameter": "months", "min": "4"}], {}, "Skipped", "WhenNotMet"),
         ([{"parameter": "name", "min": "4"}], {}, "Failed", "WhenUndefined"),
     ],

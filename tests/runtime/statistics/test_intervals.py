@@ -241,3 +241,16 @@ def test_r2_of_three_rows_has_no_interval(seed: int) -> None:
 
     with pytest.raises(Undefined):
         metric_interval("r2", ScoredRows(truth, truth + error, np.empty((3, 0))))
+
+
+@pytest.mark.parametrize(("area", "positives", "negatives"), [(0.8, 30, 5), (0.62, 4, 90), (0.9, 1, 1)])
+def test_each_end_of_newcombes_interval_is_z_of_its_own_standard_errors_away(
+    area: float, positives: int, negatives: int
+) -> None:
+    z, size = 1.959964, (positives + negatives) / 2 - 1
+
+    found = newcombe(area, positives, negatives)
+
+    for end in (found.low, found.high):
+        variance = end * (1 - end) / (positives * negatives) * (1 + size * ((1 - end) / (2 - end) + end / (1 + end)))
+        assert abs(end - area) == pytest.approx(z * variance**0.5, rel=1e-4)

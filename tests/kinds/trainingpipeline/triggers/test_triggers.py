@@ -281,3 +281,27 @@ def test_each_schedule_has_a_ticker_of_its_own() -> None:
         "loop-nightly": "Etc/UTC",
         "loop-weekly": "Europe/Berlin",
     }
+
+
+def test_the_message_and_the_summary_are_about_the_newest_run() -> None:
+    loop = Loop(pipeline(NIGHTLY))
+    assert loop.settle().message.endswith(" is live. No run yet.")
+    for number, result in enumerate(("Failed", "Succeeded")):
+        loop.tick(f"tick-{number}")
+        loop.settle()
+        loop.end_runs(result=result)
+        loop.advance(minutes=1)
+    plan = loop.settle()
+    newest = max(loop.runs(), key=lambda run: run["metadata"]["creationTimestamp"])["metadata"]["name"]
+
+    assert plan.message.endswith(f"The last run, '{newest}', ended: Succeeded.")
+    assert plan.summary.endswith("last: Succeeded")
+
+
+def test_a_tick_of_a_suspended_pipeline_is_over_and_starts_nothing() -> None:
+    loop = Loop(pipeline(NIGHTLY, suspend=True))
+    loop.tick("tick-1")
+    loop.settle()
+
+    assert loop.finished_ticks() == {"tick-1"}
+    assert loop.runs() == []
