@@ -125,8 +125,7 @@ class Server:
     async def _start_rpc(self, address: Address) -> int:
         from flywheel_serving.rpc.service import RpcServer  # importing grpc takes 0.1 s, which REST alone does not need
 
-        limits = self._settings.http_limits
-        rpc = RpcServer(self._dataplane, limits.body_bytes, limits.connections, self._authenticator)
+        rpc = RpcServer(self._dataplane, self._settings.http_limits, self._authenticator)
         self._stops.append(rpc.stop)
         return await rpc.start(address)
 

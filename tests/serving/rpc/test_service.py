@@ -1,7 +1,10 @@
 """The gRPC service with grpc's own client: statuses, sizes, compression, cancelling, many calls at once."""
 
 import json
+import threading
 import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ from e2e.waiting import wait_until
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from tests.serving.local_server import LocalServer
+from tests.serving.rpc.tcp_relay import relay
 
 pytestmark = pytest.mark.integration  # each starts a model server in its own process
 
@@ -126,7 +130,7 @@ def has_sample(server: LocalServer, sample: str) -> bool:
 
 def test_watches_of_health_leave_room_for_other_calls(lookup: Path) -> None:
     with (
-        LocalServer(lookup, "--name", "lookup", "--max-connections", "16") as server,
+        LocalServer(lookup, "--name", "lookup", "--max-connections", "32") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
         watch = watch_health(channel)
@@ -138,8 +142,44 @@ def test_watches_of_health_leave_room_for_other_calls(lookup: Path) -> None:
 
         wait_until(lambda: first_code(watch(health.HealthCheckRequest(), timeout=60)) is grpc.StatusCode.OK)
 
-    assert codes.count(grpc.StatusCode.OK) == 2
+    assert codes.count(grpc.StatusCode.OK) == 3, "three quarters of an eighth"
     assert set(codes) == {grpc.StatusCode.OK, grpc.StatusCode.RESOURCE_EXHAUSTED}
+
+
+def test_calls_that_wait_for_their_client_make_room_for_anothers(lookup: Path) -> None:
+    """Two clients have all 8 calls, and send no message."""
+    flags = ("--name", "lookup", "--max-connections", "8", "--request-seconds", "6")
+    with LocalServer(lookup, *flags) as server, ExitStack() as stack:
+        held = threading.Event()
+        stack.callback(held.set)
+        stalled = []
+        for source, count in (("127.0.0.2", 7), ("127.0.0.3", 2)):
+            address = stack.enter_context(relay(server.ready["grpc"], source))
+            channel = stack.enter_context(grpc.insecure_channel(address))
+            stalled += [start_without_message(channel, held) for _ in range(count)]
+        wait_until(lambda: sum(call.done() for call in stalled) == 1)
+        with grpc.insecure_channel(server.grpc) as channel:
+            assert infer(channel)(numbers([1]), timeout=10).outputs[0].shape == [1]
+        wait_until(lambda: sum(call.done() for call in stalled) == 2)
+        ended = [call for call in stalled if call.done()]
+        assert {call.code() for call in ended} == {grpc.StatusCode.UNAVAILABLE}
+        assert any("one client may have" in call.details() for call in ended)
+        assert any("other clients needed the room" in call.details() for call in ended)
+
+        wait_until(lambda: all(call.done() for call in stalled), 20)
+        late = [call for call in stalled if call.code() is grpc.StatusCode.DEADLINE_EXCEEDED]
+        assert len(late) == 7
+        assert "the message was not complete after 6 seconds" in late[0].details()
+
+
+def start_without_message(channel: grpc.Channel, held: threading.Event) -> Any:
+    """A call of ModelInfer that sends its headers, and nothing else before `held` is set."""
+
+    def messages() -> Iterator[Any]:
+        held.wait(60)
+        yield from ()
+
+    return channel.stream_unary(f"{SERVICE}/ModelInfer").future(messages(), timeout=60)
 
 
 def first_code(watch: Any) -> grpc.StatusCode:

@@ -12,20 +12,24 @@ from google.protobuf.message import DecodeError
 from flywheel_serving import errors
 from flywheel_serving.auth.authenticator import Authenticator
 from flywheel_serving.flag_types import Address
+from flywheel_serving.http.config import HttpLimits
+from flywheel_serving.http.connection_table import ConnectionTable
 from flywheel_serving.infer.admission import REFUSAL_DELAY_SECONDS
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.infer.requests import InferRequest
-from flywheel_serving.peers import peer_of_rpc
 from flywheel_serving.protocol import health_pb2 as health
 from flywheel_serving.protocol import open_inference_pb2 as pb
 from flywheel_serving.rpc import codec
+from flywheel_serving.rpc.calls import CallTable, Context, RpcCall
 from flywheel_serving.rpc.rpc_guard import RpcGuard
 
 INFERENCE_SERVICE = "inference.GRPCInferenceService"
 HEALTH_SERVICE = "grpc.health.v1.Health"
 WATCH_INTERVAL_SECONDS = 0.5
+ALL_CALLS = 2  # times the calls in progress: with watches, and those that are being refused
 WATCH_PART = 8  # of all calls, one in so many may be a watch, which ends when its client wants
-HANDSHAKE_SECONDS, IDLE_SECONDS = 10, 300
+HANDSHAKE_SECONDS, IDLE_SECONDS = 10, 60
+KEEPALIVE_SECONDS, KEEPALIVE_TIMEOUT_SECONDS = 30, 10
 CODES = {
     errors.InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     errors.NotFound: grpc.StatusCode.NOT_FOUND,
@@ -38,9 +42,9 @@ CODES = {
     errors.DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
     errors.TimeLimitExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }
+TOO_MANY_WATCHES = "as many watches are in progress as one client may have, or all clients; call Check instead"
 
-Context = Any  # grpc.aio.ServicerContext; grpcio ships no types
-Method = Callable[[Any, Any], Awaitable[Any]]  # a message and its Context
+Method = Callable[[Any, RpcCall], Awaitable[Any]]  # of a message
 
 
 class RpcServer:
@@ -49,28 +53,32 @@ class RpcServer:
     def __init__(
         self,
         dataplane: DataPlane,
-        max_body_bytes: int,
-        max_connections: int,
+        limits: HttpLimits,
         authenticator: Authenticator | None = None,
     ) -> None:
+        max_body_bytes, max_connections = limits.body_bytes, limits.connections
         self._dataplane = dataplane
         self._stopping = asyncio.Event()
-        self._watches, self._max_watches = 0, max(1, max_connections // WATCH_PART)
+        self._calls = CallTable(max_connections, limits.request_seconds)
+        self._watches: ConnectionTable[RpcCall] = ConnectionTable(max(1, max_connections // WATCH_PART))
         self._server = grpc.aio.server(
             options=[
                 ("grpc.max_receive_message_length", max_body_bytes),
                 ("grpc.max_send_message_length", -1),
                 ("grpc.so_reuseport", 0),
                 # By default gRPC's core cancels calls at random once a thousand wait, and clients do not retry those.
-                ("grpc.server.max_pending_requests", max_connections),
-                ("grpc.server.max_pending_requests_hard_limit", max_connections),
+                ("grpc.server.max_pending_requests", ALL_CALLS * max_connections),
+                ("grpc.server.max_pending_requests_hard_limit", ALL_CALLS * max_connections),
                 ("grpc.max_allowed_incoming_connections", max_connections),
                 ("grpc.server_handshake_timeout_ms", 1_000 * HANDSHAKE_SECONDS),
                 ("grpc.max_connection_idle_ms", 1_000 * IDLE_SECONDS),  # its client connects again when it needs to
+                ("grpc.keepalive_time_ms", 1_000 * KEEPALIVE_SECONDS),  # a client that is gone holds no connection
+                ("grpc.keepalive_timeout_ms", 1_000 * KEEPALIVE_TIMEOUT_SECONDS),
             ],
-            maximum_concurrent_rpcs=max_connections,
+            maximum_concurrent_rpcs=ALL_CALLS * max_connections,
             interceptors=[] if authenticator is None else [RpcGuard(authenticator, dataplane.metrics)],
         )
+        self._slow_calls: asyncio.Task[None] | None = None
         self._server.add_generic_rpc_handlers((self._inference(), self._health()))
 
     async def start(self, address: Address) -> int:
@@ -78,12 +86,15 @@ class RpcServer:
         host, port = address
         bound: int = self._server.add_insecure_port(f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         await self._server.start()
+        self._slow_calls = asyncio.create_task(self._calls.end_slow_calls())
         return bound
 
     async def stop(self, seconds: float) -> None:
         """Accepts no call, lets those in flight end for `seconds`, then cancels the others."""
         self._stopping.set()
         await self._server.stop(seconds)
+        if self._slow_calls is not None:
+            self._slow_calls.cancel()
 
     def _inference(self) -> Any:
         methods: dict[str, Method] = {
@@ -98,50 +109,49 @@ class RpcServer:
         handlers = {name: self._unary(name, method, getattr(pb, f"{name}Request")) for name, method in methods.items()}
         return grpc.method_handlers_generic_handler(INFERENCE_SERVICE, handlers)
 
-    async def _server_live(self, _request: Any, _context: Context) -> Any:
+    async def _server_live(self, _request: Any, _call: RpcCall) -> Any:
         return pb.ServerLiveResponse(live=True)
 
-    async def _server_ready(self, _request: Any, _context: Context) -> Any:
+    async def _server_ready(self, _request: Any, _call: RpcCall) -> Any:
         return pb.ServerReadyResponse(ready=self._dataplane.ready)
 
-    async def _model_ready(self, request: Any, _context: Context) -> Any:
+    async def _model_ready(self, request: Any, _call: RpcCall) -> Any:
         self._dataplane.check_model(request.name, request.version)
         return pb.ModelReadyResponse(ready=self._dataplane.ready)
 
-    async def _server_metadata(self, _request: Any, _context: Context) -> Any:
+    async def _server_metadata(self, _request: Any, _call: RpcCall) -> Any:
         return pb.ServerMetadataResponse(**self._dataplane.server_metadata())
 
-    async def _model_metadata(self, request: Any, _context: Context) -> Any:
+    async def _model_metadata(self, request: Any, _call: RpcCall) -> Any:
         self._dataplane.check_model(request.name, request.version)
         return pb.ModelMetadataResponse(**self._dataplane.model_metadata())
 
-    async def _model_infer(self, request: Any, context: Context) -> Any:
+    async def _model_infer(self, request: Any, call: RpcCall) -> Any:
         dataplane = self._dataplane
         dataplane.check_model(request.model_name, request.model_version)
-        peer = peer_of_rpc(context.peer())
-        dataplane.admit(peer)
+        dataplane.admit(call.peer)
         decoded, raw = codec.decode(request)
-        decoded.peer = peer
-        _set_timeout(decoded, context)
+        decoded.peer = call.peer
+        _set_timeout(decoded, call.context)
         if dataplane.route is not None:
-            _set_route_fields(decoded, request, context)
+            _set_route_fields(decoded, request, call.context)
         return codec.encode(await dataplane.infer(decoded), raw, dataplane.name)
 
-    async def _model_statistics(self, request: Any, _context: Context) -> Any:
+    async def _model_statistics(self, request: Any, _call: RpcCall) -> Any:
         if request.name:
             self._dataplane.check_model(request.name, request.version)
         return pb.ModelStatisticsResponse(**self._dataplane.statistics())
 
     def _unary(self, name: str, method: Method, request_type: Any, service: str = INFERENCE_SERVICE) -> Any:
-        metrics = self._dataplane.metrics
+        """A method of one message and one response. To grpc it is one of a stream, so that it is seen before its message has come."""
+        metrics, calls = self._dataplane.metrics, self._calls
 
-        async def call(request: Any, context: Context) -> Any:
+        async def answer(_messages: AsyncIterator[Any], context: Context) -> Any:
             metrics.rpc_started("UNARY", service, name)
             code = grpc.StatusCode.UNKNOWN
+            call = RpcCall(context)
             try:
-                if isinstance(request, errors.InvalidRequest):
-                    raise request
-                response = await method(request, context)
+                response = await method(await calls.receive(call), call)
             except errors.RequestError as error:
                 code = CODES[type(error)]
                 if isinstance(error, errors.TooManyRequests):
@@ -155,10 +165,11 @@ class RpcServer:
                 code = grpc.StatusCode.OK
                 return response
             finally:
+                calls.remove(call)
                 metrics.rpc_handled("UNARY", service, name, code.name)
 
-        return grpc.unary_unary_rpc_method_handler(
-            call, request_deserializer=_deserializer(request_type), response_serializer=_serialize
+        return grpc.stream_unary_rpc_method_handler(
+            answer, request_deserializer=_deserializer(request_type), response_serializer=_serialize
         )
 
     def _health(self) -> Any:
@@ -169,22 +180,29 @@ class RpcServer:
                 )
             return self._health_status()
 
-        async def watch(request: Any, context: Context) -> AsyncIterator[Any]:
-            if isinstance(request, errors.InvalidRequest):
-                await context.abort(grpc.StatusCode.INVALID_ARGUMENT, str(request))
-            if self._watches >= self._max_watches:
-                finding = f"{self._watches} clients watch this server already; call Check instead"
-                await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, finding)
-            self._watches += 1
+        async def watch(_messages: AsyncIterator[Any], context: Context) -> AsyncIterator[Any]:
+            call = RpcCall(context)
             try:
+                request = await self._calls.receive(call)
+                self._calls.remove(call)
+                call.may_end = True  # until its client ends it, there is nothing to wait for
+                if not self._watches.add(call):
+                    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, TOO_MANY_WATCHES)
                 async for status in self._watch_health(request.service):
                     yield status
+            except errors.RequestError as error:
+                await context.abort(CODES[type(error)], str(error))
+            except asyncio.CancelledError:
+                if call.ending is None:
+                    raise
+                await call.abort(grpc.StatusCode.UNAVAILABLE)
             finally:
-                self._watches -= 1
+                self._calls.remove(call)
+                self._watches.remove(call)
 
         handlers = {
             "Check": self._unary("Check", check, health.HealthCheckRequest, HEALTH_SERVICE),
-            "Watch": grpc.unary_stream_rpc_method_handler(
+            "Watch": grpc.stream_stream_rpc_method_handler(
                 watch,
                 request_deserializer=_deserializer(health.HealthCheckRequest),
                 response_serializer=_serialize,
