@@ -9,6 +9,7 @@ import os
 import socket
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -42,11 +43,16 @@ def values() -> dict[str, Any]:
 
 
 def deploy(picked: Cluster) -> None:
-    """Install or upgrade, wait until operator and store are ready, and write .cluster/store.env."""
+    """Install or upgrade this checkout's chart with the values of the tests."""
+    install(picked, CHART, values())
+
+
+def install(picked: Cluster, chart: Path, given: dict[str, Any], *options: str) -> None:
+    """Install or upgrade a chart, wait until operator and store are ready, and write .cluster/store.env."""
     with step("chart"):
         picked.helm(
-            "upgrade", "--install", RELEASE, str(CHART), "--namespace", NAMESPACE, "--create-namespace",
-            "--values", "-", given=json.dumps(values()),
+            "upgrade", "--install", RELEASE, str(chart), "--namespace", NAMESPACE, "--create-namespace",
+            "--values", "-", *options, given=json.dumps(given),
         )  # fmt: skip
     for deployment in ("flywheel-store", "flywheel-operator"):
         with step(f"{deployment} ready"):

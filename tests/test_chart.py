@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 from flywheel.core.settings import Identity, Settings
 from tests.documents import CHECKOUT
 from tests.rendered_chart import CHART, KEY, helm, one, template
@@ -118,6 +119,13 @@ def test_crds_are_the_generated_ones_and_stay_when_the_chart_goes() -> None:
         name: each["spec"] for name, each in generated.items()
     }
     assert all(each["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"} for each in rendered.values())
+
+
+def test_the_time_of_the_upgrade_stays_when_the_chart_goes() -> None:
+    recorded = one(template(), "ConfigMap", UPGRADE_CONFIG_MAP)
+
+    assert recorded["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
+    assert "data" not in recorded  # the API server's time of its creation is the record
 
 
 def test_crds_can_go_with_the_chart_or_be_left_out() -> None:
@@ -269,6 +277,15 @@ def test_a_bucket_that_the_embedded_store_does_not_have_is_refused() -> None:
     )
 
     assert "the embedded store has the bucket 'flywheel' alone, and store.namespaces.shop.bucket is" in refused.stderr
+
+
+@pytest.mark.parametrize("key", ["accessKey", "secretKey"])
+def test_a_key_that_the_embedded_store_would_not_take_is_refused(key: str) -> None:
+    refused = helm(
+        "template", "flywheel", str(CHART), "--set", "namespaces={shop}", "--set", f"store.namespaces.shop.{key}=given"
+    )
+
+    assert "the embedded store derives the key of namespace 'shop' itself" in refused.stderr
 
 
 def test_one_key_for_all_is_named_what_it_is() -> None:

@@ -1,5 +1,6 @@
 """Images that one end-to-end test needs: built and loaded into the cluster when that test runs."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from e2e.cluster import buildah, cluster, containerd, images, kind
@@ -15,24 +16,30 @@ def ensure_image(short: str) -> str:
     Raises:
         Failure: it cannot be built, or this cluster takes no images.
     """
-    picked = cluster.chosen().kind
-    if picked == "current":
-        raise Failure("CLUSTER=current has no way to take images; run this test with CLUSTER=kind or native")
     runtime = images.recorded()["runtime"]["image"]
     name = images.image_name(short, images.content_key([FOLDER / short], runtime, images.base_key()))
-    dockerfile, arguments = FOLDER / short / "Dockerfile", {"RUNTIME": runtime, **images.build_arguments()}
-    if picked == "kind":
-        given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
-        kind.docker_build(short, name, ["-f", str(dockerfile), *given, str(dockerfile.parent)])
-        kind.kind("load", "docker-image", "--name", kind.NAME, name)
-    else:
-        _build_natively(short, name, dockerfile, arguments)
+    arguments = {"RUNTIME": runtime, **images.build_arguments()}
+    build_and_load(name, FOLDER / short / "Dockerfile", FOLDER / short, arguments)
     return name
 
 
-def _build_natively(short: str, name: str, dockerfile: Path, arguments: dict[str, str]) -> None:
-    with images.exclusive_build(), buildah.storage_mounted():
-        if not buildah.has(name):
-            with step(f"{short} image"):
-                buildah.build(name, dockerfile, dockerfile.parent, arguments)
-    containerd.load((name,))
+def build_and_load(name: str, dockerfile: Path, context: Path, arguments: Mapping[str, str]) -> None:
+    """Build an image unless it is built, and load it into the cluster.
+
+    Raises:
+        Failure: it cannot be built, or this cluster takes no images.
+    """
+    short = name.rpartition("/")[2].partition(":")[0]
+    match cluster.chosen().kind:
+        case "current":
+            raise Failure("CLUSTER=current has no way to take images; run this test with CLUSTER=kind or native")
+        case "kind":
+            given = [f"--build-arg={key}={value}" for key, value in arguments.items()]
+            kind.docker_build(short, name, ["-f", str(dockerfile), *given, str(context)])
+            kind.kind("load", "docker-image", "--name", kind.NAME, name)
+        case "native":
+            with images.exclusive_build(), buildah.storage_mounted():
+                if not buildah.has(name):
+                    with step(f"{short} image"):
+                        buildah.build(name, dockerfile, context, arguments)
+            containerd.load((name,))

@@ -6,6 +6,7 @@ from typing import Any
 
 from flywheel.core.policies import PROMISES
 from flywheel.core.resource.api import (
+    CONFIG_MAP,
     CRON_JOB,
     EVENT,
     GROUP,
@@ -19,6 +20,7 @@ from flywheel.core.resource.api import (
     Api,
 )
 from flywheel.core.resource.kind import AnyKind
+from flywheel.core.resource.names import UPGRADE_CONFIG_MAP
 
 READ_VERBS = ("get", "list", "watch")
 OWNER_VERBS = (*READ_VERBS, "create", "patch", "delete")
@@ -72,8 +74,11 @@ def operator_rules(kinds: Iterable[AnyKind]) -> tuple[Rule, ...]:
 
 
 def own_namespace_rules() -> tuple[Rule, ...]:
-    """Returns what the operator needs in its own namespace: the Lease of the leader election."""
-    return (Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),)
+    """Returns what the operator needs in its own namespace: the Lease of the leader election, and the time of the upgrade."""
+    return (
+        Rule("one replica leads", LEASE.group, (LEASE.plural,), ("get", "create", "update")),
+        Rule("since when results are bound to Jobs", "", (CONFIG_MAP.plural,), ("get",), (UPGRADE_CONFIG_MAP,)),
+    )
 
 
 def policy_rules() -> tuple[Rule, ...]:

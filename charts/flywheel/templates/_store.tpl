@@ -167,7 +167,7 @@ FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
 {{- join "," $folders }}
 {{- end }}
 
-{{/* Refuses a bucket that the embedded store does not have, and one key for several namespaces that store.shared does not name. */}}
+{{/* Refuses a bucket and keys that the embedded store does not have, and one key for several namespaces that store.shared does not name. */}}
 {{- define "flywheel.storeCheck" -}}
 {{- $store := .Values.store }}
 {{- if and $store.existingSecret $store.embedded.enabled }}
@@ -180,6 +180,10 @@ FLYWHEEL_PREFIX: {{ $own.prefix | quote }}
 {{- $bucket := (include "flywheel.storeOf" (dict "top" $ "namespace" $namespace) | fromJson).bucket }}
 {{- if ne $bucket $store.bucket }}
 {{- fail (printf "the embedded store has the bucket '%s' alone, and store.namespaces.%s.bucket is '%s'; leave it out, or set store.embedded.enabled=false and configure an external store" $store.bucket $namespace $bucket) }}
+{{- end }}
+{{- $given := get ($store.namespaces | default dict) $namespace | default dict }}
+{{- if or $given.accessKey $given.secretKey }}
+{{- fail (printf "the embedded store derives the key of namespace '%s' itself, so store.namespaces.%s.accessKey and secretKey would have no effect; leave them out, or set store.embedded.enabled=false and configure an external store" $namespace $namespace) }}
 {{- end }}
 {{- end }}
 {{- if and (not $store.shared) (not $store.embedded.enabled) $store.accessKey }}

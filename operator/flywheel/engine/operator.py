@@ -10,7 +10,7 @@ import random
 import signal
 import socket
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
@@ -29,6 +29,7 @@ from flywheel.engine.cache.store import Store
 from flywheel.engine.leader import Leader
 from flywheel.engine.policy_check import report_policies
 from flywheel.engine.reconcile import Reconciler
+from flywheel.engine.upgrade_time import read_upgrade_time
 from flywheel.engine.workers import Workers
 
 logger = logging.getLogger(__name__)
@@ -100,8 +101,10 @@ class Operator:
         )
         writer = Writer(client, self._leader.may_write, self._process.exit_after_writes)
         recorder = EventRecorder(writer, self._process.identity)
-        reconciler = Reconciler(kinds, self._store, client, writer, recorder, self._settings, lambda: datetime.now(UTC))
-        self._workers = Workers(reconciler)
+        self._reconciler = Reconciler(
+            kinds, self._store, client, writer, recorder, self._settings, lambda: datetime.now(UTC)
+        )
+        self._workers = Workers(self._reconciler)
         self._health.longest_running_seconds = self._workers.longest_running_seconds
         metrics.leading.labels(name=LEASE_NAME).set_function(lambda: float(self._leader.leading))
         for api in (*self._kind_apis, *self._child_apis):
@@ -144,6 +147,8 @@ class Operator:
             self._loop.add_signal_handler(each, self._stop.set)
         await self._wait_for_sync()
         await asyncio.to_thread(report_policies, self._client)
+        upgraded_at = await asyncio.to_thread(read_upgrade_time, self._client, self._process.lease_namespace)
+        self._reconciler.settings = replace(self._settings, upgraded_at=upgraded_at)
         self._health.ready = True
         self._leader.start()
         async with asyncio.TaskGroup() as group:

@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 
 
 class Reconciler:
-    """Callable from many threads, never for the same key at once."""
+    """Callable from many threads, never for the same key at once. `settings` may be replaced before the first reconciliation."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Reconciler:
         self._client = client
         self._writer = writer
         self._recorder = recorder
-        self._settings = settings
+        self.settings = settings
         self._clock = clock
         self._children = Children(store, client, writer)
         self._unowned_objects = UnownedObjects(store, client, writer, clock)
@@ -92,9 +92,9 @@ class Reconciler:
         except InvalidSpec as error:
             return error.resource, error_plan(error.resource, "InvalidSpec", str(error), stalled=True), DONE
         try:
-            view = ClusterView(self._store, self._client, self._settings, now.replace(microsecond=0))
+            view = ClusterView(self._store, self._client, self.settings, now.replace(microsecond=0))
             plan = kind.decide(resource, kind.observe(resource, view))
-            violation = find_violation(resource.spec, self._settings)
+            violation = find_violation(resource.spec, self.settings)
             if violation is not None:
                 plan = restrict_plan(resource, plan, violation, self._store.get)
         except ApiError:

@@ -92,6 +92,29 @@ def test_a_result_that_was_there_excuses_no_main_that_failed(exit_code: int, tim
     assert found.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("earlier", "reason"),
+    [
+        pytest.param({"exitCode": 1}, "ExitCode1", id="main failed"),
+        pytest.param({"exitCode": 137, "reason": "OOMKilled"}, "OOMKilled", id="main was killed for its memory"),
+        pytest.param({"exitCode": 143}, "Succeeded", id="main was stopped with its pod"),
+        pytest.param({"exitCode": 0}, "Succeeded", id="main succeeded"),
+    ],
+)
+def test_a_result_that_a_disrupted_pod_committed_excuses_no_main_that_failed(
+    earlier: dict[str, Any], reason: str
+) -> None:
+    done = golden("pod_done.json")
+    first = pod({**done, "main": earlier}, conditions=[{"type": "DisruptionTarget", "status": "True"}])
+    second = pod(golden("pod_done_repeated.json"))
+    second["metadata"]["creationTimestamp"] = "2026-01-01T00:05:00Z"
+
+    found = outcome.job_outcome(JOB, [first, second])
+
+    assert found is not None
+    assert found.reason == reason
+
+
 @pytest.mark.parametrize("exit_code", [0, 137])
 def test_how_watch_ended_says_nothing_of_the_attempt(exit_code: int) -> None:
     told = golden("pod_done.json")

@@ -85,6 +85,26 @@ def test_whatever_comes_before_main_keeps_fetch(more: dict[str, Any]) -> None:
     assert "fetch" in [each["name"] for each in pod(step)["initContainers"]]
 
 
+def test_collect_knows_its_job_by_the_label_that_the_jobs_controller_sets() -> None:
+    path = "metadata.labels['batch.kubernetes.io/controller-uid']"
+
+    assert {"name": "FLYWHEEL_JOB", "valueFrom": {"fieldRef": {"fieldPath": path}}} in containers()["collect"]["env"]
+    assert "FLYWHEEL_JOB" not in json.dumps([containers()["fetch"], containers()["main"]])
+
+
+@pytest.mark.parametrize(
+    ("age", "known"),
+    [(timedelta(seconds=1), True), (timedelta(0), False), (-timedelta(seconds=1), False)],
+    ids=["older than the upgrade", "of its second", "newer"],
+)
+def test_results_of_earlier_releases_count_for_older_resources(age: timedelta, known: bool) -> None:
+    upgraded_at = (TOY.created + age).isoformat()
+
+    text = json.dumps(job.step_job(TOY, STEP, Settings(upgraded_at=upgraded_at)).manifest)
+
+    assert (f'{{"name": "FLYWHEEL_UPGRADED_AT", "value": "{upgraded_at}"}}' in text) is known
+
+
 def test_main_and_watch_are_another_user_than_what_has_credentials() -> None:
     step = Step(name="check", attempt=1, image="i", command=("c",), params={}, pre_commands=("quantize",))
     spec = pod(step)
@@ -157,8 +177,12 @@ def test_only_fetch_and_collect_see_the_stores_secret() -> None:
     assert "flywheel-store" not in json.dumps([each.get("envFrom", []) for each in containers().values()])
 
 
-def test_a_foreign_secret_reaches_fetch_alone_under_a_prefix() -> None:
-    assert {"prefix": "SOURCE_", "secretRef": {"name": "acme"}} in containers()["fetch"]["envFrom"]
+def test_a_foreign_secret_is_mounted_into_fetch_alone() -> None:
+    mount = {"name": "source-credentials", "mountPath": "/etc/flywheel/source", "readOnly": True}
+
+    assert {"name": "source-credentials", "secret": {"secretName": "acme"}} in pod()["volumes"]
+    assert [name for name, each in containers().items() if mount in each["volumeMounts"]] == ["fetch"]
+    assert {"name": "FLYWHEEL_SOURCE_FOLDER", "value": "/etc/flywheel/source"} in containers()["fetch"]["env"]
     assert "acme" not in json.dumps([containers()["collect"], containers()["main"]])
 
 

@@ -79,16 +79,16 @@ def test_who_loads_the_model_has_no_credentials_and_who_has_them_loads_none(phas
     spec = pod(batch(**FOREIGN), phase)
     found = containers(spec)
 
-    assert "envFrom" not in found["server"]
     assert "env" not in found["server"]
     assert "shareProcessNamespace" not in spec
     assert found["server"]["args"][found["server"]["args"].index("--http") + 1].startswith("127.0.0.1:")
     assert [mount["name"] for mount in found["server"]["volumeMounts"]] == ["flywheel", "tmp"]
-    assert "store" in [mount["name"] for mount in found["main"]["volumeMounts"]]
-    assert [(each.get("prefix"), each["secretRef"]["name"]) for each in found["main"]["envFrom"]] == [
-        ("SOURCE_", "theirs"),
-        ("OUTPUT_", "mine"),
-    ]
+    mounted = [mount["name"] for mount in found["main"]["volumeMounts"]]
+    assert {"store", "source-credentials", "output-credentials"} <= set(mounted)
+    secrets = {each["name"]: each["secret"]["secretName"] for each in spec["volumes"] if "secret" in each}
+    assert (secrets["source-credentials"], secrets["output-credentials"]) == ("theirs", "mine")
+    env = {each["name"]: each.get("value") for each in found["main"]["env"]}
+    assert env["FLYWHEEL_OUTPUT_FOLDER"] == "/etc/flywheel/output"
 
 
 def test_finishing_needs_no_model() -> None:

@@ -29,6 +29,10 @@ OWNER = {"FLYWHEEL_NAMESPACE": "shop", "FLYWHEEL_UID": "1234", "FLYWHEEL_STEP": 
             "results/1234/trial-7/2/7.json",
             id="an item of many, by its own number",
         ),
+        pytest.param({"FLYWHEEL_JOB": "77aa"}, "results/1234/trial-7/2/77aa.json", id="one pod of a Job"),
+        pytest.param(
+            {"FLYWHEEL_JOB": "77aa", "FLYWHEEL_INDEX": "1"}, "results/1234/trial-7/2/77aa/1.json", id="a rank of a Job"
+        ),
     ],
 )
 def test_every_pod_has_a_result_of_its_own(more: dict[str, str], key: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 
@@ -102,9 +103,11 @@ class Paths:
 
 @dataclass(frozen=True)
 class Attempt:
-    """The (uid, step, attempt) that keys a result, and the namespace whose folder holds it.
+    """The (uid, step, attempt, Job) that keys a result, and the namespace whose folder holds it.
 
     Of a step in several pods, `index` is this pod's, and `part` the number of its rank or item, which keys its own result.
+    `job` is the uid of the pod's Job: nobody knows it before the Job exists. It is None in a pod of a release that had no Job in its keys.
+    `upgraded_at` is when this installation left such releases, if the resource is older.
     """
 
     namespace: str
@@ -113,11 +116,14 @@ class Attempt:
     attempt: str
     index: int | None = None
     part: int | None = None
+    job: str | None = None
+    upgraded_at: datetime | None = None
 
     @classmethod
     def from_env(cls, env: Mapping[str, str] = os.environ) -> "Attempt":
         index = int(env["FLYWHEEL_INDEX"]) if env.get("FLYWHEEL_INDEX") else None
         items = json.loads(env.get("FLYWHEEL_ITEMS") or "null")
+        upgraded_at = env.get("FLYWHEEL_UPGRADED_AT")
         return cls(
             namespace=env["FLYWHEEL_NAMESPACE"],
             uid=env["FLYWHEEL_UID"],
@@ -125,12 +131,23 @@ class Attempt:
             attempt=env.get("FLYWHEEL_ATTEMPT") or "1",
             index=index,
             part=items[index] if items is not None and index is not None else index,
+            job=env.get("FLYWHEEL_JOB") or None,
+            upgraded_at=datetime.fromisoformat(upgraded_at) if upgraded_at else None,
         )
 
     @property
     def result_key(self) -> str:
+        """Where this attempt's result is: below the uid of its Job, so that it cannot be put there before the Job exists."""
+        return self._result_key(f"/{self.job}" if self.job else "")
+
+    @property
+    def earlier_result_key(self) -> str:
+        """Where earlier releases put the result of this attempt."""
+        return self._result_key("")
+
+    def _result_key(self, of_job: str) -> str:
         of_part = "" if self.part is None else f"/{self.part}"
-        return f"results/{self.uid}/{self.step}/{self.attempt}{of_part}.json"
+        return f"results/{self.uid}/{self.step}/{self.attempt}{of_job}{of_part}.json"
 
     @property
     def checkpoint_key(self) -> str:

@@ -19,11 +19,11 @@ class Access:
     anonymous: bool = False
 
     @classmethod
-    def from_env(cls, env: Mapping[str, str], bucket: str, prefix: str = "") -> "Access":
-        """From `AWS_*` variables, or those with a prefix such as `SOURCE_`."""
+    def from_env(cls, env: Mapping[str, str], bucket: str, *, foreign: bool = False) -> "Access":
+        """From `AWS_*` variables. A `foreign` store without a key is asked anonymously."""
 
         def value(name: str) -> str | None:
-            return env.get(prefix + name) or None
+            return env.get(name) or None
 
         return cls(
             bucket=bucket,
@@ -32,7 +32,7 @@ class Access:
             key_id=value("AWS_ACCESS_KEY_ID"),
             secret=value("AWS_SECRET_ACCESS_KEY"),
             token=value("AWS_SESSION_TOKEN"),
-            anonymous=bool(prefix) and not value("AWS_ACCESS_KEY_ID"),
+            anonymous=foreign and not value("AWS_ACCESS_KEY_ID"),
         )
 
     @property

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 from flywheel_runtime.contract.errors import (
@@ -87,6 +88,16 @@ class Store:
             return self.retry.call(lambda: self.bucket.get(self.root + key, limit=MAX_RESULT_BYTES))
         except ObjectMissing:
             return None
+
+    def result_before(self, key: str, time: datetime) -> bytes | None:
+        """The committed result of an attempt if the store wrote it before `time`, or None."""
+        try:
+            found, written_at = self.retry.call(
+                lambda: self.bucket.get_with_time(self.root + key, limit=MAX_RESULT_BYTES)
+            )
+        except ObjectMissing:
+            return None
+        return found if written_at is not None and written_at < time else None
 
     def commit(self, key: str, result: bytes) -> bytes:
         """Write an attempt's result once; the result that counts: this one, or an earlier one."""

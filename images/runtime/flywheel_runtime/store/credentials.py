@@ -25,22 +25,7 @@ def read_store_secret(env: Mapping[str, str]) -> Mapping[str, str]:
     Raises:
         SecretIncomplete: no bucket, one half of a key pair, an endpoint that is no URL, or bytes that are no text.
     """
-    folder = env.get(FOLDER_VARIABLE)
-    if not folder:
-        return _checked({key: env[key] for key in SECRET_KEYS if env.get(key)})
-    try:
-        return _read_version(Path(folder), str((Path(folder) / "..data").readlink()))
-    except OSError:  # no volume of a Secret, but a folder
-        return _checked(_read_files(Path(folder)))
-
-
-@lru_cache(maxsize=4)
-def _read_version(folder: Path, version: str) -> Mapping[str, str]:
-    """The keys as they are while `..data` leads to `version`."""
-    return _checked(_read_files(folder / version))
-
-
-def _checked(values: Mapping[str, str]) -> Mapping[str, str]:
+    values = read_keys(env, FOLDER_VARIABLE)
     if "FLYWHEEL_BUCKET" not in values:
         raise SecretIncomplete("has no FLYWHEEL_BUCKET; add it", "BucketMissing")
     for key, other in (("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), ("AWS_SECRET_ACCESS_KEY", "AWS_ACCESS_KEY_ID")):
@@ -48,6 +33,27 @@ def _checked(values: Mapping[str, str]) -> Mapping[str, str]:
             raise SecretIncomplete(f"has {key} and no {other}; add it")
     _check_endpoint(values.get("AWS_ENDPOINT_URL"))
     return values
+
+
+def read_keys(env: Mapping[str, str], variable: str, prefix: str = "") -> Mapping[str, str]:
+    """The keys of a Secret that have a value: files of the folder that `variable` names, else variables of `env` with a prefix.
+
+    Raises:
+        SecretIncomplete: bytes that are no text.
+    """
+    folder = env.get(variable)
+    if not folder:
+        return {key: env[prefix + key] for key in SECRET_KEYS if env.get(prefix + key)}
+    try:
+        return _read_version(Path(folder), str((Path(folder) / "..data").readlink()))
+    except OSError:  # no volume of a Secret, but a folder
+        return _read_files(Path(folder))
+
+
+@lru_cache(maxsize=4)
+def _read_version(folder: Path, version: str) -> Mapping[str, str]:
+    """The keys as they are while `..data` leads to `version`."""
+    return _read_files(folder / version)
 
 
 def store_access(env: Mapping[str, str], bucket: str | None = None) -> Callable[[], Access]:

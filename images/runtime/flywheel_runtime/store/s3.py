@@ -3,6 +3,8 @@
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote_plus
 from xml.etree import ElementTree
@@ -72,6 +74,17 @@ class Bucket:
             if len(body) > limit:
                 raise StoreError("TooLong", f"{key} has more than {limit} bytes")
         return body
+
+    def get_with_time(self, key: str, *, limit: int) -> tuple[bytes, datetime | None]:
+        """A small object as a whole, and when the store wrote it, in whole seconds; None if the store does not say."""
+        response = self._request("GET", key)
+        body = read(response, limit + 1)
+        if len(body) > limit:
+            raise StoreError("TooLong", f"{key} has more than {limit} bytes")
+        try:
+            return body, parsedate_to_datetime(response.headers["Last-Modified"])
+        except (KeyError, ValueError):
+            return body, None
 
     def read_range(self, key: str, start: int, stop: int, etag: str) -> bytes:
         """The bytes from `start` up to `stop`; PreconditionFailed if the object is no longer the one with that ETag."""

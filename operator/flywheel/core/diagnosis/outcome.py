@@ -51,10 +51,10 @@ def job_outcome(job: Manifest, pods: Sequence[Manifest]) -> Outcome | None:
         return None
     if not finished and (not ended or ended[0].disrupted):
         return None  # the Job replaces a disrupted pod by itself
-    for pod in ended:
+    for position, pod in enumerate(ended):
         outcome = _outcome(pod)
         if outcome is not None:
-            return outcome
+            return _repeated_failure(pod, ended[position + 1 :]) or outcome
     return unknown_outcome(job) if finished else None
 
 
@@ -114,6 +114,22 @@ def _succeeded(pod: PodTermination) -> Outcome | None:
         image=pod.image,
         audit=report.get("audit") or {},
     )
+
+
+def _repeated_failure(pod: PodTermination, earlier: Sequence[PodTermination]) -> Outcome | None:
+    """A result is committed when main has left its metrics, whatever its exit code. If main failed by itself and its pod was disrupted
+    before the Job had noticed, the next pod finds that result, which is no success."""
+    if not pod.collect.get("repeated"):
+        return None
+    failures = (_own_failure(each) for each in earlier)
+    return next((failure for failure in failures if failure is not None), None)
+
+
+def _own_failure(pod: PodTermination) -> Outcome | None:
+    """Returns how main failed by itself, whatever happened to its pod afterwards."""
+    undisrupted = replace(pod, reason=None, disrupted=False, deleted=False)
+    found = _out_of_memory(pod) or _timed_out(pod) or (None if _disrupted(undisrupted) else _main_failed(pod))
+    return found and replace(found, node=pod.node)
 
 
 def _fetch_failed(pod: PodTermination) -> Outcome | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from flywheel.core.pods.pod_spec import runtime_container
 from flywheel.core.pods.step_config import FetchConfig
-from flywheel.core.pods.store_secret import store_env, store_mount
+from flywheel.core.pods.store_secret import foreign_env, foreign_mount, foreign_volume, store_env, store_mount
 from flywheel.core.resource.schema import Resources
 from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
@@ -56,7 +56,8 @@ def fetch_container(
     limit: int,
     params: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Returns the init container that downloads inputs. Its mount `/flywheel` is the emptyDir `flywheel`, and `store` is `store_volume`."""
+    """Returns the init container that downloads inputs. Its mount `/flywheel` is the emptyDir `flywheel`, `store` is
+    `store_volume`, and the others are `secret_volumes` and `claim_volumes`."""
     config = FetchConfig.model_validate({"limitBytes": limit, "inputs": [each.config() for each in inputs]})
     env = {
         **variables,
@@ -64,19 +65,24 @@ def fetch_container(
         "FLYWHEEL_FETCH": config.to_json(),
         "FLYWHEEL_PARAMS": json.dumps(params or {}, sort_keys=True),
     }
-    foreign = [{"prefix": "SOURCE_", "secretRef": {"name": each.secret}} for each in inputs if each.secret]
+    is_foreign = bool(secret_volumes(inputs))
     return {
-        **runtime_container("fetch", settings, env),
-        **({"envFrom": foreign} if foreign else {}),
+        **runtime_container("fetch", settings, {**env, **(foreign_env("source") if is_foreign else {})}),
         "resources": NEIGHBOUR_RESOURCES,
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             store_mount(),
+            *([foreign_mount("source")] if is_foreign else []),
             *claim_mounts(inputs),
             {"name": "tmp", "mountPath": "/tmp"},
         ],
     }
+
+
+def secret_volumes(inputs: Sequence[Input]) -> list[dict[str, Any]]:
+    """Returns the volume of the credentials of a foreign store. At most one input of a step has them."""
+    return [foreign_volume("source", each.secret) for each in inputs if each.secret][:1]
 
 
 def claim_mounts(inputs: Sequence[Input]) -> list[dict[str, Any]]:

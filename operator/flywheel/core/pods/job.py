@@ -16,6 +16,7 @@ from flywheel.core.pods.fetch import (
     claim_volumes,
     fetch_container,
     fetch_limit,
+    secret_volumes,
 )
 from flywheel.core.pods.indexed_job import Indexed, JobAdditions, index_env, job_additions
 from flywheel.core.pods.neighbour_config import CollectConfig, WatchConfig
@@ -23,11 +24,13 @@ from flywheel.core.pods.pod_spec import (
     CREDENTIALS_USER_ID,
     USER_ID,
     container_security_context,
+    job_variable,
     literal_env,
     resource_fields,
     runner_pod,
     runtime_container,
     step_env,
+    upgrade_env,
     user_env,
 )
 from flywheel.core.pods.store_secret import identity_annotations, store_env, store_mount, store_volume
@@ -141,6 +144,7 @@ def _pod(resource: AnyResource, step: Step, additions: JobAdditions, settings: S
             store_volume(settings),
             *([{"name": "shared-memory", "emptyDir": shared_memory}] if step.shared_memory else []),
             *([{"name": "checkpoints", **outputs}] if step.checkpoint else []),
+            *secret_volumes(step.inputs),
             *claim_volumes(step.inputs),
         ],
     }
@@ -161,7 +165,7 @@ def _init_containers(
     resource: AnyResource, step: Step, additions: JobAdditions, settings: Settings
 ) -> list[dict[str, Any]]:
     env = _env(resource, step, additions, settings)
-    containers = [_collect(step, settings, env)]
+    containers = [_collect(resource, step, settings, env)]
     if step.needs_fetch:
         limit = fetch_limit(step.resources, settings)
         containers.append(fetch_container(step.inputs, settings, {**env, **additions.fetch_env}, limit, step.params))
@@ -174,7 +178,7 @@ def _with_location(container: dict[str, Any], index_names: Sequence[str]) -> dic
     return {**container, "env": [*container["env"], *index_env(index_names), node]}
 
 
-def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
+def _collect(resource: AnyResource, step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str, Any]:
     optional = {
         "audit": step.audit or None,
         "prune": step.prune or None,
@@ -192,8 +196,10 @@ def _collect(step: Step, settings: Settings, env: Mapping[str, str]) -> dict[str
     )
     params = {} if step.needs_fetch else {"FLYWHEEL_PARAMS": json.dumps(step.params, sort_keys=True)}
     variables = {**env, **store_env(settings), "FLYWHEEL_COLLECT": config.to_json(), **params}
+    container = runtime_container("collect", settings, {**variables, **upgrade_env(resource, settings)})
     return {
-        **runtime_container("collect", settings, variables),
+        **container,
+        "env": [*container["env"], job_variable()],
         "restartPolicy": "Always",
         "resources": NEIGHBOUR_RESOURCES,
         # No neighbour starts before collect has made itself unreadable to it. The kubelet would act on a probe a second later.

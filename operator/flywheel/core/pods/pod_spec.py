@@ -4,6 +4,7 @@ Every pod satisfies Pod Security `restricted`. What a user writes reaches a pod 
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from flywheel.core.resource.kind import AnyResource
@@ -46,6 +47,19 @@ def step_env(resource: AnyResource, step: str, settings: Settings) -> dict[str, 
         "FLYWHEEL_STEP": step,
         "FLYWHEEL_STORE_SECRET": settings.store_secret,
     }
+
+
+def job_variable() -> dict[str, Any]:
+    """Returns the variable with the uid of the pod's Job. The Job's controller sets the label, and policy flywheel-pods keeps it."""
+    path = "metadata.labels['batch.kubernetes.io/controller-uid']"
+    return {"name": "FLYWHEEL_JOB", "valueFrom": {"fieldRef": {"fieldPath": path}}}
+
+
+def upgrade_env(resource: AnyResource, settings: Settings) -> dict[str, str]:
+    """Returns until when results without a Job in their key count: a resource of this release has none."""
+    upgraded_at = settings.upgraded_at
+    is_older = bool(upgraded_at) and resource.created < datetime.fromisoformat(upgraded_at)
+    return {"FLYWHEEL_UPGRADED_AT": upgraded_at} if is_older else {}
 
 
 def pod_security_context(user_id: int = USER_ID) -> dict[str, Any]:

@@ -1,9 +1,14 @@
-"""The store's Secret in a pod: mounted as a folder, so that a rotated key needs no restart, and in containers with our own code alone."""
+"""Secrets with credentials of stores in a pod: mounted as folders, so that a rotated key needs no restart, and in containers with our own code alone.
+
+They are the installation's own, and those that a source or an output names for another store.
+"""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from flywheel.core.settings import Settings
+
+Role = Literal["source", "output"]
 
 STORE_FOLDER = "/etc/flywheel/store"
 
@@ -22,6 +27,25 @@ def store_env(settings: Settings) -> dict[str, str]:
     """Returns where a container of the runtime image finds the Secret, and the folders that all namespaces may read."""
     readable = {"FLYWHEEL_READABLE": " ".join(settings.readable)} if settings.readable else {}
     return {"FLYWHEEL_STORE_FOLDER": STORE_FOLDER, **readable}
+
+
+def foreign_volume(role: Role, secret: str) -> dict[str, Any]:
+    """Returns the volume of a Secret that a source or an output names."""
+    return {"name": f"{role}-credentials", "secret": {"secretName": secret}}
+
+
+def foreign_mount(role: Role) -> dict[str, Any]:
+    """Returns the mount of `foreign_volume`."""
+    return {"name": f"{role}-credentials", "mountPath": _foreign_folder(role), "readOnly": True}
+
+
+def foreign_env(role: Role) -> dict[str, str]:
+    """Returns where a container of the runtime image finds that Secret."""
+    return {f"FLYWHEEL_{role.upper()}_FOLDER": _foreign_folder(role)}
+
+
+def _foreign_folder(role: Role) -> str:
+    return f"/etc/flywheel/{role}"
 
 
 def identity_annotations(pod: Mapping[str, Any]) -> dict[str, str]:

@@ -22,6 +22,7 @@ RENDERED_ANNOTATION = f"{GROUP}/rendered"
 SHARED_FIELDS_ANNOTATION = f"{GROUP}/yields"
 JOB_LABEL = "batch.kubernetes.io/job-name"
 INDEX_LABEL = "batch.kubernetes.io/job-completion-index"
+UPGRADE_CONFIG_MAP = "flywheel-bound-results"  # of the chart; since its creation results are bound to their Jobs
 LEADER_RANK = 0  # the completion index of the pod that leads a group
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 

@@ -161,9 +161,13 @@ class S3Location(Schema):
         None,
         pattern=r"^https?://.+$",
         max_length=512,
-        description="Endpoint of another store, such as https://s3.example.",
+        description="Endpoint of another store, such as https://s3.example. Defaults to AWS_ENDPOINT_URL of the Secret, else to AWS.",
     )
-    region: str | None = Field(None, max_length=64, description="Region of another store.")
+    region: str | None = Field(
+        None,
+        max_length=64,
+        description="Region of another store. Defaults to AWS_REGION of the Secret, else to us-east-1.",
+    )
     secret_name: ObjectName | None = Field(
         None,
         description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of another place. Without it the installation's credentials are used, for this namespace's folder and the folders of store.readable only.",

@@ -24,9 +24,18 @@ from flywheel.core.pods.pod_spec import (
     runtime_container,
     step_env,
 )
-from flywheel.core.pods.store_secret import store_env, store_mount, store_volume
+from flywheel.core.pods.store_secret import (
+    Role,
+    foreign_env,
+    foreign_mount,
+    foreign_volume,
+    store_env,
+    store_mount,
+    store_volume,
+)
 from flywheel.core.resource.kind import Resource
 from flywheel.core.resource.schema import Resources
+from flywheel.core.resource.values import ObjectName
 from flywheel.core.settings import Settings
 from flywheel.kinds.batchinference.schema.spec import BatchInferenceSpec
 from flywheel.kinds.batchinference.schema.status import BatchInferenceStatus, Run
@@ -65,9 +74,17 @@ def batch_pod(
             {"name": "flywheel", **inputs_volume(spec.resources, settings, restores_checkpoint=False)},
             {"name": "tmp", **bound_volume(spec.resources, settings.tmp_limit)},
             store_volume(settings),
+            *(foreign_volume(role, name) for role, name in _secrets(spec).items()),
             *claim_volumes(claims),
         ],
     }
+
+
+def _secrets(spec: BatchInferenceSpec) -> dict[Role, str]:
+    """The Secrets of other stores, by what they are for."""
+    source = spec.input.s3.secret_name if spec.input.s3 is not None else None
+    given: dict[Role, ObjectName | None] = {"source": source, "output": spec.output.s3.secret_name}
+    return {role: str(name) for role, name in given.items() if name is not None}
 
 
 def _claims(spec: BatchInferenceSpec, run: Run) -> tuple[Input, ...]:
@@ -107,19 +124,19 @@ def _server(name: str, run: Run, resources: Resources, settings: Settings) -> di
 def _main(
     step: str, spec: BatchInferenceSpec, claims: tuple[Input, ...], variables: Mapping[str, str], settings: Settings
 ) -> dict[str, Any]:
-    source = spec.input.s3.secret_name if spec.input.s3 is not None else None
-    foreign = (("SOURCE_", source), ("OUTPUT_", spec.output.s3.secret_name))
-    secrets = [{"prefix": prefix, "secretRef": {"name": str(name)}} for prefix, name in foreign if name is not None]
     env = {**variables, **store_env(settings), "FLYWHEEL_SERVER": f"127.0.0.1:{PORT}"}
+    secrets = _secrets(spec)
+    for role in secrets:
+        env |= foreign_env(role)
     return {
         **runtime_container(f"batch-{step}", settings, env),
         "name": "main",
-        **({"envFrom": secrets} if secrets else {}),
         **resource_fields(bound_resources(MAIN_RESOURCES, settings)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
             {"name": "flywheel", "mountPath": ROOT},
             store_mount(),
+            *(foreign_mount(role) for role in secrets),
             *claim_mounts(claims),
             {"name": "tmp", "mountPath": "/tmp", "subPath": "main"},
         ],

@@ -102,6 +102,29 @@ def test_a_foreign_store_is_read_with_its_own_credentials(pod: Pod, store: Store
     assert pod.files("source") == {"a.csv": b"x"}
 
 
+def test_the_credentials_of_a_foreign_store_are_read_from_its_mounted_secret(
+    pod: Pod, store: Store, tmp_path: Path
+) -> None:
+    store.bucket.put("a.csv", b"x")
+    access = store.bucket.access
+    folder = tmp_path / "secret"
+    folder.mkdir()
+    (folder / "AWS_ENDPOINT_URL").write_text(f"{access.endpoint}\n")
+    (folder / "AWS_ACCESS_KEY_ID").write_text(str(access.key_id))
+    (folder / "AWS_SECRET_ACCESS_KEY").write_text(str(access.secret))
+    foreign = s3(f"s3://{access.bucket}/a.csv", foreign=True)
+
+    assert pod.fetch(foreign, FLYWHEEL_SOURCE_FOLDER=str(folder), AWS_ACCESS_KEY_ID="wrong") == 0
+    assert pod.files("source") == {"a.csv": b"x"}
+
+
+def test_an_endpoint_in_the_secret_that_is_no_url_is_named(pod: Pod, tmp_path: Path) -> None:
+    (tmp_path / "AWS_ENDPOINT_URL").write_text("store:7070")
+
+    assert pod.fetch(s3("s3://acme/a.csv", foreign=True, secret="acme"), FLYWHEEL_SOURCE_FOLDER=str(tmp_path)) == 2
+    assert "AWS_ENDPOINT_URL in Secret 'acme' is no URL" in pod.message["message"]
+
+
 def test_a_foreign_store_that_wants_credentials_says_so(pod: Pod, store: Store) -> None:
     store.bucket.put("a.csv", b"x")
     access = store.bucket.access

@@ -46,7 +46,7 @@ class ResultStore:
         Failure if the store cannot tell, but None where that may pass and `main_works`, so that its work is not thrown away.
         """
         try:
-            found = self.store.result(self.attempt.result_key)
+            found = self.store.result(self.attempt.result_key) or self._result_of_earlier_release()
         except StoreError as error:
             # A store that allows no listing responds AccessDenied for a missing object.
             if error.code == "AccessDenied":
@@ -57,6 +57,13 @@ class ResultStore:
                 return None
             raise failure from error
         return _parse_result(found) if found else None
+
+    def _result_of_earlier_release(self) -> bytes | None:
+        """The result of this attempt without a Job in its key. One that was written after the upgrade was written by somebody else."""
+        until = self.attempt.upgraded_at
+        if self.attempt.job is None or until is None:
+            return None
+        return self.store.result_before(self.attempt.earlier_result_key, until)
 
     def outputs(self, files: Mapping[str, Files], deadline: float) -> dict[str, Any]:
         """Upload each output as an artifact; digest, size and number of files of each. Raises Failure."""

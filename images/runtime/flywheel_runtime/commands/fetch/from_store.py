@@ -3,7 +3,6 @@
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from flywheel_runtime.commands.fetch.item import Item
 from flywheel_runtime.contract.checkpoint import Pointer
@@ -19,14 +18,13 @@ from flywheel_runtime.contract.errors import (
 )
 from flywheel_runtime.contract.paths import Attempt
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.artifacts import Store
 from flywheel_runtime.store.download import download
 from flywheel_runtime.store.errors import Owner, as_failure
+from flywheel_runtime.store.foreign import open_foreign
 from flywheel_runtime.store.manifest import File, check_path
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket, Listed
-from flywheel_runtime.transport.hosts import check_endpoint
 
 
 def artifact_items(
@@ -132,19 +130,7 @@ def _bucket(source: S3Source, env: Mapping[str, str]) -> tuple[Bucket, Owner]:
     if not source.foreign:
         owner = Owner(installation.installation_owner(env).secret, "the source's uri")
         return installation.open_readable(source.uri, env), owner
-    variables = dict(env)
-    if source.endpoint:
-        variables["SOURCE_AWS_ENDPOINT_URL"] = source.endpoint
-    if source.region:
-        variables["SOURCE_AWS_REGION"] = source.region
-    access = Access.from_env(variables, source.bucket, "SOURCE_")
-    secret = f"Secret '{source.secret}'" if source.secret else "the source's Secret"
-    try:
-        check_endpoint(urlsplit(access.place).hostname or "")
-        return Bucket(access), Owner(secret, "the source's uri", foreign=True)
-    except ValueError as error:
-        words = f"the endpoint '{access.endpoint}' is no URL; correct the source's endpoint"
-        raise Failure("SourceInvalid", words) from error
+    return open_foreign(source, "SOURCE", env, "the source's ")
 
 
 @contextmanager

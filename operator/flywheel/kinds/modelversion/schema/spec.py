@@ -43,9 +43,16 @@ class S3Source(Schema):
         description="URI of the file, such as s3://acme/fraud.onnx. A folder is not allowed, because sha256 identifies one file.",
     )
     endpoint: str | None = Field(
-        None, pattern=r"^https?://", max_length=512, description="S3 endpoint. Defaults to that of the installation."
+        None,
+        pattern=r"^https?://",
+        max_length=512,
+        description="Endpoint of another store, such as https://s3.example. Defaults to AWS_ENDPOINT_URL of the Secret, else to AWS.",
     )
-    region: str | None = Field(None, max_length=64, description="Region, if the store requires one.")
+    region: str | None = Field(
+        None,
+        max_length=64,
+        description="Region of another store. Defaults to AWS_REGION of the Secret, else to us-east-1.",
+    )
     secret_name: ObjectName | None = Field(
         None,
         description="Secret with AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY. Without it the installation's credentials are used, for this namespace's folder and the folders of store.readable only.",

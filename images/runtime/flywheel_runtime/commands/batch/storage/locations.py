@@ -5,19 +5,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import urlsplit
 
 from flywheel_runtime.commands.batch.config import BatchConfig
 from flywheel_runtime.contract.config.fetch import S3Source
 from flywheel_runtime.contract.errors import Failure, ManifestInvalid, ObjectMissing, PreconditionFailed, StoreError
 from flywheel_runtime.contract.paths import Paths
 from flywheel_runtime.store import installation
-from flywheel_runtime.store.access import Access
 from flywheel_runtime.store.errors import Owner, as_failure
+from flywheel_runtime.store.foreign import open_foreign
 from flywheel_runtime.store.manifest import check_path
 from flywheel_runtime.store.retry import Retry
 from flywheel_runtime.store.s3 import Bucket
-from flywheel_runtime.transport.hosts import check_endpoint
 
 BLOCK = 8 << 20  # bytes of one request
 
@@ -59,7 +57,7 @@ def open_source(config: BatchConfig, paths: Paths, env: Mapping[str, str]) -> So
         where = "spec.input.s3"
         if not place.foreign:
             return Folder(place, installation.open_readable(place.uri, env), _installation_owner(env, where))
-        return Folder(place, *_foreign_bucket(place, env, "SOURCE_", where))
+        return Folder(place, *open_foreign(place, "SOURCE", env, f"{where}."))
     if volume is None:
         raise Failure("InternalError", "params.json has no input; this is a fault of the operator", retry=False)
     return Volume(volume.path, paths.volumes / "source" / volume.path)
@@ -75,7 +73,7 @@ def open_output(config: BatchConfig, env: Mapping[str, str]) -> "Folder":
     where = "spec.output.s3"
     if not place.foreign:
         return Folder(place, installation.open_writable(place.uri, env), _installation_owner(env, where))
-    return Folder(place, *_foreign_bucket(place, env, "OUTPUT_", where))
+    return Folder(place, *open_foreign(place, "OUTPUT", env, f"{where}."))
 
 
 def _is_inside(place: S3Source, folder: S3Source) -> bool:
@@ -191,15 +189,3 @@ def _sorted(name: str, files: list[File]) -> list[File]:
 
 def _installation_owner(env: Mapping[str, str], where: str) -> Owner:
     return Owner(installation.installation_owner(env).secret, f"{where}.uri")
-
-
-def _foreign_bucket(place: S3Source, env: Mapping[str, str], prefix: str, where: str) -> tuple[Bucket, Owner]:
-    changed = {f"{prefix}AWS_ENDPOINT_URL": place.endpoint, f"{prefix}AWS_REGION": place.region}
-    set_fields = {key: value for key, value in changed.items() if value}
-    access = Access.from_env({**env, **set_fields}, place.bucket, prefix)
-    try:
-        check_endpoint(urlsplit(access.place).hostname or "")
-        return Bucket(access), Owner(f"Secret '{place.secret}'", f"{where}.uri", foreign=True)
-    except ValueError as error:
-        words = f"the endpoint '{access.endpoint}' is no URL; correct {where}.endpoint"
-        raise Failure("SourceInvalid", words) from error

@@ -1,0 +1,62 @@
+"""The build of 22 November 2026, from its own sources: its chart, and its images on the layers of this checkout's images.
+
+Its requirements are those of today, so that each image is one thin layer of its code.
+"""
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+from e2e.cluster import extra_images, images
+from e2e.cluster.paths import CHECKOUT, DOT_CLUSTER
+from e2e.cluster.progress import Failure
+
+REVISION = "a9eee5feb12972546b573257fa1d0dc471cf8087"
+FOLDER = DOT_CLUSTER / "releases"
+FILES = ("charts", "images", "operator", "requirements", ".dockerignore")
+
+
+def sources() -> Path:
+    """The folder with the sources of that build.
+
+    Raises:
+        Failure: this clone has not got the revision.
+    """
+    folder = FOLDER / REVISION
+    if folder.exists():
+        return folder
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    archive = FOLDER / f"{REVISION}.tar"
+    # The layers of today's images have files of mode 0644.
+    words = ("git", "-C", CHECKOUT, "-c", "tar.umask=022", "archive", f"--output={archive}", REVISION, *FILES)
+    done = subprocess.run(words, capture_output=True, text=True)
+    if done.returncode != 0:
+        raise Failure(
+            f"revision {REVISION[:7]} is not in this clone ({done.stderr.strip()}); run 'git fetch --unshallow'"
+        )
+    with tarfile.open(archive) as tar:
+        tar.extractall(folder.with_suffix(".new"), filter="data")
+    folder.with_suffix(".new").rename(folder)
+    archive.unlink()
+    return folder
+
+
+def chart() -> Path:
+    """Its chart."""
+    return sources() / "charts" / "flywheel"
+
+
+def image_names() -> dict[str, str]:
+    """Its images by their short names, in the cluster when this returns. The store's binary is today's.
+
+    Raises:
+        Failure: one cannot be built, or this cluster takes no images.
+    """
+    root = sources()
+    found = {"store": images.recorded()["store"]["image"]}
+    for image in images.PYTHON_IMAGES:
+        key = images.content_key([root / path for path in image.inputs], REVISION, images.base_key())
+        found[image.name] = images.image_name(image.name, key)
+        dockerfile = root / "images" / image.name / "Dockerfile"
+        extra_images.build_and_load(found[image.name], dockerfile, root, images.build_arguments())
+    return found
