@@ -84,7 +84,9 @@ class Settings:
     resync: timedelta = timedelta(minutes=10)
     readable: tuple[str, ...] = ()  # folders that all namespaces may read with the installation's credentials
     server_identities: Mapping[str, Identity] = field(default_factory=dict)  # by namespace; "" for all others
-    upgraded_at: str = ""  # since when results are bound to their Jobs (engine/upgrade_time.py); empty: no earlier result counts
+    upgraded_at: str = (
+        ""  # since when results are bound to their Jobs (engine/upgrade_time.py); empty: no earlier result counts
+    )
     store_folders: tuple[str, ...] = ()  # of each namespace that the chart knows, such as shop=s3://flywheel/shop/
 
     @staticmethod

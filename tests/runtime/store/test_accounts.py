@@ -36,7 +36,7 @@ def rendered(*values: str) -> dict[str, dict[str, str]]:
     ).stdout
     found = [each for each in yaml.safe_load_all(text) if each and each["kind"] in ("Secret", "ConfigMap")]
     return {
-        f"{each['metadata']['namespace']}/{each['metadata']['name']}": each.get("stringData") or each["data"]
+        f"{each['metadata']['namespace']}/{each['metadata']['name']}": each.get("stringData") or each.get("data", {})
         for each in found
     }
 
