@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from flywheel_runtime.datasets import split
 from flywheel_runtime.datasets.schema import Column, Schema, Split
+from flywheel_runtime.datasets.sql import quote_column
 from tests.examples import examples
 
 Row = tuple[int, int, int, int]  # key, group, time, label
@@ -20,7 +21,7 @@ def assigned(rows: list[Row], how: Split, keys: tuple[str, ...] = ("key",)) -> l
     """The split of each row, in the order of `rows`."""
     columns = tuple(Column(name=name, type="Integer") for name in ("key", "grp", "moment", "label"))
     with duckdb.connect() as connection:
-        connection.execute("CREATE TABLE data (key BIGINT, grp BIGINT, moment BIGINT, label BIGINT)")
+        connection.execute(f"CREATE TABLE data ({', '.join(f'{quote_column(c.name)} BIGINT' for c in columns)})")
         values = ", ".join(str(row) for row in rows)
         connection.execute(f"INSERT INTO data VALUES {values}")
         split.assign_splits(connection, Schema(columns, "label", keys, "moment", how))

@@ -11,7 +11,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import log_line
 from flywheel_runtime.datasets.schema import Column, DatasetSpec, PreviousVersion, Schema
-from flywheel_runtime.datasets.sql import count_rows, quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import count_rows, quote_column, quote_literal
 from flywheel_runtime.datasets.types import SQL_TYPE, is_missing, parse_text, typed_value
 
 Severity = Literal["Error", "Warning"]
@@ -101,7 +101,7 @@ def find_unparsable_times(connection: duckdb.DuckDBPyConnection, schema: Schema)
     name = schema.event_time
     if name is None or schema.type_of(name) in ("Timestamp", "Integer"):
         return []
-    value = parse_text(f"{quote_identifier(name)}::VARCHAR", "Timestamp")
+    value = parse_text(f"{quote_column(name)}::VARCHAR", "Timestamp")
     wrong = f"NOT {is_missing(name, 'Timestamp')} AND ({value}) IS NULL"
     return [_not_a_time(name, *_violations(connection, "raw", name, wrong))]
 
@@ -132,7 +132,7 @@ def find_column_anomalies(
     rows = count_rows(connection, "data")
     for column in schema.columns:
         before = previous.profile.get(column.name) if previous else None
-        name = quote_identifier(column.name)
+        name = quote_column(column.name)
         counted = connection.execute(f"SELECT count({name}), min({name}) = max({name}) FROM data").fetchone()
         filled, constant = counted or (0, None)
         found += _nulls(column, rows, rows - filled, before)
@@ -165,7 +165,7 @@ def _nulls(column: Column, rows: int, nulls: int, before: dict[str, Any] | None)
 def _range(
     connection: duckdb.DuckDBPyConnection, column: Column, rows: int, before: dict[str, Any] | None
 ) -> list[Anomaly]:
-    name, kind = quote_identifier(column.name), SQL_TYPE[column.type]
+    name, kind = quote_column(column.name), SQL_TYPE[column.type]
     if column.min is not None or column.max is not None:
         low = f"{name} < {quote_literal(column.min)}::{kind}" if column.min is not None else "false"
         high = f"{name} > {quote_literal(column.max)}::{kind}" if column.max is not None else "false"
@@ -196,7 +196,7 @@ def _seen_range(before: dict[str, Any]) -> tuple[float | None, float | None]:
 
 
 def _categories(connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None) -> list[Anomaly]:
-    name = f"{quote_identifier(column.name)}::VARCHAR"
+    name = f"{quote_column(column.name)}::VARCHAR"
     severity: Severity = "Error"
     if column.categories is not None:
         known, where = list(column.categories), "spec.columns"
@@ -216,7 +216,7 @@ def find_duplicate_keys(connection: duckdb.DuckDBPyConnection, schema: Schema) -
     """Rows of `data` that share their keys with another row."""
     if not schema.keys:
         return []
-    keys = ", ".join(quote_identifier(key) for key in schema.keys)
+    keys = ", ".join(quote_column(key) for key in schema.keys)
     repeated = f"SELECT {keys}, count(*) AS times FROM data GROUP BY ALL HAVING count(*) > 1"
     count = count_rows(connection, f"({repeated})")
     if not count:
@@ -249,7 +249,7 @@ def _violations(
     if not count:
         return 0, ()
     values = connection.execute(
-        f"SELECT {quote_identifier(column)}::VARCHAR AS value FROM {table} WHERE {condition} "
+        f"SELECT {quote_column(column)}::VARCHAR AS value FROM {table} WHERE {condition} "
         f"GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_EXAMPLES}"
     ).fetchall()
     return count, tuple(str(row[0])[:60] for row in values)

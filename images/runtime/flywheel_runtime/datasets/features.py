@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure
-from flywheel_runtime.datasets.sql import connect, quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import connect, prefix_columns, quote_column, quote_literal
 from flywheel_runtime.params import Params
 
 Floats = NDArray[np.float32]
@@ -25,7 +25,6 @@ Floats = NDArray[np.float32]
 MAX_CATEGORIES = 256
 MEMORY_FRACTION = 0.3  # of DuckDB; the rest is for the matrix
 UNKNOWN = -1.0
-OUTPUT_NAMES = ("label", "probabilities", "prediction")
 
 
 class ChosenFeatures(Params):
@@ -89,7 +88,7 @@ class Data:
         """The rows of `splits`, one after the other, in the order in which the check wrote them."""
         group = self.schema["split"]["group"] if self.schema["split"]["by"] == "Group" else None
         columns = [_feature_sql(feature) for feature in self.features] + [self._target_sql()]
-        columns += [f"hash({quote_identifier(group)})"] if group else []
+        columns += [f"hash({quote_column(group)})"] if group else []
         named = ", ".join(f"{sql} AS c{number}" for number, sql in enumerate(columns))
         parts = [self.connection.execute(f"SELECT {named} FROM {self._table(split)}").fetchnumpy() for split in splits]
         x = np.empty((sum(len(part["c0"]) for part in parts), len(self.features)), dtype=np.float32)
@@ -108,9 +107,7 @@ class Data:
     def raw(self, split: str, limit: int, start: int = 0) -> dict[str, NDArray[Any]]:
         """Rows of a split from `start` on as a client would send them: each column (rows, 1), text or 32-bit floats."""
         columns = ", ".join(
-            f"coalesce({quote_identifier(f.name)}, '') AS c{i}"
-            if f.is_text
-            else f"{quote_identifier(f.name)}::FLOAT AS c{i}"
+            f"coalesce({quote_column(f.name)}, '') AS c{i}" if f.is_text else f"{quote_column(f.name)}::FLOAT AS c{i}"
             for i, f in enumerate(self.features)
         )
         found = self.connection.execute(
@@ -122,14 +119,14 @@ class Data:
         }
 
     def _target_sql(self) -> str:
-        column = quote_identifier(self.target)
+        column = quote_column(self.target)
         if self.schema["task"] == "Regression":
             return f"{column}::DOUBLE"
         classes = ", ".join(quote_literal(name) for name in self.classes)
         return f"list_position([{classes}], {column}::VARCHAR) - 1"
 
     def _table(self, split: str) -> str:
-        return f"read_parquet({quote_literal(str(self.folder / f'{split}.parquet'))})"
+        return _split_table(self.folder, split)
 
 
 def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
@@ -141,10 +138,6 @@ def open_data(folder: Path, chosen: ChosenFeatures | None) -> Data:
     picked = _choose(schema, chosen) if chosen else _usable_features(schema)
     if not picked:
         raise Failure("NoFeatures", "The Dataset has no column that can be a feature; name some in features.")
-    reserved = next((feature.name for feature in picked if feature.name in OUTPUT_NAMES), None)
-    if reserved is not None:
-        message = f"A feature cannot be called '{reserved}': the model has an output of that name; rename the column."
-        raise Failure("FeatureInvalid", message)
     features = tuple(_with_categories(connection, folder, feature) for feature in picked)
     return Data(folder, schema, features, connection)
 
@@ -177,7 +170,7 @@ def _with_categories(connection: duckdb.DuckDBPyConnection, folder: Path, featur
         return feature
     # Known values come from the train split alone: validation and test stay unseen.
     rows = connection.execute(
-        f"SELECT {_as_text(feature)} AS value FROM read_parquet({quote_literal(str(folder / 'train.parquet'))}) "
+        f"SELECT {_as_text(feature)} AS value FROM {_split_table(folder, 'train')} "
         f"WHERE value IS NOT NULL GROUP BY value ORDER BY count(*) DESC, value LIMIT {MAX_CATEGORIES}"
     ).fetchall()
     return Feature(feature.name, feature.type, tuple(str(row[0]) for row in rows))
@@ -185,11 +178,16 @@ def _with_categories(connection: duckdb.DuckDBPyConnection, folder: Path, featur
 
 def _as_text(feature: Feature) -> str:
     # The served model sees a number of 32 bits, so its category is the text of that number.
-    return quote_identifier(feature.name) if feature.is_text else f"{quote_identifier(feature.name)}::FLOAT::VARCHAR"
+    return quote_column(feature.name) if feature.is_text else f"{quote_column(feature.name)}::FLOAT::VARCHAR"
+
+
+def _split_table(folder: Path, split: str) -> str:
+    """SQL for the rows of a split, by the names of `quote_column`."""
+    return prefix_columns(f"read_parquet({quote_literal(str(folder / f'{split}.parquet'))})")
 
 
 def _feature_sql(feature: Feature) -> str:
     if feature.categories is None:
-        return f"{quote_identifier(feature.name)}::FLOAT"
+        return f"{quote_column(feature.name)}::FLOAT"
     known = ", ".join(quote_literal(value) for value in feature.categories)
     return f"coalesce(list_position([{known}]::VARCHAR[], {_as_text(feature)}) - 1, {UNKNOWN})::FLOAT"

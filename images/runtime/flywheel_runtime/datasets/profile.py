@@ -13,7 +13,7 @@ import duckdb
 
 from flywheel_runtime.datasets.schema import Column, PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import quote_column, quote_literal
 
 BINS = 20
 TOP_CATEGORIES = 64
@@ -44,7 +44,7 @@ def profile_columns(
 
 
 def _common(connection: duckdb.DuckDBPyConnection, column: Column, rows: dict[str, int]) -> dict[str, dict[str, Any]]:
-    name = quote_identifier(column.name)
+    name = quote_column(column.name)
     found = connection.execute(
         f'SELECT "#split", count({name}), min({name})::VARCHAR, max({name})::VARCHAR, approx_count_distinct({name}) '
         f'FROM joined GROUP BY "#split"'
@@ -59,7 +59,7 @@ def _common(connection: duckdb.DuckDBPyConnection, column: Column, rows: dict[st
 def _numbers(
     connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
 ) -> dict[str, Any]:
-    name = quote_identifier(column.name)
+    name = quote_column(column.name)
     edges = before["edges"] if before and before.get("edges") else _edges(connection, column, rows["train"])
     parts = _common(connection, column, rows)
     value, finite = f"{name}::FLOAT", f"{'true' if column.type == 'Integer' else f'isfinite({name}::FLOAT)'}"
@@ -84,7 +84,7 @@ def _without_infinity(part: dict[str, Any]) -> dict[str, Any]:
 
 
 def _edges(connection: duckdb.DuckDBPyConnection, column: Column, rows: int) -> list[float]:
-    name = quote_identifier(column.name)
+    name = quote_column(column.name)
     stride = max(1, rows // QUANTILE_SAMPLE)
     points = ", ".join(f"{place / BINS}" for place in range(BINS + 1))
     found = connection.execute(
@@ -109,7 +109,7 @@ def _conditions(value: str, edges: list[float]) -> list[str]:
 def _texts(
     connection: duckdb.DuckDBPyConnection, column: Column, before: dict[str, Any] | None, rows: dict[str, int]
 ) -> dict[str, Any]:
-    name = f"{quote_identifier(column.name)}::VARCHAR"
+    name = f"{quote_column(column.name)}::VARCHAR"
     known = (
         before["categories"]
         if before

@@ -13,6 +13,7 @@ from flywheel_runtime.contract.step import log_line, out_of_memory
 
 # The rest is for Python, NumPy and what DuckDB keeps outside its buffers.
 MEMORY_FRACTION = 0.5
+COLUMN_PREFIX = "="
 MAX_FINDING_CHARACTERS = 600  # of DuckDB's own sentence
 # Of errors that come before the first row is read, and of those of files.
 VALUE_FREE_ERRORS = (
@@ -33,12 +34,13 @@ def connect(
     folder: Path | None = None,
     *,
     read_only: bool = False,
+    schema: str | None = None,
     memory_fraction: float = MEMORY_FRACTION,
     threads: int | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open the step's database in a folder, or one in memory, inside the container's limits. What does not fit spills to disk.
 
-    Read-only means that SQL of the user's can neither write nor leave the database.
+    Read-only means that SQL of the user's can neither write nor leave the database. `schema` is where it finds its tables.
     """
     settings: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{int(cgroup.memory_limit_bytes() * memory_fraction / 2**20)}MiB",
@@ -51,6 +53,8 @@ def connect(
     database = str(folder / "check.duckdb") if folder else ":memory:"
     connection = duckdb.connect(database, read_only=read_only, config=settings)
     connection.execute("SET TimeZone = 'UTC'")
+    if schema is not None:
+        connection.execute(f"SET search_path = {quote_literal(schema)}")
     if read_only:
         connection.execute("SET enable_external_access = false; SET lock_configuration = true")
     return connection
@@ -129,9 +133,28 @@ def describe_columns(connection: duckdb.DuckDBPyConnection, source: str) -> dict
     return {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {source}").fetchall()}
 
 
+def describe_raw(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """The user's columns in the table `raw`, in their order, with DuckDB's names of their types."""
+    return {name.removeprefix(COLUMN_PREFIX): kind for name, kind in describe_columns(connection, "raw").items()}
+
+
 def quote_identifier(name: str) -> str:
     """A column's name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def quote_column(name: str) -> str:
+    """A user's column in a table of ours (`raw`, `data`, `joined`) as an SQL identifier.
+
+    These tables write COLUMN_PREFIX before each name of the user's, so that no name can be that of an alias, a
+    pseudo-column such as `rowid`, or a table of ours.
+    """
+    return quote_identifier(COLUMN_PREFIX + name)
+
+
+def prefix_columns(source: str) -> str:
+    """SQL for `source`, all that may follow FROM, with its columns named as `quote_column` names them."""
+    return f"(SELECT COLUMNS('(?s)(.*)') AS \"{COLUMN_PREFIX}\\1\" FROM {source})"
 
 
 def quote_literal(value: str) -> str:

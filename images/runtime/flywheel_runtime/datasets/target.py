@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.schema import Schema
-from flywheel_runtime.datasets.sql import count_rows, quote_identifier
+from flywheel_runtime.datasets.sql import count_rows, quote_column
 
 MAX_INTEGER_CLASSES = 20
 
@@ -35,7 +35,7 @@ class Target:
 
 def describe_target(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> Target:
     """Classification for Boolean, String, and Integer of at most 20 values; Regression for other numbers."""
-    column = quote_identifier(name)
+    column = quote_column(name)
     row = connection.execute(f"SELECT count(*), count({column}), approx_count_distinct({column}) FROM data").fetchone()
     rows, filled, about = row or (0, 0, 0)
     if filled == 0:
@@ -81,7 +81,7 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
     roles = {target.name, schema.event_time, *schema.keys}
     features = [c for c in schema.columns if c.name not in roles and c.type != "Timestamp"]
     stride = max(1, count_rows(connection, "data") // MAX_LEAK_ROWS)
-    sample = f"FROM data WHERE rowid % {stride} = 0 AND {quote_identifier(target.name)} IS NOT NULL ORDER BY rowid"
+    sample = f"FROM data WHERE rowid % {stride} = 0 AND {quote_column(target.name)} IS NOT NULL ORDER BY rowid"
     targets = _codes_or_numbers(connection, target.name, sample, target.task == "Regression")
     found = []
     for feature in features:
@@ -100,7 +100,7 @@ def find_leaks(connection: duckdb.DuckDBPyConnection, schema: Schema, target: Ta
 def _codes_or_numbers(
     connection: duckdb.DuckDBPyConnection, name: str, sample: str, as_number: bool
 ) -> NDArray[np.float64]:
-    column = quote_identifier(name)
+    column = quote_column(name)
     if as_number:
         rows = connection.execute(f"SELECT {column}::DOUBLE AS value {sample}").fetchnumpy()["value"]
         return np.ma.filled(np.ma.asarray(rows, dtype=np.float64), np.nan)

@@ -2,7 +2,7 @@
 
 import duckdb
 
-from flywheel_runtime.datasets.sql import quote_identifier
+from flywheel_runtime.datasets.sql import quote_column
 
 SQL_TYPE = {
     "Integer": "BIGINT",
@@ -56,7 +56,7 @@ def typed_value(name: str, stated: str | None, kind: str, proven: bool = False) 
 
     `proven` means that every cell was seen to be of that type, which saves a check.
     """
-    column = quote_identifier(name)
+    column = quote_column(name)
     if stated == kind == "Float":
         return f"CASE WHEN isnan({column}) THEN NULL ELSE {column}::DOUBLE END"
     if stated == kind:
@@ -69,7 +69,7 @@ def typed_value(name: str, stated: str | None, kind: str, proven: bool = False) 
 
 def is_missing(name: str, kind: str) -> str:
     """SQL that is true where the cell of `raw` says that there is no value, whatever its type."""
-    text = f"{quote_identifier(name)}::VARCHAR"
+    text = f"{quote_column(name)}::VARCHAR"
     return f"({text} IS NULL OR {text} = '')" if kind == "String" else f"({present_text(text)}) IS NULL"
 
 
@@ -78,7 +78,7 @@ def infer_types(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> di
     found: dict[str, str] = {}
     for start in range(0, len(columns), COLUMNS_PER_QUERY):
         part = columns[start : start + COLUMNS_PER_QUERY]
-        possible = {name: list(_tests(quote_identifier(name))) for name in part}
+        possible = {name: list(_tests(quote_column(name))) for name in part}
         possible = _not_disproved(connection, possible, f"(FROM raw LIMIT {DISPROVING_ROWS})")
         possible = _not_disproved(connection, possible, "raw")
         found |= {name: next(iter(possible[name]), "String") for name in part}
@@ -103,7 +103,7 @@ def _not_disproved(
     if not candidates:
         return possible
     failed = ", ".join(
-        f"count_if(({present_text(quote_identifier(name))}) IS NOT NULL AND NOT {_tests(quote_identifier(name))[kind]})"
+        f"count_if(({present_text(quote_column(name))}) IS NOT NULL AND NOT {_tests(quote_column(name))[kind]})"
         for name, kind in candidates
     )
     counts = connection.execute(f"SELECT {failed} FROM {rows}").fetchone() or ()
@@ -113,6 +113,6 @@ def _not_disproved(
 
 def _without_values(connection: duckdb.DuckDBPyConnection, columns: list[str]) -> list[str]:
     counts = connection.execute(
-        f"SELECT {', '.join(f'count({present_text(quote_identifier(n))})' for n in columns)} FROM raw"
+        f"SELECT {', '.join(f'count({present_text(quote_column(n))})' for n in columns)} FROM raw"
     ).fetchone()
     return [name for name, count in zip(columns, counts or (), strict=True) if count == 0]

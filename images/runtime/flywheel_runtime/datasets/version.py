@@ -14,7 +14,7 @@ from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.schema import PreviousVersion, Schema
 from flywheel_runtime.datasets.split import SPLITS, row_text
-from flywheel_runtime.datasets.sql import preserve_order, quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import preserve_order, quote_column, quote_identifier, quote_literal
 from flywheel_runtime.datasets.target import Target, class_names
 
 MAX_WARNING_CHARACTERS = 160
@@ -82,7 +82,7 @@ def _class_counts(connection: duckdb.DuckDBPyConnection, target: Target) -> dict
     """Rows of each class in each split (Classification), or the name alone: its column has the counts."""
     if target.task == "Regression":
         return {"name": target.name}
-    column = quote_identifier(target.name)
+    column = quote_column(target.name)
     counted = connection.execute(f'SELECT "#split", {column}, count(*) FROM joined GROUP BY ALL').fetchall()
     counts = {name: [0] * len(target.classes) for name in SPLITS}
     for name, value, count in counted:
@@ -118,12 +118,13 @@ def _shorten_warnings(anomalies: list[Anomaly], facts: dict[str, Any], show_valu
 
 def _write_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, folder: Path) -> None:
     """Write train, validation and test in the order of the time, else of the source; the same rows give the same bytes."""
-    columns = ", ".join(quote_identifier(column.name) for column in schema.columns)
-    time = f"{quote_identifier(schema.event_time)} NULLS FIRST, " if schema.event_time else ""
+    columns = ", ".join(f"{quote_column(c.name)} AS {quote_identifier(c.name)}" for c in schema.columns)
+    # Qualified: what ORDER BY names without its table could be one of the user's columns.
+    time = f"joined.{quote_column(schema.event_time)} NULLS FIRST, " if schema.event_time else ""
     with preserve_order(connection):
         for name in SPLITS:
             connection.execute(
-                f'COPY (SELECT {columns} FROM joined WHERE "#split" = \'{name}\' ORDER BY {time}"#row") '
+                f'COPY (SELECT {columns} FROM joined WHERE "#split" = \'{name}\' ORDER BY {time}joined."#row") '
                 f"TO {quote_literal(str(folder / f'{name}.parquet'))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE 122880)"
             )
 

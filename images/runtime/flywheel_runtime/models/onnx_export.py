@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from flywheel_runtime.contract.errors import Failure, one_line
 from flywheel_runtime.datasets.features import UNKNOWN, Data, Feature
+from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, get_output, name_outputs
 
 # Opsets that onnxruntime has had since 1.15, so that servers of the last years can read the model.
 OPSETS = {"": 18, "ai.onnx.ml": 3}
@@ -71,9 +72,10 @@ def _convert(pipeline: Any, data: Data) -> bytes:
     # skl2onnx declares the lowest opsets that its own nodes need; ours need those in OPSETS.
     del model.opset_import[:]
     model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in OPSETS.items())
-    outputs = _hide_names(model.graph)
-    _one_input_for_each_column(model.graph, data.features)
-    _name_outputs(model.graph, outputs, data, is_classifier)
+    mark = _unused_mark(data.features)
+    outputs = _hide_names(model.graph, mark)
+    _one_input_for_each_column(model.graph, data.features, mark)
+    _name_outputs(model.graph, outputs, data, mark)
     return bytes(model.SerializeToString())
 
 
@@ -98,19 +100,27 @@ def _round_thresholds_down(graph: Any, model: Any) -> None:
     values.floats[:] = found.tolist()
 
 
-def _hide_names(graph: Any) -> list[str]:
-    """Mark every name inside the graph with '#', so that a column may be called anything; return those of the outputs."""
+def _unused_mark(features: tuple[Feature, ...]) -> str:
+    """What no column's name begins with."""
+    mark = "#"
+    while any(feature.name.startswith(mark) for feature in features):
+        mark += "#"
+    return mark
+
+
+def _hide_names(graph: Any, mark: str) -> list[str]:
+    """Begin every name inside the graph with `mark`, so that a column may be called anything; return those of the outputs."""
     for node in graph.node:
         for names in (node.input, node.output):
-            names[:] = ["#" + name if name else name for name in names]
+            names[:] = [mark + name if name else name for name in names]
     for value in graph.initializer:
-        value.name = "#" + value.name
-    found = ["#" + output.name for output in graph.output]
+        value.name = mark + value.name
+    found = [mark + output.name for output in graph.output]
     del graph.output[:], graph.input[:], graph.value_info[:]
     return found
 
 
-def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> None:
+def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...], mark: str) -> None:
     from onnx import TensorProto, helper
 
     nodes, columns = [], []
@@ -127,7 +137,7 @@ def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> Non
             else {"keys_floats": [float(value) for value in feature.categories] or [float("inf")]}
         )
         codes = [float(code) for code in range(len(feature.categories))] or [UNKNOWN]
-        columns.append(f"#column {number}")
+        columns.append(f"{mark}column {number}")
         nodes.append(
             helper.make_node(
                 "LabelEncoder",
@@ -139,29 +149,30 @@ def _one_input_for_each_column(graph: Any, features: tuple[Feature, ...]) -> Non
                 **keys,
             )
         )
-    nodes.append(helper.make_node("Concat", columns, ["#" + FEATURE_MATRIX], axis=1))
+    nodes.append(helper.make_node("Concat", columns, [mark + FEATURE_MATRIX], axis=1))
     for position, node in enumerate(nodes):
         graph.node.insert(position, node)
 
 
-def _name_outputs(graph: Any, found: list[str], data: Data, is_classifier: bool) -> None:
+def _name_outputs(graph: Any, found: list[str], data: Data, mark: str) -> None:
     from onnx import TensorProto, helper, numpy_helper
 
-    if not is_classifier:
-        shape = numpy_helper.from_array(np.array([-1], dtype=np.int64), "#flat shape")
+    names = name_outputs([feature.name for feature in data.features])
+    if data.schema["task"] == "Regression":
+        shape = numpy_helper.from_array(np.array([-1], dtype=np.int64), f"{mark}flat shape")
         graph.initializer.append(shape)
-        graph.node.append(helper.make_node("Reshape", [found[0], "#flat shape"], ["prediction"]))
-        graph.output.append(helper.make_tensor_value_info("prediction", TensorProto.FLOAT, [None]))
+        graph.node.append(helper.make_node("Reshape", [found[0], f"{mark}flat shape"], [names[PREDICTION]]))
+        graph.output.append(helper.make_tensor_value_info(names[PREDICTION], TensorProto.FLOAT, [None]))
         return
     values = class_values(data)
     kind = TensorProto.STRING if values.dtype == object else TensorProto.INT64
-    graph.initializer.append(numpy_helper.from_array(values, "#class values"))
+    graph.initializer.append(numpy_helper.from_array(values, f"{mark}class values"))
     # scikit-learn was fitted to class numbers; the output is the class itself.
-    _rename(graph, found[0], "#class number")
-    graph.node.append(helper.make_node("Gather", ["#class values", "#class number"], ["label"]))
-    graph.output.append(helper.make_tensor_value_info("label", kind, [None]))
-    _rename(graph, found[1], "probabilities")
-    graph.output.append(helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [None, None]))
+    _rename(graph, found[0], f"{mark}class number")
+    graph.node.append(helper.make_node("Gather", [f"{mark}class values", f"{mark}class number"], [names[LABEL]]))
+    graph.output.append(helper.make_tensor_value_info(names[LABEL], kind, [None]))
+    _rename(graph, found[1], names[PROBABILITIES])
+    graph.output.append(helper.make_tensor_value_info(names[PROBABILITIES], TensorProto.FLOAT, [None, None]))
 
 
 def _rename(graph: Any, old: str, new: str) -> None:
@@ -199,14 +210,14 @@ def _compare(content: bytes, pipeline: Any, data: Data, split: str) -> ExportedM
     if data.schema["task"] == "Regression":
         expected = pipeline.predict(rows).astype(np.float64)
         scale = target_scale(data.read_targets("train"), expected)
-        difference = float(np.max(np.abs(outputs["prediction"] - expected))) / scale
+        difference = float(np.max(np.abs(get_output(outputs, PREDICTION) - expected))) / scale
     else:
         expected = pipeline.predict_proba(rows)
-        difference = float(np.max(np.abs(outputs["probabilities"] - expected)))
+        difference = float(np.max(np.abs(get_output(outputs, PROBABILITIES) - expected)))
         ordered = np.sort(expected, axis=1)
         is_tie = ordered[:, -1] - ordered[:, -2] <= 2 * TOLERANCE
         labels = class_values(data)[pipeline.predict(rows).astype(int)]
-        wrong = int(np.sum((outputs["label"] != labels) & ~is_tie))
+        wrong = int(np.sum((get_output(outputs, LABEL) != labels) & ~is_tie))
         difference = 1.0 if wrong else difference
     if not difference <= TOLERANCE:
         unit = "" if scale == 1.0 else f" of the target's scale, {scale:.4g}"

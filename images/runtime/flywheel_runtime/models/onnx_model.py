@@ -13,6 +13,7 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.contract.step import path_in_artifact
 from flywheel_runtime.models import golden_rows
 from flywheel_runtime.models.golden_rows import Tensors
+from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output
 from flywheel_runtime.models.test_set import TestSet, not_scorable
 from flywheel_runtime.statistics.metrics import Array, ScoredRows
 
@@ -65,7 +66,7 @@ class OnnxModel:
     def _predict(self, test: TestSet, start: int) -> tuple[Array, Array]:
         outputs = golden_rows.run_session(self.session, self._inputs(test, start))
         if test.task == "Regression":
-            values = _output(outputs, "prediction")
+            values = _output(outputs, PREDICTION)
             return values.reshape(len(values), -1)[:, 0].astype(float), np.empty((len(values), 0))
         return self._class_predictions(test, outputs)
 
@@ -81,7 +82,7 @@ class OnnxModel:
 
     def _class_predictions(self, test: TestSet, outputs: Tensors) -> tuple[Array, Array]:
         """Class numbers (rows,), and probabilities (rows, classes of the data)."""
-        classes, given = self._classes(test), _output(outputs, "probabilities")
+        classes, given = self._classes(test), _output(outputs, PROBABILITIES)
         if given.ndim != 2 or given.shape[1] != len(classes):
             raise not_scorable(f"its probabilities have the shape {list(given.shape)} for {len(classes)} classes")
         numbers = [self.all_classes(test).index(each) for each in classes]
@@ -89,11 +90,12 @@ class OnnxModel:
         for column, number in enumerate(numbers):
             if number < len(test.classes):
                 probabilities[:, number] = given[:, column]
-        if "label" not in outputs:
+        label = find_output(outputs, LABEL)
+        if label is None:
             return np.asarray(numbers)[given.argmax(axis=1)], probabilities
         labels = test.labels_of(self.all_classes(test))
         number_of = {labels[number]: number for number in numbers}
-        predicted = outputs["label"].reshape(-1).tolist()
+        predicted = outputs[label].reshape(-1).tolist()
         if unknown := set(predicted) - number_of.keys():
             raise not_scorable(f"it predicted the label {min(unknown, key=str)!r}, which is none of its classes")
         return np.array([number_of[each] for each in predicted], dtype=np.int64), probabilities
@@ -103,9 +105,10 @@ class OnnxModel:
         return [str(each) for each in self.signature.get("classes") or test.classes]
 
 
-def _output(outputs: Tensors, name: str) -> Array:
-    if name not in outputs:
-        raise not_scorable(f"the model has no output '{name}'; it has {', '.join(outputs)}")
+def _output(outputs: Tensors, role: str) -> Array:
+    name = find_output(outputs, role)
+    if name is None:
+        raise not_scorable(f"the model has no output '{role}'; it has {', '.join(outputs)}")
     return outputs[name]
 
 

@@ -13,6 +13,7 @@ from flywheel_serving.model.datatypes import DTYPES
 from flywheel_serving.model.signature import Signature
 
 MAX_FILE_BYTES = 32 * 1024 * 1024
+TAKEN_PREFIX = "predicted_"
 
 
 class BaselineInvalid(Exception):
@@ -71,11 +72,18 @@ def _parse(document: dict[str, Any], digest: str, signature: Signature) -> Basel
 
 def _score(signature: Signature) -> tuple[str, bool] | None:
     """What the trainer bins: the last class's probability, else the predicted value, else a label that is a number."""
-    outputs = {spec.name: spec for spec in signature.outputs}
-    for name, last in (("probabilities", True), ("prediction", False), ("label", False)):
-        if name in outputs and outputs[name].datatype != "BYTES":
-            return name, last
+    roles = {_role(spec.name): spec for spec in reversed(signature.outputs)}
+    for role, last in (("probabilities", True), ("prediction", False), ("label", False)):
+        if role in roles and roles[role].datatype != "BYTES":
+            return roles[role].name, last
     return None
+
+
+def _role(name: str) -> str:
+    """An output's role: its name without the prefixes that it has where an input is called like its role."""
+    while name.startswith(TAKEN_PREFIX):
+        name = name.removeprefix(TAKEN_PREFIX)
+    return name
 
 
 def is_single_value(shape: tuple[int, ...]) -> bool:

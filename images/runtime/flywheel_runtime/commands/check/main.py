@@ -21,6 +21,8 @@ from flywheel_runtime.datasets.schema import (
 from flywheel_runtime.datasets.target import Target, describe_target, find_leaks
 from flywheel_runtime.datasets.version import Version
 
+CHECKS = "checks"  # the schema with the view `data` of the user's own checks, by the names that they know
+
 
 @step_command
 def main(step: Step) -> None:
@@ -62,12 +64,14 @@ def _load(
     found += anomalies.find_type_mismatches(connection, schema, stated, inferred)
     anomalies.fail_on_errors(found, spec)
     values = ", ".join(
-        f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type)} AS {sql.quote_identifier(c.name)}"
+        f"{types.typed_value(c.name, stated[c.name], c.type, proven=inferred[c.name] == c.type)} AS {sql.quote_column(c.name)}"
         for c in schema.columns
     )
     with sql.preserve_order(connection):
         connection.execute(f"CREATE TABLE data AS SELECT {values} FROM raw")
     connection.execute("DROP TABLE raw")
+    named = ", ".join(f"{sql.quote_column(c.name)} AS {sql.quote_identifier(c.name)}" for c in schema.columns)
+    connection.execute(f"CREATE SCHEMA {CHECKS}; CREATE VIEW {CHECKS}.data AS SELECT {named} FROM main.data")
     found += anomalies.find_column_anomalies(connection, schema, previous)
     return schema, found + anomalies.find_duplicate_keys(connection, schema)
 
@@ -76,7 +80,7 @@ def _run_sql(folder: Path, spec: DatasetSpec) -> list[Anomaly]:
     """The user's own checks: SQL whose rows violate. It can read the table `data` and nothing else."""
     if not spec.checks:
         return []
-    with sql.connect(folder, read_only=True) as connection:
+    with sql.connect(folder, read_only=True, schema=CHECKS) as connection:
         return [finding for check in spec.checks for finding in _run_check(connection, check, spec)]
 
 

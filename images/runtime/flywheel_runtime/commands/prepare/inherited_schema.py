@@ -9,7 +9,13 @@ from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.anomalies import Anomaly
 from flywheel_runtime.datasets.formats.parquet import column_type
 from flywheel_runtime.datasets.schema import Column, Schema, Split
-from flywheel_runtime.datasets.sql import describe_columns, describe_error, preserve_order, quote_identifier
+from flywheel_runtime.datasets.sql import (
+    describe_columns,
+    describe_error,
+    preserve_order,
+    quote_column,
+    quote_identifier,
+)
 from flywheel_runtime.datasets.types import SQL_TYPE
 
 UNTYPED = ('"NULL"', "NULL")  # DuckDB's type of a column without any value
@@ -91,13 +97,12 @@ def fill_data(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bo
     Raises:
         Failure: TypeMismatch for a value that its type cannot hold.
     """
-    values = [f"{_value(column)} AS {quote_identifier(column.name)}" for column in schema.columns]
+    values = [f"{_value(column)} AS {quote_column(column.name)}" for column in schema.columns]
     values += [f"{SPLIT}::VARCHAR AS {SPLIT}"] if carries else []
     roles = [name for name in (schema.event_time, *schema.keys) if name]
     others = [column.name for column in schema.columns if column.name not in roles]
-    order = ", ".join(
-        f"{quote_identifier(name)} NULLS FIRST" for name in [*roles, *others, *([SPLIT] if carries else [])]
-    )
+    ordered = [quote_column(name) for name in [*roles, *others]] + ([SPLIT] if carries else [])
+    order = ", ".join(f"{name} NULLS FIRST" for name in ordered)
     try:
         with preserve_order(connection):
             connection.execute(
@@ -110,5 +115,5 @@ def fill_data(connection: duckdb.DuckDBPyConnection, schema: Schema, carries: bo
 
 
 def _value(column: Column) -> str:
-    value = f"{quote_identifier(column.name)}::{SQL_TYPE[column.type]}"
+    value = f"{RESULT}.{quote_identifier(column.name)}::{SQL_TYPE[column.type]}"
     return f"CASE WHEN isnan({value}) THEN NULL ELSE {value} END" if column.type == "Float" else value

@@ -16,7 +16,6 @@ from flywheel_runtime.datasets import sql
 from flywheel_runtime.datasets.split import SPLITS
 
 SPLIT = "flywheel_split"
-FILE = '"#file"'
 RESULT = '"#result"'
 
 
@@ -32,13 +31,17 @@ class Table:
     def files(self) -> list[Path]:
         return [self.folder / f"{name}.parquet" for name in SPLITS]
 
+    @property
+    def columns(self) -> list[str]:
+        return [str(column["name"]) for column in self.schema["columns"]]
+
 
 def read_table(name: str, folder: Path) -> Table:
     """The data set in `folder`. Raises Failure InputInvalid where it is none."""
     try:
         schema = json.loads((folder / "schema.json").read_text())
         table = Table(name, folder, schema)
-        columns = [column["name"] for column in schema["columns"]]
+        columns = table.columns
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _no_data(name, "its schema.json cannot be read", type(error).__name__) from error
     missing = next((file.name for file in table.files if not file.is_file()), None)
@@ -64,10 +67,19 @@ def _make_views(connection: duckdb.DuckDBPyConnection, tables: list[Table]) -> N
         split = " ".join(
             f"WHEN {sql.quote_literal(str(file))} THEN {sql.quote_literal(file.stem)}" for file in table.files
         )
-        query = f"SELECT * EXCLUDE ({FILE}), CASE {FILE} {split} END AS {SPLIT} FROM read_parquet([{files}], filename = '#file')"
+        file = _unused_name(table.columns)
+        query = (
+            f"SELECT * EXCLUDE ({sql.quote_identifier(file)}), CASE {sql.quote_identifier(file)} {split} END AS {SPLIT} "
+            f"FROM read_parquet([{files}], filename = {sql.quote_literal(file)})"
+        )
         unreadable = partial(_no_data, table.name, "its Parquet cannot be read")
         with sql.translate_errors(unreadable, *sql.PARQUET_ERRORS):
             connection.execute(f"CREATE TEMP VIEW {sql.quote_identifier(table.name)} AS {query}")
+
+
+def _unused_name(columns: list[str]) -> str:
+    """A name that no column has, for the path of a row's file."""
+    return "#file" + "#" * sum(column.lower().startswith("#file") for column in columns)
 
 
 def run_query(folder: Path, inputs: list[Table], bound: BoundQuery, seed: int) -> None:

@@ -6,7 +6,7 @@ from flywheel_runtime.commands.prepare.query import SPLIT, Table
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets import split
 from flywheel_runtime.datasets.schema import Schema
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal
+from flywheel_runtime.datasets.sql import quote_column, quote_literal
 from flywheel_runtime.datasets.target import Target
 
 # A sample is for trying things out: five folds, a curve and a metric of each class need some rows of each.
@@ -24,7 +24,7 @@ def carry_splits(connection: duckdb.DuckDBPyConnection, schema: Schema, first: T
         shown = "no value" if wrong[0] is None else f"'{wrong[0]}'"
         message = f"A row of the result has {shown} as {SPLIT}, which is {names}; select it as the tables have it."
         raise Failure("SplitInvalid", message)
-    has_target = f"{quote_identifier(schema.target)} IS NOT NULL" if schema.target else "true"
+    has_target = f"{quote_column(schema.target)} IS NOT NULL" if schema.target else "true"
     connection.execute(
         f"CREATE TABLE splits AS SELECT rowid AS row, {SPLIT} AS split FROM data WHERE {has_target} ORDER BY rowid"
     )
@@ -47,7 +47,7 @@ def sample_rows(
 ) -> dict[str, int]:
     """Take that fraction of every split and class by the rows' hash, the same each time; at least 20 rows of each if there are as many."""
     is_classes = target is not None and target.task == "Classification"
-    stratum = quote_identifier(target.name) if target and is_classes else "0"
+    stratum = quote_column(target.name) if target and is_classes else "0"
     columns = list(schema.keys) or sorted(column.name for column in schema.columns)
     hashed = f"md5({quote_literal(str(seed))} || chr(31) || {split.row_text(columns)})"
     connection.execute(

@@ -17,6 +17,7 @@ from flywheel_runtime.contract.step import write_json
 from flywheel_runtime.datasets.features import Data
 from flywheel_runtime.models import onnx_export
 from flywheel_runtime.models.onnx_export import ExportedModel
+from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_output, get_output, name_outputs
 from flywheel_runtime.statistics.curves import roc_points
 from flywheel_runtime.statistics.metrics import Array, ScoredRows, describe_confusion
 
@@ -28,14 +29,15 @@ SAMPLE_ROWS = 100
 def describe_signature(data: Data, seen: list[str]) -> dict[str, Any]:
     """Inputs and outputs by the names and types of the Open Inference Protocol v2; `seen` are the classes of the fit."""
     inputs = [{"name": f.name, "datatype": "BYTES" if f.is_text else "FP32", "shape": [-1, 1]} for f in data.features]
+    names = name_outputs([feature.name for feature in data.features])
     if seen:
         is_text = onnx_export.class_values(data).dtype == object
         outputs = [
-            {"name": "label", "datatype": "BYTES" if is_text else "INT64", "shape": [-1]},
-            {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(seen)]},
+            {"name": names[LABEL], "datatype": "BYTES" if is_text else "INT64", "shape": [-1]},
+            {"name": names[PROBABILITIES], "datatype": "FP32", "shape": [-1, len(seen)]},
         ]
     else:
-        outputs = [{"name": "prediction", "datatype": "FP32", "shape": [-1]}]
+        outputs = [{"name": names[PREDICTION], "datatype": "FP32", "shape": [-1]}]
     return {
         "v": 1,
         "task": data.schema["task"],
@@ -72,9 +74,9 @@ def choose_golden_rows(exported: ExportedModel, data: Data) -> dict[str, Any]:
 
 
 def _ties(outputs: Mapping[str, Array]) -> Array:
-    if "probabilities" not in outputs:
-        return np.zeros(len(outputs["prediction"]), dtype=bool)
-    best = np.sort(outputs["probabilities"], axis=1)
+    if find_output(outputs, PROBABILITIES) is None:
+        return np.zeros(len(get_output(outputs, PREDICTION)), dtype=bool)
+    best = np.sort(get_output(outputs, PROBABILITIES), axis=1)
     ties: Array = best[:, -1] - best[:, -2] <= 2 * onnx_export.TOLERANCE
     return ties
 

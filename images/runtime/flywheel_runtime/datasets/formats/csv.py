@@ -10,7 +10,7 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, check_same_columns
-from flywheel_runtime.datasets.sql import quote_identifier, quote_literal, translate_errors
+from flywheel_runtime.datasets.sql import prefix_columns, quote_column, quote_literal, translate_errors
 
 DELIMITERS = ",;\t|"
 # DuckDB keeps several buffers of many times this.
@@ -23,13 +23,13 @@ def load_csv(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) -> 
     """Create `raw` from CSV files (also gzip) whose headers name the same columns, in any order."""
     first = files[0]
     _, columns = _header(first)
-    declared = ", ".join(f"{quote_identifier(name)} VARCHAR" for name in columns)
+    declared = ", ".join(f"{quote_column(name)} VARCHAR" for name in columns)
     connection.execute(f"CREATE TABLE raw ({declared})")
     for file in files:
         delimiter, header = _header(file)
         check_same_columns(file, header, first, columns)
         with translate_errors(partial(_find_cause, file, delimiter, len(header)), duckdb.Error):
-            connection.execute(f"INSERT INTO raw BY NAME SELECT * FROM {_reader(file, delimiter, header)}")
+            connection.execute(f"INSERT INTO raw BY NAME FROM {prefix_columns(_reader(file, delimiter, header))}")
     return dict.fromkeys(columns)
 
 

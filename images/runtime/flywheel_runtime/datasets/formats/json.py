@@ -8,7 +8,7 @@ import duckdb
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile
 from flywheel_runtime.datasets.formats.parquet import column_type
-from flywheel_runtime.datasets.sql import describe_columns, quote_identifier, quote_literal, translate_errors
+from flywheel_runtime.datasets.sql import describe_raw, prefix_columns, quote_column, quote_literal, translate_errors
 
 MAX_LINE_BYTES = 16 * 2**20
 
@@ -19,19 +19,20 @@ def load_json(connection: duckdb.DuckDBPyConnection, files: list[SourceFile]) ->
         _check_first_line(file)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
     with translate_errors(partial(_find_cause, files), duckdb.Error):
-        connection.execute(
-            f"CREATE TABLE raw AS SELECT * FROM read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
+        reader = prefix_columns(
+            f"read_json([{names}], format = 'newline_delimited', records = true, sample_size = -1, "
             "maximum_depth = 2, union_by_name = true, compression = 'auto_detect', "
             f"maximum_object_size = {MAX_LINE_BYTES})"
         )
-    return {name: _json_type(connection, name, kind) for name, kind in describe_columns(connection, "raw").items()}
+        connection.execute(f"CREATE TABLE raw AS FROM {reader}")
+    return {name: _json_type(connection, name, kind) for name, kind in describe_raw(connection).items()}
 
 
 def _json_type(connection: duckdb.DuckDBPyConnection, name: str, kind: str) -> str | None:
     """The column's type. DuckDB calls a column JSON where its values disagree (1 and "a"): that is text."""
     if kind != "JSON":
         return column_type(name, kind)
-    column = quote_identifier(name)
+    column = quote_column(name)
     nested = connection.execute(
         f"SELECT 1 FROM raw WHERE json_type({column}) IN ('OBJECT', 'ARRAY') LIMIT 1"
     ).fetchone()

@@ -6,7 +6,14 @@ import duckdb
 
 from flywheel_runtime.contract.errors import Failure
 from flywheel_runtime.datasets.formats import SourceFile, check_same_columns
-from flywheel_runtime.datasets.sql import PARQUET_ERRORS, describe_columns, quote_literal, translate_errors
+from flywheel_runtime.datasets.sql import (
+    PARQUET_ERRORS,
+    describe_columns,
+    describe_raw,
+    prefix_columns,
+    quote_literal,
+    translate_errors,
+)
 
 TYPE_OF_PREFIX = {
     "TINYINT": "Integer",
@@ -37,8 +44,9 @@ def load_parquet(connection: duckdb.DuckDBPyConnection, files: list[SourceFile])
         check_same_columns(file, _describe(connection, file), files[0], expected)
     names = ", ".join(quote_literal(str(file.path)) for file in files)
     with _translate_errors(*files[:3]):
-        connection.execute(f"CREATE TABLE raw AS SELECT * FROM read_parquet([{names}], union_by_name = true)")
-    return {name: column_type(name, kind) for name, kind in describe_columns(connection, "raw").items()}
+        reader = prefix_columns(f"read_parquet([{names}], union_by_name = true)")
+        connection.execute(f"CREATE TABLE raw AS FROM {reader}")
+    return {name: column_type(name, kind) for name, kind in describe_raw(connection).items()}
 
 
 def _describe(connection: duckdb.DuckDBPyConnection, file: SourceFile) -> dict[str, str]:

@@ -7,9 +7,7 @@ from typing import Any
 from flywheel_runtime.commands.batch.config import Prediction
 from flywheel_runtime.commands.batch.inference.client import DATATYPES, Array, Tensor
 from flywheel_runtime.contract.errors import Failure
-
-# The outputs of a trained model (images/README.md, "A model artifact").
-CLASS, REGRESSION, PROBABILITIES = "label", "prediction", "probabilities"
+from flywheel_runtime.models.output_names import LABEL, PREDICTION, PROBABILITIES, find_role
 
 
 @dataclass(frozen=True)
@@ -26,14 +24,14 @@ def choose(outputs: Sequence[Tensor], prediction: Prediction | None, classes: Se
     """The columns that the spec asks for. Failure OutputsDiffer where the model does not give them."""
     if prediction is None:
         return [column for output in outputs for column in _columns(output, output.name, classes)]
-    named = {output.name: output for output in outputs}
+    roles = {find_role(output.name): output for output in reversed(outputs)}
     if prediction == "Class":
-        output = named.get(CLASS) or named.get(REGRESSION)
+        output = roles.get(LABEL) or roles.get(PREDICTION)
         if output is not None:
             return _columns(output, "prediction", classes)
-    elif PROBABILITIES in named:
-        return _columns(named[PROBABILITIES], PROBABILITIES, classes)
-    words = f"the model gives {', '.join(map(repr, named))} and nothing that is a {prediction}"
+    elif PROBABILITIES in roles:
+        return _columns(roles[PROBABILITIES], PROBABILITIES, classes)
+    words = f"the model gives {', '.join(repr(output.name) for output in outputs)} and nothing that is a {prediction}"
     raise Failure("OutputsDiffer", f"{words}; leave spec.output.prediction out to keep what it gives")
 
 
@@ -41,7 +39,12 @@ def _columns(output: Tensor, name: str, classes: Sequence[str]) -> list[Answer]:
     kind = DATATYPES[output.datatype].sql
     if len(output.shape) <= 1:
         return [Answer(name, kind, output.name)]
-    if output.name == PROBABILITIES and len(output.shape) == 2 and output.shape[1] in (-1, len(classes)) and classes:
+    if (
+        find_role(output.name) == PROBABILITIES
+        and len(output.shape) == 2
+        and output.shape[1] in (-1, len(classes))
+        and classes
+    ):
         return [Answer(f"probability_{each}", kind, output.name, at) for at, each in enumerate(classes)]
     if len(output.shape) == 2 and output.shape[1] == 1:
         return [Answer(name, kind, output.name, 0)]
