@@ -42,6 +42,17 @@ def manifest(spec: dict[str, Any], name: str = "fraud-1") -> str:
         ),
         pytest.param({"source": {**S3, "sha256": "xyz"}}, "spec.source.sha256", id="no sha256"),
         pytest.param({"source": BROUGHT, "format": "Pickle"}, 'supported values: "ONNX"', id="a format that runs code"),
+        pytest.param(
+            {"source": BROUGHT, "example": {}}, "give exactly one of inline and file", id="an example without rows"
+        ),
+        pytest.param(
+            {"source": BROUGHT, "example": {"inline": "month: 12"}}, "spec.example.inline", id="an example in YAML"
+        ),
+        pytest.param(
+            {"source": BROUGHT, "example": {"file": "rows.json"}},
+            "with a source of s3 or http give the rows in example.inline",
+            id="a file beside a single file",
+        ),
         pytest.param({"source": BROUGHT, "path": "/etc/passwd"}, "spec.path", id="a path out of the artifact"),
         pytest.param(
             {"source": BROUGHT, "approval": {"by": "jane", "digest": "latest", "reason": "why not"}},
@@ -68,6 +79,7 @@ LINEAGE = {"experiment": "search", "parameters": {"C": "1.0"}}
         pytest.param({"path": "net.onnx"}, id="another path"),
         pytest.param({"lineage": {**LINEAGE, "trial": 8}}, id="another past"),
         pytest.param({"quantize": "Dynamic"}, id="smaller all of a sudden"),
+        pytest.param({"example": {"inline": '{"inputs": {"x": [1]}}'}}, id="an example all of a sudden"),
     ],
 )
 def test_a_version_cannot_be_changed(installed: Kubectl, change: dict[str, Any]) -> None:

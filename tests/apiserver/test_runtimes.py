@@ -25,6 +25,10 @@ BY_REQUESTS = {"maxReplicas": 3, "metric": "RequestsPerSecond", "target": 100}
         pytest.param({"runtime": {"triton": TRITON}, "batching": {"maxBatchSize": 8}}, "only the default server supports spec.batching", id="batching elsewhere"),
         pytest.param({"runtime": {"triton": TRITON}, "requestTimeout": "5s"}, "only the default server limits the time of a computation", id="a limit elsewhere"),
         pytest.param({"requestTimeout": "5"}, "must be an integer followed by s, m, h or d", id="a limit without a unit"),
+        pytest.param({"runtime": {"triton": TRITON}, "maxBodySize": "64Mi"}, "only the default server limits the size of a request", id="a size elsewhere"),
+        pytest.param({"maxBodySize": "2Gi"}, "must be a quantity between 1Ki and 1Gi", id="a body of 2 GiB"),
+        pytest.param({"maxBodySize": 12}, "must be a quantity between 1Ki and 1Gi", id="a body of 12 bytes"),
+        pytest.param({"maxBodySize": "large"}, "must be a quantity between 1Ki and 1Gi", id="a size that is no quantity"),
         pytest.param({"batching": {"maxLatency": "2s"}}, "must be an integer followed by us or ms, such as 500us or 5ms", id="a latency of seconds"),
         pytest.param({"runtime": {"triton": TRITON}, "auth": {}}, "only the default server authenticates callers", id="nobody would ask who calls"),
     ],
@@ -47,6 +51,14 @@ def test_a_bad_runtime_is_refused(installed: Kubectl, spec: dict[str, Any], sent
 )
 def test_a_good_runtime_is_taken(installed: Kubectl, runtime: dict[str, Any]) -> None:
     spec = {"model": "fraud", "runtime": runtime, **OPEN}
+    answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
+
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("size", ["64Mi", 1048576, "1Gi"])
+def test_a_good_body_size_is_taken(installed: Kubectl, size: str | int) -> None:
+    spec = {"model": "fraud", "maxBodySize": size, **OPEN}
     answer = installed("create", "--dry-run=server", "-f", "-", stdin=manifest(spec))
 
     assert answer.returncode == 0, answer.stderr

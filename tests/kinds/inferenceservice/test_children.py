@@ -230,6 +230,15 @@ def test_the_server_understands_how_to_batch() -> None:
     assert (limits.batch_rows, limits.batch_wait_seconds) == (8, 0.0005)
 
 
+@pytest.mark.parametrize(("size", "number"), [("64Mi", 64 << 20), (1_000_000, 1_000_000)])
+def test_the_server_takes_bodies_of_the_size_in_the_spec(size: str | int, number: int) -> None:
+    from flywheel_serving import settings
+
+    [server] = template(maxBodySize=size)["spec"]["containers"]
+
+    assert settings.parse(server["args"]).http_limits.body_bytes == number
+
+
 def test_fetch_brings_the_artifact_by_its_digest_and_alone_sees_the_store() -> None:
     [fetch] = template()["spec"]["initContainers"]
     told = {each["name"]: each.get("value") for each in fetch["env"]}

@@ -105,6 +105,17 @@ def test_verify_gets_the_file_to_load(version: ModelVersion, path: str, is_packe
     )
 
 
+@pytest.mark.parametrize(
+    "example", [{"inline": '{"inputs": {"month": [12]}}'}, {"file": "rows.json"}], ids=["inline", "a file"]
+)
+def test_verify_gets_the_example_and_writes_an_artifact_with_it(example: dict[str, str]) -> None:
+    version = trained(spec={"example": example})
+
+    assert container_config(version, "fetch", "FLYWHEEL_PARAMS")["example"] == example
+    outputs = container_config(version, "collect", "FLYWHEEL_COLLECT")["outputs"]
+    assert outputs == [{"name": "model", "required": True}]
+
+
 def test_the_job_has_the_resources_of_the_spec() -> None:
     assert pod(trained(spec=ROOMY))["containers"][0]["resources"] == {"limits": {"memory": "4Gi", "nvidia.com/gpu": 1}}
     assert pod(trained(spec=ROOMY))["imagePullSecrets"] == [{"name": "registry"}]

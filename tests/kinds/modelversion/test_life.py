@@ -56,6 +56,24 @@ def test_a_model_whose_rows_may_mix_is_verified_and_the_message_says_what_follow
     assert "Requests do not share calls of the model: operator Loop has a graph of its own." in version.plan.message
 
 
+@pytest.mark.parametrize(
+    ("metrics", "sentence"),
+    [
+        pytest.param({"p50_ms": 0.3}, "in the serving image and predicted", id="it predicted"),
+        pytest.param({}, "in the serving image. Note: ", id="no row is known that it takes"),
+    ],
+)
+def test_the_message_says_what_verification_did_not_refuse(metrics: dict[str, float], sentence: str) -> None:
+    version = Version(trained(), model())
+    version.reconcile()
+    version.succeed(metrics=dict(metrics), facts={"note": "output 'm' has the shape [] for 1 row"})
+    version.reconcile()
+
+    assert (version.plan.ready, version.status.note) == (True, "output 'm' has the shape [] for 1 row")
+    assert sentence in version.plan.message
+    assert "Note: output 'm' has the shape [] for 1 row." in version.plan.message
+
+
 @pytest.mark.parametrize("facts", [{}, {"isolated": ""}, {"isolated": "Loop"}], ids=["unknown", "none", "Loop"])
 def test_the_status_says_whether_verification_looked_for_an_unsafe_operator(facts: dict[str, str]) -> None:
     version = Version(trained(), model())

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from flywheel_serving.infer import model_loading
 from flywheel_serving.infer.config import InferConfig, Limits
 from flywheel_serving.infer.dataplane import DataPlane
 from flywheel_serving.metrics.server_metrics import ServerMetrics
+from flywheel_serving.model import graph as model_graph
 from flywheel_serving.model import onnx_file, onnx_model
 
 
@@ -39,7 +39,7 @@ def test_a_model_is_parsed_once_and_its_graph_is_gone_before_it_is_loaded(
         alive.extend(graph() is not None for graph in graphs)
         return session(*arguments)
 
-    monkeypatch.setattr(model_loading, "read_model", read)
+    monkeypatch.setattr(model_graph, "read_model", read)
     monkeypatch.setattr(onnx_file, "read_model", read)
     monkeypatch.setattr(onnx_model, "_session", load)
 

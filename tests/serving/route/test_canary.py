@@ -86,7 +86,7 @@ def test_a_user_has_one_version_over_rest_and_grpc(rollout: Rollout, start: Star
         pytest.param("fails", "Failed", "status 500", id="errors"),
         pytest.param("gives NaN", "Invalid", "'value': not every number is finite", id="NaN"),
         pytest.param("gives one column", "Invalid", "'value': wanted shape [1, 2], found [1, 1]", id="columns"),
-        pytest.param("gives three rows", "Invalid", "'value': wanted shape [1, 2], found [3, 2]", id="rows"),
+        pytest.param("gives three rows", "Failed", "status 500", id="rows"),
         pytest.param("gives another dtype", "Invalid", "'value': wanted FP32, found 'FP64'", id="dtype"),
     ],
 )

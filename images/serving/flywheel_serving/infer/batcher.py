@@ -73,7 +73,7 @@ class Batch:
 class Batcher:
     """At most `max_rows` in one call of the model; 1 gives every request a call of its own.
 
-    `fixed_row_shape`: all rows have one shape. A request waits at most `wait_seconds` for others to fill its call.
+    `fixed_row_shape`: all rows have one shape. `has_row_axis`: every output must have a row for each row. A request waits at most `wait_seconds` for others to fill its call.
     """
 
     def __init__(
@@ -85,8 +85,10 @@ class Batcher:
         *,
         fixed_row_shape: bool = False,
         wait_seconds: float = 0.0,
+        has_row_axis: bool = True,
     ) -> None:
         self._fixed_row_shape = fixed_row_shape
+        self._has_row_axis = has_row_axis
         self._wait_seconds = wait_seconds
         self._timer: asyncio.TimerHandle | None = None
         self._admission = admission
@@ -207,6 +209,8 @@ class Batcher:
 
     def _on_result(self, batch: Batch, result: ModelResult) -> None:
         items = batch.items
+        if self._has_row_axis and not isinstance(result, RequestError):
+            result = _check_rows(batch, result)
         self._update_statistics(items, result)
         if isinstance(result, REPEATED) and len(items) > 1:
             self._repeat_alone(items)
@@ -237,6 +241,19 @@ class Batcher:
         elif len(items) == 1 or not isinstance(result, REPEATED):  # else each item runs again by itself
             for item in items:
                 statistics.add_failure(now - item.submitted)
+
+
+def _check_rows(batch: Batch, outputs: list[Array]) -> ModelResult:
+    """`outputs`, or ModelFailed if one of them has not one row for each row of the batch."""
+    rows = batch.rows
+    for name, array in zip(batch.outputs, outputs, strict=True):
+        shape = array.shape
+        if not shape or shape[0] != rows:
+            finding = f"output {name[:100]!r} of the model has the shape {list(shape)} for {rows} rows"
+            return ModelFailed(
+                f"{finding}, and each row must have a row of its own; export the model with rows along the first axis"
+            )
+    return outputs
 
 
 def _distribute(batch: Batch, outputs: list[Array]) -> None:

@@ -23,6 +23,8 @@ from flywheel_serving.model import golden_rows
 from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.onnx_model import PLATFORM
 from flywheel_serving.model.row_comparison import compare_rows
+from flywheel_serving.model.warm_up.made_up_rows import made_up_rows
+from flywheel_serving.model.warm_up.observation import Observation, observe
 
 SERVER = "flywheel-serving"
 EXTENSIONS = ["binary_tensor_data", "statistics"]
@@ -64,12 +66,14 @@ class DataPlane:
             max_rows=1,  # until the warm-up has shown that rows are independent
             fixed_row_shape=signature.fixed_row_shape,
             wait_seconds=limits.batch_wait_seconds,
+            has_row_axis=signature.batched,
         )
         self.local_model = LocalModel(self.name, self.version, signature, self._batcher.submit, limits)
         self._output_specs = self.local_model.output_specs
         self._all_outputs = list(self._output_specs)
         recorded = golden_rows.read_golden_rows(config.folder / "golden.json", signature)
-        self._golden_rows = recorded or golden_rows.zero_row(signature)
+        self._recorded_rows = recorded
+        self._example = (recorded or next(made_up_rows(signature))).one_row()
         self._is_warm = False
         self._is_draining = False
         self.route: Route | None = None
@@ -122,26 +126,41 @@ class DataPlane:
 
     @property
     def example(self) -> dict[str, Array]:
-        """One row that the model accepts."""
-        return self._golden_rows.one_row()
+        """One row that the model accepts, as far as one is known."""
+        return self._example
 
     async def warm_up(self) -> float:
-        """Replays the golden rows (one row of zeros without them) in a thread; the largest difference. Raises ModelRefused."""
-        rows, model = self._golden_rows, self._model
-        difference = await asyncio.to_thread(golden_rows.replay, rows, model, WARM_UP_SECONDS)
-        if mixing := self._row_mixing or await asyncio.to_thread(compare_rows, rows, model, WARM_UP_SECONDS):
+        """Replays the golden rows, or tries made-up ones, in a thread; the largest difference. Raises ModelRefused."""
+        model = self._model
+        observed = await asyncio.to_thread(observe, self._recorded_rows, model, WARM_UP_SECONDS)
+        self._use_signature(observed)
+        if observed.rows is None:
+            mixing = self._row_mixing or "no row is known that it takes"
+        else:
+            self._example = observed.rows.one_row()
+            mixing = self._row_mixing or await asyncio.to_thread(compare_rows, observed.rows, model, WARM_UP_SECONDS)
+            for _ in range(WARM_UP_CALLS):
+                await self._warm_up_once()
+        if mixing:
             log.info("requests do not share calls of the model: %s", mixing)
         else:
             self._batcher.max_rows = self._limits.batch_rows
             self.local_model.rows_are_independent = True
-        for _ in range(WARM_UP_CALLS):
-            await self._warm_up_once()
         self._is_warm = True
-        return difference
+        return observed.difference
+
+    def _use_signature(self, observed: Observation) -> None:
+        """Publishes the observed outputs from now on; no request has been admitted before."""
+        if observed.finding:
+            log.warning("warm-up: %s", observed.finding)
+        self.signature = self._model.signature = observed.signature
+        self.local_model.publish(observed.signature)
+        self._output_specs = self.local_model.output_specs
+        self._all_outputs = list(self._output_specs)
 
     async def _warm_up_once(self) -> None:
         ended: asyncio.Future[ModelResult] = asyncio.get_running_loop().create_future()
-        self._runner.run(self._golden_rows.one_row(), self._all_outputs, ended.set_result)
+        self._runner.run(self._example, self._all_outputs, ended.set_result)
         await ended
 
     def set_route(self, route: Route | None) -> None:

@@ -21,4 +21,9 @@ class LocalModel:
     output_specs: dict[str, TensorSpec] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.output_specs = {spec.name: spec for spec in self.signature.outputs}
+        self.publish(self.signature)
+
+    def publish(self, signature: Signature) -> None:
+        """Makes `signature` the one that clients see."""
+        self.signature = signature
+        self.output_specs = {spec.name: spec for spec in signature.outputs}

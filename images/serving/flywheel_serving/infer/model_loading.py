@@ -6,8 +6,8 @@ from flywheel_serving.infer.config import InferConfig, Limits
 from flywheel_serving.infer.runner import Concurrency
 from flywheel_serving.memory import resident_bytes
 from flywheel_serving.model.cpu_limit import cpu_limit
+from flywheel_serving.model.graph import add_class_names, class_names, read_graph
 from flywheel_serving.model.loaded_model import LoadedModel
-from flywheel_serving.model.onnx_file import read_model
 from flywheel_serving.model.onnx_model import OnnxModel
 from flywheel_serving.model.row_independence.proof import graph_row_mixing
 from flywheel_serving.workers.isolated_model import IsolatedModel
@@ -34,18 +34,20 @@ class Loading:
 def load_model(config: InferConfig) -> Loading:
     """Loads the model into this process if all of its kernels are safe there, else into workers. Raises ModelRefused."""
     path, threads, limits = config.folder / "model.onnx", config.threads or cpu_limit(), config.limits
-    graph = read_model(path)
-    operator, row_mixing = unsafe_operator(graph), graph_row_mixing(graph)
+    graph = read_graph(path)
+    operator, row_mixing, classes = unsafe_operator(graph), graph_row_mixing(graph), class_names(graph)
     del graph  # as large as the model, which is loaded next
     max_output_bytes, memory_bytes, seconds = limits.max_output_bytes, _model_memory(limits), limits.run_seconds
     if operator:
         isolated = IsolatedModel(
             path, threads, max_workers=limits.workers, memory_bytes=memory_bytes, max_output_bytes=max_output_bytes
         )
+        isolated.signature = add_class_names(isolated.signature, classes)
         slots, lease, restore = isolated.max_workers, isolated.lease, isolated.restore
         concurrency = Concurrency(slots, seconds, inline=False, lease=lease, restore=restore)
         return Loading(isolated, concurrency, isolated, operator, row_mixing)
     model = OnnxModel(path, threads, is_checked=True, max_output_bytes=max_output_bytes, max_memory_bytes=memory_bytes)
+    model.signature = add_class_names(model.signature, classes)
     concurrency = Concurrency(max(2, threads) + 1, seconds, fixed_row_shape=model.signature.fixed_row_shape)
     return Loading(model, concurrency, None, "", row_mixing)
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from flywheel_serving.errors import ModelRefused, RequestError
 from flywheel_serving.model import tensors
-from flywheel_serving.model.datatypes import DTYPES, Array
+from flywheel_serving.model.datatypes import Array
 from flywheel_serving.model.loaded_model import LoadedModel
-from flywheel_serving.model.signature import Signature, TensorSpec
+from flywheel_serving.model.signature import Signature
 
 DEFAULT_TOLERANCE = 1e-4
 UNLIMITED_ROWS = 2**63
@@ -41,20 +41,26 @@ def read_golden_rows(path: Path, signature: Signature) -> GoldenRows | None:
         return None
     try:
         document = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise _invalid(path.name, error) from error
+    return parse_golden_rows(document, signature, path.name)
+
+
+def parse_golden_rows(document: Any, signature: Signature, source: str) -> GoldenRows:
+    """The rows of a document like golden.json, whose `outputs` may be absent. Raises ModelRefused, naming `source`."""
+    try:
         inputs = {spec.name: _array(document["inputs"][spec.name], spec.datatype) for spec in signature.inputs}
         datatypes = {spec.name: spec.datatype for spec in signature.outputs}
-        outputs = {name: _array(data, datatypes[name]) for name, data in document["outputs"].items()}
+        outputs = {name: _array(data, datatypes[name]) for name, data in (document.get("outputs") or {}).items()}
         tolerance = float(document.get("tolerance", DEFAULT_TOLERANCE))
         return GoldenRows(signature.fit(inputs, UNLIMITED_ROWS), outputs, tolerance, signature.batched)
-    except (ValueError, KeyError, TypeError, RequestError) as error:
-        finding = f"{path.name} does not fit the model: {type(error).__name__}: {error}; write the artifact again"
-        raise ModelRefused("GoldenInvalid", finding) from error
+    except (ValueError, KeyError, TypeError, AttributeError, RequestError) as error:
+        raise _invalid(source, error) from error
 
 
-def zero_row(signature: Signature) -> GoldenRows:
-    """One row of zeros and empty texts, with 1 for every axis of any length."""
-    inputs = {spec.name: _zeros(spec) for spec in signature.inputs}
-    return GoldenRows(inputs, {}, DEFAULT_TOLERANCE, signature.batched)
+def _invalid(source: str, error: Exception) -> ModelRefused:
+    finding = f"{source} does not fit the model: {type(error).__name__}: {error}"
+    return ModelRefused("GoldenInvalid", f"{finding}; correct its rows, or write the artifact again")
 
 
 def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None) -> float:
@@ -63,8 +69,8 @@ def replay(golden: GoldenRows, model: LoadedModel, seconds: float | None = None)
     try:
         computed = dict(zip(names, model.run(golden.inputs, names, seconds), strict=True))
     except RequestError as error:
-        next_step = "check golden.json" if golden.outputs else "add a golden.json with a row that the model accepts"
-        raise ModelRefused("WarmUpFailed", f"the model failed in its warm-up: {error}; {next_step}") from error
+        next_step = "correct golden.json or spec.example"
+        raise ModelRefused("WarmUpFailed", f"the model failed on its own rows: {error}; {next_step}") from error
     return max((_difference(name, golden, computed[name]) for name in golden.outputs), default=0.0)
 
 
@@ -101,8 +107,3 @@ def _array(data: Any, datatype: str) -> Array:
         shape.append(len(level))
         level = level[0] if level else None
     return tensors.from_json(data, datatype, shape)
-
-
-def _zeros(spec: TensorSpec) -> Array:
-    shape = [1 if axis == -1 else axis for axis in spec.shape]
-    return np.full(shape, "" if spec.datatype == "BYTES" else 0, DTYPES[spec.datatype])

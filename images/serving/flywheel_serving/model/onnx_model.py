@@ -10,8 +10,8 @@ from typing import Any
 import onnxruntime
 
 from flywheel_serving.errors import ModelFailed, ModelRefused, RequestError, RequestTooLarge, TimeLimitExceeded
-from flywheel_serving.model import cpu_limit, onnx_file
-from flywheel_serving.model.datatypes import ONNX_DATATYPES, Array
+from flywheel_serving.model import cpu_limit, graph, onnx_file
+from flywheel_serving.model.datatypes import DTYPES, ONNX_DATATYPES, Array
 from flywheel_serving.model.signature import Signature, TensorSpec
 from flywheel_serving.model.tensors import count_bytes
 from flywheel_serving.model.time_limit import Watchdog
@@ -31,6 +31,8 @@ OUT_OF_MEMORY_FINDINGS = (
 )  # onnxruntime's
 # -1 is onnxruntime's own choice.
 DEFAULT_ARENA = {"arena_extend_strategy": -1, "initial_chunk_size_bytes": -1, "max_dead_bytes_per_chunk": -1}
+MAX_IR_VERSION, MAX_OPSET = 13, 26  # of the onnxruntime in requirements/serving.txt
+LOCALES = ("C.UTF-8", "en_US.UTF-8")  # images/base/Dockerfile
 SIGNATURE_EXTRA = ("task", "target", "classes", "columns")
 
 
@@ -54,10 +56,16 @@ class OnnxModel:
         self._max_output_bytes = math.inf if max_output_bytes is None else max_output_bytes
         if not is_checked:
             onnx_file.read_model(path)
-        self._session = _session(path, threads or cpu_limit.cpu_limit(), max_memory_bytes)
+        threads = threads or cpu_limit.cpu_limit()
+        self._session, unranked = _session(path, path.name, threads, max_memory_bytes), frozenset[str]()
+        if _needs_graph(self._session):
+            model = onnx_file.read_model(path)
+            if graph.replace_zipmaps(model):
+                self._session = _session(model.SerializeToString(), path.name, threads, max_memory_bytes)
+            unranked = graph.unranked_tensors(model)
         self._watchdog = Watchdog()
-        inputs = tuple(_spec(arg, "input", path.name) for arg in self._session.get_inputs())
-        outputs = tuple(_spec(arg, "output", path.name) for arg in self._session.get_outputs())
+        inputs = tuple(_spec(arg, "input", path.name, unranked) for arg in self._session.get_inputs())
+        outputs = tuple(_spec(arg, "output", path.name, unranked) for arg in self._session.get_outputs())
         if not inputs or not outputs:
             side = "inputs" if not inputs else "outputs"
             raise ModelRefused(
@@ -122,7 +130,13 @@ def _limit_arena(max_bytes: int) -> None:
         )
 
 
-def _session(path: Path, threads: int, max_memory_bytes: int | None) -> Any:
+def _needs_graph(session: Any) -> bool:
+    """Whether the session leaves open what a tensor is: it says the same of a scalar and of any rank."""
+    tensors = [*session.get_inputs(), *session.get_outputs()]
+    return any(not tensor.shape or tensor.type.startswith("seq(map(") for tensor in tensors)
+
+
+def _session(source: Path | bytes, name: str, threads: int, max_memory_bytes: int | None) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
@@ -133,13 +147,27 @@ def _session(path: Path, threads: int, max_memory_bytes: int | None) -> Any:
         _limit_arena(max_memory_bytes)
         options.add_session_config_entry("session.use_env_allocators", "1")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=_providers())
+        model = source if isinstance(source, bytes) else str(source)
+        return onnxruntime.InferenceSession(model, options, providers=_providers())
     except Exception as error:
+        finding = _first_line(error)
         raise ModelRefused(
             "ModelNotLoadable",
-            f"onnxruntime {onnxruntime.__version__} cannot load {path.name}: {_first_line(error)}; "
-            "export it again with an opset and operators that this version supports",
+            f"onnxruntime {onnxruntime.__version__} cannot load {name}: {finding}; {_load_advice(finding)}",
         ) from error
+
+
+def _load_advice(finding: str) -> str:
+    lower = finding.lower()
+    if "ir version" in lower or "opset" in lower:
+        newest = f"IR version {MAX_IR_VERSION} and opset {MAX_OPSET}"
+        return (
+            f"this version loads models up to {newest}: save it with onnx.save after model.ir_version = {MAX_IR_VERSION}, "
+            f"or export it with an opset of at most {MAX_OPSET}"
+        )
+    if "locale" in lower:
+        return f"the image has the locales {', '.join(LOCALES)}: export the model with one of them, such as C.UTF-8"
+    return "export it again with an opset and operators that this version supports"
 
 
 def _providers() -> list[str]:
@@ -148,15 +176,20 @@ def _providers() -> list[str]:
     return [CUDA_PROVIDER, CPU_PROVIDER] if has_gpu else [CPU_PROVIDER]
 
 
-def _spec(arg: Any, side: str, file: str) -> TensorSpec:
+def _spec(arg: Any, side: str, file: str, unranked: frozenset[str]) -> TensorSpec:
     datatype = ONNX_DATATYPES.get(arg.type)
     if datatype is None:
-        raise ModelRefused(
-            "UnsupportedType",
-            f"{side} {arg.name!r} of {file} is {arg.type}, which the protocol has no datatype for; "
-            "export tensors only (for scikit-learn: options={'zipmap': False})",
-        )
+        raise ModelRefused("UnsupportedType", f"{side} {arg.name!r} of {file} is {arg.type}, {_type_advice(arg.type)}")
+    if arg.name in unranked:
+        return TensorSpec(arg.name, datatype, (-1,), any_rank=True)
     return TensorSpec(arg.name, datatype, tuple(axis if isinstance(axis, int) else -1 for axis in arg.shape))
+
+
+def _type_advice(onnx_type: str) -> str:
+    if onnx_type.startswith("tensor("):
+        types = f"which the protocol has no datatype for; it has {', '.join(DTYPES)}"
+        return f"{types}: export it as FP32 (float), with a Cast inside the graph where the model computes otherwise"
+    return "which is no tensor; export tensors only (for scikit-learn: options={'zipmap': False})"
 
 
 def read_signature(path: Path) -> Signature | None:
@@ -174,7 +207,7 @@ def read_signature(path: Path) -> Signature | None:
 def parse_signature(document: dict[str, Any]) -> Signature:
     """The signature of `Signature.document`. Raises KeyError or TypeError if it is none."""
     sides = [
-        tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"])) for t in document[side])
+        tuple(TensorSpec(t["name"], t["datatype"], tuple(t["shape"]), bool(t.get("anyRank"))) for t in document[side])
         for side in ("inputs", "outputs")
     ]
     extra = {key: document[key] for key in SIGNATURE_EXTRA if key in document}

@@ -10,14 +10,19 @@ from flywheel_serving.model.datatypes import DTYPES, Array, convert
 
 @dataclass(frozen=True)
 class TensorSpec:
-    """One input or output. In `shape`, -1 is an axis of any length."""
+    """One input or output. In `shape`, -1 is an axis of any length; with `any_rank`, `shape` is one of those that it may have."""
 
     name: str
     datatype: str
     shape: tuple[int, ...]
+    any_rank: bool = False
 
     def metadata(self) -> dict[str, Any]:
         return {"name": self.name, "datatype": self.datatype, "shape": list(self.shape)}
+
+    def document(self) -> dict[str, Any]:
+        """The tensor as signature.json has it."""
+        return {**self.metadata(), **({"anyRank": True} if self.any_rank else {})}
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class Signature:
 
     def document(self) -> dict[str, Any]:
         """The content of signature.json."""
-        inputs = [spec.metadata() for spec in self.inputs]
-        outputs = [spec.metadata() for spec in self.outputs]
+        inputs = [spec.document() for spec in self.inputs]
+        outputs = [spec.document() for spec in self.outputs]
         return {"v": 1, **self.extra, "inputs": inputs, "outputs": outputs}
 
     @cached_property
@@ -41,7 +46,7 @@ class Signature:
     @cached_property
     def fixed_row_shape(self) -> bool:
         """Whether rows of all requests have one shape, so that any of them can share a call."""
-        return all(-1 not in spec.shape[1:] for spec in self.inputs)
+        return all(-1 not in spec.shape[1:] and not spec.any_rank for spec in self.inputs)
 
     @cached_property
     def batched(self) -> bool:
@@ -90,13 +95,16 @@ def _fit_one(spec: TensorSpec, array: Array) -> Array:
     found = array.shape
     if found and spec.shape == (-1, *found[1:]) and array.size and array.dtype == DTYPES[spec.datatype]:
         return array  # most requests: rows of the model's own datatype
-    if array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1:
-        array = array.reshape(*array.shape, 1)
-    elif array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:
-        array = array.reshape(array.shape[:-1])
-    matches = array.ndim == len(spec.shape) and all(
-        want in (-1, have) for want, have in zip(spec.shape, array.shape, strict=True)
-    )
+    if spec.any_rank:
+        matches = array.ndim > 0
+    else:
+        if array.ndim == len(spec.shape) - 1 and spec.shape[-1] == 1:
+            array = array.reshape(*array.shape, 1)
+        elif array.ndim == len(spec.shape) + 1 and array.shape[-1] == 1:
+            array = array.reshape(array.shape[:-1])
+        matches = array.ndim == len(spec.shape) and all(
+            want in (-1, have) for want, have in zip(spec.shape, array.shape, strict=True)
+        )
     if not matches:
         raise InvalidRequest(f"input {spec.name!r}: wanted shape {list(spec.shape)}, found {list(found)}")
     if array.size == 0:
@@ -118,10 +126,13 @@ def signature_differences(recorded: Signature, actual: Signature) -> list[str]:
             if left is None or right is None:
                 where = "the model" if left is None else "signature.json"
                 found.append(f"{side} {name!r} is only in {where}")
-            elif left.datatype != right.datatype or not _compatible(left.shape, right.shape):
+            elif left.datatype != right.datatype or not _compatible(left, right):
                 found.append(f"{side} {name!r} is {asdict(left)} in signature.json and {asdict(right)} in the model")
     return found
 
 
-def _compatible(left: tuple[int, ...], right: tuple[int, ...]) -> bool:
-    return len(left) == len(right) and all(a == b or -1 in (a, b) for a, b in zip(left, right, strict=True))
+def _compatible(left: TensorSpec, right: TensorSpec) -> bool:
+    if left.any_rank or right.any_rank:
+        return True
+    same_rank = len(left.shape) == len(right.shape)
+    return same_rank and all(a == b or -1 in (a, b) for a, b in zip(left.shape, right.shape, strict=True))

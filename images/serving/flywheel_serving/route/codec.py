@@ -85,7 +85,7 @@ def decode(
 ) -> list[Array]:
     """One array for each of `wanted_outputs`, in that order. Raises InvalidResponse.
 
-    `rows` is their first axis, None if the outputs' rows need not be the inputs'.
+    `rows` is their first axis, None if the model has no row axis.
     """
     document, binary = _split(response)
     if (version := document.get("model_version")) != wanted_version:
@@ -161,6 +161,8 @@ def _shape(where: str, spec: TensorSpec, found: Any, rows: int | None) -> list[i
     wanted = list(spec.shape)
     if rows is not None and wanted and wanted[0] == -1:
         wanted[0] = rows
+    if spec.any_rank and isinstance(found, list):
+        wanted = [*wanted, *[-1] * len(found)][: len(found)]
     if isinstance(found, list) and len(found) == len(wanted):
         for want, have in zip(wanted, found, strict=True):
             if type(have) is not int or not 0 <= have < 2**31 or want not in (-1, have):

@@ -90,7 +90,7 @@ class Upstream:
             return ForwardResult(outcome, finding, needs_comparison=received.status == 500)
         local_model = self._local_model
         specs = [local_model.output_specs[name] for name in request.output_names]
-        rows = request.rows if local_model.rows_are_independent else None
+        rows = request.rows if local_model.signature.batched else None
         try:
             return ForwardResult("Answered", "", codec.decode(received, self.challenger.version, specs, rows))
         except codec.InvalidResponse as error:

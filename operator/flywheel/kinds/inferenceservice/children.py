@@ -33,6 +33,7 @@ POD_FIELDS = {
     "logging",
     "batching",
     "request_timeout",
+    "max_body_size",
 }
 
 

@@ -16,6 +16,7 @@ from flywheel.core.pods.pod_spec import (
 from flywheel.core.pods.store_secret import store_volume
 from flywheel.core.resource import names
 from flywheel.core.resource.model_reference import ResolvedVersion
+from flywheel.core.resource.values import parse_quantity
 from flywheel.core.settings import Settings
 from flywheel.kinds.inferenceservice.auth import authentication
 from flywheel.kinds.inferenceservice.environment import allowed_variables
@@ -115,6 +116,7 @@ def _flags(service: InferenceService, target: ResolvedVersion) -> dict[str, str]
             if spec.request_timeout
             else {}
         ),
+        **({"--max-body-bytes": str(int(parse_quantity(spec.max_body_size)))} if spec.max_body_size else {}),
         **_batching_flags(spec.batching),
         **authentication.flags(spec.auth, service.namespace, service.name, service_host(service)),
         **prediction_logging.flags(spec.logging, service.name, service.namespace, target.digest),

@@ -27,12 +27,13 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
     """The Job of one attempt."""
     spec = version.spec
     quantize = {"quantize": spec.quantize} if spec.quantize else {}
+    example = {"example": spec.example.model_dump(exclude_none=True)} if spec.example else {}
     step = Step(
         name=VERIFY,
         attempt=attempt,
         image=settings.serving_image,
         command=module_command("flywheel_serving.verify"),
-        params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **quantize},
+        params={"format": spec.format, "path": model_path(spec), "brought": is_brought(spec), **quantize, **example},
         inputs=(source_input(spec, settings), *_test_data(spec)),
         outputs=("model",) if is_packed(spec) else (),
         timeout=VERIFY_TIMEOUT,
@@ -46,8 +47,8 @@ def verify_job(version: ModelVersion, attempt: int, settings: Settings) -> Child
 
 
 def is_packed(spec: ModelVersionSpec) -> bool:
-    """Whether verify makes a new artifact to be served: of what was brought, and of what was quantised."""
-    return is_brought(spec) or spec.quantize is not None
+    """Whether verify makes a new artifact to be served: of what was brought, was quantised, or has an example."""
+    return is_brought(spec) or spec.quantize is not None or spec.example is not None
 
 
 def is_brought(spec: ModelVersionSpec) -> bool:

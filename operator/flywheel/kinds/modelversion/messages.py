@@ -17,8 +17,10 @@ def verification_passed(status: ModelVersionStatus) -> str:
         else ""
     )
     batching = f" Requests do not share calls of the model: {status.row_mixing}." if status.row_mixing else ""
-    found = f"Artifact {status.digest} was loaded in the serving image and predicted{replayed}."
-    return f"{found}{_quantized(status.quantization)}{batching}"
+    predicted = " and predicted" if "p50_ms" in status.metrics or not status.note else ""
+    found = f"Artifact {status.digest} was loaded in the serving image{predicted}{replayed}."
+    note = f" Note: {status.note}." if status.note else ""
+    return f"{found}{note}{_quantized(status.quantization)}{batching}"
 
 
 def next_step(reason: str) -> str:

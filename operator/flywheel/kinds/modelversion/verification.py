@@ -16,6 +16,7 @@ from flywheel.kinds.modelversion.schema.status import GoldenReplay, ModelVersion
 MAX_METRICS = 64
 MAX_FINDING_CHARACTERS = 700
 MAX_ROW_MIXING_CHARACTERS = 256
+MAX_NOTE_CHARACTERS = 400
 MAX_OPERATOR_CHARACTERS = 64
 SERVING_METRICS = ("p50_ms", "p95_ms", "size_bytes", "quantization_gap", "fp32_size_bytes")
 
@@ -68,6 +69,7 @@ def after_success(version: ModelVersion, seen: Seen, outcome: Outcome) -> ModelV
         signature=_signature(outcome.facts.get("signature")),
         golden=_golden(outcome.facts.get("golden")),
         row_mixing=str(outcome.facts.get("rowMixing") or "")[:MAX_ROW_MIXING_CHARACTERS] or None,
+        note=str(outcome.facts.get("note") or "")[:MAX_NOTE_CHARACTERS] or None,
         isolated=None if isolated is None else str(isolated)[:MAX_OPERATOR_CHARACTERS],
         quantization=parse_quantization(outcome.facts.get("quantization")),
         verified_at=seen.now,

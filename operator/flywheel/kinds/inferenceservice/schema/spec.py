@@ -62,6 +62,16 @@ class InferenceServiceSpec(Schema):
         None,
         description="How long the model may compute for one request, such as 30s; at most 12h; then the computation is ended. Absent, 60s.",
     )
+    max_body_size: Quantity | None = Field(
+        None,
+        description="The largest body of a request, over REST and gRPC, such as 64Mi; at most 1Gi; absent, 16Mi. All connections of a server together may buffer 16 times as much, so raise its memory with it.",
+        json_schema_extra=validations(
+            rule(
+                "(type(self) == int || isQuantity(self)) && quantity(string(self)).isGreaterThan(quantity('1023')) && !quantity(string(self)).isGreaterThan(quantity('1Gi'))",
+                "must be a quantity between 1Ki and 1Gi, such as 64Mi",
+            )
+        ),
+    )
     resources: Resources = Field(Resources(), description="Resource requests and limits of each server.")
     auth: Authentication | None = Field(None, description="Who may call the service; required.")
     logging: Logging | None = Field(

@@ -87,6 +87,25 @@ class Source(Schema):
         return one_of(self.artifact, self.s3, self.http)
 
 
+class Example(Schema):
+    """Rows that the model takes, for a model that is not tried well by made-up rows."""
+
+    model_config = model_rules(exactly_one_of("inline", "file"))
+
+    inline: str | None = Field(
+        None,
+        pattern=r"^\s*\{",
+        max_length=32768,
+        description='The rows as JSON, {"inputs": {"month": [12], "carrier": ["UA"]}}. With "outputs" they are golden rows: the model must return these, within "tolerance" (0.0001 if absent).',
+    )
+    file: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./-]*$",
+        max_length=256,
+        description="A file of the artifact with that JSON. A file from s3 or http is a whole source, so it needs inline.",
+    )
+
+
 class Lineage(Schema):
     """Where a trained version comes from; written by the Experiment or the TrainingRun that registers it."""
 
@@ -110,13 +129,19 @@ class Lineage(Schema):
 # Field by field: the same rule on the whole spec is over the server's cost limit by a factor of 100 (measured).
 _MESSAGE = "a ModelVersion is immutable except for resources, placement and imagePullSecrets of its verify Job; create another version instead"
 _FROZEN = validations(rule("self == oldSelf", _MESSAGE))
-_NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(self.metrics) == has(oldSelf.metrics) && has(self.quantize) == has(oldSelf.quantize)"
+_NEITHER_ADDED_NOR_REMOVED = "has(self.lineage) == has(oldSelf.lineage) && has(self.metrics) == has(oldSelf.metrics) && has(self.quantize) == has(oldSelf.quantize) && has(self.example) == has(oldSelf.example)"
 
 
 class ModelVersionSpec(Schema):
     """A ModelVersion is an immutable version of a model, trained by Flywheel or imported, and verified in the image that serves it."""
 
-    model_config = model_rules(rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE))
+    model_config = model_rules(
+        rule(_NEITHER_ADDED_NOR_REMOVED, _MESSAGE),
+        rule(
+            "!has(self.example) || !has(self.example.file) || has(self.source.artifact)",
+            "example.file is a file of an artifact; with a source of s3 or http give the rows in example.inline",
+        ),
+    )
 
     model: ObjectName = Field(description="The Model of this version.", json_schema_extra=_FROZEN)
     format: Literal["ONNX"] = Field(
@@ -135,6 +160,11 @@ class ModelVersionSpec(Schema):
     quantize: Literal["Dynamic"] | None = Field(
         None,
         description="Dynamic converts the weights of matrix products to int8 before the verification and measures the effect. Tree models have no such weights.",
+        json_schema_extra=_FROZEN,
+    )
+    example: Example | None = Field(
+        None,
+        description="Rows that the model takes, or golden rows. Verification and servers try the model with them instead of made-up rows.",
         json_schema_extra=_FROZEN,
     )
     lineage: Lineage | None = Field(None, description="Origin of a trained version.", json_schema_extra=_FROZEN)

@@ -83,6 +83,11 @@ class ModelVersionStatus(Status):
         max_length=256,
         description="Why a row's output may depend on other rows of a call, so that requests do not share calls of the model. Absent if they may.",
     )
+    note: str | None = Field(
+        None,
+        max_length=400,
+        description="What verification found and did not refuse: outputs that are left out since they have no row for each row, or that no made-up row was accepted.",
+    )
     isolated: str | None = Field(
         None,
         max_length=64,
