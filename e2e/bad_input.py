@@ -149,8 +149,8 @@ def training_cases(namespace: Namespace, image: str) -> dict[str, Case]:
         "estimator not allowed": Case(
             "fwexp",
             "EstimatorNotAllowed",
-            ("SVCFromHell",),
-            resource("Experiment", "estimator", {**sklearn, **estimator("SVCFromHell", {})}),
+            ("Ridge", "Classification"),
+            resource("Experiment", "estimator", {**sklearn, **estimator("Ridge", {})}),
             stalled=True,
         ),
         "parameter that scikit-learn refuses": Case(

@@ -75,7 +75,8 @@ def _convert(schema: Mapping[str, Any], defs: Mapping[str, Any], path: str, insi
     _drop_empty_default(found)
     if "x-kubernetes-validations" in found:
         found["x-kubernetes-validations"] = [
-            rule(one["rule"], one["message"]) for one in found["x-kubernetes-validations"]
+            {key: one[key] for key in ("rule", "message", "messageExpression") if key in one}
+            for one in found["x-kubernetes-validations"]
         ]
     if "description" in found:
         found["description"] = " ".join(found["description"].split())

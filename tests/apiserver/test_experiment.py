@@ -31,6 +31,10 @@ def estimator(**fields: Any) -> dict[str, Any]:
     return {"trainer": {"sklearn": {"estimators": [{"name": "Ridge", **fields}]}}}
 
 
+def named(name: str) -> dict[str, Any]:
+    return {"trainer": {"sklearn": {"estimators": [{"name": name}]}}}
+
+
 def searched(distribution: dict[str, Any]) -> dict[str, Any]:
     return estimator(search={"alpha": distribution})
 
@@ -68,6 +72,24 @@ def searched(distribution: dict[str, Any]) -> dict[str, Any]:
         pytest.param({"trainer": SKLEARN, "trialTimeout": "2 weeks"}, "spec.trialTimeout", id="a bad duration"),
         pytest.param({"trainer": SKLEARN, "budget": {"maxTrials": 501}}, "500", id="too many trials"),
         pytest.param({"trainer": SKLEARN, "queueName": "ml"}, 'unknown field "spec.queueName"', id="an unknown field"),
+        pytest.param(
+            named("RandomForrestClassifier"),
+            "estimator RandomForrestClassifier is not supported; did you mean RandomForestClassifier or RandomForestRegressor?",
+            id="an estimator that begins as another",
+        ),
+        pytest.param(
+            named("HisGradientBoostingRegressor"),
+            "did you mean GradientBoostingClassifier or GradientBoostingRegressor or HistGradientBoostingClassifier or",
+            id="an estimator that shares a part with others",
+        ),
+        pytest.param(
+            named("SVC"),
+            "estimator SVC is not supported; choose one of DecisionTreeClassifier,",
+            id="no such estimator",
+        ),
+        pytest.param(
+            {"trainer": SKLEARN, "budget": {"failurePolicy": "Never"}}, "spec.budget.failurePolicy", id="no such policy"
+        ),
         pytest.param(searched({}), "give exactly one of float, int and choice", id="an empty distribution"),
         pytest.param(searched({"float": {"min": "2", "max": "1"}}), "min must be less than max", id="an empty range"),
         pytest.param(

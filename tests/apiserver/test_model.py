@@ -44,7 +44,9 @@ def manifest(spec: dict[str, Any]) -> str:
         pytest.param({"gates": [GATE, GATE]}, "Duplicate value", id="a gate twice"),
         pytest.param({"promotion": "Vote"}, 'supported values: "Auto", "Approval"', id="a promotion nobody knows"),
         pytest.param(
-            {"gates": [{"name": "g"}]}, "give exactly one of threshold, champion, slice", id="a gate that asks nothing"
+            {"gates": [{"name": "g"}]},
+            "give exactly one of threshold, champion, baseline, slice",
+            id="a gate that asks nothing",
         ),
         pytest.param({"gates": [{**GATE, "signature": {}}]}, "give exactly one of threshold", id="a gate of two sorts"),
         pytest.param(
@@ -67,6 +69,13 @@ def manifest(spec: dict[str, Any]) -> str:
             "must be a percentage below 100",
             id="a gap that is no percentage",
         ),
+        pytest.param(
+            {"gates": [{"name": "g", "baseline": {"minGain": "-0.1"}}]},
+            "minGain cannot be negative; to let a version be worse than a constant, set spec.defaultGates: Disabled",
+            id="worse than a constant",
+        ),
+        pytest.param({"gates": [{"name": "g", "baseline": {}}]}, "minGain", id="a baseline without a gain"),
+        pytest.param({"defaultGates": "Off"}, "spec.defaultGates", id="default gates that are off"),
         pytest.param({"gates": [{"name": "g", "serving": {}}]}, "give p95, size or both", id="a server without limits"),
         pytest.param(
             {"gates": [{"name": "g", "serving": {"p95": "2s"}}]}, "such as 500us or 5ms", id="a latency in seconds"

@@ -84,7 +84,9 @@ def test_one_repeat_that_fails_ends_its_trial_and_the_others() -> None:
     def fails(trial: int, attempt: int, point: list[float]) -> Mapping[str, Any]:
         return {"exit": 1, "reason": "ParameterRefused", "message": "C must be > 0"}
 
-    search = Search(experiment({**THREE, "parallelism": 1, "budget": {"maxFailedTrials": 1}}), fails)
+    search = Search(
+        experiment({**THREE, "parallelism": 1, "budget": {"maxFailedTrials": 1, "failurePolicy": "End"}}), fails
+    )
     search.settle()
     assert len(search.jobs()) == 3
 

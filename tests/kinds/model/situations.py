@@ -13,7 +13,7 @@ from flywheel.kinds.model.schema.status import ModelStatus
 from tests.simulation import NOON, resource
 from tests.simulation.resources import custom
 
-OBJECTIVE = {"objective": {"metric": "roc_auc"}}
+OBJECTIVE = {"objective": {"metric": "roc_auc"}, "defaultGates": "Disabled"}
 DIGEST = "sha256:" + "a" * 64
 TEST, OTHER_TEST = "sha256:" + "1" * 64, "sha256:" + "2" * 64
 READY = {

@@ -212,7 +212,9 @@ _LINEAGE = ("experiment", "experimentUid", "trial", "pipeline", "run", "revision
 
 
 def gate_result(gate: Mapping[str, Any]) -> str:
-    """Returns whether a gate passed, in one word."""
+    """Returns whether a gate passed, or that it was not measured."""
+    if gate.get("measured") is False:
+        return "not measured"
     return "passed" if gate.get("passed") else "failed"
 
 

@@ -59,7 +59,7 @@ def model_facts(
             "version": _version(version),
             # What the gates Job measured last, one entry for each gate.
             "gates": [
-                pick_fields(each, "name", "passed", "message")
+                pick_fields(each, "name", "passed", "measured", "message")
                 for each in list_objects(version, "status", "gates", "entries")
             ],
             "measured": pick_fields(get_field(version, "status", "gates"), *_OF_GATES),

@@ -12,10 +12,18 @@ from flywheel.core.resource.api import JOB, MODEL, MODEL_VERSION, Reference
 from flywheel.core.resource.plan import Decision, ExistingChild, Plan
 from flywheel.kinds.experiment import children, messages
 from flywheel.kinds.experiment.children import Experiment
+from flywheel.kinds.experiment.fit import fit_of
 from flywheel.kinds.experiment.observe import Seen
 from flywheel.kinds.experiment.progress import Ending, Progress, advance
 from flywheel.kinds.experiment.schema.immutable import fingerprint
-from flywheel.kinds.experiment.schema.status import MAX_LISTED, Data, ExperimentStatus, Importance, Trial
+from flywheel.kinds.experiment.schema.status import (
+    MAX_LISTED,
+    Data,
+    ExperimentStatus,
+    FitStatus,
+    Importance,
+    Trial,
+)
 from flywheel.kinds.experiment.search.defaults import Setup, resolve_setup
 from flywheel.kinds.experiment.search.sampler import importance
 
@@ -41,7 +49,7 @@ def _decision(experiment: Experiment, seen: Seen, progress: Progress) -> Decisio
     best, ending = progress.trials.best, progress.ending
     if ending is None:
         return search_goes_on(experiment, seen, progress)
-    if best is None or ending in ("Refused", "TrialsFailed"):
+    if best is None:
         return search_stalled(experiment, progress, ending)
     return model_is_registered(experiment, seen, progress, best) or search_is_over(experiment, progress, ending, best)
 
@@ -82,7 +90,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> De
     trials = progress.trials
     keep = trials.upload_threshold(experiment.spec.keep_artifacts, progress.setup)
     points = {number: record.coordinates for number, record in trials.records.items()}
-    reason, message = messages.search_goes_on(experiment, progress)
+    reason, message = messages.search_goes_on(experiment, progress, seen.now)
     return Decision(
         ready=False,
         reason=reason,
@@ -97,7 +105,7 @@ def search_goes_on(experiment: Experiment, seen: Seen, progress: Progress) -> De
 
 
 def search_stalled(experiment: Experiment, progress: Progress, ending: Ending) -> Decision:
-    """A trial can never work, too many failed, or there is none that could be the best."""
+    """There is no trial that could be the best: one can never work, too many failed, or none satisfies the constraints."""
     reason, message = messages.search_stalled(experiment, progress, ending)
     return Decision(
         ready=False,
@@ -134,7 +142,7 @@ def search_is_over(experiment: Experiment, progress: Progress, ending: Ending, b
         ready=True,
         succeeded=True,
         reason=ending,
-        message=messages.search_is_over(progress, best, children.version_name(experiment.spec, best)),
+        message=messages.search_is_over(progress, ending, best, children.version_name(experiment.spec, best)),
         requeue_after=_until_deletion(progress),
     )
 
@@ -176,17 +184,27 @@ def _status(experiment: Experiment, progress: Progress, *, registered: bool) -> 
         completion_time=(old.completion_time or ended) if ending is not None else None,
         fingerprint=fingerprint(experiment.spec),
         data=progress.data,
-        refused_at=experiment.generation if ending == "Refused" else None,
+        refused_at=experiment.generation if trials.numbers("Invalid") else None,
         metric=progress.setup.metric,
         direction=progress.setup.direction,
         trials=trials.counts,
         best=trials.best,
+        fit=_fit(progress),
         last_trials=trials.last,
         running=tuple(attempt for _, attempt in sorted(trials.attempts.items())),
         history=trials.history(),
         importance=_importance(experiment, progress) if ending is not None else (),
         model_version=version if registered else old.model_version,
     )
+
+
+def _fit(progress: Progress) -> FitStatus | None:
+    fit = fit_of(progress.trials.best, progress.setup) if progress.trials.best else None
+    if fit is None:
+        return None
+    numbers = {"train": fit.train, "gap": fit.gap, "baseline": fit.baseline}
+    texts = {name: None if number is None else f"{number:.6g}" for name, number in numbers.items()}
+    return FitStatus.model_validate({**texts, "finding": fit.finding()})
 
 
 def _importance(experiment: Experiment, progress: Progress) -> tuple[Importance, ...]:

@@ -1,10 +1,19 @@
 """The messages of an Experiment's conditions: object, finding, next step; and its summary."""
 
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+
 from flywheel.kinds.experiment.children import Experiment
+from flywheel.kinds.experiment.failures import tally_branches
+from flywheel.kinds.experiment.fit import fit_of
 from flywheel.kinds.experiment.observe import DatasetState
 from flywheel.kinds.experiment.progress import Ending, Progress
 from flywheel.kinds.experiment.schema.status import Trial
 from flywheel.kinds.experiment.search.warm_start import WarmStart
+
+ROOM_GRACE_PERIOD = timedelta(
+    seconds=45
+)  # after the end of a trial, until its pod is gone and the next one is scheduled
 
 
 def dataset_not_found(experiment: Experiment) -> str:
@@ -70,7 +79,7 @@ def _refused(progress: Progress) -> tuple[str, str]:
 
 def _trials_failed(experiment: Experiment, progress: Progress) -> str:
     failed, allowed = progress.trials.counts.failed, experiment.spec.budget.max_failed_trials
-    count = f"{failed} of {allowed} allowed trials failed" if failed >= allowed else f"All {failed} trials failed"
+    count = f"{failed} trials failed, and {allowed} may" if failed >= allowed else f"All {failed} trials failed"
     if failed == 1:
         count = "The only trial failed"
     last = next((trial for trial in progress.trials.last if trial.state == "Failed"), None)
@@ -105,14 +114,18 @@ def _all_pruned(progress: Progress) -> str:
     )
 
 
-def search_goes_on(experiment: Experiment, progress: Progress) -> tuple[str, str]:
+def search_goes_on(experiment: Experiment, progress: Progress, now: datetime) -> tuple[str, str]:
     """Searching; or why no trial can run; or suspended."""
     trials, running = progress.trials, progress.running
     numbers = trials.numbers("Running")
     if experiment.spec.suspend and not numbers:
         return "Suspended", f"Experiment '{experiment.name}' is suspended; set spec.suspend to false to go on."
     waiting = [attempt for attempt in trials.attempts.values() if attempt.not_before is not None]
-    diagnoses = [job.diagnosis for job in running if job.diagnosis is not None]
+    no_room = [job for job in running if job.diagnosis is not None and job.diagnosis.reason == "Unschedulable"]
+    awaits_its_turn = bool(no_room) and _has_just_freed_room(progress, now)
+    diagnoses = [
+        job.diagnosis for job in running if job.diagnosis is not None and not (awaits_its_turn and job in no_room)
+    ]
     ended = sum(job.outcome is not None for job in running)  # repeats that wait for the others
     if numbers and len(waiting) + len(diagnoses) == len(trials.attempts) - ended > 0:
         if diagnoses:
@@ -120,19 +133,71 @@ def search_goes_on(experiment: Experiment, progress: Progress) -> tuple[str, str
         first = min(waiting, key=lambda attempt: attempt.trial)
         when = f"{first.not_before:%H:%M:%S} UTC" if first.not_before else "soon"
         return "Retrying", f"Trial {first.trial} is tried again at {when} (attempt {first.attempt}): {first.message}"
-    names = ", ".join(str(number) for number in numbers[:10])
-    run = f"Trial {names} runs" if len(numbers) == 1 else f"Trials {names} run"
-    warm_starts = "".join(f" {_warm_start(each)}." for each in progress.warm_starts)
-    return "Searching", f"{run}; {summary(experiment, progress)}.{warm_starts}"
+    active = [number for number in numbers if number not in {job.trial for job in no_room}]
+    waits = f" {_trials([job.trial for job in no_room], 'waits', 'wait')} for room on a node." if no_room else ""
+    sentences = [*(f"{_warm_start(each)}." for each in progress.warm_starts), *stopped_estimators(progress)]
+    more = "".join(f" {each}" for each in sentences)
+    run = f"{_trials(active, 'runs', 'run')}; " if active else ""
+    return "Searching", f"{run}{summary(experiment, progress)}.{waits}{more}"
 
 
-def search_is_over(progress: Progress, best: Trial, version: str | None) -> str:
+def _has_just_freed_room(progress: Progress, now: datetime) -> bool:
+    """Whether a trial ended so lately that the scheduler may not have given its room to the next one."""
+    newest = max((trial.finished_at for trial in progress.trials.last if trial.finished_at), default=None)
+    return newest is not None and now - newest < ROOM_GRACE_PERIOD
+
+
+def _trials(numbers: Sequence[int], singular: str, plural: str) -> str:
+    """`Trial 3 runs`, `Trials 3, 4 run`."""
+    names = ", ".join(str(number) for number in sorted(set(numbers))[:10])
+    return f"Trial {names} {singular}" if len(set(numbers)) == 1 else f"Trials {names} {plural}"
+
+
+def stopped_estimators(progress: Progress) -> list[str]:
+    """A sentence for each estimator that failed too often to be tried again, with its last failure."""
+    space, tallies = progress.setup.space, tally_branches(progress.trials, progress.setup)
+    found = []
+    for number in sorted(progress.stopped):
+        name, tally = space[number].name, tallies[number]
+        if not name:
+            continue  # a container is the whole search
+        last = next((each for each in progress.trials.last if each.estimator == name and each.reason), None)
+        why = f" (trial {last.trial}, {last.reason}: {_finding(last)[:200].rstrip('.')})" if last else ""
+        found.append(
+            f"{name} is no longer tried, since {tally.failed} of its {tally.failed + tally.succeeded} trials failed{why}."
+        )
+    return found
+
+
+def search_is_over(progress: Progress, ending: Ending, best: Trial, version: str | None) -> str:
     """The search is over and found a best trial."""
     counts, metric = progress.trials.counts, progress.setup.metric
     registered = f" It is ModelVersion '{version}'." if version else ""
     failed = f", {counts.failed} of them failed" if counts.failed else ""
     pruned = f", {counts.pruned} were pruned" if counts.pruned else ""
-    return f"{counts.ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {format_metric(best.value or '0')}.{registered}"
+    over = f"{counts.ended} trials ended{failed}{pruned}; the best is trial {best.trial} with {metric} {format_metric(best.value or '0')}."
+    early = (
+        " The search ended before its budget was spent, since too many trials failed."
+        if ending == "SearchStopped"
+        else ""
+    )
+    more = "".join(f" {each}" for each in (*describe_fit(progress, best), *stopped_estimators(progress)))
+    return f"{over}{registered}{early}{more}"
+
+
+def describe_fit(progress: Progress, best: Trial) -> list[str]:
+    """A sentence where the best trial is no better than a constant, underfits or overfits, with what helps."""
+    fit = fit_of(best, progress.setup)
+    finding = fit.finding() if fit is not None else None
+    if fit is None or finding is None or fit.baseline is None:
+        return []
+    constant = f"a constant prediction has {format_metric(str(fit.baseline))}"
+    train = f"{format_metric(str(fit.train))} on its train rows" if fit.train is not None else ""
+    if finding == "NoBetterThanConstant":
+        return [f"It is no better than a constant: {constant}. Look for features that say more about the target."]
+    if finding == "Underfitting":
+        return [f"It underfits: it has only {train}, and {constant}. Try more flexible estimators or other features."]
+    return [f"It overfits: it has {train}, and {constant}. Search stronger regularization, or give it more rows."]
 
 
 def summary(experiment: Experiment, progress: Progress) -> str:

@@ -7,6 +7,7 @@ from typing import Literal
 
 from flywheel.core.resource.restrictions import find_violation
 from flywheel.kinds.experiment.children import Experiment
+from flywheel.kinds.experiment.failures import failures_are_spent, is_exhausted, stopped_branches
 from flywheel.kinds.experiment.observe import Seen, TrialJob
 from flywheel.kinds.experiment.schema.immutable import fingerprint
 from flywheel.kinds.experiment.schema.status import Attempt, Data
@@ -36,12 +37,16 @@ Ending = Literal[
     "Plateau",
     "Infeasible",
     "AllPruned",
+    "SearchStopped",
 ]
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a search stands: `starts` are the attempts to make Jobs for, `running` the Jobs of trials that go on."""
+    """Where a search stands: `starts` are the attempts to make Jobs for, `running` the Jobs of trials that go on.
+
+    `stopped` are the branches of the space, estimators most often, that failed too often to be tried again.
+    """
 
     trials: Trials
     data: Data
@@ -51,6 +56,7 @@ class Progress:
     ending: Ending | None
     start_time: datetime | None
     warm_starts: tuple[WarmStart, ...] = ()
+    stopped: frozenset[int] = frozenset()
 
 
 def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Progress:
@@ -70,17 +76,16 @@ def advance(experiment: Experiment, seen: Seen, data: Data, setup: Setup) -> Pro
     running = tuple(job for job in jobs if (job.trial, job.repeat, job.attempt) in current)
     if start_time is None and trials.numbers("Running"):
         start_time = seen.now
-    return Progress(trials, data, setup, starts, running, ending, start_time, warm_starts)
+    stopped = stopped_branches(trials, setup, experiment.spec.budget)
+    return Progress(trials, data, setup, starts, running, ending, start_time, warm_starts, stopped)
 
 
 def _ending(
     experiment: Experiment, trials: Trials, setup: Setup, start_time: datetime | None, now: datetime
 ) -> Ending | None:
     budget, counts = experiment.spec.budget, trials.counts
-    if trials.numbers("Invalid"):
-        return "Refused"
-    if counts.failed >= budget.max_failed_trials:
-        return "TrialsFailed"
+    if budget.failure_policy == "End" and counts.failed >= budget.max_failed_trials:
+        return _ending_without_best(trials) if trials.best is None else "SearchStopped"
     if _goal_is_reached(experiment, trials, setup):
         return "GoalReached"
     if counts.ended >= setup.max_trials(budget.max_trials):
@@ -89,7 +94,16 @@ def _ending(
         return "TimeSpent"
     if budget.plateau is not None and has_plateaued(trials.curve(), budget.plateau, maximize=setup.maximize):
         return "Plateau"
+    if not counts.running and not _may_start(experiment, trials, setup):
+        return _ending_without_best(trials) if trials.best is None else "SearchStopped"
     return None
+
+
+def _may_start(experiment: Experiment, trials: Trials, setup: Setup) -> bool:
+    """Whether another trial makes sense. What runs may still succeed, and then the search goes on."""
+    budget = experiment.spec.budget
+    stopped = stopped_branches(trials, setup, budget)
+    return not failures_are_spent(trials, setup, budget) and not is_exhausted(trials, setup, stopped)
 
 
 def _goal_is_reached(experiment: Experiment, trials: Trials, setup: Setup) -> bool:
@@ -103,10 +117,19 @@ def _goal_is_reached(experiment: Experiment, trials: Trials, setup: Setup) -> bo
 def _ending_of_spent_budget(trials: Trials, setup: Setup) -> Ending:
     counts, points = trials.counts, space_size(setup.space)
     if trials.best is None:
-        return "Infeasible" if counts.succeeded else "AllPruned" if counts.pruned else "TrialsFailed"
+        return _ending_without_best(trials)
     if points is None or counts.ended < points:
         return "BudgetSpent"
     return "Trained" if points == 1 else "SpaceSearched"
+
+
+def _ending_without_best(trials: Trials) -> Ending:
+    counts = trials.counts
+    if counts.succeeded:
+        return "Infeasible"
+    if counts.pruned:
+        return "AllPruned"
+    return "Refused" if trials.numbers("Invalid") else "TrialsFailed"
 
 
 def _with_starts(
@@ -120,6 +143,8 @@ def _with_starts(
         if attempt.not_before is not None and attempt.not_before <= now:
             starts.append(new_attempt(number, repeat, attempt.attempt))
     trials = replace(trials, attempts={**trials.attempts, **{each.key: each for each in starts}})
+    if not _may_start(experiment, trials, setup):
+        return trials, tuple(starts)
     while trials.counts.running < spec.parallelism and trials.counts.running + trials.counts.ended < budget:
         number = trials.next_number
         point = _next_point(experiment, trials, setup, warm_starts)
@@ -146,4 +171,5 @@ def _next_point(experiment: Experiment, trials: Trials, setup: Setup, warm_start
         maximize=setup.maximize,
         budget=spec.budget.max_trials,
         earlier=[past for each in warm_starts for past in each.trials],
+        stopped=stopped_branches(trials, setup, spec.budget),
     )

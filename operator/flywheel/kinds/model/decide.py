@@ -162,10 +162,11 @@ def _challenger(model: Model, verdicts: list[Verdict], champion: Version | None)
     oldest = next((each for each in reversed(verdicts) if each.verdict == "Measuring"), None)
     if oldest is None:
         return None
+    beside = champion if model.spec.compares_champion else None
     return Challenger(
         version=oldest.version,
-        champion=champion.name if champion else None,
-        champion_digest=Digest(champion.digest) if champion and champion.digest else None,
+        champion=beside.name if beside else None,
+        champion_digest=Digest(beside.digest) if beside and beside.digest else None,
         gates=model.spec.gates_hash(),
     )
 

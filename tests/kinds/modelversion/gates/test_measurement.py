@@ -16,6 +16,7 @@ from tests.simulation.resources import custom, stamp
 RIVAL, DATA, OLD_DATA = ("sha256:" + digit * 64 for digit in "3d9")
 SPEC = {
     "objective": {"metric": "roc_auc"},
+    "defaultGates": "Disabled",
     "gates": [
         {"name": "better", "champion": {"metric": "roc_auc", "minGain": "0.002", "confidence": "95%"}},
         {"name": "quick", "serving": {"p95": "20ms"}},

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from flywheel_runtime.commands.evaluate import report, slices
 from flywheel_runtime.commands.evaluate.report import MIN_SLICE_ROWS
 from flywheel_runtime.contract.errors import Failure, Undefined
@@ -10,8 +12,9 @@ from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_com
 from flywheel_runtime.models.onnx_model import OnnxModel
 from flywheel_runtime.models.test_set import TestSet, find_mismatch, open_test_set
 from flywheel_runtime.params import Params
+from flywheel_runtime.statistics.failed_rows import find_answered
 from flywheel_runtime.statistics.intervals import CONFIDENCE, metric_interval
-from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, ScoredRows, metric_values, order_metrics
+from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, Array, ScoredRows, metric_values, order_metrics
 
 DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
 MAX_VALUE_CHARACTERS = 80  # of a slice's value in facts.json
@@ -36,20 +39,32 @@ def main(step: Step) -> None:
         if finding := find_mismatch(test.data.schema, model.signature):
             message = f"This model does not fit this data: {finding}; give the step the data that it was trained on."
             raise Failure("DataMismatch", message)
-        scored = model.score(test)
+        every = model.score(test)
+        answered = find_answered(every)
+        scored = every.take(np.flatnonzero(answered))
         log_line(f"{len(scored):,} test rows scored")
+        _check_answers(len(scored), len(every))
         whole = _measure(scored, metrics, min_rows=2)
         if metric not in whole["metrics"]:
             message = f"Metric {metric} has no value on the {len(scored):,} test rows (only one class occurs there?); use another."
             raise Failure("MetricUndefined", message)
-        by_column = {name: _measure_slices(test, name, scored, metrics) for name in columns}
+        by_column = {name: _measure_slices(test, name, every, answered, metrics) for name in columns}
         document = report.describe_model(test, model, scored, metric)
     worst = {name: found for name, each in by_column.items() if (found := _find_worst(each, metric))}
-    document |= {"whole": whole, "slices": by_column, "worst": worst}
+    document |= {"whole": whole, "slices": by_column, "worst": worst, "failedRows": int((~answered).sum())}
     folder = step.output("evaluation")
     write_json(folder / "report.json", document)
     (folder / "report.md").write_text(report.render_page(document), encoding="utf-8")
     _finish(step, document)
+
+
+def _check_answers(answered: int, rows: int) -> None:
+    """A row without a finite answer has failed: it is counted, and no metric is computed from it."""
+    if not answered:
+        message = f"The model gives no finite answer to any of the {rows:,} test rows; correct how it was trained or exported."
+        raise Failure("AnswersNotFinite", message)
+    if answered < rows:
+        log_line(f"warning: {rows - answered:,} of {rows:,} test rows have no finite answer; metrics are of the rest")
 
 
 def _columns(config: EvaluateConfig, test: TestSet) -> list[str]:
@@ -74,13 +89,18 @@ def _measure(scored: ScoredRows, metrics: list[str], min_rows: int = MIN_SLICE_R
     return {"rows": len(scored), "metrics": values, "interval": interval}
 
 
-def _measure_slices(test: TestSet, name: str, scored: ScoredRows, metrics: list[str]) -> dict[str, Any]:
+def _measure_slices(
+    test: TestSet, name: str, scored: ScoredRows, answered: Array, metrics: list[str]
+) -> dict[str, Any]:
+    """Each value's measurements on its rows that are `answered` (rows,)."""
     column = slices.read_column(test.data.connection, test.data.folder / "test.parquet", name, test.types[name])
     measured: list[dict[str, Any]] = []
     others = {"values": 0, "rows": 0}
-    for value, rows in column.slices():
+    for value, every in column.slices():
+        rows = every[answered[every]]
         if len(measured) < slices.MAX_SLICES:
-            measured.append({"value": value} | _measure(scored.take(rows), metrics))
+            failed = {"failedRows": len(every) - len(rows)} if len(rows) < len(every) else {}
+            measured.append({"value": value} | _measure(scored.take(rows), metrics) | failed)
         else:
             others = {"values": others["values"] + 1, "rows": others["rows"] + len(rows)}
     return {"kind": column.kind, "values": measured, "others": others}
@@ -101,6 +121,8 @@ def _finish(step: Step, document: Mapping[str, Any]) -> None:
     metrics = {metric: whole[metric]}
     metrics |= {f"worst_{name}_{metric}": worst["metric"] for name, worst in document["worst"].items()}
     metrics |= whole
+    if document["failedRows"]:
+        metrics["failed_rows"] = document["failedRows"]
     facts: dict[str, Any] = {"testDigest": document["testDigest"], "worst": {}}
     for name, worst in document["worst"].items():
         value = worst["value"]

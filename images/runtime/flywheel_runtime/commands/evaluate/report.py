@@ -79,6 +79,11 @@ def render_page(document: Mapping[str, Any]) -> str:
     metric, whole = document["metric"], document["whole"]
     lines = [f"# {metric} {_with_interval(whole, metric)}", ""]
     lines += [f"{whole['rows']:,} test rows `{document['testDigest']}`, model `{document['model']}`", ""]
+    if document["failedRows"]:
+        lines += [
+            f"{document['failedRows']:,} more rows have no finite answer: they have failed, and count in no metric.",
+            "",
+        ]
     lines += [*_table(("metric", "value"), [(n, f"{v:.6g}") for n, v in whole["metrics"].items()]), ""]
     for name, column in document["slices"].items():
         lines += [f"## By {_cell(name)}", "", *_slices(column, metric, document["worst"].get(name)), ""]

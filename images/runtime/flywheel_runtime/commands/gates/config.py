@@ -13,6 +13,14 @@ class ChampionGate(Params):
     confidence: str | None = None
 
 
+class BaselineGate(Params):
+    """Better than a constant prediction by at least `min_gain`, at the lower end of the interval. `metric` None: the objective."""
+
+    metric: str | None = None
+    min_gain: float
+    confidence: str = "95%"
+
+
 class SliceGate(Params):
     """The worst group of a column within its bound, of which there is one: min or max."""
 
@@ -46,10 +54,12 @@ class DataGate(Params):
 
 
 class Gate(Params):
-    """One condition."""
+    """One condition; an `optional` one passes where it cannot be measured."""
 
     name: str
+    optional: bool = False
     champion: ChampionGate | None = None
+    baseline: BaselineGate | None = None
     slice: SliceGate | None = None
     fairness: FairnessGate | None = None
     calibration: CalibrationGate | None = None

@@ -5,9 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from flywheel_runtime.commands.gates import rules
+from flywheel_runtime.commands.gates.comparison import Comparison
 from flywheel_runtime.commands.gates.config import GatesConfig
 from flywheel_runtime.commands.gates.leakage import find_leak
-from flywheel_runtime.commands.gates.rules import Comparison, GateResult
+from flywheel_runtime.commands.gates.rules import GateResult
 from flywheel_runtime.contract.errors import Failure, Unmeasurable
 from flywheel_runtime.contract.step import Step, is_room_for, log_line, step_command, write_json
 from flywheel_runtime.models.onnx_model import OnnxModel
@@ -26,14 +27,19 @@ def main(step: Step) -> None:
     try:
         with open_test_set(step.input("data"), SAMPLE_ROWS) as test:
             champion = _score(step.input("champion"), test) if config.champion else None
-            comparison = Comparison(test, _score(step.input("model"), test), champion, name)
+            comparison = Comparison(test, _score(step.input("model"), test), champion, name, config.objective)
             results = [rules.evaluate_gate(gate, comparison) for gate in config.gates]
             metrics = rules.objective_metrics(config.objective, comparison) if config.objective else {}
+            answers = rules.answers_result(comparison)
     except Failure as error:
-        results, metrics = [rules.unmeasurable(gate, error) for gate in config.gates], {}
-    leak = find_leak(step.input("data"), step.input("champion-data"))
-    if leak is not None:
-        results.insert(0, GateResult(LEAK_GATE, False, leak, {}))
+        results = [rules.evaluate_without_rows(gate, step.input("data"), error) for gate in config.gates]
+        metrics, answers = {}, None
+    results = [*([answers] if answers else []), *results]
+    # The operator's own gate compares with a constant, which has seen no row.
+    if any(not gate.optional for gate in config.gates):
+        leak = find_leak(step.input("data"), step.input("champion-data"))
+        if leak is not None:
+            results.insert(0, GateResult(LEAK_GATE, False, leak, {}))
     _finish(step, config, results, metrics)
 
 
@@ -46,15 +52,13 @@ def _score(artifact: Path, test: TestSet) -> ScoredRows | Unmeasurable:
 
 def _finish(step: Step, config: GatesConfig, results: Sequence[GateResult], metrics: Mapping[str, float]) -> None:
     for each in results:
-        log_line(f"{'passed' if each.passed else 'FAILED'} {each.name}: {each.message}")
+        result = "NOT MEASURED" if not each.measured else "passed" if each.passed else "FAILED"
+        log_line(f"{result} {each.name}: {each.message}")
     document = {
         "v": 1,
         "digest": config.digest,
         "champion": config.champion.model_dump() if config.champion else None,
-        "gates": [
-            {"name": each.name, "passed": each.passed, "message": each.message, "numbers": dict(each.numbers)}
-            for each in results
-        ],
+        "gates": [{**_describe(each, each.message), "numbers": dict(each.numbers)} for each in results],
         "metrics": dict(metrics),
     }
     write_json(step.output("gates") / "gates.json", document)
@@ -62,14 +66,20 @@ def _finish(step: Step, config: GatesConfig, results: Sequence[GateResult], metr
 
 
 def shorten_facts(results: Sequence[GateResult]) -> dict[str, Any]:
-    """`{"gates": [{"name", "passed", "message"}]}` in at most 2,000 bytes: messages are cut as far as needed, gates.json has them whole."""
+    """`{"gates": [{"name", "passed", "measured", "message"}]}` in at most 2,000 bytes: messages are cut as far as needed, gates.json has them whole."""
     facts: dict[str, Any] = {}
     for length in MESSAGE_LENGTHS:
-        gates = [{"name": each.name, "passed": each.passed, "message": _cut(each.message, length)} for each in results]
+        gates = [_describe(each, _cut(each.message, length)) for each in results]
         facts = {"gates": gates}
         if is_room_for(facts):
             break
     return facts
+
+
+def _describe(result: GateResult, message: str) -> dict[str, Any]:
+    """A result as JSON; `measured` is there only where it is false."""
+    unmeasured = {} if result.measured else {"measured": False}
+    return {"name": result.name, "passed": result.passed, **unmeasured, "message": message}
 
 
 def _cut(message: str, length: int) -> str:

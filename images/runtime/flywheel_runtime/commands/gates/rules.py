@@ -1,6 +1,7 @@
 """One result for each gate: passed or not, and the numbers in a sentence."""
 
 import json
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from flywheel_runtime.commands.gates.comparison import Comparison
 from flywheel_runtime.commands.gates.config import (
+    BaselineGate,
     CalibrationGate,
     ChampionGate,
     DataGate,
@@ -16,83 +19,123 @@ from flywheel_runtime.commands.gates.config import (
     Gate,
     SliceGate,
 )
-from flywheel_runtime.contract.errors import Failure, Undefined, Unmeasurable
+from flywheel_runtime.contract.errors import Failure, FlywheelError, Undefined, Unmeasurable, one_line
 from flywheel_runtime.models.test_set import TestSet
 from flywheel_runtime.statistics.calibration import expected_calibration_error
+from flywheel_runtime.statistics.dummy import fit_dummy
 from flywheel_runtime.statistics.groups import GroupValues, largest_difference, metric_by_group, positive_rates
 from flywheel_runtime.statistics.intervals import Interval, difference_interval
 from flywheel_runtime.statistics.metrics import LESS_IS_BETTER, METRICS_OF_TASK, ScoredRows, metric_value
 
 MAX_GROUPS = 20  # in gates.json
+ANSWERS_GATE = "answers"
 
 
 @dataclass(frozen=True)
 class GateResult:
-    """The result of one gate; `numbers` are for gates.json."""
+    """The result of one gate; `numbers` are for gates.json. What was not `measured` says why in `message`."""
 
     name: str
     passed: bool
     message: str
     numbers: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The challenger and the champion on the same rows; a model that cannot be scored says why. `champion` is None where there is none."""
-
-    test: TestSet
-    challenger: ScoredRows | Unmeasurable
-    champion: ScoredRows | Unmeasurable | None
-    champion_name: str
-
-    @property
-    def scored(self) -> ScoredRows:
-        """The challenger's rows. Raises Unmeasurable."""
-        if isinstance(self.challenger, Unmeasurable):
-            raise self.challenger
-        return self.challenger
-
-    @property
-    def scored_champion(self) -> ScoredRows:
-        """The champion's rows. Raises Unmeasurable."""
-        if isinstance(self.champion, ScoredRows):
-            return self.champion
-        message = f"champion '{self.champion_name}' cannot be scored on the challenger's rows: {self.champion}"
-        raise Unmeasurable(message)
+    measured: bool = True
 
 
 Outcome = tuple[bool, str, Mapping[str, Any]]
 
 
 def evaluate_gate(gate: Gate, comparison: Comparison) -> GateResult:
-    """The result of one gate, which has one of the conditions of GATES."""
+    """The result of one gate, which has one of the conditions of GATES. What goes wrong with it is no reason to measure no other."""
     kind, condition = next((kind, found) for kind in GATES if (found := getattr(gate, kind)) is not None)
     try:
         return GateResult(gate.name, *GATES[kind](condition, comparison))
-    except (Unmeasurable, Failure) as error:
+    except FlywheelError as error:
         return unmeasurable(gate, error)
+    except Exception as error:  # noqa: BLE001 the other gates are measured, and this one says what happened
+        traceback.print_exc()
+        return unmeasurable(gate, Unmeasurable(f"a fault of the gate ({type(error).__name__}: {one_line(error, 200)})"))
 
 
 def unmeasurable(gate: Gate, reason: Exception) -> GateResult:
-    """A gate that cannot be measured has not passed."""
-    return GateResult(gate.name, False, f"cannot be measured: {reason}", {})
+    """A gate that cannot be measured has not passed, unless it is optional."""
+    return GateResult(gate.name, gate.optional, f"cannot be measured: {reason}", {}, measured=False)
+
+
+def evaluate_without_rows(gate: Gate, data: Path, reason: Failure) -> GateResult:
+    """The result of one gate where there are no test rows for `reason`: only that of the data needs none."""
+    if gate.data is None:
+        return unmeasurable(gate, reason)
+    try:
+        return GateResult(gate.name, *check_data(gate.data, data))
+    except Unmeasurable as error:
+        return unmeasurable(gate, error)
+
+
+def answers_result(comparison: Comparison) -> GateResult | None:
+    """A failed result where the challenger gives no finite answer to more rows than the champion, else None."""
+    failed, of_champion = comparison.failed_rows()
+    if failed <= of_champion:
+        return None
+    beside = f", and champion '{comparison.champion_name}' to {of_champion:,}" if comparison.has_champion else ""
+    message = f"the version gives no finite answer to {failed:,} of {len(comparison.test):,} test rows{beside}; the other gates are measured on the rest"
+    return GateResult(ANSWERS_GATE, False, message, {"failedRows": failed, "championFailedRows": of_champion})
 
 
 def objective_metrics(metric: str, comparison: Comparison) -> dict[str, float]:
     """The Model's objective on these rows: `<metric>`, and `champion_<metric>` where there is a champion; none where it is undefined."""
     if metric not in METRICS_OF_TASK[comparison.test.task]:
         return {}
-    models = {metric: comparison.challenger, f"champion_{metric}": comparison.champion}
-    values = {name: metric_value(metric, each) for name, each in models.items() if isinstance(each, ScoredRows)}
+    models = {metric: comparison.all_challenger, f"champion_{metric}": comparison.all_champion}
+    scored = {name: each.take(comparison.rows) for name, each in models.items() if isinstance(each, ScoredRows)}
+    values = {name: metric_value(metric, each) for name, each in scored.items()}
     return {name: value for name, value in values.items() if np.isfinite(value)}
+
+
+def baseline_gate(gate: BaselineGate, comparison: Comparison) -> Outcome:
+    """Better than a constant prediction on the same rows, at the lower end of the interval: more than 0, and at least minGain."""
+    metric, scored, test = gate.metric or comparison.default_metric, comparison.challenger, comparison.test
+    _check_metric(metric, test)
+    dummy = fit_dummy(metric, test.data.read("train").y, len(test.classes))
+    constant = dummy.score(scored.truth)
+    own, other = metric_value(metric, scored), metric_value(metric, constant)
+    rows = f"{len(scored):,} test rows"
+    if not np.isfinite(own) or not np.isfinite(other):
+        raise Unmeasurable(f"{metric} has no value on the {rows}")
+    interval = _difference_interval(metric, scored, constant, _fraction(gate.confidence))
+    sign = -1.0 if metric in LESS_IS_BETTER else 1.0
+    gain, (low, high) = sign * (own - other), sorted((sign * interval.low, sign * interval.high))
+    passed = low > 0 and low >= gate.min_gain
+    finding = (
+        ""
+        if passed
+        else "the model is no better than a constant: "
+        if low <= 0
+        else "the model is hardly better than a constant: "
+    )
+    required = f"at least {gate.min_gain:g}" if gate.min_gain else "more than 0"
+    message = (
+        f"{finding}{metric} {own:.4g} against {other:.4g} of the {dummy.strategy} of the train rows, on {rows}: gain {gain:.4g}, "
+        f"{gate.confidence} interval {low:.4g} to {high:.4g} ({interval.method}); {required} is required"
+    )
+    numbers = {
+        "metric": metric,
+        "own": own,
+        "constant": other,
+        "gain": gain,
+        "low": low,
+        "high": high,
+        "method": interval.method,
+    }
+    return passed, message, numbers
 
 
 def champion_gate(gate: ChampionGate, comparison: Comparison) -> Outcome:
     """Better than the champion on the same rows by at least minGain, at the lower end of the interval where one is requested."""
-    if comparison.champion is None:
+    if not comparison.has_champion:
         return True, "there is no champion to compare the first version with", {}
     metric, min_gain = gate.metric, gate.min_gain
-    challenger, champion = comparison.scored, comparison.scored_champion
+    challenger, champion = comparison.challenger, comparison.champion
     _check_metric(metric, comparison.test)
     rows = f"{len(challenger):,} test rows"
     own, other = metric_value(metric, challenger), metric_value(metric, champion)
@@ -118,7 +161,7 @@ def slice_gate(gate: SliceGate, comparison: Comparison) -> Outcome:
     """The worst group of a column within its bound, of which there is one: min or max."""
     metric, by = gate.metric, gate.by
     _check_metric(metric, comparison.test)
-    found = metric_by_group(metric, comparison.scored, comparison.test.column(by), gate.min_rows)
+    found = metric_by_group(metric, comparison.challenger, comparison.column(by), gate.min_rows)
     if not found.values:
         raise Unmeasurable(f"no {by} has {gate.min_rows} test rows on which {metric} has a value; lower minRows")
     is_minimum = gate.min is not None
@@ -140,8 +183,8 @@ def fairness_gate(gate: FairnessGate, comparison: Comparison) -> Outcome:
     positive = gate.positive or (classes[-1] if len(classes) == 2 else "")
     if positive not in classes:
         raise Unmeasurable(f"positive must be one of the classes {', '.join(classes)[:200]}")
-    groups = comparison.test.column(by)
-    found = positive_rates(parity, comparison.scored, classes.index(positive), groups, gate.min_rows)
+    groups = comparison.column(by)
+    found = positive_rates(parity, comparison.challenger, classes.index(positive), groups, gate.min_rows)
     if len(found.values) < 2:
         raise Unmeasurable(f"fewer than two groups of {by} have {gate.min_rows} test rows; lower minRows")
     gap = largest_difference(found.values)
@@ -157,14 +200,22 @@ def calibration_gate(gate: CalibrationGate, comparison: Comparison) -> Outcome:
     """The expected calibration error."""
     if not comparison.test.classes:
         raise Unmeasurable("a model of values gives no probabilities; calibration gates are for classification")
-    error, rows = expected_calibration_error(comparison.scored), len(comparison.test)
-    message = f"expected calibration error {error:.2%} on {rows:,} test rows, at most {gate.max_error} is allowed"
+    scored = comparison.challenger
+    error = expected_calibration_error(scored)
+    message = (
+        f"expected calibration error {error:.2%} on {len(scored):,} test rows, at most {gate.max_error} is allowed"
+    )
     return error <= _fraction(gate.max_error), message, {"error": error}
 
 
 def data_gate(gate: DataGate, comparison: Comparison) -> Outcome:
     """The Dataset's check of the version that trained the challenger found no anomaly."""
-    path: Path = comparison.test.data.folder / "report.json"
+    return check_data(gate, comparison.test.data.folder)
+
+
+def check_data(gate: DataGate, folder: Path) -> Outcome:
+    """The check of the data in `folder` found no anomaly but those to ignore. Raises Unmeasurable."""
+    path = folder / "report.json"
     if not path.is_file():
         raise Unmeasurable("the data that trained it has no report.json")
     found = [each for each in json.loads(path.read_bytes()).get("anomalies") or () if each["kind"] not in gate.ignore]
@@ -178,6 +229,7 @@ def data_gate(gate: DataGate, comparison: Comparison) -> Outcome:
 
 GATES: dict[str, Callable[[Any, Comparison], Outcome]] = {
     "champion": champion_gate,
+    "baseline": baseline_gate,
     "slice": slice_gate,
     "fairness": fairness_gate,
     "calibration": calibration_gate,

@@ -81,7 +81,16 @@ class Budget(Schema):
     """When the search ends. It may be raised at any time, and the search goes on."""
 
     max_trials: int = Field(12, ge=1, le=MAX_TRIALS, description="Maximum number of trials, including failed ones.")
-    max_failed_trials: int = Field(3, ge=1, le=MAX_TRIALS, description="Number of failed trials that ends the search.")
+    max_failed_trials: int = Field(
+        3,
+        ge=1,
+        le=MAX_TRIALS,
+        description="Number of failed trials after which an estimator is no longer tried, if most of its trials failed. The search ends when none has succeeded and every estimator failed; see failurePolicy.",
+    )
+    failure_policy: Literal["Continue", "End"] | None = Field(
+        None,
+        description="What maxFailedTrials does once a trial has succeeded. Continue, the default: the search goes on with what works until its budget is spent. End: the search ends. The best trial is registered in both cases.",
+    )
     duration: Duration | None = Field(
         None, description="Maximum duration from the start of the first trial. Running trials are then stopped."
     )

@@ -136,6 +136,22 @@ class Data(Schema):
     classes: int | None = Field(None, description="Number of classes of its target.")
 
 
+class FitStatus(Schema):
+    """The best trial's objective beside that on its train rows and that of a constant prediction."""
+
+    train: NumberText | None = Field(None, description="Its objective on the rows that it was trained on.")
+    gap: NumberText | None = Field(
+        None, description="By how much the objective is better on the train rows than on the validation rows."
+    )
+    baseline: NumberText | None = Field(
+        None, description="The objective of the best constant prediction on the validation rows."
+    )
+    finding: Literal["NoBetterThanConstant", "Underfitting", "Overfitting"] | None = Field(
+        None,
+        description="NoBetterThanConstant: the trial is no better than the baseline. Underfitting: it explains less than a tenth of what the baseline leaves open, even on its train rows. Overfitting: less than half of what it gained on its train rows remains on the validation rows. Absent otherwise.",
+    )
+
+
 class ExperimentStatus(Status):
     """How far the search is and what it found."""
 
@@ -147,7 +163,7 @@ class ExperimentStatus(Status):
     data: Data | None = Field(None, description="The data that the search started with.")
     refused_at: int | None = Field(
         None,
-        description="Generation of the spec with which no trial can succeed. A new generation is tried again.",
+        description="Generation of the spec with which a trial can never succeed. A new generation tries it again.",
     )
     metric: ShortText | None = Field(None, description="The objective's metric.")
     direction: Literal["Maximize", "Minimize"] | None = Field(
@@ -155,6 +171,10 @@ class ExperimentStatus(Status):
     )
     trials: Counts | None = Field(None, description="Number of trials.")
     best: Trial | None = Field(None, description="The best trial.")
+    fit: FitStatus | None = Field(
+        None,
+        description="Whether the best trial learned something that holds. Absent if its trainer does not report it.",
+    )
     last_trials: tuple[Trial, ...] = Field(
         (), max_length=MAX_LISTED, description="Most recently finished trials, newest first."
     )

@@ -1,6 +1,6 @@
 """How a user writes what a trial runs."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -25,6 +25,26 @@ _FIXED_OR_SEARCHED = rule(
 )
 
 
+# Those of the runtime image (models/estimators.py): each is exported to ONNX with the same predictions.
+SUPPORTED_ESTIMATORS = (
+    "DecisionTreeClassifier", "DecisionTreeRegressor", "ElasticNet", "ExtraTreesClassifier", "ExtraTreesRegressor",
+    "GaussianNB", "GradientBoostingClassifier", "GradientBoostingRegressor", "HistGradientBoostingClassifier",
+    "HistGradientBoostingRegressor", "Lasso", "LinearRegression", "LogisticRegression", "MLPClassifier", "MLPRegressor",
+    "RandomForestClassifier", "RandomForestRegressor", "Ridge",
+)  # fmt: skip
+
+
+def _supported_estimator() -> dict[str, Any]:
+    """The rule that an estimator is supported. The message names those whose names begin alike or share a part, or else all."""
+    every, name = repr(list(SUPPORTED_ESTIMATORS)), "self.name.lowerAscii()"
+    begins = f"(self.name.size() >= 4 && e.lowerAscii().startsWith({name}.substring(0, 4)))"
+    shares = f"(self.name.size() >= 9 && e.lowerAscii().contains({name}.substring(3, 9)))"
+    near = f"{every}.filter(e, {begins} || {shares})"
+    found = f"'estimator ' + self.name + ' is not supported; ' + ({near}.size() > 0 ? 'did you mean ' + {near}.join(' or ') + '?' : 'choose one of ' + {every}.join(', '))"
+    message = f"estimator is not supported; choose one of {', '.join(SUPPORTED_ESTIMATORS)}"
+    return {**rule(f"self.name in {every}", message), "messageExpression": found}
+
+
 class Features(Schema):
     """The columns to learn from, by the way they are prepared."""
 
@@ -37,12 +57,12 @@ class Features(Schema):
 class Estimator(Schema):
     """A scikit-learn estimator with its fixed parameters and its search space."""
 
-    model_config = model_rules(_FIXED_OR_SEARCHED)
+    model_config = model_rules(_FIXED_OR_SEARCHED, _supported_estimator())
 
     name: str = Field(
         pattern=r"^[A-Z][A-Za-z0-9]*$",
         max_length=63,
-        description="Class name of the estimator, from the list of allowed estimators.",
+        description=f"Class name of the estimator in scikit-learn, one of {', '.join(SUPPORTED_ESTIMATORS)}.",
     )
     parameters: dict[str, Parameter] = Field(
         default_factory=dict,

@@ -3,8 +3,10 @@
 import hashlib
 import random
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
+from flywheel.kinds.experiment.search.scikit_learn import default_coordinate
 from flywheel.kinds.experiment.search.space import PastTrial, Point, Space, space_size
 
 Algorithm = Literal["TPE", "Random", "Grid"]
@@ -25,20 +27,35 @@ def suggest(
     maximize: bool,
     budget: int,
     earlier: Sequence[PastTrial] = (),
+    stopped: frozenset[int] = frozenset(),
 ) -> Point | None:
     """The point of the next trial, or None where all have been tried. `earlier` are other searches' trials, which inform this one and may be tried again.
 
-    A space with no more points than the budget is searched exhaustively, whatever the algorithm, so a space of one point is a single
-    training. Otherwise every branch is tried once before any is preferred.
+    Every branch is tried once, with scikit-learn's defaults, before any is preferred; one that is `stopped` is not tried at all. A space
+    with no more points than the budget is searched exhaustively, whatever the algorithm, so a space of one point is a single training.
     """
+    if stopped:
+        remaining = [branch for branch in range(len(space)) if branch not in stopped]
+        point = suggest(
+            tuple(space[branch] for branch in remaining),
+            _in_branches(past, remaining),
+            trial=trial,
+            algorithm=algorithm,
+            seed=seed,
+            maximize=maximize,
+            budget=budget,
+            earlier=_in_branches(earlier, remaining),
+        )
+        return None if point is None else (remaining[int(point[0])], *point[1:])
     tried = {each.point for each in past}
     points = space_size(space)
-    if points is not None and (algorithm == "Grid" or points <= budget):
-        return next((point for point in _grid_points(space, points, seed) if point not in tried), None)
     known = tried | {each.point for each in earlier}
     untried = [branch for branch in range(len(space)) if all(point[0] != branch for point in known)]
-    if untried:
-        return _random_point(space, untried[0], random.Random(f"{seed}:{trial}"))
+    is_exhaustive = points is not None and (algorithm == "Grid" or points <= budget)
+    if untried and not (is_exhaustive and space[untried[0]].name == ""):
+        return _first_point(space, untried[0], random.Random(f"{seed}:{trial}"))
+    if points is not None and is_exhaustive:
+        return next((point for point in _grid_points(space, points, seed) if point not in tried), None)
     results = sum(each.has_result for each in (*earlier, *past))
     if algorithm == "TPE" and results >= RANDOM_TRIALS:
         # Optuna takes 50 MB that an operator without a search never needs.
@@ -78,6 +95,23 @@ def _point_at(space: Space, index: int) -> Point:
             return (number, *branch.coordinates_at(index))
         index -= branch_size
     raise IndexError(f"the space has no point {index}")
+
+
+def _in_branches(trials: Sequence[PastTrial], branches: Sequence[int]) -> list[PastTrial]:
+    """The trials of some branches of a space, as trials of a space that has only these."""
+    numbers = {branch: number for number, branch in enumerate(branches)}
+    return [
+        replace(each, point=(numbers[int(each.point[0])], *each.point[1:]))
+        for each in trials
+        if int(each.point[0]) in numbers
+    ]
+
+
+def _first_point(space: Space, branch: int, generator: random.Random) -> Point:
+    """scikit-learn's defaults; a parameter whose default is not known, or is no choice of the space, is drawn."""
+    name = space[branch].name
+    defaults = [(default_coordinate(name, each, dimension), dimension) for each, dimension in space[branch].ordered]
+    return (branch, *(dimension.draw(generator) if known is None else known for known, dimension in defaults))
 
 
 def _random_point(space: Space, branch: int, generator: random.Random) -> Point:

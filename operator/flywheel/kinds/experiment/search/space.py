@@ -41,6 +41,13 @@ class RealDimension:
     def round_value(self, value: float) -> float:
         return min(max(float(f"{value:.6g}"), float(self.low)), float(self.high))
 
+    def nearest(self, value: float) -> float:
+        """The coordinate that is nearest to a value."""
+        inside = min(max(value, float(self.low)), float(self.high))
+        if self.step is None:
+            return self.round_value(inside)
+        return self.value_at(min(round((Decimal(repr(inside)) - self.low) / self.step), (self.size or 1) - 1))
+
     def coordinate(self, value: float | int | str) -> float | None:
         if isinstance(value, str) or not float(self.low) <= value <= float(self.high):
             return None
@@ -71,6 +78,11 @@ class IntegerDimension:
             return self.value_at(generator.randrange(self.size))
         low, high = math.log(self.low - 0.5), math.log(self.high + 0.5)
         return min(max(round(math.exp(generator.uniform(low, high))), self.low), self.high)
+
+    def nearest(self, value: float) -> int:
+        """The coordinate that is nearest to a value."""
+        inside = round(min(max(value, self.low), self.high))
+        return inside if self.log else self.value_at(min(round((inside - self.low) / self.step), self.size - 1))
 
     def coordinate(self, value: float | int | str) -> int | None:
         if isinstance(value, str) or not self.low <= value <= self.high or value != int(value):

@@ -4,6 +4,7 @@ import json
 
 from flywheel.kinds.model.observe import Version
 from flywheel.kinds.model.promotion.gate_evaluation import (
+    awaits_default_gate,
     champion_gate_message,
     first_failed_gate,
     is_measured_for,
@@ -26,6 +27,7 @@ def verdict_on(spec: ModelSpec, version: Version, champion: Version | None) -> V
         or _waits_for_measurement(spec, version, champion)
         or _compared(spec, version, champion)
     )
+    verdict = _awaits_default_gate(spec, version, champion, verdict) or verdict
     return _awaits_approval(spec, version, verdict) or verdict
 
 
@@ -55,8 +57,20 @@ def _is_passed_over(spec: ModelSpec, version: Version, champion: Version | None)
 def _waits_for_measurement(spec: ModelSpec, version: Version, champion: Version | None) -> Verdict | None:
     if not needs_measurement(spec, champion) or is_measured_for(spec, version, champion):
         return None
-    beside = f" beside champion '{champion.name}'" if champion else ""
-    failure = f" ({version.measurement_failure})" if version.measurement_failure else ""
+    return _measuring(version, f" beside champion '{champion.name}'" if champion else "")
+
+
+def _awaits_default_gate(
+    spec: ModelSpec, version: Version, champion: Version | None, verdict: Verdict
+) -> Verdict | None:
+    """Only what would become champion is measured, so the operator's own gate costs one Job for each promotion."""
+    if verdict.verdict not in WINNING_VERDICTS or not awaits_default_gate(spec, version, champion):
+        return None
+    return _measuring(version, "")
+
+
+def _measuring(version: Version, beside: str) -> Verdict:
+    failure = f" ({version.measurement_failure.rstrip('.')})" if version.measurement_failure else ""
     return _verdict(version, "Measuring", f"its gates are measured{beside}{failure}")
 
 

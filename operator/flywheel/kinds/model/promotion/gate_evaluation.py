@@ -24,8 +24,13 @@ def first_failed_gate(spec: ModelSpec, version: Version, champion: Version | Non
 
 
 def needs_measurement(spec: ModelSpec, champion: Version | None) -> bool:
-    """Whether a Job must measure anything. A gate against the champion needs one."""
+    """Whether a Job must measure a gate of the user's. A gate against the champion needs one."""
     return any(gate.needs_rows and (gate.champion is None or champion is not None) for gate in spec.gates)
+
+
+def awaits_default_gate(spec: ModelSpec, version: Version, champion: Version | None) -> bool:
+    """Whether the operator's own gate has to be measured before the version becomes champion. Without its data it cannot be."""
+    return spec.default_gate is not None and version.data is not None and not is_measured_for(spec, version, champion)
 
 
 def is_measured_for(spec: ModelSpec, version: Version, champion: Version | None) -> bool:
@@ -33,7 +38,7 @@ def is_measured_for(spec: ModelSpec, version: Version, champion: Version | None)
     result = version.gates
     if result is None or result.digest != version.digest or result.gates != spec.gates_hash():
         return False
-    return result.champion_digest == (champion.digest if champion else None)
+    return not spec.compares_champion or result.champion_digest == (champion.digest if champion else None)
 
 
 def champion_gate_message(spec: ModelSpec, version: Version) -> str | None:

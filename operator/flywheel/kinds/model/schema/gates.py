@@ -57,6 +57,32 @@ class ChampionGate(Schema):
     )
 
 
+class BaselineGate(Schema):
+    """Better than a constant: the class frequencies, mean or median of the train rows, both scored on the version's test rows."""
+
+    model_config = model_rules(
+        rule(
+            "!has(self.confidence) || double(self.confidence.substring(0, self.confidence.size()-1)) >= 50.0",
+            "confidence must be at least 50%, such as 95%",
+        ),
+        rule(
+            "double(self.minGain) >= 0.0",
+            "minGain cannot be negative; to let a version be worse than a constant, set spec.defaultGates: Disabled",
+        ),
+    )
+
+    metric: RowMetric | None = Field(
+        None,
+        description="Metric that is computed for the version and the constant. Defaults to that of spec.objective, or else to roc_auc or rmse.",
+    )
+    min_gain: Number = Field(
+        description='Minimum improvement over the constant in the unit of the metric, such as "0.02". With "0" any improvement passes that its confidence interval tells from none.'
+    )
+    confidence: Percent | None = Field(
+        None, description="Confidence level of the interval of the improvement. Defaults to 95%."
+    )
+
+
 class SliceGate(Schema):
     """The worst group of rows must be good enough."""
 
@@ -118,7 +144,9 @@ class Gate(Schema):
     """A condition that a version must meet to become champion."""
 
     model_config = model_rules(
-        exactly_one_of("threshold", "champion", "slice", "fairness", "calibration", "serving", "signature", "data")
+        exactly_one_of(
+            "threshold", "champion", "baseline", "slice", "fairness", "calibration", "serving", "signature", "data"
+        )
     )
 
     name: Label = Field(description="Name of the gate, shown if a version fails it.")
@@ -126,6 +154,9 @@ class Gate(Schema):
     threshold: Threshold | None = Field(None, description="Requires that a reported metric is within bounds.")
     champion: ChampionGate | None = Field(
         None, description="Requires that the version is better than the champion on the same rows."
+    )
+    baseline: BaselineGate | None = Field(
+        None, description="Requires that the version is better than a constant prediction."
     )
     slice: SliceGate | None = Field(None, description="Requires a minimum quality for every group of rows.")
     fairness: FairnessGate | None = Field(None, description="Limits the difference between groups.")
@@ -141,10 +172,19 @@ class Gate(Schema):
     @property
     def needs_rows(self) -> bool:
         """Whether a Job must measure it on rows."""
-        measured = (self.champion, self.slice, self.fairness, self.calibration, self.data)
+        measured = (self.champion, self.baseline, self.slice, self.fairness, self.calibration, self.data)
         return any(condition is not None for condition in measured)
+
+    @property
+    def compares_champion(self) -> bool:
+        """Whether it is measured anew for another champion."""
+        return self.needs_rows and self.baseline is None
 
     def job_config(self) -> dict[str, Any]:
         """The gate as the gates' Job reads it."""
         config: dict[str, Any] = self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude={"description"})
         return config
+
+
+# Measured for every version that is about to become champion, unless spec.defaultGates or a gate of the user's says otherwise.
+BEATS_A_CONSTANT = Gate.model_validate({"name": "beats-a-constant", "baseline": {"minGain": "0"}})

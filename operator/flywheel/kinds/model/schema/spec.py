@@ -8,7 +8,7 @@ from flywheel.core.resource import names
 from flywheel.core.resource.metric_direction import MetricObjective
 from flywheel.core.resource.schema import LIST_MAP_BY_NAME, LongText, Schema
 from flywheel.core.resource.values import MetricName, ObjectName
-from flywheel.kinds.model.schema.gates import Gate
+from flywheel.kinds.model.schema.gates import BEATS_A_CONSTANT, Gate
 
 
 class Objective(MetricObjective):
@@ -42,6 +42,10 @@ class ModelSpec(Schema):
         description="Conditions that a version must meet to become champion.",
         json_schema_extra=LIST_MAP_BY_NAME,
     )
+    default_gates: Literal["Enabled", "Disabled"] | None = Field(
+        None,
+        description='Enabled, the default, adds the gate {name: beats-a-constant, baseline: {minGain: "0"}} unless spec.gates has a gate with baseline: a version that is no better than a constant prediction does not become champion. It is measured for versions whose lineage names their data; where it cannot be measured, it says so and lets the version pass. Disabled adds no gate.',
+    )
     promotion: Literal["Auto", "Approval"] = Field(
         "Auto",
         description="Auto promotes a version that passes all gates and is better. Approval waits until a user with the verb approve on modelversions writes its spec.approval.",
@@ -55,9 +59,21 @@ class ModelSpec(Schema):
         description="What happens to the ModelVersions when the Model is deleted. Retain keeps them, and a new Model of the same name adopts them. Delete deletes each of them as soon as it is not in use. Artifacts stay in the store.",
     )
 
+    @property
+    def default_gate(self) -> Gate | None:
+        """The gate that the operator adds."""
+        own = any(gate.baseline is not None or gate.name == BEATS_A_CONSTANT.name for gate in self.gates)
+        return None if own or self.default_gates == "Disabled" else BEATS_A_CONSTANT
+
+    @property
+    def compares_champion(self) -> bool:
+        """Whether a measurement is of a version beside the champion."""
+        return any(gate.compares_champion for gate in self.gates)
+
     def measured_gates(self) -> list[dict[str, Any]]:
-        """The gates that need rows, as the gates' Job reads them."""
-        return [gate.job_config() for gate in self.gates if gate.needs_rows]
+        """The gates that need rows, as the gates' Job reads them. The operator's own is optional: it passes where it cannot be measured."""
+        gates = [gate.job_config() for gate in self.gates if gate.needs_rows]
+        return gates if self.default_gate is None else [*gates, {**self.default_gate.job_config(), "optional": True}]
 
     def gates_hash(self) -> str:
         """16 digits that change when an earlier measurement no longer counts."""

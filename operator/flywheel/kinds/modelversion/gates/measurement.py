@@ -73,7 +73,10 @@ def _with_outcome(
 
 
 def result_of(request: MeasurementRequest, outcome: Outcome, now: datetime) -> GatesResult | None:
-    """The result of a measurement; None: it is repeated. A Job that can never measure is a failed gate, so that others have their turn."""
+    """The result of a measurement; None: it is repeated.
+
+    A Job that can never measure is a failed gate, so that others have their turn; the operator's own gate alone is no reason to refuse.
+    """
     entries: tuple[GateEntry, ...] | None
     if outcome.result == "Succeeded":
         entries = _entries(outcome.facts.get("gates"))
@@ -81,7 +84,9 @@ def result_of(request: MeasurementRequest, outcome: Outcome, now: datetime) -> G
         entries = None
     else:
         again = f"When that is corrected, set annotation {VERIFY_ANNOTATION} to any new value."
-        entries = (GateEntry(name=UNMEASURED_ENTRY, passed=False, message=f"{outcome.message[:380]} {again}"),)
+        message = f"{outcome.message[:380]} {again}"
+        is_optional = all(gate.get("optional") for gate in request.gates)
+        entries = (GateEntry(name=UNMEASURED_ENTRY, passed=is_optional, measured=False, message=message),)
     if entries is None:
         return None
     metric = request.objective or ""
@@ -120,7 +125,9 @@ def _message(result: GatesResult) -> str:
     failed = [entry for entry in result.entries if not entry.passed]
     beside = f" beside champion '{result.champion}'" if result.champion else ""
     if not failed:
-        return f"All {len(result.entries)} measured gates passed{beside}."
+        unmeasured = [entry for entry in result.entries if entry.measured is False]
+        reasons = "".join(f" '{entry.name}' was not measured: {entry.message}" for entry in unmeasured)
+        return f"All {len(result.entries) - len(unmeasured)} measured gates passed{beside}.{reasons}"
     return (
         f"{len(failed)} of {len(result.entries)} measured gates failed{beside}; '{failed[0].name}': {failed[0].message}"
     )

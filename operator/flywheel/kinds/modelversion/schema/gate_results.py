@@ -36,8 +36,13 @@ class ApprovalStatus(Schema):
 class GateEntry(Schema):
     """Result of one gate."""
 
-    name: ShortText = Field(description="The gate, or test-rows: the challenger was trained on its test rows.")
+    name: ShortText = Field(
+        description="The gate; or test-rows: the challenger was trained on its test rows; or answers: it gave no finite answer to some of them."
+    )
     passed: bool = Field(description="Whether it passed.")
+    measured: bool | None = Field(
+        None, description="False if it could not be measured; message has the reason. Absent if it was measured."
+    )
     message: MessageText = Field("", description="Message with the measurements. gates.json has the complete message.")
 
 
@@ -48,7 +53,7 @@ class GatesResult(Schema):
     champion: NameText | None = Field(None, description="The champion it was compared with. Absent if there is none.")
     champion_digest: Digest | None = Field(None, description="Digest of the champion's artifact.")
     gates: str = Field(max_length=16, description="Digest of the gates that were measured.")
-    entries: tuple[GateEntry, ...] = Field((), max_length=17, description="Result of each gate.")
+    entries: tuple[GateEntry, ...] = Field((), max_length=19, description="Result of each gate.")
     value: NumberText | None = Field(None, description="The Model's objective on the challenger's test rows.")
     champion_value: NumberText | None = Field(None, description="The champion's value on the same rows.")
     artifact: Digest | None = Field(None, description="The artifact with gates.json in the store.")

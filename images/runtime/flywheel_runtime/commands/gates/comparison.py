@@ -1,0 +1,72 @@
+"""The challenger and the champion on the same rows: those to which every model that can be scored gave a finite answer."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from flywheel_runtime.contract.errors import Unmeasurable
+from flywheel_runtime.models.test_set import Array, TestSet
+from flywheel_runtime.statistics.failed_rows import find_answered
+from flywheel_runtime.statistics.metrics import METRICS_OF_TASK, ScoredRows
+
+DEFAULT_METRIC = {"Classification": "roc_auc", "Regression": "rmse"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Both models' predictions of the test rows; a model that cannot be scored says why. `all_champion` is None where there is none."""
+
+    test: TestSet
+    all_challenger: ScoredRows | Unmeasurable
+    all_champion: ScoredRows | Unmeasurable | None
+    champion_name: str
+    objective: str | None = None
+
+    @property
+    def has_champion(self) -> bool:
+        return self.all_champion is not None
+
+    @cached_property
+    def rows(self) -> NDArray[np.intp]:
+        """The numbers of the rows that every model answered."""
+        scored = [each for each in (self.all_challenger, self.all_champion) if isinstance(each, ScoredRows)]
+        answered = [find_answered(each) for each in scored]
+        return np.flatnonzero(np.logical_and.reduce(answered)) if answered else np.arange(len(self.test))
+
+    @property
+    def challenger(self) -> ScoredRows:
+        """The challenger's rows. Raises Unmeasurable."""
+        if isinstance(self.all_challenger, Unmeasurable):
+            raise self.all_challenger
+        if not len(self.rows):
+            raise Unmeasurable(f"no one of {len(self.test):,} test rows has a finite answer")
+        return self.all_challenger.take(self.rows)
+
+    @property
+    def champion(self) -> ScoredRows:
+        """The champion's rows. Raises Unmeasurable."""
+        if isinstance(self.all_champion, ScoredRows):
+            return self.all_champion.take(self.rows)
+        message = f"champion '{self.champion_name}' cannot be scored on the challenger's rows: {self.all_champion}"
+        raise Unmeasurable(message)
+
+    @property
+    def default_metric(self) -> str:
+        """The Model's objective where it is computed from rows, else the usual metric of the task."""
+        task = self.test.task
+        return self.objective if self.objective in METRICS_OF_TASK[task] else DEFAULT_METRIC[task]
+
+    def column(self, name: str) -> Array:
+        """The values (rows,) of a column as text. Raises Failure where the data has no such column."""
+        values: Array = self.test.column(name)[self.rows]
+        return values
+
+    def failed_rows(self) -> tuple[int, int]:
+        """How many test rows have no finite answer of the challenger, and of the champion."""
+        challenger, champion = (
+            int((~find_answered(each)).sum()) if isinstance(each, ScoredRows) else 0
+            for each in (self.all_challenger, self.all_champion)
+        )
+        return challenger, champion
